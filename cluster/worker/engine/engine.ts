@@ -1,0 +1,97 @@
+/**
+ * The engine seam: the one place where text is made. Three live behind it: `llama` (llama.cpp in this process), `openai` (any
+ * server with that API) and `echo` (deterministic, for tests and simulation). Nothing above it knows which.
+ */
+
+/** What an engine says of the model it holds. */
+export interface ModelInfo {
+  /** The name requests use: a model file's name without `.gguf`, or the remote server's name for it. */
+  readonly name: string
+  readonly type: string
+  /** Bytes of the file; 0 where there is none. */
+  readonly size: number
+  /** Tokens that fit, prompt and answer together; 0 where unknown. */
+  readonly context: number
+  /** `sha256:…` of the file: tokens of one digest may be continued by another engine of the same digest. Empty: they may not. */
+  readonly digest: string
+}
+
+export interface ChatMessage {
+  readonly role: 'system' | 'user' | 'assistant' | 'tool'
+  readonly content: string
+}
+
+/** How the next token is chosen. Ranges are checked before a request reaches an engine. */
+export interface Sampling {
+  /** 0 is greedy. */
+  readonly temperature: number
+  readonly top_p: number
+  /** 0: all. */
+  readonly top_k: number
+  readonly min_p: number
+  readonly seed: number | undefined
+  readonly max_tokens: number
+  readonly stop: readonly string[]
+}
+
+export interface Tool {
+  readonly name: string
+  readonly description?: string
+  /** JSON schema of the arguments. */
+  readonly parameters?: unknown
+}
+
+export interface GenerateRequest extends Sampling {
+  /** A conversation, or `prompt`: raw text without a chat template. Exactly one of the two. */
+  readonly messages?: readonly ChatMessage[]
+  readonly prompt?: string
+  /** JSON schema the answer must obey. */
+  readonly schema?: unknown
+  readonly tools?: readonly Tool[]
+  /** Token ids that were already given out for this request, to go on from without a seam; they count towards max_tokens. */
+  readonly prefix_ids?: readonly number[]
+}
+
+/** Why a generation ended. */
+export type EndReason = 'stop' | 'length' | 'tool'
+
+/** What a generation yields, in this order: one `start`, any number of `token`, one `end`. */
+export type TokenChunk =
+  | {
+      readonly event: 'start'
+      /** Tokens of the prompt, and how many of them were found in the slot's KV cache and not evaluated again. */
+      readonly prompt_tokens: number
+      readonly reused: number
+    }
+  | {
+      /**
+       * Text that is final and the ids it came from: the two always cover the same ground, so that prompt + all ids so far
+       * continue exactly where all text so far ends.
+       */
+      readonly event: 'token'
+      readonly text: string
+      readonly ids: readonly number[]
+    }
+  | {
+      readonly event: 'end'
+      readonly reason: EndReason
+      readonly completion_tokens: number
+      readonly calls?: readonly { readonly name: string; readonly arguments: unknown }[]
+    }
+
+export interface Engine {
+  readonly model: ModelInfo
+  /** Generations that can run at once; more wait inside `generate`, in order. */
+  readonly slots: number
+  /**
+   * Runs one request. Cancelled by `signal` within one token (the iterator then throws the signal's reason) and by returning
+   * from the iterator early. Text is held back while it could still become part of a stop string, a trailing newline or a
+   * character (namespace.md, data 4), together with its ids.
+   * @throws FsError `context full`, `bad argument: …` (schema the engine cannot obey), `i/o error: …` from a remote engine
+   */
+  generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<TokenChunk>
+  /** One vector per text, all of one length. @throws FsError where the model cannot */
+  embed(texts: readonly string[], signal: AbortSignal): Promise<Float32Array[]>
+  /** Frees the model. Generations still running end with `shutting down`. */
+  close(): Promise<void>
+}

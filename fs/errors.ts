@@ -1,0 +1,100 @@
+/**
+ * The one table of errors (namespace.md). A row is the string a 9P2000 client sees and the Linux errno that a
+ * 9P2000.u or .L client, or a program behind FUSE, sees for the same failure. The strings are API: clients compare them,
+ * and Linux v9fs maps plain 9P2000 by exact match.
+ *
+ * `{}` in a string is where the detail goes; elsewhere a detail follows after `: `.
+ */
+const table = {
+  notFound: ['file does not exist', 2],
+  permission: ['permission denied', 13],
+  notPermitted: ['permission denied', 1],
+  notDirectory: ['not a directory', 20],
+  isDirectory: ['is a directory', 21],
+  exists: ['file exists', 17],
+  notEmpty: ['directory not empty', 39],
+  badOffset: ['bad offset', 22],
+  unknownFid: ['unknown fid', 9],
+  fidInUse: ['fid in use', 9],
+  notOpen: ['fid is not open for this', 9],
+  badMessage: ['bad message', 71],
+  unknownCommand: ['unknown command', 22],
+  badArgument: ['bad argument', 22],
+  badName: ['bad file name', 22],
+  tooManyFids: ['too many fids on one connection', 24],
+  tooManyRequests: ['too many requests outstanding', 11],
+  tooLong: ['prompt too long', 27],
+  tooLarge: ['file too large', 27],
+  notUtf8: ['prompt is not UTF-8', 84],
+  noWorker: ['no worker serves {}', 6],
+  queueFull: ['queue full, retry after {} s', 16],
+  sessionBusy: ['session busy', 16],
+  fileBusy: ['file in use', 16],
+  waited: ['waited {} s for a worker', 110],
+  workerLost: ['worker lost after {} tokens', 5],
+  contextFull: ['context full', 28],
+  diskFull: ['no space left on device', 28],
+  badModel: ['model file is damaged', 74],
+  noMemory: ['not enough memory for {}', 12],
+  cancelled: ['cancelled', 125],
+  interrupted: ['interrupted', 4],
+  authRequired: ['authentication required', 13],
+  noAuth: ['authentication not required', 2],
+  notSupported: ['operation not supported', 95],
+  shuttingDown: ['shutting down', 108],
+  hungUp: ['i/o on hungup channel', 5],
+  io: ['i/o error', 5],
+} as const satisfies Record<string, readonly [string, number]>
+
+export type ErrorCode = keyof typeof table
+
+/** What a file operation fails with: `message` is the 9P string, `errno` the Linux number of the same row. */
+export class FsError extends Error {
+  constructor(
+    message: string,
+    readonly errno: number,
+    options?: ErrorOptions,
+  ) {
+    super(message, options)
+    this.name = 'FsError'
+  }
+
+  /** Whether this is the failure `code` names (by its string, as a client must). */
+  is(code: ErrorCode): boolean {
+    const [head = ''] = table[code][0].split('{}')
+    return this.message.startsWith(head)
+  }
+}
+
+/** An error from the table: `fail('notFound')`, `fail('badArgument', 'temperature 9: 0 to 2')`. */
+export function fail(code: ErrorCode, detail?: string | number, cause?: unknown): FsError {
+  const [string, errno] = table[code]
+  const message = string.includes('{}')
+    ? string.replace('{}', String(detail ?? ''))
+    : detail === undefined
+      ? string
+      : `${string}: ${detail}`
+  return new FsError(message, errno, cause === undefined ? undefined : { cause })
+}
+
+/** An error as it came over the wire. 9P2000 has no number (0): the row whose string it begins with gives it, else EIO. */
+export function received(ename: string, errno = 0): FsError {
+  if (errno > 0) return new FsError(ename, errno)
+  for (const [string, number] of Object.values(table)) {
+    const [head = ''] = string.split('{}')
+    if (ename.startsWith(head)) return new FsError(ename, number)
+  }
+  return new FsError(ename, table.io[1])
+}
+
+/** The string for an errno that came without one (9P2000.L). */
+export function errnoString(errno: number): string {
+  return Object.values(table).find(row => row[1] === errno && !row[0].includes('{}'))?.[0] ?? `errno ${errno}`
+}
+
+/** Whatever was thrown, as an FsError: ours as they are, an abort as `interrupted`, the rest as `i/o error` with its cause. */
+export function toFsError(thrown: unknown): FsError {
+  if (thrown instanceof FsError) return thrown
+  if (thrown instanceof Error && thrown.name === 'AbortError') return fail('interrupted')
+  return fail('io', undefined, thrown)
+}

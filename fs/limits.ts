@@ -1,0 +1,35 @@
+/** Every bound in fs/, with the reason it is there. Bytes unless the name says otherwise. */
+
+/** Largest message ever negotiated; also the cap Linux v9fs puts on TCP. */
+export const MAX_MSIZE = 1024 * 1024
+/** Offered when nobody asks for less: 128 KiB of payload and its header, as v9fs since 5.16. */
+export const DEFAULT_MSIZE = 128 * 1024 + 24
+/** Below this no directory entry is sure to fit; v9fs refuses less as well. */
+export const MIN_MSIZE = 4096
+/** Before Tversion nothing longer can be meant; a longer size field is garbage or an attack. */
+export const MAX_FIRST_MESSAGE = 8192
+/** What read and write headers leave room for: clients clamp I/O at msize - 24. */
+export const IOHDRSZ = 24
+/** Names in one Twalk (walk(5)). */
+export const MAXWELEM = 16
+/** One path element, as in every Unix file system. */
+export const MAX_NAME = 255
+/** An error string on the wire; the full text is in the tree's `error` file. */
+export const MAX_ENAME = 512
+/** Fids one connection may hold: a shell script needs ten, a FUSE mount a few hundred. */
+export const MAX_FIDS = 4096
+/**
+ * Requests one connection may have unanswered. Above it a request fails at once; reading goes on, because a Tflush must
+ * always get through (not reading would leave a mount full of blocked readers unkillable).
+ */
+export const MAX_OUTSTANDING = 4096
+/** Reply bytes waiting for a client that does not read them; above it we stop reading from that client. */
+export const MAX_QUEUED = 4 * 1024 * 1024
+/** How long such a client may stay that way before it is cut off, in ms. */
+export const QUEUED_TIMEOUT_MS = 30_000
+/** A message that has begun must be complete within this, in ms. */
+export const FRAME_TIMEOUT_MS = 30_000
+/** A new connection must say Tversion within this, in ms. */
+export const VERSION_TIMEOUT_MS = 10_000
+/** Entries in one directory listing that a fid holds on to. */
+export const MAX_ENTRIES = 1_000_000

@@ -1,0 +1,570 @@
+/**
+ * The messages of 9P2000, 9P2000.u and 9P2000.L as one table, and everything that is derived from it: `size`, `pack`,
+ * `unpack` here; `text` and `parse` in text.ts; the property tests' generators in test/fs. A message is
+ * `size[4] type[1] tag[2]` and the fields of its row in order, little-endian (Plan 9 manual, intro(5)).
+ */
+import { fail } from './errors.js'
+import { MAX_NAME } from './limits.js'
+
+export type Dialect = '9P2000' | '9P2000.u' | '9P2000.L'
+
+export const NOTAG = 0xffff
+export const NOFID = 0xffffffff
+/** `n_uname` and the numeric ids of a .u stat when there is no number. */
+export const NONUNAME = 0xffffffff
+
+export const QTDIR = 0x80
+export const QTAPPEND = 0x40
+export const QTEXCL = 0x20
+export const QTMOUNT = 0x10
+export const QTAUTH = 0x08
+export const QTTMP = 0x04
+export const QTSYMLINK = 0x02
+export const QTFILE = 0
+
+export const DMDIR = 0x80000000
+export const DMAPPEND = 0x40000000
+export const DMEXCL = 0x20000000
+export const DMAUTH = 0x08000000
+export const DMTMP = 0x04000000
+
+export const OREAD = 0
+export const OWRITE = 1
+export const ORDWR = 2
+export const OEXEC = 3
+export const OTRUNC = 0x10
+export const ORCLOSE = 0x40
+/** v9fs' append bit in a .u Topen; no part of 9P2000. */
+export const OAPPEND = 0x80
+
+/** The server's own name for a file: `path` is unique for its life, `version` 0 says "synthetic, do not cache". */
+export interface Qid {
+  type: number
+  version: number
+  path: bigint
+}
+
+/** stat(5). `mode` has the DM bits; times are seconds since 1970. The last four are 9P2000.u only. */
+export interface Stat {
+  type: number
+  dev: number
+  qid: Qid
+  mode: number
+  atime: number
+  mtime: number
+  length: bigint
+  name: string
+  uid: string
+  gid: string
+  muid: string
+  extension: string
+  n_uid: number
+  n_gid: number
+  n_muid: number
+}
+
+/** A place in a buffer. */
+export interface Cursor {
+  bytes: Uint8Array
+  view: DataView
+  at: number
+}
+
+/** How one kind of field is laid out. `name` is what text.ts and the tests' generators look it up by. */
+export interface Field<T> {
+  readonly name: string
+  size(value: T, dialect: Dialect): number
+  put(c: Cursor, value: T, dialect: Dialect): void
+  get(c: Cursor, dialect: Dialect): T
+  /** What the field is where the message does not carry it. */
+  readonly absent?: T
+  /** The dialects that carry it, if not all. */
+  readonly only?: readonly Dialect[]
+  /** May be missing at the end of a message (old clients' Tfsync). */
+  readonly optional?: boolean
+}
+
+const short = () => fail('badMessage', 'too short')
+
+function need(c: Cursor, n: number): number {
+  const at = c.at
+  if (at + n > c.bytes.length) throw short()
+  c.at = at + n
+  return at
+}
+
+export const u8: Field<number> = {
+  name: 'u8',
+  size: () => 1,
+  put: (c, v) => c.view.setUint8(need(c, 1), v),
+  get: c => c.view.getUint8(need(c, 1)),
+}
+export const u16: Field<number> = {
+  name: 'u16',
+  size: () => 2,
+  put: (c, v) => c.view.setUint16(need(c, 2), v, true),
+  get: c => c.view.getUint16(need(c, 2), true),
+}
+export const u32: Field<number> = {
+  name: 'u32',
+  size: () => 4,
+  put: (c, v) => c.view.setUint32(need(c, 4), v, true),
+  get: c => c.view.getUint32(need(c, 4), true),
+}
+export const u64: Field<bigint> = {
+  name: 'u64',
+  size: () => 8,
+  put: (c, v) => c.view.setBigUint64(need(c, 8), v, true),
+  get: c => c.view.getBigUint64(need(c, 8), true),
+}
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+/** Bytes a string takes as UTF-8. */
+export function utf8Length(s: string): number {
+  let n = s.length
+  for (let i = 0; i < s.length; i++) {
+    const c = s.charCodeAt(i)
+    if (c < 0x80) continue
+    if (c < 0x800) n += 1
+    else if (c >= 0xd800 && c < 0xdc00 && i + 1 < s.length && (s.charCodeAt(i + 1) & 0xfc00) === 0xdc00) {
+      n += 2
+      i++
+    } else n += 2
+  }
+  return n
+}
+
+/** s = len[2] and that many bytes of UTF-8, no NUL (intro(5)). */
+export const str: Field<string> = {
+  name: 'str',
+  size: v => 2 + utf8Length(v),
+  put(c, v) {
+    const at = need(c, 2)
+    const { written } = encoder.encodeInto(v, c.bytes.subarray(c.at))
+    if (written > 0xffff) throw fail('badMessage', 'string over 65535 bytes')
+    c.view.setUint16(at, written, true)
+    c.at += written
+  },
+  get(c) {
+    const n = c.view.getUint16(need(c, 2), true)
+    const at = need(c, n)
+    let ascii = ''
+    // Almost every string on the wire is a short ASCII name, for which this beats TextDecoder several times over.
+    if (n <= 32) {
+      let i = at
+      for (; i < at + n; i++) {
+        const b = c.bytes[i]!
+        if (b === 0 || b > 127) break
+        ascii += String.fromCharCode(b)
+      }
+      if (i === at + n) return ascii
+    }
+    let s: string
+    try {
+      s = decoder.decode(c.bytes.subarray(at, at + n))
+    } catch {
+      throw fail('badMessage', 'a string is not UTF-8')
+    }
+    if (s.includes('\0')) throw fail('badMessage', 'NUL in a string')
+    return s
+  },
+}
+
+/** count[4] and that many bytes. Unpacked as a view on the received buffer: copy what is kept. */
+export const data: Field<Uint8Array> = {
+  name: 'data',
+  size: v => 4 + v.length,
+  put(c, v) {
+    u32.put(c, v.length, '9P2000')
+    c.bytes.set(v, need(c, v.length))
+  },
+  get(c) {
+    const n = u32.get(c, '9P2000')
+    const at = need(c, n)
+    return c.bytes.subarray(at, at + n)
+  },
+}
+
+export const qid: Field<Qid> = {
+  name: 'qid',
+  size: () => 13,
+  put(c, v) {
+    const at = need(c, 13)
+    c.view.setUint8(at, v.type)
+    c.view.setUint32(at + 1, v.version, true)
+    c.view.setBigUint64(at + 5, v.path, true)
+  },
+  get(c) {
+    const at = need(c, 13)
+    return {
+      type: c.view.getUint8(at),
+      version: c.view.getUint32(at + 1, true),
+      path: c.view.getBigUint64(at + 5, true),
+    }
+  },
+}
+
+/** n[2] and n of something. */
+function array<T>(of: Field<T>, most: number): Field<T[]> {
+  return {
+    name: `${of.name}[]`,
+    size: (v, d) => v.reduce((n, item) => n + of.size(item, d), 2),
+    put(c, v, d) {
+      u16.put(c, v.length, d)
+      for (const item of v) of.put(c, item, d)
+    },
+    get(c, d) {
+      const n = u16.get(c, d)
+      if (n > most) throw fail('badMessage', `${n} names, at most ${most}`)
+      const out: T[] = []
+      for (let i = 0; i < n; i++) out.push(of.get(c, d))
+      return out
+    },
+  }
+}
+
+/** A field that only some dialects carry. */
+function only<T>(dialects: readonly Dialect[], field: Field<T>, absent: T): Field<T> & { only: readonly Dialect[] } {
+  return { ...field, only: dialects, absent }
+}
+
+const u = ['9P2000.u'] as const
+const uL = ['9P2000.u', '9P2000.L'] as const
+
+/** The fields of a stat after its size[2], in order. */
+export const statFields = {
+  type: u16,
+  dev: u32,
+  qid,
+  mode: u32,
+  atime: u32,
+  mtime: u32,
+  length: u64,
+  name: str,
+  uid: str,
+  gid: str,
+  muid: str,
+  extension: only(u, str, ''),
+  n_uid: only(u, u32, NONUNAME),
+  n_gid: only(u, u32, NONUNAME),
+  n_muid: only(u, u32, NONUNAME),
+} satisfies Record<keyof Stat, Field<never> | Field<number> | Field<string> | Field<bigint> | Field<Qid>>
+
+type AnyField = Field<any>
+type Row = { readonly type: number; readonly fields: Record<string, AnyField>; readonly in?: readonly Dialect[] }
+
+const carries = (field: AnyField, dialect: Dialect) => !field.only || field.only.includes(dialect)
+
+function sizeOf(fields: Record<string, AnyField>, from: Record<string, any>, dialect: Dialect): number {
+  let n = 0
+  for (const name in fields) {
+    const field = fields[name]!
+    if (carries(field, dialect)) n += field.size(from[name] ?? field.absent, dialect)
+  }
+  return n
+}
+
+function putAll(c: Cursor, fields: Record<string, AnyField>, from: Record<string, any>, dialect: Dialect): void {
+  for (const name in fields) {
+    const field = fields[name]!
+    if (carries(field, dialect)) field.put(c, from[name] ?? field.absent, dialect)
+  }
+}
+
+function getAll(c: Cursor, fields: Record<string, AnyField>, into: Record<string, any>, dialect: Dialect): void {
+  for (const name in fields) {
+    const field = fields[name]!
+    into[name] =
+      carries(field, dialect) && !(field.optional && c.at === c.bytes.length) ? field.get(c, dialect) : field.absent
+  }
+}
+
+/** A bare stat: its own size[2] and its fields, as it stands in directory reads. */
+export const bareStat: Field<Stat> = {
+  name: 'bareStat',
+  size: (v, d) => 2 + sizeOf(statFields, v, d),
+  put(c, v, d) {
+    u16.put(c, sizeOf(statFields, v, d), d)
+    putAll(c, statFields, v, d)
+  },
+  get(c, d) {
+    const n = u16.get(c, d)
+    const at = need(c, n)
+    const inner: Cursor = { bytes: c.bytes.subarray(0, at + n), view: c.view, at }
+    const out = {} as Record<string, any>
+    getAll(inner, statFields, out, d)
+    if (inner.at !== at + n) throw fail('badMessage', 'stat has bytes left over')
+    return out as unknown as Stat
+  },
+}
+
+/** In Rstat and Twstat a stat is counted twice: n[2], then the stat's own size[2] = n - 2 (stat(5), BUGS). */
+export const stat: Field<Stat> = {
+  name: 'stat',
+  size: (v, d) => 2 + bareStat.size(v, d),
+  put(c, v, d) {
+    u16.put(c, bareStat.size(v, d), d)
+    bareStat.put(c, v, d)
+  },
+  get(c, d) {
+    const n = u16.get(c, d)
+    const end = c.at + n
+    if (end > c.bytes.length) throw short()
+    const v = bareStat.get(c, d)
+    if (c.at !== end) throw fail('badMessage', 'the two sizes of a stat differ')
+    return v
+  },
+}
+
+// The table's arrays are read up to 64 entries: more than MAXWELEM is the server's to refuse, with an error the client can read.
+const wname = array(str, 64)
+const wqid = array(qid, 64)
+const base = ['9P2000', '9P2000.u'] as const
+const L = ['9P2000.L'] as const
+const optional = <T>(field: Field<T>, absent: T): Field<T> => ({ ...field, optional: true, absent })
+
+/** Every message: its number, its fields in wire order, and the dialects that have it where not all do. */
+export const messages = {
+  // size[4] Tversion tag[2] msize[4] version[s]
+  Tversion: { type: 100, fields: { msize: u32, version: str } },
+  Rversion: { type: 101, fields: { msize: u32, version: str } },
+  // size[4] Tauth tag[2] afid[4] uname[s] aname[s] (n_uname[4])
+  Tauth: { type: 102, fields: { afid: u32, uname: str, aname: str, n_uname: only(uL, u32, NONUNAME) } },
+  Rauth: { type: 103, fields: { aqid: qid } },
+  // size[4] Tattach tag[2] fid[4] afid[4] uname[s] aname[s] (n_uname[4])
+  Tattach: { type: 104, fields: { fid: u32, afid: u32, uname: str, aname: str, n_uname: only(uL, u32, NONUNAME) } },
+  Rattach: { type: 105, fields: { qid } },
+  // size[4] Rerror tag[2] ename[s] (errno[4]); 106 is illegal
+  Rerror: { type: 107, fields: { ename: str, errno: only(u, u32, 0) }, in: base },
+  Tflush: { type: 108, fields: { oldtag: u16 } },
+  Rflush: { type: 109, fields: {} },
+  // size[4] Twalk tag[2] fid[4] newfid[4] nwname[2] nwname*(wname[s])
+  Twalk: { type: 110, fields: { fid: u32, newfid: u32, wname } },
+  Rwalk: { type: 111, fields: { wqid } },
+  Topen: { type: 112, fields: { fid: u32, mode: u8 }, in: base },
+  Ropen: { type: 113, fields: { qid, iounit: u32 }, in: base },
+  // size[4] Tcreate tag[2] fid[4] name[s] perm[4] mode[1] (extension[s])
+  Tcreate: { type: 114, fields: { fid: u32, name: str, perm: u32, mode: u8, extension: only(u, str, '') }, in: base },
+  Rcreate: { type: 115, fields: { qid, iounit: u32 }, in: base },
+  Tread: { type: 116, fields: { fid: u32, offset: u64, count: u32 } },
+  Rread: { type: 117, fields: { data } },
+  Twrite: { type: 118, fields: { fid: u32, offset: u64, data } },
+  Rwrite: { type: 119, fields: { count: u32 } },
+  Tclunk: { type: 120, fields: { fid: u32 } },
+  Rclunk: { type: 121, fields: {} },
+  Tremove: { type: 122, fields: { fid: u32 } },
+  Rremove: { type: 123, fields: {} },
+  Tstat: { type: 124, fields: { fid: u32 }, in: base },
+  Rstat: { type: 125, fields: { stat }, in: base },
+  Twstat: { type: 126, fields: { fid: u32, stat }, in: base },
+  Rwstat: { type: 127, fields: {}, in: base },
+
+  // 9P2000.L (diod's protocol.md)
+  Rlerror: { type: 7, fields: { ecode: u32 }, in: L },
+  Tstatfs: { type: 8, fields: { fid: u32 }, in: L },
+  Rstatfs: {
+    type: 9,
+    fields: {
+      type: u32,
+      bsize: u32,
+      blocks: u64,
+      bfree: u64,
+      bavail: u64,
+      files: u64,
+      ffree: u64,
+      fsid: u64,
+      namelen: u32,
+    },
+    in: L,
+  },
+  Tlopen: { type: 12, fields: { fid: u32, flags: u32 }, in: L },
+  Rlopen: { type: 13, fields: { qid, iounit: u32 }, in: L },
+  Tlcreate: { type: 14, fields: { fid: u32, name: str, flags: u32, mode: u32, gid: u32 }, in: L },
+  Rlcreate: { type: 15, fields: { qid, iounit: u32 }, in: L },
+  Tsymlink: { type: 16, fields: { dfid: u32, name: str, target: str, gid: u32 }, in: L },
+  Rsymlink: { type: 17, fields: { qid }, in: L },
+  Tmknod: { type: 18, fields: { dfid: u32, name: str, mode: u32, major: u32, minor: u32, gid: u32 }, in: L },
+  Rmknod: { type: 19, fields: { qid }, in: L },
+  Trename: { type: 20, fields: { fid: u32, dfid: u32, name: str }, in: L },
+  Rrename: { type: 21, fields: {}, in: L },
+  Treadlink: { type: 22, fields: { fid: u32 }, in: L },
+  Rreadlink: { type: 23, fields: { target: str }, in: L },
+  Tgetattr: { type: 24, fields: { fid: u32, request_mask: u64 }, in: L },
+  Rgetattr: {
+    type: 25,
+    fields: {
+      valid: u64,
+      qid,
+      mode: u32,
+      uid: u32,
+      gid: u32,
+      nlink: u64,
+      rdev: u64,
+      size: u64,
+      blksize: u64,
+      blocks: u64,
+      atime_sec: u64,
+      atime_nsec: u64,
+      mtime_sec: u64,
+      mtime_nsec: u64,
+      ctime_sec: u64,
+      ctime_nsec: u64,
+      btime_sec: u64,
+      btime_nsec: u64,
+      gen: u64,
+      data_version: u64,
+    },
+    in: L,
+  },
+  Tsetattr: {
+    type: 26,
+    fields: {
+      fid: u32,
+      valid: u32,
+      mode: u32,
+      uid: u32,
+      gid: u32,
+      size: u64,
+      atime_sec: u64,
+      atime_nsec: u64,
+      mtime_sec: u64,
+      mtime_nsec: u64,
+    },
+    in: L,
+  },
+  Rsetattr: { type: 27, fields: {}, in: L },
+  Txattrwalk: { type: 30, fields: { fid: u32, newfid: u32, name: str }, in: L },
+  Rxattrwalk: { type: 31, fields: { size: u64 }, in: L },
+  Txattrcreate: { type: 32, fields: { fid: u32, name: str, attr_size: u64, flags: u32 }, in: L },
+  Rxattrcreate: { type: 33, fields: {}, in: L },
+  Treaddir: { type: 40, fields: { fid: u32, offset: u64, count: u32 }, in: L },
+  Rreaddir: { type: 41, fields: { data }, in: L },
+  // size[4] Tfsync tag[2] fid[4] datasync[4]; old clients leave datasync out
+  Tfsync: { type: 50, fields: { fid: u32, datasync: optional(u32, 0) }, in: L },
+  Rfsync: { type: 51, fields: {}, in: L },
+  Tlock: {
+    type: 52,
+    fields: { fid: u32, type: u8, flags: u32, start: u64, length: u64, proc_id: u32, client_id: str },
+    in: L,
+  },
+  Rlock: { type: 53, fields: { status: u8 }, in: L },
+  Tgetlock: { type: 54, fields: { fid: u32, type: u8, start: u64, length: u64, proc_id: u32, client_id: str }, in: L },
+  Rgetlock: { type: 55, fields: { type: u8, start: u64, length: u64, proc_id: u32, client_id: str }, in: L },
+  Tlink: { type: 70, fields: { dfid: u32, fid: u32, name: str }, in: L },
+  Rlink: { type: 71, fields: {}, in: L },
+  Tmkdir: { type: 72, fields: { dfid: u32, name: str, mode: u32, gid: u32 }, in: L },
+  Rmkdir: { type: 73, fields: { qid }, in: L },
+  Trenameat: { type: 74, fields: { olddirfid: u32, oldname: str, newdirfid: u32, newname: str }, in: L },
+  Rrenameat: { type: 75, fields: {}, in: L },
+  Tunlinkat: { type: 76, fields: { dirfid: u32, name: str, flags: u32 }, in: L },
+  Runlinkat: { type: 77, fields: {}, in: L },
+} as const satisfies Record<string, Row>
+
+type Table = typeof messages
+export type MessageType = keyof Table
+type ValueOf<F> = F extends Field<infer T> ? T : never
+/** Fields that not every dialect carries may be left out by who makes a message. */
+type OptionalKeys<F> = {
+  [K in keyof F]: F[K] extends { only: readonly Dialect[] } ? K : never
+}[keyof F]
+type Body<F> = { -readonly [K in Exclude<keyof F, OptionalKeys<F>>]: ValueOf<F[K]> } & {
+  -readonly [K in OptionalKeys<F>]?: ValueOf<F[K]>
+}
+/** The message of one type, e.g. `Msg<'Twalk'>`: `{type: 'Twalk', tag, fid, newfid, wname}`. */
+export type Msg<K extends MessageType> = { type: K; tag: number } & Body<Table[K]['fields']>
+/** Any message: a union discriminated by `type`. */
+export type Message = { [K in MessageType]: Msg<K> }[MessageType]
+export type TMessage = Extract<Message, { type: `T${string}` }>
+export type RMessage = Extract<Message, { type: `R${string}` }>
+/** The reply type of a request type: `ReplyOf<'Twalk'>` is `Msg<'Rwalk'>`. */
+export type ReplyOf<T extends TMessage['type']> = T extends `T${infer Rest}`
+  ? `R${Rest}` extends MessageType
+    ? Msg<`R${Rest}`>
+    : never
+  : never
+
+const rows = messages as Record<MessageType, Row>
+const byNumber: (MessageType | undefined)[] = []
+for (const name in messages) byNumber[rows[name as MessageType].type] = name as MessageType
+
+/** Whether a dialect has this message. */
+export function inDialect(type: MessageType, dialect: Dialect): boolean {
+  const dialects = rows[type].in
+  return !dialects || dialects.includes(dialect)
+}
+
+/** Bytes the whole message takes, its size[4] included. */
+export function size(m: Message, dialect: Dialect): number {
+  return 7 + sizeOf(rows[m.type].fields, m, dialect)
+}
+
+/** Above this a payload is sent as a buffer of its own beside its header, not copied behind it. */
+const COPY_BELOW = 4096
+
+/**
+ * The message's bytes. The size is computed first, the buffer allocated once and filled, and the cursor must end at its end.
+ * @param split may give header and payload as two buffers to be written together, so that a large payload is not copied
+ */
+export function packParts(m: Message, dialect: Dialect): Uint8Array[] {
+  const payload = m.type === 'Rread' || m.type === 'Twrite' || m.type === 'Rreaddir' ? m.data : undefined
+  if (!payload || payload.length < COPY_BELOW) return [pack(m, dialect)]
+  const total = size(m, dialect)
+  const header = new Uint8Array(total - payload.length)
+  const c: Cursor = { bytes: header, view: new DataView(header.buffer), at: 0 }
+  putHeader(c, m, total)
+  if (m.type === 'Twrite') {
+    c.view.setUint32(7, m.fid, true)
+    c.view.setBigUint64(11, m.offset, true)
+    c.at = 19
+  }
+  u32.put(c, payload.length, dialect)
+  return [header, payload]
+}
+
+function putHeader(c: Cursor, m: Message, total: number): void {
+  c.view.setUint32(0, total, true)
+  c.view.setUint8(4, rows[m.type].type)
+  c.view.setUint16(5, m.tag, true)
+  c.at = 7
+}
+
+/** The message's bytes in one buffer. */
+export function pack(m: Message, dialect: Dialect): Uint8Array {
+  const row = rows[m.type]
+  const total = size(m, dialect)
+  const bytes = new Uint8Array(total)
+  const c: Cursor = { bytes, view: new DataView(bytes.buffer), at: 0 }
+  putHeader(c, m, total)
+  putAll(c, row.fields, m, dialect)
+  if (c.at !== total) throw new Error(`pack ${m.type}: wrote ${c.at} of ${total} bytes`)
+  return bytes
+}
+
+/**
+ * Reads one whole message (as the framer hands it out). Payloads are views on `bytes`.
+ * @throws FsError `bad message` for an unknown type, one the dialect does not have, short fields or bytes left over
+ */
+export function unpack(bytes: Uint8Array, dialect: Dialect): Message {
+  if (bytes.length < 7) throw short()
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  if (view.getUint32(0, true) !== bytes.length) throw fail('badMessage', 'size is not the length')
+  const type = byNumber[view.getUint8(4)]
+  if (!type || !inDialect(type, dialect)) throw fail('badMessage', `type ${view.getUint8(4)} is not in ${dialect}`)
+  const m: Record<string, any> = { type, tag: view.getUint16(5, true) }
+  const c: Cursor = { bytes, view, at: 7 }
+  getAll(c, rows[type].fields, m, dialect)
+  if (c.at !== bytes.length) throw fail('badMessage', `${type} has ${bytes.length - c.at} bytes left over`)
+  return m as Message
+}
+
+/** The tag of a message that may not unpack, so that its error can be answered. */
+export function tagOf(bytes: Uint8Array): number {
+  return bytes.length < 7 ? NOTAG : bytes[5]! | (bytes[6]! << 8)
+}
+
+/** A name that may be one element of a path: not empty, no `/`, NUL or control characters, at most 255 bytes. */
+export function checkName(name: string): void {
+  if (name === '' || /[/\p{Cc}]/u.test(name) || utf8Length(name) > MAX_NAME) throw fail('badName', JSON.stringify(name))
+}

@@ -1,0 +1,91 @@
+/**
+ * Words and records as text: rc(1) quoting, ndb(6) `attr=value` records.
+ *
+ * Every ctl line, status line and trace line in llambo is made and read here, so that what one file
+ * prints another accepts (`cat ctl > saved; cat saved > ctl`).
+ */
+
+const plain = /^[^\s'"()[\]=\p{Cc}]+$/u
+/** What a value (the right of `attr=`) may hold unquoted: it may have `=` in it. */
+const plainValue = /^[^\s'"\p{Cc}]+$/u
+
+/** Quotes a word as rc(1) does: as it is where nothing in it is special, else `'it''s'`. */
+export function quote(word: string): string {
+  return plain.test(word) ? word : `'${word.replaceAll("'", "''")}'`
+}
+
+/**
+ * Splits text into words at blanks, honouring rc quotes; a quoted word may hold newlines.
+ * @returns one array of words per line; blank lines and `#` comments give none
+ * @throws SyntaxError at a quote that is never closed, naming the line it opens on
+ */
+export function words(text: string): string[][] {
+  const lines: string[][] = []
+  let line: string[] = []
+  let at = 0
+  let row = 1
+  while (at < text.length) {
+    const c = text[at]!
+    if (c === '\n') {
+      if (line.length) lines.push(line)
+      line = []
+      row++
+      at++
+    } else if (/\s/.test(c)) {
+      at++
+    } else if (c === '#' && line.length === 0) {
+      while (at < text.length && text[at] !== '\n') at++
+    } else {
+      let word = ''
+      const opened = row
+      for (let quoted = false; ; at++) {
+        const d = text[at]
+        if (d === undefined) {
+          if (quoted) throw new SyntaxError(`line ${opened}: a quote is not closed`)
+          break
+        }
+        if (d === "'") {
+          if (quoted && text[at + 1] === "'") word += text[at++]
+          else quoted = !quoted
+        } else if (!quoted && /\s/.test(d)) {
+          break
+        } else {
+          if (d === '\n') row++
+          word += d
+        }
+      }
+      line.push(word)
+    }
+  }
+  if (line.length) lines.push(line)
+  return lines
+}
+
+export type Value = string | number | bigint | boolean
+
+/**
+ * One ndb(6) record: `word attr=value …` on one line, without its newline. `undefined` values are left out;
+ * a boolean prints as `yes` or `no`; line breaks in a value become blanks, for a record is one line.
+ */
+export function record(word: string, attrs: Record<string, Value | undefined>): string {
+  let out = word
+  for (const [name, value] of Object.entries(attrs)) {
+    if (value === undefined) continue
+    const text = typeof value === 'boolean' ? (value ? 'yes' : 'no') : String(value).replace(/[\r\n]+/g, ' ')
+    out += `${out ? ' ' : ''}${name}=${plainValue.test(text) ? text : `'${text.replaceAll("'", "''")}'`}`
+  }
+  return out
+}
+
+/** Reads records back: the first word without `=` is the record's `word` (else ''), the rest its attributes. */
+export function parseRecords(text: string): { word: string; attrs: Record<string, string> }[] {
+  return words(text).map(line => {
+    const out = { word: '', attrs: {} as Record<string, string> }
+    line.forEach((item, i) => {
+      const eq = item.indexOf('=')
+      if (eq > 0) out.attrs[item.slice(0, eq)] = item.slice(eq + 1)
+      else if (i === 0) out.word = item
+    })
+    return out
+  })
+}
