@@ -23,3 +23,34 @@ export const MAX_USERS = 1000
 export const MAX_TEXTS = 512
 /** How long a model may take to load, in ms: a 100 GB file from a slow disk. */
 export const LOAD_TIMEOUT_MS = 30 * 60_000
+
+// Model files. Bytes unless the name says otherwise.
+
+const KiB = 1024
+const MiB = 1024 * KiB
+
+/** A GGUF header: the largest vocabularies (262,144 tokens and their merges) need about 12 MiB. */
+export const MAX_HEADER = 64 * MiB
+/** How much of a header is in memory at a time. */
+export const HEADER_WINDOW = 256 * KiB
+/** How long a header may take to read, in ms: a file on a good disk takes a few. */
+export const HEADER_TIMEOUT_MS = 5_000
+/** Keys, and tensors, of one file: the largest models have some thousands. */
+export const MAX_ITEMS = 65_536
+/** One key; they are dotted words. */
+export const MAX_KEY = 64 * KiB
+/** All keys of a file together: they are held while it is read, to find doubles. */
+export const MAX_KEYS = 1 * MiB
+/** A tensor's name, as in ggml (GGML_MAX_NAME with its NUL). */
+export const MAX_TENSOR_NAME = 63
+/** Elements of one array, 16 times the largest vocabulary: other readers make an object of each. */
+export const MAX_ARRAY = 4 * MiB
+/** `general.alignment`: a page is usual, a MiB is generous. */
+export const MAX_ALIGNMENT = 1 * MiB
+/** The parts of one split model. */
+export const MAX_PARTS = 1_000
+
+/** Uploads at once in one store: each is a file that may grow to the size of the disk. */
+export const MAX_UPLOADS = 8
+/** Files of one store that are shown. */
+export const MAX_MODELS = 10_000
