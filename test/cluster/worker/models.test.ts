@@ -427,7 +427,8 @@ t.test('many readers of one model cost one descriptor', async t => {
   const { dir, models } = store(t)
   copyFileSync(bundled, join(dir, 'a.gguf'))
   const file = (await walk(models, 'a.gguf'))!
-  if (!existsSync('/proc/self/fd')) return void t.skip('no /proc/self/fd here to count descriptors in')
+  if (!existsSync('/proc/self/fd'))
+    return void t.pass('cannot be tried here', { skip: 'no /proc/self/fd here to count descriptors in' })
   const target = (fd: string) => existsSync(`/proc/self/fd/${fd}`) && readlinkSync(`/proc/self/fd/${fd}`)
   const count = () => readdirSync('/proc/self/fd').filter(fd => target(fd) === join(dir, 'a.gguf')).length
   const readers = await Promise.all(Array.from({ length: 500 }, () => file.open(OREAD, ada)))
@@ -441,7 +442,10 @@ t.test('a full disk fails the write and leaves nothing behind', async t => {
   const dir = t.testdir()
   const mount = 'mount -t tmpfs -o size=1m tmpfs "$0" && exec "$@"'
   const may = spawnSync('unshare', ['-rm', 'sh', '-c', mount, dir, 'true'], { encoding: 'utf8' })
-  if (may.status !== 0) return void t.skip(`cannot mount a small file system here: ${may.stderr || may.error}`)
+  if (may.status !== 0)
+    return void t.pass('cannot be tried here', {
+      skip: `cannot mount a small file system here: ${may.stderr || may.error}`,
+    })
   const script = fileURLToPath(new URL('fillDisk.js', import.meta.url))
   const ran = spawnSync('unshare', ['-rm', 'sh', '-c', mount, dir, process.execPath, script, dir], { encoding: 'utf8' })
   t.same(JSON.parse(ran.stdout || `"${ran.stderr}"`), {
