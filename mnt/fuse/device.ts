@@ -33,7 +33,14 @@ export async function fuseProblem(): Promise<string | undefined> {
 
 async function inPath(program: string): Promise<boolean> {
   for (const dir of (process.env.PATH ?? '').split(':'))
-    if (dir && (await access(`${dir}/${program}`, constants.X_OK).then(() => true, () => false))) return true
+    if (
+      dir &&
+      (await access(`${dir}/${program}`, constants.X_OK).then(
+        () => true,
+        () => false,
+      ))
+    )
+      return true
   return false
 }
 

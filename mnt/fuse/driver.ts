@@ -72,7 +72,10 @@ export class Driver implements Handlers {
   INIT({ in: kernel }: R<'INIT'>): A<'INIT'> {
     const { major, minor, oldest } = k.VERSION
     if (kernel.major !== major || kernel.minor < oldest)
-      throw fail('badMessage', `the kernel speaks FUSE ${kernel.major}.${kernel.minor}, not ${major}.${oldest} or later`)
+      throw fail(
+        'badMessage',
+        `the kernel speaks FUSE ${kernel.major}.${kernel.minor}, not ${major}.${oldest} or later`,
+      )
     const want =
       k.ASYNC_READ |
       k.ATOMIC_O_TRUNC |
@@ -104,7 +107,8 @@ export class Driver implements Handlers {
   }
 
   async GETATTR({ header: { nodeid, uid }, in: { getattr_flags, fh } }: R<'GETATTR'>, flight: Flight) {
-    const fid = getattr_flags & k.GETATTR_FH ? this.#handle(fh).fid : await this.#fid(this.nodes.get(nodeid), uid, flight)
+    const fid =
+      getattr_flags & k.GETATTR_FH ? this.#handle(fh).fid : await this.#fid(this.nodes.get(nodeid), uid, flight)
     return unixStat(await fid.stat(flight.signal), this.owner)
   }
 

@@ -1,4 +1,3 @@
-import * as fs from 'node:fs'
 import { fail, toFsError } from '../../fs/errors.js'
 import type { Driver } from './driver.js'
 import { Flight } from './flight.js'
@@ -29,6 +28,14 @@ const MAX_EARLY = 64
 const sameAgain = new Set(['EINTR', 'EAGAIN', 'ENOENT'])
 const unmounted = new Set(['ENODEV', 'ECONNABORTED', 'EBADF'])
 
+/** What requests come from and replies go to: /dev/fuse, or a test. */
+export interface Channel {
+  /** Reads one request into the buffer. */
+  read(buffer: Uint8Array, done: (error: NodeJS.ErrnoException | null, length: number) => void): void
+  /** Writes one reply; the device takes it whole or throws. */
+  write(parts: Uint8Array[]): void
+}
+
 /**
  * Reads requests from the device and answers them. Each is begun before the next is looked at, so that the 9P messages leave
  * in the order of the system calls: the Tclunk of a close before the Topen that comes after it (`echo p > data; cat data`).
@@ -43,23 +50,24 @@ export class Loop {
   #done!: (error?: Error) => void
   /** Resolves when there is nothing left to serve: unmounted here, from outside, or the kernel's side aborted. */
   readonly done: Promise<void>
+  ended = false
 
   constructor(
-    readonly fd: number,
+    readonly channel: Channel,
     readonly driver: Driver,
     readonly trace?: (line: string) => void,
   ) {
     this.done = new Promise((resolve, reject) => {
       this.#done = error => {
         clearInterval(this.#sweep)
+        this.ended = true
         if (error) reject(error)
         else resolve()
       }
     })
     this.#sweep = setInterval(() => this.#late(), SWEEP_MS)
     const room = driver.maxWrite + READ_ROOM
-    const other = Buffer.allocUnsafeSlow(room)
-    this.#read(Buffer.allocUnsafeSlow(room), other)
+    this.#read(new Uint8Array(room), new Uint8Array(room))
   }
 
   /** Fails what is under way and what still comes, so that nobody holds up the unmounting. */
@@ -68,20 +76,20 @@ export class Loop {
     for (const flight of this.#flights.values()) this.#giveUp(flight, fail('shuttingDown').errno)
   }
 
-  #read(buffer: Buffer, other: Buffer): void {
-    fs.read(this.fd, buffer, 0, buffer.length, null, (error, n) => {
+  #read(buffer: Uint8Array, other: Uint8Array): void {
+    this.channel.read(buffer, (error, n) => {
       if (error) {
         if (sameAgain.has(error.code!)) this.#read(buffer, other)
         else this.#done(unmounted.has(error.code!) ? undefined : error)
         return
       }
       this.#read(other, buffer)
-      this.receive(buffer.subarray(0, n))
+      this.#receive(buffer.subarray(0, n))
     })
   }
 
   /** Handles one request: begins it, and answers when it is done. `bytes` are used again after the call returns. */
-  receive(bytes: Uint8Array): void {
+  #receive(bytes: Uint8Array): void {
     const request = decodeRequest(bytes)
     const { unique } = request.header
     this.trace?.(line(request))
@@ -134,12 +142,13 @@ export class Loop {
 
   #write(parts: Uint8Array[], unique: number): void {
     try {
-      fs.writevSync(this.fd, parts)
+      this.channel.write(parts)
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
       // ENOENT: the kernel no longer waits for this. Anything else is a reply it does not like: it gets a plain failure for it.
       this.trace?.(`# reply ${unique}: ${code}`)
-      if (code === 'EINVAL' && (parts.length > 1 || parts[0]!.length > OUT_HEADER)) this.#error(unique, fail('io').errno)
+      if (code === 'EINVAL' && (parts.length > 1 || parts[0]!.length > OUT_HEADER))
+        this.#error(unique, fail('io').errno)
     }
   }
 
