@@ -61,15 +61,12 @@ function operations(link: Link, stopped: AbortSignal): Record<string, (...args: 
 
   /** Calls what an operation does with a signal, and answers with its values, its count or minus its errno. */
   const op =
-    <A extends unknown[]>(
-      work: (signal: AbortSignal, ...args: A) => Promise<unknown[] | number | void>,
-      late = fail('io'),
-    ) =>
+    <A extends unknown[]>(work: (signal: AbortSignal, ...args: A) => Promise<unknown>, late = fail('io')) =>
     (...all: unknown[]) => {
       const done = all.pop() as Done
       const timeout = AbortSignal.timeout(WAIT_MS)
       work(AbortSignal.any([timeout, stopped]), ...(all as A)).then(
-        result => (typeof result === 'number' ? done(result) : done(0, ...(result ?? []))),
+        result => (typeof result === 'number' ? done(result) : done(0, ...(Array.isArray(result) ? result : []))),
         error => done(-(timeout.aborted ? late : toFsError(error)).errno),
       )
     }

@@ -211,13 +211,15 @@ export type Header = Values<typeof inHeader>
 export type Request<K extends Operation = Operation> = {
   [P in K]: { op: P; header: Header; in: Values<Table[P]['in']> }
 }[K]
+/** Answered with a header alone. */
+type Nothing = ReturnType<() => void>
 /** What an operation is answered with. */
 export type Answer<K extends Operation> = Table[K]['out'] extends 'data'
   ? Uint8Array
   : Table[K]['out'] extends 'never'
-    ? void
+    ? Nothing
     : keyof Table[K]['out'] extends never
-      ? void
+      ? Nothing
       : Reply<Table[K]['out']>
 
 const rows = operations as Record<Operation, Row>

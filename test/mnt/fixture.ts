@@ -107,7 +107,7 @@ function folder(files = new Map<string, File>()): File {
     },
     change({ name }) {
       if (name === undefined) throw fail('notPermitted')
-      for (const [old, f] of files)
+      for (const [old, f] of [...files])
         if (f.qid.path === file.qid.path) {
           files.delete(old)
           files.set(name, f)
