@@ -38,7 +38,7 @@ export async function fusermount(dir: string, options: string): Promise<number> 
     flags: 'int',
   })
   const socketpair = libc.func('socketpair', 'int', ['int', 'int', 'int', 'void *'])
-  const recvmsg = libc.func('recvmsg', 'ssize_t', ['int', koffi.pointer(msghdr), 'int'])
+  const recvmsg = libc.func('recvmsg', 'long', ['int', koffi.pointer(msghdr), 'int'])
 
   const pair = new Int32Array(2)
   if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) !== 0) throw new Error('socketpair failed')

@@ -161,12 +161,12 @@ export function makeTree(seen: Seen, gap = 0): File {
     },
   })
   const never = new Log()
-  const hang: File = {
+  const hang = (): File => ({
     qid: newQid(QTDIR),
     attributes: ctx =>
       new Promise<never>((_, reject) => ctx.signal.addEventListener('abort', () => reject(fail('interrupted')))),
     open: () => ({}),
-  }
+  })
   const grows = { content: 'first\n' }
   const files = new Map<string, File>([
     ['data', data],
@@ -182,7 +182,7 @@ export function makeTree(seen: Seen, gap = 0): File {
     ['many', numbered(1000)],
     ['lots', numbered(100_000)],
     ['folder', folder()],
-    ['slow', dir(new Map<string, File>([['hang', hang]]), owner)],
+    ['slow', generated({ owner, walk: name => (name.startsWith('hang') ? hang() : undefined), list: () => [] })],
     [
       'log',
       {
@@ -303,6 +303,11 @@ export async function gone(pid: number, within = 8000): Promise<boolean> {
 /** Waits for what the server sees a moment after the program that caused it has ended. */
 export async function until(so: () => boolean, within = 5000): Promise<void> {
   for (const end = Date.now() + within; !so() && Date.now() < end; ) await sleep(10)
+}
+
+/** Somebody who stands in a directory. Not by `cwd`: spawn would wait, in this process, for a mount that this process serves. */
+export function standing(dir: string): ChildProcess {
+  return spawn('sh', ['-c', 'cd "$0" && exec sleep 30', dir], { stdio: 'ignore' })
 }
 
 export interface Ran {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { clearStale, isMounted, startMount, unmount } from '../../mnt/mount.js'
-import { base, bench, ended, gone, noFuse, sh, startServer } from './fixture.js'
+import { base, bench, ended, gone, noFuse, sh, standing, startServer } from './fixture.js'
 
 const skip = await noFuse()
 if (skip) t.comment(`skipped: ${skip}`)
@@ -42,7 +42,7 @@ t.test('a server that hangs: names and attributes give up after 15 s, the rest g
   const hung = sh(`cat ${n}/slow/hang/x`)
   await sleep(100)
   t.match(await sh(`cat ${n}/status`), { code: 0 })
-  const killable = spawn('stat', [`${n}/slow/hang`], { stdio: 'ignore' })
+  const killable = spawn('stat', [`${n}/slow/hang-too`], { stdio: 'ignore' })
   const done = ended(killable)
   await sleep(100)
   const sent = performance.now()
@@ -81,8 +81,8 @@ t.test('umount from outside ends the process', options, async t => {
 
 t.test('a lazy umount from outside ends the process, even with somebody inside', options, async t => {
   const { n, pid } = await bench(t)
-  const inside = spawn('sleep', ['30'], { cwd: n, stdio: 'ignore' })
-  await sleep(100)
+  const inside = standing(n)
+  await sleep(200)
   t.match(await sh(`umount -l ${n}`), { code: 0, err: '' })
   t.ok(await gone(pid))
   inside.kill()
@@ -92,8 +92,8 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const)
   t.test(`${signal} unmounts, with readers waiting and somebody inside`, options, async t => {
     const { n, pid } = await bench(t)
     const cat = ended(spawn('cat', [`${n}/never`], { stdio: 'ignore' }))
-    const inside = spawn('sleep', ['30'], { cwd: n, stdio: 'ignore' })
-    await sleep(150)
+    const inside = standing(n)
+    await sleep(200)
     const sent = performance.now()
     process.kill(pid, signal)
     t.ok(await gone(pid))
