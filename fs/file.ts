@@ -32,6 +32,8 @@ export interface Context {
 export interface Owner {
   readonly name: string
   readonly uid: number
+  /** The number shown for that group to programs that want one. */
+  readonly gid?: number
 }
 
 export interface Attributes {

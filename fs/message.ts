@@ -318,6 +318,36 @@ export const stat: Field<Stat> = {
   },
 }
 
+/** One entry of an Rreaddir's data: qid[13] offset[8] type[1] name[s]. */
+export interface Dirent {
+  qid: Qid
+  /** Where a read goes on behind this entry. */
+  offset: bigint
+  /** d_type: 4 a directory, 8 a file. */
+  type: number
+  name: string
+}
+
+export const dirent: Field<Dirent> = {
+  name: 'dirent',
+  size: (v, d) => 22 + str.size(v.name, d),
+  put(c, v, d) {
+    qid.put(c, v.qid, d)
+    u64.put(c, v.offset, d)
+    u8.put(c, v.type, d)
+    str.put(c, v.name, d)
+  },
+  get: (c, d) => ({ qid: qid.get(c, d), offset: u64.get(c, d), type: u8.get(c, d), name: str.get(c, d) }),
+}
+
+/** The entries of an Rreaddir's data. */
+export function parseDirents(data: Uint8Array): Dirent[] {
+  const c: Cursor = { bytes: data, view: new DataView(data.buffer, data.byteOffset, data.length), at: 0 }
+  const out: Dirent[] = []
+  while (c.at < data.length) out.push(dirent.get(c, '9P2000.L'))
+  return out
+}
+
 // The table's arrays are read up to 64 entries: more than MAXWELEM is the server's to refuse, with an error the client can read.
 const wname = array(str, 64)
 const wqid = array(qid, 64)
@@ -325,7 +355,10 @@ const base = ['9P2000', '9P2000.u'] as const
 const L = ['9P2000.L'] as const
 const optional = <T>(field: Field<T>, absent: T): Field<T> => ({ ...field, optional: true, absent })
 
-/** Every message: its number, its fields in wire order, and the dialects that have it where not all do. */
+/**
+ * Every message: its number, its fields in wire order, and the dialects that have it where not all do. The documents call a
+ * field of three of them `type`, too; here it is `fstype` and `ltype`, for `type` is the message's own.
+ */
 export const messages = {
   // size[4] Tversion tag[2] msize[4] version[s]
   Tversion: { type: 100, fields: { msize: u32, version: str } },
@@ -367,7 +400,7 @@ export const messages = {
   Rstatfs: {
     type: 9,
     fields: {
-      type: u32,
+      fstype: u32,
       bsize: u32,
       blocks: u64,
       bfree: u64,
@@ -446,12 +479,12 @@ export const messages = {
   Rfsync: { type: 51, fields: {}, in: L },
   Tlock: {
     type: 52,
-    fields: { fid: u32, type: u8, flags: u32, start: u64, length: u64, proc_id: u32, client_id: str },
+    fields: { fid: u32, ltype: u8, flags: u32, start: u64, length: u64, proc_id: u32, client_id: str },
     in: L,
   },
   Rlock: { type: 53, fields: { status: u8 }, in: L },
-  Tgetlock: { type: 54, fields: { fid: u32, type: u8, start: u64, length: u64, proc_id: u32, client_id: str }, in: L },
-  Rgetlock: { type: 55, fields: { type: u8, start: u64, length: u64, proc_id: u32, client_id: str }, in: L },
+  Tgetlock: { type: 54, fields: { fid: u32, ltype: u8, start: u64, length: u64, proc_id: u32, client_id: str }, in: L },
+  Rgetlock: { type: 55, fields: { ltype: u8, start: u64, length: u64, proc_id: u32, client_id: str }, in: L },
   Tlink: { type: 70, fields: { dfid: u32, fid: u32, name: str }, in: L },
   Rlink: { type: 71, fields: {}, in: L },
   Tmkdir: { type: 72, fields: { dfid: u32, name: str, mode: u32, gid: u32 }, in: L },

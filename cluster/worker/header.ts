@@ -1,0 +1,134 @@
+import type { FileHandle } from 'node:fs/promises'
+import { fail } from '../../fs/errors.js'
+import { HEADER_TIMEOUT_MS, HEADER_WINDOW, MAX_HEADER } from './limits.js'
+
+const decoder = new TextDecoder()
+
+/**
+ * Reads a file's header from front to back through a window of fixed size, believing nothing the file says of itself: each
+ * step is first checked against the file's real size. `take` waits only where the window is used up, and so gives the event
+ * loop a turn every 256 KiB however large the header is.
+ */
+export class Header {
+  /** What is being read, for messages: `key 3`. */
+  what = 'the header'
+  #window = Buffer.alloc(HEADER_WINDOW)
+  /** Where in the file the window begins, how much of it is filled, and where in it the next byte is. */
+  #start = 0
+  #filled = 0
+  #next = 0
+  readonly #deadline = performance.now() + HEADER_TIMEOUT_MS
+
+  constructor(
+    readonly file: FileHandle,
+    readonly size: number,
+    readonly signal?: AbortSignal,
+  ) {}
+
+  /** Offset in the file of the next byte. */
+  get at(): number {
+    return this.#start + this.#next
+  }
+
+  /** Bytes of the file that are left. */
+  get left(): number {
+    return this.size - this.at
+  }
+
+  /** An FsError `model file is damaged` that names the rule. */
+  broken(rule: string): Error {
+    return fail('badModel', rule)
+  }
+
+  /** Refuses to go on where fewer than `n` bytes are left or the header gets longer than any real one. */
+  #check(n: number): void {
+    if (n > this.left) throw this.broken(`it ends inside ${this.what}: ${this.size} bytes, cut short or not all copied`)
+    if (this.at + n > MAX_HEADER) throw this.broken(`its header goes on past ${MAX_HEADER} bytes in ${this.what}`)
+  }
+
+  /** Whether the next `n` bytes can be read without waiting. */
+  #has(n: number): boolean {
+    return this.#filled - this.#next >= n
+  }
+
+  async #fill(n: number): Promise<void> {
+    this.#check(n)
+    this.signal?.throwIfAborted()
+    if (performance.now() > this.#deadline) {
+      throw this.broken(`its header takes longer than ${HEADER_TIMEOUT_MS / 1000} s to read`)
+    }
+    const at = this.at
+    const rest = Math.max(0, this.#filled - this.#next)
+    this.#window.copyWithin(0, this.#next, this.#filled)
+    this.#start = at
+    this.#next = 0
+    this.#filled = rest
+    while (this.#filled < n) {
+      const room = HEADER_WINDOW - this.#filled
+      const { bytesRead } = await this.file.read(this.#window, this.#filled, room, at + this.#filled)
+      if (bytesRead === 0) throw this.broken(`it got shorter while it was read, in ${this.what}`)
+      this.#filled += bytesRead
+    }
+  }
+
+  async u32(): Promise<number> {
+    if (!this.#has(4)) await this.#fill(4)
+    this.#next += 4
+    return this.#window.readUInt32LE(this.#next - 4)
+  }
+
+  async u64(): Promise<bigint> {
+    if (!this.#has(8)) await this.#fill(8)
+    this.#next += 8
+    return this.#window.readBigUInt64LE(this.#next - 8)
+  }
+
+  /** The next `n` bytes, at most a window; a view that holds until the next call. */
+  async bytes(n: number): Promise<Buffer> {
+    if (!this.#has(n)) await this.#fill(n)
+    this.#next += n
+    return this.#window.subarray(this.#next - n, this.#next)
+  }
+
+  /** A string (length[8] and that many bytes) of at most `most` bytes; a view that holds until the next call. */
+  async #string(most: number): Promise<Buffer> {
+    const length = await this.u64()
+    if (length > BigInt(most)) throw this.broken(`${this.what} has a string of ${length} bytes: at most ${most}`)
+    return await this.bytes(Number(length))
+  }
+
+  /** A string as text. */
+  async text(most: number): Promise<string> {
+    return decoder.decode(await this.#string(most))
+  }
+
+  /** A string that names something: byte for byte, so that different names stay different. */
+  async name(most: number): Promise<string> {
+    return (await this.#string(most)).toString('latin1')
+  }
+
+  /** Passes over `n` bytes, which may be more than a window, without reading them. */
+  skip(n: bigint): void {
+    if (n > BigInt(this.left)) throw this.broken(`${this.what} needs ${n} bytes, ${this.left} are left`)
+    this.#check(Number(n))
+    this.#next += Number(n)
+    if (this.#next > this.#filled) {
+      this.#start += this.#next
+      this.#next = 0
+      this.#filled = 0
+    }
+  }
+
+  /** Passes over `n` strings. */
+  async skipStrings(n: number): Promise<void> {
+    for (let i = 0; i < n; i++) {
+      if (!this.#has(8)) await this.#fill(8)
+      this.#next += 8
+      // Most are short and in the window: two 32-bit halves are ten times as fast as a bigint.
+      const low = this.#window.readUInt32LE(this.#next - 8)
+      const high = this.#window.readUInt32LE(this.#next - 4)
+      if (high === 0 && this.#has(low)) this.#next += low
+      else this.skip((BigInt(high) << 32n) | BigInt(low))
+    }
+  }
+}

@@ -1,0 +1,100 @@
+import { fail, toFsError } from '../../fs/errors.js'
+import type { Engine } from './engine/engine.js'
+import { LOAD_TIMEOUT_MS } from './limits.js'
+
+/** How an engine is opened. */
+export interface EngineSettings {
+  slots: number
+  /** Tokens per slot; undefined: what the model was trained for, as far as memory goes. */
+  context?: number
+}
+
+export type OpenEngine = (model: string, settings: EngineSettings, signal: AbortSignal) => Promise<Engine>
+
+/** An engine and how many tasks run on it. */
+export interface Loaded {
+  readonly engine: Engine
+  running: number
+  retired: boolean
+}
+
+/**
+ * Holds a worker's one engine and replaces it without losing anything: the new one is opened beside the old, takes over
+ * when it is there, and the old one is closed after its last task. A load that fails changes nothing.
+ */
+export class Loader {
+  current: Loaded | undefined
+  /** The model that is being opened. */
+  loading: string | undefined
+  settings: EngineSettings
+  /** What `load` was last given, for a reload with other settings. */
+  #model: string | undefined
+  #controller: AbortController | undefined
+
+  constructor(
+    readonly open: OpenEngine,
+    settings: EngineSettings,
+    /** Called whenever `current` or `loading` has changed. */
+    readonly onChange: (kind: 'loading' | 'loaded' | 'load-failed' | 'unloaded', model: string, error?: Error) => void,
+  ) {
+    this.settings = settings
+  }
+
+  async load(model: string, settings: EngineSettings = this.settings): Promise<void> {
+    if (this.loading !== undefined) throw fail('fileBusy', `${this.loading} is being loaded`)
+    this.loading = model
+    this.#controller = new AbortController()
+    const signal = AbortSignal.any([this.#controller.signal, AbortSignal.timeout(LOAD_TIMEOUT_MS)])
+    this.onChange('loading', model)
+    try {
+      const engine = await this.open(model, settings, signal)
+      const old = this.current
+      this.current = { engine, running: 0, retired: false }
+      this.settings = settings
+      this.#model = model
+      if (old) this.#retire(old)
+    } catch (error) {
+      this.loading = undefined
+      const failure = toFsError(signal.aborted ? signal.reason : error)
+      this.onChange('load-failed', model, failure)
+      throw failure
+    }
+    this.loading = undefined
+    this.onChange('loaded', model)
+  }
+
+  /** Opens the model again with other settings. Before anything is loaded they are just kept. */
+  async set(changes: Partial<EngineSettings>): Promise<void> {
+    const settings = { ...this.settings, ...changes }
+    if (settings.slots === this.settings.slots && settings.context === this.settings.context) return
+    if (this.#model === undefined) this.settings = settings
+    else await this.load(this.#model, settings)
+  }
+
+  unload(): void {
+    const old = this.current
+    if (!old) throw fail('loading')
+    this.current = undefined
+    this.#model = undefined
+    this.#retire(old)
+    this.onChange('unloaded', old.engine.model.name)
+  }
+
+  /** A task is done with it. */
+  release(loaded: Loaded): void {
+    loaded.running--
+    if (loaded.retired && loaded.running === 0) void loaded.engine.close()
+  }
+
+  async close(): Promise<void> {
+    this.#controller?.abort(fail('shuttingDown'))
+    const old = this.current
+    this.current = undefined
+    await old?.engine.close()
+  }
+
+  #retire(old: Loaded): void {
+    old.retired = true
+    if (old.running === 0) void old.engine.close()
+  }
+}

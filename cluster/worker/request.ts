@@ -1,0 +1,133 @@
+import { fail } from '../../fs/errors.js'
+import type { ChatMessage, GenerateRequest, Sampling, Tool } from './engine/engine.js'
+import { defaults, isNumeric, number, numeric, stops } from './settings.js'
+
+/** A `generate` request as the worker runs it: what the engine needs, and what only the worker looks at. */
+export interface Request {
+  readonly generate: Omit<GenerateRequest, keyof Sampling> & Partial<Sampling>
+  readonly model: string | undefined
+  readonly session: string | undefined
+  readonly priority: number
+  readonly deadline_ms: number | undefined
+  readonly keep_s: number
+  readonly digest: string | undefined
+  /** Hints for an orchestrator's routing; a worker has one model and keeps them for `trace`. */
+  readonly type: string | undefined
+  readonly model_hint: string | undefined
+}
+
+const roles = ['system', 'user', 'assistant', 'tool']
+
+const bad = (text: string) => fail('badArgument', text)
+
+function string(name: string, value: unknown, most = 1024): string {
+  if (typeof value !== 'string' || value.length > most) throw bad(`${name}: a string of at most ${most} characters`)
+  return value
+}
+
+function object(name: string, value: unknown, keys?: readonly string[]): Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw bad(`${name}: a JSON object`)
+  const unknown = keys && Object.keys(value).find(key => !keys.includes(key))
+  if (unknown !== undefined) throw bad(`${name}: unknown key ${JSON.stringify(unknown)}: accepts ${keys!.join(' ')}`)
+  return value as Record<string, unknown>
+}
+
+/** One message of a conversation, as `history` and `messages` have it. */
+export function message(value: unknown, name = 'message'): ChatMessage & { stopped?: true } {
+  const { role, content, stopped } = object(name, value, ['role', 'content', 'stopped'])
+  if (typeof role !== 'string' || !roles.includes(role)) throw bad(`${name}: role is one of ${roles.join(' ')}`)
+  if (typeof content !== 'string') throw bad(`${name}: content is a string`)
+  return { role: role as ChatMessage['role'], content, ...(stopped === true && { stopped }) }
+}
+
+function tool(value: unknown): Tool {
+  // both the bare form and OpenAI's {type:"function",function:{…}}
+  const outer = object('tools', value)
+  const { name, description, parameters } = object('tools', outer.function ?? outer)
+  return {
+    name: string('tools: name', name, 64),
+    ...(description !== undefined && { description: string('tools: description', description, 65536) }),
+    ...(parameters !== undefined && { parameters: object('tools: parameters', parameters) }),
+  }
+}
+
+function list<T>(name: string, value: unknown, most: number, of: (item: unknown) => T): T[] {
+  if (!Array.isArray(value) || value.length > most) throw bad(`${name}: an array of at most ${most}`)
+  return value.map(of)
+}
+
+/** What each key of a request means. `undefined` and null values are as if the key were not there. */
+const keys: Record<string, (value: unknown) => unknown> = {
+  messages: v =>
+    list('messages', v, 10_000, (m, i?: number) => message(m, `messages${i === undefined ? '' : `[${i}]`}`)),
+  prompt: v => string('prompt', v, 16 * 1024 * 1024),
+  model: v => string('model', v, 4096),
+  stop: stops,
+  schema: v => (typeof v === 'boolean' ? v : object('schema', v)),
+  tools: v => list('tools', v, 128, tool),
+  session: v => (typeof v === 'number' ? String(v) : string('session', v, 64)),
+  type: v => string('type', v, 64),
+  model_hint: v => string('model_hint', v, 256),
+  priority: v => number('priority', v, -10, 10, true),
+  deadline_ms: v => number('deadline_ms', v, 1, 86_400_000, true),
+  keep_s: v => number('keep_s', v, 0, 600),
+  prefix_ids: v => list('prefix_ids', v, 1_048_576, id => number('prefix_ids', id, 0, 0x7fffffff, true)),
+  digest: v => string('digest', v, 128),
+}
+
+export const accepted = [...Object.keys(keys), 'max_tokens', 'temperature', 'top_p', 'top_k', 'min_p', 'seed']
+
+/**
+ * Reads one JSON request.
+ * @throws FsError `bad argument` for what is no JSON, for an unknown key (by name), and for a value out of range
+ */
+export function parseRequest(text: string): Request {
+  let json: unknown
+  try {
+    json = JSON.parse(text)
+  } catch (error) {
+    throw bad(`not JSON: ${(error as Error).message}`)
+  }
+  const out: Record<string, unknown> = {}
+  for (const [key, value] of Object.entries(object('request', json, accepted))) {
+    if (value === undefined || value === null) continue
+    out[key] = isNumeric(key) ? numeric(key, value) : keys[key]!(value)
+  }
+  const { model, session, priority, deadline_ms, keep_s, digest, type, model_hint, ...generate } = out
+  if ((generate.messages === undefined) === (generate.prompt === undefined))
+    throw bad('messages or prompt: one of the two')
+  if (generate.prompt !== undefined && session !== undefined) throw bad('prompt: a session takes messages')
+  if (generate.prefix_ids !== undefined && digest === undefined)
+    throw bad('prefix_ids: digest of the model that made them goes with them')
+  return {
+    generate: generate as Request['generate'],
+    model: model as string | undefined,
+    session: session as string | undefined,
+    priority: (priority as number | undefined) ?? 0,
+    deadline_ms: deadline_ms as number | undefined,
+    keep_s: (keep_s as number | undefined) ?? 0,
+    digest: digest as string | undefined,
+    type: type as string | undefined,
+    model_hint: model_hint as string | undefined,
+  }
+}
+
+/** The request a plain `data` makes: one conversation, everything else as the settings have it. */
+export function plainRequest(messages: readonly ChatMessage[]): Request {
+  return {
+    generate: { messages },
+    model: undefined,
+    session: undefined,
+    priority: 0,
+    deadline_ms: undefined,
+    keep_s: 0,
+    digest: undefined,
+    type: undefined,
+    model_hint: undefined,
+  }
+}
+
+/** Lays settings over each other, the later ones winning, down to a full set. */
+export function sampling(...layers: readonly Partial<Sampling>[]): Sampling {
+  return Object.assign({}, defaults, ...layers) as Sampling
+}

@@ -1,0 +1,466 @@
+import { fail } from '../../fs/errors.js'
+import type { Context, File, Opened, User } from '../../fs/file.js'
+import { newQid } from '../../fs/file.js'
+import { now, once, slice, text } from '../../fs/kit/content.js'
+import { ctl, type Verb, word, word1 } from '../../fs/kit/ctl.js'
+import { generated } from '../../fs/kit/dir.js'
+import { type Exchange, exchange } from '../../fs/kit/exchange.js'
+import { Log } from '../../fs/kit/log.js'
+import { chain } from '../../fs/maybe.js'
+import { OTRUNC } from '../../fs/message.js'
+import { quote, record } from '../../fs/quote.js'
+import type { ChatMessage } from './engine/engine.js'
+import * as limits from './limits.js'
+import { message, parseRequest, plainRequest, type Request, sampling } from './request.js'
+import { number, type Settings, samplingLines, samplingVerbs } from './settings.js'
+import type { Task } from './task.js'
+import type { Submission, Tasks } from './tasks.js'
+
+type Turn = ChatMessage & { stopped?: true }
+
+/** What a session needs of the worker it is on. */
+export interface SessionHost {
+  readonly tasks: Tasks
+  /** The root's settings, which a session's go before. */
+  readonly settings: Settings
+  onError(error: unknown, ctx: Context): void
+}
+
+/** One conversation: its history is here, in the server that gave it; an engine only caches prefixes of it. */
+export class Session {
+  readonly dir: File
+  readonly ctl: File
+  settings: Settings = { sampling: {}, system: '' }
+  closed = false
+  #history: Turn[] = []
+  #historyBytes = 0
+  #model: string | undefined
+  #schema: unknown
+  #ttl = limits.SESSION_TTL_S
+  #opens = 0
+  #timer: NodeJS.Timeout | undefined
+  /** Settles when the last turn that was submitted has ended: prompts in one session run in order. */
+  #tail: Promise<unknown> = Promise.resolve()
+  readonly #running = new Set<Task>()
+  #last: Task | undefined
+  readonly #log = new Log(limits.MAX_HISTORY)
+  #logTime = now()
+  #newest: Record<'data' | 'generate', Exchange | undefined> = { data: undefined, generate: undefined }
+
+  constructor(
+    readonly id: string,
+    readonly user: User,
+    readonly host: SessionHost,
+    readonly onClose: () => void,
+  ) {
+    const owner = { name: user.name, uid: user.uid }
+    const onOpen = () => this.#opened()
+    const onError = host.onError
+    const common = { owner, mode: 0o600, onOpen }
+    this.ctl = ctl({ ...common, verbs: this.#verbs(), read: () => this.#settingsText(), onError })
+    const files: Record<string, File> = {
+      ctl: this.ctl,
+      data: exchange({
+        ...common,
+        limit: limits.MAX_PROMPT,
+        accept: () => host.tasks.accept(),
+        submit: (prompt, ctx) => {
+          const content = prompt.replace(/\r?\n$/, '')
+          return (this.#newest.data = this.turn(plainRequest([{ role: 'user', content }]), content, ctx))
+        },
+        refused: (error, ctx) => this.#refused('data', error, ctx),
+        newest: () => this.#newest.data,
+      }),
+      generate: exchange({
+        ...common,
+        limit: limits.MAX_REQUEST,
+        accept: () => host.tasks.accept(),
+        submit: (json, ctx) => this.generate(json, ctx),
+        refused: (error, ctx) => this.#refused('generate', error, ctx),
+        newest: () => this.#newest.generate,
+      }),
+      system: this.#systemFile(),
+      history: this.#historyFile(),
+      log: this.#logFile(),
+      status: text(() => this.#status(), { ...common, mode: 0o400 }),
+      trace: text(() => this.#last?.traceText() ?? '', { ...common, mode: 0o400 }),
+    }
+    // rm -r works: the parts are removed without effect, the directory's own removal ends the session
+    const entries = new Map(Object.entries(files).map(([name, file]) => [name, { ...file, remove: () => undefined }]))
+    this.dir = generated({
+      owner,
+      mode: 0o700,
+      walk: name => (this.closed ? undefined : entries.get(name)),
+      list: () => entries,
+      remove: ctx => {
+        if (ctx.user.name !== user.name) throw fail('permission')
+        this.close()
+      },
+    })
+    this.#rest()
+  }
+
+  get busy(): boolean {
+    return this.#running.size > 0
+  }
+
+  /** A JSON request written to this session's `generate`. */
+  generate(json: string, ctx: Context): Exchange {
+    let request: Request
+    try {
+      request = parseRequest(json)
+      if (request.session !== undefined && request.session !== this.id)
+        throw fail('badArgument', `session ${request.session}: this is ${this.id}`)
+      if (!request.generate.messages) throw fail('badArgument', 'prompt: a session takes messages')
+    } catch (error) {
+      this.#refused('generate', error as Error, ctx)
+      return this.#newest.generate!
+    }
+    const task = this.turn(request, request.generate.messages.at(-1)?.content ?? '', ctx)
+    return (this.#newest.generate = { answer: task.stream, abandon: () => task.abandon() })
+  }
+
+  /** Submits the next turn: the request's messages behind the history, as it is when the turns before have ended. */
+  turn(request: Request, prompt: string, ctx: Context): Task {
+    const added = request.generate.messages ?? []
+    const submission: Submission = {
+      user: this.user,
+      request: {
+        ...request,
+        ...((request.model ?? this.#model) !== undefined && { model: request.model ?? this.#model }),
+      } as Request,
+      prompt,
+      sampling: sampling(this.host.settings.sampling, this.settings.sampling, request.generate),
+      session: this.id,
+      after: this.#tail,
+      prepare: () => {
+        this.#write('user', prompt)
+        const system = this.settings.system || this.host.settings.system
+        const first: ChatMessage[] = system ? [{ role: 'system', content: system }] : []
+        const past = this.#history.map(({ role, content }) => ({ role, content }))
+        const schema = request.generate.schema ?? this.#schema
+        return {
+          ...request,
+          generate: {
+            ...request.generate,
+            messages: [...first, ...past, ...added],
+            ...(schema !== undefined && { schema }),
+          },
+        }
+      },
+      onEnd: task => this.#ended(task, added),
+    }
+    const task = this.host.tasks.submit(submission)
+    this.#last = task
+    if (!task.ended) {
+      this.#running.add(task)
+      clearTimeout(this.#timer)
+      this.#tail = task.answer.ended
+      void this.#follow(task)
+    } else if (task.error) this.host.onError(task.error, ctx)
+    return task
+  }
+
+  close(): void {
+    if (this.closed) return
+    this.closed = true
+    clearTimeout(this.#timer)
+    for (const task of this.#running) task.cancel()
+    this.#log.end()
+    this.onClose()
+  }
+
+  #ended(task: Task, added: readonly ChatMessage[]): void {
+    this.#running.delete(task)
+    this.#rest()
+    const content = task.answer.text()
+    // a failed turn is not added; a stopped answer stays, marked so
+    if (task.state === 'failed' || (task.state === 'cancelled' && content === '')) return
+    const stopped = task.state === 'cancelled'
+    this.#add(...added, { role: 'assistant', content: content.replace(/\n$/, ''), ...(stopped && { stopped }) })
+  }
+
+  #add(...turns: Turn[]): void {
+    for (const turn of turns) {
+      this.#historyBytes += turn.content.length
+      if (this.#historyBytes > limits.MAX_HISTORY) throw fail('tooLarge', `a history over ${limits.MAX_HISTORY} bytes`)
+      this.#history.push(turn)
+    }
+  }
+
+  #clear(): void {
+    this.#history = []
+    this.#historyBytes = 0
+  }
+
+  /** Copies an answer into the transcript as it comes. */
+  async #follow(task: Task): Promise<void> {
+    const never = { signal: new AbortController().signal }
+    let at = 0
+    try {
+      for (;;) {
+        const piece = await task.answer.read(at, 65536, never)
+        if (piece.length === 0) break
+        if (at === 0) this.#write('assistant', '')
+        at += piece.length
+        this.#append(piece)
+      }
+    } catch (error) {
+      this.#append(`${at ? '\n' : ''}[${(error as Error).message}]\n`)
+    }
+    this.#append('\n')
+  }
+
+  #write(role: string, content: string): void {
+    this.#append(content ? `${role}: ${content}\n` : `${role}: `)
+  }
+
+  #append(data: string | Uint8Array): void {
+    try {
+      this.#log.append(data)
+      this.#logTime = now()
+    } catch {
+      // the transcript is full; the conversation goes on, and history has it
+      this.#log.end()
+    }
+  }
+
+  #refused(file: 'data' | 'generate', error: Error, ctx: Context): void {
+    this.host.onError(error, ctx)
+    const answer = new Log()
+    answer.end(error)
+    this.#newest[file] = { answer, abandon: () => undefined }
+  }
+
+  #idle(): void {
+    if (this.busy) throw fail('sessionBusy', 'an answer is being made; cancel ends it')
+  }
+
+  /** One more of its files is open; gives what to call when it is closed again. */
+  #opened(): () => void {
+    this.#opens++
+    clearTimeout(this.#timer)
+    let open = true
+    return () => {
+      if (!open) return
+      open = false
+      this.#opens--
+      this.#rest()
+    }
+  }
+
+  /** With nothing open and nothing running, the time to live begins. */
+  #rest(): void {
+    clearTimeout(this.#timer)
+    if (this.closed || this.#opens > 0 || this.busy) return
+    this.#timer = setTimeout(() => this.close(), this.#ttl * 1000)
+    this.#timer.unref()
+  }
+
+  #verbs(): Record<string, Verb> {
+    const settings = () => this.settings
+    return {
+      model: word1('NAME', String, name => {
+        this.#model = name || undefined
+      }),
+      ...samplingVerbs(settings),
+      schema: word1(
+        'JSON',
+        arg => {
+          if (arg === '') return undefined
+          try {
+            const schema: unknown = JSON.parse(arg)
+            if (typeof schema === 'object' && schema !== null) return schema
+          } catch {}
+          throw fail('badArgument', "schema: a JSON schema in single quotes, or '' for none")
+        },
+        schema => {
+          this.#schema = schema
+        },
+      ),
+      ttl: word1(
+        'S',
+        arg => number('ttl', arg, 0, 86_400),
+        s => {
+          this.#ttl = s
+          this.#rest()
+        },
+      ),
+      cancel: word(() => {
+        for (const task of [...this.#running]) task.cancel()
+      }),
+      reset: word(() => {
+        this.#idle()
+        this.#clear()
+      }),
+      close: word(() => this.close()),
+    }
+  }
+
+  #settingsText(): string {
+    const lines = [
+      ...(this.#model ? [`model ${quote(this.#model)}`] : []),
+      ...samplingLines(this.settings.sampling),
+      ...(this.#schema === undefined ? [] : [`schema ${quote(JSON.stringify(this.#schema))}`]),
+      `ttl ${this.#ttl}`,
+    ]
+    return `${lines.join('\n')}\n`
+  }
+
+  #status(): string {
+    const last = this.#last
+    return `${record('session', {
+      id: this.id,
+      user: this.user.name,
+      state: this.busy ? 'busy' : 'idle',
+      model: this.#model,
+      messages: this.#history.length,
+      task: last?.id,
+      prompt_tokens: last?.prompt_tokens,
+      reused_tokens: last?.reused_tokens,
+      completion_tokens: last?.completion_tokens,
+      tok_s: last?.tok_s,
+      ttl_s: this.#ttl,
+      error: last?.error?.message,
+    })}\n`
+  }
+
+  /** `system`: what is written replaces the prompt when the file is closed (or synced). */
+  #systemFile(): File {
+    return this.#editable(
+      () => this.settings.system,
+      () => {
+        this.settings.system = ''
+      },
+      () => {
+        let all = ''
+        return {
+          line: undefined,
+          text: whole => {
+            all += whole
+          },
+          done: () => {
+            this.settings.system = all.replace(/\r?\n$/, '')
+          },
+        }
+      },
+    )
+  }
+
+  /** `history`: a JSON message a line; truncation empties it, lines written are appended. */
+  #historyFile(): File {
+    return this.#editable(
+      () => this.#history.map(turn => `${JSON.stringify(turn)}\n`).join(''),
+      () => this.#clear(),
+      () => ({
+        line: line => {
+          let json: unknown
+          try {
+            json = JSON.parse(line)
+          } catch (error) {
+            throw fail('badArgument', `history: not JSON: ${(error as Error).message}`)
+          }
+          this.#add(message(json, 'history'))
+        },
+        text: undefined,
+        done: () => undefined,
+      }),
+    )
+  }
+
+  /** A file of the session that is text to read and to write, but not while a turn runs. */
+  #editable(
+    read: () => string,
+    clear: () => void,
+    writer: () => {
+      line?: ((line: string) => void) | undefined
+      text?: ((text: string) => void) | undefined
+      done: () => void
+    },
+  ): File {
+    const qid = newQid()
+    const { name, uid } = this.user
+    const encoder = new TextEncoder()
+    const truncate = () => {
+      this.#idle()
+      clear()
+    }
+    return {
+      qid,
+      attributes: () => ({ mode: 0o600, owner: { name, uid }, length: 0, mtime: now(), atime: now() }),
+      truncate,
+      open: (mode): Opened => {
+        if (mode & OTRUNC) truncate()
+        const release = this.#opened()
+        const decoder = new TextDecoder('utf-8', { fatal: true })
+        const into = writer()
+        let rest = ''
+        let size = 0
+        const finish = () => {
+          if (size === 0) return
+          const last = rest
+          rest = ''
+          if (into.line && last.trim()) into.line(last)
+          into.done()
+        }
+        return {
+          read: once(() => encoder.encode(read())),
+          write: (_offset, data, ctx) => {
+            try {
+              this.#idle()
+              if ((size += data.length) > limits.MAX_HISTORY) throw fail('tooLarge', `over ${limits.MAX_HISTORY} bytes`)
+              let piece: string
+              try {
+                piece = decoder.decode(data, { stream: true })
+              } catch {
+                throw fail('notUtf8')
+              }
+              into.text?.(piece)
+              if (into.line) {
+                const lines = (rest + piece).split('\n')
+                rest = lines.pop()!
+                for (const line of lines) if (line.trim()) into.line(line)
+              }
+            } catch (error) {
+              this.host.onError(error, ctx)
+              throw error
+            }
+            return data.length
+          },
+          sync: () => finish(),
+          close: () => {
+            release()
+            finish()
+          },
+        }
+      },
+    }
+  }
+
+  /** `log`: the transcript, with its true length and time, so that `tail -f`, which polls, can follow it. */
+  #logFile(): File {
+    const qid = newQid()
+    const { name, uid } = this.user
+    const never = { signal: new AbortController().signal }
+    return {
+      qid,
+      attributes: () => ({
+        mode: 0o400,
+        owner: { name, uid },
+        length: this.#log.length,
+        mtime: this.#logTime,
+        atime: this.#logTime,
+      }),
+      open: () => {
+        const close = this.#opened()
+        return {
+          read: (offset, count) =>
+            offset < this.#log.length
+              ? chain(this.#log.read(offset, count, never), piece => slice(piece, 0, count))
+              : new Uint8Array(0),
+          close,
+        }
+      },
+    }
+  }
+}

@@ -1,0 +1,47 @@
+import { fail } from '../../fs/errors.js'
+import type { Context, Entry, File, Owner } from '../../fs/file.js'
+import { clone } from '../../fs/kit/clone.js'
+import { generated } from '../../fs/kit/dir.js'
+import { MAX_SESSIONS } from './limits.js'
+import { Session, type SessionHost } from './session.js'
+
+/** A server's conversations: `session/`. Each user sees his own. */
+export class Sessions {
+  readonly dir: File
+  readonly #sessions = new Map<string, Session>()
+  #last = 0
+
+  constructor(host: SessionHost, owner: Owner) {
+    const cloneFile = clone(ctx => {
+      if (this.#sessions.size >= MAX_SESSIONS) throw fail('tooManySessions', 'rmdir some, or let them expire')
+      const id = String(++this.#last)
+      const session = new Session(id, ctx.user, host, () => this.#sessions.delete(id))
+      this.#sessions.set(id, session)
+      return { name: id, ctl: session.ctl }
+    }, owner)
+    this.dir = generated({
+      owner,
+      mode: 0o777,
+      walk: (name, ctx) => (name === 'clone' ? cloneFile : this.get(name, ctx)?.dir),
+      list: ctx => {
+        const out: Entry[] = [['clone', cloneFile]]
+        for (const [id, session] of this.#sessions) if (session.user.name === ctx.user.name) out.push([id, session.dir])
+        return out
+      },
+    })
+  }
+
+  get size(): number {
+    return this.#sessions.size
+  }
+
+  /** The session, if it is this user's. */
+  get(id: string, { user }: Context): Session | undefined {
+    const session = this.#sessions.get(id)
+    return session?.user.name === user.name ? session : undefined
+  }
+
+  close(): void {
+    for (const session of [...this.#sessions.values()]) session.close()
+  }
+}

@@ -1,0 +1,104 @@
+import { fail } from '../../fs/errors.js'
+import { type Verb, word1 } from '../../fs/kit/ctl.js'
+import { quote } from '../../fs/quote.js'
+import type { Sampling } from './engine/engine.js'
+
+/** The number a text or a JSON value means, within its range. @throws FsError `bad argument` naming setting and range */
+export function number(name: string, value: unknown, low: number, high: number, whole = false): number {
+  const n = typeof value === 'string' && value.trim() !== '' ? Number(value) : value
+  if (typeof n !== 'number' || !Number.isFinite(n) || n < low || n > high || (whole && !Number.isInteger(n)))
+    throw fail('badArgument', `${name} ${String(value)}: ${whole ? 'a whole number ' : ''}${low} to ${high}`)
+  return n
+}
+
+type Numeric = Exclude<keyof Sampling, 'stop'>
+
+/** The numeric settings of a generation: the same words in a ctl, in a `generate` request and in a configuration. */
+export const ranges: Record<Numeric, { low: number; high: number; whole: boolean }> = {
+  temperature: { low: 0, high: 5, whole: false },
+  top_p: { low: 0, high: 1, whole: false },
+  top_k: { low: 0, high: 100_000, whole: true },
+  min_p: { low: 0, high: 1, whole: false },
+  seed: { low: 0, high: 0xffffffff, whole: true },
+  max_tokens: { low: 1, high: 1_048_576, whole: true },
+}
+
+export const isNumeric = (name: string): name is Numeric => Object.hasOwn(ranges, name)
+
+export function numeric(name: Numeric, value: unknown): number {
+  const { low, high, whole } = ranges[name]
+  return number(name, value, low, high, whole)
+}
+
+/** What a generation uses unless its request says otherwise. */
+export const defaults: Sampling = {
+  temperature: 0.7,
+  top_p: 0.95,
+  top_k: 40,
+  min_p: 0,
+  seed: undefined,
+  max_tokens: 1024,
+  stop: [],
+}
+
+const MAX_STOPS = 16
+const MAX_STOP_LENGTH = 256
+
+/** Stop strings: at most 16, of 1 to 256 characters. */
+export function stops(value: unknown): string[] {
+  const list = typeof value === 'string' ? [value] : value
+  if (!Array.isArray(list) || list.length > MAX_STOPS) throw fail('badArgument', `stop: up to ${MAX_STOPS} strings`)
+  for (const item of list)
+    if (typeof item !== 'string' || item === '' || item.length > MAX_STOP_LENGTH)
+      throw fail('badArgument', `stop: strings of 1 to ${MAX_STOP_LENGTH} characters`)
+  return list
+}
+
+/** Settings that a ctl holds: what a session or a root uses for a plain `data`. */
+export interface Settings {
+  sampling: Partial<Sampling>
+  system: string
+}
+
+/** The ctl verbs of the sampling settings. A word without an argument goes back to the default. */
+export function samplingVerbs(settings: () => Settings): Record<string, Verb> {
+  const verbs: Record<string, Verb> = {}
+  for (const name of Object.keys(ranges) as Numeric[])
+    verbs[name] = {
+      usage: `[${ranges[name].low} to ${ranges[name].high}]`,
+      check(args) {
+        if (args.length > 1) throw fail('badArgument', `${name}: one number`)
+        const value = args.length ? numeric(name, args[0]) : undefined
+        return () => {
+          const { [name]: _, ...others } = settings().sampling
+          settings().sampling = value === undefined ? others : { ...others, [name]: value }
+        }
+      },
+    }
+  verbs.stop = {
+    usage: 'TEXT…',
+    check(args) {
+      const stop = stops([...args])
+      return () => {
+        settings().sampling = { ...settings().sampling, stop }
+      }
+    },
+  }
+  return verbs
+}
+
+export function systemVerb(settings: () => Settings): Verb {
+  return word1('TEXT', String, value => {
+    settings().system = value
+  })
+}
+
+/** The lines that would set these settings. */
+export function samplingLines(sampling: Partial<Sampling>): string[] {
+  const lines: string[] = []
+  for (const [name, value] of Object.entries(sampling)) {
+    if (Array.isArray(value)) lines.push(['stop', ...value.map(quote)].join(' '))
+    else if (value !== undefined) lines.push(`${name} ${value}`)
+  }
+  return lines
+}

@@ -1,0 +1,252 @@
+import { type FsError, fail } from '../../fs/errors.js'
+import type { Context, Entry, File, Owner, User } from '../../fs/file.js'
+import { bytes, text } from '../../fs/kit/content.js'
+import { ctl, word, word1 } from '../../fs/kit/ctl.js'
+import { generated } from '../../fs/kit/dir.js'
+import type { Feed } from '../../fs/kit/feed.js'
+import { logFile } from '../../fs/kit/log.js'
+import type { Sampling } from './engine/engine.js'
+import * as limits from './limits.js'
+import type { Loader } from './loader.js'
+import type { Metrics } from './metrics.js'
+import type { Request } from './request.js'
+import { number } from './settings.js'
+import { Task } from './task.js'
+
+export interface Submission {
+  user: User
+  request: Request
+  prompt: string
+  sampling: Sampling
+  session?: string
+  /** Earlier turns of its session: it does not start before this is settled, and starts then with what `prepare` gives. */
+  after?: Promise<unknown>
+  /** Called when it is about to run: the request as it then is. */
+  prepare?: () => Request
+  onEnd?: (task: Task) => void
+}
+
+/** A worker's exchanges: those that wait for a slot, those that run, and those that lately ended. */
+export class Tasks {
+  draining = false
+  readonly #tasks = new Map<string, Task>()
+  #queue: Task[] = []
+  #last = 0
+  /** How long a task has lately taken, in s: what the estimate in `queue full` and `eta_s` is made from. */
+  #usual_s = 1
+  /** Time to first token of late, in ms. */
+  #latency_ms = 0
+
+  constructor(
+    readonly worker: string,
+    readonly loader: Loader,
+    readonly events: Feed,
+    readonly metrics: Metrics,
+  ) {
+    setInterval(() => this.#forgetOld(), 60_000).unref()
+  }
+
+  get queued(): number {
+    return this.#queue.length
+  }
+
+  get active(): number {
+    return this.loader.current?.running ?? 0
+  }
+
+  /** Refuses what need not even be written: throws what a submission would fail with. */
+  accept(): void {
+    if (this.draining) throw fail('shuttingDown', 'this worker takes no new prompts; resume ends that')
+    if (!this.loader.current && this.loader.loading === undefined)
+      throw fail('loading', "write 'load MODEL' to ctl; models/ lists them")
+    if (this.#queue.length >= limits.MAX_QUEUE) throw fail('queueFull', Math.ceil(this.#wait(this.#queue.length)))
+  }
+
+  /** Begins an exchange. A refusal is a task that has failed, so that its reader gets the error. */
+  submit(s: Submission): Task {
+    const id = String(++this.#last)
+    const task = new Task(id, s.user, s.request, s.prompt, s.sampling, this.worker, s.session, ended => {
+      this.#queue = this.#queue.filter(other => other !== ended)
+      this.metrics.ended(ended)
+      this.events.add(`task-${ended.state}`, { task: id, user: s.user.name, error: ended.error?.message })
+      s.onEnd?.(ended)
+      this.#place()
+    })
+    this.#tasks.set(id, task)
+    this.#forgetOld()
+    try {
+      this.accept()
+      this.#known(s.request)
+    } catch (error) {
+      task.refuse(error as Error)
+      return task
+    }
+    this.events.add('task-queued', { task: id, user: s.user.name, session: s.session })
+    const enter = () => {
+      if (task.ended) return
+      if (s.prepare) task.request = s.prepare()
+      this.#queue.push(task)
+      this.#place()
+      task.announce()
+      this.pump()
+    }
+    if (s.after) s.after.then(() => enter())
+    else enter()
+    return task
+  }
+
+  /** A submission that failed before it was one: a task that only has its error. */
+  refuse(user: User, request: Request, prompt: string, sampling: Sampling, error: Error): Task {
+    const task = new Task(String(++this.#last), user, request, prompt, sampling, this.worker, undefined, ended =>
+      this.metrics.ended(ended),
+    )
+    this.#tasks.set(task.id, task)
+    task.refuse(error)
+    return task
+  }
+
+  /** Starts what can start. Called whenever a slot, a model or a task has come. */
+  pump(): void {
+    for (;;) {
+      const loaded = this.loader.current
+      if (!loaded || loaded.running >= loaded.engine.slots) return
+      const task = this.#queue.shift()
+      if (!task) return
+      this.#place()
+      const { digest } = task.request
+      if (digest !== undefined && digest !== loaded.engine.model.digest) {
+        task.refuse(
+          fail(
+            'badArgument',
+            `digest: ${loaded.engine.model.name} here is ${loaded.engine.model.digest || 'without one'}`,
+          ),
+        )
+        continue
+      }
+      loaded.running++
+      this.events.add('task-started', { task: task.id, user: task.user.name })
+      const began = performance.now()
+      void task.run(loaded.engine).then(() => {
+        this.#usual_s = 0.8 * this.#usual_s + 0.2 * ((performance.now() - began) / 1000)
+        if (task.ttft_ms !== undefined) this.#latency_ms = this.#latency_ms * 0.8 + task.ttft_ms * 0.2
+        this.loader.release(loaded)
+        this.pump()
+      })
+    }
+  }
+
+  /** What `status` says of speed: tokens a second over all running, and the usual time to the first token. */
+  rates(): { tok_s: number; latency_ms: number } {
+    let tok_s = 0
+    for (const task of this.#tasks.values()) if (task.state === 'running') tok_s += task.tok_s ?? 0
+    return { tok_s: Math.round(tok_s * 10) / 10, latency_ms: Math.round(this.#latency_ms) }
+  }
+
+  /** No model will come: what waits for one fails with why. */
+  fail(error: Error): void {
+    for (const task of [...this.#queue]) task.stop(error)
+  }
+
+  /** Ends everything, at shutdown. */
+  stop(error: FsError): void {
+    for (const task of this.#tasks.values()) task.stop(error)
+  }
+
+  /** A model that is not this worker's is served by nobody here. */
+  #known({ model }: Request): void {
+    if (model === undefined) return
+    const here = this.loader.current?.engine.model.name
+    if (model !== here && model !== this.loader.loading)
+      throw fail('noWorker', `${model}${here ? `: this one has ${here}` : ''}; models/ lists what can be loaded`)
+  }
+
+  #wait(places: number): number {
+    return Math.max(1, (this.#usual_s * (places + 1)) / (this.loader.current?.engine.slots ?? 1))
+  }
+
+  #place(): void {
+    this.#queue.sort((a, b) => b.priority - a.priority || Number(a.id) - Number(b.id))
+    const free = (this.loader.current?.engine.slots ?? 0) - this.active
+    this.#queue.forEach((task, i) => {
+      task.position = Math.max(0, i - free + 1)
+      task.eta_s = task.position ? Math.round(this.#wait(task.position - 1) * 10) / 10 : 0
+    })
+  }
+
+  #forgetOld(): void {
+    const before = performance.now() - limits.KEPT_TASK_MS
+    let ended = 0
+    for (const task of this.#tasks.values()) if (task.ended) ended++
+    // in order of submission, which is nearly that of ending
+    for (const [id, task] of this.#tasks) {
+      if (!task.ended) continue
+      if (task.endedAt! > before && ended <= limits.KEPT_TASKS) continue
+      this.#tasks.delete(id)
+      this.#files.delete(id)
+      ended--
+    }
+  }
+
+  readonly #files = new Map<string, File>()
+
+  /** `task/`: each user sees his own, an admin also that others' exist. */
+  dir(owner: Owner): File {
+    const visible = (task: Task, { user }: Context) => task.user.name === user.name || user.role === 'admin'
+    return generated({
+      owner,
+      mode: 0o777,
+      walk: (id, ctx) => {
+        const task = this.#tasks.get(id)
+        return task && visible(task, ctx) ? this.#file(task) : undefined
+      },
+      list: ctx => {
+        const out: Entry[] = []
+        for (const [id, task] of this.#tasks) if (visible(task, ctx)) out.push([id, this.#file(task)])
+        return out
+      },
+    })
+  }
+
+  #file(task: Task): File {
+    let file = this.#files.get(task.id)
+    if (!file) this.#files.set(task.id, (file = this.#taskDir(task)))
+    return file
+  }
+
+  #taskDir(task: Task): File {
+    const owner = { name: task.user.name, uid: task.user.uid }
+    const verbs = {
+      cancel: word(() => task.cancel()),
+      priority: word1(
+        'N',
+        arg => number('priority', arg, -10, 10, true),
+        n => {
+          task.priority = n
+          this.#place()
+        },
+      ),
+    }
+    // rm -r works: its parts are removed without effect, the directory's own removal cancels and forgets
+    const part = (file: File): File => ({ ...file, remove: () => undefined })
+    const files = new Map<string, File>([
+      ['ctl', part(ctl({ owner, verbs, read: () => `priority ${task.priority}\n` }))],
+      ['prompt', part(bytes(task.prompt, { owner, mode: 0o400 }))],
+      ['answer', part(logFile(() => task.answer, owner))],
+      ['stream', part(logFile(() => task.stream, owner))],
+      ['status', part(text(() => task.status(), { owner, mode: 0o440 }))],
+      ['trace', part(text(() => task.traceText(), { owner, mode: 0o440 }))],
+    ])
+    return generated({
+      owner,
+      mode: 0o750,
+      walk: name => files.get(name),
+      list: () => files,
+      remove: ({ user }) => {
+        if (user.name !== owner.name && user.role !== 'admin') throw fail('permission')
+        task.cancel()
+        this.#tasks.delete(task.id)
+        this.#files.delete(task.id)
+      },
+    })
+  }
+}

@@ -1,0 +1,108 @@
+import { fail } from './errors.js'
+import type { Attributes } from './file.js'
+import { type Msg, NONUNAME, type Qid, QTDIR, type Stat } from './message.js'
+
+const never = { u16: 0xffff, u32: 0xffffffff, u64: 0xffffffffffffffffn }
+
+/** The group of every file, by name. */
+export const GROUP = 'admin'
+
+/** stat(5) of a file. */
+export function toStat(name: string, qid: Qid, a: Attributes): Stat {
+  return {
+    type: 0,
+    dev: 0,
+    qid,
+    mode: ((qid.type << 24) | a.mode) >>> 0,
+    atime: Math.floor(a.atime),
+    mtime: Math.floor(a.mtime),
+    length: qid.type & QTDIR ? 0n : BigInt(a.length),
+    name,
+    uid: a.owner.name,
+    gid: GROUP,
+    muid: a.owner.name,
+    extension: '',
+    n_uid: a.owner.uid,
+    n_gid: a.owner.gid ?? NONUNAME,
+    n_muid: a.owner.uid,
+  }
+}
+
+/** A stat in which every field says "do not touch" (stat(5)): the base of a wstat, and by itself an fsync. */
+export function untouched(): Stat {
+  const qid = { type: 0xff, version: never.u32, path: never.u64 }
+  const numbers = { type: never.u16, dev: never.u32, mode: never.u32, atime: never.u32, mtime: never.u32 }
+  const ids = { n_uid: NONUNAME, n_gid: NONUNAME, n_muid: NONUNAME }
+  return { ...numbers, ...ids, qid, length: never.u64, name: '', uid: '', gid: '', muid: '', extension: '' }
+}
+
+/** What a wstat or setattr asks for, in one form. Undefined: do not touch. */
+export interface Wanted {
+  name?: string
+  length?: number
+  owner?: boolean
+  /** Mode bits or times: accepted from who may write the file, and ignored. */
+  other?: boolean
+}
+
+export function wantedOfStat(s: Stat, now: Stat): Wanted {
+  const wanted: Wanted = {}
+  if (s.name !== '' && s.name !== now.name) wanted.name = s.name
+  if (s.length !== never.u64) wanted.length = safeLength(s.length)
+  if ((s.uid !== '' && s.uid !== now.uid) || (s.gid !== '' && s.gid !== now.gid)) wanted.owner = true
+  if ((s.n_uid !== NONUNAME && s.n_uid !== now.n_uid) || (s.n_gid !== NONUNAME && s.n_gid !== now.n_gid))
+    wanted.owner = true
+  if (s.mode !== never.u32 || s.mtime !== never.u32 || s.atime !== never.u32) wanted.other = true
+  return wanted
+}
+
+/** Bits of Tsetattr's `valid`. */
+const SET = { MODE: 1, UID: 2, GID: 4, SIZE: 8, TIMES: 0x1f0 }
+
+export function wantedOfSetattr(m: Msg<'Tsetattr'>, now: Stat): Wanted {
+  const wanted: Wanted = {}
+  if (m.valid & SET.SIZE) wanted.length = safeLength(m.size)
+  if ((m.valid & SET.UID && m.uid !== now.n_uid) || (m.valid & SET.GID && m.gid !== now.n_gid)) wanted.owner = true
+  if (m.valid & (SET.MODE | SET.TIMES)) wanted.other = true
+  return wanted
+}
+
+function safeLength(n: bigint): number {
+  if (n > BigInt(Number.MAX_SAFE_INTEGER)) throw fail('badArgument', 'length')
+  return Number(n)
+}
+
+/** Rgetattr's BASIC bits: all of them, whatever was asked. */
+const GETATTR_BASIC = 0x7ffn
+const S_IFDIR = 0o040000
+const S_IFREG = 0o100000
+
+/** The body of an Rgetattr. */
+export function toGetattr(qid: Qid, a: Attributes, blksize: number): Omit<Msg<'Rgetattr'>, 'tag' | 'type'> {
+  const directory = (qid.type & QTDIR) !== 0
+  const size = directory ? 0n : BigInt(a.length)
+  const seconds = (t: number) => BigInt(Math.floor(t))
+  const nanoseconds = (t: number) => BigInt(Math.floor((t % 1) * 1e9))
+  return {
+    valid: GETATTR_BASIC,
+    qid,
+    mode: (directory ? S_IFDIR : S_IFREG) | a.mode,
+    uid: a.owner.uid,
+    gid: a.owner.gid ?? NONUNAME,
+    nlink: directory ? 2n : 1n,
+    rdev: 0n,
+    size,
+    blksize: BigInt(blksize),
+    blocks: (size + 511n) / 512n,
+    atime_sec: seconds(a.atime),
+    atime_nsec: nanoseconds(a.atime),
+    mtime_sec: seconds(a.mtime),
+    mtime_nsec: nanoseconds(a.mtime),
+    ctime_sec: seconds(a.mtime),
+    ctime_nsec: nanoseconds(a.mtime),
+    btime_sec: 0n,
+    btime_nsec: 0n,
+    gen: 0n,
+    data_version: 0n,
+  }
+}

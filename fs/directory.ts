@@ -1,0 +1,123 @@
+import { toStat } from './attributes.js'
+import { fail } from './errors.js'
+import { type FidState, isDirectory } from './fid.js'
+import type { Attributes, Context, Entry } from './file.js'
+import { MAX_ENTRIES } from './limits.js'
+import { chain, type Maybe } from './maybe.js'
+import { bareStat, type Dialect, dirent, type Field } from './message.js'
+
+/** Takes the listing that a read from the start begins; later reads go on in it, so that no change can tear it. */
+function snapshot(fid: FidState, fromStart: boolean, ctx: Context): Maybe<Entry[]> {
+  if (fid.entries && !fromStart) return fid.entries
+  return chain(fid.opened?.list?.(ctx) ?? [], entries => {
+    const list: Entry[] = []
+    for (const entry of entries) {
+      if (list.length === MAX_ENTRIES) break
+      list.push(entry)
+    }
+    fid.next = { index: 0, offset: 0 }
+    fid.entries = list
+    return list
+  })
+}
+
+/** Tread of a directory (read(5)): whole stats only; the offset is 0 or where the last read ended. */
+export function readStats(
+  fid: FidState,
+  offset: number,
+  count: number,
+  dialect: Dialect,
+  ctx: Context,
+): Maybe<Uint8Array> {
+  if (offset !== 0 && (!fid.entries || offset !== fid.next.offset)) throw fail('badOffset', 'in directory read')
+  return chain(snapshot(fid, offset === 0, ctx), entries => {
+    const out = new Packer(count)
+    const finish = () => {
+      fid.next = { index, offset: offset + out.length }
+      return out.bytes()
+    }
+    let index = fid.next.index
+    const put = (attributes: Attributes, [name, file]: Entry): boolean => {
+      if (!out.add(bareStat, toStat(name, file.qid, attributes), dialect)) return false
+      index++
+      return true
+    }
+    const loop = (): Maybe<Uint8Array> => {
+      while (index < entries.length) {
+        const entry = entries[index]!
+        const attributes = entry[1].attributes(ctx)
+        if (attributes instanceof Promise) {
+          // an entry of a mounted tree may be gone by now: it is left out, the listing goes on
+          return attributes.then(
+            a => (put(a, entry) ? loop() : finish()),
+            () => {
+              index++
+              return loop()
+            },
+          )
+        }
+        if (!put(attributes, entry)) break
+      }
+      if (out.length === 0 && index < entries.length)
+        throw fail('badArgument', `count ${count}: too small for one entry`)
+      return finish()
+    }
+    return loop()
+  })
+}
+
+const DT_DIR = 4
+const DT_REG = 8
+
+/** Treaddir: the cookie of an entry is its place in the listing, counted from 1, with `.` and `..` first. */
+export function readDirents(fid: FidState, offset: bigint, count: number, ctx: Context): Maybe<Uint8Array> {
+  return chain(snapshot(fid, offset === 0n, ctx), entries => {
+    const here = fid.place!
+    const all = entries.length + 2
+    const out = new Packer(count)
+    for (let i = offset < BigInt(all) ? Number(offset) : all; i < all; i++) {
+      const [name, file] =
+        i === 0
+          ? (['.', here.file] as const)
+          : i === 1
+            ? (['..', (here.parent ?? here).file] as const)
+            : entries[i - 2]!
+      const entry = { qid: file.qid, offset: BigInt(i + 1), type: isDirectory(file) ? DT_DIR : DT_REG, name }
+      if (!out.add(dirent, entry, '9P2000.L')) {
+        if (out.length === 0) throw fail('badArgument', `count ${count}: too small for one entry`)
+        break
+      }
+    }
+    return out.bytes()
+  })
+}
+
+/** Packs whole items into a buffer of a given size until one does not fit. */
+class Packer {
+  length = 0
+  #bytes: Uint8Array
+  #view: DataView
+
+  constructor(readonly most: number) {
+    this.#bytes = new Uint8Array(Math.min(most, 8192))
+    this.#view = new DataView(this.#bytes.buffer)
+  }
+
+  add<T>(field: Field<T>, value: T, dialect: Dialect): boolean {
+    const end = this.length + field.size(value, dialect)
+    if (end > this.most) return false
+    if (end > this.#bytes.length) {
+      const larger = new Uint8Array(Math.min(this.most, Math.max(end, this.#bytes.length * 2)))
+      larger.set(this.#bytes)
+      this.#bytes = larger
+      this.#view = new DataView(larger.buffer)
+    }
+    field.put({ bytes: this.#bytes, view: this.#view, at: this.length }, value, dialect)
+    this.length = end
+    return true
+  }
+
+  bytes(): Uint8Array {
+    return this.#bytes.subarray(0, this.length)
+  }
+}

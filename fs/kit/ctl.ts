@@ -1,0 +1,111 @@
+import { fail } from '../errors.js'
+import { type Context, type File, newQid, type Opened, type Owner } from '../file.js'
+import { chain, type Maybe } from '../maybe.js'
+import { words } from '../quote.js'
+import { now, once } from './content.js'
+
+/** What a checked command will do, once every other line of its write has been checked, too. */
+export type Effect = () => Maybe<void>
+
+/** One command: what follows it, for messages and manuals, and the check that gives its effect or throws `bad argument`. */
+export interface Verb {
+  readonly usage: string
+  check(args: readonly string[], ctx: Context): Effect
+}
+
+export interface CtlOptions {
+  owner: Owner
+  /** Permission bits; 0660 unless given: the owner's and the admins'. */
+  mode?: number
+  verbs: Readonly<Record<string, Verb>>
+  /** The settings, as commands that would set them. */
+  read(ctx: Context): Maybe<string>
+  onOpen?: () => () => void
+  /** Gets each failed write's error: the tree's `error` file. */
+  onError?: (error: unknown, ctx: Context) => void
+}
+
+/**
+ * A control file (plan9-idioms): one command a line, words quoted as rc does. All lines of a write are checked before the
+ * first takes effect; an unknown one fails the write with what would be accepted.
+ */
+export function ctl(options: CtlOptions): File {
+  const qid = newQid()
+  const { owner, mode = 0o660 } = options
+  const encoder = new TextEncoder()
+  return {
+    qid,
+    attributes: () => ({ mode, owner, length: 0, mtime: now(), atime: now() }),
+    open(): Opened {
+      const close = options.onOpen?.()
+      return {
+        read: once(ctx => chain(options.read(ctx), s => encoder.encode(s))),
+        write(_offset, data, ctx) {
+          try {
+            const done = run(options.verbs, data, ctx)
+            if (!(done instanceof Promise)) return data.length
+            return done.then(
+              () => data.length,
+              error => {
+                options.onError?.(error, ctx)
+                throw error
+              },
+            )
+          } catch (error) {
+            options.onError?.(error, ctx)
+            throw error
+          }
+        },
+        ...(close && { close }),
+      }
+    },
+  }
+}
+
+function run(verbs: Readonly<Record<string, Verb>>, data: Uint8Array, ctx: Context): Maybe<void> {
+  let lines: string[][]
+  try {
+    lines = words(new TextDecoder('utf-8', { fatal: true }).decode(data))
+  } catch (error) {
+    throw fail('badArgument', error instanceof SyntaxError ? error.message : 'the command is not UTF-8')
+  }
+  const effects = lines.map(([name = '', ...args]) => {
+    const verb = Object.hasOwn(verbs, name) ? verbs[name] : undefined
+    if (!verb) throw fail('unknownCommand', `${name}: accepts ${Object.keys(verbs).join(' ')}`)
+    return verb.check(args, ctx)
+  })
+  const next = (i: number): Maybe<void> => {
+    for (; i < effects.length; i++) {
+      const done = effects[i]!()
+      if (done instanceof Promise) return done.then(() => next(i + 1))
+    }
+  }
+  return next(0)
+}
+
+/** A verb without arguments. */
+export function word(effect: (ctx: Context) => Maybe<void>): Verb {
+  return {
+    usage: '',
+    check(args, ctx) {
+      if (args.length) throw fail('badArgument', `${args[0]}: nothing may follow`)
+      return () => effect(ctx)
+    },
+  }
+}
+
+/** A verb with one argument. `check` gives what it means or throws. */
+export function word1<T>(
+  usage: string,
+  check: (arg: string) => T,
+  effect: (value: T, ctx: Context) => Maybe<void>,
+): Verb {
+  return {
+    usage,
+    check(args, ctx) {
+      if (args.length !== 1) throw fail('badArgument', `${args.length} words: ${usage}, quoted if it has blanks`)
+      const value = check(args[0]!)
+      return () => effect(value, ctx)
+    },
+  }
+}

@@ -1,0 +1,73 @@
+import { fail } from '../errors.js'
+import { type Context, type Entry, type File, newQid, type Opened, type Owner } from '../file.js'
+import type { Maybe } from '../maybe.js'
+import { QTDIR } from '../message.js'
+import { now } from './content.js'
+
+/** A directory of files that are there from the start. The map may be changed later: reads and walks see it as it is. */
+export function dir(entries: Map<string, File>, owner: Owner, mode = 0o555): File {
+  return generated({ owner, mode, walk: name => entries.get(name), list: () => entries })
+}
+
+export interface Generated extends Pick<File, 'remove' | 'create'> {
+  owner: Owner
+  /** Permission bits; 0555 unless given. */
+  mode?: number
+  walk(name: string, ctx: Context): Maybe<File | undefined>
+  list(ctx: Context): Maybe<Iterable<Entry>>
+  /** Called at each open; what it returns is called at the close. */
+  onOpen?: () => () => void
+}
+
+/** A directory whose entries are asked for each time. */
+export function generated(of: Generated): File {
+  const qid = newQid(QTDIR)
+  const time = now()
+  const { owner, mode = 0o555 } = of
+  return {
+    qid,
+    attributes: () => ({ mode, owner, length: 0, mtime: time, atime: time }),
+    walk: (name, ctx) => of.walk(name, ctx),
+    open(): Opened {
+      const close = of.onOpen?.()
+      return { list: ctx => of.list(ctx), ...(close && { close }) }
+    },
+    ...(of.create && { create: of.create.bind(of) }),
+    ...(of.remove && { remove: of.remove.bind(of) }),
+  }
+}
+
+/**
+ * Several directories as one (bind(1)): a name is looked up in order and the first that has it wins; a listing shows each
+ * name once; a file is made in the first that can.
+ */
+export function union(dirs: () => readonly File[], owner: Owner, mode = 0o555): File {
+  return generated({
+    owner,
+    mode,
+    async walk(name, ctx) {
+      for (const d of dirs()) {
+        const file = await d.walk?.(name, ctx)
+        if (file) return file
+      }
+      return undefined
+    },
+    async list(ctx) {
+      const seen = new Map<string, File>()
+      for (const d of dirs()) {
+        const opened = await d.open(0, ctx)
+        try {
+          for (const [name, file] of (await opened.list?.(ctx)) ?? []) if (!seen.has(name)) seen.set(name, file)
+        } finally {
+          await opened.close?.()
+        }
+      }
+      return seen
+    },
+    create(name, perm, how, ctx) {
+      const into = dirs().find(d => d.create)
+      if (!into?.create) throw fail('permission')
+      return into.create(name, perm, how, ctx)
+    },
+  })
+}

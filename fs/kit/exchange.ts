@@ -1,0 +1,141 @@
+import { fail } from '../errors.js'
+import { type Context, type File, newQid, type Opened, type Owner } from '../file.js'
+import type { Maybe } from '../maybe.js'
+import { now } from './content.js'
+import type { Log } from './log.js'
+
+/** What came of a prompt. */
+export interface Exchange {
+  readonly answer: Log
+  /** The fid that submitted it by reading is gone before the end. */
+  abandon(): void
+}
+
+export interface ExchangeOptions {
+  owner: Owner
+  /** Permission bits; 0666 unless given. */
+  mode?: number
+  /** Bytes a prompt may have. */
+  limit: number
+  /** Refuses early, at a write, what can be: throws. */
+  accept?(ctx: Context): void
+  /** Begins an exchange. Never throws: a refusal is an exchange whose answer has failed. */
+  submit(prompt: string, ctx: Context, by: 'read' | 'close'): Exchange
+  /** A write failed with this: the user's newest exchange is that failure. */
+  refused(error: Error, ctx: Context): void
+  /** The newest exchange this user submitted through this file. */
+  newest(ctx: Context): Exchange | undefined
+  onOpen?: () => () => void
+}
+
+const nothing = new Uint8Array(0)
+
+/**
+ * The `data` rule (namespace.md): writes to a fid collect a prompt, which is submitted at the clunk or at the first read on the
+ * same fid; that fid then reads its answer. A fid that has not written reads the user's newest answer.
+ */
+export function exchange(options: ExchangeOptions): File {
+  const qid = newQid()
+  const { owner, mode = 0o666 } = options
+  return {
+    qid,
+    attributes: () => ({ mode, owner, length: 0, mtime: now(), atime: now() }),
+    open: (_mode, ctx) => new OpenExchange(options, ctx, options.onOpen?.()),
+  }
+}
+
+class OpenExchange implements Opened {
+  readonly stream = true
+  #prompt = ''
+  #bytes = 0
+  #decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+  #state: 'new' | 'writing' | 'bound' = 'new'
+  /** The failure of a write: nothing is submitted any more. */
+  #failed: Error | undefined
+  #exchange: Exchange | undefined
+  /** Whether this fid's own read submitted it. */
+  #mine = false
+  /** The offset of the first read, where the answer begins; undefined until then. */
+  #base: number | undefined
+
+  constructor(
+    readonly options: ExchangeOptions,
+    readonly opener: Context,
+    readonly onClose: (() => void) | undefined,
+  ) {}
+
+  write(_offset: number, data: Uint8Array, ctx: Context): number {
+    if (this.#failed) throw this.#failed
+    if (this.#state === 'bound') {
+      if (this.#exchange?.answer.open) throw fail('fidInUse', 'the answer before is still running')
+      this.#restart()
+    }
+    this.#state = 'writing'
+    try {
+      this.options.accept?.(ctx)
+      this.#bytes += data.length
+      if (this.#bytes > this.options.limit) throw fail('tooLong', `over ${this.options.limit} bytes`)
+      this.#prompt += this.#decode(data, true)
+    } catch (error) {
+      this.#failed = error as Error
+      this.options.refused(error as Error, ctx)
+      throw error
+    }
+    return data.length
+  }
+
+  read(offset: number, count: number, ctx: Context): Maybe<Uint8Array> {
+    if (this.#failed) throw this.#failed
+    if (this.#state !== 'bound') {
+      if (this.#state === 'writing') {
+        this.#submit('read', ctx)
+        this.#base = offset
+      } else {
+        this.#exchange = this.options.newest(ctx)
+        this.#base = 0
+      }
+      this.#state = 'bound'
+    }
+    this.#base ??= offset
+    if (!this.#exchange) return nothing
+    return this.#exchange.answer.read(Math.max(0, offset - this.#base), count, ctx)
+  }
+
+  close(): void {
+    if (this.#state === 'writing' && !this.#failed) this.#submit('close', this.opener)
+    else if (this.#mine && this.#exchange?.answer.open) this.#exchange.abandon()
+    this.onClose?.()
+  }
+
+  #submit(by: 'read' | 'close', ctx: Context): void {
+    try {
+      this.#prompt += this.#decode(nothing, false)
+    } catch (error) {
+      this.#failed = error as Error
+      this.options.refused(error as Error, ctx)
+      if (by === 'read') throw error
+      return
+    }
+    if (this.#prompt.trim() === '') return
+    this.#exchange = this.options.submit(this.#prompt, ctx, by)
+    this.#mine = by === 'read'
+    this.#prompt = ''
+  }
+
+  #decode(data: Uint8Array, more: boolean): string {
+    try {
+      return this.#decoder.decode(data, { stream: more })
+    } catch {
+      throw fail('notUtf8')
+    }
+  }
+
+  #restart(): void {
+    this.#prompt = ''
+    this.#bytes = 0
+    this.#exchange = undefined
+    this.#mine = false
+    this.#base = undefined
+    this.#decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+  }
+}

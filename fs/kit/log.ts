@@ -1,0 +1,122 @@
+import { fail } from '../errors.js'
+import type { Context, File, Opened, Owner } from '../file.js'
+import { newQid } from '../file.js'
+import type { Maybe } from '../maybe.js'
+import { now } from './content.js'
+
+const encoder = new TextEncoder()
+const nothing = new Uint8Array(0)
+
+/**
+ * Bytes that only grow, addressed by offset, read by any number of readers who wait for what is not there yet. The answer
+ * of an exchange is one (namespace.md, data 4): bytes once read are never changed, repeated or withdrawn.
+ */
+export class Log {
+  /** Settles when the log has ended; never rejects. */
+  readonly ended: Promise<void>
+  /** Why it broke off, if it did: what a read at its end fails with. */
+  error: Error | undefined
+  #bytes = new Uint8Array(512)
+  #length = 0
+  #open = true
+  #waiting = new Set<() => void>()
+  #end!: () => void
+
+  /** @param most bytes it may hold; `append` fails beyond */
+  constructor(readonly most = 16 * 1024 * 1024) {
+    this.ended = new Promise(resolve => {
+      this.#end = resolve
+    })
+  }
+
+  get length(): number {
+    return this.#length
+  }
+
+  /** Whether more may come. */
+  get open(): boolean {
+    return this.#open
+  }
+
+  append(data: string | Uint8Array): void {
+    if (!this.#open) return
+    const bytes = typeof data === 'string' ? encoder.encode(data) : data
+    if (bytes.length === 0) return
+    const length = this.#length + bytes.length
+    if (length > this.most) throw fail('tooLarge', `an answer over ${this.most} bytes`)
+    if (length > this.#bytes.length) {
+      // readers hold views on the old buffer, which stays as it is
+      const larger = new Uint8Array(Math.max(length, this.#bytes.length * 2))
+      larger.set(this.#bytes.subarray(0, this.#length))
+      this.#bytes = larger
+    }
+    this.#bytes.set(bytes, this.#length)
+    this.#length = length
+    this.#wake()
+  }
+
+  /** No more comes; with an error, a read at the end fails with it from now on. */
+  end(error?: Error): void {
+    if (!this.#open) return
+    this.#open = false
+    this.error = error
+    this.#wake()
+    this.#end()
+  }
+
+  /** Up to `count` bytes at `offset`: at once if there are any, else when there are; empty at the end. */
+  read(offset: number, count: number, ctx: Pick<Context, 'signal'>): Maybe<Uint8Array> {
+    if (offset < this.#length) return this.#bytes.subarray(offset, Math.min(offset + count, this.#length))
+    if (!this.#open) {
+      if (this.error) throw this.error
+      return nothing
+    }
+    const { signal } = ctx
+    return new Promise((resolve, reject) => {
+      const done = () => {
+        this.#waiting.delete(look)
+        signal.removeEventListener('abort', aborted)
+      }
+      const look = () => {
+        if (this.#open && offset >= this.#length) return
+        done()
+        try {
+          resolve(this.read(offset, count, ctx))
+        } catch (error) {
+          reject(error)
+        }
+      }
+      const aborted = () => {
+        done()
+        reject(fail('interrupted'))
+      }
+      if (signal.aborted) return aborted()
+      this.#waiting.add(look)
+      signal.addEventListener('abort', aborted)
+    })
+  }
+
+  /** All that is there, as text. */
+  text(): string {
+    return new TextDecoder().decode(this.#bytes.subarray(0, this.#length))
+  }
+
+  #wake(): void {
+    for (const look of [...this.#waiting]) look()
+  }
+}
+
+/** A file that reads a log, waiting at its end. Its length is said to be 0: it is not known until the log ends. */
+export function logFile(log: () => Log, owner: Owner, mode = 0o400, onOpen?: () => () => void): File {
+  const qid = newQid()
+  const time = now()
+  return {
+    qid,
+    attributes: () => ({ mode, owner, length: 0, mtime: time, atime: time }),
+    open(): Opened {
+      const close = onOpen?.()
+      const it = log()
+      return { stream: true, read: (offset, count, ctx) => it.read(offset, count, ctx), ...(close && { close }) }
+    },
+  }
+}

@@ -1,0 +1,164 @@
+import type { Fid } from '../client.js'
+import { FsError, fail } from '../errors.js'
+import { type Attributes, type Context, type Created, type File, newQid, type Opened, type User } from '../file.js'
+import type { Maybe } from '../maybe.js'
+import { DMDIR, NONUNAME, OREAD, type Qid, QTDIR, type Stat } from '../message.js'
+
+/** How a remote tree is reached: an attach for each user behind it, on a shared connection. */
+export interface RemoteOptions {
+  /** Attaches under a user's name. Called once a user (and again after a failure). */
+  attach(user: User): Promise<Fid>
+  /** How long a call that does not wait for content may take, in ms. */
+  deadline_ms?: number
+}
+
+/** Users whose attach is kept open. */
+const MAX_ATTACHES = 1000
+
+/**
+ * Another server's tree as a directory of this one (mount, import(4)). Files are named by their path from the remote root and
+ * looked up anew at each open, so nothing is held at the far end but what is open here.
+ */
+export function remote(options: RemoteOptions): File {
+  return new RemoteFile(new Remote(options), [], undefined)
+}
+
+class Remote {
+  /** The far server's qid paths, made unique in this process. */
+  readonly #paths = new Map<bigint, Qid>()
+  readonly #roots = new Map<string, Promise<Fid>>()
+
+  constructor(readonly options: RemoteOptions) {}
+
+  root(user: User): Promise<Fid> {
+    let root = this.#roots.get(user.name)
+    if (!root) {
+      if (this.#roots.size >= MAX_ATTACHES) throw fail('tooManyFids', 'users of one mount')
+      root = this.options.attach(user)
+      this.#roots.set(user.name, root)
+      const forget = () => this.#roots.get(user.name) === root && this.#roots.delete(user.name)
+      root.then(fid => fid.client.closed.then(forget), forget)
+    }
+    return root
+  }
+
+  qid(of: Qid): Qid {
+    let qid = this.#paths.get(of.path)
+    if (!qid || qid.type !== of.type) {
+      // a tree that goes on making files would fill this: the oldest are given new numbers when they are seen again
+      if (this.#paths.size >= 100_000) this.#paths.delete(this.#paths.keys().next().value!)
+      qid = newQid(of.type)
+      this.#paths.set(of.path, qid)
+    }
+    return qid
+  }
+
+  /** The request's signal and, for what should be quick, a deadline: a far end that hangs must not hang us. */
+  signal(ctx: Context): AbortSignal {
+    return AbortSignal.any([ctx.signal, AbortSignal.timeout(this.options.deadline_ms ?? 15_000)])
+  }
+}
+
+class RemoteFile implements File {
+  readonly qid: Qid
+  #stat: Stat | undefined
+
+  constructor(
+    readonly tree: Remote,
+    readonly path: readonly string[],
+    stat: Stat | undefined,
+  ) {
+    this.#stat = stat
+    this.qid = stat ? tree.qid(stat.qid) : newQid(QTDIR)
+  }
+
+  async attributes(ctx: Context): Promise<Attributes> {
+    // the stat that came with the walk or the listing serves once; later questions are put again
+    const stat = this.#stat ?? (await this.#at(ctx, fid => fid.stat(this.tree.signal(ctx))))
+    this.#stat = undefined
+    return {
+      mode: stat.mode & 0o777,
+      owner: { name: stat.uid, uid: stat.n_uid, ...(stat.n_gid !== NONUNAME && { gid: stat.n_gid }) },
+      length: Number(stat.length),
+      mtime: stat.mtime,
+      atime: stat.atime,
+    }
+  }
+
+  async walk(name: string, ctx: Context): Promise<File | undefined> {
+    try {
+      const path = [...this.path, name]
+      const stat = await this.#at(ctx, fid => fid.stat(this.tree.signal(ctx)), path)
+      return new RemoteFile(this.tree, path, stat)
+    } catch (error) {
+      if (error instanceof FsError && error.is('notFound')) return undefined
+      throw error
+    }
+  }
+
+  async open(mode: number, ctx: Context): Promise<Opened> {
+    const fid = await this.#walk(ctx, this.path)
+    try {
+      await fid.open(mode, ctx.signal)
+    } catch (error) {
+      await fid.clunk().catch(() => undefined)
+      throw error
+    }
+    return this.#opened(fid)
+  }
+
+  async create(name: string, perm: number, mode: number, ctx: Context): Promise<Created> {
+    const fid = await this.#walk(ctx, this.path)
+    try {
+      await fid.create(name, perm, perm & DMDIR ? OREAD : mode, ctx.signal)
+    } catch (error) {
+      await fid.clunk().catch(() => undefined)
+      throw error
+    }
+    const path = [...this.path, name]
+    return { file: new RemoteFile(this.tree, path, await fid.stat(ctx.signal)), opened: this.#opened(fid) }
+  }
+
+  async remove(ctx: Context): Promise<void> {
+    await (await this.#walk(ctx, this.path)).remove()
+  }
+
+  truncate(ctx: Context): Promise<void> {
+    return this.#at(ctx, fid => fid.wstat({ length: 0n }, ctx.signal))
+  }
+
+  change({ name, length }: { name?: string; length?: number }, ctx: Context): Promise<void> {
+    const stat = { ...(name !== undefined && { name }), ...(length !== undefined && { length: BigInt(length) }) }
+    return this.#at(ctx, fid => fid.wstat(stat, ctx.signal))
+  }
+
+  #opened(fid: Fid): Opened {
+    return {
+      // whether a read waits is the far end's to know: it is treated as one that may
+      stream: true,
+      read: (offset, count, ctx): Maybe<Uint8Array> => fid.read(offset, count, ctx.signal),
+      write: (offset, data, ctx) => fid.write(offset, data.slice(), ctx.signal),
+      list: async ctx =>
+        (await fid.list(ctx.signal)).map(
+          stat => [stat.name, new RemoteFile(this.tree, [...this.path, stat.name], stat)] as const,
+        ),
+      sync: ctx => fid.sync(ctx.signal),
+      close: () => fid.clunk(),
+    }
+  }
+
+  async #walk(ctx: Context, path: readonly string[]): Promise<Fid> {
+    const root = await this.tree.root(ctx.user)
+    return root.walk(path, this.tree.signal(ctx))
+  }
+
+  async #at<T>(ctx: Context, use: (fid: Fid) => Promise<T>, path = this.path): Promise<T> {
+    const fid = await this.#walk(ctx, path)
+    try {
+      return await use(fid)
+    } finally {
+      // its answer is not waited for: the next request on this connection comes behind it
+      fid.clunk().catch(() => undefined)
+    }
+  }
+}

@@ -1,0 +1,553 @@
+import { toGetattr, toStat, type Wanted, wantedOfSetattr, wantedOfStat } from './attributes.js'
+import { readDirents, readStats } from './directory.js'
+import { fail } from './errors.js'
+import { checked, FidState, isDirectory, type Place, R, step, W, X } from './fid.js'
+import type { Context, File, Opened, User } from './file.js'
+import { newQid } from './file.js'
+import { IOHDRSZ, MAX_FIDS, MAXWELEM } from './limits.js'
+import { chain, type Maybe } from './maybe.js'
+import {
+  checkName,
+  type Dialect,
+  DMDIR,
+  type Msg,
+  NOFID,
+  OEXEC,
+  ORCLOSE,
+  OREAD,
+  OTRUNC,
+  OWRITE,
+  type Qid,
+  QTAUTH,
+  type ReplyOf,
+  type TMessage,
+} from './message.js'
+
+/** What an operation sees of its session. */
+export interface Host {
+  readonly dialect: Dialect
+  readonly msize: number
+  readonly fids: Map<number, FidState>
+  /** Resolves a Tattach to a tree and a user. */
+  attach(who: { uname: string; n_uname: number; aname: string; user?: User }): Maybe<{ root: File; user: User }>
+  /** Absent: nobody needs to prove anything. */
+  readonly authenticate: ((token: string, uname: string) => Maybe<User>) | undefined
+  /** Whom the connection itself has proved. */
+  readonly user: User | undefined
+  /** Counts bytes that an answer under way may bring, so that many of them stay bounded. */
+  reserve(bytes: number, answer: Promise<unknown>): void
+}
+
+/** A request as its operation sees it; becomes a Context once its fid tells the user. */
+export interface Request {
+  user: User | undefined
+  fid: FidState | undefined
+  readonly signal: AbortSignal
+}
+
+type Body<T extends TMessage['type']> = Omit<ReplyOf<T>, 'tag' | 'type'>
+type Operation<T extends TMessage['type']> = (host: Host, m: Msg<T>, request: Request) => Maybe<Body<T>>
+type Operations = { [T in Exclude<TMessage['type'], 'Tversion' | 'Tflush'>]: Operation<T> }
+
+const AT_REMOVEDIR = 0x200
+/** Linux open flags as they stand in Tlopen (9P2000.L carries the x86 numbers whatever the machine). */
+const O = { ACCMODE: 3, TRUNC: 0o1000, DIRECTORY: 0o200000, CREAT: 0o100 }
+
+function find(host: Host, number: number, request: Request): FidState {
+  const fid = host.fids.get(number)
+  if (!fid || fid.busy) throw fail('unknownFid', number)
+  request.user = fid.user
+  request.fid = fid
+  return fid
+}
+
+function placeOf(fid: FidState): Place {
+  if (!fid.place) throw fail('badArgument', 'an auth fid is no file')
+  return fid.place
+}
+
+function context(request: Request): Context {
+  return request as Context
+}
+
+function add(host: Host, number: number, fid: FidState): FidState {
+  if (number === NOFID || host.fids.has(number)) throw fail('fidInUse', number)
+  if (host.fids.size >= MAX_FIDS) throw fail('tooManyFids')
+  host.fids.set(number, fid)
+  return fid
+}
+
+/** Runs something that may wait on a fid nothing else may touch meanwhile; `commit` and the release happen synchronously. */
+function exclusively<T, U>(fid: FidState, begin: () => Maybe<T>, commit: (value: T) => U): Maybe<U> {
+  fid.busy = true
+  const done = (value: T): U => {
+    fid.busy = false
+    return commit(value)
+  }
+  const failed = (error: unknown): never => {
+    fid.busy = false
+    throw error
+  }
+  let value: Maybe<T>
+  try {
+    value = begin()
+  } catch (error) {
+    return failed(error)
+  }
+  return value instanceof Promise ? value.then(done, failed) : done(value)
+}
+
+/** Remembers a call on an open file until it answers, so that a clunk can end and await it. */
+function tracked<T>(fid: FidState, answer: Maybe<T>): Maybe<T> {
+  if (!(answer instanceof Promise)) return answer
+  fid.pending.add(answer)
+  const forget = () => fid.pending.delete(answer)
+  answer.then(forget, forget)
+  return answer
+}
+
+/** Frees a fid's open file. Ends what still waits on it first, so that a close is the last thing a file sees. */
+export function close(fid: FidState): Maybe<void> {
+  fid.gone = true
+  const { opened } = fid
+  fid.opened = undefined
+  if (!opened?.close) return
+  if (fid.pending.size === 0) return opened.close()
+  return Promise.allSettled([...fid.pending]).then(() => opened.close!())
+}
+
+function openPlace(place: Place, mode: number, ctx: Context): Maybe<Opened> {
+  const { file } = place
+  const rwx = mode & 3
+  const want = (rwx === OEXEC ? X : rwx === OREAD ? R : rwx === OWRITE ? W : R | W) | (mode & OTRUNC ? W : 0)
+  if (isDirectory(file) && rwx !== OREAD && rwx !== OEXEC) throw fail('isDirectory')
+  return chain(checked(file, isDirectory(file) ? R : want, ctx), () => file.open(mode & (3 | OTRUNC), ctx))
+}
+
+function open(fid: FidState, mode: number, ctx: Context): Maybe<Qid> {
+  const place = placeOf(fid)
+  if (fid.opened) throw fail('fidInUse', 'already open')
+  if (mode & ORCLOSE && !permitsRemove(place)) throw fail('permission')
+  return exclusively(
+    fid,
+    () => openPlace(place, mode, ctx),
+    opened => {
+      if (fid.gone) {
+        opened.close?.()
+        throw fail('unknownFid')
+      }
+      fid.opened = opened
+      fid.mode = mode
+      return place.file.qid
+    },
+  )
+}
+
+const permitsRemove = (place: Place) => place.parent !== undefined && place.file.remove !== undefined
+
+function remove(place: Place, ctx: Context): Maybe<void> {
+  if (!permitsRemove(place)) throw fail('permission')
+  return chain(checked(place.parent!.file, W, ctx), () => place.file.remove!(ctx))
+}
+
+function create(fid: FidState, name: string, perm: number, mode: number, ctx: Context): Maybe<Qid> {
+  const place = placeOf(fid)
+  checkName(name)
+  if (fid.opened) throw fail('fidInUse', 'already open')
+  if (!isDirectory(place.file)) throw fail('notDirectory')
+  if (name === '.' || name === '..') throw fail('exists')
+  return exclusively(
+    fid,
+    () =>
+      chain(checked(place.file, W | X, ctx), () => {
+        if (!place.file.create) throw fail('permission')
+        return place.file.create(name, perm, mode, ctx)
+      }),
+    ({ file, opened }) => {
+      if (fid.gone) {
+        opened.close?.()
+        throw fail('unknownFid')
+      }
+      fid.place = { file, name, parent: place }
+      fid.opened = opened
+      fid.mode = mode
+      return file.qid
+    },
+  )
+}
+
+/** Applies a wstat or setattr: everything is checked before anything changes. */
+function change(fid: FidState, wanted: Wanted, ctx: Context): Maybe<void> {
+  const place = placeOf(fid)
+  const { file, parent } = place
+  const { name, length } = wanted
+  if (wanted.owner) throw fail('notPermitted', 'a file keeps its owner')
+  if (name !== undefined) {
+    checkName(name)
+    if (!parent || !file.change) throw fail('notPermitted', 'this file keeps its name')
+  }
+  if (length !== undefined && isDirectory(file)) throw fail('isDirectory')
+  if (length && !file.change) throw fail('notPermitted', 'only to length 0')
+  const mayWrite = length === undefined && !wanted.other ? file : checked(file, isDirectory(file) ? X : W, ctx)
+  return chain(mayWrite, () =>
+    chain(name === undefined ? file : checked(parent!.file, W, ctx), () => {
+      const first = length === 0 ? file.truncate?.(ctx) : undefined
+      return chain(first, () => {
+        if (name === undefined && !length) return
+        const changes = { ...(name !== undefined && { name }), ...(length && { length }) }
+        return chain(file.change!(changes, ctx), () => {
+          if (name !== undefined) fid.place = { file, name, parent }
+        })
+      })
+    }),
+  )
+}
+
+function statOf(fid: FidState, ctx: Context) {
+  const { file, name } = placeOf(fid)
+  return chain(file.attributes(ctx), attributes => toStat(name, file.qid, attributes))
+}
+
+function sync(fid: FidState, ctx: Context): Maybe<void> {
+  return fid.opened?.sync ? tracked(fid, fid.opened.sync(ctx)) : undefined
+}
+
+/** The name, without `/`, and the options of an attach name: `/worker-0001?chunk`. */
+function parseAname(aname: string): { names: string[]; chunked: boolean } {
+  const [path = '', options = ''] = aname.split('?', 2)
+  const unknown = options.split('&').find(option => option !== '' && option !== 'chunk')
+  if (unknown !== undefined) throw fail('badArgument', `attach option ${unknown}: chunk`)
+  return { names: path.split('/').filter(name => name !== ''), chunked: options !== '' }
+}
+
+const empty = new Uint8Array(0)
+
+const unsupported = () => {
+  throw fail('notSupported')
+}
+
+/** What each request does. The session has checked that the dialect has it and that a session exists. */
+export const operations: Operations = {
+  Tauth(host, m, request) {
+    if (!host.authenticate || host.user) throw fail('noAuth')
+    const nobody: User = { name: 'none', uid: m.n_uname ?? NOFID, role: 'read' }
+    const fid = add(host, m.afid, new FidState(nobody, false))
+    request.fid = fid
+    fid.auth = { uname: m.uname, aname: m.aname, user: undefined }
+    return { aqid: newQid(QTAUTH) }
+  },
+
+  Tattach(host, m, request) {
+    let user = host.user
+    if (host.authenticate && !user) {
+      const auth = m.afid === NOFID ? undefined : host.fids.get(m.afid)?.auth
+      // attach(5): the afid must have been made for this user and this tree
+      if (!auth?.user || auth.uname !== m.uname || auth.aname !== m.aname) throw fail('authRequired')
+      user = auth.user
+    }
+    const { names, chunked } = parseAname(m.aname)
+    const who = { uname: m.uname, n_uname: m.n_uname ?? NOFID, aname: m.aname, ...(user && { user }) }
+    const reserved = add(host, m.fid, new FidState({ name: 'none', uid: NOFID, role: 'read' }, false))
+    const drop = (error: unknown): never => {
+      if (host.fids.get(m.fid) === reserved) host.fids.delete(m.fid)
+      throw error
+    }
+    const attached = exclusively(
+      reserved,
+      () =>
+        chain(host.attach(who), ({ root, user }) => {
+          request.user = user
+          const ctx = context(request)
+          const walk = (place: Place, i: number): Maybe<Place> =>
+            i === names.length ? place : chain(step(place, names[i]!, ctx), next => walk(next, i + 1))
+          return chain(walk({ file: root, name: '/', parent: undefined }, 0), place => ({ place, user }))
+        }),
+      ({ place, user }) => {
+        if (host.fids.get(m.fid) !== reserved) throw fail('unknownFid')
+        const fid = new FidState(user, chunked)
+        // the attached subtree's own root: `..` does not lead out of it
+        fid.place = { file: place.file, name: '/', parent: undefined }
+        host.fids.set(m.fid, fid)
+        return { qid: place.file.qid }
+      },
+    )
+    return attached instanceof Promise ? attached.catch(drop) : attached
+  },
+
+  Twalk(host, m, request) {
+    const fid = find(host, m.fid, request)
+    if (m.wname.length > MAXWELEM) throw fail('badArgument', `${m.wname.length} names: at most ${MAXWELEM}`)
+    for (const name of m.wname) checkName(name)
+    const start = placeOf(fid)
+    // a clone of an open fid is harmless and some clients make them; a walk from one is not allowed (walk(5))
+    if (fid.opened && m.wname.length > 0) throw fail('fidInUse', 'open fids do not walk')
+    if (fid.opened && m.fid === m.newfid) throw fail('fidInUse', 'already open')
+    const same = m.fid === m.newfid
+    const target = same ? fid : add(host, m.newfid, new FidState(fid.user, fid.chunked))
+    const abandon = () => {
+      if (!same && host.fids.get(m.newfid) === target) host.fids.delete(m.newfid)
+    }
+    const ctx = context(request)
+    const wqid: Qid[] = []
+    const walk = (place: Place): Maybe<Place | undefined> => {
+      while (wqid.length < m.wname.length) {
+        let next: Maybe<Place>
+        try {
+          next = step(place, m.wname[wqid.length]!, ctx)
+        } catch (error) {
+          return stopped(error)
+        }
+        if (next instanceof Promise) return next.then(arrived, stopped)
+        wqid.push(next.file.qid)
+        place = next
+      }
+      return place
+    }
+    const arrived = (place: Place) => {
+      wqid.push(place.file.qid)
+      return walk(place)
+    }
+    // walk(5): the first name's failure is the walk's; a later one's shows as fewer qids, and newfid is not made
+    const stopped = (error: unknown): undefined => {
+      if (wqid.length === 0 || ctx.signal.aborted) throw error
+      return undefined
+    }
+    const finish = (place: Place | undefined) => {
+      if (!place) abandon()
+      else if (target.gone) throw fail('unknownFid')
+      else target.place = place
+      return { wqid }
+    }
+    try {
+      const answer = exclusively(target, () => walk(start), finish)
+      return answer instanceof Promise
+        ? answer.catch(error => {
+            abandon()
+            throw error
+          })
+        : answer
+    } catch (error) {
+      abandon()
+      throw error
+    }
+  },
+
+  Topen(host, m, request) {
+    const fid = find(host, m.fid, request)
+    return chain(open(fid, m.mode, context(request)), qid => ({ qid, iounit: host.msize - IOHDRSZ }))
+  },
+
+  Tlopen(host, m, request) {
+    const fid = find(host, m.fid, request)
+    if (m.flags & O.DIRECTORY && !isDirectory(placeOf(fid).file)) throw fail('notDirectory')
+    const mode = (m.flags & O.ACCMODE) | (m.flags & O.TRUNC ? OTRUNC : 0)
+    return chain(open(fid, mode, context(request)), qid => ({ qid, iounit: host.msize - IOHDRSZ }))
+  },
+
+  Tcreate(host, m, request) {
+    const fid = find(host, m.fid, request)
+    return chain(create(fid, m.name, m.perm, m.mode, context(request)), qid => ({ qid, iounit: host.msize - IOHDRSZ }))
+  },
+
+  Tlcreate(host, m, request) {
+    const fid = find(host, m.fid, request)
+    const mode = (m.flags & O.ACCMODE) | (m.flags & O.TRUNC ? OTRUNC : 0)
+    return chain(create(fid, m.name, m.mode & 0o777, mode, context(request)), qid => ({
+      qid,
+      iounit: host.msize - IOHDRSZ,
+    }))
+  },
+
+  Tmkdir(host, m, request) {
+    const parent = find(host, m.dfid, request)
+    // the parent's fid stays where it is: the directory is made through a fid of the request's own
+    const own = new FidState(parent.user, false)
+    own.place = placeOf(parent)
+    return chain(create(own, m.name, (DMDIR | (m.mode & 0o777)) >>> 0, OREAD, context(request)), qid => {
+      return chain(close(own), () => ({ qid }))
+    })
+  },
+
+  Tread(host, m, request) {
+    const fid = find(host, m.fid, request)
+    if (fid.auth) return { data: empty }
+    const { opened } = fid
+    if (!opened || (fid.mode & 3) === OWRITE) throw fail('notOpen')
+    const count = Math.min(m.count, host.msize - 11)
+    if (m.offset > BigInt(Number.MAX_SAFE_INTEGER)) throw fail('badOffset')
+    const offset = Number(m.offset)
+    const ctx = context(request)
+    if (isDirectory(placeOf(fid).file)) {
+      if (host.dialect === '9P2000.L') throw fail('isDirectory')
+      return chain(
+        tracked(
+          fid,
+          exclusively(
+            fid,
+            () => readStats(fid, offset, count, host.dialect, ctx),
+            data => data,
+          ),
+        ),
+        data => ({ data }),
+      )
+    }
+    if (!opened.read) throw fail('permission')
+    if (count === 0) return { data: empty }
+    if (fid.boundary) {
+      fid.boundary = false
+      return { data: empty }
+    }
+    const answer = opened.read(offset, count, ctx)
+    if (answer instanceof Promise && !opened.stream) host.reserve(count, answer)
+    return chain(tracked(fid, answer), data => {
+      if (fid.chunked && opened.stream && data.length > 0) fid.boundary = true
+      // v9fs tears the whole mount down over an answer longer than it asked for (9p.md section 2)
+      return { data: data.length > count ? data.subarray(0, count) : data }
+    })
+  },
+
+  Twrite(host, m, request) {
+    const fid = find(host, m.fid, request)
+    if (fid.auth) return writeToken(host, fid, m.data)
+    const { opened } = fid
+    if (!opened || (fid.mode & 3) === OREAD || (fid.mode & 3) === OEXEC) throw fail('notOpen')
+    if (!opened.write) throw fail('permission')
+    if (m.offset > BigInt(Number.MAX_SAFE_INTEGER)) throw fail('badOffset')
+    return chain(tracked(fid, opened.write(Number(m.offset), m.data, context(request))), count => ({ count }))
+  },
+
+  Tclunk(host, m, request) {
+    const fid = host.fids.get(m.fid)
+    if (!fid) throw fail('unknownFid', m.fid)
+    request.user = fid.user
+    host.fids.delete(m.fid)
+    const { place, mode } = fid
+    const closed = close(fid)
+    if (!(mode & ORCLOSE) || !place) return chain(closed, () => ({}))
+    // clunk(5): remove on close, and its errors are nobody's
+    const removed = () => Promise.resolve(remove(place, context(request))).catch(() => undefined)
+    return Promise.resolve(closed)
+      .then(removed, removed)
+      .then(() => ({}))
+  },
+
+  Tremove(host, m, request) {
+    const fid = host.fids.get(m.fid)
+    if (!fid) throw fail('unknownFid', m.fid)
+    request.user = fid.user
+    // remove(5): a remove is a clunk with the side effect of removing; the fid goes even when it fails
+    host.fids.delete(m.fid)
+    const busy = fid.busy
+    const { place } = fid
+    return chain(close(fid), () => {
+      if (!place || busy) throw fail('unknownFid', m.fid)
+      return chain(remove(place, context(request)), () => ({}))
+    })
+  },
+
+  Tstat(host, m, request) {
+    return chain(statOf(find(host, m.fid, request), context(request)), stat => ({ stat }))
+  },
+
+  Twstat(host, m, request) {
+    const fid = find(host, m.fid, request)
+    const ctx = context(request)
+    return chain(statOf(fid, ctx), now => {
+      const wanted = wantedOfStat(m.stat, now)
+      // stat(5): a wstat that touches nothing is a request to commit the file's contents
+      const done = Object.keys(wanted).length === 0 ? sync(fid, ctx) : change(fid, wanted, ctx)
+      return chain(done, () => ({}))
+    })
+  },
+
+  Tstatfs(host, m, request) {
+    placeOf(find(host, m.fid, request))
+    const none = { blocks: 0n, bfree: 0n, bavail: 0n, files: 0n, ffree: 0n, fsid: 0n }
+    return { fstype: 0x01021997, bsize: 4096, ...none, namelen: 255 }
+  },
+
+  Tgetattr(host, m, request) {
+    const { file } = placeOf(find(host, m.fid, request))
+    return chain(file.attributes(context(request)), a => toGetattr(file.qid, a, host.msize - IOHDRSZ))
+  },
+
+  Tsetattr(host, m, request) {
+    const fid = find(host, m.fid, request)
+    const ctx = context(request)
+    return chain(statOf(fid, ctx), now => chain(change(fid, wantedOfSetattr(m, now), ctx), () => ({})))
+  },
+
+  Treaddir(host, m, request) {
+    const fid = find(host, m.fid, request)
+    if (!fid.opened) throw fail('notOpen')
+    if (!isDirectory(placeOf(fid).file)) throw fail('notDirectory')
+    const count = Math.min(m.count, host.msize - 11)
+    const read = () => readDirents(fid, m.offset, count, context(request))
+    return chain(
+      tracked(
+        fid,
+        exclusively(fid, read, data => data),
+      ),
+      data => ({ data }),
+    )
+  },
+
+  Tfsync(host, m, request) {
+    const fid = find(host, m.fid, request)
+    if (!fid.opened) throw fail('notOpen')
+    return chain(sync(fid, context(request)), () => ({}))
+  },
+
+  Trename(host, m, request) {
+    const fid = find(host, m.fid, request)
+    const into = placeOf(find(host, m.dfid, request))
+    if (placeOf(fid).parent?.file !== into.file) throw fail('notPermitted', 'a file stays in its directory')
+    return chain(change(fid, { name: m.name }, context(request)), () => ({}))
+  },
+
+  Trenameat(host, m, request) {
+    const from = placeOf(find(host, m.olddirfid, request))
+    const into = placeOf(find(host, m.newdirfid, request))
+    if (from.file !== into.file) throw fail('notPermitted', 'a file stays in its directory')
+    const ctx = context(request)
+    return chain(step(from, m.oldname, ctx), place => {
+      const own = new FidState(ctx.user, false)
+      own.place = place
+      return chain(change(own, { name: m.newname }, ctx), () => ({}))
+    })
+  },
+
+  Tunlinkat(host, m, request) {
+    const from = placeOf(find(host, m.dirfid, request))
+    const ctx = context(request)
+    return chain(step(from, m.name, ctx), place => {
+      const directory = isDirectory(place.file)
+      if (directory && !(m.flags & AT_REMOVEDIR)) throw fail('isDirectory')
+      if (!directory && m.flags & AT_REMOVEDIR) throw fail('notDirectory')
+      return chain(remove(place, ctx), () => ({}))
+    })
+  },
+
+  Tsymlink: unsupported,
+  Tmknod: unsupported,
+  Treadlink: unsupported,
+  Txattrwalk: unsupported,
+  Txattrcreate: unsupported,
+  Tlock: unsupported,
+  Tgetlock: unsupported,
+  Tlink: unsupported,
+}
+
+/** The one write an auth fid takes: the token. */
+function writeToken(host: Host, fid: FidState, data: Uint8Array): Maybe<{ count: number }> {
+  const auth = fid.auth!
+  const token = new TextDecoder().decode(data).trim()
+  return exclusively(
+    fid,
+    () => host.authenticate!(token, auth.uname),
+    user => {
+      auth.user = user
+      return { count: data.length }
+    },
+  )
+}

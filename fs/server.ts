@@ -1,0 +1,355 @@
+import { errnoString, FsError, fail, toFsError } from './errors.js'
+import type { FidState } from './fid.js'
+import type { File, User } from './file.js'
+import { Framer } from './framer.js'
+import * as limits from './limits.js'
+import type { Maybe } from './maybe.js'
+import { type Dialect, type Message, NOTAG, packParts, type RMessage, type TMessage, tagOf, unpack } from './message.js'
+import { close, type Host, operations, type Request } from './operations.js'
+import { text } from './text.js'
+import type { Transport } from './transport.js'
+
+/** What a connection is served with. */
+export interface ServeOptions {
+  /**
+   * Resolves a Tattach: who the user is and which tree he gets. `user` is whom a token proved, if one was asked for; else
+   * `uname` and `n_uname` are claims, to be believed only where the transport lets nobody else in.
+   */
+  attach(who: { uname: string; n_uname: number; aname: string; user?: User }): Maybe<{ root: File; user: User }>
+  /** Present: an attach needs an afid to which a token was written, unless `user` is given. Throws for a token it refuses. */
+  authenticate?(token: string, uname: string): Maybe<User>
+  /** Whom the connection has proved already (at the HTTP upgrade). */
+  user?: User
+  /** Gets each message as one line of text that `parse` reads, behind `<- ` (received) or `-> ` (sent). */
+  trace?: (line: string) => void
+  /** Gets what was thrown that is no FsError: a fault of a tree's author, answered as `i/o error`. */
+  onerror?: (error: unknown) => void
+  /** Times, in ms, where a test needs shorter ones. */
+  times?: Partial<{ version: number; frame: number; queued: number; flush: number }>
+}
+
+/** A request that has not been answered. */
+class Pending implements Request {
+  user: User | undefined
+  fid: FidState | undefined
+  /** Tags of the Tflushes that wait for it, in order. */
+  flushes: number[] = []
+  /** Its session was reset or ended, or its flush has waited long enough: whatever it answers is nobody's. */
+  dropped = false
+  aborted = false
+  #controller: AbortController | undefined
+
+  constructor(readonly tag: number) {}
+
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController()
+    if (this.aborted) this.#controller.abort(fail('interrupted'))
+    return this.#controller.signal
+  }
+
+  abort(): void {
+    this.aborted = true
+    this.#controller?.abort(fail('interrupted'))
+  }
+}
+
+/** Serves a tree over one connection until it ends. @see ServeOptions */
+export function serve(transport: Transport, options: ServeOptions): Session {
+  return new Session(transport, options)
+}
+
+/**
+ * One connection's server side: version, tags, flushes, replies in order, and its bounds. What the requests do is in
+ * operations.ts.
+ */
+export class Session implements Host {
+  dialect: Dialect = '9P2000'
+  msize = 0
+  readonly fids = new Map<number, FidState>()
+  readonly authenticate: Host['authenticate']
+  readonly user: User | undefined
+  /** Resolves when the connection has ended and every open file of it is closed. */
+  readonly closed: Promise<void>
+  #end!: () => void
+  #framer = new Framer()
+  #inbox: Uint8Array[] = []
+  /** Requests by tag; a Tflush that waits stands here as the request it waits for. */
+  #pending = new Map<number, Pending>()
+  #out: Uint8Array[][] = []
+  #outBytes = 0
+  #reserved = 0
+  #sending = false
+  #paused = false
+  #ended = false
+  #timers: { frame?: NodeJS.Timeout; queued?: NodeJS.Timeout; version?: NodeJS.Timeout } = {}
+  #times: Required<NonNullable<ServeOptions['times']>>
+
+  constructor(
+    readonly transport: Transport,
+    readonly options: ServeOptions,
+  ) {
+    this.authenticate = options.authenticate
+    this.user = options.user
+    this.#times = {
+      version: limits.VERSION_TIMEOUT_MS,
+      frame: limits.FRAME_TIMEOUT_MS,
+      queued: limits.QUEUED_TIMEOUT_MS,
+      flush: limits.FLUSH_GRACE_MS,
+      ...options.times,
+    }
+    this.closed = new Promise(resolve => {
+      this.#end = resolve
+    })
+    this.#timer('version', this.#times.version, 'no Tversion came')
+    transport.ondata = chunk => this.#receive(chunk)
+    transport.onclose = () => this.#ending()
+    transport.ondrain = () => this.#pump()
+  }
+
+  /** Ends the connection: what is queued still leaves, what waits is aborted, all fids are clunked. */
+  close(): void {
+    this.#ending()
+    this.transport.close()
+  }
+
+  attach(who: Parameters<ServeOptions['attach']>[0]) {
+    return this.options.attach(who)
+  }
+
+  reserve(bytes: number, answer: Promise<unknown>): void {
+    this.#reserved += bytes
+    const release = () => {
+      this.#reserved -= bytes
+      this.#pump()
+    }
+    answer.then(release, release)
+  }
+
+  #receive(chunk: Uint8Array): void {
+    try {
+      this.#framer.push(chunk, bytes => this.#inbox.push(bytes))
+    } catch (error) {
+      // the stream has lost its place: answer what came before, then hang up
+      this.#pump()
+      this.transport.destroy(toFsError(error))
+      return
+    }
+    if (this.#framer.partial)
+      this.#timers.frame ?? this.#timer('frame', this.#times.frame, 'a message was not completed')
+    else this.#clear('frame')
+    this.#pump()
+  }
+
+  /** Whether replies have piled up so far that no more requests are taken. */
+  get #full(): boolean {
+    return this.transport.queued + this.#outBytes + this.#reserved > limits.MAX_QUEUED
+  }
+
+  /** Handles what has come, as long as the client takes its replies, and sends all replies of it in one write. */
+  #pump(): void {
+    if (this.#ended) return
+    let done = 0
+    while (done < this.#inbox.length && !this.#full) this.#handle(this.#inbox[done++]!)
+    if (done) this.#inbox = done === this.#inbox.length ? [] : this.#inbox.slice(done)
+    this.#flushOut()
+    const full = this.#full || this.#inbox.length > 0
+    if (full && !this.#paused) {
+      this.#paused = true
+      this.transport.pause()
+    } else if (!full && this.#paused) {
+      this.#paused = false
+      this.transport.resume()
+    }
+    if (this.transport.queued > limits.MAX_QUEUED) {
+      if (!this.#timers.queued) this.#timer('queued', this.#times.queued, 'replies were not read')
+    } else this.#clear('queued')
+  }
+
+  #handle(bytes: Uint8Array): void {
+    if (this.#ended) return
+    const tag = tagOf(bytes)
+    let m: TMessage
+    try {
+      const any = unpack(bytes, this.msize === 0 ? '9P2000' : this.dialect)
+      this.#trace('<- ', any)
+      if (any.type[0] !== 'T') throw fail('badMessage', `${any.type} is not a request`)
+      m = any as TMessage
+    } catch (error) {
+      this.#reply(this.#error(tag, error))
+      return
+    }
+    if (m.type === 'Tversion') return this.#version(m.tag, m.msize, m.version)
+    if (this.msize === 0) return this.#reply(this.#error(tag, fail('badMessage', 'Tversion not seen')))
+    if (this.#pending.has(tag) || tag === NOTAG)
+      return this.#reply(this.#error(tag, fail('badMessage', 'duplicate tag')))
+    if (m.type === 'Tflush') return this.#flush(tag, m.oldtag)
+    if (this.#pending.size >= limits.MAX_OUTSTANDING) return this.#reply(this.#error(tag, fail('tooManyRequests')))
+
+    const request = new Pending(tag)
+    this.#pending.set(tag, request)
+    const type = `R${m.type.slice(1)}` as RMessage['type']
+    let answer: Maybe<object>
+    try {
+      answer = (operations[m.type] as (host: Host, m: TMessage, request: Request) => Maybe<object>)(this, m, request)
+    } catch (error) {
+      return this.#settle(request, this.#error(tag, error))
+    }
+    if (m.type === 'Tclunk' || m.type === 'Tremove') this.#interrupt(request)
+    if (answer instanceof Promise)
+      answer.then(
+        body => this.#settle(request, { ...body, type, tag } as RMessage),
+        error => this.#settle(request, this.#error(tag, error)),
+      )
+    else this.#settle(request, { ...answer, type, tag } as RMessage)
+  }
+
+  /** A clunk ends the calls that wait on its fid. */
+  #interrupt(by: Pending): void {
+    for (const request of this.#pending.values())
+      if (request !== by && request.fid?.gone && !request.aborted) request.abort()
+  }
+
+  /**
+   * flush(5): never fails. A reply that the old request still earns goes before its Rflush, none goes after; a request
+   * that was interrupted gets none.
+   */
+  #flush(tag: number, oldtag: number): void {
+    const old = this.#pending.get(oldtag)
+    if (!old) return this.#reply({ type: 'Rflush', tag })
+    old.flushes.push(tag)
+    this.#pending.set(tag, old)
+    if (old.aborted) return
+    old.abort()
+    setTimeout(() => {
+      if (this.#pending.get(old.tag) !== old) return
+      old.dropped = true
+      this.#release(old)
+    }, this.#times.flush).unref?.()
+  }
+
+  #settle(request: Pending, reply: RMessage): void {
+    if (request.dropped) return
+    const interrupted = request.aborted && (reply.type === 'Rerror' || reply.type === 'Rlerror')
+    if (!interrupted || request.flushes.length === 0) this.#reply(reply)
+    this.#release(request)
+  }
+
+  /** Frees a request's tag and answers the flushes that waited for it. */
+  #release(request: Pending): void {
+    this.#pending.delete(request.tag)
+    for (const tag of request.flushes) {
+      this.#pending.delete(tag)
+      this.#reply({ type: 'Rflush', tag })
+    }
+  }
+
+  #error(tag: number, thrown: unknown): RMessage {
+    const error = toFsError(thrown)
+    if (!(thrown instanceof FsError) && error.cause !== undefined) this.options.onerror?.(thrown)
+    if (this.dialect === '9P2000.L' && this.msize > 0) return { type: 'Rlerror', tag, ecode: error.errno }
+    return { type: 'Rerror', tag, ename: clip(error.message || errnoString(error.errno)), errno: error.errno }
+  }
+
+  #reply(m: RMessage): void {
+    if (this.#ended) return
+    this.#trace('-> ', m)
+    const parts = packParts(m, this.msize === 0 ? '9P2000' : this.dialect)
+    this.#out.push(parts)
+    for (const part of parts) this.#outBytes += part.length
+    // replies that come later than their chunk leave together, too: at the end of this turn of the loop
+    if (!this.#sending) {
+      this.#sending = true
+      queueMicrotask(() => {
+        this.#sending = false
+        this.#pump()
+      })
+    }
+  }
+
+  #flushOut(): void {
+    if (this.#out.length === 0 || this.#ended) return
+    const out = this.#out
+    this.#out = []
+    this.#outBytes = 0
+    this.transport.send(out)
+  }
+
+  #version(tag: number, msize: number, version: string): void {
+    this.#clear('version')
+    this.#reset()
+    const dialect = dialectOf(version)
+    if (!dialect) {
+      this.msize = 0
+      return this.#reply({ type: 'Rversion', tag, msize: Math.min(msize, limits.MAX_MSIZE), version: 'unknown' })
+    }
+    if (msize < limits.MIN_MSIZE) {
+      this.msize = 0
+      return this.#reply(this.#error(tag, fail('badArgument', `msize ${msize}: at least ${limits.MIN_MSIZE}`)))
+    }
+    this.msize = Math.min(msize, limits.MAX_MSIZE)
+    this.dialect = dialect
+    this.#framer.most = this.msize
+    this.#reply({ type: 'Rversion', tag, msize: this.msize, version: dialect })
+  }
+
+  /** version(5): all outstanding I/O is aborted, without replies, and all fids are clunked. */
+  #reset(): Promise<unknown> {
+    for (const request of this.#pending.values()) {
+      request.dropped = true
+      request.abort()
+    }
+    this.#pending.clear()
+    const fids = [...this.fids.values()]
+    this.fids.clear()
+    const report = (error: unknown) => {
+      if (!(error instanceof FsError)) this.options.onerror?.(error)
+    }
+    return Promise.all(
+      fids.map(async fid => {
+        try {
+          await close(fid)
+        } catch (error) {
+          report(error)
+        }
+      }),
+    )
+  }
+
+  #ending(): void {
+    if (this.#ended) return
+    this.#flushOut()
+    this.#ended = true
+    for (const name of ['version', 'frame', 'queued'] as const) this.#clear(name)
+    this.#inbox = []
+    this.#reset().then(() => this.#end())
+  }
+
+  #timer(name: 'version' | 'frame' | 'queued', ms: number, why: string): void {
+    this.#timers[name] = setTimeout(() => this.transport.destroy(new Error(`${this.transport.name}: ${why}`)), ms)
+    this.#timers[name].unref?.()
+  }
+
+  #clear(name: 'version' | 'frame' | 'queued'): void {
+    clearTimeout(this.#timers[name])
+    delete this.#timers[name]
+  }
+
+  #trace(direction: string, m: Message): void {
+    this.options.trace?.(direction + text(m))
+  }
+}
+
+/** version(5): what a client asks for, less what follows a dot where we do not know it. */
+function dialectOf(version: string): Dialect | undefined {
+  if (/^9P2000\.L(\.|$)/.test(version)) return '9P2000.L'
+  if (version === '9P2000.u') return '9P2000.u'
+  return /^9P2000(\.|$)/.test(version) ? '9P2000' : undefined
+}
+
+/** An error string that fits on the wire; whole characters only. */
+function clip(ename: string): string {
+  const bytes = new TextEncoder().encode(ename)
+  return bytes.length <= limits.MAX_ENAME
+    ? ename
+    : new TextDecoder().decode(bytes.subarray(0, limits.MAX_ENAME - 3), { stream: true })
+}
