@@ -33,6 +33,7 @@ const table = {
   queueFull: ['queue full, retry after {} s', 16],
   sessionBusy: ['session busy', 16],
   fileBusy: ['file in use', 16],
+  tooManyUploads: ['too many uploads at once', 16],
   waited: ['waited {} s for a worker', 110],
   workerLost: ['worker lost after {} tokens', 5],
   contextFull: ['context full', 28],
