@@ -1,0 +1,106 @@
+import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises'
+import { fail } from '../../../fs/errors.js'
+import type { Engine, GenerateRequest, TokenChunk } from './engine.js'
+import { Hold } from './hold.js'
+import { Slots } from './slots.js'
+
+/** Tokens given without letting anything else run, at most. */
+const TURN = 64
+const DIMENSIONS = 64
+const times = /^x(\d{1,7})$/
+
+/**
+ * An engine without a model, for tests and simulation: it says its prompt's words, numbered. Token i of the answer to
+ * `red green` is ` i:WORD` (the first without the blank), its id is i: `0:red 1:green`. The prompt is the last user message
+ * (or the raw prompt) and is said once through; a last word `xN` is not said but asks for N tokens, going round:
+ * `red green x3` gives `0:red 1:green 2:red`. So who reads can tell whose answer it is, and that no token is lost, doubled
+ * or out of order. Words are the tokens it counts; the sampling settings but `max_tokens` and `stop` mean nothing to it.
+ * @param o.slots generations at once, 4 if not said
+ * @param o.rate tokens per second of each generation, 0 (if not said): as fast as it can
+ * @param o.first_token_ms how long the first token takes on top, 0 if not said
+ * @param o.context words of prompt and answer that fit, 0 (if not said): any number
+ */
+export function createEchoEngine(o: {
+  slots?: number
+  rate?: number
+  first_token_ms?: number
+  context?: number
+}): Engine {
+  const { slots: size = 4, rate = 0, first_token_ms = 0, context = 0 } = o
+  const slots = new Slots(Array.from({ length: size }, (_, i) => i))
+
+  async function* answer(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<TokenChunk, void> {
+    const prompt_tokens = wordsOf(
+      [...(request.messages ?? []).map(m => m.content), request.prompt ?? ''].join(' '),
+    ).length
+    if (context > 0 && prompt_tokens >= context) {
+      throw fail('contextFull', `prompt ${prompt_tokens} tokens, context ${context}`)
+    }
+    const token = tokens(request)
+    const room = Math.min(request.max_tokens, context > 0 ? context - prompt_tokens : Number.POSITIVE_INFINITY)
+    const hold = new Hold(request.stop)
+    yield { event: 'start', prompt_tokens, reused: 0 }
+
+    let i = 0
+    for (const id of request.prefix_ids ?? []) {
+      if (id !== i || i >= token.count) throw fail('badArgument', `prefix_ids: ${id} is not token ${i} of this answer`)
+      hold.given(token.text(i), [i])
+      i++
+    }
+    const begin = performance.now() + first_token_ms - i * (rate > 0 ? 1000 / rate : 0)
+    for (const given = i; i < token.count && i < room && !hold.stopped; i++) {
+      // Times are counted from the beginning, so that late timers do not add up.
+      const wait = begin + (rate > 0 ? (i * 1000) / rate : 0) - performance.now()
+      if (wait > 0) await delay(wait, undefined, { signal })
+      else if ((i - given) % TURN === TURN - 1) await turn()
+      signal.throwIfAborted()
+      const out = hold.push(token.text(i), [i])
+      if (out) yield { event: 'token', ...out }
+    }
+    const rest = hold.end()
+    if (rest) yield { event: 'token', ...rest }
+    const whole = hold.stopped || i >= token.count
+    yield { event: 'end', reason: whole ? 'stop' : 'length', completion_tokens: i }
+  }
+
+  return {
+    model: { name: 'echo', type: 'text', size: 0, context, digest: 'echo:1' },
+    slots: size,
+    generate(request, signal) {
+      if (request.schema !== undefined) throw fail('notSupported', 'schema: engine echo says words, use engine llama')
+      if (request.tools?.length) throw fail('notSupported', 'tools: engine echo calls none, use engine llama')
+      return slots.run(signal, (_slot, signal) => answer(request, signal))
+    },
+    async embed(texts, signal) {
+      signal.throwIfAborted()
+      return texts.map(vector)
+    },
+    close: () => slots.close(),
+  }
+}
+
+const wordsOf = (text: string) => text.split(/\s+/).filter(word => word !== '')
+
+/** The answer as a function of the request and i. */
+function tokens(request: GenerateRequest): { count: number; text(i: number): string } {
+  const last = request.messages?.findLast(m => m.role === 'user')?.content
+  const words = wordsOf(request.prompt ?? last ?? '')
+  const asked = words.length > 1 ? times.exec(words.at(-1)!) : null
+  if (asked) words.pop()
+  return {
+    count: asked ? Number(asked[1]) : words.length,
+    text: i => `${i > 0 ? ' ' : ''}${i}:${words[i % words.length]}`,
+  }
+}
+
+/** The words' hashes, counted into places and scaled to length 1: texts with the same words are near each other. */
+function vector(text: string): Float32Array {
+  const out = new Float32Array(DIMENSIONS)
+  for (const word of wordsOf(text.toLowerCase())) {
+    let hash = 0x811c9dc5 // FNV-1a
+    for (let i = 0; i < word.length; i++) hash = Math.imul(hash ^ word.charCodeAt(i), 0x01000193)
+    out[(hash >>> 1) % DIMENSIONS]! += hash & 1 ? 1 : -1
+  }
+  const length = Math.hypot(...out) || 1
+  return out.map(x => x / length)
+}

@@ -1,0 +1,126 @@
+import { fail } from '../../../fs/errors.js'
+
+type Body<T, C> = (slot: T, signal: AbortSignal) => AsyncGenerator<C, void>
+
+/**
+ * The slots of an engine: each runs one generation, the rest wait in the order they came. Whatever way a generation ends
+ * (at its end, aborted, left by its reader, the engine closed), its slot is freed at once, even where the reader sleeps
+ * between two reads.
+ */
+export class Slots<T> {
+  readonly #free: T[]
+  readonly #waiting: ((slot: T) => void)[] = []
+  readonly #running = new Map<AbortController, Promise<void>>()
+  #closed = false
+
+  constructor(slots: readonly T[]) {
+    this.#free = [...slots]
+  }
+
+  /**
+   * Runs `body` on a slot, when one is free. Its place in the queue is taken by the first `next()`.
+   * @param body is given a signal that aborts with `signal`'s reason, with `shutting down` at `close`, and when the reader leaves
+   * @param choose which of the free slots to take; the first if not said
+   */
+  run<C>(signal: AbortSignal, body: Body<T, C>, choose = (free: readonly T[]): T => free[0] as T): AsyncIterable<C> {
+    return {
+      [Symbol.asyncIterator]: () => {
+        const stop = new AbortController()
+        const steps = this.#steps(signal, stop, body, choose)
+        let ended = false
+        // Abort, then return: the step that is under way hears only the first, a reader that sleeps leaves the second to us.
+        const leave = () =>
+          steps.return(undefined).then(
+            () => {},
+            () => {},
+          )
+        stop.signal.addEventListener('abort', leave, { once: true })
+        return {
+          async next() {
+            const step = await steps.next().catch(thrown => {
+              ended = true
+              throw thrown
+            })
+            if (step.done && !ended) {
+              ended = true
+              if (step.value !== 'whole') stop.signal.throwIfAborted()
+            }
+            return step.done ? { done: true, value: undefined } : step
+          },
+          async return() {
+            ended = true
+            stop.abort(fail('cancelled'))
+            await leave()
+            return { done: true, value: undefined }
+          },
+        }
+      },
+    }
+  }
+
+  /** Ends everything with `shutting down`. @returns when no slot is in use any more */
+  async close(): Promise<void> {
+    this.#closed = true
+    const running = [...this.#running]
+    for (const [stop] of running) stop.abort(fail('shuttingDown'))
+    await Promise.all(running.map(([, done]) => done))
+  }
+
+  async *#steps<C>(
+    signal: AbortSignal,
+    stop: AbortController,
+    body: Body<T, C>,
+    choose: (free: readonly T[]) => T,
+  ): AsyncGenerator<C, 'whole' | undefined> {
+    if (this.#closed) throw fail('shuttingDown')
+    signal.throwIfAborted()
+    const abort = () => stop.abort(signal.reason)
+    signal.addEventListener('abort', abort, { once: true })
+    let done = () => {}
+    this.#running.set(stop, new Promise(resolve => (done = resolve)))
+    try {
+      const slot = await this.#take(stop.signal, choose)
+      try {
+        stop.signal.throwIfAborted()
+        yield* body(slot, stop.signal)
+        return 'whole'
+      } catch (thrown) {
+        // What the body trips over once it is told to stop is no news; why it was told to is.
+        stop.signal.throwIfAborted()
+        throw thrown
+      } finally {
+        this.#put(slot)
+      }
+    } finally {
+      signal.removeEventListener('abort', abort)
+      this.#running.delete(stop)
+      done()
+    }
+  }
+
+  #take(signal: AbortSignal, choose: (free: readonly T[]) => T): Promise<T> {
+    if (this.#free.length > 0) {
+      const slot = choose(this.#free)
+      this.#free.splice(this.#free.indexOf(slot), 1)
+      return Promise.resolve(slot)
+    }
+    return new Promise((resolve, reject) => {
+      const take = (slot: T) => {
+        signal.removeEventListener('abort', leave)
+        resolve(slot)
+      }
+      const leave = () => {
+        this.#waiting.splice(this.#waiting.indexOf(take), 1)
+        reject(signal.reason)
+      }
+      this.#waiting.push(take)
+      signal.addEventListener('abort', leave, { once: true })
+    })
+  }
+
+  #put(slot: T): void {
+    const next = this.#waiting.shift()
+    if (next) next(slot)
+    else this.#free.push(slot)
+  }
+}
