@@ -1,10 +1,11 @@
 import { createWriteStream } from 'node:fs'
 import type { ChalkInstance } from 'chalk'
-import { serverAddress, socketAddress } from './common/address.js'
+import { isLoopback, serverAddress, socketAddress } from './common/address.js'
 import { type ColorChoice, colors } from './common/color.js'
 import { type Connection, connect } from './common/connect.js'
 import { homeMount, MOUNT, names } from './common/npath.js'
 import { write } from './common/output.js'
+import { stateDir } from './common/paths.js'
 import { readServerFile } from './common/serverfile.js'
 
 /** The options every command takes. */
@@ -70,10 +71,18 @@ export class Invocation {
     return names(path, this.mounts)
   }
 
+  /** What the server is offered where it asks for a token: the owner's own only if it is on this machine. */
+  async token(): Promise<string | undefined> {
+    if (this.address === socketAddress(this.env)) return undefined
+    const [{ parseAddress }, { ownToken }] = await Promise.all([import('../fs/dial.js'), import('./common/tokens.js')])
+    const at = parseAddress(this.address)
+    if (at.kind === 'unix') return undefined
+    const host = at.kind === 'tcp' ? at.host : new URL(at.url).hostname.replace(/^\[|\]$/g, '')
+    return ownToken(this.env, isLoopback(host), stateDir(this.env))
+  }
+
   /** The server's root. @throws Failure (unreachable, auth) */
   async connect(): Promise<Connection> {
-    const { tokenFor } = this.address === socketAddress(this.env) ? { tokenFor: undefined } : await import('./common/token.js')
-    const token = tokenFor?.(this.address, this.env)
-    return connect(this.address, { token, trace: this.trace }, this.signal)
+    return connect(this.address, { token: await this.token(), trace: this.trace }, this.signal)
   }
 }

@@ -18,7 +18,7 @@ export function whoami(): { uname: string; n_uname?: number } {
 
 /**
  * Dials a server and attaches to its root.
- * @param token what it asks for if it is no unix socket; `tokenFor(address)` finds it
+ * @param token what it asks for where it is no unix socket
  * @throws Failure (unreachable) that says how to start a server, or (auth) how to get a token
  */
 export async function connect(
@@ -43,7 +43,7 @@ function unreachable(address: string, error: unknown): unknown {
   if (error instanceof Failure) return error
   const { code, message } = error as NodeJS.ErrnoException
   if (error instanceof FsError && error.is('authRequired')) {
-    return new Failure(exitCode.auth, `${address}: ${message}; give a token in $LLAMBO_TOKEN`, { cause: error })
+    return new Failure(exitCode.auth, `${address}: ${message}; give a token in $LLAMBO_TOKEN or a file with one in $LLAMBO_TOKEN_FILE`, { cause: error })
   }
   const absent = code === 'ENOENT' || code === 'ECONNREFUSED'
   if (absent && address.startsWith('unix!')) {
