@@ -328,7 +328,7 @@ export class Session {
   /** `system`: what is written replaces the prompt when the file is closed (or synced). */
   #systemFile(): File {
     return this.#editable(
-      () => this.settings.system,
+      () => this.settings.system && `${this.settings.system}\n`,
       () => {
         this.settings.system = ''
       },
