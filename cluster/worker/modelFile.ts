@@ -84,7 +84,8 @@ export class ModelFile implements File {
   async attributes(): Promise<Attributes> {
     const found = this.upload ? { ...(await this.upload.stat()), writable: true } : await this.#present()
     return {
-      mode: found.writable ? 0o644 : 0o444,
+      // the group is the admins, who may replace a model as they may remove it
+      mode: found.writable ? 0o664 : 0o444,
       owner: this.shelf.owner,
       length: found.size,
       mtime: Math.trunc(found.mtimeMs / 1000),

@@ -362,7 +362,7 @@ t.test('of several directories the first hides names in the others, which are re
   const models = new ModelStore([join(dir, 'own'), join(dir, 'with'), join(dir, 'missing')], { owner })
   writeFileSync(join(dir, 'own/a.gguf'), 'a')
   t.same(await names(models), ['a.gguf', 'b.gguf'])
-  t.match(await (await walk(models, 'a.gguf'))!.attributes(ada), { mode: 0o644, length: 1 })
+  t.match(await (await walk(models, 'a.gguf'))!.attributes(ada), { mode: 0o664, length: 1 })
   const b = (await walk(models, 'b.gguf'))!
   t.equal((await b.attributes(ada)).mode, 0o444)
   await t.rejects(Promise.resolve(b.remove!(ada)), { message: /not in the directory models are uploaded to/ })
