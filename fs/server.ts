@@ -335,7 +335,10 @@ export class Session implements Host {
   }
 
   #trace(direction: string, m: Message): void {
-    this.options.trace?.(direction + text(m))
+    if (!this.options.trace) return
+    // what is written to an afid is a token, and no trace's business
+    const secret = m.type === 'Twrite' && this.fids.get(m.fid)?.auth
+    this.options.trace(direction + text(secret ? { ...m, data: new Uint8Array(0) } : m))
   }
 }
 
