@@ -12,7 +12,9 @@ export function version(): string {
 }
 
 /** llamboctl as commander sees it: what is parsed, what `completion` offers and what the reference must list. */
-export function program(run: (command: Command, args: string[], options: object, globals: Globals) => Promise<void>): Commander {
+export function program(
+  run: (command: Command, args: string[], options: object, globals: Globals) => Promise<void>,
+): Commander {
   const root = new Commander('llamboctl')
     .description('starts, stops and speaks to a llambo server: language models as files')
     .option('--at <address>', 'the server to speak to: unix!PATH, tcp!HOST!PORT, ws://HOST:PORT/9p, wss://… ($LLAMBO)')
@@ -37,7 +39,10 @@ export function program(run: (command: Command, args: string[], options: object,
     for (const child of command.commands ?? []) add(sub, child)
     if (!command.load) return
     sub.action(async (...given: unknown[]) => {
-      const args = given.slice(0, -2).flat().filter(arg => arg !== undefined) as string[]
+      const args = given
+        .slice(0, -2)
+        .flat()
+        .filter(arg => arg !== undefined) as string[]
       await run(command, args, sub.opts(), root.opts())
     })
   }
@@ -50,7 +55,9 @@ export async function main(argv: readonly string[], env: NodeJS.ProcessEnv, sign
     await run(new Invocation(globals, env, signal), args, options)
   })
   for (const command of [cli, ...cli.commands, ...cli.commands.flatMap(c => c.commands)]) {
-    command.exitOverride().configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'llamboctl: ')) })
+    command
+      .exitOverride()
+      .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'llamboctl: ')) })
   }
   try {
     await cli.parseAsync(argv, { from: 'user' })

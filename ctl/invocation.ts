@@ -1,6 +1,6 @@
 import { createWriteStream } from 'node:fs'
 import type { ChalkInstance } from 'chalk'
-import { isLoopback, serverAddress, socketAddress } from './common/address.js'
+import { serverAddress, socketAddress } from './common/address.js'
 import { type ColorChoice, colors } from './common/color.js'
 import { type Connection, connect } from './common/connect.js'
 import { homeMount, MOUNT, names } from './common/npath.js'
@@ -74,10 +74,14 @@ export class Invocation {
   /** What the server is offered where it asks for a token: the owner's own only if it is on this machine. */
   async token(): Promise<string | undefined> {
     if (this.address === socketAddress(this.env)) return undefined
-    const [{ parseAddress }, { ownToken }] = await Promise.all([import('../fs/dial.js'), import('./common/tokens.js')])
+    const [{ parseAddress }, { ownToken }, { isLoopback }] = await Promise.all([
+      import('../fs/dial.js'),
+      import('./common/tokens.js'),
+      import('../mnt/exposure.js'),
+    ])
     const at = parseAddress(this.address)
     if (at.kind === 'unix') return undefined
-    const host = at.kind === 'tcp' ? at.host : new URL(at.url).hostname.replace(/^\[|\]$/g, '')
+    const host = at.kind === 'tcp' ? at.host : new URL(at.url).hostname
     return ownToken(this.env, isLoopback(host), stateDir(this.env))
   }
 

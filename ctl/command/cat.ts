@@ -1,5 +1,5 @@
-import { drain, withFile } from '../common/files.js'
 import { OREAD } from '../../fs/message.js'
+import { drain, withFile } from '../common/files.js'
 import type { Run } from './command.js'
 
 export const run: Run = async (io, args) => {

@@ -26,7 +26,9 @@ function levels(command: Commander, path = ''): Level[] {
     commands: help.visibleCommands(command).map(child => ({ word: child.name(), help: plain(child.description()) })),
     options: [...help.visibleOptions(command), ...(path ? help.visibleGlobalOptions(command) : [])].flatMap(option =>
       [option.long, option.short].flatMap(word =>
-        word ? [{ word, help: plain(option.description), values: option.argChoices ?? [], takesValue: option.required }] : [],
+        word
+          ? [{ word, help: plain(option.description), values: option.argChoices ?? [], takesValue: option.required }]
+          : [],
       ),
     ),
   }
@@ -41,7 +43,9 @@ const ASK = 'llamboctl ls'
 function bash(all: readonly Level[]): string {
   const names = all.filter(({ path }) => path).map(({ path }) => path)
   const cases = all.map(level => `    '${level.path}') words='${words(level)}' ;;`)
-  const values = new Map(all.flatMap(level => level.options.filter(o => o.values.length).map(o => [o.word, o.values.join(' ')])))
+  const values = new Map(
+    all.flatMap(level => level.options.filter(o => o.values.length).map(o => [o.word, o.values.join(' ')])),
+  )
   return `# llamboctl completion bash; in ~/.bashrc: source <(llamboctl completion bash)
 _llamboctl() {
   local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD-1]} path='' words='' word

@@ -22,7 +22,9 @@ export const run: Run = async (io, paths) => {
   if (sources.length === 0) throw usage('cp: name a file and where it goes; files of the server begin with /n/llambo/')
   const remote = (path: string) => io.mounts.some(mount => within(path, mount))
   if (!remote(target) && !sources.some(remote)) {
-    throw usage('cp: neither side is in the namespace; files of the server begin with /n/llambo/, such as /n/llambo/models/')
+    throw usage(
+      'cp: neither side is in the namespace; files of the server begin with /n/llambo/, such as /n/llambo/models/',
+    )
   }
   const { root, client } = await io.connect()
   const into = await isInto(io, root, target, remote(target))
@@ -58,12 +60,20 @@ async function create(root: Fid, path: readonly string[], signal: AbortSignal): 
   } catch (error) {
     if (!(error instanceof FsError && error.is('notFound'))) throw error
     const parent = await root.walk(path.slice(0, -1), signal)
-    return await parent.create(name, 0o644, OWRITE, signal).catch(failed => parent.clunk().then(() => Promise.reject(failed)))
+    return await parent
+      .create(name, 0o644, OWRITE, signal)
+      .catch(failed => parent.clunk().then(() => Promise.reject(failed)))
   }
 }
 
 /** Writes what comes to a file of the server. Its check of the whole happens at the sync, where its error still reaches us. */
-async function put(io: Invocation, root: Fid, place: string, chunks: AsyncIterable<Uint8Array>, at: (done: number) => void) {
+async function put(
+  io: Invocation,
+  root: Fid,
+  place: string,
+  chunks: AsyncIterable<Uint8Array>,
+  at: (done: number) => void,
+) {
   const path = io.names(place)
   await named(path, async () => {
     const fid = await create(root, path, io.signal)
@@ -113,7 +123,9 @@ async function download(io: Invocation, root: Fid, source: string, place: string
         io.signal,
       )
     })
-    await new Promise<void>((done, reject) => file.end((error?: Error | null) => ((error ?? failed) ? reject(error ?? failed) : done())))
+    await new Promise<void>((done, reject) =>
+      file.end((error?: Error | null) => ((error ?? failed) ? reject(error ?? failed) : done())),
+    )
     await rename(beside, place)
   } catch (error) {
     file.destroy()

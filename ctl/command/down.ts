@@ -20,7 +20,10 @@ export const run: Run = async io => {
   process.kill(file.pid, 'SIGTERM')
   for (const end = performance.now() + PATIENCE_MS; isAlive(file); ) {
     if (performance.now() > end) {
-      throw new Failure(exitCode.timeout, `the server (pid ${file.pid}) does not stop; kill -9 ${file.pid} ends it, the next up clears away what it leaves`)
+      throw new Failure(
+        exitCode.timeout,
+        `the server (pid ${file.pid}) does not stop; kill -9 ${file.pid} ends it, the next up clears away what it leaves`,
+      )
     }
     await sleep(20, undefined, { signal: io.signal })
   }

@@ -10,7 +10,10 @@ export const run: Run = async (io, _args, { json }) => {
   const files = await withFile(root, ['models'], OREAD, io.signal, fid => fid.list(io.signal))
   const records = parseRecords(await readText(root, ['status'], io.signal)).filter(({ word }) => word === 'model')
   client.close()
-  const models = new Map<string, { name: string; size: number; loaded: boolean; type?: string; context?: number; digest?: string }>()
+  const models = new Map<
+    string,
+    { name: string; size: number; loaded: boolean; type?: string; context?: number; digest?: string }
+  >()
   for (const { name, length } of files.filter(file => file.name.endsWith('.gguf'))) {
     const model = name.slice(0, -'.gguf'.length)
     models.set(model, { name: model, size: Number(length), loaded: false })

@@ -1,7 +1,7 @@
 import { mkdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { checkModel } from '../../cluster/worker/gguf.js'
-import { isLoopback } from '../common/address.js'
+import { isLoopback } from '../../mnt/exposure.js'
 import { exitCode, explain, Failure, usage } from '../common/exit.js'
 import { modelDir } from '../common/paths.js'
 import { Progress } from '../common/progress.js'
@@ -13,7 +13,8 @@ import type { Run } from './command.js'
  * @throws Failure (usage) for a name of no such kind
  */
 export function modelUri(name: string): string {
-  if (/^(hf:)?[\w.-]+\/[\w.-]+(:[\w.-]+|\/[\w./-]+\.gguf(#[\w./-]+)?)?$/.test(name)) return name.replace(/^(hf:)?/, 'hf:')
+  if (/^(hf:)?[\w.-]+\/[\w.-]+(:[\w.-]+|\/[\w./-]+\.gguf(#[\w./-]+)?)?$/.test(name))
+    return name.replace(/^(hf:)?/, 'hf:')
   const url = URL.canParse(name) ? new URL(name) : undefined
   if (url?.protocol === 'https:' || (url?.protocol === 'http:' && isLoopback(url.hostname))) return name
   const example = 'hf:Qwen/Qwen2.5-0.5B-Instruct-GGUF:Q4_K_M'
@@ -51,7 +52,9 @@ export const run: Run = async (io, [name = '']) => {
     await io.print(`${basename(downloader.entrypointFilename, '.gguf')}\n`)
   } catch (error) {
     if (io.signal.aborted || error instanceof Failure) throw error
-    throw new Failure(exitCode.failed, `pull ${name}: ${reason(error)}; run it again to go on where it ended`, { cause: error })
+    throw new Failure(exitCode.failed, `pull ${name}: ${reason(error)}; run it again to go on where it ended`, {
+      cause: error,
+    })
   } finally {
     progress.end()
   }

@@ -31,7 +31,13 @@ export const commands: readonly Command[] = [
     options: [['-l, --long', 'mode, owner, size and time as well']],
     load: () => import('./ls.js'),
   },
-  { name: 'cat', alias: 'read', args: '<path...>', summary: 'print files as they come', load: () => import('./cat.js') },
+  {
+    name: 'cat',
+    alias: 'read',
+    args: '<path...>',
+    summary: 'print files as they come',
+    load: () => import('./cat.js'),
+  },
   {
     name: 'write',
     args: '<path> [text...]',

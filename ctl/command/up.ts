@@ -1,5 +1,4 @@
-import { loadConfig } from '../common/config.js'
-import { fromText } from '../common/config.js'
+import { fromText, loadConfig } from '../common/config.js'
 import type { Key } from '../common/settings.js'
 import type { Invocation } from '../invocation.js'
 import { startDetached } from '../server/detached.js'

@@ -1,4 +1,3 @@
-import { isIP } from 'node:net'
 import { join } from 'node:path'
 import { runtimeDir } from './paths.js'
 
@@ -11,7 +10,3 @@ export const HTTP_ADDRESS = 'ws://127.0.0.1:5641/9p'
 /** The server that a command speaks to: `--at`, else `$LLAMBO`, else the user's own. */
 export const serverAddress = (at: string | undefined, env: NodeJS.ProcessEnv): string =>
   at || env.LLAMBO || socketAddress(env)
-
-/** Whether a host name is this machine's whatever the network says. */
-export const isLoopback = (host: string): boolean =>
-  host === 'localhost' || host.endsWith('.localhost') || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))

@@ -60,7 +60,9 @@ function check(key: Key, { value, origin }: Found): void {
   if (!issue) return
   const words = issue.code === 'invalid_value' ? didYouMean(String(value), issue.values.map(String)) : ''
   const name = origin === settings[key].flag ? '' : ` ${key}:`
-  throw usage(`${origin}:${name} ${issue.message.replace(/^Invalid (input|option): /, '')}, not ${JSON.stringify(value)}${words}`)
+  throw usage(
+    `${origin}:${name} ${issue.message.replace(/^Invalid (input|option): /, '')}, not ${JSON.stringify(value)}${words}`,
+  )
 }
 
 function readFile(path: string, required: boolean): Map<Key, Found> {
@@ -79,7 +81,8 @@ function readFile(path: string, required: boolean): Map<Key, Found> {
   const [broken] = doc.errors
   if (broken) throw usage(`${at(broken.pos[0])}: ${broken.message}`)
   if (doc.contents === null) return found
-  if (!isMap(doc.contents)) throw usage(`${at(doc.contents.range?.[0])}: the file must hold keys with values, such as "slots: 4"`)
+  if (!isMap(doc.contents))
+    throw usage(`${at(doc.contents.range?.[0])}: the file must hold keys with values, such as "slots: 4"`)
   readMap(doc.contents, '', at, found)
   return found
 }
@@ -89,7 +92,10 @@ function readMap(map: YAMLMap, prefix: string, at: (offset?: number) => string, 
     const key = `${prefix}${node.value}`
     const where = at(node.range[0])
     if (groups.has(key)) {
-      if (!isMap(value)) throw usage(`${where}: ${key}: must hold keys with values, such as "${keys.find(k => k.startsWith(`${key}.`))?.replace('.', ': ')}"`)
+      if (!isMap(value))
+        throw usage(
+          `${where}: ${key}: must hold keys with values, such as "${keys.find(k => k.startsWith(`${key}.`))?.replace('.', ': ')}"`,
+        )
       readMap(value, `${key}.`, at, found)
     } else if (key in settings) {
       found.set(key as Key, { value: (value as { toJSON(): unknown } | null)?.toJSON() ?? null, origin: where })

@@ -43,11 +43,17 @@ function unreachable(address: string, error: unknown): unknown {
   if (error instanceof Failure) return error
   const { code, message } = error as NodeJS.ErrnoException
   if (error instanceof FsError && error.is('authRequired')) {
-    return new Failure(exitCode.auth, `${address}: ${message}; give a token in $LLAMBO_TOKEN or a file with one in $LLAMBO_TOKEN_FILE`, { cause: error })
+    return new Failure(
+      exitCode.auth,
+      `${address}: ${message}; give a token in $LLAMBO_TOKEN or a file with one in $LLAMBO_TOKEN_FILE`,
+      { cause: error },
+    )
   }
   const absent = code === 'ENOENT' || code === 'ECONNREFUSED'
   if (absent && address.startsWith('unix!')) {
-    return new Failure(exitCode.unreachable, `no server answers at ${address}; start one with: llamboctl up -d`, { cause: error })
+    return new Failure(exitCode.unreachable, `no server answers at ${address}; start one with: llamboctl up -d`, {
+      cause: error,
+    })
   }
   if (error instanceof FsError && !error.is('io') && !error.is('hungUp')) return error
   return new Failure(exitCode.unreachable, `no server answers at ${address}: ${message}`, { cause: error })

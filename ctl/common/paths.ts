@@ -40,7 +40,10 @@ export function privateDir(path: string): string {
   const stat = lstatSync(path)
   if (!stat.isDirectory()) throw new Failure(exitCode.failed, `${path}: not a directory; remove it`)
   if (uid !== -1 && stat.uid !== uid) {
-    throw new Failure(exitCode.failed, `${path}: belongs to another user (${stat.uid}); set XDG_RUNTIME_DIR to a directory of your own`)
+    throw new Failure(
+      exitCode.failed,
+      `${path}: belongs to another user (${stat.uid}); set XDG_RUNTIME_DIR to a directory of your own`,
+    )
   }
   if ((stat.mode & 0o077) !== 0) throw new Failure(exitCode.failed, `${path}: others may enter it; chmod 700 ${path}`)
   return path

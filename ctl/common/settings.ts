@@ -86,7 +86,11 @@ export const settings = {
     initial: 'auto',
     help: 'llama: which GPU build to use',
   }),
-  'engine.url': setting({ env: 'LLAMBO_ENGINE_URL', schema: z.url(), help: 'openai: the API, such as http://127.0.0.1:8080/v1' }),
+  'engine.url': setting({
+    env: 'LLAMBO_ENGINE_URL',
+    schema: z.url(),
+    help: 'openai: the API, such as http://127.0.0.1:8080/v1',
+  }),
   'engine.model': setting({ env: 'LLAMBO_ENGINE_MODEL', schema: text, help: 'openai: the name of the model there' }),
   'engine.key_file': setting({
     env: 'LLAMBO_ENGINE_KEY_FILE',

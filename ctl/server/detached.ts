@@ -19,7 +19,12 @@ export async function startDetached(io: Invocation): Promise<Ready> {
   const fd = openSync(log, 'a', 0o600)
   const from = fstatSync(fd).size
   const args = process.argv.slice(1).filter(arg => arg !== '-d' && arg !== '--detach')
-  const child = spawn(process.execPath, args, { detached: true, cwd: '/', env: io.env, stdio: ['ignore', fd, fd, 'ipc'] })
+  const child = spawn(process.execPath, args, {
+    detached: true,
+    cwd: '/',
+    env: io.env,
+    stdio: ['ignore', fd, fd, 'ipc'],
+  })
   closeSync(fd)
   try {
     return await new Promise<Ready>((resolve, reject) => {

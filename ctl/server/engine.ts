@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { isAbsolute, resolve } from 'node:path'
-import { fail } from '../../fs/errors.js'
 import type { OpenEngine } from '../../cluster/worker/loader.js'
 import type { ModelStore } from '../../cluster/worker/models.js'
+import { fail } from '../../fs/errors.js'
 import { usage } from '../common/exit.js'
 import type { Config } from '../common/settings.js'
 

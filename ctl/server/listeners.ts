@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs'
-import { parseAddress, listen } from '../../fs/dial.js'
+import { listen, parseAddress } from '../../fs/dial.js'
 import type { User } from '../../fs/file.js'
 import type { Transport } from '../../fs/transport.js'
+import { bare, checkExposure } from '../../mnt/exposure.js'
 import { listenHttp } from '../../mnt/http.js'
-import { HTTP_ADDRESS, isLoopback, socketAddress } from '../common/address.js'
+import { HTTP_ADDRESS, socketAddress } from '../common/address.js'
 import { exitCode, explain, Failure, usage } from '../common/exit.js'
 import type { Config } from '../common/settings.js'
 
@@ -49,25 +50,19 @@ function want(address: string, asked: boolean): Wanted {
 /** reliability.md: refused, not warned about. */
 function refuse(item: Wanted, config: Config): void {
   if (item.kind === 'unix') return
-  const host = hostOf(item)
-  const secure = item.kind === 'ws' && new URL(item.url).protocol === 'wss:'
-  const here = isLoopback(host)
-  if (secure && !(config['tls.cert'] && config['tls.key'])) {
+  const tls = item.kind === 'ws' && new URL(item.url).protocol === 'wss:'
+  if (tls && !(config['tls.cert'] && config['tls.key'])) {
     throw usage(`--listen ${item.address}: wss needs a certificate: set tls.cert and tls.key in the configuration`)
   }
-  if (!here && config.auth === 'none') {
-    throw usage(`--listen ${item.address}: without a token only loopback may be listened on; leave --auth at token`)
-  }
-  if (!here && !secure) {
-    const remedy = `listen on wss://${host}:5641/9p with tls.cert and tls.key set, or on loopback behind an ssh tunnel`
-    throw usage(`--listen ${item.address}: beyond loopback the connection must be encrypted; ${remedy}`)
+  try {
+    checkExposure(item.address, hostOf(item), { token: config.auth !== 'none', tls })
+  } catch (error) {
+    throw usage(explain(error))
   }
 }
 
-function hostOf(item: Wanted): string {
-  if (item.kind === 'tcp') return item.host
-  return item.kind === 'ws' ? new URL(item.url).hostname.replace(/^\[|\]$/g, '') : ''
-}
+const hostOf = (item: Exclude<Wanted, { kind: 'unix' }>): string =>
+  bare(item.kind === 'tcp' ? item.host : new URL(item.url).hostname)
 
 /** Opens one. @throws Failure naming the address and the remedy */
 export async function openListener(item: Wanted, config: Config, door: Door): Promise<Listener> {

@@ -1,4 +1,3 @@
-import { fileURLToPath } from 'node:url'
 import { ModelStore } from '../../cluster/worker/models.js'
 import { createWorker } from '../../cluster/worker/worker.js'
 import { type ServeOptions, type Session, serve } from '../../fs/server.js'
@@ -10,6 +9,7 @@ import { modelDir, privateDir, runtimeDir, stateDir } from '../common/paths.js'
 import { bornAt, isAlive, readServerFile, removeServerFile, writeServerFile } from '../common/serverfile.js'
 import type { Config } from '../common/settings.js'
 import { Tokens } from '../common/tokens.js'
+import { bundledModels } from './bundled.js'
 import { engineOpener, firstModel } from './engine.js'
 import { type Door, type Listener, openListener, wanted } from './listeners.js'
 import { clearLeftBehind, mountServer, unmountAll } from './mounting.js'
@@ -39,9 +39,6 @@ export interface Server {
   /** Unmounts, stops listening, ends all answers with `shutting down`, frees the model. */
   close(): Promise<void>
 }
-
-/** The models that come with the package. */
-export const bundledModels = fileURLToPath(new URL('../../../models', import.meta.url))
 
 /**
  * Starts a server: listens, loads the model, mounts. Resolves when a prompt would be answered.
@@ -100,7 +97,8 @@ export async function startServer(o: ServerOptions): Promise<Server> {
       anyone: owner,
       verify: token => tokens.verify(token),
       trusted: transport => take(transport, {}),
-      guarded: (transport, user) => take(transport, user ? { user } : { authenticate: token => tokens.authenticate(token) }),
+      guarded: (transport, user) =>
+        take(transport, user ? { user } : { authenticate: token => tokens.authenticate(token) }),
     }
     const listeners: Listener[] = []
     for (const item of addresses) {
@@ -114,13 +112,22 @@ export async function startServer(o: ServerOptions): Promise<Server> {
       }
     }
     const started = new Date().toISOString()
-    const state = () => ({ pid: process.pid, born: bornAt(process.pid), addresses: listeners.map(l => l.address), mounts, started })
+    const state = () => ({
+      pid: process.pid,
+      born: bornAt(process.pid),
+      addresses: listeners.map(l => l.address),
+      mounts,
+      started,
+    })
     writeServerFile(state(), env)
     undo.push(async () => removeServerFile(env))
 
     const model = firstModel(config)
     if (model !== undefined) await interruptible(worker.load(model), signal)
-    const mounted = await interruptible(mountServer(config.mount ?? 'auto', places, listeners[0]!.address, note), signal)
+    const mounted = await interruptible(
+      mountServer(config.mount ?? 'auto', places, listeners[0]!.address, note),
+      signal,
+    )
     if (mounted) {
       mounts.push(mounted)
       undo.push(() => unmountAll([mounted]))
@@ -149,7 +156,10 @@ async function claim(env: NodeJS.ProcessEnv): Promise<void> {
   const file = readServerFile(env)
   if (!file) return
   if (isAlive(file)) {
-    throw new Failure(exitCode.failed, `a server is running already (pid ${file.pid}) at ${file.addresses[0]}; llamboctl down stops it`)
+    throw new Failure(
+      exitCode.failed,
+      `a server is running already (pid ${file.pid}) at ${file.addresses[0]}; llamboctl down stops it`,
+    )
   }
   await clearLeftBehind(file.mounts)
   removeServerFile(env)

@@ -29,7 +29,8 @@ export function userOf({ uname, n_uname }: { uname: string; n_uname: number }): 
   const list = accounts()
   const own = self()
   if (n_uname === NONUNAME) {
-    const uid = uname === own.name || uname === '' ? own.uid : (list.find(({ name }) => name === uname)?.uid ?? NONUNAME)
+    const uid =
+      uname === own.name || uname === '' ? own.uid : (list.find(({ name }) => name === uname)?.uid ?? NONUNAME)
     return user(uname || own.name, uid, own)
   }
   const known = n_uname === own.uid ? own.name : list.find(({ uid }) => uid === n_uname)?.name
