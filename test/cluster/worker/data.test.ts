@@ -86,17 +86,20 @@ t.test('an interrupted read costs the answer nothing', async t => {
   t.equal(await ann.read('data'), '0:a 1:b 2:c 3:d\n')
 })
 
-t.test('an exchange submitted by closing runs on without a reader; one submitted by reading ends with its fid', async t => {
-  const ann = await (await rig(t, slow(200))).as('ann')
-  await ann.write('data', 'w x20')
-  const fid = await ann.open('data')
-  await fid.write(0, bytes('w x2000'))
-  await fid.read(0, 1)
-  await fid.clunk()
-  t.match(await ann.read('task/2/status'), /state=cancelled/)
-  const answer = await ann.read('task/1/answer')
-  t.equal(answer.trim().split(' ').length, 20)
-})
+t.test(
+  'an exchange submitted by closing runs on without a reader; one submitted by reading ends with its fid',
+  async t => {
+    const ann = await (await rig(t, slow(200))).as('ann')
+    await ann.write('data', 'w x20')
+    const fid = await ann.open('data')
+    await fid.write(0, bytes('w x2000'))
+    await fid.read(0, 1)
+    await fid.clunk()
+    t.match(await ann.read('task/2/status'), /state=cancelled/)
+    const answer = await ann.read('task/1/answer')
+    t.equal(answer.trim().split(' ').length, 20)
+  },
+)
 
 t.test('a second prompt on one fid drops the old answer, but not while it runs', async t => {
   const ann = await (await rig(t, slow(100))).as('ann')
@@ -114,7 +117,11 @@ t.test('what a prompt may not be fails the write, and is the newest exchange', a
   const ann = await (await rig(t)).as('ann')
   await ann.write('data', 'good')
   await t.rejects(ann.write('data', 'x'.repeat(1024 * 1024 + 1)), { message: /^prompt too long/, errno: 27 })
-  await t.rejects(ann.read('data'), { message: /^prompt too long/ }, 'the next cat gets the error, not the answer before')
+  await t.rejects(
+    ann.read('data'),
+    { message: /^prompt too long/ },
+    'the next cat gets the error, not the answer before',
+  )
   t.match(await ann.read('error'), /prompt too long: over 1048576 bytes/)
   await t.rejects(ann.write('data', Uint8Array.of(0xff, 0xfe)), { message: 'prompt is not UTF-8', errno: 84 })
   await ann.write('data', Uint8Array.of(0x61, 0xc3)) // cut off: known only at the submission

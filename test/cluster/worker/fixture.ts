@@ -120,7 +120,10 @@ export class Tree {
 }
 
 export const ndjson = (text: string): Record<string, unknown>[] =>
-  text.split('\n').filter(Boolean).map(line => JSON.parse(line) as Record<string, unknown>)
+  text
+    .split('\n')
+    .filter(Boolean)
+    .map(line => JSON.parse(line) as Record<string, unknown>)
 
 export async function readAll(fid: Fid, signal?: AbortSignal): Promise<string> {
   let text = ''

@@ -66,7 +66,7 @@ t.test('a model is shown with its real length and time and read byte for byte', 
   t.same(await names(models), ['llambo-tiny.gguf'])
   const file = (await walk(models, 'llambo-tiny.gguf'))!
   t.match(await file.attributes(ada), {
-    mode: 0o644,
+    mode: 0o664,
     owner,
     length: 2840000,
     atime: 1_700_000_000,

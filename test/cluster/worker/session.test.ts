@@ -39,12 +39,17 @@ t.test('history is replaced by truncation and appended to without', async t => {
   const fid = await ann.open(`${s}/history`, OWRITE)
   await fid.write(0, new TextEncoder().encode(line('c')))
   await fid.clunk()
-  t.same(ndjson(await ann.read(`${s}/history`)).map(m => m.content), ['a', 'b', 'c'])
+  t.same(
+    ndjson(await ann.read(`${s}/history`)).map(m => m.content),
+    ['a', 'b', 'c'],
+  )
   const over = await ann.open(`${s}/history`, OWRITE | OTRUNC)
   await over.clunk()
   t.equal(await ann.read(`${s}/history`), '')
   await t.rejects(ann.write(`${s}/history`, 'no json\n'), { message: /history: not JSON/ })
-  await t.rejects(ann.write(`${s}/history`, '{"role":"user","content":"x","extra":1}\n'), { message: /unknown key "extra"/ })
+  await t.rejects(ann.write(`${s}/history`, '{"role":"user","content":"x","extra":1}\n'), {
+    message: /unknown key "extra"/,
+  })
 })
 
 t.test('prompts in one session run in order, and history is busy meanwhile', async t => {
@@ -57,7 +62,12 @@ t.test('prompts in one session run in order, and history is busy meanwhile', asy
   await t.rejects(ann.write(`${s}/system`, 'x'), { message: /^session busy/ })
   await t.rejects(ann.write(`${s}/ctl`, 'reset'), { message: /^session busy/ })
   await Promise.all([first, second])
-  t.same(ndjson(await ann.read(`${s}/history`)).map(m => m.content).filter((_, i) => i % 2 === 0), ['a x10', 'b'])
+  t.same(
+    ndjson(await ann.read(`${s}/history`))
+      .map(m => m.content)
+      .filter((_, i) => i % 2 === 0),
+    ['a x10', 'b'],
+  )
 })
 
 t.test('a cancelled answer stays, marked so, and a failed turn is not added', async t => {
@@ -80,7 +90,9 @@ t.test('nobody else finds a session, and its maker removes it like a directory',
   const id = await ann.session()
   t.same(await bob.names('session'), ['clone'])
   await t.rejects(bob.read(`session/${id}/history`), { message: 'file does not exist' })
-  await t.rejects(bob.ask('generate', JSON.stringify({ session: id, messages: [] })), { message: /file does not exist/ })
+  await t.rejects(bob.ask('generate', JSON.stringify({ session: id, messages: [] })), {
+    message: /file does not exist/,
+  })
   const file = await ann.root.walk(['session', id, 'history'])
   await file.remove()
   t.equal(await ann.read(`session/${id}/history`), '', 'a file of it is removed without effect')

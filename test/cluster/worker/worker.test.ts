@@ -8,7 +8,20 @@ const attrs = (status: string) => parseRecords(status)[0]!.attrs
 
 t.test('the root has the files of the contract', async t => {
   const root = await (await rig(t)).as('root')
-  const worker = ['ctl', 'data', 'generate', 'embed', 'status', 'events', 'error', 'metrics', 'models', 'session', 'task', 'namespace']
+  const worker = [
+    'ctl',
+    'data',
+    'generate',
+    'embed',
+    'status',
+    'events',
+    'error',
+    'metrics',
+    'models',
+    'session',
+    'task',
+    'namespace',
+  ]
   t.same(await root.names(''), [...worker, 'worker-0001'])
   t.same(await root.names('worker-0001'), worker)
 })
@@ -16,8 +29,13 @@ t.test('the root has the files of the contract', async t => {
 t.test('ctl checks all lines of a write before the first takes effect', async t => {
   const root = await (await rig(t)).as('root')
   const before = await root.read('ctl')
-  await t.rejects(root.write('ctl', 'temperature 0.5\nfrobnicate\n'), { message: /^unknown command: frobnicate: accepts load/, errno: 22 })
-  await t.rejects(root.write('ctl', 'temperature 0.5\nmax_tokens 0\n'), { message: /max_tokens 0: a whole number 1 to/ })
+  await t.rejects(root.write('ctl', 'temperature 0.5\nfrobnicate\n'), {
+    message: /^unknown command: frobnicate: accepts load/,
+    errno: 22,
+  })
+  await t.rejects(root.write('ctl', 'temperature 0.5\nmax_tokens 0\n'), {
+    message: /max_tokens 0: a whole number 1 to/,
+  })
   await t.rejects(root.write('ctl', "system 'open"), { message: /quote is not closed/ })
   t.equal(await root.read('ctl'), before)
   t.match(await root.read('error'), /quote is not closed/)
@@ -43,12 +61,21 @@ t.test('the settings of ctl are what a plain data uses, and read back as what se
 t.test('status tells what the worker is and does', async t => {
   const llambo = await rig(t, () => createEchoEngine({ rate: 50, slots: 2 }))
   const root = await llambo.as('root')
-  t.match(attrs(await root.read('status')), { name: 'worker-0001', kind: 'worker', state: 'idle', slots: '2', active: '0' })
+  t.match(attrs(await root.read('status')), {
+    name: 'worker-0001',
+    kind: 'worker',
+    state: 'idle',
+    slots: '2',
+    active: '0',
+  })
   const running = [root.ask('data', 'w x10'), root.ask('data', 'w x10'), root.ask('data', 'w x10')]
   await new Promise(resolve => setTimeout(resolve, 50))
   t.match(attrs(await root.read('status')), { state: 'busy', active: '2', queue: '1', util: '1' })
   await Promise.all(running)
-  t.match(parseRecords(await root.read('status'))[1], { word: 'model', attrs: { name: 'echo', loaded: 'yes', digest: 'echo:1' } })
+  t.match(parseRecords(await root.read('status'))[1], {
+    word: 'model',
+    attrs: { name: 'echo', loaded: 'yes', digest: 'echo:1' },
+  })
   t.match(await root.read('metrics'), /llambo_requests_total\{state="done"\} 3/)
 })
 
@@ -69,7 +96,10 @@ t.test('a load that fails changes nothing, and says why at the writer', async t 
     return createEchoEngine({})
   })
   const root = await llambo.as('root')
-  await t.rejects(root.write('ctl', 'load bad'), { message: 'model file is damaged: tensor 3 ends past the end of the file', errno: 74 })
+  await t.rejects(root.write('ctl', 'load bad'), {
+    message: 'model file is damaged: tensor 3 ends past the end of the file',
+    errno: 74,
+  })
   t.equal(await root.ask('data', 'alive'), '0:alive\n')
 })
 
