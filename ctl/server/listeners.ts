@@ -73,7 +73,8 @@ export async function openListener(item: Wanted, config: Config, door: Door): Pr
       else door.guarded(transport, config.auth === 'none' ? door.anyone : undefined)
     })
   } catch (error) {
-    const busy = (error as NodeJS.ErrnoException).code === 'EADDRINUSE'
+    const { code } = ((error as Error).cause ?? error) as NodeJS.ErrnoException
+    const busy = code === 'EADDRINUSE'
     const reason = busy ? 'another program listens there; choose another port' : explain(error)
     throw new Failure(exitCode.failed, `${item.address}: ${reason}`, { cause: error })
   }
