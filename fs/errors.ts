@@ -47,6 +47,8 @@ const table = {
   notSupported: ['operation not supported', 95],
   shuttingDown: ['shutting down', 108],
   hungUp: ['i/o on hungup channel', 5],
+  unreachable: ['cannot reach {}', 111],
+  addressInUse: ['address in use', 98],
   io: ['i/o error', 5],
 } as const satisfies Record<string, readonly [string, number]>
 

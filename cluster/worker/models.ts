@@ -12,10 +12,10 @@ import {
   type Owner,
 } from '../../fs/file.js'
 import { DMDIR, QTDIR } from '../../fs/message.js'
-import { fileError } from './fileError.js'
+import { fileError } from './file-error.js'
 import { checkModel, type GgufSummary } from './gguf.js'
 import { DIGEST_CHUNK, MAX_MODELS, MAX_UPLOADS } from './limits.js'
-import { type Found, ModelFile, type Shelf } from './modelFile.js'
+import { type Found, ModelFile, type Shelf } from './model-file.js'
 import { sweepUploads, Upload } from './upload.js'
 
 export interface ModelEntry {

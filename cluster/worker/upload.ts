@@ -5,7 +5,7 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { FsError, fail } from '../../fs/errors.js'
 import type { Context, Opened } from '../../fs/file.js'
-import { fileError } from './fileError.js'
+import { fileError } from './file-error.js'
 import { checkGguf } from './gguf.js'
 import { STALE_UPLOAD_MS } from './limits.js'
 

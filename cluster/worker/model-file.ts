@@ -11,7 +11,7 @@ import {
   type Owner,
 } from '../../fs/file.js'
 import { OREAD, OTRUNC, type Qid } from '../../fs/message.js'
-import { fileError } from './fileError.js'
+import { fileError } from './file-error.js'
 import type { Upload } from './upload.js'
 
 /** What a model's file needs of its store. */
