@@ -1,10 +1,10 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
-const folders = ['fs', 'mnt', 'cluster', 'ctl', 'limbot', 'dish']
+const folders = ['fs', 'mnt', 'cluster', 'ctl', 'limbot', 'dish'].filter(folder => existsSync(join(root, folder)))
 const files = folders
   .flatMap(folder =>
     readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map(file => `${folder}/${file}`),

@@ -127,7 +127,7 @@ t.test('a foreign Host is refused whatever the token', async t => {
     t.equal(await statusOf(port, upgrade(port, { Host: host })), 403, host)
     t.equal(await statusOf(port, upgrade(port, { Host: host, Origin: `http://${host}` })), 403, `${host} as Origin too`)
   }
-  t.equal(await statusOf(port, upgrade(port, { Host: '' })), 400, 'and none at all')
+  t.equal(await statusOf(port, upgrade(port, { Host: '' })), 403, 'and none at all')
 })
 
 t.test('loopback names and configured names are our own, in any case and with any port', async t => {
