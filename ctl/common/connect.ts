@@ -2,7 +2,7 @@ import { userInfo } from 'node:os'
 import { Client, type Fid } from '../../fs/client.js'
 import { dial } from '../../fs/dial.js'
 import { FsError } from '../../fs/errors.js'
-import { exitCode, Failure } from './exit.js'
+import { exitCode, Failure, usage } from './exit.js'
 
 export interface Connection {
   readonly client: Client
@@ -40,21 +40,16 @@ export async function connect(
 
 /** Why the other end does not answer, with the remedy. */
 function unreachable(address: string, error: unknown): unknown {
-  if (error instanceof Failure) return error
-  const { code, message } = error as NodeJS.ErrnoException
-  if (error instanceof FsError && error.is('authRequired')) {
-    return new Failure(
-      exitCode.auth,
-      `${address}: ${message}; give a token in $LLAMBO_TOKEN or a file with one in $LLAMBO_TOKEN_FILE`,
-      { cause: error },
-    )
+  if (!(error instanceof FsError)) return error
+  if (error.is('badArgument')) return usage(error.message)
+  if (error.is('authRequired')) {
+    const remedy = 'give a token in $LLAMBO_TOKEN, or in a file that $LLAMBO_TOKEN_FILE names'
+    return new Failure(exitCode.auth, `${address}: ${error.message}; ${remedy}`, { cause: error })
   }
-  const absent = code === 'ENOENT' || code === 'ECONNREFUSED'
-  if (absent && address.startsWith('unix!')) {
-    return new Failure(exitCode.unreachable, `no server answers at ${address}; start one with: llamboctl up -d`, {
-      cause: error,
-    })
+  const { code } = (error.cause ?? {}) as NodeJS.ErrnoException
+  if (error.is('unreachable') && (code === 'ENOENT' || code === 'ECONNREFUSED')) {
+    const remedy = address.startsWith('unix!') ? '; start one with: llamboctl up -d' : ''
+    return new Failure(exitCode.unreachable, `no server answers at ${address}${remedy}`, { cause: error })
   }
-  if (error instanceof FsError && !error.is('io') && !error.is('hungUp')) return error
-  return new Failure(exitCode.unreachable, `no server answers at ${address}: ${message}`, { cause: error })
+  return error
 }

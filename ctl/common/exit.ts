@@ -36,6 +36,7 @@ const codes: readonly (readonly [ErrorCode, number])[] = [
   ['authRequired', exitCode.auth],
   ['waited', exitCode.timeout],
   ['hungUp', exitCode.unreachable],
+  ['unreachable', exitCode.unreachable],
 ]
 
 /** The exit code for whatever a command threw. */

@@ -10,7 +10,7 @@ interface Setting<T> {
   readonly flag?: string
   readonly schema: z.ZodType<T>
   /** As one would write it in the file; nothing: not set. */
-  readonly initial?: T
+  readonly initial?: NoInfer<T>
   readonly help: string
 }
 

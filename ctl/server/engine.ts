@@ -26,7 +26,7 @@ export function engineOpener(config: Config, store: ModelStore, env: NodeJS.Proc
     'engine.rate': rate = 0,
     'engine.first_token_ms': first_token_ms = 0,
     'engine.threads': threads,
-    'engine.gpu': gpu,
+    'engine.gpu': gpu = 'auto',
     'engine.context': context,
   } = config
   switch (config['engine.kind']) {
@@ -48,13 +48,11 @@ export function engineOpener(config: Config, store: ModelStore, env: NodeJS.Proc
         const path = isAbsolute(model) ? model : await store.find(model.replace(/\.gguf$/, ''))
         if (!path || !existsSync(path)) throw fail('notFound', `model ${model}; llamboctl models lists what there is`)
         const { createLlamaEngine } = await import('../../cluster/worker/engine/llama.js')
-        const { checkModel } = await import('../../cluster/worker/gguf.js')
-        await checkModel(path, signal)
         return createLlamaEngine(
           {
             path,
             digest: await store.digest(path),
-            gpu: gpu === 'off' ? false : (gpu ?? 'auto'),
+            gpu: gpu === 'off' ? false : gpu,
             ...(threads && { threads }),
             ...(context && { context }),
             ...settings,

@@ -6,6 +6,9 @@ import { program } from '../../ctl/cli.js'
 import { type Key, settings } from '../../ctl/common/settings.js'
 import { checkout, Home, llamboctl } from './fixture.js'
 
+const ESC = '\u001b['
+const RED = `${ESC}31m`
+
 /** Every command of commander's tree, with its path. */
 function* all(command: Commander, path = ''): Generator<[string, Commander]> {
   yield [path, command]
@@ -60,28 +63,6 @@ t.test('help and version are no errors', async t => {
   t.match(await home.ctl('--help'), { code: 0, stdout: /rdwr/, stderr: '' })
 })
 
-t.test('the version is printed without loading what only a server needs', async t => {
-  const { stdout } = spawnSync(
-    process.execPath,
-    [
-      '--input-type=module',
-      '-e',
-      `
-    import { registerHooks } from 'node:module'
-    process.argv = [process.argv[0], 'llamboctl', '--version']
-    const exit = process.exit
-    process.exit = code => {
-      const loaded = process.moduleLoadList.length
-      exit(code)
-    }
-    await import(${JSON.stringify(llamboctl)})
-  `,
-    ],
-    { encoding: 'utf8', env: { ...process.env, NODE_DEBUG: '' } },
-  )
-  t.match(stdout, /^\d+\.\d+\.\d+\n$/)
-})
-
 t.test('errors are coloured on a terminal only, and not under NO_COLOR', async t => {
   const home = new Home(t)
   const onTerminal = (env: NodeJS.ProcessEnv) =>
@@ -91,10 +72,10 @@ t.test('errors are coloured on a terminal only, and not under NO_COLOR', async t
     }).stdout
   if (spawnSync('script', ['--version']).error) t.comment('script(1) is missing: only the pipe is tried')
   else {
-    t.match(onTerminal({}), /\x1b\[31m/)
-    t.notMatch(onTerminal({ NO_COLOR: '1' }), /\x1b\[/)
+    t.ok(onTerminal({}).includes(RED))
+    t.notOk(onTerminal({ NO_COLOR: '1' }).includes(ESC))
   }
-  t.notMatch((await home.ctl('status')).stderr, /\x1b\[/)
+  t.notOk((await home.ctl('status')).stderr.includes(ESC))
 })
 
 t.test('completion scripts are what their shells can read, and know every command', async t => {

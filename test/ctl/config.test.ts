@@ -69,7 +69,7 @@ t.test('what cannot be meant names the file, the line and the key', async t => {
     ['engine: {kind: ecko}\n', /^FILE:1: engine\.kind: .*not "ecko" \(did you mean echo\?\)$/],
     ['listen: tcp!1!2\n', /^FILE:1: listen: expected array/],
     ['- a\n', /^FILE:1: the file must hold keys/],
-    ['model: a\n  slots: [1\n', /^FILE:[23]: /],
+    ['model: a\nslots: [1\n', /^FILE:[23]: /],
     ['slots: 1\nslots: 2\n', /^FILE:2: .*unique/],
   ]
   for (const [text, expected] of rows) t.match(refusal(text), expected, JSON.stringify(text))

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
 export const llamboctl = fileURLToPath(new URL('../../ctl/llamboctl.js', import.meta.url))
@@ -39,7 +40,7 @@ export class Run {
   async says(words: RegExp): Promise<void> {
     for (;;) {
       if (words.test(this.stderr) || words.test(this.stdout)) return
-      const over = await Promise.race([this.ended, new Promise<undefined>(r => setTimeout(r, 20))])
+      const over = await Promise.race([this.ended, sleep(20, undefined)])
       if (over) throw new Error(`it ended (${over.code}) without ${words}: ${over.stderr}`)
     }
   }
