@@ -74,6 +74,8 @@ export async function startServer(o: ServerOptions): Promise<Server> {
       open,
       slots,
       ...(config['engine.context'] && { context: config['engine.context'] }),
+      // the model that comes along knows little: what it says at any temperature but 0 is noise
+      defaults: model => (model === 'llambo-tiny' ? { temperature: 0 } : {}),
       shutdown: stop,
     })
     undo.push(() => worker.close())
@@ -84,6 +86,7 @@ export async function startServer(o: ServerOptions): Promise<Server> {
         ...options,
         attach: ({ user, ...claim }) => ({ root: worker.server, user: user ?? userOf(claim) }),
         onerror: error => note(`fault: ${error instanceof Error ? (error.stack ?? error.message) : error}`),
+        onfail: worker.failed,
         ...(o.trace && { trace: o.trace }),
       })
       sessions.add(session)
