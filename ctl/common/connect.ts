@@ -43,7 +43,11 @@ function unreachable(address: string, error: unknown): unknown {
   if (!(error instanceof FsError)) return error
   if (error.is('authRequired')) {
     const remedy = 'give a token in $LLAMBO_TOKEN, or in a file that $LLAMBO_TOKEN_FILE names'
-    return new Failure(exitCode.auth, `${error.message.includes(address) ? '' : `${address}: `}${error.message}; ${remedy}`, { cause: error })
+    return new Failure(
+      exitCode.auth,
+      `${error.message.includes(address) ? '' : `${address}: `}${error.message}; ${remedy}`,
+      { cause: error },
+    )
   }
   const { code } = (error.cause ?? {}) as NodeJS.ErrnoException
   if (error.is('unreachable') && (code === 'ENOENT' || code === 'ECONNREFUSED')) {
