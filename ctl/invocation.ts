@@ -3,6 +3,7 @@ import type { ChalkInstance } from 'chalk'
 import { serverAddress, socketAddress } from './common/address.js'
 import { type ColorChoice, colors } from './common/color.js'
 import { type Connection, connect } from './common/connect.js'
+import { explain, usage } from './common/exit.js'
 import { homeMount, MOUNT, names } from './common/npath.js'
 import { write } from './common/output.js'
 import { stateDir } from './common/paths.js'
@@ -14,6 +15,15 @@ export interface Globals {
   readonly trace?: string
   /** `--color`, `--no-color`; undefined: as the stream is. */
   readonly color?: boolean
+}
+
+/** An address that cannot be meant is a mistake on the command line. */
+function addressOf<T>(parse: () => T): T {
+  try {
+    return parse()
+  } catch (error) {
+    throw usage(explain(error))
+  }
 }
 
 /** What a command is given: the process around it, so that a test can give it another, and what all commands do alike. */
@@ -79,7 +89,7 @@ export class Invocation {
       import('./common/tokens.js'),
       import('../mnt/exposure.js'),
     ])
-    const at = parseAddress(this.address)
+    const at = addressOf(() => parseAddress(this.address))
     if (at.kind === 'unix') return undefined
     const host = at.kind === 'tcp' ? at.host : new URL(at.url).hostname
     return ownToken(this.env, isLoopback(host), stateDir(this.env))

@@ -2,7 +2,7 @@ import { userInfo } from 'node:os'
 import { Client, type Fid } from '../../fs/client.js'
 import { dial } from '../../fs/dial.js'
 import { FsError } from '../../fs/errors.js'
-import { exitCode, Failure, usage } from './exit.js'
+import { exitCode, Failure } from './exit.js'
 
 export interface Connection {
   readonly client: Client
@@ -41,10 +41,13 @@ export async function connect(
 /** Why the other end does not answer, with the remedy. */
 function unreachable(address: string, error: unknown): unknown {
   if (!(error instanceof FsError)) return error
-  if (error.is('badArgument')) return usage(error.message)
   if (error.is('authRequired')) {
     const remedy = 'give a token in $LLAMBO_TOKEN, or in a file that $LLAMBO_TOKEN_FILE names'
-    return new Failure(exitCode.auth, `${address}: ${error.message}; ${remedy}`, { cause: error })
+    return new Failure(
+      exitCode.auth,
+      `${error.message.includes(address) ? '' : `${address}: `}${error.message}; ${remedy}`,
+      { cause: error },
+    )
   }
   const { code } = (error.cause ?? {}) as NodeJS.ErrnoException
   if (error.is('unreachable') && (code === 'ENOENT' || code === 'ECONNREFUSED')) {
