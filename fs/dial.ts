@@ -153,7 +153,7 @@ async function listenUnix(server: Server, address: string, path: string): Promis
   await started(server, address, () => {
     // Probe, removal and bind are apart by no turn of the loop more than they must: two servers that start at once and
     // both find the socket stale must not remove each other's.
-    if (stale !== undefined && inode(path) === stale) unlinkSync(path)
+    if (stale !== undefined && identity(path) === stale) unlinkSync(path)
     const mask = process.umask(0o177)
     try {
       server.listen({ path })
@@ -175,11 +175,11 @@ function prepareDirectory(dir: string): void {
   if (mode & 0o022 && !(mode & 0o1000)) throw fail('permission', `others may write in ${dir}; chmod 700 ${dir}`)
 }
 
-/** The inode of a socket that nobody listens on any more; undefined where there is nothing. */
-async function probe(address: string, path: string): Promise<bigint | undefined> {
-  const found = lstatSync(path, { bigint: true, throwIfNoEntry: false })
+/** Which socket there is on which nobody listens any more; undefined where there is nothing. */
+async function probe(address: string, path: string): Promise<string | undefined> {
+  const found = identity(path)
   if (!found) return undefined
-  if (!found.isSocket()) throw fail('exists', `${path} is no socket; remove it or choose another path`)
+  if (!lstatSync(path).isSocket()) throw fail('exists', `${path} is no socket; remove it or choose another path`)
   const live = await new Promise<boolean>(resolve => {
     const socket = connect({ path })
     socket.once('connect', () => {
@@ -190,9 +190,11 @@ async function probe(address: string, path: string): Promise<bigint | undefined>
     socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code !== 'ECONNREFUSED'))
   })
   if (live) throw fail('addressInUse', `${address}: another server listens there; stop it or choose another`)
-  return found.ino
+  return found
 }
 
-function inode(path: string): bigint | undefined {
-  return lstatSync(path, { bigint: true, throwIfNoEntry: false })?.ino
+/** Inodes are used again at once, so that only with its time one names a socket. */
+function identity(path: string): string | undefined {
+  const found = lstatSync(path, { bigint: true, throwIfNoEntry: false })
+  return found && `${found.ino} ${found.ctimeNs}`
 }
