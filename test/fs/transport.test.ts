@@ -404,6 +404,7 @@ t.test('a browser’s WebSocket ends at a text message, and tells of an end that
   const talker = new WebSocketServer({ port: 0, host: '127.0.0.1' })
   t.teardown(() => talker.close())
   talker.on('connection', ws => ws.send('hello'))
+  await once(talker, 'listening')
   const { port } = talker.address() as AddressInfo
   const a = new Sink(browserTransport(new WebSocket(`ws://127.0.0.1:${port}`)))
   await a.until(() => a.closed !== undefined)
