@@ -33,6 +33,7 @@ const table = {
   queueFull: ['queue full, retry after {} s', 16],
   sessionBusy: ['session busy', 16],
   fileBusy: ['file in use', 16],
+  tooManyUploads: ['too many uploads at once', 16],
   waited: ['waited {} s for a worker', 110],
   workerLost: ['worker lost after {} tokens', 5],
   contextFull: ['context full', 28],
@@ -42,10 +43,15 @@ const table = {
   cancelled: ['cancelled', 125],
   interrupted: ['interrupted', 4],
   authRequired: ['authentication required', 13],
+  crossDevice: ['not in the same directory', 18],
+  tryAgain: ['nothing yet, try again', 11],
+  noSuchCall: ['function not implemented', 38],
   noAuth: ['authentication not required', 2],
   notSupported: ['operation not supported', 95],
   shuttingDown: ['shutting down', 108],
   hungUp: ['i/o on hungup channel', 5],
+  unreachable: ['cannot reach {}', 111],
+  addressInUse: ['address in use', 98],
   io: ['i/o error', 5],
 } as const satisfies Record<string, readonly [string, number]>
 

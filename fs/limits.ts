@@ -35,3 +35,19 @@ export const VERSION_TIMEOUT_MS = 10_000
 export const FLUSH_GRACE_MS = 1000
 /** Entries in one directory listing that a fid holds on to. */
 export const MAX_ENTRIES = 1_000_000
+/** How long a connection that is being closed may take to hand over its last bytes, in ms. */
+export const CLOSE_TIMEOUT_MS = 5000
+/** A client that has sent Tflush and hears nothing for this long takes the connection for dead, in ms. */
+export const RFLUSH_TIMEOUT_MS = 10_000
+/** Idle time after which the kernel probes a tcp peer, in ms. */
+export const KEEPALIVE_MS = 60_000
+/** Connections one listener holds: below it a file descriptor is left for everything else. */
+export const MAX_CONNECTIONS = 10_000
+/** A file that is read whole into memory; a larger one is read in pieces. */
+export const MAX_WHOLE = 64 * 1024 * 1024
+/** How long a WebSocket handshake may take, in ms. */
+export const DIAL_TIMEOUT_MS = 10_000
+/** One WebSocket message: a whole 9P message of the largest kind, and a peer that merges a little is borne with. */
+export const MAX_WS_MESSAGE = MAX_MSIZE + 4096
+/** A WebSocket is pinged this often, and given up if no pong has come by the next time, in ms. */
+export const PING_MS = 25_000

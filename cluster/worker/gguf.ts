@@ -3,7 +3,7 @@ import { open } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { fail } from '../../fs/errors.js'
 import { architectures } from './architectures.js'
-import { fileError } from './fileError.js'
+import { fileError } from './file-error.js'
 import { Header } from './header.js'
 import { MAX_ALIGNMENT, MAX_ARRAY, MAX_ITEMS, MAX_KEY, MAX_KEYS, MAX_PARTS, MAX_TENSOR_NAME } from './limits.js'
 

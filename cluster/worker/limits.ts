@@ -52,5 +52,9 @@ export const MAX_PARTS = 1_000
 
 /** Uploads at once in one store: each is a file that may grow to the size of the disk. */
 export const MAX_UPLOADS = 8
+/** An upload this old, in ms, whose process cannot be asked (another machine's on a shared disk) was left behind. */
+export const STALE_UPLOAD_MS = 24 * 3600 * 1000
 /** Files of one store that are shown. */
 export const MAX_MODELS = 10_000
+/** Read at a time to make a digest: about half a millisecond of the event loop. */
+export const DIGEST_CHUNK = 512 * KiB

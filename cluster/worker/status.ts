@@ -58,16 +58,19 @@ export async function statusText(
       loading: loader.loading,
     }),
   ]
-  const entry = (
-    name: string,
-    type: string,
-    size: number,
-    context: number | undefined,
-    loaded: boolean,
-    digest: string,
-  ) => record('model', { name, type, size, context: context || undefined, loaded, digest: digest || undefined })
-  if (model) lines.push(entry(model.name, model.type, model.size, model.context, true, model.digest))
-  for (const file of await store.list())
-    if (file.name !== model?.name) lines.push(entry(file.name, 'text', file.size, undefined, false, ''))
+  if (model)
+    lines.push(
+      record('model', {
+        name: model.name,
+        type: model.type,
+        size: model.size,
+        context: model.context || undefined,
+        loaded: true,
+        digest: model.digest || undefined,
+      }),
+    )
+  for (const { name, size, context, architecture, problem } of await store.list())
+    if (name !== model?.name)
+      lines.push(record('model', { name, type: 'text', size, context, loaded: false, architecture, problem }))
   return `${lines.join('\n')}\n`
 }

@@ -1,0 +1,292 @@
+import { createHash } from 'node:crypto'
+import { mkdir, open, readdir, stat, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fail } from '../../fs/errors.js'
+import {
+  type Attributes,
+  type Context,
+  type Created,
+  type File,
+  newQid,
+  type Opened,
+  type Owner,
+} from '../../fs/file.js'
+import { DMDIR, QTDIR } from '../../fs/message.js'
+import { fileError } from './file-error.js'
+import { checkModel, type GgufSummary } from './gguf.js'
+import { DIGEST_CHUNK, MAX_MODELS, MAX_UPLOADS } from './limits.js'
+import { type Found, ModelFile, type Shelf } from './model-file.js'
+import { sweepUploads, Upload } from './upload.js'
+
+export interface ModelEntry {
+  /** The file's name without `.gguf`, as `load` takes it. */
+  readonly name: string
+  readonly size: number
+  /** Where it is on this host. */
+  readonly path: string
+  readonly architecture?: string
+  /** Tokens it was trained for. */
+  readonly context?: number
+  /** Why it cannot be loaded, as its error would say. */
+  readonly problem?: string
+}
+
+export interface ModelStoreOptions {
+  readonly owner: Owner
+  readonly onchange?: (event: { kind: 'model-added' | 'model-removed'; name: string }) => void
+}
+
+const ending = '.gguf'
+/**
+ * Names a client may create. Capitals, unlike elsewhere in the namespace, because model files come with them and are compared
+ * with their names elsewhere; up to 200 characters, for they pack publisher, model, size and quantisation in one.
+ */
+const proper = /^[A-Za-z0-9][A-Za-z0-9._-]{0,199}\.gguf$/
+/** What is shown of what the host's user put in the directory himself: any name a 9P client can say. */
+const shown = (name: string) => name.endsWith(ending) && !/^\.|[/\p{Cc}]/u.test(name) && Buffer.byteLength(name) <= 255
+/** The later parts of a split model belong to the first. */
+const laterPart = /-(?!00001)\d{5}-of-\d{5}\.gguf$/
+
+/**
+ * A host's models: directories of *.gguf files, shown as one. Uploads go to the first; the others are read only, and a name in
+ * an earlier directory hides the same name in a later one. The directories are the owner's own: a symbolic link in them is
+ * followed, so that large models can live elsewhere. They are read anew each time they are asked about.
+ */
+export class ModelStore implements Shelf {
+  readonly root: File
+  readonly owner: Owner
+  readonly #dirs: readonly string[]
+  readonly #onchange: NonNullable<ModelStoreOptions['onchange']>
+  /** One File per name for as long as the name is there. */
+  readonly #files = new Map<string, ModelFile>()
+  /** Models being made, by name: there for whoever makes them, not yet for others. */
+  readonly #making = new Map<string, ModelFile>()
+  #uploads = 0
+  readonly #summaries = new Map<string, Promise<GgufSummary>>()
+  readonly #digests = new Map<string, Promise<string>>()
+  readonly #swept: Promise<void>
+
+  /** @param dirs where models are; the first is made when something is uploaded, and rid of what a killed process left */
+  constructor(dirs: string | readonly string[], o: ModelStoreOptions) {
+    this.#dirs = typeof dirs === 'string' ? [dirs] : dirs
+    this.owner = o.owner
+    this.#onchange = o.onchange ?? (() => undefined)
+    this.#swept = sweepUploads(this.#home)
+    this.root = new ModelDirectory(this)
+  }
+
+  get #home(): string {
+    return this.#dirs[0]!
+  }
+
+  /** All models that are there, by name; each is checked once and again when it changes. */
+  async list(): Promise<ModelEntry[]> {
+    const entries: ModelEntry[] = []
+    for (const name of await this.names()) {
+      if (laterPart.test(name)) continue
+      const found = await this.locate(name)
+      if (!found) continue
+      const base = { name: name.slice(0, -ending.length), size: found.size, path: found.path }
+      try {
+        const { architecture, context } = await this.#summary(found)
+        entries.push({ ...base, architecture, ...(context !== undefined && { context }) })
+      } catch (e) {
+        entries.push({ ...base, problem: fileError(e, name).message })
+      }
+    }
+    return entries
+  }
+
+  /** The path of the model of that name (with or without `.gguf`), or undefined. */
+  async find(name: string): Promise<string | undefined> {
+    for (const full of name.endsWith(ending) ? [name, name + ending] : [name + ending]) {
+      const found = shown(full) ? await this.locate(full) : undefined
+      if (found) return found.path
+    }
+    return undefined
+  }
+
+  /** `sha256:…` of a file, read in pieces between which others have their turn; kept until its size or time changes. */
+  async digest(path: string): Promise<string> {
+    const { dev, ino, size, mtimeMs } = await stat(path)
+    return await remembered(this.#digests, `${dev}:${ino}:${size}:${mtimeMs}`, () => sha256(path))
+  }
+
+  #summary(found: Found): Promise<GgufSummary> {
+    const { dev, ino, size, mtimeMs, path } = found
+    // the path counts, too: the other parts of a split model are found by it
+    return remembered(this.#summaries, `${dev}:${ino}:${size}:${mtimeMs}:${path}`, () => checkModel(path))
+  }
+
+  /** The names in all directories, sorted. */
+  async names(): Promise<string[]> {
+    await this.#swept
+    const names = new Set<string>()
+    for (const dir of this.#dirs) {
+      for (const name of await readdir(dir).catch(() => [])) if (shown(name)) names.add(name)
+    }
+    for (const name of this.#files.keys()) if (!names.has(name)) this.#files.delete(name)
+    return [...names].sort().slice(0, MAX_MODELS)
+  }
+
+  /** When a name last came or went, in seconds since 1970. */
+  async changed(): Promise<number> {
+    const times = await Promise.all(
+      this.#dirs.map(dir =>
+        stat(dir).then(
+          s => s.mtimeMs / 1000,
+          () => 0,
+        ),
+      ),
+    )
+    return Math.trunc(Math.max(...times))
+  }
+
+  async locate(name: string): Promise<Found | undefined> {
+    for (const [i, dir] of this.#dirs.entries()) {
+      const path = join(dir, name)
+      const found = await stat(path).catch(() => undefined)
+      if (found?.isFile()) {
+        const { dev, ino, size, mtimeMs, atimeMs } = found
+        return { path, writable: i === 0, dev, ino, size, mtimeMs, atimeMs }
+      }
+    }
+    return undefined
+  }
+
+  /** The File of that name: a model that is there, or what this user is uploading. */
+  async file(name: string, user?: string): Promise<ModelFile | undefined> {
+    const making = this.#making.get(name)
+    if (making?.upload && making.upload.user === user) return making
+    const found = shown(name) ? await this.locate(name) : undefined
+    if (!found) {
+      this.#files.delete(name)
+      return undefined
+    }
+    let file = this.#files.get(name)
+    if (!file) this.#files.set(name, (file = new ModelFile(name, this)))
+    file.saw(found)
+    return file
+  }
+
+  /** Begins a model that is not there yet. */
+  async create(name: string, user: string): Promise<Created> {
+    if (!proper.test(name)) {
+      throw fail('badName', `${name}: letters, digits, . _ and -, a letter or digit first, at most 200, and .gguf`)
+    }
+    if (this.#making.has(name)) throw fail('fileBusy', `${name} is being written`)
+    const file = new ModelFile(name, this)
+    this.#making.set(name, file)
+    try {
+      if (await this.locate(name)) throw fail('exists', name)
+      const upload = await this.#begin(name, user, true, installed => {
+        file.upload = undefined
+        this.#making.delete(name)
+        if (installed) this.#files.set(name, file)
+      })
+      file.upload = upload
+      return { file, opened: upload }
+    } catch (e) {
+      this.#making.delete(name)
+      throw e
+    }
+  }
+
+  async replace(file: ModelFile, truncated: boolean, user: string): Promise<Upload> {
+    if (file.replacing) throw fail('fileBusy', `${file.name} is being replaced`)
+    const upload = await this.#begin(file.name, user, truncated, () => {
+      if (file.replacing === upload) file.replacing = undefined
+    })
+    file.replacing = upload
+    return upload
+  }
+
+  async unlink(name: string): Promise<void> {
+    const found = await this.locate(name)
+    if (!found) throw fail('notFound', name)
+    if (!found.writable) throw fail('notPermitted', `${name} is not in the directory models are uploaded to`)
+    await unlink(found.path).catch(e => {
+      throw fileError(e, name)
+    })
+    this.#files.delete(name)
+    this.#onchange({ kind: 'model-removed', name: name.slice(0, -ending.length) })
+  }
+
+  async #begin(name: string, user: string, touched: boolean, ended: (installed: boolean) => void): Promise<Upload> {
+    if (this.#uploads >= MAX_UPLOADS) throw fail('tooManyUploads', `${MAX_UPLOADS}; wait for one to end`)
+    this.#uploads++
+    try {
+      await this.#swept
+      await mkdir(this.#home, { recursive: true, mode: 0o755 }).catch(e => {
+        throw fileError(e, name)
+      })
+      return await Upload.begin(this.#home, name, user, touched, installed => {
+        this.#uploads--
+        ended(installed)
+        if (installed) this.#onchange({ kind: 'model-added', name: name.slice(0, -ending.length) })
+      })
+    } catch (e) {
+      this.#uploads--
+      throw e
+    }
+  }
+}
+
+/** models/ itself. */
+class ModelDirectory implements File {
+  readonly qid = newQid(QTDIR)
+
+  constructor(private readonly store: ModelStore) {}
+
+  async attributes(): Promise<Attributes> {
+    const time = await this.store.changed()
+    return { mode: 0o775, owner: this.store.owner, length: 0, mtime: time, atime: time }
+  }
+
+  walk(name: string, ctx: Context): Promise<File | undefined> {
+    return this.store.file(name, ctx.user.name)
+  }
+
+  open(): Opened {
+    return {
+      list: async ctx => {
+        const entries: [string, File][] = []
+        for (const name of await this.store.names()) {
+          const file = await this.store.file(name, ctx.user.name)
+          if (file) entries.push([name, file])
+        }
+        return entries
+      },
+    }
+  }
+
+  async create(name: string, perm: number, _mode: number, ctx: Context): Promise<Created> {
+    if (perm & DMDIR) throw fail('notPermitted', 'models/ has no directories')
+    return await this.store.create(name, ctx.user.name)
+  }
+}
+
+async function sha256(path: string): Promise<string> {
+  const hash = createHash('sha256')
+  const file = await open(path)
+  try {
+    const chunk = Buffer.allocUnsafe(DIGEST_CHUNK)
+    for (let n: number; (n = (await file.read(chunk, 0, chunk.length)).bytesRead) > 0; )
+      hash.update(chunk.subarray(0, n))
+  } finally {
+    await file.close()
+  }
+  return `sha256:${hash.digest('hex')}`
+}
+
+/** The value under a key, made once by whoever asks first; a failure is forgotten, and so is the oldest of very many. */
+function remembered<T>(cache: Map<string, Promise<T>>, key: string, make: () => Promise<T>): Promise<T> {
+  let value = cache.get(key)
+  if (!value) {
+    value = make()
+    cache.set(key, value)
+    value.catch(() => cache.delete(key))
+    if (cache.size > MAX_MODELS) cache.delete(cache.keys().next().value!)
+  }
+  return value
+}

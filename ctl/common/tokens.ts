@@ -1,0 +1,175 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { linkSync, mkdirSync, readFileSync, statSync, unlinkSync, writeFileSync } from 'node:fs'
+import { userInfo } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fail } from '../../fs/errors.js'
+import type { User } from '../../fs/file.js'
+import { NONUNAME } from '../../fs/message.js'
+
+/** What a token opens: `join` only the end point where workers and hosts join, the others the tree. */
+export const roles = ['read', 'use', 'admin', 'join'] as const
+export type Role = (typeof roles)[number]
+
+interface Row {
+  readonly role: Role
+  readonly user: string
+  readonly digest: Buffer
+}
+
+/** A wrong token is answered after this, in ms. */
+const FAILURE_DELAY_MS = 1000
+/** Bytes of the token file, some two thousand tokens: each is compared with every one offered. */
+const MAX_FILE = 256 * 1024
+
+/** `llb_`, so that scanners find leaked ones, and 256 random bits. */
+export const newToken = (): string => `llb_${randomBytes(32).toString('base64url')}`
+const shape = /^llb_[A-Za-z0-9_-]{43}$/
+
+const digestOf = (token: string): Buffer => createHash('sha256').update(token).digest()
+export const line = (role: Role, user: string, token: string, comment: string): string =>
+  `${role} ${user} sha256:${digestOf(token).toString('hex')} # ${comment}\n`
+
+/**
+ * The tokens that a server takes, from the file `tokens` in its state directory: a line each of role, user and the token's
+ * SHA-256, with `#` comments. The file is read again when it has changed, so a line added, or two valid ones for a while, is
+ * how tokens are given, withdrawn and rotated without a restart.
+ */
+export class Tokens {
+  readonly path: string
+  #rows: readonly Row[] = []
+  #seen = ''
+
+  /**
+   * Opens the file and, the first time, makes it with a token for the owner, whose text goes into `token` beside it.
+   * @param dir the state directory, made if need be
+   * @param onproblem is told why the file could not be read again; until it is mended no token is taken
+   * @throws FsError that names the file, the line and the remedy
+   */
+  constructor(
+    dir: string,
+    private readonly onproblem: (error: Error) => void = () => undefined,
+  ) {
+    this.path = join(dir, 'tokens')
+    mkdirSync(dir, { recursive: true, mode: 0o700 })
+    makeFirst(this.path, join(dir, 'token'))
+    this.#load()
+  }
+
+  /** The user a token stands for; undefined for one that is unknown, or not for the tree. Takes as long for any. */
+  verify(token: string): User | undefined {
+    const row = this.#find(token)
+    if (!row || row.role === 'join') return undefined
+    const { username, uid } = userInfo()
+    return { name: row.user, uid: row.user === username && uid >= 0 ? uid : NONUNAME, role: row.role }
+  }
+
+  /** For Tauth: as `verify`, but a wrong token costs a second and always the same words. */
+  async authenticate(token: string): Promise<User> {
+    const user = this.verify(token)
+    if (user) return user
+    await sleep(FAILURE_DELAY_MS, undefined, { ref: false })
+    throw fail('authRequired')
+  }
+
+  #find(token: string): Row | undefined {
+    this.#reload()
+    const digest = digestOf(token)
+    let found: Row | undefined
+    for (const row of this.#rows) if (timingSafeEqual(row.digest, digest)) found = row
+    return shape.test(token) ? found : undefined
+  }
+
+  #reload(): void {
+    try {
+      const { mtimeMs, size, ino, mode } = statSync(this.path)
+      if (this.#seen === `${mtimeMs} ${size} ${ino} ${mode}`) return
+      this.#load()
+    } catch (e) {
+      if (this.#rows.length > 0) this.onproblem(e as Error)
+      this.#rows = []
+      this.#seen = ''
+    }
+  }
+
+  #load(): void {
+    const { mtimeMs, size, ino, mode } = statSync(this.path)
+    this.#rows = parse(this.path, readPrivate(this.path))
+    this.#seen = `${mtimeMs} ${size} ${ino} ${mode}`
+  }
+}
+
+/** Reads a file that nobody else may read. @throws FsError with the command that mends it */
+function readPrivate(path: string): string {
+  const { mode, uid, size } = statSync(path)
+  if (mode & 0o077) throw fail('notPermitted', `${path} may be read or changed by others: chmod 600 ${path}`)
+  const own = process.getuid?.()
+  if (own !== undefined && uid !== own && uid !== 0) {
+    throw fail('notPermitted', `${path} belongs to another user (${uid}): chown ${own} ${path}`)
+  }
+  if (size > MAX_FILE) throw fail('tooLarge', `${path}: at most ${MAX_FILE} bytes`)
+  return readFileSync(path, 'utf8')
+}
+
+function parse(path: string, text: string): Row[] {
+  const rows: Row[] = []
+  text.split('\n').forEach((full, i) => {
+    const words = full.replace(/(^|\s)#.*$/, '').split(/\s+/)
+    const [role, user, digest, ...more] = words.filter(word => word !== '')
+    if (role === undefined) return
+    const bad = (what: string) => fail('badArgument', `${path}:${i + 1}: ${what}`)
+    if (!roles.some(known => known === role)) throw bad(`role ${role}: ${roles.join(', ')}`)
+    if (user === undefined || !/^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$/.test(user)) throw bad('a user follows the role')
+    const [, hex] = /^sha256:([0-9a-f]{64})$/.exec(digest ?? '') ?? []
+    // The word itself is not shown: someone may have put the token there.
+    if (hex === undefined || more.length > 0)
+      throw bad('sha256: and 64 hexadecimal digits follow the user, then nothing but a # comment')
+    rows.push({ role: role as Role, user, digest: Buffer.from(hex, 'hex') })
+  })
+  return rows
+}
+
+/** Makes both files, if there is no token file. Either is complete from the moment it is there, whoever else starts now. */
+function makeFirst(tokens: string, clear: string): void {
+  if (statSync(tokens, { throwIfNoEntry: false })) return
+  place(clear, `${newToken()}\n`)
+  const token = readPrivate(clear).trim()
+  if (!shape.test(token)) throw fail('badArgument', `${clear} holds no token: rm ${clear}`)
+  const header = '# role (read, use, admin, join)  user  sha256 of the token\n'
+  place(
+    tokens,
+    header + line('admin', userInfo().username, token, 'made at the first start; our own tools find it in ./token'),
+  )
+}
+
+/** Writes a whole file at once, unless it is there. */
+function place(path: string, text: string): void {
+  const beside = `${path}.${randomBytes(8).toString('hex')}`
+  writeFileSync(beside, text, { mode: 0o600, flag: 'wx' })
+  try {
+    linkSync(beside, path)
+  } catch (e) {
+    if ((e as NodeJS.ErrnoException).code !== 'EEXIST') throw e
+  } finally {
+    unlinkSync(beside)
+  }
+}
+
+/**
+ * The token our own tools offer: from `$LLAMBO_TOKEN`, from the file `$LLAMBO_TOKEN_FILE` names, else, where the server is
+ * on this machine, the owner's own of the first start. Never from the command line, which every user can read in ps(1).
+ * @param local whether the address dialled is on this machine: the owner's token is offered to no other
+ * @param dir the state directory
+ * @throws FsError where a file that is named is not there or may be read by others
+ */
+export function ownToken(env: NodeJS.ProcessEnv, local: boolean, dir: string): string | undefined {
+  if (env.LLAMBO_TOKEN) return env.LLAMBO_TOKEN.trim()
+  if (env.LLAMBO_TOKEN_FILE) {
+    if (!statSync(env.LLAMBO_TOKEN_FILE, { throwIfNoEntry: false })) {
+      throw fail('notFound', `${env.LLAMBO_TOKEN_FILE}, named by $LLAMBO_TOKEN_FILE`)
+    }
+    return readPrivate(env.LLAMBO_TOKEN_FILE).trim()
+  }
+  const path = join(dir, 'token')
+  return local && statSync(path, { throwIfNoEntry: false }) ? readPrivate(path).trim() : undefined
+}

@@ -1,0 +1,371 @@
+import { untouched } from './attributes.js'
+import type { Client } from './client.js'
+import { fail } from './errors.js'
+import { IOHDRSZ, MAX_ENTRIES, MAX_WHOLE, MAXWELEM } from './limits.js'
+import {
+  bareStat,
+  type Cursor,
+  DMDIR,
+  type Msg,
+  NONUNAME,
+  OAPPEND,
+  OEXEC,
+  ORCLOSE,
+  OREAD,
+  OTRUNC,
+  OWRITE,
+  parseDirents,
+  type Qid,
+  type ReplyOf,
+  type Stat,
+  type TMessage,
+} from './message.js'
+
+/** Twrites of one `write` that are on their way at once. */
+const WINDOW = 8
+
+/** Linux open(2) flags, as 9P2000.L has them on every machine. */
+const O_CREAT = 0o100
+const O_TRUNC = 0o1000
+const O_APPEND = 0o2000
+
+/** Bits of Tsetattr's `valid`. */
+const SET = { mode: 1, n_uid: 2, n_gid: 4, length: 8, atime: 0x10 | 0x80, mtime: 0x20 | 0x100 } as const
+
+/** Bits of Rgetattr that a stat is made of. */
+const GETATTR_BASIC = 0x7ffn
+
+/** Where a fid stands: the tree's root fid and the names below it. */
+interface At {
+  root: Fid
+  names: readonly string[]
+}
+
+/** A file at the server, in any dialect. After `clunk` or `remove` it is used up; each call fails `unknown fid` then. */
+export class Fid {
+  #qid: Qid
+  #iounit = 0
+  #at: At
+  /** The clunk or remove that ends it. */
+  #ending: Promise<void> | undefined
+
+  /** @internal made by Client.attach and walk */
+  constructor(
+    readonly client: Client,
+    readonly fid: number,
+    qid: Qid,
+    at?: At,
+  ) {
+    this.#qid = qid
+    this.#at = at ?? { root: this, names: [] }
+  }
+
+  get qid(): Qid {
+    return this.#qid
+  }
+
+  /** Bytes that one write carries whole, once open; 0: the server did not say (it is msize - 24). */
+  get iounit(): number {
+    return this.#iounit
+  }
+
+  /** The most payload of one message. */
+  get #payload(): number {
+    return this.client.msize - IOHDRSZ
+  }
+
+  get #linux(): boolean {
+    return this.client.dialect === '9P2000.L'
+  }
+
+  #rpc<T extends TMessage['type']>(m: { type: T } & Omit<Msg<T>, 'tag'>, signal?: AbortSignal): Promise<ReplyOf<T>> {
+    if (this.#ending) return Promise.reject(fail('unknownFid', `${this.fid}, it was clunked`))
+    return this.client.rpc<T>(m as Parameters<typeof this.client.rpc<T>>[0], signal)
+  }
+
+  /**
+   * A new fid for the file at the end of `names`, any number of them; for none a second fid of this file. All or nothing.
+   * @throws FsError `file does not exist`; with nothing left behind at the server
+   */
+  async walk(names: readonly string[], signal?: AbortSignal): Promise<Fid> {
+    const newfid = this.client.takeFid()
+    let qid = this.#qid
+    let made = false
+    try {
+      for (let i = 0; i < names.length || !made; i += MAXWELEM) {
+        const wname = names.slice(i, i + MAXWELEM)
+        const { wqid } = await this.#rpc({ type: 'Twalk', fid: made ? newfid : this.fid, newfid, wname }, signal)
+        if (wqid.length < wname.length) throw fail('notFound')
+        made = true
+        qid = wqid.at(-1) ?? qid
+      }
+      // it may have been walked before the flush got there
+      if (signal?.aborted) throw fail('interrupted')
+    } catch (error) {
+      if (made) new Fid(this.client, newfid, qid).clunk().catch(() => {})
+      else this.client.giveFid(newfid)
+      throw error
+    }
+    return new Fid(this.client, newfid, qid, { root: this.#at.root, names: resolve(this.#at.names, names) })
+  }
+
+  /** Opens the file: OREAD, OWRITE, ORDWR or OEXEC, perhaps with OTRUNC, ORCLOSE, OAPPEND (open(5)). */
+  async open(mode: number, signal?: AbortSignal): Promise<this> {
+    const { fid } = this
+    const reply = this.#linux
+      ? await this.#rpc({ type: 'Tlopen', fid, flags: linuxFlags(mode) }, signal)
+      : await this.#rpc({ type: 'Topen', fid, mode }, signal)
+    this.#qid = reply.qid
+    this.#iounit = reply.iounit
+    return this
+  }
+
+  /**
+   * In a directory: makes a file and becomes it, opened (create(5)). `perm` with DMDIR makes a directory, opened OREAD.
+   */
+  async create(name: string, perm: number, mode: number, signal?: AbortSignal): Promise<this> {
+    const { fid } = this
+    if (this.#linux && perm & DMDIR) {
+      await this.#rpc({ type: 'Tmkdir', dfid: fid, name, mode: perm & 0o777, gid: NONUNAME }, signal)
+      const { wqid } = await this.#rpc({ type: 'Twalk', fid, newfid: fid, wname: [name] }, signal)
+      if (wqid.length === 0) throw fail('notFound')
+      this.#at = { ...this.#at, names: [...this.#at.names, name] }
+      return this.open(mode, signal)
+    }
+    const flags = linuxFlags(mode) | O_CREAT
+    const reply = this.#linux
+      ? await this.#rpc({ type: 'Tlcreate', fid, name, flags, mode: perm & 0o777, gid: NONUNAME }, signal)
+      : await this.#rpc({ type: 'Tcreate', fid, name, perm, mode }, signal)
+    this.#at = { ...this.#at, names: [...this.#at.names, name] }
+    this.#qid = reply.qid
+    this.#iounit = reply.iounit
+    return this
+  }
+
+  /** One Tread of up to `count` bytes (no more than a message holds). Empty: end of file. */
+  async read(offset: number, count: number, signal?: AbortSignal): Promise<Uint8Array> {
+    const most = Math.min(count, this.#payload)
+    const { data } = await this.#rpc({ type: 'Tread', fid: this.fid, offset: at(offset), count: most }, signal)
+    // a view on what was received: a small one would keep a large buffer alive
+    return data.length * 4 < data.buffer.byteLength ? data.slice() : data
+  }
+
+  /**
+   * Writes all of `data`, in as many Twrites as it takes, several of them on their way at once.
+   * @returns data.length
+   * @throws FsError of the first write that failed, or `i/o error` if the server took less than it was given; what went
+   *   before it is written, of what came behind it some may be
+   */
+  async write(offset: number, data: Uint8Array, signal?: AbortSignal): Promise<number> {
+    const unit = this.#iounit > 0 ? Math.min(this.#iounit, this.#payload) : this.#payload
+    if (data.length <= unit) return this.#write(offset, data, signal)
+    let next = 0
+    let failed = false
+    let failure: { at: number; error: unknown } | undefined
+    const writer = async () => {
+      while (next < data.length && !failed) {
+        const from = next
+        next += unit
+        try {
+          await this.#write(offset + from, data.subarray(from, from + unit), signal)
+        } catch (error) {
+          failed = true
+          if (!failure || from < failure.at) failure = { at: from, error }
+        }
+      }
+    }
+    await Promise.all(Array.from({ length: WINDOW }, writer))
+    if (failure) throw (failure as { error: unknown }).error
+    return data.length
+  }
+
+  async #write(offset: number, data: Uint8Array, signal?: AbortSignal): Promise<number> {
+    const { count } = await this.#rpc({ type: 'Twrite', fid: this.fid, offset: at(offset), data }, signal)
+    if (count < data.length) throw fail('io', `the server took ${count} of ${data.length} bytes`)
+    return count
+  }
+
+  /** stat(5); in 9P2000.L made from Rgetattr, with the name it was walked by and numbers for names of users. */
+  async stat(signal?: AbortSignal): Promise<Stat> {
+    const { fid } = this
+    if (!this.#linux) return (await this.#rpc({ type: 'Tstat', fid }, signal)).stat
+    const a = await this.#rpc({ type: 'Tgetattr', fid, request_mask: GETATTR_BASIC }, signal)
+    return {
+      ...unknown(this.#at.names.at(-1) ?? '/', a.qid),
+      mode: ((a.qid.type << 24) | (a.mode & 0o777)) >>> 0,
+      atime: Number(a.atime_sec),
+      mtime: Number(a.mtime_sec),
+      length: a.qid.type & (DMDIR >>> 24) ? 0n : a.size,
+      uid: String(a.uid),
+      gid: String(a.gid),
+      n_uid: a.uid,
+      n_gid: a.gid,
+    }
+  }
+
+  /** Changes what is given and leaves the rest (stat(5)): `name` renames in its directory, `length` truncates. */
+  async wstat(changes: Partial<Stat>, signal?: AbortSignal): Promise<void> {
+    const { fid } = this
+    if (!this.#linux) {
+      await this.#rpc({ type: 'Twstat', fid, stat: { ...untouched(), ...changes } }, signal)
+      return
+    }
+    const { name, mode = 0, length = 0n, atime = 0, mtime = 0, n_uid: uid = 0, n_gid: gid = 0 } = changes
+    let valid = 0
+    for (const key in SET) if (changes[key as keyof typeof SET] !== undefined) valid |= SET[key as keyof typeof SET]
+    if (valid) {
+      const times = { atime_sec: BigInt(atime), atime_nsec: 0n, mtime_sec: BigInt(mtime), mtime_nsec: 0n }
+      await this.#rpc({ type: 'Tsetattr', fid, valid, mode: mode & 0o777, uid, gid, size: length, ...times }, signal)
+    }
+    if (name === undefined) return
+    const { root, names } = this.#at
+    const dir = await root.walk(names.slice(0, -1), signal)
+    try {
+      await this.#rpc({ type: 'Trename', fid, dfid: dir.fid, name }, signal)
+      this.#at = { root, names: [...names.slice(0, -1), name] }
+    } finally {
+      dir.clunk().catch(() => {})
+    }
+  }
+
+  /** fsync(2): what was written is where it should be when this returns. In 9P2000 a wstat that changes nothing. */
+  async sync(signal?: AbortSignal): Promise<void> {
+    if (this.#linux) await this.#rpc({ type: 'Tfsync', fid: this.fid, datasync: 0 }, signal)
+    else await this.wstat({}, signal)
+  }
+
+  /**
+   * The entries of this opened directory, from the first to the last. In 9P2000.L, whose Rreaddir has no more, only name,
+   * qid and the directory bit of mode are true.
+   * @throws FsError `file too large` beyond MAX_ENTRIES
+   */
+  async list(signal?: AbortSignal): Promise<Stat[]> {
+    const out: Stat[] = []
+    for (let offset = 0n; ; ) {
+      const { data } = await this.#rpc(
+        { type: this.#linux ? 'Treaddir' : 'Tread', fid: this.fid, offset, count: this.#payload },
+        signal,
+      )
+      if (data.length === 0) return out
+      if (this.#linux) {
+        for (const { name, qid, offset: cookie } of parseDirents(data)) {
+          if (name !== '.' && name !== '..') out.push({ ...unknown(name, qid), mode: (qid.type << 24) >>> 0 })
+          offset = cookie
+        }
+      } else {
+        const c: Cursor = { bytes: data, view: new DataView(data.buffer, data.byteOffset, data.length), at: 0 }
+        while (c.at < data.length) out.push(bareStat.get(c, this.client.dialect))
+        offset += BigInt(data.length)
+      }
+      if (out.length > MAX_ENTRIES) throw fail('tooLarge', `a directory of over ${MAX_ENTRIES} entries`)
+    }
+  }
+
+  /** Removes the file. The fid is gone, whether that worked or not (remove(5)). */
+  remove(): Promise<void> {
+    return this.#end('Tremove')
+  }
+
+  /** Closes the file. The fid is gone, even when this fails; a second call answers as the first did. */
+  clunk(): Promise<void> {
+    return this.#end('Tclunk')
+  }
+
+  #end(type: 'Tclunk' | 'Tremove'): Promise<void> {
+    const freed = () => this.client.giveFid(this.fid)
+    this.#ending ??= this.client.rpc({ type, fid: this.fid }).then(freed, error => {
+      freed()
+      throw error
+    })
+    return this.#ending
+  }
+
+  /** A whole file, by its path below this directory. @throws FsError `file too large` beyond MAX_WHOLE */
+  async readFile(path: string, signal?: AbortSignal): Promise<Uint8Array> {
+    return this.#using(path, OREAD, signal, async fid => {
+      const chunks: Uint8Array[] = []
+      let length = 0
+      for (;;) {
+        const chunk = await fid.read(length, this.#payload, signal)
+        if (chunk.length === 0) break
+        chunks.push(chunk)
+        length += chunk.length
+        if (length > MAX_WHOLE) throw fail('tooLarge', `${path}: over ${MAX_WHOLE} bytes, read it in pieces`)
+      }
+      const whole = new Uint8Array(length)
+      let at = 0
+      for (const chunk of chunks) {
+        whole.set(chunk, at)
+        at += chunk.length
+      }
+      return whole
+    })
+  }
+
+  /** Replaces the content of a file that is there, by its path below this directory. */
+  async writeFile(path: string, data: string | Uint8Array, signal?: AbortSignal): Promise<void> {
+    const bytes = typeof data === 'string' ? new TextEncoder().encode(data) : data
+    await this.#using(path, OWRITE | OTRUNC, signal, fid => fid.write(0, bytes, signal))
+  }
+
+  async #using<T>(
+    path: string,
+    mode: number,
+    signal: AbortSignal | undefined,
+    use: (fid: Fid) => Promise<T>,
+  ): Promise<T> {
+    const fid = await this.walk(path.split('/').filter(Boolean), signal)
+    let result: T
+    try {
+      await fid.open(mode, signal)
+      result = await use(fid)
+    } catch (error) {
+      fid.clunk().catch(() => {})
+      throw error
+    }
+    await fid.clunk()
+    return result
+  }
+}
+
+function at(offset: number): bigint {
+  if (!Number.isSafeInteger(offset) || offset < 0) throw fail('badOffset', offset)
+  return BigInt(offset)
+}
+
+/** The names below the root after walking on: `..` at the root stays there. */
+function resolve(from: readonly string[], names: readonly string[]): string[] {
+  const out = [...from]
+  for (const name of names) {
+    if (name === '..') out.pop()
+    else if (name !== '.') out.push(name)
+  }
+  return out
+}
+
+function linuxFlags(mode: number): number {
+  if (mode & ORCLOSE) throw fail('notSupported', 'remove on close in 9P2000.L')
+  const access = (mode & 3) === OEXEC ? OREAD : mode & 3
+  return access | (mode & OTRUNC ? O_TRUNC : 0) | (mode & OAPPEND ? O_APPEND : 0)
+}
+
+/** A stat of which only name and qid are known. */
+function unknown(name: string, qid: Qid): Stat {
+  return {
+    type: 0,
+    dev: 0,
+    qid,
+    mode: 0,
+    atime: 0,
+    mtime: 0,
+    length: 0n,
+    name,
+    uid: '',
+    gid: '',
+    muid: '',
+    extension: '',
+    n_uid: NONUNAME,
+    n_gid: NONUNAME,
+    n_muid: NONUNAME,
+  }
+}

@@ -1,0 +1,360 @@
+import { Fid } from './client-fid.js'
+import { errnoString, FsError, fail, received, toFsError } from './errors.js'
+import { Framer } from './framer.js'
+import { DEFAULT_MSIZE, MAX_MSIZE, RFLUSH_TIMEOUT_MS } from './limits.js'
+import {
+  type Dialect,
+  type Message,
+  type MessageType,
+  type Msg,
+  NOFID,
+  NONUNAME,
+  NOTAG,
+  packParts,
+  type ReplyOf,
+  type RMessage,
+  type TMessage,
+  unpack,
+} from './message.js'
+import { Numbers } from './numbers.js'
+import { text } from './text.js'
+import type { Transport } from './transport.js'
+
+export { Fid } from './client-fid.js'
+
+export interface ClientOptions {
+  /** Asked for in Tversion, 9P2000.u unless given; the server may answer with plain 9P2000. */
+  dialect?: Dialect
+  /** Largest message in bytes, DEFAULT_MSIZE unless given; the server may answer with less. */
+  msize?: number
+  /** Gets each message as one line of text that `parse` reads, behind `-> ` (sent) or `<- ` (received). */
+  trace?: (line: string) => void
+}
+
+/** Who attaches, and to what. */
+export interface Attach {
+  uname: string
+  /** The user's number (.u and .L); by itself it names a user where `uname` is empty. */
+  n_uname?: number
+  /** The tree wanted; empty for the root (namespace.md, Reaching it). */
+  aname?: string
+  /** Where the server asks for one: goes through Tauth. */
+  token?: string
+}
+
+/** No server that can be worked with offers less: a stat must fit into a message. */
+const MIN_SERVER_MSIZE = 256
+
+/** A request that has not been answered, or whose tag waits for its Rflush. */
+interface Pending {
+  m: TMessage
+  resolve: (reply: RMessage) => void
+  reject: (error: Error) => void
+  signal: AbortSignal | undefined
+  onabort: (() => void) | undefined
+  /** Answered, but flushed: its tag is not free before Rflush (flush(5)). */
+  answered: boolean
+}
+
+/**
+ * The client's end of a connection: many requests at once, each with a tag of its own. All requests of one turn leave in
+ * one write. It buffers nothing but replies it asked for, and a server that breaks the protocol loses the connection.
+ */
+export class Client {
+  /** Resolves when the connection is gone: with the reason, or undefined for an ordinary end. Never rejects. */
+  readonly closed: Promise<Error | undefined>
+  #dialect: Dialect
+  #msize: number
+  #framer = new Framer()
+  #pending: (Pending | undefined)[] = []
+  #version: Pending | undefined
+  #tags = new Numbers(NOTAG - 1)
+  #fids = new Numbers(NOFID - 1)
+  #out: Uint8Array[][] = []
+  #gone: FsError | undefined
+  #closed!: (reason: Error | undefined) => void
+  #trace: ((line: string) => void) | undefined
+  /** Fids that take a token: what is written to them is in no trace. */
+  #secret = new Set<number>()
+
+  private constructor(
+    readonly transport: Transport,
+    options: ClientOptions,
+  ) {
+    this.#dialect = options.dialect ?? '9P2000.u'
+    this.#msize = Math.min(options.msize ?? DEFAULT_MSIZE, MAX_MSIZE)
+    this.#trace = options.trace
+    this.closed = new Promise(resolve => {
+      this.#closed = resolve
+    })
+    transport.ondata = chunk => this.#receive(chunk)
+    transport.onclose = reason => this.#over(reason)
+  }
+
+  /**
+   * Agrees on dialect and msize over a fresh connection; it is resolved when the server has answered Tversion.
+   * @throws FsError when there is no common dialect, or the connection fails; the transport is closed then
+   */
+  static async connect(transport: Transport, options: ClientOptions = {}, signal?: AbortSignal): Promise<Client> {
+    const client = new Client(transport, options)
+    const abort = () => transport.destroy(fail('interrupted'))
+    try {
+      if (signal?.aborted) throw fail('interrupted')
+      signal?.addEventListener('abort', abort, { once: true })
+      await client.#agree()
+    } catch (error) {
+      transport.destroy()
+      throw signal?.aborted ? fail('interrupted') : error
+    } finally {
+      signal?.removeEventListener('abort', abort)
+    }
+    return client
+  }
+
+  get dialect(): Dialect {
+    return this.#dialect
+  }
+
+  /** Bytes of the largest message on this connection. */
+  get msize(): number {
+    return this.#msize
+  }
+
+  async #agree(): Promise<void> {
+    const asked = { msize: this.#msize, version: this.#dialect }
+    const reply = await new Promise<RMessage>((resolve, reject) => {
+      const m: TMessage = { type: 'Tversion', tag: NOTAG, ...asked }
+      this.#version = { m, resolve, reject, signal: undefined, onabort: undefined, answered: false }
+      this.#post(m)
+    })
+    const { msize, version } = reply as Msg<'Rversion'>
+    if (version !== asked.version && version !== '9P2000')
+      throw fail(
+        'notSupported',
+        `we speak ${asked.version}, ${this.transport.name} answered ${JSON.stringify(version)}`,
+      )
+    if (msize > asked.msize) throw fail('badMessage', `Rversion msize ${msize}: asked for ${asked.msize}`)
+    if (msize < MIN_SERVER_MSIZE) throw fail('badMessage', `Rversion msize ${msize}: at least ${MIN_SERVER_MSIZE}`)
+    this.#dialect = version
+    this.#msize = msize
+    this.#framer.most = msize
+  }
+
+  /**
+   * Attaches a user to a tree: attach(5), before it auth(5) if there is a token and the server wants one.
+   * @returns the fid of the tree's root
+   */
+  async attach(who: Attach, signal?: AbortSignal): Promise<Fid> {
+    const { uname, n_uname = NONUNAME, aname = '', token } = who
+    const afid = token === undefined ? NOFID : await this.#auth({ uname, n_uname, aname }, token, signal)
+    const fid = this.takeFid()
+    let root: Fid
+    try {
+      root = new Fid(this, fid, (await this.rpc({ type: 'Tattach', fid, afid, uname, aname, n_uname }, signal)).qid)
+    } catch (error) {
+      this.giveFid(fid)
+      throw error
+    } finally {
+      if (afid !== NOFID) this.#clunkAuth(afid)
+    }
+    if (signal?.aborted) {
+      // attached all the same, before the flush got there
+      root.clunk().catch(() => {})
+      throw fail('interrupted')
+    }
+    return root
+  }
+
+  /** Makes an afid and writes the token to it. @returns NOFID if the server wants none. */
+  async #auth(
+    who: { uname: string; n_uname: number; aname: string },
+    token: string,
+    signal?: AbortSignal,
+  ): Promise<number> {
+    const afid = this.takeFid()
+    try {
+      await this.rpc({ type: 'Tauth', afid, ...who }, signal)
+    } catch (error) {
+      this.giveFid(afid)
+      if (error instanceof FsError && error.is('noAuth')) return NOFID
+      // .L has no string: there ENOENT says that no authentication is wanted (diod)
+      if (this.#dialect === '9P2000.L' && error instanceof FsError && error.errno === 2) return NOFID
+      throw error
+    }
+    this.#secret.add(afid)
+    try {
+      await this.rpc({ type: 'Twrite', fid: afid, offset: 0n, data: new TextEncoder().encode(token) }, signal)
+    } catch (error) {
+      this.#clunkAuth(afid)
+      throw error
+    }
+    return afid
+  }
+
+  #clunkAuth(afid: number): void {
+    const freed = () => {
+      this.#secret.delete(afid)
+      this.giveFid(afid)
+    }
+    this.rpc({ type: 'Tclunk', fid: afid }).then(freed, freed)
+  }
+
+  /**
+   * Sends one request and waits for its reply. An abort sends Tflush and waits for Rflush (flush(5)): a reply that comes
+   * first still counts, for the server has done what it says; otherwise it rejects `interrupted`.
+   * @throws FsError what the server answered, `interrupted`, or `i/o on hungup channel`
+   */
+  rpc<T extends TMessage['type']>(m: { type: T } & Omit<Msg<T>, 'tag'>, signal?: AbortSignal): Promise<ReplyOf<T>> {
+    return new Promise<RMessage>((resolve, reject) => {
+      if (this.#gone) return reject(this.#hungUp())
+      if (signal?.aborted) return reject(fail('interrupted'))
+      const tag = this.#tags.take()
+      if (tag === undefined) return reject(fail('tooManyRequests', NOTAG))
+      const request = { ...m, tag } as unknown as TMessage
+      try {
+        this.#post(request)
+      } catch (error) {
+        this.#tags.give(tag)
+        return reject(toFsError(error))
+      }
+      const onabort = signal && (() => this.#flush(tag))
+      this.#pending[tag] = { m: request, resolve, reject, signal, onabort, answered: false }
+      if (onabort) signal.addEventListener('abort', onabort, { once: true })
+    }) as Promise<ReplyOf<T>>
+  }
+
+  /** Ends the connection: requests sent still leave, everything outstanding rejects. */
+  close(): void {
+    this.#send()
+    this.transport.close()
+    this.#over(undefined)
+  }
+
+  /** A fid number that is free; for Fid. */
+  takeFid(): number {
+    const fid = this.#fids.take()
+    if (fid === undefined) throw fail('tooManyFids')
+    return fid
+  }
+
+  /** Takes back a fid number that the server knows no more; for Fid. */
+  giveFid(fid: number): void {
+    this.#fids.give(fid)
+  }
+
+  #post(m: TMessage): void {
+    const parts = packParts(m, this.#dialect)
+    let length = 0
+    for (const part of parts) length += part.length
+    if (length > this.#msize) throw fail('badMessage', `${m.type} of ${length} bytes: at most ${this.#msize}`)
+    if (this.#trace) this.#tell('-> ', m)
+    // one send for all that is asked in this turn; it runs before any reply can be read
+    if (this.#out.length === 0) queueMicrotask(() => this.#send())
+    this.#out.push(parts)
+  }
+
+  #send(): void {
+    if (this.#out.length === 0) return
+    const out = this.#out
+    this.#out = []
+    this.transport.send(out)
+  }
+
+  #tell(way: string, m: Message): void {
+    const secret = m.type === 'Twrite' && this.#secret.has(m.fid)
+    this.#trace?.(way + text(secret ? { ...m, data: new TextEncoder().encode('(a token)') } : m))
+  }
+
+  #flush(oldtag: number): void {
+    if (this.#gone) return
+    const old = this.#pending[oldtag]!
+    const deaf = setTimeout(() => this.#broken(`no Rflush within ${RFLUSH_TIMEOUT_MS / 1000} s`), RFLUSH_TIMEOUT_MS)
+    const done = () => {
+      clearTimeout(deaf)
+      if (this.#pending[oldtag] !== old) return
+      this.#free(oldtag, old)
+      if (!old.answered) old.reject(fail('interrupted'))
+    }
+    this.rpc({ type: 'Tflush', oldtag }).then(done, () => {
+      clearTimeout(deaf)
+      // a server that cannot flush: the old request goes on, and its reply frees its tag
+      if (old.answered) done()
+      else old.onabort = undefined
+    })
+  }
+
+  #receive(chunk: Uint8Array): void {
+    try {
+      this.#framer.push(chunk, bytes => {
+        if (!this.#gone) this.#reply(unpack(bytes, this.#dialect))
+      })
+    } catch (error) {
+      this.#broken(toFsError(error).message)
+    }
+  }
+
+  #reply(m: Message): void {
+    if (this.#trace) this.#tell('<- ', m)
+    const isVersion = m.tag === NOTAG && this.#version !== undefined
+    const pending = isVersion ? this.#version! : this.#pending[m.tag]
+    if (!pending || pending.answered) throw fail('badMessage', `${m.type} with tag ${m.tag}, which asked nothing`)
+    check(pending.m, m)
+    const flushed = pending.onabort !== undefined && pending.signal?.aborted === true
+    if (isVersion) this.#version = undefined
+    else if (flushed) pending.answered = true
+    else this.#free(m.tag, pending)
+    if (m.type === 'Rerror' || m.type === 'Rlerror') {
+      const error = m.type === 'Rerror' ? received(m.ename, m.errno) : new FsError(errnoString(m.ecode), m.ecode)
+      pending.reject(pending.signal?.aborted ? fail('interrupted', undefined, error) : error)
+    } else pending.resolve(m as RMessage)
+  }
+
+  #free(tag: number, pending: Pending): void {
+    this.#pending[tag] = undefined
+    this.#tags.give(tag)
+    if (pending.onabort) pending.signal?.removeEventListener('abort', pending.onabort)
+  }
+
+  /** The server broke the protocol: what it says from here on cannot be trusted. */
+  #broken(how: string): void {
+    const reason = fail('hungUp', `${this.transport.name}: the server broke the protocol: ${how}`)
+    this.#over(reason)
+    this.transport.destroy(reason)
+  }
+
+  #hungUp(): FsError {
+    return fail('hungUp', this.transport.name, this.#gone)
+  }
+
+  #over(reason: Error | undefined): void {
+    if (this.#gone) return
+    this.#gone = reason instanceof FsError ? reason : fail('hungUp', reason?.message ?? this.transport.name, reason)
+    this.#out = []
+    const outstanding = this.#version ? [this.#version, ...this.#pending] : this.#pending
+    this.#pending = []
+    for (const pending of outstanding) {
+      if (!pending) continue
+      if (pending.onabort) pending.signal?.removeEventListener('abort', pending.onabort)
+      if (!pending.answered) pending.reject(this.#gone)
+    }
+    this.#closed(reason)
+  }
+}
+
+const replies = new Map<MessageType, string>()
+
+/** Whether a reply can be one to this request; a server that answers otherwise has lost its place. */
+function check(asked: TMessage, m: Message): void {
+  let type = replies.get(asked.type)
+  if (type === undefined) replies.set(asked.type, (type = `R${asked.type.slice(1)}`))
+  if (m.type !== type) {
+    if (m.type === 'Rerror' || m.type === 'Rlerror') return
+    throw fail('badMessage', `${m.type} in answer to ${asked.type}`)
+  }
+  const over = (what: string, n: number, most: number) => {
+    if (n > most) throw fail('badMessage', `${m.type} has ${n} ${what}: ${asked.type} asked for ${most}`)
+  }
+  if (m.type === 'Rread' || m.type === 'Rreaddir') over('bytes', m.data.length, (asked as Msg<'Tread'>).count)
+  else if (m.type === 'Rwrite') over('bytes', m.count, (asked as Msg<'Twrite'>).data.length)
+  else if (m.type === 'Rwalk') over('qids', m.wqid.length, (asked as Msg<'Twalk'>).wname.length)
+}

@@ -1,0 +1,198 @@
+import { chmodSync, lstatSync, mkdirSync, statSync, unlinkSync } from 'node:fs'
+import { connect, createServer, type Server, type Socket } from 'node:net'
+import { dirname } from 'node:path'
+import { FsError, fail } from './errors.js'
+import { MAX_CONNECTIONS } from './limits.js'
+import { socketTransport } from './transport/socket.js'
+import type { Transport } from './transport.js'
+
+export type Address =
+  | { kind: 'unix'; path: string }
+  | { kind: 'tcp'; host: string; port: number }
+  | { kind: 'ws'; url: string }
+
+const forms = 'unix!PATH, tcp!HOST!PORT, ws://HOST:PORT/9p or wss://HOST/9p'
+/** sun_path's 108 bytes with their NUL; macOS has 104. */
+const MAX_SOCKET_PATH = process.platform === 'linux' ? 107 : 103
+
+/**
+ * Reads a dial string (namespace.md, Reaching it).
+ * @throws FsError `bad argument` that says what would be accepted
+ */
+export function parseAddress(address: string): Address {
+  const bad = (why: string) => fail('badArgument', `address ${JSON.stringify(address)}: ${why}`)
+  if (/^wss?:\/\//.test(address)) {
+    if (!URL.canParse(address)) throw bad(`no URL; ${forms}`)
+    return { kind: 'ws', url: address }
+  }
+  const [net, ...rest] = address.split('!')
+  if (net === 'unix' && rest.length > 0) {
+    const path = rest.join('!')
+    if (path === '') throw bad('the path is missing: unix!PATH')
+    const length = Buffer.byteLength(path)
+    if (length > MAX_SOCKET_PATH)
+      throw bad(`a socket's path of ${length} bytes: at most ${MAX_SOCKET_PATH}, use a shorter one`)
+    return { kind: 'unix', path }
+  }
+  if (net === 'tcp' && rest.length > 0) {
+    const [host, port, ...more] = rest
+    if (!host || !port || more.length > 0) throw bad('host or port is missing: tcp!HOST!PORT')
+    if (!/^\d{1,5}$/.test(port) || Number(port) > 65535) throw bad(`port ${port}: 0 to 65535`)
+    return { kind: 'tcp', host: host.replace(/^\[(.*)\]$/, '$1'), port: Number(port) }
+  }
+  if (address.startsWith('/') || address.startsWith('.')) throw bad(`for a socket's path write unix!${address}`)
+  throw bad(forms)
+}
+
+/**
+ * Connects to a server. The connection is ready for `Client.connect` or `serve`; nothing has been said on it.
+ * @param options.token sent at a WebSocket's upgrade; over unix and tcp it goes through Tauth (`Client.attach`)
+ * @throws FsError `cannot reach ADDRESS: …`, or `interrupted`
+ */
+export async function dial(
+  address: string,
+  options: { token?: string } = {},
+  signal?: AbortSignal,
+): Promise<Transport> {
+  const to = parseAddress(address)
+  if (to.kind === 'ws') {
+    // loaded when needed: most programs talk to a unix socket only
+    const { dialWebSocket } = await import('./transport/websocket.js')
+    return dialWebSocket(to.url, options, signal)
+  }
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(fail('interrupted'))
+    const socket = connect(to.kind === 'unix' ? { path: to.path } : { host: to.host, port: to.port })
+    const failed = (error: Error) => {
+      signal?.removeEventListener('abort', abort)
+      reject(error instanceof FsError ? error : fail('unreachable', `${address}: ${reasonOf(error)}`, error))
+    }
+    const abort = () => socket.destroy(fail('interrupted'))
+    signal?.addEventListener('abort', abort, { once: true })
+    socket.once('error', failed)
+    socket.once('connect', () => {
+      signal?.removeEventListener('abort', abort)
+      socket.off('error', failed)
+      resolve(socketTransport(socket, address))
+    })
+  })
+}
+
+const reasons: Record<string, string> = {
+  ENOENT: 'no server listens there',
+  ECONNREFUSED: 'no server listens there',
+  EACCES: 'it belongs to another user',
+  ENOTFOUND: 'no such host',
+  EAI_AGAIN: 'the host name cannot be looked up now',
+  ETIMEDOUT: 'no answer',
+  EHOSTUNREACH: 'no route to the host',
+}
+
+/** Why a connection could not be made, in words where we have them. */
+export function reasonOf(error: Error): string {
+  const { code } = error as NodeJS.ErrnoException
+  return (code && reasons[code]) ?? error.message
+}
+
+/**
+ * Listens on a unix socket or tcp port; `accept` gets each connection and must set its `ondata` at once. The directory
+ * of a unix socket is made with mode 0700, the socket with 0600; one that a dead server left is replaced.
+ * @returns the address as dialled (with the port that `tcp!HOST!0` was given) and `close`, which stops listening and leaves
+ *   connections to their owners
+ * @throws FsError `address in use: …` where another server lives
+ */
+export async function listen(
+  address: string,
+  accept: (transport: Transport) => void,
+): Promise<{ address: string; close(): Promise<void> }> {
+  const at = parseAddress(address)
+  if (at.kind === 'ws') throw fail('badArgument', `address ${address}: listenHttp serves it, listen takes unix and tcp`)
+  let count = 0
+  const server = createServer(socket => accept(socketTransport(socket, nameOf(address, socket, ++count))))
+  server.maxConnections = MAX_CONNECTIONS
+  if (at.kind === 'unix') await listenUnix(server, address, at.path)
+  else await started(server, address, () => server.listen({ host: at.host === '*' ? '::' : at.host, port: at.port }))
+  // what fails later fails for one connection, which has its own handler; the listener lives on
+  server.on('error', () => {})
+  const port = server.address()
+  return {
+    address: at.kind === 'tcp' && port && typeof port === 'object' ? `tcp!${at.host}!${port.port}` : address,
+    close: () =>
+      new Promise(resolve => {
+        server.close()
+        setImmediate(resolve)
+      }),
+  }
+}
+
+/** For traces: a tcp peer by its address, a unix one by its number in order of arrival. */
+function nameOf(address: string, socket: Socket, count: number): string {
+  return socket.remoteAddress ? `tcp!${socket.remoteAddress}!${socket.remotePort}` : `${address} ${count}`
+}
+
+function started(server: Server, address: string, begin: () => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const failed = (error: NodeJS.ErrnoException) =>
+      reject(
+        error.code === 'EADDRINUSE'
+          ? fail('addressInUse', `${address}: another server listens there; stop it or choose another`, error)
+          : fail('unreachable', `${address}: ${error.message}`, error),
+      )
+    server.once('error', failed)
+    server.once('listening', () => {
+      server.off('error', failed)
+      resolve()
+    })
+    begin()
+  })
+}
+
+async function listenUnix(server: Server, address: string, path: string): Promise<void> {
+  prepareDirectory(dirname(path))
+  const stale = await probe(address, path)
+  await started(server, address, () => {
+    // Probe, removal and bind are apart by no turn of the loop more than they must: two servers that start at once and
+    // both find the socket stale must not remove each other's.
+    if (stale !== undefined && inode(path) === stale) unlinkSync(path)
+    const mask = process.umask(0o177)
+    try {
+      server.listen({ path })
+    } finally {
+      process.umask(mask)
+    }
+  })
+  chmodSync(path, 0o600)
+}
+
+/** Makes the socket's directory, or sees that nobody else could put a socket of his own there. */
+function prepareDirectory(dir: string): void {
+  mkdirSync(dir, { recursive: true, mode: 0o700 })
+  const { uid, mode } = statSync(dir)
+  const own = process.getuid?.()
+  if (own === undefined) return
+  if (uid !== own && uid !== 0)
+    throw fail('permission', `${dir} belongs to another user; choose a directory of your own`)
+  if (mode & 0o022 && !(mode & 0o1000)) throw fail('permission', `others may write in ${dir}; chmod 700 ${dir}`)
+}
+
+/** The inode of a socket that nobody listens on any more; undefined where there is nothing. */
+async function probe(address: string, path: string): Promise<bigint | undefined> {
+  const found = lstatSync(path, { bigint: true, throwIfNoEntry: false })
+  if (!found) return undefined
+  if (!found.isSocket()) throw fail('exists', `${path} is no socket; remove it or choose another path`)
+  const live = await new Promise<boolean>(resolve => {
+    const socket = connect({ path })
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    // only a refusal proves that nobody listens
+    socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code !== 'ECONNREFUSED'))
+  })
+  if (live) throw fail('addressInUse', `${address}: another server listens there; stop it or choose another`)
+  return found.ino
+}
+
+function inode(path: string): bigint | undefined {
+  return lstatSync(path, { bigint: true, throwIfNoEntry: false })?.ino
+}

@@ -1,0 +1,270 @@
+import { type Field, type Message, type MessageType, messages, type Qid, statFields } from './message.js'
+import { quote } from './quote.js'
+
+/**
+ * Messages as lines of text, in the manner of Plan 9's %F, and back:
+ *
+ *     Twalk tag 4 fid 1 newfid 2 wname [models qwen]
+ *     Rread tag 4 data 'hello, world'
+ *
+ * A field is its name and its value. An integer of all ones (NOTAG, NOFID, "do not touch") is `~0`; modes are octal; a
+ * string is quoted as rc(1) does where it must be, or as JSON does if it holds control characters; bytes are a quoted
+ * string if they are text, else `0x…`; a qid is `(path version type)`, a stat its fields in parentheses. A field that only
+ * some dialects carry is left out where it has its default.
+ */
+
+/** How the values of one kind of field are written and read. */
+interface Kind<T> {
+  print(value: T): string
+  read(from: Reader): T
+}
+
+type Fields = Record<string, Field<any>>
+const table = messages as Record<string, { fields: Fields }>
+
+function integer(bits: number): Kind<number> {
+  const most = 2 ** bits - 1
+  return {
+    print: v => (v === most ? '~0' : String(v)),
+    read: from => Number(from.integer(BigInt(most))),
+  }
+}
+
+const control = /\p{Cc}/u
+/** Control characters that text has. */
+const notText = /(?![\t\n\r])\p{Cc}/u
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+const string = (v: string) => (control.test(v) ? JSON.stringify(v) : quote(v))
+
+function quoted(v: string): string {
+  return control.test(v) ? JSON.stringify(v) : `'${v.replaceAll("'", "''")}'`
+}
+
+function bytes(v: Uint8Array): string {
+  try {
+    const text = utf8.decode(v)
+    if (!notText.test(text)) return quoted(text)
+  } catch {
+    // not text
+  }
+  return `0x${Array.from(v, b => b.toString(16).padStart(2, '0')).join('')}`
+}
+
+function list<T>(of: Kind<T>): Kind<T[]> {
+  return {
+    print: v => `[${v.map(of.print).join(' ')}]`,
+    read(from) {
+      const out: T[] = []
+      from.expect('[')
+      while (!from.accept(']')) out.push(of.read(from))
+      return out
+    },
+  }
+}
+
+const u64Most = 0xffffffffffffffffn
+const u64: Kind<bigint> = {
+  print: v => (v === u64Most ? '~0' : String(v)),
+  read: from => from.integer(u64Most),
+}
+const u8 = integer(8)
+const u32 = integer(32)
+const str: Kind<string> = { print: string, read: from => from.string() }
+const qid: Kind<Qid> = {
+  print: v => `(${u64.print(v.path)} ${u32.print(v.version)} 0x${v.type.toString(16)})`,
+  read(from) {
+    from.expect('(')
+    const path = u64.read(from)
+    const version = u32.read(from)
+    const type = u8.read(from)
+    from.expect(')')
+    return { type, version, path }
+  },
+}
+
+/** By Field.name. */
+const kinds: Record<string, Kind<any>> = {
+  u8,
+  u16: integer(16),
+  u32,
+  u64,
+  str,
+  qid,
+  'str[]': list(str),
+  'qid[]': list(qid),
+  data: { print: bytes, read: from => from.bytes() } satisfies Kind<Uint8Array>,
+  stat: {
+    print: v => `(${printFields(statFields, v)})`,
+    read(from) {
+      from.expect('(')
+      const stat = readFields(from, statFields, 'stat', {})
+      from.expect(')')
+      return stat
+    },
+  },
+}
+
+/** Permission words are read by people: octal. */
+const octal: Kind<number> = { ...u32, print: v => (v === 0xffffffff ? '~0' : `0o${v.toString(8)}`) }
+
+function kindOf(name: string, field: Field<any>): Kind<any> {
+  return field.name === 'u32' && (name === 'mode' || name === 'perm') ? octal : kinds[field.name]!
+}
+
+function printFields(fields: Fields, from: Record<string, any>): string {
+  const out: string[] = []
+  for (const name in fields) {
+    const field = fields[name]!
+    const value = from[name] ?? field.absent
+    if ((field.only || field.optional) && value === field.absent) continue
+    out.push(`${name} ${kindOf(name, field).print(value)}`)
+  }
+  return out.join(' ')
+}
+
+function readFields(from: Reader, fields: Fields, of: string, into: Record<string, any>): Record<string, any> {
+  while (!from.atEnd()) {
+    const { text: name, at } = from.word()
+    const field = Object.hasOwn(fields, name) ? fields[name] : undefined
+    if (!field) throw from.error(`${of} has no field ${quote(name)}`, at)
+    if (Object.hasOwn(into, name)) throw from.error(`${name} stands there twice`, at)
+    into[name] = kindOf(name, field).read(from)
+  }
+  for (const name in fields) {
+    const field = fields[name]!
+    if (Object.hasOwn(into, name)) continue
+    if (!field.only && !field.optional) throw from.error(`${of} needs ${name}`, from.here)
+    into[name] = field.absent
+  }
+  return into
+}
+
+/** A message as one line, without a newline. */
+export function text(m: Message): string {
+  const tag = m.tag === 0xffff ? '~0' : m.tag
+  const fields = printFields(table[m.type]!.fields, m)
+  return `${m.type} tag ${tag}${fields && ' '}${fields}`
+}
+
+/**
+ * Reads what `text` prints; fields may stand in any order.
+ * @throws SyntaxError with the column of what cannot be read
+ */
+export function parse(line: string): Message {
+  const from = new Reader(line)
+  const { text: type, at } = from.word()
+  if (!Object.hasOwn(messages, type)) throw from.error(`no message is called ${quote(type)}`, at)
+  const fields = { tag: { name: 'u16' } as Field<any>, ...table[type]!.fields }
+  const m = readFields(from, fields, type, { type: type as MessageType })
+  return m as Message
+}
+
+/** A word, a quoted string or a bracket, and where it begins. */
+export interface Token {
+  text: string
+  /** `'` or `"` if it was quoted, the bracket itself, or empty for a plain word. */
+  mark: '' | "'" | '"' | '[' | ']' | '(' | ')'
+  at: number
+}
+
+const token = /\s*(?:([[\]()])|'((?:[^']|'')*)'|("(?:[^"\\]|\\.)*")|([^\s'"[\]()]+))/uy
+
+/** The tokens of a line. @throws SyntaxError with the column of what is none */
+export function tokens(line: string): Token[] {
+  const out: Token[] = []
+  const end = line.trimEnd().length
+  token.lastIndex = 0
+  while (token.lastIndex < end) {
+    const from = token.lastIndex
+    const match = token.exec(line)
+    const [all = '', bracket, rc, json, word = ''] = match ?? []
+    const at = from + all.search(/\S/)
+    const bad = (why: string) => new SyntaxError(`column ${from + 1}: ${why}`)
+    if (!match) throw bad('a quote is not closed')
+    if (bracket) out.push({ text: bracket, mark: bracket as Token['mark'], at })
+    else if (rc !== undefined) out.push({ text: rc.replaceAll("''", "'"), mark: "'", at })
+    else if (json) out.push({ text: fromJson(json, bad), mark: '"', at })
+    else out.push({ text: word, mark: '', at })
+  }
+  return out
+}
+
+function fromJson(json: string, bad: (why: string) => Error): string {
+  try {
+    return JSON.parse(json) as string
+  } catch {
+    throw bad('no JSON string')
+  }
+}
+
+class Reader {
+  #tokens: Token[]
+  #at = 0
+
+  constructor(readonly line: string) {
+    this.#tokens = tokens(line)
+  }
+
+  /** The column the next token begins at, counted from 0. */
+  get here(): number {
+    return this.#tokens[this.#at]?.at ?? this.line.length
+  }
+
+  error(why: string, at: number): SyntaxError {
+    return new SyntaxError(`column ${at + 1}: ${why}`)
+  }
+
+  #next(what: string): Token {
+    const next = this.#tokens[this.#at]
+    if (!next) throw this.error(`${what} is missing`, this.here)
+    this.#at++
+    return next
+  }
+
+  /** Whether the fields end here: the line does, or the group. */
+  atEnd(): boolean {
+    const next = this.#tokens[this.#at]
+    return !next || next.mark === ')'
+  }
+
+  accept(mark: Token['mark']): boolean {
+    if (this.#tokens[this.#at]?.mark !== mark) return false
+    this.#at++
+    return true
+  }
+
+  expect(mark: Token['mark']): void {
+    const { here } = this
+    if (!this.accept(mark)) throw this.error(`${mark} is missing`, here)
+  }
+
+  word(): Token {
+    const next = this.#next('a word')
+    if (next.mark !== '') throw this.error('a word must stand here', next.at)
+    return next
+  }
+
+  integer(most: bigint): bigint {
+    const { text, at } = this.word()
+    if (text === '~0') return most
+    if (!/^(\d+|0x[\da-f]+|0o[0-7]+)$/.test(text)) throw this.error(`${quote(text)} is no number`, at)
+    const value = BigInt(text)
+    if (value > most) throw this.error(`${text}: at most ${most}`, at)
+    return value
+  }
+
+  string(): string {
+    const next = this.#next('a string')
+    if (next.mark !== '' && next.mark !== "'" && next.mark !== '"')
+      throw this.error('a string must stand here', next.at)
+    return next.text
+  }
+
+  bytes(): Uint8Array {
+    const { text, mark, at } = this.#next('data')
+    if (mark === "'" || mark === '"') return new TextEncoder().encode(text)
+    if (!/^0x([\da-f]{2})*$/.test(text)) throw this.error('data is a quoted string or 0x and pairs of hex digits', at)
+    return Uint8Array.from(text.slice(2).match(/../g) ?? [], pair => Number.parseInt(pair, 16))
+  }
+}

@@ -1,0 +1,138 @@
+import type { Transport } from '../transport.js'
+
+/** What this needs of a browser's WebSocket (Node's own and ws' have it as well). */
+export interface WebSocketLike {
+  binaryType: string
+  readonly readyState: number
+  readonly bufferedAmount: number
+  readonly url: string
+  send(data: Uint8Array<ArrayBuffer>): void
+  close(code?: number, reason?: string): void
+  addEventListener(type: string, listener: (event: any) => void): void
+}
+
+const CONNECTING = 0
+const OPEN = 1
+/** How often what is queued is looked at, in ms: a browser has no event for it. */
+const LOOK_MS = 20
+/** Of the codes a page may close with, the first that is free for use. */
+const CLOSE_PROTOCOL = 4000
+
+/**
+ * 9P over the WebSocket of a browser, which may be connecting yet: `new WebSocket(url, ['9p', 'bearer.TOKEN'])`.
+ * Imports nothing of Node's.
+ */
+export function browserTransport(ws: WebSocketLike): Transport {
+  return new BrowserTransport(ws)
+}
+
+class BrowserTransport implements Transport {
+  readonly name: string
+  onclose: (reason?: Error) => void = () => {}
+  ondrain: () => void = () => {}
+  #ondata: ((chunk: Uint8Array) => void) | undefined
+  /** Before the connection is open: what is to be sent. */
+  #early: Uint8Array<ArrayBuffer>[] = []
+  /** While paused: what has come. A browser cannot be told to stop reading. */
+  #held: Uint8Array[] = []
+  #paused = false
+  #looking = false
+  #over = false
+
+  constructor(readonly ws: WebSocketLike) {
+    this.name = ws.url
+    ws.binaryType = 'arraybuffer'
+    ws.addEventListener('open', () => {
+      for (const message of this.#early) ws.send(message)
+      this.#early = []
+    })
+    ws.addEventListener('message', ({ data }) => {
+      if (typeof data === 'string') return this.destroy(new Error('a text message: 9P needs binary ones'))
+      this.#held.push(new Uint8Array(data as ArrayBuffer))
+      this.#deliver()
+    })
+    ws.addEventListener('close', ({ code, reason }) => {
+      this.#gone(code === 1000 || code === 1005 ? undefined : new Error(reason || `WebSocket closed with code ${code}`))
+    })
+  }
+
+  get queued(): number {
+    return this.#early.reduce((n, m) => n + m.length, this.ws.bufferedAmount)
+  }
+
+  get ondata(): (chunk: Uint8Array) => void {
+    return this.#ondata ?? (() => {})
+  }
+
+  set ondata(f: (chunk: Uint8Array) => void) {
+    this.#ondata = f
+    this.#deliver()
+  }
+
+  send(messages: Uint8Array[][]): void {
+    if (this.#over) return
+    for (const parts of messages) {
+      const message = join(parts)
+      if (this.ws.readyState === OPEN) this.ws.send(message)
+      else if (this.ws.readyState === CONNECTING) this.#early.push(message)
+    }
+    this.#look()
+  }
+
+  pause(): void {
+    this.#paused = true
+  }
+
+  resume(): void {
+    this.#paused = false
+    this.#deliver()
+  }
+
+  close(): void {
+    this.#ondata = () => {}
+    this.ws.close(1000)
+  }
+
+  destroy(reason?: Error): void {
+    if (reason) this.ws.close(CLOSE_PROTOCOL, reason.message.slice(0, 40))
+    else this.ws.close()
+    this.#gone(reason)
+  }
+
+  #deliver(): void {
+    if (!this.#ondata) return
+    while (this.#held.length > 0 && !this.#paused) this.#ondata(this.#held.shift()!)
+  }
+
+  /** Stands in for a drain event. */
+  #look(): void {
+    if (this.#looking || this.queued === 0) return
+    this.#looking = true
+    setTimeout(() => {
+      this.#looking = false
+      if (this.#over) return
+      if (this.queued === 0) this.ondrain()
+      else this.#look()
+    }, LOOK_MS)
+  }
+
+  #gone(reason: Error | undefined): void {
+    if (this.#over) return
+    this.#over = true
+    this.#ondata = () => {}
+    this.#early = []
+    this.onclose(reason)
+  }
+}
+
+/** One message's bytes together: a page cannot send fragments. */
+function join(parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
+  if (parts.length === 1) return parts[0] as Uint8Array<ArrayBuffer>
+  const whole = new Uint8Array(parts.reduce((n, part) => n + part.length, 0))
+  let at = 0
+  for (const part of parts) {
+    whole.set(part, at)
+    at += part.length
+  }
+  return whole
+}

@@ -1,0 +1,209 @@
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { WebSocket, WebSocketServer } from 'ws'
+import { reasonOf } from '../dial.js'
+import { fail } from '../errors.js'
+import { CLOSE_TIMEOUT_MS, DIAL_TIMEOUT_MS, MAX_WS_MESSAGE, PING_MS } from '../limits.js'
+import type { Transport } from '../transport.js'
+
+/** Sent by us as one 9P message each; read as a stream of bytes, however they were cut (9p.md section 12). */
+const SUBPROTOCOL = '9p'
+
+/** Both ends: no compression (tokens are small and secrets leak through it), nothing larger than a message may be. */
+const settings = { perMessageDeflate: false, maxPayload: MAX_WS_MESSAGE, maxFragments: 1024, maxBufferedChunks: 4096 }
+
+/** 9P over an open WebSocket. Nothing is read from it before `ondata` is set. */
+export function webSocketTransport(ws: WebSocket, name: string): Transport {
+  return new WebSocketTransport(ws, name)
+}
+
+class WebSocketTransport implements Transport {
+  onclose: (reason?: Error) => void = () => {}
+  ondrain: () => void = () => {}
+  #ondata: ((chunk: Uint8Array) => void) | undefined
+  #reason: Error | undefined
+  #over = false
+  #paused = false
+  #alive = true
+
+  constructor(
+    readonly ws: WebSocket,
+    readonly name: string,
+  ) {
+    ws.pause()
+    ws.on('message', (data: Buffer, binary) => {
+      if (!binary) return this.#refuse(1003, 'binary messages only')
+      this.#ondata?.(new Uint8Array(data.buffer, data.byteOffset, data.length))
+    })
+    ws.on('error', error => {
+      this.#reason ??= error
+    })
+    ws.on('pong', () => {
+      this.#alive = true
+    })
+    const ping = setInterval(() => this.#ping(), PING_MS)
+    ping.unref()
+    ws.on('close', () => {
+      clearInterval(ping)
+      this.#gone(this.#reason)
+    })
+  }
+
+  get queued(): number {
+    return this.ws.bufferedAmount
+  }
+
+  get ondata(): (chunk: Uint8Array) => void {
+    return this.#ondata ?? (() => {})
+  }
+
+  set ondata(f: (chunk: Uint8Array) => void) {
+    this.#ondata = f
+    if (!this.#paused) this.ws.resume()
+  }
+
+  send(messages: Uint8Array[][]): void {
+    const { ws } = this
+    if (ws.readyState !== WebSocket.OPEN) return
+    const drained = () => {
+      if (ws.bufferedAmount === 0) this.ondrain()
+    }
+    // ws has no call for several messages at once: its socket is held back, so that they leave in one write
+    const { _socket: socket } = ws as unknown as { _socket: Duplex }
+    socket.cork()
+    messages.forEach((parts, i) => {
+      const last = i === messages.length - 1
+      // header and payload go as two fragments of one message, without copying them together
+      parts.forEach((part, j) => {
+        const fin = j === parts.length - 1
+        ws.send(part, { binary: true, fin }, last && fin ? drained : undefined)
+      })
+    })
+    socket.uncork()
+  }
+
+  pause(): void {
+    this.#paused = true
+    this.ws.pause()
+  }
+
+  resume(): void {
+    this.#paused = false
+    // a pong that came meanwhile has not been read yet
+    this.#alive = true
+    this.ws.resume()
+  }
+
+  close(): void {
+    this.#end(1000, '', CLOSE_TIMEOUT_MS)
+  }
+
+  destroy(reason?: Error): void {
+    if (reason) this.#refuse(1002, reason.message, reason)
+    else {
+      this.ws.terminate()
+      this.#gone(undefined)
+    }
+  }
+
+  /** Hangs up with a code that tells the other end why; the connection counts as gone from here. */
+  #refuse(code: number, why: string, reason: Error = fail('badMessage', why)): void {
+    this.#end(code, Buffer.from(why).subarray(0, 120), CLOSE_TIMEOUT_MS)
+    this.#gone(reason)
+  }
+
+  #end(code: number, why: string | Buffer, timeout: number): void {
+    const { ws } = this
+    if (ws.readyState !== WebSocket.OPEN) return
+    this.#ondata = () => {}
+    ws.resume()
+    ws.close(code, why)
+    const timer = setTimeout(() => ws.terminate(), timeout)
+    timer.unref()
+    ws.once('close', () => clearTimeout(timer))
+  }
+
+  #gone(reason: Error | undefined): void {
+    if (this.#over) return
+    this.#over = true
+    this.#ondata = () => {}
+    this.onclose(reason)
+  }
+
+  #ping(): void {
+    // while we do not read, no pong can be seen
+    if (this.#paused || this.ws.readyState !== WebSocket.OPEN) return
+    if (!this.#alive) {
+      this.#reason ??= fail('hungUp', `${this.name}: no pong within ${PING_MS / 1000} s`)
+      this.ws.terminate()
+      return
+    }
+    this.#alive = false
+    this.ws.ping()
+  }
+}
+
+/**
+ * Connects to a WebSocket end point such as ws://127.0.0.1:5641/9p, offering subprotocol `9p`.
+ * @param options.token goes in the Authorization header, never in the URL
+ * @throws FsError `cannot reach URL: …`, `authentication required: …` for a 401, or `interrupted`
+ */
+export function dialWebSocket(
+  url: string,
+  options: { token?: string; headers?: Record<string, string> } = {},
+  signal?: AbortSignal,
+): Promise<Transport> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(fail('interrupted'))
+    const headers = { ...options.headers, ...(options.token && { authorization: `Bearer ${options.token}` }) }
+    const ws = new WebSocket(url, SUBPROTOCOL, { ...settings, headers, handshakeTimeout: DIAL_TIMEOUT_MS })
+    const abort = () => {
+      reject(fail('interrupted'))
+      ws.terminate()
+    }
+    signal?.addEventListener('abort', abort, { once: true })
+    const settled = () => signal?.removeEventListener('abort', abort)
+    ws.once('open', () => {
+      settled()
+      resolve(webSocketTransport(ws, url))
+    })
+    ws.on('unexpected-response', (request, { statusCode }) => {
+      reject(
+        statusCode === 401
+          ? fail('authRequired', `${url} takes no such token`)
+          : fail('unreachable', `${url}: it answered ${statusCode}, no WebSocket`),
+      )
+      request.destroy()
+    })
+    ws.once('error', error => {
+      settled()
+      reject(fail('unreachable', `${url}: ${reasonOf(error)}`, error))
+    })
+    // also after a refusal: a destroyed request reports itself once more
+    ws.on('error', () => {})
+  })
+}
+
+const server = new WebSocketServer({
+  noServer: true,
+  clientTracking: false,
+  ...settings,
+  // a browser fails the connection over a subprotocol it did not offer, and `bearer.TOKEN` must not be echoed
+  handleProtocols: offered => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
+})
+
+/**
+ * Completes an HTTP upgrade whose Host, Origin and token have been checked, with subprotocol `9p` if it was offered.
+ * @throws FsError `bad message` for a request that is no WebSocket handshake; it has been answered and closed then
+ */
+export function upgradeWebSocket(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<Transport> {
+  return new Promise((resolve, reject) => {
+    const refused = () => reject(fail('badMessage', 'no WebSocket handshake'))
+    socket.once('close', refused)
+    server.handleUpgrade(request, socket, head, ws => {
+      socket.off('close', refused)
+      const { remoteAddress, remotePort } = request.socket
+      resolve(webSocketTransport(ws, `ws!${remoteAddress}!${remotePort}`))
+    })
+  })
+}

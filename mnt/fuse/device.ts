@@ -1,0 +1,92 @@
+import { spawn } from 'node:child_process'
+import { closeSync, constants, openSync } from 'node:fs'
+import { access, readFile } from 'node:fs/promises'
+import { FSTYPE, remedies } from '../mountpoint.js'
+import { fusermount, loadKoffi } from './fusermount.js'
+
+const DEVICE = '/dev/fuse'
+const CAP_SYS_ADMIN = 21n
+
+/** Why FUSE cannot be had here, in one line with the remedy; undefined if it can. */
+export async function fuseProblem(): Promise<string | undefined> {
+  if (process.platform !== 'linux')
+    return `FUSE mounts are for Linux, this is ${process.platform}: use the files over 9P (llamboctl cat, ls, write)`
+  const open = await access(DEVICE, constants.R_OK | constants.W_OK).then(
+    () => undefined,
+    (error: NodeJS.ErrnoException) => error.code ?? 'EIO',
+  )
+  if (open === 'ENOENT')
+    return `there is no ${DEVICE}: modprobe fuse (a container needs --device ${DEVICE} --cap-add SYS_ADMIN)`
+  if (open) return `${DEVICE} is not usable (${open}): chmod 0666 ${DEVICE}, or mount as root`
+  if (process.getuid?.() === 0) {
+    const status = await readFile('/proc/self/status', 'utf8').catch(() => '')
+    const capabilities = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)/m.exec(status)?.[1] ?? 'f'.repeat(16)}`)
+    if (!((capabilities >> CAP_SYS_ADMIN) & 1n)) return 'this root may not mount: a container needs --cap-add SYS_ADMIN'
+    return (await inPath('mount')) ? undefined : `mount is missing: ${remedies.mount}`
+  }
+  if (!(await inPath('fusermount3'))) return `fusermount3 is missing: ${remedies.fusermount3}`
+  return loadKoffi().then(
+    () => undefined,
+    (error: Error) => error.message,
+  )
+}
+
+async function inPath(program: string): Promise<boolean> {
+  for (const dir of (process.env.PATH ?? '').split(':'))
+    if (
+      dir &&
+      (await access(`${dir}/${program}`, constants.X_OK).then(
+        () => true,
+        () => false,
+      ))
+    )
+      return true
+  return false
+}
+
+/**
+ * Mounts a FUSE file system on a checked directory and returns the descriptor its requests are read from: as root by
+ * mount(8), which is handed the open device, else by fusermount3.
+ * @throws Error in one line with the remedy
+ */
+export async function mountDevice(dir: string, allowOther: boolean): Promise<number> {
+  const problem = await fuseProblem()
+  if (problem) throw new Error(problem)
+  const shared = allowOther ? ',allow_other' : ''
+  if (process.getuid?.() !== 0) {
+    if (allowOther && !(await mayAllowOther()))
+      throw new Error('--allow-other needs a line user_allow_other in /etc/fuse.conf, by root (or mount as root)')
+    return fusermount(dir, `fsname=llambo,subtype=llambo${shared}`)
+  }
+  const fd = openSync(DEVICE, 'r+')
+  try {
+    await mount(fd, dir, `fd=3,rootmode=40000,user_id=0,group_id=0,nosuid,nodev${shared}`)
+    return fd
+  } catch (error) {
+    closeSync(fd)
+    throw error
+  }
+}
+
+async function mayAllowOther(): Promise<boolean> {
+  return /^\s*user_allow_other\s*$/m.test(await readFile('/etc/fuse.conf', 'utf8').catch(() => ''))
+}
+
+/** mount(8) with the device as its descriptor 3; -i: no helper program, the kernel alone. */
+function mount(fd: number, dir: string, options: string): Promise<void> {
+  return new Promise((done, failed) => {
+    const child = spawn('mount', ['-i', '-t', FSTYPE, '-o', options, 'llambo', dir], {
+      cwd: '/',
+      stdio: ['ignore', 'ignore', 'pipe', fd],
+    })
+    let said = ''
+    child.stderr!.setEncoding('utf8').on('data', chunk => {
+      said = (said + chunk).slice(0, 1000)
+    })
+    child.on('error', failed)
+    child.on('close', code => {
+      if (code === 0) done()
+      else failed(new Error(said.trim().split('\n')[0] || `mount ended with ${code}`))
+    })
+  })
+}

@@ -1,0 +1,92 @@
+import { spawn } from 'node:child_process'
+import { closeSync } from 'node:fs'
+import { remedies } from '../mountpoint.js'
+
+const AF_UNIX = 1
+const SOCK_STREAM = 1
+const SOL_SOCKET = 1
+const SCM_RIGHTS = 1
+const MSG_DONTWAIT = 0x40
+const MSG_CMSG_CLOEXEC = 0x40000000
+/** struct cmsghdr with one int behind it, on 64-bit Linux: len[8] level[4] type[4] fd[4], padded. */
+const CONTROL = 24
+
+/** Loads koffi, which only this needs: Node has no recvmsg(2), and so no way to be handed a descriptor. */
+export async function loadKoffi() {
+  try {
+    return (await import('koffi')).default
+  } catch {
+    throw new Error('the npm package koffi is missing or does not load here: npm install koffi (or mount as root)')
+  }
+}
+
+/**
+ * Has fusermount3 (set-uid root) open /dev/fuse and mount it, for a user who may not, and receives the descriptor over the
+ * socket that _FUSE_COMMFD names (SCM_RIGHTS, unix(7)).
+ */
+export async function fusermount(dir: string, options: string): Promise<number> {
+  const koffi = await loadKoffi()
+  const libc = koffi.load(null)
+  const iovec = koffi.struct({ base: 'void *', len: 'size_t' })
+  const msghdr = koffi.struct({
+    name: 'void *',
+    namelen: 'uint32_t',
+    iov: koffi.pointer(iovec),
+    iovlen: 'size_t',
+    control: 'void *',
+    controllen: 'size_t',
+    flags: 'int',
+  })
+  const socketpair = libc.func('socketpair', 'int', ['int', 'int', 'int', 'void *'])
+  const recvmsg = libc.func('recvmsg', 'ssize_t', ['int', koffi.pointer(msghdr), 'int'])
+
+  const pair = new Int32Array(2)
+  if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) !== 0) throw new Error('socketpair failed')
+  const [ours, theirs] = pair as unknown as [number, number]
+  try {
+    await helper(dir, options, theirs)
+    // it has ended, so what it sent is there
+    const control = Buffer.alloc(CONTROL)
+    const message = {
+      iov: [{ base: Buffer.alloc(1), len: 1 }],
+      iovlen: 1,
+      control,
+      controllen: CONTROL,
+    }
+    const got = recvmsg(ours, message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC)
+    if (got < 0 || control.readInt32LE(8) !== SOL_SOCKET || control.readInt32LE(12) !== SCM_RIGHTS)
+      throw new Error('fusermount3 sent no descriptor')
+    return control.readInt32LE(16)
+  } finally {
+    closeSync(ours)
+    closeSync(theirs)
+  }
+}
+
+function helper(dir: string, options: string, socket: number): Promise<void> {
+  return new Promise((done, failed) => {
+    const child = spawn('fusermount3', ['-o', options, '--', dir], {
+      cwd: '/',
+      env: { ...process.env, _FUSE_COMMFD: '3' },
+      stdio: ['ignore', 'ignore', 'pipe', socket],
+    })
+    let said = ''
+    child.stderr!.setEncoding('utf8').on('data', chunk => {
+      said = (said + chunk).slice(0, 1000)
+    })
+    child.on('error', (error: NodeJS.ErrnoException) =>
+      failed(error.code === 'ENOENT' ? new Error(`fusermount3 is missing: ${remedies.fusermount3}`) : error),
+    )
+    child.on('close', code => {
+      if (code === 0) done()
+      else failed(new Error(explain(said.trim().split('\n')[0] || `fusermount3 ended with ${code}`)))
+    })
+  })
+}
+
+/** fusermount3's commonest refusals with what to do about them. */
+function explain(said: string): string {
+  if (said.includes('user_allow_other')) return `${said} (a line user_allow_other, by root)`
+  if (said.includes('/dev/fuse')) return `${said}: root must make it usable (chmod 0666 /dev/fuse), or mount as root`
+  return said
+}

@@ -1,0 +1,146 @@
+import { execFile } from 'node:child_process'
+import { constants } from 'node:fs'
+import { access, lstat, readdir, readFile, realpath, stat } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+/** The type our mounts carry in the kernel's table; df and findmnt show it. */
+export const FSTYPE = 'fuse.llambo'
+/** A file system that lives answers within this, in ms. */
+const ALIVE_MS = 2000
+
+export interface Mount {
+  /** The kernel's number of the mount. */
+  id: number
+  dir: string
+  type: string
+}
+
+const root = () => process.getuid?.() === 0
+
+/** The kernel's mount table (proc(5), /proc/PID/mountinfo), in the order things were mounted. Empty where there is no /proc. */
+export async function mounts(): Promise<Mount[]> {
+  const text = await readFile('/proc/self/mountinfo', 'utf8').catch(() => '')
+  return text
+    .split('\n')
+    .filter(line => line !== '')
+    .map(line => {
+      const [id, , , , dir = ''] = line.split(' ')
+      const type = line.slice(line.indexOf(' - ') + 3).split(' ')[0]!
+      // blanks, tabs, newlines and backslashes stand as \ooo
+      const name = dir.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
+      return { id: Number(id), dir: Buffer.from(name, 'latin1').toString('utf8'), type }
+    })
+}
+
+/** The directory's real name, found without asking the directory itself: a stale mount on it fails every question. */
+export async function mountName(dir: string): Promise<string> {
+  const whole = resolve(dir)
+  try {
+    return await realpath(whole)
+  } catch {
+    return join(await realpath(dirname(whole)).catch(() => dirname(whole)), basename(whole))
+  }
+}
+
+/** What is mounted on the directory, the topmost last. */
+export async function mountsOn(dir: string): Promise<Mount[]> {
+  const name = await mountName(dir)
+  return (await mounts()).filter(mount => mount.dir === name)
+}
+
+/**
+ * Whether the file system mounted there has lost the process behind it ("Transport endpoint is not connected"), or, one of
+ * ours, its server: then it answers EIO and waits for the server, and whoever mounts there anew has a better one.
+ */
+async function stale({ dir, type }: Mount): Promise<boolean> {
+  const gone = ['ENOTCONN', 'ECONNABORTED', ...(type === FSTYPE ? ['EIO'] : [])]
+  const answer = stat(dir).then(
+    () => false,
+    error => gone.includes(error.code),
+  )
+  // one that does not answer at all has a process, if a slow one
+  return Promise.race([answer, sleep(ALIVE_MS, false, { ref: false })])
+}
+
+/** Whether one of our mounts is there, live or not. */
+export async function isMounted(dir: string): Promise<boolean> {
+  return (await mountsOn(dir)).some(mount => mount.type === FSTYPE)
+}
+
+/** Clears mounts from the directory whose process or server is gone. Leaves live ones, and those of others. */
+export async function clearStale(dir: string): Promise<void> {
+  for (;;) {
+    const top = (await mountsOn(dir)).at(-1)
+    if (!top?.type.startsWith('fuse') || !(await stale(top))) return
+    await detach(top.dir, true)
+  }
+}
+
+/** Unmounts one of ours. If something is still using it, it leaves the tree now and goes when that is done. */
+export async function unmount(dir: string): Promise<void> {
+  const name = await mountName(dir)
+  const ours = async () => (await mountsOn(dir)).filter(mount => mount.type === FSTYPE).length
+  const before = await ours()
+  if (before === 0) throw new Error(`nothing of llambo is mounted on ${dir}`)
+  try {
+    await detach(name, false)
+  } catch (error) {
+    if ((await ours()) < before) return
+    await detach(name, true).catch(() => {
+      throw error
+    })
+  }
+}
+
+function detach(dir: string, lazy: boolean): Promise<void> {
+  // -i, -n: neither helpers nor mtab; they would look at the file system
+  return root()
+    ? run('umount', ['-i', '-n', ...(lazy ? ['-l'] : []), '--', dir])
+    : run('fusermount3', [lazy ? '-uz' : '-u', '--', dir])
+}
+
+/** Runs a program to its end; a failure is what it said. */
+export function run(file: string, args: string[]): Promise<void> {
+  return new Promise((done, failed) => {
+    execFile(file, args, { cwd: '/', timeout: 20_000 }, (error, _out, said) => {
+      if (!error) done()
+      else if (error.code === 'ENOENT') failed(new Error(`${file} is missing: ${remedies[file] ?? 'install it'}`))
+      else failed(new Error(said.trim().split('\n')[0] || `${file}: ${error.message}`))
+    })
+  })
+}
+
+export const remedies: Record<string, string> = {
+  fusermount3: 'install the package fuse3 (or mount as root)',
+  mount: 'install the package mount or util-linux',
+  umount: 'install the package mount or util-linux',
+}
+
+/**
+ * Whether a mount can go there, after clearing a stale one.
+ * @throws Error that says in one line what is in the way and what to do
+ */
+export async function checkMountpoint(dir: string): Promise<void> {
+  await clearStale(dir)
+  const there = (await mountsOn(dir)).at(-1)
+  if (there?.type === FSTYPE) throw new Error(`${dir} is mounted already: llamboctl umount ${dir}`)
+  const kind = await lstat(await mountName(dir)).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') throw new Error(`${dir} does not exist: mkdir -p ${dir}`)
+    throw new Error(`${dir}: ${error.message}`)
+  })
+  if (!kind.isDirectory()) throw new Error(`${dir} is not a directory: mount on one`)
+  if (!root()) {
+    // fusermount3 asks for both: write permission, and in a sticky directory to own it
+    const writable = await access(dir, constants.W_OK).then(
+      () => true,
+      () => false,
+    )
+    if (!writable || (kind.mode & 0o1000 && kind.uid !== process.getuid?.()))
+      throw new Error(`${dir} is not yours to mount on: use a directory of your own, as ~/n/llambo`)
+  }
+  const [first] = await readdir(dir).catch((error: Error) => {
+    throw new Error(`${dir}: ${error.message}`)
+  })
+  if (first !== undefined) throw new Error(`${dir} is not empty (it has ${first}): mount on an empty directory`)
+}

@@ -1,0 +1,166 @@
+import t from 'tap'
+import { createEchoEngine } from '../../../cluster/worker/engine/echo.js'
+import { fail } from '../../../fs/errors.js'
+import { parseRecords } from '../../../fs/quote.js'
+import { rig } from './fixture.js'
+
+const attrs = (status: string) => parseRecords(status)[0]!.attrs
+
+t.test('the root has the files of the contract', async t => {
+  const root = await (await rig(t)).as('root')
+  const worker = [
+    'ctl',
+    'data',
+    'generate',
+    'embed',
+    'status',
+    'events',
+    'error',
+    'metrics',
+    'models',
+    'session',
+    'task',
+    'namespace',
+  ]
+  t.same(await root.names(''), [...worker, 'worker-0001'])
+  t.same(await root.names('worker-0001'), worker)
+})
+
+t.test('ctl checks all lines of a write before the first takes effect', async t => {
+  const root = await (await rig(t)).as('root')
+  const before = await root.read('ctl')
+  await t.rejects(root.write('ctl', 'temperature 0.5\nfrobnicate\n'), {
+    message: /^unknown command: frobnicate: accepts load/,
+    errno: 22,
+  })
+  await t.rejects(root.write('ctl', 'temperature 0.5\nmax_tokens 0\n'), {
+    message: /max_tokens 0: a whole number 1 to/,
+  })
+  await t.rejects(root.write('ctl', "system 'open"), { message: /quote is not closed/ })
+  t.equal(await root.read('ctl'), before)
+  t.match(await root.read('error'), /quote is not closed/)
+})
+
+t.test('ctl is the owner’s and the admins’', async t => {
+  const ann = await (await rig(t)).as('ann')
+  await t.rejects(ann.read('ctl'), { message: 'permission denied', errno: 13 })
+  await t.rejects(ann.write('ctl', 'shutdown'), { message: 'permission denied' })
+})
+
+t.test('the settings of ctl are what a plain data uses, and read back as what sets them', async t => {
+  const root = await (await rig(t)).as('root')
+  await root.write('ctl', "max_tokens 2\nsystem 'it''s\nlong'\n")
+  t.equal(await root.ask('data', 'w x9'), '0:w 1:w\n')
+  const saved = await root.read('ctl')
+  t.match(saved, /max_tokens 2/)
+  await root.write('ctl', 'max_tokens\nsystem none\n')
+  await root.write('ctl', saved)
+  t.equal(await root.read('ctl'), saved)
+})
+
+t.test('status tells what the worker is and does', async t => {
+  const llambo = await rig(t, () => createEchoEngine({ rate: 50, slots: 2 }))
+  const root = await llambo.as('root')
+  t.match(attrs(await root.read('status')), {
+    name: 'worker-0001',
+    kind: 'worker',
+    state: 'idle',
+    slots: '2',
+    active: '0',
+  })
+  const running = [root.ask('data', 'w x10'), root.ask('data', 'w x10'), root.ask('data', 'w x10')]
+  await new Promise(resolve => setTimeout(resolve, 50))
+  t.match(attrs(await root.read('status')), { state: 'busy', active: '2', queue: '1', util: '1' })
+  await Promise.all(running)
+  t.match(parseRecords(await root.read('status'))[1], {
+    word: 'model',
+    attrs: { name: 'echo', loaded: 'yes', digest: 'echo:1' },
+  })
+  t.match(await root.read('metrics'), /llambo_requests_total\{state="done"\} 3/)
+})
+
+t.test('a draining worker refuses new prompts and ends the running ones', async t => {
+  const root = await (await rig(t, () => createEchoEngine({ rate: 100 }))).as('root')
+  const running = root.ask('data', 'w x10')
+  await new Promise(resolve => setTimeout(resolve, 30))
+  await root.write('ctl', 'drain')
+  await t.rejects(root.write('data', 'more'), { message: /^shutting down/, errno: 108 })
+  t.equal((await running).split(' ').length, 10)
+  await root.write('ctl', 'resume')
+  t.equal(await root.ask('data', 'more'), '0:more\n')
+})
+
+t.test('a load that fails changes nothing, and says why at the writer', async t => {
+  const llambo = await rig(t, model => {
+    if (model === 'bad') throw fail('badModel', 'tensor 3 ends past the end of the file')
+    return createEchoEngine({})
+  })
+  const root = await llambo.as('root')
+  await t.rejects(root.write('ctl', 'load bad'), {
+    message: 'model file is damaged: tensor 3 ends past the end of the file',
+    errno: 74,
+  })
+  t.equal(await root.ask('data', 'alive'), '0:alive\n')
+})
+
+t.test('a model is replaced while its exchanges run', async t => {
+  const llambo = await rig(t, (_m, s) => createEchoEngine({ rate: 100, slots: s.slots }))
+  const root = await llambo.as('root')
+  const running = root.ask('data', 'w x20')
+  await new Promise(resolve => setTimeout(resolve, 50))
+  await root.write('ctl', 'slots 3')
+  t.equal((await running).trim().split(' ').length, 20)
+  t.equal(attrs(await root.read('status')).slots, '3')
+})
+
+t.test('without a model a prompt fails with the remedy, and a loading one is waited for', async t => {
+  let ready: (() => void) | undefined
+  const llambo = await rig(
+    t,
+    async () => {
+      await new Promise<void>(resolve => {
+        ready = resolve
+      })
+      return createEchoEngine({})
+    },
+    '',
+  )
+  const root = await llambo.as('root')
+  await t.rejects(root.write('data', 'x'), { message: /^no model is loaded: write 'load MODEL' to ctl/, errno: 6 })
+  const loading = root.write('ctl', 'load echo')
+  while (!ready) await new Promise(resolve => setTimeout(resolve, 5))
+  t.match(attrs(await root.read('status')), { state: 'loading', loading: 'echo' })
+  const answer = root.ask('data', 'patience')
+  ready()
+  await loading
+  t.equal(await answer, '0:patience\n')
+})
+
+t.test('events number what happens', async t => {
+  const root = await (await rig(t)).as('root')
+  const fid = await root.open('events', 0)
+  const begin = new TextDecoder().decode(await fid.read(0, 8192))
+  t.match(begin, /^seq=1 time=\S+ kind=/)
+  const next = fid.read(begin.length, 8192)
+  await root.write('data', 'x')
+  t.match(new TextDecoder().decode(await next), /kind=task-queued task=1 user=root/)
+  await fid.clunk()
+})
+
+t.test('a task is cancelled by its ctl or by rmdir, and rm -r works on it', async t => {
+  const root = await (await rig(t, () => createEchoEngine({ rate: 20 }))).as('root')
+  await root.write('data', 'w x1000')
+  await root.write('task/1/ctl', 'cancel')
+  t.match(await root.read('task/1/status'), /state=cancelled/)
+  await root.write('data', 'w x1000')
+  await (await root.root.walk(['task', '2', 'status'])).remove()
+  await (await root.root.walk(['task', '2'])).remove()
+  t.same(await root.names('task'), ['1'])
+  await t.rejects(root.read('data'), { message: 'cancelled' })
+})
+
+t.test('shutdown is asked of whoever runs the worker', async t => {
+  const llambo = await rig(t)
+  await (await llambo.as('root')).write('ctl', 'shutdown')
+  t.equal(llambo.shutdowns, 1)
+})

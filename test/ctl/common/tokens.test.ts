@@ -1,0 +1,181 @@
+import {
+  chmodSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
+import { userInfo } from 'node:os'
+import { join } from 'node:path'
+import t from 'tap'
+import { line, newToken, ownToken, roles, Tokens } from '../../../ctl/common/tokens.js'
+
+const me = userInfo().username
+
+/** Replaces the token file; its time is moved so that two writes in one tick differ. */
+let tick = 1_000_000
+function write(path: string, text: string) {
+  writeFileSync(path, text, { mode: 0o600 })
+  utimesSync(path, ++tick, tick)
+}
+
+t.test('a token is recognisable and never the same twice', async t => {
+  t.match(newToken(), /^llb_[A-Za-z0-9_-]{43}$/)
+  t.not(newToken(), newToken())
+})
+
+t.test('the first start makes a token for the owner, which our own tools find and the server takes', async t => {
+  const dir = join(t.testdir(), 'state')
+  const tokens = new Tokens(dir)
+  t.same(readdirSync(dir).sort(), ['token', 'tokens'])
+  for (const name of ['token', 'tokens']) t.equal(statSync(join(dir, name)).mode & 0o777, 0o600, name)
+  t.equal(statSync(dir).mode & 0o777, 0o700)
+  const token = ownToken({}, true, dir)!
+  t.match(tokens.verify(token), { name: me, uid: process.getuid?.(), role: 'admin' })
+  t.notMatch(readFileSync(join(dir, 'tokens'), 'utf8'), token, 'the file the server reads does not hold it')
+  new Tokens(dir)
+  t.equal(ownToken({}, true, dir), token, 'a second start changes nothing')
+})
+
+t.test("the owner's token is offered to no other machine", async t => {
+  const dir = t.testdir()
+  new Tokens(dir)
+  t.equal(ownToken({}, false, dir), undefined)
+  t.equal(ownToken({ LLAMBO_TOKEN: 'llb_given ' }, false, dir), 'llb_given')
+})
+
+t.test('a token can come from the environment or a file it names', async t => {
+  const dir = t.testdir({ file: 'llb_file\n' })
+  const file = join(dir, 'file')
+  chmodSync(file, 0o600)
+  t.equal(ownToken({ LLAMBO_TOKEN_FILE: file }, false, dir), 'llb_file')
+  t.equal(ownToken({ LLAMBO_TOKEN: 'llb_env', LLAMBO_TOKEN_FILE: file }, true, dir), 'llb_env')
+  t.equal(ownToken({}, true, dir), undefined, 'and there may be none')
+  t.throws(() => ownToken({ LLAMBO_TOKEN_FILE: join(dir, 'none') }, true, dir), {
+    message: /file does not exist: .*none, named by/,
+  })
+  chmodSync(file, 0o640)
+  t.throws(() => ownToken({ LLAMBO_TOKEN_FILE: file }, true, dir), {
+    message: `permission denied: ${file} may be read or changed by others: chmod 600 ${file}`,
+  })
+})
+
+t.test('a line gives its role and user, and a join token does not open the tree', async t => {
+  const dir = t.testdir()
+  const tokens = new Tokens(dir)
+  const made = roles.map(role => [role, newToken()] as const)
+  write(
+    tokens.path,
+    `# ours\n\n${made.map(([role, token]) => line(role, `some.${role}`, token, 'a comment')).join('')}`,
+  )
+  for (const [role, token] of made) {
+    if (role === 'join') t.equal(tokens.verify(token), undefined)
+    else t.same(tokens.verify(token), { name: `some.${role}`, uid: 0xffffffff, role })
+  }
+})
+
+t.test('anything but the very token is unknown', async t => {
+  const dir = t.testdir()
+  const tokens = new Tokens(dir)
+  const token = ownToken({}, true, dir)!
+  const [, digest = ''] = /sha256:(\S+)/.exec(readFileSync(tokens.path, 'utf8')) ?? []
+  for (const wrong of [
+    '',
+    'llb_',
+    `${token} `,
+    token.slice(0, -1),
+    `${token}A`,
+    token.toUpperCase(),
+    newToken(),
+    digest,
+    `sha256:${digest}`,
+  ]) {
+    t.equal(tokens.verify(wrong), undefined)
+  }
+})
+
+t.test('the file is read again when it has changed', async t => {
+  const dir = t.testdir()
+  const tokens = new Tokens(dir)
+  const [old, young] = [newToken(), newToken()]
+  write(tokens.path, line('use', 'ada', old, ''))
+  t.match(tokens.verify(old), { name: 'ada' })
+  write(tokens.path, line('use', 'ada', old, '') + line('use', 'ada', young, ''))
+  t.match(
+    [tokens.verify(old), tokens.verify(young)],
+    [{ name: 'ada' }, { name: 'ada' }],
+    'two are good while one replaces the other',
+  )
+  write(tokens.path, line('use', 'ada', young, ''))
+  t.equal(tokens.verify(old), undefined)
+  t.match(tokens.verify(young), { name: 'ada' })
+})
+
+t.test('a file others may read is refused with the remedy, at start and later', async t => {
+  const dir = t.testdir()
+  const problems: string[] = []
+  const tokens = new Tokens(dir, e => problems.push(e.message))
+  const token = ownToken({}, true, dir)!
+  chmodSync(tokens.path, 0o644)
+  const message = `permission denied: ${tokens.path} may be read or changed by others: chmod 600 ${tokens.path}`
+  t.throws(() => new Tokens(dir), { message })
+  t.equal(tokens.verify(token), undefined)
+  tokens.verify(token)
+  t.same(problems, [message], 'and it is said once')
+  chmodSync(tokens.path, 0o600)
+  t.match(tokens.verify(token), { name: me }, 'mended, it is taken again')
+})
+
+t.test('a mistake in the file is an error with its line and not with the token', async t => {
+  const dir = t.testdir()
+  const { path } = new Tokens(dir)
+  const token = newToken()
+  for (const [text, error] of [
+    ['\nroot ada sha256:00', `${path}:2: role root: read, use, admin, join`],
+    ['use', `${path}:1: a user follows the role`],
+    ['use ../ada x', `${path}:1: a user follows the role`],
+    [`use ada ${token}`, `${path}:1: sha256: and 64 hexadecimal digits follow the user, then nothing but a # comment`],
+    [`${line('use', 'ada', token, '').split('#')[0]} more`, `${path}:1: sha256: and 64`],
+  ] as const) {
+    write(path, text)
+    t.throws(() => new Tokens(dir), { message: new RegExp(`^bad argument: ${error.replace(/[.:#]/g, '\\$&')}`) })
+    try {
+      new Tokens(dir)
+    } catch (e) {
+      t.notMatch((e as Error).message, token)
+    }
+  }
+})
+
+t.test('a running server whose file is mistaken or gone takes no token until it is mended', async t => {
+  const dir = t.testdir()
+  const problems: string[] = []
+  const tokens = new Tokens(dir, e => problems.push(e.message))
+  const token = ownToken({}, true, dir)!
+  write(tokens.path, 'nonsense\n')
+  t.equal(tokens.verify(token), undefined)
+  t.match(problems, [/:1: role nonsense/])
+  write(tokens.path, line('read', 'ada', token, ''))
+  t.match(tokens.verify(token), { role: 'read' })
+  unlinkSync(tokens.path)
+  t.equal(tokens.verify(token), undefined)
+  t.notOk(existsSync(tokens.path), 'and makes none by itself')
+})
+
+t.test('a wrong token at Tauth costs a second and always the same words', async t => {
+  const dir = t.testdir()
+  const tokens = new Tokens(dir)
+  t.match(await tokens.authenticate(ownToken({}, true, dir)!), { name: me })
+  const keep = setTimeout(() => undefined, 5000)
+  const began = performance.now()
+  await Promise.all(
+    ['', newToken()].map(token =>
+      t.rejects(tokens.authenticate(token), { message: 'authentication required', errno: 13 }),
+    ),
+  )
+  clearTimeout(keep)
+  t.ok(performance.now() - began > 950)
+})

@@ -1,0 +1,67 @@
+import { Client, type ClientOptions } from '../../fs/client.js'
+import { Framer } from '../../fs/framer.js'
+import type { Message } from '../../fs/message.js'
+import { type Dialect, packParts, type TMessage, unpack } from '../../fs/message.js'
+import { transportPair } from '../../fs/transport/pair.js'
+import type { Transport } from '../../fs/transport.js'
+
+/** The other end of a client under test: it hands out requests as they come and says whatever the test tells it to. */
+export class Peer {
+  /** Requests in the order they came that no `next` has taken. */
+  readonly requests: TMessage[] = []
+  /** How many messages each send of the client had. */
+  readonly sends: number[] = []
+  closed = false
+  dialect: Dialect = '9P2000.u'
+  #wake: (() => void) | undefined
+  #framer = new Framer()
+
+  constructor(readonly transport: Transport) {
+    this.#framer.most = 1024 * 1024
+    transport.ondata = chunk => {
+      this.#framer.push(chunk, bytes => {
+        this.requests.push(unpack(bytes, this.dialect) as TMessage)
+        this.#wake?.()
+      })
+    }
+    transport.onclose = () => {
+      this.closed = true
+      this.#wake?.()
+    }
+  }
+
+  /** The next request, waited for; it must be of this type. */
+  async next<T extends TMessage['type']>(type: T): Promise<Extract<TMessage, { type: T }>> {
+    while (this.requests.length === 0) {
+      if (this.closed) throw new Error(`${type} expected, the connection was closed`)
+      await new Promise<void>(resolve => {
+        this.#wake = resolve
+      })
+    }
+    const m = this.requests.shift()!
+    if (m.type !== type) throw new Error(`${type} expected, ${m.type} came`)
+    return m as Extract<TMessage, { type: T }>
+  }
+
+  /** Sends messages, all in one go. */
+  say(...messages: Message[]): void {
+    this.transport.send(messages.map(m => packParts(m, this.dialect)))
+  }
+}
+
+/** A client and its scripted peer, past Tversion. */
+export async function connected(options: ClientOptions = {}): Promise<{ client: Client; peer: Peer }> {
+  const [ours, theirs] = transportPair()
+  const peer = new Peer(theirs)
+  const send = ours.send.bind(ours)
+  ours.send = messages => {
+    peer.sends.push(messages.length)
+    send(messages)
+  }
+  peer.dialect = options.dialect ?? '9P2000.u'
+  const connecting = Client.connect(ours, options)
+  const { tag, msize, version } = await peer.next('Tversion')
+  peer.say({ type: 'Rversion', tag, msize, version })
+  const client = await connecting
+  return { client, peer }
+}

@@ -1,0 +1,322 @@
+/** A small tree to mount, its server, and programs run on the mount. Nothing here may touch the mount synchronously: it serves it. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs'
+import { chmod, mkdir } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { listen } from '../../fs/dial.js'
+import { type ErrorCode, fail } from '../../fs/errors.js'
+import { type Context, type File, newQid, type Opened, type User } from '../../fs/file.js'
+import { bytes, now, text } from '../../fs/kit/content.js'
+import { dir, generated } from '../../fs/kit/dir.js'
+import { type Exchange, exchange } from '../../fs/kit/exchange.js'
+import { Log, logFile } from '../../fs/kit/log.js'
+import { QTDIR } from '../../fs/message.js'
+import { type Session, serve } from '../../fs/server.js'
+import { fuseProblem, isMounted, startMount, unmount } from '../../mnt/mount.js'
+
+const owner = { name: 'root', uid: 0 }
+const encoder = new TextEncoder()
+
+/** Why no FUSE test can run here, for `t.skip`; the empty string where they can. */
+export async function noFuse(): Promise<string> {
+  if (process.getuid?.() !== 0) return `FUSE tests mount as root: ${(await fuseProblem()) ?? 'run them as root'}`
+  return (await fuseProblem()) ?? ''
+}
+
+export const anyoneMayUseFuse = () => {
+  try {
+    accessSync('/dev/fuse', constants.R_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** What the tree's files saw. */
+export interface Seen {
+  opens: number
+  closes: number
+  /** Each closed upload's content. */
+  uploads: string[]
+  syncs: number
+  prompts: { user: string; prompt: string }[]
+  /** Who attached, as `name uid`. */
+  attached: string[]
+}
+
+/** A file that takes writes and keeps what each fid wrote. */
+function sink(seen: Seen, failWrite?: ErrorCode, failSync?: ErrorCode): File {
+  return {
+    qid: newQid(),
+    attributes: () => ({ mode: 0o666, owner, length: 0, mtime: now(), atime: now() }),
+    open(): Opened {
+      seen.opens++
+      const parts: Uint8Array[] = []
+      return {
+        write(_offset, data) {
+          if (failWrite) throw fail(failWrite)
+          parts.push(data.slice())
+          return data.length
+        },
+        sync() {
+          seen.syncs++
+          if (failSync) throw fail(failSync)
+        },
+        close() {
+          seen.closes++
+          seen.uploads.push(Buffer.concat(parts).toString())
+        },
+      }
+    },
+  }
+}
+
+/** Bytes in memory that honour offsets, with their true length. */
+function memory(initial: string): File {
+  let content = encoder.encode(initial)
+  return {
+    qid: newQid(),
+    attributes: () => ({ mode: 0o666, owner, length: content.length, mtime: now(), atime: now() }),
+    truncate() {
+      content = new Uint8Array(0)
+    },
+    open(mode): Opened {
+      if (mode & 0x10) content = new Uint8Array(0)
+      return {
+        read: (offset, count) => content.slice(offset, offset + count),
+        write(offset, data) {
+          const next = new Uint8Array(Math.max(content.length, offset + data.length))
+          next.set(content)
+          next.set(data, offset)
+          content = next
+          return data.length
+        },
+      }
+    },
+  }
+}
+
+/** Files made, removed and renamed in it. */
+function folder(files = new Map<string, File>()): File {
+  const removable = (file: File): File => ({
+    ...file,
+    remove() {
+      for (const [name, f] of files) if (f.qid.path === file.qid.path) files.delete(name)
+    },
+    change({ name }) {
+      if (name === undefined) throw fail('notPermitted')
+      for (const [old, f] of files)
+        if (f.qid.path === file.qid.path) {
+          files.delete(old)
+          files.set(name, f)
+        }
+    },
+  })
+  return {
+    ...generated({ owner, mode: 0o777, walk: name => files.get(name), list: () => files }),
+    create(name, perm, mode, ctx) {
+      const file = removable(perm & 0x80000000 ? folder() : memory(''))
+      files.set(name, file)
+      return { file, opened: file.open(mode, ctx) as Opened }
+    },
+  }
+}
+
+const numbered = (n: number) => {
+  const file = bytes('x', { owner })
+  return generated({
+    owner,
+    walk: name => (/^f\d+$/.test(name) && Number(name.slice(1)) < n ? file : undefined),
+    *list() {
+      for (let i = 0; i < n; i++) yield [`f${i}`, file]
+    },
+  })
+}
+
+/** The answer to a prompt: `answer to PROMPT`, a word every `gap` ms. */
+export function makeTree(seen: Seen, gap = 0): File {
+  const newest = new Map<string, Exchange>()
+  const data = exchange({
+    owner,
+    limit: 1 << 20,
+    newest: (ctx: Context) => newest.get(ctx.user.name),
+    refused: () => {},
+    submit(prompt, ctx) {
+      seen.prompts.push({ user: ctx.user.name, prompt })
+      const answer = new Log()
+      const words = `answer to ${prompt.trimEnd()}\n`.split(/(?<= )/)
+      const say = async () => {
+        for (const word of words) {
+          if (gap) await sleep(gap)
+          answer.append(word)
+        }
+        answer.end()
+      }
+      say()
+      const made = { answer, abandon: () => {} }
+      newest.set(ctx.user.name, made)
+      return made
+    },
+  })
+  const never = new Log()
+  const grows = { content: 'first\n' }
+  const files = new Map<string, File>([
+    ['data', data],
+    ['never', logFile(() => never, owner, 0o444)],
+    ['status', text(ctx => `user ${ctx.user.name} uid ${ctx.user.uid}\n`, { owner })],
+    ['sink', sink(seen)],
+    ['full', sink(seen, 'diskFull')],
+    ['forbidden', sink(seen, 'notPermitted')],
+    ['bad', sink(seen, undefined, 'badModel')],
+    ['secret', bytes('secret\n', { owner: { name: 'somebody', uid: 12345 }, mode: 0o600 })],
+    ['memory', memory('0123456789')],
+    ['big', bytes(new Uint8Array(64 << 20).fill(7), { owner })],
+    ['many', numbered(1000)],
+    ['lots', numbered(100_000)],
+    ['folder', folder()],
+    [
+      'hang',
+      {
+        qid: newQid(QTDIR),
+        attributes: (ctx: Context) =>
+          new Promise<never>((_, reject) => ctx.signal.addEventListener('abort', () => reject(fail('interrupted')))),
+        open: () => ({}),
+      },
+    ],
+    [
+      'log',
+      {
+        ...text(() => grows.content, { owner }),
+        attributes: () => ({ mode: 0o444, owner, length: grows.content.length, mtime: now(), atime: now() }),
+        open: () => ({
+          read: (offset: number, count: number) => encoder.encode(grows.content).slice(offset, offset + count),
+          write: () => 0,
+        }),
+      },
+    ],
+    [
+      'grow',
+      {
+        ...sink(seen),
+        open: () => ({ write: (_o: number, d: Uint8Array) => ((grows.content += Buffer.from(d)), d.length) }),
+      },
+    ],
+  ])
+  return dir(files, owner)
+}
+
+export interface Served {
+  address: string
+  seen: Seen
+  sessions: Set<Session>
+  /** Gone, as a killed server's: connections cut, nobody listening. */
+  stop(): Promise<void>
+}
+
+export const newSeen = (): Seen => ({ opens: 0, closes: 0, uploads: [], syncs: 0, prompts: [], attached: [] })
+
+export async function startServer(address: string, seen = newSeen(), gap = 0): Promise<Served> {
+  const root = makeTree(seen, gap)
+  const sessions = new Set<Session>()
+  const listener = await listen(address, transport => {
+    const session = serve(transport, {
+      attach({ uname, n_uname }) {
+        seen.attached.push(`${uname} ${n_uname}`)
+        const user: User = { name: uname, uid: n_uname, role: n_uname === 0 ? 'admin' : 'use' }
+        return { root, user }
+      },
+      onerror: error => console.error(error),
+    })
+    sessions.add(session)
+    session.closed.then(() => sessions.delete(session))
+  })
+  return {
+    address: listener.address,
+    seen,
+    sessions,
+    async stop() {
+      const closed = listener.close()
+      for (const session of sessions) session.transport.destroy()
+      await closed
+    },
+  }
+}
+
+export interface Bench extends Served {
+  /** The mount point. */
+  n: string
+  pid: number
+  base: string
+}
+
+type Teardown = { teardown(fn: () => unknown): void }
+
+/** A directory anybody may pass, removed at the end. */
+export async function base(t: Teardown): Promise<string> {
+  const path = mkdtempSync(join(tmpdir(), 'llambo-fuse-'))
+  await chmod(path, 0o755)
+  t.teardown(() => rmSync(path, { recursive: true, force: true }))
+  return path
+}
+
+/** A server and a mount of it, both gone at the end of the test. */
+export async function bench(
+  t: Teardown,
+  options: { gap?: number; allowOther?: boolean; driver?: 'llambo' | 'fuse-native' } = {},
+): Promise<Bench> {
+  const path = await base(t)
+  const served = await startServer(`unix!${path}/s/9p`, newSeen(), options.gap)
+  const n = join(path, 'n')
+  await mkdir(n)
+  const { gap: _, ...how } = options
+  const { pid } = await startMount({
+    address: served.address,
+    dir: n,
+    ...how,
+    ...(process.env.TRACE ? { trace: process.env.TRACE } : {}),
+  })
+  t.teardown(async () => {
+    if (await isMounted(n)) await unmount(n)
+    await gone(pid)
+    await served.stop()
+  })
+  return { ...served, n, pid, base: path }
+}
+
+/** Waits until a process has ended. */
+export async function gone(pid: number, within = 8000): Promise<boolean> {
+  for (const end = Date.now() + within; Date.now() < end; await sleep(20)) {
+    try {
+      process.kill(pid, 0)
+    } catch {
+      return true
+    }
+  }
+  return false
+}
+
+export interface Ran {
+  code: number | null
+  signal: NodeJS.Signals | null
+  out: string
+  err: string
+  ms: number
+}
+
+/** Runs a shell command to its end. */
+export function sh(command: string, options: { uid?: number; gid?: number; cwd?: string } = {}): Promise<Ran> {
+  return ended(spawn('sh', ['-c', command], { stdio: ['ignore', 'pipe', 'pipe'], ...options }))
+}
+
+export function ended(child: ChildProcess): Promise<Ran> {
+  const began = performance.now()
+  let out = ''
+  let err = ''
+  child.stdout?.setEncoding('utf8').on('data', s => (out += s))
+  child.stderr?.setEncoding('utf8').on('data', s => (err += s))
+  return new Promise(done =>
+    child.on('close', (code, signal) => done({ code, signal, out, err, ms: performance.now() - began })),
+  )
+}

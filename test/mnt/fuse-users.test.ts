@@ -1,0 +1,76 @@
+import { chown, mkdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import { base, bench, gone, noFuse, sh, startServer } from './fixture.js'
+
+const skip = await noFuse()
+if (skip) t.comment(`skipped: ${skip}`)
+const options = skip ? { skip } : {}
+const NOBODY = 65534
+const DAEMON = 1
+
+t.test('without allow_other nobody else gets in', options, async t => {
+  const { n } = await bench(t)
+  t.match(await sh(`ls ${n}`, { uid: NOBODY, gid: NOBODY }), { code: 2, err: /Permission denied/ })
+})
+
+t.test('with allow_other each user is attached as himself, and has his own answers', options, async t => {
+  const { n, seen } = await bench(t, { allowOther: true })
+  const as = (uid: number, command: string) => sh(command, { uid, gid: uid })
+  t.match(await as(NOBODY, `cat ${n}/status`), { out: 'user nobody uid 65534\n' })
+  t.match(await as(DAEMON, `cat ${n}/status`), { out: 'user daemon uid 1\n' })
+  t.match(await as(4711, `cat ${n}/status`), { out: 'user 4711 uid 4711\n' }, 'a number without a name')
+  await as(NOBODY, `echo mine > ${n}/data`)
+  await as(DAEMON, `echo yours > ${n}/data`)
+  t.match(await as(NOBODY, `cat ${n}/data`), { out: 'answer to mine\n' })
+  t.match(await as(DAEMON, `cat ${n}/data`), { out: 'answer to yours\n' })
+  t.match(await as(NOBODY, `cat ${n}/secret`), { code: 1, err: /Permission denied/ })
+  t.match(await sh(`cat ${n}/status`), { out: 'user root uid 0\n' })
+  t.same(seen.attached, ['root 0', 'nobody 65534', 'daemon 1', '4711 4711'], 'one attach each')
+})
+
+t.test('two users at once never get each other\'s answers', options, async t => {
+  const { n } = await bench(t, { allowOther: true })
+  const loop = (uid: number, word: string) =>
+    sh(
+      `for i in $(seq 100); do echo ${word}$i > ${n}/data; [ "$(cat ${n}/data)" = "answer to ${word}$i" ] && echo ok; done | wc -l`,
+      { uid, gid: uid },
+    )
+  const [a, b] = await Promise.all([loop(NOBODY, 'a'), loop(DAEMON, 'b')])
+  t.equal(a.out, '100\n')
+  t.equal(b.out, '100\n')
+})
+
+t.test('an ordinary user mounts through fusermount3', options, async t => {
+  const { mode } = await stat('/dev/fuse')
+  if ((await sh('command -v fusermount3')).code !== 0) return t.comment('skipped: fusermount3 is missing') 
+  if ((mode & 0o006) !== 0o006) return t.comment('skipped: /dev/fuse is closed to ordinary users here (chmod 0666 /dev/fuse)')
+  const path = await base(t)
+  const server = await startServer('tcp!127.0.0.1!0')
+  t.teardown(() => server.stop())
+  const n = join(path, 'n')
+  await mkdir(n)
+  const script = `import { startMount } from ${JSON.stringify(new URL('../../mnt/mount.js', import.meta.url).href)}
+    try { console.log((await startMount({ address: '${server.address}', dir: '${n}', allowOther: process.env.ALL === 'yes' })).pid) }
+    catch (error) { console.log(error.message) }`
+  const mount = (env = '') =>
+    sh(`${env} ${process.execPath} --input-type=module -e '${script.replaceAll("'", '"')}'`, { uid: NOBODY, gid: NOBODY })
+  t.match((await mount()).out, /n is not yours to mount on/)
+  await chown(n, NOBODY, NOBODY)
+  t.match((await mount('ALL=yes')).out, /user_allow_other in \/etc\/fuse.conf/)
+  const { out, err } = await mount()
+  const pid = Number(out)
+  t.ok(pid > 0, `${out}${err}`)
+  const as = (command: string) => sh(command, { uid: NOBODY, gid: NOBODY })
+  t.match(await as(`cat ${n}/status; echo hi > ${n}/data; cat ${n}/data`), {
+    out: 'user nobody uid 65534\nanswer to hi\n',
+    err: '',
+  })
+  t.match(await sh(`ls ${n}`), { code: 2, err: /Permission denied/ }, 'not even root')
+  t.match(await as(`kill -9 ${pid}; sleep 0.3; ls ${n}`), { err: /not connected/ })
+  const again = Number((await mount()).out)
+  t.ok(again > 0, 'a stale one is cleared')
+  t.match(await as(`cat ${n}/status; kill ${again}`), { out: 'user nobody uid 65534\n' })
+  t.ok(await gone(again))
+  t.match(await as(`ls ${n} && rmdir ${n} 2>/dev/null; mount | grep -c ${n}`), { out: '0\n' })
+})

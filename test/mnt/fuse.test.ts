@@ -1,0 +1,224 @@
+import { spawn } from 'node:child_process'
+import { readdir, readFile, stat } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import { bench, ended, noFuse, sh } from './fixture.js'
+
+const skip = await noFuse()
+if (skip) t.comment(`skipped: ${skip}`)
+const test = (name: string, body: (t: Tap.Test) => Promise<void>) => t.test(name, skip ? { skip } : {}, body)
+declare namespace Tap {
+  type Test = Parameters<Parameters<typeof t.test>[1] & ((...a: never[]) => unknown)>[0] & typeof t
+}
+
+test('ls -l, find, stat, df and stat -f behave', async t => {
+  const { n } = await bench(t)
+  const ls = await sh(`ls -ln ${n}`)
+  t.match(ls, { code: 0, err: '' })
+  t.match(ls.out, /^-rw-rw-rw- 1 0 0 +0 .* data$/m)
+  t.match(ls.out, /^-rw------- 1 12345 +0 +7 .* secret$/m)
+  t.match(ls.out, /^dr-xr-xr-x 2 0 0 +0 .* many$/m)
+  const find = await sh(`find ${n} -maxdepth 1 -name 'm*' -type d`)
+  t.match(find, { code: 0, out: `${n}/many\n` })
+  t.match(await sh(`stat -c '%F %s %a' ${n}/memory`), { code: 0, out: 'regular file 10 666\n' })
+  t.match(await sh(`df ${n}`), { code: 0, out: /^llambo .* \S*\/n$/m })
+  t.match(await sh(`stat -f ${n}`), { code: 0, out: /Type: fuse/ })
+  t.match(await sh(`test -w ${n}/data && ! test -x ${n}/data && cd ${n}/many && ls | tail -1`), {
+    code: 0,
+    out: 'f999\n',
+  })
+  t.match(await sh(`cat ${n}/nothing`), { code: 1, err: /No such file or directory/ })
+})
+
+test('a prompt written is answered to the next reader, and in one descriptor', async t => {
+  const { n, seen } = await bench(t)
+  t.match(await sh(`echo hello > ${n}/data; cat ${n}/data`), { code: 0, out: 'answer to hello\n' })
+  t.match(await sh(`exec 3<>${n}/data; echo hi >&3; cat <&3`), { code: 0, out: 'answer to hi\n' })
+  t.same(seen.prompts, [
+    { user: 'root', prompt: 'hello\n' },
+    { user: 'root', prompt: 'hi\n' },
+  ])
+})
+
+test('cat shows what there is before the rest is made', async t => {
+  const { n } = await bench(t, { gap: 150 })
+  await sh(`echo one two three four five > ${n}/data`)
+  const cat = spawn('cat', [`${n}/data`], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const began = performance.now()
+  let first = 0
+  let text = ''
+  cat.stdout.on('data', chunk => {
+    first ||= performance.now() - began
+    text += chunk
+  })
+  const { code, ms } = await ended(cat)
+  t.equal(code, 0)
+  t.equal(text, 'answer to one two three four five\n')
+  t.ok(first < ms - 400, `first byte after ${first.toFixed()} ms, last after ${ms.toFixed()} ms`)
+})
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGKILL'] as const)
+  test(`${signal} ends a cat that waits`, async t => {
+    const { n } = await bench(t)
+    const figures: number[] = []
+    for (let i = 0; i < 5; i++) {
+      const cat = spawn('cat', [`${n}/never`], { stdio: 'ignore' })
+      const done = ended(cat)
+      await sleep(150)
+      const sent = performance.now()
+      cat.kill(signal)
+      const { signal: by } = await done
+      figures.push(performance.now() - sent)
+      t.equal(by, signal)
+    }
+    const most = Math.max(...figures)
+    t.comment(`${signal}: ${figures.map(ms => ms.toFixed(1)).join(' ')} ms`)
+    t.ok(most < 500, `at most ${most.toFixed(1)} ms`)
+    t.match(await sh(`cat ${n}/status`), { code: 0, out: 'user root uid 0\n' }, 'the mount is as before')
+  })
+
+test('a reader that waits holds up nobody', async t => {
+  const { n } = await bench(t)
+  const cats = Array.from({ length: 20 }, () => spawn('cat', [`${n}/never`], { stdio: 'ignore' }))
+  await sleep(200)
+  const { code, ms } = await sh(`cat ${n}/status; ls ${n} > /dev/null`)
+  t.equal(code, 0)
+  t.ok(ms < 2000, `${ms.toFixed()} ms`)
+  for (const cat of cats) cat.kill()
+  await Promise.all(cats.map(ended))
+})
+
+test('200 kB through cat is one open and one close', async t => {
+  const { n, seen } = await bench(t)
+  t.match(await sh(`head -c 200000 /dev/zero | tr '\\0' a | cat > ${n}/sink`), { code: 0, err: '' })
+  t.match(await sh(`dd if=/dev/zero bs=3000000 count=1 2>/dev/null | tr '\\0' b > ${n}/sink`), { code: 0, err: '' })
+  t.same([seen.opens, seen.closes], [2, 2])
+  t.same(
+    seen.uploads.map(u => [u.length, /^(a+|b+)$/.test(u)]),
+    [
+      [200_000, true],
+      [3_000_000, true],
+    ],
+  )
+})
+
+test('copies of a descriptor are closed without closing the file', async t => {
+  const { n, seen } = await bench(t)
+  t.match(await sh(`(echo a; /bin/echo b; echo c) > ${n}/sink`), { code: 0 })
+  t.match(seen, { opens: 1, closes: 1, uploads: ['a\nb\nc\n'] })
+  t.ok(seen.syncs > 1, 'though each close of a copy asked whether all is well')
+})
+
+test('errors keep their errno, at the write, the open and the close', async t => {
+  const { n } = await bench(t)
+  const errno = (code: string) =>
+    sh(`python3 -c "
+import os,sys
+try:
+  ${code}
+  print('fine')
+except OSError as e: print(e.errno)"`)
+  t.match(await errno(`os.write(os.open('${n}/full',1), b'x')`), { out: '28\n' }, 'ENOSPC')
+  t.match(await errno(`os.write(os.open('${n}/forbidden',1), b'x')`), { out: '1\n' }, 'EPERM')
+  t.match(await errno(`os.close(os.open('${n}/bad',1))`), { out: '74\n' }, 'EBADMSG')
+  t.match(await errno(`os.fsync(os.open('${n}/bad',1))`), { out: '74\n' }, 'EBADMSG')
+  t.match(await errno(`os.open('${n}/status/x',0)`), { out: '20\n' }, 'ENOTDIR')
+  t.match(await errno(`os.open('${n}/status',2)`), { out: '13\n' }, 'EACCES')
+  t.match(await errno(`os.mkdir('${n}/x')`), { out: '13\n' }, 'EACCES')
+  t.match(await errno(`os.truncate('${n}/memory', 5)`), { out: '1\n' }, 'EPERM: only to nothing')
+  t.match(await errno(`os.symlink('a', '${n}/folder/l')`), { out: '1\n' }, 'EPERM')
+  t.match(await errno(`os.rename('${n}/folder', '${n}/many/x')`), { out: '18\n' }, 'EXDEV')
+})
+
+test("offsets are the program's: dd skip, open r+, seek to the end", async t => {
+  const { n } = await bench(t)
+  t.match(await sh(`dd if=${n}/memory bs=1 skip=4 count=3 2>/dev/null`), { code: 0, out: '456' })
+  const python = await sh(`python3 -c "
+f = open('${n}/memory', 'r+b', buffering=0)
+f.seek(3); f.write(b'XY'); f.seek(0); print(f.read())
+print(f.seek(0, 2))"`)
+  t.match(python, { code: 0, out: "b'012XY56789'\n10\n", err: '' })
+  t.match(await sh(`echo new > ${n}/memory; cat ${n}/memory`), { out: 'new\n' }, '> truncates')
+  t.match(await sh(`echo more >> ${n}/memory; cat ${n}/memory`), { out: 'new\nmore\n' }, '>> appends')
+  t.match(await sh(`touch ${n}/memory && chmod 600 ${n}/memory && chown 1 ${n}/memory`), { code: 0, err: '' })
+})
+
+test('files and directories are made, renamed and removed', async t => {
+  const { n } = await bench(t)
+  const f = `${n}/folder`
+  const out = await sh(`cd ${f}; echo 1 > a; mkdir d; mv a b; cat b; ls; cp b d/c; cat d/c; rm d/c; rmdir d; rm b; ls`)
+  t.match(out, { code: 0, err: '', out: '1\nb\nd\n1\n' })
+  t.match(
+    await sh(
+      `head -c 5000000 /dev/urandom > /tmp/llambo-cp.$$; cp /tmp/llambo-cp.$$ ${f}/big; cmp /tmp/llambo-cp.$$ ${f}/big; cp ${f}/big ${f}/again; cmp ${f}/big ${f}/again; rm /tmp/llambo-cp.$$`,
+    ),
+    { code: 0, out: '', err: '' },
+  )
+})
+
+test('a thousand entries list fully, and a hundred thousand', async t => {
+  const { n } = await bench(t)
+  t.match(await sh(`ls -l ${n}/many | wc -l`), { out: '1001\n' })
+  t.match(await sh(`find ${n}/many -type f | sort | uniq | wc -l`), { out: '1000\n' })
+  const names = await readdir(`${n}/lots`)
+  t.equal(new Set(names).size, 100_000)
+  const { out, ms } = await sh(`ls -f ${n}/lots | wc -l`)
+  t.equal(out, '100002\n')
+  t.comment(`100,000 entries in ${ms.toFixed()} ms`)
+  t.ok((await stat(`${n}/lots/f99999`)).isFile())
+})
+
+test('tail -f follows a file that grows', async t => {
+  const { n } = await bench(t)
+  const tail = spawn('tail', ['-n', '+1', '-s', '0.1', '-f', `${n}/log`], { stdio: ['ignore', 'pipe', 'inherit'] })
+  let text = ''
+  tail.stdout.on('data', chunk => (text += chunk))
+  await sleep(300)
+  await sh(`echo second > ${n}/grow`)
+  for (let i = 0; i < 40 && !text.includes('second'); i++) await sleep(100)
+  tail.kill()
+  await ended(tail)
+  t.equal(text, 'first\nsecond\n')
+})
+
+test('two hundred write and read one descriptor each, at once', async t => {
+  const { n } = await bench(t)
+  const script = `
+import os, threading
+bad = []
+def one(i):
+  fd = os.open('${n}/data', os.O_RDWR)
+  os.write(fd, b'prompt %d' % i)
+  got = b''
+  while True:
+    part = os.read(fd, 65536)
+    if not part: break
+    got += part
+  os.close(fd)
+  if got[-20:] != (b'answer to prompt %d\\n' % i)[-20:]: bad.append((i, got))
+threads = [threading.Thread(target=one, args=(i,)) for i in range(200)]
+[x.start() for x in threads]; [x.join() for x in threads]
+print(bad)`
+  t.match(await sh(`python3 - <<'E'\n${script}\nE`), { code: 0, out: '[]\n', err: '' })
+})
+
+test('a close comes before the next open, 500 times of 500', async t => {
+  const { n } = await bench(t)
+  const { out } = await sh(
+    `for i in $(seq 500); do echo p$i > ${n}/data; read -r a < ${n}/data; [ "$a" = "answer to p$i" ] && echo ok; done | wc -l`,
+  )
+  t.equal(out, '500\n', 'a builtin echo')
+  const { out: piped } = await sh(
+    `for i in $(seq 100); do /bin/echo q$i | cat > ${n}/data; [ "$(cat ${n}/data)" = "answer to q$i" ] && echo ok; done | wc -l`,
+  )
+  t.equal(piped, '100\n', 'other processes')
+})
+
+test('a large file is read whole', async t => {
+  const { n } = await bench(t)
+  const { out, ms } = await sh(`cat ${n}/big | wc -c`)
+  t.equal(out, `${64 << 20}\n`)
+  t.comment(`${(64_000 / ms).toFixed()} MB/s`)
+  const content = await readFile(`${n}/big`)
+  t.ok(content.every(byte => byte === 7))
+})

@@ -1,0 +1,331 @@
+import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import net, { type Socket } from 'node:net'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import WebSocket from 'ws'
+import { Client } from '../../fs/client.js'
+import type { User } from '../../fs/file.js'
+import { text } from '../../fs/kit/content.js'
+import { dir } from '../../fs/kit/dir.js'
+import { serve } from '../../fs/server.js'
+import { dialWebSocket } from '../../fs/transport/websocket.js'
+import type { Transport } from '../../fs/transport.js'
+import { type HttpOptions, listenHttp } from '../../mnt/http.js'
+import { HEADERS_TIMEOUT_MS, MAX_HEAD, MAX_UNPROVEN } from '../../mnt/limits.js'
+
+const token = 'llb_the-right-one'
+const user: User = { name: 'ada', uid: 1000, role: 'use' }
+
+/** A listener that takes one token, closed with the test; what it accepted is in `accepted`. */
+async function listening(t: Test, o: Partial<HttpOptions> = {}) {
+  const accepted: { transport: Transport; user: User }[] = []
+  const listener = await listenHttp({
+    host: '127.0.0.1',
+    port: 0,
+    authenticate: given => (given === token ? user : undefined),
+    accept: (transport, user) => accepted.push({ transport, user }),
+    ...o,
+  })
+  t.teardown(async () => {
+    for (const { transport } of accepted) transport.destroy()
+    await listener.close()
+  })
+  const port = Number(new URL(listener.address).port)
+  return { ...listener, port, accepted }
+}
+
+const upgrade = (port: number, more: Record<string, string> = {}, path = '/9p') => {
+  const headers = {
+    Host: `127.0.0.1:${port}`,
+    Connection: 'Upgrade',
+    Upgrade: 'websocket',
+    'Sec-WebSocket-Version': '13',
+    'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==',
+    Authorization: `Bearer ${token}`,
+    ...more,
+  }
+  const lines = Object.entries(headers).filter(([, value]) => value !== '')
+  return `GET ${path} HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`
+}
+
+/** Sends text and returns all that comes back until the server closes, or has answered an upgrade. */
+function exchange(port: number, request: string, keep?: (socket: Socket) => void): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = net.connect(port, '127.0.0.1', () => socket.write(request))
+    let answer = ''
+    socket.on('data', data => {
+      answer += data
+      if (/^HTTP\/1.1 101[\s\S]*\r\n\r\n/.test(answer)) {
+        if (keep) keep(socket)
+        else socket.destroy()
+        resolve(answer)
+      }
+    })
+    socket.on('close', () => resolve(answer))
+    socket.on('error', e => (answer ? resolve(answer) : reject(e)))
+  })
+}
+
+const statusOf = async (port: number, request: string) => Number((await exchange(port, request)).split(' ')[1])
+
+t.test('a WebSocket with the right token is accepted with the user it stands for', async t => {
+  const { port, accepted, address } = await listening(t)
+  t.equal(address, `ws://127.0.0.1:${port}/9p`)
+  t.equal(await statusOf(port, upgrade(port)), 101)
+  t.match(accepted, [{ user }])
+})
+
+t.test('no token, a wrong one and one in the address are refused alike, after a second', async t => {
+  const { port, accepted } = await listening(t)
+  const began = performance.now()
+  const answers = await Promise.all([
+    exchange(port, upgrade(port, { Authorization: '' })),
+    exchange(port, upgrade(port, { Authorization: 'Bearer llb_wrong' })),
+    exchange(port, upgrade(port, { Authorization: `Basic ${token}` })),
+    exchange(port, upgrade(port, { Authorization: '', 'Sec-WebSocket-Protocol': '9p, bearer.llb_wrong' })),
+  ])
+  for (const answer of answers) {
+    t.equal(
+      answer,
+      'HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\nContent-Length: 0\r\nConnection: close\r\n\r\n',
+    )
+  }
+  t.ok(performance.now() - began > 950)
+  t.equal(await statusOf(port, upgrade(port, { Authorization: '' }, `/9p?token=${token}`)), 404)
+  t.equal(accepted.length, 0)
+})
+
+t.test('a foreign Origin is refused whatever the token, our own is not', async t => {
+  const { port } = await listening(t)
+  for (const origin of [
+    'https://evil.example',
+    'null',
+    `https://127.0.0.1:${port}`,
+    `http://127.0.0.1:${port + 1}`,
+    'http://127.0.0.1',
+    `http://localhost:${port}`,
+  ]) {
+    t.equal(await statusOf(port, upgrade(port, { Origin: origin })), 403, origin)
+  }
+  t.equal(await statusOf(port, upgrade(port, { Origin: `http://127.0.0.1:${port}` })), 101)
+})
+
+t.test('a foreign Host is refused whatever the token', async t => {
+  const { port } = await listening(t)
+  for (const host of [
+    'rebind.evil.example',
+    `rebind.evil.example:${port}`,
+    '127.0.0.1.evil.example',
+    'localhost.evil.example',
+    '192.168.0.1',
+    '127.0.0.1:x',
+    'localhost:1:2',
+    '[::1',
+    '@localhost',
+  ]) {
+    t.equal(await statusOf(port, upgrade(port, { Host: host })), 403, host)
+    t.equal(await statusOf(port, upgrade(port, { Host: host, Origin: `http://${host}` })), 403, `${host} as Origin too`)
+  }
+  t.equal(await statusOf(port, upgrade(port, { Host: '' })), 403, 'and none at all')
+})
+
+t.test('loopback names and configured names are our own, in any case and with any port', async t => {
+  const { port } = await listening(t, { names: ['Alpha.example'] })
+  for (const host of [
+    'localhost',
+    'LOCALHOST:80',
+    '127.0.0.1',
+    '127.1.2.3:9',
+    `[::1]:${port}`,
+    'alpha.example',
+    'ALPHA.example:443',
+  ]) {
+    t.equal(await statusOf(port, upgrade(port, { Host: host })), 101, host)
+  }
+})
+
+t.test('who listens on all addresses can be called by the number that was dialled and by no other', async t => {
+  const { port } = await listening(t, { host: '0.0.0.0' })
+  t.equal(await statusOf(port, upgrade(port, { Host: `127.0.0.1:${port}` })), 101)
+  t.equal(await statusOf(port, upgrade(port, { Host: '10.1.2.3' })), 403)
+  t.equal(await statusOf(port, upgrade(port, { Host: '0.0.0.0' })), 403)
+  t.equal(await statusOf(port, upgrade(port, { Host: 'some.example' })), 403)
+})
+
+t.test('anything but /9p is an empty 404', async t => {
+  const { port } = await listening(t)
+  for (const path of ['/', '/9p/', '/9P', '/9p?', '//9p', '/index.html', '/../9p', '/%39p', 'http://127.0.0.1/9p']) {
+    t.equal(await statusOf(port, upgrade(port, {}, path)), 404, path)
+  }
+  const post = 'POST /v1/models HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\nExpect: 100-continue\r\n\r\n'
+  t.match(
+    await exchange(port, post),
+    /^HTTP\/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n(Date: .*\r\n)?\r\n$/,
+  )
+})
+
+t.test('a plain request for /9p is told to upgrade, and its Host is looked at first', async t => {
+  const { port } = await listening(t)
+  t.match(
+    await exchange(port, 'GET /9p HTTP/1.1\r\nHost: localhost\r\n\r\n'),
+    /^HTTP\/1.1 426 [\s\S]*Upgrade: websocket\r\n[\s\S]*\r\n\r\n$/,
+  )
+  t.equal(await statusOf(port, 'GET /9p HTTP/1.1\r\nHost: evil.example\r\n\r\n'), 403)
+  t.equal(await statusOf(port, upgrade(port, { Upgrade: 'h2c' })), 426)
+  t.equal(await statusOf(port, upgrade(port).replace('GET', 'POST')), 426)
+})
+
+t.test('no answer permits another site anything', async t => {
+  const { port } = await listening(t)
+  const request =
+    'OPTIONS /9p HTTP/1.1\r\nHost: localhost\r\nOrigin: https://evil.example\r\nAccess-Control-Request-Method: GET\r\n\r\n'
+  const answer = await exchange(port, request)
+  t.match(answer, /^HTTP\/1.1 403/)
+  t.notMatch(answer, /access-control/i)
+})
+
+t.test('a browser offers its token as a subprotocol, and only 9p is chosen', async t => {
+  const { port, accepted } = await listening(t)
+  const socket = new WebSocket(`ws://127.0.0.1:${port}/9p`, ['9p', `bearer.${token}`], {
+    origin: `http://127.0.0.1:${port}`,
+  })
+  await new Promise((resolve, reject) => socket.on('open', resolve).on('error', reject))
+  t.equal(socket.protocol, '9p')
+  t.match(accepted, [{ user }])
+  socket.terminate()
+})
+
+t.test('what says websocket but is no proper handshake is not accepted', async t => {
+  const { port, accepted } = await listening(t)
+  t.equal(await statusOf(port, upgrade(port, { 'Sec-WebSocket-Key': 'short' })), 400)
+  t.equal(await statusOf(port, upgrade(port, { 'Sec-WebSocket-Version': '7' })), 400)
+  t.equal(accepted.length, 0)
+})
+
+t.test('a head that is too long or no HTTP at all is refused', async t => {
+  const { port } = await listening(t)
+  t.equal(await statusOf(port, upgrade(port, { Cookie: 'x'.repeat(MAX_HEAD) })), 431)
+  t.equal(await statusOf(port, '\x13\0\0\0d\xff\xff\0\x20\0\0\x06\x009P2000'), 400)
+})
+
+t.test('a request that does not end is hung up on', { timeout: 2 * HEADERS_TIMEOUT_MS }, async t => {
+  const { port } = await listening(t)
+  const began = performance.now()
+  t.match(await exchange(port, 'GET /9p HTTP/1.1\r\nHost: localhost\r\n'), /^HTTP\/1.1 408/)
+  const took = performance.now() - began
+  t.ok(took < HEADERS_TIMEOUT_MS + 2000, `${took.toFixed(0)} ms`)
+})
+
+t.test('one address may hold only so many sockets without a token, and those with one do not count', async t => {
+  const { port, accepted } = await listening(t)
+  const sockets: Socket[] = []
+  t.teardown(() => {
+    for (const socket of sockets) socket.destroy()
+  })
+  for (let i = 0; i < 5; i++) await exchange(port, upgrade(port), socket => sockets.push(socket))
+  t.equal(accepted.length, 5)
+  const idle = await Promise.all(
+    Array.from(
+      { length: MAX_UNPROVEN },
+      () =>
+        new Promise<Socket>(resolve => {
+          const socket = net.connect(port, '127.0.0.1', () => resolve(socket))
+          socket.on('error', () => undefined)
+          sockets.push(socket)
+        }),
+    ),
+  )
+  // Each has been seen by the server when a later one has been turned away.
+  t.equal(await exchange(port, upgrade(port)).catch(e => e.code === 'ECONNRESET' && ''), '', 'the next is hung up on')
+  idle[0]!.destroy()
+  await new Promise(resolve => setTimeout(resolve, 50))
+  t.equal(await statusOf(port, upgrade(port)), 101, 'and one that goes makes room')
+})
+
+t.test('closing drops who has not got in and keeps who has', async t => {
+  const { port, close } = await listening(t)
+  let inside: Socket | undefined
+  await exchange(port, upgrade(port), socket => (inside = socket))
+  const outside = net.connect(port, '127.0.0.1')
+  await new Promise(resolve => outside.on('connect', resolve))
+  await new Promise(resolve => setTimeout(resolve, 20))
+  const gone = new Promise(resolve => outside.on('close', resolve))
+  outside.on('error', () => undefined)
+  await close()
+  await gone
+  t.notOk(inside?.destroyed)
+  await t.rejects(exchange(port, upgrade(port)), { code: 'ECONNREFUSED' })
+  inside?.destroy()
+})
+
+t.test('a port that is taken is an error that says so', async t => {
+  const { port } = await listening(t)
+  await t.rejects(listening(t, { port }), { code: 'EADDRINUSE' })
+})
+
+t.test('a 9P session runs over it, its user the one of the token', async t => {
+  const { address } = await listening(t, {
+    accept: (transport, user) => {
+      const owner = { name: 'server', uid: 0 }
+      const whoami = text(ctx => `${ctx.user.name} ${ctx.user.role}\n`, { owner })
+      const root = dir(new Map([['whoami', whoami]]), owner)
+      serve(transport, { user, attach: who => ({ root, user: who.user! }) })
+    },
+  })
+  const transport = await dialWebSocket(address, { token })
+  const client = await Client.connect(transport)
+  const root = await client.attach({ uname: 'somebody-else' })
+  t.equal(Buffer.from(await root.readFile('whoami')).toString(), 'ada use\n')
+  client.close()
+  await t.rejects(dialWebSocket(address, { token: 'llb_wrong' }))
+})
+
+t.test('over TLS, it is 1.3 and the same', async t => {
+  const where = t.testdir()
+  const [cert, key] = [join(where, 'cert.pem'), join(where, 'key.pem')]
+  const made = spawnSync('openssl', [
+    'req',
+    '-x509',
+    '-newkey',
+    'ec',
+    '-pkeyopt',
+    'ec_paramgen_curve:P-256',
+    '-nodes',
+    '-keyout',
+    key,
+    '-out',
+    cert,
+    '-days',
+    '1',
+    '-subj',
+    '/CN=localhost',
+    '-addext',
+    'subjectAltName=DNS:localhost,IP:127.0.0.1',
+  ])
+  if (made.status !== 0)
+    return void t.pass('cannot be tried here', {
+      skip: `no openssl to make a certificate with: ${made.error ?? made.stderr}`,
+    })
+  const tls = { cert: readFileSync(cert, 'utf8'), key: readFileSync(key, 'utf8') }
+  const { address, port, accepted } = await listening(t, { tls })
+  t.equal(address, `wss://127.0.0.1:${port}/9p`)
+  const open = (options: object) =>
+    new Promise<string>(resolve => {
+      const socket = new WebSocket(address, '9p', {
+        ca: tls.cert,
+        headers: { Authorization: `Bearer ${token}` },
+        ...options,
+      })
+      socket.on('open', () => resolve('open')).on('error', e => resolve(e.message))
+      t.teardown(() => socket.terminate())
+    })
+  t.equal(await open({}), 'open')
+  t.equal(await open({ origin: `https://127.0.0.1:${port}` }), 'open')
+  t.match(await open({ origin: `http://127.0.0.1:${port}` }), /403/)
+  t.match(await open({ maxVersion: 'TLSv1.2' }), /protocol version/)
+  t.equal(accepted.length, 2)
+  await t.rejects(listening(t, { tls: { ...tls, key: 'nonsense' } }), {
+    message: /^bad argument: tls.cert and tls.key: /,
+  })
+})
