@@ -5,7 +5,11 @@ import { isLoopback } from '../../mnt/exposure.js'
 import { exitCode, explain, Failure, usage } from '../common/exit.js'
 import { modelDir } from '../common/paths.js'
 import { Progress } from '../common/progress.js'
+import type { Invocation } from '../invocation.js'
 import type { Run } from './command.js'
+
+/** How long a host may take to say anything, in ms. */
+const REACH_MS = 15_000
 
 /**
  * What a name means to node-llama-cpp's resolver: `hf:USER/MODEL:QUANT` and `hf:USER/MODEL/FILE.gguf` are Hugging Face's, with
@@ -29,6 +33,7 @@ export const run: Run = async (io, [name = '']) => {
   mkdirSync(beside, { recursive: true, mode: 0o700 })
   const progress = new Progress(io.stderr, name)
   try {
+    await reach(uri, io)
     const { createModelDownloader } = await import('node-llama-cpp')
     const downloader = await createModelDownloader({
       modelUri: uri,
@@ -58,6 +63,18 @@ export const run: Run = async (io, [name = '']) => {
   } finally {
     progress.end()
   }
+}
+
+/** Where Hugging Face is, or the mirror that `HF_ENDPOINT` names. */
+const hub = (env: NodeJS.ProcessEnv) => env.HF_ENDPOINT || 'https://huggingface.co'
+
+/** Asks the host for anything at all: the downloader would try for minutes where there is no network. */
+async function reach(uri: string, io: Invocation): Promise<void> {
+  const { origin } = new URL(uri.startsWith('hf:') ? hub(io.env) : uri)
+  const signal = AbortSignal.any([io.signal, AbortSignal.timeout(REACH_MS)])
+  await fetch(origin, { method: 'HEAD', signal }).catch(error => {
+    throw new Error(`${origin} is not reached: ${reason(error)}`)
+  })
 }
 
 /** The innermost cause says what happened; fetch's own message is "fetch failed". */
