@@ -32,6 +32,7 @@ export const run: Run = async (io, [name = '']) => {
   const beside = join(store, '.pull')
   mkdirSync(beside, { recursive: true, mode: 0o700 })
   const progress = new Progress(io.stderr, name)
+  let begun = false
   try {
     await reach(uri, io)
     const { createModelDownloader } = await import('node-llama-cpp')
@@ -40,7 +41,10 @@ export const run: Run = async (io, [name = '']) => {
       dirPath: beside,
       // One that was cut off goes on where it ended.
       deleteTempFileOnCancel: false,
-      onProgress: ({ totalSize, downloadedSize }) => progress.at(downloadedSize, totalSize || undefined),
+      onProgress: ({ totalSize, downloadedSize }) => {
+        begun ||= downloadedSize > 0
+        progress.at(downloadedSize, totalSize || undefined)
+      },
     })
     const files = downloader.filesInfo.map(({ filePath }) => ({ from: filePath, to: join(store, basename(filePath)) }))
     const there = files.every(({ to }) => statSync(to, { throwIfNoEntry: false }))
@@ -57,9 +61,13 @@ export const run: Run = async (io, [name = '']) => {
     await io.print(`${basename(downloader.entrypointFilename, '.gguf')}\n`)
   } catch (error) {
     if (io.signal.aborted || error instanceof Failure) throw error
-    throw new Failure(exitCode.failed, `pull ${name}: ${reason(error)}; run it again to go on where it ended`, {
-      cause: error,
-    })
+    throw new Failure(
+      exitCode.failed,
+      `pull ${name}: ${reason(error)}${begun ? '; run it again to go on where it ended' : ''}`,
+      {
+        cause: error,
+      },
+    )
   } finally {
     progress.end()
   }

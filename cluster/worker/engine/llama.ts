@@ -11,6 +11,7 @@ import { FsError, fail } from '../../../fs/errors.js'
 import { checkModel } from '../gguf.js'
 import type { Engine, GenerateRequest, ModelInfo, TokenChunk } from './engine.js'
 import { Hold } from './hold.js'
+import { Gate } from './llama/gate.js'
 import { grammarOf } from './llama/grammar.js'
 import { loadModel, makeContext, makeEmbeddingContext } from './llama/model.js'
 import { Pieces } from './llama/pieces.js'
@@ -90,7 +91,8 @@ class LlamaEngine implements Engine {
   ) {
     this.slots = context.totalSequences
     this.#prompter = new Prompter(runtime.library, loaded)
-    this.#slots = new Slots(Array.from({ length: this.slots }, () => new Slot(context.getSequence())))
+    const gate = new Gate()
+    this.#slots = new Slots(Array.from({ length: this.slots }, () => new Slot(context.getSequence(), gate)))
   }
 
   generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<TokenChunk> {
@@ -175,13 +177,12 @@ class LlamaEngine implements Engine {
 
   async #grammar(gbnf: string): Promise<LlamaGrammarEvaluationState> {
     const { library, llama } = this.runtime
-    const grammar = await this.runtime.collect(async lines => {
-      try {
-        return await llama.createGrammar({ grammar: gbnf })
-      } catch (error) {
+    const grammar = await this.runtime.watch(
+      () => llama.createGrammar({ grammar: gbnf }),
+      async (error, lines) => {
         throw fail('badArgument', `schema: ${lines[0] ?? (error as Error).message}`, error)
-      }
-    })
+      },
+    )
     return new library.LlamaGrammarEvaluationState({ model: this.loaded, grammar })
   }
 
@@ -190,7 +191,10 @@ class LlamaEngine implements Engine {
     for (const text of texts) {
       if (this.#closed) throw fail('shuttingDown')
       signal.throwIfAborted()
-      this.#embedding ??= makeEmbeddingContext(this.runtime, this.loaded, this.threads, signal)
+      this.#embedding ??= makeEmbeddingContext(this.runtime, this.loaded, {
+        context: this.model.context,
+        threads: this.threads,
+      })
       const context = await this.#embedding.catch(error => {
         this.#embedding = undefined
         throw error

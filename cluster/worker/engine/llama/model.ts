@@ -10,102 +10,83 @@ interface ContextSettings {
   readonly threads: number
 }
 
+interface Memory {
+  readonly cpuRam: number
+  readonly gpuVram: number
+}
+
 /**
  * Loads a model file that has passed the header check.
  * @throws FsError `model file is damaged: …` with what llama.cpp says, `not enough memory for …`
  */
 export async function loadModel(runtime: Runtime, path: string, signal?: AbortSignal): Promise<LlamaModel> {
-  return runtime.collect(async lines => {
-    try {
-      return await runtime.llama.loadModel({ modelPath: path, ...(signal && { loadSignal: signal }) })
-    } catch (error) {
-      signal?.throwIfAborted()
-      if (error instanceof runtime.library.InsufficientMemoryError) {
-        const info = await runtime.library.readGgufFileInfo(path, {
-          sourceType: 'filesystem',
-          ...(signal && { signal }),
-        })
-        const insights = await runtime.library.GgufInsights.from(info, runtime.llama)
-        throw await noMemory(
-          runtime,
-          path,
-          sum(await insights.estimateModelResourceRequirementsV2({ gpuLayers: 0 })),
-          error,
-        )
-      }
-      throw fail('badModel', reason(lines, error), error)
-    }
+  const load = () => runtime.llama.loadModel({ modelPath: path, ...(signal && { loadSignal: signal }) })
+  return runtime.watch(load, async (error, lines) => {
+    signal?.throwIfAborted()
+    const { GgufInsights, InsufficientMemoryError, readGgufFileInfo } = runtime.library
+    if (!(error instanceof InsufficientMemoryError)) throw fail('badModel', reason(error, lines), error)
+    const insights = await GgufInsights.from(await readGgufFileInfo(path, { sourceType: 'filesystem' }), runtime.llama)
+    throw await noMemory(runtime, basename(path), await insights.estimateModelResourceRequirementsV2({ gpuLayers: 0 }))
   })
 }
 
-/** Makes the context all slots share. `contextSize` is meant for each of its sequences. @throws as loadModel */
+/** Makes the context all slots share. @throws FsError `not enough memory for MODEL…: needs A has B` */
 export async function makeContext(
   runtime: Runtime,
   model: LlamaModel,
   { slots, context, threads }: ContextSettings,
   signal?: AbortSignal,
 ): Promise<LlamaContext> {
-  return runtime.collect(async lines => {
-    try {
-      return await model.createContext({
-        sequences: slots,
-        threads,
-        ...(context !== undefined && { contextSize: context }),
-        ...(signal && { createSignal: signal }),
-      })
-    } catch (error) {
-      signal?.throwIfAborted()
-      const contextSize = context ?? model.trainContextSize
-      throw await contextError(runtime, model, { contextSize, sequences: slots }, lines, error)
-    }
+  const size = { contextSize: context ?? model.trainContextSize, sequences: slots, modelGpuLayers: model.gpuLayers }
+  const what = `${model.filename} with ${slots} x ${size.contextSize} tokens of context`
+  if (context !== undefined) {
+    // The cache alone, by arithmetic: node-llama-cpp tries contexts out, which for hopeless ones takes minutes.
+    const needs = model.fileInsights.estimateContextResourceRequirements({ ...size, includeGraphOverhead: false })
+    if (needs.cpuRam + needs.gpuVram > (await free(runtime))) throw await noMemory(runtime, what, needs)
+  }
+  const make = () =>
+    model.createContext({
+      // Of each sequence, in node-llama-cpp's terms; it makes room for slots times as much.
+      ...(context !== undefined && { contextSize: context }),
+      sequences: slots,
+      threads,
+      ...(signal && { createSignal: signal }),
+    })
+  return runtime.watch(make, async (error, lines) => {
+    signal?.throwIfAborted()
+    if (!(error instanceof runtime.library.InsufficientMemoryError)) throw fail('io', reason(error, lines), error)
+    throw await noMemory(runtime, what, await model.fileInsights.estimateContextResourceRequirementsV2(size))
   })
 }
 
-/** Makes the context vectors are made in: one text at a time, of up to what the model was trained for. @throws as loadModel */
+/** Makes the context vectors are made in: one text at a time, of `context` tokens. @throws as makeContext */
 export async function makeEmbeddingContext(
   runtime: Runtime,
   model: LlamaModel,
-  threads: number,
-  signal: AbortSignal,
+  { context, threads }: { readonly context: number; readonly threads: number },
 ): Promise<LlamaEmbeddingContext> {
-  return runtime.collect(async lines => {
-    try {
-      return await model.createEmbeddingContext({ threads, createSignal: signal })
-    } catch (error) {
-      signal.throwIfAborted()
-      const size = { contextSize: model.trainContextSize, sequences: 1, isEmbeddingContext: true }
-      throw await contextError(runtime, model, size, lines, error)
-    }
+  const make = () => model.createEmbeddingContext({ contextSize: context, threads })
+  return runtime.watch(make, async (error, lines) => {
+    if (!(error instanceof runtime.library.InsufficientMemoryError)) throw fail('io', reason(error, lines), error)
+    const size = { contextSize: context, sequences: 1, isEmbeddingContext: true, modelGpuLayers: model.gpuLayers }
+    const needs = await model.fileInsights.estimateContextResourceRequirementsV2(size)
+    throw await noMemory(runtime, `vectors of ${model.filename}`, needs)
   })
 }
 
-async function contextError(
-  runtime: Runtime,
-  model: LlamaModel,
-  size: { contextSize: number; sequences: number; isEmbeddingContext?: boolean },
-  lines: readonly string[],
-  error: unknown,
-): Promise<FsError> {
-  if (!(error instanceof runtime.library.InsufficientMemoryError)) return fail('badModel', reason(lines, error), error)
-  const needs = await model.fileInsights.estimateContextResourceRequirementsV2({
-    ...size,
-    modelGpuLayers: model.gpuLayers,
-  })
-  const what = `${model.filename ?? 'the model'} with ${size.sequences} x ${size.contextSize} tokens of context`
-  return noMemory(runtime, what, sum(needs), error)
+/** Bytes that are free, of the machine and its GPU. */
+async function free({ llama }: Runtime): Promise<number> {
+  const vram = llama.gpu === false ? 0 : (await llama.getVramState()).free
+  return (await llama.getRamState()).free + vram
 }
 
-async function noMemory(runtime: Runtime, what: string, needs: number, error: unknown): Promise<FsError> {
-  const { free } = await runtime.llama.getRamState()
-  const vram = runtime.llama.gpu === false ? 0 : (await runtime.llama.getVramState()).free
-  return fail('noMemory', `${basename(what)}: needs ${mib(needs)} has ${mib(free + vram)}`, error)
+async function noMemory(runtime: Runtime, what: string, needs: Memory): Promise<FsError> {
+  const mib = (bytes: number) => `${Math.ceil(bytes / 2 ** 20)} MiB`
+  return fail('noMemory', `${what}: needs ${mib(needs.cpuRam + needs.gpuVram)} has ${mib(await free(runtime))}`)
 }
 
-const sum = (needs: { cpuRam: number; gpuVram: number }) => needs.cpuRam + needs.gpuVram
-const mib = (bytes: number) => `${Math.ceil(bytes / 2 ** 20)} MiB`
-
-/** Why a load failed: llama.cpp's own line where it gave one (its exceptions say only that it failed). */
-function reason(lines: readonly string[], error: unknown): string {
-  const line = lines.find(l => /error|unknown|missing|invalid|wrong|corrupt/i.test(l)) ?? lines[0]
-  return line?.replace(/^\w+: (error loading model: )?/, '') ?? (error instanceof Error ? error.message : String(error))
+/** Why it failed: llama.cpp's own line where it gave one (node-llama-cpp says only that it failed). */
+function reason(error: unknown, lines: readonly string[]): string {
+  const line = lines.find(l => l.includes('error')) ?? lines[0]
+  return line?.replace(/^\w+: (error loading model: )*/, '') ?? (error instanceof Error ? error.message : String(error))
 }

@@ -1,12 +1,17 @@
 import type { LlamaContextSequence, LlamaGrammarEvaluationState, Token } from 'node-llama-cpp'
 import type { Sampling } from '../engine.js'
+import type { Gate } from './gate.js'
 
 /** Prompt tokens evaluated before an abort is looked for. */
 const STRETCH = 256
 
 /** One sequence of the shared context, and what its KV cache holds: the tokens of its last prompt and answer. */
 export class Slot {
-  constructor(readonly sequence: LlamaContextSequence) {}
+  /** @param gate shared by all slots of the context */
+  constructor(
+    readonly sequence: LlamaContextSequence,
+    readonly gate: Gate,
+  ) {}
 
   /** How many tokens at the beginning are in the cache already. */
   common(tokens: readonly Token[]): number {
@@ -19,13 +24,17 @@ export class Slot {
    * @returns how many tokens it holds
    */
   async align(tokens: readonly Token[]): Promise<number> {
-    await this.sequence.adaptStateToTokens(tokens.slice(0, -1), false)
+    const all = tokens.slice(0, -1)
+    if (this.common(all) < this.sequence.nextTokenIndex) {
+      await this.gate.close(() => this.sequence.adaptStateToTokens(all, false))
+    }
     return this.sequence.nextTokenIndex
   }
 
   /** Evaluates what is missing of `tokens`, but the last. */
   async prefill(tokens: readonly Token[], signal: AbortSignal): Promise<void> {
     for (let at = this.sequence.nextTokenIndex; at < tokens.length - 1; at = this.sequence.nextTokenIndex) {
+      await this.gate.pass()
       signal.throwIfAborted()
       await this.sequence.evaluateWithoutGeneratingNewTokens(
         tokens.slice(at, Math.min(at + STRETCH, tokens.length - 1)),
@@ -41,6 +50,7 @@ export class Slot {
     seed: number,
     grammarEvaluationState: LlamaGrammarEvaluationState | undefined,
   ): Promise<Token> {
+    await this.gate.pass()
     const steps = this.sequence.evaluate([token], {
       temperature: sampling.temperature,
       topP: sampling.top_p,
@@ -61,7 +71,7 @@ export class Slot {
 
   /** Forgets everything, after a failure that leaves the cache unknown. */
   async clear(): Promise<void> {
-    await this.sequence.clearHistory()
+    await this.gate.close(() => this.sequence.clearHistory())
   }
 }
 
