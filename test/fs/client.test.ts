@@ -221,7 +221,10 @@ t.test('a fid that was clunked is used up', async t => {
 t.test('a lost connection rejects everything outstanding and everything after', async t => {
   const { client, peer } = await connected()
   const stop = new AbortController()
-  const calls: Promise<unknown>[] = [client.rpc({ type: 'Tclunk', fid: 1 }), client.rpc({ type: 'Tstat', fid: 1 }, stop.signal)]
+  const calls: Promise<unknown>[] = [
+    client.rpc({ type: 'Tclunk', fid: 1 }),
+    client.rpc({ type: 'Tstat', fid: 1 }, stop.signal),
+  ]
   await peer.next('Tclunk')
   stop.abort()
   await peer.next('Tstat')
