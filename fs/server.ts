@@ -232,7 +232,7 @@ export class Session implements Host {
     if (!old) return this.#reply({ type: 'Rflush', tag })
     old.flushes.push(tag)
     this.#pending.set(tag, old)
-    if (old.aborted) return
+    if (old.flushes.length > 1) return
     old.abort()
     setTimeout(() => {
       if (this.#pending.get(old.tag) !== old) return

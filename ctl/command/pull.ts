@@ -5,7 +5,11 @@ import { isLoopback } from '../../mnt/exposure.js'
 import { exitCode, explain, Failure, usage } from '../common/exit.js'
 import { modelDir } from '../common/paths.js'
 import { Progress } from '../common/progress.js'
+import type { Invocation } from '../invocation.js'
 import type { Run } from './command.js'
+
+/** How long a host may take to say anything, in ms. */
+const REACH_MS = 15_000
 
 /**
  * What a name means to node-llama-cpp's resolver: `hf:USER/MODEL:QUANT` and `hf:USER/MODEL/FILE.gguf` are Hugging Face's, with
@@ -28,14 +32,19 @@ export const run: Run = async (io, [name = '']) => {
   const beside = join(store, '.pull')
   mkdirSync(beside, { recursive: true, mode: 0o700 })
   const progress = new Progress(io.stderr, name)
+  let begun = false
   try {
+    await reach(uri, io)
     const { createModelDownloader } = await import('node-llama-cpp')
     const downloader = await createModelDownloader({
       modelUri: uri,
       dirPath: beside,
       // One that was cut off goes on where it ended.
       deleteTempFileOnCancel: false,
-      onProgress: ({ totalSize, downloadedSize }) => progress.at(downloadedSize, totalSize || undefined),
+      onProgress: ({ totalSize, downloadedSize }) => {
+        begun ||= downloadedSize > 0
+        progress.at(downloadedSize, totalSize || undefined)
+      },
     })
     const files = downloader.filesInfo.map(({ filePath }) => ({ from: filePath, to: join(store, basename(filePath)) }))
     const there = files.every(({ to }) => statSync(to, { throwIfNoEntry: false }))
@@ -52,12 +61,28 @@ export const run: Run = async (io, [name = '']) => {
     await io.print(`${basename(downloader.entrypointFilename, '.gguf')}\n`)
   } catch (error) {
     if (io.signal.aborted || error instanceof Failure) throw error
-    throw new Failure(exitCode.failed, `pull ${name}: ${reason(error)}; run it again to go on where it ended`, {
-      cause: error,
-    })
+    throw new Failure(
+      exitCode.failed,
+      `pull ${name}: ${reason(error)}${begun ? '; run it again to go on where it ended' : ''}`,
+      {
+        cause: error,
+      },
+    )
   } finally {
     progress.end()
   }
+}
+
+/** Where Hugging Face is, or the mirror that `HF_ENDPOINT` names. */
+const hub = (env: NodeJS.ProcessEnv) => env.HF_ENDPOINT || 'https://huggingface.co'
+
+/** Asks the host for anything at all: the downloader would try for minutes where there is no network. */
+async function reach(uri: string, io: Invocation): Promise<void> {
+  const { origin } = new URL(uri.startsWith('hf:') ? hub(io.env) : uri)
+  const signal = AbortSignal.any([io.signal, AbortSignal.timeout(REACH_MS)])
+  await fetch(origin, { method: 'HEAD', signal }).catch(error => {
+    throw new Error(`${origin} is not reached: ${reason(error)}`)
+  })
 }
 
 /** The innermost cause says what happened; fetch's own message is "fetch failed". */

@@ -1,6 +1,6 @@
 import { accessSync, constants, mkdirSync, rmdirSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { clearStale, fuseProblem, startMount, unmount } from '../../mnt/mount.js'
+import { clearStale, fuseProblem, isMounted, startMount, unmount } from '../../mnt/mount.js'
 import { explain } from '../common/exit.js'
 import { MOUNT } from '../common/npath.js'
 
@@ -73,7 +73,10 @@ export async function unmountAll(dirs: readonly string[]): Promise<void> {
   }
 }
 
-/** Mounts of a server that was killed: reads below them fail until they are gone. */
+/** Unmounts what a server that was killed had mounted: reads below it fail until it is gone. */
 export async function clearLeftBehind(dirs: readonly string[]): Promise<void> {
-  for (const dir of dirs) await clearStale(dir)
+  for (const dir of dirs) {
+    await clearStale(dir)
+    if (await isMounted(dir)) await unmount(dir)
+  }
 }

@@ -1,5 +1,6 @@
 import { ModelStore } from '../../cluster/worker/models.js'
 import { createWorker } from '../../cluster/worker/worker.js'
+import { quote } from '../../fs/quote.js'
 import { type ServeOptions, type Session, serve } from '../../fs/server.js'
 import type { Transport } from '../../fs/transport.js'
 import { version } from '../cli.js'
@@ -9,7 +10,7 @@ import { modelDir, privateDir, runtimeDir, stateDir } from '../common/paths.js'
 import { bornAt, isAlive, readServerFile, removeServerFile, writeServerFile } from '../common/serverfile.js'
 import type { Config } from '../common/settings.js'
 import { Tokens } from '../common/tokens.js'
-import { bundledModels } from './bundled.js'
+import { bundledModel, bundledModels } from './bundled.js'
 import { engineOpener, firstModel } from './engine.js'
 import { type Door, type Listener, openListener, wanted } from './listeners.js'
 import { clearLeftBehind, mountServer, unmountAll } from './mounting.js'
@@ -62,7 +63,8 @@ export async function startServer(o: ServerOptions): Promise<Server> {
   }
   try {
     const owner = self()
-    const store = new ModelStore([modelDir(env), bundledModels], { owner })
+    const own = modelDir(env)
+    const store = new ModelStore([own, bundledModels], { owner })
     const open = engineOpener(config, store, env)
     const mounts: string[] = []
     const slots = config.slots ?? 4
@@ -75,7 +77,8 @@ export async function startServer(o: ServerOptions): Promise<Server> {
       slots,
       ...(config['engine.context'] && { context: config['engine.context'] }),
       // the model that comes along knows little: what it says at any temperature but 0 is noise
-      defaults: model => (model === 'llambo-tiny' ? { temperature: 0 } : {}),
+      defaults: model => (model === bundledModel ? { temperature: 0 } : {}),
+      mounts: () => [`bind -c ${quote(own)} models`, `bind -a ${quote(bundledModels)} models`, 'bind / worker-0001'],
       shutdown: stop,
     })
     undo.push(() => worker.close())

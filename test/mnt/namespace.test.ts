@@ -127,6 +127,7 @@ t.test('ordinary tools find an ordinary tree', options, async t => {
   t.match(await sh(at, 'df $N'), /llambo/)
   t.match(await sh(at, 'stat -f $N'), /Namelen: 255/)
   t.match(await sh(at, 'stat $N/data'), /regular empty file/)
+  t.match(await sh(at, 'cat $N/namespace'), /^bind -c \S+ models\nbind -a \S+ models\nbind \/ worker-0001\n$/)
   const found = await sh(at, 'find $N')
   for (const name of ['ctl', 'models/llambo-tiny.gguf', 'worker-0001/session/clone']) t.match(found, `${at}/${name}\n`)
   await sh(at, 'for i in $(seq 1000); do echo $i > $N/data; done')

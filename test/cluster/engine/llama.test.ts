@@ -136,7 +136,7 @@ t.test('an abort ends a generation within a token and frees its slot', async t =
   t.equal((await next.next()).value.event, 'start')
   const took = performance.now() - aborted
   t.ok(
-    took < Math.max(50, 10 * token),
+    took < Math.max(250, 10 * token),
     `the slot was free after ${took.toFixed(1)} ms, a token takes ${token.toFixed(1)} ms`,
   )
   await next.return?.()
@@ -195,6 +195,14 @@ for (const [name, sampling] of [
   })
 }
 
+t.test('prefix_ids that are no tokens of the model are refused', async t => {
+  for (const id of [-1, 2048, 2 ** 31, 1.5]) {
+    await t.rejects(ask('hello', { prefix_ids: [1, id] }), {
+      message: `bad argument: prefix_ids: ${id} is no token of llambo-tiny`,
+    })
+  }
+})
+
 t.test('a stop string ends the answer and is no part of it', async t => {
   const whole = (await ask('What is AI?')).text
   const out = await ask('What is AI?', { stop: ['human', 'zebra'] })
@@ -224,33 +232,8 @@ t.test('top_k 1, a small top_p and a large min_p leave one choice: the greedy on
   }
 })
 
-t.test('a schema is obeyed', async t => {
-  const schema = {
-    type: 'object',
-    properties: {
-      name: { type: 'string', minLength: 1, maxLength: 12 },
-      colour: { enum: ['red', 'green'] },
-      count: { type: 'integer' },
-      tags: { type: 'array', items: { type: ['string', 'null'], maxLength: 8 }, minItems: 1, maxItems: 3 },
-      note: { type: 'boolean' },
-    },
-    required: ['name', 'colour', 'count', 'tags'],
-  }
-  for (let seed = 0; seed < 12; seed++) {
-    const out = await ask('tell me a joke', { schema, temperature: seed / 4, seed, max_tokens: 400 })
-    t.equal(out.reason, 'stop')
-    const value = JSON.parse(out.text)
-    t.match(
-      Object.keys(value).filter(k => k !== 'note'),
-      ['name', 'colour', 'count', 'tags'],
-    )
-    t.match(value, { name: /^.{1,12}$/su, colour: /^(red|green)$/, count: Number, tags: Array })
-    t.ok(Number.isInteger(value.count))
-    t.ok(value.tags.length >= 1 && value.tags.length <= 3)
-    t.ok(value.tags.every((tag: unknown) => tag === null || typeof tag === 'string'))
-  }
-  await t.rejects(ask('a', { schema: { type: 'string', pattern: 'x' } }), { message: /^bad argument: schema: pattern/ })
-  await t.rejects(ask('a', { schema, prefix_ids: [1] }), { message: 'bad argument: prefix_ids: not with a schema' })
+t.test('tools are refused by name', async t => {
+  await t.rejects(ask('a', { tools: [{ name: 'x' }] }), { message: /^operation not supported: tools: engine llama/ })
 })
 
 t.test('what looks like a special token in a message is plain text, in a raw prompt it is the token', async t => {
@@ -274,6 +257,11 @@ t.test('a prompt that does not fit fails, an answer that does not fit ends', asy
     message: /^context full: prompt \d+ tokens, context 256$/,
     errno: 28,
   })
+  const began = performance.now()
+  await t.rejects(ask('a'.repeat(2 ** 20), {}, undefined, small), {
+    message: 'context full: prompt over 256 tokens, context 256',
+  })
+  t.ok(performance.now() - began < 100, 'a MiB is refused without making tokens of it')
   const out = await ask('hello', long, undefined, small)
   t.equal(out.reason, 'length')
   t.equal(out.prompt_tokens + out.completion_tokens, 256)
