@@ -3,6 +3,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 import { dirname } from 'node:path'
 import { FsError, fail } from './errors.js'
 import { MAX_CONNECTIONS } from './limits.js'
+import { reasonOf } from './transport/reason.js'
 import { socketTransport } from './transport/socket.js'
 import type { Transport } from './transport.js'
 
@@ -76,22 +77,6 @@ export async function dial(
       resolve(socketTransport(socket, address))
     })
   })
-}
-
-const reasons: Record<string, string> = {
-  ENOENT: 'no server listens there',
-  ECONNREFUSED: 'no server listens there',
-  EACCES: 'it belongs to another user',
-  ENOTFOUND: 'no such host',
-  EAI_AGAIN: 'the host name cannot be looked up now',
-  ETIMEDOUT: 'no answer',
-  EHOSTUNREACH: 'no route to the host',
-}
-
-/** Why a connection could not be made, in words where we have them. */
-export function reasonOf(error: Error): string {
-  const { code } = error as NodeJS.ErrnoException
-  return (code && reasons[code]) ?? error.message
 }
 
 /**
