@@ -97,6 +97,20 @@ function exclusively<T, U>(fid: FidState, begin: () => Maybe<T>, commit: (value:
   return value instanceof Promise ? value.then(done, failed) : done(value)
 }
 
+/** Takes back what was reserved for something that failed, at once or later. */
+function orUndo<T>(begin: () => Maybe<T>, undo: () => void): Maybe<T> {
+  const failed = (error: unknown): never => {
+    undo()
+    throw error
+  }
+  try {
+    const value = begin()
+    return value instanceof Promise ? value.catch(failed) : value
+  } catch (error) {
+    return failed(error)
+  }
+}
+
 /** Remembers a call on an open file until it answers, so that a clunk can end and await it. */
 function tracked<T>(fid: FidState, answer: Maybe<T>): Maybe<T> {
   if (!(answer instanceof Promise)) return answer
@@ -120,7 +134,8 @@ function openPlace(place: Place, mode: number, ctx: Context): Maybe<Opened> {
   const { file } = place
   const rwx = mode & 3
   const want = (rwx === OEXEC ? X : rwx === OREAD ? R : rwx === OWRITE ? W : R | W) | (mode & OTRUNC ? W : 0)
-  if (isDirectory(file) && rwx !== OREAD && rwx !== OEXEC) throw fail('isDirectory')
+  // open(5): a directory is neither written nor truncated
+  if (isDirectory(file) && ((rwx !== OREAD && rwx !== OEXEC) || mode & OTRUNC)) throw fail('isDirectory')
   return chain(checked(file, isDirectory(file) ? R : want, ctx), () => file.open(mode & (3 | OTRUNC), ctx))
 }
 
@@ -248,30 +263,26 @@ export const operations: Operations = {
     const { names, chunked } = parseAname(m.aname)
     const who = { uname: m.uname, n_uname: m.n_uname ?? NOFID, aname: m.aname, ...(user && { user }) }
     const reserved = add(host, m.fid, new FidState({ name: 'none', uid: NOFID, role: 'read' }, false))
-    const drop = (error: unknown): never => {
+    const drop = () => {
       if (host.fids.get(m.fid) === reserved) host.fids.delete(m.fid)
-      throw error
     }
-    const attached = exclusively(
-      reserved,
-      () =>
-        chain(host.attach(who), ({ root, user }) => {
-          request.user = user
-          const ctx = context(request)
-          const walk = (place: Place, i: number): Maybe<Place> =>
-            i === names.length ? place : chain(step(place, names[i]!, ctx), next => walk(next, i + 1))
-          return chain(walk({ file: root, name: '/', parent: undefined }, 0), place => ({ place, user }))
-        }),
-      ({ place, user }) => {
-        if (host.fids.get(m.fid) !== reserved) throw fail('unknownFid')
-        const fid = new FidState(user, chunked)
-        // the attached subtree's own root: `..` does not lead out of it
-        fid.place = { file: place.file, name: '/', parent: undefined }
-        host.fids.set(m.fid, fid)
-        return { qid: place.file.qid }
-      },
-    )
-    return attached instanceof Promise ? attached.catch(drop) : attached
+    const begin = () =>
+      chain(host.attach(who), ({ root, user }) => {
+        request.user = user
+        const ctx = context(request)
+        const walk = (place: Place, i: number): Maybe<Place> =>
+          i === names.length ? place : chain(step(place, names[i]!, ctx), next => walk(next, i + 1))
+        return chain(walk({ file: root, name: '/', parent: undefined }, 0), place => ({ place, user }))
+      })
+    const commit = ({ place, user }: { place: Place; user: User }) => {
+      if (host.fids.get(m.fid) !== reserved) throw fail('unknownFid')
+      const fid = new FidState(user, chunked)
+      // the attached subtree's own root: `..` does not lead out of it
+      fid.place = { file: place.file, name: '/', parent: undefined }
+      host.fids.set(m.fid, fid)
+      return { qid: place.file.qid }
+    }
+    return orUndo(() => exclusively(reserved, begin, commit), drop)
   },
 
   Twalk(host, m, request) {
@@ -318,18 +329,7 @@ export const operations: Operations = {
       else target.place = place
       return { wqid }
     }
-    try {
-      const answer = exclusively(target, () => walk(start), finish)
-      return answer instanceof Promise
-        ? answer.catch(error => {
-            abandon()
-            throw error
-          })
-        : answer
-    } catch (error) {
-      abandon()
-      throw error
-    }
+    return orUndo(() => exclusively(target, () => walk(start), finish), abandon)
   },
 
   Topen(host, m, request) {

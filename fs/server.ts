@@ -24,9 +24,23 @@ export interface ServeOptions {
   trace?: (line: string) => void
   /** Gets what was thrown that is no FsError: a fault of a tree's author, answered as `i/o error`. */
   onerror?: (error: unknown) => void
+  /** Gets each failure a user was answered with, but for those of looking for files: what a tree's `error` file shows. */
+  onfail?: (error: FsError, user: User) => void
   /** Times, in ms, where a test needs shorter ones. */
   times?: Partial<{ version: number; frame: number; queued: number; flush: number }>
 }
+
+/** Requests whose failure is an ordinary answer: a shell asks for many files that are not there. */
+const looking = new Set<TMessage['type']>([
+  'Tattach',
+  'Tauth',
+  'Twalk',
+  'Tstat',
+  'Tgetattr',
+  'Txattrwalk',
+  'Tlock',
+  'Tgetlock',
+])
 
 /** A request that has not been answered. */
 class Pending implements Request {
@@ -192,13 +206,13 @@ export class Session implements Host {
     try {
       answer = (operations[m.type] as (host: Host, m: TMessage, request: Request) => Maybe<object>)(this, m, request)
     } catch (error) {
-      return this.#settle(request, this.#error(tag, error))
+      return this.#settle(request, this.#failed(m, request, error))
     }
     if (m.type === 'Tclunk' || m.type === 'Tremove') this.#interrupt(request)
     if (answer instanceof Promise)
       answer.then(
         body => this.#settle(request, { ...body, type, tag } as RMessage),
-        error => this.#settle(request, this.#error(tag, error)),
+        error => this.#settle(request, this.#failed(m, request, error)),
       )
     else this.#settle(request, { ...answer, type, tag } as RMessage)
   }
@@ -218,7 +232,7 @@ export class Session implements Host {
     if (!old) return this.#reply({ type: 'Rflush', tag })
     old.flushes.push(tag)
     this.#pending.set(tag, old)
-    if (old.aborted) return
+    if (old.flushes.length > 1) return
     old.abort()
     setTimeout(() => {
       if (this.#pending.get(old.tag) !== old) return
@@ -241,6 +255,11 @@ export class Session implements Host {
       this.#pending.delete(tag)
       this.#reply({ type: 'Rflush', tag })
     }
+  }
+
+  #failed(m: TMessage, request: Pending, thrown: unknown): RMessage {
+    if (request.user && !request.aborted && !looking.has(m.type)) this.options.onfail?.(toFsError(thrown), request.user)
+    return this.#error(m.tag, thrown)
   }
 
   #error(tag: number, thrown: unknown): RMessage {

@@ -35,7 +35,7 @@ const headers = (status: number) => ({ ...extra[status], 'Content-Length': '0', 
  * Listens for HTTP, on which there is one thing: a WebSocket at /9p, whose Host, Origin and token are checked before it is
  * one. All else is answered with an empty 404, 403, 426 or 401.
  * @returns where it listens; `close` stops that and drops who has not got in, while accepted connections are the acceptor's
- * @throws FsError `i/o error: cannot listen on …`, also where tls does not fit together
+ * @throws listen(2)'s own error, with its `code`; FsError `bad argument` where certificate and key do not fit together
  */
 export async function listenHttp(o: HttpOptions): Promise<{ address: string; close(): Promise<void> }> {
   const on = { host: o.host, names: o.names ?? [], tls: o.tls !== undefined }
@@ -73,7 +73,7 @@ export async function listenHttp(o: HttpOptions): Promise<{ address: string; clo
   })
 
   await new Promise<void>((resolve, reject) => {
-    server.once('error', e => reject(fail('io', `cannot listen on ${o.host} port ${o.port}: ${e.message}`, e)))
+    server.once('error', reject)
     server.listen(o.port, o.host, resolve)
   })
   // A listening socket's later errors (no descriptors left) concern single connections.

@@ -1,7 +1,7 @@
 /** Every bound of the HTTP listener, with the reason it is there. */
 
 /** A request's head must be there within this, in ms: a client that trickles holds a socket no longer. */
-export const HEADERS_TIMEOUT_MS = 10_000
+export const HEADERS_TIMEOUT_MS = 5_000
 /** How often that is looked at, in ms. */
 export const TIMEOUT_CHECK_MS = 1_000
 /** A TLS handshake must be done within this, in ms. */

@@ -49,11 +49,15 @@ export async function mountsOn(dir: string): Promise<Mount[]> {
   return (await mounts()).filter(mount => mount.dir === name)
 }
 
-/** Whether the file system mounted there has lost the process behind it: "Transport endpoint is not connected". */
-async function stale(dir: string): Promise<boolean> {
+/**
+ * Whether the file system mounted there has lost the process behind it ("Transport endpoint is not connected"), or, one of
+ * ours, its server: then it answers EIO and waits for the server, and whoever mounts there anew has a better one.
+ */
+async function stale({ dir, type }: Mount): Promise<boolean> {
+  const gone = ['ENOTCONN', 'ECONNABORTED', ...(type === FSTYPE ? ['EIO'] : [])]
   const answer = stat(dir).then(
     () => false,
-    error => error.code === 'ENOTCONN' || error.code === 'ECONNABORTED',
+    error => gone.includes(error.code),
   )
   // one that does not answer at all has a process, if a slow one
   return Promise.race([answer, sleep(ALIVE_MS, false, { ref: false })])
@@ -64,11 +68,11 @@ export async function isMounted(dir: string): Promise<boolean> {
   return (await mountsOn(dir)).some(mount => mount.type === FSTYPE)
 }
 
-/** Clears mounts from the directory whose process is gone. Leaves live ones, and those of others. */
+/** Clears mounts from the directory whose process or server is gone. Leaves live ones, and those of others. */
 export async function clearStale(dir: string): Promise<void> {
   for (;;) {
     const top = (await mountsOn(dir)).at(-1)
-    if (!top?.type.startsWith('fuse') || !(await stale(top.dir))) return
+    if (!top?.type.startsWith('fuse') || !(await stale(top))) return
     await detach(top.dir, true)
   }
 }

@@ -127,7 +127,9 @@ export function plainRequest(messages: readonly ChatMessage[]): Request {
   }
 }
 
-/** Lays settings over each other, the later ones winning, down to a full set. */
+/** Lays settings over each other, the later ones winning, down to a full set. Other keys of a layer do not count. */
 export function sampling(...layers: readonly Partial<Sampling>[]): Sampling {
-  return Object.assign({}, defaults, ...layers) as Sampling
+  const all = Object.assign({}, defaults, ...layers) as Sampling
+  const { temperature, top_p, top_k, min_p, seed, max_tokens, stop } = all
+  return { temperature, top_p, top_k, min_p, seed, max_tokens, stop }
 }

@@ -1,15 +1,15 @@
 import { fail } from '../../fs/errors.js'
-import type { Context, File, Opened, User } from '../../fs/file.js'
+import type { Context, File, User } from '../../fs/file.js'
 import { newQid } from '../../fs/file.js'
-import { now, once, slice, text } from '../../fs/kit/content.js'
+import { now, slice, text } from '../../fs/kit/content.js'
 import { ctl, type Verb, word, word1 } from '../../fs/kit/ctl.js'
 import { generated } from '../../fs/kit/dir.js'
 import { type Exchange, exchange } from '../../fs/kit/exchange.js'
 import { Log } from '../../fs/kit/log.js'
 import { chain } from '../../fs/maybe.js'
-import { OTRUNC } from '../../fs/message.js'
 import { quote, record } from '../../fs/quote.js'
-import type { ChatMessage } from './engine/engine.js'
+import { byLine, editable, type Writer } from './editable.js'
+import type { ChatMessage, Sampling } from './engine/engine.js'
 import * as limits from './limits.js'
 import { message, parseRequest, plainRequest, type Request, sampling } from './request.js'
 import { number, type Settings, samplingLines, samplingVerbs } from './settings.js'
@@ -23,7 +23,9 @@ export interface SessionHost {
   readonly tasks: Tasks
   /** The root's settings, which a session's go before. */
   readonly settings: Settings
-  onError(error: unknown, ctx: Context): void
+  /** The sampling that a session's own goes over. */
+  base(): Partial<Sampling>
+  onError(error: Error, ctx: Context): void
 }
 
 /** One conversation: its history is here, in the server that gave it; an engine only caches prefixes of it. */
@@ -55,9 +57,8 @@ export class Session {
   ) {
     const owner = { name: user.name, uid: user.uid }
     const onOpen = () => this.#opened()
-    const onError = host.onError
     const common = { owner, mode: 0o600, onOpen }
-    this.ctl = ctl({ ...common, verbs: this.#verbs(), read: () => this.#settingsText(), onError })
+    this.ctl = ctl({ ...common, verbs: this.#verbs(), read: () => this.#settingsText() })
     const files: Record<string, File> = {
       ctl: this.ctl,
       data: exchange({
@@ -130,7 +131,7 @@ export class Session {
         ...((request.model ?? this.#model) !== undefined && { model: request.model ?? this.#model }),
       } as Request,
       prompt,
-      sampling: sampling(this.host.settings.sampling, this.settings.sampling, request.generate),
+      sampling: sampling(this.host.base(), this.settings.sampling, request.generate),
       session: this.id,
       after: this.#tail,
       prepare: () => {
@@ -335,9 +336,8 @@ export class Session {
       () => {
         let all = ''
         return {
-          line: undefined,
-          text: whole => {
-            all += whole
+          take: piece => {
+            all += piece
           },
           done: () => {
             this.settings.system = all.replace(/\r?\n$/, '')
@@ -349,92 +349,32 @@ export class Session {
 
   /** `history`: a JSON message a line; truncation empties it, lines written are appended. */
   #historyFile(): File {
+    const add = (line: string) => {
+      let json: unknown
+      try {
+        json = JSON.parse(line)
+      } catch (error) {
+        throw fail('badArgument', `history: not JSON: ${(error as Error).message}`)
+      }
+      this.#add(message(json, 'history'))
+    }
     return this.#editable(
       () => this.#history.map(turn => `${JSON.stringify(turn)}\n`).join(''),
       () => this.#clear(),
-      () => ({
-        line: line => {
-          let json: unknown
-          try {
-            json = JSON.parse(line)
-          } catch (error) {
-            throw fail('badArgument', `history: not JSON: ${(error as Error).message}`)
-          }
-          this.#add(message(json, 'history'))
-        },
-        text: undefined,
-        done: () => undefined,
-      }),
+      () => byLine(add),
     )
   }
 
-  /** A file of the session that is text to read and to write, but not while a turn runs. */
-  #editable(
-    read: () => string,
-    clear: () => void,
-    writer: () => {
-      line?: ((line: string) => void) | undefined
-      text?: ((text: string) => void) | undefined
-      done: () => void
-    },
-  ): File {
-    const qid = newQid()
-    const { name, uid } = this.user
-    const encoder = new TextEncoder()
-    const truncate = () => {
-      this.#idle()
-      clear()
-    }
-    return {
-      qid,
-      attributes: () => ({ mode: 0o600, owner: { name, uid }, length: 0, mtime: now(), atime: now() }),
-      truncate,
-      open: (mode): Opened => {
-        if (mode & OTRUNC) truncate()
-        const release = this.#opened()
-        const decoder = new TextDecoder('utf-8', { fatal: true })
-        const into = writer()
-        let rest = ''
-        let size = 0
-        const finish = () => {
-          if (size === 0) return
-          const last = rest
-          rest = ''
-          if (into.line && last.trim()) into.line(last)
-          into.done()
-        }
-        return {
-          read: once(() => encoder.encode(read())),
-          write: (_offset, data, ctx) => {
-            try {
-              this.#idle()
-              if ((size += data.length) > limits.MAX_HISTORY) throw fail('tooLarge', `over ${limits.MAX_HISTORY} bytes`)
-              let piece: string
-              try {
-                piece = decoder.decode(data, { stream: true })
-              } catch {
-                throw fail('notUtf8')
-              }
-              into.text?.(piece)
-              if (into.line) {
-                const lines = (rest + piece).split('\n')
-                rest = lines.pop()!
-                for (const line of lines) if (line.trim()) into.line(line)
-              }
-            } catch (error) {
-              this.host.onError(error, ctx)
-              throw error
-            }
-            return data.length
-          },
-          sync: () => finish(),
-          close: () => {
-            release()
-            finish()
-          },
-        }
-      },
-    }
+  #editable(read: () => string, clear: () => void, writer: () => Writer): File {
+    return editable({
+      owner: { name: this.user.name, uid: this.user.uid },
+      limit: limits.MAX_HISTORY,
+      check: () => this.#idle(),
+      onOpen: () => this.#opened(),
+      read,
+      clear,
+      writer,
+    })
   }
 
   /** `log`: the transcript, with its true length and time, so that `tail -f`, which polls, can follow it. */

@@ -230,7 +230,7 @@ export class Tasks {
     const part = (file: File): File => ({ ...file, remove: () => undefined })
     const files = new Map<string, File>([
       ['ctl', part(ctl({ owner, verbs, read: () => `priority ${task.priority}\n` }))],
-      ['prompt', part(bytes(task.prompt, { owner, mode: 0o400 }))],
+      ['prompt', part(bytes(`${task.prompt}\n`, { owner, mode: 0o400 }))],
       ['answer', part(logFile(() => task.answer, owner))],
       ['stream', part(logFile(() => task.stream, owner))],
       ['status', part(text(() => task.status(), { owner, mode: 0o440 }))],

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { fail } from '../../fs/errors.js'
-import type { Context, File, Owner } from '../../fs/file.js'
+import type { Context, File, Owner, User } from '../../fs/file.js'
 import { text } from '../../fs/kit/content.js'
 import { ctl, type Verb, word, word1 } from '../../fs/kit/ctl.js'
 import { dir } from '../../fs/kit/dir.js'
@@ -33,8 +33,8 @@ export interface WorkerOptions {
   open: OpenEngine
   slots: number
   context?: number
-  /** What a plain `data` uses where ctl has said nothing. */
-  defaults?: Partial<Sampling>
+  /** What a model's prompts use where nobody has said anything: a small model wants to be greedy. */
+  defaults?: (model: string) => Partial<Sampling>
   /** What `namespace` shows besides the worker's own files: where each part comes from, as ns(1) prints it. */
   mounts?: () => string[]
   /** `shutdown` was written to ctl. */
@@ -48,6 +48,8 @@ export interface Worker {
   readonly server: File
   readonly events: Feed
   load(model: string): Promise<void>
+  /** Keeps a user's last failure for his `error` file; what serves the tree calls it for each it answers with. */
+  failed(error: Error, user: User): void
   /** Ends all exchanges with `shutting down` and frees the model. */
   close(): Promise<void>
 }
@@ -57,19 +59,19 @@ export function createWorker(o: WorkerOptions): Worker {
   const { owner, store } = o
   const identity = { name: o.name, id: randomUUID(), boot: randomUUID().slice(0, 8), version: o.version }
   const events = new Feed()
-  const settings: Settings = { sampling: { ...o.defaults }, system: '' }
+  const settings: Settings = { sampling: {}, system: '' }
   const errors = new UserMap<string>()
-  const onError = (error: unknown, { user }: Context) =>
-    errors.set(user, error instanceof Error ? error.message : String(error))
-  let failed = false
+  const failed = (error: Error, user: User) => errors.set(user, error.message)
+  const onError = (error: Error, ctx: Context) => failed(error, ctx.user)
+  let broken = false
 
   const loader = new Loader(
     o.open,
     { slots: o.slots, ...(o.context && { context: o.context }) },
     (kind, model, error) => {
-      failed = kind === 'load-failed' && !loader.current
+      broken = kind === 'load-failed' && !loader.current
       events.add(kind, { model, error: error?.message })
-      if (failed) tasks.fail(error!)
+      if (broken) tasks.fail(error!)
       tasks.pump()
     },
   )
@@ -81,7 +83,12 @@ export function createWorker(o: WorkerOptions): Worker {
     process_resident_memory_bytes: { help: 'Resident memory', value: () => process.memoryUsage.rss() },
   })
   const tasks: Tasks = new Tasks(o.name, loader, events, metrics)
-  const sessions = new Sessions({ tasks, settings, onError }, owner)
+  /** The settings under all others: what suits the model, then what ctl has said. */
+  const base = () => ({
+    ...o.defaults?.(loader.current?.engine.model.name ?? loader.loading ?? ''),
+    ...settings.sampling,
+  })
+  const sessions = new Sessions({ tasks, settings, base, onError }, owner)
 
   const submit = (request: Request, prompt: string, ctx: Context): Task => {
     const { messages } = request.generate
@@ -96,9 +103,9 @@ export function createWorker(o: WorkerOptions): Worker {
       user: ctx.user,
       request: whole,
       prompt,
-      sampling: sampling(settings.sampling, request.generate),
+      sampling: sampling(base(), request.generate),
       onEnd: ended => {
-        if (ended.state === 'failed') onError(ended.error, ctx)
+        if (ended.error) onError(ended.error, ctx)
       },
     })
     return task
@@ -220,13 +227,13 @@ export function createWorker(o: WorkerOptions): Worker {
   }
 
   const files = new Map<string, File>([
-    ['ctl', ctl({ owner, verbs, read: settingsText, onError })],
+    ['ctl', ctl({ owner, verbs, read: settingsText })],
     ['data', data],
     ['generate', generate],
     ['embed', embed],
     [
       'status',
-      text(() => statusText(identity, loader, tasks, store, stateOf(loader, tasks, failed), tasks.rates()), { owner }),
+      text(() => statusText(identity, loader, tasks, store, stateOf(loader, tasks, broken), tasks.rates()), { owner }),
     ],
     ['events', events.file(owner, 0o444)],
     ['error', text(({ user }) => (errors.get(user) ? `${errors.get(user)}\n` : ''), { owner })],
@@ -244,6 +251,7 @@ export function createWorker(o: WorkerOptions): Worker {
     server: dir(new Map([...files, [o.name, root]]), owner),
     events,
     load: model => loader.load(model),
+    failed,
     async close() {
       tasks.draining = true
       sessions.close()

@@ -21,8 +21,6 @@ export interface CtlOptions {
   /** The settings, as commands that would set them. */
   read(ctx: Context): Maybe<string>
   onOpen?: () => () => void
-  /** Gets each failed write's error: the tree's `error` file. */
-  onError?: (error: unknown, ctx: Context) => void
 }
 
 /**
@@ -40,22 +38,7 @@ export function ctl(options: CtlOptions): File {
       const close = options.onOpen?.()
       return {
         read: once(ctx => chain(options.read(ctx), s => encoder.encode(s))),
-        write(_offset, data, ctx) {
-          try {
-            const done = run(options.verbs, data, ctx)
-            if (!(done instanceof Promise)) return data.length
-            return done.then(
-              () => data.length,
-              error => {
-                options.onError?.(error, ctx)
-                throw error
-              },
-            )
-          } catch (error) {
-            options.onError?.(error, ctx)
-            throw error
-          }
-        },
+        write: (_offset, data, ctx) => chain(run(options.verbs, data, ctx), () => data.length),
         ...(close && { close }),
       }
     },

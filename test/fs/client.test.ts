@@ -1,21 +1,33 @@
 import t from 'tap'
-import { FsError } from '../../fs/errors.js'
-import { NOTAG, OREAD } from '../../fs/message.js'
-import { connected, Peer } from './peer.js'
 import { Client } from '../../fs/client.js'
+import type { FsError } from '../../fs/errors.js'
+import { type Message, NOFID, NOTAG, OREAD } from '../../fs/message.js'
+import { parse } from '../../fs/text.js'
 import { transportPair } from '../../fs/transport/pair.js'
+import { connected, Peer } from './peer.js'
 
 const qid = { type: 0, version: 0, path: 7n }
+const bytes = (s: string) => new TextEncoder().encode(s)
+
+/** Whether a promise has settled by now, a few turns of the loop later. */
+async function settled(promise: Promise<unknown>): Promise<boolean> {
+  let done = false
+  const note = () => {
+    done = true
+  }
+  promise.then(note, note)
+  for (let i = 0; i < 5; i++) await new Promise(resolve => setImmediate(resolve))
+  return done
+}
 
 t.test('requests of one turn leave in one send and are answered in any order', async t => {
   const { client, peer } = await connected()
-  peer.chunks = 0
   const calls = [1, 2, 3].map(fid => client.rpc({ type: 'Tstat', fid }).catch(e => e))
   const opens = client.rpc({ type: 'Topen', fid: 9, mode: OREAD })
   for (const fid of [1, 2, 3]) t.equal((await peer.next('Tstat')).fid, fid)
   const open = await peer.next('Topen')
   t.equal(open.tag, 3, 'tags count up from 0')
-  t.equal(peer.chunks, 4, 'the four came together, one chunk each')
+  t.same(peer.sends, [1, 4], 'Tversion went alone, the four together')
   peer.say(
     { type: 'Ropen', tag: 3, qid, iounit: 0 },
     { type: 'Rerror', tag: 2, ename: 'c', errno: 1 },
@@ -23,5 +35,369 @@ t.test('requests of one turn leave in one send and are answered in any order', a
     { type: 'Rerror', tag: 1, ename: 'b', errno: 1 },
   )
   t.match(await opens, { qid, iounit: 0 })
-  t.same((await Promise.all(calls)).map(e => (e as FsError).message), ['a', 'b', 'c'])
+  t.same(
+    (await Promise.all(calls)).map(e => (e as FsError).message),
+    ['a', 'b', 'c'],
+  )
 })
+
+t.test('a tag is used again as soon as it is answered, the lowest first', async t => {
+  const { client, peer } = await connected()
+  const ask = (fid: number) => void client.rpc({ type: 'Tclunk', fid })
+  const tags = async (n: number) => {
+    const out: number[] = []
+    for (let i = 0; i < n; i++) out.push((await peer.next('Tclunk')).tag)
+    return out
+  }
+  for (let i = 0; i < 5; i++) ask(i)
+  t.same(await tags(5), [0, 1, 2, 3, 4])
+  peer.say({ type: 'Rclunk', tag: 3 }, { type: 'Rclunk', tag: 1 })
+  await settled(Promise.resolve())
+  for (let i = 0; i < 3; i++) ask(i)
+  t.same(await tags(3), [1, 3, 5])
+})
+
+t.test('an abort sends Tflush, waits for Rflush and rejects as interrupted; the tag is held until then', async t => {
+  const { client, peer } = await connected()
+  const stop = new AbortController()
+  const read = client.rpc({ type: 'Tread', fid: 1, offset: 0n, count: 10 }, stop.signal)
+  await peer.next('Tread')
+  stop.abort()
+  const flush = await peer.next('Tflush')
+  t.equal(flush.oldtag, 0)
+  t.notOk(await settled(read), 'not before Rflush')
+  void client.rpc({ type: 'Tclunk', fid: 5 })
+  t.equal((await peer.next('Tclunk')).tag, 2, 'the flushed tag and the one of the flush are taken')
+  peer.say({ type: 'Rflush', tag: flush.tag })
+  await t.rejects(read, { message: 'interrupted', errno: 4 })
+  void client.rpc({ type: 'Tclunk', fid: 5 })
+  t.equal((await peer.next('Tclunk')).tag, 0, 'free again')
+})
+
+t.test('a signal that has aborted already sends nothing', async t => {
+  const { client, peer } = await connected()
+  await t.rejects(client.rpc({ type: 'Tclunk', fid: 1 }, AbortSignal.abort()), { message: 'interrupted' })
+  await settled(Promise.resolve())
+  t.equal(peer.requests.length, 0)
+})
+
+t.test('a reply that comes before Rflush counts, and its tag stays taken until Rflush', async t => {
+  const { client, peer } = await connected()
+  const stop = new AbortController()
+  const write = client.rpc({ type: 'Twrite', fid: 1, offset: 0n, data: bytes('abc') }, stop.signal)
+  await peer.next('Twrite')
+  stop.abort()
+  const flush = await peer.next('Tflush')
+  peer.say({ type: 'Rwrite', tag: 0, count: 3 })
+  t.match(await write, { count: 3 }, 'written is written')
+  void client.rpc({ type: 'Tclunk', fid: 5 })
+  t.equal((await peer.next('Tclunk')).tag, 2)
+  peer.say({ type: 'Rflush', tag: flush.tag })
+  await settled(Promise.resolve())
+  void client.rpc({ type: 'Tclunk', fid: 6 })
+  t.equal((await peer.next('Tclunk')).tag, 0)
+})
+
+t.test('an error that comes before Rflush is the interruption', async t => {
+  const { client, peer } = await connected()
+  const stop = new AbortController()
+  const read = client.rpc({ type: 'Tread', fid: 1, offset: 0n, count: 10 }, stop.signal)
+  await peer.next('Tread')
+  stop.abort()
+  const flush = await peer.next('Tflush')
+  peer.say({ type: 'Rerror', tag: 0, ename: 'flushed', errno: 0 }, { type: 'Rflush', tag: flush.tag })
+  await t.rejects(read, { message: 'interrupted', cause: { message: 'flushed' } })
+})
+
+t.test('a server that cannot flush: the request goes on and its reply counts', async t => {
+  const { client, peer } = await connected()
+  const stop = new AbortController()
+  const read = client.rpc({ type: 'Tread', fid: 1, offset: 0n, count: 10 }, stop.signal)
+  await peer.next('Tread')
+  stop.abort()
+  const flush = await peer.next('Tflush')
+  peer.say({ type: 'Rerror', tag: flush.tag, ename: 'what is that', errno: 0 })
+  t.notOk(await settled(read))
+  peer.say({ type: 'Rread', tag: 0, data: bytes('late') })
+  t.same((await read).data, bytes('late'))
+})
+
+t.test('a walk that succeeded in spite of its abort is undone: the new fid is clunked', async t => {
+  const { client, peer } = await connected()
+  const root = await attached(client, peer)
+  const stop = new AbortController()
+  const walk = root.walk(['a'], stop.signal)
+  const { tag, newfid } = await peer.next('Twalk')
+  stop.abort()
+  const flush = await peer.next('Tflush')
+  peer.say({ type: 'Rwalk', tag, wqid: [qid] }, { type: 'Rflush', tag: flush.tag })
+  await t.rejects(walk, { message: 'interrupted' })
+  const clunk = await peer.next('Tclunk')
+  t.equal(clunk.fid, newfid)
+  const other = root.walk(['b'])
+  t.not((await peer.next('Twalk')).newfid, newfid, 'its number is not free before Rclunk')
+  peer.say({ type: 'Rclunk', tag: clunk.tag })
+  await settled(other)
+  root.walk(['c']).catch(() => {})
+  t.equal((await peer.next('Twalk')).newfid, newfid)
+})
+
+t.test('a walk of many names goes in pieces of 16, and leaves nothing behind when a later piece fails', async t => {
+  const { client, peer } = await connected()
+  const root = await attached(client, peer)
+  const names = Array.from({ length: 20 }, (_, i) => `n${i}`)
+  const walk = root.walk(names)
+  const first = await peer.next('Twalk')
+  t.same(first.wname, names.slice(0, 16))
+  peer.say({ type: 'Rwalk', tag: first.tag, wqid: first.wname.map(() => qid) })
+  const second = await peer.next('Twalk')
+  t.match(second, { fid: first.newfid, newfid: first.newfid, wname: names.slice(16) })
+  peer.say({ type: 'Rwalk', tag: second.tag, wqid: [qid] })
+  await t.rejects(walk, { message: 'file does not exist', errno: 2 })
+  t.equal((await peer.next('Tclunk')).fid, first.newfid)
+})
+
+t.test('a large write goes in pieces of iounit, several at once, and stops at the first error', async t => {
+  const { client, peer } = await connected({ msize: 8192 })
+  const root = await attached(client, peer)
+  const opening = root.open(1)
+  peer.say({ type: 'Ropen', tag: (await peer.next('Topen')).tag, qid, iounit: 1000 })
+  await opening
+  const write = root.write(5, new Uint8Array(20_000))
+  const sent = [await peer.next('Twrite')]
+  for (let i = 1; i < 8; i++) sent.push(await peer.next('Twrite'))
+  t.same(
+    sent.map(m => [Number(m.offset), m.data.length]),
+    sent.map((_, i) => [5 + i * 1000, 1000]),
+  )
+  await settled(write)
+  t.equal(peer.requests.length, 0, 'eight are on their way, no more')
+  peer.say(
+    ...sent.map((m, i): Message => {
+      if (i === 2) return { type: 'Rerror', tag: m.tag, ename: 'queue full, retry after 5 s', errno: 16 }
+      return { type: 'Rwrite', tag: m.tag, count: 1000 }
+    }),
+  )
+  for (let i = 0; i < 2; i++) {
+    const more = await peer.next('Twrite')
+    peer.say({ type: 'Rwrite', tag: more.tag, count: 1000 })
+  }
+  await t.rejects(write, { message: 'queue full, retry after 5 s', errno: 16 })
+  t.equal(peer.requests.length, 0, 'nothing was written behind the error')
+})
+
+t.test('a server that takes less than it was given fails the write', async t => {
+  const { client, peer } = await connected()
+  const root = await attached(client, peer)
+  const write = root.write(0, bytes('hello'))
+  peer.say({ type: 'Rwrite', tag: (await peer.next('Twrite')).tag, count: 2 })
+  await t.rejects(write, { message: 'i/o error: the server took 2 of 5 bytes' })
+})
+
+t.test('a read asks for no more than a message holds', async t => {
+  const { client, peer } = await connected({ msize: 8192 })
+  const root = await attached(client, peer)
+  const read = root.read(0, 1_000_000)
+  const m = await peer.next('Tread')
+  t.equal(m.count, 8192 - 24)
+  peer.say({ type: 'Rread', tag: m.tag, data: bytes('x') })
+  t.same(await read, bytes('x'))
+  await t.rejects(root.read(-1, 10), { message: 'bad offset: -1' })
+  await t.rejects(root.read(2 ** 53, 10), { message: /^bad offset/ })
+})
+
+t.test('a fid that was clunked is used up', async t => {
+  const { client, peer } = await connected()
+  const root = await attached(client, peer)
+  const clunk = root.clunk()
+  t.equal(root.clunk(), clunk, 'once is enough')
+  peer.say({ type: 'Rerror', tag: (await peer.next('Tclunk')).tag, ename: 'i/o error', errno: 5 })
+  await t.rejects(clunk, { message: 'i/o error' })
+  await t.rejects(root.stat(), { message: /unknown fid/ })
+  await settled(Promise.resolve())
+  t.equal(peer.requests.length, 0, 'nothing is asked with its number, which may be another file’s')
+})
+
+t.test('a lost connection rejects everything outstanding and everything after', async t => {
+  const { client, peer } = await connected()
+  const stop = new AbortController()
+  const calls: Promise<unknown>[] = [
+    client.rpc({ type: 'Tclunk', fid: 1 }),
+    client.rpc({ type: 'Tstat', fid: 1 }, stop.signal),
+  ]
+  await peer.next('Tclunk')
+  stop.abort()
+  await peer.next('Tstat')
+  peer.transport.close()
+  for (const call of calls) await t.rejects(call, { message: /^i\/o on hungup channel/, errno: 5 })
+  t.equal(await client.closed, undefined)
+  await t.rejects(client.rpc({ type: 'Tclunk', fid: 1 }), { message: /^i\/o on hungup channel/ })
+})
+
+t.test('close rejects what is outstanding and ends the connection', async t => {
+  const { client, peer } = await connected()
+  const call = client.rpc({ type: 'Tclunk', fid: 1 })
+  client.close()
+  await t.rejects(call, { message: /^i\/o on hungup channel/ })
+  t.equal((await peer.next('Tclunk')).fid, 1, 'what was asked still left')
+  while (!peer.closed) await settled(Promise.resolve())
+})
+
+t.test('a server that breaks the protocol loses the connection', async t => {
+  const tread: Message = { type: 'Tread', tag: 0, fid: 1, offset: 0n, count: 4 }
+  const twalk: Message = { type: 'Twalk', tag: 0, fid: 1, newfid: 2, wname: ['a'] }
+  const twrite: Message = { type: 'Twrite', tag: 0, fid: 1, offset: 0n, data: bytes('abc') }
+  const cases: [string, Message, string, RegExp][] = [
+    ['more data than asked for', tread, "Rread tag 0 data 'hello'", /Rread has 5 bytes: Tread asked for 4/],
+    ['a tag that asked nothing', tread, 'Rclunk tag 9', /Rclunk with tag 9, which asked nothing/],
+    ['another reply than asked for', tread, 'Rclunk tag 0', /Rclunk in answer to Tread/],
+    ['a request', tread, 'Tclunk tag 0 fid 1', /Tclunk in answer to Tread/],
+    ['more qids than names', twalk, 'Rwalk tag 0 wqid [(1 0 0x0) (2 0 0x0)]', /Rwalk has 2 qids: Twalk asked for 1/],
+    ['more written than given', twrite, 'Rwrite tag 0 count 4', /Rwrite has 4 bytes: Twrite asked for 3/],
+    ['an Rversion nobody asked for', tread, 'Rversion tag ~0 msize 8192 version 9P2000', /which asked nothing/],
+  ]
+  for (const [what, asked, reply, why] of cases)
+    await t.test(what, async t => {
+      const { client, peer } = await connected()
+      const { tag: _, ...request } = asked
+      const call = client.rpc(request as never)
+      const more = client.rpc({ type: 'Tclunk', fid: 3 })
+      await peer.next(asked.type as 'Tread')
+      peer.say(parse(reply))
+      await t.rejects(call, { message: why })
+      await t.rejects(more, { message: why })
+      t.match(await client.closed, { message: why })
+      while (!peer.closed) await settled(Promise.resolve())
+    })
+})
+
+t.test('a second reply to a flushed tag loses the connection', async t => {
+  const { client, peer } = await connected()
+  const stop = new AbortController()
+  const call = client.rpc({ type: 'Tclunk', fid: 1 }, stop.signal)
+  await peer.next('Tclunk')
+  stop.abort()
+  await peer.next('Tflush')
+  peer.say({ type: 'Rclunk', tag: 0 }, { type: 'Rclunk', tag: 0 })
+  await call
+  t.match(await client.closed, { message: /asked nothing/ })
+})
+
+t.test('a size that cannot be, or a type that is none, loses the connection', async t => {
+  for (const reply of [
+    [6, 0, 0, 0, 121, 0],
+    [0, 0, 0, 128, 121],
+    [7, 0, 0, 0, 99, 0, 0],
+    [8, 0, 0, 0, 121, 0, 0, 1],
+  ]) {
+    const { client, peer } = await connected()
+    const call = client.rpc({ type: 'Tclunk', fid: 1 })
+    await peer.next('Tclunk')
+    peer.transport.send([[Uint8Array.from(reply)]])
+    await t.rejects(call, { message: /the server broke the protocol: bad message/ })
+  }
+})
+
+t.test('Tversion: what is agreed on, and what cannot be', async t => {
+  const attempt = async (dialect: '9P2000.u' | '9P2000.L', reply: string) => {
+    const [ours, theirs] = transportPair()
+    const peer = new Peer(theirs)
+    const connecting = Client.connect(ours, { dialect, msize: 65536 })
+    const asked = await peer.next('Tversion')
+    t.match(asked, { tag: NOTAG, msize: 65536, version: dialect })
+    peer.say(parse(reply))
+    return connecting
+  }
+  t.match(await attempt('9P2000.u', 'Rversion tag ~0 msize 8192 version 9P2000.u'), {
+    dialect: '9P2000.u',
+    msize: 8192,
+  })
+  t.match(await attempt('9P2000.u', 'Rversion tag ~0 msize 8216 version 9P2000'), { dialect: '9P2000', msize: 8216 })
+  t.match(await attempt('9P2000.L', 'Rversion tag ~0 msize 65536 version 9P2000'), { dialect: '9P2000' })
+  await t.rejects(attempt('9P2000.L', 'Rversion tag ~0 msize 8192 version unknown'), {
+    message: 'operation not supported: we speak 9P2000.L, pair!0 answered "unknown"',
+  })
+  await t.rejects(attempt('9P2000.u', 'Rversion tag ~0 msize 8192 version 9P2000.L'), { message: /9P2000.u.*9P2000.L/ })
+  await t.rejects(attempt('9P2000.u', 'Rversion tag ~0 msize 65537 version 9P2000.u'), { message: /asked for 65536/ })
+  await t.rejects(attempt('9P2000.u', 'Rversion tag ~0 msize 100 version 9P2000.u'), { message: /at least 256/ })
+  await t.rejects(attempt('9P2000.u', "Rerror tag ~0 ename 'go away'"), { message: 'go away' })
+})
+
+t.test('connecting can be given up', async t => {
+  const [ours, theirs] = transportPair()
+  const peer = new Peer(theirs)
+  const stop = new AbortController()
+  const connecting = Client.connect(ours, {}, stop.signal)
+  await peer.next('Tversion')
+  stop.abort()
+  await t.rejects(connecting, { message: 'interrupted' })
+  await settled(Promise.resolve())
+  t.ok(peer.closed)
+})
+
+t.test('a token goes through Tauth, and into no trace', async t => {
+  const lines: string[] = []
+  const { client, peer } = await connected({ trace: line => lines.push(line) })
+  const attaching = client.attach({ uname: 'glenda', token: 'llb_secret' })
+  const auth = await peer.next('Tauth')
+  t.match(auth, { uname: 'glenda', aname: '' })
+  peer.say({ type: 'Rauth', tag: auth.tag, aqid: { ...qid, type: 8 } })
+  const write = await peer.next('Twrite')
+  t.same(write.data, bytes('llb_secret'))
+  t.equal(write.fid, auth.afid)
+  peer.say({ type: 'Rwrite', tag: write.tag, count: write.data.length })
+  const attach = await peer.next('Tattach')
+  t.equal(attach.afid, auth.afid)
+  peer.say({ type: 'Rattach', tag: attach.tag, qid: { ...qid, type: 128 } })
+  t.equal((await attaching).qid.type, 128)
+  t.equal((await peer.next('Tclunk')).fid, auth.afid)
+  t.notOk(
+    lines.some(line => line.includes('secret')),
+    lines.join('\n'),
+  )
+  for (const line of lines) parse(line.slice(3))
+})
+
+t.test('a server that wants no authentication is attached to without', async t => {
+  for (const dialect of ['9P2000.u', '9P2000.L'] as const) {
+    const { client, peer } = await connected({ dialect })
+    const attaching = client.attach({ uname: 'glenda', token: 'llb_secret' })
+    const { tag } = await peer.next('Tauth')
+    if (dialect === '9P2000.L') peer.say({ type: 'Rlerror', tag, ecode: 2 })
+    else peer.say({ type: 'Rerror', tag, ename: 'authentication not required', errno: 0 })
+    const attach = await peer.next('Tattach')
+    t.equal(attach.afid, NOFID)
+    peer.say({ type: 'Rattach', tag: attach.tag, qid })
+    await attaching
+  }
+})
+
+t.test('an error without a number takes the one its string has, and .L gets a string for its number', async t => {
+  const plain = await connected({ dialect: '9P2000' })
+  const a = plain.client.rpc({ type: 'Tclunk', fid: 1 })
+  plain.peer.say({ type: 'Rerror', tag: (await plain.peer.next('Tclunk')).tag, ename: 'file does not exist' })
+  await t.rejects(a, { message: 'file does not exist', errno: 2 })
+  const linux = await connected({ dialect: '9P2000.L' })
+  const b = linux.client.rpc({ type: 'Tclunk', fid: 1 })
+  linux.peer.say({ type: 'Rlerror', tag: (await linux.peer.next('Tclunk')).tag, ecode: 2 })
+  await t.rejects(b, { message: 'file does not exist', errno: 2 })
+})
+
+t.test('a request larger than a message may be is not sent', async t => {
+  const { client, peer } = await connected({ msize: 8192 })
+  await t.rejects(client.rpc({ type: 'Twrite', fid: 1, offset: 0n, data: new Uint8Array(8192) }), {
+    message: 'bad message: Twrite of 8215 bytes: at most 8192',
+  })
+  await t.rejects(client.rpc({ type: 'Twalk', fid: 1, newfid: 2, wname: ['x'.repeat(70_000)] }), {
+    message: /bad message/,
+  })
+  void client.rpc({ type: 'Tclunk', fid: 1 })
+  t.equal((await peer.next('Tclunk')).tag, 0, 'its tag is free')
+})
+
+async function attached(client: Client, peer: Peer) {
+  const attaching = client.attach({ uname: 'glenda' })
+  const { tag } = await peer.next('Tattach')
+  peer.say({ type: 'Rattach', tag, qid: { type: 128, version: 0, path: 1n } })
+  return attaching
+}

@@ -1,16 +1,16 @@
+import { Client, type ClientOptions } from '../../fs/client.js'
+import { Framer } from '../../fs/framer.js'
 import type { Message } from '../../fs/message.js'
 import { type Dialect, packParts, type TMessage, unpack } from '../../fs/message.js'
-import { Framer } from '../../fs/framer.js'
-import type { Transport } from '../../fs/transport.js'
 import { transportPair } from '../../fs/transport/pair.js'
-import { Client, type ClientOptions } from '../../fs/client.js'
+import type { Transport } from '../../fs/transport.js'
 
 /** The other end of a client under test: it hands out requests as they come and says whatever the test tells it to. */
 export class Peer {
   /** Requests in the order they came that no `next` has taken. */
   readonly requests: TMessage[] = []
-  /** Chunks as the transport delivered them: one for each send of the client, where messages are small. */
-  chunks = 0
+  /** How many messages each send of the client had. */
+  readonly sends: number[] = []
   closed = false
   dialect: Dialect = '9P2000.u'
   #wake: (() => void) | undefined
@@ -19,7 +19,6 @@ export class Peer {
   constructor(readonly transport: Transport) {
     this.#framer.most = 1024 * 1024
     transport.ondata = chunk => {
-      this.chunks++
       this.#framer.push(chunk, bytes => {
         this.requests.push(unpack(bytes, this.dialect) as TMessage)
         this.#wake?.()
@@ -54,6 +53,11 @@ export class Peer {
 export async function connected(options: ClientOptions = {}): Promise<{ client: Client; peer: Peer }> {
   const [ours, theirs] = transportPair()
   const peer = new Peer(theirs)
+  const send = ours.send.bind(ours)
+  ours.send = messages => {
+    peer.sends.push(messages.length)
+    send(messages)
+  }
   peer.dialect = options.dialect ?? '9P2000.u'
   const connecting = Client.connect(ours, options)
   const { tag, msize, version } = await peer.next('Tversion')

@@ -56,7 +56,7 @@ function exchange(port: number, request: string, keep?: (socket: Socket) => void
     let answer = ''
     socket.on('data', data => {
       answer += data
-      if (/^HTTP\/1.1 101[^]*\r\n\r\n/.test(answer)) {
+      if (/^HTTP\/1.1 101[\s\S]*\r\n\r\n/.test(answer)) {
         if (keep) keep(socket)
         else socket.destroy()
         resolve(answer)
@@ -127,7 +127,7 @@ t.test('a foreign Host is refused whatever the token', async t => {
     t.equal(await statusOf(port, upgrade(port, { Host: host })), 403, host)
     t.equal(await statusOf(port, upgrade(port, { Host: host, Origin: `http://${host}` })), 403, `${host} as Origin too`)
   }
-  t.equal(await statusOf(port, upgrade(port, { Host: '' })), 400, 'and none at all')
+  t.equal(await statusOf(port, upgrade(port, { Host: '' })), 403, 'and none at all')
 })
 
 t.test('loopback names and configured names are our own, in any case and with any port', async t => {
@@ -158,28 +158,18 @@ t.test('anything but /9p is an empty 404', async t => {
   for (const path of ['/', '/9p/', '/9P', '/9p?', '//9p', '/index.html', '/../9p', '/%39p', 'http://127.0.0.1/9p']) {
     t.equal(await statusOf(port, upgrade(port, {}, path)), 404, path)
   }
-  t.equal(
-    await exchange(
-      port,
-      `POST /v1/models HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\nExpect: 100-continue\r\n\r\n`,
-    ),
-    `HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\nDate: ${'x'}`.replace(
-      /Date: x/,
-      (await dateLine(port)) ?? '',
-    ),
+  const post = 'POST /v1/models HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\nExpect: 100-continue\r\n\r\n'
+  t.match(
+    await exchange(port, post),
+    /^HTTP\/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n(Date: .*\r\n)?\r\n$/,
   )
 })
-
-/** Node dates its own answers; the date is not what is tested. */
-async function dateLine(port: number) {
-  return /Date: [^]*$/.exec(await exchange(port, 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n'))?.[0]
-}
 
 t.test('a plain request for /9p is told to upgrade, and its Host is looked at first', async t => {
   const { port } = await listening(t)
   t.match(
     await exchange(port, 'GET /9p HTTP/1.1\r\nHost: localhost\r\n\r\n'),
-    /^HTTP\/1.1 426 [^]*Upgrade: websocket\r\n[^]*\r\n\r\n$/,
+    /^HTTP\/1.1 426 [\s\S]*Upgrade: websocket\r\n[\s\S]*\r\n\r\n$/,
   )
   t.equal(await statusOf(port, 'GET /9p HTTP/1.1\r\nHost: evil.example\r\n\r\n'), 403)
   t.equal(await statusOf(port, upgrade(port, { Upgrade: 'h2c' })), 426)
@@ -230,7 +220,9 @@ t.test('a request that does not end is hung up on', { timeout: 2 * HEADERS_TIMEO
 t.test('one address may hold only so many sockets without a token, and those with one do not count', async t => {
   const { port, accepted } = await listening(t)
   const sockets: Socket[] = []
-  t.teardown(() => sockets.forEach(socket => socket.destroy()))
+  t.teardown(() => {
+    for (const socket of sockets) socket.destroy()
+  })
   for (let i = 0; i < 5; i++) await exchange(port, upgrade(port), socket => sockets.push(socket))
   t.equal(accepted.length, 5)
   const idle = await Promise.all(
@@ -267,18 +259,17 @@ t.test('closing drops who has not got in and keeps who has', async t => {
   inside?.destroy()
 })
 
-t.test('a port that is taken is an error that names it', async t => {
+t.test('a port that is taken is an error that says so', async t => {
   const { port } = await listening(t)
-  await t.rejects(listening(t, { port }), {
-    message: new RegExp(`cannot listen on 127.0.0.1 port ${port}: .*EADDRINUSE`),
-  })
+  await t.rejects(listening(t, { port }), { code: 'EADDRINUSE' })
 })
 
 t.test('a 9P session runs over it, its user the one of the token', async t => {
   const { address } = await listening(t, {
     accept: (transport, user) => {
       const owner = { name: 'server', uid: 0 }
-      const root = dir({ whoami: text(ctx => `${ctx.user.name} ${ctx.user.role}\n`, { owner }) }, { owner })
+      const whoami = text(ctx => `${ctx.user.name} ${ctx.user.role}\n`, { owner })
+      const root = dir(new Map([['whoami', whoami]]), owner)
       serve(transport, { user, attach: who => ({ root, user: who.user! }) })
     },
   })

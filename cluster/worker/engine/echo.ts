@@ -66,11 +66,15 @@ export function createEchoEngine(o: {
   return {
     model: { name: 'echo', type: 'text', size: 0, context, digest: 'echo:1' },
     slots: size,
-    generate(request, signal) {
-      if (request.schema !== undefined) throw fail('notSupported', 'schema: engine echo says words, use engine llama')
-      if (request.tools?.length) throw fail('notSupported', 'tools: engine echo calls none, use engine llama')
-      return slots.run(signal, (_slot, signal) => answer(request, signal))
-    },
+    generate: (request, signal) =>
+      slots.run(signal, {
+        prepare() {
+          if (request.schema !== undefined)
+            throw fail('notSupported', 'schema: engine echo says words, use engine llama')
+          if (request.tools?.length) throw fail('notSupported', 'tools: engine echo calls none, use engine llama')
+        },
+        body: (_prepared, _slot, signal) => answer(request, signal),
+      }),
     async embed(texts, signal) {
       signal.throwIfAborted()
       return texts.map(vector)

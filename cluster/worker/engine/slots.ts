@@ -1,6 +1,14 @@
 import { fail } from '../../../fs/errors.js'
 
-type Body<T, C> = (slot: T, signal: AbortSignal) => AsyncGenerator<C, void>
+/** One generation: what is done before it queues (and may refuse it), which free slot it wants, and its run on the slot. */
+interface Job<T, P, C> {
+  /** Runs at the first `next()`. */
+  readonly prepare: () => P
+  /** The first, if it does not say; they are in the order they became free. */
+  readonly choose?: (free: readonly T[], prepared: P) => T
+  /** Its signal aborts with the caller's reason, with `shutting down` at `close`, and when the reader leaves. */
+  readonly body: (prepared: P, slot: T, signal: AbortSignal) => AsyncGenerator<C, void>
+}
 
 /**
  * The slots of an engine: each runs one generation, the rest wait in the order they came. Whatever way a generation ends
@@ -17,16 +25,12 @@ export class Slots<T> {
     this.#free = [...slots]
   }
 
-  /**
-   * Runs `body` on a slot, when one is free. Its place in the queue is taken by the first `next()`.
-   * @param body is given a signal that aborts with `signal`'s reason, with `shutting down` at `close`, and when the reader leaves
-   * @param choose which of the free slots to take; the first if not said
-   */
-  run<C>(signal: AbortSignal, body: Body<T, C>, choose = (free: readonly T[]): T => free[0] as T): AsyncIterable<C> {
+  /** Runs a job on a slot, when one is free. Its place in the queue is taken by the first `next()`. */
+  run<P, C>(signal: AbortSignal, job: Job<T, P, C>): AsyncIterable<C> {
     return {
       [Symbol.asyncIterator]: () => {
         const stop = new AbortController()
-        const steps = this.#steps(signal, stop, body, choose)
+        const steps = this.#steps(signal, stop, job)
         let ended = false
         // Abort, then return: the step that is under way hears only the first, a reader that sleeps leaves the second to us.
         const leave = () =>
@@ -66,23 +70,23 @@ export class Slots<T> {
     await Promise.all(running.map(([, done]) => done))
   }
 
-  async *#steps<C>(
+  async *#steps<P, C>(
     signal: AbortSignal,
     stop: AbortController,
-    body: Body<T, C>,
-    choose: (free: readonly T[]) => T,
+    job: Job<T, P, C>,
   ): AsyncGenerator<C, 'whole' | undefined> {
     if (this.#closed) throw fail('shuttingDown')
     signal.throwIfAborted()
+    const prepared = job.prepare()
     const abort = () => stop.abort(signal.reason)
     signal.addEventListener('abort', abort, { once: true })
     let done = () => {}
     this.#running.set(stop, new Promise(resolve => (done = resolve)))
     try {
-      const slot = await this.#take(stop.signal, choose)
+      const slot = await this.#take(stop.signal, free => job.choose?.(free, prepared) ?? free[0]!)
       try {
         stop.signal.throwIfAborted()
-        yield* body(slot, stop.signal)
+        yield* job.body(prepared, slot, stop.signal)
         return 'whole'
       } catch (thrown) {
         // What the body trips over once it is told to stop is no news; why it was told to is.

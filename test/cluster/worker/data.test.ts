@@ -135,7 +135,7 @@ t.test('200 kB in many writes are one prompt', async t => {
   const prompt = 'word '.repeat(40_000)
   await ann.write('data', `${prompt}\n`)
   const [task] = await ann.names('task')
-  t.equal((await ann.read(`task/${task}/prompt`)).length, prompt.length)
+  t.equal((await ann.read(`task/${task}/prompt`)).length, prompt.length + 1)
 })
 
 t.test('two hundred fids at once get the answers to their own prompts', async t => {

@@ -1,0 +1,86 @@
+import { fail } from '../../fs/errors.js'
+import { type File, newQid, type Opened, type Owner } from '../../fs/file.js'
+import { now, once } from '../../fs/kit/content.js'
+import { OTRUNC } from '../../fs/message.js'
+
+/** Takes what is written through one open: text as it comes, cut anywhere; `done` at each sync and at the close. */
+export interface Writer {
+  take(piece: string): void
+  done(): void
+}
+
+/** A writer that is given whole lines, the last one with or without its newline. */
+export function byLine(line: (text: string) => void): Writer {
+  let rest = ''
+  const give = (text: string) => text.trim() && line(text)
+  return {
+    take(piece) {
+      const lines = (rest + piece).split('\n')
+      rest = lines.pop()!
+      for (const text of lines) give(text)
+    },
+    done() {
+      const last = rest
+      rest = ''
+      give(last)
+    },
+  }
+}
+
+export interface EditableOptions {
+  owner: Owner
+  /** Bytes one open may write. */
+  limit: number
+  /** Throws where it may not be changed now. */
+  check(): void
+  read(): string
+  /** Truncation. */
+  clear(): void
+  writer(): Writer
+  onOpen(): () => void
+}
+
+/** A file of UTF-8 text that its owner reads and writes, but not while `check` throws. */
+export function editable(o: EditableOptions): File {
+  const qid = newQid()
+  const encoder = new TextEncoder()
+  const truncate = () => {
+    o.check()
+    o.clear()
+  }
+  return {
+    qid,
+    attributes: () => ({ mode: 0o600, owner: o.owner, length: 0, mtime: now(), atime: now() }),
+    truncate,
+    open(mode): Opened {
+      if (mode & OTRUNC) truncate()
+      const release = o.onOpen()
+      const decoder = new TextDecoder('utf-8', { fatal: true })
+      const into = o.writer()
+      let size = 0
+      const finish = () => {
+        if (size > 0) into.done()
+      }
+      return {
+        read: once(() => encoder.encode(o.read())),
+        write(_offset, data) {
+          o.check()
+          if ((size += data.length) > o.limit) throw fail('tooLarge', `over ${o.limit} bytes`)
+          let piece: string
+          try {
+            piece = decoder.decode(data, { stream: true })
+          } catch {
+            throw fail('notUtf8')
+          }
+          into.take(piece)
+          return data.length
+        },
+        sync: finish,
+        close() {
+          release()
+          finish()
+        },
+      }
+    },
+  }
+}

@@ -1,0 +1,249 @@
+import { fail } from '../../../../fs/errors.js'
+
+/** Rules one schema may come to. */
+const MAX_RULES = 2000
+/** Schemas inside one another. */
+const MAX_DEPTH = 64
+/** llama.cpp writes a repetition out, and refuses long ones. */
+const MAX_TIMES = 1000
+/** What all repetitions of one schema may come to, written out. */
+const MAX_ALL_TIMES = 20_000
+
+/** JSON by itself, without line breaks: one optional blank after `:` and `,`. */
+const json: Readonly<Record<string, string>> = {
+  value: 'object | array | string | number | boolean | null',
+  object: '"{" (string ":" sp value ("," sp string ":" sp value)*)? "}"',
+  array: '"[" (value ("," sp value)*)? "]"',
+  string: '"\\"" char* "\\""',
+  // A \u escape is never half a surrogate pair, so that a string's length is what the schema counts: characters.
+  char: String.raw`[^"\\\x7F\x00-\x1F] | "\\" (["\\bfnrt/] | "u" ([0-9a-cA-CefEF] hex | [dD] [0-7]) hex hex)`,
+  hex: '[0-9a-fA-F]',
+  number: 'integer ("." [0-9]{1,15})? ([eE] [-+]? [0-9]{1,2})?',
+  integer: '"-"? ("0" | [1-9] [0-9]{0,14})',
+  boolean: '"true" | "false"',
+  null: '"null"',
+  sp: '" "?',
+}
+
+/** Keywords that say something to people and not of values. */
+const notes = [
+  'title',
+  'description',
+  'default',
+  'examples',
+  '$schema',
+  '$id',
+  '$comment',
+  'deprecated',
+  'readOnly',
+  'writeOnly',
+]
+/** What holds anywhere besides: where definitions are looked up. */
+const everywhere = [...notes, '$defs', 'definitions']
+/** The keywords each type knows; one that is here for no type of a schema refuses it. */
+const keywords: Readonly<Record<string, readonly string[]>> = {
+  object: ['properties', 'required', 'additionalProperties'],
+  array: ['items', 'prefixItems', 'minItems', 'maxItems'],
+  string: ['minLength', 'maxLength'],
+  number: [],
+  integer: [],
+  boolean: [],
+  null: [],
+}
+
+type Schema = Readonly<Record<string, unknown>>
+
+/**
+ * A GBNF grammar of exactly JSON values that obey a schema: all it makes does, though it does not make all that would (an
+ * object with `properties` gets no others, keys come in the schema's order). node-llama-cpp's own converter ignores what it
+ * does not know and makes every property required; here a keyword that would not be obeyed is refused by name.
+ * @throws FsError `bad argument: schema…: KEYWORD …`
+ */
+export function grammarOf(schema: unknown): string {
+  const rules = new Map(Object.entries(json))
+  /** The rule made for a definition, which may be in use before it is whole. */
+  const defined = new Map<unknown, string>()
+  let depth = 0
+  let times = 0
+
+  const add = (body: string): string => {
+    if (rules.size >= MAX_RULES) throw fail('badArgument', `schema: over ${MAX_RULES} rules`)
+    const name = `r${rules.size}`
+    rules.set(name, body)
+    return name
+  }
+  const or = (bodies: readonly string[]) => (bodies.length === 1 ? bodies[0]! : add(bodies.join(' | ')))
+
+  /** @returns the name of the rule that makes `at`'s values */
+  function rule(at: unknown, path: string): string {
+    if (++depth > MAX_DEPTH) throw fail('badArgument', `schema: over ${MAX_DEPTH} deep`)
+    const name = body(at, path)
+    depth--
+    return name
+  }
+
+  function body(at: unknown, path: string): string {
+    if (at === true) return 'value'
+    if (typeof at !== 'object' || at === null || Array.isArray(at)) throw refuse(path, 'a schema is an object or true')
+    const s = at as Schema
+    const given = Object.keys(s).filter(key => !everywhere.includes(key) && s[key] !== undefined)
+    const only = (...allowed: string[]) => {
+      const other = given.find(key => !allowed.includes(key))
+      if (other) throw refuse(path, `${other}: cannot be obeyed${allowed.length > 0 ? ` beside ${allowed[0]}` : ''}`)
+    }
+    if ('$ref' in s) {
+      only('$ref')
+      return reference(s.$ref, path)
+    }
+    for (const key of ['anyOf', 'oneOf']) {
+      if (!(key in s)) continue
+      only(key)
+      if (list(s[key], `${path}.${key}`).length === 0) throw refuse(path, `${key}: no schema`)
+      return or(list(s[key], `${path}.${key}`).map((each, i) => rule(each, `${path}.${key}[${i}]`)))
+    }
+    if ('const' in s || 'enum' in s) {
+      only('const' in s ? 'const' : 'enum', 'type')
+      const types = s.type === undefined ? undefined : [s.type].flat()
+      const values = ('const' in s ? [s.const] : list(s.enum, `${path}.enum`)).filter(
+        v => !types || types.some(t => isA(v, t)),
+      )
+      if (values.length === 0) throw refuse(path, 'enum: no value of this type')
+      return add(values.map(v => literal(JSON.stringify(v))).join(' | '))
+    }
+    const types = s.type === undefined ? (given.length === 0 ? ['value'] : inferred(given)) : [s.type].flat()
+    const known = types.flatMap(t => keywords[t as string] ?? [])
+    const unknown = given.find(key => key !== 'type' && !known.includes(key))
+    if (unknown !== undefined) throw refuse(path, `${unknown}: cannot be obeyed${hint[unknown] ?? ''}`)
+    return or(types.map(t => typed(t, s, path)))
+  }
+
+  function typed(type: unknown, s: Schema, path: string): string {
+    if (type === 'object') return object(s, path)
+    if (type === 'array') return array(s, path)
+    if (type === 'string') {
+      const [min, max] = range(s, 'minLength', 'maxLength', path)
+      return min === 0 && max === undefined ? 'string' : add(`"\\"" char{${min},${max ?? ''}} "\\""`)
+    }
+    if (typeof type !== 'string' || !(type in keywords || type === 'value'))
+      throw refuse(path, `type: ${String(type)} is none`)
+    return type
+  }
+
+  function object(s: Schema, path: string): string {
+    if (s.properties === undefined) {
+      if (list(s.required ?? [], `${path}.required`).length > 0) throw refuse(path, 'required: names no property')
+      if (s.additionalProperties === false) return add('"{}"')
+      const value = rule(s.additionalProperties ?? true, `${path}.additionalProperties`)
+      return add(`"{" (string ":" sp ${value} ("," sp string ":" sp ${value})*)? "}"`)
+    }
+    if (typeof s.properties !== 'object' || s.properties === null) throw refuse(path, 'properties: an object')
+    const required = list(s.required ?? [], `${path}.required`)
+    const missing = required.find(name => !Object.hasOwn(s.properties as object, name as string))
+    if (missing !== undefined) throw refuse(path, `required: ${JSON.stringify(missing)} is not in properties`)
+    const pairs = Object.entries(s.properties).map(([name, value]) => ({
+      text: `${literal(`${JSON.stringify(name)}:`)} sp ${rule(value, `${path}.${name}`)}`,
+      required: required.includes(name),
+    }))
+    // What may follow once the i-th pair is reached, with and without one before it: built from the end.
+    let first = '""'
+    let next = '""'
+    for (const { text, required } of pairs.reverse()) {
+      const more = add(`"," sp ${text} ${next}${required ? '' : ` | ${next}`}`)
+      first = add(`${text} ${next}${required ? '' : ` | ${first}`}`)
+      next = more
+    }
+    return add(`"{" ${first} "}"`)
+  }
+
+  function array(s: Schema, path: string): string {
+    const [min, max] = range(s, 'minItems', 'maxItems', path)
+    const fixed = list(s.prefixItems ?? [], `${path}.prefixItems`).map((each, i) =>
+      rule(each, `${path}.prefixItems[${i}]`),
+    )
+    if (fixed.length > 0) {
+      // Items past the fixed ones are never needed unless minItems says so.
+      if (min > fixed.length || (max !== undefined && max < fixed.length))
+        throw refuse(path, 'prefixItems: all of them, no more')
+      return add(`"[" ${fixed.join(' "," sp ')} "]"`)
+    }
+    if (max === 0) return add('"[]"')
+    const item = rule(s.items ?? true, `${path}.items`)
+    const items = `${item} ("," sp ${item}){${Math.max(0, min - 1)},${max === undefined ? '' : max - 1}}`
+    return add(min === 0 ? `"[" (${items})? "]"` : `"[" ${items} "]"`)
+  }
+
+  /** How often, at least and at most. */
+  function range(s: Schema, least: string, most: string, path: string): [number, number | undefined] {
+    const [min, max] = bounds(s, least, most, path)
+    times += max ?? min
+    if (times > MAX_ALL_TIMES)
+      throw fail('badArgument', `schema: ${least}, ${most}: over ${MAX_ALL_TIMES} all together`)
+    return [min, max]
+  }
+
+  function reference(ref: unknown, path: string): string {
+    let at: unknown = schema
+    const steps =
+      ref === '#' ? [] : typeof ref === 'string' && ref.startsWith('#/') ? ref.slice(2).split('/') : undefined
+    for (const step of steps ?? []) {
+      const key = step.replaceAll('~1', '/').replaceAll('~0', '~')
+      at = typeof at === 'object' && at !== null && Object.hasOwn(at, key) ? (at as Schema)[key] : undefined
+    }
+    if (!steps || at === undefined) throw refuse(path, `$ref: ${JSON.stringify(ref)} is not in this schema`)
+    const made = defined.get(at)
+    if (made !== undefined) return made
+    // The name is there before the rule, for definitions that contain themselves.
+    const name = add('')
+    defined.set(at, name)
+    const body = rule(at, String(ref))
+    if (body === name) throw refuse(path, `$ref: ${JSON.stringify(ref)} is only itself`)
+    rules.set(name, body)
+    return name
+  }
+
+  rules.set('root', '')
+  rules.set('root', rule(schema, 'schema'))
+  return [...rules].map(([name, body]) => `${name} ::= ${body}`).join('\n')
+}
+
+const hint: Readonly<Record<string, string>> = {
+  minimum: ', list the values in enum',
+  maximum: ', list the values in enum',
+  pattern: ', list the values in enum',
+}
+
+const refuse = (path: string, why: string) => fail('badArgument', `${path}: ${why}`)
+
+function list(value: unknown, path: string): readonly unknown[] {
+  if (!Array.isArray(value)) throw refuse(path, 'a list')
+  return value
+}
+
+/** The types a schema without `type` can mean, by its keywords. */
+function inferred(given: readonly string[]): string[] {
+  return Object.keys(keywords).filter(type => keywords[type]!.some(keyword => given.includes(keyword)))
+}
+
+function bounds(s: Schema, least: string, most: string, path: string): [number, number | undefined] {
+  const read = (key: string) => {
+    const n = s[key]
+    if (n === undefined) return undefined
+    if (!Number.isInteger(n) || (n as number) < 0 || (n as number) > MAX_TIMES)
+      throw refuse(path, `${key}: 0 to ${MAX_TIMES}`)
+    return n as number
+  }
+  const min = read(least) ?? 0
+  const max = read(most)
+  if (max !== undefined && max < min) throw refuse(path, `${most}: less than ${least}`)
+  return [min, max]
+}
+
+function isA(value: unknown, type: unknown): boolean {
+  if (type === 'integer') return Number.isInteger(value)
+  if (type === 'array') return Array.isArray(value)
+  if (type === 'null') return value === null
+  if (type === 'object') return typeof value === 'object' && value !== null && !Array.isArray(value)
+  return typeof value === type
+}
+
+const literal = (text: string) => `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`

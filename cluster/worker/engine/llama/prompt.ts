@@ -1,0 +1,78 @@
+import type { ChatHistoryItem, ChatWrapper, LlamaModel, LlamaText, Token } from 'node-llama-cpp'
+import { fail } from '../../../../fs/errors.js'
+import type { ChatMessage, GenerateRequest } from '../engine.js'
+import type { Library } from './runtime.js'
+
+/** A request as the model reads it, and what ends its answer. */
+export interface Prompt {
+  readonly tokens: Token[]
+  /** Besides the model's own end-of-generation tokens. */
+  readonly stopTokens: ReadonlySet<Token>
+  readonly stopTexts: readonly string[]
+}
+
+/**
+ * Makes prompts of requests, by the chat template in the model's file. Only what the template itself writes is read for
+ * special tokens; the text of messages never is, so `<|im_end|>` in a message is ten plain characters. No system message is
+ * added: without one there is none (which is what LlamaChatSession does for `systemPrompt: ''`; its own default has a text).
+ */
+export class Prompter {
+  readonly wrapper: ChatWrapper
+
+  constructor(
+    library: Library,
+    readonly model: LlamaModel,
+  ) {
+    this.wrapper = library.resolveChatWrapper(model)
+  }
+
+  /** @throws FsError `bad argument` for a conversation the model's template refuses, or an empty raw prompt */
+  make(request: GenerateRequest): Prompt {
+    return request.messages ? this.#chat(request.messages) : this.#raw(request.prompt ?? '')
+  }
+
+  #chat(messages: readonly ChatMessage[]): Prompt {
+    let state: ReturnType<ChatWrapper['generateContextState']>
+    try {
+      state = this.wrapper.generateContextState({ chatHistory: history(messages) })
+    } catch (error) {
+      throw fail('badArgument', `messages: the model's chat template refuses them: ${(error as Error).message}`, error)
+    }
+    const stopTokens = new Set<Token>()
+    const stopTexts: string[] = []
+    for (const trigger of state.stopGenerationTriggers) {
+      const [first] = trigger.tokenize(this.model.tokenizer)
+      if (first !== undefined && this.model.isSpecialToken(first)) stopTokens.add(first)
+      else stopTexts.push(plain(trigger))
+    }
+    return {
+      tokens: state.contextText.tokenize(this.model.tokenizer),
+      stopTokens,
+      stopTexts: stopTexts.filter(t => t !== ''),
+    }
+  }
+
+  /** Raw text is the whole of what the model reads, so here special tokens are read: its author writes the template. */
+  #raw(text: string): Prompt {
+    const { bos, shouldPrependBosToken } = this.model.tokens
+    const tokens = this.model.tokenize(text, true)
+    if (shouldPrependBosToken && bos !== null && tokens[0] !== bos) tokens.unshift(bos)
+    if (tokens.length === 0) throw fail('badArgument', 'prompt: empty')
+    return { tokens, stopTokens: new Set(), stopTexts: [] }
+  }
+}
+
+const plain = (text: LlamaText) => text.values.map(v => (typeof v === 'string' ? v : v.value)).join('')
+
+/**
+ * A conversation as node-llama-cpp has it. It ends with the answer to be made, which begins with the text of a last
+ * assistant message. A tool's result is a user's turn: ChatMessage does not say which call it answers.
+ */
+export function history(messages: readonly ChatMessage[]): ChatHistoryItem[] {
+  const items = messages.map((m): ChatHistoryItem => {
+    if (m.role === 'system') return { type: 'system', text: m.content }
+    return m.role === 'assistant' ? { type: 'model', response: [m.content] } : { type: 'user', text: m.content }
+  })
+  if (items.at(-1)?.type !== 'model') items.push({ type: 'model', response: [] })
+  return items
+}

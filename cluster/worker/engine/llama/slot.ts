@@ -1,0 +1,102 @@
+import type { LlamaContextSequence, LlamaGrammarEvaluationState, Token } from 'node-llama-cpp'
+import type { Sampling } from '../engine.js'
+import type { Gate } from './gate.js'
+
+/** Prompt tokens evaluated before an abort is looked for. */
+const STRETCH = 256
+
+/** One sequence of the shared context, and what its KV cache holds: the tokens of its last prompt and answer. */
+export class Slot {
+  /** @param gate shared by all slots of the context */
+  constructor(
+    readonly sequence: LlamaContextSequence,
+    readonly gate: Gate,
+  ) {}
+
+  /** How many tokens at the beginning are in the cache already. */
+  common(tokens: readonly Token[]): number {
+    return this.sequence.compareContextTokens(tokens as Token[]).firstDifferentIndex
+  }
+
+  /**
+   * Makes the cache a beginning of `tokens`, erasing what differs. The last token is never among it: evaluating it is what
+   * gives the next.
+   * @returns how many tokens it holds
+   */
+  async align(tokens: readonly Token[]): Promise<number> {
+    const all = tokens.slice(0, -1)
+    if (this.common(all) < this.sequence.nextTokenIndex) {
+      await this.gate.close(() => this.sequence.adaptStateToTokens(all, false))
+    }
+    return this.sequence.nextTokenIndex
+  }
+
+  /** Evaluates what is missing of `tokens`, but the last. */
+  async prefill(tokens: readonly Token[], signal: AbortSignal): Promise<void> {
+    for (let at = this.sequence.nextTokenIndex; at < tokens.length - 1; at = this.sequence.nextTokenIndex) {
+      await this.gate.pass()
+      signal.throwIfAborted()
+      await this.sequence.evaluateWithoutGeneratingNewTokens(
+        tokens.slice(at, Math.min(at + STRETCH, tokens.length - 1)),
+      )
+    }
+    signal.throwIfAborted()
+  }
+
+  /** Evaluates `token` and draws the next. `seed` is for this draw alone. */
+  async next(
+    token: Token,
+    sampling: Sampling,
+    seed: number,
+    grammarEvaluationState: LlamaGrammarEvaluationState | undefined,
+  ): Promise<Token> {
+    await this.gate.pass()
+    const steps = this.sequence.evaluate([token], {
+      temperature: sampling.temperature,
+      topP: sampling.top_p,
+      topK: sampling.top_k,
+      minP: sampling.min_p,
+      seed,
+      yieldEogToken: true,
+      ...(grammarEvaluationState && { grammarEvaluationState }),
+    })
+    try {
+      const step = await steps.next()
+      if (step.done) throw new Error('llama.cpp gave no token')
+      return step.value
+    } finally {
+      await steps.return()
+    }
+  }
+
+  /** Forgets everything, after a failure that leaves the cache unknown. */
+  async clear(): Promise<void> {
+    await this.gate.close(() => this.sequence.clearHistory())
+  }
+}
+
+/**
+ * The free slot to take: the one whose cache begins as `tokens` do, if that saves half of them or more; else the one that
+ * has been free longest, so that the caches of lately used conversations stay.
+ * @param free in the order they became free
+ */
+export function chooseSlot(free: readonly Slot[], tokens: readonly Token[]): Slot {
+  let best = free[0]!
+  let most = 0
+  for (const slot of free) {
+    const common = slot.common(tokens)
+    if (common * 2 >= tokens.length && common > most) {
+      best = slot
+      most = common
+    }
+  }
+  return best
+}
+
+/** A seed for the i-th draw (murmur3's finalizer): so a draw depends on its place only, and an answer can be continued. */
+export function seedOf(seed: number, i: number): number {
+  let h = (seed ^ Math.imul(i + 1, 0x9e3779b1)) >>> 0
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b)
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35)
+  return (h ^ (h >>> 16)) >>> 0
+}

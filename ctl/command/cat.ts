@@ -1,0 +1,11 @@
+import { OREAD } from '../../fs/message.js'
+import { drain, withFile } from '../common/files.js'
+import type { Run } from './command.js'
+
+export const run: Run = async (io, args) => {
+  const { root, client } = await io.connect()
+  for (const path of args) {
+    await withFile(root, io.names(path), OREAD, io.signal, fid => drain(fid, data => io.print(data), io.signal))
+  }
+  client.close()
+}

@@ -1,0 +1,19 @@
+import type { Invocation } from '../invocation.js'
+
+/** What commander made of a command's options: by name, camel case. */
+export type Options = Readonly<Record<string, any>>
+
+export type Run = (io: Invocation, args: readonly string[], options: Options) => Promise<void>
+
+/** One command of llamboctl, as the table lists it. Its code is loaded when it runs, so that the others start fast. */
+export interface Command {
+  readonly name: string
+  readonly alias?: string
+  /** Positional arguments as commander writes them: `<path...>`. */
+  readonly args?: string
+  readonly summary: string
+  /** Flags as commander writes them, and what they do. */
+  readonly options?: readonly (readonly [flags: string, help: string, choices?: readonly string[]])[]
+  readonly load?: () => Promise<{ run: Run }>
+  readonly commands?: readonly Command[]
+}

@@ -1,0 +1,13 @@
+import { loadConfig } from '../common/config.js'
+import { table } from '../common/output.js'
+import { type Key, settings } from '../common/settings.js'
+import type { Run } from './command.js'
+
+/** `config show`. */
+export const run: Run = async (io, _args, { origin, config: file }) => {
+  const { config, origins } = loadConfig(io.env, {}, file)
+  const text = (value: unknown) =>
+    value === undefined ? '' : typeof value === 'string' ? value : JSON.stringify(value)
+  const rows = (Object.keys(settings) as Key[]).map(key => [key, text(config[key]), ...(origin ? [origins[key]] : [])])
+  await io.print(table(['setting', 'value', ...(origin ? ['origin'] : [])], rows, io.stdout.isTTY === true))
+}

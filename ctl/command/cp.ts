@@ -1,0 +1,152 @@
+import { createReadStream, createWriteStream, statSync } from 'node:fs'
+import { rename, rm } from 'node:fs/promises'
+import { basename, join, resolve } from 'node:path'
+import type { Fid } from '../../fs/client.js'
+import { FsError } from '../../fs/errors.js'
+import { OREAD, OTRUNC, OWRITE } from '../../fs/message.js'
+import { usage } from '../common/exit.js'
+import { drain, named, withFile } from '../common/files.js'
+import { isDirectory } from '../common/listing.js'
+import { within } from '../common/npath.js'
+import { write } from '../common/output.js'
+import { Progress } from '../common/progress.js'
+import type { Invocation } from '../invocation.js'
+import type { Run } from './command.js'
+
+/** What an upload reads of the file at a time. */
+const CHUNK = 1024 * 1024
+
+export const run: Run = async (io, paths) => {
+  const target = paths.at(-1)!
+  const sources = paths.slice(0, -1)
+  if (sources.length === 0) throw usage('cp: name a file and where it goes; files of the server begin with /n/llambo/')
+  const remote = (path: string) => io.mounts.some(mount => within(path, mount))
+  if (!remote(target) && !sources.some(remote)) {
+    throw usage(
+      'cp: neither side is in the namespace; files of the server begin with /n/llambo/, such as /n/llambo/models/',
+    )
+  }
+  const { root, client } = await io.connect()
+  const into = await isInto(io, root, target, remote(target))
+  if (sources.length > 1 && !into) throw usage(`cp: ${target}: not a directory, and several files go there`)
+  for (const source of sources) {
+    const place = into ? join(target, basename(source)) : target
+    if (!remote(target)) await download(io, root, source, place)
+    else if (remote(source)) await relay(io, root, source, place)
+    else await upload(io, root, source, place)
+  }
+  client.close()
+}
+
+/** Whether files go into the target rather than become it. */
+async function isInto(io: Invocation, root: Fid, target: string, remote: boolean): Promise<boolean> {
+  if (!remote) return statSync(target, { throwIfNoEntry: false })?.isDirectory() ?? target.endsWith('/')
+  try {
+    const fid = await root.walk(io.names(target), io.signal)
+    return isDirectory(await fid.stat(io.signal).finally(() => fid.clunk().catch(() => {})))
+  } catch (error) {
+    if (error instanceof FsError && error.is('notFound')) return false
+    throw error
+  }
+}
+
+/** Opens a file of the server for writing from its start, made where it is not there. */
+async function create(root: Fid, path: readonly string[], signal: AbortSignal): Promise<Fid> {
+  const name = path.at(-1)
+  if (name === undefined) throw usage('cp: the root is a directory')
+  try {
+    const fid = await root.walk(path, signal)
+    return await fid.open(OWRITE | OTRUNC, signal).catch(error => fid.clunk().then(() => Promise.reject(error)))
+  } catch (error) {
+    if (!(error instanceof FsError && error.is('notFound'))) throw error
+    const parent = await root.walk(path.slice(0, -1), signal)
+    return await parent
+      .create(name, 0o644, OWRITE, signal)
+      .catch(failed => parent.clunk().then(() => Promise.reject(failed)))
+  }
+}
+
+/** Writes what comes to a file of the server. Its check of the whole happens at the sync, where its error still reaches us. */
+async function put(
+  io: Invocation,
+  root: Fid,
+  place: string,
+  chunks: AsyncIterable<Uint8Array>,
+  at: (done: number) => void,
+) {
+  const path = io.names(place)
+  await named(path, async () => {
+    const fid = await create(root, path, io.signal)
+    try {
+      let offset = 0
+      for await (const chunk of chunks) {
+        offset += await fid.write(offset, chunk, io.signal)
+        at(offset)
+      }
+      await fid.sync(io.signal)
+    } finally {
+      await fid.clunk().catch(() => {})
+    }
+  })
+}
+
+async function upload(io: Invocation, root: Fid, source: string, place: string): Promise<void> {
+  const { size } = statSync(source)
+  const progress = new Progress(io.stderr, basename(source))
+  try {
+    await put(io, root, place, createReadStream(source, { highWaterMark: CHUNK }), done => progress.at(done, size))
+  } finally {
+    progress.end()
+  }
+}
+
+/** Into a file beside, renamed when all is there: what is cut off never looks whole. */
+async function download(io: Invocation, root: Fid, source: string, place: string): Promise<void> {
+  const progress = new Progress(io.stderr, basename(source))
+  const beside = `${resolve(place)}.part`
+  const file = createWriteStream(beside)
+  let failed: Error | undefined
+  file.on('error', error => {
+    failed = error
+  })
+  try {
+    await withFile(root, io.names(source), OREAD, io.signal, async fid => {
+      const total = Number((await fid.stat(io.signal)).length)
+      let done = 0
+      await drain(
+        fid,
+        async data => {
+          await write(file, data)
+          if (failed) throw failed
+          progress.at((done += data.length), total)
+        },
+        io.signal,
+      )
+    })
+    await new Promise<void>((done, reject) =>
+      file.end((error?: Error | null) => ((error ?? failed) ? reject(error ?? failed) : done())),
+    )
+    await rename(beside, place)
+  } catch (error) {
+    file.destroy()
+    await rm(beside, { force: true })
+    throw error
+  } finally {
+    progress.end()
+  }
+}
+
+/** From one file of the server to another. */
+async function relay(io: Invocation, root: Fid, source: string, place: string): Promise<void> {
+  await withFile(root, io.names(source), OREAD, io.signal, async fid => {
+    const chunks = async function* () {
+      for (let offset = 0; ; ) {
+        const data = await fid.read(offset, CHUNK, io.signal)
+        if (data.length === 0) return
+        offset += data.length
+        yield data
+      }
+    }
+    await put(io, root, place, chunks(), () => {})
+  })
+}

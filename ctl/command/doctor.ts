@@ -1,0 +1,23 @@
+import { exitCode, Failure } from '../common/exit.js'
+import { type Finding, findings } from '../doctor/findings.js'
+import type { Run } from './command.js'
+
+const signs: Record<Finding['state'], string> = { ok: 'ok', note: 'note', bad: 'bad' }
+
+/** Fails where something is bad: a server could not start, or not answer, until its remedy is applied. */
+export const run: Run = async (io, _args, { json }) => {
+  const all = await findings(io.env)
+  if (json) await io.print(`${JSON.stringify(all, null, 2)}\n`)
+  else {
+    const { green, yellow, red, bold } = io.colors(io.stdout)
+    const colour = { ok: green, note: yellow, bad: red }
+    const width = Math.max(...all.map(({ name }) => name.length))
+    for (const { name, state, says, remedy } of all) {
+      await io.print(`${colour[state](signs[state].padEnd(4))}  ${bold(name.padEnd(width))}  ${says}\n`)
+      if (remedy) await io.print(`${' '.repeat(width + 8)}→ ${remedy}\n`)
+    }
+  }
+  const bad = all.filter(({ state }) => state === 'bad').map(({ name }) => name)
+  if (bad.length > 0)
+    throw new Failure(exitCode.failed, `what is bad above keeps llambo from working: ${bad.join(', ')}`)
+}

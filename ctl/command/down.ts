@@ -1,0 +1,30 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { OWRITE } from '../../fs/message.js'
+import { exitCode, Failure } from '../common/exit.js'
+import { withFile } from '../common/files.js'
+import { isAlive, readServerFile } from '../common/serverfile.js'
+import type { Run } from './command.js'
+
+/** How long a server may take to stop, in ms: it lets go of mounts and memory, which takes a second or two. */
+const PATIENCE_MS = 30_000
+
+export const run: Run = async io => {
+  if (io.globals.at || io.env.LLAMBO) {
+    const { root, client } = await io.connect()
+    await withFile(root, ['ctl'], OWRITE, io.signal, fid => fid.write(0, Buffer.from('shutdown\n'), io.signal))
+    client.close()
+    return
+  }
+  const file = readServerFile(io.env)
+  if (!file || !isAlive(file)) throw new Failure(exitCode.unreachable, 'no server of yours is running')
+  process.kill(file.pid, 'SIGTERM')
+  for (const end = performance.now() + PATIENCE_MS; isAlive(file); ) {
+    if (performance.now() > end) {
+      throw new Failure(
+        exitCode.timeout,
+        `the server (pid ${file.pid}) does not stop; kill -9 ${file.pid} ends it, the next up clears away what it leaves`,
+      )
+    }
+    await sleep(20, undefined, { signal: io.signal })
+  }
+}

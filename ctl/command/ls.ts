@@ -1,0 +1,44 @@
+import type { Fid } from '../../fs/client.js'
+import { OREAD, type Stat } from '../../fs/message.js'
+import { named } from '../common/files.js'
+import { isDirectory, modeText, timeText } from '../common/listing.js'
+import { bytes, table } from '../common/output.js'
+import type { Run } from './command.js'
+
+export const run: Run = async (io, args, { long }) => {
+  const { root, client } = await io.connect()
+  const terminal = io.stdout.isTTY === true
+  const { blue } = io.colors(io.stdout)
+  const paths = args.length > 0 ? args : ['/']
+  for (const path of paths) {
+    const names = io.names(path)
+    const entries = (await named(names, () => list(root, names, io.signal))).sort((a, b) => (a.name < b.name ? -1 : 1))
+    if (paths.length > 1) await io.print(`${path}:\n`)
+    const label = (entry: Stat) => (isDirectory(entry) ? blue(entry.name) : entry.name)
+    if (!long) await io.print(entries.map(entry => `${label(entry)}\n`).join(''))
+    else {
+      const rows = entries.map(entry => [
+        modeText(entry),
+        entry.uid,
+        terminal ? bytes(Number(entry.length)) : String(entry.length),
+        timeText(entry.mtime),
+        label(entry),
+      ])
+      await io.print(table(['mode', 'owner', 'size', 'changed', 'name'], rows, terminal))
+    }
+  }
+  client.close()
+}
+
+/** A directory's entries, or the file itself. */
+async function list(root: Fid, path: readonly string[], signal: AbortSignal): Promise<Stat[]> {
+  const fid = await root.walk(path, signal)
+  try {
+    const stat = await fid.stat(signal)
+    if (!isDirectory(stat)) return [stat]
+    await fid.open(OREAD, signal)
+    return await fid.list(signal)
+  } finally {
+    await fid.clunk().catch(() => {})
+  }
+}

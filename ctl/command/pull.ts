@@ -1,0 +1,93 @@
+import { mkdirSync, renameSync, rmSync, statSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { checkModel } from '../../cluster/worker/gguf.js'
+import { isLoopback } from '../../mnt/exposure.js'
+import { exitCode, explain, Failure, usage } from '../common/exit.js'
+import { modelDir } from '../common/paths.js'
+import { Progress } from '../common/progress.js'
+import type { Invocation } from '../invocation.js'
+import type { Run } from './command.js'
+
+/** How long a host may take to say anything, in ms. */
+const REACH_MS = 15_000
+
+/**
+ * What a name means to node-llama-cpp's resolver: `hf:USER/MODEL:QUANT` and `hf:USER/MODEL/FILE.gguf` are Hugging Face's, with
+ * or without the `hf:`; an URL is itself, by https unless it is on this machine.
+ * @throws Failure (usage) for a name of no such kind
+ */
+export function modelUri(name: string): string {
+  if (/^(hf:)?[\w.-]+\/[\w.-]+(:[\w.-]+|\/[\w./-]+\.gguf(#[\w./-]+)?)?$/.test(name))
+    return name.replace(/^(hf:)?/, 'hf:')
+  const url = URL.canParse(name) ? new URL(name) : undefined
+  if (url?.protocol === 'https:' || (url?.protocol === 'http:' && isLoopback(url.hostname))) return name
+  const example = 'hf:Qwen/Qwen2.5-0.5B-Instruct-GGUF:Q4_K_M'
+  throw usage(`pull ${name}: give hf:USER/MODEL:QUANT, such as ${example}, or the https URL of a .gguf file`)
+}
+
+export const run: Run = async (io, [name = '']) => {
+  const uri = modelUri(name)
+  const store = modelDir(io.env)
+  // Inside the store, but not of it: a server must see neither half a model nor a bad one.
+  const beside = join(store, '.pull')
+  mkdirSync(beside, { recursive: true, mode: 0o700 })
+  const progress = new Progress(io.stderr, name)
+  let begun = false
+  try {
+    await reach(uri, io)
+    const { createModelDownloader } = await import('node-llama-cpp')
+    const downloader = await createModelDownloader({
+      modelUri: uri,
+      dirPath: beside,
+      // One that was cut off goes on where it ended.
+      deleteTempFileOnCancel: false,
+      onProgress: ({ totalSize, downloadedSize }) => {
+        begun ||= downloadedSize > 0
+        progress.at(downloadedSize, totalSize || undefined)
+      },
+    })
+    const files = downloader.filesInfo.map(({ filePath }) => ({ from: filePath, to: join(store, basename(filePath)) }))
+    const there = files.every(({ to }) => statSync(to, { throwIfNoEntry: false }))
+    if (there) io.note(`${downloader.entrypointFilename} is there already; llamboctl rm /n/llambo/models/… removes it`)
+    else {
+      const first = await downloader.download({ signal: io.signal })
+      await checkModel(first, io.signal).catch(error => {
+        rmSync(beside, { recursive: true, force: true })
+        throw new Failure(exitCode.failed, `pull ${name}: ${explain(error)}; it was thrown away`)
+      })
+      for (const { from, to } of files) renameSync(from, to)
+      rmSync(beside, { recursive: true, force: true })
+    }
+    await io.print(`${basename(downloader.entrypointFilename, '.gguf')}\n`)
+  } catch (error) {
+    if (io.signal.aborted || error instanceof Failure) throw error
+    throw new Failure(
+      exitCode.failed,
+      `pull ${name}: ${reason(error)}${begun ? '; run it again to go on where it ended' : ''}`,
+      {
+        cause: error,
+      },
+    )
+  } finally {
+    progress.end()
+  }
+}
+
+/** Where Hugging Face is, or the mirror that `HF_ENDPOINT` names. */
+const hub = (env: NodeJS.ProcessEnv) => env.HF_ENDPOINT || 'https://huggingface.co'
+
+/** Asks the host for anything at all: the downloader would try for minutes where there is no network. */
+async function reach(uri: string, io: Invocation): Promise<void> {
+  const { origin } = new URL(uri.startsWith('hf:') ? hub(io.env) : uri)
+  const signal = AbortSignal.any([io.signal, AbortSignal.timeout(REACH_MS)])
+  await fetch(origin, { method: 'HEAD', signal }).catch(error => {
+    throw new Error(`${origin} is not reached: ${reason(error)}`)
+  })
+}
+
+/** The innermost cause says what happened; fetch's own message is "fetch failed". */
+function reason(error: unknown): string {
+  let inner = error
+  while (inner instanceof Error && inner.cause instanceof Error) inner = inner.cause
+  return explain(inner)
+}

@@ -1,0 +1,10 @@
+import { isMounted, unmount } from '../../mnt/mount.js'
+import { exitCode, Failure } from '../common/exit.js'
+import type { Run } from './command.js'
+import { mountDir } from './mount.js'
+
+export const run: Run = async (io, [given]) => {
+  const dir = mountDir(io, given)
+  if (!(await isMounted(dir))) throw new Failure(exitCode.failed, `${dir}: nothing is mounted there`)
+  await unmount(dir)
+}

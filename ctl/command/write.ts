@@ -1,0 +1,14 @@
+import { OTRUNC, OWRITE } from '../../fs/message.js'
+import { withFile } from '../common/files.js'
+import type { Run } from './command.js'
+import { writeInput } from './input.js'
+
+export const run: Run = async (io, [path = '', ...words], { append }) => {
+  const { root, client } = await io.connect()
+  await withFile(root, io.names(path), append ? OWRITE : OWRITE | OTRUNC, io.signal, async fid => {
+    await writeInput(io, fid, words)
+    // What a file finds wrong only when all is there, it says here: the error of a clunk is lost.
+    await fid.sync(io.signal)
+  })
+  client.close()
+}

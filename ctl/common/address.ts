@@ -1,0 +1,12 @@
+import { join } from 'node:path'
+import { runtimeDir } from './paths.js'
+
+/** Where a user's own server is reached unless something else is said. */
+export const socketAddress = (env: NodeJS.ProcessEnv): string => `unix!${join(runtimeDir(env), '9p')}`
+
+/** HTTP and WebSocket, unless a `ws` address is listed. */
+export const HTTP_ADDRESS = 'ws://127.0.0.1:5641/9p'
+
+/** The server that a command speaks to: `--at`, else `$LLAMBO`, else the user's own. */
+export const serverAddress = (at: string | undefined, env: NodeJS.ProcessEnv): string =>
+  at || env.LLAMBO || socketAddress(env)

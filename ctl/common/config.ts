@@ -1,0 +1,107 @@
+import { readFileSync } from 'node:fs'
+import { isMap, LineCounter, parseDocument, parse as parseYaml, type YAMLMap } from 'yaml'
+import { z } from 'zod'
+import { usage } from './exit.js'
+import { configFile } from './paths.js'
+import { type Config, type Key, settings } from './settings.js'
+import { didYouMean } from './suggest.js'
+
+/** Where a value comes from: `default`, `LLAMBO_SLOTS`, `--slots` or `FILE:LINE`. */
+export type Origins = { readonly [K in Key]: string }
+
+interface Found {
+  value: unknown
+  origin: string
+}
+
+const keys = Object.keys(settings) as Key[]
+const groups = new Set(keys.flatMap(key => (key.includes('.') ? [key.slice(0, key.indexOf('.'))] : [])))
+const isList = (key: Key) => settings[key].schema instanceof z.ZodArray
+
+/**
+ * The configuration in force: flag > environment > file > default.
+ * @param flags values given on the command line, by key
+ * @param file a file that must be there; without it `config.yaml` in the configuration directory, if there is one
+ * @throws Failure (usage) that names the file and line, the variable or the flag, and the key
+ */
+export function loadConfig(
+  env: NodeJS.ProcessEnv,
+  flags: { readonly [K in Key]?: unknown } = {},
+  file?: string,
+): { config: Config; origins: Origins } {
+  const inFile = readFile(file ?? configFile(env), file !== undefined)
+  const config: Record<string, unknown> = {}
+  const origins: Record<string, string> = {}
+  for (const key of keys) {
+    const { env: variable, flag = key, initial } = settings[key]
+    const found: Found =
+      flags[key] !== undefined
+        ? { value: flags[key], origin: flag }
+        : env[variable]
+          ? { value: fromText(key, env[variable]), origin: variable }
+          : (inFile.get(key) ?? { value: initial, origin: 'default' })
+    if (found.origin !== 'default') check(key, found)
+    config[key] = found.value
+    origins[key] = found.origin
+  }
+  return { config: config as unknown as Config, origins: origins as Origins }
+}
+
+/** A word of the environment or the command line as the setting's type: lists are words, the rest is as in the file. */
+export function fromText(key: Key, text: string): unknown {
+  if (isList(key)) return text.split(/[\s,]+/).filter(Boolean)
+  const { schema } = settings[key]
+  return schema instanceof z.ZodNumber ? parseYaml(text) : text
+}
+
+function check(key: Key, { value, origin }: Found): void {
+  const { error } = settings[key].schema.safeParse(value)
+  const issue = error?.issues[0]
+  if (!issue) return
+  const words = issue.code === 'invalid_value' ? didYouMean(String(value), issue.values.map(String)) : ''
+  const name = origin === settings[key].flag ? '' : ` ${key}:`
+  throw usage(
+    `${origin}:${name} ${issue.message.replace(/^Invalid (input|option): /, '')}, not ${JSON.stringify(value)}${words}`,
+  )
+}
+
+function readFile(path: string, required: boolean): Map<Key, Found> {
+  const found = new Map<Key, Found>()
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    if (!required && code === 'ENOENT') return found
+    throw usage(`${path}: ${code === 'ENOENT' ? 'file does not exist' : message}`)
+  }
+  const lines = new LineCounter()
+  const doc = parseDocument(text, { lineCounter: lines, prettyErrors: false })
+  const at = (offset = 0) => `${path}:${lines.linePos(offset).line}`
+  const [broken] = doc.errors
+  if (broken) throw usage(`${at(broken.pos[0])}: ${broken.message}`)
+  if (doc.contents === null) return found
+  if (!isMap(doc.contents))
+    throw usage(`${at(doc.contents.range?.[0])}: the file must hold keys with values, such as "slots: 4"`)
+  readMap(doc.contents, '', at, found)
+  return found
+}
+
+function readMap(map: YAMLMap, prefix: string, at: (offset?: number) => string, found: Map<Key, Found>): void {
+  for (const { key: node, value } of map.items as { key: { value: unknown; range: number[] }; value: unknown }[]) {
+    const key = `${prefix}${node.value}`
+    const where = at(node.range[0])
+    if (groups.has(key)) {
+      if (!isMap(value))
+        throw usage(
+          `${where}: ${key}: must hold keys with values, such as "${keys.find(k => k.startsWith(`${key}.`))?.replace('.', ': ')}"`,
+        )
+      readMap(value, `${key}.`, at, found)
+    } else if (key in settings) {
+      found.set(key as Key, { value: (value as { toJSON(): unknown } | null)?.toJSON() ?? null, origin: where })
+    } else {
+      const known = [...keys, ...groups].filter(name => name.startsWith(prefix))
+      throw usage(`${where}: ${key}: unknown key${didYouMean(key, known) || `; known are ${known.join(', ')}`}`)
+    }
+  }
+}

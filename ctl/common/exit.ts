@@ -1,0 +1,54 @@
+import { type ErrorCode, FsError } from '../../fs/errors.js'
+
+/** What our programs exit with, so that scripts can tell failures apart. `docs/llamboctl.md` lists them. */
+export const exitCode = {
+  ok: 0,
+  /** The task, the model or a file operation failed. */
+  failed: 1,
+  usage: 2,
+  /** No server answers at the address. */
+  unreachable: 3,
+  /** A token is missing or wrong. */
+  auth: 4,
+  /** As timeout(1). */
+  timeout: 124,
+  /** 128 and the number of the signal. */
+  interrupted: 130,
+  terminated: 143,
+} as const
+
+/** A failure that knows its exit code. The message is one line that names the thing and the remedy. */
+export class Failure extends Error {
+  constructor(
+    readonly code: number,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options)
+    this.name = 'Failure'
+  }
+}
+
+/** A command line or configuration that cannot be meant. */
+export const usage = (message: string): Failure => new Failure(exitCode.usage, message)
+
+const codes: readonly (readonly [ErrorCode, number])[] = [
+  ['authRequired', exitCode.auth],
+  ['waited', exitCode.timeout],
+  ['hungUp', exitCode.unreachable],
+  ['unreachable', exitCode.unreachable],
+]
+
+/** The exit code for whatever a command threw. */
+export function codeOf(thrown: unknown): number {
+  if (thrown instanceof Failure) return thrown.code
+  if (thrown instanceof FsError) return codes.find(([code]) => thrown.is(code))?.[1] ?? exitCode.failed
+  return exitCode.failed
+}
+
+/** An error as one line for a person; what caused it follows in brackets where that says more. */
+export function explain(thrown: unknown): string {
+  if (!(thrown instanceof Error)) return String(thrown)
+  const cause = thrown instanceof FsError && thrown.cause instanceof Error ? ` (${thrown.cause.message})` : ''
+  return `${thrown.message}${cause}`.replace(/\s*\n\s*/g, ' ')
+}

@@ -1,0 +1,50 @@
+import type { Fid } from '../../fs/client.js'
+import { OREAD } from '../../fs/message.js'
+import { codeOf, explain, Failure } from './exit.js'
+import { shown } from './npath.js'
+
+/** Does something with the file of that name; what fails says which file it was. */
+export async function named<T>(path: readonly string[], work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (error instanceof Failure) throw error
+    throw new Failure(codeOf(error), `${shown(path)}: ${explain(error)}`, { cause: error })
+  }
+}
+
+/** Walks there, opens, and clunks whatever comes of it. */
+export function withFile<T>(
+  root: Fid,
+  path: readonly string[],
+  mode: number,
+  signal: AbortSignal,
+  use: (fid: Fid) => Promise<T>,
+): Promise<T> {
+  return named(path, async () => {
+    const fid = await root.walk(path, signal)
+    try {
+      await fid.open(mode, signal)
+      return await use(fid)
+    } finally {
+      await fid.clunk().catch(() => {})
+    }
+  })
+}
+
+/** Reads an open file to its end and hands on what comes, as it comes. @returns how many bytes that was */
+export async function drain(fid: Fid, sink: (data: Uint8Array) => Promise<void>, signal: AbortSignal): Promise<number> {
+  for (let offset = 0; ; ) {
+    const data = await fid.read(offset, Number.MAX_SAFE_INTEGER, signal)
+    if (data.length === 0) return offset
+    await sink(data)
+    offset += data.length
+  }
+}
+
+/** A small text file. */
+export async function readText(root: Fid, path: readonly string[], signal: AbortSignal): Promise<string> {
+  const parts: Uint8Array[] = []
+  await withFile(root, path, OREAD, signal, fid => drain(fid, async data => void parts.push(data), signal))
+  return Buffer.concat(parts).toString('utf8')
+}

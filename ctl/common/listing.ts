@@ -1,0 +1,17 @@
+import { DMAPPEND, DMDIR, type Stat } from '../../fs/message.js'
+
+const bits = ['---', '--x', '-w-', '-wx', 'r--', 'r-x', 'rw-', 'rwx']
+
+/** `drwxr-xr-x`, and `a` for a file that only grows. */
+export function modeText({ mode }: Pick<Stat, 'mode'>): string {
+  const kind = (mode & DMDIR) !== 0 ? 'd' : (mode & DMAPPEND) !== 0 ? 'a' : '-'
+  return kind + [6, 3, 0].map(shift => bits[(mode >> shift) & 7]).join('')
+}
+
+export const isDirectory = ({ mode }: Pick<Stat, 'mode'>): boolean => (mode & DMDIR) !== 0
+
+/** `2026-11-21 10:04:11`, in local time. */
+export function timeText(seconds: number): string {
+  const date = new Date(seconds * 1000)
+  return new Date(date.getTime() - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 19).replace('T', ' ')
+}

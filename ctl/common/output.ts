@@ -1,0 +1,41 @@
+import type { Writable } from 'node:stream'
+
+/** Writes and waits where the reader is slower: memory stays bounded however long the answer is. */
+export async function write(stream: Writable, data: string | Uint8Array): Promise<void> {
+  if (data.length === 0 || stream.write(data)) return
+  await new Promise<void>((resolve, reject) => {
+    const settle = (error?: Error) => {
+      stream.off('drain', settle).off('close', settle).off('error', settle)
+      error ? reject(error) : resolve()
+    }
+    stream.on('drain', settle).on('close', settle).on('error', settle)
+  })
+}
+
+/**
+ * Rows as a table with a header and aligned columns on a terminal, else one line per row with tabs between, for cut(1) and awk(1).
+ * Columns whose every cell is a number are aligned to the right.
+ */
+export function table(header: readonly string[], rows: readonly (readonly string[])[], terminal: boolean): string {
+  if (!terminal) return rows.map(row => `${row.join('\t')}\n`).join('')
+  const all = [header, ...rows]
+  const widths = header.map((_, i) => Math.max(...all.map(row => (row[i] ?? '').length)))
+  const right = header.map((_, i) => rows.every(row => /^[\d.,]+( ?[kMGT]?B)?$|^$/.test(row[i] ?? '')))
+  return all
+    .map(row => row.map((cell, i) => (right[i] ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!))).join('  '))
+    .map(line => `${line.trimEnd()}\n`)
+    .join('')
+}
+
+const units = ['B', 'kB', 'MB', 'GB', 'TB']
+
+/** Bytes for a person: `2.8 MB`. */
+export function bytes(count: number): string {
+  let unit = 0
+  let value = count
+  while (value >= 999.5 && unit < units.length - 1) {
+    value /= 1000
+    unit++
+  }
+  return `${unit === 0 || value >= 99.5 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`
+}

@@ -1,0 +1,50 @@
+import { lstatSync, mkdirSync } from 'node:fs'
+import { homedir, tmpdir, userInfo } from 'node:os'
+import { isAbsolute, join } from 'node:path'
+import { exitCode, Failure } from './exit.js'
+
+/**
+ * Where things live, by the XDG base directory specification: a variable that is unset, empty or not absolute is as good as
+ * not there.
+ */
+const base = (variable: string, fallback: string) => (env: NodeJS.ProcessEnv) => {
+  const value = env[variable]
+  return join(value && isAbsolute(value) ? value : join(env.HOME || homedir(), fallback), 'llambo')
+}
+
+/** `config.yaml`. */
+export const configDir = base('XDG_CONFIG_HOME', '.config')
+/** `models/`. */
+export const dataDir = base('XDG_DATA_HOME', '.local/share')
+/** `server.log`, the tokens. */
+export const stateDir = base('XDG_STATE_HOME', '.local/state')
+
+export const configFile = (env: NodeJS.ProcessEnv) => join(configDir(env), 'config.yaml')
+export const modelDir = (env: NodeJS.ProcessEnv) => join(dataDir(env), 'models')
+export const logFile = (env: NodeJS.ProcessEnv) => join(stateDir(env), 'server.log')
+
+/** The socket and `server.json`: `$XDG_RUNTIME_DIR/llambo`, else a directory of the user's own under the temporary one. */
+export function runtimeDir(env: NodeJS.ProcessEnv): string {
+  const given = env.XDG_RUNTIME_DIR
+  return given && isAbsolute(given) ? join(given, 'llambo') : join(tmpdir(), `llambo-${userInfo().uid}`)
+}
+
+/**
+ * Makes a directory that only this user may enter, with what leads to it. One under a shared temporary directory may have
+ * been put there by someone else, who would then read every prompt: it is refused.
+ * @throws Failure naming the directory
+ */
+export function privateDir(path: string): string {
+  mkdirSync(path, { recursive: true, mode: 0o700 })
+  const { uid } = userInfo()
+  const stat = lstatSync(path)
+  if (!stat.isDirectory()) throw new Failure(exitCode.failed, `${path}: not a directory; remove it`)
+  if (uid !== -1 && stat.uid !== uid) {
+    throw new Failure(
+      exitCode.failed,
+      `${path}: belongs to another user (${stat.uid}); set XDG_RUNTIME_DIR to a directory of your own`,
+    )
+  }
+  if ((stat.mode & 0o077) !== 0) throw new Failure(exitCode.failed, `${path}: others may enter it; chmod 700 ${path}`)
+  return path
+}

@@ -1,0 +1,54 @@
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { runtimeDir } from './paths.js'
+
+/** `server.json` in the runtime directory: the server of this user that is running, for the tools that look for it. */
+export interface ServerFile {
+  readonly pid: number
+  /** When the process began, in the kernel's ticks since the machine did: a pid alone may be another process's by now. */
+  readonly born: string | undefined
+  readonly addresses: readonly string[]
+  readonly mounts: readonly string[]
+  /** ISO 8601. */
+  readonly started: string
+}
+
+const path = (env: NodeJS.ProcessEnv) => join(runtimeDir(env), 'server.json')
+
+/** Field 22 of /proc/PID/stat; undefined where there is no such process or no /proc. */
+export function bornAt(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
+  } catch {
+    return undefined
+  }
+}
+
+/** Whether that process is running: there, and the same one as then. */
+export function isAlive({ pid, born }: Pick<ServerFile, 'pid' | 'born'>): boolean {
+  try {
+    process.kill(pid, 0)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false
+  }
+  return born === undefined || bornAt(pid) === born
+}
+
+/** What the file says, whether or not that server still lives; undefined where there is none or it cannot be read. */
+export function readServerFile(env: NodeJS.ProcessEnv): ServerFile | undefined {
+  try {
+    const file = JSON.parse(readFileSync(path(env), 'utf8')) as ServerFile
+    return Number.isInteger(file.pid) && file.pid > 0 && Array.isArray(file.mounts) ? file : undefined
+  } catch {
+    return undefined
+  }
+}
+
+export function writeServerFile(file: ServerFile, env: NodeJS.ProcessEnv): void {
+  const target = path(env)
+  writeFileSync(`${target}.new`, `${JSON.stringify(file, null, 2)}\n`, { mode: 0o600 })
+  renameSync(`${target}.new`, target)
+}
+
+export const removeServerFile = (env: NodeJS.ProcessEnv): void => rmSync(path(env), { force: true })

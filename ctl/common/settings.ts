@@ -1,0 +1,119 @@
+import { z } from 'zod'
+
+/**
+ * Every setting of a server, once: its name in the configuration file (a dot is a level), its environment variable, its
+ * flag of `llamboctl up` where it has one, what it may be and what it is unless said. The file's schema, the variables,
+ * `config show` and docs/llamboctl.md all come from here.
+ */
+interface Setting<T> {
+  readonly env: string
+  readonly flag?: string
+  readonly schema: z.ZodType<T>
+  /** As one would write it in the file; nothing: not set. */
+  readonly initial?: NoInfer<T>
+  readonly help: string
+}
+
+const setting = <T>(row: Setting<T>): Setting<T> => row
+const text = z.string().min(1)
+const list = z.array(text)
+const count = (from: number, to: number) => z.int().min(from).max(to)
+
+export const settings = {
+  model: setting({
+    env: 'LLAMBO_MODEL',
+    flag: '--model',
+    schema: text,
+    initial: 'llambo-tiny',
+    help: 'the model to load at the start: a name in models/, or a path; none: wait for `load` in ctl',
+  }),
+  slots: setting({
+    env: 'LLAMBO_SLOTS',
+    flag: '--slots',
+    schema: count(1, 256),
+    initial: 4,
+    help: 'answers made at once',
+  }),
+  mount: setting({
+    env: 'LLAMBO_MOUNT',
+    flag: '--mount',
+    schema: text,
+    initial: 'auto',
+    help: 'where to mount: a directory, auto (/n/llambo, or ~/n/llambo if that may not be made) or off',
+  }),
+  listen: setting({
+    env: 'LLAMBO_LISTEN',
+    flag: '--listen',
+    schema: list,
+    initial: [],
+    help: 'addresses to listen on besides the unix socket; without a ws one, ws://127.0.0.1:5641/9p as well',
+  }),
+  names: setting({
+    env: 'LLAMBO_NAMES',
+    schema: list,
+    initial: [],
+    help: 'host names by which HTTP clients may call this server, besides loopback and what it listens on',
+  }),
+  auth: setting({
+    env: 'LLAMBO_AUTH',
+    flag: '--auth',
+    schema: z.enum(['token', 'none']),
+    initial: 'token',
+    help: 'what listeners other than the unix socket ask for; none on loopback only',
+  }),
+  'tls.cert': setting({ env: 'LLAMBO_TLS_CERT', schema: text, help: 'certificate (PEM) of wss:// listeners' }),
+  'tls.key': setting({ env: 'LLAMBO_TLS_KEY', schema: text, help: 'its private key (PEM)' }),
+  'engine.kind': setting({
+    env: 'LLAMBO_ENGINE',
+    flag: '--engine',
+    schema: z.enum(['llama', 'openai', 'echo']),
+    initial: 'llama',
+    help: 'llama: llama.cpp in this process; openai: a server with that API; echo: a stand-in that repeats the prompt',
+  }),
+  'engine.context': setting({
+    env: 'LLAMBO_ENGINE_CONTEXT',
+    schema: count(256, 16 * 1024 * 1024),
+    help: 'tokens of context for each slot; the model says unless set',
+  }),
+  'engine.threads': setting({
+    env: 'LLAMBO_ENGINE_THREADS',
+    schema: count(1, 1024),
+    help: 'llama: threads it computes with',
+  }),
+  'engine.gpu': setting({
+    env: 'LLAMBO_ENGINE_GPU',
+    schema: z.enum(['auto', 'cuda', 'vulkan', 'metal', 'off']),
+    initial: 'auto',
+    help: 'llama: which GPU build to use',
+  }),
+  'engine.url': setting({
+    env: 'LLAMBO_ENGINE_URL',
+    schema: z.url(),
+    help: 'openai: the API, such as http://127.0.0.1:8080/v1',
+  }),
+  'engine.model': setting({ env: 'LLAMBO_ENGINE_MODEL', schema: text, help: 'openai: the name of the model there' }),
+  'engine.key_file': setting({
+    env: 'LLAMBO_ENGINE_KEY_FILE',
+    schema: text,
+    help: 'openai: a file with the API key; else OPENAI_API_KEY is used where it is set',
+  }),
+  'engine.rate': setting({
+    env: 'LLAMBO_ENGINE_RATE',
+    schema: z.number().min(0).max(1e6),
+    initial: 0,
+    help: 'echo: tokens a second, 0 as fast as it can',
+  }),
+  'engine.first_token_ms': setting({
+    env: 'LLAMBO_ENGINE_FIRST_TOKEN_MS',
+    schema: count(0, 600_000),
+    initial: 0,
+    help: 'echo: milliseconds before the first token',
+  }),
+}
+
+export type Key = keyof typeof settings
+type Row<K extends Key> = (typeof settings)[K]
+type Value<K extends Key> = Row<K> extends Setting<infer T> ? T : never
+
+/** The settings in force. One that is not set and has no initial value is undefined. */
+export type Config = { readonly [K in Key]: Value<K> | undefined }

@@ -1,0 +1,149 @@
+import { existsSync, statfsSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { platform } from 'node:os'
+import { dirname } from 'node:path'
+import { hardware, memory } from '../../cluster/worker/hardware.js'
+import { fuseProblem } from '../../mnt/mount.js'
+import { loadConfig } from '../common/config.js'
+import { explain } from '../common/exit.js'
+import { bytes } from '../common/output.js'
+import { configFile, modelDir, privateDir, runtimeDir } from '../common/paths.js'
+import { isAlive, readServerFile } from '../common/serverfile.js'
+import { gpu } from './gpu.js'
+import { descriptors } from './limits.js'
+import { models } from './models.js'
+
+/** One thing looked at: `bad` keeps llambo from working, `note` from all it could do. */
+export interface Finding {
+  readonly name: string
+  readonly state: 'ok' | 'note' | 'bad'
+  readonly says: string
+  /** What to do about it; there unless the state is ok. */
+  readonly remedy?: string
+}
+
+type Check = (env: NodeJS.ProcessEnv) => Omit<Finding, 'name'> | Promise<Omit<Finding, 'name'>>
+
+const ok = (says: string) => ({ state: 'ok' as const, says })
+
+const checks: Record<string, Check> = {
+  node() {
+    const [major, minor] = process.versions.node.split('.').map(Number) as [number, number]
+    const enough = major > 20 || (major === 20 && minor >= 19)
+    if (enough) return ok(`Node ${process.versions.node} on ${platform()} ${process.arch}`)
+    return { state: 'bad', says: `Node ${process.versions.node}`, remedy: 'install Node 20.19 or later' }
+  },
+
+  async fuse() {
+    const problem = await fuseProblem()
+    if (problem === undefined) return ok('mounts can be made')
+    const [says = '', ...rest] = problem.split(': ')
+    return { state: 'note', says, remedy: rest.join(': ') || 'llamboctl reaches every file without a mount' }
+  },
+
+  cpu() {
+    const { cpu } = hardware()
+    const fast = ['avx2', 'avx512', 'neon'].includes(cpu)
+    if (fast) return ok(`${cpu}: llama.cpp has fast code for it`)
+    return {
+      state: 'note',
+      says: `${cpu}: llama.cpp runs, several times slower than with AVX2`,
+      remedy: 'in a virtual machine, pass the host’s CPU features through',
+    }
+  },
+
+  gpu,
+
+  memory() {
+    const { total, free } = memory()
+    const says = `${bytes(free)} of ${bytes(total)} free`
+    if (free > 512e6) return ok(says)
+    return {
+      state: free > 200e6 ? 'note' : 'bad',
+      says,
+      remedy: 'end something else, or use a smaller model (the bundled one needs 120 MB)',
+    }
+  },
+
+  descriptors,
+
+  async port(env) {
+    if (running(env)) return ok('5641 is in use by your server, or was busy when it started')
+    const busy = await new Promise<string | undefined>(resolve => {
+      const server = createServer()
+      server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code))
+      server.listen(5641, '127.0.0.1', () => server.close(() => resolve(undefined)))
+    })
+    if (!busy) return ok('5641 is free on 127.0.0.1')
+    return {
+      state: 'note',
+      says: `5641 on 127.0.0.1: ${busy}; up goes on without HTTP`,
+      remedy: 'llamboctl up --listen ws://127.0.0.1:5642/9p',
+    }
+  },
+
+  config(env) {
+    const file = configFile(env)
+    try {
+      loadConfig(env)
+      return ok(existsSync(file) ? file : `none (${file}); all settings are the defaults`)
+    } catch (error) {
+      return { state: 'bad', says: explain(error), remedy: `correct it; docs/llamboctl.md lists the settings` }
+    }
+  },
+
+  runtime(env) {
+    const dir = runtimeDir(env)
+    try {
+      return ok(existsSync(dir) ? privateDir(dir) : `${dir}, made at the first start`)
+    } catch (error) {
+      const [says = '', ...rest] = explain(error).split('; ')
+      return { state: 'bad', says, remedy: rest.join('; ') }
+    }
+  },
+
+  models,
+
+  disk(env) {
+    let dir = modelDir(env)
+    while (!existsSync(dir) && dir !== dirname(dir)) dir = dirname(dir)
+    const { bavail, bsize } = statfsSync(dir)
+    const free = bavail * bsize
+    if (free > 5e9) return ok(`${bytes(free)} free for models in ${dir}`)
+    return {
+      state: 'note',
+      says: `${bytes(free)} free in ${dir}`,
+      remedy: 'models take from 0.3 GB up: free some, or link the directory to another disk',
+    }
+  },
+
+  server(env) {
+    const file = running(env)
+    return ok(
+      file ? `running (pid ${file.pid}) at ${file.addresses.join(', ')}` : 'none is running; llamboctl up starts one',
+    )
+  },
+}
+
+const running = (env: NodeJS.ProcessEnv) => {
+  const file = readServerFile(env)
+  return file && isAlive(file) ? file : undefined
+}
+
+/** Looks at everything, one after the other: some of it costs memory. */
+export async function findings(env: NodeJS.ProcessEnv): Promise<Finding[]> {
+  const out: Finding[] = []
+  for (const [name, check] of Object.entries(checks)) {
+    try {
+      out.push({ name, ...(await check(env)) })
+    } catch (error) {
+      out.push({
+        name,
+        state: 'note',
+        says: `could not be looked at: ${explain(error)}`,
+        remedy: 'report this, with llamboctl doctor --json',
+      })
+    }
+  }
+  return out
+}

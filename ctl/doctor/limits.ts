@@ -1,0 +1,17 @@
+import { readFileSync } from 'node:fs'
+import type { Finding } from './findings.js'
+
+/** Open files that a busy server needs: a descriptor for each connection and each model, with room. */
+const ENOUGH = 4096
+
+/** The limit on open files (getrlimit(2), RLIMIT_NOFILE): Node raises the soft one to the hard one by itself. */
+export function descriptors(): Omit<Finding, 'name'> {
+  const limits = readFileSync('/proc/self/limits', 'utf8')
+  const [, , hard = ''] = limits.match(/^Max open files\s+(\S+)\s+(\S+)/m) ?? []
+  if (hard === 'unlimited' || Number(hard) >= ENOUGH) return { state: 'ok', says: `${hard} open files` }
+  return {
+    state: 'note',
+    says: `${hard} open files: enough for some ${Math.floor(Number(hard) / 4)} clients`,
+    remedy: `raise the hard limit to ${ENOUGH} (ulimit -Hn as root, or LimitNOFILE in a systemd unit)`,
+  }
+}

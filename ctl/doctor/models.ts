@@ -1,0 +1,26 @@
+import { ModelStore } from '../../cluster/worker/models.js'
+import { modelDir } from '../common/paths.js'
+import { bundledModels } from '../server/bundled.js'
+import { self } from '../server/users.js'
+import type { Finding } from './findings.js'
+
+/** The models there are, and those of them that are damaged. */
+export async function models(env: NodeJS.ProcessEnv): Promise<Omit<Finding, 'name'>> {
+  const list = await new ModelStore([modelDir(env), bundledModels], { owner: self() }).list()
+  const broken = list.find(({ problem }) => problem !== undefined)
+  if (list.length === 0) {
+    return {
+      state: 'bad',
+      says: `none in ${modelDir(env)}, and the bundled one is gone`,
+      remedy: 'install llambo again, or llamboctl pull one',
+    }
+  }
+  if (broken) {
+    return {
+      state: 'note',
+      says: `${broken.name}: ${broken.problem}`,
+      remedy: `remove ${broken.path}, or fetch it again`,
+    }
+  }
+  return { state: 'ok', says: list.map(({ name }) => name).join(', ') }
+}

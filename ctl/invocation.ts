@@ -1,0 +1,102 @@
+import { createWriteStream } from 'node:fs'
+import type { ChalkInstance } from 'chalk'
+import { serverAddress, socketAddress } from './common/address.js'
+import { type ColorChoice, colors } from './common/color.js'
+import { type Connection, connect } from './common/connect.js'
+import { explain, usage } from './common/exit.js'
+import { homeMount, MOUNT, names } from './common/npath.js'
+import { write } from './common/output.js'
+import { stateDir } from './common/paths.js'
+import { readServerFile } from './common/serverfile.js'
+
+/** The options every command takes. */
+export interface Globals {
+  readonly at?: string
+  readonly trace?: string
+  /** `--color`, `--no-color`; undefined: as the stream is. */
+  readonly color?: boolean
+}
+
+/** An address that cannot be meant is a mistake on the command line. */
+function addressOf<T>(parse: () => T): T {
+  try {
+    return parse()
+  } catch (error) {
+    throw usage(explain(error))
+  }
+}
+
+/** What a command is given: the process around it, so that a test can give it another, and what all commands do alike. */
+export class Invocation {
+  readonly address: string
+  readonly stdout = process.stdout
+  readonly stderr = process.stderr
+  readonly stdin = process.stdin
+
+  constructor(
+    readonly globals: Globals,
+    readonly env: NodeJS.ProcessEnv,
+    /** Aborts at SIGINT, SIGTERM and SIGHUP. */
+    readonly signal: AbortSignal,
+  ) {
+    this.address = serverAddress(globals.at, env)
+  }
+
+  /** Data for standard output. */
+  print(data: string | Uint8Array): Promise<void> {
+    return write(this.stdout, data)
+  }
+
+  /** A line for the person at the terminal, on standard error. */
+  note(line: string): void {
+    this.stderr.write(`${line}\n`)
+  }
+
+  get colorChoice(): ColorChoice {
+    return this.globals.color === undefined ? 'auto' : this.globals.color ? 'always' : 'never'
+  }
+
+  /** Colours for one of the streams. */
+  colors(stream: NodeJS.WriteStream): ChalkInstance {
+    return colors(stream, this.colorChoice, this.env)
+  }
+
+  /** Where `--trace` has every 9P message written, a line each; `-` is standard error. */
+  get trace(): ((line: string) => void) | undefined {
+    const { trace } = this.globals
+    if (trace === undefined) return undefined
+    if (trace === '-') return line => this.note(line)
+    const file = createWriteStream(trace, { flags: 'a', mode: 0o600 })
+    file.on('error', error => this.note(`llamboctl: --trace: ${error.message}`))
+    return line => void file.write(`${line}\n`)
+  }
+
+  /** Where the namespace may be mounted: paths below these are taken for paths in it. */
+  get mounts(): readonly string[] {
+    return [...(readServerFile(this.env)?.mounts ?? []), homeMount(this.env), MOUNT]
+  }
+
+  /** A path in the namespace, however it is written, as names. */
+  names(path: string): string[] {
+    return names(path, this.mounts)
+  }
+
+  /** What the server is offered where it asks for a token: the owner's own only if it is on this machine. */
+  async token(): Promise<string | undefined> {
+    if (this.address === socketAddress(this.env)) return undefined
+    const [{ parseAddress }, { ownToken }, { isLoopback }] = await Promise.all([
+      import('../fs/dial.js'),
+      import('./common/tokens.js'),
+      import('../mnt/exposure.js'),
+    ])
+    const at = addressOf(() => parseAddress(this.address))
+    if (at.kind === 'unix') return undefined
+    const host = at.kind === 'tcp' ? at.host : new URL(at.url).hostname
+    return ownToken(this.env, isLoopback(host), stateDir(this.env))
+  }
+
+  /** The server's root. @throws Failure (unreachable, auth) */
+  async connect(): Promise<Connection> {
+    return connect(this.address, { token: await this.token(), trace: this.trace }, this.signal)
+  }
+}

@@ -1,0 +1,49 @@
+import { spawn } from 'node:child_process'
+import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { exitCode, Failure } from '../common/exit.js'
+import { logFile, privateDir } from '../common/paths.js'
+import type { Invocation } from '../invocation.js'
+import type { Server } from './server.js'
+
+type Ready = Pick<Server, 'mounts' | 'addresses'>
+
+/**
+ * Runs this command line again without `-d`, in a process group of its own and with its talk in the log file, and waits
+ * until it says that it is ready.
+ * @throws Failure with what the server said last, if it ends before that
+ */
+export async function startDetached(io: Invocation): Promise<Ready> {
+  const log = logFile(io.env)
+  privateDir(dirname(log))
+  const fd = openSync(log, 'a', 0o600)
+  const from = fstatSync(fd).size
+  const args = process.argv.slice(1).filter(arg => arg !== '-d' && arg !== '--detach')
+  const child = spawn(process.execPath, args, {
+    detached: true,
+    cwd: '/',
+    env: io.env,
+    stdio: ['ignore', fd, fd, 'ipc'],
+  })
+  closeSync(fd)
+  try {
+    return await new Promise<Ready>((resolve, reject) => {
+      io.signal.addEventListener('abort', () => reject(io.signal.reason), { once: true })
+      child.once('message', message => resolve(message as Ready))
+      child.once('error', reject)
+      child.once('exit', code => reject(new Failure(code ?? exitCode.failed, lastWords(log, from))))
+    })
+  } catch (error) {
+    child.kill()
+    throw error
+  } finally {
+    if (child.connected) child.disconnect()
+    child.unref()
+  }
+}
+
+/** What a server that did not start said about it: its last line, without the name of the program. */
+function lastWords(log: string, from: number): string {
+  const lines = readFileSync(log).subarray(from).toString('utf8').trimEnd().split('\n')
+  return `${lines.at(-1)?.replace(/^llamboctl: /, '') || 'the server ended without a word'} (log: ${log})`
+}

@@ -1,0 +1,72 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { isAbsolute, resolve } from 'node:path'
+import type { OpenEngine } from '../../cluster/worker/loader.js'
+import type { ModelStore } from '../../cluster/worker/models.js'
+import { fail } from '../../fs/errors.js'
+import { usage } from '../common/exit.js'
+import type { Config } from '../common/settings.js'
+
+/** What is loaded at the start: the model asked for, or what the engine has of its own. */
+export function firstModel(config: Config): string | undefined {
+  const model = config.model ?? 'none'
+  if (model === 'none') return undefined
+  if (config['engine.kind'] === 'echo') return 'echo'
+  if (config['engine.kind'] === 'openai') return config['engine.model'] ?? model
+  return model.includes('/') ? resolve(model) : model
+}
+
+/**
+ * How the worker opens an engine, by `engine.kind`. Only the one that is used is loaded: llama.cpp costs half a second.
+ * @throws Failure (usage) for settings that are missing, before anything starts
+ */
+export function engineOpener(config: Config, store: ModelStore, env: NodeJS.ProcessEnv): OpenEngine {
+  const {
+    'engine.url': url,
+    'engine.key_file': keyFile,
+    'engine.rate': rate = 0,
+    'engine.first_token_ms': first_token_ms = 0,
+    'engine.threads': threads,
+    'engine.gpu': gpu = 'auto',
+    'engine.context': context,
+  } = config
+  switch (config['engine.kind']) {
+    case 'echo':
+      return async (_model, settings) => {
+        const { createEchoEngine } = await import('../../cluster/worker/engine/echo.js')
+        return createEchoEngine({ rate, first_token_ms, ...(context && { context }), ...settings })
+      }
+    case 'openai': {
+      if (!url) throw usage('engine openai needs engine.url, such as http://127.0.0.1:8080/v1 (LLAMBO_ENGINE_URL)')
+      const key = keyFile ? readKey(keyFile) : env.OPENAI_API_KEY
+      return async (model, settings) => {
+        const { createOpenAIEngine } = await import('../../cluster/worker/engine/openai.js')
+        return createOpenAIEngine({ url, model, ...(key && { key }), ...(context && { context }), ...settings })
+      }
+    }
+    default:
+      return async (model, settings, signal) => {
+        const path = isAbsolute(model) ? model : await store.find(model.replace(/\.gguf$/, ''))
+        if (!path || !existsSync(path)) throw fail('notFound', `model ${model}; llamboctl models lists what there is`)
+        const { createLlamaEngine } = await import('../../cluster/worker/engine/llama.js')
+        return createLlamaEngine(
+          {
+            path,
+            digest: await store.digest(path),
+            gpu: gpu === 'off' ? false : gpu,
+            ...(threads && { threads }),
+            ...(context && { context }),
+            ...settings,
+          },
+          signal,
+        )
+      }
+  }
+}
+
+function readKey(path: string): string {
+  try {
+    return readFileSync(path, 'utf8').trim()
+  } catch (error) {
+    throw usage(`engine.key_file: ${(error as Error).message}`)
+  }
+}

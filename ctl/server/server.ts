@@ -1,0 +1,172 @@
+import { ModelStore } from '../../cluster/worker/models.js'
+import { createWorker } from '../../cluster/worker/worker.js'
+import { quote } from '../../fs/quote.js'
+import { type ServeOptions, type Session, serve } from '../../fs/server.js'
+import type { Transport } from '../../fs/transport.js'
+import { version } from '../cli.js'
+import { exitCode, explain, Failure } from '../common/exit.js'
+import { homeMount, MOUNT } from '../common/npath.js'
+import { modelDir, privateDir, runtimeDir, stateDir } from '../common/paths.js'
+import { bornAt, isAlive, readServerFile, removeServerFile, writeServerFile } from '../common/serverfile.js'
+import type { Config } from '../common/settings.js'
+import { Tokens } from '../common/tokens.js'
+import { bundledModel, bundledModels } from './bundled.js'
+import { engineOpener, firstModel } from './engine.js'
+import { type Door, type Listener, openListener, wanted } from './listeners.js'
+import { clearLeftBehind, mountServer, unmountAll } from './mounting.js'
+import { self, userOf } from './users.js'
+
+export interface ServerOptions {
+  readonly config: Config
+  readonly env: NodeJS.ProcessEnv
+  /** What a person should know: where it listens, what could not be had. */
+  readonly note: (line: string) => void
+  readonly trace?: ((line: string) => void) | undefined
+  /** Aborts while starting: everything begun is undone and the start fails. */
+  readonly signal: AbortSignal
+  /** Without: the unix socket and what is listed, no HTTP by default. */
+  readonly http?: boolean
+  /** Where `mount: auto` tries, in order. */
+  readonly places?: readonly string[]
+}
+
+/** One server of a user: engine, files, listeners and mount, in this process but for the mount. */
+export interface Server {
+  /** The first is the unix socket. */
+  readonly addresses: readonly string[]
+  readonly mounts: readonly string[]
+  /** Resolves when `shutdown` was written to ctl. */
+  readonly shutdown: Promise<void>
+  /** Unmounts, stops listening, ends all answers with `shutting down`, frees the model. */
+  close(): Promise<void>
+}
+
+/**
+ * Starts a server: listens, loads the model, mounts. Resolves when a prompt would be answered.
+ * @throws Failure that says why not, with nothing left behind
+ */
+export async function startServer(o: ServerOptions): Promise<Server> {
+  const { config, env, note, signal, places = [MOUNT, homeMount(env)] } = o
+  process.umask(0o077)
+  // All that can be wrong with the configuration is found before anything is touched.
+  const addresses = wanted(config, env, o.http)
+  privateDir(runtimeDir(env))
+  await claim(env)
+
+  let stop!: () => void
+  const shutdown = new Promise<void>(resolve => {
+    stop = resolve
+  })
+  const undo: (() => Promise<unknown>)[] = []
+  const close = async () => {
+    for (const step of undo.splice(0).reverse()) await step().catch(error => note(explain(error)))
+  }
+  try {
+    const owner = self()
+    const own = modelDir(env)
+    const store = new ModelStore([own, bundledModels], { owner })
+    const open = engineOpener(config, store, env)
+    const mounts: string[] = []
+    const slots = config.slots ?? 4
+    const worker = createWorker({
+      name: 'worker-0001',
+      version: version(),
+      owner,
+      store,
+      open,
+      slots,
+      ...(config['engine.context'] && { context: config['engine.context'] }),
+      // the model that comes along knows little: what it says at any temperature but 0 is noise
+      defaults: model => (model === bundledModel ? { temperature: 0 } : {}),
+      mounts: () => [`bind -c ${quote(own)} models`, `bind -a ${quote(bundledModels)} models`, 'bind / worker-0001'],
+      shutdown: stop,
+    })
+    undo.push(() => worker.close())
+
+    const sessions = new Set<Session>()
+    const take = (transport: Transport, options: Omit<ServeOptions, 'attach'>) => {
+      const session = serve(transport, {
+        ...options,
+        attach: ({ user, ...claim }) => ({ root: worker.server, user: user ?? userOf(claim) }),
+        onerror: error => note(`fault: ${error instanceof Error ? (error.stack ?? error.message) : error}`),
+        onfail: worker.failed,
+        ...(o.trace && { trace: o.trace }),
+      })
+      sessions.add(session)
+      void session.closed.then(() => sessions.delete(session))
+    }
+    undo.push(async () => {
+      for (const session of sessions) session.close()
+    })
+    const tokens = new Tokens(stateDir(env), error => note(explain(error)))
+    const door: Door = {
+      anyone: owner,
+      verify: token => tokens.verify(token),
+      trusted: transport => take(transport, {}),
+      guarded: (transport, user) =>
+        take(transport, user ? { user } : { authenticate: token => tokens.authenticate(token) }),
+    }
+    const listeners: Listener[] = []
+    for (const item of addresses) {
+      try {
+        const listener = await openListener(item, config, door)
+        listeners.push(listener)
+        undo.push(() => listener.close())
+      } catch (error) {
+        if (item.asked) throw error
+        note(`${explain(error)} (--listen); going on without HTTP`)
+      }
+    }
+    const started = new Date().toISOString()
+    const state = () => ({
+      pid: process.pid,
+      born: bornAt(process.pid),
+      addresses: listeners.map(l => l.address),
+      mounts,
+      started,
+    })
+    writeServerFile(state(), env)
+    undo.push(async () => removeServerFile(env))
+
+    const model = firstModel(config)
+    if (model !== undefined) await interruptible(worker.load(model), signal)
+    const mounted = await interruptible(
+      mountServer(config.mount ?? 'auto', places, listeners[0]!.address, note),
+      signal,
+    )
+    if (mounted) {
+      mounts.push(mounted)
+      undo.push(() => unmountAll([mounted]))
+      writeServerFile(state(), env)
+    }
+    return { addresses: listeners.map(({ address }) => address), mounts, shutdown, close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+/** Waits for work that knows no signal; what it comes to after the signal is nobody's. */
+function interruptible<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return Promise.race([
+    work,
+    new Promise<never>((_, reject) => {
+      if (signal.aborted) reject(signal.reason)
+      signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+    }),
+  ])
+}
+
+/** Refuses where a server of this user runs; clears away what one left that was killed. */
+async function claim(env: NodeJS.ProcessEnv): Promise<void> {
+  const file = readServerFile(env)
+  if (!file) return
+  if (isAlive(file)) {
+    throw new Failure(
+      exitCode.failed,
+      `a server is running already (pid ${file.pid}) at ${file.addresses[0]}; llamboctl down stops it`,
+    )
+  }
+  await clearLeftBehind(file.mounts)
+  removeServerFile(env)
+}

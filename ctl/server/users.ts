@@ -1,0 +1,44 @@
+import { readFileSync } from 'node:fs'
+import { userInfo } from 'node:os'
+import type { User } from '../../fs/file.js'
+import { NONUNAME } from '../../fs/message.js'
+
+/** Name and number of every account in passwd(5); an empty list where there is no such file. */
+function accounts(): { name: string; uid: number }[] {
+  try {
+    return readFileSync('/etc/passwd', 'utf8')
+      .split('\n')
+      .map(line => line.split(':'))
+      .flatMap(([name, , uid]) => (name && uid ? [{ name, uid: Number(uid) }] : []))
+  } catch {
+    return []
+  }
+}
+
+/** The account that this process runs as: the owner of what it serves. */
+export function self(): User {
+  const { username, uid } = userInfo()
+  return { name: username, uid: uid === -1 ? NONUNAME : uid, role: 'admin' }
+}
+
+/**
+ * Who attaches where the name is believed: over a unix socket that only we and root can reach. The number, where one is
+ * given, decides, for a mount attaches with the number of whoever opened a file. We and root are admins, all others are users.
+ */
+export function userOf({ uname, n_uname }: { uname: string; n_uname: number }): User {
+  const list = accounts()
+  const own = self()
+  if (n_uname === NONUNAME) {
+    const uid =
+      uname === own.name || uname === '' ? own.uid : (list.find(({ name }) => name === uname)?.uid ?? NONUNAME)
+    return user(uname || own.name, uid, own)
+  }
+  const known = n_uname === own.uid ? own.name : list.find(({ uid }) => uid === n_uname)?.name
+  return user(known ?? (uname || `uid-${n_uname}`), n_uname, own)
+}
+
+const user = (name: string, uid: number, own: User): User => ({
+  name,
+  uid,
+  role: uid === 0 || (uid === own.uid && uid !== NONUNAME) || name === own.name ? 'admin' : 'use',
+})

@@ -1,0 +1,184 @@
+/**
+ * What `npm start`, `npm test` and `npm run gpu` begin with: plain JavaScript without a dependency, so that it runs in a fresh
+ * clone. Sets up what is missing, dependencies and build, and goes on. All its talk, npm's included, is on standard error.
+ */
+import { spawnSync } from 'node:child_process'
+import {
+  existsSync,
+  lstatSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)))
+const modules = join(root, 'node_modules')
+const stamp = join(root, 'dist', '.built')
+
+const say = line => process.stderr.write(`${line}\n`)
+
+function stop(line, code = 1) {
+  say(`llambo: ${line}`)
+  process.exit(code)
+}
+
+/** Runs a program to its end with its standard output on `out` (a descriptor, ours for errors if not said). */
+function run(command, args, { out = 2, cwd = root } = {}) {
+  const { status, error } = spawnSync(command, args, { cwd, stdio: ['ignore', out, 2] })
+  if (error) stop(`cannot run ${command}: ${error.message}`)
+  return status ?? 1
+}
+
+/** npm, as it runs us or as it is on the path. */
+function npm(args, options) {
+  const cli = process.env.npm_execpath
+  return cli?.endsWith('.js') ? run(process.execPath, [cli, ...args], options) : run('npm', args, options)
+}
+
+const program = path => join(modules, path)
+
+function checkNode() {
+  const [major, minor] = process.versions.node.split('.').map(Number)
+  if (major > 20 || (major === 20 && minor >= 19)) return
+  stop(
+    `Node ${process.versions.node} is too old: llambo needs 20.19 or later (https://nodejs.org, or your distribution's nodejs)`,
+  )
+}
+
+/** Whether every package that this platform must have is there in the version the lock names. */
+function installed() {
+  try {
+    const wanted = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages
+    const found = JSON.parse(readFileSync(join(modules, '.package-lock.json'), 'utf8')).packages
+    return Object.entries(wanted).every(
+      ([path, entry]) => path === '' || entry.optional || entry.devOptional || found[path]?.version === entry.version,
+    )
+  } catch {
+    return false
+  }
+}
+
+/** Which of the engine's GPU builds `npm run gpu` put here: npm ci takes them away. */
+const gpuBuilds = () => Object.keys(GPU).filter(kind => existsSync(join(modules, '@node-llama-cpp', GPU[kind][0])))
+
+function install() {
+  if (installed()) return
+  if (existsSync(modules) && lstatSync(modules).isSymbolicLink()) {
+    return say(
+      'llambo: node_modules is a link to packages of other versions than package-lock.json names; using them as they are',
+    )
+  }
+  const gpu = gpuBuilds()
+  say('llambo: installing what it needs (about 340 MB with the tools to build and test it; a minute or so) …')
+  // No package of ours needs its install script here: the binaries come inside the packages.
+  const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']
+  if (npm(args) !== 0) stop('npm ci failed, see above; without a network it needs a filled npm cache')
+  for (const kind of gpu) addGpu(kind)
+}
+
+/** Every file under `directory` whose name ends as asked, links not followed. */
+function* files(directory, ...ends) {
+  if (!existsSync(directory)) return
+  for (const entry of readdirSync(directory, { withFileTypes: true })) {
+    const path = join(directory, entry.name)
+    if (entry.isDirectory()) yield* files(path, ...ends)
+    else if (ends.some(end => entry.name.endsWith(end))) yield path
+  }
+}
+
+function sources() {
+  const { include } = JSON.parse(readFileSync(join(root, 'tsconfig.json'), 'utf8'))
+  return include.flatMap(folder => [...files(join(root, folder), '.ts')])
+}
+
+/** tsc, when a source is newer than the last build; what was built from sources that are gone goes, too (a test would still run). */
+function build() {
+  const built = existsSync(stamp) ? statSync(stamp).mtimeMs : 0
+  const inputs = [...sources(), join(root, 'tsconfig.json'), join(root, 'package-lock.json')]
+  const orphans = [...files(join(root, 'dist'), '.js', '.js.map')].filter(
+    path => !existsSync(path.replace(join(root, 'dist'), root).replace(/\.js(\.map)?$/, '.ts')),
+  )
+  for (const path of orphans) rmSync(path)
+  if (inputs.every(path => statSync(path).mtimeMs < built)) return
+  say('llambo: building …')
+  const started = new Date()
+  if (run(process.execPath, [program('typescript/bin/tsc')], { out: 2 }) !== 0) stop('the build failed, see above')
+  writeFileSync(stamp, started.toISOString())
+}
+
+/** The engine's packages for each kind of GPU. */
+const GPU = { cuda: ['linux-x64-cuda', 'linux-x64-cuda-ext'], vulkan: ['linux-x64-vulkan'] }
+
+const detectGpu = () =>
+  existsSync('/proc/driver/nvidia/version') || existsSync('/dev/nvidiactl') || existsSync('/dev/dxg')
+    ? 'cuda'
+    : 'vulkan'
+
+/**
+ * Puts a GPU build of the engine beside the CPU one. package.json overrides these packages away, because most machines
+ * cannot use their 610 MB and npm has no way to ask the hardware; so they are installed in a folder of their own and moved.
+ */
+function addGpu(kind) {
+  const { version } = JSON.parse(readFileSync(program('node-llama-cpp/package.json'), 'utf8'))
+  const folder = mkdtempSync(join(modules, '.gpu-'))
+  try {
+    say(`llambo: adding the engine's ${kind} build (${kind === 'cuda' ? '540' : '71'} MB) …`)
+    writeFileSync(join(folder, 'package.json'), '{"private":true}')
+    const packages = GPU[kind].map(name => `@node-llama-cpp/${name}@${version}`)
+    const args = [
+      'install',
+      '--prefix',
+      folder,
+      '--ignore-scripts',
+      '--no-audit',
+      '--no-fund',
+      '--loglevel=error',
+      ...packages,
+    ]
+    if (npm(args, { cwd: folder }) !== 0) stop(`the ${kind} build could not be installed, see above`)
+    for (const name of GPU[kind]) {
+      const place = join(modules, '@node-llama-cpp', name)
+      rmSync(place, { recursive: true, force: true })
+      renameSync(join(folder, 'node_modules', '@node-llama-cpp', name), place)
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+function gpu([kind = detectGpu()]) {
+  if (!GPU[kind]) stop(`no GPU build is called ${kind}: ${Object.keys(GPU).join(' or ')}`, 2)
+  if (process.platform !== 'linux' || process.arch !== 'x64')
+    stop(`the GPU builds are for Linux on x64; this is ${process.platform} on ${process.arch}`)
+  addGpu(kind)
+  say(`llambo: added. A server started from now on uses it; llamboctl doctor shows whether it can`)
+}
+
+/** Types (the build), lint, tests: the first that fails ends it. */
+function test(args) {
+  const steps = [
+    ['@biomejs/biome/bin/biome', 'check'],
+    ['tap/dist/esm/run.mjs', ...args],
+  ]
+  for (const [path, ...rest] of steps) {
+    const code = run(process.execPath, [program(path), ...rest], { out: 1 })
+    if (code !== 0) process.exit(code)
+  }
+}
+
+const [what, ...args] = process.argv.slice(2)
+checkNode()
+install()
+if (what === 'gpu') gpu(args)
+else {
+  build()
+  if (what === 'test') test(args)
+  else if (what === 'start') await (await import('../dist/ctl/start.js')).start(args)
+  else stop(`setup.mjs start|test|gpu: not ${what}`, 2)
+}

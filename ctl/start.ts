@@ -1,0 +1,122 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { open } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Command, CommanderError, Option } from 'commander'
+import { ORDWR } from '../fs/message.js'
+import { serverOptions } from './command/table.js'
+import { aborted, announce, flagsOf } from './command/up.js'
+import { loadConfig } from './common/config.js'
+import { connect } from './common/connect.js'
+import { codeOf, exitCode, explain } from './common/exit.js'
+import { drain, withFile } from './common/files.js'
+import { write } from './common/output.js'
+import { quietPipe, untilSignal } from './common/signals.js'
+import { Invocation } from './invocation.js'
+import { type Server, startServer } from './server/server.js'
+
+const PROMPT = 'What is AI?'
+
+/**
+ * `npm start`: a server with the bundled model, a first prompt with its answer, and then in the foreground until Ctrl-C. With
+ * `--once TEXT` the answer to TEXT on standard output and nothing else. Sets the exit code and ends the process.
+ */
+export async function start(argv: readonly string[]): Promise<never> {
+  quietPipe()
+  const signal = untilSignal()
+  const command = new Command('npm start --')
+    .description('starts a server with the bundled model')
+    .addOption(new Option('--once <text>', 'print the answer to TEXT and exit'))
+    .configureOutput({ writeOut: text => process.stderr.write(text) })
+    .exitOverride()
+  for (const [flags, help, choices] of serverOptions) {
+    const option = new Option(flags, help)
+    command.addOption(choices ? option.choices([...choices]) : option)
+  }
+  try {
+    command.parse(argv, { from: 'user' })
+    const { once, ...options } = command.opts()
+    await (once === undefined ? foreground(options, signal) : answer(once, options, signal))
+    process.exit(exitCode.ok)
+  } catch (error) {
+    if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? exitCode.ok : exitCode.usage)
+    if (signal.aborted) process.exit(codeOf(signal.reason))
+    process.stderr.write(`llambo: ${explain(error)}\n`)
+    process.exit(codeOf(error))
+  }
+}
+
+const say = (line: string) => void process.stderr.write(`${line}\n`)
+const note = (line: string) => say(`llambo: ${line}`)
+
+async function foreground(options: Record<string, unknown>, signal: AbortSignal): Promise<void> {
+  const io = new Invocation({}, process.env, signal)
+  const { config } = loadConfig(process.env, flagsOf(options), options.config as string | undefined)
+  say('starting …')
+  const server = await startServer({ config, env: process.env, note, signal })
+  try {
+    announce(io, server)
+    const { bold } = io.colors(process.stderr)
+    const [dir] = server.mounts
+    say('')
+    if (dir) {
+      say(bold(`    echo "${PROMPT}" > ${dir}/data`))
+      say(bold(`    cat ${dir}/data`))
+    } else say(bold(`    npx llamboctl rdwr data "${PROMPT}"`))
+    await ask(server, PROMPT, async data => void process.stderr.write(data), signal)
+    say('')
+    say(`Type that in another terminal, with prompts of your own. Ctrl-C here stops the server.`)
+    await Promise.race([server.shutdown, aborted(signal)])
+    say('stopping …')
+  } finally {
+    await server.close()
+  }
+}
+
+/** One answer from a server of its own, in a runtime directory of its own: it disturbs no other and leaves nothing behind. */
+async function answer(text: string, options: Record<string, unknown>, signal: AbortSignal): Promise<void> {
+  const own = mkdtempSync(join(tmpdir(), 'llambo-once-'))
+  try {
+    const env = { ...process.env, XDG_RUNTIME_DIR: own }
+    const flags = flagsOf(options)
+    const { config } = loadConfig(env, { mount: 'auto', ...flags, listen: [] }, options.config as string | undefined)
+    const server = await startServer({ config, env, note, signal, http: false, places: [join(own, 'n')] })
+    try {
+      await ask(server, text, data => write(process.stdout, data), signal)
+    } finally {
+      await server.close()
+    }
+  } finally {
+    rmSync(own, { recursive: true, force: true })
+  }
+}
+
+/** A prompt and its answer, on one open file: through the mount where there is one, else over 9P. */
+async function ask(
+  { mounts: [dir], addresses: [address] }: Server,
+  text: string,
+  sink: (data: Uint8Array) => Promise<void>,
+  signal: AbortSignal,
+): Promise<void> {
+  if (dir === undefined) {
+    const { root, client } = await connect(address!, {}, signal)
+    await withFile(root, ['data'], ORDWR, signal, async fid => {
+      await fid.write(0, Buffer.from(text), signal)
+      await drain(fid, sink, signal)
+    })
+    return client.close()
+  }
+  const file = await open(join(dir, 'data'), 'r+')
+  try {
+    await file.writeFile(text)
+    const buffer = Buffer.alloc(64 * 1024)
+    for (let offset = 0; ; ) {
+      const { bytesRead } = await file.read(buffer, 0, buffer.length, offset)
+      if (bytesRead === 0) return
+      await sink(buffer.subarray(0, bytesRead))
+      offset += bytesRead
+    }
+  } finally {
+    await file.close()
+  }
+}

@@ -1,0 +1,166 @@
+import { spawn, spawnSync } from 'node:child_process'
+import { mkdirSync, readFileSync } from 'node:fs'
+import type { Command as Commander } from 'commander'
+import t from 'tap'
+import { program } from '../../ctl/cli.js'
+import { type Key, settings } from '../../ctl/common/settings.js'
+import { checkout, Home, llamboctl } from './fixture.js'
+
+const ESC = '\u001b['
+const RED = `${ESC}31m`
+
+/** Every command of commander's tree, with its path. */
+function* all(command: Commander, path = ''): Generator<[string, Commander]> {
+  yield [path, command]
+  for (const child of command.commands) yield* all(child, `${path} ${child.name()}`.trim())
+}
+
+t.test('a command line that cannot be meant exits 2 and says what was near', async t => {
+  const home = new Home(t)
+  const rows: readonly (readonly [string[], RegExp])[] = [
+    [['stauts'], /^llamboctl: unknown command 'stauts'\n\(Did you mean status\?\)/],
+    [['ls', '--lnog'], /unknown option '--lnog'\n\(Did you mean --long\?\)/],
+    [['cat'], /missing required argument 'path'/],
+    [['completion', 'tcsh'], /^llamboctl: no completion for tcsh: bash, zsh, fish\n$/],
+    [['up', '--engine', 'gpt'], /Allowed choices are llama, openai, echo/],
+    [['up', '--slots', 'many'], /^llamboctl: --slots: expected number.*not "many"\n$/],
+    [['cp', 'a', 'b'], /neither side is in the namespace/],
+    [['cp', '/n/llambo/status'], /name a file and where it goes/],
+    [['pull', 'llama'], /^llamboctl: pull llama: give hf:USER\/MODEL:QUANT/],
+    [['ls', '--at', 'nonsense'], /nonsense/],
+  ]
+  for (const [args, says] of rows) {
+    const { code, stdout, stderr } = await home.ctl(...args)
+    t.equal(code, 2, args.join(' '))
+    t.match(stderr, says)
+    t.equal(stdout, '')
+  }
+})
+
+t.test('without a server every client says how to start one, and exits 3', async t => {
+  const home = new Home(t)
+  for (const args of [
+    ['status'],
+    ['cat', 'data'],
+    ['rdwr', 'data', 'x'],
+    ['models'],
+    ['cp', '/n/llambo/status', 'x'],
+  ]) {
+    const { code, stderr, stdout } = await home.ctl(...args)
+    t.equal(code, 3, args.join(' '))
+    t.match(stderr, /^llamboctl: no server answers at unix!\S+\/llambo\/9p; start one with: llamboctl up -d\n$/)
+    t.equal(stdout, '')
+  }
+  const down = await home.ctl('down')
+  t.equal(down.code, 3)
+  t.equal(down.stderr, 'llamboctl: no server of yours is running\n')
+})
+
+t.test('help and version are no errors', async t => {
+  const home = new Home(t)
+  const { version } = JSON.parse(readFileSync(`${checkout}/package.json`, 'utf8'))
+  t.match(await home.ctl('--version'), { code: 0, stdout: `${version}\n`, stderr: '' })
+  t.match(await home.ctl('--help'), { code: 0, stdout: /rdwr/, stderr: '' })
+})
+
+t.test('errors are coloured on a terminal only, and not under NO_COLOR', async t => {
+  const home = new Home(t)
+  const onTerminal = (env: NodeJS.ProcessEnv) =>
+    spawnSync('script', ['-qec', `${process.execPath} ${llamboctl} status`, '/dev/null'], {
+      env: { ...home.env, TERM: 'xterm', ...env },
+      encoding: 'utf8',
+    }).stdout
+  if (spawnSync('script', ['--version']).error) t.comment('script(1) is missing: only the pipe is tried')
+  else {
+    t.ok(onTerminal({}).includes(RED))
+    t.notOk(onTerminal({ NO_COLOR: '1' }).includes(ESC))
+  }
+  t.notOk((await home.ctl('status')).stderr.includes(ESC))
+})
+
+t.test('completion scripts are what their shells can read, and know every command', async t => {
+  const home = new Home(t)
+  for (const shell of ['bash', 'zsh', 'fish']) {
+    const { stdout, code } = await home.ctl('completion', shell)
+    t.equal(code, 0)
+    for (const [path] of all(program(async () => {}))) {
+      t.ok(stdout.includes(path.split(' ').at(-1)!), `${shell} knows ${path}`)
+    }
+    const checked = spawnSync(shell, ['-n'], { input: stdout, encoding: 'utf8' })
+    if (checked.error) t.comment(`${shell} is missing: not parsed`)
+    else t.equal(checked.stderr, '', shell)
+  }
+})
+
+t.test('bash completes commands, options and their values', async t => {
+  const home = new Home(t)
+  const { stdout } = await home.ctl('completion', 'bash')
+  const complete = (...words: string[]) => {
+    const script = `${stdout}
+COMP_WORDS=(llamboctl ${words.map(word => `'${word}'`).join(' ')}); COMP_CWORD=${words.length}; _llamboctl; printf '%s\\n' "\${COMPREPLY[@]}"`
+    return spawnSync('bash', ['--norc'], { input: script, encoding: 'utf8', cwd: home.dir }).stdout.trim().split('\n')
+  }
+  t.same(complete('sta').sort(), ['stat', 'status'])
+  t.same(complete('ls', '--lo'), ['--long'])
+  t.same(complete('up', '--engine', 'e'), ['echo'])
+  t.same(complete('config', 'sh'), ['show'])
+})
+
+t.test('the reference has every command, option and setting', async t => {
+  const reference = readFileSync(`${checkout}/docs/llamboctl.md`, 'utf8')
+  for (const [path, command] of all(program(async () => {}))) {
+    if (path && command.commands.length === 0) {
+      t.match(reference, new RegExp(`^## .*\\b${path}\\b`, 'm'), path)
+    }
+    for (const { long, short } of command.options) {
+      t.ok(reference.includes(`\`${long}`), `${path} ${long}`)
+      if (short) t.ok(reference.includes(`\`${short}`), `${path} ${short}`)
+    }
+  }
+  for (const key of Object.keys(settings) as Key[]) {
+    t.ok(reference.includes(`| \`${key}\` | \`${settings[key].env}\` |`), key)
+  }
+})
+
+t.test('config show prints the settings in force, and where each comes from', async t => {
+  const home = new Home(t)
+  const file = home.file('.config/llambo/config.yaml', 'slots: 7\n')
+  const { stdout, code } = await home.ctl('config', 'show', '--origin')
+  t.equal(code, 0)
+  t.match(stdout, `slots\t7\t${file}:1\n`)
+  t.match(stdout, 'engine.kind\techo\tLLAMBO_ENGINE\n')
+  t.match(stdout, 'auth\ttoken\tdefault\n')
+  t.match((await home.ctl('config', 'show')).stdout, 'slots\t7\n')
+  home.file('.config/llambo/config.yaml', 'slot: 7\n')
+  t.match(await home.ctl('config', 'show'), {
+    code: 2,
+    stderr: /config\.yaml:1: slot: unknown key \(did you mean slots\?\)/,
+  })
+})
+
+t.test('a reader that has seen enough is no error', async t => {
+  const home = new Home(t)
+  await home.up()
+  const command = `${process.execPath} ${llamboctl} rdwr data 'word x20000' | head -c 5; echo " ${'$'}{PIPESTATUS[0]}"`
+  const shell = spawn('bash', ['-c', command], { env: home.env, stdio: ['ignore', 'pipe', 'pipe'] })
+  let out = ''
+  let err = ''
+  shell.stdout.on('data', data => {
+    out += data
+  })
+  shell.stderr.on('data', data => {
+    err += data
+  })
+  await new Promise(resolve => shell.once('close', resolve))
+  t.equal(out, '0:wor 0\n')
+  t.equal(err, '')
+})
+
+t.test('a runtime directory that others may enter is refused', async t => {
+  const home = new Home(t)
+  mkdirSync(home.path('run/llambo'), { mode: 0o777 })
+  spawnSync('chmod', ['777', home.path('run/llambo')])
+  const { code, stderr } = await home.ctl('up')
+  t.equal(code, 1)
+  t.match(stderr, /others may enter it; chmod 700 /)
+})

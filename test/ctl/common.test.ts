@@ -1,0 +1,104 @@
+import { PassThrough } from 'node:stream'
+import t from 'tap'
+import { modelUri } from '../../ctl/command/pull.js'
+import { colors } from '../../ctl/common/color.js'
+import { codeOf, exitCode, explain, usage } from '../../ctl/common/exit.js'
+import { names, shown, within } from '../../ctl/common/npath.js'
+import { bytes, table, write } from '../../ctl/common/output.js'
+import { didYouMean } from '../../ctl/common/suggest.js'
+import { fail } from '../../fs/errors.js'
+
+t.test('a path means the same file however it is written', async t => {
+  const mounts = ['/n/llambo', '/home/glenda/n/llambo']
+  for (const path of [
+    '/n/llambo/models/a',
+    '/models/a',
+    'models/a',
+    './models//a',
+    '/home/glenda/n/llambo/x/../models/a',
+  ]) {
+    t.same(names(path, mounts), ['models', 'a'], path)
+  }
+  t.same(names('/n/llambo', mounts), [])
+  t.same(names('/../..', mounts), [])
+  t.same(names('/n/llambo2/a', mounts), ['n', 'llambo2', 'a'])
+  t.equal(shown(['models', 'a']), '/n/llambo/models/a')
+  t.notOk(within('/n/llambox', '/n/llambo'))
+})
+
+t.test('failures have the exit codes that scripts count on', async t => {
+  t.equal(codeOf(usage('x')), exitCode.usage)
+  t.equal(codeOf(fail('authRequired')), exitCode.auth)
+  t.equal(codeOf(fail('waited', 30)), exitCode.timeout)
+  t.equal(codeOf(fail('hungUp')), exitCode.unreachable)
+  t.equal(codeOf(fail('notFound')), exitCode.failed)
+  t.equal(codeOf(new Error('x')), exitCode.failed)
+})
+
+t.test('an error is one line', async t => {
+  t.equal(explain(new Error('a\n  b')), 'a b')
+  t.equal(explain(fail('io', undefined, new Error('disk on fire'))), 'i/o error (disk on fire)')
+})
+
+t.test('colours are for terminals, and NO_COLOR and the flags have their say', async t => {
+  const red = (stream: object, choice: 'auto' | 'always' | 'never', env: NodeJS.ProcessEnv) =>
+    colors(stream, choice, env).red('x') !== 'x'
+  t.ok(red({ isTTY: true }, 'auto', {}))
+  t.notOk(red({ isTTY: true }, 'auto', { NO_COLOR: '1' }))
+  t.ok(red({ isTTY: true }, 'auto', { NO_COLOR: '' }), 'empty is not set')
+  t.notOk(red({ isTTY: true }, 'auto', { TERM: 'dumb' }))
+  t.notOk(red({}, 'auto', {}))
+  t.notOk(red({ isTTY: true }, 'never', {}))
+  t.ok(red({}, 'always', { NO_COLOR: '1' }))
+})
+
+t.test('a table is aligned with a header on a terminal and tab-separated without one in a pipe', async t => {
+  const rows = [
+    ['a', '10'],
+    ['bcd', '9'],
+  ]
+  t.equal(table(['name', 'n'], rows, true), 'name   n\na     10\nbcd    9\n')
+  t.equal(table(['name', 'n'], rows, false), 'a\t10\nbcd\t9\n')
+})
+
+t.test('bytes are said as a person would', async t => {
+  t.equal(bytes(0), '0 B')
+  t.equal(bytes(999), '999 B')
+  t.equal(bytes(2_840_000), '2.8 MB')
+  t.equal(bytes(999_700), '1.0 MB')
+  t.equal(bytes(181e6), '181 MB')
+})
+
+t.test('a near word is suggested, a far one is not', async t => {
+  const known = ['slots', 'model', 'engine.kind']
+  t.equal(didYouMean('slot', known), ' (did you mean slots?)')
+  t.equal(didYouMean('engine.knd', known), ' (did you mean engine.kind?)')
+  t.equal(didYouMean('zebra', known), '')
+})
+
+t.test('writing waits for a slow reader, and fails if it goes', async t => {
+  const slow = new PassThrough({ highWaterMark: 4 })
+  let done = false
+  const writing = write(slow, 'longer than four').then(() => {
+    done = true
+  })
+  await new Promise(resolve => setImmediate(resolve))
+  t.notOk(done)
+  slow.resume()
+  await writing
+  const gone = new PassThrough({ highWaterMark: 4 })
+  const lost = write(gone, 'longer than four')
+  gone.destroy(new Error('EPIPE'))
+  await t.rejects(lost, { message: 'EPIPE' })
+})
+
+t.test('pull understands the names that people copy', async t => {
+  t.equal(modelUri('hf:user/model-GGUF:Q4_K_M'), 'hf:user/model-GGUF:Q4_K_M')
+  t.equal(modelUri('user/model-GGUF:Q4_K_M'), 'hf:user/model-GGUF:Q4_K_M')
+  t.equal(modelUri('user/model/file.gguf#main'), 'hf:user/model/file.gguf#main')
+  t.equal(modelUri('https://example.com/a.gguf'), 'https://example.com/a.gguf')
+  t.equal(modelUri('http://127.0.0.1:1/a.gguf'), 'http://127.0.0.1:1/a.gguf')
+  for (const bad of ['llama', 'http://example.com/a.gguf', 'file:///etc/passwd', '../../x:y', '']) {
+    t.throws(() => modelUri(bad), { code: exitCode.usage }, bad)
+  }
+})

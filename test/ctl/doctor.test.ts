@@ -1,0 +1,49 @@
+import t from 'tap'
+import { type Finding, findings } from '../../ctl/doctor/findings.js'
+import { Home } from './fixture.js'
+
+const names = [
+  'node',
+  'fuse',
+  'cpu',
+  'gpu',
+  'memory',
+  'descriptors',
+  'port',
+  'config',
+  'runtime',
+  'models',
+  'disk',
+  'server',
+]
+
+t.test('doctor looks at everything, and what is not well comes with its remedy', async t => {
+  const home = new Home(t)
+  const { stdout } = await home.ctl('doctor', '--json')
+  const all: Finding[] = JSON.parse(stdout)
+  t.same(
+    all.map(({ name }) => name),
+    names,
+  )
+  for (const { name, state, says, remedy } of all) {
+    t.ok(says, `${name}: ${says}`)
+    if (state !== 'ok') t.ok(remedy, `${name}: ${remedy}`)
+    t.notMatch(says, /could not be looked at/, name)
+  }
+})
+
+t.test('a bad finding fails it', async t => {
+  const home = new Home(t)
+  home.file('.config/llambo/config.yaml', 'slotz: 3\n')
+  const { code, stdout, stderr } = await home.ctl('doctor')
+  t.equal(code, 1)
+  t.match(stdout, /^bad +config +\S+config\.yaml:1: slotz: unknown key \(did you mean slots\?\)$/m)
+  t.match(stderr, /^llamboctl: what is bad above keeps llambo from working: .*config/)
+})
+
+t.test('a damaged model is found', async t => {
+  const home = new Home(t)
+  home.file('.local/share/llambo/models/broken.gguf', 'GGUF and then nothing')
+  const model = (await findings(home.env)).find(({ name }) => name === 'models')
+  t.match(model, { state: 'note', says: /^broken: /, remedy: /^remove .*broken\.gguf/ })
+})

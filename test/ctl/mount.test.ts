@@ -1,0 +1,76 @@
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { readFile, stat, writeFile } from 'node:fs/promises'
+import t from 'tap'
+import { fuseProblem, isMounted } from '../../mnt/mount.js'
+import { Home } from './fixture.js'
+
+const problem = await fuseProblem()
+const skip = problem === undefined ? false : `no FUSE here: ${problem}`
+
+t.test('up mounts where it is told, and Ctrl-C unmounts', { skip }, async t => {
+  const home = new Home(t)
+  const dir = home.path('n')
+  const run = await home.up('--mount', dir)
+  t.match(run.stderr, `mounted at ${dir}\n`)
+  await writeFile(`${dir}/data`, 'red green\n')
+  t.equal(await readFile(`${dir}/data`, 'utf8'), '0:red 1:green\n')
+  t.equal((await home.ctl('ls', `${dir}/models`)).stdout, 'llambo-tiny.gguf\n', 'paths below a mount are the server’s')
+  run.child.kill('SIGINT')
+  t.equal((await run.ended).code, 0)
+  t.notOk(await isMounted(dir))
+})
+
+t.test('a server that was killed leaves no mount that the next one trips over', { skip }, async t => {
+  const home = new Home(t)
+  const dir = home.path('n')
+  const run = await home.up('--mount', dir)
+  run.child.kill('SIGKILL')
+  await run.ended
+  const again = await home.up('--mount', dir)
+  t.match(again.stderr, `mounted at ${dir}\n`)
+  t.match(await readFile(`${dir}/status`, 'utf8'), /^server /)
+})
+
+t.test('mount and umount make and end a second mount', { skip }, async t => {
+  const home = new Home(t)
+  await home.up()
+  const dir = home.path('second')
+  t.match(await home.ctl('mount', dir), { code: 0, stdout: '', stderr: `mounted at ${dir}\n` })
+  t.match(await readFile(`${dir}/status`, 'utf8'), /^server /)
+  t.same(await home.ctl('umount', dir), { code: 0, stdout: '', stderr: '' })
+  t.notOk(await isMounted(dir))
+  t.match(await home.ctl('umount', dir), { code: 1, stderr: /second: nothing is mounted there/ })
+})
+
+t.test('mount without a server says so at once', { skip }, async t => {
+  const home = new Home(t)
+  t.match(await home.ctl('mount', home.path('n')), { code: 3, stderr: /start one with: llamboctl up -d/ })
+})
+
+t.test('down takes the mount of a server in the background away', { skip }, async t => {
+  const home = new Home(t)
+  const dir = home.path('n')
+  mkdirSync(dir)
+  const device = statSync(dir).dev
+  t.equal((await home.ctl('up', '-d', '--mount', dir)).code, 0)
+  t.not((await stat(dir)).dev, device)
+  t.equal((await home.ctl('down')).code, 0)
+  t.equal((await stat(dir)).dev, device)
+})
+
+t.test('a directory that cannot be mounted on is an error where it was asked for', { skip }, async t => {
+  const home = new Home(t)
+  writeFileSync(home.path('file'), '')
+  const { code, stderr } = await home.ctl('up', '--mount', home.path('file'))
+  t.equal(code, 1)
+  t.match(stderr, /^llamboctl: .*file/)
+  t.notOk(existsSync(home.path('run/llambo/server.json')), 'and nothing of the server is left')
+})
+
+t.test('cat through the mount after cp into it', { skip }, async t => {
+  const home = new Home(t)
+  const dir = home.path('n')
+  await home.up('--mount', dir)
+  await home.ctl('cp', `${dir}/models/llambo-tiny.gguf`, home.path('copy.gguf'))
+  t.ok(readFileSync(home.path('copy.gguf')).equals(await readFile(`${dir}/models/llambo-tiny.gguf`)))
+})

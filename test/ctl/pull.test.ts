@@ -1,0 +1,85 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import t from 'tap'
+import { checkout, Home } from './fixture.js'
+
+const model = readFileSync(join(checkout, 'models', 'llambo-tiny.gguf'))
+
+/** A web server with one file, that knows ranges as those with models do. */
+async function host(t: { teardown(fn: () => unknown): unknown }, files: Record<string, Buffer>): Promise<string> {
+  const server = createServer((request, response) => {
+    const file = files[new URL(request.url ?? '/', 'http://x').pathname]
+    if (!file) return response.writeHead(404).end()
+    const [, from, to] = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '') ?? []
+    const part = from === undefined ? file : file.subarray(Number(from), to ? Number(to) + 1 : undefined)
+    response.writeHead(from === undefined ? 200 : 206, {
+      'Content-Length': part.length,
+      'Accept-Ranges': 'bytes',
+      ...(from !== undefined && { 'Content-Range': `bytes ${from}-${Number(from) + part.length - 1}/${file.length}` }),
+    })
+    response.end(request.method === 'HEAD' ? undefined : part)
+  })
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+t.test('pull brings a model into the store, where a running server sees it', async t => {
+  const home = new Home(t)
+  const url = await host(t, { '/mine.gguf': model })
+  await home.up()
+  const { code, stdout, stderr } = await home.ctl('pull', `${url}/mine.gguf`)
+  t.equal(stderr, '')
+  t.equal(code, 0)
+  const name = stdout.trim()
+  t.match(name, /mine$/)
+  t.ok(readFileSync(home.path('.local/share/llambo/models', `${name}.gguf`)).equals(model))
+  t.match((await home.ctl('models')).stdout, new RegExp(`^${name}\t${model.length}\t`, 'm'))
+  t.match((await home.ctl('pull', `${url}/mine.gguf`)).stderr, /is there already/)
+})
+
+t.test('a name of Hugging Face is asked for there', async t => {
+  const home = new Home(t)
+  const HF_ENDPOINT = await host(t, { '/user/small/resolve/main/tiny.gguf': model })
+  const { code, stdout } = await home.start(['pull', 'user/small/tiny.gguf'], { HF_ENDPOINT }).ended
+  t.equal(code, 0)
+  t.ok(readFileSync(home.path('.local/share/llambo/models', `${stdout.trim()}.gguf`)).equals(model))
+})
+
+t.test('a file that the host has not is said at once', async t => {
+  const home = new Home(t)
+  const url = await host(t, {})
+  const { code, stderr } = await home.ctl('pull', `${url}/none.gguf`)
+  t.equal(code, 1)
+  t.match(stderr, /^llamboctl: pull http\S+none\.gguf: [^\n]+\n$/)
+})
+
+t.test('what is no model is thrown away and said', async t => {
+  const home = new Home(t)
+  const url = await host(t, { '/bad.gguf': model.subarray(0, 60) })
+  const { code, stderr, stdout } = await home.ctl('pull', `${url}/bad.gguf`)
+  t.equal(code, 1)
+  t.equal(stdout, '')
+  t.match(stderr, /^llamboctl: pull http\S+bad\.gguf: .+\n$/)
+  t.same(
+    readdirSync(home.path('.local/share/llambo/models')).filter(name => name.endsWith('.gguf')),
+    [],
+  )
+})
+
+t.test('without a network it says so in one line', async t => {
+  const home = new Home(t)
+  const { code, stderr, stdout } = await home.ctl('pull', 'http://127.0.0.1:1/x.gguf')
+  t.equal(code, 1)
+  t.equal(stdout, '')
+  t.match(
+    stderr,
+    /^llamboctl: pull http:\/\/127\.0\.0\.1:1\/x\.gguf: http:\/\/127\.0\.0\.1:1 is not reached: [^\n]+\n$/,
+  )
+  t.notOk(existsSync(home.path('.local/share/llambo/models/x.gguf')))
+})

@@ -1,0 +1,152 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import t from 'tap'
+import { Home } from './fixture.js'
+
+const pidOf = (home: Home): number => JSON.parse(readFileSync(home.path('run/llambo/server.json'), 'utf8')).pid
+
+const alive = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
+
+t.test('up -d returns when a prompt is answered, down when the server is gone', async t => {
+  const home = new Home(t)
+  const up = await home.ctl('up', '-d')
+  t.match(up, { code: 0, stdout: '', stderr: /listening on unix!/ })
+  const pid = pidOf(home)
+  t.equal((await home.ctl('rdwr', 'data', 'hi')).stdout, '0:hi\n')
+  t.match(await home.ctl('doctor'), { stdout: new RegExp(`running \\(pid ${pid}\\)`) })
+
+  const second = await home.ctl('up', '-d')
+  t.equal(second.code, 1)
+  t.match(second.stderr, new RegExp(`a server is running already \\(pid ${pid}\\) at unix!.*llamboctl down stops it`))
+
+  t.same(await home.ctl('down'), { code: 0, stdout: '', stderr: '' })
+  t.notOk(alive(pid))
+  t.notOk(existsSync(home.path('run/llambo/server.json')))
+  t.equal((await home.ctl('down')).code, 3)
+})
+
+t.test('Ctrl-C and SIGTERM stop a server in the foreground cleanly', async t => {
+  const home = new Home(t)
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    const run = await home.up()
+    run.child.kill(signal)
+    t.match(await run.ended, { code: 0, stdout: '', stderr: /stopping/ })
+    t.notOk(existsSync(home.path('run/llambo/server.json')))
+  }
+})
+
+t.test('shutdown written to ctl stops it, also from another address', async t => {
+  const home = new Home(t)
+  const run = await home.up()
+  const [, address = ''] = /listening on (ws:\S+)/.exec(run.stderr) ?? []
+  t.equal((await home.ctl('down', '--at', address)).code, 0)
+  t.equal((await run.ended).code, 0)
+})
+
+t.test('a killed server is no obstacle', async t => {
+  const home = new Home(t)
+  const run = await home.up()
+  run.child.kill('SIGKILL')
+  await run.ended
+  t.ok(existsSync(home.path('run/llambo/9p')), 'its socket is left behind')
+  t.equal((await home.ctl('status')).code, 3)
+  await home.up()
+  t.equal((await home.ctl('rdwr', 'data', 'hi')).stdout, '0:hi\n')
+})
+
+t.test('another process under the old number is not taken for the server', async t => {
+  const home = new Home(t)
+  const run = await home.up()
+  run.child.kill('SIGKILL')
+  await run.ended
+  const path = home.path('run/llambo/server.json')
+  writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, 'utf8')), pid: process.pid }))
+  t.equal((await home.ctl('down')).code, 3)
+  await home.up()
+})
+
+t.test('up -d says why a server did not start, and leaves nothing', async t => {
+  const home = new Home(t, { LLAMBO_ENGINE: 'llama' })
+  const { code, stderr } = await home.ctl('up', '-d', '--model', 'nonesuch')
+  t.equal(code, 1)
+  t.match(stderr, /^llamboctl: .*nonesuch.*llamboctl models.*\(log: \S+server\.log\)\n$/)
+  t.notOk(existsSync(home.path('run/llambo/server.json')))
+  t.notOk(existsSync(home.path('run/llambo/9p')))
+})
+
+t.test('a listener that would let strangers in is refused with the remedy', async t => {
+  const home = new Home(t)
+  const rows: readonly (readonly [string[], RegExp])[] = [
+    [['--listen', 'ws://0.0.0.0:0/9p'], /other machines.*TLS \(wss:/],
+    [['--listen', 'tcp!0.0.0.0!0'], /other machines.*TLS \(wss:/],
+    [['--listen', 'ws://[::]:0/9p'], /other machines.*TLS/],
+    [['--listen', 'tcp!example.com!0', '--auth', 'none'], /a token \(auth: token\) and TLS/],
+    [['--listen', 'wss://0.0.0.0:0/9p'], /tls\.cert and tls\.key/],
+    [['--listen', 'http://127.0.0.1:1'], /http/],
+  ]
+  for (const [args, says] of rows) {
+    const { code, stderr } = await home.ctl('up', ...args)
+    t.equal(code, 2, args.join(' '))
+    t.match(stderr, says)
+  }
+})
+
+t.test('listeners but the unix socket ask for a token, which our own tools find', async t => {
+  const home = new Home(t)
+  const run = await home.up('--listen', 'ws://127.0.0.1:0/9p', '--listen', 'tcp!127.0.0.1!0')
+  const at = [...run.stderr.matchAll(/listening on (\S+)/g)].map(match => match[1]!)
+  t.equal(at.length, 3)
+  for (const address of at) {
+    t.equal((await home.ctl('--at', address, 'rdwr', 'data', 'hi')).stdout, '0:hi\n', address)
+  }
+  for (const address of at.slice(1)) {
+    const stranger = home.start(['--at', address, 'status'], { LLAMBO_TOKEN: `llb_${'x'.repeat(43)}` })
+    t.match(await stranger.ended, { code: 4, stderr: /authentication required.*; give a token in \$LLAMBO_TOKEN/ })
+  }
+})
+
+t.test('--auth none lets loopback in without one', async t => {
+  const home = new Home(t)
+  const run = await home.up('--auth', 'none', '--listen', 'ws://127.0.0.1:0/9p', '--listen', 'tcp!127.0.0.1!0')
+  for (const [, address = ''] of run.stderr.matchAll(/listening on ((?:ws|tcp)\S+)/g)) {
+    const anyone = home.start(['--at', address, 'rdwr', 'data', 'hi'], { XDG_STATE_HOME: home.path('other') })
+    t.match(await anyone.ended, { code: 0, stdout: '0:hi\n' }, address)
+  }
+})
+
+t.test('a port that is busy: the default one is done without, one that was asked for fails', async t => {
+  const home = new Home(t)
+  const first = await home.up()
+  const [, address = ''] = /listening on (ws:\S+)/.exec(first.stderr) ?? []
+  const other = new Home(t)
+  t.match(await other.ctl('up', '--listen', address), {
+    code: 1,
+    stderr: /another program listens there; choose another port/,
+  })
+})
+
+t.test('--trace writes what the server hears and says', async t => {
+  const home = new Home(t)
+  await home.up('--trace', home.path('trace'))
+  await home.ctl('cat', 'status')
+  const trace = readFileSync(home.path('trace'), 'utf8')
+  t.match(trace, /^<- .*Tversion/m)
+  t.match(trace, /^-> .*Rversion/m)
+})
+
+t.test('a server is its user’s alone: nothing it makes may be read by others', async t => {
+  const home = new Home(t)
+  await home.up()
+  const { stdout } = await home.ctl('ls', '-l', '/')
+  t.match(stdout, /status/)
+  for (const name of ['run/llambo', 'run/llambo/9p', 'run/llambo/server.json', '.local/state/llambo/token']) {
+    const { mode } = (await import('node:fs')).statSync(home.path(name))
+    t.equal(mode & 0o077, 0, name)
+  }
+})

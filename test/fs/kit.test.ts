@@ -1,0 +1,257 @@
+import t from 'tap'
+import { Client, type Fid } from '../../fs/client.js'
+import { fail } from '../../fs/errors.js'
+import type { File, Opened, User } from '../../fs/file.js'
+import { newQid } from '../../fs/file.js'
+import { clone } from '../../fs/kit/clone.js'
+import { bytes, text } from '../../fs/kit/content.js'
+import { ctl, word, word1 } from '../../fs/kit/ctl.js'
+import { dir, generated, union } from '../../fs/kit/dir.js'
+import { Feed } from '../../fs/kit/feed.js'
+import { Log, logFile } from '../../fs/kit/log.js'
+import { remote } from '../../fs/kit/remote.js'
+import { ORDWR, OREAD, OWRITE } from '../../fs/message.js'
+import { serve } from '../../fs/server.js'
+import { transportPair } from '../../fs/transport/pair.js'
+
+const owner = { name: 'root', uid: 0 }
+const decode = (data: Uint8Array) => new TextDecoder().decode(data)
+const encode = (s: string) => new TextEncoder().encode(s)
+
+/** Serves files in memory and attaches. */
+async function tree(t: { teardown(fn: () => unknown): unknown }, root: File, name = 'root', aname = ''): Promise<Fid> {
+  const [near, far] = transportPair()
+  const faults: unknown[] = []
+  const attach = (who: { uname: string }) => {
+    const user: User = { name: who.uname, uid: 0, role: who.uname === 'root' ? 'admin' : 'use' }
+    return { root, user }
+  }
+  const session = serve(far, { attach, onerror: e => faults.push(e) })
+  const client = await Client.connect(near)
+  t.teardown(async () => {
+    client.close()
+    await session.closed
+    if (faults.length) throw faults[0]
+  })
+  return client.attach({ uname: name, aname })
+}
+
+const of = (files: Record<string, File>) => dir(new Map(Object.entries(files)), owner)
+const open = async (root: Fid, path: string, mode = OREAD) => (await root.walk(path.split('/'))).open(mode)
+const list = async (root: Fid, path: string[]) =>
+  (await (await (await root.walk(path)).open(OREAD)).list()).map(s => s.name)
+
+t.test('generated text is made once per open', async t => {
+  let made = 0
+  const root = await tree(t, of({ n: text(() => `content ${++made}`, { owner }) }))
+  const fid = await open(root, 'n')
+  t.equal(decode(await fid.read(0, 4)), 'cont')
+  t.equal(decode(await fid.read(4, 100)), 'ent 1', 'a later offset agrees with the first read')
+  t.equal(decode(await root.readFile('n')), 'content 2')
+  t.equal((await fid.stat()).length, 0n, 'its length is not told')
+})
+
+t.test('bytes tell their length', async t => {
+  const root = await tree(t, of({ b: bytes('hello', { owner }) }))
+  t.equal((await (await root.walk(['b'])).stat()).length, 5n)
+  t.equal(decode(await root.readFile('b')), 'hello')
+  await t.rejects(root.writeFile('b', 'x'), { message: 'permission denied' })
+})
+
+t.test('a ctl runs all lines or none', async t => {
+  const did: string[] = []
+  const verbs = {
+    say: word1('WORD', String, w => {
+      did.push(w)
+    }),
+    stop: word(() => {
+      did.push('stop')
+    }),
+  }
+  const root = await tree(t, of({ ctl: ctl({ owner, verbs, read: () => did.join() }) }))
+  await root.writeFile('ctl', "# a comment\nsay 'two words'\n\nstop\n")
+  t.same(did, ['two words', 'stop'])
+  await t.rejects(root.writeFile('ctl', 'say one\nfly\n'), { message: 'unknown command: fly: accepts say stop' })
+  await t.rejects(root.writeFile('ctl', 'say one\nstop now\n'), { message: /now: nothing may follow/ })
+  await t.rejects(root.writeFile('ctl', 'constructor\n'), { message: /unknown command: constructor/ })
+  t.equal(did.length, 2)
+})
+
+t.test('a log is read by offset, by several readers, who wait at its end', async t => {
+  const log = new Log(100)
+  const root = await tree(t, of({ log: logFile(() => log, owner) }))
+  const [a, b] = [await open(root, 'log'), await open(root, 'log')]
+  const waiting = [a.read(0, 100), b.read(2, 100)]
+  log.append('hello')
+  t.same((await Promise.all(waiting)).map(decode), ['hello', 'llo'])
+  const last = a.read(5, 100)
+  t.throws(() => log.append('x'.repeat(100)), { message: /over 100 bytes/ })
+  log.end(fail('workerLost', 57))
+  await t.rejects(last, { message: 'worker lost after 57 tokens', errno: 5 })
+  t.equal(decode(await b.read(0, 100)), 'hello', 'what came before stays')
+})
+
+t.test('a feed begins with the newest hundred, and tells who falls behind what he lost', async t => {
+  const feed = new Feed()
+  for (let i = 0; i < 150; i++) feed.add('tick', { i })
+  const root = await tree(t, of({ events: feed.file(owner) }))
+  const fid = await open(root, 'events')
+  const first = decode(await fid.read(0, 65536))
+    .trim()
+    .split('\n')
+  t.equal(first.length, 100)
+  t.match(first[0], /^seq=51 time=\S+ kind=tick i=50$/)
+  for (let i = 0; i < 30_000; i++) feed.add('tock')
+  let rest = ''
+  for (let at = 0; ; ) {
+    const piece = decode(await fid.read(at, 65536))
+    rest += piece
+    at += piece.length
+    if (/seq=30150 [^\n]*\n$/.test(rest)) break
+  }
+  const lines = rest.trim().split('\n')
+  t.match(lines[0], /^lost=\d+$/)
+  const lost = Number(lines[0]!.slice(5))
+  t.equal(lost + lines.length - 1, 30_000, 'lost and read are all there were')
+  t.match(lines[1], new RegExp(`^seq=${151 + lost} `))
+})
+
+t.test('a reader of single bytes gets whole lines of a feed', async t => {
+  const feed = new Feed()
+  feed.add('one')
+  const root = await tree(t, of({ events: feed.file(owner) }))
+  const fid = await open(root, 'events')
+  let line = ''
+  while (!line.endsWith('\n')) line += decode(await fid.read(line.length, 1))
+  t.match(line, /^seq=1 time=\S+ kind=one\n$/)
+})
+
+t.test('clone makes something at each open and never at a stat or a listing', async t => {
+  let made = 0
+  const commands: string[] = []
+  const make = () => {
+    const name = String(++made)
+    const verbs = { go: word(() => void commands.push(name)) }
+    return { name, ctl: ctl({ owner, verbs, read: () => '' }) }
+  }
+  const root = await tree(t, of({ clone: clone(make, owner) }))
+  await (await root.walk(['clone'])).stat()
+  await list(root, [])
+  t.equal(made, 0)
+  const [a, b] = [await open(root, 'clone', ORDWR), await open(root, 'clone', ORDWR)]
+  t.same([decode(await a.read(0, 9)), decode(await b.read(0, 9))], ['1\n', '2\n'])
+  await b.write(0, encode('go'))
+  t.same(commands, ['2'])
+})
+
+t.test('a union shows each name once and finds it in the first directory that has it', async t => {
+  const one = of({ a: bytes('1', { owner }), b: bytes('1', { owner }) })
+  const two = of({ b: bytes('2', { owner }), c: bytes('2', { owner }) })
+  const root = await tree(t, of({ u: union(() => [one, two], owner) }))
+  t.same(await list(root, ['u']), ['a', 'b', 'c'])
+  t.equal(decode(await root.readFile('u/b')), '1')
+  t.equal(decode(await root.readFile('u/c')), '2')
+  await t.rejects(root.readFile('u/d'), { message: 'file does not exist' })
+})
+
+t.test('a hundred thousand entries list fully', async t => {
+  const entries = Array.from({ length: 100_000 }, (_, i) => [`f${i}`, bytes('', { owner })] as const)
+  const files = new Map<string, File>(entries)
+  const big = generated({ owner, walk: n => files.get(n), list: () => files })
+  const root = await tree(t, of({ big }))
+  const names = await list(root, ['big'])
+  t.equal(names.length, 100_000)
+  t.equal(new Set(names).size, 100_000)
+})
+
+t.test('a remote tree is a directory here, each user attached there under his own name', async t => {
+  const log = new Log()
+  const settings: string[] = []
+  const far = of({
+    who: text(({ user }) => user.name, { owner }),
+    log: logFile(() => log, owner, 0o444),
+    private: bytes('x', { owner: { name: 'ann', uid: 1 }, mode: 0o400 }),
+    ctl: ctl({ owner, mode: 0o666, verbs: { set: word1('X', String, x => void settings.push(x)) }, read: () => '' }),
+    deep: of({ er: bytes('down', { owner }) }),
+  })
+  const attached: string[] = []
+  const middle = of({
+    worker: remote({
+      attach: user => {
+        attached.push(user.name)
+        return tree(t, far, user.name)
+      },
+    }),
+  })
+  const near = of({ cluster: remote({ attach: user => tree(t, middle, user.name) }) })
+  for (const [root, at] of [
+    [await tree(t, middle, 'ann'), 'worker'],
+    [await tree(t, near, 'ann'), 'cluster/worker'],
+  ] as const) {
+    const path = at.split('/')
+    t.same(await list(root, path), ['who', 'log', 'private', 'ctl', 'deep'])
+    t.equal(decode(await root.readFile(`${at}/who`)), 'ann')
+    t.equal(decode(await root.readFile(`${at}/deep/er`)), 'down')
+    t.equal((await (await root.walk([...path, 'deep', 'er'])).stat()).length, 4n)
+    await root.writeFile(`${at}/ctl`, 'set it')
+    await t.rejects(root.writeFile(`${at}/ctl`, 'unset'), { message: /^unknown command: unset/, errno: 22 })
+    await t.rejects(root.readFile(`${at}/nothing`), { message: 'file does not exist' })
+    const fid = await open(root, `${at}/log`)
+    const stop = new AbortController()
+    const waiting = fid.read(log.length, 100, stop.signal)
+    stop.abort()
+    await t.rejects(waiting, { message: 'interrupted' })
+    const again = fid.read(log.length, 100)
+    log.append('more')
+    t.equal(decode(await again), 'more', 'the flush reached the far end and cost nothing')
+  }
+  t.same(settings, ['it', 'it'])
+  const bob = await tree(t, middle, 'bob')
+  t.equal(decode(await bob.readFile('worker/who')), 'bob')
+  await t.rejects(bob.readFile('worker/private'), { message: 'permission denied', errno: 13 })
+  t.equal(attached.filter(name => name === 'bob').length, 1, 'one attach a user')
+})
+
+t.test('with ?chunk each read of a stream is followed by one empty read', async t => {
+  const log = new Log()
+  log.append('one')
+  const root = await tree(t, of({ log: logFile(() => log, owner), b: bytes('plain', { owner }) }), 'root', '/?chunk')
+  const fid = await open(root, 'log')
+  t.equal(decode(await fid.read(0, 100)), 'one')
+  t.equal((await fid.read(3, 100)).length, 0, 'the boundary')
+  const next = fid.read(3, 100)
+  log.append('two')
+  t.equal(decode(await next), 'two')
+  t.equal((await fid.read(6, 100)).length, 0)
+  log.end()
+  t.equal((await fid.read(6, 100)).length, 0, 'the end')
+  t.equal(decode(await root.readFile('b')), 'plain')
+})
+
+t.test('what a file throws that is no FsError is an i/o error to the client', async t => {
+  const broken: File = {
+    qid: newQid(),
+    attributes: () => ({ mode: 0o666, owner, length: 0, mtime: 0, atime: 0 }),
+    open: (): Opened => ({
+      read: () => {
+        throw new TypeError('a fault in the tree')
+      },
+      write: async () => {
+        throw new TypeError('another')
+      },
+    }),
+  }
+  const [near, far] = transportPair()
+  const faults: unknown[] = []
+  serve(far, {
+    attach: () => ({ root: of({ broken }), user: { name: 'root', uid: 0, role: 'admin' } }),
+    onerror: e => faults.push(e),
+  })
+  const client = await Client.connect(near)
+  t.teardown(() => client.close())
+  const root = await client.attach({ uname: 'root' })
+  await t.rejects(root.readFile('broken'), { message: 'i/o error', errno: 5 })
+  const fid = await open(root, 'broken', OWRITE)
+  await t.rejects(fid.write(0, encode('x')), { message: 'i/o error' })
+  t.equal(faults.length, 2)
+})

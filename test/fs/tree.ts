@@ -1,0 +1,135 @@
+import { fail } from '../../fs/errors.js'
+import { type Entry, type File, newQid, type Opened, type Owner, type User } from '../../fs/file.js'
+import { bytes } from '../../fs/kit/content.js'
+import { dir, generated } from '../../fs/kit/dir.js'
+import { Log } from '../../fs/kit/log.js'
+import { NONUNAME, QTDIR } from '../../fs/message.js'
+import type { ServeOptions } from '../../fs/server.js'
+
+export const glenda: Owner = { name: 'glenda', uid: 1000, gid: 100 }
+const other: Owner = { name: 'other', uid: 1001 }
+
+/** Serves a tree of its own to anyone, under the name he gives; with `auth`, to who has the token `open sesame`. */
+export function options(auth = false): ServeOptions {
+  const root = testTree()
+  const named = (name: string, uid = NONUNAME): User => ({ name, uid, role: 'use' })
+  return {
+    attach: ({ uname, n_uname, user }) => ({ root, user: user ?? named(uname, n_uname) }),
+    ...(auth && {
+      authenticate(token: string, uname: string) {
+        if (token !== 'open sesame') throw fail('authRequired', 'no such token')
+        return named(uname)
+      },
+    }),
+  }
+}
+
+/** A small tree in which each rule of the protocol can be tried. */
+export function testTree(): File {
+  const file = bytes('deep\n', { owner: glenda })
+  const c = dir(new Map([['file', file]]), glenda)
+  const b = dir(new Map([['c', c]]), glenda)
+  const a = dir(new Map([['b', b]]), glenda)
+  const many = Array.from({ length: 100 }, (_, i): Entry => [`n${String(i).padStart(2, '0')}`, file])
+  return dir(
+    new Map([
+      ['hello', bytes('hello, world\n', { owner: glenda })],
+      ['a', a],
+      ['many', dir(new Map(many), glenda)],
+      ['empty', dir(new Map(), glenda)],
+      ['queue', queue()],
+      ['slow', slow()],
+      ['private', bytes('mine\n', { owner: other, mode: 0o600 })],
+      ['locked', dir(new Map([['file', file]]), other, 0o700)],
+      ['ram', ram()],
+    ]),
+    glenda,
+  )
+}
+
+const attributes = (mode: number, length = 0) => ({ mode, owner: glenda, length, mtime: 0, atime: 0 })
+
+/** Reads wait for what is written. */
+function queue(): File {
+  const log = new Log()
+  return {
+    qid: newQid(),
+    attributes: () => attributes(0o666),
+    open: () => ({
+      stream: true,
+      read: (offset, count, ctx) => log.read(offset, count, ctx),
+      write(_offset, data) {
+        log.append(data)
+        return data.length
+      },
+    }),
+  }
+}
+
+/** Answers after 30 ms, whether it is interrupted or not. */
+function slow(): File {
+  const after = <T>(value: T) => new Promise<T>(resolve => setTimeout(() => resolve(value), 30))
+  return {
+    qid: newQid(),
+    attributes: () => attributes(0o666),
+    open: () => ({
+      read: (offset, count) => after(new TextEncoder().encode('slow\n').subarray(offset, offset + count)),
+      write: (_offset, data) => after(data.length),
+    }),
+  }
+}
+
+/** A directory in memory whose files can be made, written, cut, renamed and removed. */
+function ram(): File {
+  const files = new Map<string, File>()
+  const make = (perm: number): File => {
+    let content = new Uint8Array(0)
+    const resize = (length: number) => {
+      const old = content
+      content = new Uint8Array(length)
+      content.set(old.subarray(0, length))
+    }
+    const nameOf = () => [...files].find(([, file]) => file === self)?.[0] ?? ''
+    const self: File = {
+      qid: newQid(perm >>> 24),
+      attributes: () => attributes(perm & 0o777, content.length),
+      open(mode): Opened {
+        if (mode & 0x10) content = new Uint8Array(0)
+        return {
+          read: (offset, count) => content.slice(offset, offset + count),
+          write(offset, data) {
+            if (offset + data.length > content.length) resize(offset + data.length)
+            content.set(data, offset)
+            return data.length
+          },
+          list: () => [],
+        }
+      },
+      remove: () => void files.delete(nameOf()),
+      truncate() {
+        content = new Uint8Array(0)
+      },
+      change({ name, length }) {
+        if (length !== undefined) throw fail('notPermitted', 'only to length 0')
+        if (name === undefined) return
+        if (files.has(name)) throw fail('exists')
+        files.delete(nameOf())
+        files.set(name, self)
+      },
+      ...((perm >>> 24) & QTDIR && { walk: () => undefined }),
+    }
+    return self
+  }
+  return generated({
+    owner: glenda,
+    mode: 0o777,
+    walk: name => files.get(name),
+    list: () => files,
+    create(name, perm, mode, ctx) {
+      if (files.has(name)) throw fail('exists')
+      const file = make(perm)
+      files.set(name, file)
+      return { file, opened: file.open(mode, ctx) as Opened }
+    },
+  })
+}

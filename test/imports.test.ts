@@ -1,0 +1,110 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, normalize } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+const folders = ['fs', 'mnt', 'cluster', 'ctl', 'limbot', 'dish'].filter(folder => existsSync(join(root, folder)))
+const files = folders
+  .flatMap(folder =>
+    readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map(file => `${folder}/${file}`),
+  )
+  .filter(file => file.endsWith('.ts'))
+
+const statement =
+  /^(?:import|export)\s+(?<type>type\s)?(?:[^'"`;]*?\sfrom\s+)?'(?<from>[^']+)'|\bimport\('(?<late>[^']+)'\)/gm
+
+/** What a file imports: files as paths from the root, packages by name; `only types` leaves no trace at run time. */
+function importsOf(file: string): { to: string; types: boolean }[] {
+  return [...readFileSync(join(root, file), 'utf8').matchAll(statement)].map(({ groups = {} }) => {
+    const to = (groups.from ?? groups.late)!
+    const path = normalize(join(dirname(file), to)).replace(/\.js$/, '.ts')
+    return {
+      to: to.startsWith('.') ? path : to.replace(/^((?:@[^/]+\/)?[^/]+).*/, '$1'),
+      types: groups.type !== undefined,
+    }
+  })
+}
+
+/** A file and everything it brings along at run time. */
+function closure(file: string, seen = new Set<string>()): Set<string> {
+  if (seen.has(file)) return seen
+  seen.add(file)
+  if (files.includes(file)) for (const { to, types } of importsOf(file)) if (!types) closure(to, seen)
+  return seen
+}
+
+const isFile = (to: string) => to.includes('/') && !to.startsWith('@')
+const isNode = (to: string) => to.startsWith('node:')
+
+/** Where a folder may look besides itself. */
+const may: Readonly<Record<string, readonly string[]>> = {
+  fs: [],
+  mnt: ['fs'],
+  cluster: ['fs'],
+  ctl: ['fs', 'mnt', 'cluster', 'limbot', 'dish'],
+  limbot: ['fs', 'ctl/common'],
+  dish: ['fs', 'ctl/common'],
+}
+
+/** Packages that only some files may have. */
+const packages: Readonly<Record<string, RegExp>> = {
+  ws: /^fs\/transport\/websocket\.ts$|^dish\//,
+  koffi: /^mnt\//,
+  'fuse-native': /^mnt\//,
+  'node-llama-cpp': /^cluster\/worker\/engine\/|^ctl\/.*(pull|doctor)/,
+}
+
+t.test('all sources are looked at, and their imports are understood', async t => {
+  t.ok(files.length > 30, `${files.length} files`)
+  for (const file of files) {
+    for (const { to } of importsOf(file))
+      if (isFile(to)) t.ok(files.includes(to), `${file} imports ${to}, which is there`)
+  }
+  t.ok(importsOf('fs/message.ts').some(({ to }) => to === 'fs/errors.ts'))
+})
+
+t.test('folders look one way', async t => {
+  for (const file of files) {
+    const [own = ''] = file.split('/')
+    for (const { to } of importsOf(file)) {
+      if (!isFile(to)) continue
+      t.ok(
+        [own, ...may[own]!].some(folder => to.startsWith(`${folder}/`)),
+        `${file} imports ${to}`,
+      )
+    }
+  }
+})
+
+t.test('in fs/, server and client never bring each other along, nor does either bring a transport', async t => {
+  const server = closure('fs/server.ts')
+  const client = closure('fs/client.ts')
+  t.notOk(server.has('fs/client.ts'))
+  t.notOk(client.has('fs/server.ts'))
+  for (const to of [...server, ...client]) t.notMatch(to, /^fs\/transport\//)
+})
+
+t.test('what a browser loads brings no Node along', async t => {
+  for (const file of ['fs/client.ts', 'fs/message.ts', 'fs/text.ts', 'fs/framer.ts', 'fs/transport/browser.ts']) {
+    const all = [...closure(file)]
+    t.ok(files.includes(file), `${file} is there`)
+    t.same(
+      all.filter(to => !files.includes(to)),
+      [],
+      `${file} brings`,
+    )
+    for (const one of all)
+      t.notMatch(readFileSync(join(root, one), 'utf8'), /\bBuffer\b(?!Like|Source)/, `${one} needs no Buffer`)
+  }
+})
+
+t.test('packages stay where they belong, and fs/ has none but ws', async t => {
+  for (const file of files) {
+    for (const { to } of importsOf(file)) {
+      if (isFile(to) || isNode(to)) continue
+      if (packages[to]) t.match(file, packages[to], `${file} imports ${to}`)
+      if (file.startsWith('fs/')) t.equal(to, 'ws', `${file} imports ${to}`)
+    }
+  }
+})
