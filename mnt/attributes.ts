@@ -1,4 +1,4 @@
-import { DMDIR, NONUNAME, type Stat } from '../fs/message.js'
+import { DMDIR, NONUNAME, OTRUNC, type Stat } from '../fs/message.js'
 
 const S_IFDIR = 0o040000
 const S_IFREG = 0o100000
@@ -47,5 +47,5 @@ export function permits(at: { mode: number; uid: number }, uid: number, want: nu
 /** open(2)'s flags as 9P's mode. O_APPEND is the kernel's: it sends the offsets. */
 export function openMode(flags: number): number {
   const O_TRUNC = 0o1000
-  return (flags & 3) | (flags & O_TRUNC ? 0x10 : 0)
+  return (flags & 3) | (flags & O_TRUNC ? OTRUNC : 0)
 }

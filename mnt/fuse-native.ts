@@ -1,6 +1,6 @@
 import type { Fid } from '../fs/client.js'
 import { fail, toFsError } from '../fs/errors.js'
-import { DMDIR, ORDWR, OREAD, OWRITE, type Stat } from '../fs/message.js'
+import { DMDIR, ORDWR, OREAD, OWRITE, QTDIR, type Stat } from '../fs/message.js'
 import { openMode, unixStat } from './attributes.js'
 import type { Mounted } from './fuse/mounted.js'
 import type { Link } from './link.js'
@@ -174,7 +174,7 @@ function operations(link: Link, stopped: AbortSignal): Record<string, (...args: 
       handle(fd).fid.wstat({ length: BigInt(size) }, signal),
     ),
     chmod: op((signal, path: string, mode: number) =>
-      at(path, signal, fid => fid.wstat({ mode: (mode & 0o777) | (fid.qid.type & 0x80 ? DMDIR : 0) }, signal)),
+      at(path, signal, fid => fid.wstat({ mode: (mode & 0o777) | (fid.qid.type & QTDIR ? DMDIR : 0) }, signal)),
     ),
     utimens: op((signal, path: string, _atime: number, mtime: number) =>
       change(path, signal, { mtime: Math.floor(mtime / 1000) }),

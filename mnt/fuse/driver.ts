@@ -1,7 +1,7 @@
 import type { Fid } from '../../fs/client.js'
 import { fail } from '../../fs/errors.js'
 import { IOHDRSZ } from '../../fs/limits.js'
-import { DMDIR, OREAD, type Stat } from '../../fs/message.js'
+import { DMDIR, ORDWR, OREAD, OWRITE, QTDIR, type Stat } from '../../fs/message.js'
 import { direntType, type Owner, openMode, permits, unixStat } from '../attributes.js'
 import type { Link } from '../link.js'
 import type { Flight } from './flight.js'
@@ -114,14 +114,20 @@ export class Driver implements Handlers {
 
   /** chown is accepted and ignored, as 9P has none; so are access times. */
   async SETATTR({ header: { nodeid, uid }, in: to }: R<'SETATTR'>, flight: Flight) {
-    const fid = to.valid & k.FATTR_FH ? this.#handle(to.fh).fid : await this.#fid(this.nodes.get(nodeid), uid, flight)
-    const changes: Partial<Stat> = {}
-    if (to.valid & k.FATTR_SIZE) changes.length = BigInt(to.size)
-    if (to.valid & k.FATTR_MODE) changes.mode = (to.mode & 0o777) | (fid.qid.type & 0x80 ? DMDIR : 0)
-    if (to.valid & k.FATTR_MTIME)
-      changes.mtime = to.valid & k.FATTR_MTIME_NOW ? Math.floor(Date.now() / 1000) : to.mtime % 2 ** 32
-    if (Object.keys(changes).length > 0) await fid.wstat(changes, flight.signal)
-    return unixStat(await fid.stat(flight.signal), this.owner)
+    const handle = to.valid & k.FATTR_FH ? this.#handle(to.fh) : undefined
+    // a fid of its own: a server may refuse others' questions on one that is being changed
+    const fid = handle?.fid ?? (await (await this.#fid(this.nodes.get(nodeid), uid, flight)).walk([], flight.signal))
+    try {
+      const changes: Partial<Stat> = {}
+      if (to.valid & k.FATTR_SIZE) changes.length = BigInt(to.size)
+      if (to.valid & k.FATTR_MODE) changes.mode = (to.mode & 0o777) | (fid.qid.type & QTDIR ? DMDIR : 0)
+      if (to.valid & k.FATTR_MTIME)
+        changes.mtime = to.valid & k.FATTR_MTIME_NOW ? Math.floor(Date.now() / 1000) : to.mtime % 2 ** 32
+      if (Object.keys(changes).length > 0) await fid.wstat(changes, flight.signal)
+      return unixStat(await fid.stat(flight.signal), this.owner)
+    } finally {
+      if (!handle) drop(fid)
+    }
   }
 
   READLINK(): never {
@@ -308,7 +314,7 @@ export class Driver implements Handlers {
    */
   #opened(fid: Fid, mode: number): k.Answer<'OPEN'> {
     const fh = ++this.#last
-    const writes = (mode & 3) === 1 || (mode & 3) === 2
+    const writes = (mode & 3) === OWRITE || (mode & 3) === ORDWR
     this.#handles.set(fh, { fid, writes })
     return { fh, open_flags: k.FOPEN_DIRECT_IO | k.FOPEN_PARALLEL_DIRECT_WRITES | (writes ? 0 : k.FOPEN_NOFLUSH) }
   }

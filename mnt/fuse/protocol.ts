@@ -375,10 +375,8 @@ export const GETATTR_FH = 1 << 0
 /** `valid` of a SETATTR. */
 export const FATTR_MODE = 1 << 0
 export const FATTR_SIZE = 1 << 3
-export const FATTR_ATIME = 1 << 4
 export const FATTR_MTIME = 1 << 5
 export const FATTR_FH = 1 << 6
-export const FATTR_ATIME_NOW = 1 << 7
 export const FATTR_MTIME_NOW = 1 << 8
 /** Flags of a RENAME2. */
 export const RENAME_NOREPLACE = 1 << 0

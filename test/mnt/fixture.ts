@@ -1,6 +1,6 @@
 /** A small tree to mount, its server, and programs run on the mount. Nothing here may touch the mount synchronously: it serves it. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { chmod, mkdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -23,15 +23,6 @@ const encoder = new TextEncoder()
 export async function noFuse(): Promise<string> {
   if (process.getuid?.() !== 0) return `FUSE tests mount as root: ${(await fuseProblem()) ?? 'run them as root'}`
   return (await fuseProblem()) ?? ''
-}
-
-export const anyoneMayUseFuse = () => {
-  try {
-    accessSync('/dev/fuse', constants.R_OK)
-    return true
-  } catch {
-    return false
-  }
 }
 
 /** What the tree's files saw. */

@@ -1,4 +1,4 @@
-import { chown, mkdir, stat } from 'node:fs/promises'
+import { chmod, chown, mkdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { base, bench, gone, noFuse, sh, startServer } from './fixture.js'
@@ -42,23 +42,30 @@ t.test("two users at once never get each other's answers", options, async t => {
 })
 
 t.test('an ordinary user mounts through fusermount3', options, async t => {
-  const { mode } = await stat('/dev/fuse')
   if ((await sh('command -v fusermount3')).code !== 0) return t.comment('skipped: fusermount3 is missing')
-  if ((mode & 0o006) !== 0o006)
-    return t.comment('skipped: /dev/fuse is closed to ordinary users here (chmod 0666 /dev/fuse)')
+  const module = JSON.stringify(new URL('../../mnt/mount.js', import.meta.url).href)
+  const run = (script: string, env = '') =>
+    sh(`${env} ${process.execPath} --input-type=module -e '${script.replaceAll("'", '"')}'`, {
+      uid: NOBODY,
+      gid: NOBODY,
+    })
+  const { mode } = await stat('/dev/fuse')
+  if ((mode & 0o006) !== 0o006) {
+    const { out } = await run(`import { fuseProblem } from ${module}; console.log(await fuseProblem())`)
+    t.match(out, /^\/dev\/fuse is not usable \(EACCES\): chmod 0666/)
+    t.comment('/dev/fuse is closed to ordinary users here: opened for this test')
+    t.teardown(() => chmod('/dev/fuse', mode & 0o777))
+    await chmod('/dev/fuse', 0o666)
+  }
   const path = await base(t)
   const server = await startServer('tcp!127.0.0.1!0')
   t.teardown(() => server.stop())
   const n = join(path, 'n')
   await mkdir(n)
-  const script = `import { startMount } from ${JSON.stringify(new URL('../../mnt/mount.js', import.meta.url).href)}
+  const script = `import { startMount } from ${module}
     try { console.log((await startMount({ address: '${server.address}', dir: '${n}', allowOther: process.env.ALL === 'yes' })).pid) }
     catch (error) { console.log(error.message) }`
-  const mount = (env = '') =>
-    sh(`${env} ${process.execPath} --input-type=module -e '${script.replaceAll("'", '"')}'`, {
-      uid: NOBODY,
-      gid: NOBODY,
-    })
+  const mount = (env = '') => run(script, env)
   t.match((await mount()).out, /n is not yours to mount on/)
   await chown(n, NOBODY, NOBODY)
   t.match((await mount('ALL=yes')).out, /user_allow_other in \/etc\/fuse.conf/)

@@ -1,5 +1,4 @@
 import { spawn } from 'node:child_process'
-import { readdir, readFile, stat } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { bench, ended, noFuse, sh, until } from './fixture.js'
@@ -155,18 +154,6 @@ t.test('files and directories are made, renamed and removed', options, async t =
   )
 })
 
-t.test('a thousand entries list fully, and a hundred thousand', options, async t => {
-  const { n } = await bench(t)
-  t.match(await sh(`ls -l ${n}/many | wc -l`), { out: '1001\n' })
-  t.match(await sh(`find ${n}/many -type f | sort | uniq | wc -l`), { out: '1000\n' })
-  const names = await readdir(`${n}/lots`)
-  t.equal(new Set(names).size, 100_000)
-  const { out, ms } = await sh(`ls -f ${n}/lots | wc -l`)
-  t.equal(out, '100002\n')
-  t.comment(`100,000 entries in ${ms.toFixed()} ms`)
-  t.ok((await stat(`${n}/lots/f99999`)).isFile())
-})
-
 t.test('tail -f follows a file that grows', options, async t => {
   const { n } = await bench(t)
   const tail = spawn('tail', ['-n', '+1', '-s', '0.1', '-f', `${n}/log`], { stdio: ['ignore', 'pipe', 'inherit'] })
@@ -178,46 +165,4 @@ t.test('tail -f follows a file that grows', options, async t => {
   tail.kill()
   await ended(tail)
   t.equal(text, 'first\nsecond\n')
-})
-
-t.test('two hundred write and read one descriptor each, at once', options, async t => {
-  const { n } = await bench(t)
-  const script = `
-import os, threading
-bad = []
-def one(i):
-  fd = os.open('${n}/data', os.O_RDWR)
-  os.write(fd, b'prompt %d' % i)
-  got = b''
-  while True:
-    part = os.read(fd, 65536)
-    if not part: break
-    got += part
-  os.close(fd)
-  if got[-20:] != (b'answer to prompt %d\\n' % i)[-20:]: bad.append((i, got))
-threads = [threading.Thread(target=one, args=(i,)) for i in range(200)]
-[x.start() for x in threads]; [x.join() for x in threads]
-print(bad)`
-  t.match(await sh(`python3 - <<'E'\n${script}\nE`), { code: 0, out: '[]\n', err: '' })
-})
-
-t.test('a close comes before the next open, 500 times of 500', options, async t => {
-  const { n } = await bench(t)
-  const { out } = await sh(
-    `for i in $(seq 500); do echo p$i > ${n}/data; read -r a < ${n}/data; [ "$a" = "answer to p$i" ] && echo ok; done | wc -l`,
-  )
-  t.equal(out, '500\n', 'a builtin echo')
-  const { out: piped } = await sh(
-    `for i in $(seq 100); do /bin/echo q$i | cat > ${n}/data; [ "$(cat ${n}/data)" = "answer to q$i" ] && echo ok; done | wc -l`,
-  )
-  t.equal(piped, '100\n', 'other processes')
-})
-
-t.test('a large file is read whole', options, async t => {
-  const { n } = await bench(t)
-  const { out, ms } = await sh(`cat ${n}/big | wc -c`)
-  t.equal(out, `${64 << 20}\n`)
-  t.comment(`${(64_000 / ms).toFixed()} MB/s`)
-  const content = await readFile(`${n}/big`)
-  t.ok(content.every(byte => byte === 7))
 })
