@@ -157,6 +157,8 @@ export function parse(line: string): Message {
   if (!Object.hasOwn(messages, type)) throw from.error(`no message is called ${quote(type)}`, at)
   const fields = { tag: { name: 'u16' } as Field<any>, ...table[type]!.fields }
   const m = readFields(from, fields, type, { type: type as MessageType })
+  const { here } = from
+  if (from.accept(')')) throw from.error(') must not stand here', here)
   return m as Message
 }
 
@@ -178,9 +180,9 @@ export function tokens(line: string): Token[] {
   while (token.lastIndex < end) {
     const from = token.lastIndex
     const match = token.exec(line)
-    const [all = '', bracket, rc, json, word = ''] = match ?? []
-    const at = from + all.search(/\S/)
-    const bad = (why: string) => new SyntaxError(`column ${from + 1}: ${why}`)
+    const [, bracket, rc, json, word = ''] = match ?? []
+    const at = from + line.slice(from).search(/\S/)
+    const bad = (why: string) => new SyntaxError(`column ${at + 1}: ${why}`)
     if (!match) throw bad('a quote is not closed')
     if (bracket) out.push({ text: bracket, mark: bracket as Token['mark'], at })
     else if (rc !== undefined) out.push({ text: rc.replaceAll("''", "'"), mark: "'", at })

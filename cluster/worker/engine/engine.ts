@@ -75,7 +75,10 @@ export type TokenChunk =
   | {
       readonly event: 'end'
       readonly reason: EndReason
+      /** All tokens of the answer, with `prefix_ids` and without the one that ended it. */
       readonly completion_tokens: number
+      /** Where it became known only now (engine `openai`); `start` said 0. */
+      readonly prompt_tokens?: number
       readonly calls?: readonly { readonly name: string; readonly arguments: unknown }[]
     }
 

@@ -119,6 +119,7 @@ class LlamaEngine implements Engine {
   }
 
   #prepare(request: GenerateRequest): Prepared {
+    if (request.tools?.length) throw fail('notSupported', 'tools: engine llama calls none yet, use schema')
     const prompt = this.#prompter.make(request)
     const { contextSize } = this.context
     const count = prompt.tokens.length

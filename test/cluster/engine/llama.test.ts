@@ -224,33 +224,8 @@ t.test('top_k 1, a small top_p and a large min_p leave one choice: the greedy on
   }
 })
 
-t.test('a schema is obeyed', async t => {
-  const schema = {
-    type: 'object',
-    properties: {
-      name: { type: 'string', minLength: 1, maxLength: 12 },
-      colour: { enum: ['red', 'green'] },
-      count: { type: 'integer' },
-      tags: { type: 'array', items: { type: ['string', 'null'], maxLength: 8 }, minItems: 1, maxItems: 3 },
-      note: { type: 'boolean' },
-    },
-    required: ['name', 'colour', 'count', 'tags'],
-  }
-  for (let seed = 0; seed < 12; seed++) {
-    const out = await ask('tell me a joke', { schema, temperature: seed / 4, seed, max_tokens: 400 })
-    t.equal(out.reason, 'stop')
-    const value = JSON.parse(out.text)
-    t.match(
-      Object.keys(value).filter(k => k !== 'note'),
-      ['name', 'colour', 'count', 'tags'],
-    )
-    t.match(value, { name: /^.{1,12}$/su, colour: /^(red|green)$/, count: Number, tags: Array })
-    t.ok(Number.isInteger(value.count))
-    t.ok(value.tags.length >= 1 && value.tags.length <= 3)
-    t.ok(value.tags.every((tag: unknown) => tag === null || typeof tag === 'string'))
-  }
-  await t.rejects(ask('a', { schema: { type: 'string', pattern: 'x' } }), { message: /^bad argument: schema: pattern/ })
-  await t.rejects(ask('a', { schema, prefix_ids: [1] }), { message: 'bad argument: prefix_ids: not with a schema' })
+t.test('tools are refused by name', async t => {
+  await t.rejects(ask('a', { tools: [{ name: 'x' }] }), { message: /^operation not supported: tools: engine llama/ })
 })
 
 t.test('what looks like a special token in a message is plain text, in a raw prompt it is the token', async t => {

@@ -2,8 +2,12 @@ import { fail } from '../../../../fs/errors.js'
 
 /** Rules one schema may come to. */
 const MAX_RULES = 2000
+/** Schemas inside one another. */
+const MAX_DEPTH = 64
 /** llama.cpp writes a repetition out, and refuses long ones. */
 const MAX_TIMES = 1000
+/** What all repetitions of one schema may come to, written out. */
+const MAX_ALL_TIMES = 20_000
 
 /** JSON by itself, without line breaks: one optional blank after `:` and `,`. */
 const json: Readonly<Record<string, string>> = {
@@ -59,6 +63,8 @@ export function grammarOf(schema: unknown): string {
   const rules = new Map(Object.entries(json))
   /** The rule made for a definition, which may be in use before it is whole. */
   const defined = new Map<unknown, string>()
+  let depth = 0
+  let times = 0
 
   const add = (body: string): string => {
     if (rules.size >= MAX_RULES) throw fail('badArgument', `schema: over ${MAX_RULES} rules`)
@@ -70,6 +76,13 @@ export function grammarOf(schema: unknown): string {
 
   /** @returns the name of the rule that makes `at`'s values */
   function rule(at: unknown, path: string): string {
+    if (++depth > MAX_DEPTH) throw fail('badArgument', `schema: over ${MAX_DEPTH} deep`)
+    const name = body(at, path)
+    depth--
+    return name
+  }
+
+  function body(at: unknown, path: string): string {
     if (at === true) return 'value'
     if (typeof at !== 'object' || at === null || Array.isArray(at)) throw refuse(path, 'a schema is an object or true')
     const s = at as Schema
@@ -85,6 +98,7 @@ export function grammarOf(schema: unknown): string {
     for (const key of ['anyOf', 'oneOf']) {
       if (!(key in s)) continue
       only(key)
+      if (list(s[key], `${path}.${key}`).length === 0) throw refuse(path, `${key}: no schema`)
       return or(list(s[key], `${path}.${key}`).map((each, i) => rule(each, `${path}.${key}[${i}]`)))
     }
     if ('const' in s || 'enum' in s) {
@@ -158,6 +172,15 @@ export function grammarOf(schema: unknown): string {
     return add(min === 0 ? `"[" (${items})? "]"` : `"[" ${items} "]"`)
   }
 
+  /** How often, at least and at most. */
+  function range(s: Schema, least: string, most: string, path: string): [number, number | undefined] {
+    const [min, max] = bounds(s, least, most, path)
+    times += max ?? min
+    if (times > MAX_ALL_TIMES)
+      throw fail('badArgument', `schema: ${least}, ${most}: over ${MAX_ALL_TIMES} all together`)
+    return [min, max]
+  }
+
   function reference(ref: unknown, path: string): string {
     let at: unknown = schema
     const steps =
@@ -201,7 +224,7 @@ function inferred(given: readonly string[]): string[] {
   return Object.keys(keywords).filter(type => keywords[type]!.some(keyword => given.includes(keyword)))
 }
 
-function range(s: Schema, least: string, most: string, path: string): [number, number | undefined] {
+function bounds(s: Schema, least: string, most: string, path: string): [number, number | undefined] {
   const read = (key: string) => {
     const n = s[key]
     if (n === undefined) return undefined

@@ -1,0 +1,63 @@
+import t from 'tap'
+import { parse, text } from '../../fs/text.js'
+
+t.test('what cannot be read is refused with its column', t => {
+  const cases: [string, string][] = [
+    ['', 'column 1: a word is missing'],
+    ['Tfoo tag 1', 'column 1: no message is called Tfoo'],
+    ['toString tag 1', 'column 1: no message is called toString'],
+    ['Tclunk tag 1 fid 2 name x', 'column 20: Tclunk has no field name'],
+    ['Tclunk tag 1 fid 2 constructor x', 'column 20: Tclunk has no field constructor'],
+    ['Tclunk tag 1 fid 2 fid 3', 'column 20: fid stands there twice'],
+    ['Tclunk tag 1', 'column 13: Tclunk needs fid'],
+    ['Tclunk fid 2', 'column 13: Tclunk needs tag'],
+    ['Tclunk tag 1 fid', 'column 17: a word is missing'],
+    ['Tclunk tag 65536 fid 1', 'column 12: 65536: at most 65535'],
+    ['Tclunk tag x fid 1', 'column 12: x is no number'],
+    ['Tclunk tag -1 fid 1', 'column 12: -1 is no number'],
+    ["Tclunk tag '1' fid 1", 'column 12: a word must stand here'],
+    ['Tclunk tag 1 fid 1 )', 'column 20: ) must not stand here'],
+    ['Twalk tag 1 fid 1 newfid 2 wname a', 'column 34: [ is missing'],
+    ['Twalk tag 1 fid 1 newfid 2 wname [a', 'column 36: a string is missing'],
+    ['Twalk tag 1 fid 1 newfid 2 wname [(a)]', 'column 35: a string must stand here'],
+    ["Twalk tag 1 fid 1 newfid 2 wname ['a]", 'column 35: a quote is not closed'],
+    ['Rerror tag 1 ename "a\\x"', 'column 20: no JSON string'],
+    ['Rread tag 1 data x', 'column 18: data is a quoted string or 0x and pairs of hex digits'],
+    ['Rread tag 1 data 0x123', 'column 18: data is a quoted string or 0x and pairs of hex digits'],
+    ['Rattach tag 1 qid (1 2)', 'column 23: a word must stand here'],
+    ['Rattach tag 1 qid (1 2 256)', 'column 24: 256: at most 255'],
+    ['Rstat tag 1 stat (type 0)', 'column 25: stat needs dev'],
+  ]
+  for (const [line, message] of cases) t.throws(() => parse(line), { name: 'SyntaxError', message }, line)
+  t.end()
+})
+
+t.test('fields in any order, numbers in any base, defaults left out', t => {
+  const m = parse("Tattach  aname '' uname glenda afid ~0 fid 0x10 tag 0o17")
+  t.same(m, { type: 'Tattach', tag: 15, fid: 16, afid: 0xffffffff, uname: 'glenda', aname: '', n_uname: 0xffffffff })
+  t.equal(text(m), "Tattach tag 15 fid 16 afid ~0 uname glenda aname ''")
+  t.equal(text({ type: 'Rerror', tag: 1, ename: 'x' }), 'Rerror tag 1 ename x', 'a default may be missing')
+  t.end()
+})
+
+t.test('strings are as readable as they can be', t => {
+  const ename = (s: string) => text({ type: 'Rerror', tag: 1, ename: s }).slice('Rerror tag 1 ename '.length)
+  t.equal(ename('plain'), 'plain')
+  t.equal(ename("it's here"), "'it''s here'")
+  t.equal(ename(''), "''")
+  t.equal(ename('a\nb'), '"a\\nb"')
+  t.equal(ename('"'), "'\"'")
+  t.end()
+})
+
+t.test('data is text where it is text', t => {
+  const data = (...bytes: number[]) =>
+    text({ type: 'Rread', tag: 1, data: Uint8Array.from(bytes) }).slice('Rread tag 1 data '.length)
+  t.equal(data(), "''")
+  t.equal(data(0x30, 0x78), "'0x'", 'quoted, or it would be hex')
+  t.equal(data(0x61, 0x0a), '"a\\n"')
+  t.equal(data(0xc3, 0xbc), "'ü'")
+  t.equal(data(0xc3), '0xc3', 'half a character')
+  t.equal(data(0x61, 0), '0x6100')
+  t.end()
+})
