@@ -3,6 +3,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 import { dirname } from 'node:path'
 import { FsError, fail } from './errors.js'
 import { MAX_CONNECTIONS } from './limits.js'
+import { reasonOf } from './transport/reason.js'
 import { socketTransport } from './transport/socket.js'
 import type { Transport } from './transport.js'
 
@@ -78,22 +79,6 @@ export async function dial(
   })
 }
 
-const reasons: Record<string, string> = {
-  ENOENT: 'no server listens there',
-  ECONNREFUSED: 'no server listens there',
-  EACCES: 'it belongs to another user',
-  ENOTFOUND: 'no such host',
-  EAI_AGAIN: 'the host name cannot be looked up now',
-  ETIMEDOUT: 'no answer',
-  EHOSTUNREACH: 'no route to the host',
-}
-
-/** Why a connection could not be made, in words where we have them. */
-export function reasonOf(error: Error): string {
-  const { code } = error as NodeJS.ErrnoException
-  return (code && reasons[code]) ?? error.message
-}
-
 /**
  * Listens on a unix socket or tcp port; `accept` gets each connection and must set its `ondata` at once. The directory
  * of a unix socket is made with mode 0700, the socket with 0600; one that a dead server left is replaced.
@@ -153,7 +138,7 @@ async function listenUnix(server: Server, address: string, path: string): Promis
   await started(server, address, () => {
     // Probe, removal and bind are apart by no turn of the loop more than they must: two servers that start at once and
     // both find the socket stale must not remove each other's.
-    if (stale !== undefined && inode(path) === stale) unlinkSync(path)
+    if (stale !== undefined && identity(path) === stale) unlinkSync(path)
     const mask = process.umask(0o177)
     try {
       server.listen({ path })
@@ -175,11 +160,11 @@ function prepareDirectory(dir: string): void {
   if (mode & 0o022 && !(mode & 0o1000)) throw fail('permission', `others may write in ${dir}; chmod 700 ${dir}`)
 }
 
-/** The inode of a socket that nobody listens on any more; undefined where there is nothing. */
-async function probe(address: string, path: string): Promise<bigint | undefined> {
-  const found = lstatSync(path, { bigint: true, throwIfNoEntry: false })
+/** Which socket there is on which nobody listens any more; undefined where there is nothing. */
+async function probe(address: string, path: string): Promise<string | undefined> {
+  const found = identity(path)
   if (!found) return undefined
-  if (!found.isSocket()) throw fail('exists', `${path} is no socket; remove it or choose another path`)
+  if (!lstatSync(path).isSocket()) throw fail('exists', `${path} is no socket; remove it or choose another path`)
   const live = await new Promise<boolean>(resolve => {
     const socket = connect({ path })
     socket.once('connect', () => {
@@ -190,9 +175,11 @@ async function probe(address: string, path: string): Promise<bigint | undefined>
     socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code !== 'ECONNREFUSED'))
   })
   if (live) throw fail('addressInUse', `${address}: another server listens there; stop it or choose another`)
-  return found.ino
+  return found
 }
 
-function inode(path: string): bigint | undefined {
-  return lstatSync(path, { bigint: true, throwIfNoEntry: false })?.ino
+/** Inodes are used again at once, so that only with its time one names a socket. */
+function identity(path: string): string | undefined {
+  const found = lstatSync(path, { bigint: true, throwIfNoEntry: false })
+  return found && `${found.ino} ${found.ctimeNs}`
 }

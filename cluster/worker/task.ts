@@ -116,6 +116,9 @@ export class Task implements Exchange {
     this.eta_s = undefined
     this.trace('started', { worker: this.worker, model: engine.model.name })
     let first: number | undefined
+    // what an engine before this one made counts as made, but not towards the speed
+    const given = this.request.generate.prefix_ids?.length ?? 0
+    this.completion_tokens = given
     const start = () => {
       first = performance.now()
       this.state = 'running'
@@ -142,13 +145,14 @@ export class Task implements Exchange {
         } else if (chunk.event === 'token') {
           if (first === undefined) start()
           this.completion_tokens += chunk.ids.length || 1
-          this.tok_s = rate(this.completion_tokens, first!)
+          this.tok_s = rate(this.completion_tokens - given, first!)
           this.#event({ event: 'token', text: chunk.text, ids: chunk.ids })
           this.answer.append(chunk.text)
         } else {
           if (first === undefined) start()
           this.completion_tokens = chunk.completion_tokens
-          this.tok_s = rate(this.completion_tokens, first!)
+          this.prompt_tokens = chunk.prompt_tokens ?? this.prompt_tokens
+          this.tok_s = rate(this.completion_tokens - given, first!)
           this.reason = chunk.reason
           if (chunk.calls) this.#event({ event: 'tool', calls: chunk.calls })
         }

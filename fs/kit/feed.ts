@@ -1,8 +1,8 @@
-import { fail } from '../errors.js'
 import { type File, newQid, type Opened, type Owner } from '../file.js'
 import type { Maybe } from '../maybe.js'
 import { record, type Value } from '../quote.js'
 import { now } from './content.js'
+import { Readers } from './readers.js'
 
 /** What an open begins with, and how far a reader may fall behind before he is told how much he lost. */
 const BEGIN = 100
@@ -16,7 +16,7 @@ export class Feed {
   #lines: string[] = []
   /** The number of the first line kept. */
   #first = 1
-  #waiting = new Set<() => void>()
+  readonly #readers = new Readers()
 
   /** Adds a line: `seq=… time=… kind=…` and the attributes. */
   add(kind: string, attrs: Record<string, Value | undefined> = {}): void {
@@ -26,7 +26,7 @@ export class Feed {
       this.#lines.splice(0, KEEP)
       this.#first += KEEP
     }
-    for (const look of [...this.#waiting]) look()
+    this.#readers.wake()
   }
 
   get #end(): number {
@@ -65,25 +65,8 @@ export class Feed {
       stream: true,
       // Offsets are not looked at: what a reader has had is gone from his queue, what he has not comes next.
       read: (_offset, count, ctx): Maybe<Uint8Array> => {
-        if (rest.length > 0 || next < this.#end) return take(count)
-        const { signal } = ctx
-        return new Promise((resolve, reject) => {
-          const done = () => {
-            this.#waiting.delete(look)
-            signal.removeEventListener('abort', aborted)
-          }
-          const look = () => {
-            done()
-            resolve(take(count))
-          }
-          const aborted = () => {
-            done()
-            reject(fail('interrupted'))
-          }
-          if (signal.aborted) return aborted()
-          this.#waiting.add(look)
-          signal.addEventListener('abort', aborted)
-        })
+        const there = () => (rest.length > 0 || next < this.#end ? take(count) : undefined)
+        return there() ?? this.#readers.wait(there, ctx.signal)
       },
     }
   }

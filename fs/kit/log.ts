@@ -3,6 +3,7 @@ import type { Context, File, Opened, Owner } from '../file.js'
 import { newQid } from '../file.js'
 import type { Maybe } from '../maybe.js'
 import { now } from './content.js'
+import { Readers } from './readers.js'
 
 const encoder = new TextEncoder()
 const nothing = new Uint8Array(0)
@@ -19,7 +20,7 @@ export class Log {
   #bytes = new Uint8Array(512)
   #length = 0
   #open = true
-  #waiting = new Set<() => void>()
+  readonly #readers = new Readers()
   #end!: () => void
 
   /** @param most bytes it may hold; `append` fails beyond */
@@ -52,7 +53,7 @@ export class Log {
     }
     this.#bytes.set(bytes, this.#length)
     this.#length = length
-    this.#wake()
+    this.#readers.wake()
   }
 
   /** No more comes; with an error, a read at the end fails with it from now on. */
@@ -60,40 +61,15 @@ export class Log {
     if (!this.#open) return
     this.#open = false
     this.error = error
-    this.#wake()
+    this.#readers.wake()
     this.#end()
   }
 
   /** Up to `count` bytes at `offset`: at once if there are any, else when there are; empty at the end. */
   read(offset: number, count: number, ctx: Pick<Context, 'signal'>): Maybe<Uint8Array> {
-    if (offset < this.#length) return this.#bytes.subarray(offset, Math.min(offset + count, this.#length))
-    if (!this.#open) {
-      if (this.error) throw this.error
-      return nothing
-    }
-    const { signal } = ctx
-    return new Promise((resolve, reject) => {
-      const done = () => {
-        this.#waiting.delete(look)
-        signal.removeEventListener('abort', aborted)
-      }
-      const look = () => {
-        if (this.#open && offset >= this.#length) return
-        done()
-        try {
-          resolve(this.read(offset, count, ctx))
-        } catch (error) {
-          reject(error)
-        }
-      }
-      const aborted = () => {
-        done()
-        reject(fail('interrupted'))
-      }
-      if (signal.aborted) return aborted()
-      this.#waiting.add(look)
-      signal.addEventListener('abort', aborted)
-    })
+    const there = this.#there(offset, count)
+    if (there) return there
+    return this.#readers.wait(() => this.#there(offset, count), ctx.signal)
   }
 
   /** All that is there, as text. */
@@ -101,8 +77,12 @@ export class Log {
     return new TextDecoder().decode(this.#bytes.subarray(0, this.#length))
   }
 
-  #wake(): void {
-    for (const look of [...this.#waiting]) look()
+  /** What a read can be given now; undefined if it has to wait. */
+  #there(offset: number, count: number): Uint8Array | undefined {
+    if (offset < this.#length) return this.#bytes.subarray(offset, Math.min(offset + count, this.#length))
+    if (this.#open) return undefined
+    if (this.error) throw this.error
+    return nothing
   }
 }
 

@@ -51,6 +51,8 @@ class BrowserTransport implements Transport {
       this.#held.push(new Uint8Array(data as ArrayBuffer))
       this.#deliver()
     })
+    // what went wrong a page is not told; the close that follows has all there is
+    ws.addEventListener('error', () => {})
     ws.addEventListener('close', ({ code, reason }) => {
       this.#gone(code === 1000 || code === 1005 ? undefined : new Error(reason || `WebSocket closed with code ${code}`))
     })

@@ -1,10 +1,10 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocket, WebSocketServer } from 'ws'
-import { reasonOf } from '../dial.js'
 import { fail } from '../errors.js'
 import { CLOSE_TIMEOUT_MS, DIAL_TIMEOUT_MS, MAX_WS_MESSAGE, PING_MS } from '../limits.js'
 import type { Transport } from '../transport.js'
+import { reasonOf } from './reason.js'
 
 /** Sent by us as one 9P message each; read as a stream of bytes, however they were cut (9p.md section 12). */
 const SUBPROTOCOL = '9p'
@@ -168,6 +168,7 @@ export function dialWebSocket(
       resolve(webSocketTransport(ws, url))
     })
     ws.on('unexpected-response', (request, { statusCode }) => {
+      settled()
       reject(
         statusCode === 401
           ? fail('authRequired', `${url} takes no such token`)

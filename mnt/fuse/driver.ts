@@ -325,11 +325,12 @@ export class Driver implements Handlers {
     const node = this.nodes.get(nodeid)
     const handle = this.#handle(fh)
     if (offset === 0 || !handle.entries) handle.entries = await handle.fid.list(flight.signal)
+    const { entries } = handle
     if (flight.answered) throw fail('interrupted')
     const parts: Uint8Array[] = []
     let length = 0
     for (let off = offset; ; ) {
-      const stat = off < 2 ? undefined : handle.entries[off - 2]
+      const stat = off < 2 ? undefined : entries[off - 2]
       if (off >= 2 && !stat) break
       const name = stat?.name ?? (off === 0 ? '.' : '..')
       const ino = stat ? stat.qid.path : (off === 0 ? node : (node.parent ?? node)).qid.path

@@ -161,6 +161,12 @@ export function makeTree(seen: Seen, gap = 0): File {
     },
   })
   const never = new Log()
+  const hang: File = {
+    qid: newQid(QTDIR),
+    attributes: ctx =>
+      new Promise<never>((_, reject) => ctx.signal.addEventListener('abort', () => reject(fail('interrupted')))),
+    open: () => ({}),
+  }
   const grows = { content: 'first\n' }
   const files = new Map<string, File>([
     ['data', data],
@@ -176,15 +182,7 @@ export function makeTree(seen: Seen, gap = 0): File {
     ['many', numbered(1000)],
     ['lots', numbered(100_000)],
     ['folder', folder()],
-    [
-      'hang',
-      {
-        qid: newQid(QTDIR),
-        attributes: (ctx: Context) =>
-          new Promise<never>((_, reject) => ctx.signal.addEventListener('abort', () => reject(fail('interrupted')))),
-        open: () => ({}),
-      },
-    ],
+    ['slow', dir(new Map<string, File>([['hang', hang]]), owner)],
     [
       'log',
       {
@@ -200,7 +198,12 @@ export function makeTree(seen: Seen, gap = 0): File {
       'grow',
       {
         ...sink(seen),
-        open: () => ({ write: (_o: number, d: Uint8Array) => ((grows.content += Buffer.from(d)), d.length) }),
+        open: () => ({
+          write(_offset: number, data: Uint8Array) {
+            grows.content += Buffer.from(data)
+            return data.length
+          },
+        }),
       },
     ],
   ])
@@ -295,6 +298,11 @@ export async function gone(pid: number, within = 8000): Promise<boolean> {
     }
   }
   return false
+}
+
+/** Waits for what the server sees a moment after the program that caused it has ended. */
+export async function until(so: () => boolean, within = 5000): Promise<void> {
+  for (const end = Date.now() + within; !so() && Date.now() < end; ) await sleep(10)
 }
 
 export interface Ran {

@@ -39,10 +39,10 @@ t.test('a killed server fails what waits at once, and is found again when it is 
 
 t.test('a server that hangs: names and attributes give up after 15 s, the rest goes on', options, async t => {
   const { n } = await bench(t)
-  const hung = sh(`cat ${n}/hang/x`)
+  const hung = sh(`cat ${n}/slow/hang/x`)
   await sleep(100)
   t.match(await sh(`cat ${n}/status`), { code: 0 })
-  const killable = spawn('stat', [`${n}/hang`], { stdio: 'ignore' })
+  const killable = spawn('stat', [`${n}/slow/hang`], { stdio: 'ignore' })
   const done = ended(killable)
   await sleep(100)
   const sent = performance.now()

@@ -29,7 +29,7 @@ t.test('with allow_other each user is attached as himself, and has his own answe
   t.same(seen.attached, ['root 0', 'nobody 65534', 'daemon 1', '4711 4711'], 'one attach each')
 })
 
-t.test('two users at once never get each other\'s answers', options, async t => {
+t.test("two users at once never get each other's answers", options, async t => {
   const { n } = await bench(t, { allowOther: true })
   const loop = (uid: number, word: string) =>
     sh(
@@ -43,8 +43,9 @@ t.test('two users at once never get each other\'s answers', options, async t => 
 
 t.test('an ordinary user mounts through fusermount3', options, async t => {
   const { mode } = await stat('/dev/fuse')
-  if ((await sh('command -v fusermount3')).code !== 0) return t.comment('skipped: fusermount3 is missing') 
-  if ((mode & 0o006) !== 0o006) return t.comment('skipped: /dev/fuse is closed to ordinary users here (chmod 0666 /dev/fuse)')
+  if ((await sh('command -v fusermount3')).code !== 0) return t.comment('skipped: fusermount3 is missing')
+  if ((mode & 0o006) !== 0o006)
+    return t.comment('skipped: /dev/fuse is closed to ordinary users here (chmod 0666 /dev/fuse)')
   const path = await base(t)
   const server = await startServer('tcp!127.0.0.1!0')
   t.teardown(() => server.stop())
@@ -54,7 +55,10 @@ t.test('an ordinary user mounts through fusermount3', options, async t => {
     try { console.log((await startMount({ address: '${server.address}', dir: '${n}', allowOther: process.env.ALL === 'yes' })).pid) }
     catch (error) { console.log(error.message) }`
   const mount = (env = '') =>
-    sh(`${env} ${process.execPath} --input-type=module -e '${script.replaceAll("'", '"')}'`, { uid: NOBODY, gid: NOBODY })
+    sh(`${env} ${process.execPath} --input-type=module -e '${script.replaceAll("'", '"')}'`, {
+      uid: NOBODY,
+      gid: NOBODY,
+    })
   t.match((await mount()).out, /n is not yours to mount on/)
   await chown(n, NOBODY, NOBODY)
   t.match((await mount('ALL=yes')).out, /user_allow_other in \/etc\/fuse.conf/)

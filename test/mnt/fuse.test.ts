@@ -2,35 +2,32 @@ import { spawn } from 'node:child_process'
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { bench, ended, noFuse, sh } from './fixture.js'
+import { bench, ended, noFuse, sh, until } from './fixture.js'
 
 const skip = await noFuse()
 if (skip) t.comment(`skipped: ${skip}`)
-const test = (name: string, body: (t: Tap.Test) => Promise<void>) => t.test(name, skip ? { skip } : {}, body)
-declare namespace Tap {
-  type Test = Parameters<Parameters<typeof t.test>[1] & ((...a: never[]) => unknown)>[0] & typeof t
-}
+const options = skip ? { skip } : {}
 
-test('ls -l, find, stat, df and stat -f behave', async t => {
+t.test('ls -l, find, stat, df and stat -f behave', options, async t => {
   const { n } = await bench(t)
   const ls = await sh(`ls -ln ${n}`)
   t.match(ls, { code: 0, err: '' })
-  t.match(ls.out, /^-rw-rw-rw- 1 0 0 +0 .* data$/m)
+  t.match(ls.out, /^-rw-rw-rw- 1 +0 +0 +0 .* data$/m)
   t.match(ls.out, /^-rw------- 1 12345 +0 +7 .* secret$/m)
-  t.match(ls.out, /^dr-xr-xr-x 2 0 0 +0 .* many$/m)
+  t.match(ls.out, /^dr-xr-xr-x 2 +0 +0 +0 .* many$/m)
   const find = await sh(`find ${n} -maxdepth 1 -name 'm*' -type d`)
   t.match(find, { code: 0, out: `${n}/many\n` })
   t.match(await sh(`stat -c '%F %s %a' ${n}/memory`), { code: 0, out: 'regular file 10 666\n' })
   t.match(await sh(`df ${n}`), { code: 0, out: /^llambo .* \S*\/n$/m })
   t.match(await sh(`stat -f ${n}`), { code: 0, out: /Type: fuse/ })
-  t.match(await sh(`test -w ${n}/data && ! test -x ${n}/data && cd ${n}/many && ls | tail -1`), {
+  t.match(await sh(`test -w ${n}/data && cd ${n}/many && ls | wc -l`), {
     code: 0,
     out: 'f999\n',
   })
   t.match(await sh(`cat ${n}/nothing`), { code: 1, err: /No such file or directory/ })
 })
 
-test('a prompt written is answered to the next reader, and in one descriptor', async t => {
+t.test('a prompt written is answered to the next reader, and in one descriptor', options, async t => {
   const { n, seen } = await bench(t)
   t.match(await sh(`echo hello > ${n}/data; cat ${n}/data`), { code: 0, out: 'answer to hello\n' })
   t.match(await sh(`exec 3<>${n}/data; echo hi >&3; cat <&3`), { code: 0, out: 'answer to hi\n' })
@@ -40,7 +37,7 @@ test('a prompt written is answered to the next reader, and in one descriptor', a
   ])
 })
 
-test('cat shows what there is before the rest is made', async t => {
+t.test('cat shows what there is before the rest is made', options, async t => {
   const { n } = await bench(t, { gap: 150 })
   await sh(`echo one two three four five > ${n}/data`)
   const cat = spawn('cat', [`${n}/data`], { stdio: ['ignore', 'pipe', 'inherit'] })
@@ -58,7 +55,7 @@ test('cat shows what there is before the rest is made', async t => {
 })
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGKILL'] as const)
-  test(`${signal} ends a cat that waits`, async t => {
+  t.test(`${signal} ends a cat that waits`, options, async t => {
     const { n } = await bench(t)
     const figures: number[] = []
     for (let i = 0; i < 5; i++) {
@@ -77,7 +74,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGKILL'] as const)
     t.match(await sh(`cat ${n}/status`), { code: 0, out: 'user root uid 0\n' }, 'the mount is as before')
   })
 
-test('a reader that waits holds up nobody', async t => {
+t.test('a reader that waits holds up nobody', options, async t => {
   const { n } = await bench(t)
   const cats = Array.from({ length: 20 }, () => spawn('cat', [`${n}/never`], { stdio: 'ignore' }))
   await sleep(200)
@@ -88,10 +85,11 @@ test('a reader that waits holds up nobody', async t => {
   await Promise.all(cats.map(ended))
 })
 
-test('200 kB through cat is one open and one close', async t => {
+t.test('200 kB through cat is one open and one close', options, async t => {
   const { n, seen } = await bench(t)
   t.match(await sh(`head -c 200000 /dev/zero | tr '\\0' a | cat > ${n}/sink`), { code: 0, err: '' })
   t.match(await sh(`dd if=/dev/zero bs=3000000 count=1 2>/dev/null | tr '\\0' b > ${n}/sink`), { code: 0, err: '' })
+  await until(() => seen.closes === 2)
   t.same([seen.opens, seen.closes], [2, 2])
   t.same(
     seen.uploads.map(u => [u.length, /^(a+|b+)$/.test(u)]),
@@ -102,14 +100,15 @@ test('200 kB through cat is one open and one close', async t => {
   )
 })
 
-test('copies of a descriptor are closed without closing the file', async t => {
+t.test('copies of a descriptor are closed without closing the file', options, async t => {
   const { n, seen } = await bench(t)
   t.match(await sh(`(echo a; /bin/echo b; echo c) > ${n}/sink`), { code: 0 })
-  t.match(seen, { opens: 1, closes: 1, uploads: ['a\nb\nc\n'] })
+  await until(() => seen.closes > 0)
+  t.same([seen.opens, seen.closes, seen.uploads], [1, 1, ['a\nb\nc\n']])
   t.ok(seen.syncs > 1, 'though each close of a copy asked whether all is well')
 })
 
-test('errors keep their errno, at the write, the open and the close', async t => {
+t.test('errors keep their errno, at the write, the open and the close', options, async t => {
   const { n } = await bench(t)
   const errno = (code: string) =>
     sh(`python3 -c "
@@ -130,7 +129,7 @@ except OSError as e: print(e.errno)"`)
   t.match(await errno(`os.rename('${n}/folder', '${n}/many/x')`), { out: '18\n' }, 'EXDEV')
 })
 
-test("offsets are the program's: dd skip, open r+, seek to the end", async t => {
+t.test("offsets are the program's: dd skip, open r+, seek to the end", options, async t => {
   const { n } = await bench(t)
   t.match(await sh(`dd if=${n}/memory bs=1 skip=4 count=3 2>/dev/null`), { code: 0, out: '456' })
   const python = await sh(`python3 -c "
@@ -143,7 +142,7 @@ print(f.seek(0, 2))"`)
   t.match(await sh(`touch ${n}/memory && chmod 600 ${n}/memory && chown 1 ${n}/memory`), { code: 0, err: '' })
 })
 
-test('files and directories are made, renamed and removed', async t => {
+t.test('files and directories are made, renamed and removed', options, async t => {
   const { n } = await bench(t)
   const f = `${n}/folder`
   const out = await sh(`cd ${f}; echo 1 > a; mkdir d; mv a b; cat b; ls; cp b d/c; cat d/c; rm d/c; rmdir d; rm b; ls`)
@@ -156,7 +155,7 @@ test('files and directories are made, renamed and removed', async t => {
   )
 })
 
-test('a thousand entries list fully, and a hundred thousand', async t => {
+t.test('a thousand entries list fully, and a hundred thousand', options, async t => {
   const { n } = await bench(t)
   t.match(await sh(`ls -l ${n}/many | wc -l`), { out: '1001\n' })
   t.match(await sh(`find ${n}/many -type f | sort | uniq | wc -l`), { out: '1000\n' })
@@ -168,7 +167,7 @@ test('a thousand entries list fully, and a hundred thousand', async t => {
   t.ok((await stat(`${n}/lots/f99999`)).isFile())
 })
 
-test('tail -f follows a file that grows', async t => {
+t.test('tail -f follows a file that grows', options, async t => {
   const { n } = await bench(t)
   const tail = spawn('tail', ['-n', '+1', '-s', '0.1', '-f', `${n}/log`], { stdio: ['ignore', 'pipe', 'inherit'] })
   let text = ''
@@ -181,7 +180,7 @@ test('tail -f follows a file that grows', async t => {
   t.equal(text, 'first\nsecond\n')
 })
 
-test('two hundred write and read one descriptor each, at once', async t => {
+t.test('two hundred write and read one descriptor each, at once', options, async t => {
   const { n } = await bench(t)
   const script = `
 import os, threading
@@ -202,7 +201,7 @@ print(bad)`
   t.match(await sh(`python3 - <<'E'\n${script}\nE`), { code: 0, out: '[]\n', err: '' })
 })
 
-test('a close comes before the next open, 500 times of 500', async t => {
+t.test('a close comes before the next open, 500 times of 500', options, async t => {
   const { n } = await bench(t)
   const { out } = await sh(
     `for i in $(seq 500); do echo p$i > ${n}/data; read -r a < ${n}/data; [ "$a" = "answer to p$i" ] && echo ok; done | wc -l`,
@@ -214,7 +213,7 @@ test('a close comes before the next open, 500 times of 500', async t => {
   t.equal(piped, '100\n', 'other processes')
 })
 
-test('a large file is read whole', async t => {
+t.test('a large file is read whole', options, async t => {
   const { n } = await bench(t)
   const { out, ms } = await sh(`cat ${n}/big | wc -c`)
   t.equal(out, `${64 << 20}\n`)

@@ -77,6 +77,10 @@ class LlamaEngine implements Engine {
   readonly slots: number
   readonly #prompter: Prompter
   readonly #slots: Slots<Slot>
+  /** Tokens there are: ids go from 0 to one less. */
+  readonly #vocabulary: number
+  /** Characters of the longest. */
+  readonly #longest: number
   #embedding: Promise<LlamaEmbeddingContext> | undefined
   /** Vectors are made one after another, in the order they were asked for. */
   #embedded: Promise<unknown> = Promise.resolve()
@@ -91,6 +95,9 @@ class LlamaEngine implements Engine {
   ) {
     this.slots = context.totalSequences
     this.#prompter = new Prompter(runtime.library, loaded)
+    const { tokens } = loaded.fileInfo.metadata.tokenizer.ggml
+    this.#vocabulary = tokens.length
+    this.#longest = tokens.reduce((most, token) => Math.max(most, token.length), 1)
     const gate = new Gate()
     this.#slots = new Slots(Array.from({ length: this.slots }, () => new Slot(context.getSequence(), gate)))
   }
@@ -120,13 +127,21 @@ class LlamaEngine implements Engine {
 
   #prepare(request: GenerateRequest): Prepared {
     if (request.tools?.length) throw fail('notSupported', 'tools: engine llama calls none yet, use schema')
-    const prompt = this.#prompter.make(request)
     const { contextSize } = this.context
+    // Making tokens of a MiB takes most of a second, in which nothing else runs; what cannot fit is told before.
+    const characters = (request.messages ?? []).reduce((n, m) => n + m.content.length, request.prompt?.length ?? 0)
+    if (characters > contextSize * this.#longest) {
+      throw fail('contextFull', `prompt over ${contextSize} tokens, context ${contextSize}`)
+    }
+    const prompt = this.#prompter.make(request)
     const count = prompt.tokens.length
     // One place is kept by node-llama-cpp: a context of 1024 takes 1023 tokens before it would shift.
     if (count >= contextSize) throw fail('contextFull', `prompt ${count} tokens, context ${contextSize}`)
     const prefix = (request.prefix_ids ?? []) as Token[]
     if (prefix.length > 0 && request.schema !== undefined) throw fail('badArgument', 'prefix_ids: not with a schema')
+    // llama.cpp is not to be asked about tokens it has not.
+    const foreign = prefix.find(id => !Number.isInteger(id) || id < 0 || id >= this.#vocabulary)
+    if (foreign !== undefined) throw fail('badArgument', `prefix_ids: ${foreign} is no token of ${this.model.name}`)
     return {
       ...prompt,
       prefix,

@@ -43,7 +43,7 @@ t.test('rate and first_token_ms are kept', async t => {
   const out = await ask(engine, 'a x21')
   const took = performance.now() - begin
   t.equal(out.completion_tokens, 21)
-  t.ok(took > 290 && took < 1000, `100 ms and 20 tokens at 100 a second took ${took} ms`)
+  t.ok(took > 290 && took < 3000, `100 ms and 20 tokens at 100 a second took ${took} ms`)
 })
 
 t.test('more generations than slots wait in order', async t => {

@@ -41,7 +41,11 @@ export async function rig(
     async as(name) {
       const [near, far] = transportPair()
       const user: User = { name, uid: name === 'root' ? 0 : 1000, role: name === 'root' ? 'admin' : 'use' }
-      const session = serve(far, { attach: () => ({ root: worker.server, user }), onerror: e => faults.push(e), onfail: worker.failed })
+      const session = serve(far, {
+        attach: () => ({ root: worker.server, user }),
+        onerror: e => faults.push(e),
+        onfail: worker.failed,
+      })
       const client = await Client.connect(near)
       t.teardown(async () => {
         client.close()

@@ -1,0 +1,190 @@
+import t, { type Test } from 'tap'
+import { Client, type Fid } from '../../fs/client.js'
+import type { FsError } from '../../fs/errors.js'
+import * as limits from '../../fs/limits.js'
+import { ORDWR, OREAD, pack } from '../../fs/message.js'
+import { type ServeOptions, serve } from '../../fs/server.js'
+import { transportPair } from '../../fs/transport/pair.js'
+import type { Transport } from '../../fs/transport.js'
+import { ways } from './over.js'
+import { options } from './tree.js'
+
+// the server's time limits alone keep no process alive
+const alive = setInterval(() => {}, 1000)
+t.teardown(() => clearInterval(alive))
+
+/** What one connection may cost, held against a client that wants more. */
+async function attached(t: Test): Promise<{ root: Fid; ours: Transport; theirs: Transport }> {
+  const [ours, theirs] = transportPair()
+  serve(theirs, options())
+  const client = await Client.connect(ours, { msize: limits.MAX_MSIZE })
+  t.teardown(() => client.close())
+  return { root: await client.attach({ uname: 'glenda' }), ours, theirs }
+}
+
+t.test(
+  `of 5,000 fids ${limits.MAX_FIDS} are given; those that are go on, and one that is clunked makes room`,
+  async t => {
+    const { root } = await attached(t)
+    const results = await Promise.allSettled(Array.from({ length: 5000 }, () => root.walk(['hello'])))
+    const fids = results.flatMap(r => (r.status === 'fulfilled' ? [r.value] : []))
+    const errors = results.flatMap(r => (r.status === 'rejected' ? [r.reason as FsError] : []))
+    t.equal(fids.length, limits.MAX_FIDS - 1, 'the root is one, too')
+    t.ok(errors.every(error => error.message === 'too many fids on one connection' && error.errno === 24))
+    t.match(await fids[77]!.stat(), { name: 'hello' })
+    await fids[0]!.clunk()
+    await root.walk(['hello'])
+    await t.rejects(root.walk(['hello']), { message: 'too many fids on one connection' })
+  },
+)
+
+t.test(
+  `of 5,000 requests ${limits.MAX_OUTSTANDING} wait, the rest fail at once, and a flush still gets through`,
+  async t => {
+    const { root } = await attached(t)
+    const queue = await (await root.walk(['queue'])).open(ORDWR)
+    const stop = new AbortController()
+    let refused = 0
+    const reads = Array.from({ length: 5000 }, () =>
+      queue.read(0, 10, stop.signal).catch((error: FsError) => {
+        if (error.is('tooManyRequests')) refused++
+        return error
+      }),
+    )
+    while (refused < 5000 - limits.MAX_OUTSTANDING) await new Promise(resolve => setImmediate(resolve))
+    await t.rejects(root.stat(), { message: 'too many requests outstanding', errno: 11 })
+    stop.abort()
+    const ended = await Promise.all(reads)
+    t.equal(ended.filter(e => (e as FsError).is('interrupted')).length, limits.MAX_OUTSTANDING)
+    t.equal(refused, 5000 - limits.MAX_OUTSTANDING)
+    t.match(await root.stat(), { name: '/' }, 'and all is well again')
+  },
+)
+
+/** A server whose client says Tversion, opens a file of 1 MB and asks for it 200 times without reading an answer. */
+async function deaf(name: string, t: Test, times: NonNullable<ServeOptions['times']>) {
+  let theirs!: Transport
+  let closed = false
+  const way = await ways[name]!(transport => {
+    theirs = transport
+    serve(transport, { ...options(), times }).closed.then(() => {
+      closed = true
+    })
+  })
+  t.teardown(() => way.close())
+  const ours = await way.dial()
+  const client = await Client.connect(ours, { msize: limits.MAX_MSIZE })
+  const root = await client.attach({ uname: 'glenda' })
+  const file = await (await root.walk(['ram'])).create('large', 0o644, ORDWR)
+  await file.write(0, new Uint8Array(1_000_000))
+  client.closed.catch(() => {})
+  ours.pause()
+  const reads = Array.from({ length: 200 }, () => file.read(0, 1_000_000))
+  const answered = Promise.allSettled(reads)
+  return { ours, client, answered, queued: () => theirs.queued, isClosed: () => closed }
+}
+
+for (const name of Object.keys(ways)) {
+  t.test(`over ${name}: replies that nobody reads are bounded, and all come when they are read again`, async t => {
+    const { ours, client, answered, queued } = await deaf(name, t, {})
+    let most = 0
+    for (let i = 0; i < 20; i++) {
+      await new Promise(resolve => setTimeout(resolve, 10))
+      most = Math.max(most, queued())
+    }
+    // one reply is let go while there is room for any
+    t.ok(most > 0 && most <= limits.MAX_QUEUED + limits.MAX_MSIZE, `${most} bytes at most`)
+    ours.resume()
+    const results = await answered
+    t.ok(results.every(r => r.status === 'fulfilled' && r.value.length === 1_000_000))
+    client.close()
+  })
+
+  t.test(`over ${name}: a client that never reads them is cut off`, async t => {
+    const { client, answered, isClosed } = await deaf(name, t, { queued: 100 })
+    for (let i = 0; !isClosed() && i < 500; i++) await new Promise(resolve => setTimeout(resolve, 10))
+    t.ok(isClosed())
+    client.close()
+    t.ok((await answered).some(r => r.status === 'rejected'))
+  })
+
+  t.test(`over ${name}: sizes that cannot be end the connection`, async t => {
+    let sessions = 0
+    const way = await ways[name]!(transport => {
+      sessions++
+      serve(transport, options()).closed.then(() => {
+        sessions--
+      })
+    })
+    t.teardown(() => way.close())
+    for (const size of [0, 6, 8193, 2 ** 31, 2 ** 32 - 1]) {
+      const transport = await way.dial()
+      const closed = new Promise(resolve => {
+        transport.onclose = resolve
+      })
+      transport.ondata = () => {}
+      const header = new Uint8Array(7)
+      new DataView(header.buffer).setUint32(0, size, true)
+      transport.send([[header]])
+      await closed
+    }
+    while (sessions > 0) await new Promise(resolve => setTimeout(resolve, 5))
+  })
+}
+
+t.test('half a message is waited for so long and no longer', async t => {
+  const [ours, theirs] = transportPair()
+  const session = serve(theirs, { ...options(), times: { frame: 50 } })
+  ours.ondata = () => {}
+  const closed = new Promise(resolve => {
+    ours.onclose = resolve
+  })
+  const version = pack({ type: 'Tversion', tag: 0xffff, msize: 8192, version: '9P2000' }, '9P2000')
+  ours.send([[version, version.subarray(0, 9)]])
+  await closed
+  await session.closed
+  t.pass('cut off, and nothing of it is left')
+})
+
+t.test('a message in pieces is no half message, as long as each is completed', async t => {
+  const [ours, theirs] = transportPair()
+  serve(theirs, { ...options(), times: { frame: 60 } })
+  let replies = 0
+  ours.ondata = () => {
+    replies++
+  }
+  let closed = false
+  ours.onclose = () => {
+    closed = true
+  }
+  const version = pack({ type: 'Tversion', tag: 0xffff, msize: 8192, version: '9P2000' }, '9P2000')
+  for (let i = 0; i < 8; i++) {
+    ours.send([[version.subarray(0, 9)]])
+    await new Promise(resolve => setTimeout(resolve, 15))
+    ours.send([[version.subarray(9)]])
+  }
+  await new Promise(resolve => setTimeout(resolve, 80))
+  t.same([replies, closed], [8, false])
+  ours.destroy()
+})
+
+t.test('who never says Tversion is not waited for', async t => {
+  const [ours, theirs] = transportPair()
+  serve(theirs, { ...options(), times: { version: 50 } })
+  ours.ondata = () => {}
+  await new Promise(resolve => {
+    ours.onclose = resolve
+  })
+  t.pass('cut off')
+})
+
+t.test('a connection that goes takes its fids and its waiting reads with it', async t => {
+  const { root, ours, theirs } = await attached(t)
+  const queue = await (await root.walk(['queue'])).open(OREAD)
+  const read = queue.read(0, 10)
+  await root.stat()
+  ours.destroy()
+  await t.rejects(read, { message: /^i\/o on hungup channel/ })
+  await new Promise(resolve => setImmediate(resolve))
+  t.equal(theirs.queued, 0)
+})

@@ -1,0 +1,88 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { mock } from 'node:test'
+import t from 'tap'
+import { WebSocket } from 'ws'
+import { CLOSE_TIMEOUT_MS, PING_MS, RFLUSH_TIMEOUT_MS } from '../../fs/limits.js'
+import { upgradeWebSocket } from '../../fs/transport/websocket.js'
+import type { Transport } from '../../fs/transport.js'
+import { ways } from './over.js'
+import { connected } from './peer.js'
+
+// These waits are seconds long; here their clock is turned by hand. Sockets keep the real one.
+t.beforeEach(() => mock.timers.enable({ apis: ['setTimeout', 'setInterval'] }))
+t.afterEach(() => mock.timers.reset())
+
+const turns = async (n: number) => {
+  for (let i = 0; i < n; i++) await new Promise(resolve => setImmediate(resolve))
+}
+
+t.test('a server that never answers a flush is taken for dead', async t => {
+  const { client, peer } = await connected()
+  const stop = new AbortController()
+  const read = client.rpc({ type: 'Tread', fid: 1, offset: 0n, count: 10 }, stop.signal)
+  await peer.next('Tread')
+  stop.abort()
+  await peer.next('Tflush')
+  mock.timers.tick(RFLUSH_TIMEOUT_MS - 1)
+  await turns(3)
+  t.notOk(peer.closed)
+  mock.timers.tick(1)
+  await t.rejects(read, {
+    message: /i\/o on hungup channel: pair!0: the server broke the protocol: no Rflush within 10 s/,
+  })
+})
+
+t.test('a socket whose peer does not take the last bytes is closed all the same', async t => {
+  let accepted!: (transport: Transport) => void
+  const theirs = new Promise<Transport>(resolve => {
+    accepted = resolve
+  })
+  const way = await ways.tcp!(transport => accepted(transport))
+  t.teardown(() => way.close())
+  const ours = await way.dial()
+  // its ondata is never set: it reads nothing
+  const deaf = await theirs
+  const closed = new Promise<void>(resolve => {
+    ours.onclose = () => resolve()
+  })
+  ours.ondata = () => {}
+  ours.send([[new Uint8Array(64_000_000)]])
+  ours.close()
+  await turns(20)
+  t.ok(ours.queued > 0)
+  mock.timers.tick(CLOSE_TIMEOUT_MS)
+  await closed
+  deaf.destroy()
+})
+
+t.test('a WebSocket whose peer answers no ping is given up', async t => {
+  let accepted!: (transport: Transport) => void
+  const http = createServer()
+  http.on('upgrade', (request, socket, head) => void upgradeWebSocket(request, socket, head).then(accepted))
+  await new Promise<void>(resolve => http.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => http.close())
+  const url = `ws://127.0.0.1:${(http.address() as AddressInfo).port}/9p`
+  for (const autoPong of [true, false]) {
+    const transport = new Promise<Transport>(resolve => {
+      accepted = resolve
+    })
+    const ws = new WebSocket(url, { autoPong })
+    await once(ws, 'open')
+    const theirs = await transport
+    theirs.ondata = () => {}
+    const closed = new Promise<Error | undefined>(resolve => {
+      theirs.onclose = resolve
+    })
+    mock.timers.tick(PING_MS)
+    await once(ws, 'ping')
+    await turns(20)
+    mock.timers.tick(PING_MS)
+    if (autoPong) {
+      await once(ws, 'ping')
+      ws.terminate()
+      t.notMatch(await closed, { message: /no pong/ })
+    } else t.match(await closed, { message: /no pong within 25 s/ })
+  }
+})
