@@ -1,18 +1,19 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { open } from 'node:fs/promises'
+import { close, mkdtempSync, open, read, rmSync, write } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { Command, CommanderError, Option } from 'commander'
 import { ORDWR } from '../fs/message.js'
 import { serverOptions } from './command/table.js'
 import { aborted, announce, flagsOf } from './command/up.js'
 import { loadConfig } from './common/config.js'
 import { connect } from './common/connect.js'
-import { codeOf, exitCode, explain } from './common/exit.js'
+import { codeOf, exitCode, explain, Failure } from './common/exit.js'
 import { drain, withFile } from './common/files.js'
-import { write } from './common/output.js'
+import { write as print } from './common/output.js'
 import { quietPipe, untilSignal } from './common/signals.js'
 import { Invocation } from './invocation.js'
+import { interruptible } from './server/interruptible.js'
 import { type Server, startServer } from './server/server.js'
 
 const PROMPT = 'What is AI?'
@@ -22,8 +23,9 @@ const PROMPT = 'What is AI?'
  * `--once TEXT` the answer to TEXT on standard output and nothing else. Sets the exit code and ends the process.
  */
 export async function start(argv: readonly string[]): Promise<never> {
-  quietPipe()
-  const signal = untilSignal()
+  const pipe = new AbortController()
+  quietPipe(() => pipe.abort(new Failure(exitCode.ok, 'EPIPE')))
+  const signal = AbortSignal.any([untilSignal(), pipe.signal])
   const command = new Command('npm start --')
     .description('starts a server with the bundled model')
     .addOption(new Option('--once <text>', 'print the answer to TEXT and exit'))
@@ -82,7 +84,7 @@ async function answer(text: string, options: Record<string, unknown>, signal: Ab
     const { config } = loadConfig(env, { mount: 'auto', ...flags, listen: [] }, options.config as string | undefined)
     const server = await startServer({ config, env, note, signal, http: false, places: [join(own, 'n')] })
     try {
-      await ask(server, text, data => write(process.stdout, data), signal)
+      await ask(server, text, data => print(process.stdout, data), signal)
     } finally {
       await server.close()
     }
@@ -106,17 +108,19 @@ async function ask(
     })
     return client.close()
   }
-  const file = await open(join(dir, 'data'), 'r+')
+  // No FileHandle: its close waits for reads. And closed before anything else is done, above all before umount(8) is
+  // started: a new process closes its copies as it begins, while this one waits for it and so serves nobody.
+  const fd = await promisify(open)(join(dir, 'data'), 'r+')
   try {
-    await file.writeFile(text)
+    await promisify(write)(fd, Buffer.from(text))
     const buffer = Buffer.alloc(64 * 1024)
     for (let offset = 0; ; ) {
-      const { bytesRead } = await file.read(buffer, 0, buffer.length, offset)
+      const { bytesRead } = await interruptible(promisify(read)(fd, buffer, 0, buffer.length, offset), signal)
       if (bytesRead === 0) return
       await sink(buffer.subarray(0, bytesRead))
       offset += bytesRead
     }
   } finally {
-    await file.close()
+    await promisify(close)(fd)
   }
 }
