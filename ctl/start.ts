@@ -1,7 +1,7 @@
-import { close, mkdtempSync, open, read, rmSync, write } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { Command, CommanderError, Option } from 'commander'
 import { ORDWR } from '../fs/message.js'
 import { serverOptions } from './command/table.js'
@@ -10,10 +10,9 @@ import { loadConfig } from './common/config.js'
 import { connect } from './common/connect.js'
 import { codeOf, exitCode, explain, Failure } from './common/exit.js'
 import { drain, withFile } from './common/files.js'
-import { write as print } from './common/output.js'
+import { write } from './common/output.js'
 import { quietPipe, untilSignal } from './common/signals.js'
 import { Invocation } from './invocation.js'
-import { interruptible } from './server/interruptible.js'
 import { type Server, startServer } from './server/server.js'
 
 const PROMPT = 'What is AI?'
@@ -84,7 +83,7 @@ async function answer(text: string, options: Record<string, unknown>, signal: Ab
     const { config } = loadConfig(env, { mount: 'auto', ...flags, listen: [] }, options.config as string | undefined)
     const server = await startServer({ config, env, note, signal, http: false, places: [join(own, 'n')] })
     try {
-      await ask(server, text, data => print(process.stdout, data), signal)
+      await ask(server, text, data => write(process.stdout, data), signal)
     } finally {
       await server.close()
     }
@@ -108,19 +107,27 @@ async function ask(
     })
     return client.close()
   }
-  // No FileHandle: its close waits for reads. And closed before anything else is done, above all before umount(8) is
-  // started: a new process closes its copies as it begins, while this one waits for it and so serves nobody.
-  const fd = await promisify(open)(join(dir, 'data'), 'r+')
-  try {
-    await promisify(write)(fd, Buffer.from(text))
-    const buffer = Buffer.alloc(64 * 1024)
-    for (let offset = 0; ; ) {
-      const { bytesRead } = await interruptible(promisify(read)(fd, buffer, 0, buffer.length, offset), signal)
-      if (bytesRead === 0) return
-      await sink(buffer.subarray(0, bytesRead))
-      offset += bytesRead
-    }
-  } finally {
-    await promisify(close)(fd)
-  }
+  await throughMount(join(dir, 'data'), text, sink, signal)
+}
+
+/** Asks as a user would, in a shell of its own: a process that serves a mount must never use it (it would wait for itself). */
+async function throughMount(
+  path: string,
+  text: string,
+  sink: (data: Uint8Array) => Promise<void>,
+  signal: AbortSignal,
+): Promise<void> {
+  const ask = 'exec 3<>"$1" && cat >&3 && exec cat <&3'
+  const child = spawn('sh', ['-c', ask, 'sh', path], { stdio: 'pipe', signal })
+  child.on('error', () => undefined) // the signal's, or that there is no sh: the exit tells
+  child.stdin.on('error', () => undefined).end(text)
+  let said = ''
+  child.stderr.setEncoding('utf8').on('data', words => {
+    said += words
+  })
+  const ended = new Promise<number | null>(resolve => child.once('close', resolve))
+  for await (const data of child.stdout) await sink(data)
+  const code = await ended
+  signal.throwIfAborted()
+  if (code !== 0) throw new Failure(exitCode.failed, said.trim() || `sh ended with ${code}`)
 }
