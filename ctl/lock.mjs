@@ -52,7 +52,7 @@ export function complete(lock, overrides) {
   for (const [path, entry] of Object.entries(packages)) {
     if (path.startsWith('node_modules/@node-llama-cpp/linux-arm')) entry.cpu = platform(path).cpu
   }
-  lock.packages = Object.fromEntries(Object.entries(packages).sort(([a], [b]) => (a < b ? -1 : 1)))
+  lock.packages = Object.fromEntries(Object.entries(packages).sort(([a], [b]) => a.localeCompare(b, 'en')))
 }
 
 if (import.meta.url === `file://${process.argv[1]}`) {

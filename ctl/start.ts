@@ -1,5 +1,5 @@
+import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Command, CommanderError, Option } from 'commander'
@@ -8,7 +8,7 @@ import { serverOptions } from './command/table.js'
 import { aborted, announce, flagsOf } from './command/up.js'
 import { loadConfig } from './common/config.js'
 import { connect } from './common/connect.js'
-import { codeOf, exitCode, explain } from './common/exit.js'
+import { codeOf, exitCode, explain, Failure } from './common/exit.js'
 import { drain, withFile } from './common/files.js'
 import { write } from './common/output.js'
 import { quietPipe, untilSignal } from './common/signals.js'
@@ -22,8 +22,9 @@ const PROMPT = 'What is AI?'
  * `--once TEXT` the answer to TEXT on standard output and nothing else. Sets the exit code and ends the process.
  */
 export async function start(argv: readonly string[]): Promise<never> {
-  quietPipe()
-  const signal = untilSignal()
+  const pipe = new AbortController()
+  quietPipe(() => pipe.abort(new Failure(exitCode.ok, 'EPIPE')))
+  const signal = AbortSignal.any([untilSignal(), pipe.signal])
   const command = new Command('npm start --')
     .description('starts a server with the bundled model')
     .addOption(new Option('--once <text>', 'print the answer to TEXT and exit'))
@@ -106,17 +107,27 @@ async function ask(
     })
     return client.close()
   }
-  const file = await open(join(dir, 'data'), 'r+')
-  try {
-    await file.writeFile(text)
-    const buffer = Buffer.alloc(64 * 1024)
-    for (let offset = 0; ; ) {
-      const { bytesRead } = await file.read(buffer, 0, buffer.length, offset)
-      if (bytesRead === 0) return
-      await sink(buffer.subarray(0, bytesRead))
-      offset += bytesRead
-    }
-  } finally {
-    await file.close()
-  }
+  await throughMount(join(dir, 'data'), text, sink, signal)
+}
+
+/** Asks as a user would, in a shell of its own: a process that serves a mount must never use it (it would wait for itself). */
+async function throughMount(
+  path: string,
+  text: string,
+  sink: (data: Uint8Array) => Promise<void>,
+  signal: AbortSignal,
+): Promise<void> {
+  const ask = 'exec 3<>"$1" && cat >&3 && exec cat <&3'
+  const child = spawn('sh', ['-c', ask, 'sh', path], { stdio: 'pipe', signal })
+  child.on('error', () => undefined) // the signal's, or that there is no sh: the exit tells
+  child.stdin.on('error', () => undefined).end(text)
+  let said = ''
+  child.stderr.setEncoding('utf8').on('data', words => {
+    said += words
+  })
+  const ended = new Promise<number | null>(resolve => child.once('close', resolve))
+  for await (const data of child.stdout) await sink(data)
+  const code = await ended
+  signal.throwIfAborted()
+  if (code !== 0) throw new Failure(exitCode.failed, said.trim() || `sh ended with ${code}`)
 }

@@ -1,5 +1,6 @@
 import { fromText, loadConfig } from '../common/config.js'
 import type { Key } from '../common/settings.js'
+import { quietPipe } from '../common/signals.js'
 import type { Invocation } from '../invocation.js'
 import { startDetached } from '../server/detached.js'
 import { type Server, startServer } from '../server/server.js'
@@ -28,11 +29,16 @@ export function announce(io: Invocation, { mounts, addresses }: Pick<Server, 'mo
 export const run: Run = async (io, _args, options) => {
   const { config } = loadConfig(io.env, flagsOf(options), options.config)
   if (options.detach) return announce(io, await startDetached(io))
+  // A server outlives the terminal or pipe it was started in.
+  quietPipe(() => {})
   const { trace, note } = { trace: io.trace, note: (line: string) => io.note(`llamboctl: ${line}`) }
   const server = await startServer({ config, env: io.env, note, trace, signal: io.signal })
   announce(io, server)
-  // Told to whoever started us with -d; a terminal is no such parent.
-  process.send?.({ mounts: server.mounts, addresses: server.addresses })
+  // Told to whoever started us with -d; a terminal is no such parent. Its directory is not ours to keep busy.
+  if (process.send) {
+    process.chdir('/')
+    process.send({ mounts: server.mounts, addresses: server.addresses })
+  }
   await Promise.race([server.shutdown, aborted(io.signal)])
   io.note('stopping …')
   await server.close()

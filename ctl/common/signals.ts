@@ -14,12 +14,15 @@ export function untilSignal(): AbortSignal {
   return controller.signal
 }
 
-/** A reader that has seen enough (`| head -1`) is no error of ours. */
-export function quietPipe(): void {
+/**
+ * A reader that has seen enough (`| head -1`) is no error of ours: `gone` is called instead, which ends the process unless
+ * there is something to take down first. The last call counts.
+ */
+export function quietPipe(gone: () => void = () => process.exit(exitCode.ok)): void {
   for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EPIPE') process.exit(exitCode.ok)
-      throw error
+    stream.removeAllListeners('error').on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error
+      gone()
     })
   }
 }

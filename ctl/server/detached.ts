@@ -21,7 +21,6 @@ export async function startDetached(io: Invocation): Promise<Ready> {
   const args = process.argv.slice(1).filter(arg => arg !== '-d' && arg !== '--detach')
   const child = spawn(process.execPath, args, {
     detached: true,
-    cwd: '/',
     env: io.env,
     stdio: ['ignore', fd, fd, 'ipc'],
   })

@@ -12,6 +12,7 @@ import type { Config } from '../common/settings.js'
 import { Tokens } from '../common/tokens.js'
 import { bundledModel, bundledModels } from './bundled.js'
 import { engineOpener, firstModel } from './engine.js'
+import { interruptible } from './interruptible.js'
 import { type Door, type Listener, openListener, wanted } from './listeners.js'
 import { clearLeftBehind, mountServer, unmountAll } from './mounting.js'
 import { self, userOf } from './users.js'
@@ -144,17 +145,6 @@ export async function startServer(o: ServerOptions): Promise<Server> {
     await close()
     throw error
   }
-}
-
-/** Waits for work that knows no signal; what it comes to after the signal is nobody's. */
-function interruptible<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return Promise.race([
-    work,
-    new Promise<never>((_, reject) => {
-      if (signal.aborted) reject(signal.reason)
-      signal.addEventListener('abort', () => reject(signal.reason), { once: true })
-    }),
-  ])
 }
 
 /** Refuses where a server of this user runs; clears away what one left that was killed. */

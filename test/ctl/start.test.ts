@@ -1,4 +1,5 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { fuseProblem, isMounted } from '../../mnt/mount.js'
 import { Home, type Run } from './fixture.js'
@@ -64,6 +65,18 @@ t.test('it shows the two lines with their answer, stays, and leaves nothing behi
   t.match(await run.ended, { code: 0, stderr: /stopping/ })
   t.notOk(await isMounted(dir))
   t.notOk(existsSync(home.path('run/llambo/9p')))
+})
+
+t.test('--once is interrupted at once, and leaves nothing', { skip: noFuse }, async t => {
+  const home = new Home(t)
+  const env = { LLAMBO_ENGINE_FIRST_TOKEN_MS: '60000' }
+  const run = npmStart(home, ['--once', 'hi', '--engine', 'echo'], env)
+  const once = async () => readdirSync(home.dir).find(name => name.startsWith('llambo-once-'))
+  for (let dir = await once(); !dir || !(await isMounted(home.path(dir, 'n'))); dir = await once()) await sleep(20)
+  await sleep(200)
+  run.child.kill('SIGINT')
+  t.match(await run.ended, { code: 130, stdout: '' })
+  t.equal(await once(), undefined)
 })
 
 t.test('a flag it does not know exits 2', async t => {

@@ -140,6 +140,22 @@ t.test('--trace writes what the server hears and says', async t => {
   t.match(trace, /^-> .*Rversion/m)
 })
 
+t.test('a server that has started does not mind that nobody listens to it any more', async t => {
+  const home = new Home(t)
+  const run = await home.up()
+  run.child.stderr?.destroy()
+  run.child.stdout?.destroy()
+  t.equal((await home.ctl('rdwr', 'data', 'hi')).stdout, '0:hi\n')
+  t.equal((await home.ctl('down')).code, 0)
+})
+
+t.test('up -d takes paths from where it was called', async t => {
+  const home = new Home(t)
+  home.file('my.yaml', 'slots: 9\n')
+  t.equal((await home.ctl('up', '-d', '--config', 'my.yaml')).code, 0)
+  t.match((await home.ctl('status')).stdout, / slots=9 /)
+})
+
 t.test('a server is its user’s alone: nothing it makes may be read by others', async t => {
   const home = new Home(t)
   await home.up()
