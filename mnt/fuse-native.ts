@@ -161,7 +161,7 @@ function operations(link: Link, stopped: AbortSignal): Record<string, (...args: 
     },
     mkdir: op(async (signal, path: string, mode: number) => {
       const [dir, name] = split(path)
-      await at(dir, signal, fid => fid.create(name, DMDIR | (mode & 0o777), OREAD, signal))
+      await at(dir, signal, fid => fid.create(name, (DMDIR | (mode & 0o777)) >>> 0, OREAD, signal))
     }),
     unlink: remove,
     rmdir: remove,
@@ -174,7 +174,7 @@ function operations(link: Link, stopped: AbortSignal): Record<string, (...args: 
       handle(fd).fid.wstat({ length: BigInt(size) }, signal),
     ),
     chmod: op((signal, path: string, mode: number) =>
-      at(path, signal, fid => fid.wstat({ mode: (mode & 0o777) | (fid.qid.type & QTDIR ? DMDIR : 0) }, signal)),
+      at(path, signal, fid => fid.wstat({ mode: ((mode & 0o777) | (fid.qid.type & QTDIR ? DMDIR : 0)) >>> 0 }, signal)),
     ),
     utimens: op((signal, path: string, _atime: number, mtime: number) =>
       change(path, signal, { mtime: Math.floor(mtime / 1000) }),

@@ -120,7 +120,7 @@ export class Driver implements Handlers {
     try {
       const changes: Partial<Stat> = {}
       if (to.valid & k.FATTR_SIZE) changes.length = BigInt(to.size)
-      if (to.valid & k.FATTR_MODE) changes.mode = (to.mode & 0o777) | (fid.qid.type & QTDIR ? DMDIR : 0)
+      if (to.valid & k.FATTR_MODE) changes.mode = ((to.mode & 0o777) | (fid.qid.type & QTDIR ? DMDIR : 0)) >>> 0
       if (to.valid & k.FATTR_MTIME)
         changes.mtime = to.valid & k.FATTR_MTIME_NOW ? Math.floor(Date.now() / 1000) : to.mtime % 2 ** 32
       if (Object.keys(changes).length > 0) await fid.wstat(changes, flight.signal)
@@ -226,7 +226,7 @@ export class Driver implements Handlers {
     const at = await this.#fid(parent, uid, flight)
     const made = await at.walk([], flight.signal)
     try {
-      await made.create(name, DMDIR | (mode & 0o777), OREAD, flight.signal)
+      await made.create(name, (DMDIR | (mode & 0o777)) >>> 0, OREAD, flight.signal)
     } finally {
       drop(made)
     }
