@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import t, { type Test } from 'tap'
 import { Client, type Fid } from '../../fs/client.js'
 import type { FsError } from '../../fs/errors.js'
@@ -44,6 +45,7 @@ t.test(
     const { root } = await attached(t)
     const queue = await (await root.walk(['queue'])).open(ORDWR)
     const stop = new AbortController()
+    setMaxListeners(0, stop.signal) // one for each of the thousands of requests
     let refused = 0
     const reads = Array.from({ length: 5000 }, () =>
       queue.read(0, 10, stop.signal).catch((error: FsError) => {
