@@ -24,6 +24,8 @@ export interface MountResult {
 
 /** How long a clean end may take before it is ended anyhow, in ms. */
 const END_MS = 2000
+/** How long the device's end is waited for once unmounted: at once, unless programs hold on to the tree. */
+const RELEASE_MS = 200
 /** How often it is looked whether the mount is still there, in ms. */
 const WATCH_MS = 2000
 
@@ -89,7 +91,7 @@ async function watch(dir: string, end: () => void): Promise<void> {
 async function finish(mounted: Mounted, link: Link, dir: string): Promise<void> {
   mounted.stop()
   await Promise.race([unmount(dir).catch(() => {}), sleep(END_MS)])
-  await Promise.race([mounted.done.catch(() => {}), sleep(END_MS / 2)])
+  await Promise.race([mounted.done.catch(() => {}), sleep(RELEASE_MS)])
   link.close()
   // Node's exit waits for the pool's threads, and one may still be in the device (programs hold on to an unmounted tree):
   // this cannot hang, and an ended process releases them.

@@ -271,6 +271,7 @@ export async function bench(
 ): Promise<Bench> {
   const path = await base(t)
   const served = await startServer(`unix!${path}/s/9p`, newSeen(), options.gap)
+  t.teardown(() => served.stop())
   const n = join(path, 'n')
   await mkdir(n)
   const { gap: _, ...how } = options
@@ -283,7 +284,6 @@ export async function bench(
   t.teardown(async () => {
     if (await isMounted(n)) await unmount(n)
     await gone(pid)
-    await served.stop()
   })
   return { ...served, n, pid, base: path }
 }

@@ -1,0 +1,48 @@
+import t from 'tap'
+import { bench, noFuse, sh, until } from './fixture.js'
+
+/** The optional package, and libfuse 2 under it, are on few machines. */
+async function missing(): Promise<string> {
+  const none = await noFuse()
+  if (none) return none
+  const name = 'fuse-native'
+  return import(name).then(
+    () => '',
+    (error: Error) => `driver fuse-native does not load: ${error.message.split('\n')[0]}`,
+  )
+}
+
+const skip = await missing()
+if (skip) t.comment(`skipped: ${skip}`)
+const options = skip ? { skip } : {}
+
+t.test('through fuse-native: ls, cat and echo do the same', options, async t => {
+  const { n, seen } = await bench(t, { driver: 'fuse-native' })
+  t.match(await sh(`ls ${n}/many | wc -l`), { code: 0, out: '1000\n', err: '' })
+  t.match(await sh(`stat -c '%F %s %a' ${n}/memory`), { code: 0, out: 'regular file 10 666\n' })
+  t.match(await sh(`cat ${n}/status`), { code: 0, out: 'user root uid 0\n', err: '' })
+  t.match(await sh(`echo hello > ${n}/data; cat ${n}/data`), { code: 0, out: 'answer to hello\n', err: '' })
+  t.match(await sh(`exec 3<>${n}/data; echo hi >&3; cat <&3`), { code: 0, out: 'answer to hi\n', err: '' })
+  t.match(await sh(`head -c 200000 /dev/zero | tr '\\0' a | cat > ${n}/sink`), { code: 0, err: '' })
+  await until(() => seen.closes > 0)
+  t.same([seen.opens, seen.uploads.map(u => u.length)], [1, [200_000]])
+  t.match(await sh(`cd ${n}/folder; echo 1 > a; mkdir d; mv a b; cat b; ls; rm b; rmdir d; ls`), {
+    code: 0,
+    out: '1\nb\nd\n',
+    err: '',
+  })
+  t.match(await sh(`/bin/echo x > ${n}/full`), { code: 1, err: /No space left/ })
+  t.match(await sh(`cat ${n}/nothing`), { code: 1, err: /No such file/ })
+  t.match(await sh(`df ${n}`), { code: 0 })
+})
+
+t.test('through fuse-native: what is there is shown before the rest is made', options, async t => {
+  const { n } = await bench(t, { driver: 'fuse-native', gap: 100 })
+  await sh(`echo one two three four > ${n}/data`)
+  const { out } = await sh(`dd if=${n}/data bs=64k count=1 2>/dev/null`)
+  t.equal(out, 'answer ')
+})
+
+t.test('fuse-native is not shared, for it can not tell users apart', options, async t => {
+  await t.rejects(bench(t, { driver: 'fuse-native', allowOther: true }), { message: /can not tell users apart/ })
+})
