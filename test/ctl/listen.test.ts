@@ -1,0 +1,53 @@
+import t from 'tap'
+import { Home } from './fixture.js'
+
+t.test('a listener that would let strangers in is refused with the remedy', async t => {
+  const home = new Home(t)
+  const rows: readonly (readonly [string[], RegExp])[] = [
+    [['--listen', 'ws://0.0.0.0:0/9p'], /other machines.*TLS \(wss:/],
+    [['--listen', 'tcp!0.0.0.0!0'], /other machines.*TLS \(wss:/],
+    [['--listen', 'ws://[::]:0/9p'], /other machines.*TLS/],
+    [['--listen', 'tcp!example.com!0', '--auth', 'none'], /a token \(auth: token\) and TLS/],
+    [['--listen', 'wss://0.0.0.0:0/9p'], /tls\.cert and tls\.key/],
+    [['--listen', 'http://127.0.0.1:1'], /http/],
+  ]
+  for (const [args, says] of rows) {
+    const { code, stderr } = await home.ctl('up', ...args)
+    t.equal(code, 2, args.join(' '))
+    t.match(stderr, says)
+  }
+})
+
+t.test('listeners but the unix socket ask for a token, which our own tools find', async t => {
+  const home = new Home(t)
+  const run = await home.up('--listen', 'ws://127.0.0.1:0/9p', '--listen', 'tcp!127.0.0.1!0')
+  const at = [...run.stderr.matchAll(/listening on (\S+)/g)].map(match => match[1]!)
+  t.equal(at.length, 3)
+  for (const address of at) {
+    t.equal((await home.ctl('--at', address, 'rdwr', 'data', 'hi')).stdout, '0:hi\n', address)
+  }
+  for (const address of at.slice(1)) {
+    const stranger = home.start(['--at', address, 'status'], { LLAMBO_TOKEN: `llb_${'x'.repeat(43)}` })
+    t.match(await stranger.ended, { code: 4, stderr: /authentication required.*; give a token in \$LLAMBO_TOKEN/ })
+  }
+})
+
+t.test('--auth none lets loopback in without one', async t => {
+  const home = new Home(t)
+  const run = await home.up('--auth', 'none', '--listen', 'ws://127.0.0.1:0/9p', '--listen', 'tcp!127.0.0.1!0')
+  for (const [, address = ''] of run.stderr.matchAll(/listening on ((?:ws|tcp)\S+)/g)) {
+    const anyone = home.start(['--at', address, 'rdwr', 'data', 'hi'], { XDG_STATE_HOME: home.path('other') })
+    t.match(await anyone.ended, { code: 0, stdout: '0:hi\n' }, address)
+  }
+})
+
+t.test('a port that is busy: the default one is done without, one that was asked for fails', async t => {
+  const home = new Home(t)
+  const first = await home.up()
+  const [, address = ''] = /listening on (ws:\S+)/.exec(first.stderr) ?? []
+  const other = new Home(t)
+  t.match(await other.ctl('up', '--listen', address), {
+    code: 1,
+    stderr: /another program listens there; choose another port/,
+  })
+})
