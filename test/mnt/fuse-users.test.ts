@@ -1,5 +1,6 @@
-import { chmod, chown, mkdir, stat } from 'node:fs/promises'
+import { chmod, chown, cp, mkdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import t from 'tap'
 import { base, bench, gone, noFuse, sh, startServer } from './fixture.js'
 
@@ -8,6 +9,23 @@ if (skip) t.comment(`skipped: ${skip}`)
 const options = skip ? { skip } : {}
 const NOBODY = 65534
 const DAEMON = 1
+
+/** A copy of what mounts, where everybody can read it: the checkout may be in somebody's private directory. @returns mount.js's URL */
+async function installed(t: Parameters<typeof base>[0]): Promise<string> {
+  const at = await base(t)
+  const checkout = new URL('../../../', import.meta.url)
+  for (const path of [
+    'package.json',
+    'dist/fs',
+    'dist/mnt',
+    'node_modules/ws',
+    'node_modules/koffi',
+    'node_modules/@koromix',
+  ])
+    await cp(new URL(path, checkout), join(at, path), { recursive: true })
+  await sh(`chmod -R a+rX ${at}`)
+  return pathToFileURL(join(at, 'dist/mnt/mount.js')).href
+}
 
 t.test('without allow_other nobody else gets in', options, async t => {
   const { n } = await bench(t)
@@ -43,7 +61,7 @@ t.test("two users at once never get each other's answers", options, async t => {
 
 t.test('an ordinary user mounts through fusermount3', options, async t => {
   if ((await sh('command -v fusermount3')).code !== 0) return t.comment('skipped: fusermount3 is missing')
-  const module = JSON.stringify(new URL('../../mnt/mount.js', import.meta.url).href)
+  const module = JSON.stringify(await installed(t))
   const run = (script: string, env = '') =>
     sh(`${env} ${process.execPath} --input-type=module -e '${script.replaceAll("'", '"')}'`, {
       uid: NOBODY,
