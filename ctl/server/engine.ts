@@ -51,7 +51,7 @@ export function engineOpener(config: Config, store: ModelStore, env: NodeJS.Proc
         return createLlamaEngine(
           {
             path,
-            digest: await store.digest(path),
+            digest: store.digest(path),
             gpu: gpu === 'off' ? false : gpu,
             ...(threads && { threads }),
             ...(context && { context }),

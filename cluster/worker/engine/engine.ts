@@ -12,7 +12,10 @@ export interface ModelInfo {
   readonly size: number
   /** Tokens that fit, prompt and answer together; 0 where unknown. */
   readonly context: number
-  /** `sha256:…` of the file: tokens of one digest may be continued by another engine of the same digest. Empty: they may not. */
+  /**
+   * `sha256:…` of the file: tokens of one digest may be continued by another engine of the same digest. Empty: they may not,
+   * or not yet (a large file takes a while to read).
+   */
   readonly digest: string
 }
 

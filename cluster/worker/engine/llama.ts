@@ -31,7 +31,8 @@ interface LlamaOptions {
   threads?: number
   /** `auto` if not said. */
   gpu?: Gpu
-  digest?: string
+  /** Of the file; a large one's comes when it has been read, and the model serves before. */
+  digest?: Promise<string>
 }
 
 /**
@@ -41,6 +42,7 @@ interface LlamaOptions {
  * @throws FsError `model file is damaged: …`, `not enough memory for …`, or the file system's
  */
 export async function createLlamaEngine(o: LlamaOptions, signal?: AbortSignal): Promise<Engine> {
+  o.digest?.catch(() => undefined) // if the file goes meanwhile, its tokens are continued nowhere else
   // Before llama.cpp sees it: some hostile headers it answers by looping, not by an error.
   const { size } = await checkModel(o.path, signal)
   const runtime = await startRuntime(o.gpu ?? 'auto')
@@ -54,13 +56,19 @@ export async function createLlamaEngine(o: LlamaOptions, signal?: AbortSignal): 
     await model.dispose()
     throw error
   }
-  const info: ModelInfo = {
+  const info: ModelInfo & { digest: string } = {
     name: o.name ?? basename(o.path).replace(/\.gguf$/i, ''),
     type: 'text',
     size,
     context: context.contextSize,
-    digest: o.digest ?? '',
+    digest: '',
   }
+  o.digest?.then(
+    digest => {
+      info.digest = digest
+    },
+    () => undefined,
+  )
   return new LlamaEngine(info, runtime, model, context, threads)
 }
 

@@ -6,7 +6,14 @@ import { collect, request } from './common.js'
 
 const path = 'models/llambo-tiny.gguf'
 const load = (slots: number, context?: number) =>
-  createLlamaEngine({ path, slots, threads: 1, gpu: false, digest: 'sha256:test', ...(context && { context }) })
+  createLlamaEngine({
+    path,
+    slots,
+    threads: 1,
+    gpu: false,
+    digest: Promise.resolve('sha256:test'),
+    ...(context && { context }),
+  })
 
 /** One model for the file: a load is a second. */
 const engine = await load(8)
