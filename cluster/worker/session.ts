@@ -126,10 +126,7 @@ export class Session {
     const added = request.generate.messages ?? []
     const submission: Submission = {
       user: this.user,
-      request: {
-        ...request,
-        ...((request.model ?? this.#model) !== undefined && { model: request.model ?? this.#model }),
-      } as Request,
+      request: { ...request, model: request.model ?? this.#model },
       prompt,
       sampling: sampling(this.host.base(), this.settings.sampling, request.generate),
       session: this.id,
