@@ -130,16 +130,18 @@ export async function startServer(o: ServerOptions): Promise<Server> {
     undo.push(async () => removeServerFile(env))
 
     const model = firstModel(config)
-    if (model !== undefined) await interruptible(worker.load(model), signal)
-    const mounted = await interruptible(
-      mountServer(config.mount ?? 'auto', places, listeners[0]!.address, note),
-      signal,
-    )
-    if (mounted) {
-      mounts.push(mounted)
-      undo.push(() => unmountAll([mounted]))
+    // Loading a model and mounting each take about a second and have nothing to do with each other.
+    const [loaded, mounted] = await Promise.allSettled([
+      model === undefined ? undefined : interruptible(worker.load(model), signal),
+      interruptible(mountServer(config.mount ?? 'auto', places, listeners[0]!.address, note), signal),
+    ])
+    if (mounted.status === 'fulfilled' && mounted.value !== undefined) {
+      const dir = mounted.value
+      mounts.push(dir)
+      undo.push(() => unmountAll([dir]))
       writeServerFile(state(), env)
     }
+    for (const part of [loaded, mounted]) if (part.status === 'rejected') throw part.reason
     return { addresses: listeners.map(({ address }) => address), mounts, shutdown, close }
   } catch (error) {
     await close()
