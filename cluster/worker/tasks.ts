@@ -97,7 +97,9 @@ export class Tasks {
     const task = new Task(id, s.user, s.request, s.prompt, s.sampling, this.worker, s.session, ended => {
       this.#queue = this.#queue.filter(other => other !== ended)
       this.metrics.ended(ended)
-      this.events.add(`task-${ended.state}`, { task: id, user: s.user.name, error: ended.error?.message })
+      // everybody reads events: what follows the kind of error may quote what its user wrote
+      const error = ended.error?.message.split(': ', 1)[0]
+      this.events.add(`task-${ended.state}`, { task: id, user: s.user.name, error })
       s.onEnd?.(ended)
       this.#place()
     })
