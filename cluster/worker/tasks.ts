@@ -31,6 +31,8 @@ export class Tasks {
   draining = false
   readonly #tasks = new Map<string, Task>()
   #queue: Task[] = []
+  /** Turns that wait for an earlier one of their session: not in the queue yet, but as many bytes. */
+  readonly #held = new Set<Task>()
   #last = 0
   /** How long a task has lately taken, in s: what the estimate in `queue full` and `eta_s` is made from. */
   #usual_s = 1
@@ -59,7 +61,10 @@ export class Tasks {
     if (this.draining) throw fail('shuttingDown', 'this worker takes no new prompts; resume ends that')
     if (!this.loader.current && this.loader.loading === undefined)
       throw fail('loading', "write 'load MODEL' to ctl; models/ lists them")
-    if (this.#queue.length >= limits.MAX_QUEUE) throw fail('queueFull', Math.ceil(this.#wait(this.#queue.length)))
+    const waiting = [...this.#queue, ...this.#held]
+    const bytes = waiting.reduce((n, task) => n + task.size, 0)
+    if (waiting.length >= limits.MAX_QUEUE || bytes >= limits.MAX_QUEUE_BYTES)
+      throw fail('queueFull', Math.ceil(this.#wait(waiting.length)))
   }
 
   /** Begins an exchange. A refusal is a task that has failed, so that its reader gets the error. */
@@ -73,6 +78,7 @@ export class Tasks {
     const task = this.#add(s)
     this.events.add('task-queued', { task: task.id, user: s.user.name, session: s.session })
     const enter = () => {
+      this.#held.delete(task)
       if (task.ended) return
       if (s.prepare) task.request = s.prepare()
       this.#queue.push(task)
@@ -80,8 +86,10 @@ export class Tasks {
       task.announce()
       this.pump()
     }
-    if (s.after) s.after.then(() => enter())
-    else enter()
+    if (s.after) {
+      this.#held.add(task)
+      s.after.then(enter)
+    } else enter()
     return task
   }
 
@@ -96,6 +104,7 @@ export class Tasks {
     const id = String(++this.#last)
     const task = new Task(id, s.user, s.request, s.prompt, s.sampling, this.worker, s.session, ended => {
       this.#queue = this.#queue.filter(other => other !== ended)
+      this.#held.delete(ended)
       this.metrics.ended(ended)
       // everybody reads events: what follows the kind of error may quote what its user wrote
       const error = ended.error?.message.split(': ', 1)[0]

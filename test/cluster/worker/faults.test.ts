@@ -202,3 +202,16 @@ t.test('events, which everybody reads, quote nothing of what a user wrote', asyn
   t.match(lines, /kind=task-failed task=1 user=ann error=/)
   t.notMatch(lines, /plan/)
 })
+
+t.test('turns that wait for an earlier one of their session count as queued', async t => {
+  const ann = await (await rig(t, () => echo())).as('ann')
+  const s = `session/${await ann.session()}`
+  const first = ann.ask(`${s}/data`, 'a x900')
+  await later(20)
+  for (let i = 0; i < limits.MAX_QUEUE; i++) await ann.write(`${s}/data`, 'b')
+  await t.rejects(ann.write(`${s}/data`, 'one too many'), { message: /^queue full, retry after \d+ s/ })
+  const ended = t.rejects(first, { message: 'cancelled' })
+  await ann.write(`${s}/ctl`, 'cancel\n')
+  await ended
+  t.equal(await ann.ask(`${s}/data`, 'c'), '0:c\n')
+})
