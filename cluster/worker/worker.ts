@@ -258,8 +258,9 @@ export function createWorker(o: WorkerOptions): Worker {
     failed,
     async close() {
       tasks.draining = true
-      sessions.close()
+      // first: a session that closes cancels its turns, and theirs was not the wish
       tasks.stop(fail('shuttingDown'))
+      sessions.close()
       await loader.close()
     },
   }

@@ -215,3 +215,13 @@ t.test('turns that wait for an earlier one of their session count as queued', as
   await ended
   t.equal(await ann.ask(`${s}/data`, 'c'), '0:c\n')
 })
+
+t.test('at the end a turn of a session ends with `shutting down`, as any exchange', async t => {
+  const r = await rig(t, () => echo())
+  const ann = await r.as('ann')
+  const turn = ann.ask(`session/${await ann.session()}/data`, 'a x900')
+  const ended = t.rejects(turn, { message: 'shutting down' })
+  await later(20)
+  await r.close()
+  await ended
+})
