@@ -286,7 +286,9 @@ export const bareStat: Field<Stat> = {
   name: 'bareStat',
   size: (v, d) => 2 + sizeOf(statFields, v, d),
   put(c, v, d) {
-    u16.put(c, sizeOf(statFields, v, d), d)
+    const length = sizeOf(statFields, v, d)
+    if (length > 0xffff - 2) throw fail('badMessage', 'stat over 65535 bytes')
+    u16.put(c, length, d)
     putAll(c, statFields, v, d)
   },
   get(c, d) {

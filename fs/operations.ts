@@ -130,6 +130,14 @@ export function close(fid: FidState): Maybe<void> {
   return Promise.allSettled([...fid.pending]).then(() => opened.close!())
 }
 
+/** Gives up what was opened for a fid that has gone meanwhile. How its close fares is nobody's to hear. */
+function tooLate(opened: Opened): never {
+  try {
+    Promise.resolve(opened.close?.()).catch(() => undefined)
+  } catch {}
+  throw fail('unknownFid')
+}
+
 function openPlace(place: Place, mode: number, ctx: Context): Maybe<Opened> {
   const { file } = place
   const rwx = mode & 3
@@ -147,10 +155,7 @@ function open(fid: FidState, mode: number, ctx: Context): Maybe<Qid> {
     fid,
     () => openPlace(place, mode, ctx),
     opened => {
-      if (fid.gone) {
-        opened.close?.()
-        throw fail('unknownFid')
-      }
+      if (fid.gone) return tooLate(opened)
       fid.opened = opened
       fid.mode = mode
       return place.file.qid
@@ -179,10 +184,7 @@ function create(fid: FidState, name: string, perm: number, mode: number, ctx: Co
         return place.file.create(name, perm, mode, ctx)
       }),
     ({ file, opened }) => {
-      if (fid.gone) {
-        opened.close?.()
-        throw fail('unknownFid')
-      }
+      if (fid.gone) return tooLate(opened)
       fid.place = { file, name, parent: place }
       fid.opened = opened
       fid.mode = mode
@@ -260,6 +262,8 @@ export const operations: Operations = {
       if (!auth?.user || auth.uname !== m.uname || auth.aname !== m.aname) throw fail('authRequired')
       user = auth.user
     }
+    // it becomes a file's owner and stands in records: no longer than a name, and without control characters
+    if (m.uname !== '') checkName(m.uname)
     const { names, chunked } = parseAname(m.aname)
     const who = { uname: m.uname, n_uname: m.n_uname ?? NOFID, aname: m.aname, ...(user && { user }) }
     const reserved = add(host, m.fid, new FidState({ name: 'none', uid: NOFID, role: 'read' }, false))

@@ -271,10 +271,9 @@ export class Session implements Host {
 
   #reply(m: RMessage): void {
     if (this.#ended) return
-    this.#trace('-> ', m)
-    const parts = packParts(m, this.msize === 0 ? '9P2000' : this.dialect)
+    const parts = this.#pack(m)
     this.#out.push(parts)
-    for (const part of parts) this.#outBytes += part.length
+    this.#outBytes += lengthOf(parts)
     // replies that come later than their chunk leave together, too: at the end of this turn of the loop
     if (!this.#sending) {
       this.#sending = true
@@ -282,6 +281,20 @@ export class Session implements Host {
         this.#sending = false
         this.#pump()
       })
+    }
+  }
+
+  /** A reply's bytes; of one that cannot be said (a stat that fits no message), an error in its place. */
+  #pack(m: RMessage): Uint8Array[] {
+    try {
+      const parts = packParts(m, this.msize === 0 ? '9P2000' : this.dialect)
+      const length = lengthOf(parts)
+      if (this.msize > 0 && length > this.msize) throw fail('badMessage', `${m.type} of ${length} bytes does not fit`)
+      this.#trace('-> ', m)
+      return parts
+    } catch (error) {
+      if (m.type === 'Rerror' || m.type === 'Rlerror') throw error
+      return this.#pack(this.#error(m.tag, error))
     }
   }
 
@@ -366,6 +379,10 @@ function dialectOf(version: string): Dialect | undefined {
   if (/^9P2000\.L(\.|$)/.test(version)) return '9P2000.L'
   if (version === '9P2000.u') return '9P2000.u'
   return /^9P2000(\.|$)/.test(version) ? '9P2000' : undefined
+}
+
+function lengthOf(parts: readonly Uint8Array[]): number {
+  return parts.reduce((n, part) => n + part.length, 0)
 }
 
 /** An error string that fits on the wire; whole characters only. */

@@ -57,22 +57,37 @@ export function editable(o: EditableOptions): File {
       const release = o.onOpen()
       const decoder = new TextDecoder('utf-8', { fatal: true })
       const into = o.writer()
+      const decode = (data: Uint8Array) => {
+        try {
+          return decoder.decode(data, { stream: true })
+        } catch {
+          throw fail('notUtf8')
+        }
+      }
       let size = 0
+      /** Whether anything came since the last sync. */
+      let dirty = false
+      /** A write that failed: what follows it would be put together wrongly. */
+      let failed: Error | undefined
       const finish = () => {
-        if (size > 0) into.done()
+        if (!dirty || failed) return
+        o.check()
+        dirty = false
+        into.done()
       }
       return {
         read: once(() => encoder.encode(o.read())),
         write(_offset, data) {
           o.check()
-          if ((size += data.length) > o.limit) throw fail('tooLarge', `over ${o.limit} bytes`)
-          let piece: string
+          if (failed) throw failed
           try {
-            piece = decoder.decode(data, { stream: true })
-          } catch {
-            throw fail('notUtf8')
+            if ((size += data.length) > o.limit) throw fail('tooLarge', `over ${o.limit} bytes`)
+            into.take(decode(data))
+          } catch (error) {
+            failed = error as Error
+            throw error
           }
-          into.take(piece)
+          dirty = true
           return data.length
         },
         sync: finish,

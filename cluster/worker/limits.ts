@@ -8,9 +8,13 @@ export const MAX_REQUEST = 16 * 1024 * 1024
 export const MAX_ANSWER = 16 * 1024 * 1024
 /** Requests that wait for a slot: beyond this a prompt is refused, with the time to come again. */
 export const MAX_QUEUE = 512
+/** Bytes of prompts that wait, all together. */
+export const MAX_QUEUE_BYTES = 256 * 1024 * 1024
 /** Ended tasks are kept for looking at: this many, this long. */
 export const KEPT_TASKS = 1000
 export const KEPT_TASK_MS = 10 * 60_000
+/** And this many bytes of prompts and answers: a thousand of the longest would be more than a machine has. */
+export const KEPT_TASK_BYTES = 256 * 1024 * 1024
 /** Sessions alive at once: each holds its history. */
 export const MAX_SESSIONS = 10_000
 /** Bytes of one session's history or system prompt. */

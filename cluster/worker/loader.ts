@@ -14,6 +14,8 @@ export type OpenEngine = (model: string, settings: EngineSettings, signal: Abort
 /** An engine and how many tasks run on it. */
 export interface Loaded {
   readonly engine: Engine
+  /** What `load` was given for it: a name, or a path. */
+  readonly asked: string
   running: number
   retired: boolean
 }
@@ -35,7 +37,11 @@ export class Loader {
     readonly open: OpenEngine,
     settings: EngineSettings,
     /** Called whenever `current` or `loading` has changed. */
-    readonly onChange: (kind: 'loading' | 'loaded' | 'load-failed' | 'unloaded', model: string, error?: Error) => void,
+    readonly onChange: (
+      kind: 'loading' | 'loaded' | 'load-failed' | 'unloaded' | 'unload-failed',
+      model: string,
+      error?: Error,
+    ) => void,
   ) {
     this.settings = settings
   }
@@ -48,8 +54,13 @@ export class Loader {
     this.onChange('loading', model)
     try {
       const engine = await this.open(model, settings, signal)
+      if (signal.aborted) {
+        // opened after all, when nobody wants it any more
+        this.#free(engine)
+        throw signal.reason
+      }
       const old = this.current
-      this.current = { engine, running: 0, retired: false }
+      this.current = { engine, asked: model, running: 0, retired: false }
       this.settings = settings
       this.#model = model
       if (old) this.#retire(old)
@@ -67,6 +78,7 @@ export class Loader {
   async set(changes: Partial<EngineSettings>): Promise<void> {
     const settings = { ...this.settings, ...changes }
     if (settings.slots === this.settings.slots && settings.context === this.settings.context) return
+    if (this.loading !== undefined) throw fail('fileBusy', `${this.loading} is being loaded`)
     if (this.#model === undefined) this.settings = settings
     else await this.load(this.#model, settings)
   }
@@ -83,7 +95,7 @@ export class Loader {
   /** A task is done with it. */
   release(loaded: Loaded): void {
     loaded.running--
-    if (loaded.retired && loaded.running === 0) void loaded.engine.close()
+    if (loaded.retired && loaded.running === 0) this.#free(loaded.engine)
   }
 
   async close(): Promise<void> {
@@ -95,6 +107,11 @@ export class Loader {
 
   #retire(old: Loaded): void {
     old.retired = true
-    if (old.running === 0) void old.engine.close()
+    if (old.running === 0) this.#free(old.engine)
+  }
+
+  /** Closes an engine that nothing runs on. A failure of that is told, and ends nothing. */
+  #free(engine: Engine): void {
+    engine.close().catch(error => this.onChange('unload-failed', engine.model.name, toFsError(error)))
   }
 }

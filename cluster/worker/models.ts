@@ -61,6 +61,8 @@ export class ModelStore implements Shelf {
   readonly #files = new Map<string, ModelFile>()
   /** Models being made, by name: there for whoever makes them, not yet for others. */
   readonly #making = new Map<string, ModelFile>()
+  /** Models whose replacement is about to begin: one at a time. */
+  readonly #beginning = new Set<ModelFile>()
   #uploads = 0
   readonly #summaries = new Map<string, Promise<GgufSummary>>()
   readonly #digests = new Map<string, Promise<string>>()
@@ -193,12 +195,17 @@ export class ModelStore implements Shelf {
   }
 
   async replace(file: ModelFile, truncated: boolean, user: string): Promise<Upload> {
-    if (file.replacing) throw fail('fileBusy', `${file.name} is being replaced`)
-    const upload = await this.#begin(file.name, user, truncated, () => {
-      if (file.replacing === upload) file.replacing = undefined
-    })
-    file.replacing = upload
-    return upload
+    if (file.replacing || this.#beginning.has(file)) throw fail('fileBusy', `${file.name} is being replaced`)
+    this.#beginning.add(file)
+    try {
+      const upload = await this.#begin(file.name, user, truncated, () => {
+        file.replacing = undefined
+      })
+      file.replacing = upload
+      return upload
+    } finally {
+      this.#beginning.delete(file)
+    }
   }
 
   async unlink(name: string): Promise<void> {

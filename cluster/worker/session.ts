@@ -124,9 +124,10 @@ export class Session {
   /** Submits the next turn: the request's messages behind the history, as it is when the turns before have ended. */
   turn(request: Request, prompt: string, ctx: Context): Task {
     const added = request.generate.messages ?? []
+    const model = request.model ?? this.#model
     const submission: Submission = {
       user: this.user,
-      request: { ...request, model: request.model ?? this.#model },
+      request: { ...request, model },
       prompt,
       sampling: sampling(this.host.base(), this.settings.sampling, request.generate),
       session: this.id,
@@ -139,6 +140,7 @@ export class Session {
         const schema = request.generate.schema ?? this.#schema
         return {
           ...request,
+          model,
           generate: {
             ...request.generate,
             messages: [...first, ...past, ...added],
@@ -146,16 +148,23 @@ export class Session {
           },
         }
       },
-      onEnd: task => this.#ended(task, added),
+      onEnd: task => {
+        if (task.error) this.host.onError(task.error, ctx)
+        this.#ended(task, added, ctx)
+      },
     }
-    const task = this.host.tasks.submit(submission)
+    const task = this.closed
+      ? this.host.tasks.refuse(submission, fail('notFound', `session/${this.id} is closed`))
+      : this.host.tasks.submit(submission)
     this.#last = task
     if (!task.ended) {
       this.#running.add(task)
       clearTimeout(this.#timer)
-      this.#tail = task.answer.ended
-      void this.#follow(task)
-    } else if (task.error) this.host.onError(task.error, ctx)
+      // behind all turns before, too: one that is cancelled while it waits must not let the next overtake them
+      const before = this.#tail
+      const told = this.#follow(task)
+      this.#tail = before.then(() => told)
+    }
     return task
   }
 
@@ -168,22 +177,26 @@ export class Session {
     this.onClose()
   }
 
-  #ended(task: Task, added: readonly ChatMessage[]): void {
+  #ended(task: Task, added: readonly ChatMessage[], ctx: Context): void {
     this.#running.delete(task)
     this.#rest()
     const content = task.answer.text()
     // a failed turn is not added; a stopped answer stays, marked so
     if (task.state === 'failed' || (task.state === 'cancelled' && content === '')) return
     const stopped = task.state === 'cancelled'
-    this.#add(...added, { role: 'assistant', content: content.replace(/\n$/, ''), ...(stopped && { stopped }) })
+    try {
+      this.#add(...added, { role: 'assistant', content: content.replace(/\n$/, ''), ...(stopped && { stopped }) })
+    } catch (error) {
+      // the answer is the reader's all the same
+      this.host.onError(error as Error, ctx)
+    }
   }
 
   #add(...turns: Turn[]): void {
-    for (const turn of turns) {
-      this.#historyBytes += turn.content.length
-      if (this.#historyBytes > limits.MAX_HISTORY) throw fail('tooLarge', `a history over ${limits.MAX_HISTORY} bytes`)
-      this.#history.push(turn)
-    }
+    const size = turns.reduce((n, turn) => n + Buffer.byteLength(turn.content), this.#historyBytes)
+    if (size > limits.MAX_HISTORY) throw fail('tooLarge', `a history over ${limits.MAX_HISTORY} bytes`)
+    this.#historyBytes = size
+    for (const turn of turns) this.#history.push(turn)
   }
 
   #clear(): void {

@@ -13,6 +13,8 @@ export class Sessions {
 
   constructor(host: SessionHost, owner: Owner) {
     const cloneFile = clone(ctx => {
+      // opening it for reading makes something: more than reading
+      if (ctx.user.role === 'read') throw fail('permission')
       if (this.#sessions.size >= MAX_SESSIONS) throw fail('tooManySessions', 'rmdir some, or let them expire')
       const id = String(++this.#last)
       const session = new Session(id, ctx.user, host, () => this.#sessions.delete(id))

@@ -35,6 +35,7 @@ export class Task implements Exchange {
   endedAt: number | undefined
   readonly #controller = new AbortController()
   readonly #submitted = performance.now()
+  readonly #asked: number
   readonly #trace: string[] = []
   #keep: NodeJS.Timeout | undefined
   #deadline: NodeJS.Timeout | undefined
@@ -53,6 +54,7 @@ export class Task implements Exchange {
     readonly onEnd: (task: Task) => void,
   ) {
     this.priority = request.priority
+    this.#asked = (request.generate.messages ?? []).reduce((n, m) => n + m.content.length, prompt.length)
     this.trace('submitted', { user: user.name, session, type: request.type, model_hint: request.model_hint })
     if (request.deadline_ms !== undefined) {
       const { deadline_ms } = request
@@ -62,6 +64,11 @@ export class Task implements Exchange {
 
   get ended(): boolean {
     return this.endedAt !== undefined
+  }
+
+  /** Bytes it keeps, about. */
+  get size(): number {
+    return this.answer.length + this.stream.length + this.#asked
   }
 
   /** Adds a line to `trace`: what was decided, and when (ms since the submission). */
@@ -173,11 +180,15 @@ export class Task implements Exchange {
     const cancelled = error?.message === fail('cancelled').message
     this.state = !error ? 'done' : cancelled ? 'cancelled' : 'failed'
     const counts = { prompt_tokens: this.prompt_tokens, completion_tokens: this.completion_tokens, tok_s: this.tok_s }
-    if (!error || cancelled) this.#event({ event: 'end', reason: error ? 'cancelled' : this.reason, ...counts })
-    else this.#event({ event: 'error', error: error.message, worker: this.worker, tokens: this.completion_tokens })
     this.trace('ended', { state: this.state, ...counts, error: error?.message })
-    // a text ends with one newline (namespace.md, data 4); an empty one has none
-    if (!error && this.answer.length > 0) this.answer.append('\n')
+    try {
+      if (!error || cancelled) this.#event({ event: 'end', reason: error ? 'cancelled' : this.reason, ...counts })
+      else this.#event({ event: 'error', error: error.message, worker: this.worker, tokens: this.completion_tokens })
+      // a text ends with one newline (namespace.md, data 4); an empty one has none
+      if (!error && this.answer.length > 0) this.answer.append('\n')
+    } catch {
+      // a log that is full to the byte: it ends all the same
+    }
     this.answer.end(error)
     this.stream.end()
     this.onEnd(this)

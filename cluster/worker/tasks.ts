@@ -7,7 +7,7 @@ import type { Feed } from '../../fs/kit/feed.js'
 import { logFile } from '../../fs/kit/log.js'
 import type { Sampling } from './engine/engine.js'
 import * as limits from './limits.js'
-import type { Loader } from './loader.js'
+import type { Loaded, Loader } from './loader.js'
 import type { Metrics } from './metrics.js'
 import type { Request } from './request.js'
 import { number } from './settings.js'
@@ -31,6 +31,8 @@ export class Tasks {
   draining = false
   readonly #tasks = new Map<string, Task>()
   #queue: Task[] = []
+  /** Turns that wait for an earlier one of their session: not in the queue yet, but as many bytes. */
+  readonly #held = new Set<Task>()
   #last = 0
   /** How long a task has lately taken, in s: what the estimate in `queue full` and `eta_s` is made from. */
   #usual_s = 1
@@ -59,30 +61,24 @@ export class Tasks {
     if (this.draining) throw fail('shuttingDown', 'this worker takes no new prompts; resume ends that')
     if (!this.loader.current && this.loader.loading === undefined)
       throw fail('loading', "write 'load MODEL' to ctl; models/ lists them")
-    if (this.#queue.length >= limits.MAX_QUEUE) throw fail('queueFull', Math.ceil(this.#wait(this.#queue.length)))
+    const waiting = [...this.#queue, ...this.#held]
+    const bytes = waiting.reduce((n, task) => n + task.size, 0)
+    if (waiting.length >= limits.MAX_QUEUE || bytes >= limits.MAX_QUEUE_BYTES)
+      throw fail('queueFull', Math.ceil(this.#wait(waiting.length)))
   }
 
   /** Begins an exchange. A refusal is a task that has failed, so that its reader gets the error. */
   submit(s: Submission): Task {
-    const id = String(++this.#last)
-    const task = new Task(id, s.user, s.request, s.prompt, s.sampling, this.worker, s.session, ended => {
-      this.#queue = this.#queue.filter(other => other !== ended)
-      this.metrics.ended(ended)
-      this.events.add(`task-${ended.state}`, { task: id, user: s.user.name, error: ended.error?.message })
-      s.onEnd?.(ended)
-      this.#place()
-    })
-    this.#tasks.set(id, task)
-    this.#forgetOld()
     try {
       this.accept()
       this.#known(s.request)
     } catch (error) {
-      task.refuse(error as Error)
-      return task
+      return this.refuse(s, error as Error)
     }
-    this.events.add('task-queued', { task: id, user: s.user.name, session: s.session })
+    const task = this.#add(s)
+    this.events.add('task-queued', { task: task.id, user: s.user.name, session: s.session })
     const enter = () => {
+      this.#held.delete(task)
       if (task.ended) return
       if (s.prepare) task.request = s.prepare()
       this.#queue.push(task)
@@ -90,18 +86,34 @@ export class Tasks {
       task.announce()
       this.pump()
     }
-    if (s.after) s.after.then(() => enter())
-    else enter()
+    if (s.after) {
+      this.#held.add(task)
+      s.after.then(enter)
+    } else enter()
     return task
   }
 
   /** A submission that failed before it was one: a task that only has its error. */
-  refuse(user: User, request: Request, prompt: string, sampling: Sampling, error: Error): Task {
-    const task = new Task(String(++this.#last), user, request, prompt, sampling, this.worker, undefined, ended =>
-      this.metrics.ended(ended),
-    )
-    this.#tasks.set(task.id, task)
+  refuse(s: Submission, error: Error): Task {
+    const task = this.#add(s)
     task.refuse(error)
+    return task
+  }
+
+  #add(s: Submission): Task {
+    const id = String(++this.#last)
+    const task = new Task(id, s.user, s.request, s.prompt, s.sampling, this.worker, s.session, ended => {
+      this.#queue = this.#queue.filter(other => other !== ended)
+      this.#held.delete(ended)
+      this.metrics.ended(ended)
+      // everybody reads events: what follows the kind of error may quote what its user wrote
+      const error = ended.error?.message.split(': ', 1)[0]
+      this.events.add(`task-${ended.state}`, { task: id, user: s.user.name, error })
+      s.onEnd?.(ended)
+      this.#place()
+    })
+    this.#tasks.set(id, task)
+    this.#forgetOld()
     return task
   }
 
@@ -110,19 +122,10 @@ export class Tasks {
     for (;;) {
       const loaded = this.loader.current
       if (!loaded || loaded.running >= loaded.engine.slots) return
-      const task = this.#queue.shift()
+      const task = this.#next(loaded)
       if (!task) return
+      this.#queue.splice(this.#queue.indexOf(task), 1)
       this.#place()
-      const { digest } = task.request
-      if (digest !== undefined && digest !== loaded.engine.model.digest) {
-        task.refuse(
-          fail(
-            'badArgument',
-            `digest: ${loaded.engine.model.name} here is ${loaded.engine.model.digest || 'without one'}`,
-          ),
-        )
-        continue
-      }
       loaded.running++
       this.events.add('task-started', { task: task.id, user: task.user.name })
       const began = performance.now()
@@ -133,6 +136,20 @@ export class Tasks {
         this.pump()
       })
     }
+  }
+
+  /** The first that can run on this engine. Another may have come while they waited: who asked for the one before is refused. */
+  #next(loaded: Loaded): Task | undefined {
+    const { name, digest } = loaded.engine.model
+    for (const task of [...this.#queue]) {
+      const { request } = task
+      if (request.model !== undefined && !is(loaded, request.model)) {
+        if (request.model !== this.loader.loading) task.refuse(this.#unknown(request.model))
+      } else if (request.digest !== undefined && request.digest !== digest)
+        task.refuse(fail('badArgument', `digest: ${name} here is ${digest || 'without one'}`))
+      else return task
+    }
+    return undefined
   }
 
   /** What `status` says of speed: tokens a second over all running, and the usual time to the first token. */
@@ -155,9 +172,13 @@ export class Tasks {
   /** A model that is not this worker's is served by nobody here. */
   #known({ model }: Request): void {
     if (model === undefined) return
+    const { current, loading } = this.loader
+    if (!(current && is(current, model)) && model !== loading) throw this.#unknown(model)
+  }
+
+  #unknown(model: string): FsError {
     const here = this.loader.current?.engine.model.name
-    if (model !== here && model !== this.loader.loading)
-      throw fail('noWorker', `${model}${here ? `: this one has ${here}` : ''}; models/ lists what can be loaded`)
+    return fail('noWorker', `${model}${here ? `: this one has ${here}` : ''}; models/ lists what can be loaded`)
   }
 
   #wait(places: number): number {
@@ -176,14 +197,20 @@ export class Tasks {
   #forgetOld(): void {
     const before = performance.now() - limits.KEPT_TASK_MS
     let ended = 0
-    for (const task of this.#tasks.values()) if (task.ended) ended++
+    let bytes = 0
+    for (const task of this.#tasks.values()) {
+      if (!task.ended) continue
+      ended++
+      bytes += task.size
+    }
     // in order of submission, which is nearly that of ending
     for (const [id, task] of this.#tasks) {
       if (!task.ended) continue
-      if (task.endedAt! > before && ended <= limits.KEPT_TASKS) continue
+      if (task.endedAt! > before && ended <= limits.KEPT_TASKS && bytes <= limits.KEPT_TASK_BYTES) continue
       this.#tasks.delete(id)
       this.#files.delete(id)
       ended--
+      bytes -= task.size
     }
   }
 
@@ -250,3 +277,6 @@ export class Tasks {
     })
   }
 }
+
+/** Whether an engine is what a request means: by the model's name, or as `load` was told. */
+const is = ({ engine, asked }: Loaded, model: string) => model === engine.model.name || model === asked

@@ -69,9 +69,9 @@ export function createWorker(o: WorkerOptions): Worker {
     o.open,
     { slots: o.slots, ...(o.context && { context: o.context }) },
     (kind, model, error) => {
-      broken = kind === 'load-failed' && !loader.current
+      if (kind !== 'unload-failed') broken = kind === 'load-failed' && !loader.current
       events.add(kind, { model, error: error?.message })
-      if (broken) tasks.fail(error!)
+      if (broken && error) tasks.fail(error)
       tasks.pump()
     },
   )
@@ -169,20 +169,24 @@ export function createWorker(o: WorkerOptions): Worker {
     () => tasks.accept(),
   )
 
-  const embed = exchangeFile(limits.MAX_REQUEST, json => {
+  const embed = exchangeFile(limits.MAX_REQUEST, (json, ctx) => {
     const texts = parseEmbedRequest(json)
     const engine = loader.current?.engine
     if (!engine) throw fail('loading', "write 'load MODEL' to ctl")
     const answer = new Log()
     const controller = new AbortController()
-    engine.embed(texts, controller.signal).then(
-      vectors => {
+    engine
+      .embed(texts, controller.signal)
+      .then(vectors => {
         const embeddings = vectors.map(vector => [...vector])
         answer.append(`${JSON.stringify({ model: engine.model.name, embeddings })}\n`)
         answer.end()
-      },
-      error => answer.end(error as Error),
-    )
+      })
+      // also an answer too large for the log
+      .catch(error => {
+        answer.end(error as Error)
+        onError(error as Error, ctx)
+      })
     return { answer, abandon: () => controller.abort(fail('cancelled')) }
   })
 
@@ -214,7 +218,7 @@ export function createWorker(o: WorkerOptions): Worker {
 
   const settingsText = () => {
     const { slots, context } = loader.settings
-    const model = loader.current?.engine.model.name
+    const model = loader.current?.asked
     const lines = [
       `slots ${slots}`,
       ...(context ? [`context ${context}`] : []),
@@ -254,8 +258,9 @@ export function createWorker(o: WorkerOptions): Worker {
     failed,
     async close() {
       tasks.draining = true
-      sessions.close()
+      // first: a session that closes cancels its turns, and theirs was not the wish
       tasks.stop(fail('shuttingDown'))
+      sessions.close()
       await loader.close()
     },
   }

@@ -23,6 +23,7 @@ export interface Rig {
   /** Attaches under a name; `root` is the admin. */
   as(name: string): Promise<Tree>
   load(model: string): Promise<void>
+  close(): Promise<void>
   shutdowns: number
 }
 
@@ -38,6 +39,7 @@ export async function rig(
   const out: Rig = {
     shutdowns: 0,
     load: model => worker.load(model),
+    close: () => worker.close(),
     async as(name) {
       const [near, far] = transportPair()
       const user: User = { name, uid: name === 'root' ? 0 : 1000, role: name === 'root' ? 'admin' : 'use' }

@@ -455,3 +455,15 @@ t.test('a full disk fails the write and leaves nothing behind', async t => {
     freed: true,
   })
 })
+
+t.test('of two who begin to replace a model at once, one is refused', async t => {
+  const { dir, models } = store(t)
+  copyFileSync(bundled, join(dir, 'llambo-tiny.gguf'))
+  const file = (await walk(models, 'llambo-tiny.gguf'))!
+  const begun = await Promise.allSettled([file.open(OWRITE, ada), file.open(OWRITE, bob)])
+  const [won, lost] = begun as [PromiseFulfilledResult<Opened>, PromiseRejectedResult]
+  t.equal(won.status, 'fulfilled')
+  t.match(lost.reason, { message: 'file in use: llambo-tiny.gguf is being replaced' })
+  await won.value.close!()
+  await abandon(await file.open(OWRITE, bob))
+})

@@ -1,0 +1,16 @@
+import { setTimeout as later } from 'node:timers/promises'
+import t from 'tap'
+import { interruptible } from '../../ctl/server/interruptible.js'
+
+t.test("work whose failure comes after the abort is nobody's", async t => {
+  const lost: unknown[] = []
+  const note = (error: unknown) => lost.push(error)
+  process.on('unhandledRejection', note)
+  t.teardown(() => process.off('unhandledRejection', note))
+  const work = later(5).then(() => {
+    throw new Error('late')
+  })
+  await t.rejects(interruptible(work, AbortSignal.abort(new Error('stop'))), { message: 'stop' })
+  await later(20)
+  t.same(lost, [])
+})
