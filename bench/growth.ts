@@ -16,7 +16,7 @@ export async function growth(wanted: (what: string) => boolean): Promise<Result[
     [MIDDLE, MOST],
   ] as const
   if (!steps.some(step => wanted(what('per entry', step)) || wanted(what('per walk', step)))) return []
-  const server = await startOurs()
+  const server = await startOurs('directories')
   const { client, root } = await attach(server)
 
   /** µs for an entry of a listing of that size. */

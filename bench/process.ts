@@ -64,7 +64,7 @@ export function idleServer(): Promise<Result> {
 /** What a connection that is attached and does nothing costs, from a thousand of them. */
 export function idleConnection(): Promise<Result> {
   const grown = async (connections: number): Promise<number> => {
-    const server = await startOurs([], true)
+    const server = await startOurs()
     const clients: Client[] = []
     // a few first, so that what is loaded and compiled once is not counted
     for (let i = 0; i < 50; i++) clients.push((await attach(server)).client)

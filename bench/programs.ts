@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { Client, type Fid } from '../fs/client.js'
 import { dial } from '../fs/dial.js'
-import { directoryName, entryName, LARGE, SIZES, SMALL } from './tree.js'
+import { LARGE, SMALL } from './tree.js'
 
 export const built = (path: string): string => fileURLToPath(new URL(`../${path}`, import.meta.url))
 
@@ -53,9 +53,9 @@ async function start(command: (path: string) => string[], aname = ''): Promise<P
   }
 }
 
-/** Our server of tree.ts, in a process of its own; `bare` has the small file only. */
-export const startOurs = (flags: string[] = [], bare = false): Promise<Program> =>
-  start(path => [process.execPath, ...flags, built('bench/server.js'), `unix!${path}`, ...(bare ? ['bare'] : [])])
+/** Our server in a process of its own: the small file, and what is named of tree.ts besides. */
+export const startOurs = (...parts: ('large' | 'directories')[]): Promise<Program> =>
+  start(path => [process.execPath, built('bench/server.js'), `unix!${path}`, ...parts])
 
 export const haveDiod = spawnSync('diod', ['--help']).error === undefined
 
@@ -70,10 +70,6 @@ export async function startDiod(): Promise<Program> {
   }
   // whole pages, not holes: a read must find them
   writeFileSync(join(tree, 'large'), new Uint8Array(LARGE))
-  for (const size of SIZES.slice(0, 2)) {
-    mkdirSync(join(tree, directoryName(size)))
-    for (let i = 0; i < size; i++) writeFileSync(join(tree, directoryName(size), entryName(i)), '')
-  }
   return start(path => ['diod', '-f', '-n', '-l', path, '-e', tree, '-L', 'stderr'], tree)
 }
 

@@ -68,7 +68,7 @@ export async function againstDiod(wanted: (what: string) => boolean): Promise<(R
   const chosen = rows.filter(([what]) => wanted(what))
   if (chosen.length === 0) return []
   if (!haveDiod) return chosen.map(([what]) => ({ what, skipped: 'diod is missing: apt-get install diod' }))
-  const servers: Program[] = [await startOurs(), await startDiod()]
+  const servers: Program[] = [await startOurs('large'), await startDiod()]
   const out: Result[] = []
   for (const [what, unit, aim, msize, side] of chosen) {
     const [us, them] = [await attach(servers[0]!, msize), await attach(servers[1]!, msize)]

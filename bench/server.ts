@@ -1,4 +1,4 @@
-/** `node server.js ADDRESS`: the tree of tree.ts in memory, served by fs/; ends with its standard input. */
+/** `node server.js ADDRESS [large] [directories]`: what is named of tree.ts in memory, served by fs/; ends with its standard input. */
 import { listen } from '../fs/dial.js'
 import { type File, newQid } from '../fs/file.js'
 import { bytes, slice } from '../fs/kit/content.js'
@@ -30,16 +30,18 @@ function directory(size: number): File {
   return dir(entries, owner)
 }
 
+const parts = process.argv.slice(3)
+const large = (): [string, File][] => [
+  ['large', bytes(new Uint8Array(LARGE), { owner })],
+  ['sink', writable(LARGE)],
+]
+const directories = () => SIZES.map((size): [string, File] => [directoryName(size), directory(size)])
+
 const root = dir(
   new Map<string, File>([
     ['small', bytes('x'.repeat(SMALL), { owner })],
-    ...(process.argv[3] === 'bare'
-      ? []
-      : ([
-          ['large', bytes(new Uint8Array(LARGE), { owner })],
-          ['sink', writable(LARGE)],
-          ...SIZES.map(size => [directoryName(size), directory(size)]),
-        ] as [string, File][])),
+    ...(parts.includes('large') ? large() : []),
+    ...(parts.includes('directories') ? directories() : []),
   ]),
   owner,
 )

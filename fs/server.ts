@@ -52,6 +52,12 @@ const looking = new Set<TMessage['type']>([
   'Tgetlock',
 ])
 
+/**
+ * What Node reads from a socket at once. Where a chunk is that long more has come already: it is read before anything is
+ * answered, for each answer by itself wakes the other end, which costs more than the answer.
+ */
+const FULL_CHUNK = 64 * 1024
+
 /** A request that has not been answered. */
 class Pending implements Request {
   user: User | undefined
@@ -103,6 +109,7 @@ export class Session implements Host {
   #outBytes = 0
   #reserved = 0
   #sending = false
+  #soon: NodeJS.Immediate | undefined
   #paused = false
   #ended = false
   #timers: Record<'frame' | 'queued' | 'version', NodeJS.Timeout | undefined> = {
@@ -165,7 +172,12 @@ export class Session implements Host {
     if (this.#framer.partial)
       this.#timers.frame ?? this.#timer('frame', this.#times.frame, 'a message was not completed')
     else this.#clear('frame')
-    this.#pump()
+    if (chunk.length < FULL_CHUNK) this.#pump()
+    else if (!this.#soon)
+      this.#soon = setImmediate(() => {
+        this.#soon = undefined
+        this.#pump()
+      })
   }
 
   /** Whether replies have piled up so far that no more requests are taken. */
