@@ -5,6 +5,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { cpus, loadavg } from 'node:os'
 import { join } from 'node:path'
+import { overFuse } from './fuse.js'
 import { growth } from './growth.js'
 import type { Result, Skipped } from './measure.js'
 import { idleConnection, idleServer, version } from './process.js'
@@ -44,6 +45,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => pr
 line('what', 'ours', 'other', 'figure', 'spread', 'aim', '', 'load')
 for (const row of await againstDiod(wanted)) show(row)
 for (const row of await growth(wanted)) show(row)
+for (const row of await overFuse(wanted)) show(row)
 for (const [what, run] of [
   ['llamboctl --version', version],
   ['idle connection', idleConnection],

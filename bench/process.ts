@@ -56,7 +56,7 @@ export function idleServer(): Promise<Result> {
     aim: { most: 45 },
     difference: true,
     rounds: 5,
-    ours: () => idle([built('ctl/llamboctl.js'), 'up', '--no-mount'], env),
+    ours: () => idle([built('ctl/llamboctl.js'), 'up', '--no-mount', '--model', 'none'], env),
     theirs: () => idle(['-e', 'setInterval(() => {}, 1e9)'], {}),
   })
 }

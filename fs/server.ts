@@ -189,7 +189,13 @@ export class Session implements Host {
   #pump(): void {
     if (this.#ended) return
     let done = 0
-    while (done < this.#inbox.length && !this.#full) this.#handle(this.#inbox[done++]!)
+    // what is answered at once leaves with the rest, below
+    this.#sending = this.#inbox.length > 0
+    try {
+      while (done < this.#inbox.length && !this.#full) this.#handle(this.#inbox[done++]!)
+    } finally {
+      this.#sending = false
+    }
     if (done) this.#inbox = done === this.#inbox.length ? [] : this.#inbox.slice(done)
     this.#flushOut()
     const full = this.#full || this.#inbox.length > 0
