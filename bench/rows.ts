@@ -76,7 +76,10 @@ export async function againstDiod(wanted: (what: string) => boolean): Promise<(R
     // once before it counts: compilers and caches
     await ours()
     await theirs()
-    const asked = us.client.msize === them.client.msize ? {} : { note: `diod agrees to ${them.client.msize} only` }
+    const asked =
+      msize === undefined || us.client.msize === them.client.msize
+        ? {}
+        : { note: `diod agrees to ${them.client.msize} only` }
     out.push(await compare({ what, unit, aim, ours, theirs, ...asked }))
     us.client.close()
     them.client.close()
