@@ -253,7 +253,7 @@ export class Fid {
           offset = cookie
         }
       } else {
-        const c: Cursor = { bytes: data, view: new DataView(data.buffer, data.byteOffset, data.length), at: 0 }
+        const c: Cursor = { bytes: data, at: 0 }
         while (c.at < data.length) out.push(bareStat.get(c, this.client.dialect))
         offset += BigInt(data.length)
       }

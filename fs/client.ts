@@ -5,7 +5,6 @@ import { DEFAULT_MSIZE, MAX_MSIZE, RFLUSH_TIMEOUT_MS } from './limits.js'
 import {
   type Dialect,
   type Message,
-  type MessageType,
   type Msg,
   NOFID,
   NONUNAME,
@@ -13,6 +12,7 @@ import {
   packParts,
   type ReplyOf,
   type RMessage,
+  replyTo,
   type TMessage,
   unpack,
 } from './message.js'
@@ -45,9 +45,12 @@ export interface Attach {
 /** No server that can be worked with offers less: a stat must fit into a message. */
 const MIN_SERVER_MSIZE = 256
 
+/** A request as it was asked: its tag is where it stands in the table, and on the wire. */
+type Asked = Omit<TMessage, 'tag'>
+
 /** A request that has not been answered, or whose tag waits for its Rflush. */
 interface Pending {
-  m: TMessage
+  m: Asked
   resolve: (reply: RMessage) => void
   reject: (error: Error) => void
   signal: AbortSignal | undefined
@@ -123,9 +126,9 @@ export class Client {
   async #agree(): Promise<void> {
     const asked = { msize: this.#msize, version: this.#dialect }
     const reply = await new Promise<RMessage>((resolve, reject) => {
-      const m: TMessage = { type: 'Tversion', tag: NOTAG, ...asked }
+      const m = { type: 'Tversion', ...asked } as const
       this.#version = { m, resolve, reject, signal: undefined, onabort: undefined, answered: false }
-      this.#post(m)
+      this.#post(m, NOTAG)
     })
     const { msize, version } = reply as Msg<'Rversion'>
     if (version !== asked.version && version !== '9P2000')
@@ -210,15 +213,14 @@ export class Client {
       if (signal?.aborted) return reject(fail('interrupted'))
       const tag = this.#tags.take()
       if (tag === undefined) return reject(fail('tooManyRequests', NOTAG))
-      const request = { ...m, tag } as unknown as TMessage
       try {
-        this.#post(request)
+        this.#post(m, tag)
       } catch (error) {
         this.#tags.give(tag)
         return reject(toFsError(error))
       }
       const onabort = signal && (() => this.#flush(tag))
-      this.#pending[tag] = { m: request, resolve, reject, signal, onabort, answered: false }
+      this.#pending[tag] = { m, resolve, reject, signal, onabort, answered: false }
       if (onabort) signal.addEventListener('abort', onabort, { once: true })
     }) as Promise<ReplyOf<T>>
   }
@@ -242,12 +244,12 @@ export class Client {
     this.#fids.give(fid)
   }
 
-  #post(m: TMessage): void {
-    const parts = packParts(m, this.#dialect)
+  #post(m: Asked, tag: number): void {
+    const parts = packParts(m as TMessage, this.#dialect, tag)
     let length = 0
     for (const part of parts) length += part.length
     if (length > this.#msize) throw fail('badMessage', `${m.type} of ${length} bytes: at most ${this.#msize}`)
-    if (this.#trace) this.#tell('-> ', m)
+    if (this.#trace) this.#tell('-> ', { ...m, tag } as TMessage)
     // one send for all that is asked in this turn; it runs before any reply can be read
     if (this.#out.length === 0) queueMicrotask(() => this.#send())
     this.#out.push(parts)
@@ -341,20 +343,18 @@ export class Client {
   }
 }
 
-const replies = new Map<MessageType, string>()
-
 /** Whether a reply can be one to this request; a server that answers otherwise has lost its place. */
-function check(asked: TMessage, m: Message): void {
-  let type = replies.get(asked.type)
-  if (type === undefined) replies.set(asked.type, (type = `R${asked.type.slice(1)}`))
-  if (m.type !== type) {
+function check(asked: Asked, m: Message): void {
+  if (m.type !== replyTo(asked.type)) {
     if (m.type === 'Rerror' || m.type === 'Rlerror') return
     throw fail('badMessage', `${m.type} in answer to ${asked.type}`)
   }
-  const over = (what: string, n: number, most: number) => {
-    if (n > most) throw fail('badMessage', `${m.type} has ${n} ${what}: ${asked.type} asked for ${most}`)
-  }
-  if (m.type === 'Rread' || m.type === 'Rreaddir') over('bytes', m.data.length, (asked as Msg<'Tread'>).count)
-  else if (m.type === 'Rwrite') over('bytes', m.count, (asked as Msg<'Twrite'>).data.length)
-  else if (m.type === 'Rwalk') over('qids', m.wqid.length, (asked as Msg<'Twalk'>).wname.length)
+  if (m.type === 'Rread' || m.type === 'Rreaddir')
+    bound(asked, m, 'bytes', m.data.length, (asked as Msg<'Tread'>).count)
+  else if (m.type === 'Rwrite') bound(asked, m, 'bytes', m.count, (asked as Msg<'Twrite'>).data.length)
+  else if (m.type === 'Rwalk') bound(asked, m, 'qids', m.wqid.length, (asked as Msg<'Twalk'>).wname.length)
+}
+
+function bound(asked: Asked, m: Message, what: string, n: number, most: number): void {
+  if (n > most) throw fail('badMessage', `${m.type} has ${n} ${what}: ${asked.type} asked for ${most}`)
 }

@@ -96,11 +96,9 @@ export function readDirents(fid: FidState, offset: bigint, count: number, ctx: C
 class Packer {
   length = 0
   #bytes: Uint8Array
-  #view: DataView
 
   constructor(readonly most: number) {
     this.#bytes = new Uint8Array(Math.min(most, 8192))
-    this.#view = new DataView(this.#bytes.buffer)
   }
 
   add<T>(field: Field<T>, value: T, dialect: Dialect): boolean {
@@ -110,9 +108,8 @@ class Packer {
       const larger = new Uint8Array(Math.min(this.most, Math.max(end, this.#bytes.length * 2)))
       larger.set(this.#bytes)
       this.#bytes = larger
-      this.#view = new DataView(larger.buffer)
     }
-    field.put({ bytes: this.#bytes, view: this.#view, at: this.length }, value, dialect)
+    field.put({ bytes: this.#bytes, at: this.length }, value, dialect)
     this.length = end
     return true
   }

@@ -66,7 +66,6 @@ export interface Stat {
 /** A place in a buffer. */
 export interface Cursor {
   bytes: Uint8Array
-  view: DataView
   at: number
 }
 
@@ -93,32 +92,67 @@ function need(c: Cursor, n: number): number {
   return at
 }
 
+// Numbers are put and got by hand: a DataView for each message costs more than all its fields.
+
+function put32(b: Uint8Array, at: number, v: number): void {
+  b[at] = v
+  b[at + 1] = v >>> 8
+  b[at + 2] = v >>> 16
+  b[at + 3] = v >>> 24
+}
+
+function get32(b: Uint8Array, at: number): number {
+  return (b[at]! | (b[at + 1]! << 8) | (b[at + 2]! << 16) | (b[at + 3]! << 24)) >>> 0
+}
+
+function put64(b: Uint8Array, at: number, v: bigint): void {
+  put32(b, at, Number(BigInt.asUintN(32, v)))
+  put32(b, at + 4, v >= 0n && v <= 0xffffffffn ? 0 : Number(BigInt.asUintN(32, v >> 32n)))
+}
+
+function get64(b: Uint8Array, at: number): bigint {
+  const low = get32(b, at)
+  const high = get32(b, at + 4)
+  return high === 0 ? BigInt(low) : (BigInt(high) << 32n) | BigInt(low)
+}
+
 export const u8: Field<number> = {
   name: 'u8',
   size: () => 1,
-  put: (c, v) => c.view.setUint8(need(c, 1), v),
-  get: c => c.view.getUint8(need(c, 1)),
+  put(c, v) {
+    c.bytes[need(c, 1)] = v
+  },
+  get: c => c.bytes[need(c, 1)]!,
 }
 export const u16: Field<number> = {
   name: 'u16',
   size: () => 2,
-  put: (c, v) => c.view.setUint16(need(c, 2), v, true),
-  get: c => c.view.getUint16(need(c, 2), true),
+  put(c, v) {
+    const at = need(c, 2)
+    c.bytes[at] = v
+    c.bytes[at + 1] = v >>> 8
+  },
+  get(c) {
+    const at = need(c, 2)
+    return c.bytes[at]! | (c.bytes[at + 1]! << 8)
+  },
 }
 export const u32: Field<number> = {
   name: 'u32',
   size: () => 4,
-  put: (c, v) => c.view.setUint32(need(c, 4), v, true),
-  get: c => c.view.getUint32(need(c, 4), true),
+  put: (c, v) => put32(c.bytes, need(c, 4), v),
+  get: c => get32(c.bytes, need(c, 4)),
 }
 export const u64: Field<bigint> = {
   name: 'u64',
   size: () => 8,
-  put: (c, v) => c.view.setBigUint64(need(c, 8), v, true),
-  get: c => c.view.getBigUint64(need(c, 8), true),
+  put: (c, v) => put64(c.bytes, need(c, 8), v),
+  get: c => get64(c.bytes, need(c, 8)),
 }
 
 const encoder = new TextEncoder()
+/** Characters of a string that is written and read by hand. */
+const SHORT = 32
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** Bytes a string takes as UTF-8. */
@@ -142,17 +176,25 @@ export const str: Field<string> = {
   size: v => 2 + utf8Length(v),
   put(c, v) {
     const at = need(c, 2)
-    const { written } = encoder.encodeInto(v, c.bytes.subarray(c.at))
+    let written = 0
+    // Almost every string on the wire is a short ASCII name, for which this beats TextEncoder and TextDecoder several times over.
+    if (v.length <= SHORT && c.at + v.length <= c.bytes.length)
+      for (; written < v.length; written++) {
+        const code = v.charCodeAt(written)
+        if (code > 127) break
+        c.bytes[c.at + written] = code
+      }
+    if (written < v.length) written = encoder.encodeInto(v, c.bytes.subarray(c.at)).written
     if (written > 0xffff) throw fail('badMessage', 'string over 65535 bytes')
-    c.view.setUint16(at, written, true)
+    c.bytes[at] = written
+    c.bytes[at + 1] = written >>> 8
     c.at += written
   },
-  get(c) {
-    const n = c.view.getUint16(need(c, 2), true)
+  get(c, d) {
+    const n = u16.get(c, d)
     const at = need(c, n)
     let ascii = ''
-    // Almost every string on the wire is a short ASCII name, for which this beats TextDecoder several times over.
-    if (n <= 32) {
+    if (n <= SHORT) {
       let i = at
       for (; i < at + n; i++) {
         const b = c.bytes[i]!
@@ -192,17 +234,13 @@ export const qid: Field<Qid> = {
   size: () => 13,
   put(c, v) {
     const at = need(c, 13)
-    c.view.setUint8(at, v.type)
-    c.view.setUint32(at + 1, v.version, true)
-    c.view.setBigUint64(at + 5, v.path, true)
+    c.bytes[at] = v.type
+    put32(c.bytes, at + 1, v.version)
+    put64(c.bytes, at + 5, v.path)
   },
   get(c) {
     const at = need(c, 13)
-    return {
-      type: c.view.getUint8(at),
-      version: c.view.getUint32(at + 1, true),
-      path: c.view.getBigUint64(at + 5, true),
-    }
+    return { type: c.bytes[at]!, version: get32(c.bytes, at + 1), path: get64(c.bytes, at + 5) }
   },
 }
 
@@ -255,48 +293,56 @@ export const statFields = {
 type AnyField = Field<any>
 type Row = { readonly type: number; readonly fields: Record<string, AnyField>; readonly in?: readonly Dialect[] }
 
-const carries = (field: AnyField, dialect: Dialect) => !field.only || field.only.includes(dialect)
+/** A row as one dialect carries it: its fields in order, with nothing left to look up. */
+type Column = { readonly name: string; readonly field: AnyField; readonly carried: boolean }
 
-function sizeOf(fields: Record<string, AnyField>, from: Record<string, any>, dialect: Dialect): number {
+const perDialect = <T>(make: (dialect: Dialect) => T): Readonly<Record<Dialect, T>> => ({
+  '9P2000': make('9P2000'),
+  '9P2000.u': make('9P2000.u'),
+  '9P2000.L': make('9P2000.L'),
+})
+
+function columns(fields: Record<string, AnyField>, dialect: Dialect): Column[] {
+  return Object.entries(fields).map(([name, field]) => ({
+    name,
+    field,
+    carried: !field.only || field.only.includes(dialect),
+  }))
+}
+
+function sizeOf(row: readonly Column[], from: Record<string, any>, dialect: Dialect): number {
   let n = 0
-  for (const name in fields) {
-    const field = fields[name]!
-    if (carries(field, dialect)) n += field.size(from[name] ?? field.absent, dialect)
-  }
+  for (const { name, field, carried } of row) if (carried) n += field.size(from[name] ?? field.absent, dialect)
   return n
 }
 
-function putAll(c: Cursor, fields: Record<string, AnyField>, from: Record<string, any>, dialect: Dialect): void {
-  for (const name in fields) {
-    const field = fields[name]!
-    if (carries(field, dialect)) field.put(c, from[name] ?? field.absent, dialect)
-  }
+function putAll(c: Cursor, row: readonly Column[], from: Record<string, any>, dialect: Dialect): void {
+  for (const { name, field, carried } of row) if (carried) field.put(c, from[name] ?? field.absent, dialect)
 }
 
-function getAll(c: Cursor, fields: Record<string, AnyField>, into: Record<string, any>, dialect: Dialect): void {
-  for (const name in fields) {
-    const field = fields[name]!
-    into[name] =
-      carries(field, dialect) && !(field.optional && c.at === c.bytes.length) ? field.get(c, dialect) : field.absent
-  }
+function getAll(c: Cursor, row: readonly Column[], into: Record<string, any>, dialect: Dialect): void {
+  for (const { name, field, carried } of row)
+    into[name] = carried && !(field.optional && c.at === c.bytes.length) ? field.get(c, dialect) : field.absent
 }
+
+const statColumns = perDialect(dialect => columns(statFields, dialect))
 
 /** A bare stat: its own size[2] and its fields, as it stands in directory reads. */
 export const bareStat: Field<Stat> = {
   name: 'bareStat',
-  size: (v, d) => 2 + sizeOf(statFields, v, d),
+  size: (v, d) => 2 + sizeOf(statColumns[d], v, d),
   put(c, v, d) {
-    const length = sizeOf(statFields, v, d)
+    const length = sizeOf(statColumns[d], v, d)
     if (length > 0xffff - 2) throw fail('badMessage', 'stat over 65535 bytes')
     u16.put(c, length, d)
-    putAll(c, statFields, v, d)
+    putAll(c, statColumns[d], v, d)
   },
   get(c, d) {
     const n = u16.get(c, d)
     const at = need(c, n)
-    const inner: Cursor = { bytes: c.bytes.subarray(0, at + n), view: c.view, at }
+    const inner: Cursor = { bytes: c.bytes.subarray(0, at + n), at }
     const out = {} as Record<string, any>
-    getAll(inner, statFields, out, d)
+    getAll(inner, statColumns[d], out, d)
     if (inner.at !== at + n) throw fail('badMessage', 'stat has bytes left over')
     return out as unknown as Stat
   },
@@ -344,7 +390,7 @@ export const dirent: Field<Dirent> = {
 
 /** The entries of an Rreaddir's data. */
 export function parseDirents(data: Uint8Array): Dirent[] {
-  const c: Cursor = { bytes: data, view: new DataView(data.buffer, data.byteOffset, data.length), at: 0 }
+  const c: Cursor = { bytes: data, at: 0 }
   const out: Dirent[] = []
   while (c.at < data.length) out.push(dirent.get(c, '9P2000.L'))
   return out
@@ -521,58 +567,124 @@ export type ReplyOf<T extends TMessage['type']> = T extends `T${infer Rest}`
   : never
 
 const rows = messages as Record<MessageType, Row>
-const byNumber: (MessageType | undefined)[] = []
-for (const name in messages) byNumber[rows[name as MessageType].type] = name as MessageType
+
+/** What a message is in one dialect. */
+type Layout = { readonly type: MessageType; readonly number: number; readonly columns: readonly Column[] }
+type Layouts = { readonly byType: ReadonlyMap<string, Layout>; readonly byNumber: readonly (Layout | undefined)[] }
+
+const layouts = perDialect((dialect): Layouts => {
+  const byType = new Map<string, Layout>()
+  const byNumber: Layout[] = []
+  for (const [name, { type: number, fields }] of Object.entries(rows)) {
+    const type = name as MessageType
+    const layout = { type, number, columns: columns(fields, dialect) }
+    byType.set(type, layout)
+    if (inDialect(type, dialect)) byNumber[number] = layout
+  }
+  return { byType, byNumber }
+})
+
+const replies = new Map<string, RMessage['type']>()
+for (const name in messages) if (name[0] === 'T') replies.set(name, `R${name.slice(1)}` as RMessage['type'])
+
+/** The type of reply to a type of request. */
+export function replyTo(type: TMessage['type']): RMessage['type'] {
+  return replies.get(type)!
+}
 
 /** Whether a dialect has this message. */
 export function inDialect(type: MessageType, dialect: Dialect): boolean {
-  const dialects = rows[type].in
-  return !dialects || dialects.includes(dialect)
+  const having = rows[type].in
+  return !having || having.includes(dialect)
 }
+
+const layoutOf = (m: Message, dialect: Dialect): Layout => layouts[dialect].byType.get(m.type)!
 
 /** Bytes the whole message takes, its size[4] included. */
 export function size(m: Message, dialect: Dialect): number {
-  return 7 + sizeOf(rows[m.type].fields, m, dialect)
+  return 7 + sizeOf(layoutOf(m, dialect).columns, m, dialect)
 }
 
 /** Above this a payload is sent as a buffer of its own beside its header, not copied behind it. */
 const COPY_BELOW = 4096
 
-/**
- * The message's bytes. The size is computed first, the buffer allocated once and filled, and the cursor must end at its end.
- * @param split may give header and payload as two buffers to be written together, so that a large payload is not copied
- */
-export function packParts(m: Message, dialect: Dialect): Uint8Array[] {
-  const payload = m.type === 'Rread' || m.type === 'Twrite' || m.type === 'Rreaddir' ? m.data : undefined
-  if (!payload || payload.length < COPY_BELOW) return [pack(m, dialect)]
-  const total = size(m, dialect)
-  const header = new Uint8Array(total - payload.length)
-  const c: Cursor = { bytes: header, view: new DataView(header.buffer), at: 0 }
-  putHeader(c, m, total)
-  if (m.type === 'Twrite') {
-    c.view.setUint32(7, m.fid, true)
-    c.view.setBigUint64(11, m.offset, true)
-    c.at = 19
+/** Small messages are cut from buffers of this size: one allocation for hundreds of them. */
+const SLAB = 16 * 1024
+let slab = new Uint8Array(SLAB)
+let used = 0
+
+/** Room for a message of that size and its tag, with the header filled in. */
+function begin(number: number, tag: number, total: number, length = total): Uint8Array {
+  let bytes: Uint8Array
+  if (length > COPY_BELOW) bytes = new Uint8Array(length)
+  else {
+    if (used + length > SLAB) {
+      slab = new Uint8Array(SLAB)
+      used = 0
+    }
+    bytes = slab.subarray(used, used + length)
+    used += length
   }
-  u32.put(c, payload.length, dialect)
-  return [header, payload]
+  put32(bytes, 0, total)
+  bytes[4] = number
+  bytes[5] = tag
+  bytes[6] = tag >>> 8
+  return bytes
 }
 
-function putHeader(c: Cursor, m: Message, total: number): void {
-  c.view.setUint32(0, total, true)
-  c.view.setUint8(4, rows[m.type].type)
-  c.view.setUint16(5, m.tag, true)
-  c.at = 7
+const { Tread, Rread, Twrite, Rwrite, Rreaddir } = messages
+
+/**
+ * The message's bytes: in one buffer, or header and payload as two to be written together, so that a large payload is not
+ * copied. Valid as long as whoever has them; never changed afterwards.
+ */
+export function packParts(m: Message, dialect: Dialect, tag = m.tag): Uint8Array[] {
+  // the four that carry the bulk of all traffic do without the table
+  switch (m.type) {
+    case 'Tread': {
+      const bytes = begin(Tread.type, tag, 23)
+      put32(bytes, 7, m.fid)
+      put64(bytes, 11, m.offset)
+      put32(bytes, 19, m.count)
+      return [bytes]
+    }
+    case 'Rwrite': {
+      const bytes = begin(Rwrite.type, tag, 11)
+      put32(bytes, 7, m.count)
+      return [bytes]
+    }
+    case 'Rread':
+      return withPayload(begin(Rread.type, tag, 11 + m.data.length, 11 + copied(m.data)), 11, m.data)
+    case 'Rreaddir':
+      return withPayload(begin(Rreaddir.type, tag, 11 + m.data.length, 11 + copied(m.data)), 11, m.data)
+    case 'Twrite': {
+      const bytes = begin(Twrite.type, tag, 23 + m.data.length, 23 + copied(m.data))
+      put32(bytes, 7, m.fid)
+      put64(bytes, 11, m.offset)
+      return withPayload(bytes, 23, m.data)
+    }
+    default:
+      return [pack(m, dialect, tag)]
+  }
 }
 
-/** The message's bytes in one buffer. */
-export function pack(m: Message, dialect: Dialect): Uint8Array {
-  const row = rows[m.type]
-  const total = size(m, dialect)
-  const bytes = new Uint8Array(total)
-  const c: Cursor = { bytes, view: new DataView(bytes.buffer), at: 0 }
-  putHeader(c, m, total)
-  putAll(c, row.fields, m, dialect)
+const copied = (payload: Uint8Array): number => (payload.length < COPY_BELOW ? payload.length : 0)
+
+/** Ends a message in its payload's count[4] and the payload, behind it or beside it. */
+function withPayload(bytes: Uint8Array, at: number, payload: Uint8Array): Uint8Array[] {
+  put32(bytes, at - 4, payload.length)
+  if (bytes.length === at && payload.length > 0) return [bytes, payload]
+  bytes.set(payload, at)
+  return [bytes]
+}
+
+/** The message's bytes in one buffer. The size is computed first, and the cursor must end at its end. */
+export function pack(m: Message, dialect: Dialect, tag = m.tag): Uint8Array {
+  const { number, columns } = layoutOf(m, dialect)
+  const total = 7 + sizeOf(columns, m, dialect)
+  const bytes = begin(number, tag, total)
+  const c: Cursor = { bytes, at: 7 }
+  putAll(c, columns, m, dialect)
   if (c.at !== total) throw new Error(`pack ${m.type}: wrote ${c.at} of ${total} bytes`)
   return bytes
 }
@@ -582,15 +694,26 @@ export function pack(m: Message, dialect: Dialect): Uint8Array {
  * @throws FsError `bad message` for an unknown type, one the dialect does not have, short fields or bytes left over
  */
 export function unpack(bytes: Uint8Array, dialect: Dialect): Message {
-  if (bytes.length < 7) throw short()
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
-  if (view.getUint32(0, true) !== bytes.length) throw fail('badMessage', 'size is not the length')
-  const type = byNumber[view.getUint8(4)]
-  if (!type || !inDialect(type, dialect)) throw fail('badMessage', `type ${view.getUint8(4)} is not in ${dialect}`)
-  const m: Record<string, any> = { type, tag: view.getUint16(5, true) }
-  const c: Cursor = { bytes, view, at: 7 }
-  getAll(c, rows[type].fields, m, dialect)
-  if (c.at !== bytes.length) throw fail('badMessage', `${type} has ${bytes.length - c.at} bytes left over`)
+  const { length } = bytes
+  if (length < 7) throw short()
+  if (get32(bytes, 0) !== length) throw fail('badMessage', 'size is not the length')
+  const number = bytes[4]!
+  const tag = bytes[5]! | (bytes[6]! << 8)
+  // as in packParts; what does not fit exactly is the table's, which says what is wrong
+  if (number === Tread.type && length === 23)
+    return { type: 'Tread', tag, fid: get32(bytes, 7), offset: get64(bytes, 11), count: get32(bytes, 19) }
+  if (number === Rread.type && length >= 11 && get32(bytes, 7) === length - 11)
+    return { type: 'Rread', tag, data: bytes.subarray(11) }
+  if (number === Twrite.type && length >= 23 && get32(bytes, 19) === length - 23)
+    return { type: 'Twrite', tag, fid: get32(bytes, 7), offset: get64(bytes, 11), data: bytes.subarray(23) }
+  if (number === Rwrite.type && length === 11) return { type: 'Rwrite', tag, count: get32(bytes, 7) }
+
+  const layout = layouts[dialect].byNumber[number]
+  if (!layout) throw fail('badMessage', `type ${number} is not in ${dialect}`)
+  const m: Record<string, any> = { type: layout.type, tag }
+  const c: Cursor = { bytes, at: 7 }
+  getAll(c, layout.columns, m, dialect)
+  if (c.at !== length) throw fail('badMessage', `${layout.type} has ${length - c.at} bytes left over`)
   return m as Message
 }
 

@@ -4,7 +4,17 @@ import type { File, User } from './file.js'
 import { Framer } from './framer.js'
 import * as limits from './limits.js'
 import type { Maybe } from './maybe.js'
-import { type Dialect, type Message, NOTAG, packParts, type RMessage, type TMessage, tagOf, unpack } from './message.js'
+import {
+  type Dialect,
+  type Message,
+  NOTAG,
+  packParts,
+  type RMessage,
+  replyTo,
+  type TMessage,
+  tagOf,
+  unpack,
+} from './message.js'
 import { close, type Host, operations, type Request } from './operations.js'
 import { text } from './text.js'
 import type { Transport } from './transport.js'
@@ -42,12 +52,18 @@ const looking = new Set<TMessage['type']>([
   'Tgetlock',
 ])
 
+/**
+ * What Node reads from a socket at once. Where a chunk is that long more has come already: it is read before anything is
+ * answered, for each answer by itself wakes the other end, which costs more than the answer.
+ */
+const FULL_CHUNK = 64 * 1024
+
 /** A request that has not been answered. */
 class Pending implements Request {
   user: User | undefined
   fid: FidState | undefined
   /** Tags of the Tflushes that wait for it, in order. */
-  flushes: number[] = []
+  flushes: number[] | undefined
   /** Its session was reset or ended, or its flush has waited long enough: whatever it answers is nobody's. */
   dropped = false
   aborted = false
@@ -93,9 +109,14 @@ export class Session implements Host {
   #outBytes = 0
   #reserved = 0
   #sending = false
+  #soon: NodeJS.Immediate | undefined
   #paused = false
   #ended = false
-  #timers: { frame?: NodeJS.Timeout; queued?: NodeJS.Timeout; version?: NodeJS.Timeout } = {}
+  #timers: Record<'frame' | 'queued' | 'version', NodeJS.Timeout | undefined> = {
+    frame: undefined,
+    queued: undefined,
+    version: undefined,
+  }
   #times: Required<NonNullable<ServeOptions['times']>>
 
   constructor(
@@ -151,7 +172,12 @@ export class Session implements Host {
     if (this.#framer.partial)
       this.#timers.frame ?? this.#timer('frame', this.#times.frame, 'a message was not completed')
     else this.#clear('frame')
-    this.#pump()
+    if (chunk.length < FULL_CHUNK) this.#pump()
+    else if (!this.#soon)
+      this.#soon = setImmediate(() => {
+        this.#soon = undefined
+        this.#pump()
+      })
   }
 
   /** Whether replies have piled up so far that no more requests are taken. */
@@ -163,7 +189,13 @@ export class Session implements Host {
   #pump(): void {
     if (this.#ended) return
     let done = 0
-    while (done < this.#inbox.length && !this.#full) this.#handle(this.#inbox[done++]!)
+    // what is answered at once leaves with the rest, below
+    this.#sending = this.#inbox.length > 0
+    try {
+      while (done < this.#inbox.length && !this.#full) this.#handle(this.#inbox[done++]!)
+    } finally {
+      this.#sending = false
+    }
     if (done) this.#inbox = done === this.#inbox.length ? [] : this.#inbox.slice(done)
     this.#flushOut()
     const full = this.#full || this.#inbox.length > 0
@@ -185,7 +217,7 @@ export class Session implements Host {
     let m: TMessage
     try {
       const any = unpack(bytes, this.msize === 0 ? '9P2000' : this.dialect)
-      this.#trace('<- ', any)
+      if (this.options.trace) this.#trace('<- ', any)
       if (any.type[0] !== 'T') throw fail('badMessage', `${any.type} is not a request`)
       m = any as TMessage
     } catch (error) {
@@ -201,7 +233,6 @@ export class Session implements Host {
 
     const request = new Pending(tag)
     this.#pending.set(tag, request)
-    const type = `R${m.type.slice(1)}` as RMessage['type']
     let answer: Maybe<object>
     try {
       answer = (operations[m.type] as (host: Host, m: TMessage, request: Request) => Maybe<object>)(this, m, request)
@@ -209,12 +240,16 @@ export class Session implements Host {
       return this.#settle(request, this.#failed(m, request, error))
     }
     if (m.type === 'Tclunk' || m.type === 'Tremove') this.#interrupt(request)
-    if (answer instanceof Promise)
-      answer.then(
-        body => this.#settle(request, { ...body, type, tag } as RMessage),
-        error => this.#settle(request, this.#failed(m, request, error)),
-      )
-    else this.#settle(request, { ...answer, type, tag } as RMessage)
+    if (answer instanceof Promise) this.#later(m, request, answer)
+    else this.#settle(request, replyOf(m, answer))
+  }
+
+  /** A function of its own, so that what is answered at once makes no closures. */
+  #later(m: TMessage, request: Pending, answer: Promise<object>): void {
+    answer.then(
+      body => this.#settle(request, replyOf(m, body)),
+      error => this.#settle(request, this.#failed(m, request, error)),
+    )
   }
 
   /** A clunk ends the calls that wait on its fid. */
@@ -230,9 +265,12 @@ export class Session implements Host {
   #flush(tag: number, oldtag: number): void {
     const old = this.#pending.get(oldtag)
     if (!old) return this.#reply({ type: 'Rflush', tag })
-    old.flushes.push(tag)
     this.#pending.set(tag, old)
-    if (old.flushes.length > 1) return
+    if (old.flushes) {
+      old.flushes.push(tag)
+      return
+    }
+    old.flushes = [tag]
     old.abort()
     setTimeout(() => {
       if (this.#pending.get(old.tag) !== old) return
@@ -244,13 +282,14 @@ export class Session implements Host {
   #settle(request: Pending, reply: RMessage): void {
     if (request.dropped) return
     const interrupted = request.aborted && (reply.type === 'Rerror' || reply.type === 'Rlerror')
-    if (!interrupted || request.flushes.length === 0) this.#reply(reply)
+    if (!interrupted || !request.flushes) this.#reply(reply)
     this.#release(request)
   }
 
   /** Frees a request's tag and answers the flushes that waited for it. */
   #release(request: Pending): void {
     this.#pending.delete(request.tag)
+    if (!request.flushes) return
     for (const tag of request.flushes) {
       this.#pending.delete(tag)
       this.#reply({ type: 'Rflush', tag })
@@ -357,21 +396,30 @@ export class Session implements Host {
   }
 
   #timer(name: 'version' | 'frame' | 'queued', ms: number, why: string): void {
-    this.#timers[name] = setTimeout(() => this.transport.destroy(new Error(`${this.transport.name}: ${why}`)), ms)
-    this.#timers[name].unref?.()
+    const timer = setTimeout(() => this.transport.destroy(new Error(`${this.transport.name}: ${why}`)), ms)
+    timer.unref?.()
+    this.#timers[name] = timer
   }
 
   #clear(name: 'version' | 'frame' | 'queued'): void {
+    if (!this.#timers[name]) return
     clearTimeout(this.#timers[name])
-    delete this.#timers[name]
+    this.#timers[name] = undefined
   }
 
   #trace(direction: string, m: Message): void {
-    if (!this.options.trace) return
     // what is written to an afid is a token, and no trace's business
     const secret = m.type === 'Twrite' && this.fids.get(m.fid)?.auth
-    this.options.trace(direction + text(secret ? { ...m, data: new Uint8Array(0) } : m))
+    this.options.trace?.(direction + text(secret ? { ...m, data: new Uint8Array(0) } : m))
   }
+}
+
+/** The reply to a request from its body, which its operation made for it alone. */
+function replyOf(m: TMessage, body: object): RMessage {
+  const reply = body as RMessage
+  reply.type = replyTo(m.type)
+  reply.tag = m.tag
+  return reply
 }
 
 /** version(5): what a client asks for, less what follows a dot where we do not know it. */

@@ -47,8 +47,13 @@ class SocketTransport implements Transport {
 
   send(messages: Uint8Array[][]): void {
     if (!this.socket.writable) return
+    const parts = gather(messages)
+    if (parts.length === 1) {
+      this.socket.write(parts[0]!)
+      return
+    }
     this.socket.cork()
-    for (const part of gather(messages)) this.socket.write(part)
+    for (const part of parts) this.socket.write(part)
     this.socket.uncork()
   }
 

@@ -221,7 +221,7 @@ t.test('a Tfsync of an old client ends before datasync', async t => {
 
 function bytesOf<T>(field: Field<T>, value: T, dialect: Dialect): Uint8Array {
   const bytes = new Uint8Array(field.size(value, dialect))
-  field.put({ bytes, view: new DataView(bytes.buffer), at: 0 }, value, dialect)
+  field.put({ bytes, at: 0 }, value, dialect)
   return bytes
 }
 

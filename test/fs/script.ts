@@ -154,7 +154,7 @@ function matches(line: string, reply: Message, dialect: Dialect): boolean {
 function withEntries(reply: Message, dialect: Dialect): string {
   if (reply.type !== 'Rread' && reply.type !== 'Rreaddir') return text(reply)
   const names: string[] = []
-  const c: Cursor = { bytes: reply.data, view: new DataView(reply.data.buffer, reply.data.byteOffset), at: 0 }
+  const c: Cursor = { bytes: reply.data, at: 0 }
   if (reply.type === 'Rread') while (c.at < reply.data.length) names.push(bareStat.get(c, dialect).name)
   else for (const { name } of parseDirents(reply.data)) names.push(name)
   return `${reply.type} tag ${reply.tag} entries [${names.join(' ')}]`

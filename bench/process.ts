@@ -1,0 +1,89 @@
+import { spawn } from 'node:child_process'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Client } from '../fs/client.js'
+import { compare, type Result, time } from './measure.js'
+import { attach, built, resident, scratch, startOurs } from './programs.js'
+
+/** How long a process is left alone before its memory is read, in ms. */
+const SETTLED_MS = 2500
+const CONNECTIONS = 1000
+
+const run = (args: string[]): Promise<number> =>
+  time(
+    () =>
+      new Promise<void>((resolve, reject) => {
+        const child = spawn(process.execPath, args, { stdio: 'ignore' })
+        child.once('error', reject)
+        child.once('exit', code => (code === 0 ? resolve() : reject(new Error(`${args[0]}: exit ${code}`))))
+      }),
+  )
+
+/** `llamboctl --version` beside a Node that does nothing. */
+export const version = (): Promise<Result> =>
+  compare({
+    what: 'llamboctl --version, more than node -e 0',
+    unit: 'ms',
+    aim: { most: 100 },
+    difference: true,
+    rounds: 11,
+    ours: () => run([built('ctl/llamboctl.js'), '--version']),
+    theirs: () => run(['-e', '0']),
+  })
+
+/** MiB of a process that idles. */
+async function idle(args: string[], env: NodeJS.ProcessEnv): Promise<number> {
+  const child = spawn(process.execPath, args, { stdio: 'ignore', env: { ...process.env, ...env } })
+  const exited = new Promise(resolve => child.once('exit', resolve))
+  await sleep(SETTLED_MS)
+  if (child.exitCode !== null) throw new Error(`${args[0]}: exit ${child.exitCode}`)
+  const mib = resident(child.pid!) / 1024
+  child.kill('SIGTERM')
+  await exited
+  return mib
+}
+
+/** A server without a model beside a Node that idles. */
+export function idleServer(): Promise<Result> {
+  const home = join(scratch, 'home')
+  mkdirSync(join(home, 'llambo'), { recursive: true, mode: 0o700 })
+  writeFileSync(join(home, 'llambo', 'config.yaml'), 'listen: [ws://127.0.0.1:0/9p]\n')
+  const env = { HOME: home, XDG_RUNTIME_DIR: home, XDG_CONFIG_HOME: home, XDG_STATE_HOME: home, XDG_DATA_HOME: home }
+  return compare({
+    what: 'idle server without a model, more than node',
+    unit: 'MiB',
+    aim: { most: 45 },
+    difference: true,
+    rounds: 5,
+    ours: () => idle([built('ctl/llamboctl.js'), 'up', '--no-mount', '--model', 'none'], env),
+    theirs: () => idle(['-e', 'setInterval(() => {}, 1e9)'], {}),
+  })
+}
+
+/** What a connection that is attached and does nothing costs, from a thousand of them. */
+export function idleConnection(): Promise<Result> {
+  const grown = async (connections: number): Promise<number> => {
+    const server = await startOurs()
+    const clients: Client[] = []
+    // a few first, so that what is loaded and compiled once is not counted
+    for (let i = 0; i < 50; i++) clients.push((await attach(server)).client)
+    await sleep(500)
+    const before = resident(server.pid)
+    for (let i = 0; i < connections; i++) clients.push((await attach(server)).client)
+    await sleep(1500)
+    const kib = (resident(server.pid) - before) / CONNECTIONS
+    for (const client of clients) client.close()
+    await server.stop()
+    return kib
+  }
+  return compare({
+    what: `idle connection, of ${CONNECTIONS}`,
+    unit: 'KiB',
+    aim: { most: 16 },
+    difference: true,
+    rounds: 5,
+    ours: () => grown(CONNECTIONS),
+    theirs: () => grown(0),
+  })
+}
