@@ -368,8 +368,9 @@ function dialectOf(version: string): Dialect | undefined {
   return /^9P2000(\.|$)/.test(version) ? '9P2000' : undefined
 }
 
-/** An error string that fits on the wire; whole characters only. */
-function clip(ename: string): string {
+/** An error string that fits on the wire: whole characters, and no NUL, which it may have from what a user wrote. */
+function clip(text: string): string {
+  const ename = text.replaceAll('\0', '\ufffd')
   const bytes = new TextEncoder().encode(ename)
   return bytes.length <= limits.MAX_ENAME
     ? ename

@@ -5,8 +5,8 @@ import { drop, load, save } from './store.js'
 import type { Target } from './target.js'
 import type { Watchdog } from './watchdog.js'
 
-/** Inputs between two looks at the coverage: one look costs as much as some tens of inputs. */
-const BATCH = 64
+/** Inputs between two looks at the coverage: one look costs as much as a hundred inputs. */
+const BATCH = 256
 
 export interface Outcome {
   executions: number
@@ -69,11 +69,20 @@ export class Engine {
   async #batch(): Promise<void> {
     const inputs: Uint8Array[] = []
     for (let i = 0; i < BATCH; i++) inputs.push(this.#next())
+    await this.#search(inputs)
+  }
+
+  /** Runs inputs, and where they bring something, looks in each half for what brought it. */
+  async #search(inputs: readonly Uint8Array[]): Promise<void> {
+    if (inputs.length === 1) {
+      if (await this.#one(inputs[0]!, false)) save('corpus', this.target.name, inputs[0]!)
+      return
+    }
     const clean = await this.#execute(inputs)
     const sample = this.coverage.sample()
     if (clean && !this.coverage.news(sample)) return
-    // something of the batch did it: run them again, one by one
-    for (const input of inputs) if (await this.#one(input, false)) save('corpus', this.target.name, input)
+    await this.#search(inputs.slice(0, inputs.length >> 1))
+    await this.#search(inputs.slice(inputs.length >> 1))
     // what shows only together is not looked for again
     this.coverage.add(sample)
   }
@@ -87,7 +96,7 @@ export class Engine {
     return mutate(this.#corpus[at]!, this.#random, this.#random.of(this.#corpus), shape)
   }
 
-  /** @returns whether all went well */
+  /** @returns whether no rejection went unhandled, which only an input alone can be blamed for */
   async #execute(inputs: readonly Uint8Array[]): Promise<boolean> {
     let clean = true
     for (const input of inputs) {
@@ -97,7 +106,6 @@ export class Engine {
         const running = this.target.run(input)
         if (running) await running
       } catch (error) {
-        clean = false
         this.#crashed(input, error)
       }
     }

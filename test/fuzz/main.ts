@@ -13,6 +13,9 @@ import { Watchdog } from './watchdog.js'
 
 const HANG_SECONDS = 10
 
+// most errors here are answers: their stacks are most of the work
+Error.stackTraceLimit = 5
+
 const { values } = parseArgs({
   options: {
     seconds: { type: 'string', default: '60' },

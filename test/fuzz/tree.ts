@@ -21,6 +21,8 @@ export class FuzzTree {
   twice = 0
   readonly #log = new Log()
   readonly #feed = new Feed()
+  /** Whether somebody opened the feed. */
+  #fed = false
 
   constructor() {
     const log = this.#log
@@ -41,6 +43,12 @@ export class FuzzTree {
     })
     const inner = dir(new Map([['file', bytes('deep\n', { owner })]]), owner)
     this.#feed.add('begun', { n: 1 })
+    const watched = this.#feed.file(owner, 0o444)
+    const open = watched.open.bind(watched)
+    watched.open = (mode, ctx) => {
+      this.#fed = true
+      return open(mode, ctx)
+    }
     const entries = new Map<string, File>([
       ['text', text(() => `${word_}, world\n`, { owner })],
       ['later', text(async () => 'later\n', { owner })],
@@ -48,7 +56,7 @@ export class FuzzTree {
       ['private', bytes('mine\n', { owner: { name: 'other', uid: 1 }, mode: 0o600 })],
       ['ctl', control],
       ['log', logFile(() => log, owner, 0o444)],
-      ['feed', this.#feed.file(owner, 0o444)],
+      ['feed', watched],
       [
         'data',
         exchange({
@@ -75,7 +83,7 @@ export class FuzzTree {
   end(): void {
     this.#log.end()
     // a line for each of the requests that may wait for one
-    for (let i = 0; i < WAITING; i++) this.#feed.add('ended')
+    if (this.#fed) for (let i = 0; i < WAITING; i++) this.#feed.add('ended')
   }
 
   /** The same file, its opens and closes counted; and those of the files below it. */
