@@ -241,6 +241,7 @@ export class Fid {
    */
   async list(signal?: AbortSignal): Promise<Stat[]> {
     const out: Stat[] = []
+    let dots = 0
     for (let offset = 0n; ; ) {
       const { data } = await this.#rpc(
         { type: this.#linux ? 'Treaddir' : 'Tread', fid: this.fid, offset, count: this.#payload },
@@ -249,7 +250,8 @@ export class Fid {
       if (data.length === 0) return out
       if (this.#linux) {
         for (const { name, qid, offset: cookie } of parseDirents(data)) {
-          if (name !== '.' && name !== '..') out.push({ ...unknown(name, qid), mode: (qid.type << 24) >>> 0 })
+          if (name === '.' || name === '..') dots++
+          else out.push({ ...unknown(name, qid), mode: (qid.type << 24) >>> 0 })
           offset = cookie
         }
       } else {
@@ -257,7 +259,7 @@ export class Fid {
         while (c.at < data.length) out.push(bareStat.get(c, this.client.dialect))
         offset += BigInt(data.length)
       }
-      if (out.length > MAX_ENTRIES) throw fail('tooLarge', `a directory of over ${MAX_ENTRIES} entries`)
+      if (out.length + dots > MAX_ENTRIES) throw fail('tooLarge', `a directory of over ${MAX_ENTRIES} entries`)
     }
   }
 

@@ -79,7 +79,7 @@ export class FsError extends Error {
 export function fail(code: ErrorCode, detail?: string | number, cause?: unknown): FsError {
   const [string, errno] = table[code]
   const message = string.includes('{}')
-    ? string.replace('{}', String(detail ?? ''))
+    ? string.replace('{}', () => String(detail ?? ''))
     : detail === undefined
       ? string
       : `${string}: ${detail}`

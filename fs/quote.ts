@@ -5,7 +5,8 @@
  * prints another accepts (`cat ctl > saved; cat saved > ctl`).
  */
 
-const plain = /^[^\s'"()[\]=\p{Cc}]+$/u
+/** A word that begins with `#` would be a comment at the beginning of a line. */
+const plain = /^(?!#)[^\s'"()[\]=\p{Cc}]+$/u
 /** What a value (the right of `attr=`) may hold unquoted: it may have `=` in it. */
 const plainValue = /^[^\s'"\p{Cc}]+$/u
 

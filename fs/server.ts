@@ -433,8 +433,9 @@ function lengthOf(parts: readonly Uint8Array[]): number {
   return parts.reduce((n, part) => n + part.length, 0)
 }
 
-/** An error string that fits on the wire; whole characters only. */
-function clip(ename: string): string {
+/** An error string that fits on the wire: whole characters, and no NUL, which it may have from what a user wrote. */
+function clip(text: string): string {
+  const ename = text.replaceAll('\0', '\ufffd')
   const bytes = new TextEncoder().encode(ename)
   return bytes.length <= limits.MAX_ENAME
     ? ename

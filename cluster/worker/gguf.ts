@@ -89,7 +89,7 @@ export async function checkGguf(path: string, signal?: AbortSignal): Promise<Ggu
   try {
     const stat = await file.stat()
     if (!stat.isFile()) throw fail('badModel', 'not a regular file')
-    return await check(new Header(file, stat.size, signal))
+    return await checkHeader(new Header(file, stat.size, signal))
   } finally {
     await file.close()
   }
@@ -122,7 +122,8 @@ export async function checkModel(path: string, signal?: AbortSignal): Promise<Gg
 /** The values of a header that matter here, by key. */
 type Values = Map<string, string | bigint>
 
-async function check(h: Header): Promise<GgufSummary> {
+/** `checkGguf` of a file that is open. @throws FsError `model file is damaged: RULE` */
+export async function checkHeader(h: Header): Promise<GgufSummary> {
   if (h.size < smallestFile) throw h.broken(`${h.size} bytes, no GGUF file is shorter than ${smallestFile}`)
   if ((await h.bytes(4)).toString('latin1') !== 'GGUF') throw h.broken('it does not begin with GGUF')
   const version = await h.u32()

@@ -1,8 +1,12 @@
-import type { FileHandle } from 'node:fs/promises'
 import { fail } from '../../fs/errors.js'
 import { HEADER_TIMEOUT_MS, HEADER_WINDOW, MAX_HEADER } from './limits.js'
 
 const decoder = new TextDecoder()
+
+/** What a header is read from: an open file. */
+export interface Source {
+  read(into: Buffer, at: number, length: number, position: number): Promise<{ bytesRead: number }>
+}
 
 /**
  * Reads a file's header from front to back through a window of fixed size, believing nothing the file says of itself: each
@@ -20,7 +24,7 @@ export class Header {
   readonly #deadline = performance.now() + HEADER_TIMEOUT_MS
 
   constructor(
-    readonly file: FileHandle,
+    readonly file: Source,
     readonly size: number,
     readonly signal?: AbortSignal,
   ) {}

@@ -7,9 +7,12 @@ import type { Sampling } from './engine/engine.js'
 export function number(name: string, value: unknown, low: number, high: number, whole = false): number {
   const n = typeof value === 'string' && value.trim() !== '' ? Number(value) : value
   if (typeof n !== 'number' || !Number.isFinite(n) || n < low || n > high || (whole && !Number.isInteger(n)))
-    throw fail('badArgument', `${name} ${String(value)}: ${whole ? 'a whole number ' : ''}${low} to ${high}`)
+    throw fail('badArgument', `${name} ${shown(value)}: ${whole ? 'a whole number ' : ''}${low} to ${high}`)
   return n
 }
+
+/** A value as an error names it. What JSON holds may have a `toString` of its own, or be too deep for one. */
+const shown = (value: unknown) => (typeof value === 'object' && value !== null ? 'that is no number' : String(value))
 
 type Numeric = Exclude<keyof Sampling, 'stop'>
 

@@ -186,6 +186,21 @@ t.test('a large write goes in pieces of iounit, several at once, and stops at th
   t.equal(peer.requests.length, 0, 'nothing was written behind the error')
 })
 
+t.test('a listing of nothing but dots, without an end, is given up', async t => {
+  const { client, peer } = await connected({ dialect: '9P2000.L', msize: 1024 * 1024 })
+  const root = await attached(client, peer)
+  const list = root.list()
+  const dots = new Uint8Array(25 * 40_000)
+  for (let i = 0; i < 40_000; i++)
+    dots.set([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 4, 1, 0, 46], 25 * i)
+  const answer = async () => {
+    for (;;) peer.say({ type: 'Rreaddir', tag: (await peer.next('Treaddir')).tag, data: dots })
+  }
+  answer().catch(() => undefined)
+  await t.rejects(list, { message: /^file too large/ })
+  client.close()
+})
+
 t.test('a server that takes less than it was given fails the write', async t => {
   const { client, peer } = await connected()
   const root = await attached(client, peer)

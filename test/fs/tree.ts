@@ -79,12 +79,15 @@ function slow(): File {
   }
 }
 
+const MAX_RAM = 64 * 1024 * 1024
+
 /** A directory in memory whose files can be made, written, cut, renamed and removed. */
-function ram(): File {
+export function ram(): File {
   const files = new Map<string, File>()
   const make = (perm: number): File => {
     let content = new Uint8Array(0)
     const resize = (length: number) => {
+      if (length > MAX_RAM) throw fail('tooLarge')
       const old = content
       content = new Uint8Array(length)
       content.set(old.subarray(0, length))

@@ -1,0 +1,30 @@
+/**
+ * An input that is a sequence of 9P messages: one byte of options, then the messages as on the wire. Both can be had from any
+ * bytes, so that whatever a mutation leaves is an input again.
+ */
+
+/** The messages of an input: cut by their sizes as far as those can be, the rest as one. */
+export function unframe(input: Uint8Array): Uint8Array[] {
+  const out: Uint8Array[] = []
+  let at = 1
+  while (at < input.length) {
+    const size = input.length - at < 4 ? 0 : new DataView(input.buffer, input.byteOffset + at, 4).getUint32(0, true)
+    const end = size < 7 || at + size > input.length ? input.length : at + size
+    out.push(input.subarray(at, end))
+    at = end
+  }
+  return out
+}
+
+/** An input of these messages; `repair` sets each one's size to its length. */
+export function frame(options: number, messages: readonly Uint8Array[], repair = true): Uint8Array {
+  const out = new Uint8Array(messages.reduce((n, m) => n + m.length, 1))
+  out[0] = options
+  let at = 1
+  for (const m of messages) {
+    out.set(m, at)
+    if (repair && m.length >= 7) new DataView(out.buffer, at, 4).setUint32(0, m.length, true)
+    at += m.length
+  }
+  return out
+}

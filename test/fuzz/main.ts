@@ -1,0 +1,54 @@
+/**
+ * Coverage-guided fuzzing: `npm run test:fuzz [-- --seconds N --target NAME --seed S --tidy]`. It runs for the time said, prints
+ * its seed and what it did, and fails where an input brought out a fault; that is kept under crashers/.
+ */
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { Coverage } from './coverage.js'
+import { Engine } from './engine.js'
+import { folder } from './store.js'
+import { targets } from './targets.js'
+import { Watchdog } from './watchdog.js'
+
+const HANG_SECONDS = 10
+
+// most errors here are answers: their stacks are most of the work
+Error.stackTraceLimit = 5
+
+const { values } = parseArgs({
+  options: {
+    seconds: { type: 'string', default: '60' },
+    target: { type: 'string', multiple: true },
+    seed: { type: 'string' },
+    tidy: { type: 'boolean', default: false },
+  },
+})
+const seed = values.seed === undefined ? (Date.now() ^ process.pid) >>> 0 : Number(values.seed)
+const chosen = targets.filter(({ name }) => values.target?.includes(name) ?? true)
+if (chosen.length === 0) {
+  console.error(`no target ${values.target}: ${targets.map(({ name }) => name).join(' ')}`)
+  process.exit(1)
+}
+const seconds = Number(values.seconds) / chosen.length
+console.log(`seed ${seed}`)
+
+for (const target of chosen) {
+  mkdirSync(folder('crashers', target.name), { recursive: true })
+  const watchdog = new Watchdog(join(folder('crashers', target.name), 'hang'), HANG_SECONDS)
+  const coverage = new Coverage(url => /\/dist\/(fs|cluster)\//.test(url))
+  const engine = new Engine(target, seed, coverage, watchdog)
+  const done = await engine.run(seconds, values.tidy)
+  const rate = Math.round(done.executions / done.seconds)
+  console.log(
+    `${target.name}: ${done.executions} executions, ${rate}/s, ${coverage.functions} functions, corpus ${done.corpus}, ${done.crashers.length} crashers`,
+  )
+  for (const { file, error } of done.crashers) {
+    console.log(`  ${file}`)
+    console.log(error)
+    process.exitCode = 1
+  }
+  coverage.close()
+  await watchdog.stop()
+}
+process.exit()

@@ -1,0 +1,26 @@
+/** One thing that is fuzzed. */
+export interface Target {
+  readonly name: string
+  /** Whether inputs are sequences of messages (frames.ts), and mutated as such. */
+  readonly framed?: boolean
+  /** What inputs are likely to have in them: inserted whole. */
+  readonly words?: readonly string[]
+  /** Inputs to begin with. */
+  seeds(): Uint8Array[]
+  /** Throws where an input has brought out a fault. */
+  run(input: Uint8Array): void | Promise<void>
+}
+
+/** Fails a run. */
+export function fault(what: string, cause?: unknown): never {
+  throw new Error(what, cause === undefined ? undefined : { cause })
+}
+
+/** Turns of the microtask queue within which everything that needs no timer has settled. */
+const TURNS = 2000
+
+/** Lets promises settle until `done`, or for some turns. @returns whether it was done */
+export async function settle(done: () => boolean, turns = TURNS): Promise<boolean> {
+  for (let i = 0; i < turns && !done(); i++) await undefined
+  return done()
+}

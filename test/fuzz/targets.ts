@@ -1,0 +1,9 @@
+import { client } from './client.js'
+import { codec, lines } from './codec.js'
+import { gguf } from './gguf.js'
+import { request } from './request.js'
+import { server } from './server.js'
+import type { Target } from './target.js'
+
+/** All that is fuzzed. */
+export const targets: readonly Target[] = [server, client, codec, lines, gguf, request]

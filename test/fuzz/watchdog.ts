@@ -1,0 +1,45 @@
+import { Worker } from 'node:worker_threads'
+
+const HEAD = 12
+const MAX = 1 << 16
+
+/**
+ * Watches from another thread whether inputs get done. One that takes too long ends the process: it is saved first, for
+ * nothing in this thread could do so.
+ */
+export class Watchdog {
+  readonly #shared = new SharedArrayBuffer(HEAD + MAX)
+  readonly #head = new Int32Array(this.#shared, 0, 3)
+  readonly #bytes = new Uint8Array(this.#shared, HEAD)
+  readonly #worker: Worker
+
+  /** @param file where an input that hangs is written */
+  constructor(file: string, seconds: number) {
+    this.#worker = new Worker(watch, { eval: true, workerData: { shared: this.#shared, file, seconds } })
+    this.#worker.unref()
+  }
+
+  /** An input is about to run. */
+  begin(input: Uint8Array): void {
+    this.#bytes.set(input)
+    this.#head[1] = input.length
+    Atomics.add(this.#head, 0, 1)
+  }
+
+  async stop(): Promise<void> {
+    await this.#worker.terminate()
+  }
+}
+
+const watch = `
+const { workerData: { shared, file, seconds } } = require('node:worker_threads')
+const head = new Int32Array(shared, 0, 3)
+let last = -1
+setInterval(() => {
+  const now = Atomics.load(head, 0)
+  if (now !== last) return void (last = now)
+  require('node:fs').writeFileSync(file, Buffer.from(shared, ${HEAD}, head[1]))
+  require('node:fs').writeSync(2, 'an input ran for over ' + seconds + ' s: ' + file + '\\n')
+  process.kill(process.pid, 'SIGKILL')
+}, seconds * 1000)
+`
