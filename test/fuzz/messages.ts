@@ -3,7 +3,22 @@ import { type Dialect, DMDIR, inDialect, type Message, NOFID, pack, type TMessag
 
 type Loose = { type: TMessage['type']; [field: string]: unknown }
 
-const files = ['text', 'later', 'bytes', 'private', 'ctl', 'log', 'feed', 'data', 'clone', 'dir', 'gen', 'both', 'ram']
+const files = [
+  'text',
+  'later',
+  'bytes',
+  'private',
+  'ctl',
+  'log',
+  'feed',
+  'data',
+  'clone',
+  'slow',
+  'dir',
+  'gen',
+  'both',
+  'ram',
+]
 const attach: Loose = { type: 'Tattach', fid: 0, afid: NOFID, uname: 'glenda', aname: '', n_uname: NOFID }
 const attributes = {
   valid: 0x1ff,
@@ -35,7 +50,7 @@ function uses(name: string): Loose[] {
     { type: 'Tread', fid: 2, offset: 0n, count: 8000 },
     { type: 'Treaddir', fid: 2, offset: 0n, count: 8000 },
     { type: 'Tread', fid: 2, offset: 6n, count: 8000 },
-    { type: 'Tflush', oldtag: 13 },
+    { type: 'Tflush' },
     { type: 'Tclunk', fid: 2 },
   ]
 }
@@ -69,6 +84,13 @@ const others: Loose[][] = [
     { type: 'Tremove', fid: 1 },
   ],
   [
+    // all at once: the file is clunked while it is being opened
+    { type: 'Twalk', fid: 0, newfid: 1, wname: ['slow'] },
+    { type: 'Topen', fid: 1, mode: 2 },
+    { type: 'Tlopen', fid: 1, flags: 2 },
+    { type: 'Tclunk', fid: 1 },
+  ],
+  [
     { type: 'Twalk', fid: 0, newfid: 1, wname: ['gen', 'x', 'file'] },
     { type: 'Twalk', fid: 1, newfid: 1, wname: ['..', '..', '.', 'nothing'] },
     { type: 'Twalk', fid: 1, newfid: 3, wname: [] },
@@ -78,11 +100,13 @@ const others: Loose[][] = [
   ],
 ]
 
-/** Sequences of requests that a client of this dialect may send, each with a tag of its own, attach first. */
+/** Sequences of requests that a client of this dialect may send, each with a tag of its own, attach first; a flush is of the one before it. */
 export function requests(dialect: Dialect): Uint8Array[][] {
   return [...files.map(uses), ...others].map(list =>
     [attach, ...list]
       .filter(m => inDialect(m.type, dialect))
-      .map((m, tag) => pack({ tag, ...m } as unknown as Message, dialect)),
+      .map((m, tag) =>
+        pack({ tag, ...m, ...(m.type === 'Tflush' && { oldtag: tag - 1 }) } as unknown as Message, dialect),
+      ),
   )
 }

@@ -21,7 +21,8 @@ const TFLUSH = messages.Tflush.type
 export const server: Target = {
   name: 'server',
   framed: true,
-  seeds: () => dialects.flatMap((dialect, i) => requests(dialect).map(list => frame(32 | i, list))),
+  seeds: () =>
+    dialects.flatMap((dialect, i) => requests(dialect).flatMap(list => [32 | i, i].map(how => frame(how, list)))),
   async run(input) {
     const options = input[0] ?? 0
     const list = unframe(input)
@@ -97,13 +98,13 @@ class Replies {
   readonly #open = new Map<number, number>()
   /** Tags that a flush named: those may go without a reply. */
   readonly #flushed = new Set<number>()
-  /** A Tversion drops what is not answered; whose those were cannot be told from outside. */
+  /** A later Tversion drops what is not answered; whose those were cannot be told from outside. */
   #reset = false
   #counted = true
 
   ask(m: Uint8Array): void {
     const tag = tagOf(m)
-    if (m[4] === TVERSION) this.#reset = true
+    if (m[4] === TVERSION && this.#open.size > 0) this.#reset = true
     if (m[4] === TFLUSH && m.length >= 9) this.#flushed.add(m[7]! | (m[8]! << 8))
     this.#open.set(tag, (this.#open.get(tag) ?? 0) + 1)
   }

@@ -68,6 +68,7 @@ export class FuzzTree {
         }),
       ],
       ['clone', clone(() => ({ name: '1', ctl: this.#counted(control) }), owner)],
+      ['slow', clone(async () => ({ name: '2', ctl: this.#counted(control) }), owner)],
       ['dir', inner],
       [
         'gen',
