@@ -5,7 +5,7 @@
  *
  * `{}` in a string is where the detail goes; elsewhere a detail follows after `: `.
  */
-const table = {
+export const errors = {
   notFound: ['file does not exist', 2],
   permission: ['permission denied', 13],
   notPermitted: ['permission denied', 1],
@@ -55,7 +55,7 @@ const table = {
   io: ['i/o error', 5],
 } as const satisfies Record<string, readonly [string, number]>
 
-export type ErrorCode = keyof typeof table
+export type ErrorCode = keyof typeof errors
 
 /** What a file operation fails with: `message` is the 9P string, `errno` the Linux number of the same row. */
 export class FsError extends Error {
@@ -70,14 +70,14 @@ export class FsError extends Error {
 
   /** Whether this is the failure `code` names (by its string, as a client must). */
   is(code: ErrorCode): boolean {
-    const [head = ''] = table[code][0].split('{}')
+    const [head = ''] = errors[code][0].split('{}')
     return this.message.startsWith(head)
   }
 }
 
 /** An error from the table: `fail('notFound')`, `fail('badArgument', 'temperature 9: 0 to 2')`. */
 export function fail(code: ErrorCode, detail?: string | number, cause?: unknown): FsError {
-  const [string, errno] = table[code]
+  const [string, errno] = errors[code]
   const message = string.includes('{}')
     ? string.replace('{}', () => String(detail ?? ''))
     : detail === undefined
@@ -89,16 +89,16 @@ export function fail(code: ErrorCode, detail?: string | number, cause?: unknown)
 /** An error as it came over the wire. 9P2000 has no number (0): the row whose string it begins with gives it, else EIO. */
 export function received(ename: string, errno = 0): FsError {
   if (errno > 0) return new FsError(ename, errno)
-  for (const [string, number] of Object.values(table)) {
+  for (const [string, number] of Object.values(errors)) {
     const [head = ''] = string.split('{}')
     if (ename.startsWith(head)) return new FsError(ename, number)
   }
-  return new FsError(ename, table.io[1])
+  return new FsError(ename, errors.io[1])
 }
 
 /** The string for an errno that came without one (9P2000.L). */
 export function errnoString(errno: number): string {
-  return Object.values(table).find(row => row[1] === errno && !row[0].includes('{}'))?.[0] ?? `errno ${errno}`
+  return Object.values(errors).find(row => row[1] === errno && !row[0].includes('{}'))?.[0] ?? `errno ${errno}`
 }
 
 /** Whatever was thrown, as an FsError: ours as they are, an abort as `interrupted`, the rest as `i/o error` with its cause. */
