@@ -1,6 +1,7 @@
 import { untouched } from './attributes.js'
 import type { Client } from './client.js'
 import { fail } from './errors.js'
+import { join } from './framer.js'
 import { IOHDRSZ, MAX_ENTRIES, MAX_WHOLE, MAXWELEM } from './limits.js'
 import {
   bareStat,
@@ -294,13 +295,7 @@ export class Fid {
         length += chunk.length
         if (length > MAX_WHOLE) throw fail('tooLarge', `${path}: over ${MAX_WHOLE} bytes, read it in pieces`)
       }
-      const whole = new Uint8Array(length)
-      let at = 0
-      for (const chunk of chunks) {
-        whole.set(chunk, at)
-        at += chunk.length
-      }
-      return whole
+      return join(chunks, length)
     })
   }
 

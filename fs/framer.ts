@@ -68,7 +68,11 @@ export class Framer {
   }
 }
 
-function join(parts: Uint8Array[], length: number): Uint8Array {
+/** The parts as one: the part itself where there is only one, else a copy. @param length of all parts, counted if not given */
+export function join(
+  parts: readonly Uint8Array[],
+  length: number = parts.reduce((n, part) => n + part.length, 0),
+): Uint8Array {
   if (parts.length === 1) return parts[0]!
   const whole = new Uint8Array(length)
   let at = 0

@@ -1,3 +1,4 @@
+import { join } from '../../fs/framer.js'
 import { frame, unframe } from './frames.js'
 import type { Random } from './random.js'
 
@@ -16,7 +17,7 @@ const interesting: readonly (readonly [number, readonly bigint[]])[] = [
 /** Changes bytes of a copy in one place, and perhaps its length. */
 function mutateBytes(bytes: Uint8Array, r: Random, other: Uint8Array, words: readonly Uint8Array[]): Uint8Array {
   const at = r.below(bytes.length + 1)
-  const put = (middle: Uint8Array, cut: number) => concat([bytes.subarray(0, at), middle, bytes.subarray(at + cut)])
+  const put = (middle: Uint8Array, cut: number) => join([bytes.subarray(0, at), middle, bytes.subarray(at + cut)])
   switch (r.below(words.length ? 9 : 8)) {
     case 0: {
       const out = bytes.slice()
@@ -98,14 +99,4 @@ export function mutate(
   for (let n = 1 << r.below(4); n > 0; n--)
     out = shape.framed ? mutateMessages(out, r, other) : mutateBytes(out, r, other, shape.words)
   return out.length > MAX_INPUT ? out.slice(0, MAX_INPUT) : out
-}
-
-function concat(parts: readonly Uint8Array[]): Uint8Array {
-  const out = new Uint8Array(parts.reduce((n, part) => n + part.length, 0))
-  let at = 0
-  for (const part of parts) {
-    out.set(part, at)
-    at += part.length
-  }
-  return out
 }

@@ -1,3 +1,4 @@
+import { join } from '../../fs/framer.js'
 import type { Transport } from '../../fs/transport.js'
 
 /** One end of a connection whose other end is the fuzzer: what is sent is handed over at once. */
@@ -13,7 +14,7 @@ export class Wire implements Transport {
   constructor(readonly sent: (messages: Uint8Array[]) => void) {}
 
   send(messages: Uint8Array[][]): void {
-    if (!this.over) this.sent(messages.map(parts => (parts.length === 1 ? parts[0]! : joined(parts))))
+    if (!this.over) this.sent(messages.map(parts => join(parts)))
   }
 
   pause(): void {
@@ -33,14 +34,4 @@ export class Wire implements Transport {
     this.over = true
     this.onclose(reason)
   }
-}
-
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const out = new Uint8Array(parts.reduce((n, part) => n + part.length, 0))
-  let at = 0
-  for (const part of parts) {
-    out.set(part, at)
-    at += part.length
-  }
-  return out
 }
