@@ -1,0 +1,48 @@
+/**
+ * `npm run test:interop [-- NAME …]`: llambo beside clients and servers that nobody here wrote; with names, those suites. Prints each
+ * thing tried and ends with the table; a whole run writes it to docs/interop.md. Exit 1 where anything failed.
+ */
+import { writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { need } from './packages.js'
+import { markdown, type Row, type Suite } from './table.js'
+
+const suites: readonly Suite[] = []
+
+const names = process.argv.slice(2)
+const unknown = names.filter(name => !suites.some(suite => suite.name === name))
+if (unknown.length) {
+  process.stderr.write(`unknown suite ${unknown.join(', ')}: there are ${suites.map(s => s.name).join(', ')}\n`)
+  process.exit(2)
+}
+
+const rows: Row[] = []
+for (const suite of suites.filter(s => names.length === 0 || names.includes(s.name))) {
+  const report = (row: Row) => {
+    rows.push(row)
+    process.stdout.write(
+      `${row.result.padEnd(7)} ${row.client}, ${row.dialect}: ${row.operation}${row.note ? ` (${row.note})` : ''}\n`,
+    )
+  }
+  const missing = need(suite.packages)
+  if (missing) report({ client: suite.name, dialect: '-', operation: 'everything', result: 'skipped', note: missing })
+  else
+    await suite.run(report).catch(error => {
+      report({ client: suite.name, dialect: '-', operation: 'the suite itself', result: 'failed', note: `${error}` })
+      process.stderr.write(`${error?.stack}\n`)
+    })
+}
+
+const count = (result: Row['result']) => rows.filter(row => row.result === result).length
+const summary = `${count('ok')} ok, ${count('failed')} failed, ${count('skipped')} skipped`
+const table = markdown(rows)
+process.stdout.write(`\n${table}\n${summary}\n`)
+if (names.length === 0) {
+  const head = `# Who was tried with llambo
+
+\`npm run test:interop\` writes this file: programs that nobody here wrote against our server, our client and our mount. ${summary}.
+
+`
+  writeFileSync(fileURLToPath(new URL('../../../docs/interop.md', import.meta.url)), head + table)
+}
+process.exit(count('failed') ? 1 : 0)
