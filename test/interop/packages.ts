@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 
 const installed = (name: string): boolean =>
-  spawnSync('dpkg-query', ['-W', '-f=${db:Status-Status}', name], { encoding: 'utf8' }).stdout?.trim() === 'installed'
+  /^Status: .* installed$/m.test(spawnSync('dpkg', ['-s', name], { encoding: 'utf8' }).stdout ?? '')
 
 /** Installs Debian packages that are missing. Returns why some could not be, or undefined. */
 export function need(packages: readonly string[]): string | undefined {
