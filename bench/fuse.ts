@@ -1,9 +1,11 @@
-import { existsSync, mkdirSync } from 'node:fs'
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync } from 'node:fs'
 import { type FileHandle, open, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { startMount, unmount } from '../mnt/mount.js'
 import { type Comparison, compare, type Result, rate, type Skipped, time } from './measure.js'
-import { scratch, startOurs } from './programs.js'
+import { built, scratch, startOurs } from './programs.js'
 import { LARGE, SMALL } from './tree.js'
 
 const BLOCK = 128 * 1024
@@ -27,38 +29,56 @@ async function whole(dir: string): Promise<number> {
   return LARGE / 1000 / ms
 }
 
-/** The two drivers of mnt/ over one server, each in a process of its own; this process is the program that uses them. */
-export async function overFuse(wanted: (what: string) => boolean): Promise<(Result | Skipped)[]> {
+/** fuse-native with a tree of its own in memory, in a process of its own. */
+async function startNative(dir: string): Promise<{ stop(): Promise<unknown> }> {
+  const child = fork(built('bench/native.js'), [dir], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
+  let said = ''
+  child.stderr!.on('data', text => (said += text))
+  const exited = once(child, 'exit')
+  const [ready] = await Promise.race([once(child, 'message'), exited])
+  if (ready !== 'ready')
+    throw new Error(
+      `fuse-native: ${
+        said
+          .trim()
+          .split('\n')
+          .find(line => line.includes('Error')) ?? said
+      }`,
+    )
+  return {
+    stop() {
+      child.send('stop')
+      return exited
+    },
+  }
+}
+
+/** Our driver with its server behind it, two processes, beside fuse-native with the tree in the same one; this process uses them. */
+export async function* overFuse(wanted: (what: string) => boolean): AsyncGenerator<Result | Skipped> {
   const rows: [string, string, Comparison['aim'], (dir: string) => Promise<number>][] = [
     ['FUSE: stat', '/s', { least: 1 }, dir => rate(1, () => stat(join(dir, 'small')))],
     ['FUSE: open+read+close', '/s', { least: 1 }, dir => rate(1, () => content(dir))],
     ['FUSE: large read', 'MB/s', { least: 1 }, whole],
   ]
   const chosen = rows.filter(([what]) => wanted(what))
-  if (chosen.length === 0) return []
-  const skip = (skipped: string) => chosen.map(([what]) => ({ what, skipped }))
-  if (!existsSync('/dev/fuse')) return skip('no /dev/fuse')
+  if (chosen.length === 0) return
+  const [ours, theirs] = ['ours', 'native'].map(name => join(scratch, name)) as [string, string]
+  for (const dir of [ours, theirs]) mkdirSync(dir)
   const server = await startOurs('large')
-  const mounted: string[] = []
+  const undo: (() => Promise<unknown>)[] = [() => server.stop()]
   try {
-    for (const driver of ['llambo', 'fuse-native'] as const) {
-      const dir = join(scratch, driver)
-      mkdirSync(dir)
-      await startMount({ address: server.address, dir, driver })
-      mounted.push(dir)
-    }
-    const [ours, theirs] = mounted as [string, string]
-    const out: Result[] = []
+    await startMount({ address: server.address, dir: ours })
+    undo.push(() => unmount(ours))
+    const native = await startNative(theirs)
+    undo.push(() => native.stop())
     for (const [what, unit, aim, side] of chosen) {
       await side(ours)
       await side(theirs)
-      out.push(await compare({ what, unit, aim, ours: () => side(ours), theirs: () => side(theirs) }))
+      yield await compare({ what, unit, aim, ours: () => side(ours), theirs: () => side(theirs) })
     }
-    return out
   } catch (error) {
-    return skip((error as Error).message)
+    for (const [what] of chosen) yield { what, skipped: (error as Error).message }
   } finally {
-    for (const dir of mounted) await unmount(dir)
-    await server.stop()
+    for (const step of undo.reverse()) await step()
   }
 }

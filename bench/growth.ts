@@ -9,13 +9,13 @@ const ENTRIES = 100_000
 const WALKS = 10_000
 
 /** What an entry of a listing and a walk cost in directories of growing size. */
-export async function growth(wanted: (what: string) => boolean): Promise<Result[]> {
+export async function* growth(wanted: (what: string) => boolean): AsyncGenerator<Result> {
   const what = (of: string, [from, to]: readonly [number, number]) => `growth: ${of}, ${to} entries against ${from}`
   const steps = [
     [SIZES[0], MIDDLE],
     [MIDDLE, MOST],
   ] as const
-  if (!steps.some(step => wanted(what('per entry', step)) || wanted(what('per walk', step)))) return []
+  if (!steps.some(step => wanted(what('per entry', step)) || wanted(what('per walk', step)))) return
   const server = await startOurs('directories')
   const { client, root } = await attach(server)
 
@@ -44,7 +44,6 @@ export async function growth(wanted: (what: string) => boolean): Promise<Result[
     await from.clunk()
     return micros(ms, WALKS)
   }
-  const out: Result[] = []
   for (const [of, side] of [
     ['per entry', list],
     ['per walk', walk],
@@ -54,9 +53,8 @@ export async function growth(wanted: (what: string) => boolean): Promise<Result[
       if (!wanted(row.what)) continue
       await row.ours()
       await row.theirs()
-      out.push(await compare(row))
+      yield await compare(row)
     }
   client.close()
   await server.stop()
-  return out
 }

@@ -11,6 +11,7 @@ import type { Result, Skipped } from './measure.js'
 import { idleConnection, idleServer, version } from './process.js'
 import { built, cleanUp } from './programs.js'
 import { againstDiod } from './rows.js'
+import { tokens } from './tokens.js'
 
 const words = process.argv.slice(2)
 const wanted = (what: string) => words.length === 0 || words.some(word => what.includes(word))
@@ -43,9 +44,7 @@ process.on('exit', cleanUp)
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1))
 
 line('what', 'ours', 'other', 'figure', 'spread', 'aim', '', 'load')
-for (const row of await againstDiod(wanted)) show(row)
-for (const row of await growth(wanted)) show(row)
-for (const row of await overFuse(wanted)) show(row)
+for (const rows of [againstDiod, tokens, growth, overFuse]) for await (const row of rows(wanted)) show(row)
 for (const [what, run] of [
   ['llamboctl --version', version],
   ['idle connection', idleConnection],

@@ -54,7 +54,7 @@ async function sequentialWrite(to: Connection): Promise<Side> {
 }
 
 /** The rows that set our server against diod, with our client before both. */
-export async function againstDiod(wanted: (what: string) => boolean): Promise<(Result | Skipped)[]> {
+export async function* againstDiod(wanted: (what: string) => boolean): AsyncGenerator<Result | Skipped> {
   const KiB = 1024
   const rows: [string, string, Comparison['aim'], number | undefined, (to: Connection) => Promise<Side>][] = [
     ['small reads, 1 outstanding', '/s', { least: 0.8 }, undefined, to => reads(to, 1)],
@@ -66,10 +66,12 @@ export async function againstDiod(wanted: (what: string) => boolean): Promise<(R
     ['large write, msize 1 MiB', 'MB/s', { least: 1 }, 1024 * KiB, sequentialWrite],
   ]
   const chosen = rows.filter(([what]) => wanted(what))
-  if (chosen.length === 0) return []
-  if (!haveDiod) return chosen.map(([what]) => ({ what, skipped: 'diod is missing: apt-get install diod' }))
+  if (chosen.length === 0) return
+  if (!haveDiod) {
+    for (const [what] of chosen) yield { what, skipped: 'diod is missing: apt-get install diod' }
+    return
+  }
   const servers: Program[] = [await startOurs('large'), await startDiod()]
-  const out: Result[] = []
   for (const [what, unit, aim, msize, side] of chosen) {
     const [us, them] = [await attach(servers[0]!, msize), await attach(servers[1]!, msize)]
     const [ours, theirs] = [await side(us), await side(them)]
@@ -80,10 +82,9 @@ export async function againstDiod(wanted: (what: string) => boolean): Promise<(R
       msize === undefined || us.client.msize === them.client.msize
         ? {}
         : { note: `diod agrees to ${them.client.msize} only` }
-    out.push(await compare({ what, unit, aim, ours, theirs, ...asked }))
+    yield await compare({ what, unit, aim, ours, theirs, ...asked })
     us.client.close()
     them.client.close()
   }
   for (const server of servers) await server.stop()
-  return out
 }
