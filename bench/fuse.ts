@@ -4,7 +4,7 @@ import { mkdirSync } from 'node:fs'
 import { type FileHandle, open, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { startMount, unmount } from '../mnt/mount.js'
-import { type Comparison, compare, type Result, rate, type Skipped, time } from './measure.js'
+import { compare, type Result, rate, type Skipped, time } from './measure.js'
 import { built, scratch, startOurs } from './programs.js'
 import { LARGE, SMALL } from './tree.js'
 
@@ -29,22 +29,14 @@ async function whole(dir: string): Promise<number> {
   return LARGE / 1000 / ms
 }
 
-/** fuse-native with a tree of its own in memory, in a process of its own. */
-async function startNative(dir: string): Promise<{ stop(): Promise<unknown> }> {
-  const child = fork(built('bench/native.js'), [dir], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
+/** A program that mounts a tree of its own in memory, in a process of its own. */
+async function startChild(program: string, dir: string): Promise<{ stop(): Promise<unknown> }> {
+  const child = fork(built(`bench/${program}.js`), [dir], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
   let said = ''
   child.stderr!.on('data', text => (said += text))
   const exited = once(child, 'exit')
   const [ready] = await Promise.race([once(child, 'message'), exited])
-  if (ready !== 'ready')
-    throw new Error(
-      `fuse-native: ${
-        said
-          .trim()
-          .split('\n')
-          .find(line => line.includes('Error')) ?? said
-      }`,
-    )
+  if (ready !== 'ready') throw new Error(`${program}: ${/^.*Error.*$/m.exec(said)?.[0] ?? said}`)
   return {
     stop() {
       child.send('stop')
@@ -53,31 +45,45 @@ async function startNative(dir: string): Promise<{ stop(): Promise<unknown> }> {
   }
 }
 
-/** Our driver with its server behind it, two processes, beside fuse-native with the tree in the same one; this process uses them. */
+/**
+ * Beside fuse-native with the tree in its own process: our driver so, and as it is mounted, with the server in another process.
+ * This process is the program that uses them.
+ */
 export async function* overFuse(wanted: (what: string) => boolean): AsyncGenerator<Result | Skipped> {
-  const rows: [string, string, Comparison['aim'], (dir: string) => Promise<number>][] = [
-    ['FUSE: stat', '/s', { least: 1 }, dir => rate(1, () => stat(join(dir, 'small')))],
-    ['FUSE: open+read+close', '/s', { least: 1 }, dir => rate(1, () => content(dir))],
-    ['FUSE: large read', 'MB/s', { least: 1 }, whole],
+  const uses: [string, string, (dir: string) => Promise<number>][] = [
+    ['stat', '/s', dir => rate(1, () => stat(join(dir, 'small')))],
+    ['open+read+close', '/s', dir => rate(1, () => content(dir))],
+    ['large read', 'MB/s', whole],
   ]
-  const chosen = rows.filter(([what]) => wanted(what))
+  const rows = (['driver', 'mount'] as const).flatMap(way =>
+    uses.map(([use, unit, side]) => ({ what: `FUSE ${way}: ${use}`, way, unit, side })),
+  )
+  const chosen = rows.filter(({ what }) => wanted(what))
   if (chosen.length === 0) return
-  const [ours, theirs] = ['ours', 'native'].map(name => join(scratch, name)) as [string, string]
-  for (const dir of [ours, theirs]) mkdirSync(dir)
-  const server = await startOurs('large')
-  const undo: (() => Promise<unknown>)[] = [() => server.stop()]
+  const dirs = { driver: join(scratch, 'driver'), mount: join(scratch, 'mount'), native: join(scratch, 'native') }
+  for (const dir of Object.values(dirs)) mkdirSync(dir)
+  const undo: (() => Promise<unknown>)[] = []
   try {
-    await startMount({ address: server.address, dir: ours })
-    undo.push(() => unmount(ours))
-    const native = await startNative(theirs)
-    undo.push(() => native.stop())
-    for (const [what, unit, aim, side] of chosen) {
-      await side(ours)
-      await side(theirs)
-      yield await compare({ what, unit, aim, ours: () => side(ours), theirs: () => side(theirs) })
+    const server = await startOurs('large')
+    undo.push(() => server.stop())
+    await startMount({ address: server.address, dir: dirs.mount })
+    undo.push(() => unmount(dirs.mount))
+    for (const [program, dir] of [
+      ['mounted', dirs.driver],
+      ['native', dirs.native],
+    ] as const) {
+      const child = await startChild(program, dir)
+      undo.push(() => child.stop())
+    }
+    for (const { what, way, unit, side } of chosen) {
+      const ours = () => side(dirs[way])
+      const theirs = () => side(dirs.native)
+      await ours()
+      await theirs()
+      yield await compare({ what, unit, aim: { least: 1 }, ours, theirs })
     }
   } catch (error) {
-    for (const [what] of chosen) yield { what, skipped: (error as Error).message }
+    for (const { what } of chosen) yield { what, skipped: (error as Error).message }
   } finally {
     for (const step of undo.reverse()) await step()
   }

@@ -1,3 +1,7 @@
+import { type File, newQid } from '../fs/file.js'
+import { bytes, slice } from '../fs/kit/content.js'
+import { dir } from '../fs/kit/dir.js'
+
 /** What is served on both sides: the same names, sizes and bytes. */
 export const SMALL = 100
 export const LARGE = 64 * 1024 * 1024
@@ -6,3 +10,44 @@ export const SIZES = [10, 1000, 100_000] as const
 
 export const directoryName = (size: number): string => `d${size}`
 export const entryName = (i: number): string => `entry${i}`
+
+export const owner = { name: 'bench', uid: process.getuid!() }
+
+/** A file of fixed length that is written in place. */
+function writable(length: number): File {
+  const content = new Uint8Array(length)
+  return {
+    qid: newQid(),
+    attributes: () => ({ mode: 0o666, owner, length, mtime: 0, atime: 0 }),
+    open: () => ({
+      read: (offset, count) => slice(content, offset, count),
+      write(offset, data) {
+        content.set(data, offset)
+        return data.length
+      },
+    }),
+  }
+}
+
+function directory(size: number): File {
+  const entries = new Map<string, File>()
+  for (let i = 0; i < size; i++) entries.set(entryName(i), bytes('', { owner }))
+  return dir(entries, owner)
+}
+
+const large = (): [string, File][] => [
+  ['large', bytes(new Uint8Array(LARGE), { owner })],
+  ['sink', writable(LARGE)],
+]
+const directories = () => SIZES.map((size): [string, File] => [directoryName(size), directory(size)])
+
+/** The small file, and what is named besides. */
+export const tree = (parts: readonly string[]): File =>
+  dir(
+    new Map<string, File>([
+      ['small', bytes('x'.repeat(SMALL), { owner })],
+      ...(parts.includes('large') ? large() : []),
+      ...(parts.includes('directories') ? directories() : []),
+    ]),
+    owner,
+  )
