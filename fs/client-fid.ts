@@ -88,26 +88,57 @@ export class Fid {
    * A new fid for the file at the end of `names`, any number of them; for none a second fid of this file. All or nothing.
    * @throws FsError `file does not exist`; with nothing left behind at the server
    */
-  async walk(names: readonly string[], signal?: AbortSignal): Promise<Fid> {
-    const newfid = this.client.takeFid()
-    let qid = this.#qid
+  walk(names: readonly string[], signal?: AbortSignal): Promise<Fid> {
+    return this.#step(names).#walked(this, names, signal)
+  }
+
+  /**
+   * `walk` and `stat` in one round trip: the question for the attributes leaves behind the walk that makes its fid. A server that
+   * takes it up before knows no such fid yet, and is asked again.
+   * @throws FsError as both do; with nothing left behind at the server
+   */
+  async look(names: readonly string[], signal?: AbortSignal): Promise<{ fid: Fid; stat: Stat }> {
+    const fid = this.#step(names)
+    const walked = fid.#walked(this, names, signal)
+    const asked = names.length > MAXWELEM ? walked.then(() => fid.stat(signal)) : fid.stat(signal)
+    asked.catch(() => {})
+    await walked
+    try {
+      return { fid, stat: await asked.catch(() => fid.stat(signal)) }
+    } catch (error) {
+      fid.clunk().catch(() => {})
+      throw error
+    }
+  }
+
+  /** A fid that is still to be walked to that place. */
+  #step(names: readonly string[]): Fid {
+    const { root, names: here } = this.#at
+    return new Fid(this.client, this.client.takeFid(), this.#qid, { root, names: resolve(here, names) })
+  }
+
+  /** Walks to it from another. */
+  async #walked(from: Fid, names: readonly string[], signal?: AbortSignal): Promise<Fid> {
     let made = false
     try {
       for (let i = 0; i < names.length || !made; i += MAXWELEM) {
         const wname = names.slice(i, i + MAXWELEM)
-        const { wqid } = await this.#rpc({ type: 'Twalk', fid: made ? newfid : this.fid, newfid, wname }, signal)
+        const { wqid } = await (made ? this : from).#rpc(
+          { type: 'Twalk', fid: made ? this.fid : from.fid, newfid: this.fid, wname },
+          signal,
+        )
         if (wqid.length < wname.length) throw fail('notFound')
         made = true
-        qid = wqid.at(-1) ?? qid
+        this.#qid = wqid.at(-1) ?? this.#qid
       }
       // it may have been walked before the flush got there
       if (signal?.aborted) throw fail('interrupted')
     } catch (error) {
-      if (made) new Fid(this.client, newfid, qid).clunk().catch(() => {})
-      else this.client.giveFid(newfid)
+      if (made) this.clunk().catch(() => {})
+      else this.client.giveFid(this.fid)
       throw error
     }
-    return new Fid(this.client, newfid, qid, { root: this.#at.root, names: resolve(this.#at.names, names) })
+    return this
   }
 
   /** Opens the file: OREAD, OWRITE, ORDWR or OEXEC, perhaps with OTRUNC, ORCLOSE, OAPPEND (open(5)). */

@@ -22,11 +22,13 @@ type Handlers = { [K in k.Operation]?: (r: R<K>, flight: Flight) => A<K> }
 /** Background requests the kernel may have out. RELEASE is one: were it held back, a close could come after the next open. */
 const MAX_BACKGROUND = 0xffff
 const NS = 1_000_000_000
+/** The kernel rounds this up to its next tick, some ms: the call that looked a name up need not ask for its attributes once more. */
+const INSTANT_NS = 1
 
 /**
  * The kernel's operations as 9P: what each one sends is in its body, everything about reading and answering in loop.ts. Nothing
- * is cached (a name or a size may be another any moment), except that a listing's attributes hold for a second where
- * only one user can look.
+ * is cached (a name or a size may be another any moment), except that attributes hold for the kernel's tick, and a listing's for a second
+ * where only one user can look.
  */
 export class Driver implements Handlers {
   #handles = new Map<number, Handle>()
@@ -102,14 +104,13 @@ export class Driver implements Handlers {
 
   async LOOKUP({ header: { nodeid, uid }, in: { name } }: R<'LOOKUP'>, flight: Flight) {
     const parent = this.nodes.get(nodeid)
-    const fid = await (await this.#fid(parent, uid, flight)).walk([name], flight.signal)
-    return this.#entry(parent, name, uid, fid, flight)
+    return this.#entry(parent, name, uid, await this.#fid(parent, uid, flight), flight)
   }
 
   async GETATTR({ header: { nodeid, uid }, in: { getattr_flags, fh } }: R<'GETATTR'>, flight: Flight) {
     const fid =
       getattr_flags & k.GETATTR_FH ? this.#handle(fh).fid : await this.#fid(this.nodes.get(nodeid), uid, flight)
-    return unixStat(await fid.stat(flight.signal), this.owner)
+    return this.#attributes(await fid.stat(flight.signal))
   }
 
   /** chown is accepted and ignored, as 9P has none; so are access times. */
@@ -124,7 +125,7 @@ export class Driver implements Handlers {
       if (to.valid & k.FATTR_MTIME)
         changes.mtime = to.valid & k.FATTR_MTIME_NOW ? Math.floor(Date.now() / 1000) : to.mtime % 2 ** 32
       if (Object.keys(changes).length > 0) await fid.wstat(changes, flight.signal)
-      return unixStat(await fid.stat(flight.signal), this.owner)
+      return this.#attributes(await fid.stat(flight.signal))
     } finally {
       if (!handle) drop(fid)
     }
@@ -162,7 +163,7 @@ export class Driver implements Handlers {
       const stat = await fid.stat(flight.signal)
       if (flight.answered) throw fail('interrupted')
       const node = this.nodes.lookup(parent, name, stat.qid)
-      return { nodeid: node.id, ...unixStat(stat, this.owner), ...this.#opened(fid, openMode(flags)) }
+      return { nodeid: node.id, ...this.#attributes(stat), ...this.#opened(fid, openMode(flags)) }
     } catch (error) {
       drop(fid)
       throw error
@@ -230,7 +231,7 @@ export class Driver implements Handlers {
     } finally {
       drop(made)
     }
-    return this.#entry(parent, name, uid, await at.walk([name], flight.signal), flight)
+    return this.#entry(parent, name, uid, at, flight)
   }
 
   async UNLINK({ header: { nodeid, uid }, in: { name } }: R<'UNLINK'> | R<'RMDIR'>, flight: Flight) {
@@ -282,19 +283,20 @@ export class Driver implements Handlers {
     return this.nodes.keep(node, uid, await (await this.#root(uid)).walk(node.path, flight.signal))
   }
 
-  /** The answer that makes a walked fid's file known under its name. */
-  async #entry(parent: Node, name: string, uid: number, fid: Fid, flight: Flight): Promise<k.Answer<'LOOKUP'>> {
-    let stat: Stat
-    try {
-      stat = await fid.stat(flight.signal)
-      if (flight.answered) throw fail('interrupted')
-    } catch (error) {
+  /** The answer that makes the file of a name known, looked up from its directory. */
+  async #entry(parent: Node, name: string, uid: number, from: Fid, flight: Flight): Promise<k.Answer<'LOOKUP'>> {
+    const { fid, stat } = await from.look([name], flight.signal)
+    if (flight.answered) {
       drop(fid)
-      throw error
+      throw fail('interrupted')
     }
     const node = this.nodes.lookup(parent, name, stat.qid)
     this.nodes.keep(node, uid, fid)
-    return { nodeid: node.id, ...unixStat(stat, this.owner) }
+    return { nodeid: node.id, ...this.#attributes(stat) }
+  }
+
+  #attributes(stat: Stat) {
+    return { ...unixStat(stat, this.owner), attr_valid_nsec: INSTANT_NS }
   }
 
   async #open(fid: Fid, mode: number, flight: Flight): Promise<k.Answer<'OPEN'>> {

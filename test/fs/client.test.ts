@@ -1,4 +1,5 @@
 import t from 'tap'
+import { untouched } from '../../fs/attributes.js'
 import { Client } from '../../fs/client.js'
 import type { FsError } from '../../fs/errors.js'
 import { type Message, NOFID, NOTAG, OREAD } from '../../fs/message.js'
@@ -140,6 +141,42 @@ t.test('a walk that succeeded in spite of its abort is undone: the new fid is cl
   await settled(other)
   root.walk(['c']).catch(() => {})
   t.equal((await peer.next('Twalk')).newfid, newfid)
+})
+
+t.test('look asks for attributes behind its walk, and again where the server took that up first', async t => {
+  const { client, peer } = await connected()
+  const root = await attached(client, peer)
+  const sends = peer.sends.length
+  const stat = { ...untouched(), qid, name: 'a', length: 7n }
+  const look = root.look(['a'])
+  const walk = await peer.next('Twalk')
+  const early = await peer.next('Tstat')
+  t.equal(peer.sends.length, sends + 1, 'both leave together')
+  t.equal(early.fid, walk.newfid)
+  peer.say(
+    { type: 'Rerror', tag: early.tag, ename: 'unknown fid', errno: 9 },
+    { type: 'Rwalk', tag: walk.tag, wqid: [qid] },
+  )
+  const again = await peer.next('Tstat')
+  t.equal(again.fid, walk.newfid)
+  peer.say({ type: 'Rstat', tag: again.tag, stat })
+  t.equal((await look).stat.length, 7n)
+
+  const missing = root.look(['b'])
+  const [failing, asked] = [await peer.next('Twalk'), await peer.next('Tstat')]
+  peer.say(
+    { type: 'Rerror', tag: failing.tag, ename: 'file does not exist', errno: 2 },
+    { type: 'Rerror', tag: asked.tag, ename: 'unknown fid', errno: 9 },
+  )
+  await t.rejects(missing, { errno: 2 })
+
+  const refused = root.look(['c'])
+  const [made, first] = [await peer.next('Twalk'), await peer.next('Tstat')]
+  const denied = { type: 'Rerror', ename: 'permission denied', errno: 13 } as const
+  peer.say({ type: 'Rwalk', tag: made.tag, wqid: [qid] }, { ...denied, tag: first.tag })
+  peer.say({ ...denied, tag: (await peer.next('Tstat')).tag })
+  await t.rejects(refused, { errno: 13 })
+  t.equal((await peer.next('Tclunk')).fid, made.newfid, 'nothing is left behind')
 })
 
 t.test('a walk of many names goes in pieces of 16, and leaves nothing behind when a later piece fails', async t => {
