@@ -168,14 +168,14 @@ t.test('look asks for attributes behind its walk, and again where the server too
     { type: 'Rerror', tag: failing.tag, ename: 'file does not exist', errno: 2 },
     { type: 'Rerror', tag: asked.tag, ename: 'unknown fid', errno: 9 },
   )
-  await t.rejects(missing, { errno: 2 })
+  await t.rejects(missing, { message: 'file does not exist', errno: 2 })
 
   const refused = root.look(['c'])
   const [made, first] = [await peer.next('Twalk'), await peer.next('Tstat')]
   const denied = { type: 'Rerror', ename: 'permission denied', errno: 13 } as const
   peer.say({ type: 'Rwalk', tag: made.tag, wqid: [qid] }, { ...denied, tag: first.tag })
   peer.say({ ...denied, tag: (await peer.next('Tstat')).tag })
-  await t.rejects(refused, { errno: 13 })
+  await t.rejects(refused, { message: 'permission denied', errno: 13 })
   t.equal((await peer.next('Tclunk')).fid, made.newfid, 'nothing is left behind')
 })
 
