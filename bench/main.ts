@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { overFuse } from './fuse.js'
 import { growth } from './growth.js'
 import type { Result, Skipped } from './measure.js'
-import { idleConnection, idleServer, version } from './process.js'
+import { idleConnection, idleServer, ready, version } from './process.js'
 import { built, cleanUp } from './programs.js'
 import { againstDiod } from './rows.js'
 import { tokens } from './tokens.js'
@@ -47,6 +47,7 @@ line('what', 'ours', 'other', 'figure', 'spread', 'aim', '', 'load')
 for (const rows of [againstDiod, tokens, growth, overFuse]) for await (const row of rows(wanted)) show(row)
 for (const [what, run] of [
   ['llamboctl --version', version],
+  ['up -d to ready', ready],
   ['idle connection', idleConnection],
   ['idle server', idleServer],
 ] as const)

@@ -1,8 +1,11 @@
-import { spawn } from 'node:child_process'
+import { fork, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { bundledModel, bundledModels } from '../ctl/server/bundled.js'
 import type { Client } from '../fs/client.js'
+import { newHome, up } from './llambo.js'
 import { compare, type Result, time } from './measure.js'
 import { attach, built, resident, scratch, startOurs } from './programs.js'
 
@@ -31,6 +34,33 @@ export const version = (): Promise<Result> =>
     ours: () => run([built('ctl/llamboctl.js'), '--version']),
     theirs: () => run(['-e', '0']),
   })
+
+/** `llamboctl up -d` with the bundled model until it returns, beside node-llama-cpp alone until that model is loaded. */
+export async function ready(): Promise<Result> {
+  const env = newHome()
+  const slots = '4'
+  return compare({
+    what: 'up -d to ready, more than node-llama-cpp alone',
+    unit: 'ms',
+    aim: { most: 500 },
+    difference: true,
+    async ours() {
+      const began = performance.now()
+      const server = up(env, '--slots', slots)
+      const ms = performance.now() - began
+      server.stop()
+      return ms
+    },
+    async theirs() {
+      const began = performance.now()
+      const child = fork(built('bench/direct.js'), [join(bundledModels, `${bundledModel}.gguf`), '1', slots])
+      await once(child, 'message')
+      const ms = performance.now() - began
+      child.kill()
+      return ms
+    },
+  })
+}
 
 /** MiB of a process that idles. */
 async function idle(args: string[], env: NodeJS.ProcessEnv): Promise<number> {
