@@ -1,5 +1,8 @@
-import { OREAD } from '../fs/message.js'
-import { compare, micros, type Result, time } from './measure.js'
+import { Client } from '../fs/client.js'
+import { dial } from '../fs/dial.js'
+import { ORDWR, OREAD } from '../fs/message.js'
+import { newHome, up } from './llambo.js'
+import { compare, micros, type Result, type Side, time } from './measure.js'
 import { attach, startOurs } from './programs.js'
 import { directoryName, entryName, SIZES } from './tree.js'
 
@@ -57,4 +60,64 @@ export async function* growth(wanted: (what: string) => boolean): AsyncGenerator
     }
   client.close()
   await server.stop()
+}
+
+/** Sessions alive while requests are timed; the last leaves room for the one each request makes (MAX_SESSIONS). */
+const SESSIONS = [1, 100, 9_999] as const
+const REQUESTS = 100
+
+/** What a request costs that makes a session, asks in it and removes it: on servers with more and more others. */
+export async function* sessions(wanted: (what: string) => boolean): AsyncGenerator<Result> {
+  const rows = SESSIONS.slice(1)
+    .map((to, i) => ({
+      what: `growth: per request, ${to} sessions against ${SESSIONS[i]}`,
+      sizes: [to, SESSIONS[i]!] as const,
+    }))
+    .filter(({ what }) => wanted(what))
+  for (const { what, sizes } of rows) {
+    const [ours, theirs] = await Promise.all(sizes.map(serverWith))
+    await ours!.side()
+    await theirs!.side()
+    yield await compare({ what, unit: 'µs', aim: { most: 2 }, ours: ours!.side, theirs: theirs!.side })
+    ours!.stop()
+    theirs!.stop()
+  }
+}
+
+/** A server with so many sessions, and the time of requests to it. */
+async function serverWith(count: number): Promise<{ side: Side; stop(): void }> {
+  const server = up(newHome(), '--engine', 'echo', '--no-mount')
+  const client = await Client.connect(await dial(server.unix))
+  const root = await client.attach({ uname: 'bench' })
+  const make = async () => {
+    const clone = await (await root.walk(['session', 'clone'])).open(OREAD)
+    const number = Buffer.from(await clone.read(0, 64))
+      .toString()
+      .trim()
+    await clone.clunk()
+    return number
+  }
+  for (let i = 0; i < count; i++) await make()
+  const request = async () => {
+    const number = await make()
+    const data = await (await root.walk(['session', number, 'data'])).open(ORDWR)
+    await data.write(0, Buffer.from('hello'))
+    let length = 0
+    for (let n = 1; n > 0; length += n) n = (await data.read(length, 8192)).length
+    if (length === 0) throw new Error('no answer')
+    await data.clunk()
+    await (await root.walk(['session', number])).remove()
+  }
+  return {
+    async side() {
+      const ms = await time(async () => {
+        for (let i = 0; i < REQUESTS; i++) await request()
+      })
+      return micros(ms, REQUESTS)
+    },
+    stop() {
+      client.close()
+      server.stop()
+    },
+  }
 }

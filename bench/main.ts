@@ -6,7 +6,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { cpus, loadavg } from 'node:os'
 import { join } from 'node:path'
 import { overFuse } from './fuse.js'
-import { growth } from './growth.js'
+import { growth, sessions } from './growth.js'
 import type { Result, Skipped } from './measure.js'
 import { idleConnection, idleServer, ready, version } from './process.js'
 import { built, cleanUp } from './programs.js'
@@ -44,7 +44,7 @@ process.on('exit', cleanUp)
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1))
 
 line('what', 'ours', 'other', 'figure', 'spread', 'aim', '', 'load')
-for (const rows of [againstDiod, tokens, growth, overFuse]) for await (const row of rows(wanted)) show(row)
+for (const rows of [againstDiod, tokens, growth, sessions, overFuse]) for await (const row of rows(wanted)) show(row)
 for (const [what, run] of [
   ['llamboctl --version', version],
   ['up -d to ready', ready],
