@@ -72,6 +72,9 @@ export async function createLlamaEngine(o: LlamaOptions, signal?: AbortSignal): 
   return new LlamaEngine(info, runtime, model, context, threads)
 }
 
+/** Waits until what was just begun is with llama.cpp: node-llama-cpp hands it over in the loop's next turn. */
+const decoding = () => new Promise<void>(resolve => setImmediate(() => setImmediate(resolve)))
+
 /** A request that is ready for a slot. */
 interface Prepared extends Prompt {
   readonly prefix: readonly Token[]
@@ -171,28 +174,42 @@ class LlamaEngine implements Engine {
     const all = [...tokens, ...prefix]
     let made = prefix.length
     let ended = hold.stopped
+    let drawn: Promise<Token> | undefined
     try {
       const grammar = prompt.grammar === undefined ? undefined : await this.#grammar(prompt.grammar)
       const reused = await slot.align(all)
       yield { event: 'start', prompt_tokens: tokens.length, reused: Math.min(reused, tokens.length) }
       if (made < most && !ended) await slot.prefill(all, signal)
-      let last = all.at(-1)!
-      while (made < most && !ended) {
-        last = await slot.next(last, request, seedOf(seed, made), grammar)
+      const draw = (after: Token) => {
+        drawn = slot.next(after, request, seedOf(seed, made), grammar)
+        drawn.catch(() => {}) // it may fail when nobody waits for it any more
+      }
+      if (made < most && !ended) draw(all.at(-1)!)
+      while (drawn) {
+        const token = await drawn
+        drawn = undefined
         signal.throwIfAborted()
-        if (this.loaded.isEogToken(last) || prompt.stopTokens.has(last)) {
+        if (this.loaded.isEogToken(token) || prompt.stopTokens.has(token)) {
           ended = true
           break
         }
         made++
-        const out = hold.push(pieces.push(last), [last])
+        const out = hold.push(pieces.push(token), [token])
         ended = hold.stopped
+        if (made < most && !ended) {
+          // The next token is begun before this one is handed out: what readers cost is paid while llama.cpp decodes.
+          draw(token)
+          if (out && made > prefix.length + 1) await decoding()
+        }
         if (out) yield { event: 'token', ...out }
       }
     } catch (error) {
       if (signal.aborted || error instanceof FsError) throw error
       await slot.clear()
       throw fail('io', `llama.cpp: ${(error as Error).message}`, error)
+    } finally {
+      // the slot is another's after this
+      await drawn?.catch(() => {})
     }
     const rest = hold.end()
     if (rest) yield { event: 'token', ...rest }
