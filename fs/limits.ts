@@ -35,6 +35,8 @@ export const VERSION_TIMEOUT_MS = 10_000
 export const FLUSH_GRACE_MS = 1000
 /** Entries in one directory listing that a fid holds on to. */
 export const MAX_ENTRIES = 1_000_000
+/** Bytes of one listing that a client takes: of an entry whose names are all as long as they can be there are not a million. */
+export const MAX_LISTING = 256 * MAX_ENTRIES
 /** How long a connection that is being closed may take to hand over its last bytes, in ms. */
 export const CLOSE_TIMEOUT_MS = 5000
 /** A client that has sent Tflush and hears nothing for this long takes the connection for dead, in ms. */
