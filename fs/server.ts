@@ -62,6 +62,9 @@ const FULL_CHUNK = 64 * 1024
 class Pending implements Request {
   user: User | undefined
   fid: FidState | undefined
+  making: Request['making']
+  /** A clunk or a remove: its fid is gone, so that it must be answered. */
+  ends = false
   /** Tags of the Tflushes that wait for it, in order. */
   flushes: number[] | undefined
   /** Its session was reset or ended, or its flush has waited long enough: whatever it answers is nobody's. */
@@ -239,7 +242,10 @@ export class Session implements Host {
     } catch (error) {
       return this.#settle(request, this.#failed(m, request, error))
     }
-    if (m.type === 'Tclunk' || m.type === 'Tremove') this.#interrupt(request)
+    if (m.type === 'Tclunk' || m.type === 'Tremove') {
+      request.ends = true
+      this.#interrupt(request)
+    }
     if (answer instanceof Promise) this.#later(m, request, answer)
     else this.#settle(request, replyOf(m, answer))
   }
@@ -260,7 +266,7 @@ export class Session implements Host {
 
   /**
    * flush(5): never fails. A reply that the old request still earns goes before its Rflush, none goes after; a request
-   * that was interrupted gets none.
+   * that was interrupted gets none, and is then as if it had never been sent.
    */
   #flush(tag: number, oldtag: number): void {
     const old = this.#pending.get(oldtag)
@@ -273,16 +279,26 @@ export class Session implements Host {
     old.flushes = [tag]
     old.abort()
     setTimeout(() => {
-      if (this.#pending.get(old.tag) !== old) return
-      old.dropped = true
-      this.#release(old)
+      if (this.#pending.get(old.tag) === old) this.#giveUp(old)
     }, this.#times.flush).unref?.()
+  }
+
+  /** A flush has waited long enough. The fid that the old request makes is the client's to use for another from here on. */
+  #giveUp(old: Pending): void {
+    old.dropped = true
+    const { making } = old
+    if (making && this.fids.get(making.number) === making.fid) {
+      making.fid.gone = true
+      this.fids.delete(making.number)
+    }
+    if (old.ends) this.#reply(this.#error(old.tag, fail('interrupted')))
+    this.#release(old)
   }
 
   #settle(request: Pending, reply: RMessage): void {
     if (request.dropped) return
     const interrupted = request.aborted && (reply.type === 'Rerror' || reply.type === 'Rlerror')
-    if (!interrupted || !request.flushes) this.#reply(reply)
+    if (!interrupted || !request.flushes || request.ends) this.#reply(reply)
     this.#release(request)
   }
 
