@@ -34,9 +34,9 @@ const MAX_HELD = 32 * 1024 * 1024
 const HEAD = 24
 
 /**
- * The check of model files: it passes, or it fails `model file is damaged`, soon, and holds little meanwhile. The first byte: 1
- * and 2 how much longer the file is than the input; 12 what the rest is: zeros, or (12) what comes behind the head again and
- * again, each time with its number in four bytes, 16 to 240 of where in it they are.
+ * The check of model files: it passes, or it fails `model file is damaged`, soon, and holds little meanwhile. The first byte:
+ * 1 and 2 how much longer the file is than the input, zeros; but 15 what comes behind the head again and again, each time
+ * with its number as four letters, at four times what 16 to 128 say.
  */
 export const gguf: Target = {
   name: 'gguf',
