@@ -43,8 +43,10 @@ export const CLOSE_TIMEOUT_MS = 5000
 export const RFLUSH_TIMEOUT_MS = 10_000
 /** Idle time after which the kernel probes a tcp peer, in ms. */
 export const KEEPALIVE_MS = 60_000
-/** Connections one listener holds: below it a file descriptor is left for everything else. */
-export const MAX_CONNECTIONS = 10_000
+/** Connections that all listeners of a process hold: ten thousand that idle, and some that work. */
+export const MAX_CONNECTIONS = 10_240
+/** File descriptors that connections leave for everything else: models, workers, the mount. */
+export const RESERVED_DESCRIPTORS = 256
 /** A file that is read whole into memory; a larger one is read in pieces. */
 export const MAX_WHOLE = 64 * 1024 * 1024
 /** How long a WebSocket handshake may take, in ms. */
