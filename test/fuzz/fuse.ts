@@ -22,7 +22,7 @@ const PADDING = 38
  * The FUSE driver between a kernel and a hostile server. A message whose bytes 5 and 6 are 0 (an opcode below 256, a tag of
  * 0) is a request of the kernel; any other is said by the server (hostile.ts). Before the next request what is still asked is
  * answered as an ordinary server would, unless the request's padding is odd. The options byte: 1 a kernel that breaks its
- * own rules, 2 ends by a stop and not by the loss of the connection, 4 plain 9P2000, 8 shared, 16 traces, 32 small
+ * own rules, 2 stops halfway: what is under way is answered at once and then undone, 4 plain 9P2000, 8 shared, 16 traces, 32 small
  * messages, 64 a server that refuses everything, 128 the connection is lost halfway.
  */
 export const fuse: Target = {
@@ -33,7 +33,9 @@ export const fuse: Target = {
       const how = i * OPTION.plain
       return [
         ...requests.map(list => frame(how, list)),
-        ...requests.map(list => frame(how | OPTION.shared | OPTION.cut | OPTION.stops, list)),
+        ...requests.map(list => frame(how | OPTION.shared | OPTION.cut, list)),
+        ...requests.map(list => frame(how | OPTION.stops, list)),
+        ...requests.flatMap(list => list.map((_, i) => frame(how | OPTION.stops, pending(list, i)))),
         ...requests.flatMap(list => lies(dialect).map(said => frame(how, list.toSpliced(list.length >> 1, 0, said)))),
         ...listings(dialect).map(list => frame(how, list)),
       ]
@@ -59,6 +61,10 @@ export const fuse: Target = {
     try {
       for (const [i, m] of list.entries()) {
         if (has('cut') && i > list.length >> 1) server.wire.destroy()
+        if (has('stops') && i === list.length >> 1) {
+          loop.stop()
+          check('not answered when it stopped', [...kernel.waiting.keys()])
+        }
         if (m.length >= 7 && (m[5]! | m[6]!) !== 0) {
           if (server.say(m)) await turn(FEW_TURNS)
           continue
@@ -81,10 +87,6 @@ export const fuse: Target = {
         if (!server.wire.over) check('fids left', left)
         if (!server.wire.over && numbers.taken !== server.fids.size - 1)
           fault(`${numbers.taken} fid numbers are taken for ${server.fids.size - 1} fids`)
-      }
-      if (has('stops')) {
-        loop.stop()
-        check('not answered when it stopped', [...kernel.waiting.keys()])
       }
       server.wire.destroy()
       if (!(await settle(() => kernel.waiting.size === 0)))
@@ -216,6 +218,14 @@ const requests: readonly Uint8Array[][] = [
     message('READ', { fh: 9, size: 10 }, 9),
   ],
 ]
+
+/** The first requests, of which the last is under way when it is half of all. */
+function pending(list: readonly Uint8Array[], last: number): Uint8Array[] {
+  const begun = list.slice(0, last + 1)
+  const next = list[last]!.slice()
+  if (next.length > PADDING) next[PADDING] = 1
+  return [...begun, next, ...Array(begun.length).fill(message('STATFS'))]
+}
 
 function pair(nodeid: number, nlookup: number): Uint8Array {
   const out = Buffer.alloc(16)
