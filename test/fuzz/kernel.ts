@@ -245,5 +245,6 @@ export function message(
   bytes.writeUInt32LE(operations[op].code, OFFSET.opcode)
   bytes.writeUInt32LE(nodeid, 16)
   bytes.writeUInt16LE(wait ? 0 : 1, IN_HEADER - 2)
-  return bytes
+  // a plain array: a Buffer's slice is a view
+  return new Uint8Array(bytes)
 }
