@@ -31,6 +31,8 @@ export const QUEUED_TIMEOUT_MS = 30_000
 export const FRAME_TIMEOUT_MS = 30_000
 /** A new connection must say Tversion within this, in ms. */
 export const VERSION_TIMEOUT_MS = 10_000
+/** Where a token is wanted, it must be shown within this after Tversion, in ms. */
+export const ATTACH_TIMEOUT_MS = 10_000
 /** How long a flushed call may take to give up before its tag is freed without it, in ms. */
 export const FLUSH_GRACE_MS = 1000
 /** Entries in one directory listing that a fid holds on to. */

@@ -37,7 +37,7 @@ export interface ServeOptions {
   /** Gets each failure a user was answered with, but for those of looking for files: what a tree's `error` file shows. */
   onfail?: (error: FsError, user: User) => void
   /** Times, in ms, where a test needs shorter ones. */
-  times?: Partial<{ version: number; frame: number; queued: number; flush: number }>
+  times?: Partial<{ version: number; attach: number; frame: number; queued: number; flush: number }>
 }
 
 /** Requests whose failure is an ordinary answer: a shell asks for many files that are not there. */
@@ -86,6 +86,9 @@ class Pending implements Request {
   }
 }
 
+/** What a connection is not waited for without end: a Tversion, a token, the rest of a message, that replies are read. */
+type TimerName = 'version' | 'attach' | 'frame' | 'queued'
+
 /** Serves a tree over one connection until it ends. @see ServeOptions */
 export function serve(transport: Transport, options: ServeOptions): Session {
   return new Session(transport, options)
@@ -115,7 +118,8 @@ export class Session implements Host {
   #soon: NodeJS.Immediate | undefined
   #paused = false
   #ended = false
-  #timers: Record<'frame' | 'queued' | 'version', NodeJS.Timeout | undefined> = {
+  #timers: Record<TimerName, NodeJS.Timeout | undefined> = {
+    attach: undefined,
     frame: undefined,
     queued: undefined,
     version: undefined,
@@ -130,6 +134,7 @@ export class Session implements Host {
     this.user = options.user
     this.#times = {
       version: limits.VERSION_TIMEOUT_MS,
+      attach: limits.ATTACH_TIMEOUT_MS,
       frame: limits.FRAME_TIMEOUT_MS,
       queued: limits.QUEUED_TIMEOUT_MS,
       flush: limits.FLUSH_GRACE_MS,
@@ -151,6 +156,8 @@ export class Session implements Host {
   }
 
   attach(who: Parameters<ServeOptions['attach']>[0]) {
+    // asked only for who has shown a token, where one is wanted
+    this.#clear('attach')
     return this.options.attach(who)
   }
 
@@ -363,6 +370,8 @@ export class Session implements Host {
 
   #version(tag: number, msize: number, version: string): void {
     this.#clear('version')
+    this.#clear('attach')
+    if (this.authenticate && !this.user) this.#timer('attach', this.#times.attach, 'nobody showed a token')
     this.#reset()
     const dialect = dialectOf(version)
     if (!dialect) {
@@ -406,18 +415,18 @@ export class Session implements Host {
     if (this.#ended) return
     this.#flushOut()
     this.#ended = true
-    for (const name of ['version', 'frame', 'queued'] as const) this.#clear(name)
+    for (const name of Object.keys(this.#timers) as TimerName[]) this.#clear(name)
     this.#inbox = []
     this.#reset().then(() => this.#end())
   }
 
-  #timer(name: 'version' | 'frame' | 'queued', ms: number, why: string): void {
+  #timer(name: TimerName, ms: number, why: string): void {
     const timer = setTimeout(() => this.transport.destroy(new Error(`${this.transport.name}: ${why}`)), ms)
     timer.unref?.()
     this.#timers[name] = timer
   }
 
-  #clear(name: 'version' | 'frame' | 'queued'): void {
+  #clear(name: TimerName): void {
     if (!this.#timers[name]) return
     clearTimeout(this.#timers[name])
     this.#timers[name] = undefined
