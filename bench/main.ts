@@ -7,6 +7,7 @@ import { cpus, loadavg } from 'node:os'
 import { join } from 'node:path'
 import { overFuse } from './fuse.js'
 import { growth, sessions } from './growth.js'
+import { activeBesideIdle } from './idle.js'
 import type { Result, Skipped } from './measure.js'
 import { idleConnection, idleServer, ready, version } from './process.js'
 import { built, cleanUp } from './programs.js'
@@ -50,6 +51,7 @@ for (const [what, run] of [
   ['up -d to ready', ready],
   ['idle connection', idleConnection],
   ['idle server', idleServer],
+  ['active client beside idle connections', activeBesideIdle],
 ] as const)
   if (wanted(what)) show(await run())
 

@@ -2,7 +2,7 @@ import { untouched } from './attributes.js'
 import type { Client } from './client.js'
 import { fail } from './errors.js'
 import { join } from './framer.js'
-import { IOHDRSZ, MAX_ENTRIES, MAX_WHOLE, MAXWELEM } from './limits.js'
+import { IOHDRSZ, MAX_ENTRIES, MAX_LISTING, MAX_NAME, MAX_WHOLE, MAXWELEM } from './limits.js'
 import {
   bareStat,
   type Cursor,
@@ -20,6 +20,7 @@ import {
   type ReplyOf,
   type Stat,
   type TMessage,
+  utf8Length,
 } from './message.js'
 
 /** Twrites of one `write` that are on their way at once. */
@@ -267,13 +268,21 @@ export class Fid {
   }
 
   /**
-   * The entries of this opened directory, from the first to the last. In 9P2000.L, whose Rreaddir has no more, only name,
-   * qid and the directory bit of mode are true.
-   * @throws FsError `file too large` beyond MAX_ENTRIES
+   * The entries of this opened directory, from the first to the last, without `.` and `..`, which some servers have among
+   * them. In 9P2000.L, whose Rreaddir has no more, only name, qid and the directory bit of mode are true.
+   * @throws FsError `file too large` beyond MAX_ENTRIES or MAX_LISTING, `bad message` for a name that no file can have
    */
   async list(signal?: AbortSignal): Promise<Stat[]> {
     const out: Stat[] = []
-    let dots = 0
+    let entries = 0
+    let bytes = 0
+    const add = (stat: Stat) => {
+      entries++
+      if (stat.name === '.' || stat.name === '..') return
+      if (stat.name === '' || stat.name.includes('/') || utf8Length(stat.name) > MAX_NAME)
+        throw fail('badMessage', `a directory has an entry ${JSON.stringify(stat.name.slice(0, 80))}`)
+      out.push(stat)
+    }
     for (let offset = 0n; ; ) {
       const { data } = await this.#rpc(
         { type: this.#linux ? 'Treaddir' : 'Tread', fid: this.fid, offset, count: this.#payload },
@@ -282,16 +291,17 @@ export class Fid {
       if (data.length === 0) return out
       if (this.#linux) {
         for (const { name, qid, offset: cookie } of parseDirents(data)) {
-          if (name === '.' || name === '..') dots++
-          else out.push({ ...unknown(name, qid), mode: (qid.type << 24) >>> 0 })
+          add({ ...unknown(name, qid), mode: (qid.type << 24) >>> 0 })
           offset = cookie
         }
       } else {
         const c: Cursor = { bytes: data, at: 0 }
-        while (c.at < data.length) out.push(bareStat.get(c, this.client.dialect))
+        while (c.at < data.length) add(bareStat.get(c, this.client.dialect))
         offset += BigInt(data.length)
       }
-      if (out.length + dots > MAX_ENTRIES) throw fail('tooLarge', `a directory of over ${MAX_ENTRIES} entries`)
+      bytes += data.length
+      if (entries > MAX_ENTRIES) throw fail('tooLarge', `a directory of over ${MAX_ENTRIES} entries`)
+      if (bytes > MAX_LISTING) throw fail('tooLarge', `a directory's listing of over ${MAX_LISTING} bytes`)
     }
   }
 

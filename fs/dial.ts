@@ -2,8 +2,8 @@ import { chmodSync, lstatSync, mkdirSync, statSync, unlinkSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { dirname } from 'node:path'
 import { FsError, fail } from './errors.js'
-import { MAX_CONNECTIONS } from './limits.js'
 import { reasonOf } from './transport/reason.js'
+import { admit } from './transport/room.js'
 import { socketTransport } from './transport/socket.js'
 import type { Transport } from './transport.js'
 
@@ -82,6 +82,7 @@ export async function dial(
 /**
  * Listens on a unix socket or tcp port; `accept` gets each connection and must set its `ondata` at once. The directory
  * of a unix socket is made with mode 0700, the socket with 0600; one that a dead server left is replaced.
+ * @param told gets a line when connections begin to be refused, and when there is room again
  * @returns the address as dialled (with the port that `tcp!HOST!0` was given) and `close`, which stops listening and leaves
  *   connections to their owners
  * @throws FsError `address in use: …` where another server lives
@@ -89,12 +90,14 @@ export async function dial(
 export async function listen(
   address: string,
   accept: (transport: Transport) => void,
+  told?: (line: string) => void,
 ): Promise<{ address: string; close(): Promise<void> }> {
   const at = parseAddress(address)
   if (at.kind === 'ws') throw fail('badArgument', `address ${address}: listenHttp serves it, listen takes unix and tcp`)
   let count = 0
-  const server = createServer(socket => accept(socketTransport(socket, nameOf(address, socket, ++count))))
-  server.maxConnections = MAX_CONNECTIONS
+  const server = createServer(socket => {
+    if (admit(socket, told)) accept(socketTransport(socket, nameOf(address, socket, ++count)))
+  })
   if (at.kind === 'unix') await listenUnix(server, address, at.path)
   else await started(server, address, () => server.listen({ host: at.host === '*' ? '::' : at.host, port: at.port }))
   // what fails later fails for one connection, which has its own handler; the listener lives on

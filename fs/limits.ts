@@ -31,18 +31,24 @@ export const QUEUED_TIMEOUT_MS = 30_000
 export const FRAME_TIMEOUT_MS = 30_000
 /** A new connection must say Tversion within this, in ms. */
 export const VERSION_TIMEOUT_MS = 10_000
+/** Where a token is wanted, it must be shown within this after Tversion, in ms. */
+export const ATTACH_TIMEOUT_MS = 10_000
 /** How long a flushed call may take to give up before its tag is freed without it, in ms. */
 export const FLUSH_GRACE_MS = 1000
 /** Entries in one directory listing that a fid holds on to. */
 export const MAX_ENTRIES = 1_000_000
+/** Bytes of one listing that a client takes: of an entry whose names are all as long as they can be there are not a million. */
+export const MAX_LISTING = 256 * MAX_ENTRIES
 /** How long a connection that is being closed may take to hand over its last bytes, in ms. */
 export const CLOSE_TIMEOUT_MS = 5000
 /** A client that has sent Tflush and hears nothing for this long takes the connection for dead, in ms. */
 export const RFLUSH_TIMEOUT_MS = 10_000
 /** Idle time after which the kernel probes a tcp peer, in ms. */
 export const KEEPALIVE_MS = 60_000
-/** Connections one listener holds: below it a file descriptor is left for everything else. */
-export const MAX_CONNECTIONS = 10_000
+/** Connections that all listeners of a process hold: ten thousand that idle, and some that work. */
+export const MAX_CONNECTIONS = 10_240
+/** File descriptors that connections leave for everything else: models, workers, the mount. */
+export const RESERVED_DESCRIPTORS = 256
 /** A file that is read whole into memory; a larger one is read in pieces. */
 export const MAX_WHOLE = 64 * 1024 * 1024
 /** How long a WebSocket handshake may take, in ms. */

@@ -42,6 +42,10 @@ export interface Host {
 export interface Request {
   user: User | undefined
   fid: FidState | undefined
+  /** The fid it makes, which goes with it if it is given up. */
+  making: { number: number; fid: FidState } | undefined
+  /** It was given up: what it gets must be given back. */
+  readonly dropped: boolean
   readonly signal: AbortSignal
 }
 
@@ -70,10 +74,11 @@ function context(request: Request): Context {
   return request as Context
 }
 
-function add(host: Host, number: number, fid: FidState): FidState {
+function add(host: Host, number: number, fid: FidState, request: Request): FidState {
   if (number === NOFID || host.fids.has(number)) throw fail('fidInUse', number)
   if (host.fids.size >= MAX_FIDS) throw fail('tooManyFids')
   host.fids.set(number, fid)
+  request.making = { number, fid }
   return fid
 }
 
@@ -130,7 +135,7 @@ export function close(fid: FidState): Maybe<void> {
   return Promise.allSettled([...fid.pending]).then(() => opened.close!())
 }
 
-/** Gives up what was opened for a fid that has gone meanwhile. How its close fares is nobody's to hear. */
+/** Gives up what was opened for a fid that has gone meanwhile, or for nobody. How its close fares is nobody's to hear. */
 function tooLate(opened: Opened): never {
   try {
     Promise.resolve(opened.close?.()).catch(() => undefined)
@@ -147,15 +152,15 @@ function openPlace(place: Place, mode: number, ctx: Context): Maybe<Opened> {
   return chain(checked(file, isDirectory(file) ? R : want, ctx), () => file.open(mode & (3 | OTRUNC), ctx))
 }
 
-function open(fid: FidState, mode: number, ctx: Context): Maybe<Qid> {
+function open(fid: FidState, mode: number, request: Request): Maybe<Qid> {
   const place = placeOf(fid)
   if (fid.opened) throw fail('fidInUse', 'already open')
   if (mode & ORCLOSE && !permitsRemove(place)) throw fail('permission')
   return exclusively(
     fid,
-    () => openPlace(place, mode, ctx),
+    () => openPlace(place, mode, context(request)),
     opened => {
-      if (fid.gone) return tooLate(opened)
+      if (fid.gone || request.dropped) return tooLate(opened)
       fid.opened = opened
       fid.mode = mode
       return place.file.qid
@@ -170,8 +175,9 @@ function remove(place: Place, ctx: Context): Maybe<void> {
   return chain(checked(place.parent!.file, W, ctx), () => place.file.remove!(ctx))
 }
 
-function create(fid: FidState, name: string, perm: number, mode: number, ctx: Context): Maybe<Qid> {
+function create(fid: FidState, name: string, perm: number, mode: number, request: Request): Maybe<Qid> {
   const place = placeOf(fid)
+  const ctx = context(request)
   checkName(name)
   if (fid.opened) throw fail('fidInUse', 'already open')
   if (!isDirectory(place.file)) throw fail('notDirectory')
@@ -184,7 +190,7 @@ function create(fid: FidState, name: string, perm: number, mode: number, ctx: Co
         return place.file.create(name, perm, mode, ctx)
       }),
     ({ file, opened }) => {
-      if (fid.gone) return tooLate(opened)
+      if (fid.gone || request.dropped) return tooLate(opened)
       fid.place = { file, name, parent: place }
       fid.opened = opened
       fid.mode = mode
@@ -248,7 +254,7 @@ export const operations: Operations = {
   Tauth(host, m, request) {
     if (!host.authenticate || host.user) throw fail('noAuth')
     const nobody: User = { name: 'none', uid: m.n_uname ?? NOFID, role: 'read' }
-    const fid = add(host, m.afid, new FidState(nobody, false))
+    const fid = add(host, m.afid, new FidState(nobody, false), request)
     request.fid = fid
     fid.auth = { uname: m.uname, aname: m.aname, user: undefined }
     return { aqid: newQid(QTAUTH) }
@@ -266,7 +272,7 @@ export const operations: Operations = {
     if (m.uname !== '') checkName(m.uname)
     const { names, chunked } = parseAname(m.aname)
     const who = { uname: m.uname, n_uname: m.n_uname ?? NOFID, aname: m.aname, ...(user && { user }) }
-    const reserved = add(host, m.fid, new FidState({ name: 'none', uid: NOFID, role: 'read' }, false))
+    const reserved = add(host, m.fid, new FidState({ name: 'none', uid: NOFID, role: 'read' }, false), request)
     const drop = () => {
       if (host.fids.get(m.fid) === reserved) host.fids.delete(m.fid)
     }
@@ -298,7 +304,7 @@ export const operations: Operations = {
     if (fid.opened && m.wname.length > 0) throw fail('fidInUse', 'open fids do not walk')
     if (fid.opened && m.fid === m.newfid) throw fail('fidInUse', 'already open')
     const same = m.fid === m.newfid
-    const target = same ? fid : add(host, m.newfid, new FidState(fid.user, fid.chunked))
+    const target = same ? fid : add(host, m.newfid, new FidState(fid.user, fid.chunked), request)
     const abandon = () => {
       if (!same && host.fids.get(m.newfid) === target) host.fids.delete(m.newfid)
     }
@@ -329,7 +335,7 @@ export const operations: Operations = {
     }
     const finish = (place: Place | undefined) => {
       if (!place) abandon()
-      else if (target.gone) throw fail('unknownFid')
+      else if (target.gone || request.dropped) throw fail('unknownFid')
       else target.place = place
       return { wqid }
     }
@@ -338,25 +344,25 @@ export const operations: Operations = {
 
   Topen(host, m, request) {
     const fid = find(host, m.fid, request)
-    return chain(open(fid, m.mode, context(request)), qid => ({ qid, iounit: host.msize - IOHDRSZ }))
+    return chain(open(fid, m.mode, request), qid => ({ qid, iounit: host.msize - IOHDRSZ }))
   },
 
   Tlopen(host, m, request) {
     const fid = find(host, m.fid, request)
     if (m.flags & O.DIRECTORY && !isDirectory(placeOf(fid).file)) throw fail('notDirectory')
     const mode = (m.flags & O.ACCMODE) | (m.flags & O.TRUNC ? OTRUNC : 0)
-    return chain(open(fid, mode, context(request)), qid => ({ qid, iounit: host.msize - IOHDRSZ }))
+    return chain(open(fid, mode, request), qid => ({ qid, iounit: host.msize - IOHDRSZ }))
   },
 
   Tcreate(host, m, request) {
     const fid = find(host, m.fid, request)
-    return chain(create(fid, m.name, m.perm, m.mode, context(request)), qid => ({ qid, iounit: host.msize - IOHDRSZ }))
+    return chain(create(fid, m.name, m.perm, m.mode, request), qid => ({ qid, iounit: host.msize - IOHDRSZ }))
   },
 
   Tlcreate(host, m, request) {
     const fid = find(host, m.fid, request)
     const mode = (m.flags & O.ACCMODE) | (m.flags & O.TRUNC ? OTRUNC : 0)
-    return chain(create(fid, m.name, m.mode & 0o777, mode, context(request)), qid => ({
+    return chain(create(fid, m.name, m.mode & 0o777, mode, request), qid => ({
       qid,
       iounit: host.msize - IOHDRSZ,
     }))
@@ -367,7 +373,7 @@ export const operations: Operations = {
     // the parent's fid stays where it is: the directory is made through a fid of the request's own
     const own = new FidState(parent.user, false)
     own.place = placeOf(parent)
-    return chain(create(own, m.name, (DMDIR | (m.mode & 0o777)) >>> 0, OREAD, context(request)), qid => {
+    return chain(create(own, m.name, (DMDIR | (m.mode & 0o777)) >>> 0, OREAD, request), qid => {
       return chain(close(own), () => ({ qid }))
     })
   },

@@ -37,7 +37,7 @@ export interface ServeOptions {
   /** Gets each failure a user was answered with, but for those of looking for files: what a tree's `error` file shows. */
   onfail?: (error: FsError, user: User) => void
   /** Times, in ms, where a test needs shorter ones. */
-  times?: Partial<{ version: number; frame: number; queued: number; flush: number }>
+  times?: Partial<{ version: number; attach: number; frame: number; queued: number; flush: number }>
 }
 
 /** Requests whose failure is an ordinary answer: a shell asks for many files that are not there. */
@@ -62,6 +62,9 @@ const FULL_CHUNK = 64 * 1024
 class Pending implements Request {
   user: User | undefined
   fid: FidState | undefined
+  making: Request['making']
+  /** A clunk or a remove: its fid is gone, so that it must be answered. */
+  ends = false
   /** Tags of the Tflushes that wait for it, in order. */
   flushes: number[] | undefined
   /** Its session was reset or ended, or its flush has waited long enough: whatever it answers is nobody's. */
@@ -82,6 +85,9 @@ class Pending implements Request {
     this.#controller?.abort(fail('interrupted'))
   }
 }
+
+/** What a connection is not waited for without end: a Tversion, a token, the rest of a message, that replies are read. */
+type TimerName = 'version' | 'attach' | 'frame' | 'queued'
 
 /** Serves a tree over one connection until it ends. @see ServeOptions */
 export function serve(transport: Transport, options: ServeOptions): Session {
@@ -112,7 +118,8 @@ export class Session implements Host {
   #soon: NodeJS.Immediate | undefined
   #paused = false
   #ended = false
-  #timers: Record<'frame' | 'queued' | 'version', NodeJS.Timeout | undefined> = {
+  #timers: Record<TimerName, NodeJS.Timeout | undefined> = {
+    attach: undefined,
     frame: undefined,
     queued: undefined,
     version: undefined,
@@ -127,6 +134,7 @@ export class Session implements Host {
     this.user = options.user
     this.#times = {
       version: limits.VERSION_TIMEOUT_MS,
+      attach: limits.ATTACH_TIMEOUT_MS,
       frame: limits.FRAME_TIMEOUT_MS,
       queued: limits.QUEUED_TIMEOUT_MS,
       flush: limits.FLUSH_GRACE_MS,
@@ -148,6 +156,8 @@ export class Session implements Host {
   }
 
   attach(who: Parameters<ServeOptions['attach']>[0]) {
+    // asked only for who has shown a token, where one is wanted
+    this.#clear('attach')
     return this.options.attach(who)
   }
 
@@ -239,7 +249,10 @@ export class Session implements Host {
     } catch (error) {
       return this.#settle(request, this.#failed(m, request, error))
     }
-    if (m.type === 'Tclunk' || m.type === 'Tremove') this.#interrupt(request)
+    if (m.type === 'Tclunk' || m.type === 'Tremove') {
+      request.ends = true
+      this.#interrupt(request)
+    }
     if (answer instanceof Promise) this.#later(m, request, answer)
     else this.#settle(request, replyOf(m, answer))
   }
@@ -260,7 +273,7 @@ export class Session implements Host {
 
   /**
    * flush(5): never fails. A reply that the old request still earns goes before its Rflush, none goes after; a request
-   * that was interrupted gets none.
+   * that was interrupted gets none, and is then as if it had never been sent.
    */
   #flush(tag: number, oldtag: number): void {
     const old = this.#pending.get(oldtag)
@@ -273,16 +286,26 @@ export class Session implements Host {
     old.flushes = [tag]
     old.abort()
     setTimeout(() => {
-      if (this.#pending.get(old.tag) !== old) return
-      old.dropped = true
-      this.#release(old)
+      if (this.#pending.get(old.tag) === old) this.#giveUp(old)
     }, this.#times.flush).unref?.()
+  }
+
+  /** A flush has waited long enough. The fid that the old request makes is the client's to use for another from here on. */
+  #giveUp(old: Pending): void {
+    old.dropped = true
+    const { making } = old
+    if (making && this.fids.get(making.number) === making.fid) {
+      making.fid.gone = true
+      this.fids.delete(making.number)
+    }
+    if (old.ends) this.#reply(this.#error(old.tag, fail('interrupted')))
+    this.#release(old)
   }
 
   #settle(request: Pending, reply: RMessage): void {
     if (request.dropped) return
     const interrupted = request.aborted && (reply.type === 'Rerror' || reply.type === 'Rlerror')
-    if (!interrupted || !request.flushes) this.#reply(reply)
+    if (!interrupted || !request.flushes || request.ends) this.#reply(reply)
     this.#release(request)
   }
 
@@ -347,6 +370,8 @@ export class Session implements Host {
 
   #version(tag: number, msize: number, version: string): void {
     this.#clear('version')
+    this.#clear('attach')
+    if (this.authenticate && !this.user) this.#timer('attach', this.#times.attach, 'nobody showed a token')
     this.#reset()
     const dialect = dialectOf(version)
     if (!dialect) {
@@ -390,18 +415,18 @@ export class Session implements Host {
     if (this.#ended) return
     this.#flushOut()
     this.#ended = true
-    for (const name of ['version', 'frame', 'queued'] as const) this.#clear(name)
+    for (const name of Object.keys(this.#timers) as TimerName[]) this.#clear(name)
     this.#inbox = []
     this.#reset().then(() => this.#end())
   }
 
-  #timer(name: 'version' | 'frame' | 'queued', ms: number, why: string): void {
+  #timer(name: TimerName, ms: number, why: string): void {
     const timer = setTimeout(() => this.transport.destroy(new Error(`${this.transport.name}: ${why}`)), ms)
     timer.unref?.()
     this.#timers[name] = timer
   }
 
-  #clear(name: 'version' | 'frame' | 'queued'): void {
+  #clear(name: TimerName): void {
     if (!this.#timers[name]) return
     clearTimeout(this.#timers[name])
     this.#timers[name] = undefined

@@ -1,10 +1,10 @@
-import { readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { fail } from '../fs/errors.js'
 import type { User } from '../fs/file.js'
+import { admit } from '../fs/transport/room.js'
 import { upgradeWebSocket } from '../fs/transport/websocket.js'
 import type { Transport } from '../fs/transport.js'
 import * as limits from './limits.js'
@@ -22,6 +22,8 @@ export interface HttpOptions {
   authenticate(token: string): User | undefined
   /** Takes a connection whose user has proved himself. */
   accept(transport: Transport, user: User): void
+  /** Gets a line when connections begin to be refused, and when there is room again. */
+  told?(line: string): void
 }
 
 /** An answer without a body that ends the connection. 401 must say how to do better (RFC 9110), 426 as well. */
@@ -40,7 +42,7 @@ const headers = (status: number) => ({ ...extra[status], 'Content-Length': '0', 
 export async function listenHttp(o: HttpOptions): Promise<{ address: string; close(): Promise<void> }> {
   const on = { host: o.host, names: o.names ?? [], tls: o.tls !== undefined }
   const server = makeServer(o)
-  const gate = new Gate(server)
+  const gate = new Gate(server, o.told)
 
   const plain = (request: IncomingMessage, response: ServerResponse) => {
     const verdict = examine(request, on)
@@ -119,10 +121,11 @@ class Gate {
   readonly #unproven = new Map<string, Socket>()
   readonly #count = new Map<string, number>()
 
-  constructor(server: Server) {
-    server.maxConnections = maxConnections()
+  constructor(server: Server, told?: (line: string) => void) {
     // Under TLS this is the bare socket, before any handshake.
-    server.on('connection', (socket: Socket) => this.#came(socket))
+    server.on('connection', (socket: Socket) => {
+      if (admit(socket, told)) this.#came(socket)
+    })
   }
 
   #came(socket: Socket): void {
@@ -153,15 +156,3 @@ class Gate {
 }
 
 const keyOf = (socket: Socket): string => `${socket.remoteAddress} ${socket.remotePort}`
-
-/** Below what the process may open; as many as we would serve where the system does not say. */
-function maxConnections(): number {
-  let text = ''
-  try {
-    text = readFileSync('/proc/self/limits', 'utf8')
-  } catch {
-    return limits.MAX_CONNECTIONS
-  }
-  const open = Number(/^Max open files +(\d+)/m.exec(text)?.[1] ?? Infinity)
-  return Math.max(16, Math.min(limits.MAX_CONNECTIONS, open - limits.RESERVED_DESCRIPTORS))
-}

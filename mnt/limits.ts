@@ -14,6 +14,3 @@ export const MAX_UNPROVEN = 64
 export const REFUSAL_DELAY_MS = 1_000
 /** A refused peer that does not hang up is hung up on after this, in ms. */
 export const LINGER_MS = 1_000
-/** Connections at most, and descriptors kept for everything else: without a bound below the process's own, Node drops them silently. */
-export const MAX_CONNECTIONS = 10_000
-export const RESERVED_DESCRIPTORS = 256

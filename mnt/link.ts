@@ -11,6 +11,8 @@ export interface LinkOptions {
   aname?: string
   /** Gets every 9P message as a line. */
   trace?: (line: string) => void
+  /** How the address is reached, where a test has a connection of its own. */
+  dial?: typeof dial
 }
 
 const FIRST_DELAY_MS = 100
@@ -81,11 +83,11 @@ export class Link {
   }
 
   async #connect(signal?: AbortSignal): Promise<Client> {
-    const { address, token, trace } = this.options
+    const { address, token, trace, dial: reach = dial } = this.options
     const stops = [this.#closed.signal, AbortSignal.timeout(TRY_MS)]
     if (signal) stops.push(signal)
     const stop = AbortSignal.any(stops)
-    const transport = await dial(address, token === undefined ? {} : { token }, stop)
+    const transport = await reach(address, token === undefined ? {} : { token }, stop)
     return Client.connect(transport, { msize: MAX_MSIZE, ...(trace ? { trace } : {}) }, stop)
   }
 

@@ -169,8 +169,10 @@ async function count(h: Header, what: string, smallest: number): Promise<number>
   return Number(n)
 }
 
-const wanted = /^(general\.(architecture|name|type|alignment)|split\.(no|count)|[a-z0-9_-]+\.context_length)$/
-/** The type each wanted key must have, where another would mislead llama.cpp: string 8, uint32 4, uint16 2. */
+/** The keys that matter here, by what their value must be; a text under a key of the others may be long, and is not held. */
+const texts = /^general\.(architecture|name|type)$/
+const integers = /^(general\.alignment|split\.(no|count)|[a-z0-9_-]+\.context_length)$/
+/** The type each of these keys must have, where another would mislead llama.cpp: string 8, uint32 4, uint16 2. */
 const types: Readonly<Record<string, number>> = {
   'general.architecture': STRING,
   'general.alignment': 4,
@@ -193,7 +195,7 @@ async function readKeys(h: Header, n: number): Promise<Values> {
     const type = await h.u32()
     const must = types[key]
     if (must !== undefined && type !== must) throw h.broken(`${h.what} has type ${type}, not ${must}`)
-    if (wanted.test(key)) {
+    if ((type === STRING ? texts : integers).test(key)) {
       const value = await readValue(h, type)
       if (value !== undefined) values.set(key, value)
     } else await skipValue(h, type)

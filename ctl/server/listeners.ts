@@ -23,6 +23,8 @@ export interface Door {
   verify(token: string): User | undefined
   /** Without tokens (`auth: none`): who everybody is. */
   readonly anyone: User
+  /** Gets what a person should know of connections that are refused. */
+  readonly note: (line: string) => void
 }
 
 type Wanted = ReturnType<typeof parseAddress> & { readonly address: string; readonly asked: boolean }
@@ -68,10 +70,11 @@ const hostOf = (item: Exclude<Wanted, { kind: 'unix' }>): string =>
 export async function openListener(item: Wanted, config: Config, door: Door): Promise<Listener> {
   try {
     if (item.kind === 'ws') return await openHttp(item, config, door)
-    return await listen(item.address, transport => {
+    const accept = (transport: Transport) => {
       if (item.kind === 'unix') door.trusted(transport)
       else door.guarded(transport, config.auth === 'none' ? door.anyone : undefined)
-    })
+    }
+    return await listen(item.address, accept, door.note)
   } catch (error) {
     const { code } = ((error as Error).cause ?? error) as NodeJS.ErrnoException
     const busy = code === 'EADDRINUSE'
@@ -90,6 +93,7 @@ function openHttp(item: Wanted & { kind: 'ws' }, config: Config, door: Door): Pr
     ...(tls && { tls }),
     authenticate: token => (config.auth === 'none' ? door.anyone : door.verify(token)),
     accept: (transport, user) => door.guarded(transport, user),
+    told: door.note,
   })
 }
 

@@ -101,6 +101,7 @@ export async function startServer(o: ServerOptions): Promise<Server> {
     })
     const tokens = new Tokens(stateDir(env), error => note(explain(error)))
     const door: Door = {
+      note,
       anyone: owner,
       verify: token => tokens.verify(token),
       trusted: transport => take(transport, {}),

@@ -22,6 +22,8 @@ import {
 const SWEEP_MS = 1000
 /** How long an interrupted program waits for a server that does not answer its Tflush, in ms. */
 const INTERRUPT_MS = 1000
+/** The kernel refuses a reply with an errno from here on, and goes on waiting. */
+const MAX_ERRNO = 512
 /** Interrupts remembered for requests that have not come yet. */
 const MAX_EARLY = 64
 
@@ -136,7 +138,9 @@ export class Loop {
   }
 
   #error(unique: number, errno: number): void {
-    encodeHeader(unique, errno, 0, this.#small)
+    // a server may answer with any number
+    const known = errno > 0 && errno < MAX_ERRNO ? errno : fail('io').errno
+    encodeHeader(unique, known, 0, this.#small)
     this.#write([new Uint8Array(this.#small.buffer, 0, OUT_HEADER)], unique)
   }
 

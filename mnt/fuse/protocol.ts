@@ -299,10 +299,10 @@ export function encode<F extends Fields>(fields: F, values: Reply<F>, view: Data
 export const IN_HEADER = sizeOf(inHeader)
 export const OUT_HEADER = sizeOf(outHeader)
 
-/** Reads one request as the device gave it; `op` is undefined for what operations has no row for. */
+/** Reads one request as the device gave it; `op` is undefined for what operations has no row for, and for less than a header. */
 export function decodeRequest(bytes: Uint8Array): { op: undefined; header: Header } | Request {
   const header = decode(inHeader, bytes)
-  const op = byCode[header.opcode]
+  const op = bytes.length < IN_HEADER ? undefined : byCode[header.opcode]
   if (!op) return { op, header }
   return { op, header, in: decode(rows[op].in, bytes.subarray(0, header.len), IN_HEADER) } as unknown as Request
 }

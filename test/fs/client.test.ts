@@ -1,8 +1,9 @@
 import t from 'tap'
 import { untouched } from '../../fs/attributes.js'
-import { Client } from '../../fs/client.js'
+import { Client, Fid } from '../../fs/client.js'
 import type { FsError } from '../../fs/errors.js'
-import { type Message, NOFID, NOTAG, OREAD } from '../../fs/message.js'
+import { MAX_MSIZE } from '../../fs/limits.js'
+import { bareStat, dirent, type Message, NOFID, NOTAG, OREAD } from '../../fs/message.js'
 import { parse } from '../../fs/text.js'
 import { transportPair } from '../../fs/transport/pair.js'
 import { connected, Peer } from './peer.js'
@@ -236,6 +237,65 @@ t.test('a listing of nothing but dots, without an end, is given up', async t => 
   answer().catch(() => undefined)
   await t.rejects(list, { message: /^file too large/ })
   client.close()
+})
+
+/** A directory that is being listed: its entries, said as the answer to the first read. */
+async function listed(dialect: '9P2000.u' | '9P2000.L', names: readonly string[]) {
+  const { client, peer } = await connected({ dialect })
+  const list = new Fid(client, 1, qid).list()
+  const { tag } = await peer.next(dialect === '9P2000.L' ? 'Treaddir' : 'Tread')
+  const parts = names.map(name => {
+    const stat = { ...untouched(), name }
+    const entry = { qid, offset: 1n, type: 8, name }
+    const size = dialect === '9P2000.L' ? dirent.size(entry, dialect) : bareStat.size(stat, dialect)
+    const into = { bytes: new Uint8Array(size), at: 0 }
+    if (dialect === '9P2000.L') dirent.put(into, entry, dialect)
+    else bareStat.put(into, stat, dialect)
+    return into.bytes
+  })
+  const type = dialect === '9P2000.L' ? 'Rreaddir' : 'Rread'
+  peer.say({ type, tag, data: Buffer.concat(parts) })
+  const end = peer.next(dialect === '9P2000.L' ? 'Treaddir' : 'Tread').then(
+    m => peer.say({ type, tag: m.tag, data: new Uint8Array(0) }),
+    () => undefined,
+  )
+  return { list, end }
+}
+
+for (const dialect of ['9P2000.u', '9P2000.L'] as const) {
+  t.test(`${dialect}: the dots some servers list are no entries`, async t => {
+    const { list, end } = await listed(dialect, ['.', '..', 'file', '...'])
+    await end
+    t.same(
+      (await list).map(stat => stat.name),
+      ['file', '...'],
+    )
+  })
+
+  for (const name of ['', 'a/b', '/', '../up', 'x'.repeat(256)])
+    t.test(`${dialect}: no directory has an entry ${JSON.stringify(name.slice(0, 8))}`, async t => {
+      const { list } = await listed(dialect, ['file', name])
+      await t.rejects(list, { message: /^bad message: a directory has an entry "/ })
+    })
+}
+
+t.test('a listing of long entries without an end is given up before it is more than memory holds', async t => {
+  const { client, peer } = await connected({ msize: MAX_MSIZE })
+  const list = new Fid(client, 1, qid).list()
+  const stat = { ...untouched(), name: 'file', uid: 'u'.repeat(65_000) }
+  const one = { bytes: new Uint8Array(bareStat.size(stat, '9P2000.u')), at: 0 }
+  bareStat.put(one, stat, '9P2000.u')
+  const data = Buffer.concat(Array(Math.floor((MAX_MSIZE - 24) / one.bytes.length)).fill(one.bytes))
+  let over = false
+  const lost = t.rejects(list, { message: /^file too large: a directory's listing / }).then(() => {
+    over = true
+  })
+  while (!over) {
+    const { tag } = await peer.next('Tread')
+    peer.say({ type: 'Rread', tag, data })
+    await settled(lost)
+  }
+  await lost
 })
 
 t.test('a server that takes less than it was given fails the write', async t => {

@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import { Client } from '../../fs/client.js'
 import { fail } from '../../fs/errors.js'
-import { type File, newQid, type Opened, type User } from '../../fs/file.js'
+import { type Context, type File, newQid, type Opened, type User } from '../../fs/file.js'
 import { dir } from '../../fs/kit/dir.js'
 import { OREAD, QTDIR } from '../../fs/message.js'
 import { serve } from '../../fs/server.js'
@@ -83,3 +83,69 @@ t.test('a user has a name like a file has: nothing longer, no control characters
   await t.rejects(attached(t, root, 'glenda\nkind=error'), { message: /^bad file name: / })
   await attached(t, root, '')
 })
+
+t.test('of a call that gives up too late after its flush nothing is left', async t => {
+  let closes = 0
+  const tree = slowTree(() => closes++)
+  const file = tree.walk!('f', undefined as never) as File
+  // deaf to its signal, and slower than a flush waits
+  let walks = 0
+  const walk = async () => {
+    await later(60)
+    walks++
+    return file
+  }
+  const root: File = { ...tree, walk }
+  const [near, far] = transportPair()
+  const session = serve(far, {
+    attach: who => ({ root, user: { name: who.uname, uid: 1000, role: 'use' } }),
+    times: { flush: 5 },
+  })
+  const client = await Client.connect(near, { msize: 4096 })
+  t.teardown(() => client.close())
+  const fid = await client.attach({ uname: 'glenda' })
+  const f = await fid.walk(['f'])
+
+  const stop = new AbortController()
+  const walked = t.rejects(fid.walk(['f'], stop.signal), { message: 'interrupted' })
+  setImmediate(() => stop.abort())
+  await walked
+  const again = await fid.walk([])
+  t.equal(session.fids.size, 3, 'the number of the fid it was to make is free at once')
+  while (walks < 2) await later(5)
+  t.equal(session.fids.size, 3)
+  t.match(await again.stat(), { qid: tree.qid }, 'and stays whose it is')
+
+  const open = new AbortController()
+  const opened = t.rejects(f.open(OREAD, open.signal), { message: 'interrupted' })
+  setImmediate(() => open.abort())
+  await opened
+  while (closes === 0) await later(5)
+  t.equal(closes, 1, 'what it opened is closed')
+  t.ok(await f.open(OREAD), 'and can be opened again')
+})
+
+for (const late of [false, true])
+  t.test(`a remove that is flushed is answered${late ? ' though it goes on' : ''}: its fid is gone`, async t => {
+    const remove = (ctx: Context) =>
+      new Promise<void>((resolve, reject) => {
+        if (late) setTimeout(resolve, 60)
+        else ctx.signal.addEventListener('abort', () => reject(fail('interrupted')))
+      })
+    const tree = slowTree(() => {})
+    const root: File = { ...tree, walk: () => ({ ...(tree.walk!('f', undefined as never) as File), remove }) }
+    const lines: string[] = []
+    const [near, far] = transportPair()
+    serve(far, {
+      attach: who => ({ root, user: { name: who.uname, uid: 1000, role: 'use' } }),
+      times: { flush: 20 },
+    })
+    const client = await Client.connect(near, { trace: line => lines.push(line) })
+    t.teardown(() => client.close())
+    const f = await (await client.attach({ uname: 'glenda' })).walk(['f'])
+    const stop = new AbortController()
+    const removed = t.rejects(client.rpc({ type: 'Tremove', fid: f.fid }, stop.signal), { message: 'interrupted' })
+    setImmediate(() => stop.abort())
+    await removed
+    t.match(lines.slice(-4), [/^-> Tremove/, /^-> Tflush/, /^<- Rerror .*interrupted/, /^<- Rflush/])
+  })

@@ -4,11 +4,15 @@ import type { AddressInfo } from 'node:net'
 import { mock } from 'node:test'
 import t from 'tap'
 import { WebSocket } from 'ws'
-import { CLOSE_TIMEOUT_MS, PING_MS, RFLUSH_TIMEOUT_MS } from '../../fs/limits.js'
+import { Client } from '../../fs/client.js'
+import { ATTACH_TIMEOUT_MS, CLOSE_TIMEOUT_MS, PING_MS, RFLUSH_TIMEOUT_MS } from '../../fs/limits.js'
+import { serve } from '../../fs/server.js'
+import { transportPair } from '../../fs/transport/pair.js'
 import { upgradeWebSocket } from '../../fs/transport/websocket.js'
 import type { Transport } from '../../fs/transport.js'
 import { ways } from './over.js'
 import { connected } from './peer.js'
+import { options } from './tree.js'
 
 // These waits are seconds long; here their clock is turned by hand. Sockets keep the real one.
 t.beforeEach(() => mock.timers.enable({ apis: ['setTimeout', 'setInterval'] }))
@@ -85,4 +89,28 @@ t.test('a WebSocket whose peer answers no ping is given up', async t => {
       t.notMatch(await closed, { message: /no pong/ })
     } else t.match(await closed, { message: /no pong within 25 s/ })
   }
+})
+
+t.test('who must show a token is waited for so long and no longer; who has shown one may stay', async t => {
+  const begin = async () => {
+    const [ours, theirs] = transportPair()
+    let closed = false
+    serve(theirs, options(true)).closed.then(() => {
+      closed = true
+    })
+    return { client: await Client.connect(ours), isClosed: () => closed }
+  }
+  const friend = await begin()
+  const root = await friend.client.attach({ uname: 'glenda', token: 'open sesame' })
+  const stranger = await begin()
+  await t.rejects(stranger.client.attach({ uname: 'glenda', token: 'wrong' }), { message: /^authentication required/ })
+  mock.timers.tick(ATTACH_TIMEOUT_MS - 1)
+  await turns(3)
+  t.notOk(stranger.isClosed())
+  mock.timers.tick(1)
+  await turns(3)
+  t.ok(stranger.isClosed())
+  t.match(await root.stat(), { name: '/' })
+  t.notOk(friend.isClosed())
+  friend.client.close()
 })

@@ -1,7 +1,9 @@
 import { closeSync, openSync, readSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { checkHeader } from '../../cluster/worker/gguf.js'
-import { Header } from '../../cluster/worker/header.js'
+import { Header, type Source } from '../../cluster/worker/header.js'
 import { FsError } from '../../fs/errors.js'
 import { architecture, gguf as file, key, tensor } from '../cluster/worker/ggufBytes.js'
 import { fault, type Target } from './target.js'
@@ -20,17 +22,27 @@ function beginning(length: number): Buffer {
   return bytes
 }
 
-/** How much longer than the input the file is said to be; the rest of it is zeros. */
+/** How much longer than the input the file is said to be. */
 const more = [0, 1, 64 * 1024, 1024 * 1024]
-/** A check may take no longer. */
+/** And where there is more of the input: longer than a header may be. */
+const MUCH = 80 * 1024 * 1024
+/** A check may take no more of the processor: how long that is on the wall depends on what else runs. */
 const MAX_MS = 2000
+/** What a check may hold: a window, 1 MiB of keys, and the names of 65,536 keys and as many tensors to find doubles. */
+const MAX_HELD = 32 * 1024 * 1024
+/** Bytes of a file before its first key. */
+const HEAD = 24
 
-/** The check of model files: it passes, or it fails `model file is damaged`, soon. */
+/**
+ * The check of model files: it passes, or it fails `model file is damaged`, soon, and holds little meanwhile. The first byte:
+ * 1 and 2 how much longer the file is than the input, zeros; but 15 what comes behind the head again and again, each time
+ * with its number as four letters, at four times what 16 to 128 say.
+ */
 export const gguf: Target = {
   name: 'gguf',
   words: ['GGUF', 'general.architecture', 'general.alignment', 'llama', 'split.count', 'split.no', 'general.type'],
-  seeds: () =>
-    [
+  seeds: () => [
+    ...[
       file(),
       beginning(4096),
       file({ keys: [architecture, key.array('a', 8, 2, Buffer.alloc(16)), key.array('b', 4, 3, Buffer.alloc(12))] }),
@@ -41,26 +53,103 @@ export const gguf: Target = {
       }),
       file({ keys: [key.u16('split.no', 1), key.u16('split.count', 2)], tensors: [] }),
     ].flatMap(bytes => [0, 2].map(n => Buffer.concat([Buffer.of(n), bytes]))),
+    ...repeated(),
+  ],
   async run(input) {
     const bytes = input.subarray(1)
-    const size = bytes.length + more[(input[0] ?? 0) % more.length]!
-    const begun = performance.now()
+    const options = input[0] ?? 0
+    const again = (options & 15) === 15 && bytes.length > HEAD + 8
+    const size = again ? MUCH : bytes.length + more[options & 3]!
+    const held = new Held()
+    const read = again ? readAgain(bytes, size, 4 * (options >> 4)) : readFrom(bytes, size)
+    const begun = process.cpuUsage()
     try {
-      await checkHeader(new Header({ read: readFrom(bytes, size) }, size))
+      await checkHeader(
+        new Header(
+          {
+            read(...place) {
+              held.look()
+              return read(...place)
+            },
+          },
+          size,
+        ),
+      )
     } catch (error) {
       if (!(error instanceof FsError) || !error.is('badModel')) throw error
     }
-    const took = performance.now() - begun
+    const { user, system } = process.cpuUsage(begun)
+    const took = (user + system) / 1000
     if (took > MAX_MS) fault(`the check took ${Math.round(took)} ms`)
   },
 }
 
 /** Reads from bytes that zeros follow, as from a file. */
-function readFrom(bytes: Uint8Array, size: number) {
-  return async (into: Buffer, at: number, length: number, position: number) => {
+function readFrom(bytes: Uint8Array, size: number): Source['read'] {
+  return async (into, at, length, position) => {
     const n = Math.max(0, Math.min(length, size - position))
     into.fill(0, at, at + n)
     into.set(bytes.subarray(position, position + n), at)
-    return { bytesRead: n, buffer: into }
+    return { bytesRead: n }
+  }
+}
+
+/** Headers that are longer than any may be: keys of different names, with long texts and with numbers. */
+function repeated(): Buffer[] {
+  const long = 'x'.repeat(4000)
+  const head = (keys: number) => file({ keys: [], tensors: [], tensorCount: 1, keyCount: keys, data: 0 })
+  const once = [
+    [head(65_536), key.string('0000.context_length', long)],
+    [head(60_000), key.u32('0000.context_length', 7)],
+  ]
+  return once.map(parts => Buffer.concat([Buffer.of(15 | (2 << 4)), parts[0]!.subarray(0, HEAD), parts[1]!]))
+}
+
+/** Reads the head, then the rest again and again: in each the four bytes at `at` are letters that number it. */
+function readAgain(bytes: Uint8Array, size: number, at: number): Source['read'] {
+  const rest = bytes.subarray(HEAD)
+  const place = at % (rest.length - 4)
+  return async (into, start, length, position) => {
+    const n = Math.max(0, Math.min(length, size - position))
+    for (let done = 0; done < n; ) {
+      const from = position + done
+      const source = from < HEAD ? bytes : rest
+      const offset = from < HEAD ? from : (from - HEAD) % rest.length
+      const end = Math.min(from < HEAD ? HEAD : rest.length, offset + n - done)
+      into.set(source.subarray(offset, end), start + done)
+      if (from >= HEAD) {
+        const number = Math.floor((from - HEAD) / rest.length)
+        for (let i = 0; i < 4; i++)
+          if (place + i >= offset && place + i < end)
+            into[start + done + place + i - offset] = 97 + ((number >> (4 * i)) & 15)
+      }
+      done += end - offset
+    }
+    return { bytesRead: n }
+  }
+}
+
+const collect: () => void = (() => {
+  setFlagsFromString('--expose-gc')
+  return runInNewContext('gc')
+})()
+
+/** What is held since it was made: only where much was allocated it is worth to look at what of it is garbage. */
+class Held {
+  #before = process.memoryUsage()
+  #garbage = 0
+
+  look(): void {
+    const grown = this.#grown()
+    if (grown - this.#garbage < MAX_HELD) return
+    collect()
+    const live = this.#grown()
+    if (live > MAX_HELD) fault(`the check holds ${live >> 20} MiB`)
+    this.#garbage = live
+  }
+
+  #grown(): number {
+    const { heapUsed, arrayBuffers } = process.memoryUsage()
+    return heapUsed + arrayBuffers - this.#before.heapUsed - this.#before.arrayBuffers
   }
 }

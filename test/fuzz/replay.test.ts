@@ -9,8 +9,9 @@ const rejected: unknown[] = []
 process.on('unhandledRejection', error => rejected.push(error))
 
 for (const target of targets)
-  t.test(`${target.name}: what once was a fault is none, and the corpus runs clean`, async t => {
-    const inputs = [...load('crashers', target.name), ...load('corpus', target.name).slice(0, MOST)]
+  t.test(`${target.name}: what once was a fault is none, and what it begins with and the corpus run clean`, async t => {
+    const seeds = target.seeds().map((input, i) => ({ name: `seed ${i}`, input }))
+    const inputs = [...load('crashers', target.name), ...seeds, ...load('corpus', target.name).slice(0, MOST)]
     for (const { name, input } of inputs) {
       try {
         await target.run(input)

@@ -1,9 +1,10 @@
 import { client } from './client.js'
 import { codec, lines } from './codec.js'
+import { fuse } from './fuse.js'
 import { gguf } from './gguf.js'
 import { request } from './request.js'
 import { server } from './server.js'
 import type { Target } from './target.js'
 
 /** All that is fuzzed. */
-export const targets: readonly Target[] = [server, client, codec, lines, gguf, request]
+export const targets: readonly Target[] = [server, client, fuse, codec, lines, gguf, request]

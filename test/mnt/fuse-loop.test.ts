@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { Client, Fid } from '../../fs/client.js'
-import { fail } from '../../fs/errors.js'
+import { FsError, fail } from '../../fs/errors.js'
 import type { Driver } from '../../mnt/fuse/driver.js'
 import { type Channel, Loop } from '../../mnt/fuse/loop.js'
 import { Nodes } from '../../mnt/fuse/nodes.js'
@@ -107,6 +107,17 @@ t.test('what is not known is answered ENOSYS, what throws EIO, and the loop goes
       [12, 28],
       [14, 0],
     ],
+  )
+  await give('ENODEV')
+})
+
+t.test('an errno the kernel would refuse is EIO: it would wait on for a reply', async t => {
+  const { send, give, replies } = rig(() => Promise.reject(new FsError('strange', errnos.shift()!)))
+  const errnos = [1, 511, 512, 65282, 2 ** 32 - 1, 0]
+  for (const unique of [10, 12, 14, 16, 18, 20]) await send('READ', unique)
+  t.same(
+    replies.map(r => r.errno),
+    [1, 511, 5, 5, 5, 5],
   )
   await give('ENODEV')
 })

@@ -1,0 +1,148 @@
+import { type Msg, NOFID, OREAD, type RMessage, type TMessage } from '../../fs/message.js'
+
+/** One request as it went over the wire: when it was sent, and when and how it was answered; not at all if it was flushed. */
+export interface Call {
+  readonly m: TMessage
+  readonly sent: number
+  answered: number
+  reply: RMessage | undefined
+}
+
+type Answered = Call & { reply: RMessage }
+
+/** A fid in the model: the file it stands for, and its mode once it is open. */
+interface Fid {
+  readonly path: string
+  readonly mode?: number
+}
+
+interface State {
+  readonly fids: ReadonlyMap<number, Fid>
+  readonly removed: ReadonlySet<string>
+}
+
+/** The tree: which names there are. A directory's path ends in `/`. */
+export const paths = ['/', '/a', '/d/', '/d/b', '/d/e/'] as const
+/** What a fid's file answers a read with, and its qid's path. */
+export const content = (path: string) => `this is ${path}`
+export const qidPath = (path: string) => BigInt(paths.indexOf(path as (typeof paths)[number]) + 1)
+export const nameOf = (path: string) => path.split('/').filter(Boolean).at(-1) ?? '/'
+
+/** The path of a name in a directory, as far as the tree has it. */
+export function step(path: string, name: string): string | undefined {
+  if (name === '..') return path.slice(0, path.slice(0, -1).lastIndexOf('/') + 1) || '/'
+  if (!path.endsWith('/')) return undefined
+  return paths.find(p => p === path + name || p === `${path + name}/`)
+}
+
+const interrupted = (reply: RMessage) => reply.type === 'Rerror' && reply.ename === 'interrupted'
+const failed = (reply: RMessage) => reply.type === 'Rerror'
+
+/**
+ * What 9P does, one request after the other: the state after a request, if it can be answered like this.
+ * @param beside a clunk of a fid that was being made, which then failed for it; or a remove that was interrupted, or of a
+ *   fid that something else had: the fid goes, the file stays
+ */
+function after(state: State, { m, reply }: Answered, beside: boolean): State | undefined {
+  const fids = new Map(state.fids)
+  const next = { ...state, fids }
+  const fid = 'fid' in m ? fids.get(m.fid) : undefined
+  const ok = (possible: boolean, right: boolean) => (possible ? !failed(reply) && right : failed(reply))
+  switch (m.type) {
+    case 'Tattach': {
+      const free = !fid && m.fid !== NOFID
+      if (free) fids.set(m.fid, { path: '/' })
+      return ok(free, true) ? next : undefined
+    }
+    case 'Twalk': {
+      const may = fid && !(fid.mode !== undefined && (m.wname.length > 0 || m.fid === m.newfid))
+      const free = m.fid === m.newfid || !fids.has(m.newfid)
+      const walked: string[] = []
+      for (const name of m.wname) {
+        const path = step(walked.at(-1) ?? fid?.path ?? '', name)
+        if (path === undefined || (name !== '..' && state.removed.has(path))) break
+        walked.push(path)
+      }
+      const possible = may && free && (walked.length > 0 || m.wname.length === 0)
+      if (possible && walked.length === m.wname.length) fids.set(m.newfid, { path: walked.at(-1) ?? fid.path })
+      const right = reply.type === 'Rwalk' && reply.wqid.map(q => q.path).join() === walked.map(qidPath).join()
+      return ok(possible === true, right) ? next : undefined
+    }
+    case 'Topen': {
+      const possible = fid && fid.mode === undefined && !(fid.path.endsWith('/') && m.mode !== OREAD)
+      if (possible) fids.set(m.fid, { ...fid, mode: m.mode })
+      const right = reply.type === 'Ropen' && reply.qid.path === qidPath(fid?.path ?? '')
+      return ok(possible === true, right) ? next : undefined
+    }
+    case 'Tread': {
+      const readable = fid?.mode !== undefined && (fid.mode & 3) !== 1
+      if (fid?.path.endsWith('/')) return ok(readable, true) ? next : undefined
+      const right = reply.type === 'Rread' && Buffer.from(reply.data).toString() === content(fid?.path ?? '')
+      return ok(readable, right) ? next : undefined
+    }
+    case 'Twrite':
+      return ok(fid?.mode !== undefined && (fid.mode & 3) !== OREAD, true) ? next : undefined
+    case 'Tstat': {
+      const right = reply.type === 'Rstat' && reply.stat.name === nameOf(fid?.path ?? '')
+      return ok(fid !== undefined, right) ? next : undefined
+    }
+    case 'Tclunk':
+      return (fids.delete(m.fid) || beside) === !failed(reply) ? next : undefined
+    case 'Tremove': {
+      fids.delete(m.fid)
+      if (beside && failed(reply)) return next
+      const possible = fid !== undefined && !fid.path.endsWith('/') && !state.removed.has(fid.path)
+      const removed = possible ? new Set([...state.removed, fid.path]) : state.removed
+      return ok(possible, true) ? { fids, removed } : undefined
+    }
+    default:
+      throw new Error(`the model has no ${m.type}`)
+  }
+}
+
+const touched = (m: TMessage) => ('newfid' in m ? [m.fid, m.newfid] : 'fid' in m ? [m.fid] : [])
+const made = (m: TMessage) => (m.type === 'Tattach' ? m.fid : m.type === 'Twalk' ? m.newfid : undefined)
+const overlap = (a: Call, b: Call) => a !== b && a.sent < b.answered && b.sent < a.answered
+
+/** Requests that nothing else may use their fid beside: what comes meanwhile may be refused. */
+const alone = new Set<TMessage['type']>(['Tattach', 'Twalk', 'Topen', 'Tread', 'Tclunk', 'Tremove'])
+
+/**
+ * Whether there is an order of these requests in which each could have been answered as it was, one after the other, and in
+ * which none comes before one that was answered before it was sent. A request that was refused while another one had its
+ * fid, or that its fid's clunk ended, did nothing; nor did one that was flushed without an answer.
+ */
+export function inSomeOrder(calls: readonly Call[]): boolean {
+  const answered = calls.filter((call): call is Answered => call.reply !== undefined)
+  const refused = (call: Answered) =>
+    failed(call.reply) &&
+    calls.some(other => {
+      const fids = touched(other.m)
+      return overlap(call, other) && alone.has(other.m.type) && touched(call.m).some(fid => fids.includes(fid))
+    })
+  const did = answered.filter(call => call.m.type === 'Tremove' || !refused(call))
+  const fruitless = calls.filter(
+    ({ m, reply }) =>
+      !reply || failed(reply) || (m.type === 'Twalk' && (reply as Msg<'Rwalk'>).wqid.length < m.wname.length),
+  )
+  const beside = new Set(
+    did.filter(call => {
+      const { m } = call
+      if (m.type === 'Tremove') return refused(call) || interrupted(call.reply)
+      return m.type === 'Tclunk' && fruitless.some(other => overlap(call, other) && made(other.m) === m.fid)
+    }),
+  )
+  const seen = new Set<string>()
+  const search = (left: readonly Answered[], state: State): boolean => {
+    if (left.length === 0) return true
+    const key = `${left.map(call => call.sent)} ${JSON.stringify([...state.fids])} ${[...state.removed]}`
+    if (seen.has(key)) return false
+    seen.add(key)
+    const first = Math.min(...left.map(call => call.answered))
+    return left.some((call, i) => {
+      const next = call.sent < first ? after(state, call, beside.has(call)) : undefined
+      return next !== undefined && search(left.toSpliced(i, 1), next)
+    })
+  }
+  return search(did, { fids: new Map(), removed: new Set() })
+}

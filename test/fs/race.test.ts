@@ -1,0 +1,300 @@
+import assert from 'node:assert/strict'
+import fc from 'fast-check'
+import t from 'tap'
+import { fail } from '../../fs/errors.js'
+import type { Context, File, Opened, User } from '../../fs/file.js'
+import { type Message, NOFID, ORDWR, OREAD, OWRITE, pack, QTDIR, type TMessage, unpack } from '../../fs/message.js'
+import { Session } from '../../fs/server.js'
+import { text } from '../../fs/text.js'
+import { Wire } from '../fuzz/wire.js'
+import { type Call, content, inSomeOrder, type paths, qidPath, step } from './history.js'
+import { glenda } from './tree.js'
+
+const encoder = new TextEncoder()
+/** Turns of the microtask queue within which a reply is on the wire. */
+const TURNS = 60
+/** Longer than any run: no flush gives up waiting. */
+const NEVER_MS = 1e9
+
+/** A server whose files answer when the scheduler says, in any order; and what went over its wire. */
+class Server {
+  readonly calls: Call[] = []
+  /** Requests by tag that have no reply; tags are not used twice. */
+  readonly waiting = new Map<number, Call | 'flush'>()
+  readonly wrong: string[] = []
+  readonly session: Session
+  /** How often each open file was closed. */
+  readonly closes: number[] = []
+  readonly #wire: Wire
+  readonly #removed = new Set<string>()
+  #clock = 0
+  #tag = 0
+
+  constructor(readonly scheduler: fc.Scheduler) {
+    this.#wire = new Wire(sent => {
+      for (const bytes of sent) this.#take(unpack(bytes, '9P2000'))
+    })
+    const root = this.#file('/')
+    const user: User = { name: 'glenda', uid: 1000, role: 'use' }
+    this.session = new Session(this.#wire, {
+      attach: () => this.#later('attach', () => ({ root, user })),
+      onerror: error => this.wrong.push(String(error)),
+      times: { flush: NEVER_MS, version: NEVER_MS },
+    })
+    this.version()
+  }
+
+  get tags(): number {
+    return this.#tag
+  }
+
+  send(m: TMessage): void {
+    const call: Call = { m, sent: ++this.#clock, answered: Number.POSITIVE_INFINITY, reply: undefined }
+    this.waiting.set(m.tag, m.type === 'Tflush' ? 'flush' : call)
+    if (m.type !== 'Tflush') this.calls.push(call)
+    this.#wire.ondata(pack(m, '9P2000'))
+  }
+
+  /** The next tag. */
+  tag(): number {
+    return ++this.#tag
+  }
+
+  /** Begins anew: what was asked before gets no reply any more, and there is no fid. */
+  version(): void {
+    this.#wire.ondata(pack({ type: 'Tversion', tag: 0xffff, msize: 8192, version: '9P2000' }, '9P2000'))
+    this.waiting.clear()
+    this.check()
+    this.calls.length = 0
+  }
+
+  /** Lets everything that waits come to its end. */
+  async quiet(): Promise<void> {
+    do {
+      await this.scheduler.waitAll()
+      for (let i = 0; i < TURNS; i++) await undefined
+    } while (this.scheduler.count() > 0)
+  }
+
+  async end(): Promise<void> {
+    this.#wire.destroy()
+    await this.quiet()
+    let ended = false
+    this.session.closed.then(() => {
+      ended = true
+    })
+    await this.quiet()
+    if (!ended) this.wrong.push('the session does not end')
+  }
+
+  check(): void {
+    if (!inSomeOrder(this.calls)) this.wrong.push('in no order of the requests are these the replies')
+  }
+
+  get history(): string {
+    return this.calls
+      .map(
+        ({ m, sent, answered, reply }) => `${sent} ${text(m)} => ${reply ? `${answered} ${text(reply)}` : 'nothing'}`,
+      )
+      .join('\n')
+  }
+
+  #take(reply: Message): void {
+    if (reply.type === 'Rversion') return
+    const call = this.waiting.get(reply.tag)
+    this.waiting.delete(reply.tag)
+    if (call === undefined) this.wrong.push(`${text(reply)}, which nobody waits for`)
+    else if (call === 'flush') {
+      if (reply.type !== 'Rflush') this.wrong.push(`${text(reply)} in answer to a Tflush`)
+      // from here on the flushed request must have no reply
+      const old = this.flushes.get(reply.tag)!
+      const flushed = this.waiting.get(old)
+      this.waiting.delete(old)
+      if (flushed && flushed !== 'flush') flushed.answered = ++this.#clock
+    } else {
+      call.answered = ++this.#clock
+      call.reply = reply as Call['reply']
+    }
+  }
+  /** What each Tflush wanted flushed. */
+  readonly flushes = new Map<number, number>()
+
+  /** Does something when the scheduler says so, unless it is interrupted before. */
+  async #later<T>(label: string, run: () => T, ctx?: Context): Promise<T> {
+    await this.scheduler.schedule(Promise.resolve(), label)
+    if (ctx?.signal.aborted) throw fail('interrupted')
+    return run()
+  }
+
+  #file(path: string): File {
+    const directory = path.endsWith('/')
+    const attributes = { mode: 0o777, owner: glenda, length: 0, mtime: 0, atime: 0 }
+    const file: File = {
+      qid: { type: directory ? QTDIR : 0, version: 0, path: qidPath(path) },
+      attributes: ctx => this.#later(`attributes ${path}`, () => attributes, ctx),
+      // does not hear that it is interrupted
+      open: () => this.#later(`open ${path}`, () => this.#opened(path)),
+    }
+    if (!directory)
+      return {
+        ...file,
+        remove: ctx =>
+          this.#later(
+            `remove ${path}`,
+            () => {
+              if (this.#removed.has(path)) throw fail('notFound')
+              this.#removed.add(path)
+            },
+            ctx,
+          ),
+      }
+    return {
+      ...file,
+      walk: (name, ctx) =>
+        this.#later(
+          `walk ${path}${name}`,
+          () => {
+            const found = step(path, name)
+            return found === undefined || this.#removed.has(found) ? undefined : this.#file(found)
+          },
+          ctx,
+        ),
+    }
+  }
+
+  #opened(path: string): Opened {
+    const n = this.closes.push(0) - 1
+    const closed = () => {
+      if (this.closes[n]! > 0) this.wrong.push(`${path} is used after its close`)
+    }
+    return {
+      read: (_offset, _count, ctx) =>
+        this.#later(
+          `read ${path}`,
+          () => {
+            closed()
+            return encoder.encode(content(path))
+          },
+          ctx,
+        ),
+      write: (_offset, data) =>
+        this.#later(`write ${path}`, () => {
+          closed()
+          return data.length
+        }),
+      list: ctx => this.#later(`list ${path}`, () => [], ctx),
+      close: () => {
+        this.closes[n]!++
+        return this.#later(`close ${path}`, () => undefined)
+      },
+    }
+  }
+}
+
+type Model = Record<never, never>
+type Loose = { type: TMessage['type']; [field: string]: unknown }
+
+/** Sends one request, whatever the others do. */
+class Send implements fc.AsyncCommand<Model, Server> {
+  constructor(readonly m: Loose) {}
+
+  check(): boolean {
+    return true
+  }
+
+  async run(_: Model, server: Server): Promise<void> {
+    const { m } = this
+    if (m.type === 'Tversion') return server.version()
+    const tag = server.tag()
+    // of the requests so far, counted back from the last
+    const oldtag = m.type === 'Tflush' ? Math.max(0, tag - 1 - (m.back as number)) : 0
+    if (m.type === 'Tflush') server.flushes.set(tag, oldtag)
+    server.send({ tag, oldtag, ...m } as unknown as TMessage)
+  }
+
+  toString(): string {
+    return JSON.stringify(this.m, (_, v) => (typeof v === 'bigint' ? Number(v) : v))
+  }
+}
+
+/** Before the race: the root, and two files. */
+const begin: Loose[] = [
+  { type: 'Tattach', fid: 0, afid: NOFID, uname: 'glenda', aname: '' },
+  { type: 'Twalk', fid: 0, newfid: 1, wname: ['a'] },
+  { type: 'Twalk', fid: 0, newfid: 2, wname: ['d', 'b'] },
+]
+
+const fid = fc.nat(3)
+const wname = fc.array(fc.constantFrom('a', 'd', 'd', 'b', 'e', '..', 'none'), { maxLength: 3 })
+const mode = fc.constantFrom(OREAD, OREAD, OWRITE, ORDWR)
+const request = (type: Loose['type'], fields: Record<string, fc.Arbitrary<unknown>>, more: object = {}) =>
+  fc.record(fields).map(some => new Send({ type, ...some, ...more }))
+
+const commands = fc.commands(
+  [
+    request('Twalk', { fid, newfid: fid, wname }),
+    request('Twalk', { fid, newfid: fid, wname: fc.constantFrom(['a'], ['d', 'b'], ['d'], []) }),
+    fc.record({ fid, wname }).map(({ fid, wname }) => new Send({ type: 'Twalk', fid, newfid: fid, wname })),
+    request('Topen', { fid, mode }),
+    request('Topen', { fid, mode }),
+    request('Tread', { fid }, { offset: 0n, count: 100 }),
+    request('Twrite', { fid }, { offset: 0n, data: encoder.encode('data') }),
+    request('Tstat', { fid }),
+    request('Tclunk', { fid }),
+    request('Tremove', { fid }),
+    request('Tflush', { back: fc.nat(1) }),
+    request('Tflush', { back: fc.nat(3) }),
+    request('Tattach', { fid }, { afid: NOFID, uname: 'glenda', aname: '' }),
+    request('Tversion', {}),
+  ],
+  { maxCommands: 16, size: 'max' },
+)
+
+const parameters = {
+  numRuns: Number(process.env.RUNS ?? 800),
+  ...(process.env.SEED && { seed: Number(process.env.SEED) }),
+}
+
+t.test(
+  'requests that race are answered once each, as in some order they would be; files are closed once each',
+  async t => {
+    await fc.assert(
+      fc.asyncProperty(fc.scheduler(), commands, async (scheduler, commands) => {
+        const server = new Server(scheduler)
+        for (const m of begin) {
+          await new Send(m).run({}, server)
+          await server.quiet()
+        }
+        await fc.scheduledModelRun(scheduler, () => ({ model: {}, real: server }), commands)
+        await server.quiet()
+        server.check()
+        for (const tag of server.waiting.keys()) server.wrong.push(`tag ${tag} was not answered`)
+        const { history } = server
+        await server.end()
+        if (server.closes.some(n => n !== 1)) server.wrong.push(`files were closed ${server.closes} times`)
+        assert.deepEqual(server.wrong, [], history)
+      }),
+      parameters,
+    )
+    t.pass(`${parameters.numRuns} runs`)
+  },
+)
+
+t.test('the model knows a wrong answer from a right one', async t => {
+  const call = (m: Loose, sent: number, answered: number, reply: object): Call => ({
+    m: { tag: 1, ...m } as unknown as TMessage,
+    sent,
+    answered,
+    reply: { tag: 1, ...reply } as unknown as Call['reply'],
+  })
+  const attach = call({ type: 'Tattach', fid: 0 }, 1, 2, { type: 'Rattach' })
+  const wqid = (path: (typeof paths)[number]) => [{ type: 0, version: 0, path: qidPath(path) }]
+  const walk = (sent: number, answered: number, path: (typeof paths)[number]) =>
+    call({ type: 'Twalk', fid: 0, newfid: 1, wname: ['a'] }, sent, answered, { type: 'Rwalk', wqid: wqid(path) })
+  t.ok(inSomeOrder([attach, walk(3, 4, '/a')]))
+  t.notOk(inSomeOrder([attach, walk(3, 4, '/d/')]), 'another file')
+  const clunk = (sent: number, answered: number) => call({ type: 'Tclunk', fid: 1 }, sent, answered, { type: 'Rclunk' })
+  t.ok(inSomeOrder([attach, walk(3, 6, '/a'), clunk(4, 7)]))
+  t.notOk(inSomeOrder([attach, clunk(3, 4), walk(5, 6, '/a')]), 'a clunk of what was not there yet')
+  t.notOk(inSomeOrder([attach, walk(3, 4, '/a'), clunk(5, 6), clunk(7, 8)]), 'a fid that is gone')
+})
