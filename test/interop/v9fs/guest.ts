@@ -9,7 +9,7 @@ import type { Kernel } from './kernel.js'
 const folder = join(import.meta.dirname, '../../../../test/interop/v9fs')
 
 /** Programs that Linux users have, beside busybox's. */
-const programs = ['bash', 'cat', 'cp', 'dd', 'head', 'ls', 'tail']
+const programs = 'bash cat chmod chown cp dash dd head ls mkdir mv rm rmdir tail'.split(' ')
 
 /** How long the guest may say nothing. Its own limit of an operation is 60 s. */
 const SILENCE_MS = 120_000
@@ -113,7 +113,7 @@ function image(
   })
   writeFileSync(
     join(root, 'etc/passwd'),
-    'root:x:0:0::/root:/bin/sh\nann:x:1000:1000::/:/bin/sh\nbob:x:1001:1001::/:/bin/sh\n',
+    'root:x:0:0::/root:/bin/sh\nann:x:1000:1000::/:/gnu/dash\nbob:x:1001:1001::/:/gnu/dash\n',
   )
   writeFileSync(join(root, 'etc/group'), 'root:x:0:\nann:x:1000:\nbob:x:1001:\n')
   const out = join(dir, 'initrd')

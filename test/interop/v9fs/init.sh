@@ -11,6 +11,9 @@ while read -r module; do insmod "/mod/$module" || echo "insmod $module failed"; 
 ifconfig lo 127.0.0.1 up
 ifconfig eth0 10.0.2.15 netmask 255.255.255.0 up
 
+chmod 777 /tmp
+dmesg -c >/dev/null
+
 . /job/lib.sh
 echo '@ up' >/dev/ttyS1
 for dialect in 9p2000 9p2000.u 9p2000.L; do
@@ -18,8 +21,9 @@ for dialect in 9p2000 9p2000.u 9p2000.L; do
     mount_all
     for operation in $(ls /job/operation); do
         echo "@ begin $dialect $operation" >/dev/ttyS1
-        timeout -s KILL 60 sh -c '. /job/lib.sh; . "$0"' "/job/operation/$operation" >/tmp/said 2>&1
+        timeout -s KILL 60 dash -c '. /job/lib.sh; . "$0"' "/job/operation/$operation" >/tmp/said 2>&1
         echo "@ end $? $(head -c 4000 /tmp/said | base64 | tr -d '\n')" >/dev/ttyS1
+        kill -KILL -1
     done
     umount -a -t 9p
 done

@@ -31,12 +31,18 @@ newest() {
 
 # until CONDITION: waits for it.
 until_() {
-    tries=600
+    tries=300
     until eval "$1"; do
         tries=$((tries - 1))
         [ $tries -gt 0 ] || { echo "never: $1"; exit 1; }
         usleep 50000
     done
+}
+
+# Tells how a process in the background ended.
+ended() {
+    wait "$1" 2>/dev/null
+    echo "ended $?"
 }
 
 # Whether a process waits for an answer to a 9P request.
