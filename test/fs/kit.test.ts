@@ -96,14 +96,13 @@ t.test('a feed begins with the newest hundred, and tells who falls behind what h
   for (let i = 0; i < 150; i++) feed.add('tick', { i })
   const root = await tree(t, of({ events: feed.file(owner) }))
   const fid = await open(root, 'events')
-  const first = decode(await fid.read(0, 65536))
-    .trim()
-    .split('\n')
+  const begin = await fid.read(0, 65536)
+  const first = decode(begin).trim().split('\n')
   t.equal(first.length, 100)
   t.match(first[0], /^seq=51 time=\S+ kind=tick i=50$/)
   for (let i = 0; i < 30_000; i++) feed.add('tock')
   let rest = ''
-  for (let at = 0; ; ) {
+  for (let at = begin.length; ; ) {
     const piece = decode(await fid.read(at, 65536))
     rest += piece
     at += piece.length
@@ -125,6 +124,24 @@ t.test('a reader of single bytes gets whole lines of a feed', async t => {
   while (!line.endsWith('\n')) line += decode(await fid.read(line.length, 1))
   t.match(line, /^seq=1 time=\S+ kind=one\n$/)
 })
+
+t.test(
+  'a reader of a feed that reads ahead and seeks back to the end of a line, as bash does, gets every line',
+  async t => {
+    const feed = new Feed()
+    for (const kind of ['one', 'two', 'three']) feed.add(kind)
+    const root = await tree(t, of({ events: feed.file(owner) }))
+    const fid = await open(root, 'events')
+    const kinds: string[] = []
+    for (let at = 0; kinds.length < 4; ) {
+      const line = decode(await fid.read(at, 4096)).split('\n')[0]!
+      at += line.length + 1
+      kinds.push(line.replace(/.* kind=/, ''))
+      if (kinds.length === 3) feed.add('four')
+    }
+    t.same(kinds, ['one', 'two', 'three', 'four'])
+  },
+)
 
 t.test('clone makes something at each open and never at a stat or a listing', async t => {
   let made = 0
