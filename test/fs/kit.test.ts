@@ -229,7 +229,7 @@ t.test('a remote tree is a directory here, each user attached there under his ow
   t.equal(attached.filter(name => name === 'bob').length, 1, 'one attach a user')
 })
 
-t.test('with ?chunk each read of a stream is followed by one empty read', async t => {
+t.test('with ?chunk each short read of a stream is followed by one empty read', async t => {
   const log = new Log()
   log.append('one')
   const root = await tree(t, of({ log: logFile(() => log, owner), b: bytes('plain', { owner }) }), 'root', '/?chunk')
@@ -240,8 +240,12 @@ t.test('with ?chunk each read of a stream is followed by one empty read', async 
   log.append('two')
   t.equal(decode(await next), 'two')
   t.equal((await fid.read(6, 100)).length, 0)
+  t.equal(decode(await fid.read(0, 6)), 'onetwo', 'all that was asked for: a reader of single bytes must see no end')
+  log.append('three')
+  t.equal(decode(await fid.read(6, 100)), 'three')
+  t.equal((await fid.read(11, 100)).length, 0)
   log.end()
-  t.equal((await fid.read(6, 100)).length, 0, 'the end')
+  t.equal((await fid.read(11, 100)).length, 0, 'the end')
   t.equal(decode(await root.readFile('b')), 'plain')
 })
 
