@@ -113,9 +113,9 @@ function image(
   })
   writeFileSync(
     join(root, 'etc/passwd'),
-    'root:x:0:0::/root:/bin/sh\nann:x:1000:1000::/:/gnu/dash\nbob:x:1001:1001::/:/gnu/dash\n',
+    'root:x:0:0::/root:/bin/sh\nann:x:41001:41001::/:/gnu/dash\nbob:x:41002:41002::/:/gnu/dash\n',
   )
-  writeFileSync(join(root, 'etc/group'), 'root:x:0:\nann:x:1000:\nbob:x:1001:\n')
+  writeFileSync(join(root, 'etc/group'), 'root:x:0:\nann:x:41001:\nbob:x:41002:\n')
   const out = join(dir, 'initrd')
   const packed = spawnSync('sh', ['-c', 'chmod +x init && find . | cpio -o -H newc --quiet > "$0"', out], {
     cwd: root,

@@ -50,6 +50,15 @@ waits() {
     grep -q p9_client /proc/$1/stack
 }
 
+# Three lines of generate, open on descriptor 3, that have tokens.
+read_tokens() {
+    tokens=0
+    while read -r line <&3; do
+        case $line in *'"token"'*) tokens=$((tokens + 1)); echo "$line" ;; esac
+        [ $tokens = 3 ] && break
+    done
+}
+
 names_and_modes() {
     awk '$NF !~ /^\.\.?$/ && NF > 2 { print $1, $NF }'
 }

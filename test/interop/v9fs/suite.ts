@@ -4,10 +4,10 @@ import { connect, createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { bundledModels } from '../../../ctl/server/bundled.js'
 import { Home } from '../../ctl/fixture.js'
-import type { Report, Suite } from '../table.js'
+import type { Report, Row, Suite } from '../table.js'
 import { guest } from './guest.js'
 import { type Kernel, kernel, suites } from './kernel.js'
-import { type At, operations } from './operations.js'
+import { type At, type Operation, operations } from './operations.js'
 
 const dialects: Readonly<Record<string, At['dialect']>> = {
   '9p2000': '9P2000',
@@ -20,52 +20,66 @@ export const v9fs: Suite = {
   name: 'v9fs',
   packages: ['qemu-system-x86', 'busybox-static', 'cpio', 'xz-utils'],
   async run(report) {
-    for (const version of Object.keys(suites)) {
-      let found: Kernel
-      try {
-        found = kernel(version)
-      } catch (error) {
-        const note = (error as Error).message
-        report({ client: `v9fs ${version}`, dialect: '-', operation: 'everything', result: 'skipped', note })
-        continue
-      }
-      await trial(found, report)
-    }
+    // both guests at once, told of one after the other
+    const trials = Object.keys(suites).map(version => {
+      const rows: Row[] = []
+      return { rows, ended: trial(version, row => rows.push(row)) }
+    })
+    await Promise.all(trials.map(({ ended }) => ended))
+    for (const { rows } of trials) rows.forEach(report)
   },
 }
 
-async function trial(kernel: Kernel, report: Report): Promise<void> {
+async function trial(version: string, report: Report): Promise<void> {
+  const client = `v9fs ${version}`
+  let found: Kernel
+  try {
+    found = kernel(version)
+  } catch (error) {
+    return report({ client, dialect: '-', operation: 'everything', result: 'skipped', note: (error as Error).message })
+  }
   const undo: (() => unknown)[] = []
   const test = { teardown: (fn: () => unknown) => undo.unshift(fn) }
+  const model = readFileSync(join(bundledModels, 'llambo-tiny.gguf'))
+  const facts = { kernel: version, digest: createHash('sha256').update(model).digest('hex') }
+  let at: At = { ...facts, dialect: '9P2000' }
+  let current = operations[0]!
   try {
     const fast = await server(test, {})
     const slow = await server(test, { LLAMBO_ENGINE_RATE: '2', LLAMBO_SLOTS: '8' })
-    const env = { FAST: fast.port, SLOW: slow.port, RELAY: await relay(test, slow.socket) }
-    const model = readFileSync(join(bundledModels, 'llambo-tiny.gguf'))
-    const facts = { kernel: kernel.version, digest: createHash('sha256').update(model).digest('hex') }
-    const client = `v9fs ${kernel.version}`
-    let at = { ...facts, dialect: '9P2000' as At['dialect'] }
-    let { operation, want, note } = operations[0]!
-    for await (const [word, ...rest] of guest(
-      kernel,
-      operations.map(o => o.script),
-      env,
-    )) {
+    const env = { kernel: version, FAST: fast.port, SLOW: slow.port, RELAY: await relay(test, slow.socket) }
+    const scripts = operations.map(({ script }) => script)
+    for await (const [word, ...rest] of guest(found, scripts, env)) {
       if (word === 'begin') {
         at = { ...facts, dialect: dialects[rest[0]!]! }
-        ;({ operation, want, note } = operations[Number(rest[1])]!)
+        current = operations[Number(rest[1])]!
       }
-      if (word !== 'end') continue
-      const say = (what: typeof note) => (typeof what === 'function' ? what(at) : what)
-      const said = Buffer.from(rest[1] ?? '', 'base64').toString()
-      const row = { client, dialect: at.dialect, operation }
-      const why = say(note)
-      if (rest[0] === '0' && said === say(want)) report({ ...row, result: 'ok', ...(why && { note: why }) })
-      else report({ ...row, result: 'failed', note: `exit ${rest[0]}, said ${JSON.stringify(said)}` })
+      if (word === 'end')
+        report({ client, ...result(current, at, rest[0]!, Buffer.from(rest[1] ?? '', 'base64').toString()) })
     }
+  } catch (error) {
+    const note = 'the guest or its server ended in it; nothing was tried after it'
+    report({ client, dialect: at.dialect, operation: current.operation, result: 'failed', note })
+    process.stderr.write(`${client}: ${(error as Error).stack}\n`)
   } finally {
     for (const step of undo) await step()
   }
+}
+
+/** What came of an operation that ended with `status` and said that. */
+function result({ operation, want, note, not }: Operation, at: At, status: string, said: string): Omit<Row, 'client'> {
+  const row = { dialect: at.dialect, operation }
+  const reason = not?.(at)
+  if (reason) return { ...row, result: 'skipped', note: reason }
+  const wanted = typeof want === 'function' ? want(at) : want
+  if (status !== '0' || said !== wanted)
+    return {
+      ...row,
+      result: 'failed',
+      note: `exit ${status}, said ${JSON.stringify(said)}, not ${JSON.stringify(wanted)}`,
+    }
+  const worth = note?.(at)
+  return { ...row, result: 'ok', ...(worth && { note: worth }) }
 }
 
 type Test = { teardown(fn: () => unknown): unknown }
