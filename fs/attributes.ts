@@ -75,6 +75,9 @@ function safeLength(n: bigint): number {
   return Number(n)
 }
 
+/** Linux's own number for whom it cannot name (overflowuid): Rgetattr, unlike a stat, has no word for that. */
+const NOBODY = 65534
+
 /** Rgetattr's BASIC bits: all of them, whatever was asked. */
 const GETATTR_BASIC = 0x7ffn
 const S_IFDIR = 0o040000
@@ -84,14 +87,15 @@ const S_IFREG = 0o100000
 export function toGetattr(qid: Qid, a: Attributes, blksize: number): Omit<Msg<'Rgetattr'>, 'tag' | 'type'> {
   const directory = (qid.type & QTDIR) !== 0
   const size = directory ? 0n : BigInt(a.length)
+  const named = (id: number) => (id === NONUNAME ? NOBODY : id)
   const seconds = (t: number) => BigInt(Math.floor(t))
   const nanoseconds = (t: number) => BigInt(Math.floor((t % 1) * 1e9))
   return {
     valid: GETATTR_BASIC,
     qid,
     mode: (directory ? S_IFDIR : S_IFREG) | a.mode,
-    uid: a.owner.uid,
-    gid: groupOf(a.owner),
+    uid: named(a.owner.uid),
+    gid: named(groupOf(a.owner)),
     nlink: directory ? 2n : 1n,
     rdev: 0n,
     size,

@@ -1,5 +1,7 @@
 import t, { type Test } from 'tap'
+import { toGetattr } from '../../fs/attributes.js'
 import { Client, type Fid } from '../../fs/client.js'
+import { newQid } from '../../fs/file.js'
 import { type Dialect, DMDIR, NONUNAME, ORDWR, OREAD, OTRUNC, OWRITE } from '../../fs/message.js'
 import { serve } from '../../fs/server.js'
 import { transportPair } from '../../fs/transport/pair.js'
@@ -116,6 +118,11 @@ for (const dialect of dialects) {
     t.equal(string(await next), 'after all')
   })
 }
+
+t.test('9P2000.L: an owner without a number is Linux’s nobody: v9fs opens no file of one it cannot hold', async t => {
+  const attributes = { mode: 0o600, owner: { name: 'ann', uid: NONUNAME }, length: 0, mtime: 0, atime: 0 }
+  t.match(toGetattr(newQid(), attributes, 4096), { uid: 65534, gid: 65534 })
+})
 
 t.test('a path of any length, with .. in it', async t => {
   const root = await attached(t, '9P2000.u')

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { connect, createServer, type Server } from 'node:net'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { bundledModels } from '../../../ctl/server/bundled.js'
 import { Home } from '../../ctl/fixture.js'
@@ -18,7 +18,7 @@ const dialects: Readonly<Record<string, At['dialect']>> = {
 /** The Linux kernel's own 9P client, in a machine under software emulation, against servers as users start them. */
 export const v9fs: Suite = {
   name: 'v9fs',
-  packages: ['qemu-system-x86', 'busybox-static', 'cpio', 'xz-utils'],
+  packages: ['qemu-system-x86', 'busybox', 'cpio', 'xz-utils'],
   async run(report) {
     // both guests at once, told of one after the other
     const trials = Object.keys(suites).map(version => {
@@ -47,7 +47,8 @@ async function trial(version: string, report: Report): Promise<void> {
   try {
     const fast = await server(test, {})
     const slow = await server(test, { LLAMBO_ENGINE_RATE: '2', LLAMBO_SLOTS: '8' })
-    const env = { kernel: version, FAST: fast.port, SLOW: slow.port, RELAY: await relay(test, slow.socket) }
+    const { port, cut } = await relay(test, slow.socket)
+    const env = { kernel: version, FAST: fast.port, SLOW: slow.port, RELAY: port, CUT: cut }
     const scripts = operations.map(({ script }) => script)
     for await (const [word, ...rest] of guest(found, scripts, env)) {
       if (word === 'begin') {
@@ -95,19 +96,34 @@ async function server(test: Test, env: NodeJS.ProcessEnv): Promise<{ port: numbe
   }
 }
 
-/** TCP on loopback to a unix socket, where the server takes each user for who the client says he is. */
-async function relay(test: Test, socket: string): Promise<number> {
-  const server: Server = createServer(near => {
+/**
+ * TCP on loopback to a unix socket, where the server takes each user for who the client says he is. Whoever connects to the
+ * port `cut` ends all its connections.
+ */
+async function relay(test: Test, socket: string): Promise<{ port: number; cut: number }> {
+  const open = new Set<Socket>()
+  const pass = await listen(test, near => {
     const far = connect(socket)
-    for (const [a, b] of [
+    for (const [from, to] of [
       [near, far],
       [far, near],
     ] as const) {
-      a.on('error', () => undefined).on('close', () => b.destroy())
-      a.pipe(b)
+      open.add(from)
+      from.on('error', () => undefined).on('close', () => open.delete(from) && to.destroy())
+      from.pipe(to)
     }
   })
+  const cut = await listen(test, near => {
+    for (const socket of open) socket.destroy()
+    near.destroy()
+  })
+  return { port: pass, cut }
+}
+
+/** @returns the port */
+async function listen(test: Test, accept: (socket: Socket) => void): Promise<number> {
+  const server = createServer(accept)
   test.teardown(() => server.close())
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  return (server.address() as { port: number }).port
+  return (server.address() as AddressInfo).port
 }
