@@ -1,11 +1,14 @@
 import { fail } from './errors.js'
-import type { Attributes } from './file.js'
+import type { Attributes, Owner } from './file.js'
 import { type Msg, NONUNAME, type Qid, QTDIR, type Stat } from './message.js'
 
 const never = { u16: 0xffff, u32: 0xffffffff, u64: 0xffffffffffffffffn }
 
 /** The group of every file, by name. */
 export const GROUP = 'admin'
+
+/** Never NONUNAME where the owner has a number: Linux v9fs writes to no file of a group it cannot name (EACCES before it asks). */
+const groupOf = (owner: Owner): number => owner.gid ?? owner.uid
 
 /** stat(5) of a file. */
 export function toStat(name: string, qid: Qid, a: Attributes): Stat {
@@ -23,7 +26,7 @@ export function toStat(name: string, qid: Qid, a: Attributes): Stat {
     muid: a.owner.name,
     extension: '',
     n_uid: a.owner.uid,
-    n_gid: a.owner.gid ?? NONUNAME,
+    n_gid: groupOf(a.owner),
     n_muid: a.owner.uid,
   }
 }
@@ -72,6 +75,9 @@ function safeLength(n: bigint): number {
   return Number(n)
 }
 
+/** Linux's own number for whom it cannot name (overflowuid): Rgetattr, unlike a stat, has no word for that. */
+const NOBODY = 65534
+
 /** Rgetattr's BASIC bits: all of them, whatever was asked. */
 const GETATTR_BASIC = 0x7ffn
 const S_IFDIR = 0o040000
@@ -81,14 +87,15 @@ const S_IFREG = 0o100000
 export function toGetattr(qid: Qid, a: Attributes, blksize: number): Omit<Msg<'Rgetattr'>, 'tag' | 'type'> {
   const directory = (qid.type & QTDIR) !== 0
   const size = directory ? 0n : BigInt(a.length)
+  const named = (id: number) => (id === NONUNAME ? NOBODY : id)
   const seconds = (t: number) => BigInt(Math.floor(t))
   const nanoseconds = (t: number) => BigInt(Math.floor((t % 1) * 1e9))
   return {
     valid: GETATTR_BASIC,
     qid,
     mode: (directory ? S_IFDIR : S_IFREG) | a.mode,
-    uid: a.owner.uid,
-    gid: a.owner.gid ?? NONUNAME,
+    uid: named(a.owner.uid),
+    gid: named(groupOf(a.owner)),
     nlink: directory ? 2n : 1n,
     rdev: 0n,
     size,

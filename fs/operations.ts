@@ -410,7 +410,8 @@ export const operations: Operations = {
     const answer = opened.read(offset, count, ctx)
     if (answer instanceof Promise && !opened.stream) host.reserve(count, answer)
     return chain(tracked(fid, answer), data => {
-      if (fid.chunked && opened.stream && data.length > 0) fid.boundary = true
+      // a read that got all it asked for needs no end, and its reader would take an empty one for the file's
+      if (fid.chunked && opened.stream && data.length > 0 && data.length < count) fid.boundary = true
       // v9fs tears the whole mount down over an answer longer than it asked for (9p.md section 2)
       return { data: data.length > count ? data.subarray(0, count) : data }
     })

@@ -7,6 +7,18 @@ import { Readers } from './readers.js'
 /** What an open begins with, and how far a reader may fall behind before he is told how much he lost. */
 const BEGIN = 100
 const KEEP = 10_000
+/** How far a reader may seek back, in bytes: what shells and head(1) read ahead and give back, with room. */
+const BACK = 64 * 1024
+
+const nothing = new Uint8Array(0)
+
+/** The last bytes of two pieces together, up to BACK. */
+function tail(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
+  const both = new Uint8Array(a.length + b.length)
+  both.set(a)
+  both.set(b, a.length)
+  return both.slice(-BACK)
+}
 
 /**
  * Lines as they happen, numbered without gaps: the `events` file. Each open begins with the newest 100 and then waits;
@@ -45,7 +57,10 @@ export class Feed {
   #open(): Opened {
     const encoder = new TextEncoder()
     let next = Math.max(this.#first, this.#end - BEGIN)
-    let rest = new Uint8Array(0)
+    let rest = nothing
+    /** What was given last, and the offset behind it. */
+    let given = nothing
+    let end = 0
     const take = (count: number): Uint8Array => {
       if (rest.length === 0) {
         let lines = ''
@@ -61,13 +76,21 @@ export class Feed {
       rest = rest.subarray(out.length)
       return out
     }
+    const read = (offset: number, count: number): Uint8Array | undefined => {
+      const back = end - offset
+      if (back > 0 && back <= given.length) return given.subarray(given.length - back).subarray(0, count)
+      if (rest.length === 0 && next >= this.#end) return undefined
+      const out = take(count)
+      given = tail(back === 0 ? given : nothing, out)
+      end = offset + out.length
+      return out
+    }
     return {
       stream: true,
-      // Offsets are not looked at: what a reader has had is gone from his queue, what he has not comes next.
-      read: (_offset, count, ctx): Maybe<Uint8Array> => {
-        const there = () => (rest.length > 0 || next < this.#end ? take(count) : undefined)
-        return there() ?? this.#readers.wait(there, ctx.signal)
-      },
+      // What a reader has had is gone from his queue and what he has not comes next, at whatever offset: but bash, which reads
+      // ahead and seeks back to the end of its line, is given again what it gave back.
+      read: (offset, count, ctx): Maybe<Uint8Array> =>
+        read(offset, count) ?? this.#readers.wait(() => read(offset, count), ctx.signal),
     }
   }
 }

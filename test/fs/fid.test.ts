@@ -1,6 +1,8 @@
 import t, { type Test } from 'tap'
+import { toGetattr } from '../../fs/attributes.js'
 import { Client, type Fid } from '../../fs/client.js'
-import { type Dialect, DMDIR, ORDWR, OREAD, OTRUNC, OWRITE } from '../../fs/message.js'
+import { newQid } from '../../fs/file.js'
+import { type Dialect, DMDIR, NONUNAME, ORDWR, OREAD, OTRUNC, OWRITE } from '../../fs/message.js'
 import { serve } from '../../fs/server.js'
 import { transportPair } from '../../fs/transport/pair.js'
 import { dialects } from './arbitrary.js'
@@ -35,6 +37,11 @@ for (const dialect of dialects) {
     if (dialect === '9P2000.u') t.equal(n_uid, 1000)
     await hello.clunk()
     t.match(await root.stat(), { name: '/', mode: (DMDIR | 0o555) >>> 0, length: 0n })
+  })
+
+  t.test(`${dialect}: a group without a number has its owner's: v9fs writes to no file without one`, async t => {
+    const file = await (await attached(t, dialect)).walk(['private'])
+    t.equal((await file.stat()).n_gid, dialect === '9P2000' ? NONUNAME : 1001)
   })
 
   t.test(`${dialect}: a directory is listed to its end, in as many reads as it takes`, async t => {
@@ -111,6 +118,11 @@ for (const dialect of dialects) {
     t.equal(string(await next), 'after all')
   })
 }
+
+t.test('9P2000.L: an owner without a number is Linux’s nobody: v9fs opens no file of one it cannot hold', async t => {
+  const attributes = { mode: 0o600, owner: { name: 'ann', uid: NONUNAME }, length: 0, mtime: 0, atime: 0 }
+  t.match(toGetattr(newQid(), attributes, 4096), { uid: 65534, gid: 65534 })
+})
 
 t.test('a path of any length, with .. in it', async t => {
   const root = await attached(t, '9P2000.u')

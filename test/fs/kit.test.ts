@@ -96,14 +96,13 @@ t.test('a feed begins with the newest hundred, and tells who falls behind what h
   for (let i = 0; i < 150; i++) feed.add('tick', { i })
   const root = await tree(t, of({ events: feed.file(owner) }))
   const fid = await open(root, 'events')
-  const first = decode(await fid.read(0, 65536))
-    .trim()
-    .split('\n')
+  const begin = await fid.read(0, 65536)
+  const first = decode(begin).trim().split('\n')
   t.equal(first.length, 100)
   t.match(first[0], /^seq=51 time=\S+ kind=tick i=50$/)
   for (let i = 0; i < 30_000; i++) feed.add('tock')
   let rest = ''
-  for (let at = 0; ; ) {
+  for (let at = begin.length; ; ) {
     const piece = decode(await fid.read(at, 65536))
     rest += piece
     at += piece.length
@@ -125,6 +124,24 @@ t.test('a reader of single bytes gets whole lines of a feed', async t => {
   while (!line.endsWith('\n')) line += decode(await fid.read(line.length, 1))
   t.match(line, /^seq=1 time=\S+ kind=one\n$/)
 })
+
+t.test(
+  'a reader of a feed that reads ahead and seeks back to the end of a line, as bash does, gets every line',
+  async t => {
+    const feed = new Feed()
+    for (const kind of ['one', 'two', 'three']) feed.add(kind)
+    const root = await tree(t, of({ events: feed.file(owner) }))
+    const fid = await open(root, 'events')
+    const kinds: string[] = []
+    for (let at = 0; kinds.length < 4; ) {
+      const line = decode(await fid.read(at, 4096)).split('\n')[0]!
+      at += line.length + 1
+      kinds.push(line.replace(/.* kind=/, ''))
+      if (kinds.length === 3) feed.add('four')
+    }
+    t.same(kinds, ['one', 'two', 'three', 'four'])
+  },
+)
 
 t.test('clone makes something at each open and never at a stat or a listing', async t => {
   let made = 0
@@ -212,7 +229,7 @@ t.test('a remote tree is a directory here, each user attached there under his ow
   t.equal(attached.filter(name => name === 'bob').length, 1, 'one attach a user')
 })
 
-t.test('with ?chunk each read of a stream is followed by one empty read', async t => {
+t.test('with ?chunk each short read of a stream is followed by one empty read', async t => {
   const log = new Log()
   log.append('one')
   const root = await tree(t, of({ log: logFile(() => log, owner), b: bytes('plain', { owner }) }), 'root', '/?chunk')
@@ -223,8 +240,12 @@ t.test('with ?chunk each read of a stream is followed by one empty read', async 
   log.append('two')
   t.equal(decode(await next), 'two')
   t.equal((await fid.read(6, 100)).length, 0)
+  t.equal(decode(await fid.read(0, 6)), 'onetwo', 'all that was asked for: a reader of single bytes must see no end')
+  log.append('three')
+  t.equal(decode(await fid.read(6, 100)), 'three')
+  t.equal((await fid.read(11, 100)).length, 0)
   log.end()
-  t.equal((await fid.read(6, 100)).length, 0, 'the end')
+  t.equal((await fid.read(11, 100)).length, 0, 'the end')
   t.equal(decode(await root.readFile('b')), 'plain')
 })
 

@@ -6,8 +6,9 @@ import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { need } from './packages.js'
 import { markdown, type Row, type Suite } from './table.js'
+import { v9fs } from './v9fs/suite.js'
 
-const suites: readonly Suite[] = []
+const suites: readonly Suite[] = [v9fs]
 
 const names = process.argv.slice(2)
 const unknown = names.filter(name => !suites.some(suite => suite.name === name))

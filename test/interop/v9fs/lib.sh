@@ -1,0 +1,64 @@
+# What an operation finds: $n, a server that answers at once; $s, one that says two words a second; $c, the same attached
+# with ?chunk; $r, the same through its unix socket, where each user of the guest is himself.
+. /job/env
+n=/n/n s=/n/s c=/n/c r=/n/r
+session= id=
+
+# at DIR PORT ANAME [OPTIONS]: mounts
+at() {
+    mkdir -p "$1"
+    mount -t 9p -o "trans=tcp,port=$2,aname=$3,version=$dialect,uname=root,cache=none$4" 10.0.2.2 "$1"
+}
+
+mount_all() {
+    at $n $FAST /
+    at $s $SLOW /
+    at $c $SLOW '/?chunk'
+    at $r $RELAY / ,access=user
+}
+
+# A new session of a server: its directory in $session, open on descriptor 4.
+new_session() {
+    exec 4<>"$1/session/clone"
+    read -r id <&4
+    session=$1/session/$id
+}
+
+# The newest exchange's directory.
+newest() {
+    echo "$1/task/$(ls "$1/task" | sort -n | tail -1)"
+}
+
+# until CONDITION: waits for it.
+until_() {
+    tries=300
+    until eval "$1"; do
+        tries=$((tries - 1))
+        [ $tries -gt 0 ] || { echo "never: $1"; exit 1; }
+        usleep 50000
+    done
+}
+
+# Tells how a process in the background ended.
+ended() {
+    wait "$1" 2>/dev/null
+    echo "ended $?"
+}
+
+# Whether a process waits for an answer to a 9P request.
+waits() {
+    grep -q p9_client /proc/$1/stack
+}
+
+# Three lines of generate, open on descriptor 3, that have tokens.
+read_tokens() {
+    tokens=0
+    while read -r line <&3; do
+        case $line in *'"token"'*) tokens=$((tokens + 1)); echo "$line" ;; esac
+        [ $tokens = 3 ] && break
+    done
+}
+
+names_and_modes() {
+    awk '$NF !~ /^\.\.?$/ && NF > 2 { print $1, $NF }'
+}

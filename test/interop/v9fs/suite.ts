@@ -1,0 +1,129 @@
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { bundledModels } from '../../../ctl/server/bundled.js'
+import { Home } from '../../ctl/fixture.js'
+import type { Report, Row, Suite } from '../table.js'
+import { guest } from './guest.js'
+import { type Kernel, kernel, suites } from './kernel.js'
+import { type At, type Operation, operations } from './operations.js'
+
+const dialects: Readonly<Record<string, At['dialect']>> = {
+  '9p2000': '9P2000',
+  '9p2000.u': '9P2000.u',
+  '9p2000.L': '9P2000.L',
+}
+
+/** The Linux kernel's own 9P client, in a machine under software emulation, against servers as users start them. */
+export const v9fs: Suite = {
+  name: 'v9fs',
+  packages: ['qemu-system-x86', 'busybox', 'cpio', 'xz-utils'],
+  async run(report) {
+    // both guests at once, told of one after the other
+    const trials = Object.keys(suites).map(version => {
+      const rows: Row[] = []
+      return { rows, ended: trial(version, row => rows.push(row)) }
+    })
+    await Promise.all(trials.map(({ ended }) => ended))
+    for (const { rows } of trials) rows.forEach(report)
+  },
+}
+
+async function trial(version: string, report: Report): Promise<void> {
+  const client = `v9fs ${version}`
+  let found: Kernel
+  try {
+    found = kernel(version)
+  } catch (error) {
+    return report({ client, dialect: '-', operation: 'everything', result: 'skipped', note: (error as Error).message })
+  }
+  const undo: (() => unknown)[] = []
+  const test = { teardown: (fn: () => unknown) => undo.unshift(fn) }
+  const model = readFileSync(join(bundledModels, 'llambo-tiny.gguf'))
+  const facts = { kernel: version, digest: createHash('sha256').update(model).digest('hex') }
+  let at: At = { ...facts, dialect: '9P2000' }
+  let current = operations[0]!
+  try {
+    const fast = await server(test, {})
+    const slow = await server(test, { LLAMBO_ENGINE_RATE: '2', LLAMBO_SLOTS: '8' })
+    const { port, cut } = await relay(test, slow.socket)
+    const env = { kernel: version, FAST: fast.port, SLOW: slow.port, RELAY: port, CUT: cut }
+    const scripts = operations.map(({ script }) => script)
+    for await (const [word, ...rest] of guest(found, scripts, env)) {
+      if (word === 'begin') {
+        at = { ...facts, dialect: dialects[rest[0]!]! }
+        current = operations[Number(rest[1])]!
+      }
+      if (word === 'end')
+        report({ client, ...result(current, at, rest[0]!, Buffer.from(rest[1] ?? '', 'base64').toString()) })
+    }
+  } catch (error) {
+    const note = 'the guest or its server ended in it; nothing was tried after it'
+    report({ client, dialect: at.dialect, operation: current.operation, result: 'failed', note })
+    process.stderr.write(`${client}: ${(error as Error).stack}\n`)
+  } finally {
+    for (const step of undo) await step()
+  }
+}
+
+/** What came of an operation that ended with `status` and said that. */
+function result({ operation, want, note, not }: Operation, at: At, status: string, said: string): Omit<Row, 'client'> {
+  const row = { dialect: at.dialect, operation }
+  const reason = not?.(at)
+  if (reason) return { ...row, result: 'skipped', note: reason }
+  const wanted = typeof want === 'function' ? want(at) : want
+  if (status !== '0' || said !== wanted)
+    return {
+      ...row,
+      result: 'failed',
+      note: `exit ${status}, said ${JSON.stringify(said)}, not ${JSON.stringify(wanted)}`,
+    }
+  const worth = note?.(at)
+  return { ...row, result: 'ok', ...(worth && { note: worth }) }
+}
+
+type Test = { teardown(fn: () => unknown): unknown }
+
+/** A server with engine echo that believes who comes over TCP on loopback: v9fs cannot show a token. */
+async function server(test: Test, env: NodeJS.ProcessEnv): Promise<{ port: number; socket: string }> {
+  const home = new Home(test, { LLAMBO_LISTEN: 'ws://127.0.0.1:0/9p tcp!127.0.0.1!0', LLAMBO_AUTH: 'none', ...env })
+  const run = await home.up()
+  await run.says(/listening on tcp/)
+  return {
+    port: Number(/listening on tcp!127\.0\.0\.1!(\d+)/.exec(run.stderr)![1]),
+    socket: /listening on unix!(\S+)/.exec(run.stderr)![1]!,
+  }
+}
+
+/**
+ * TCP on loopback to a unix socket, where the server takes each user for who the client says he is. Whoever connects to the
+ * port `cut` ends all its connections.
+ */
+async function relay(test: Test, socket: string): Promise<{ port: number; cut: number }> {
+  const open = new Set<Socket>()
+  const pass = await listen(test, near => {
+    const far = connect(socket)
+    for (const [from, to] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      open.add(from)
+      from.on('error', () => undefined).on('close', () => open.delete(from) && to.destroy())
+      from.pipe(to)
+    }
+  })
+  const cut = await listen(test, near => {
+    for (const socket of open) socket.destroy()
+    near.destroy()
+  })
+  return { port: pass, cut }
+}
+
+/** @returns the port */
+async function listen(test: Test, accept: (socket: Socket) => void): Promise<number> {
+  const server = createServer(accept)
+  test.teardown(() => server.close())
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  return (server.address() as AddressInfo).port
+}
