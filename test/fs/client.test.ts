@@ -338,6 +338,22 @@ t.test('Tversion: what is agreed on, and what cannot be', async t => {
   await t.rejects(attempt('9P2000.u', "Rerror tag ~0 ename 'go away'"), { message: 'go away' })
 })
 
+for (const [how, refusal] of [
+  ['in the words of version(5)', { type: 'Rversion', tag: NOTAG, msize: 8192, version: 'unknown' }],
+  ['as diod does, with Rlerror', { type: 'Rlerror', tag: NOTAG, ecode: 5 }],
+] as const)
+  t.test(`a server that refuses 9P2000.u is asked for 9P2000.L: ${how}`, async t => {
+    const [ours, theirs] = transportPair()
+    const peer = new Peer(theirs)
+    const connecting = Client.connect(ours)
+    t.equal((await peer.next('Tversion')).version, '9P2000.u')
+    peer.dialect = '9P2000.L'
+    peer.say(refusal)
+    t.equal((await peer.next('Tversion')).version, '9P2000.L')
+    peer.say({ type: 'Rversion', tag: NOTAG, msize: 8192, version: '9P2000.L' })
+    t.match(await connecting, { dialect: '9P2000.L', msize: 8192 })
+  })
+
 t.test('connecting can be given up', async t => {
   const [ours, theirs] = transportPair()
   const peer = new Peer(theirs)
