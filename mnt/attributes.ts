@@ -12,6 +12,7 @@ import {
   type Stat,
 } from '../fs/message.js'
 
+const S_IFMT = 0o170000
 const S_IFDIR = 0o040000
 const S_IFREG = 0o100000
 /** What readdir(3) calls the same. */
@@ -84,7 +85,8 @@ export function direntType(stat: Pick<Stat, 'mode'>): number {
  * (9P's groups are the server's to know), so both remaining classes count; the server has the last word at the open.
  */
 export function permits(at: { mode: number; uid: number }, uid: number, want: number): boolean {
-  if (uid === 0) return true
+  // root may do anything but run what nobody may
+  if (uid === 0) return (want & 1) === 0 || (at.mode & 0o111) !== 0 || (at.mode & S_IFMT) === S_IFDIR
   const bits = uid === at.uid ? at.mode >> 6 : (at.mode >> 3) | at.mode
   return (want & ~bits & 7) === 0
 }

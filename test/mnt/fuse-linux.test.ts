@@ -89,3 +89,11 @@ t.test('one name that is not UTF-8 does not hide the others', options, async t =
   await sh('touch "$(printf "b\\344r")" plain', { cwd: tree })
   t.equal((await sh(`ls -1 ${n} 2>/dev/null`)).out, 'b\ufffdr\nplain\n')
 })
+
+t.test('root runs nothing that nobody may run', options, async t => {
+  const { n } = await exported(t)
+  t.equal(
+    (await sh('echo x > f; test -x f; echo $?; chmod 1 f; test -x f; echo $?; test -x .; echo $?', { cwd: n })).out,
+    '1\n0\n0\n',
+  )
+})
