@@ -4,10 +4,11 @@
  */
 import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { fuse } from './fuse.js'
 import { need } from './packages.js'
 import { markdown, type Row, type Suite } from './table.js'
 
-const suites: readonly Suite[] = []
+const suites: readonly Suite[] = [fuse]
 
 const names = process.argv.slice(2)
 const unknown = names.filter(name => !suites.some(suite => suite.name === name))
