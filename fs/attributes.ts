@@ -1,11 +1,14 @@
 import { fail } from './errors.js'
-import type { Attributes } from './file.js'
+import type { Attributes, Owner } from './file.js'
 import { type Msg, NONUNAME, type Qid, QTDIR, type Stat } from './message.js'
 
 const never = { u16: 0xffff, u32: 0xffffffff, u64: 0xffffffffffffffffn }
 
 /** The group of every file, by name. */
 export const GROUP = 'admin'
+
+/** Never NONUNAME where the owner has a number: Linux v9fs writes to no file of a group it cannot name (EACCES before it asks). */
+const groupOf = (owner: Owner): number => owner.gid ?? owner.uid
 
 /** stat(5) of a file. */
 export function toStat(name: string, qid: Qid, a: Attributes): Stat {
@@ -23,7 +26,7 @@ export function toStat(name: string, qid: Qid, a: Attributes): Stat {
     muid: a.owner.name,
     extension: '',
     n_uid: a.owner.uid,
-    n_gid: a.owner.gid ?? NONUNAME,
+    n_gid: groupOf(a.owner),
     n_muid: a.owner.uid,
   }
 }
@@ -88,7 +91,7 @@ export function toGetattr(qid: Qid, a: Attributes, blksize: number): Omit<Msg<'R
     qid,
     mode: (directory ? S_IFDIR : S_IFREG) | a.mode,
     uid: a.owner.uid,
-    gid: a.owner.gid ?? NONUNAME,
+    gid: groupOf(a.owner),
     nlink: directory ? 2n : 1n,
     rdev: 0n,
     size,

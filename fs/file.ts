@@ -32,7 +32,7 @@ export interface Context {
 export interface Owner {
   readonly name: string
   readonly uid: number
-  /** The number shown for that group to programs that want one. */
+  /** The number shown for that group to programs that want one; `uid` unless given. */
   readonly gid?: number
 }
 

@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
 import { Client, type Fid } from '../../fs/client.js'
-import { type Dialect, DMDIR, ORDWR, OREAD, OTRUNC, OWRITE } from '../../fs/message.js'
+import { type Dialect, DMDIR, NONUNAME, ORDWR, OREAD, OTRUNC, OWRITE } from '../../fs/message.js'
 import { serve } from '../../fs/server.js'
 import { transportPair } from '../../fs/transport/pair.js'
 import { dialects } from './arbitrary.js'
@@ -35,6 +35,11 @@ for (const dialect of dialects) {
     if (dialect === '9P2000.u') t.equal(n_uid, 1000)
     await hello.clunk()
     t.match(await root.stat(), { name: '/', mode: (DMDIR | 0o555) >>> 0, length: 0n })
+  })
+
+  t.test(`${dialect}: a group without a number has its owner's: v9fs writes to no file without one`, async t => {
+    const file = await (await attached(t, dialect)).walk(['private'])
+    t.equal((await file.stat()).n_gid, dialect === '9P2000' ? NONUNAME : 1001)
   })
 
   t.test(`${dialect}: a directory is listed to its end, in as many reads as it takes`, async t => {
