@@ -18,6 +18,7 @@ export function program(
   const root = new Commander('llamboctl')
     .description('starts, stops and speaks to a llambo server: language models as files')
     .option('--at <address>', 'the server to speak to: unix!PATH, tcp!HOST!PORT, ws://HOST:PORT/9p, wss://… ($LLAMBO)')
+    .option('--aname <name>', 'the tree to attach to, of a server that has several; its root unless given')
     .option('--trace <file>', 'write every 9P message there, a line each; - is standard error')
     .option('--color', 'colours also where standard output is no terminal')
     .option('--no-color', 'no colours ($NO_COLOR)')

@@ -12,6 +12,7 @@ import { readServerFile } from './common/serverfile.js'
 /** The options every command takes. */
 export interface Globals {
   readonly at?: string
+  readonly aname?: string
   readonly trace?: string
   /** `--color`, `--no-color`; undefined: as the stream is. */
   readonly color?: boolean
@@ -97,6 +98,7 @@ export class Invocation {
 
   /** The server's root. @throws Failure (unreachable, auth) */
   async connect(): Promise<Connection> {
-    return connect(this.address, { token: await this.token(), trace: this.trace }, this.signal)
+    const { aname } = this.globals
+    return connect(this.address, { token: await this.token(), aname, trace: this.trace }, this.signal)
   }
 }

@@ -1,15 +1,20 @@
 import { untouched } from './attributes.js'
 import type { Client } from './client.js'
-import { fail } from './errors.js'
+import { FsError, fail } from './errors.js'
 import { join } from './framer.js'
 import { IOHDRSZ, MAX_ENTRIES, MAX_LISTING, MAX_NAME, MAX_WHOLE, MAXWELEM } from './limits.js'
 import {
   bareStat,
   type Cursor,
+  DMDEVICE,
   DMDIR,
+  DMNAMEDPIPE,
+  DMSOCKET,
+  DMSYMLINK,
   type Msg,
   NONUNAME,
   OAPPEND,
+  OEXCL,
   OEXEC,
   ORCLOSE,
   OREAD,
@@ -23,11 +28,12 @@ import {
   utf8Length,
 } from './message.js'
 
-/** Twrites of one `write` that are on their way at once. */
+/** Twrites of one `write`, and walks of one `stats`, that are on their way at once. */
 const WINDOW = 8
 
 /** Linux open(2) flags, as 9P2000.L has them on every machine. */
 const O_CREAT = 0o100
+const O_EXCL = 0o200
 const O_TRUNC = 0o1000
 const O_APPEND = 0o2000
 
@@ -36,6 +42,15 @@ const SET = { mode: 1, n_uid: 2, n_gid: 4, length: 8, atime: 0x10 | 0x80, mtime:
 
 /** Bits of Rgetattr that a stat is made of. */
 const GETATTR_BASIC = 0x7ffn
+
+/** d_type of an Rreaddir's entries, which is S_IFMT's of a mode, as 9P2000.u's bits of mode; a directory's is in its qid. */
+const KINDS: Readonly<Record<number, number>> = {
+  1: DMNAMEDPIPE,
+  2: DMDEVICE,
+  6: DMDEVICE,
+  10: DMSYMLINK,
+  12: DMSOCKET,
+}
 
 /** Where a fid stands: the tree's root fid and the names below it. */
 interface At {
@@ -76,11 +91,13 @@ export class Fid {
     return this.client.msize - IOHDRSZ
   }
 
-  get #linux(): boolean {
+  /** Whether the connection speaks 9P2000.L: what that has beyond the calls here is in client-linux.ts. */
+  get linux(): boolean {
     return this.client.dialect === '9P2000.L'
   }
 
-  #rpc<T extends TMessage['type']>(m: { type: T } & Omit<Msg<T>, 'tag'>, signal?: AbortSignal): Promise<ReplyOf<T>> {
+  /** @internal one request about this fid, for client-linux.ts */
+  rpc<T extends TMessage['type']>(m: { type: T } & Omit<Msg<T>, 'tag'>, signal?: AbortSignal): Promise<ReplyOf<T>> {
     if (this.#ending) return Promise.reject(fail('unknownFid', `${this.fid}, it was clunked`))
     return this.client.rpc<T>(m as Parameters<typeof this.client.rpc<T>>[0], signal)
   }
@@ -94,18 +111,22 @@ export class Fid {
   }
 
   /**
-   * `walk` and `stat` in one round trip: the question for the attributes leaves behind the walk that makes its fid. A server that
-   * takes it up before knows no such fid yet, and is asked again.
+   * A walk and a question about its end in one round trip: what `question` sends leaves behind the walk that makes its fid. A server
+   * that takes it up before knows no such fid yet, and is asked again.
    * @throws FsError as both do; with nothing left behind at the server
    */
-  async look(names: readonly string[], signal?: AbortSignal): Promise<{ fid: Fid; stat: Stat }> {
+  async ask<T>(
+    names: readonly string[],
+    question: (fid: Fid) => Promise<T>,
+    signal?: AbortSignal,
+  ): Promise<{ fid: Fid; answer: T }> {
     const fid = this.#step(names)
     const walked = fid.#walked(this, names, signal)
-    const asked = names.length > MAXWELEM ? walked.then(() => fid.stat(signal)) : fid.stat(signal)
+    const asked = names.length > MAXWELEM ? walked.then(question) : question(fid)
     asked.catch(() => {})
     await walked
     try {
-      return { fid, stat: await asked.catch(() => fid.stat(signal)) }
+      return { fid, answer: await asked.catch(() => question(fid)) }
     } catch (error) {
       fid.clunk().catch(() => {})
       throw error
@@ -124,7 +145,7 @@ export class Fid {
     try {
       for (let i = 0; i < names.length || !made; i += MAXWELEM) {
         const wname = names.slice(i, i + MAXWELEM)
-        const { wqid } = await (made ? this : from).#rpc(
+        const { wqid } = await this.rpc(
           { type: 'Twalk', fid: made ? this.fid : from.fid, newfid: this.fid, wname },
           signal,
         )
@@ -145,30 +166,31 @@ export class Fid {
   /** Opens the file: OREAD, OWRITE, ORDWR or OEXEC, perhaps with OTRUNC, ORCLOSE, OAPPEND (open(5)). */
   async open(mode: number, signal?: AbortSignal): Promise<this> {
     const { fid } = this
-    const reply = this.#linux
-      ? await this.#rpc({ type: 'Tlopen', fid, flags: linuxFlags(mode) }, signal)
-      : await this.#rpc({ type: 'Topen', fid, mode }, signal)
+    const reply = this.linux
+      ? await this.rpc({ type: 'Tlopen', fid, flags: linuxFlags(mode) }, signal)
+      : await this.rpc({ type: 'Topen', fid, mode }, signal)
     this.#qid = reply.qid
     this.#iounit = reply.iounit
     return this
   }
 
   /**
-   * In a directory: makes a file and becomes it, opened (create(5)). `perm` with DMDIR makes a directory, opened OREAD.
+   * In a directory: makes a file and becomes it, opened (create(5)). `perm` with DMDIR makes a directory, opened OREAD. In 9P2000.L
+   * `perm` may have the bits above 0o777, and `mode` OEXCL: there a file of that name is opened unless that forbids it.
    */
   async create(name: string, perm: number, mode: number, signal?: AbortSignal): Promise<this> {
     const { fid } = this
-    if (this.#linux && perm & DMDIR) {
-      await this.#rpc({ type: 'Tmkdir', dfid: fid, name, mode: perm & 0o777, gid: NONUNAME }, signal)
-      const { wqid } = await this.#rpc({ type: 'Twalk', fid, newfid: fid, wname: [name] }, signal)
+    if (this.linux && perm & DMDIR) {
+      await this.rpc({ type: 'Tmkdir', dfid: fid, name, mode: perm & 0o7777, gid: NONUNAME }, signal)
+      const { wqid } = await this.rpc({ type: 'Twalk', fid, newfid: fid, wname: [name] }, signal)
       if (wqid.length === 0) throw fail('notFound')
       this.#at = { ...this.#at, names: [...this.#at.names, name] }
       return this.open(mode, signal)
     }
     const flags = linuxFlags(mode) | O_CREAT
-    const reply = this.#linux
-      ? await this.#rpc({ type: 'Tlcreate', fid, name, flags, mode: perm & 0o777, gid: NONUNAME }, signal)
-      : await this.#rpc({ type: 'Tcreate', fid, name, perm, mode }, signal)
+    const reply = this.linux
+      ? await this.rpc({ type: 'Tlcreate', fid, name, flags, mode: perm & 0o7777, gid: NONUNAME }, signal)
+      : await this.rpc({ type: 'Tcreate', fid, name, perm, mode }, signal)
     this.#at = { ...this.#at, names: [...this.#at.names, name] }
     this.#qid = reply.qid
     this.#iounit = reply.iounit
@@ -178,7 +200,7 @@ export class Fid {
   /** One Tread of up to `count` bytes (no more than a message holds). Empty: end of file. */
   async read(offset: number, count: number, signal?: AbortSignal): Promise<Uint8Array> {
     const most = Math.min(count, this.#payload)
-    const { data } = await this.#rpc({ type: 'Tread', fid: this.fid, offset: at(offset), count: most }, signal)
+    const { data } = await this.rpc({ type: 'Tread', fid: this.fid, offset: at(offset), count: most }, signal)
     // a view on what was received: a small one would keep a large buffer alive
     return data.length * 4 < data.buffer.byteLength ? data.slice() : data
   }
@@ -213,7 +235,7 @@ export class Fid {
   }
 
   async #write(offset: number, data: Uint8Array, signal?: AbortSignal): Promise<number> {
-    const { count } = await this.#rpc({ type: 'Twrite', fid: this.fid, offset: at(offset), data }, signal)
+    const { count } = await this.rpc({ type: 'Twrite', fid: this.fid, offset: at(offset), data }, signal)
     if (count < data.length) throw fail('io', `the server took ${count} of ${data.length} bytes`)
     return count
   }
@@ -221,11 +243,11 @@ export class Fid {
   /** stat(5); in 9P2000.L made from Rgetattr, with the name it was walked by and numbers for names of users. */
   async stat(signal?: AbortSignal): Promise<Stat> {
     const { fid } = this
-    if (!this.#linux) return (await this.#rpc({ type: 'Tstat', fid }, signal)).stat
-    const a = await this.#rpc({ type: 'Tgetattr', fid, request_mask: GETATTR_BASIC }, signal)
+    if (!this.linux) return (await this.rpc({ type: 'Tstat', fid }, signal)).stat
+    const a = await this.rpc({ type: 'Tgetattr', fid, request_mask: GETATTR_BASIC }, signal)
     return {
       ...unknown(this.#at.names.at(-1) ?? '/', a.qid),
-      mode: ((a.qid.type << 24) | (a.mode & 0o777)) >>> 0,
+      mode: ((a.qid.type << 24) | (KINDS[(a.mode >>> 12) & 15] ?? 0) | (a.mode & 0o777)) >>> 0,
       atime: Number(a.atime_sec),
       mtime: Number(a.mtime_sec),
       length: a.qid.type & (DMDIR >>> 24) ? 0n : a.size,
@@ -239,8 +261,8 @@ export class Fid {
   /** Changes what is given and leaves the rest (stat(5)): `name` renames in its directory, `length` truncates. */
   async wstat(changes: Partial<Stat>, signal?: AbortSignal): Promise<void> {
     const { fid } = this
-    if (!this.#linux) {
-      await this.#rpc({ type: 'Twstat', fid, stat: { ...untouched(), ...changes } }, signal)
+    if (!this.linux) {
+      await this.rpc({ type: 'Twstat', fid, stat: { ...untouched(), ...changes } }, signal)
       return
     }
     const { name, mode = 0, length = 0n, atime = 0, mtime = 0, n_uid: uid = 0, n_gid: gid = 0 } = changes
@@ -248,13 +270,13 @@ export class Fid {
     for (const key in SET) if (changes[key as keyof typeof SET] !== undefined) valid |= SET[key as keyof typeof SET]
     if (valid) {
       const times = { atime_sec: BigInt(atime), atime_nsec: 0n, mtime_sec: BigInt(mtime), mtime_nsec: 0n }
-      await this.#rpc({ type: 'Tsetattr', fid, valid, mode: mode & 0o777, uid, gid, size: length, ...times }, signal)
+      await this.rpc({ type: 'Tsetattr', fid, valid, mode: mode & 0o777, uid, gid, size: length, ...times }, signal)
     }
     if (name === undefined) return
     const { root, names } = this.#at
     const dir = await root.walk(names.slice(0, -1), signal)
     try {
-      await this.#rpc({ type: 'Trename', fid, dfid: dir.fid, name }, signal)
+      await this.rpc({ type: 'Trename', fid, dfid: dir.fid, name }, signal)
       this.#at = { root, names: [...names.slice(0, -1), name] }
     } finally {
       dir.clunk().catch(() => {})
@@ -263,13 +285,13 @@ export class Fid {
 
   /** fsync(2): what was written is where it should be when this returns. In 9P2000 a wstat that changes nothing. */
   async sync(signal?: AbortSignal): Promise<void> {
-    if (this.#linux) await this.#rpc({ type: 'Tfsync', fid: this.fid, datasync: 0 }, signal)
+    if (this.linux) await this.rpc({ type: 'Tfsync', fid: this.fid, datasync: 0 }, signal)
     else await this.wstat({}, signal)
   }
 
   /**
    * The entries of this opened directory, from the first to the last, without `.` and `..`, which some servers have among
-   * them. In 9P2000.L, whose Rreaddir has no more, only name, qid and the directory bit of mode are true.
+   * them. In 9P2000.L, whose Rreaddir has no more, only name, qid and what kind of file it is (the DM bits of mode) are true.
    * @throws FsError `file too large` beyond MAX_ENTRIES or MAX_LISTING, `bad message` for a name that no file can have
    */
   async list(signal?: AbortSignal): Promise<Stat[]> {
@@ -284,14 +306,14 @@ export class Fid {
       out.push(stat)
     }
     for (let offset = 0n; ; ) {
-      const { data } = await this.#rpc(
-        { type: this.#linux ? 'Treaddir' : 'Tread', fid: this.fid, offset, count: this.#payload },
+      const { data } = await this.rpc(
+        { type: this.linux ? 'Treaddir' : 'Tread', fid: this.fid, offset, count: this.#payload },
         signal,
       )
       if (data.length === 0) return out
-      if (this.#linux) {
-        for (const { name, qid, offset: cookie } of parseDirents(data)) {
-          add({ ...unknown(name, qid), mode: (qid.type << 24) >>> 0 })
+      if (this.linux) {
+        for (const { name, qid, offset: cookie, type } of parseDirents(data)) {
+          add({ ...unknown(name, qid), mode: ((qid.type << 24) | (KINDS[type] ?? 0)) >>> 0 })
           offset = cookie
         }
       } else {
@@ -303,6 +325,25 @@ export class Fid {
       if (entries > MAX_ENTRIES) throw fail('tooLarge', `a directory of over ${MAX_ENTRIES} entries`)
       if (bytes > MAX_LISTING) throw fail('tooLarge', `a directory's listing of over ${MAX_LISTING} bytes`)
     }
+  }
+
+  /** As `list`, with every field of each stat true: in 9P2000.L that takes a walk to each, and what is gone by then is left out. */
+  async stats(signal?: AbortSignal): Promise<Stat[]> {
+    const entries = await this.list(signal)
+    if (!this.linux) return entries
+    const { root, names } = this.#at
+    const ask = async ({ name }: Stat): Promise<Stat> => {
+      const fid = await root.walk([...names, name], signal)
+      return fid.stat(signal).finally(() => fid.clunk().catch(() => {}))
+    }
+    const one = (entry: Stat) =>
+      ask(entry).catch(error => {
+        if (!(error instanceof FsError && error.is('notFound'))) throw error
+      })
+    const out: Stat[] = []
+    for (let i = 0; i < entries.length; i += WINDOW)
+      for (const stat of await Promise.all(entries.slice(i, i + WINDOW).map(one))) if (stat) out.push(stat)
+    return out
   }
 
   /** Removes the file. The fid is gone, whether that worked or not (remove(5)). */
@@ -384,7 +425,7 @@ function resolve(from: readonly string[], names: readonly string[]): string[] {
 function linuxFlags(mode: number): number {
   if (mode & ORCLOSE) throw fail('notSupported', 'remove on close in 9P2000.L')
   const access = (mode & 3) === OEXEC ? OREAD : mode & 3
-  return access | (mode & OTRUNC ? O_TRUNC : 0) | (mode & OAPPEND ? O_APPEND : 0)
+  return access | (mode & OTRUNC ? O_TRUNC : 0) | (mode & OAPPEND ? O_APPEND : 0) | (mode & OEXCL ? O_EXCL : 0)
 }
 
 /** A stat of which only name and qid are known. */

@@ -6,6 +6,7 @@ import {
   type Dialect,
   type Message,
   type Msg,
+  messages,
   NOFID,
   NONUNAME,
   NOTAG,
@@ -23,7 +24,10 @@ import type { Transport } from './transport.js'
 export { Fid } from './client-fid.js'
 
 export interface ClientOptions {
-  /** Asked for in Tversion, 9P2000.u unless given; the server may answer with plain 9P2000. */
+  /**
+   * Asked for in Tversion; the server may answer with plain 9P2000. Unless given it is 9P2000.u, and 9P2000.L of a server that
+   * refuses that.
+   */
   dialect?: Dialect
   /** Largest message in bytes, DEFAULT_MSIZE unless given; the server may answer with less. */
   msize?: number
@@ -41,6 +45,8 @@ export interface Attach {
   /** Where the server asks for one: goes through Tauth. */
   token?: string
 }
+
+const DIALECTS: readonly Dialect[] = ['9P2000.u', '9P2000.L']
 
 /** No server that can be worked with offers less: a stat must fit into a message. */
 const MIN_SERVER_MSIZE = 256
@@ -84,7 +90,7 @@ export class Client {
     readonly transport: Transport,
     options: ClientOptions,
   ) {
-    this.#dialect = options.dialect ?? '9P2000.u'
+    this.#dialect = options.dialect ?? DIALECTS[0]!
     this.#msize = Math.min(options.msize ?? DEFAULT_MSIZE, MAX_MSIZE)
     this.#trace = options.trace
     this.closed = new Promise(resolve => {
@@ -104,7 +110,7 @@ export class Client {
     try {
       if (signal?.aborted) throw fail('interrupted')
       signal?.addEventListener('abort', abort, { once: true })
-      await client.#agree()
+      await client.#agree(options.dialect ? [options.dialect] : DIALECTS)
     } catch (error) {
       transport.destroy()
       throw signal?.aborted ? fail('interrupted') : error
@@ -123,14 +129,20 @@ export class Client {
     return this.#msize
   }
 
-  async #agree(): Promise<void> {
+  async #agree([dialect, ...others]: readonly Dialect[]): Promise<void> {
+    this.#dialect = dialect!
     const asked = { msize: this.#msize, version: this.#dialect }
     const reply = await new Promise<RMessage>((resolve, reject) => {
       const m = { type: 'Tversion', ...asked } as const
       this.#version = { m, resolve, reject, signal: undefined, onabort: undefined, answered: false }
       this.#post(m, NOTAG)
+    }).catch(error => {
+      // diod's way to say `unknown`
+      if (this.#gone || others.length === 0) throw error
     })
-    const { msize, version } = reply as Msg<'Rversion'>
+    const { msize, version } = (reply ?? { version: 'unknown' }) as Msg<'Rversion'>
+    // version(5): nothing was agreed on, and another Tversion may come
+    if (version === 'unknown' && others.length > 0) return this.#agree(others)
     if (version !== asked.version && version !== '9P2000')
       throw fail(
         'notSupported',
@@ -288,7 +300,10 @@ export class Client {
   #receive(chunk: Uint8Array): void {
     try {
       this.#framer.push(chunk, bytes => {
-        if (!this.#gone) this.#reply(unpack(bytes, this.#dialect))
+        if (this.#gone) return
+        // a server that speaks 9P2000.L alone refuses others in its own words
+        const refusal = this.#version && bytes[4] === messages.Rlerror.type
+        this.#reply(unpack(bytes, refusal ? '9P2000.L' : this.#dialect))
       })
     } catch (error) {
       this.#broken(toFsError(error).message)

@@ -27,6 +27,11 @@ export const DMAPPEND = 0x40000000
 export const DMEXCL = 0x20000000
 export const DMAUTH = 0x08000000
 export const DMTMP = 0x04000000
+// what 9P2000.u adds to them
+export const DMSYMLINK = 0x02000000
+export const DMDEVICE = 0x00800000
+export const DMNAMEDPIPE = 0x00200000
+export const DMSOCKET = 0x00100000
 
 export const OREAD = 0
 export const OWRITE = 1
@@ -36,6 +41,8 @@ export const OTRUNC = 0x10
 export const ORCLOSE = 0x40
 /** v9fs' append bit in a .u Topen; no part of 9P2000. */
 export const OAPPEND = 0x80
+/** Plan 9's libc has it for create: fail where the file is there. On the wire only as 9P2000.L's O_EXCL. */
+export const OEXCL = 0x1000
 
 /** The server's own name for a file: `path` is unique for its life, `version` 0 says "synthetic, do not cache". */
 export interface Qid {
@@ -376,6 +383,20 @@ export interface Dirent {
   name: string
 }
 
+const lossy = new TextDecoder('utf-8', { ignoreBOM: true })
+
+/** A name in a listing. One that is not UTF-8 (it cannot be walked to) is shown as far as it is, and hides none of the others. */
+const listed: Field<string> = {
+  ...str,
+  get(c, d) {
+    const n = u16.get(c, d)
+    const at = need(c, n)
+    const name = lossy.decode(c.bytes.subarray(at, at + n))
+    if (name.includes('\0')) throw fail('badMessage', 'NUL in a string')
+    return name
+  },
+}
+
 export const dirent: Field<Dirent> = {
   name: 'dirent',
   size: (v, d) => 22 + str.size(v.name, d),
@@ -385,7 +406,7 @@ export const dirent: Field<Dirent> = {
     u8.put(c, v.type, d)
     str.put(c, v.name, d)
   },
-  get: (c, d) => ({ qid: qid.get(c, d), offset: u64.get(c, d), type: u8.get(c, d), name: str.get(c, d) }),
+  get: (c, d) => ({ qid: qid.get(c, d), offset: u64.get(c, d), type: u8.get(c, d), name: listed.get(c, d) }),
 }
 
 /** The entries of an Rreaddir's data. */

@@ -300,8 +300,9 @@ export const operations: Operations = {
     if (m.wname.length > MAXWELEM) throw fail('badArgument', `${m.wname.length} names: at most ${MAXWELEM}`)
     for (const name of m.wname) checkName(name)
     const start = placeOf(fid)
-    // a clone of an open fid is harmless and some clients make them; a walk from one is not allowed (walk(5))
-    if (fid.opened && m.wname.length > 0) throw fail('fidInUse', 'open fids do not walk')
+    // A clone of an open fid is harmless and some clients make them; a walk from one is not allowed (walk(5)). diodls -l does it
+    // with every name it has read from a directory, and the servers of 9P2000.L let it.
+    if (fid.opened && m.wname.length > 0 && host.dialect !== '9P2000.L') throw fail('fidInUse', 'open fids do not walk')
     if (fid.opened && m.fid === m.newfid) throw fail('fidInUse', 'already open')
     const same = m.fid === m.newfid
     const target = same ? fid : add(host, m.newfid, new FidState(fid.user, fid.chunked), request)

@@ -12,7 +12,9 @@ export const run: Run = async (io, args, { long }) => {
   const paths = args.length > 0 ? args : ['/']
   for (const path of paths) {
     const names = io.names(path)
-    const entries = (await named(names, () => list(root, names, io.signal))).sort((a, b) => (a.name < b.name ? -1 : 1))
+    const entries = (await named(names, () => list(root, names, long === true, io.signal))).sort((a, b) =>
+      a.name < b.name ? -1 : 1,
+    )
     if (paths.length > 1) await io.print(`${path}:\n`)
     const label = (entry: Stat) => (isDirectory(entry) ? blue(entry.name) : entry.name)
     if (!long) await io.print(entries.map(entry => `${label(entry)}\n`).join(''))
@@ -31,13 +33,13 @@ export const run: Run = async (io, args, { long }) => {
 }
 
 /** A directory's entries, or the file itself. */
-async function list(root: Fid, path: readonly string[], signal: AbortSignal): Promise<Stat[]> {
+async function list(root: Fid, path: readonly string[], long: boolean, signal: AbortSignal): Promise<Stat[]> {
   const fid = await root.walk(path, signal)
   try {
     const stat = await fid.stat(signal)
     if (!isDirectory(stat)) return [stat]
     await fid.open(OREAD, signal)
-    return await fid.list(signal)
+    return await (long ? fid.stats(signal) : fid.list(signal))
   } finally {
     await fid.clunk().catch(() => {})
   }

@@ -24,6 +24,7 @@ export const run: Run = async (io, [given], { allowOther, driver }) => {
     address: io.address,
     dir,
     ...(token && { token }),
+    ...(io.globals.aname !== undefined && { aname: io.globals.aname }),
     ...(allowOther && { allowOther }),
     ...(driver && { driver }),
     ...(io.globals.trace && { trace: resolve(io.globals.trace) }),

@@ -17,21 +17,25 @@ export function whoami(): { uname: string; n_uname?: number } {
 }
 
 /**
- * Dials a server and attaches to its root.
+ * Dials a server and attaches to its root, or to the tree that `aname` is there.
  * @param token what it asks for where it is no unix socket
  * @throws Failure (unreachable) that says how to start a server, or (auth) how to get a token
  */
 export async function connect(
   address: string,
-  options: { token?: string | undefined; trace?: ((line: string) => void) | undefined } = {},
+  options: {
+    token?: string | undefined
+    aname?: string | undefined
+    trace?: ((line: string) => void) | undefined
+  } = {},
   signal?: AbortSignal,
 ): Promise<Connection> {
-  const { token, trace } = options
+  const { token, aname, trace } = options
   const given = token === undefined ? {} : { token }
   try {
     const transport = await dial(address, given, signal)
     const client = await Client.connect(transport, trace ? { trace } : {}, signal)
-    const root = await client.attach({ ...whoami(), ...given }, signal)
+    const root = await client.attach({ ...whoami(), ...given, ...(aname !== undefined && { aname }) }, signal)
     return { client, root, address }
   } catch (error) {
     throw unreachable(address, error)

@@ -1,10 +1,19 @@
-import { DMAPPEND, DMDIR, type Stat } from '../../fs/message.js'
+import { DMAPPEND, DMDEVICE, DMDIR, DMNAMEDPIPE, DMSOCKET, DMSYMLINK, type Stat } from '../../fs/message.js'
 
 const bits = ['---', '--x', '-w-', '-wx', 'r--', 'r-x', 'rw-', 'rwx']
 
+const kinds = [
+  [DMDIR, 'd'],
+  [DMAPPEND, 'a'],
+  [DMSYMLINK, 'l'],
+  [DMNAMEDPIPE, 'p'],
+  [DMSOCKET, 's'],
+  [DMDEVICE, 'c'],
+] as const
+
 /** `drwxr-xr-x`, and `a` for a file that only grows. */
 export function modeText({ mode }: Pick<Stat, 'mode'>): string {
-  const kind = (mode & DMDIR) !== 0 ? 'd' : (mode & DMAPPEND) !== 0 ? 'a' : '-'
+  const kind = kinds.find(([bit]) => (mode & bit) !== 0)?.[1] ?? '-'
   return kind + [6, 3, 0].map(shift => bits[(mode >> shift) & 7]).join('')
 }
 

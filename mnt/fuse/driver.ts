@@ -1,8 +1,9 @@
 import type { Fid } from '../../fs/client.js'
+import * as linux from '../../fs/client-linux.js'
 import { fail } from '../../fs/errors.js'
 import { IOHDRSZ } from '../../fs/limits.js'
 import { DMDIR, ORDWR, OREAD, OWRITE, QTDIR, type Stat } from '../../fs/message.js'
-import { direntType, type Owner, openMode, permits, unixStat } from '../attributes.js'
+import { direntType, linuxStat, type Owner, openMode, permits, type UnixStat, unixStat } from '../attributes.js'
 import type { Link } from '../link.js'
 import type { Flight } from './flight.js'
 import { drop, type Node, Nodes } from './nodes.js'
@@ -11,6 +12,7 @@ import * as k from './protocol.js'
 /** An open file or directory: a fid of its own, and for a directory what it listed when last read from its beginning. */
 interface Handle {
   fid: Fid
+  node: Node
   writes: boolean
   entries?: readonly Stat[]
 }
@@ -21,14 +23,16 @@ type Handlers = { [K in k.Operation]?: (r: R<K>, flight: Flight) => A<K> }
 
 /** Background requests the kernel may have out. RELEASE is one: were it held back, a close could come after the next open. */
 const MAX_BACKGROUND = 0xffff
+/** A second in ns: as fine as times are but in 9P2000.L. */
 const NS = 1_000_000_000
 /** The kernel rounds this up to its next tick, some ms: the call that looked a name up need not ask for its attributes once more. */
 const INSTANT_NS = 1
+const encoder = new TextEncoder()
 
 /**
  * The kernel's operations as 9P: what each one sends is in its body, everything about reading and answering in loop.ts. Nothing
- * is cached (a name or a size may be another any moment), except that attributes hold for the kernel's tick, and a listing's for a second
- * where only one user can look.
+ * is cached (a name or a size may be another any moment), except that attributes hold for the kernel's tick, and a listing's for
+ * a second where only one user can look. What only 9P2000.L has a message for (links, owners, moves between directories) is refused elsewhere.
  */
 export class Driver implements Handlers {
   #handles = new Map<number, Handle>()
@@ -37,6 +41,7 @@ export class Driver implements Handlers {
   /** Bytes in one WRITE at most: a whole number of pages that one Twrite can carry. */
   readonly maxWrite: number
   #valid: number
+  #linux: boolean
   /** Called when the kernel has introduced itself: the mount is up. */
   onready: () => void = () => {}
 
@@ -52,6 +57,7 @@ export class Driver implements Handlers {
     readonly shared: boolean,
   ) {
     this.nodes = new Nodes(root.qid)
+    this.#linux = root.linux
     this.maxWrite = Math.max(1, Math.floor((root.client.msize - IOHDRSZ) / k.PAGE)) * k.PAGE
     this.#valid = shared ? 0 : 1
   }
@@ -84,19 +90,23 @@ export class Driver implements Handlers {
       k.BIG_WRITES |
       k.PARALLEL_DIROPS |
       k.MAX_PAGES |
-      (this.shared ? 0 : k.DO_READDIRPLUS | k.READDIRPLUS_AUTO)
+      k.INIT_EXT |
+      // 9P2000.L lists names without attributes
+      (this.shared || this.#linux ? 0 : k.DO_READDIRPLUS | k.READDIRPLUS_AUTO)
     // after the answer has gone out
     setImmediate(() => this.onready())
     return {
       major,
       minor: Math.min(minor, kernel.minor),
+      max_readahead: kernel.max_readahead,
       flags: kernel.flags & want,
+      flags2: kernel.flags2 & k.DIRECT_IO_ALLOW_MMAP,
       max_background: MAX_BACKGROUND,
       congestion_threshold: MAX_BACKGROUND,
       max_write: this.maxWrite,
       // one more: a buffer that does not begin on a page touches one more
       max_pages: this.maxWrite / k.PAGE + 1,
-      time_gran: NS,
+      time_gran: this.#linux ? 1 : NS,
     }
   }
 
@@ -108,43 +118,56 @@ export class Driver implements Handlers {
   }
 
   async GETATTR({ header: { nodeid, uid }, in: { getattr_flags, fh } }: R<'GETATTR'>, flight: Flight) {
-    const fid =
-      getattr_flags & k.GETATTR_FH ? this.#handle(fh).fid : await this.#fid(this.nodes.get(nodeid), uid, flight)
-    return this.#attributes(await fid.stat(flight.signal))
+    const node = this.nodes.get(nodeid)
+    const handle = getattr_flags & k.GETATTR_FH ? this.#handle(fh) : undefined
+    const fid = this.#asks(node, handle) ?? (await this.#fid(node, uid, flight))
+    if (node.removed && fid.linux && node.stat && !(await this.#still(node, fid, flight)))
+      return { ...node.stat, nlink: 0 }
+    return (node.stat = await this.#stat(fid, flight))
   }
 
-  /** chown is accepted and ignored, as 9P has none; so are access times. */
+  /** Where 9P2000.L is not spoken chown is accepted and ignored, as 9P has none; so are access times. */
   async SETATTR({ header: { nodeid, uid }, in: to }: R<'SETATTR'>, flight: Flight) {
-    const handle = to.valid & k.FATTR_FH ? this.#handle(to.fh) : undefined
+    const node = this.nodes.get(nodeid)
+    const opened = this.#asks(node, to.valid & k.FATTR_FH ? this.#handle(to.fh) : undefined)
     // a fid of its own: a server may refuse others' questions on one that is being changed
-    const fid = handle?.fid ?? (await (await this.#fid(this.nodes.get(nodeid), uid, flight)).walk([], flight.signal))
+    const fid = opened ?? (await (await this.#fid(node, uid, flight)).walk([], flight.signal))
     try {
+      if (fid.linux) {
+        if (node.removed && !(await this.#still(node, fid, flight))) throw fail('notFound')
+        await linux.setattr(fid, linuxChanges(to), flight.signal)
+        return (node.stat = await this.#stat(fid, flight))
+      }
       const changes: Partial<Stat> = {}
       if (to.valid & k.FATTR_SIZE) changes.length = BigInt(to.size)
       if (to.valid & k.FATTR_MODE) changes.mode = ((to.mode & 0o777) | (fid.qid.type & QTDIR ? DMDIR : 0)) >>> 0
       if (to.valid & k.FATTR_MTIME)
         changes.mtime = to.valid & k.FATTR_MTIME_NOW ? Math.floor(Date.now() / 1000) : to.mtime % 2 ** 32
       if (Object.keys(changes).length > 0) await fid.wstat(changes, flight.signal)
-      return this.#attributes(await fid.stat(flight.signal))
+      return await this.#stat(fid, flight)
     } finally {
-      if (!handle) drop(fid)
+      if (!opened) drop(fid)
     }
   }
 
-  READLINK(): never {
-    throw fail('badArgument', 'not a symbolic link')
+  async READLINK({ header: { nodeid, uid } }: R<'READLINK'>, flight: Flight) {
+    return encoder.encode(await linux.readlink(await this.#fid(this.nodes.get(nodeid), uid, flight), flight.signal))
   }
 
-  SYMLINK(): never {
-    throw fail('notPermitted')
+  SYMLINK({ header, in: { name, target } }: R<'SYMLINK'>, flight: Flight) {
+    return this.#made(header, name, flight, dir => linux.symlink(dir, name, target, flight.signal))
   }
 
-  MKNOD(): never {
-    throw fail('notPermitted')
+  MKNOD({ header, in: { name, mode, rdev } }: R<'MKNOD'>, flight: Flight) {
+    // as the kernel's new_encode_dev puts them together
+    const device = { major: (rdev >>> 8) & 0xfff, minor: (rdev & 0xff) | ((rdev >>> 12) & 0xfff00) }
+    return this.#made(header, name, flight, dir => linux.mknod(dir, name, mode, device, flight.signal))
   }
 
-  LINK(): never {
-    throw fail('notPermitted')
+  LINK({ header, in: { oldnodeid, name } }: R<'LINK'>, flight: Flight) {
+    return this.#made(header, name, flight, async dir =>
+      linux.link(dir, await this.#fid(this.nodes.get(oldnodeid), header.uid, flight), name, flight.signal),
+    )
   }
 
   async OPEN({ header: { nodeid, uid }, in: { flags } }: R<'OPEN'>, flight: Flight) {
@@ -152,18 +175,19 @@ export class Driver implements Handlers {
     // the fid that the lookup just before has walked becomes the open one
     const fid =
       this.nodes.take(node, uid, this.link.client) ?? (await (await this.#root(uid)).walk(node.path, flight.signal))
-    return this.#open(fid, openMode(flags), flight)
+    return this.#open(node, fid, openMode(flags, fid.linux), flight)
   }
 
   async CREATE({ header: { nodeid, uid }, in: { name, flags, mode } }: R<'CREATE'>, flight: Flight) {
     const parent = this.nodes.get(nodeid)
     const fid = await (await this.#fid(parent, uid, flight)).walk([], flight.signal)
     try {
-      await fid.create(name, mode & 0o777, openMode(flags), flight.signal)
-      const stat = await fid.stat(flight.signal)
+      await fid.create(name, mode & 0o7777, openMode(flags, fid.linux), flight.signal)
+      const stat = await this.#stat(fid, flight)
       if (flight.answered) throw fail('interrupted')
-      const node = this.nodes.lookup(parent, name, stat.qid)
-      return { nodeid: node.id, ...this.#attributes(stat), ...this.#opened(fid, openMode(flags)) }
+      const node = this.nodes.lookup(parent, name, fid.qid)
+      node.stat = stat
+      return { nodeid: node.id, ...stat, ...this.#opened(node, fid, openMode(flags)) }
     } catch (error) {
       drop(fid)
       throw error
@@ -171,19 +195,37 @@ export class Driver implements Handlers {
   }
 
   async READ({ in: { fh, offset, size } }: R<'READ'>, flight: Flight) {
-    const data = await this.#handle(fh).fid.read(offset, size, flight.signal)
-    return data.length > size ? data.subarray(0, size) : data
+    const { fid } = this.#handle(fh)
+    const data = await fid.read(offset, size, flight.signal)
+    const most = fid.client.msize - IOHDRSZ
+    if (data.length >= size || data.length < most) return data.length > size ? data.subarray(0, size) : data
+    // A message of this connection carries less than the kernel wants: where it came full there is more. A short answer would
+    // be the end of the file to who maps it into memory.
+    const parts = [data]
+    let length = data.length
+    for (let last = most; last === most && length < size; length += last) {
+      // what came already is not lost for what fails behind it: that is for the next read
+      const part = await fid.read(offset + length, size - length, flight.signal).catch(() => new Uint8Array(0))
+      parts.push(part)
+      last = part.length
+    }
+    return Buffer.concat(parts, length)
   }
 
   async WRITE({ in: { fh, offset, size, data } }: R<'WRITE'>, flight: Flight) {
     // the buffer is read into again as soon as this waits
-    return { size: await this.#handle(fh).fid.write(offset, data.slice(0, size), flight.signal) }
+    const { fid, node } = this.#handle(fh)
+    const written = await fid.write(offset, data.slice(0, size), flight.signal)
+    const end = BigInt(offset + written)
+    if (node.removed && node.stat && end > node.stat.size) node.stat.size = end
+    return { size: written }
   }
 
   /** What can still fail fails here, at close(2): RELEASE's outcome reaches nobody. It submits nothing (namespace.md, data 2). */
   FLUSH({ in: { fh } }: R<'FLUSH'>, flight: Flight): A<'FLUSH'> {
     const { fid, writes } = this.#handle(fh)
-    if (writes) return fid.sync(flight.signal)
+    // of 9P2000.L's servers of real files this would have every close(2) wait for the disk
+    if (writes && !fid.linux) return fid.sync(flight.signal)
   }
 
   FSYNC({ in: { fh } }: R<'FSYNC'>, flight: Flight): A<'FSYNC'> {
@@ -205,8 +247,9 @@ export class Driver implements Handlers {
   }
 
   async OPENDIR({ header: { nodeid, uid } }: R<'OPENDIR'>, flight: Flight) {
-    const fid = await (await this.#fid(this.nodes.get(nodeid), uid, flight)).walk([], flight.signal)
-    return this.#open(fid, OREAD, flight)
+    const node = this.nodes.get(nodeid)
+    const fid = await (await this.#fid(node, uid, flight)).walk([], flight.signal)
+    return this.#open(node, fid, OREAD, flight)
   }
 
   READDIR(request: R<'READDIR'>, flight: Flight): A<'READDIR'> {
@@ -222,24 +265,22 @@ export class Driver implements Handlers {
     }))
   }
 
-  async MKDIR({ header: { nodeid, uid }, in: { name, mode } }: R<'MKDIR'>, flight: Flight) {
-    const parent = this.nodes.get(nodeid)
-    const at = await this.#fid(parent, uid, flight)
-    const made = await at.walk([], flight.signal)
-    try {
-      await made.create(name, (DMDIR | (mode & 0o777)) >>> 0, OREAD, flight.signal)
-    } finally {
-      drop(made)
-    }
-    return this.#entry(parent, name, uid, at, flight)
+  MKDIR({ header, in: { name, mode } }: R<'MKDIR'>, flight: Flight) {
+    return this.#made(header, name, flight, async dir => {
+      const made = await dir.walk([], flight.signal)
+      try {
+        await made.create(name, (DMDIR | (mode & 0o7777)) >>> 0, OREAD, flight.signal)
+      } finally {
+        drop(made)
+      }
+    })
   }
 
   async UNLINK({ header: { nodeid, uid }, in: { name } }: R<'UNLINK'> | R<'RMDIR'>, flight: Flight) {
     const parent = this.nodes.get(nodeid)
     const fid = await (await this.#fid(parent, uid, flight)).walk([name], flight.signal)
     await fid.remove()
-    const node = parent.children.get(name)
-    if (node) this.nodes.detach(node)
+    this.nodes.remove(parent.children.get(name))
   }
 
   RMDIR(request: R<'RMDIR'>, flight: Flight): Promise<void> {
@@ -255,20 +296,49 @@ export class Driver implements Handlers {
     return this.#rename(header, newdir, oldname, newname, flight)
   }
 
-  /** There is no such count in 9P: zeros, as /proc has them, so that df and stat -f work. */
-  STATFS(): k.Answer<'STATFS'> {
-    return { bsize: k.PAGE, frsize: k.PAGE, namelen: 255 }
+  /** There is no such count in 9P but in 9P2000.L: zeros, as /proc has them, so that df and stat -f work. */
+  async STATFS({ header: { uid } }: R<'STATFS'>, flight: Flight): Promise<k.Answer<'STATFS'>> {
+    if (!this.#linux) return { bsize: k.PAGE, frsize: k.PAGE, namelen: 255 }
+    const { bsize, blocks, bfree, bavail, files, ffree, namelen } = await linux.statfs(
+      await this.#root(uid),
+      flight.signal,
+    )
+    return { bsize, frsize: bsize, blocks, bfree, bavail, files, ffree, namelen }
   }
 
   async ACCESS({ header: { nodeid, uid }, in: { mask } }: R<'ACCESS'>, flight: Flight) {
-    const stat = await (await this.#fid(this.nodes.get(nodeid), uid, flight)).stat(flight.signal)
-    if (!permits(unixStat(stat, this.owner), uid, mask)) throw fail('permission')
+    const stat = await this.#stat(await this.#fid(this.nodes.get(nodeid), uid, flight), flight)
+    if (!permits(stat, uid, mask)) throw fail('permission')
   }
 
   #handle(fh: number): Handle {
     const handle = this.#handles.get(fh)
     if (!handle) throw fail('unknownFid')
     return handle
+  }
+
+  async #stat(fid: Fid, flight: Flight): Promise<UnixStat & { attr_valid_nsec: number }> {
+    const stat = fid.linux
+      ? linuxStat(await linux.getattr(fid, flight.signal))
+      : unixStat(await fid.stat(flight.signal), this.owner)
+    return { ...stat, attr_valid_nsec: INSTANT_NS }
+  }
+
+  /** Whether an open fid of a removed file is of that file yet: diod's stands for the path, and so perhaps for what came after. */
+  #still(node: Node, fid: Fid, flight: Flight): Promise<boolean> {
+    return linux.getattr(fid, flight.signal).then(
+      ({ qid }) => qid.path === node.qid.path,
+      () => false,
+    )
+  }
+
+  /**
+   * The open fid to ask about a file, if it is to be that: of a removed file any, else the one the kernel names. But not in
+   * 9P2000.L, where the kernel's is as good as the path and diod's does not know that the file was renamed.
+   */
+  #asks(node: Node, named: Handle | undefined): Fid | undefined {
+    if (node.removed) return (named ?? [...this.#handles.values()].find(handle => handle.node === node))?.fid
+    return named?.fid.linux ? undefined : named?.fid
   }
 
   #root(uid: number): Fid | Promise<Fid> {
@@ -278,6 +348,7 @@ export class Driver implements Handlers {
   /** A fid of this user's at a node, to walk from or ask; not to open. */
   async #fid(node: Node, uid: number, flight: Flight): Promise<Fid> {
     if (node === this.nodes.root) return this.#root(uid)
+    if (node.removed) throw fail('notFound')
     const kept = this.nodes.kept(node, uid, this.link.client)
     if (kept) return kept
     return this.nodes.keep(node, uid, await (await this.#root(uid)).walk(node.path, flight.signal))
@@ -285,21 +356,26 @@ export class Driver implements Handlers {
 
   /** The answer that makes the file of a name known, looked up from its directory. */
   async #entry(parent: Node, name: string, uid: number, from: Fid, flight: Flight): Promise<k.Answer<'LOOKUP'>> {
-    const { fid, stat } = await from.look([name], flight.signal)
+    const { fid, answer } = await from.ask([name], fid => this.#stat(fid, flight), flight.signal)
     if (flight.answered) {
       drop(fid)
       throw fail('interrupted')
     }
-    const node = this.nodes.lookup(parent, name, stat.qid)
+    const node = this.nodes.lookup(parent, name, fid.qid)
+    node.stat = answer
     this.nodes.keep(node, uid, fid)
-    return { nodeid: node.id, ...this.#attributes(stat) }
+    return { nodeid: node.id, ...answer }
   }
 
-  #attributes(stat: Stat) {
-    return { ...unixStat(stat, this.owner), attr_valid_nsec: INSTANT_NS }
+  /** Makes something of that name in a directory and answers with it. */
+  async #made({ nodeid, uid }: k.Header, name: string, flight: Flight, make: (dir: Fid) => Promise<unknown>) {
+    const parent = this.nodes.get(nodeid)
+    const dir = await this.#fid(parent, uid, flight)
+    await make(dir)
+    return this.#entry(parent, name, uid, dir, flight)
   }
 
-  async #open(fid: Fid, mode: number, flight: Flight): Promise<k.Answer<'OPEN'>> {
+  async #open(node: Node, fid: Fid, mode: number, flight: Flight): Promise<k.Answer<'OPEN'>> {
     try {
       await fid.open(mode, flight.signal)
       if (flight.answered) throw fail('interrupted')
@@ -307,18 +383,21 @@ export class Driver implements Handlers {
       drop(fid)
       throw error
     }
-    return this.#opened(fid, mode)
+    return this.#opened(node, fid, mode)
   }
 
   /**
    * Direct I/O always: the kernel then believes no size, a read(2) is one READ and gets what there is. No FLUSH where nothing
    * was written; other flags (nonseekable, stream) would lose offsets that the data rule needs.
    */
-  #opened(fid: Fid, mode: number): k.Answer<'OPEN'> {
+  #opened(node: Node, fid: Fid, mode: number): k.Answer<'OPEN'> {
     const fh = ++this.#last
     const writes = (mode & 3) === OWRITE || (mode & 3) === ORDWR
-    this.#handles.set(fh, { fid, writes })
-    return { fh, open_flags: k.FOPEN_DIRECT_IO | k.FOPEN_PARALLEL_DIRECT_WRITES | (writes ? 0 : k.FOPEN_NOFLUSH) }
+    this.#handles.set(fh, { fid, node, writes })
+    return {
+      fh,
+      open_flags: k.FOPEN_DIRECT_IO | k.FOPEN_PARALLEL_DIRECT_WRITES | (writes && !fid.linux ? 0 : k.FOPEN_NOFLUSH),
+    }
   }
 
   /**
@@ -353,17 +432,47 @@ export class Driver implements Handlers {
     return Buffer.concat(parts, length)
   }
 
-  /** 9P renames by wstat, so within one directory. */
+  /** 9P renames by wstat, so within one directory; 9P2000.L as rename(2) does. */
   async #rename({ nodeid, uid }: k.Header, newdir: number, oldname: string, newname: string, flight: Flight) {
-    if (newdir !== nodeid) throw fail('crossDevice')
     const parent = this.nodes.get(nodeid)
-    const fid = await (await this.#fid(parent, uid, flight)).walk([oldname], flight.signal)
+    const into = this.nodes.get(newdir)
+    const from = await this.#fid(parent, uid, flight)
+    if (into !== parent && !from.linux) throw fail('crossDevice')
+    const fid = await from.walk([oldname], flight.signal)
     try {
-      await fid.wstat({ name: newname }, flight.signal)
+      if (fid.linux) await linux.rename(fid, await this.#fid(into, uid, flight), newname, flight.signal)
+      else await fid.wstat({ name: newname }, flight.signal)
     } finally {
       drop(fid)
     }
     const node = parent.children.get(oldname)
-    if (node) this.nodes.rename(node, newname)
+    if (node) this.nodes.rename(node, into, newname)
+    else this.nodes.remove(into.children.get(newname))
+  }
+}
+
+/** A SETATTR as Tsetattr has it. */
+function linuxChanges(to: R<'SETATTR'>['in']) {
+  const { SET } = linux
+  const bits = [
+    [k.FATTR_MODE, SET.MODE],
+    [k.FATTR_UID, SET.UID],
+    [k.FATTR_GID, SET.GID],
+    [k.FATTR_SIZE, SET.SIZE],
+    [k.FATTR_ATIME, to.valid & k.FATTR_ATIME_NOW ? SET.ATIME : SET.ATIME | SET.ATIME_SET],
+    [k.FATTR_MTIME, to.valid & k.FATTR_MTIME_NOW ? SET.MTIME : SET.MTIME | SET.MTIME_SET],
+  ] as const
+  let valid = 0
+  for (const [mine, theirs] of bits) if (to.valid & mine) valid |= theirs
+  return {
+    valid,
+    mode: to.mode & 0o7777,
+    uid: to.uid,
+    gid: to.gid,
+    size: BigInt(to.size),
+    atime_sec: BigInt(to.atime),
+    atime_nsec: BigInt(to.atimensec),
+    mtime_sec: BigInt(to.mtime),
+    mtime_nsec: BigInt(to.mtimensec),
   }
 }

@@ -1,6 +1,7 @@
 import type { Client, Fid } from '../../fs/client.js'
 import { fail } from '../../fs/errors.js'
 import type { Qid } from '../../fs/message.js'
+import type { UnixStat } from '../attributes.js'
 import { ROOT_ID } from './protocol.js'
 
 /** Fids held for nodes that are not open. What a script touches again and again stays; a `find` over thousands passes through. */
@@ -12,6 +13,10 @@ export class Node {
   /** How often the kernel has been told of it, less how often it forgot. */
   lookups = 0
   readonly fids = new Map<number, Fid>()
+  /** Removed, or another was renamed to its name: what is at its path now is not this. Programs may have it open yet. */
+  removed = false
+  /** What was last told of it: all there is to tell once it is removed, of a server that asks the path (diod). */
+  stat: UnixStat | undefined
 
   constructor(
     readonly id: number,
@@ -68,11 +73,7 @@ export class Nodes {
     if (!node || node === this.root || (node.lookups -= lookups) > 0) return
     this.#nodes.delete(id)
     this.detach(node)
-    for (const fid of node.fids.values()) {
-      this.#kept.delete(fid)
-      drop(fid)
-    }
-    node.fids.clear()
+    this.#release(node)
   }
 
   /** Its name is gone, though the kernel may hold it yet. */
@@ -80,11 +81,35 @@ export class Nodes {
     if (node.parent?.children.get(node.name) === node) node.parent.children.delete(node.name)
   }
 
-  /** Renamed within its directory. */
-  rename(node: Node, name: string): void {
+  /** Removed: whoever has it open goes on with that, and nobody comes to it by its path. */
+  remove(node: Node | undefined): void {
+    if (!node) return
+    node.removed = true
     this.detach(node)
+    this.#release(node)
+  }
+
+  /** Renamed, perhaps to another directory or over another file. The fids of all below stand at names that are gone. */
+  rename(node: Node, parent: Node, name: string): void {
+    this.remove(parent.children.get(name))
+    this.detach(node)
+    node.parent = parent
     node.name = name
-    node.parent?.children.set(name, node)
+    parent.children.set(name, node)
+    this.#moved(node)
+  }
+
+  #moved(node: Node): void {
+    this.#release(node)
+    for (const child of node.children.values()) this.#moved(child)
+  }
+
+  #release(node: Node): void {
+    for (const fid of node.fids.values()) {
+      this.#kept.delete(fid)
+      drop(fid)
+    }
+    node.fids.clear()
   }
 
   /** The fid kept for a user, if it is one of the living connection. */

@@ -117,14 +117,14 @@ export const operations = {
     },
     out: attrOut,
   },
-  READLINK: { code: 5, in: none, out: none },
-  SYMLINK: { code: 6, in: { name: 'name', target: 'name' }, out: none },
-  MKNOD: { code: 8, in: { mode: 'u32', rdev: 'u32', umask: 'u32', padding: 'u32', name: 'name' }, out: none },
+  READLINK: { code: 5, in: none, out: 'data' },
+  SYMLINK: { code: 6, in: { name: 'name', target: 'name' }, out: entry },
+  MKNOD: { code: 8, in: { mode: 'u32', rdev: 'u32', umask: 'u32', padding: 'u32', name: 'name' }, out: entry },
   MKDIR: { code: 9, in: { mode: 'u32', umask: 'u32', name: 'name' }, out: entry },
   UNLINK: { code: 10, in: { name: 'name' }, out: none },
   RMDIR: { code: 11, in: { name: 'name' }, out: none },
   RENAME: { code: 12, in: { newdir: 'u64', oldname: 'name', newname: 'name' }, out: none },
-  LINK: { code: 13, in: { oldnodeid: 'u64', name: 'name' }, out: none },
+  LINK: { code: 13, in: { oldnodeid: 'u64', name: 'name' }, out: entry },
   OPEN: { code: 14, in: openIn, out: openOut },
   READ: { code: 15, in: readIn, out: 'data' },
   WRITE: {
@@ -164,7 +164,7 @@ export const operations = {
   FLUSH: { code: 25, in: { fh: 'u64', unused: 'u32', padding: 'u32', lock_owner: 'u64' }, out: none },
   INIT: {
     code: 26,
-    in: { major: 'u32', minor: 'u32', max_readahead: 'u32', flags: 'u32' },
+    in: { major: 'u32', minor: 'u32', max_readahead: 'u32', flags: 'u32', flags2: 'u32' },
     out: {
       major: 'u32',
       minor: 'u32',
@@ -352,7 +352,7 @@ export function encodeDirent(
   return bytes
 }
 
-export const VERSION = { major: 7, minor: 38, oldest: 31 } as const
+export const VERSION = { major: 7, minor: 39, oldest: 31 } as const
 /** The root's node is there without a LOOKUP. */
 export const ROOT_ID = 1
 /** INIT flags. */
@@ -363,6 +363,9 @@ export const DO_READDIRPLUS = 1 << 13
 export const READDIRPLUS_AUTO = 1 << 14
 export const PARALLEL_DIROPS = 1 << 18
 export const MAX_PAGES = 1 << 22
+export const INIT_EXT = 1 << 30
+/** INIT flags2, looked at where INIT_EXT is given (kernel 5.17 on). */
+export const DIRECT_IO_ALLOW_MMAP = 1 << (36 - 32)
 export const PAGE = 4096
 /** What the kernel wants room for in a read besides the payload of a WRITE: both headers, rounded up to a page. */
 export const READ_ROOM = PAGE
@@ -374,9 +377,13 @@ export const FOPEN_PARALLEL_DIRECT_WRITES = 1 << 6
 export const GETATTR_FH = 1 << 0
 /** `valid` of a SETATTR. */
 export const FATTR_MODE = 1 << 0
+export const FATTR_UID = 1 << 1
+export const FATTR_GID = 1 << 2
 export const FATTR_SIZE = 1 << 3
+export const FATTR_ATIME = 1 << 4
 export const FATTR_MTIME = 1 << 5
 export const FATTR_FH = 1 << 6
+export const FATTR_ATIME_NOW = 1 << 7
 export const FATTR_MTIME_NOW = 1 << 8
 /** Flags of a RENAME2. */
 export const RENAME_NOREPLACE = 1 << 0

@@ -144,12 +144,12 @@ t.test('a walk that succeeded in spite of its abort is undone: the new fid is cl
   t.equal((await peer.next('Twalk')).newfid, newfid)
 })
 
-t.test('look asks for attributes behind its walk, and again where the server took that up first', async t => {
+t.test('a question leaves behind its walk, and again where the server took that up first', async t => {
   const { client, peer } = await connected()
   const root = await attached(client, peer)
   const sends = peer.sends.length
   const stat = { ...untouched(), qid, name: 'a', length: 7n }
-  const look = root.look(['a'])
+  const look = root.ask(['a'], fid => fid.stat())
   const walk = await peer.next('Twalk')
   const early = await peer.next('Tstat')
   t.equal(peer.sends.length, sends + 1, 'both leave together')
@@ -161,9 +161,9 @@ t.test('look asks for attributes behind its walk, and again where the server too
   const again = await peer.next('Tstat')
   t.equal(again.fid, walk.newfid)
   peer.say({ type: 'Rstat', tag: again.tag, stat })
-  t.equal((await look).stat.length, 7n)
+  t.equal((await look).answer.length, 7n)
 
-  const missing = root.look(['b'])
+  const missing = root.ask(['b'], fid => fid.stat())
   const [failing, asked] = [await peer.next('Twalk'), await peer.next('Tstat')]
   peer.say(
     { type: 'Rerror', tag: failing.tag, ename: 'file does not exist', errno: 2 },
@@ -171,7 +171,7 @@ t.test('look asks for attributes behind its walk, and again where the server too
   )
   await t.rejects(missing, { message: 'file does not exist', errno: 2 })
 
-  const refused = root.look(['c'])
+  const refused = root.ask(['c'], fid => fid.stat())
   const [made, first] = [await peer.next('Twalk'), await peer.next('Tstat')]
   const denied = { type: 'Rerror', ename: 'permission denied', errno: 13 } as const
   peer.say({ type: 'Rwalk', tag: made.tag, wqid: [qid] }, { ...denied, tag: first.tag })
@@ -434,6 +434,22 @@ t.test('Tversion: what is agreed on, and what cannot be', async t => {
   await t.rejects(attempt('9P2000.u', 'Rversion tag ~0 msize 100 version 9P2000.u'), { message: /at least 256/ })
   await t.rejects(attempt('9P2000.u', "Rerror tag ~0 ename 'go away'"), { message: 'go away' })
 })
+
+for (const [how, refusal] of [
+  ['in the words of version(5)', { type: 'Rversion', tag: NOTAG, msize: 8192, version: 'unknown' }],
+  ['as diod does, with Rlerror', { type: 'Rlerror', tag: NOTAG, ecode: 5 }],
+] as const)
+  t.test(`a server that refuses 9P2000.u is asked for 9P2000.L: ${how}`, async t => {
+    const [ours, theirs] = transportPair()
+    const peer = new Peer(theirs)
+    const connecting = Client.connect(ours)
+    t.equal((await peer.next('Tversion')).version, '9P2000.u')
+    peer.dialect = '9P2000.L'
+    peer.say(refusal)
+    t.equal((await peer.next('Tversion')).version, '9P2000.L')
+    peer.say({ type: 'Rversion', tag: NOTAG, msize: 8192, version: '9P2000.L' })
+    t.match(await connecting, { dialect: '9P2000.L', msize: 8192 })
+  })
 
 t.test('connecting can be given up', async t => {
   const [ours, theirs] = transportPair()

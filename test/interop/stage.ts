@@ -1,0 +1,126 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { isMounted, startMount, unmount } from '../../mnt/mount.js'
+import { ended, gone, type Ran } from '../mnt/fixture.js'
+import type { Report, Row } from './table.js'
+
+/** A program on a mount that takes longer than this, in seconds, hangs. */
+const LIMIT = 60
+
+/** What a suite starts and makes: a directory in memory, processes and mounts, all gone at its end. */
+export class Stage {
+  readonly dir = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'llambo-interop-'))
+  #undo: (() => unknown)[] = [() => rmSync(this.dir, { recursive: true, force: true })]
+
+  constructor() {
+    // other users pass, to the mounts they may use
+    chmodSync(this.dir, 0o755)
+  }
+
+  /** As tap's: the last made is undone first. */
+  teardown(undo: () => unknown): void {
+    this.#undo.push(undo)
+  }
+
+  async end(): Promise<void> {
+    for (const undo of this.#undo.splice(0).reverse()) await undo()
+  }
+
+  path(...names: string[]): string {
+    return join(this.dir, ...names)
+  }
+
+  make(name: string): string {
+    mkdirSync(this.path(name), { recursive: true })
+    return this.path(name)
+  }
+
+  /** A process that lives until the end of the suite. */
+  daemon(program: string, args: readonly string[]): ChildProcess {
+    const child = spawn(program, args, { stdio: 'ignore' })
+    const exited = new Promise(resolve => child.once('exit', resolve))
+    this.teardown(() => {
+      child.kill('SIGKILL')
+      return exited
+    })
+    return child
+  }
+
+  /** diod with these trees: @returns the socket it listens on */
+  async diod(...trees: string[]): Promise<string> {
+    const socket = this.path('diod.sock')
+    const exports = trees.flatMap(tree => ['-e', tree])
+    const child = this.daemon('diod', ['-f', '-n', '-l', socket, ...exports, '-L', this.path('diod.log')])
+    while (!existsSync(socket)) {
+      if (child.exitCode !== null) throw new Error(`diod ended with ${child.exitCode}`)
+      await sleep(20)
+    }
+    return socket
+  }
+
+  /** Mounts a tree of a server by our driver, in a process of its own. */
+  async mount(name: string, address: string, aname: string, allowOther = false): Promise<string> {
+    const dir = this.make(name)
+    const { pid } = await startMount({
+      address,
+      aname,
+      dir,
+      allowOther,
+      ...(process.env.TRACE ? { trace: process.env.TRACE } : {}),
+    })
+    this.teardown(async () => {
+      if (await isMounted(dir)) await unmount(dir)
+      await gone(pid)
+    })
+    return dir
+  }
+}
+
+/** Runs a script with bash and ends it, with what it started, where it hangs: exit code 137. */
+export function bash(script: string, env: NodeJS.ProcessEnv = {}, limit = LIMIT): Promise<Ran> {
+  return ended(
+    spawn('timeout', ['-s', 'KILL', String(limit), 'bash', '-c', script], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      cwd: '/',
+      env: { ...process.env, LC_ALL: 'C.UTF-8', TZ: 'UTC', ...env },
+    }),
+  )
+}
+
+/** How it came out, with all it said. */
+export const outcome = ({ code, out, err }: Ran): string => `exit ${code}\n${out}${err}`
+
+/** Thrown where what was tried is known not to work, for a reason that is not ours. */
+export class Lacking extends Error {}
+
+/** Reports what is tried with one client. */
+export function reporter(report: Report, client: string, dialect: string) {
+  /** @param attempt its failure is the row's; a string it returns is the note */
+  return async (operation: string, attempt: () => Promise<unknown>): Promise<void> => {
+    const row: Row = { client, dialect, operation, result: 'ok' }
+    try {
+      const note = await attempt()
+      if (typeof note === 'string') row.note = note
+    } catch (error) {
+      row.result = error instanceof Lacking ? 'skipped' : 'failed'
+      row.note = (error as Error).message.slice(0, 300)
+    }
+    report(row)
+  }
+}
+
+/** Fails with the first line in which two texts differ. */
+export function same(got: string, wanted: string, what = ''): void {
+  if (got === wanted) return
+  const [mine, theirs] = [got.split('\n'), wanted.split('\n')]
+  const at = mine.findIndex((line, i) => line !== theirs[i])
+  const line = at < 0 ? mine.length : at
+  throw new Error(`${what} line ${line + 1}: got ${JSON.stringify(mine[line])}, not ${JSON.stringify(theirs[line])}`)
+}
+
+export function matches(got: string, wanted: RegExp): void {
+  if (!wanted.test(got)) throw new Error(`${JSON.stringify(got.slice(0, 200))} does not match ${wanted}`)
+}
