@@ -189,7 +189,9 @@ export class HostileServer {
         this.wrong.push(`${m.type} makes fid ${made}, which is in use`)
       this.#coming.add(made)
     }
-    if ('fid' in m && m.type !== 'Tattach' && !this.fids.has(m.fid))
+    // a question about a fid may leave behind the walk that makes it (Fid.ask)
+    const behind = m.type === 'Tstat' && this.#coming.has(m.fid)
+    if ('fid' in m && m.type !== 'Tattach' && !this.fids.has(m.fid) && !behind)
       this.wrong.push(`${m.type} of fid ${m.fid}, which is none`)
     if (m.type === 'Tclunk' || m.type === 'Tremove') {
       this.fids.delete(m.fid)

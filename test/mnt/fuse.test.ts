@@ -12,7 +12,7 @@ t.test('ls -l, find, stat, df and stat -f behave', options, async t => {
   const ls = await sh(`ls -ln ${n}`)
   t.match(ls, { code: 0, err: '' })
   t.match(ls.out, /^-rw-rw-rw- 1 +0 +0 +0 .* data$/m)
-  t.match(ls.out, /^-rw------- 1 12345 +0 +7 .* secret$/m)
+  t.match(ls.out, /^-rw------- 1 12345 +12345 +7 .* secret$/m)
   t.match(ls.out, /^dr-xr-xr-x 2 +0 +0 +0 .* many$/m)
   const find = await sh(`find ${n} -maxdepth 1 -name 'm*' -type d`)
   t.match(find, { code: 0, out: `${n}/many\n` })
