@@ -107,12 +107,22 @@ const overlap = (a: Call, b: Call) => a !== b && a.sent < b.answered && b.sent <
 /** Requests that nothing else may use their fid beside: what comes meanwhile may be refused. */
 const alone = new Set<TMessage['type']>(['Tattach', 'Twalk', 'Topen', 'Tread', 'Tclunk', 'Tremove'])
 
+/** What a clunk or a remove that a Tversion cut off may have done: ended the fid, or removed the file, too. */
+function orNot(call: Call): Answered[] {
+  const { m } = call
+  if (m.type !== 'Tclunk' && m.type !== 'Tremove') return []
+  const done = [{ ...call, m: { ...m, type: 'Tclunk' as const }, reply: { type: 'Rclunk' as const, tag: m.tag } }]
+  return m.type === 'Tclunk' ? done : [...done, { ...call, reply: { type: 'Rremove', tag: m.tag } }]
+}
+
 /**
  * Whether there is an order of these requests in which each could have been answered as it was, one after the other, and in
  * which none comes before one that was answered before it was sent. A request that was refused while another one had its
- * fid, or that its fid's clunk ended, did nothing; nor did one that was flushed without an answer.
+ * fid, or that its fid's clunk ended, did nothing; nor did one that was flushed without an answer. What a
+ * Tversion cut off may have been done or not.
+ * @param removed what was removed before
  */
-export function inSomeOrder(calls: readonly Call[]): boolean {
+export function inSomeOrder(calls: readonly Call[], removed: ReadonlySet<string> = new Set()): boolean {
   const answered = calls.filter((call): call is Answered => call.reply !== undefined)
   const refused = (call: Answered) =>
     failed(call.reply) &&
@@ -132,9 +142,10 @@ export function inSomeOrder(calls: readonly Call[]): boolean {
       return m.type === 'Tclunk' && fruitless.some(other => overlap(call, other) && made(other.m) === m.fid)
     }),
   )
+  const cutOff = new Set(calls.filter(call => call.answered === Number.POSITIVE_INFINITY).flatMap(orNot))
   const seen = new Set<string>()
   const search = (left: readonly Answered[], state: State): boolean => {
-    if (left.length === 0) return true
+    if (left.every(call => cutOff.has(call))) return true
     const key = `${left.map(call => call.sent)} ${JSON.stringify([...state.fids])} ${[...state.removed]}`
     if (seen.has(key)) return false
     seen.add(key)
@@ -144,5 +155,5 @@ export function inSomeOrder(calls: readonly Call[]): boolean {
       return next !== undefined && search(left.toSpliced(i, 1), next)
     })
   }
-  return search(did, { fids: new Map(), removed: new Set() })
+  return search([...did, ...cutOff], { fids: new Map(), removed })
 }
