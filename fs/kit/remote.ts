@@ -111,12 +111,12 @@ class RemoteFile implements File {
     const fid = await this.#walk(ctx, this.path)
     try {
       await fid.create(name, perm, perm & DMDIR ? OREAD : mode, ctx.signal)
+      const file = new RemoteFile(this.tree, [...this.path, name], await fid.stat(ctx.signal))
+      return { file, opened: this.#opened(fid) }
     } catch (error) {
       await fid.clunk().catch(() => undefined)
       throw error
     }
-    const path = [...this.path, name]
-    return { file: new RemoteFile(this.tree, path, await fid.stat(ctx.signal)), opened: this.#opened(fid) }
   }
 
   async remove(ctx: Context): Promise<void> {

@@ -18,6 +18,8 @@ interface Fid {
 
 interface State {
   readonly fids: ReadonlyMap<number, Fid>
+  /** Removes whose fid is gone and whose file is there yet, by tag: the file's path. */
+  readonly removing: ReadonlyMap<number, string | undefined>
   readonly removed: ReadonlySet<string>
 }
 
@@ -89,11 +91,16 @@ function after(state: State, { m, reply }: Answered, beside: boolean): State | u
     case 'Tclunk':
       return (fids.delete(m.fid) || beside) === !failed(reply) ? next : undefined
     case 'Tremove': {
-      fids.delete(m.fid)
+      // two steps, between which others may come: a clunk, then the file is removed
+      if (!state.removing.has(m.tag)) {
+        fids.delete(m.fid)
+        return { ...next, removing: new Map(state.removing).set(m.tag, fid?.path) }
+      }
       if (beside && failed(reply)) return next
-      const possible = fid !== undefined && !fid.path.endsWith('/') && !state.removed.has(fid.path)
-      const removed = possible ? new Set([...state.removed, fid.path]) : state.removed
-      return ok(possible, true) ? { fids, removed } : undefined
+      const path = state.removing.get(m.tag)
+      const possible = path !== undefined && !path.endsWith('/') && !state.removed.has(path)
+      const removed = possible ? new Set([...state.removed, path]) : state.removed
+      return ok(possible, true) ? { ...next, removed } : undefined
     }
     default:
       throw new Error(`the model has no ${m.type}`)
@@ -107,12 +114,21 @@ const overlap = (a: Call, b: Call) => a !== b && a.sent < b.answered && b.sent <
 /** Requests that nothing else may use their fid beside: what comes meanwhile may be refused. */
 const alone = new Set<TMessage['type']>(['Tattach', 'Twalk', 'Topen', 'Tread', 'Tclunk', 'Tremove'])
 
+/** A clunk or a remove that a Tversion cut off, as if it had been done. */
+function orNot(call: Call): Answered[] {
+  const { m } = call
+  if (m.type === 'Tclunk') return [{ ...call, reply: { type: 'Rclunk', tag: m.tag } }]
+  return m.type === 'Tremove' ? [{ ...call, reply: { type: 'Rremove', tag: m.tag } }] : []
+}
+
 /**
  * Whether there is an order of these requests in which each could have been answered as it was, one after the other, and in
  * which none comes before one that was answered before it was sent. A request that was refused while another one had its
- * fid, or that its fid's clunk ended, did nothing; nor did one that was flushed without an answer.
+ * fid, or that its fid's clunk ended, did nothing; nor did one that was flushed without an answer. What a
+ * Tversion cut off may have been done or not.
+ * @param removed what was removed before
  */
-export function inSomeOrder(calls: readonly Call[]): boolean {
+export function inSomeOrder(calls: readonly Call[], removed: ReadonlySet<string> = new Set()): boolean {
   const answered = calls.filter((call): call is Answered => call.reply !== undefined)
   const refused = (call: Answered) =>
     failed(call.reply) &&
@@ -132,10 +148,21 @@ export function inSomeOrder(calls: readonly Call[]): boolean {
       return m.type === 'Tclunk' && fruitless.some(other => overlap(call, other) && made(other.m) === m.fid)
     }),
   )
+  const twice = (call: Answered): Answered[] => {
+    const again = { ...call }
+    if (beside.has(call)) beside.add(again)
+    return call.m.type === 'Tremove' ? [call, again] : [call]
+  }
+  const cutOff = new Set(
+    calls
+      .filter(call => call.answered === Number.POSITIVE_INFINITY)
+      .flatMap(orNot)
+      .flatMap(twice),
+  )
   const seen = new Set<string>()
   const search = (left: readonly Answered[], state: State): boolean => {
-    if (left.length === 0) return true
-    const key = `${left.map(call => call.sent)} ${JSON.stringify([...state.fids])} ${[...state.removed]}`
+    if (left.every(call => cutOff.has(call))) return true
+    const key = `${left.map(call => call.sent)} ${JSON.stringify([...state.fids])} ${[...state.removing]} ${[...state.removed]}`
     if (seen.has(key)) return false
     seen.add(key)
     const first = Math.min(...left.map(call => call.answered))
@@ -144,5 +171,5 @@ export function inSomeOrder(calls: readonly Call[]): boolean {
       return next !== undefined && search(left.toSpliced(i, 1), next)
     })
   }
-  return search(did, { fids: new Map(), removed: new Set() })
+  return search([...did.flatMap(twice), ...cutOff], { fids: new Map(), removing: new Map(), removed })
 }

@@ -229,6 +229,20 @@ t.test('a remote tree is a directory here, each user attached there under his ow
   t.equal(attached.filter(name => name === 'bob').length, 1, 'one attach a user')
 })
 
+t.test('what a remote tree has made but cannot tell of is closed there', async t => {
+  let closes = 0
+  const made: File = {
+    qid: newQid(),
+    attributes: () => Promise.reject(fail('io')),
+    open: () => ({}),
+  }
+  const empty = generated({ owner, mode: 0o777, walk: () => undefined, list: () => [] })
+  const far: File = { ...empty, create: () => ({ file: made, opened: { close: () => void closes++ } }) }
+  const root = await tree(t, remote({ attach: () => tree(t, far) }))
+  await t.rejects((await root.walk([])).create('new', 0o644, OREAD), { message: 'i/o error' })
+  t.equal(closes, 1)
+})
+
 t.test('with ?chunk each short read of a stream is followed by one empty read', async t => {
   const log = new Log()
   log.append('one')

@@ -16,7 +16,10 @@ type Use = (root: Fid, signal: AbortSignal) => Promise<unknown>
 const uses: readonly Use[] = [
   (root, signal) => root.readFile('file', signal),
   (root, signal) => root.writeFile('dir/file', new Uint8Array(300), signal),
-  async (root, signal) => (await (await root.walk(['dir'], signal)).open(0, signal)).list(signal),
+  async (root, signal) => {
+    for (const { name } of await (await (await root.walk(['dir'], signal)).open(0, signal)).list(signal))
+      if (/^(\.\.?)?$|\/|\0/.test(name)) fault(`a directory has an entry ${JSON.stringify(name)}`)
+  },
   async (root, signal) => (await root.walk(['file'], signal)).stat(signal),
   async (root, signal) => (await root.walk(['file'], signal)).wstat({ name: 'other', mtime: 1 }, signal),
   async (root, signal) => (await (await root.walk(['dir'], signal)).create('new', 0o644, 1, signal)).sync(signal),
