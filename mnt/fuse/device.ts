@@ -47,12 +47,13 @@ async function inPath(program: string): Promise<boolean> {
 /**
  * Mounts a FUSE file system on a checked directory and returns the descriptor its requests are read from: as root by
  * mount(8), which is handed the open device, else by fusermount3.
+ * @param modes the kernel goes by the mode bits before it asks for anything
  * @throws Error in one line with the remedy
  */
-export async function mountDevice(dir: string, allowOther: boolean): Promise<number> {
+export async function mountDevice(dir: string, allowOther: boolean, modes: boolean): Promise<number> {
   const problem = await fuseProblem()
   if (problem) throw new Error(problem)
-  const shared = allowOther ? ',allow_other' : ''
+  const shared = (allowOther ? ',allow_other' : '') + (modes ? ',default_permissions' : '')
   if (process.getuid?.() !== 0) {
     if (allowOther && !(await mayAllowOther()))
       throw new Error('--allow-other needs a line user_allow_other in /etc/fuse.conf, by root (or mount as root)')

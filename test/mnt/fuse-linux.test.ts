@@ -12,7 +12,7 @@ const skip = (await noFuse()) || (spawnSync('diod', ['--help']).error ? 'there i
 const options = skip ? { skip } : {}
 
 /** A directory, and where diod and our mount show it. */
-async function exported(t: Parameters<typeof base>[0]): Promise<{ tree: string; n: string }> {
+async function exported(t: Parameters<typeof base>[0], allowOther = false): Promise<{ tree: string; n: string }> {
   const at = await base(t)
   const [tree, n, socket] = [join(at, 'tree'), join(at, 'n'), join(at, 'sock')]
   await mkdir(tree)
@@ -23,7 +23,7 @@ async function exported(t: Parameters<typeof base>[0]): Promise<{ tree: string; 
     if (diod.exitCode !== null) throw new Error(`diod ended: ${await readFile(join(at, 'log'), 'utf8')}`)
     await sleep(20)
   }
-  const { pid } = await startMount({ address: `unix!${socket}`, aname: tree, dir: n })
+  const { pid } = await startMount({ address: `unix!${socket}`, aname: tree, dir: n, allowOther })
   t.teardown(async () => {
     if (await isMounted(n)) await unmount(n)
     await gone(pid)
@@ -88,6 +88,14 @@ t.test('one name that is not UTF-8 does not hide the others', options, async t =
   const { tree, n } = await exported(t)
   await sh('touch "$(printf "b\\344r")" plain', { cwd: tree })
   t.equal((await sh(`ls -1 ${n} 2>/dev/null`)).out, 'b\ufffdr\nplain\n')
+})
+
+t.test('another user of a shared mount reads what the modes let him', options, async t => {
+  const { tree, n } = await exported(t, true)
+  await sh('echo 1 > mine; echo 2 > ours; chmod 600 mine; chmod 755 .', { cwd: tree })
+  const { out, err } = await sh(`cat ${n}/mine ${n}/ours`, { uid: 65534, gid: 65534 })
+  t.equal(out, '2\n')
+  t.match(err, /mine: Permission denied/)
 })
 
 t.test('root runs nothing that nobody may run', options, async t => {
