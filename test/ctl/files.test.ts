@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { startServer } from '../mnt/fixture.js'
 import { checkout, Home } from './fixture.js'
 
 const model = join(checkout, 'models', 'llambo-tiny.gguf')
@@ -113,4 +114,13 @@ t.test('an answer comes as it is made', async t => {
   await run.says(/0:tick/)
   t.notMatch(run.stdout, /19:tick/, 'the last token is two seconds away')
   t.match((await run.ended).stdout, /19:tick\n$/)
+})
+
+t.test('write -a goes behind what a file has, on any 9P server', async t => {
+  const home = new Home(t)
+  const served = await startServer(`unix!${home.path('other')}`)
+  t.teardown(() => served.stop())
+  const on = (...args: string[]) => home.ctl('--at', served.address, ...args)
+  t.equal((await on('write', '-a', 'memory', 'more')).code, 0)
+  t.equal((await on('cat', 'memory')).stdout, '0123456789more\n')
 })
