@@ -391,7 +391,9 @@ const listed: Field<string> = {
   get(c, d) {
     const n = u16.get(c, d)
     const at = need(c, n)
-    return lossy.decode(c.bytes.subarray(at, at + n))
+    const name = lossy.decode(c.bytes.subarray(at, at + n))
+    if (name.includes('\0')) throw fail('badMessage', 'NUL in a string')
+    return name
   },
 }
 

@@ -4,11 +4,12 @@
  */
 import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { diod } from './diod.js'
 import { fuse } from './fuse.js'
 import { need } from './packages.js'
 import { markdown, type Row, type Suite } from './table.js'
 
-const suites: readonly Suite[] = [fuse]
+const suites: readonly Suite[] = [diod, fuse]
 
 const names = process.argv.slice(2)
 const unknown = names.filter(name => !suites.some(suite => suite.name === name))

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -8,12 +8,17 @@ import { ended, gone, type Ran } from '../mnt/fixture.js'
 import type { Report, Row } from './table.js'
 
 /** A program on a mount that takes longer than this, in seconds, hangs. */
-const LIMIT = 20
+const LIMIT = 60
 
 /** What a suite starts and makes: a directory in memory, processes and mounts, all gone at its end. */
 export class Stage {
   readonly dir = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'llambo-interop-'))
   #undo: (() => unknown)[] = [() => rmSync(this.dir, { recursive: true, force: true })]
+
+  constructor() {
+    // other users pass, to the mounts they may use
+    chmodSync(this.dir, 0o755)
+  }
 
   /** As tap's: the last made is undone first. */
   teardown(undo: () => unknown): void {
