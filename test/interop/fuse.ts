@@ -1,5 +1,7 @@
 import { rmSync } from 'node:fs'
-import { bash, outcome, reporter, Stage, same } from './stage.js'
+import { checkout, Home } from '../ctl/fixture.js'
+import { uses } from './own.js'
+import { bash, Lacking, matches, outcome, reporter, Stage, same } from './stage.js'
 import type { Report, Suite } from './table.js'
 import { tools } from './tools.js'
 
@@ -58,6 +60,7 @@ async function ordinaryTools(stage: Stage, report: Report): Promise<void> {
   const beside = stage.make('localfs')
   const mount = await stage.mount('mounted', `unix!${await stage.diod(tree)}`, tree)
   const only = process.env.ONLY
+  if (process.env.PART === 'own') return
   for (const [client, operation, script] of tools) {
     if (only && !`${client} ${operation}`.includes(only)) continue
     await reporter(
@@ -70,6 +73,39 @@ async function ordinaryTools(stage: Stage, report: Report): Promise<void> {
       const got = await inside(stage, mount, script)
       if (process.env.ONLY) console.log(`${wanted}\n=====\n${got}`)
       same(got, wanted)
+    })
+  }
+}
+
+/** llambo's own tree, mounted by `llamboctl up --mount`. */
+async function ownTree(stage: Stage, report: Report): Promise<void> {
+  const home = new Home(stage)
+  const at = home.path('n')
+  const up = home.start(['up', '--mount', at, '--listen', 'ws://127.0.0.1:0/9p'])
+  await up.says(/mounted at/)
+  const only = process.env.ONLY
+  for (const [client, operation, script, wanted, note, lacking] of uses) {
+    if (only && !`${client} ${operation}`.includes(only)) continue
+    await reporter(
+      report,
+      `${client} on llambo’s own tree`,
+      'FUSE',
+    )(operation, async () => {
+      const out = stage.make('out')
+      const vars = {
+        ...env(stage),
+        N: at,
+        OUT: out,
+        M: `${checkout}/models/llambo-tiny.gguf`,
+        NODE: process.execPath,
+        TERM: 'xterm',
+      }
+      const ran = outcome(await bash(script, vars))
+      rmSync(out, { recursive: true, force: true })
+      if (only) console.log(ran)
+      matches(ran, wanted)
+      if (lacking) throw new Lacking(note)
+      return note
     })
   }
 }
@@ -92,14 +128,16 @@ export const fuse: Suite = {
       'gcc',
       'libc6-dev',
     ],
-    ...['cpio', 'zip', 'unzip', 'xz-utils', 'bzip2', 'binutils'],
+    ...['cpio', 'zip', 'unzip', 'xz-utils', 'bzip2', 'binutils', 'bsdutils', 'nano', 'ed', 'busybox', 'xxd'],
   ],
   async run(report) {
-    const stage = new Stage()
-    try {
-      await ordinaryTools(stage, report)
-    } finally {
-      await stage.end()
+    for (const part of [ordinaryTools, ownTree]) {
+      const stage = new Stage()
+      try {
+        await part(stage, report)
+      } finally {
+        await stage.end()
+      }
     }
   },
 }

@@ -93,6 +93,9 @@ export function bash(script: string, env: NodeJS.ProcessEnv = {}, limit = LIMIT)
 /** How it came out, with all it said. */
 export const outcome = ({ code, out, err }: Ran): string => `exit ${code}\n${out}${err}`
 
+/** Thrown where what was tried is known not to work, for a reason that is not ours. */
+export class Lacking extends Error {}
+
 /** Reports what is tried with one client. */
 export function reporter(report: Report, client: string, dialect: string) {
   /** @param attempt its failure is the row's; a string it returns is the note */
@@ -102,7 +105,7 @@ export function reporter(report: Report, client: string, dialect: string) {
       const note = await attempt()
       if (typeof note === 'string') row.note = note
     } catch (error) {
-      row.result = 'failed'
+      row.result = error instanceof Lacking ? 'skipped' : 'failed'
       row.note = (error as Error).message.slice(0, 300)
     }
     report(row)
