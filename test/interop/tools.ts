@@ -35,7 +35,7 @@ export const tools: readonly (readonly [client: string, operation: string, scrip
   [
     'touch',
     '-d with nanoseconds, -r, -a, -m, -c',
-    'touch -d "2001-02-03 04:05:06.123456789" f; touch -r f g; touch -c nothing; touch h; touch -m -d 1999-01-01 h; touch -d @0 h; touch -a -d 1998-07-08 f; stat -c "%x %y" f g; stat -c %y h',
+    'touch -d "2001-02-03 04:05:06.123456789" f; touch -r f g; touch -c nothing; touch h; touch -m -d 1999-01-01 h; touch -d @0 h; touch -a -d 1998-07-08 f; touch -d 1960-01-02 o; stat -c "%x %y" f g; stat -c %y h',
   ],
   [
     'chmod, chown, chgrp',
