@@ -66,7 +66,8 @@ async function ordinaryTools(stage: Stage, report: Report): Promise<void> {
       'FUSE',
     )(operation, async () => {
       const wanted = await inside(stage, beside, script)
-      if (!wanted.startsWith('exit 0\n')) throw new Error(`not even beside the mount: ${wanted.slice(0, 200)}`)
+      if (!wanted.startsWith('exit 0\n') || /command not found|syntax error/.test(wanted))
+        throw new Error(`not even beside the mount: ${wanted.slice(0, 200)}`)
       const got = await inside(stage, mount, script)
       same(got, wanted)
     })

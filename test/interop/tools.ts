@@ -165,7 +165,7 @@ export const tools: readonly (readonly [client: string, operation: string, scrip
   [
     'sh',
     '>, >>, 2>&1, <>, <<, noclobber, exec',
-    'echo 1 > f; echo 2 >> f; cat f; sh -c "echo e >&2" > g 2>&1; cat g; exec 3<>f; read a <&3; echo "$a"; echo X >&3; cat f; exec 3>&-; set -C; echo no > f; echo yes >| f; cat f; cat << EOF > h\nhere\nEOF\ncat h; : > f; wc -c < f; > f; echo a > dir/f; exec 4>> f; echo b >&4; echo c >> f; cat f',
+    'echo 1 > f; echo 2 >> f; cat f; sh -c "echo e >&2" > g 2>&1; cat g; exec 3<>f; read a <&3; echo "$a"; echo X >&3; cat f; exec 3>&-; set -C; echo no > f; echo yes >| f; cat f; set +C; cat << EOF > h\nhere\nEOF\ncat h; : > f; wc -c < f; > f; echo a > dir/f; exec 4>> f; echo b >&4; echo c >> f; cat f',
   ],
   [
     'sh',
