@@ -142,7 +142,7 @@ export class Driver implements Handlers {
       if (to.valid & k.FATTR_SIZE) changes.length = BigInt(to.size)
       if (to.valid & k.FATTR_MODE) changes.mode = ((to.mode & 0o777) | (fid.qid.type & QTDIR ? DMDIR : 0)) >>> 0
       if (to.valid & k.FATTR_MTIME)
-        changes.mtime = to.valid & k.FATTR_MTIME_NOW ? Math.floor(Date.now() / 1000) : to.mtime % 2 ** 32
+        changes.mtime = to.valid & k.FATTR_MTIME_NOW ? Math.floor(Date.now() / 1000) : Math.max(0, to.mtime) % 2 ** 32
       if (Object.keys(changes).length > 0) await fid.wstat(changes, flight.signal)
       return await this.#stat(fid, flight)
     } finally {

@@ -8,18 +8,18 @@ import { utf8Length } from '../../fs/message.js'
 
 /**
  * How one field is laid out. `u64` decodes to a number (offsets and ids stay below 2^53; only lock owners, which nobody
- * here reads, do not) and takes a number or a bigint. `name` is NUL-terminated, `data` is the rest.
+ * here reads, do not) and takes a number or a bigint; `i64` is one with a sign. `name` is NUL-terminated, `data` is the rest.
  */
-type Kind = 'u16' | 'u32' | 'u64' | 'name' | 'data'
+type Kind = 'u16' | 'u32' | 'u64' | 'i64' | 'name' | 'data'
 export type Fields = Readonly<Record<string, Kind>>
 type Decoded<K> = K extends 'name' ? string : K extends 'data' ? Uint8Array : number
-type Encodable<K> = K extends 'u64' ? number | bigint : K extends 'u16' | 'u32' ? number : never
+type Encodable<K> = K extends 'u64' | 'i64' ? number | bigint : K extends 'u16' | 'u32' ? number : never
 /** What a request's fields decode to. */
 export type Values<F> = { -readonly [K in keyof F]: Decoded<F[K]> }
 /** What a reply is made from; fields left out are 0. */
 export type Reply<F> = { -readonly [K in keyof F]?: Encodable<F[K]> }
 
-const widths = { u16: 2, u32: 4, u64: 8 } as const
+const widths = { u16: 2, u32: 4, u64: 8, i64: 8 } as const
 
 export const inHeader = {
   len: 'u32',
@@ -103,9 +103,10 @@ export const operations = {
       fh: 'u64',
       size: 'u64',
       lock_owner: 'u64',
-      atime: 'u64',
-      mtime: 'u64',
-      ctime: 'u64',
+      // before 1970
+      atime: 'i64',
+      mtime: 'i64',
+      ctime: 'i64',
       atimensec: 'u32',
       mtimensec: 'u32',
       ctimensec: 'u32',
@@ -267,7 +268,10 @@ export function decode<F extends Fields>(fields: F, bytes: Uint8Array, at = 0): 
       if (at + width > bytes.length) out[name] = 0
       else if (kind === 'u16') out[name] = view.getUint16(at, true)
       else if (kind === 'u32') out[name] = view.getUint32(at, true)
-      else out[name] = view.getUint32(at, true) + view.getUint32(at + 4, true) * HIGH
+      else {
+        const high = kind === 'i64' ? view.getInt32(at + 4, true) : view.getUint32(at + 4, true)
+        out[name] = view.getUint32(at, true) + high * HIGH
+      }
       at += width
     }
   }
@@ -278,7 +282,7 @@ export function decode<F extends Fields>(fields: F, bytes: Uint8Array, at = 0): 
 export function encode<F extends Fields>(fields: F, values: Reply<F>, view: DataView, at = 0): number {
   for (const [name, kind] of layout(fields)) {
     const value = (values as Record<string, number | bigint | undefined>)[name] ?? 0
-    if (kind === 'u64') {
+    if (kind === 'u64' || kind === 'i64') {
       if (typeof value === 'bigint') view.setBigUint64(at, value, true)
       else {
         view.setUint32(at, value >>> 0, true)

@@ -40,7 +40,7 @@ async function theirClients(stage: Stage, report: Report): Promise<void> {
   await ls('-l of the root: kinds, modes, owners', async () => {
     const { out, err } = await run('diodls', '-l')
     same(err, '')
-    matches(out, /^-rw-rw-rw-\S* +1 root +root +0 .* data$/m)
+    matches(out, /^-rw-rw-rw-\S* +1 root +\S+ +0 .* data$/m)
     matches(out, /^d\S+ +2 root .* models$/m)
     same(`${out.split('\n').length - 1}`, `${ROOT.length + 2}`, 'with . and ..,')
   })

@@ -420,3 +420,55 @@ export const uses: readonly Use[] = [
     REFUSED,
   ],
 ]
+
+/** What a mount of real files has not, whoever is at the other end: as above, $N is the mount and $TREE the tree itself. */
+export const lacks: readonly Use[] = [
+  [
+    'setfattr, getfattr',
+    'extended attributes',
+    'touch $N/f; setfattr -n user.a -v b $N/f; getfattr -d $N/f; cp -a $N/f $N/g && rsync -aX $N/f $N/h; ls $N',
+    /^exit 0\nf\ng\n(h\n)?setfattr: .*Operation not supported/,
+    'there are none through the mount, and it says so; cp -a goes on without',
+    'lacking',
+  ],
+  [
+    'flock',
+    'a lock against a program that is not on this mount',
+    'exec 9> $TREE/l; flock 9; flock -n $N/l echo got',
+    /^exit 0\ngot\n$/,
+    'locks hold among the programs of one mount; the server is not asked',
+    'lacking',
+  ],
+  [
+    'ls, cat',
+    'a name that is not UTF-8',
+    'echo x > "$TREE/$(printf "b\\344r")"; echo y > $TREE/plain; ls $N 2> /dev/null; cat $N/b*; cat $N/plain',
+    /^exit 0\nb\ufffdr\nplain\ny\ncat: .*No such file/,
+    'is shown as far as it is UTF-8 and cannot be opened: 9P has no other names. The rest of the directory is there',
+    'lacking',
+  ],
+  [
+    'ls',
+    'in a directory that was removed under it',
+    'mkdir $N/d; cd $N/d; rmdir $N/d; ls; cd $N; ls',
+    /^exit 0\nls: cannot open directory '.': No such file/,
+    'fails, as over NFS; a disk shows an empty one',
+    'lacking',
+  ],
+  [
+    'python',
+    'ftruncate of a file that was removed while open',
+    "cd $N; python3 -c \"import os; d = os.open('f', os.O_RDWR | os.O_CREAT); os.write(d, b'abc'); os.unlink('f'); print(os.fstat(d).st_size, os.pread(d, 9, 0)); os.ftruncate(d, 1)\"",
+    /^exit 1\n3 b'abc'\n[\s\S]*FileNotFoundError/,
+    'fails: diod changes files by their path. Reading, writing and fstat go on',
+    'lacking',
+  ],
+  [
+    'fallocate',
+    'room for a file',
+    'fallocate -l 100000 $N/f; fallocate -x -l 100000 $N/f; stat -c %s $N/f',
+    /^exit 0\n100000\nfallocate: .*Operation not supported\n$/,
+    '9P has no message for it: -x (posix_fallocate) writes zeros',
+    'lacking',
+  ],
+]

@@ -35,7 +35,7 @@ export const tools: readonly (readonly [client: string, operation: string, scrip
   [
     'touch',
     '-d with nanoseconds, -r, -a, -m, -c',
-    'touch -d "2001-02-03 04:05:06.123456789" f; touch -r f g; touch -c nothing; touch h; touch -m -d 1999-01-01 h; touch -d @0 h; touch -a -d 1998-07-08 f; stat -c "%x %y" f g; stat -c %y h',
+    'touch -d "2001-02-03 04:05:06.123456789" f; touch -r f g; touch -c nothing; touch h; touch -m -d 1999-01-01 h; touch -d @0 h; touch -a -d 1998-07-08 f; touch -d 1960-01-02 o; stat -c "%x %y" f g; stat -c %y h',
   ],
   [
     'chmod, chown, chgrp',
@@ -165,7 +165,7 @@ export const tools: readonly (readonly [client: string, operation: string, scrip
   [
     'sh',
     '>, >>, 2>&1, <>, <<, noclobber, exec',
-    'echo 1 > f; echo 2 >> f; cat f; sh -c "echo e >&2" > g 2>&1; cat g; exec 3<>f; read a <&3; echo "$a"; echo X >&3; cat f; exec 3>&-; set -C; echo no > f; echo yes >| f; cat f; cat << EOF > h\nhere\nEOF\ncat h; : > f; wc -c < f; > f; echo a > dir/f; exec 4>> f; echo b >&4; echo c >> f; cat f',
+    'echo 1 > f; echo 2 >> f; cat f; sh -c "echo e >&2" > g 2>&1; cat g; exec 3<>f; read a <&3; echo "$a"; echo X >&3; cat f; exec 3>&-; set -C; echo no > f; echo yes >| f; cat f; set +C; cat << EOF > h\nhere\nEOF\ncat h; : > f; wc -c < f; > f; echo a > dir/f; exec 4>> f; echo b >&4; echo c >> f; cat f',
   ],
   [
     'sh',

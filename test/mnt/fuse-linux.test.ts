@@ -40,7 +40,7 @@ t.test('attributes are the file’s own', options, async t => {
   })
   t.equal((await sh(`cd ${n} && ${show}`)).out, (await sh(show, { cwd: tree })).out)
   await sh(
-    'chmod 640 f; chown 3:4 f; touch -d @12345.678 f; mkdir -m 1770 e; ln f d/third; ln -sf pipe link; mknod null c 1 3',
+    'chmod 640 f; chown 3:4 f; touch -d @12345.678 f; touch -d @-1000000001.25 d; mkdir -m 1770 e; ln f d/third; ln -sf pipe link; mknod null c 1 3',
     { cwd: n },
   )
   const there = (await sh(show, { cwd: tree })).out
