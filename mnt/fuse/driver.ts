@@ -27,6 +27,8 @@ const MAX_BACKGROUND = 0xffff
 const NS = 1_000_000_000
 /** The kernel rounds this up to its next tick, some ms: the call that looked a name up need not ask for its attributes once more. */
 const INSTANT_NS = 1
+/** How long a read may take that is not to wait, in ms: more than a busy server or a far one needs for what it has. */
+const NONBLOCK_MS = 1000
 const encoder = new TextEncoder()
 
 /**
@@ -194,9 +196,9 @@ export class Driver implements Handlers {
     }
   }
 
-  async READ({ in: { fh, offset, size } }: R<'READ'>, flight: Flight) {
+  async READ({ in: { fh, offset, size, flags } }: R<'READ'>, flight: Flight) {
     const { fid } = this.#handle(fh)
-    const data = await fid.read(offset, size, flight.signal)
+    const data = await (flags & k.O_NONBLOCK ? soon(fid, offset, size, flight) : fid.read(offset, size, flight.signal))
     const most = fid.client.msize - IOHDRSZ
     if (data.length >= size || data.length < most) return data.length > size ? data.subarray(0, size) : data
     // A message of this connection carries less than the kernel wants: where it came full there is more. A short answer would
@@ -474,5 +476,18 @@ function linuxChanges(to: R<'SETATTR'>['in']) {
     atime_nsec: BigInt(to.atimensec),
     mtime_sec: BigInt(to.mtime),
     mtime_nsec: BigInt(to.mtimensec),
+  }
+}
+
+/**
+ * A read by a program that will not wait (O_NONBLOCK; `grep -r` opens what it finds so): what has not come in a moment is not
+ * there yet. 9P has no word for it.
+ */
+async function soon(fid: Fid, offset: number, size: number, flight: Flight): Promise<Uint8Array> {
+  const late = AbortSignal.timeout(NONBLOCK_MS)
+  try {
+    return await fid.read(offset, size, AbortSignal.any([flight.signal, late]))
+  } catch (error) {
+    throw late.aborted && !flight.signal.aborted ? fail('tryAgain') : error
   }
 }

@@ -359,6 +359,9 @@ export function encodeDirent(
 export const VERSION = { major: 7, minor: 39, oldest: 31 } as const
 /** The root's node is there without a LOOKUP. */
 export const ROOT_ID = 1
+/** Of a READ's `flags`: the program does not want to wait (open(2)). */
+export const O_NONBLOCK = 0o4000
+
 /** INIT flags. */
 export const ASYNC_READ = 1 << 0
 export const ATOMIC_O_TRUNC = 1 << 3

@@ -84,6 +84,14 @@ t.test('a reader that waits holds up nobody', options, async t => {
   await Promise.all(cats.map(ended))
 })
 
+t.test('who does not want to wait is told to try again', options, async t => {
+  const { n } = await bench(t)
+  t.match(await sh(`dd iflag=nonblock if=${n}/status`), { code: 0, out: 'user root uid 0\n' })
+  const never = await sh(`dd iflag=nonblock if=${n}/never`)
+  t.equal(never.code, 1)
+  t.match(never.err, /Resource temporarily unavailable/)
+})
+
 t.test('200 kB through cat is one open and one close', options, async t => {
   const { n, seen } = await bench(t)
   t.match(await sh(`head -c 200000 /dev/zero | tr '\\0' a | cat > ${n}/sink`), { code: 0, err: '' })
