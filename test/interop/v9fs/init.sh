@@ -21,8 +21,13 @@ for dialect in 9p2000 9p2000.u 9p2000.L; do
     mount_all
     for operation in $(ls /job/operation); do
         echo "@ begin $dialect $operation" >/dev/ttyS1
-        timeout -s KILL 60 dash -c '. /job/lib.sh; . "$0"' "/job/operation/$operation" >/tmp/said 2>&1
-        echo "@ end $? $(head -c 4000 /tmp/said | base64 | tr -d '\n')" >/dev/ttyS1
+        timeout -s KILL 150 dash -c '. /job/lib.sh; . "$0"' "/job/operation/$operation" >/tmp/said 2>&1
+        status=$?
+        # of one that hung: where
+        [ $status = 137 ] && for process in /proc/[0-9]*; do
+            grep -q '9p\|netfs\|inode' $process/stack && cat $process/comm $process/stack >>/tmp/said
+        done
+        echo "@ end $status $(head -c 4000 /tmp/said | base64 | tr -d '\n')" >/dev/ttyS1
         kill -KILL -1
     done
     umount -a -t 9p

@@ -43,7 +43,7 @@ export function kernel(version: string): Kernel {
     mkdirSync(cache, { recursive: true })
     const work = mkdtempSync(join(cache, 'new-'))
     try {
-      fetch(version, work)
+      download(version, work)
       mkdirSync(join(work, 'kernel'))
       unpack(work, join(work, 'kernel'))
       // whole or not at all
@@ -65,11 +65,13 @@ export function kernel(version: string): Kernel {
 function run(command: string, args: string[], cwd: string): string {
   const { status, stdout, stderr, error } = spawnSync(command, args, { cwd, encoding: 'utf8', maxBuffer: 1 << 26 })
   if (status === 0) return stdout
-  throw new Error(`${command}: ${error?.message ?? stderr.trim().split('\n').at(-1)}`)
+  process.stderr.write(stderr ?? '')
+  // what it says names the mirror, which is this machine's business
+  throw new Error(error ? `${command}: ${error.message}` : `${command} ${args.at(-1)} failed`)
 }
 
 /** Downloads the image's package into `dir`. */
-function fetch(version: string, dir: string): void {
+function download(version: string, dir: string): void {
   const suite = suites[version]!
   const targets = run('apt-get', ['indextargets', '--format', '$(ORIGIN) $(LABEL) $(REPO_URI)'], dir)
   const mirror = /^Debian Debian (\S+)$/m.exec(targets)?.[1]
@@ -82,6 +84,7 @@ function fetch(version: string, dir: string): void {
     ['Dir::State::Lists', join(dir, 'lists')],
     ['Dir::Cache', dir],
     ['APT::Sandbox::User', 'root'],
+    ['APT::Update::Error-Mode', 'any'],
   ].flatMap(([name, value]) => ['-o', `${name}=${value}`])
   run('apt-get', [...own, 'update'], dir)
   const image = /Depends: (linux-image-(\d+\.\d+)\S*)/.exec(

@@ -24,6 +24,11 @@ new_session() {
     session=$1/session/$id
 }
 
+# as UID COMMAND
+as() {
+    setpriv --reuid="$1" --regid="$1" --clear-groups dash -c "$2"
+}
+
 # The newest exchange's directory.
 newest() {
     echo "$1/task/$(ls "$1/task" | sort -n | tail -1)"
@@ -31,7 +36,7 @@ newest() {
 
 # until CONDITION: waits for it.
 until_() {
-    tries=300
+    tries=1000
     until eval "$1"; do
         tries=$((tries - 1))
         [ $tries -gt 0 ] || { echo "never: $1"; exit 1; }
