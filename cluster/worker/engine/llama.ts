@@ -179,12 +179,15 @@ class LlamaEngine implements Engine {
       const grammar = prompt.grammar === undefined ? undefined : await this.#grammar(prompt.grammar)
       const reused = await slot.align(all)
       yield { event: 'start', prompt_tokens: tokens.length, reused: Math.min(reused, tokens.length) }
-      if (made < most && !ended) await slot.prefill(all, signal)
-      const draw = (after: Token) => {
+      const draw = (after: readonly Token[]) => {
         drawn = slot.next(after, request, seedOf(seed, made), grammar)
         drawn.catch(() => {}) // it may fail when nobody waits for it any more
       }
-      if (made < most && !ended) draw(all.at(-1)!)
+      if (made < most && !ended) {
+        const rest = await slot.prefill(all, signal)
+        signal.throwIfAborted()
+        draw(rest)
+      }
       while (drawn) {
         const token = await drawn
         drawn = undefined
@@ -198,7 +201,7 @@ class LlamaEngine implements Engine {
         ended = hold.stopped
         if (made < most && !ended) {
           // The next token is begun before this one is handed out: what readers cost is paid while llama.cpp decodes.
-          draw(token)
+          draw([token])
           if (out && made > prefix.length + 1) await decoding()
         }
         if (out) yield { event: 'token', ...out }

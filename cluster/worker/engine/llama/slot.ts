@@ -31,27 +31,29 @@ export class Slot {
     return this.sequence.nextTokenIndex
   }
 
-  /** Evaluates what is missing of `tokens`, but the last. */
-  async prefill(tokens: readonly Token[], signal: AbortSignal): Promise<void> {
-    for (let at = this.sequence.nextTokenIndex; at < tokens.length - 1; at = this.sequence.nextTokenIndex) {
+  /**
+   * Evaluates what is missing of `tokens`, in stretches, but for the last one.
+   * @returns that, never empty: evaluating it draws the token that follows
+   */
+  async prefill(tokens: readonly Token[], signal: AbortSignal): Promise<readonly Token[]> {
+    for (;;) {
+      const rest = tokens.slice(this.sequence.nextTokenIndex)
+      if (rest.length <= STRETCH) return rest
       await this.gate.pass()
       signal.throwIfAborted()
-      await this.sequence.evaluateWithoutGeneratingNewTokens(
-        tokens.slice(at, Math.min(at + STRETCH, tokens.length - 1)),
-      )
+      await this.sequence.evaluateWithoutGeneratingNewTokens(rest.slice(0, STRETCH))
     }
-    signal.throwIfAborted()
   }
 
-  /** Evaluates `token` and draws the next. `seed` is for this draw alone. */
+  /** Evaluates `tokens` and draws the next. `seed` is for this draw alone. */
   async next(
-    token: Token,
+    tokens: readonly Token[],
     sampling: Sampling,
     seed: number,
     grammarEvaluationState: LlamaGrammarEvaluationState | undefined,
   ): Promise<Token> {
     await this.gate.pass()
-    const steps = this.sequence.evaluate([token], {
+    const steps = this.sequence.evaluate(tokens as Token[], {
       temperature: sampling.temperature,
       topP: sampling.top_p,
       topK: sampling.top_k,
