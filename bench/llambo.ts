@@ -41,8 +41,8 @@ export function up(env: NodeJS.ProcessEnv & { HOME: string }, ...args: string[])
   mkdirSync(dir, { recursive: true })
   const mount = args.includes('--no-mount') ? [] : ['--mount', dir]
   const run = (...words: string[]) => {
-    const { status, stderr } = spawnSync(process.execPath, [llamboctl, ...words], { env, encoding: 'utf8' })
-    if (status !== 0) throw new Error(`llamboctl ${words[0]}: ${stderr}`)
+    const { status, signal, stderr } = spawnSync(process.execPath, [llamboctl, ...words], { env, encoding: 'utf8' })
+    if (status !== 0) throw new Error(`llamboctl ${words[0]}: ${signal ?? stderr}`)
   }
   run('up', '-d', ...mount, ...args)
   const { addresses } = readServerFile(env)!
