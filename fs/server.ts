@@ -320,7 +320,10 @@ export class Session implements Host {
   }
 
   #failed(m: TMessage, request: Pending, thrown: unknown): RMessage {
-    if (request.user && !request.aborted && !looking.has(m.type)) this.options.onfail?.(toFsError(thrown), request.user)
+    const error = toFsError(thrown)
+    // nor is a fid that is none a user's mistake: a client may have asked behind a walk that failed
+    if (request.user && !request.aborted && !looking.has(m.type) && !error.is('unknownFid'))
+      this.options.onfail?.(error, request.user)
     return this.#error(m.tag, thrown)
   }
 

@@ -32,9 +32,12 @@ const NONBLOCK_MS = 1000
 const encoder = new TextEncoder()
 
 /**
- * The kernel's operations as 9P: what each one sends is in its body, everything about reading and answering in loop.ts. Nothing
- * is cached (a name or a size may be another any moment), except that attributes hold for the kernel's tick, and a listing's for
- * a second where only one user can look. What only 9P2000.L has a message for (links, owners, moves between directories) is refused elsewhere.
+ * The kernel's operations as 9P: what each one sends is in its body, everything about reading and answering in loop.ts.
+ *
+ * Where only one user can look, and files are none of another system's (9P2000.L), the kernel keeps names for a second, as most
+ * FUSE file systems have it. It hardly shows: every operation goes to the server by the path, and finds there what the name
+ * means now. Attributes hold for the kernel's tick, a listing's for that second. What only 9P2000.L has a message for (links,
+ * owners, moves between directories) is refused elsewhere.
  */
 export class Driver implements Handlers {
   #handles = new Map<number, Handle>()
@@ -42,6 +45,7 @@ export class Driver implements Handlers {
   readonly nodes: Nodes
   /** Bytes in one WRITE at most: a whole number of pages that one Twrite can carry. */
   readonly maxWrite: number
+  /** How long names hold, and a listing's attributes, in s. */
   #valid: number
   #linux: boolean
   /** Called when the kernel has introduced itself: the mount is up. */
@@ -122,7 +126,13 @@ export class Driver implements Handlers {
   async GETATTR({ header: { nodeid, uid }, in: { getattr_flags, fh } }: R<'GETATTR'>, flight: Flight) {
     const node = this.nodes.get(nodeid)
     const handle = getattr_flags & k.GETATTR_FH ? this.#handle(fh) : undefined
-    const fid = this.#asks(node, handle) ?? (await this.#fid(node, uid, flight))
+    const opened = this.#asks(node, handle)
+    if (!opened && !this.#linux) {
+      const { fid, answer } = await this.#ask(node, uid, fid => this.#stat(fid, flight), flight)
+      drop(fid)
+      return (node.stat = answer)
+    }
+    const fid = opened ?? (await this.#fid(node, uid, flight))
     if (node.removed && fid.linux && node.stat && !(await this.#still(node, fid, flight)))
       return { ...node.stat, nlink: 0 }
     return (node.stat = await this.#stat(fid, flight))
@@ -133,7 +143,7 @@ export class Driver implements Handlers {
     const node = this.nodes.get(nodeid)
     const opened = this.#asks(node, to.valid & k.FATTR_FH ? this.#handle(to.fh) : undefined)
     // a fid of its own: a server may refuse others' questions on one that is being changed
-    const fid = opened ?? (await (await this.#fid(node, uid, flight)).walk([], flight.signal))
+    const fid = opened ?? (await this.#walk(node, uid, flight))
     try {
       if (fid.linux) {
         if (node.removed && !(await this.#still(node, fid, flight))) throw fail('notFound')
@@ -174,10 +184,15 @@ export class Driver implements Handlers {
 
   async OPEN({ header: { nodeid, uid }, in: { flags } }: R<'OPEN'>, flight: Flight) {
     const node = this.nodes.get(nodeid)
+    if (!this.#linux) {
+      // by its path: what the kernel looked up a second ago may be another file by now
+      const mode = openMode(flags)
+      const { fid } = await this.#ask(node, uid, fid => fid.open(mode, flight.signal), flight)
+      return this.#opened(node, fid, mode)
+    }
     // the fid that the lookup just before has walked becomes the open one
-    const fid =
-      this.nodes.take(node, uid, this.link.client) ?? (await (await this.#root(uid)).walk(node.path, flight.signal))
-    return this.#open(node, fid, openMode(flags, fid.linux), flight)
+    const fid = this.nodes.take(node, uid, this.link.client) ?? (await this.#walk(node, uid, flight))
+    return this.#open(node, fid, openMode(flags, true), flight)
   }
 
   async CREATE({ header: { nodeid, uid }, in: { name, flags, mode } }: R<'CREATE'>, flight: Flight) {
@@ -309,8 +324,9 @@ export class Driver implements Handlers {
   }
 
   async ACCESS({ header: { nodeid, uid }, in: { mask } }: R<'ACCESS'>, flight: Flight) {
-    const stat = await this.#stat(await this.#fid(this.nodes.get(nodeid), uid, flight), flight)
-    if (!permits(stat, uid, mask)) throw fail('permission')
+    const { fid, answer } = await this.#ask(this.nodes.get(nodeid), uid, fid => this.#stat(fid, flight), flight)
+    drop(fid)
+    if (!permits(answer, uid, mask)) throw fail('permission')
   }
 
   #handle(fh: number): Handle {
@@ -356,6 +372,21 @@ export class Driver implements Handlers {
     return this.nodes.keep(node, uid, await (await this.#root(uid)).walk(node.path, flight.signal))
   }
 
+  /** A fid of its own at a node. */
+  async #walk(node: Node, uid: number, flight: Flight): Promise<Fid> {
+    if (node.removed) throw fail('notFound')
+    return (await this.#root(uid)).walk(node.path, flight.signal)
+  }
+
+  /** Walks to a node by its path, as it is now, and asks. The fid is the caller's. */
+  async #ask<T>(node: Node, uid: number, question: (fid: Fid) => Promise<T>, flight: Flight) {
+    if (node.removed) throw fail('notFound')
+    const asked = await (await this.#root(uid)).ask(node.path, question, flight.signal)
+    if (!flight.answered) return asked
+    drop(asked.fid)
+    throw fail('interrupted')
+  }
+
   /** The answer that makes the file of a name known, looked up from its directory. */
   async #entry(parent: Node, name: string, uid: number, from: Fid, flight: Flight): Promise<k.Answer<'LOOKUP'>> {
     const { fid, answer } = await from.ask([name], fid => this.#stat(fid, flight), flight.signal)
@@ -365,8 +396,10 @@ export class Driver implements Handlers {
     }
     const node = this.nodes.lookup(parent, name, fid.qid)
     node.stat = answer
-    this.nodes.keep(node, uid, fid)
-    return { nodeid: node.id, ...answer }
+    // to walk on from; in 9P2000.L to be opened, too
+    if (this.#linux || fid.qid.type & QTDIR) this.nodes.keep(node, uid, fid)
+    else drop(fid)
+    return { nodeid: node.id, entry_valid: this.#linux ? 0 : this.#valid, ...answer }
   }
 
   /** Makes something of that name in a directory and answers with it. */

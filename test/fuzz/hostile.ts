@@ -190,7 +190,7 @@ export class HostileServer {
       this.#coming.add(made)
     }
     // a question about a fid may leave behind the walk that makes it (Fid.ask)
-    const behind = m.type === 'Tstat' && this.#coming.has(m.fid)
+    const behind = (m.type === 'Tstat' || m.type === 'Topen') && this.#coming.has(m.fid)
     if ('fid' in m && m.type !== 'Tattach' && !this.fids.has(m.fid) && !behind)
       this.wrong.push(`${m.type} of fid ${m.fid}, which is none`)
     if (m.type === 'Tclunk' || m.type === 'Tremove') {
