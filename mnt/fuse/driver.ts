@@ -15,6 +15,8 @@ interface Handle {
   node: Node
   writes: boolean
   entries?: readonly Stat[]
+  /** Where a reader is who reads on, in pieces of that size, and perhaps the next piece. */
+  next?: { offset: number; size: number; data?: Promise<Uint8Array> }
 }
 
 type R<K extends k.Operation> = k.Request<K>
@@ -212,8 +214,11 @@ export class Driver implements Handlers {
   }
 
   async READ({ in: { fh, offset, size, flags } }: R<'READ'>, flight: Flight) {
-    const { fid } = this.#handle(fh)
-    const data = await (flags & k.O_NONBLOCK ? soon(fid, offset, size, flight) : fid.read(offset, size, flight.signal))
+    const handle = this.#handle(fh)
+    const { fid } = handle
+    const data = await (flags & k.O_NONBLOCK
+      ? soon(fid, offset, size, flight)
+      : (this.#ahead(handle, offset, size) ?? fid.read(offset, size, flight.signal)))
     const most = fid.client.msize - IOHDRSZ
     if (data.length >= size || data.length < most) return data.length > size ? data.subarray(0, size) : data
     // A message of this connection carries less than the kernel wants: where it came full there is more. A short answer would
@@ -227,6 +232,22 @@ export class Driver implements Handlers {
       last = part.length
     }
     return Buffer.concat(parts, length)
+  }
+
+  /**
+   * What was asked for before the kernel did, if it is this; and asks for what comes next. Only of files that are read from end to
+   * end and have a length: those are models and logs, whose bytes never change (and not 9P2000.L's files, whose do).
+   */
+  #ahead(handle: Handle, offset: number, size: number): Promise<Uint8Array> | undefined {
+    const { fid, node, next } = handle
+    const end = offset + size
+    const had = next?.offset === offset && next.size === size ? next.data : undefined
+    handle.next = { offset: end, size }
+    if (!next || next.offset !== offset || fid.linux || end + size > Number(node.stat?.size ?? 0)) return had
+    const data = fid.read(end, size)
+    data.catch(() => {}) // whoever asks for it is told
+    handle.next.data = data
+    return had
   }
 
   async WRITE({ in: { fh, offset, size, data } }: R<'WRITE'>, flight: Flight) {

@@ -17,6 +17,9 @@ import { type Session, serve } from '../../fs/server.js'
 import { fuseProblem, isMounted, startMount, unmount } from '../../mnt/mount.js'
 
 const owner = { name: 'root', uid: 0 }
+
+/** 64 MiB of which no two pieces of a page are alike. */
+export const BIG = new Uint8Array(Uint32Array.from({ length: 16 << 20 }, (_, i) => i).buffer)
 const encoder = new TextEncoder()
 
 /** Why no FUSE test can run here, for `t.skip`; the empty string where they can. */
@@ -169,7 +172,7 @@ export function makeTree(seen: Seen, gap = 0): File {
     ['bad', sink(seen, undefined, 'badModel')],
     ['secret', bytes('secret\n', { owner: { name: 'somebody', uid: 12345 }, mode: 0o600 })],
     ['memory', memory('0123456789')],
-    ['big', bytes(new Uint8Array(64 << 20).fill(7), { owner })],
+    ['big', bytes(BIG, { owner })],
     ['many', numbered(1000)],
     ['lots', numbered(100_000)],
     ['folder', folder()],

@@ -1,6 +1,7 @@
-import { readFile, stat } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { stat } from 'node:fs/promises'
 import t from 'tap'
-import { bench, noFuse, sh } from './fixture.js'
+import { BIG, bench, noFuse, sh } from './fixture.js'
 
 const skip = await noFuse()
 if (skip) t.comment(`skipped: ${skip}`)
@@ -49,11 +50,19 @@ t.test('a close comes before the next open, 500 times of 500', options, async t 
   t.equal(piped, '100\n', 'other processes')
 })
 
-t.test('a large file is read whole', options, async t => {
+t.test('a large file is read whole, in pieces of any size and from anywhere', options, async t => {
   const { n } = await bench(t)
-  const { out, ms } = await sh(`cat ${n}/big | wc -c`)
-  t.equal(out, `${64 << 20}\n`)
+  const sum = (data: Uint8Array) => `${createHash('sha256').update(data).digest('hex')}  -\n`
+  const whole = sum(BIG)
+  const { out, ms } = await sh(`cat ${n}/big | sha256sum`)
+  t.equal(out, whole)
   t.comment(`${(64_000 / ms).toFixed()} MB/s`)
-  const content = await readFile(`${n}/big`)
-  t.ok(content.every(byte => byte === 7))
+  for (const size of ['4096', '100000', '1M'])
+    t.equal((await sh(`dd if=${n}/big bs=${size} 2> /dev/null | sha256sum`)).out, whole, size)
+  // from the middle; a part, then back; two readers of one descriptor
+  t.equal((await sh(`tail -c 33554432 ${n}/big | sha256sum`)).out, sum(BIG.subarray(32 << 20)))
+  const back = `(dd bs=1000 count=3; dd bs=128k count=2) < ${n}/big 2> /dev/null | sha256sum`
+  t.equal((await sh(back)).out, sum(BIG.subarray(0, 3000 + 262144)))
+  const { out: both } = await sh(`exec 3< ${n}/big; (cat <&3 & cat <&3; wait) | wc -c`)
+  t.equal(both, `${64 << 20}\n`)
 })
