@@ -1,6 +1,6 @@
 import { Client } from '../fs/client.js'
 import { dial } from '../fs/dial.js'
-import { ORDWR, OREAD } from '../fs/message.js'
+import { ORDWR, OREAD } from '../fs/protocol.js'
 import { newHome, up } from './llambo.js'
 import { compare, micros, type Result, type Side, time } from './measure.js'
 import { attach, startOurs } from './programs.js'

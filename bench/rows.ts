@@ -1,5 +1,5 @@
 import type { Client, Fid } from '../fs/client.js'
-import { OREAD, OWRITE } from '../fs/message.js'
+import { OREAD, OWRITE } from '../fs/protocol.js'
 import { type Comparison, compare, type Result, rate, type Side, type Skipped, time } from './measure.js'
 import { attach, haveDiod, type Program, startDiod, startOurs } from './programs.js'
 import { LARGE, SMALL } from './tree.js'

@@ -1,6 +1,7 @@
 import { fail } from './errors.js'
 import type { Attributes, Owner } from './file.js'
-import { type Msg, NONUNAME, type Qid, QTDIR, type Stat } from './message.js'
+import type { Msg } from './message.js'
+import { NONUNAME, type Qid, QTDIR, type Stat } from './protocol.js'
 
 const never = { u16: 0xffff, u32: 0xffffffff, u64: 0xffffffffffffffffn }
 

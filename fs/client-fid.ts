@@ -1,17 +1,16 @@
 import { untouched } from './attributes.js'
 import type { Client } from './client.js'
 import { FsError, fail } from './errors.js'
+import { bareStat, type Cursor, parseDirents, utf8Length } from './field.js'
 import { join } from './framer.js'
 import { IOHDRSZ, MAX_ENTRIES, MAX_LISTING, MAX_NAME, MAX_WHOLE, MAXWELEM } from './limits.js'
+import type { Msg, ReplyOf, TMessage } from './message.js'
 import {
-  bareStat,
-  type Cursor,
   DMDEVICE,
   DMDIR,
   DMNAMEDPIPE,
   DMSOCKET,
   DMSYMLINK,
-  type Msg,
   NONUNAME,
   OAPPEND,
   OEXCL,
@@ -20,13 +19,9 @@ import {
   OREAD,
   OTRUNC,
   OWRITE,
-  parseDirents,
   type Qid,
-  type ReplyOf,
   type Stat,
-  type TMessage,
-  utf8Length,
-} from './message.js'
+} from './protocol.js'
 
 /** Twrites of one `write`, and walks of one `stats`, that are on their way at once. */
 const WINDOW = 8

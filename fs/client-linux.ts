@@ -4,7 +4,8 @@
  */
 import type { Fid } from './client-fid.js'
 import { fail } from './errors.js'
-import { type Msg, NONUNAME, type ReplyOf, type TMessage } from './message.js'
+import type { Msg, ReplyOf, TMessage } from './message.js'
+import { NONUNAME } from './protocol.js'
 
 type Asked<T extends TMessage['type']> = { type: T } & Omit<Msg<T>, 'tag'>
 

@@ -3,13 +3,9 @@ import { errnoString, FsError, fail, received, toFsError } from './errors.js'
 import { Framer } from './framer.js'
 import { DEFAULT_MSIZE, MAX_MSIZE, RFLUSH_TIMEOUT_MS } from './limits.js'
 import {
-  type Dialect,
   type Message,
   type Msg,
   messages,
-  NOFID,
-  NONUNAME,
-  NOTAG,
   packParts,
   type ReplyOf,
   type RMessage,
@@ -18,6 +14,7 @@ import {
   unpack,
 } from './message.js'
 import { Numbers } from './numbers.js'
+import { type Dialect, NOFID, NONUNAME, NOTAG } from './protocol.js'
 import { text } from './text.js'
 import type { Transport } from './transport.js'
 

@@ -1,10 +1,11 @@
 import { toStat } from './attributes.js'
 import { fail } from './errors.js'
 import { type FidState, isDirectory } from './fid.js'
+import { bareStat, dirent, type Field } from './field.js'
 import type { Attributes, Context, Entry } from './file.js'
 import { MAX_ENTRIES } from './limits.js'
 import { chain, type Maybe } from './maybe.js'
-import { bareStat, type Dialect, dirent, type Field } from './message.js'
+import type { Dialect } from './protocol.js'
 
 /** Takes the listing that a read from the start begins; later reads go on in it, so that no change can tear it. */
 function snapshot(fid: FidState, fromStart: boolean, ctx: Context): Maybe<Entry[]> {

@@ -1,7 +1,7 @@
 import { fail } from './errors.js'
 import type { Attributes, Context, Entry, File, Opened, User } from './file.js'
 import { chain, type Maybe } from './maybe.js'
-import { QTDIR } from './message.js'
+import { QTDIR } from './protocol.js'
 
 /** A file and how it was reached: what `..` and a file's name need. Immutable; a fid changes by being given another. */
 export interface Place {

@@ -1,4 +1,4 @@
-import type { Qid } from './message.js'
+import type { Qid } from './protocol.js'
 
 /**
  * What a tree is made of. The server (server.ts) owns the protocol: fids, tags, walks of many names, permissions,

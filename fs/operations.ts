@@ -6,22 +6,8 @@ import type { Context, File, Opened, User } from './file.js'
 import { newQid } from './file.js'
 import { IOHDRSZ, MAX_FIDS, MAXWELEM } from './limits.js'
 import { chain, type Maybe } from './maybe.js'
-import {
-  checkName,
-  type Dialect,
-  DMDIR,
-  type Msg,
-  NOFID,
-  OEXEC,
-  ORCLOSE,
-  OREAD,
-  OTRUNC,
-  OWRITE,
-  type Qid,
-  QTAUTH,
-  type ReplyOf,
-  type TMessage,
-} from './message.js'
+import { checkName, type Msg, type ReplyOf, type TMessage } from './message.js'
+import { type Dialect, DMDIR, NOFID, OEXEC, ORCLOSE, OREAD, OTRUNC, OWRITE, type Qid, QTAUTH } from './protocol.js'
 
 /** What an operation sees of its session. */
 export interface Host {

@@ -4,18 +4,9 @@ import type { File, User } from './file.js'
 import { Framer } from './framer.js'
 import * as limits from './limits.js'
 import type { Maybe } from './maybe.js'
-import {
-  type Dialect,
-  type Message,
-  NOTAG,
-  packParts,
-  type RMessage,
-  replyTo,
-  type TMessage,
-  tagOf,
-  unpack,
-} from './message.js'
+import { type Message, packParts, type RMessage, replyTo, type TMessage, tagOf, unpack } from './message.js'
 import { close, type Host, operations, type Request } from './operations.js'
+import { type Dialect, NOTAG } from './protocol.js'
 import { text } from './text.js'
 import type { Transport } from './transport.js'
 

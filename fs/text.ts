@@ -1,4 +1,6 @@
-import { type Field, type Message, type MessageType, messages, type Qid, statFields } from './message.js'
+import { type Field, statFields } from './field.js'
+import { type Message, type MessageType, messages } from './message.js'
+import type { Qid } from './protocol.js'
 import { quote } from './quote.js'
 
 /**

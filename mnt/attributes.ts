@@ -1,16 +1,16 @@
+import type { Msg } from '../fs/message.js'
 import {
   DMDEVICE,
   DMDIR,
   DMNAMEDPIPE,
   DMSOCKET,
   DMSYMLINK,
-  type Msg,
   NONUNAME,
   OAPPEND,
   OEXCL,
   OTRUNC,
   type Stat,
-} from '../fs/message.js'
+} from '../fs/protocol.js'
 
 const S_IFMT = 0o170000
 const S_IFDIR = 0o040000

@@ -1,6 +1,6 @@
 import type { Fid } from '../fs/client.js'
 import { fail, toFsError } from '../fs/errors.js'
-import { DMDIR, ORDWR, OREAD, OWRITE, QTDIR, type Stat } from '../fs/message.js'
+import { DMDIR, ORDWR, OREAD, OWRITE, QTDIR, type Stat } from '../fs/protocol.js'
 import { openMode, unixStat } from './attributes.js'
 import type { Mounted } from './fuse/mounted.js'
 import type { Link } from './link.js'

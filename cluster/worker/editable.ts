@@ -1,7 +1,7 @@
 import { fail } from '../../fs/errors.js'
 import { type File, newQid, type Opened, type Owner } from '../../fs/file.js'
 import { now, once } from '../../fs/kit/content.js'
-import { OTRUNC } from '../../fs/message.js'
+import { OTRUNC } from '../../fs/protocol.js'
 
 /** Takes what is written through one open: text as it comes, cut anywhere; `done` at each sync and at the close. */
 export interface Writer {

@@ -11,7 +11,7 @@ import {
   type Opened,
   type Owner,
 } from '../../fs/file.js'
-import { DMDIR, QTDIR } from '../../fs/message.js'
+import { DMDIR, QTDIR } from '../../fs/protocol.js'
 import { fileError } from './file-error.js'
 import { checkModel, type GgufSummary } from './gguf.js'
 import { DIGEST_CHUNK, MAX_MODELS, MAX_UPLOADS } from './limits.js'

@@ -1,4 +1,4 @@
-import { OREAD } from '../../fs/message.js'
+import { OREAD } from '../../fs/protocol.js'
 import { drain, withFile } from '../common/files.js'
 import type { Run } from './command.js'
 

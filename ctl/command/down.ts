@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { OWRITE } from '../../fs/message.js'
+import { OWRITE } from '../../fs/protocol.js'
 import { exitCode, Failure } from '../common/exit.js'
 import { withFile } from '../common/files.js'
 import { isAlive, readServerFile } from '../common/serverfile.js'

@@ -1,5 +1,5 @@
 import type { Fid } from '../../fs/client.js'
-import { OREAD, type Stat } from '../../fs/message.js'
+import { OREAD, type Stat } from '../../fs/protocol.js'
 import { named } from '../common/files.js'
 import { isDirectory, modeText, timeText } from '../common/listing.js'
 import { bytes, table } from '../common/output.js'

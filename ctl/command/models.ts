@@ -1,4 +1,4 @@
-import { OREAD } from '../../fs/message.js'
+import { OREAD } from '../../fs/protocol.js'
 import { parseRecords } from '../../fs/quote.js'
 import { readText, withFile } from '../common/files.js'
 import { bytes, table } from '../common/output.js'

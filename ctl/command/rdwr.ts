@@ -1,4 +1,4 @@
-import { ORDWR } from '../../fs/message.js'
+import { ORDWR } from '../../fs/protocol.js'
 import { drain, withFile } from '../common/files.js'
 import type { Run } from './command.js'
 import { writeInput } from './input.js'

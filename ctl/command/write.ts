@@ -1,4 +1,4 @@
-import { OTRUNC, OWRITE } from '../../fs/message.js'
+import { OTRUNC, OWRITE } from '../../fs/protocol.js'
 import { withFile } from '../common/files.js'
 import type { Run } from './command.js'
 import { writeInput } from './input.js'

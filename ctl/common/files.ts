@@ -1,5 +1,5 @@
 import type { Fid } from '../../fs/client.js'
-import { OREAD } from '../../fs/message.js'
+import { OREAD } from '../../fs/protocol.js'
 import { codeOf, explain, Failure } from './exit.js'
 import { shown } from './npath.js'
 

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fail } from '../../fs/errors.js'
 import type { User } from '../../fs/file.js'
-import { NONUNAME } from '../../fs/message.js'
+import { NONUNAME } from '../../fs/protocol.js'
 
 /** What a token opens: `join` only the end point where workers and hosts join, the others the tree. */
 export const roles = ['read', 'use', 'admin', 'join'] as const

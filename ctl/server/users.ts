@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import type { User } from '../../fs/file.js'
-import { NONUNAME } from '../../fs/message.js'
+import { NONUNAME } from '../../fs/protocol.js'
 
 /** Name and number of every account in passwd(5); an empty list where there is no such file. */
 function accounts(): { name: string; uid: number }[] {

@@ -1,7 +1,7 @@
 import { fail } from '../errors.js'
 import { type Context, type Entry, type File, newQid, type Opened, type Owner } from '../file.js'
 import type { Maybe } from '../maybe.js'
-import { QTDIR } from '../message.js'
+import { QTDIR } from '../protocol.js'
 import { now } from './content.js'
 
 /** A directory of files that are there from the start. The map may be changed later: reads and walks see it as it is. */

@@ -2,7 +2,7 @@ import type { Fid } from '../client.js'
 import { FsError, fail } from '../errors.js'
 import { type Attributes, type Context, type Created, type File, newQid, type Opened, type User } from '../file.js'
 import type { Maybe } from '../maybe.js'
-import { DMDIR, NONUNAME, OREAD, type Qid, QTDIR, type Stat } from '../message.js'
+import { DMDIR, NONUNAME, OREAD, type Qid, QTDIR, type Stat } from '../protocol.js'
 
 /** How a remote tree is reached: an attach for each user behind it, on a shared connection. */
 export interface RemoteOptions {

@@ -1,6 +1,6 @@
 import type { Client, Fid } from '../../fs/client.js'
 import { fail } from '../../fs/errors.js'
-import type { Qid } from '../../fs/message.js'
+import type { Qid } from '../../fs/protocol.js'
 import type { UnixStat } from '../attributes.js'
 import { ROOT_ID } from './protocol.js'
 

@@ -4,7 +4,7 @@
  * /dev/fuse, in the machine's byte order (little-endian everywhere llambo runs).
  */
 
-import { utf8Length } from '../../fs/message.js'
+import { utf8Length } from '../../fs/field.js'
 
 /**
  * How one field is laid out. `u64` decodes to a number (offsets and ids stay below 2^53; only lock owners, which nobody

@@ -1,13 +1,7 @@
 import fc from 'fast-check'
-import {
-  type Dialect,
-  type Field,
-  inDialect,
-  type Message,
-  type MessageType,
-  messages,
-  statFields,
-} from '../../fs/message.js'
+import { type Field, statFields } from '../../fs/field.js'
+import { inDialect, type Message, type MessageType, messages } from '../../fs/message.js'
+import type { Dialect } from '../../fs/protocol.js'
 
 export const dialects: readonly Dialect[] = ['9P2000', '9P2000.u', '9P2000.L']
 

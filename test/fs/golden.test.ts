@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import t from 'tap'
-import { bareStat, type Dialect, dirent, type Field, messages, NONUNAME, pack, unpack } from '../../fs/message.js'
+import { bareStat, dirent, type Field } from '../../fs/field.js'
+import { messages, pack, unpack } from '../../fs/message.js'
+import { type Dialect, NONUNAME } from '../../fs/protocol.js'
 import { parse, text } from '../../fs/text.js'
 import { dialects } from './arbitrary.js'
 

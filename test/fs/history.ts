@@ -1,4 +1,5 @@
-import { type Msg, NOFID, OREAD, type RMessage, type TMessage } from '../../fs/message.js'
+import type { Msg, RMessage, TMessage } from '../../fs/message.js'
+import { NOFID, OREAD } from '../../fs/protocol.js'
 
 /** One request as it went over the wire: when it was sent, and when and how it was answered; not at all if it was flushed. */
 export interface Call {

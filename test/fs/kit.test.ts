@@ -10,7 +10,7 @@ import { dir, generated, union } from '../../fs/kit/dir.js'
 import { Feed } from '../../fs/kit/feed.js'
 import { Log, logFile } from '../../fs/kit/log.js'
 import { remote } from '../../fs/kit/remote.js'
-import { ORDWR, OREAD, OWRITE } from '../../fs/message.js'
+import { ORDWR, OREAD, OWRITE } from '../../fs/protocol.js'
 import { serve } from '../../fs/server.js'
 import { transportPair } from '../../fs/transport/pair.js'
 

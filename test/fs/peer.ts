@@ -1,7 +1,8 @@
 import { Client, type ClientOptions } from '../../fs/client.js'
 import { Framer } from '../../fs/framer.js'
 import type { Message } from '../../fs/message.js'
-import { type Dialect, packParts, type TMessage, unpack } from '../../fs/message.js'
+import { packParts, type TMessage, unpack } from '../../fs/message.js'
+import type { Dialect } from '../../fs/protocol.js'
 import { transportPair } from '../../fs/transport/pair.js'
 import type { Transport } from '../../fs/transport.js'
 

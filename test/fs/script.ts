@@ -1,15 +1,8 @@
+import { bareStat, type Cursor, parseDirents } from '../../fs/field.js'
 import { Framer } from '../../fs/framer.js'
 import { MAX_MSIZE } from '../../fs/limits.js'
-import {
-  bareStat,
-  type Cursor,
-  type Dialect,
-  type Message,
-  pack,
-  parseDirents,
-  type RMessage,
-  unpack,
-} from '../../fs/message.js'
+import { type Message, pack, type RMessage, unpack } from '../../fs/message.js'
+import type { Dialect } from '../../fs/protocol.js'
 import { parse, type Token, text, tokens } from '../../fs/text.js'
 import type { Transport } from '../../fs/transport.js'
 

@@ -3,7 +3,7 @@ import { type Entry, type File, newQid, type Opened, type Owner, type User } fro
 import { bytes } from '../../fs/kit/content.js'
 import { dir, generated } from '../../fs/kit/dir.js'
 import { Log } from '../../fs/kit/log.js'
-import { NONUNAME, QTDIR } from '../../fs/message.js'
+import { NONUNAME, QTDIR } from '../../fs/protocol.js'
 import type { ServeOptions } from '../../fs/server.js'
 
 export const glenda: Owner = { name: 'glenda', uid: 1000, gid: 100 }

@@ -1,5 +1,6 @@
 import type { Client } from '../../fs/client.js'
-import { type Dialect, type Message, pack } from '../../fs/message.js'
+import { type Message, pack } from '../../fs/message.js'
+import type { Dialect } from '../../fs/protocol.js'
 import { Driver } from '../../mnt/fuse/driver.js'
 import { Loop } from '../../mnt/fuse/loop.js'
 import { Link } from '../../mnt/link.js'

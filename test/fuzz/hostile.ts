@@ -1,18 +1,7 @@
+import { bareStat } from '../../fs/field.js'
 import { join } from '../../fs/framer.js'
-import {
-  bareStat,
-  type Dialect,
-  type Message,
-  messages,
-  pack,
-  type Qid,
-  type RMessage,
-  replyTo,
-  type Stat,
-  type TMessage,
-  tagOf,
-  unpack,
-} from '../../fs/message.js'
+import { type Message, messages, pack, type RMessage, replyTo, type TMessage, tagOf, unpack } from '../../fs/message.js'
+import type { Dialect, Qid, Stat } from '../../fs/protocol.js'
 import { Wire } from './wire.js'
 
 type Loose = { type: RMessage['type']; [field: string]: unknown }

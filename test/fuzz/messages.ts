@@ -1,5 +1,6 @@
 import { untouched } from '../../fs/attributes.js'
-import { type Dialect, DMDIR, inDialect, type Message, NOFID, pack, type TMessage } from '../../fs/message.js'
+import { inDialect, type Message, pack, type TMessage } from '../../fs/message.js'
+import { type Dialect, DMDIR, NOFID } from '../../fs/protocol.js'
 
 type Loose = { type: TMessage['type']; [field: string]: unknown }
 

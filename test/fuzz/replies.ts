@@ -1,4 +1,5 @@
-import { type Dialect, inDialect, type Message, pack, type RMessage } from '../../fs/message.js'
+import { inDialect, type Message, pack, type RMessage } from '../../fs/message.js'
+import type { Dialect } from '../../fs/protocol.js'
 
 type Loose = { type: RMessage['type']; [field: string]: unknown }
 

@@ -12,7 +12,7 @@ import { bytes, now, text } from '../../fs/kit/content.js'
 import { dir, generated } from '../../fs/kit/dir.js'
 import { type Exchange, exchange } from '../../fs/kit/exchange.js'
 import { Log, logFile } from '../../fs/kit/log.js'
-import { QTDIR } from '../../fs/message.js'
+import { QTDIR } from '../../fs/protocol.js'
 import { type Session, serve } from '../../fs/server.js'
 import { fuseProblem, isMounted, startMount, unmount } from '../../mnt/mount.js'
 

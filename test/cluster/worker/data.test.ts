@@ -1,6 +1,6 @@
 import t from 'tap'
 import { createEchoEngine } from '../../../cluster/worker/engine/echo.js'
-import { OREAD, OWRITE } from '../../../fs/message.js'
+import { OREAD, OWRITE } from '../../../fs/protocol.js'
 import { readAll, rig } from './fixture.js'
 
 const slow = (rate: number) => () => createEchoEngine({ rate, slots: 2 })

@@ -4,7 +4,7 @@ import type { Engine } from '../../../cluster/worker/engine/engine.js'
 import * as limits from '../../../cluster/worker/limits.js'
 import { Loader } from '../../../cluster/worker/loader.js'
 import { fail } from '../../../fs/errors.js'
-import { OWRITE } from '../../../fs/message.js'
+import { OWRITE } from '../../../fs/protocol.js'
 import { readAll, rig } from './fixture.js'
 
 const bytes = (text: string) => new TextEncoder().encode(text)

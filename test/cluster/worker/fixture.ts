@@ -8,7 +8,7 @@ import { ModelStore } from '../../../cluster/worker/models.js'
 import { createWorker } from '../../../cluster/worker/worker.js'
 import { Client, type Fid } from '../../../fs/client.js'
 import type { User } from '../../../fs/file.js'
-import { ORDWR } from '../../../fs/message.js'
+import { ORDWR } from '../../../fs/protocol.js'
 import { serve } from '../../../fs/server.js'
 import { transportPair } from '../../../fs/transport/pair.js'
 

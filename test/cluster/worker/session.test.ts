@@ -1,6 +1,6 @@
 import t from 'tap'
 import { createEchoEngine } from '../../../cluster/worker/engine/echo.js'
-import { OTRUNC, OWRITE } from '../../../fs/message.js'
+import { OTRUNC, OWRITE } from '../../../fs/protocol.js'
 import { ndjson, rig } from './fixture.js'
 
 t.test('opening clone makes a session whose ctl the fid becomes', async t => {

@@ -1,0 +1,75 @@
+/** What 9P's manuals give names to: dialects, the numbers without a file, bits of qids, modes and opens; a qid, a stat, an entry. */
+
+export type Dialect = '9P2000' | '9P2000.u' | '9P2000.L'
+
+export const NOTAG = 0xffff
+export const NOFID = 0xffffffff
+/** `n_uname` and the numeric ids of a .u stat when there is no number. */
+export const NONUNAME = 0xffffffff
+
+export const QTDIR = 0x80
+export const QTAPPEND = 0x40
+export const QTEXCL = 0x20
+export const QTMOUNT = 0x10
+export const QTAUTH = 0x08
+export const QTTMP = 0x04
+export const QTSYMLINK = 0x02
+export const QTFILE = 0
+
+export const DMDIR = 0x80000000
+export const DMAPPEND = 0x40000000
+export const DMEXCL = 0x20000000
+export const DMAUTH = 0x08000000
+export const DMTMP = 0x04000000
+// what 9P2000.u adds to them
+export const DMSYMLINK = 0x02000000
+export const DMDEVICE = 0x00800000
+export const DMNAMEDPIPE = 0x00200000
+export const DMSOCKET = 0x00100000
+
+export const OREAD = 0
+export const OWRITE = 1
+export const ORDWR = 2
+export const OEXEC = 3
+export const OTRUNC = 0x10
+export const ORCLOSE = 0x40
+/** v9fs' append bit in a .u Topen; no part of 9P2000. */
+export const OAPPEND = 0x80
+/** Plan 9's libc has it for create: fail where the file is there. On the wire only as 9P2000.L's O_EXCL. */
+export const OEXCL = 0x1000
+
+/** The server's own name for a file: `path` is unique for its life, `version` 0 says "synthetic, do not cache". */
+export interface Qid {
+  type: number
+  version: number
+  path: bigint
+}
+
+/** stat(5). `mode` has the DM bits; times are seconds since 1970. The last four are 9P2000.u only. */
+export interface Stat {
+  type: number
+  dev: number
+  qid: Qid
+  mode: number
+  atime: number
+  mtime: number
+  length: bigint
+  name: string
+  uid: string
+  gid: string
+  muid: string
+  extension: string
+  n_uid: number
+  n_gid: number
+  n_muid: number
+}
+
+/** One entry of an Rreaddir's data: qid[13] offset[8] type[1] name[s]. */
+export interface Dirent {
+  qid: Qid
+  /** Where a read goes on behind this entry. */
+  offset: bigint
+  /** d_type: 4 a directory, 8 a file. */
+  type: number
+  name: string
+}
