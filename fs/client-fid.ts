@@ -26,6 +26,8 @@ import {
 /** Twrites of one `write`, and walks of one `stats`, that are on their way at once. */
 const WINDOW = 8
 
+const clunked = ({ fid }: Fid) => fail('unknownFid', `${fid}, it was clunked`)
+
 /** Linux open(2) flags, as 9P2000.L has them on every machine. */
 const O_CREAT = 0o100
 const O_EXCL = 0o200
@@ -93,7 +95,7 @@ export class Fid {
 
   /** @internal one request about this fid, for client-linux.ts */
   rpc<T extends TMessage['type']>(m: { type: T } & Omit<Msg<T>, 'tag'>, signal?: AbortSignal): Promise<ReplyOf<T>> {
-    if (this.#ending) return Promise.reject(fail('unknownFid', `${this.fid}, it was clunked`))
+    if (this.#ending) return Promise.reject(clunked(this))
     return this.client.rpc<T>(m as Parameters<typeof this.client.rpc<T>>[0], signal)
   }
 
@@ -116,6 +118,7 @@ export class Fid {
     question: (fid: Fid) => Promise<T>,
     signal?: AbortSignal,
   ): Promise<{ fid: Fid; answer: T }> {
+    if (this.#ending) throw clunked(this)
     const fid = this.#step(names)
     const walked = fid.#walked(this, names, signal)
     const asked = this.linux || names.length > MAXWELEM ? undefined : question(fid)
@@ -141,7 +144,7 @@ export class Fid {
     try {
       for (let i = 0; i < names.length || !made; i += MAXWELEM) {
         const wname = names.slice(i, i + MAXWELEM)
-        const { wqid } = await this.rpc(
+        const { wqid } = await (made ? this : from).rpc(
           { type: 'Twalk', fid: made ? this.fid : from.fid, newfid: this.fid, wname },
           signal,
         )
