@@ -327,8 +327,8 @@ t.test('a fid that was clunked is used up', async t => {
   t.equal(root.clunk(), clunk, 'once is enough')
   peer.say({ type: 'Rerror', tag: (await peer.next('Tclunk')).tag, ename: 'i/o error', errno: 5 })
   await t.rejects(clunk, { message: 'i/o error' })
-  for (const used of [root.stat(), root.walk(['a']), root.ask(['a'], fid => fid.stat())])
-    await t.rejects(used, { message: /unknown fid/ })
+  const uses: Promise<unknown>[] = [root.stat(), root.walk(['a']), root.ask(['a'], fid => fid.stat())]
+  for (const used of uses) await t.rejects(used, { message: /unknown fid/ })
   await settled(Promise.resolve())
   t.equal(peer.requests.length, 0, 'nothing is asked with its number, which may be another file’s')
 })
