@@ -1,6 +1,9 @@
 import { spawn } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
+import { Client } from '../../fs/client.js'
+import { dial } from '../../fs/dial.js'
+import { OWRITE } from '../../fs/protocol.js'
 import { bench, ended, noFuse, sh, until } from './fixture.js'
 
 const skip = await noFuse()
@@ -91,6 +94,31 @@ t.test('who does not want to wait is told to try again', options, async t => {
   t.equal(never.code, 1)
   t.match(never.err, /Resource temporarily unavailable/)
 })
+
+t.test(
+  'what another client removes and replaces is gone and new at once, though the kernel knows the name',
+  options,
+  async t => {
+    const { n, address } = await bench(t)
+    const client = await Client.connect(await dial(address))
+    t.teardown(() => client.close())
+    const folder = await (await client.attach({ uname: 'root', n_uname: 0 })).walk(['folder'])
+    const put = async (text: string) => {
+      const file = await (await folder.walk([])).create('f', 0o666, OWRITE)
+      await file.write(0, Buffer.from(text))
+      await file.clunk()
+    }
+    await put('old')
+    t.equal((await sh(`cd ${n}/folder; stat -c %s f; cat f`)).out, '3\nold')
+    await (await folder.walk(['f'])).remove()
+    t.match(await sh(`cd ${n}/folder; cat f; stat f; test -r f || echo gone`), { out: 'gone\n' })
+    await put('newer')
+    t.equal((await sh(`cd ${n}/folder; stat -c %s f; cat f`)).out, '5\nnewer')
+    await (await folder.walk(['f'])).remove()
+    await put('newest')
+    t.equal((await sh(`cd ${n}/folder; cat f; stat -c %s f`)).out, 'newest6\n')
+  },
+)
 
 t.test('200 kB through cat is one open and one close', options, async t => {
   const { n, seen } = await bench(t)
