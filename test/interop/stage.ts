@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -53,9 +53,11 @@ export class Stage {
   async diod(...trees: string[]): Promise<string> {
     const socket = this.path('diod.sock')
     const exports = trees.flatMap(tree => ['-e', tree])
-    const child = this.daemon('diod', ['-f', '-n', '-l', socket, ...exports, '-L', this.path('diod.log')])
+    const log = this.path('diod.log')
+    const child = this.daemon('diod', ['-f', '-n', '-l', socket, ...exports, '-L', log])
     while (!existsSync(socket)) {
-      if (child.exitCode !== null) throw new Error(`diod ended with ${child.exitCode}`)
+      if (child.exitCode !== null)
+        throw new Error(`diod ended with ${child.exitCode}: ${readFileSync(log, 'utf8').trim()}`)
       await sleep(20)
     }
     return socket
