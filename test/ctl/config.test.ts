@@ -1,4 +1,4 @@
-import { mkdtempSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
@@ -7,6 +7,7 @@ import { exitCode, type Failure } from '../../ctl/common/exit.js'
 import { settings } from '../../ctl/common/settings.js'
 
 const dir = mkdtempSync(join(tmpdir(), 'llambo-config-'))
+t.teardown(() => rmSync(dir, { recursive: true }))
 let files = 0
 const yaml = (text: string): string => {
   const path = join(dir, `${files++}.yaml`)
