@@ -1,5 +1,6 @@
 import { untouched } from './attributes.js'
 import type { Client } from './client.js'
+import * as linux from './client-linux.js'
 import { FsError, fail } from './errors.js'
 import { bareStat, type Cursor, parseDirents, utf8Length } from './field.js'
 import { join } from './framer.js'
@@ -34,11 +35,16 @@ const O_EXCL = 0o200
 const O_TRUNC = 0o1000
 const O_APPEND = 0o2000
 
-/** Bits of Tsetattr's `valid`. */
-const SET = { mode: 1, n_uid: 2, n_gid: 4, length: 8, atime: 0x10 | 0x80, mtime: 0x20 | 0x100 } as const
-
-/** Bits of Rgetattr that a stat is made of. */
-const GETATTR_BASIC = 0x7ffn
+/** What of a stat Tsetattr changes, and the bits of its `valid`. */
+const { MODE, UID, GID, SIZE, ATIME, ATIME_SET, MTIME, MTIME_SET } = linux.SET
+const SET = {
+  mode: MODE,
+  n_uid: UID,
+  n_gid: GID,
+  length: SIZE,
+  atime: ATIME | ATIME_SET,
+  mtime: MTIME | MTIME_SET,
+} as const
 
 /** d_type of an Rreaddir's entries, which is S_IFMT's of a mode, as 9P2000.u's bits of mode; a directory's is in its qid. */
 const KINDS: Readonly<Record<number, number>> = {
@@ -243,7 +249,7 @@ export class Fid {
   async stat(signal?: AbortSignal): Promise<Stat> {
     const { fid } = this
     if (!this.linux) return (await this.rpc({ type: 'Tstat', fid }, signal)).stat
-    const a = await this.rpc({ type: 'Tgetattr', fid, request_mask: GETATTR_BASIC }, signal)
+    const a = await linux.getattr(this, signal)
     return {
       ...unknown(this.#at.names.at(-1) ?? '/', a.qid),
       mode: ((a.qid.type << 24) | (KINDS[(a.mode >>> 12) & 15] ?? 0) | (a.mode & 0o777)) >>> 0,
@@ -269,13 +275,13 @@ export class Fid {
     for (const key in SET) if (changes[key as keyof typeof SET] !== undefined) valid |= SET[key as keyof typeof SET]
     if (valid) {
       const times = { atime_sec: BigInt(atime), atime_nsec: 0n, mtime_sec: BigInt(mtime), mtime_nsec: 0n }
-      await this.rpc({ type: 'Tsetattr', fid, valid, mode: mode & 0o777, uid, gid, size: length, ...times }, signal)
+      await linux.setattr(this, { valid, mode: mode & 0o777, uid, gid, size: length, ...times }, signal)
     }
     if (name === undefined) return
     const { root, names } = this.#at
     const dir = await root.walk(names.slice(0, -1), signal)
     try {
-      await this.rpc({ type: 'Trename', fid, dfid: dir.fid, name }, signal)
+      await linux.rename(this, dir, name, signal)
       this.#at = { root, names: [...names.slice(0, -1), name] }
     } finally {
       dir.clunk().catch(() => {})

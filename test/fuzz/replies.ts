@@ -1,27 +1,12 @@
 import { inDialect, type Message, pack, type RMessage } from '../../fs/message.js'
 import type { Dialect } from '../../fs/protocol.js'
+import { statOf } from './hostile.js'
 
 type Loose = { type: RMessage['type']; [field: string]: unknown }
 
 const file = { type: 0, version: 0, path: 7n }
 const root = { type: 0x80, version: 0, path: 1n }
-const stat = {
-  type: 0,
-  dev: 0,
-  qid: file,
-  mode: 0o644,
-  atime: 1,
-  mtime: 2,
-  length: 12n,
-  name: 'file',
-  uid: 'glenda',
-  gid: 'glenda',
-  muid: '',
-  extension: '',
-  n_uid: 1000,
-  n_gid: 100,
-  n_muid: 0xffffffff,
-}
+const stat = statOf('file', { qid: file, mode: 0o644 })
 const getattr = {
   valid: 0x7ffn,
   qid: file,
