@@ -6,18 +6,9 @@ import { DMDIR, ORDWR, OREAD, OWRITE, QTDIR, type Stat } from '../../fs/protocol
 import { direntType, linuxStat, type Owner, openMode, permits, type UnixStat, unixStat } from '../attributes.js'
 import type { Link } from '../link.js'
 import type { Flight } from './flight.js'
+import { Handle } from './handle.js'
 import { drop, type Node, Nodes } from './nodes.js'
 import * as k from './protocol.js'
-
-/** An open file or directory: a fid of its own, and for a directory what it listed when last read from its beginning. */
-interface Handle {
-  fid: Fid
-  node: Node
-  writes: boolean
-  entries?: readonly Stat[]
-  /** Where a reader is who reads on, in pieces of that size, and perhaps the next piece. */
-  next?: { offset: number; size: number; data?: Promise<Uint8Array> }
-}
 
 type R<K extends k.Operation> = k.Request<K>
 type A<K extends k.Operation> = k.Answer<K> | Promise<k.Answer<K>>
@@ -29,8 +20,6 @@ const MAX_BACKGROUND = 0xffff
 const NS = 1_000_000_000
 /** The kernel rounds this up to its next tick, some ms: the call that looked a name up need not ask for its attributes once more. */
 const INSTANT_NS = 1
-/** How long a read may take that is not to wait, in ms: more than a busy server or a far one needs for what it has. */
-const NONBLOCK_MS = 1000
 const encoder = new TextEncoder()
 
 /**
@@ -213,41 +202,8 @@ export class Driver implements Handlers {
     }
   }
 
-  async READ({ in: { fh, offset, size, flags } }: R<'READ'>, flight: Flight) {
-    const handle = this.#handle(fh)
-    const { fid } = handle
-    const data = await (flags & k.O_NONBLOCK
-      ? soon(fid, offset, size, flight)
-      : (this.#ahead(handle, offset, size) ?? fid.read(offset, size, flight.signal)))
-    const most = fid.client.msize - IOHDRSZ
-    if (data.length >= size || data.length < most) return data.length > size ? data.subarray(0, size) : data
-    // A message of this connection carries less than the kernel wants: where it came full there is more. A short answer would
-    // be the end of the file to who maps it into memory.
-    const parts = [data]
-    let length = data.length
-    for (let last = most; last === most && length < size; length += last) {
-      // what came already is not lost for what fails behind it: that is for the next read
-      const part = await fid.read(offset + length, size - length, flight.signal).catch(() => new Uint8Array(0))
-      parts.push(part)
-      last = part.length
-    }
-    return Buffer.concat(parts, length)
-  }
-
-  /**
-   * What was asked for before the kernel did, if it is this; and asks for what comes next. Only of files that are read from end to
-   * end and have a length: those are models and logs, whose bytes never change (and not 9P2000.L's files, whose do).
-   */
-  #ahead(handle: Handle, offset: number, size: number): Promise<Uint8Array> | undefined {
-    const { fid, node, next } = handle
-    const end = offset + size
-    const had = next?.offset === offset && next.size === size ? next.data : undefined
-    handle.next = { offset: end, size }
-    if (!next || next.offset !== offset || fid.linux || end + size > Number(node.stat?.size ?? 0)) return had
-    const data = fid.read(end, size)
-    data.catch(() => {}) // whoever asks for it is told
-    handle.next.data = data
-    return had
+  READ({ in: { fh, offset, size, flags } }: R<'READ'>, flight: Flight) {
+    return this.#handle(fh).read(offset, size, (flags & k.O_NONBLOCK) !== 0, flight.signal)
   }
 
   async WRITE({ in: { fh, offset, size, data } }: R<'WRITE'>, flight: Flight) {
@@ -449,7 +405,7 @@ export class Driver implements Handlers {
   #opened(node: Node, fid: Fid, mode: number): k.Answer<'OPEN'> {
     const fh = ++this.#last
     const writes = (mode & 3) === OWRITE || (mode & 3) === ORDWR
-    this.#handles.set(fh, { fid, node, writes })
+    this.#handles.set(fh, new Handle(fid, node, writes))
     return {
       fh,
       open_flags: k.FOPEN_DIRECT_IO | k.FOPEN_PARALLEL_DIRECT_WRITES | (writes && !fid.linux ? 0 : k.FOPEN_NOFLUSH),
@@ -530,18 +486,5 @@ function linuxChanges(to: R<'SETATTR'>['in']) {
     atime_nsec: BigInt(to.atimensec),
     mtime_sec: BigInt(to.mtime),
     mtime_nsec: BigInt(to.mtimensec),
-  }
-}
-
-/**
- * A read by a program that will not wait (O_NONBLOCK; `grep -r` opens what it finds so): what has not come in a moment is not
- * there yet. 9P has no word for it.
- */
-async function soon(fid: Fid, offset: number, size: number, flight: Flight): Promise<Uint8Array> {
-  const late = AbortSignal.timeout(NONBLOCK_MS)
-  try {
-    return await fid.read(offset, size, AbortSignal.any([flight.signal, late]))
-  } catch (error) {
-    throw late.aborted && !flight.signal.aborted ? fail('tryAgain') : error
   }
 }
