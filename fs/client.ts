@@ -1,4 +1,5 @@
 import { Fid } from './client-fid.js'
+import { type Clock, systemClock } from './clock.js'
 import { errnoString, FsError, fail, received, toFsError } from './errors.js'
 import { Framer } from './framer.js'
 import { DEFAULT_MSIZE, MAX_MSIZE, RFLUSH_TIMEOUT_MS } from './limits.js'
@@ -30,6 +31,8 @@ export interface ClientOptions {
   msize?: number
   /** Gets each message as one line of text that `parse` reads, behind `-> ` (sent) or `<- ` (received). */
   trace?: (line: string) => void
+  /** What deadlines are measured by; the machine's own unless given. */
+  clock?: Clock
 }
 
 /** Who attaches, and to what. */
@@ -80,6 +83,7 @@ export class Client {
   #gone: FsError | undefined
   #closed!: (reason: Error | undefined) => void
   #trace: ((line: string) => void) | undefined
+  readonly #clock: Clock
   /** Fids that take a token: what is written to them is in no trace. */
   #secret = new Set<number>()
 
@@ -90,6 +94,7 @@ export class Client {
     this.#dialect = options.dialect ?? DIALECTS[0]!
     this.#msize = Math.min(options.msize ?? DEFAULT_MSIZE, MAX_MSIZE)
     this.#trace = options.trace
+    this.#clock = options.clock ?? systemClock
     this.closed = new Promise(resolve => {
       this.#closed = resolve
     })
@@ -279,15 +284,16 @@ export class Client {
   #flush(oldtag: number): void {
     if (this.#gone) return
     const old = this.#pending[oldtag]!
-    const deaf = setTimeout(() => this.#broken(`no Rflush within ${RFLUSH_TIMEOUT_MS / 1000} s`), RFLUSH_TIMEOUT_MS)
+    const late = () => this.#broken(`no Rflush within ${RFLUSH_TIMEOUT_MS / 1000} s`)
+    const heard = this.#clock.after(RFLUSH_TIMEOUT_MS, late)
     const done = () => {
-      clearTimeout(deaf)
+      heard()
       if (this.#pending[oldtag] !== old) return
       this.#free(oldtag, old)
       if (!old.answered) old.reject(fail('interrupted'))
     }
     this.rpc({ type: 'Tflush', oldtag }).then(done, () => {
-      clearTimeout(deaf)
+      heard()
       // a server that cannot flush: the old request goes on, and its reply frees its tag
       if (old.answered) done()
       else old.onabort = undefined

@@ -1,3 +1,4 @@
+import { type Cancel, type Clock, systemClock } from './clock.js'
 import { errnoString, FsError, fail, toFsError } from './errors.js'
 import type { FidState } from './fid.js'
 import type { File, User } from './file.js'
@@ -29,6 +30,8 @@ export interface ServeOptions {
   onfail?: (error: FsError, user: User) => void
   /** Times, in ms, where a test needs shorter ones. */
   times?: Partial<{ version: number; attach: number; frame: number; queued: number; flush: number }>
+  /** What these are measured by; the machine's own unless given. */
+  clock?: Clock
 }
 
 /** Requests whose failure is an ordinary answer: a shell asks for many files that are not there. */
@@ -109,7 +112,8 @@ export class Session implements Host {
   #soon: NodeJS.Immediate | undefined
   #paused = false
   #ended = false
-  #timers: Record<TimerName, NodeJS.Timeout | undefined> = {
+  readonly #clock: Clock
+  #timers: Record<TimerName, Cancel | undefined> = {
     attach: undefined,
     frame: undefined,
     queued: undefined,
@@ -123,6 +127,7 @@ export class Session implements Host {
   ) {
     this.authenticate = options.authenticate
     this.user = options.user
+    this.#clock = options.clock ?? systemClock
     this.#times = {
       version: limits.VERSION_TIMEOUT_MS,
       attach: limits.ATTACH_TIMEOUT_MS,
@@ -276,9 +281,8 @@ export class Session implements Host {
     }
     old.flushes = [tag]
     old.abort()
-    setTimeout(() => {
-      if (this.#pending.get(old.tag) === old) this.#giveUp(old)
-    }, this.#times.flush).unref?.()
+    const late = () => this.#pending.get(old.tag) === old && this.#giveUp(old)
+    this.#clock.after(this.#times.flush, late, true)
   }
 
   /** A flush has waited long enough. The fid that the old request makes is the client's to use for another from here on. */
@@ -415,14 +419,12 @@ export class Session implements Host {
   }
 
   #timer(name: TimerName, ms: number, why: string): void {
-    const timer = setTimeout(() => this.transport.destroy(new Error(`${this.transport.name}: ${why}`)), ms)
-    timer.unref?.()
-    this.#timers[name] = timer
+    const late = () => this.transport.destroy(new Error(`${this.transport.name}: ${why}`))
+    this.#timers[name] = this.#clock.after(ms, late, true)
   }
 
   #clear(name: TimerName): void {
-    if (!this.#timers[name]) return
-    clearTimeout(this.#timers[name])
+    this.#timers[name]?.()
     this.#timers[name] = undefined
   }
 

@@ -1,3 +1,4 @@
+import { systemClock } from '../clock.js'
 import { type File, newQid, type Opened, type Owner } from '../file.js'
 import type { Maybe } from '../maybe.js'
 import { record, type Value } from '../quote.js'
@@ -30,10 +31,12 @@ export class Feed {
   #first = 1
   readonly #readers = new Readers()
 
+  constructor(readonly clock = systemClock) {}
+
   /** Adds a line: `seq=… time=… kind=…` and the attributes. */
   add(kind: string, attrs: Record<string, Value | undefined> = {}): void {
     const seq = this.#first + this.#lines.length
-    this.#lines.push(`${record('', { seq, time: new Date().toISOString(), kind, ...attrs })}\n`)
+    this.#lines.push(`${record('', { seq, time: new Date(this.clock.date()).toISOString(), kind, ...attrs })}\n`)
     if (this.#lines.length >= 2 * KEEP) {
       this.#lines.splice(0, KEEP)
       this.#first += KEEP

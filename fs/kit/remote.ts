@@ -1,4 +1,5 @@
 import type { Fid } from '../client.js'
+import { type Clock, deadline, systemClock } from '../clock.js'
 import { FsError, fail } from '../errors.js'
 import { type Attributes, type Context, type Created, type File, newQid, type Opened, type User } from '../file.js'
 import type { Maybe } from '../maybe.js'
@@ -10,6 +11,8 @@ export interface RemoteOptions {
   attach(user: User): Promise<Fid>
   /** How long a call that does not wait for content may take, in ms. */
   deadline_ms?: number
+  /** What that is measured by; the machine's own unless given. */
+  clock?: Clock
 }
 
 /** Users whose attach is kept open. */
@@ -44,18 +47,27 @@ class Remote {
 
   qid(of: Qid): Qid {
     let qid = this.#paths.get(of.path)
+    if (qid && qid.version !== of.version) this.#paths.set(of.path, (qid = { ...qid, version: of.version }))
     if (!qid || qid.type !== of.type) {
       // a tree that goes on making files would fill this: the oldest are given new numbers when they are seen again
       if (this.#paths.size >= 100_000) this.#paths.delete(this.#paths.keys().next().value!)
-      qid = newQid(of.type)
+      qid = { ...newQid(of.type), version: of.version }
       this.#paths.set(of.path, qid)
     }
     return qid
   }
 
-  /** The request's signal and, for what should be quick, a deadline: a far end that hangs must not hang us. */
-  signal(ctx: Context): AbortSignal {
-    return AbortSignal.any([ctx.signal, AbortSignal.timeout(this.options.deadline_ms ?? 15_000)])
+  /** Asks what should be answered quickly: a far end that hangs must not hang us. */
+  async quickly<T>(ctx: Context, ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const { deadline_ms = 15_000, clock = systemClock } = this.options
+    const late = deadline(clock, deadline_ms, () => fail('io', `no answer within ${deadline_ms / 1000} s`))
+    try {
+      return await ask(AbortSignal.any([ctx.signal, late.signal]))
+    } catch (error) {
+      throw late.signal.aborted && !ctx.signal.aborted ? late.signal.reason : error
+    } finally {
+      late.cancel()
+    }
   }
 }
 
@@ -74,7 +86,7 @@ class RemoteFile implements File {
 
   async attributes(ctx: Context): Promise<Attributes> {
     // the stat that came with the walk or the listing serves once; later questions are put again
-    const stat = this.#stat ?? (await this.#at(ctx, fid => fid.stat(this.tree.signal(ctx))))
+    const stat = this.#stat ?? (await this.#at(ctx, (fid, signal) => fid.stat(signal)))
     this.#stat = undefined
     return {
       mode: stat.mode & 0o777,
@@ -88,7 +100,7 @@ class RemoteFile implements File {
   async walk(name: string, ctx: Context): Promise<File | undefined> {
     try {
       const path = [...this.path, name]
-      const stat = await this.#at(ctx, fid => fid.stat(this.tree.signal(ctx)), path)
+      const stat = await this.#at(ctx, (fid, signal) => fid.stat(signal), path)
       return new RemoteFile(this.tree, path, stat)
     } catch (error) {
       if (error instanceof FsError && error.is('notFound')) return undefined
@@ -97,14 +109,11 @@ class RemoteFile implements File {
   }
 
   async open(mode: number, ctx: Context): Promise<Opened> {
-    const fid = await this.#walk(ctx, this.path)
-    try {
-      await fid.open(mode, ctx.signal)
-    } catch (error) {
-      await fid.clunk().catch(() => undefined)
-      throw error
-    }
-    return this.#opened(fid)
+    return this.tree.quickly(ctx, async signal => {
+      const root = await this.tree.root(ctx.user)
+      const { fid } = await root.ask(this.path, fid => fid.open(mode, signal), signal)
+      return this.#opened(fid)
+    })
   }
 
   async create(name: string, perm: number, mode: number, ctx: Context): Promise<Created> {
@@ -124,12 +133,12 @@ class RemoteFile implements File {
   }
 
   truncate(ctx: Context): Promise<void> {
-    return this.#at(ctx, fid => fid.wstat({ length: 0n }, ctx.signal))
+    return this.#at(ctx, (fid, signal) => fid.wstat({ length: 0n }, signal))
   }
 
   change({ name, length }: { name?: string; length?: number }, ctx: Context): Promise<void> {
     const stat = { ...(name !== undefined && { name }), ...(length !== undefined && { length: BigInt(length) }) }
-    return this.#at(ctx, fid => fid.wstat(stat, ctx.signal))
+    return this.#at(ctx, (fid, signal) => fid.wstat(stat, signal))
   }
 
   #opened(fid: Fid): Opened {
@@ -147,18 +156,17 @@ class RemoteFile implements File {
     }
   }
 
-  async #walk(ctx: Context, path: readonly string[]): Promise<Fid> {
-    const root = await this.tree.root(ctx.user)
-    return root.walk(path, this.tree.signal(ctx))
+  #walk(ctx: Context, path: readonly string[]): Promise<Fid> {
+    return this.tree.quickly(ctx, async signal => (await this.tree.root(ctx.user)).walk(path, signal))
   }
 
-  async #at<T>(ctx: Context, use: (fid: Fid) => Promise<T>, path = this.path): Promise<T> {
-    const fid = await this.#walk(ctx, path)
-    try {
-      return await use(fid)
-    } finally {
+  #at<T>(ctx: Context, use: (fid: Fid, signal: AbortSignal) => Promise<T>, path = this.path): Promise<T> {
+    return this.tree.quickly(ctx, async signal => {
+      const root = await this.tree.root(ctx.user)
+      const { fid, answer } = await root.ask(path, fid => use(fid, signal), signal)
       // its answer is not waited for: the next request on this connection comes behind it
       fid.clunk().catch(() => undefined)
-    }
+      return answer
+    })
   }
 }

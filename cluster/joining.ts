@@ -1,0 +1,47 @@
+import { type Clock, sleep } from '../fs/clock.js'
+import type { Session } from '../fs/server.js'
+import type { Transport } from '../fs/transport.js'
+
+/** The first pause before dialling again is up to this, in ms; each that follows up to twice as long. */
+const FIRST_PAUSE_MS = 100
+const LONGEST_PAUSE_MS = 30_000
+/** A connection that held this long, in ms, was a good one: the pauses begin anew. */
+const GOOD_MS = 10_000
+
+export interface JoiningOptions {
+  clock: Clock
+  /** 0 to 1, as Math.random. */
+  random: () => number
+  /** Opens a connection to the cluster that is joined. */
+  dial(signal: AbortSignal): Promise<Transport>
+  /** Serves our files over it: we dialled, and are the server all the same (namespace.md, Reaching it). */
+  serve(transport: Transport): Session
+  /** Gets why a connection could not be had or ended, and how long until the next attempt, in ms. */
+  onPause?(error: Error | undefined, pause_ms: number): void
+}
+
+/**
+ * Keeps our files joined to a cluster: dials, serves, and dials again when the connection is gone, with pauses that grow to
+ * 30 s and are drawn anew each time (full jitter), so that a thousand workers do not come back at once.
+ * @returns when the signal has aborted and the last connection is closed; never rejects
+ */
+export async function keepJoined(o: JoiningOptions, signal: AbortSignal): Promise<void> {
+  for (let ceiling = FIRST_PAUSE_MS; !signal.aborted; ceiling = Math.min(2 * ceiling, LONGEST_PAUSE_MS)) {
+    const began = o.clock.now()
+    let failure: Error | undefined
+    try {
+      const session = o.serve(await o.dial(signal))
+      const leave = () => session.close()
+      signal.addEventListener('abort', leave, { once: true })
+      await session.closed
+      signal.removeEventListener('abort', leave)
+    } catch (error) {
+      failure = error as Error
+    }
+    if (signal.aborted) return
+    if (o.clock.now() - began >= GOOD_MS) ceiling = FIRST_PAUSE_MS
+    const pause = Math.ceil(o.random() * ceiling)
+    o.onPause?.(failure, pause)
+    await sleep(o.clock, pause, signal).catch(() => undefined)
+  }
+}
