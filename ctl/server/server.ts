@@ -88,7 +88,7 @@ export async function startServer(o: ServerOptions): Promise<Server> {
     const take = (transport: Transport, options: Omit<ServeOptions, 'attach'>) => {
       const session = serve(transport, {
         ...options,
-        attach: ({ user, ...claim }) => ({ root: worker.server, user: user ?? userOf(claim) }),
+        attach: ({ user, ...claim }) => ({ root: worker.root, user: user ?? userOf(claim) }),
         onerror: error => note(`fault: ${error instanceof Error ? (error.stack ?? error.message) : error}`),
         onfail: worker.failed,
         ...(o.trace && { trace: o.trace }),
