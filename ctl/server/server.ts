@@ -5,6 +5,7 @@ import { type ServeOptions, type Session, serve } from '../../fs/server.js'
 import type { Transport } from '../../fs/transport.js'
 import { version } from '../cli.js'
 import { exitCode, explain, Failure } from '../common/exit.js'
+import { nodeId } from '../common/node.js'
 import { homeMount, MOUNT } from '../common/npath.js'
 import { modelDir, privateDir, runtimeDir, stateDir } from '../common/paths.js'
 import { bornAt, isAlive, readServerFile, removeServerFile, writeServerFile } from '../common/serverfile.js'
@@ -104,6 +105,7 @@ export async function startServer(o: ServerOptions): Promise<Server> {
       note,
       anyone: owner,
       verify: token => tokens.verify(token),
+      verifyJoin: token => tokens.verifyJoin(token),
       trusted: transport => take(transport, {}),
       guarded: (transport, user) =>
         take(transport, user ? { user } : { authenticate: token => tokens.authenticate(token) }),
@@ -124,11 +126,17 @@ export async function startServer(o: ServerOptions): Promise<Server> {
       pid: process.pid,
       born: bornAt(process.pid),
       addresses: listeners.map(l => l.address),
+      fingerprint: listeners.find(l => l.fingerprint)?.fingerprint,
       mounts,
       started,
     })
     writeServerFile(state(), env)
     undo.push(async () => removeServerFile(env))
+    if (config.mdns !== 'off' && listeners.some(l => l.fingerprint)) {
+      const { advertise } = await import('./discovery.js')
+      const told = advertise({ id: nodeId(stateDir(env)), version: version(), listeners, note })
+      undo.push(() => told.close())
+    }
 
     const model = firstModel(config)
     // Loading a model and mounting each take about a second and have nothing to do with each other.
