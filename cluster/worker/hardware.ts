@@ -2,11 +2,16 @@ import { existsSync, readFileSync } from 'node:fs'
 import os from 'node:os'
 
 /** What a machine offers a model, for the capability record. */
-export interface Hardware {
+export interface Machine {
   /** The widest vector unit: `avx512`, `avx2`, `avx`, `neon`, or the architecture's name. */
   cpu: string
   /** `nvidia` or `none`: what is plugged in, whether or not the engine's build uses it. */
   gpu: string
+  /** Bytes of its memory; 0 where that is not known. */
+  gpu_mem: number
+  cores: number
+  /** Bytes of memory, and how many of them a process could still take. */
+  memory(): { total: number; free: number }
 }
 
 function flags(): string {
@@ -17,8 +22,8 @@ function flags(): string {
   }
 }
 
-/** Looks at this machine once. */
-export function hardware(): Hardware {
+/** Looks at this machine. */
+export function thisMachine(): Machine {
   const has = flags()
   const unit = [
     ['avx512f', 'avx512'],
@@ -26,11 +31,17 @@ export function hardware(): Hardware {
     ['avx', 'avx'],
     ['asimd', 'neon'],
   ].find(([flag]) => new RegExp(`\\b${flag}\\b`).test(has))
-  return { cpu: unit?.[1] ?? os.arch(), gpu: existsSync('/proc/driver/nvidia/version') ? 'nvidia' : 'none' }
+  return {
+    cpu: unit?.[1] ?? os.arch(),
+    gpu: existsSync('/proc/driver/nvidia/version') ? 'nvidia' : 'none',
+    gpu_mem: 0,
+    cores: os.availableParallelism(),
+    memory,
+  }
 }
 
-/** Bytes of memory this process could still take: what the kernel calls available. */
-export function memory(): { total: number; free: number } {
+/** What a process could still take is what the kernel calls available. */
+function memory(): { total: number; free: number } {
   const total = os.totalmem()
   try {
     const kib = readFileSync('/proc/meminfo', 'utf8').match(/^MemAvailable:\s+(\d+) kB/m)?.[1]

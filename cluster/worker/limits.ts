@@ -1,30 +1,5 @@
-/** Every bound of a worker, with the reason it is there. */
+/** Every bound of a worker, with the reason it is there. Those of the files it shares with a cluster are in root/limits.ts. */
 
-/** Bytes of a prompt written to a `data` (namespace.md). */
-export const MAX_PROMPT = 1024 * 1024
-/** Bytes of one JSON request: a prompt, its escapes, a history and the ids of a long answer. */
-export const MAX_REQUEST = 16 * 1024 * 1024
-/** Bytes of one answer: more than any context makes; a remote engine that never stops must not fill the memory. */
-export const MAX_ANSWER = 16 * 1024 * 1024
-/** Requests that wait for a slot: beyond this a prompt is refused, with the time to come again. */
-export const MAX_QUEUE = 512
-/** Bytes of prompts that wait, all together. */
-export const MAX_QUEUE_BYTES = 256 * 1024 * 1024
-/** Ended tasks are kept for looking at: this many, this long. */
-export const KEPT_TASKS = 1000
-export const KEPT_TASK_MS = 10 * 60_000
-/** And this many bytes of prompts and answers: a thousand of the longest would be more than a machine has. */
-export const KEPT_TASK_BYTES = 256 * 1024 * 1024
-/** Sessions alive at once: each holds its history. */
-export const MAX_SESSIONS = 10_000
-/** Bytes of one session's history or system prompt. */
-export const MAX_HISTORY = 16 * 1024 * 1024
-/** How long a session lives with none of its files open, in s, unless its `ttl` says otherwise. */
-export const SESSION_TTL_S = 600
-/** Users whose newest exchange and last error are remembered. */
-export const MAX_USERS = 1000
-/** Texts in one `embed` request. */
-export const MAX_TEXTS = 512
 /** How long a model may take to load, in ms: a 100 GB file from a slow disk. */
 export const LOAD_TIMEOUT_MS = 30 * 60_000
 

@@ -1,8 +1,7 @@
 import { record } from '../../fs/quote.js'
-import { hardware, memory } from './hardware.js'
+import type { Machine } from './hardware.js'
 import type { Loader } from './loader.js'
 import type { ModelStore } from './models.js'
-import type { Tasks } from './tasks.js'
 
 export interface Identity {
   readonly name: string
@@ -11,30 +10,34 @@ export interface Identity {
   /** Unique to this start of it. */
   readonly boot: string
   readonly version: string
+  readonly host: string | undefined
+  readonly class: string | undefined
 }
-
-const machine = hardware()
 
 export type WorkerState = 'joining' | 'loading' | 'idle' | 'busy' | 'draining' | 'failed'
 
-export function stateOf(loader: Loader, tasks: Tasks, failed: boolean): WorkerState {
-  if (tasks.draining) return 'draining'
+export function stateOf(loader: Loader, draining: boolean, failed: boolean): WorkerState {
+  if (draining) return 'draining'
   if (!loader.current) return loader.loading !== undefined ? 'loading' : failed ? 'failed' : 'joining'
   return loader.current.running >= loader.current.engine.slots ? 'busy' : 'idle'
 }
 
-/** The text of `status` at a root: the capability record, then a record for each model (namespace.md). */
-export async function statusText(
-  identity: Identity,
-  loader: Loader,
-  tasks: Tasks,
-  store: ModelStore,
-  state: WorkerState,
-  rates: { tok_s: number; latency_ms: number },
-): Promise<string> {
+/** The text of `status` at a worker's root: the capability record, then a record for each model (namespace.md). */
+export async function statusText(o: {
+  identity: Identity
+  machine: Machine
+  loader: Loader
+  store: ModelStore
+  state: WorkerState
+  queued: number
+  rates: { tok_s: number; latency_ms: number }
+  uptime_s: number
+}): Promise<string> {
+  const { identity, machine, loader, store } = o
   const model = loader.current?.engine.model
   const slots = loader.current?.engine.slots ?? loader.settings.slots
-  const { total, free } = memory()
+  const active = loader.current?.running ?? 0
+  const { total, free } = machine.memory()
   const lines = [
     record('server', {
       name: identity.name,
@@ -42,19 +45,21 @@ export async function statusText(
       id: identity.id,
       boot: identity.boot,
       version: identity.version,
-      state,
+      host: identity.host,
+      class: identity.class,
+      state: o.state,
       slots,
-      active: tasks.active,
-      queue: tasks.queued,
-      util: Math.round((tasks.active / slots) * 100) / 100,
-      tok_s: rates.tok_s,
-      latency_ms: rates.latency_ms,
+      active,
+      queue: o.queued,
+      util: Math.round((active / slots) * 100) / 100,
+      tok_s: o.rates.tok_s,
+      latency_ms: o.rates.latency_ms,
       mem_total: total,
       mem_free: free,
       cpu: machine.cpu,
       gpu: machine.gpu,
-      gpu_mem: 0,
-      uptime_s: Math.floor(process.uptime()),
+      gpu_mem: machine.gpu_mem,
+      uptime_s: o.uptime_s,
       loading: loader.loading,
     }),
   ]

@@ -1,29 +1,23 @@
-import { randomUUID } from 'node:crypto'
+import { type Clock, systemClock } from '../../fs/clock.js'
 import { fail } from '../../fs/errors.js'
-import type { Context, File, Owner, User } from '../../fs/file.js'
-import { text } from '../../fs/kit/content.js'
-import { ctl, type Verb, word, word1 } from '../../fs/kit/ctl.js'
+import type { File, Owner, User } from '../../fs/file.js'
+import { word, word1 } from '../../fs/kit/ctl.js'
 import { dir } from '../../fs/kit/dir.js'
-import { type Exchange, exchange } from '../../fs/kit/exchange.js'
-import { Feed } from '../../fs/kit/feed.js'
-import { Log } from '../../fs/kit/log.js'
+import type { Feed } from '../../fs/kit/feed.js'
 import { quote } from '../../fs/quote.js'
-import { parseEmbedRequest } from './embed.js'
-import type { ChatMessage, Sampling } from './engine/engine.js'
-import * as limits from './limits.js'
+import { hexId } from '../id.js'
+import type { Sampling } from '../root/generation.js'
+import * as limits from '../root/limits.js'
+import { Root } from '../root/root.js'
+import { number } from '../root/settings.js'
+import { type Machine, thisMachine } from './hardware.js'
 import { Loader, type OpenEngine } from './loader.js'
-import { Metrics } from './metrics.js'
 import type { ModelStore } from './models.js'
-import { parseRequest, plainRequest, type Request, sampling } from './request.js'
-import { Sessions } from './sessions.js'
-import { number, type Settings, samplingLines, samplingVerbs, systemVerb } from './settings.js'
+import { EnginePlace } from './place.js'
 import { stateOf, statusText } from './status.js'
-import type { Task } from './task.js'
-import { Tasks } from './tasks.js'
-import { UserMap } from './user-map.js'
 
 export interface WorkerOptions {
-  /** What the worker is called in a tree: `worker-0001`. */
+  /** What the worker is called in a tree: `worker-0001`. The cluster that it joins may give it another name. */
   name: string
   version: string
   /** Whose process this is: who owns its files. */
@@ -39,15 +33,25 @@ export interface WorkerOptions {
   mounts?: () => string[]
   /** `shutdown` was written to ctl. */
   shutdown(): void
+  clock?: Clock
+  random?: () => number
+  /** Unique to the worker, and to this start of it; made up unless given. */
+  id?: string
+  boot?: string
+  /** The machine it is on, and the class of workers it was started as. */
+  host?: string
+  class?: string
+  /** What it runs on; looked at unless given. */
+  machine?: Machine
 }
 
 export interface Worker {
   /** The worker's files. */
   readonly root: File
-  /** The same with the worker itself as a directory in it, under its name: what a server with one engine serves. */
-  readonly server: File
   readonly events: Feed
   load(model: string): Promise<void>
+  /** Takes no new prompts. @returns when the running ones have ended */
+  drain(): Promise<void>
   /** Keeps a user's last failure for his `error` file; what serves the tree calls it for each it answers with. */
   failed(error: Error, user: User): void
   /** Ends all exchanges with `shutting down` and frees the model. */
@@ -56,13 +60,17 @@ export interface Worker {
 
 /** One engine served as files: everything namespace.md says of a worker. */
 export function createWorker(o: WorkerOptions): Worker {
-  const { owner, store } = o
-  const identity = { name: o.name, id: randomUUID(), boot: randomUUID().slice(0, 8), version: o.version }
-  const events = new Feed()
-  const settings: Settings = { sampling: {}, system: '' }
-  const errors = new UserMap<string>()
-  const failed = (error: Error, user: User) => errors.set(user, error.message)
-  const onError = (error: Error, ctx: Context) => failed(error, ctx.user)
+  const { owner, store, clock = systemClock, random = Math.random } = o
+  const identity = {
+    name: o.name,
+    id: o.id ?? hexId(random, 32),
+    boot: o.boot ?? hexId(random, 8),
+    version: o.version,
+    host: o.host,
+    class: o.class,
+  }
+  const machine = o.machine ?? thisMachine()
+  const began = clock.now()
   let broken = false
 
   const loader = new Loader(
@@ -70,198 +78,95 @@ export function createWorker(o: WorkerOptions): Worker {
     { slots: o.slots, ...(o.context && { context: o.context }) },
     (kind, model, error) => {
       if (kind !== 'unload-failed') broken = kind === 'load-failed' && !loader.current
-      events.add(kind, { model, error: error?.message })
-      if (broken && error) tasks.fail(error)
-      tasks.pump()
+      root.events.add(kind, { model, error: error?.message })
+      if (broken && error) root.tasks.fail(error)
+      root.tasks.pump()
     },
   )
-  const metrics: Metrics = new Metrics({
-    llambo_requests_running: { help: 'Requests being answered', value: () => tasks.active },
-    llambo_requests_waiting: { help: 'Requests waiting for a slot', value: () => tasks.queued },
-    llambo_slots: { help: 'Requests that can be answered at once', value: () => loader.current?.engine.slots ?? 0 },
-    llambo_sessions: { help: 'Sessions alive', value: () => sessions.size },
-    process_resident_memory_bytes: { help: 'Resident memory', value: () => process.memoryUsage.rss() },
-  })
-  const tasks: Tasks = new Tasks(o.name, loader, events, metrics)
-  /** The settings under all others: what suits the model, then what ctl has said. */
-  const base = () => ({
-    ...o.defaults?.(loader.current?.engine.model.name ?? loader.loading ?? ''),
-    ...settings.sampling,
-  })
-  const sessions = new Sessions({ tasks, settings, base, onError }, owner)
-
-  const submit = (request: Request, prompt: string, ctx: Context): Task => {
-    const { messages } = request.generate
-    const system: ChatMessage[] =
-      settings.system && messages && messages[0]?.role !== 'system'
-        ? [{ role: 'system', content: settings.system }]
-        : []
-    const whole: Request = messages
-      ? { ...request, generate: { ...request.generate, messages: [...system, ...messages] } }
-      : request
-    const task = tasks.submit({
-      user: ctx.user,
-      request: whole,
-      prompt,
-      sampling: sampling(base(), request.generate),
-      onEnd: ended => {
-        if (ended.error) onError(ended.error, ctx)
-      },
-    })
-    return task
+  const place = new EnginePlace(loader, () => identity.name)
+  const drain = (draining: boolean) => {
+    place.draining = draining
+    root.events.add(draining ? 'draining' : 'resumed')
   }
 
-  /** A file of the `data` kind whose exchanges are remembered a user. */
-  const exchangeFile = (
-    limit: number,
-    begin: (prompt: string, ctx: Context) => Exchange,
-    accept?: () => void,
-  ): File => {
-    const newest = new UserMap<Exchange>()
-    const remember = (exchange: Exchange, ctx: Context) => {
-      newest.set(ctx.user, exchange)
-      return exchange
-    }
-    const refused = (error: Error, ctx: Context): Exchange => {
-      onError(error, ctx)
-      const answer = new Log()
-      answer.end(error)
-      return remember({ answer, abandon: () => undefined }, ctx)
-    }
-    return exchange({
-      owner,
-      limit,
-      ...(accept && { accept }),
-      submit: (prompt, ctx) => {
-        try {
-          return remember(begin(prompt, ctx), ctx)
-        } catch (error) {
-          return refused(error as Error, ctx)
-        }
-      },
-      refused,
-      newest: ctx => newest.get(ctx.user),
-    })
-  }
-
-  const data = exchangeFile(
-    limits.MAX_PROMPT,
-    (prompt, ctx) => {
-      // `echo` ends a prompt with a newline that nobody meant
-      const content = prompt.replace(/\r?\n$/, '')
-      return submit(plainRequest([{ role: 'user', content }]), content, ctx)
+  const root: Root = new Root({
+    name: o.name,
+    owner,
+    clock,
+    place,
+    queue: { max: limits.MAX_QUEUE, ttl_s: Number.POSITIVE_INFINITY },
+    base: () => o.defaults?.(loader.current?.engine.model.name ?? loader.loading ?? '') ?? {},
+    async embed(texts, _user, signal) {
+      const engine = loader.current?.engine
+      if (!engine) throw fail('loading', "write 'load MODEL' to ctl")
+      const vectors = await engine.embed(texts, signal)
+      return { model: engine.model.name, embeddings: vectors.map(vector => [...vector]) }
     },
-    () => tasks.accept(),
-  )
-
-  const generate = exchangeFile(
-    limits.MAX_REQUEST,
-    (json, ctx) => {
-      const request = parseRequest(json)
-      if (request.session !== undefined) {
-        const session = sessions.get(request.session, ctx)
-        if (!session) throw fail('notFound', `session/${request.session}`)
-        return session.generate(json, ctx)
-      }
-      const task = submit(request, request.generate.prompt ?? request.generate.messages?.at(-1)?.content ?? '', ctx)
-      return { answer: task.stream, abandon: () => task.abandon() }
+    verbs: {
+      load: word1('MODEL', String, model => loader.load(model)),
+      unload: word(() => loader.unload()),
+      drain: word(() => drain(true)),
+      resume: word(() => drain(false)),
+      slots: word1(
+        'N',
+        arg => number('slots', arg, 1, 256, true),
+        slots => loader.set({ slots }),
+      ),
+      context: word1(
+        'N',
+        arg => number('context', arg, 256, 16_777_216, true),
+        context => loader.set({ context }),
+      ),
+      name: word1('NAME', workerName, name => {
+        identity.name = name
+      }),
+      shutdown: word(() => o.shutdown()),
     },
-    () => tasks.accept(),
-  )
-
-  const embed = exchangeFile(limits.MAX_REQUEST, (json, ctx) => {
-    const texts = parseEmbedRequest(json)
-    const engine = loader.current?.engine
-    if (!engine) throw fail('loading', "write 'load MODEL' to ctl")
-    const answer = new Log()
-    const controller = new AbortController()
-    engine
-      .embed(texts, controller.signal)
-      .then(vectors => {
-        const embeddings = vectors.map(vector => [...vector])
-        answer.append(`${JSON.stringify({ model: engine.model.name, embeddings })}\n`)
-        answer.end()
-      })
-      // also an answer too large for the log
-      .catch(error => {
-        answer.end(error as Error)
-        onError(error as Error, ctx)
-      })
-    return { answer, abandon: () => controller.abort(fail('cancelled')) }
+    settings() {
+      const { slots, context } = loader.settings
+      const model = loader.current?.asked
+      return [
+        `slots ${slots}`,
+        ...(context ? [`context ${context}`] : []),
+        ...(model ? [`load ${quote(model)}`] : []),
+        ...(place.draining ? ['drain'] : []),
+      ]
+    },
+    status: () =>
+      statusText({
+        identity,
+        machine,
+        loader,
+        store,
+        state: stateOf(loader, place.draining, broken),
+        queued: root.tasks.queued,
+        rates: root.tasks.rates(),
+        uptime_s: Math.floor((clock.now() - began) / 1000),
+      }),
+    models: store.root,
+    ...(o.mounts && { namespace: o.mounts }),
   })
-
-  const verbs: Record<string, Verb> = {
-    load: word1('MODEL', String, model => loader.load(model)),
-    unload: word(() => loader.unload()),
-    drain: word(() => {
-      tasks.draining = true
-      events.add('draining')
-    }),
-    resume: word(() => {
-      tasks.draining = false
-      events.add('resumed')
-    }),
-    slots: word1(
-      'N',
-      arg => number('slots', arg, 1, 256, true),
-      slots => loader.set({ slots }),
-    ),
-    context: word1(
-      'N',
-      arg => number('context', arg, 256, 16_777_216, true),
-      context => loader.set({ context }),
-    ),
-    shutdown: word(() => o.shutdown()),
-    system: systemVerb(() => settings),
-    ...samplingVerbs(() => settings),
-  }
-
-  const settingsText = () => {
-    const { slots, context } = loader.settings
-    const model = loader.current?.asked
-    const lines = [
-      `slots ${slots}`,
-      ...(context ? [`context ${context}`] : []),
-      ...(model ? [`load ${quote(model)}`] : []),
-      ...(tasks.draining ? ['drain'] : []),
-      ...(settings.system ? [`system ${quote(settings.system)}`] : []),
-      ...samplingLines(settings.sampling),
-    ]
-    return `${lines.join('\n')}\n`
-  }
-
-  const files = new Map<string, File>([
-    ['ctl', ctl({ owner, verbs, read: settingsText })],
-    ['data', data],
-    ['generate', generate],
-    ['embed', embed],
-    [
-      'status',
-      text(() => statusText(identity, loader, tasks, store, stateOf(loader, tasks, broken), tasks.rates()), { owner }),
-    ],
-    ['events', events.file(owner, 0o444)],
-    ['error', text(({ user }) => (errors.get(user) ? `${errors.get(user)}\n` : ''), { owner })],
-    ['metrics', text(() => metrics.text(), { owner })],
-    ['models', store.root],
-    ['session', sessions.dir],
-    ['task', tasks.dir(owner)],
-    ['namespace', text(() => (o.mounts?.() ?? []).map(line => `${line}\n`).join(''), { owner })],
-  ])
-  const root = dir(files, owner)
-  events.add('started', { worker: o.name, version: o.version, boot: identity.boot })
+  root.events.add('started', { worker: o.name, version: o.version, boot: identity.boot })
 
   return {
-    root,
-    server: dir(new Map([...files, [o.name, root]]), owner),
-    events,
+    root: dir(root.files, owner),
+    events: root.events,
     load: model => loader.load(model),
-    failed,
+    async drain() {
+      if (!place.draining) drain(true)
+      await root.tasks.idle()
+    },
+    failed: (error, user) => root.failed(error, user),
     async close() {
-      tasks.draining = true
-      // first: a session that closes cancels its turns, and theirs was not the wish
-      tasks.stop(fail('shuttingDown'))
-      sessions.close()
+      place.draining = true
+      root.close()
       await loader.close()
     },
   }
+}
+
+/** A name that a cluster gives. @throws FsError `bad argument` */
+function workerName(name: string): string {
+  if (!/^[a-z0-9][a-z0-9._-]{0,63}$/.test(name)) throw fail('badArgument', `name ${name}: a-z, 0-9, . _ and -`)
+  return name
 }

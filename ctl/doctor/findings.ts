@@ -2,7 +2,7 @@ import { existsSync, statfsSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { platform } from 'node:os'
 import { dirname } from 'node:path'
-import { hardware, memory } from '../../cluster/worker/hardware.js'
+import { thisMachine } from '../../cluster/worker/hardware.js'
 import { fuseProblem } from '../../mnt/mount.js'
 import { loadConfig } from '../common/config.js'
 import { explain } from '../common/exit.js'
@@ -42,7 +42,7 @@ const checks: Record<string, Check> = {
   },
 
   cpu() {
-    const { cpu } = hardware()
+    const { cpu } = thisMachine()
     const fast = ['avx2', 'avx512', 'neon'].includes(cpu)
     if (fast) return ok(`${cpu}: llama.cpp has fast code for it`)
     return {
@@ -55,7 +55,7 @@ const checks: Record<string, Check> = {
   gpu,
 
   memory() {
-    const { total, free } = memory()
+    const { total, free } = thisMachine().memory()
     const says = `${bytes(free)} of ${bytes(total)} free`
     if (free > 512e6) return ok(says)
     return {

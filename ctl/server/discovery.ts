@@ -4,11 +4,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import Bonjour, { type Service } from 'bonjour-service'
 import { bare, isLoopback, isNumeric, isWildcard } from '../../mnt/exposure.js'
 import { JOIN_PATH } from '../../mnt/upgrade.js'
-import { uuid } from '../common/node.js'
 import type { Listener } from './listeners.js'
 
 /** `_llambo._tcp`. */
 const TYPE = 'llambo'
+const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 /** How often a server looks whether this machine has other networks by now, in ms. */
 const NETWORKS_MS = 15_000
 /** A query that is lost is asked again after this, in ms. */

@@ -5,7 +5,6 @@ import { type ServeOptions, type Session, serve } from '../../fs/server.js'
 import type { Transport } from '../../fs/transport.js'
 import { version } from '../cli.js'
 import { exitCode, explain, Failure } from '../common/exit.js'
-import { nodeId } from '../common/node.js'
 import { homeMount, MOUNT } from '../common/npath.js'
 import { modelDir, privateDir, runtimeDir, stateDir } from '../common/paths.js'
 import { bornAt, isAlive, readServerFile, removeServerFile, writeServerFile } from '../common/serverfile.js'
@@ -89,7 +88,7 @@ export async function startServer(o: ServerOptions): Promise<Server> {
     const take = (transport: Transport, options: Omit<ServeOptions, 'attach'>) => {
       const session = serve(transport, {
         ...options,
-        attach: ({ user, ...claim }) => ({ root: worker.server, user: user ?? userOf(claim) }),
+        attach: ({ user, ...claim }) => ({ root: worker.root, user: user ?? userOf(claim) }),
         onerror: error => note(`fault: ${error instanceof Error ? (error.stack ?? error.message) : error}`),
         onfail: worker.failed,
         ...(o.trace && { trace: o.trace }),
@@ -133,8 +132,8 @@ export async function startServer(o: ServerOptions): Promise<Server> {
     writeServerFile(state(), env)
     undo.push(async () => removeServerFile(env))
     if (config.mdns !== 'off' && listeners.some(l => l.fingerprint)) {
-      const { advertise } = await import('./discovery.js')
-      const told = advertise({ id: nodeId(stateDir(env)), version: version(), listeners, note })
+      const [{ advertise }, { machineId }] = await Promise.all([import('./discovery.js'), import('./host.js')])
+      const told = advertise({ id: machineId(env), version: version(), listeners, note })
       undo.push(() => told.close())
     }
 

@@ -1,19 +1,14 @@
+import type { Upstream } from '../../cluster/host/process.js'
 import { dial, parseAddress } from '../../fs/dial.js'
 import { fail } from '../../fs/errors.js'
 import type { Transport } from '../../fs/transport.js'
 import { isLoopback } from '../../mnt/exposure.js'
 
-/** A cluster that is joined, and what it takes to get in. */
-export interface Upstream {
-  /** Its join end point: `unix!PATH` on this machine, `wss://HOST:PORT/join` on another. */
-  readonly address: string
-  /** Of role `join`. */
-  readonly token?: string | undefined
-  /** Of its certificate, `sha256:HEX`; without, one that an authority of this machine's vouches for. */
-  readonly fingerprint?: string | undefined
-}
-
-/** The one way in which workers, hosts and clusters reach the cluster above them: never in clear beyond this machine. */
+/**
+ * Opens a connection to a cluster that a worker, a host or a cluster joins: the one way there, and never in clear beyond this
+ * machine. Without a fingerprint an authority that this machine trusts has to vouch for the other end.
+ * @throws FsError as `checkUpstream` and `dial`
+ */
 export async function dialUpstream(upstream: Upstream, signal?: AbortSignal): Promise<Transport> {
   checkUpstream(upstream)
   return dial(upstream.address, upstream, signal)

@@ -1,5 +1,5 @@
-import { message, parseRequest } from '../../cluster/worker/request.js'
-import { type Settings, samplingLines, samplingVerbs, systemVerb } from '../../cluster/worker/settings.js'
+import { message, parseRequest } from '../../cluster/root/request.js'
+import { type Settings, samplingLines, samplingVerbs, systemVerb } from '../../cluster/root/settings.js'
 import { FsError } from '../../fs/errors.js'
 import type { Context } from '../../fs/file.js'
 import { ctl } from '../../fs/kit/ctl.js'

@@ -1,4 +1,5 @@
-import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises'
+import { setImmediate as turn } from 'node:timers/promises'
+import { type Clock, sleep, systemClock } from '../../../fs/clock.js'
 import { fail } from '../../../fs/errors.js'
 import type { Engine, GenerateRequest, TokenChunk } from './engine.js'
 import { Hold } from './hold.js'
@@ -19,14 +20,16 @@ const times = /^x(\d{1,7})$/
  * @param o.rate tokens per second of each generation, 0 (if not said): as fast as it can
  * @param o.first_token_ms how long the first token takes on top, 0 if not said
  * @param o.context words of prompt and answer that fit, 0 (if not said): any number
+ * @param o.clock what the rate is kept by
  */
 export function createEchoEngine(o: {
   slots?: number
   rate?: number
   first_token_ms?: number
   context?: number
+  clock?: Clock
 }): Engine {
-  const { slots: size = 4, rate = 0, first_token_ms = 0, context = 0 } = o
+  const { slots: size = 4, rate = 0, first_token_ms = 0, context = 0, clock = systemClock } = o
   const slots = new Slots(Array.from({ length: size }, (_, i) => i))
 
   async function* answer(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<TokenChunk, void> {
@@ -47,11 +50,11 @@ export function createEchoEngine(o: {
       hold.given(token.text(i), [i])
       i++
     }
-    const begin = performance.now() + first_token_ms - i * (rate > 0 ? 1000 / rate : 0)
+    const begin = clock.now() + first_token_ms - i * (rate > 0 ? 1000 / rate : 0)
     for (const given = i; i < token.count && i < room && !hold.stopped; i++) {
       // Times are counted from the beginning, so that late timers do not add up.
-      const wait = begin + (rate > 0 ? (i * 1000) / rate : 0) - performance.now()
-      if (wait > 0) await delay(wait, undefined, { signal })
+      const wait = begin + (rate > 0 ? (i * 1000) / rate : 0) - clock.now()
+      if (wait > 0) await sleep(clock, wait, signal)
       else if ((i - given) % TURN === TURN - 1) await turn()
       signal.throwIfAborted()
       const out = hold.push(token.text(i), [i])

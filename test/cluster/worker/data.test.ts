@@ -11,7 +11,6 @@ t.test('a prompt written and closed is answered to the next reader', async t => 
   await ann.write('data', 'red green\n')
   t.equal(await ann.read('data'), '0:red 1:green\n')
   t.equal(await ann.read('data'), '0:red 1:green\n', 'again, from the start')
-  t.equal(await ann.read('worker-0001/data'), '0:red 1:green\n', 'the worker shown in it is the same one')
 })
 
 t.test('a fid that wrote reads its own answer, the shared offset or not', async t => {

@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
+import * as limits from '../../../cluster/root/limits.js'
 import { createEchoEngine } from '../../../cluster/worker/engine/echo.js'
 import type { Engine } from '../../../cluster/worker/engine/engine.js'
-import * as limits from '../../../cluster/worker/limits.js'
 import { Loader } from '../../../cluster/worker/loader.js'
 import { fail } from '../../../fs/errors.js'
 import { OWRITE } from '../../../fs/protocol.js'

@@ -44,7 +44,7 @@ export async function rig(
       const [near, far] = transportPair()
       const user: User = { name, uid: name === 'root' ? 0 : 1000, role: name === 'root' ? 'admin' : 'use' }
       const session = serve(far, {
-        attach: () => ({ root: worker.server, user }),
+        attach: () => ({ root: worker.root, user }),
         onerror: e => faults.push(e),
         onfail: worker.failed,
       })

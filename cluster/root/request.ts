@@ -1,8 +1,22 @@
 import { fail } from '../../fs/errors.js'
-import type { ChatMessage, GenerateRequest, Sampling, Tool } from './engine/engine.js'
+import type { ChatMessage, GenerateRequest, Sampling, Tool } from './generation.js'
 import { defaults, isNumeric, number, numeric, stops } from './settings.js'
 
-/** A `generate` request as the worker runs it: what the engine needs, and what only the worker looks at. */
+/**
+ * Which exchange a request is at a cluster that it came through. What the cluster needs to know after it was started anew goes with
+ * it: of a stream that is continued, the text of `prefix_ids`.
+ */
+export interface Via {
+  /** The cluster's id. */
+  readonly cluster: string
+  readonly task: string
+  /** Counted from 1: what an earlier attempt still says is nobody's. */
+  readonly attempt: number
+  readonly session?: string
+  readonly given?: string
+}
+
+/** A `generate` request as a root takes it: what the engine needs, and what only the root looks at. */
 export interface Request {
   readonly generate: Omit<GenerateRequest, keyof Sampling> & Partial<Sampling>
   readonly model: string | undefined
@@ -11,6 +25,8 @@ export interface Request {
   readonly deadline_ms: number | undefined
   readonly keep_s: number
   readonly digest: string | undefined
+  /** The clusters it came through, the outermost first. */
+  readonly via: readonly Via[] | undefined
   /** Hints for an orchestrator's routing; a worker has one model and keeps them for `trace`. */
   readonly type: string | undefined
   readonly model_hint: string | undefined
@@ -56,6 +72,20 @@ function list<T>(name: string, value: unknown, most: number, of: (item: unknown)
   return value.map(of)
 }
 
+/** Clusters inside clusters: more is a mistake. */
+const MAX_DEPTH = 16
+
+function via(value: unknown): Via {
+  const o = object('via', value, ['cluster', 'task', 'attempt', 'session', 'given'])
+  return {
+    cluster: string('via: cluster', o.cluster, 64),
+    task: string('via: task', o.task, 64),
+    attempt: number('via: attempt', o.attempt, 1, 1000, true),
+    ...(o.session !== undefined && { session: string('via: session', o.session, 64) }),
+    ...(o.given !== undefined && { given: string('via: given', o.given, 16 * 1024 * 1024) }),
+  }
+}
+
 /** What each key of a request means. `undefined` and null values are as if the key were not there. */
 const keys: Record<string, (value: unknown) => unknown> = {
   messages: v =>
@@ -73,6 +103,7 @@ const keys: Record<string, (value: unknown) => unknown> = {
   keep_s: v => number('keep_s', v, 0, 600),
   prefix_ids: v => list('prefix_ids', v, 1_048_576, id => number('prefix_ids', id, 0, 0x7fffffff, true)),
   digest: v => string('digest', v, 128),
+  via: v => list('via', v, MAX_DEPTH, via),
 }
 
 export const accepted = [...Object.keys(keys), 'max_tokens', 'temperature', 'top_p', 'top_k', 'min_p', 'seed']
@@ -93,7 +124,7 @@ export function parseRequest(text: string): Request {
     if (value === undefined || value === null) continue
     out[key] = isNumeric(key) ? numeric(key, value) : keys[key]!(value)
   }
-  const { model, session, priority, deadline_ms, keep_s, digest, type, model_hint, ...generate } = out
+  const { model, session, priority, deadline_ms, keep_s, digest, via, type, model_hint, ...generate } = out
   if ((generate.messages === undefined) === (generate.prompt === undefined))
     throw bad('messages or prompt: one of the two')
   if (generate.prompt !== undefined && session !== undefined) throw bad('prompt: a session takes messages')
@@ -107,6 +138,7 @@ export function parseRequest(text: string): Request {
     deadline_ms: deadline_ms as number | undefined,
     keep_s: (keep_s as number | undefined) ?? 0,
     digest: digest as string | undefined,
+    via: via as Request['via'],
     type: type as string | undefined,
     model_hint: model_hint as string | undefined,
   }
@@ -122,6 +154,7 @@ export function plainRequest(messages: readonly ChatMessage[]): Request {
     deadline_ms: undefined,
     keep_s: 0,
     digest: undefined,
+    via: undefined,
     type: undefined,
     model_hint: undefined,
   }

@@ -1,7 +1,7 @@
 import { fail } from '../../fs/errors.js'
 import { type Verb, word1 } from '../../fs/kit/ctl.js'
 import { quote } from '../../fs/quote.js'
-import type { Sampling } from './engine/engine.js'
+import type { Sampling } from './generation.js'
 
 /** The number a text or a JSON value means, within its range. @throws FsError `bad argument` naming setting and range */
 export function number(name: string, value: unknown, low: number, high: number, whole = false): number {

@@ -9,14 +9,13 @@ import { Session, type SessionHost } from './session.js'
 export class Sessions {
   readonly dir: File
   readonly #sessions = new Map<string, Session>()
-  #last = 0
 
   constructor(host: SessionHost, owner: Owner) {
     const cloneFile = clone(ctx => {
       // opening it for reading makes something: more than reading
       if (ctx.user.role === 'read') throw fail('permission')
       if (this.#sessions.size >= MAX_SESSIONS) throw fail('tooManySessions', 'rmdir some, or let them expire')
-      const id = String(++this.#last)
+      const id = host.id()
       const session = new Session(id, ctx.user, host, () => this.#sessions.delete(id))
       this.#sessions.set(id, session)
       return { name: id, ctl: session.ctl }

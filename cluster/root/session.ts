@@ -1,3 +1,4 @@
+import type { Cancel, Clock } from '../../fs/clock.js'
 import { fail } from '../../fs/errors.js'
 import type { Context, File, User } from '../../fs/file.js'
 import { newQid } from '../../fs/file.js'
@@ -9,7 +10,7 @@ import { Log } from '../../fs/kit/log.js'
 import { chain } from '../../fs/maybe.js'
 import { quote, record } from '../../fs/quote.js'
 import { byLine, editable, type Writer } from './editable.js'
-import type { ChatMessage, Sampling } from './engine/engine.js'
+import type { ChatMessage, Sampling } from './generation.js'
 import * as limits from './limits.js'
 import { message, parseRequest, plainRequest, type Request, sampling } from './request.js'
 import { number, type Settings, samplingLines, samplingVerbs } from './settings.js'
@@ -18,14 +19,17 @@ import type { Submission, Tasks } from './tasks.js'
 
 type Turn = ChatMessage & { stopped?: true }
 
-/** What a session needs of the worker it is on. */
+/** What a session needs of the root it is on. */
 export interface SessionHost {
   readonly tasks: Tasks
   /** The root's settings, which a session's go before. */
   readonly settings: Settings
   /** The sampling that a session's own goes over. */
-  base(): Partial<Sampling>
+  base(request: Request): Partial<Sampling>
   onError(error: Error, ctx: Context): void
+  /** A new session's number. */
+  id(): string
+  readonly clock: Clock
 }
 
 /** One conversation: its history is here, in the server that gave it; an engine only caches prefixes of it. */
@@ -40,7 +44,7 @@ export class Session {
   #schema: unknown
   #ttl = limits.SESSION_TTL_S
   #opens = 0
-  #timer: NodeJS.Timeout | undefined
+  #timer: Cancel | undefined
   /** Settles when the last turn that was submitted has ended: prompts in one session run in order. */
   #tail: Promise<unknown> = Promise.resolve()
   readonly #running = new Set<Task>()
@@ -129,7 +133,7 @@ export class Session {
       user: this.user,
       request: { ...request, model },
       prompt,
-      sampling: sampling(this.host.base(), this.settings.sampling, request.generate),
+      sampling: sampling(this.host.base(request), this.settings.sampling, request.generate),
       session: this.id,
       after: this.#tail,
       prepare: () => {
@@ -159,7 +163,7 @@ export class Session {
     this.#last = task
     if (!task.ended) {
       this.#running.add(task)
-      clearTimeout(this.#timer)
+      this.#timer?.()
       // behind all turns before, too: one that is cancelled while it waits must not let the next overtake them
       const before = this.#tail
       const told = this.#follow(task)
@@ -171,7 +175,7 @@ export class Session {
   close(): void {
     if (this.closed) return
     this.closed = true
-    clearTimeout(this.#timer)
+    this.#timer?.()
     for (const task of this.#running) task.cancel()
     this.#log.end()
     this.onClose()
@@ -250,7 +254,7 @@ export class Session {
   /** One more of its files is open; gives what to call when it is closed again. */
   #opened(): () => void {
     this.#opens++
-    clearTimeout(this.#timer)
+    this.#timer?.()
     let open = true
     return () => {
       if (!open) return
@@ -262,10 +266,9 @@ export class Session {
 
   /** With nothing open and nothing running, the time to live begins. */
   #rest(): void {
-    clearTimeout(this.#timer)
+    this.#timer?.()
     if (this.closed || this.#opens > 0 || this.busy) return
-    this.#timer = setTimeout(() => this.close(), this.#ttl * 1000)
-    this.#timer.unref()
+    this.#timer = this.host.clock.after(this.#ttl * 1000, () => this.close(), true)
   }
 
   #verbs(): Record<string, Verb> {

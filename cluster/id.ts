@@ -1,0 +1,6 @@
+/** A new id of hexadecimal digits, from random numbers between 0 and 1. It is unique, and no secret. */
+export function hexId(random: () => number, digits: number): string {
+  let id = ''
+  while (id.length < digits) id += Math.floor(random() * 16).toString(16)
+  return id
+}

@@ -1,0 +1,227 @@
+import { type Clock, systemClock } from '../../fs/clock.js'
+import { fail } from '../../fs/errors.js'
+import type { Context, File, Owner, User } from '../../fs/file.js'
+import { text } from '../../fs/kit/content.js'
+import { ctl, type Verb } from '../../fs/kit/ctl.js'
+import { type Exchange, exchange } from '../../fs/kit/exchange.js'
+import { Feed } from '../../fs/kit/feed.js'
+import { Log } from '../../fs/kit/log.js'
+import { quote } from '../../fs/quote.js'
+import { parseEmbedRequest } from './embed.js'
+import type { ChatMessage, Sampling } from './generation.js'
+import * as limits from './limits.js'
+import { Metrics } from './metrics.js'
+import { parseRequest, plainRequest, type Request, sampling } from './request.js'
+import { Sessions } from './sessions.js'
+import { type Settings, samplingLines, samplingVerbs, systemVerb } from './settings.js'
+import type { Task } from './task.js'
+import { type Place, Tasks } from './tasks.js'
+import { UserMap } from './user-map.js'
+
+export interface RootOptions {
+  /** The worker that shows in a task until one is chosen. */
+  name: string
+  /** Whose process this is: who owns its files. */
+  owner: Owner
+  clock?: Clock
+  place: Place
+  /** Where the exchanges wait: how many, and for how long in s. May change. */
+  queue: { max: number; ttl_s: number }
+  /** What a prompt's model would have it sampled with, where nobody has said anything. */
+  base?(request: Request): Partial<Sampling>
+  /** A new task's or session's number. */
+  id?(kind: 'task' | 'session'): string
+  /** Vectors for texts. */
+  embed(texts: readonly string[], user: User, signal: AbortSignal): Promise<Embedded>
+  /** Commands of this root's ctl, besides those that all have. */
+  verbs: Record<string, Verb>
+  /** The lines of ctl that these would set. */
+  settings(): string[]
+  status(): Promise<string>
+  models: File
+  /** What `namespace` shows: where each part comes from, as ns(1) prints it. */
+  namespace?: () => string[]
+}
+
+export interface Embedded {
+  readonly model: string
+  readonly embeddings: readonly (readonly number[])[]
+}
+
+/** The files that every root has, a worker's and a cluster's alike, over the place where its tasks run. */
+export class Root {
+  readonly files: Map<string, File>
+  readonly events: Feed
+  readonly tasks: Tasks
+  readonly metrics: Metrics
+  readonly sessions: Sessions
+  readonly #o: RootOptions
+  readonly #settings: Settings = { sampling: {}, system: '' }
+  readonly #errors = new UserMap<string>()
+
+  constructor(o: RootOptions) {
+    this.#o = o
+    const { owner, clock = systemClock, place } = o
+    const last = { task: 0, session: 0 }
+    const id = o.id ?? (kind => String(++last[kind]))
+    this.events = new Feed(clock)
+    this.metrics = new Metrics({
+      llambo_requests_running: { help: 'Requests being answered', value: () => place.active },
+      llambo_requests_waiting: { help: 'Requests waiting for a slot', value: () => this.tasks.queued },
+      llambo_slots: { help: 'Requests that can be answered at once', value: () => place.slots },
+      llambo_sessions: { help: 'Sessions alive', value: () => this.sessions.size },
+      process_resident_memory_bytes: { help: 'Resident memory', value: () => process.memoryUsage.rss() },
+    })
+    const { name, queue } = o
+    const { events, metrics } = this
+    this.tasks = new Tasks({ name, place, events, metrics, clock, id: () => id('task'), queue })
+    this.sessions = new Sessions(
+      {
+        tasks: this.tasks,
+        settings: this.#settings,
+        base: request => this.#base(request),
+        onError: (error, ctx) => this.failed(error, ctx.user),
+        id: () => id('session'),
+        clock,
+      },
+      owner,
+    )
+    this.files = new Map<string, File>([
+      ['ctl', ctl({ owner, verbs: this.#verbs(), read: () => this.#settingsText() })],
+      ['data', this.#data()],
+      ['generate', this.#generate()],
+      ['embed', this.#embed()],
+      ['status', text(() => o.status(), { owner })],
+      ['events', events.file(owner, 0o444)],
+      ['error', text(({ user }) => (this.#errors.get(user) ? `${this.#errors.get(user)}\n` : ''), { owner })],
+      ['metrics', text(() => metrics.text(), { owner })],
+      ['models', o.models],
+      ['session', this.sessions.dir],
+      ['task', this.tasks.dir(owner)],
+      ['namespace', text(() => (o.namespace?.() ?? []).map(line => `${line}\n`).join(''), { owner })],
+    ])
+  }
+
+  /** Keeps a user's last failure for his `error` file; what serves the tree calls it for each it answers with. */
+  failed(error: Error, user: User): void {
+    this.#errors.set(user, error.message)
+  }
+
+  /** Ends all exchanges with `shutting down`, and all sessions. */
+  close(): void {
+    // first: a session that closes cancels its turns, and theirs was not the wish
+    this.tasks.stop(fail('shuttingDown'))
+    this.sessions.close()
+  }
+
+  /** The settings under all others: what suits the model, then what ctl has said. */
+  #base(request: Request): Partial<Sampling> {
+    return { ...this.#o.base?.(request), ...this.#settings.sampling }
+  }
+
+  #verbs(): Record<string, Verb> {
+    const settings = () => this.#settings
+    return { ...this.#o.verbs, system: systemVerb(settings), ...samplingVerbs(settings) }
+  }
+
+  #settingsText(): string {
+    const { system, sampling } = this.#settings
+    const lines = [...this.#o.settings(), ...(system ? [`system ${quote(system)}`] : []), ...samplingLines(sampling)]
+    return lines.map(line => `${line}\n`).join('')
+  }
+
+  #submit(request: Request, prompt: string, ctx: Context): Task {
+    const { messages } = request.generate
+    const { system } = this.#settings
+    const first: ChatMessage[] = system && messages?.[0]?.role !== 'system' ? [{ role: 'system', content: system }] : []
+    const whole: Request = messages
+      ? { ...request, generate: { ...request.generate, messages: [...first, ...messages] } }
+      : request
+    return this.tasks.submit({
+      user: ctx.user,
+      request: whole,
+      prompt,
+      sampling: sampling(this.#base(request), request.generate),
+      onEnd: ended => ended.error && this.failed(ended.error, ctx.user),
+    })
+  }
+
+  #data(): File {
+    return this.#exchange(
+      limits.MAX_PROMPT,
+      (prompt, ctx) => {
+        // `echo` ends a prompt with a newline that nobody meant
+        const content = prompt.replace(/\r?\n$/, '')
+        return this.#submit(plainRequest([{ role: 'user', content }]), content, ctx)
+      },
+      () => this.tasks.accept(),
+    )
+  }
+
+  #generate(): File {
+    return this.#exchange(
+      limits.MAX_REQUEST,
+      (json, ctx) => {
+        const request = parseRequest(json)
+        if (request.session !== undefined) {
+          const session = this.sessions.get(request.session, ctx)
+          if (!session) throw fail('notFound', `session/${request.session}`)
+          return session.generate(json, ctx)
+        }
+        const { prompt, messages } = request.generate
+        const task = this.#submit(request, prompt ?? messages?.at(-1)?.content ?? '', ctx)
+        return { answer: task.stream, abandon: () => task.abandon() }
+      },
+      () => this.tasks.accept(),
+    )
+  }
+
+  #embed(): File {
+    return this.#exchange(limits.MAX_REQUEST, (json, ctx) => {
+      const texts = parseEmbedRequest(json)
+      const answer = new Log()
+      const controller = new AbortController()
+      this.#o
+        .embed(texts, ctx.user, controller.signal)
+        .then(embedded => {
+          answer.append(`${JSON.stringify(embedded)}\n`)
+          answer.end()
+        })
+        // also an answer too large for the log
+        .catch(error => {
+          answer.end(error as Error)
+          this.failed(error as Error, ctx.user)
+        })
+      return { answer, abandon: () => controller.abort(fail('cancelled')) }
+    })
+  }
+
+  /** A file of the `data` kind whose exchanges are remembered a user. */
+  #exchange(limit: number, begin: (prompt: string, ctx: Context) => Exchange, accept?: () => void): File {
+    const newest = new UserMap<Exchange>()
+    const remember = (exchange: Exchange, ctx: Context) => {
+      newest.set(ctx.user, exchange)
+      return exchange
+    }
+    const refused = (error: Error, ctx: Context): Exchange => {
+      this.failed(error, ctx.user)
+      const answer = new Log()
+      answer.end(error)
+      return remember({ answer, abandon: () => undefined }, ctx)
+    }
+    return exchange({
+      owner: this.#o.owner,
+      limit,
+      ...(accept && { accept }),
+      submit: (prompt, ctx) => {
+        try {
+          return remember(begin(prompt, ctx), ctx)
+        } catch (error) {
+          return refused(error as Error, ctx)
+        }
+      },
+      refused,
+      newest: ctx => newest.get(ctx.user),
+    })
+  }
+}

@@ -1,0 +1,283 @@
+import { type Cancel, type Clock, systemClock } from '../../fs/clock.js'
+import { fail } from '../../fs/errors.js'
+import type { User } from '../../fs/file.js'
+import type { Exchange } from '../../fs/kit/exchange.js'
+import { Log } from '../../fs/kit/log.js'
+import { record, type Value } from '../../fs/quote.js'
+import type { EndReason, Sampling } from './generation.js'
+import { MAX_ANSWER } from './limits.js'
+import type { Request } from './request.js'
+
+export type TaskState = 'queued' | 'prefill' | 'running' | 'done' | 'failed' | 'cancelled'
+
+/** Trace lines one task may write: a failing peer must not fill the memory with them. */
+const MAX_TRACE = 1000
+
+export interface TaskOptions {
+  id: string
+  user: User
+  request: Request
+  /** What the user wrote. */
+  prompt: string
+  sampling: Sampling
+  /** Where it is to run, as far as that is known. */
+  worker: string
+  session?: string | undefined
+  clock?: Clock
+  /** Called once, when it has ended in any way. */
+  onEnd(task: Task): void
+}
+
+/** What is known at the end of a generation. */
+export interface Counts {
+  reason?: EndReason | undefined
+  prompt_tokens?: number | undefined
+  completion_tokens?: number | undefined
+  calls?: readonly unknown[] | undefined
+}
+
+/**
+ * One exchange, from its submission to its last token and for a while after: what `task/N/` shows. It owns two logs that
+ * readers wait on, the answer's text and the NDJSON of its events. Whoever runs it tells it what happens: `starts`, `prefilled`,
+ * `token`, `counts`, and at last `settle`.
+ */
+export class Task implements Exchange {
+  readonly answer = new Log(MAX_ANSWER)
+  readonly stream = new Log(8 * MAX_ANSWER)
+  readonly id: string
+  readonly user: User
+  readonly prompt: string
+  readonly sampling: Sampling
+  readonly session: string | undefined
+  /** Set anew once, when an earlier turn it waited for has ended. */
+  request: Request
+  worker: string
+  model: string | undefined
+  state: TaskState = 'queued'
+  priority: number
+  /** Its turn among those of its priority: see Queue. */
+  rank = 0
+  /** Places before it in the queue, 0 once it is first or running. */
+  position = 0
+  eta_s: number | undefined
+  /** Attempts that were begun, and how many of them went on where another had broken off. */
+  tries = 0
+  resumed = 0
+  prompt_tokens: number | undefined
+  reused_tokens: number | undefined
+  completion_tokens = 0
+  ttft_ms: number | undefined
+  tok_s: number | undefined
+  error: Error | undefined
+  reason: EndReason | undefined
+  /** When it ended, by the clock. */
+  endedAt: number | undefined
+  readonly #clock: Clock
+  readonly #onEnd: (task: Task) => void
+  readonly #controller = new AbortController()
+  readonly #submitted: number
+  readonly #asked: number
+  readonly #trace: string[] = []
+  #first: number | undefined
+  /** Tokens that had been made elsewhere when the first of ours came: they count, but not towards the speed. */
+  #given = 0
+  #keep: Cancel | undefined
+  #deadline: Cancel | undefined
+
+  constructor(o: TaskOptions) {
+    this.id = o.id
+    this.user = o.user
+    this.request = o.request
+    this.prompt = o.prompt
+    this.sampling = o.sampling
+    this.worker = o.worker
+    this.session = o.session
+    this.#clock = o.clock ?? systemClock
+    this.#onEnd = o.onEnd
+    this.#submitted = this.#clock.now()
+    this.priority = o.request.priority
+    const { messages = [], prefix_ids = [] } = o.request.generate
+    this.#asked = messages.reduce((n, m) => n + m.content.length, o.prompt.length)
+    this.completion_tokens = this.#given = prefix_ids.length
+    const { type, model_hint, deadline_ms, via } = o.request
+    const from = via?.map(({ cluster, task }) => `${cluster}/${task}`).join(' ')
+    this.trace('submitted', { user: o.user.name, session: o.session, type, model_hint, via: from })
+    if (deadline_ms !== undefined)
+      this.#deadline = this.#clock.after(deadline_ms, () => this.stop(fail('deadline', deadline_ms)))
+  }
+
+  get ended(): boolean {
+    return this.endedAt !== undefined
+  }
+
+  /** Aborts, with why, when it is to end early. */
+  get signal(): AbortSignal {
+    return this.#controller.signal
+  }
+
+  /** Bytes it keeps, about. */
+  get size(): number {
+    return this.answer.length + this.stream.length + this.#asked
+  }
+
+  /** Adds a line to `trace`: what was decided, and when (ms since the submission). */
+  trace(event: string, attrs: Record<string, Value | undefined> = {}): void {
+    if (this.#trace.length >= MAX_TRACE) return
+    const ms = Math.round(this.#clock.now() - this.#submitted)
+    this.#trace.push(`${record(event, { ms, ...attrs })}\n`)
+  }
+
+  traceText(): string {
+    return this.#trace.join('')
+  }
+
+  /** The NDJSON event that says where in the queue it stands. */
+  announce(): void {
+    this.#event({
+      event: 'queued',
+      task: this.id,
+      position: this.position,
+      ...(this.eta_s !== undefined && { eta_ms: Math.round(this.eta_s * 1000) }),
+    })
+  }
+
+  /** The user's own end of it. */
+  cancel(): void {
+    this.stop(fail('cancelled'))
+  }
+
+  /** The fid that submitted it by reading was clunked before the end: it ends, now or `keep_s` later. */
+  abandon(): void {
+    const { keep_s } = this.request
+    if (keep_s === 0) this.cancel()
+    else this.#keep ??= this.#clock.after(keep_s * 1000, () => this.cancel())
+  }
+
+  /** Ends it early. Running, it stops within a token and whoever runs it settles it; queued, it is settled here. */
+  stop(error: Error): void {
+    if (this.ended || this.signal.aborted) return
+    this.#controller.abort(error)
+    if (this.state === 'queued') this.settle(error)
+  }
+
+  /** An attempt begins. */
+  starts(worker: string, model: string): void {
+    this.state = 'prefill'
+    this.position = 0
+    this.eta_s = undefined
+    this.tries++
+    this.worker = worker
+    this.model = model
+    this.trace('started', { worker, model })
+  }
+
+  /** The attempt has broken off, and it waits for another. */
+  waits(why: Error, attrs: Record<string, Value | undefined> = {}): void {
+    this.state = 'queued'
+    this.trace('lost', { worker: this.worker, tokens: this.completion_tokens, error: why.message, ...attrs })
+  }
+
+  /** It goes on, on the worker that the last attempt began on, where another had broken off. */
+  resumes(): void {
+    this.resumed++
+    this.trace('resumed', { worker: this.worker, at: this.completion_tokens })
+    this.#event({ event: 'resume', worker: this.worker, at: this.completion_tokens })
+  }
+
+  prefilled(prompt_tokens: number | undefined, reused_tokens: number | undefined): void {
+    this.prompt_tokens = prompt_tokens
+    this.reused_tokens = reused_tokens
+    this.trace('prefill', { prompt_tokens, reused_tokens })
+  }
+
+  /** Text that is final, with the ids it came from. */
+  token(text: string, ids: readonly number[]): void {
+    this.#begin()
+    this.completion_tokens += ids.length || 1
+    this.tok_s = this.#rate()
+    this.#event({ event: 'token', text, ids })
+    this.answer.append(text)
+  }
+
+  /** The generation has come to its own end. */
+  counts({ reason, prompt_tokens, completion_tokens, calls }: Counts): void {
+    this.#begin()
+    this.completion_tokens = completion_tokens ?? this.completion_tokens
+    this.prompt_tokens = prompt_tokens ?? this.prompt_tokens
+    this.tok_s = this.#rate()
+    this.reason = reason
+    if (calls) this.#event({ event: 'tool', calls })
+  }
+
+  /** It has ended: well, or with why not. */
+  settle(error?: Error): void {
+    if (this.ended) return
+    this.#keep?.()
+    this.#deadline?.()
+    this.endedAt = this.#clock.now()
+    this.error = error
+    const cancelled = error?.message === fail('cancelled').message
+    this.state = !error ? 'done' : cancelled ? 'cancelled' : 'failed'
+    const counts = { prompt_tokens: this.prompt_tokens, completion_tokens: this.completion_tokens, tok_s: this.tok_s }
+    this.trace('ended', { state: this.state, ...counts, error: error?.message })
+    try {
+      if (!error || cancelled) this.#event({ event: 'end', reason: error ? 'cancelled' : this.reason, ...counts })
+      else this.#event({ event: 'error', error: error.message, worker: this.worker, tokens: this.completion_tokens })
+      // a text ends with one newline (namespace.md, data 4); an empty one has none
+      if (!error && this.answer.length > 0) this.answer.append('\n')
+    } catch {
+      // a log that is full to the byte: it ends all the same
+    }
+    this.answer.end(error)
+    this.stream.end()
+    this.#onEnd(this)
+  }
+
+  /** The first token, or an end without any. */
+  #begin(): void {
+    this.state = 'running'
+    if (this.#first !== undefined) return
+    this.#first = this.#clock.now()
+    this.ttft_ms = Math.round(this.#first - this.#submitted)
+    this.trace('first-token', { ttft_ms: this.ttft_ms })
+    this.#event({
+      event: 'start',
+      worker: this.worker,
+      model: this.model,
+      ttft_ms: this.ttft_ms,
+      prompt_tokens: this.prompt_tokens,
+      reused_tokens: this.reused_tokens,
+    })
+  }
+
+  #rate(): number {
+    const seconds = (this.#clock.now() - this.#first!) / 1000
+    return seconds > 0 ? Math.round(((this.completion_tokens - this.#given) / seconds) * 10) / 10 : 0
+  }
+
+  #event(event: object): void {
+    this.stream.append(`${JSON.stringify(event)}\n`)
+  }
+
+  /** The record of `task/N/status`. */
+  status(): string {
+    return `${record('task', {
+      id: this.id,
+      state: this.state,
+      user: this.user.name,
+      worker: this.worker,
+      position: this.state === 'queued' ? this.position : undefined,
+      eta_s: this.state === 'queued' ? this.eta_s : undefined,
+      tries: this.tries,
+      resumed: this.resumed,
+      prompt_tokens: this.prompt_tokens,
+      reused_tokens: this.reused_tokens,
+      completion_tokens: this.completion_tokens,
+      ttft_ms: this.ttft_ms,
+      tok_s: this.tok_s,
+      session: this.session,
+      reason: this.reason,
+      error: this.error?.message,
+    })}\n`
+  }
+}

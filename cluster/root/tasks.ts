@@ -1,0 +1,356 @@
+import { type Cancel, type Clock, every } from '../../fs/clock.js'
+import { FsError, fail } from '../../fs/errors.js'
+import type { Context, Entry, File, Owner, User } from '../../fs/file.js'
+import { bytes, text } from '../../fs/kit/content.js'
+import { ctl, word, word1 } from '../../fs/kit/ctl.js'
+import { generated } from '../../fs/kit/dir.js'
+import type { Feed } from '../../fs/kit/feed.js'
+import { logFile } from '../../fs/kit/log.js'
+import type { Sampling } from './generation.js'
+import * as limits from './limits.js'
+import type { Metrics } from './metrics.js'
+import { Queue } from './queue.js'
+import type { Request } from './request.js'
+import { number } from './settings.js'
+import { Task } from './task.js'
+
+export interface Submission {
+  user: User
+  request: Request
+  prompt: string
+  sampling: Sampling
+  session?: string
+  /** Earlier turns of its session: it does not start before this is settled, and starts then with what `prepare` gives. */
+  after?: Promise<unknown>
+  /** Called when it is about to run: the request as it then is. */
+  prepare?: () => Request
+  onEnd?: (task: Task) => void
+}
+
+/** Where tasks run: a worker's engine, or the workers of a cluster. */
+export interface Place {
+  /** Tasks that can run at once, and that do. */
+  readonly slots: number
+  readonly active: number
+  /** Whether any task could start now. */
+  readonly free: boolean
+  /** Refuses what need not even be written. @throws what a submission would fail with */
+  accept(): void
+  /** @throws FsError where nobody here could ever answer that request */
+  known(request: Request): void
+  /**
+   * Starts it if that can be now. It settles the task, or lets it wait again.
+   * @returns undefined: not now; else its end, and whether it is to wait `again`. Never rejects
+   * @throws what it is refused with, where it can run no more
+   */
+  start(task: Task): Promise<'ended' | 'again'> | undefined
+  /** Whether what it waits for is under way (its model is being loaded): then waiting has no end. */
+  coming(task: Task): boolean
+}
+
+export interface TasksOptions {
+  /** The worker that shows in a task until one is chosen. */
+  name: string
+  place: Place
+  events: Feed
+  metrics: Metrics
+  clock: Clock
+  /** A new task's number. */
+  id(): string
+  /** How many may wait, and for how long, in s. */
+  queue: { max: number; ttl_s: number }
+}
+
+/** A root's exchanges: those that wait, those that run, and those that lately ended. */
+export class Tasks {
+  readonly #o: TasksOptions
+  readonly #tasks = new Map<string, Task>()
+  readonly #queue = new Queue()
+  /** Those that have ended, in that order, and their size together. */
+  readonly #ended = new Set<Task>()
+  #endedBytes = 0
+  /** Turns that wait for an earlier one of their session: not in the queue yet, but as many bytes. */
+  readonly #held = new Set<Task>()
+  /** What ends the waiting of those in the queue. */
+  readonly #patience = new Map<Task, Cancel>()
+  readonly #sweep: Cancel
+  /** How long a task has lately taken, in s: what the estimate in `queue full` and `eta_s` is made from. */
+  #usual_s = 1
+  /** Time to first token of late, in ms. */
+  #latency_ms = 0
+
+  constructor(o: TasksOptions) {
+    this.#o = o
+    this.#sweep = every(o.clock, 60_000, () => this.#forgetOld())
+  }
+
+  get queued(): number {
+    return this.#queue.length
+  }
+
+  get active(): number {
+    return this.#o.place.active
+  }
+
+  /** All that there are, in order of submission. */
+  all(): Iterable<Task> {
+    return this.#tasks.values()
+  }
+
+  get(id: string): Task | undefined {
+    return this.#tasks.get(id)
+  }
+
+  /** Those in the queue, in order. */
+  waiting(): Iterable<Task> {
+    return this.#queue
+  }
+
+  /** Refuses what need not even be written: throws what a submission would fail with. */
+  accept(): void {
+    this.#o.place.accept()
+    const waiting = this.#queue.length + this.#held.size
+    if (waiting === 0) return
+    let bytes = 0
+    for (const tasks of [this.#queue, this.#held]) for (const task of tasks) bytes += task.size
+    if (waiting >= this.#o.queue.max || bytes >= limits.MAX_QUEUE_BYTES)
+      throw fail('queueFull', Math.ceil(this.#wait(waiting)))
+  }
+
+  /** Begins an exchange. A refusal is a task that has failed, so that its reader gets the error. */
+  submit(s: Submission): Task {
+    try {
+      this.accept()
+      this.#o.place.known(s.request)
+    } catch (error) {
+      return this.refuse(s, error as Error)
+    }
+    const task = this.#add(s)
+    this.#o.events.add('task-queued', { task: task.id, user: s.user.name, session: s.session })
+    const enter = () => {
+      this.#held.delete(task)
+      if (task.ended) return
+      if (s.prepare) task.request = s.prepare()
+      this.#queue.add(task)
+      this.#patient(task)
+      this.#place()
+      task.announce()
+      this.pump()
+    }
+    if (s.after) {
+      this.#held.add(task)
+      s.after.then(enter)
+    } else enter()
+    return task
+  }
+
+  /** Puts one that was running elsewhere before us into the queue, under the number it had. */
+  adopt(id: string, s: Submission): Task {
+    return this.#add(s, id)
+  }
+
+  /** Lets one wait (again) whose attempt broke off. */
+  again(task: Task): void {
+    if (task.ended || this.#queue.has(task)) return
+    if (task.signal.aborted) return task.settle(task.signal.reason as Error)
+    this.#queue.back(task)
+    this.#patient(task)
+    this.#place()
+  }
+
+  /** Takes one out of the queue that is started by other means. @returns whether it was there */
+  take(task: Task): boolean {
+    this.#patience.get(task)?.()
+    this.#patience.delete(task)
+    const there = this.#queue.remove(task)
+    if (there) this.#place()
+    return there
+  }
+
+  /** A submission that failed before it was one: a task that only has its error. */
+  refuse(s: Submission, error: Error): Task {
+    const task = this.#add(s)
+    task.settle(error)
+    return task
+  }
+
+  #add(s: Submission, id = this.#o.id()): Task {
+    const { name, clock, metrics, events } = this.#o
+    const { user, request, prompt, sampling, session } = s
+    const onEnd = (ended: Task) => {
+      this.take(ended)
+      this.#held.delete(ended)
+      if (this.#tasks.get(id) === ended) {
+        this.#ended.add(ended)
+        this.#endedBytes += ended.size
+      }
+      metrics.ended(ended)
+      // everybody reads events: what follows the kind of error may quote what its user wrote
+      const error = ended.error?.message.split(': ', 1)[0]
+      events.add(`task-${ended.state}`, { task: id, user: user.name, error })
+      s.onEnd?.(ended)
+    }
+    const task = new Task({ id, user, request, prompt, sampling, worker: name, session, clock, onEnd })
+    this.#tasks.set(id, task)
+    this.#forgetOld()
+    return task
+  }
+
+  /** Begins the time that it may wait. */
+  #patient(task: Task): void {
+    const { clock, queue, place } = this.#o
+    const { ttl_s } = queue
+    if (ttl_s === Number.POSITIVE_INFINITY) return
+    const late = () => {
+      if (place.coming(task)) return this.#patient(task)
+      const { message, errno } = task.completion_tokens
+        ? fail('workerLost', task.completion_tokens)
+        : fail('waited', ttl_s)
+      task.stop(new FsError(`${message}; retry after ${Math.ceil(this.#wait(this.#queue.length))} s`, errno))
+    }
+    this.#patience.set(task, clock.after(ttl_s * 1000, late, true))
+  }
+
+  /** Starts what can start. Called whenever a slot, a model or a task has come. */
+  pump(): void {
+    const { place } = this.#o
+    for (const task of [...this.#queue]) {
+      if (!place.free) return
+      if (!task.ended) this.#start(task)
+    }
+  }
+
+  #start(task: Task): void {
+    const { place, clock, events } = this.#o
+    let end: Promise<'ended' | 'again'> | undefined
+    try {
+      end = place.start(task)
+    } catch (error) {
+      return task.settle(error as Error)
+    }
+    if (!end) return
+    this.take(task)
+    events.add('task-started', { task: task.id, user: task.user.name, worker: task.worker })
+    const began = clock.now()
+    void end.then(how => {
+      this.#usual_s = 0.8 * this.#usual_s + 0.2 * ((clock.now() - began) / 1000)
+      if (task.ttft_ms !== undefined) this.#latency_ms = this.#latency_ms * 0.8 + task.ttft_ms * 0.2
+      if (how === 'again') this.again(task)
+      this.pump()
+    })
+  }
+
+  /** What `status` says of speed: tokens a second over all running, and the usual time to the first token. */
+  rates(): { tok_s: number; latency_ms: number } {
+    let tok_s = 0
+    for (const task of this.#tasks.values()) if (task.state === 'running') tok_s += task.tok_s ?? 0
+    return { tok_s: Math.round(tok_s * 10) / 10, latency_ms: Math.round(this.#latency_ms) }
+  }
+
+  /** No model will come: what waits for one fails with why. */
+  fail(error: Error): void {
+    for (const task of [...this.#queue]) task.stop(error)
+  }
+
+  /** Resolves when nothing waits and nothing runs. */
+  async idle(): Promise<void> {
+    for (const task of [...this.#tasks.values()]) if (!task.ended) await task.answer.ended
+  }
+
+  /** Ends everything, at shutdown. */
+  stop(error: FsError): void {
+    this.#sweep()
+    for (const task of this.#tasks.values()) task.stop(error)
+  }
+
+  #wait(places: number): number {
+    return Math.max(1, (this.#usual_s * (places + 1)) / (this.#o.place.slots || 1))
+  }
+
+  #place(): void {
+    const { slots, active } = this.#o.place
+    let i = 0
+    for (const task of this.#queue) {
+      task.position = Math.max(0, ++i - Math.max(0, slots - active))
+      task.eta_s = task.position ? Math.round(this.#wait(task.position - 1) * 10) / 10 : 0
+    }
+  }
+
+  #forgetOld(): void {
+    const before = this.#o.clock.now() - limits.KEPT_TASK_MS
+    for (const task of this.#ended) {
+      const few = this.#ended.size <= limits.KEPT_TASKS && this.#endedBytes <= limits.KEPT_TASK_BYTES
+      if (few && task.endedAt! > before) return
+      this.#forget(task)
+    }
+  }
+
+  #forget(task: Task): void {
+    this.#tasks.delete(task.id)
+    this.#files.delete(task.id)
+    if (this.#ended.delete(task)) this.#endedBytes -= task.size
+  }
+
+  readonly #files = new Map<string, File>()
+
+  /** `task/`: each user sees his own, an admin also that others' exist. */
+  dir(owner: Owner): File {
+    const visible = (task: Task, { user }: Context) => task.user.name === user.name || user.role === 'admin'
+    return generated({
+      owner,
+      mode: 0o777,
+      walk: (id, ctx) => {
+        const task = this.#tasks.get(id)
+        return task && visible(task, ctx) ? this.#file(task) : undefined
+      },
+      list: ctx => {
+        const out: Entry[] = []
+        for (const [id, task] of this.#tasks) if (visible(task, ctx)) out.push([id, this.#file(task)])
+        return out
+      },
+    })
+  }
+
+  #file(task: Task): File {
+    let file = this.#files.get(task.id)
+    if (!file) this.#files.set(task.id, (file = this.#taskDir(task)))
+    return file
+  }
+
+  #taskDir(task: Task): File {
+    const owner = { name: task.user.name, uid: task.user.uid }
+    const verbs = {
+      cancel: word(() => task.cancel()),
+      priority: word1(
+        'N',
+        arg => number('priority', arg, -10, 10, true),
+        n => {
+          task.priority = n
+          this.#queue.sort()
+          this.#place()
+        },
+      ),
+    }
+    // rm -r works: its parts are removed without effect, the directory's own removal cancels and forgets
+    const part = (file: File): File => ({ ...file, remove: () => undefined })
+    const files = new Map<string, File>([
+      ['ctl', part(ctl({ owner, verbs, read: () => `priority ${task.priority}\n` }))],
+      ['prompt', part(bytes(`${task.prompt}\n`, { owner, mode: 0o400 }))],
+      ['answer', part(logFile(() => task.answer, owner))],
+      ['stream', part(logFile(() => task.stream, owner))],
+      ['status', part(text(() => task.status(), { owner, mode: 0o440 }))],
+      ['trace', part(text(() => task.traceText(), { owner, mode: 0o440 }))],
+    ])
+    return generated({
+      owner,
+      mode: 0o750,
+      walk: name => files.get(name),
+      list: () => files,
+      remove: ({ user }) => {
+        if (user.name !== owner.name && user.role !== 'admin') throw fail('permission')
+        task.cancel()
+        this.#forget(task)
+      },
+    })
+  }
+}

@@ -1,0 +1,89 @@
+import { fail, toFsError } from '../../fs/errors.js'
+import type { Request } from '../root/request.js'
+import type { Task } from '../root/task.js'
+import type { Place } from '../root/tasks.js'
+import type { Engine } from './engine/engine.js'
+import type { Loaded, Loader } from './loader.js'
+
+/** A worker's one engine, as the place where its tasks run. */
+export class EnginePlace implements Place {
+  draining = false
+
+  constructor(
+    readonly loader: Loader,
+    /** The worker's name. It may be given another. */
+    readonly name: () => string,
+  ) {}
+
+  get slots(): number {
+    return this.loader.current?.engine.slots ?? 0
+  }
+
+  get active(): number {
+    return this.loader.current?.running ?? 0
+  }
+
+  get free(): boolean {
+    return this.active < this.slots
+  }
+
+  accept(): void {
+    if (this.draining) throw fail('shuttingDown', 'this worker takes no new prompts; resume ends that')
+    if (!this.loader.current && this.loader.loading === undefined)
+      throw fail('loading', "write 'load MODEL' to ctl; models/ lists them")
+  }
+
+  /** A model that is not this worker's is served by nobody here. */
+  known({ model }: Request): void {
+    if (model === undefined) return
+    const { current, loading } = this.loader
+    if (!(current && is(current, model)) && model !== loading) throw this.#unknown(model)
+  }
+
+  /** Another model may have come while it waited: who asked for the one before is refused. */
+  start(task: Task): Promise<'ended'> | undefined {
+    const { loader } = this
+    const loaded = loader.current
+    if (!loaded || !this.free) return undefined
+    const { model, digest } = task.request
+    if (model !== undefined && !is(loaded, model)) {
+      if (model === loader.loading) return undefined
+      throw this.#unknown(model)
+    }
+    const here = loaded.engine.model
+    if (digest !== undefined && digest !== here.digest)
+      throw fail('badArgument', `digest: ${here.name} here is ${here.digest || 'without one'}`)
+    loaded.running++
+    task.starts(this.name(), here.name)
+    return run(task, loaded.engine).then(() => {
+      loader.release(loaded)
+      return 'ended'
+    })
+  }
+
+  coming(): boolean {
+    return this.loader.loading !== undefined
+  }
+
+  #unknown(model: string): Error {
+    const here = this.loader.current?.engine.model.name
+    return fail('noWorker', `${model}${here ? `: this one has ${here}` : ''}; models/ lists what can be loaded`)
+  }
+}
+
+/** Whether an engine is what a request means: by the model's name, or as `load` was told. */
+const is = ({ engine, asked }: Loaded, model: string) => model === engine.model.name || model === asked
+
+/** Runs a task on an engine to its end. Never rejects. */
+async function run(task: Task, engine: Engine): Promise<void> {
+  try {
+    for await (const chunk of engine.generate({ ...task.request.generate, ...task.sampling }, task.signal)) {
+      if (chunk.event === 'start') task.prefilled(chunk.prompt_tokens, chunk.reused)
+      else if (chunk.event === 'token') task.token(chunk.text, chunk.ids)
+      else task.counts(chunk)
+    }
+    task.settle()
+  } catch (error) {
+    task.settle(task.signal.aborted ? (task.signal.reason as Error) : toFsError(error))
+  }
+}
