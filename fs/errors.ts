@@ -44,6 +44,7 @@ export const errors = {
   cancelled: ['cancelled', 125],
   interrupted: ['interrupted', 4],
   authRequired: ['authentication required', 13],
+  certificateRefused: ['certificate refused', 13],
   crossDevice: ['not in the same directory', 18],
   tryAgain: ['nothing yet, try again', 11],
   noSuchCall: ['function not implemented', 38],
