@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { DEFAULT_CLASS } from '../../cluster/class.js'
-import { bytes } from './bytes.js'
+import { parseSize } from './size.js'
 
 /**
  * Every setting of a server, once: its name in the configuration file (a dot is a level), its environment variable, its
@@ -23,7 +23,7 @@ const count = (from: number, to: number) => z.int().min(from).max(to)
 
 /** Bytes as a number, or as a text with a unit. */
 const size = z.unknown().transform((value, { addIssue }) => {
-  const n = bytes(value)
+  const n = parseSize(value)
   if (n === undefined) addIssue('expected bytes, or a number with KiB, MiB, GiB or TiB')
   return n ?? z.NEVER
 })
