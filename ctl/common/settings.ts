@@ -64,6 +64,13 @@ export const settings = {
     initial: {},
     help: 'kinds of workers that can be started besides `default`: for each model, slots, memory and cores',
   }),
+  workers: setting({
+    env: 'LLAMBO_WORKERS',
+    flag: '--workers',
+    schema: count(0, 1000),
+    initial: 1,
+    help: 'worker processes to start on this machine, each with the model of its own',
+  }),
   mount: setting({
     env: 'LLAMBO_MOUNT',
     flag: '--mount',
