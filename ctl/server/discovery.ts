@@ -1,9 +1,10 @@
-import { isIPv4 } from 'node:net'
-import { hostname, networkInterfaces } from 'node:os'
+import { BlockList, isIPv4 } from 'node:net'
+import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import Bonjour, { type Service } from 'bonjour-service'
 import { bare, isLoopback, isNumeric, isWildcard } from '../../mnt/exposure.js'
 import { JOIN_PATH } from '../../mnt/upgrade.js'
+import { ownAddresses } from '../common/networks.js'
 import type { Listener } from './listeners.js'
 
 /** `_llambo._tcp`. */
@@ -15,12 +16,6 @@ const NETWORKS_MS = 15_000
 const AGAIN_MS = 1000
 /** Servers that are remembered of one network: who floods it with names fills nobody's memory. */
 const MAX_FOUND = 64
-
-/** This machine's addresses that others may reach it by. */
-export const ownAddresses = (): string[] =>
-  Object.values(networkInterfaces()).flatMap((all = []) =>
-    all.filter(({ internal, scopeid }) => !internal && !scopeid).map(({ address }) => address),
-  )
 
 /**
  * multicast DNS on the network of one of our addresses: the library's, but that nothing it is sent and no network it cannot use
@@ -115,6 +110,18 @@ const label = (name: string): string =>
     .split('.')[0]!
     .replace(/[^a-zA-Z0-9-]/g, '')
     .slice(0, 24) || 'llambo'
+
+const networks = new BlockList()
+for (const [net, bits] of [
+  ['10.0.0.0', 8],
+  ['172.16.0.0', 12],
+  ['192.168.0.0', 16],
+  ['169.254.0.0', 16],
+] as const)
+  networks.addSubnet(net, bits)
+
+/** Whether an IPv4 address is one of a private network, or of a single link (RFC 1918, RFC 3927). */
+export const isPrivate = (address: string): boolean => networks.check(address)
 
 /** A server that says of itself that it can be joined. Nothing of it is proved. */
 export interface Found {
