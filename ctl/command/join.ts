@@ -15,16 +15,18 @@ const SEARCH_MS = 5000
 const MAX_WORKERS = 1000
 
 export const run: Run = async (io, [given], options) => {
-  const { flagsOf } = await import('../server/foreground.js')
-  const { config } = loadConfig(io.env, flagsOf(options), options.config)
-  const workers = workersOf(options)
-  const upstream = await upstreamOf(io, given, options, config)
   if (options.detach) {
     const { startDetached } = await import('../server/detached.js')
     const { said } = await startDetached<{ said: string }>(io, joinLog(io.env))
     return io.note(said)
   }
-  const { joinCluster } = await import('../server/joined.js')
+  const [{ flagsOf }, { joinCluster }] = await Promise.all([
+    import('../server/foreground.js'),
+    import('../server/joined.js'),
+  ])
+  const { config } = loadConfig(io.env, flagsOf(options), options.config)
+  const workers = workersOf(options)
+  const upstream = await upstreamOf(io, given, options, config)
   // It outlives the terminal or pipe it was started in.
   quietPipe(() => {})
   const note = (line: string) => io.note(`llamboctl: ${line}`)

@@ -18,13 +18,15 @@ const AGAIN_MS = 1000
 const MAX_FOUND = 64
 
 /**
- * multicast DNS on the network of one of our addresses: the library's, but that nothing it is sent and no network it cannot use
- * ends the process. Left to itself it speaks to the network of the default route only, and throws where there is none.
+ * multicast DNS on the network of one of our addresses: the library's, but that a network it cannot use does not end the
+ * process. Left to itself it speaks to the network of the default route only, and throws where it finds the port taken.
  */
 function onNetwork(address: string, note: (line: string) => void): Bonjour {
   let said = false
-  const problem = (error: Error) => {
-    if (!said) note(`mDNS on ${address}: ${error.message}`)
+  const problem = (error: NodeJS.ErrnoException) => {
+    // what is no system call's is a message that nobody could read, and its sender's business
+    if (said || !error.syscall) return
+    note(`mDNS on ${address}: ${error.message}`)
     said = true
   }
   // bound to all addresses, for one bound to its own is not given what is sent to a group
@@ -32,15 +34,6 @@ function onNetwork(address: string, note: (line: string) => void): Bonjour {
   const bonjour = new Bonjour(options as object, problem)
   const { mdns } = (bonjour as unknown as { server: { mdns: NodeJS.EventEmitter } }).server
   mdns.on('error', problem).on('warning', problem)
-  const emit = mdns.emit.bind(mdns)
-  mdns.emit = (...event) => {
-    try {
-      return emit(...event)
-    } catch (error) {
-      problem(error as Error)
-      return true
-    }
-  }
   return bonjour
 }
 
