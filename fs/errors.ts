@@ -36,6 +36,7 @@ export const errors = {
   tooManyUploads: ['too many uploads at once', 16],
   waited: ['waited {} s for a worker', 110],
   workerLost: ['worker lost after {} tokens', 5],
+  poison: ['request ended {} workers', 5],
   contextFull: ['context full', 28],
   diskFull: ['no space left on device', 28],
   badModel: ['model file is damaged', 74],
