@@ -96,9 +96,9 @@ t.test(`${count} connections that idle are held, and one that works is answered`
 
 t.test('a server without descriptors keeps whom it has, refuses others, says so, and recovers', async t => {
   const home = new Home(t)
-  // the limit is inherited: a shell sets it and becomes the server
-  const run = home.start(['-c', 'ulimit -n 128; exec "$0" "$1" up', process.execPath, llamboctl], {}, [], 'sh')
-  await run.says(/listening on ws/)
+  home.within = ['sh', '-c', 'ulimit -n 128; exec "$@"', 'sh']
+  const run = await home.up()
+  home.within = []
   const address = socketOf(run)
   const first = await attach(address)
   const others = await Promise.allSettled(Array.from({ length: 200 }, () => attach(address)))
