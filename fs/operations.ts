@@ -9,13 +9,26 @@ import { chain, type Maybe } from './maybe.js'
 import { checkName, type Msg, type ReplyOf, type TMessage } from './message.js'
 import { type Dialect, DMDIR, NOFID, OEXEC, ORCLOSE, OREAD, OTRUNC, OWRITE, type Qid, QTAUTH } from './protocol.js'
 
+/** A Tattach, as who resolves it is given it. */
+export interface Attaching {
+  readonly uname: string
+  readonly n_uname: number
+  readonly aname: string
+  /** Those of the attach name that the tree's server takes, `role=use` by its name; '' for one without a value. */
+  readonly options: ReadonlyMap<string, string>
+  /** Whom a token proved, if one was asked for. */
+  readonly user?: User
+}
+
 /** What an operation sees of its session. */
 export interface Host {
   readonly dialect: Dialect
   readonly msize: number
   readonly fids: Map<number, FidState>
   /** Resolves a Tattach to a tree and a user. */
-  attach(who: { uname: string; n_uname: number; aname: string; user?: User }): Maybe<{ root: File; user: User }>
+  attach(who: Attaching): Maybe<{ root: File; user: User }>
+  /** Names of the attach options that `attach` takes. */
+  readonly attachOptions: readonly string[]
   /** Absent: nobody needs to prove anything. */
   readonly authenticate: ((token: string, uname: string) => Maybe<User>) | undefined
   /** Whom the connection itself has proved. */
@@ -221,12 +234,19 @@ function sync(fid: FidState, ctx: Context): Maybe<void> {
   return fid.opened?.sync ? tracked(fid, fid.opened.sync(ctx)) : undefined
 }
 
-/** The name, without `/`, and the options of an attach name: `/worker-0001?chunk`. */
-function parseAname(aname: string): { names: string[]; chunked: boolean } {
-  const [path = '', options = ''] = aname.split('?', 2)
-  const unknown = options.split('&').find(option => option !== '' && option !== 'chunk')
-  if (unknown !== undefined) throw fail('badArgument', `attach option ${unknown}: chunk`)
-  return { names: path.split('/').filter(name => name !== ''), chunked: options !== '' }
+/** The name, without `/`, and the options of an attach name: `/worker-0001?chunk`, `/?role=use&chunk`. */
+function parseAname(aname: string, known: readonly string[]) {
+  const [path = '', text = ''] = aname.split('?', 2)
+  const options = new Map<string, string>()
+  for (const option of text.split('&').filter(option => option !== '')) {
+    const [, name = '', value = ''] = /^([^=]*)=?(.*)$/s.exec(option)!
+    if ((name === 'chunk' && name !== option) || !['chunk', ...known].includes(name))
+      throw fail('badArgument', `attach option ${option}: ${['chunk', ...known.map(name => `${name}=`)].join(' ')}`)
+    if (options.has(name)) throw fail('badArgument', `attach option ${name}: given twice`)
+    options.set(name, value)
+  }
+  const chunked = options.delete('chunk')
+  return { names: path.split('/').filter(name => name !== ''), chunked, options }
 }
 
 const empty = new Uint8Array(0)
@@ -256,8 +276,8 @@ export const operations: Operations = {
     }
     // it becomes a file's owner and stands in records: no longer than a name, and without control characters
     if (m.uname !== '') checkName(m.uname)
-    const { names, chunked } = parseAname(m.aname)
-    const who = { uname: m.uname, n_uname: m.n_uname ?? NOFID, aname: m.aname, ...(user && { user }) }
+    const { names, chunked, options } = parseAname(m.aname, host.attachOptions)
+    const who = { uname: m.uname, n_uname: m.n_uname ?? NOFID, aname: m.aname, options, ...(user && { user }) }
     const reserved = add(host, m.fid, new FidState({ name: 'none', uid: NOFID, role: 'read' }, false), request)
     const drop = () => {
       if (host.fids.get(m.fid) === reserved) host.fids.delete(m.fid)

@@ -6,7 +6,7 @@ import { Framer } from './framer.js'
 import * as limits from './limits.js'
 import type { Maybe } from './maybe.js'
 import { type Message, packParts, type RMessage, replyTo, type TMessage, tagOf, unpack } from './message.js'
-import { close, type Host, operations, type Request } from './operations.js'
+import { type Attaching, close, type Host, operations, type Request } from './operations.js'
 import { type Dialect, NOTAG } from './protocol.js'
 import { text } from './text.js'
 import type { Transport } from './transport.js'
@@ -17,7 +17,9 @@ export interface ServeOptions {
    * Resolves a Tattach: who the user is and which tree he gets. `user` is whom a token proved, if one was asked for; else
    * `uname` and `n_uname` are claims, to be believed only where the transport lets nobody else in.
    */
-  attach(who: { uname: string; n_uname: number; aname: string; user?: User }): Maybe<{ root: File; user: User }>
+  attach(who: Attaching): Maybe<{ root: File; user: User }>
+  /** Options of an attach name that `attach` takes, by name, besides `chunk`, which is the server's own; others are refused. */
+  attachOptions?: readonly string[]
   /** Present: an attach needs an afid to which a token was written, unless `user` is given. Throws for a token it refuses. */
   authenticate?(token: string, uname: string): Maybe<User>
   /** Whom the connection has proved already (at the HTTP upgrade). */
@@ -98,6 +100,7 @@ export class Session implements Host {
   readonly fids = new Map<number, FidState>()
   readonly authenticate: Host['authenticate']
   readonly user: User | undefined
+  readonly attachOptions: readonly string[]
   /** Resolves when the connection has ended and every open file of it is closed. */
   readonly closed: Promise<void>
   #end!: () => void
@@ -127,6 +130,7 @@ export class Session implements Host {
   ) {
     this.authenticate = options.authenticate
     this.user = options.user
+    this.attachOptions = options.attachOptions ?? []
     this.#clock = options.clock ?? systemClock
     this.#times = {
       version: limits.VERSION_TIMEOUT_MS,
@@ -151,7 +155,7 @@ export class Session implements Host {
     this.transport.close()
   }
 
-  attach(who: Parameters<ServeOptions['attach']>[0]) {
+  attach(who: Attaching) {
     // asked only for who has shown a token, where one is wanted
     this.#clear('attach')
     return this.options.attach(who)

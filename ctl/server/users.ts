@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { userInfo } from 'node:os'
+import { fail } from '../../fs/errors.js'
 import type { User } from '../../fs/file.js'
+import type { Attaching } from '../../fs/operations.js'
 import { NONUNAME } from '../../fs/protocol.js'
 
 /** Name and number of every account in passwd(5); an empty list where there is no such file. */
@@ -42,3 +44,15 @@ const user = (name: string, uid: number, own: User): User => ({
   uid,
   role: uid === 0 || (uid === own.uid && uid !== NONUNAME) || name === own.name ? 'admin' : 'use',
 })
+
+const roles = new Set(['admin', 'use', 'read'])
+
+/**
+ * Who attaches over a connection that we made, so that the other end is our cluster: it is believed whom it asks for, and
+ * what he may do, which is what the attach option `role` says (`/?role=admin`), or else to use.
+ */
+export function parentsUser({ uname, n_uname, options }: Pick<Attaching, 'uname' | 'n_uname' | 'options'>): User {
+  const role = options.get('role') ?? 'use'
+  if (!roles.has(role)) throw fail('badArgument', `role ${role}: ${[...roles].join(', ')}`)
+  return { name: uname || 'none', uid: n_uname, role: role as User['role'] }
+}

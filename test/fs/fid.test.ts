@@ -161,3 +161,43 @@ for (const [name, way] of Object.entries(ways))
     )
     t.equal((await (await dir.open(OREAD)).list()).length, 0)
   })
+
+t.test(
+  'attach options: those that the server of the tree takes reach it, chunk is ours, others are refused',
+  async t => {
+    const [ours, theirs] = transportPair()
+    const seen: object[] = []
+    const { attach } = options()
+    const session = serve(theirs, {
+      attachOptions: ['role', 'quiet'],
+      attach(who) {
+        seen.push(Object.fromEntries(who.options))
+        return attach(who)
+      },
+    })
+    const client = await Client.connect(ours)
+    t.teardown(async () => {
+      client.close()
+      await session.closed
+    })
+    const names = async (aname: string) => (await client.attach({ uname: 'glenda', aname })).readFile('file')
+    for (const aname of ['/a/b/c', '/a/b/c?', '/a/b/c?role=use&chunk', '/a/b/c?chunk&quiet&role=a=b&'])
+      t.equal(string(await names(aname)), 'deep\n', aname)
+    t.same(seen, [{}, {}, { role: 'use' }, { quiet: '', role: 'a=b' }])
+    const bad: readonly (readonly [string, string])[] = [
+      ['/?rule=use', 'attach option rule=use: chunk role= quiet='],
+      ['/?chunk=yes', 'attach option chunk=yes: chunk role= quiet='],
+      ['/?role=use&role=admin', 'attach option role: given twice'],
+      ['/?=', 'attach option =: chunk role= quiet='],
+    ]
+    for (const [aname, words] of bad)
+      await t.rejects(client.attach({ uname: 'glenda', aname }), { message: `bad argument: ${words}` }, aname)
+    t.equal(seen.length, 4)
+  },
+)
+
+t.test('a server that takes no attach options of its own refuses them', async t => {
+  const root = await attached(t, '9P2000.u')
+  const message = 'bad argument: attach option role=admin: chunk'
+  await t.rejects(root.client.attach({ uname: 'glenda', aname: '/?role=admin' }), { message })
+})

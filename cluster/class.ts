@@ -1,0 +1,21 @@
+import { record } from '../fs/quote.js'
+
+/** A kind of worker that a host can start: what it holds and what it needs. */
+export interface WorkerClass {
+  readonly name: string
+  /** A name in models/, or a path; without one it waits for `load` in its ctl. */
+  readonly model?: string | undefined
+  /** Answers it makes at once. */
+  readonly slots: number
+  /** Bytes of memory it needs; 0: not known, and not checked. */
+  readonly memory: number
+  /** Processors it needs; it computes with as many threads, at least one. 0: the engine says. */
+  readonly cores: number
+}
+
+/** The class that is always there, made from the plain settings. */
+export const DEFAULT_CLASS = 'default'
+
+/** A class as a record of a host's `status`. */
+export const classRecord = ({ name, model, slots, memory, cores }: WorkerClass): string =>
+  record('class', { name, model, slots, memory, cores })

@@ -1,0 +1,90 @@
+import { randomUUID } from 'node:crypto'
+import { readFileSync, writeFileSync } from 'node:fs'
+import os from 'node:os'
+import { join } from 'node:path'
+import type { Upstream } from '../../cluster/host/process.js'
+import { createHost, type Host } from '../../cluster/host.js'
+import { thisMachine } from '../../cluster/worker/hardware.js'
+import { systemClock } from '../../fs/clock.js'
+import { version } from '../cli.js'
+import { explain } from '../common/exit.js'
+import { privateDir, runtimeDir, stateDir } from '../common/paths.js'
+import type { Config } from '../common/settings.js'
+import { readWorkersFile, writeWorkersFile } from '../common/workersfile.js'
+import { classesOf, workerSettings } from './classes.js'
+import { adopt, spawner } from './spawn.js'
+import { self } from './users.js'
+
+export interface LocalHostOptions {
+  readonly config: Config
+  readonly env: NodeJS.ProcessEnv
+  /** Where its workers join. */
+  readonly upstream: Upstream
+  /** What a person should know, and what the workers say. */
+  readonly note: (line: string) => void
+  /** `shutdown` was written to its ctl. */
+  shutdown(): void
+  /** How long a worker lives without its cluster, in ms; 60 s unless given. */
+  readonly orphan_ms?: number
+  /** The file in the runtime directory that remembers the workers; `workers.json` unless given. */
+  readonly file?: string
+}
+
+const ORPHAN_MS = 60_000
+
+/** This machine as a host: its workers are processes, and those of a host of this user that was killed go on. */
+export function localHost(o: LocalHostOptions): Host {
+  const { config, env, note } = o
+  const name = hostName(os.hostname())
+  const path = join(privateDir(runtimeDir(env)), o.file ?? 'workers.json')
+  const { same, other } = readWorkersFile(path, workerSettings(config))
+  // what they answer now is let end
+  for (const worker of other) adopt(worker)?.kill('SIGTERM')
+  return createHost({
+    name,
+    id: machineId(env),
+    boot: randomUUID().slice(0, 8),
+    version: version(),
+    owner: self(),
+    clock: systemClock,
+    random: Math.random,
+    spawn: spawner({ config, env, host: name, orphan_ms: o.orphan_ms ?? ORPHAN_MS, note }),
+    upstream: o.upstream,
+    classes: classesOf(config),
+    machine: thisMachine(),
+    saved: same,
+    adopt,
+    save(workers) {
+      try {
+        writeWorkersFile(path, workerSettings(config), workers)
+      } catch (error) {
+        note(`${path}: ${explain(error)}; workers will not be found again if this process is killed`)
+      }
+    },
+    shutdown: o.shutdown,
+  })
+}
+
+/** What the machine is called as a name in a tree: the first label of its host name, as far as a name may hold it. */
+export function hostName(full: string): string {
+  const [label = ''] = full.toLowerCase().split('.')
+  const name = label
+    .replace(/[^a-z0-9_-]/g, '-')
+    .replace(/^[^a-z0-9]+/, '')
+    .slice(0, 64)
+  return name || 'host'
+}
+
+/** This machine's id for good, kept in the state directory. */
+export function machineId(env: NodeJS.ProcessEnv): string {
+  const path = join(privateDir(stateDir(env)), 'host-id')
+  try {
+    const id = readFileSync(path, 'utf8').trim()
+    if (/^[0-9a-f-]{36}$/.test(id)) return id
+  } catch {
+    // the first start
+  }
+  const id = randomUUID()
+  writeFileSync(path, `${id}\n`, { mode: 0o600 })
+  return id
+}

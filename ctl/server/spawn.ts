@@ -1,0 +1,97 @@
+import { spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import type { Exit, SpawnSpec, WorkerProcess, WorkerRecord } from '../../cluster/host/process.js'
+import { bornAt, isAlive } from '../common/serverfile.js'
+import type { Config } from '../common/settings.js'
+import { configOf } from './classes.js'
+import type { WorkerSpec } from './worker-process.js'
+
+const program = fileURLToPath(new URL('./worker-process.js', import.meta.url))
+
+/**
+ * What of our environment a worker sees: where its files are, its engine's settings, and what the libraries of GPUs and of TLS
+ * go by. No tokens, but for the key of an engine that needs one.
+ */
+const passed =
+  /^(PATH|HOME|TMPDIR|LANG|LC_.*|TZ|XDG_.*|LLAMBO_ENGINE.*|LD_LIBRARY_PATH|(CUDA|NVIDIA|HIP|ROCR|VK|GGML)_.*|NODE_EXTRA_CA_CERTS|SSL_CERT_.*)$/
+
+/** How long what a process said last may come after its end, in ms. */
+const LAST_WORDS_MS = 500
+/** How often a process that is not our child is looked for, in ms. */
+const LOOK_MS = 500
+/** Characters of a line that are kept. */
+const MAX_LINE = 500
+
+/** What all worker processes of a host are started with. */
+export interface Spawning {
+  readonly config: Config
+  readonly env: NodeJS.ProcessEnv
+  /** The name of the machine. */
+  readonly host: string
+  /** How long they live without their cluster, in ms. */
+  readonly orphan_ms: number
+  /** Gets what they say, a line each. */
+  readonly note: (line: string) => void
+  /** The program, where it is not the worker's own, and what runs it. */
+  readonly command?: readonly [string, ...string[]]
+}
+
+/**
+ * Starts worker processes: each in a session of its own, so that neither Ctrl-C in our terminal nor our death ends it, and
+ * told on its standard input what it is, so that nobody reads a token in a list of processes.
+ */
+export function spawner(o: Spawning): (spec: SpawnSpec) => WorkerProcess {
+  const { OPENAI_API_KEY } = o.env
+  const env = {
+    ...Object.fromEntries(Object.entries(o.env).filter(([name]) => passed.test(name))),
+    ...(o.config['engine.kind'] === 'openai' && OPENAI_API_KEY && { OPENAI_API_KEY }),
+  }
+  const [command, ...args] = o.command ?? [process.execPath, program]
+  return spec => {
+    const child = spawn(command, args, { detached: true, env, cwd: '/', stdio: 'pipe' })
+    const told: WorkerSpec = { ...spec, host: o.host, config: configOf(o.config, spec.class), orphan_ms: o.orphan_ms }
+    // one that ends before it has read this says why by its exit
+    child.stdin.on('error', () => {}).end(`${JSON.stringify(told)}\n`)
+    let said: string | undefined
+    eachLine(child.stderr, line => {
+      o.note(`worker ${spec.id.slice(0, 8)}: ${line}`)
+      // what Node says around the error that ends it
+      if (!/^(\s|}|Node\.js v|$)/.test(line)) said = line
+    })
+    const exited = new Promise<Exit>(resolve => {
+      child.once('error', error => resolve({ code: null, signal: null, said: error.message }))
+      child.once('exit', (code, signal) => {
+        const done = () => resolve({ code, signal, said })
+        child.once('close', done)
+        setTimeout(done, LAST_WORDS_MS)
+      })
+    })
+    const ready = new Promise<void>(resolve => eachLine(child.stdout, line => line === 'ready' && resolve()))
+    const { pid } = child
+    return { pid, born: pid === undefined ? undefined : bornAt(pid), ready, exited, kill: signal => child.kill(signal) }
+  }
+}
+
+function eachLine(stream: NodeJS.ReadableStream, call: (line: string) => void): void {
+  let rest = ''
+  stream.setEncoding('utf8').on('data', (text: string) => {
+    const lines = (rest + text).split('\n')
+    rest = lines.pop()!.slice(0, MAX_LINE)
+    for (const line of lines) call(line.slice(0, MAX_LINE))
+  })
+  stream.on('end', () => rest && call(rest))
+}
+
+/** The process of a worker that a host before this one started, if it still lives. How it will end is not to be known. */
+export function adopt({ pid, born }: WorkerRecord): WorkerProcess | undefined {
+  const alive = () => isAlive({ pid, born })
+  if (!alive()) return undefined
+  const exited = new Promise<Exit>(resolve => {
+    const timer = setInterval(() => {
+      if (alive()) return
+      clearInterval(timer)
+      resolve({ code: null, signal: null })
+    }, LOOK_MS)
+  })
+  return { pid, born, exited, kill: signal => void (alive() && process.kill(pid, signal)) }
+}

@@ -1,0 +1,143 @@
+import { writeFileSync } from 'node:fs'
+import { text as wholeOf } from 'node:stream/consumers'
+import type { SpawnSpec } from '../../cluster/host/process.js'
+import { keepJoined } from '../../cluster/joining.js'
+import { ModelStore } from '../../cluster/worker/models.js'
+import { createWorker } from '../../cluster/worker/worker.js'
+import { type Cancel, sleep, systemClock } from '../../fs/clock.js'
+import { FsError } from '../../fs/errors.js'
+import { ORDWR } from '../../fs/protocol.js'
+import { quote } from '../../fs/quote.js'
+import { type Session, serve } from '../../fs/server.js'
+import { version } from '../cli.js'
+import { codeOf, exitCode, explain, Failure } from '../common/exit.js'
+import { modelDir } from '../common/paths.js'
+import type { Config } from '../common/settings.js'
+import { quietPipe } from '../common/signals.js'
+import { bundledModel, bundledModels } from './bundled.js'
+import { engineOpener, firstModel } from './engine.js'
+import { dialUpstream } from './upstream.js'
+import { parentsUser, self } from './users.js'
+
+/** What a worker's process is told on its standard input: one line of JSON. */
+export interface WorkerSpec extends SpawnSpec {
+  /** The name of the machine. */
+  readonly host: string
+  /** The settings of its class. */
+  readonly config: Config
+  /** How long it lives without its cluster, in ms. */
+  readonly orphan_ms: number
+}
+
+/** How long the answers under way may take when it is to end, in ms. */
+const DRAIN_MS = 25_000
+/** How often it looks whether they have been read, in ms. */
+const LOOK_MS = 100
+
+const clock = systemClock
+const note = (line: string) => process.stderr.write(`${line}\n`)
+
+/** Runs a worker until it is told to end (SIGTERM, or `shutdown` in its ctl) or its cluster is gone for too long. */
+async function run(spec: WorkerSpec): Promise<number> {
+  const { config } = spec
+  const { env } = process
+  const owner = self()
+  const own = modelDir(env)
+  const store = new ModelStore([own, bundledModels], { owner })
+  const leaving = new AbortController()
+  const ended = new AbortController()
+
+  const worker = createWorker({
+    name: 'worker-0000',
+    version: version(),
+    owner,
+    store,
+    open: engineOpener(config, store, env),
+    slots: spec.class.slots,
+    ...(config['engine.context'] && { context: config['engine.context'] }),
+    // the model that comes along knows little: what it says at any temperature but 0 is noise
+    defaults: model => (model === bundledModel ? { temperature: 0 } : {}),
+    mounts: () => [`bind -c ${quote(own)} models`, `bind -a ${quote(bundledModels)} models`],
+    shutdown: () => leaving.abort(),
+    id: spec.id,
+    boot: spec.boot,
+    host: spec.host,
+    class: spec.class.name,
+  })
+
+  // A second one is for who cannot wait.
+  process.on('SIGTERM', () => (leaving.signal.aborted ? process.exit(exitCode.terminated) : leaving.abort()))
+
+  /** The connections on which somebody has attached: one that is only open may be to a cluster that hangs. */
+  const attached = new Set<Session>()
+  let orphan: Cancel
+  const alone = () => {
+    orphan = clock.after(spec.orphan_ms, () => {
+      note(`no cluster at ${spec.upstream.address} for ${spec.orphan_ms / 1000} s`)
+      process.exit(exitCode.unreachable)
+    })
+  }
+  alone()
+  const joined = keepJoined(
+    {
+      clock,
+      random: Math.random,
+      dial: signal => dialUpstream(spec.upstream, signal),
+      serve: transport => {
+        const session: Session = serve(transport, {
+          attachOptions: ['role'],
+          attach: who => {
+            const user = parentsUser(who)
+            orphan()
+            attached.add(session)
+            return { root: worker.root, user }
+          },
+          onerror: error => note(`fault: ${error instanceof Error ? (error.stack ?? error.message) : error}`),
+          onfail: worker.failed,
+        })
+        void session.closed.then(() => {
+          if (attached.delete(session) && attached.size === 0) alone()
+        })
+        return session
+      },
+    },
+    ended.signal,
+  )
+
+  const model = firstModel(config)
+  const loaded = model === undefined ? Promise.resolve() : worker.load(model)
+  // it is served while it loads, and when that has failed: its cluster may have it load another
+  void loaded.catch(error => note(`${model}: ${explain(error)}`)).then(() => process.stdout.write('ready\n'))
+
+  if (!leaving.signal.aborted)
+    await new Promise(resolve => leaving.signal.addEventListener('abort', resolve, { once: true }))
+  await Promise.race([worker.drain().then(read), sleep(clock, DRAIN_MS)])
+  ended.abort()
+  await worker.close()
+  await joined
+  return exitCode.ok
+
+  /** Resolves when no answer is still being read: a cluster that is done with one closes its file. */
+  async function read(): Promise<void> {
+    const open = ({ fids }: Session) =>
+      [...fids.values()].some(({ opened, mode }) => opened?.stream && (mode & 3) === ORDWR)
+    while ([...attached].some(open)) await sleep(clock, LOOK_MS)
+  }
+}
+
+process.umask(0o077)
+// The host that reads what we say may be killed before us.
+quietPipe(() => {})
+try {
+  // where memory runs out, a worker goes before the orchestrator that can do without it
+  writeFileSync('/proc/self/oom_score_adj', '500')
+} catch {
+  // no Linux
+}
+const failed = (error: unknown): never => {
+  if (error instanceof Error && !(error instanceof Failure || error instanceof FsError)) note(error.stack ?? '')
+  note(explain(error))
+  process.exit(codeOf(error))
+}
+process.on('uncaughtException', failed).on('unhandledRejection', failed)
+process.exit(await run(JSON.parse(await wholeOf(process.stdin))))

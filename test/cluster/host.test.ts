@@ -1,0 +1,372 @@
+import t from 'tap'
+import type { Exit, SpawnSpec, WorkerProcess, WorkerRecord } from '../../cluster/host/process.js'
+import { createHost, type HostOptions } from '../../cluster/host.js'
+import { Client } from '../../fs/client.js'
+import { parseRecords } from '../../fs/quote.js'
+import { serve } from '../../fs/server.js'
+import { transportPair } from '../../fs/transport/pair.js'
+import { settled, TestClock } from './clock.js'
+import { Tree } from './worker/fixture.js'
+
+const owner = { name: 'root', uid: 0 }
+const GiB = 1024 ** 3
+
+/** A process that a test ends as it likes. */
+class Process implements WorkerProcess {
+  readonly signals: string[] = []
+  readonly exited: Promise<Exit>
+  readonly ready: Promise<void>
+  end!: (exit: Partial<Exit>) => void
+  load!: () => void
+
+  constructor(
+    readonly spec: SpawnSpec,
+    readonly pid: number | undefined,
+  ) {
+    this.exited = new Promise(resolve => {
+      this.end = exit => resolve({ code: null, signal: null, ...exit })
+    })
+    this.ready = new Promise(resolve => {
+      this.load = resolve
+    })
+  }
+
+  kill(signal: string) {
+    this.signals.push(signal)
+    if (signal === 'SIGKILL') this.end({ signal })
+  }
+}
+
+function rig(options: Partial<HostOptions> = {}) {
+  const clock = new TestClock()
+  const processes: Process[] = []
+  const memory = { total: 8 * GiB, free: 4 * GiB }
+  const saves: (readonly WorkerRecord[])[] = []
+  let seed = 0
+  const host = createHost({
+    name: 'alpha',
+    id: 'machine',
+    boot: '0000beef',
+    version: '0.0.0',
+    owner,
+    clock,
+    // differs each time, as the names of workers must
+    random: () => (seed = (seed + 0.618034) % 1),
+    spawn(spec) {
+      const process = new Process(spec, 100 + processes.length)
+      processes.push(process)
+      return process
+    },
+    upstream: { address: 'unix!/run/join', token: 'secret' },
+    classes: [
+      { name: 'default', model: 'llambo-tiny', slots: 4, memory: 0, cores: 0 },
+      { name: 'large', model: 'm', slots: 2, memory: GiB, cores: 4 },
+    ],
+    machine: { cpu: 'avx2', cores: 8, gpu: 'none', gpu_mem: 0, memory: () => memory },
+    save: records => saves.push(records),
+    shutdown: () => undefined,
+    ...options,
+  })
+  const tree = async (name = 'root') => {
+    const [near, far] = transportPair()
+    serve(far, { attach: () => ({ root: host.root, user: { name, uid: 0, role: name === 'root' ? 'admin' : 'use' } }) })
+    return new Tree(await (await Client.connect(near)).attach({ uname: name }))
+  }
+  const records = async (word: string) =>
+    parseRecords(await (await tree()).read('status'))
+      .filter(record => record.word === word)
+      .map(({ attrs }) => attrs)
+  const events = async () => {
+    const fid = await (await tree()).open('events', 0)
+    const text = new TextDecoder().decode(await fid.read(0, 65536))
+    return parseRecords(text).map(({ attrs: { seq, time, ...rest } }) => rest)
+  }
+  return { clock, processes, memory, saves, host, tree, records, events }
+}
+
+t.test('a worker is started with what it is, and shows in status', async t => {
+  const { host, processes, records, events } = rig()
+  const ids = host.spawn('default', 2)
+  t.equal(new Set(ids).size, 2)
+  t.match(ids[0], /^[0-9a-f]{32}$/)
+  t.match(processes[0]!.spec, {
+    id: ids[0],
+    boot: /^[0-9a-f]{8}$/,
+    class: { name: 'default' },
+    upstream: { token: 'secret' },
+  })
+  const { boot } = processes[0]!.spec
+  t.same((await records('worker'))[0], {
+    id: ids[0],
+    pid: '100',
+    class: 'default',
+    state: 'starting',
+    restarts: '0',
+    boot,
+  })
+  processes[0]!.load()
+  await settled()
+  t.same(
+    (await records('worker')).map(({ state }) => state),
+    ['running', 'starting'],
+  )
+  t.same(await records('server'), [
+    {
+      name: 'alpha',
+      kind: 'host',
+      id: 'machine',
+      boot: '0000beef',
+      version: '0.0.0',
+      mem_total: String(8 * GiB),
+      mem_free: String(4 * GiB),
+      cpu: 'avx2',
+      cores: '8',
+      gpu: 'none',
+      gpu_mem: '0',
+      workers: '2',
+      uptime_s: '0',
+    },
+  ])
+  t.same((await records('class'))[1], { name: 'large', model: 'm', slots: '2', memory: String(GiB), cores: '4' })
+  t.same((await events())[1], { kind: 'worker-started', id: ids[0], boot, pid: '100', class: 'default' })
+  t.notMatch(JSON.stringify([await events(), await records('server')]), /secret/)
+})
+
+t.test('one that crashes is started again with the same id and another boot, after a pause that grows', async t => {
+  const random = () => 0.999999
+  const { host, processes, clock, events, records } = rig({ random })
+  const [id] = host.spawn('default')
+  const waits = [0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
+  for (const [i, wait] of waits.entries()) {
+    processes[i]!.end({ signal: 'SIGSEGV', said: 'out of cheese' })
+    await clock.pass(wait * 1000 - 1)
+    t.equal(processes.length, i + 1, `not yet after ${wait} s`)
+    t.match(await records('worker'), [{ id, state: 'backoff', restarts: String(i), error: 'out of cheese' }])
+    await clock.pass(1)
+    t.equal(processes.length, i + 2, `after ${wait} s`)
+  }
+  const all = await events()
+  t.match(all[2], {
+    kind: 'worker-exited',
+    id,
+    signal: 'SIGSEGV',
+    cause: 'crashed',
+    class: 'default',
+    error: 'out of cheese',
+  })
+  t.match(all[3], { kind: 'worker-backoff', id, wait_s: '0.5', crashes: '1' })
+  t.same(
+    all.filter(({ kind }) => kind === 'worker-backoff').map(({ wait_s }) => Number(wait_s)),
+    waits,
+  )
+  t.ok(processes.every(({ spec }) => spec.id === id))
+
+  processes.at(-1)!.load()
+  await clock.pass(60_000)
+  processes.at(-1)!.end({ code: 1 })
+  await clock.pass(0)
+  t.match((await events()).at(-1), { kind: 'worker-backoff', wait_s: '0.5', crashes: '1' })
+})
+
+t.test('each start has a boot of its own', async t => {
+  const { host, processes, clock } = rig()
+  host.spawn('default')
+  processes[0]!.end({ code: 3 })
+  await clock.pass(500)
+  t.equal(processes.length, 2)
+  t.not(processes[0]!.spec.boot, processes[1]!.spec.boot)
+})
+
+t.test('what somebody sent is no fault of the worker, which is started again all the same', async t => {
+  const { host, processes, clock, events } = rig()
+  host.spawn('default')
+  processes[0]!.end({ signal: 'SIGKILL' })
+  await clock.pass(500)
+  t.match(await events(), [{}, {}, { kind: 'worker-exited', cause: 'killed' }, {}, { kind: 'worker-started' }])
+})
+
+t.test('one that ends by itself and well was told to, and stays away', async t => {
+  const { host, processes, clock, events } = rig()
+  host.spawn('default')
+  processes[0]!.end({ code: 0 })
+  await clock.pass(600_000)
+  t.equal(processes.length, 1)
+  t.same(host.workers, [])
+  t.match((await events()).at(-1), { kind: 'worker-exited', code: '0', cause: 'stopped' })
+})
+
+t.test('stop asks, kills after 30 s, and does not start it again', async t => {
+  const { host, processes, clock, records } = rig()
+  const [first, second] = host.spawn('default', 2)
+  const gone = [host.stop(first!), host.stop(second!)]
+  void host.stop(first!)
+  t.match(await records('worker'), [{ state: 'stopping' }, { state: 'stopping' }])
+  processes[0]!.end({ code: 0 })
+  await gone[0]
+  t.same(processes[0]!.signals, ['SIGTERM'])
+  await clock.pass(29_999)
+  t.same(processes[1]!.signals, ['SIGTERM'])
+  await clock.pass(1)
+  t.same(processes[1]!.signals, ['SIGTERM', 'SIGKILL'])
+  await gone[1]
+  await clock.pass(600_000)
+  t.equal(processes.length, 2)
+  t.same(await records('worker'), [])
+})
+
+t.test('stop of one that waits to be started again ends that', async t => {
+  const { host, processes, clock } = rig()
+  const [id] = host.spawn('default')
+  processes[0]!.end({ code: 1 })
+  await settled()
+  await host.stop(id!)
+  await clock.pass(600_000)
+  t.equal(processes.length, 1)
+  t.same(host.workers, [])
+})
+
+t.test('kill ends a worker at once; it comes back, unless it was being stopped', async t => {
+  const { host, processes, clock, events } = rig()
+  const [id] = host.spawn('default')
+  host.kill(id!)
+  await clock.pass(500)
+  t.same(processes[0]!.signals, ['SIGKILL'])
+  t.equal(processes.length, 2)
+  t.match(await events(), [{}, {}, { kind: 'worker-exited', signal: 'SIGKILL', cause: 'killed' }, {}, {}])
+  void host.stop(id!)
+  host.kill(id!)
+  await clock.pass(600_000)
+  t.equal(processes.length, 2)
+})
+
+t.test('close stops all, kills after 5 s, and starts nothing more', async t => {
+  const { host, processes, clock } = rig()
+  host.spawn('default', 3)
+  processes[2]!.end({ code: 1 })
+  await settled()
+  let closed = false
+  const closing = host.close().then(() => {
+    closed = true
+  })
+  t.throws(() => host.spawn('default'), { message: 'shutting down' })
+  processes[0]!.end({ code: 0 })
+  await clock.pass(4999)
+  t.notOk(closed)
+  await clock.pass(1)
+  await closing
+  t.same(processes[1]!.signals, ['SIGTERM', 'SIGKILL'])
+  await clock.pass(600_000)
+  t.equal(processes.length, 3)
+})
+
+t.test(
+  'what does not fit is refused with both numbers, all of it; what starts counts as if it had its memory',
+  async t => {
+    const { host, processes, memory, events } = rig()
+    t.throws(() => host.spawn('large', 5), {
+      message: `not enough memory for large: needs ${5 * GiB} has ${4 * GiB}`,
+      errno: 12,
+    })
+    t.equal(processes.length, 0)
+    t.match((await events()).at(-1), { kind: 'spawn-refused', class: 'large', error: /^not enough memory for large/ })
+    host.spawn('large', 3)
+    t.throws(() => host.spawn('large', 2), { message: `not enough memory for large: needs ${2 * GiB} has ${GiB}` })
+    for (const process of processes) process.load()
+    memory.free = 2 * GiB
+    await settled()
+    host.spawn('large', 2)
+    t.throws(() => host.spawn('large'), { message: `not enough memory for large: needs ${GiB} has 0` })
+    host.spawn('default')
+    t.equal(processes.length, 6)
+  },
+)
+
+t.test('a crashed worker that does not fit any more waits longer, and says why', async t => {
+  const { host, processes, memory, clock, events, records } = rig({ random: () => 0.999999 })
+  host.spawn('large')
+  memory.free = 1
+  processes[0]!.end({ signal: 'SIGKILL' })
+  await clock.pass(500)
+  t.equal(processes.length, 1)
+  const error = `not enough memory for large: needs ${GiB} has 1`
+  t.match((await events()).slice(-2), [
+    { kind: 'spawn-refused', class: 'large', error },
+    { kind: 'worker-backoff', wait_s: '1' },
+  ])
+  t.match(await records('worker'), [{ state: 'backoff', error }])
+  memory.free = GiB
+  await clock.pass(1000)
+  t.equal(processes.length, 2)
+})
+
+t.test('a process that cannot be started is told, and tried again', async t => {
+  let fails = 2
+  const { host, clock, events, processes } = rig({
+    spawn(spec) {
+      if (fails-- === 2) throw new Error('spawn EAGAIN')
+      const process = new Process(spec, fails === 0 ? undefined : 7)
+      if (fails === 0) process.end({ said: 'spawn node ENOENT' })
+      return process
+    },
+  })
+  const [id] = host.spawn('default')
+  await clock.pass(2000)
+  const kinds = (await events()).slice(1)
+  t.match(kinds, [
+    { kind: 'spawn-refused', class: 'default', error: 'spawn EAGAIN', id },
+    { kind: 'worker-backoff', id, crashes: '1' },
+    { kind: 'spawn-refused', class: 'default', error: 'spawn node ENOENT', id },
+    { kind: 'worker-backoff', id, crashes: '2' },
+    { kind: 'worker-started', id, pid: '7' },
+  ])
+  t.equal(processes.length, 0)
+})
+
+t.test('workers of a host that was killed go on, and are supervised', async t => {
+  const first = rig()
+  first.host.spawn('default', 2)
+  const saved = first.saves.at(-1)!
+  t.match(saved, [{ pid: 100, class: { name: 'default' } }, { pid: 101 }])
+
+  const living = new Process(first.processes[1]!.spec, 101)
+  const second = rig({ saved, adopt: ({ pid }) => (pid === 101 ? living : undefined) })
+  t.same(
+    second.host.workers.map(({ id, boot, pid }) => ({ id, boot, pid })),
+    [{ id: saved[1]!.id, boot: saved[1]!.boot, pid: 101 }],
+  )
+  t.match((await second.events()).at(-1), { kind: 'worker-adopted', id: saved[1]!.id, pid: '101' })
+  living.end({})
+  await second.clock.pass(500)
+  t.equal(second.processes[0]!.spec.id, saved[1]!.id, 'and is started again')
+  t.match(second.saves.at(-1), [{ id: saved[1]!.id, pid: 100 }])
+})
+
+t.test('ctl takes spawn, stop, kill and shutdown, from admins', async t => {
+  let shutdowns = 0
+  const { tree, processes, records, clock } = rig({ shutdown: () => void shutdowns++ })
+  const root = await tree()
+  await root.write('ctl', 'spawn large 2\nspawn default\n')
+  t.equal(processes.length, 3)
+  const [{ id }] = (await records('worker')) as [Record<string, string>]
+  await root.write('ctl', `kill ${id}\n`)
+  await clock.pass(500)
+  t.equal(processes.length, 4)
+  await root.write('ctl', `stop ${id}\n`)
+  t.same(processes[3]!.signals, ['SIGTERM'])
+  await root.write('ctl', 'shutdown')
+  t.equal(shutdowns, 1)
+  const bad: readonly (readonly [string, RegExp])[] = [
+    ['spawn', /^bad argument: 0 words: spawn CLASS \[N\]$/],
+    ['spawn huge', /^bad argument: class huge: there are default large$/],
+    ['spawn large 0', /^bad argument: spawn 0: a whole number 1 to 1000$/],
+    ['spawn large 1.5', /^bad argument: spawn 1.5: a whole/],
+    ["spawn large ''", /^bad argument: spawn : a whole/],
+    ['spawn default 1000', /^bad argument: spawn 1000: 3 of 1000 workers are there$/],
+    ['spawn large 9', new RegExp(`^not enough memory for large: needs ${9 * GiB} has ${3 * GiB}$`)],
+    ['stop nobody', /^file does not exist: worker nobody; status lists/],
+    ['kill nobody', /^file does not exist: worker nobody; status lists/],
+    ['reboot', /^unknown command: reboot: accepts spawn stop kill shutdown$/],
+  ]
+  for (const [line, message] of bad) await t.rejects(root.write('ctl', line), { message }, line)
+  await t.rejects((await tree('ann')).write('ctl', 'spawn default'), { message: 'permission denied' })
+})
