@@ -1,0 +1,172 @@
+import { Wrong } from './check.js'
+import { Process, Timeline } from './clock.js'
+import { Cluster, DOOR, type Shape } from './cluster.js'
+import { type Cost, type FaultName, faults } from './faults.js'
+import { User } from './load.js'
+import { Net } from './net.js'
+import { Observer } from './observer.js'
+import { Random } from './random.js'
+import { type Request, Requests } from './requests.js'
+
+/** Virtual times of a run, in ms: when the users come, when no more fault begins and all end, how long they may take to end theirs. */
+const BEGIN = 5_000
+const HEAL = 45_000
+const END = 60_000
+/** By when what has been asked for must have ended, after the faults have. */
+const PATIENCE = 150_000
+/** By when all workers must be back: a host's longest pause after crashes, a worker set aside the longest, joining again. */
+const RECOVERY = 400_000
+
+export interface Options {
+  /** Workers in all; drawn unless given. */
+  workers?: number
+  /** Faults that are drawn from; all unless given. */
+  only?: readonly FaultName[]
+  /** Of what is drawn, by number, what is left out: all else stays as it was. */
+  without?: { faults: readonly number[]; users: readonly number[] }
+}
+
+/** What came of a seed. */
+export interface Report {
+  seed: string
+  /** What was wrong. */
+  error: unknown
+  /** Of everything that happened: the same seed has the same. */
+  hash: number
+  events: number
+  /** Virtual ms it took. */
+  time: number
+  /** What happened, a line each, with the virtual times in s. */
+  story: string[]
+  requests: readonly Request[]
+  /** How many faults and users were drawn. */
+  drawn: { faults: number; users: number }
+  /** Answers that went on where they had broken off. */
+  moves: number
+}
+
+const ranks: readonly Cost[] = ['nothing', 'exchange', 'connection']
+
+/** Rows that an exchange may fail with where workers are lost. */
+const exchangeRows = ['workerLost', 'waited', 'queueFull', 'noWorker', 'loading', 'poison', 'shuttingDown'] as const
+/** And where the client's own connection, or the orchestrator, was. */
+const connectionRows = ['hungUp', 'unreachable', 'interrupted'] as const
+
+function draw(random: Random, workers = random.whole(3, 12)): Shape {
+  const machines = Array.from({ length: random.whole(1, Math.min(4, workers)) }, () => 1)
+  for (let i = machines.length; i < workers; i++) machines[random.whole(0, machines.length - 1)]!++
+  return {
+    machines,
+    slots: random.whole(1, 4),
+    temper: {
+      rate: random.of([5, 20, 20, 50, 200]),
+      first_token_ms: random.of([0, 10, 100, 800]),
+      load_ms: random.whole(0, 3000),
+    },
+  }
+}
+
+/** Runs one seed. @param begins is told of the time that runs now */
+export async function simulate(
+  seed: string,
+  options: Options = {},
+  begins: (time: Timeline, date: () => number) => void = () => undefined,
+): Promise<Report> {
+  const random = new Random(seed)
+  const time = new Timeline()
+  const epoch = new Process(time, 'wall', 'wall')
+  begins(time, () => epoch.date())
+  const story: string[] = []
+  const note = (line: string) => {
+    time.mix(line)
+    story.push(`${(time.now / 1000).toFixed(3)} ${line}`)
+  }
+  const report: Report = { seed, error: undefined, hash: 0, events: 0, time: 0, story, requests: [], drawn: { faults: 0, users: 0 }, moves: 0 }
+  try {
+    await run(time, random, options, note, report)
+  } catch (error) {
+    report.error = error
+    note(`WRONG: ${error instanceof Error ? (error.stack ?? error.message) : error}`)
+  }
+  return Object.assign(report, { hash: time.hash >>> 0, events: time.events, time: time.now })
+}
+
+async function run(
+  time: Timeline,
+  random: Random,
+  options: Options,
+  note: (line: string) => void,
+  report: Report,
+): Promise<void> {
+  const shape = draw(random.stream('shape'), options.workers)
+  note(`shape ${JSON.stringify(shape)}`)
+  const net = new Net(time, random.stream('net'))
+  const cluster = new Cluster(time, net, random.stream('cluster'), shape, note)
+
+  let cost: Cost = 'nothing'
+  const requests = new Requests(error => {
+    const rows = [...(cost !== 'nothing' ? exchangeRows : []), ...(cost === 'connection' ? connectionRows : [])]
+    return rows.find(row => error.is(row))
+  }, note)
+  report.requests = requests.all
+
+  const observer = new Observer(cluster, new Process(time, 'observer', cluster.home))
+  cluster.command = line => observer.command(line)
+  observer.start()
+
+  // the faults of this run are of a few kinds, so that each is often seen alone
+  const plan = random.stream('faults')
+  const names = options.only ?? (Object.keys(faults) as FaultName[])
+  const kinds = Array.from({ length: plan.whole(0, 4) }, () =>
+    plan.weighted(Object.fromEntries(names.map(name => [name, faults[name].weight])) as Record<FaultName, number>),
+  )
+  report.drawn.faults = kinds.length > 0 ? plan.whole(1, 12) : 0
+  for (let i = 0; i < report.drawn.faults; i++) {
+    const kind = plan.of(kinds)
+    const at = plan.between(BEGIN, HEAL)
+    if (options.without?.faults.includes(i)) continue
+    time.at(at, () => {
+      const fault = faults[kind]
+      if (ranks.indexOf(fault.cost) > ranks.indexOf(cost)) cost = fault.cost
+      const what = fault.strike(cluster, plan.stream(`${i}`))
+      if (what) note(`FAULT ${i} ${kind}: ${what}`)
+    })
+  }
+
+  const longest = random.of([5, 20, 40])
+  const times = random.whole(2, 8)
+  report.drawn.users = random.whole(2, 6)
+  const user = (name: string, uid: number) =>
+    new User({ net, random: random.stream(name), requests, door: DOOR, longest, note }, cluster.process(name, 'clients'), uid)
+  const users = Array.from({ length: report.drawn.users }, (_, i) => user(`user${i}`, 2000 + i)).filter(
+    (_, i) => !options.without?.users.includes(i),
+  )
+
+  await time.run(BEGIN)
+  const ends = users.map(user => user.use(times, HEAL))
+  Promise.all(ends).catch(error => time.fail(error))
+  await time.run(HEAL)
+  cluster.heal()
+  note('all faults have ended')
+  await time.run(END)
+
+  while (requests.open > 0) {
+    if (time.now > HEAL + PATIENCE)
+      throw new Wrong(`without an end: ${requests.overdue(time.now).map(r => `request ${r.id} ${r.kind}`).join(', ')}`)
+    await time.run(time.now + 1000)
+  }
+  for (let missing = observer.missing(); missing; missing = observer.missing()) {
+    if (time.now > HEAL + RECOVERY) throw new Wrong(`not all workers are back: ${missing}`)
+    await time.run(time.now + 5000)
+  }
+  // as if nothing had been
+  cost = 'nothing'
+  const last = user('last', 3000)
+  Promise.all([last.data(), last.generate(), last.session()]).catch(error => time.fail(error))
+  await time.run(time.now + 30_000)
+  if (requests.open > 0) throw new Wrong('a request after all faults had ended has no end')
+
+  for (const user of [...users, last]) user.close()
+  await time.run(time.now + 30_000)
+  observer.rest()
+}
