@@ -23,7 +23,7 @@ const MAX_SOCKET_PATH = process.platform === 'linux' ? 107 : 103
 export function parseAddress(address: string): Address {
   const bad = (why: string) => fail('badArgument', `address ${JSON.stringify(address)}: ${why}`)
   if (/^wss?:\/\//.test(address)) {
-    if (!URL.canParse(address)) throw bad(`no URL; ${forms}`)
+    if (!URL.canParse(address) || new URL(address).hash) throw bad(`no URL; ${forms}`)
     return { kind: 'ws', url: address }
   }
   const [net, ...rest] = address.split('!')
@@ -48,11 +48,12 @@ export function parseAddress(address: string): Address {
 /**
  * Connects to a server. The connection is ready for `Client.connect` or `serve`; nothing has been said on it.
  * @param options.token sent at a WebSocket's upgrade; over unix and tcp it goes through Tauth (`Client.attach`)
- * @throws FsError `cannot reach ADDRESS: …`, or `interrupted`
+ * @param options.fingerprint SHA-256 of a wss server's certificate, `sha256:HEX`, which then need not be signed by an authority
+ * @throws FsError `cannot reach ADDRESS: …`, `certificate refused: …`, or `interrupted`
  */
 export async function dial(
   address: string,
-  options: { token?: string } = {},
+  options: { token?: string | undefined; fingerprint?: string | undefined } = {},
   signal?: AbortSignal,
 ): Promise<Transport> {
   const to = parseAddress(address)

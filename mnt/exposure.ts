@@ -22,10 +22,7 @@ export const isNumeric = (host: string): boolean => isIPv4(host) || isIPv6(host)
  */
 export function checkExposure(address: string, host: string, has: { token: boolean; tls: boolean }): void {
   if (isLoopback(host)) return
-  const missing = [
-    ...(has.token ? [] : ['a token (auth: token)']),
-    ...(has.tls ? [] : ['TLS (wss://, with tls.cert and tls.key)']),
-  ]
+  const missing = [...(has.token ? [] : ['a token (auth: token)']), ...(has.tls ? [] : ['TLS (wss://)'])]
   if (missing.length === 0) return
   throw fail(
     'notPermitted',

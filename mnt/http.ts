@@ -22,6 +22,12 @@ export interface HttpOptions {
   authenticate(token: string): User | undefined
   /** Takes a connection whose user has proved himself. */
   accept(transport: Transport, user: User): void
+  /** What joins at /join; without, nothing is there. The other end serves, we are its client. */
+  readonly join?: {
+    /** Whether a token, '' where none was given, lets its holder join. */
+    verify(token: string): boolean
+    accept(transport: Transport): void
+  }
   /** Gets a line when connections begin to be refused, and when there is room again. */
   told?(line: string): void
 }
@@ -34,15 +40,22 @@ const extra: Readonly<Record<number, Readonly<Record<string, string>>>> = {
 const headers = (status: number) => ({ ...extra[status], 'Content-Length': '0', Connection: 'close' })
 
 /**
- * Listens for HTTP, on which there is one thing: a WebSocket at /9p, whose Host, Origin and token are checked before it is
- * one. All else is answered with an empty 404, 403, 426 or 401.
+ * Listens for HTTP, on which there are WebSockets and nothing else: at /9p and, where one may join, at /join. Host, Origin
+ * and token are checked before it is one. All else is answered with an empty 404, 403, 426 or 401.
  * @returns where it listens; `close` stops that and drops who has not got in, while accepted connections are the acceptor's
  * @throws listen(2)'s own error, with its `code`; FsError `bad argument` where certificate and key do not fit together
  */
 export async function listenHttp(o: HttpOptions): Promise<{ address: string; close(): Promise<void> }> {
-  const on = { host: o.host, names: o.names ?? [], tls: o.tls !== undefined }
+  const on = { host: o.host, names: o.names ?? [], tls: o.tls !== undefined, join: o.join !== undefined }
   const server = makeServer(o)
   const gate = new Gate(server, o.told)
+
+  /** Who takes a connection with that token; nobody, if it is not good for this. */
+  const entering = (token: string) => {
+    const user = o.authenticate(token)
+    return user && ((transport: Transport) => o.accept(transport, user))
+  }
+  const joining = (token: string) => (o.join?.verify(token) ? o.join.accept : undefined)
 
   const plain = (request: IncomingMessage, response: ServerResponse) => {
     const verdict = examine(request, on)
@@ -62,13 +75,13 @@ export async function listenHttp(o: HttpOptions): Promise<{ address: string; clo
     socket.on('error', ignore)
     const verdict = examine(request, on)
     if ('status' in verdict) return refuse(socket, verdict.status)
-    const user = o.authenticate(verdict.token)
-    if (!user) return void setTimeout(() => refuse(socket, 401), limits.REFUSAL_DELAY_MS)
+    const accept = verdict.join ? joining(verdict.token) : entering(verdict.token)
+    if (!accept) return void setTimeout(() => refuse(socket, 401), limits.REFUSAL_DELAY_MS)
     gate.passed(request.socket)
     upgradeWebSocket(request, socket, head).then(
       transport => {
         socket.off('error', ignore)
-        o.accept(transport, user)
+        accept(transport)
       },
       () => socket.destroy(),
     )

@@ -1,8 +1,9 @@
 import type { IncomingMessage } from 'node:http'
 import { bare, isLoopback, isNumeric, isWildcard } from './exposure.js'
 
-/** The one thing there is over HTTP so far. */
+/** What there is over HTTP: the tree, and where workers, hosts and other clusters join. */
 export const PATH = '/9p'
+export const JOIN_PATH = '/join'
 
 /** What a listener was told to be called. */
 export interface Listening {
@@ -11,22 +12,30 @@ export interface Listening {
   /** What else clients may call it. */
   readonly names: readonly string[]
   readonly tls: boolean
+  /** Whether there is a cluster to join. */
+  readonly join: boolean
 }
 
 /**
  * Whether a request may become a WebSocket, in this order: the path, the Host, the Origin, that it asks for one at all. What
  * it must still prove is the token that is returned ('' for none); else the status that refuses it.
  */
-export function examine(request: IncomingMessage, on: Listening): { token: string } | { status: number } {
-  if (request.url !== PATH) return { status: 404 }
+export function examine(
+  request: IncomingMessage,
+  on: Listening,
+): { join: boolean; token: string } | { status: number } {
+  const join = on.join && request.url === JOIN_PATH
+  if (!join && request.url !== PATH) return { status: 404 }
   const host = request.headers.host ?? ''
   if (!ownHost(host, request.socket.localAddress, on)) return { status: 403 }
   // Only browsers send an Origin, and they send one with every WebSocket: any page may open one to us, ours alone shall.
+  // No browser joins.
   const { origin } = request.headers
+  if (origin !== undefined && join) return { status: 403 }
   if (origin !== undefined && origin.toLowerCase() !== `${on.tls ? 'https' : 'http'}://${host.toLowerCase()}`)
     return { status: 403 }
   if (request.method !== 'GET' || request.headers.upgrade?.toLowerCase() !== 'websocket') return { status: 426 }
-  return { token: tokenOf(request) }
+  return { join, token: tokenOf(request) }
 }
 
 /**

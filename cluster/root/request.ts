@@ -160,9 +160,14 @@ export function plainRequest(messages: readonly ChatMessage[]): Request {
   }
 }
 
-/** Lays settings over each other, the later ones winning, down to a full set. Other keys of a layer do not count. */
-export function sampling(...layers: readonly Partial<Sampling>[]): Sampling {
-  const all = Object.assign({}, defaults, ...layers) as Sampling
-  const { temperature, top_p, top_k, min_p, seed, max_tokens, stop } = all
-  return { temperature, top_p, top_k, min_p, seed, max_tokens, stop }
+const samplingKeys = ['temperature', 'top_p', 'top_k', 'min_p', 'seed', 'max_tokens', 'stop'] as const
+
+/** Lays settings over each other, the later ones winning. Other keys of a layer do not count. */
+export function layered(...layers: readonly Partial<Sampling>[]): Partial<Sampling> {
+  const all: Partial<Sampling> = Object.assign({}, ...layers)
+  return Object.fromEntries(samplingKeys.flatMap(key => (all[key] === undefined ? [] : [[key, all[key]]])))
 }
+
+/** The same, down to a full set. */
+export const sampling = (...layers: readonly Partial<Sampling>[]): Sampling =>
+  ({ ...defaults, ...layered(...layers) }) as Sampling

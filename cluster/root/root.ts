@@ -11,7 +11,7 @@ import { parseEmbedRequest } from './embed.js'
 import type { ChatMessage, Sampling } from './generation.js'
 import * as limits from './limits.js'
 import { Metrics } from './metrics.js'
-import { parseRequest, plainRequest, type Request, sampling } from './request.js'
+import { layered, parseRequest, plainRequest, type Request } from './request.js'
 import { Sessions } from './sessions.js'
 import { type Settings, samplingLines, samplingVerbs, systemVerb } from './settings.js'
 import type { Task } from './task.js'
@@ -79,7 +79,7 @@ export class Root {
       {
         tasks: this.tasks,
         settings: this.#settings,
-        base: request => this.#base(request),
+        base: request => o.base?.(request) ?? {},
         onError: (error, ctx) => this.failed(error, ctx.user),
         id: () => id('session'),
         clock,
@@ -114,11 +114,6 @@ export class Root {
     this.sessions.close()
   }
 
-  /** The settings under all others: what suits the model, then what ctl has said. */
-  #base(request: Request): Partial<Sampling> {
-    return { ...this.#o.base?.(request), ...this.#settings.sampling }
-  }
-
   #verbs(): Record<string, Verb> {
     const settings = () => this.#settings
     return { ...this.#o.verbs, system: systemVerb(settings), ...samplingVerbs(settings) }
@@ -141,7 +136,8 @@ export class Root {
       user: ctx.user,
       request: whole,
       prompt,
-      sampling: sampling(this.#base(request), request.generate),
+      asked: layered(this.#settings.sampling, request.generate),
+      base: this.#o.base?.(request) ?? {},
       onEnd: ended => ended.error && this.failed(ended.error, ctx.user),
     })
   }

@@ -12,7 +12,7 @@ import { quote, record } from '../../fs/quote.js'
 import { byLine, editable, type Writer } from './editable.js'
 import type { ChatMessage, Sampling } from './generation.js'
 import * as limits from './limits.js'
-import { message, parseRequest, plainRequest, type Request, sampling } from './request.js'
+import { layered, message, parseRequest, plainRequest, type Request } from './request.js'
 import { number, type Settings, samplingLines, samplingVerbs } from './settings.js'
 import type { Task } from './task.js'
 import type { Submission, Tasks } from './tasks.js'
@@ -24,7 +24,7 @@ export interface SessionHost {
   readonly tasks: Tasks
   /** The root's settings, which a session's go before. */
   readonly settings: Settings
-  /** The sampling that a session's own goes over. */
+  /** What suits the model, where nobody has said anything. */
   base(request: Request): Partial<Sampling>
   onError(error: Error, ctx: Context): void
   /** A new session's number. */
@@ -133,7 +133,8 @@ export class Session {
       user: this.user,
       request: { ...request, model },
       prompt,
-      sampling: sampling(this.host.base(request), this.settings.sampling, request.generate),
+      asked: layered(this.host.settings.sampling, this.settings.sampling, request.generate),
+      base: this.host.base(request),
       session: this.id,
       after: this.#tail,
       prepare: () => {

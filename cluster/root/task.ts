@@ -20,6 +20,8 @@ export interface TaskOptions {
   /** What the user wrote. */
   prompt: string
   sampling: Sampling
+  /** What of that somebody has asked for. */
+  asked: Partial<Sampling>
   /** Where it is to run, as far as that is known. */
   worker: string
   session?: string | undefined
@@ -48,6 +50,7 @@ export class Task implements Exchange {
   readonly user: User
   readonly prompt: string
   readonly sampling: Sampling
+  readonly asked: Partial<Sampling>
   readonly session: string | undefined
   /** Set anew once, when an earlier turn it waited for has ended. */
   request: Request
@@ -90,6 +93,7 @@ export class Task implements Exchange {
     this.request = o.request
     this.prompt = o.prompt
     this.sampling = o.sampling
+    this.asked = o.asked
     this.worker = o.worker
     this.session = o.session
     this.#clock = o.clock ?? systemClock

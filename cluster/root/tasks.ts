@@ -10,7 +10,7 @@ import type { Sampling } from './generation.js'
 import * as limits from './limits.js'
 import type { Metrics } from './metrics.js'
 import { Queue } from './queue.js'
-import type { Request } from './request.js'
+import { type Request, sampling } from './request.js'
 import { number } from './settings.js'
 import { Task } from './task.js'
 
@@ -18,7 +18,9 @@ export interface Submission {
   user: User
   request: Request
   prompt: string
-  sampling: Sampling
+  /** What somebody has asked for, and what goes for the rest. */
+  asked: Partial<Sampling>
+  base: Partial<Sampling>
   session?: string
   /** Earlier turns of its session: it does not start before this is settled, and starts then with what `prepare` gives. */
   after?: Promise<unknown>
@@ -176,7 +178,7 @@ export class Tasks {
 
   #add(s: Submission, id = this.#o.id()): Task {
     const { name, clock, metrics, events } = this.#o
-    const { user, request, prompt, sampling, session } = s
+    const { user, request, prompt, asked, base, session } = s
     const onEnd = (ended: Task) => {
       this.take(ended)
       this.#held.delete(ended)
@@ -190,7 +192,8 @@ export class Tasks {
       events.add(`task-${ended.state}`, { task: id, user: user.name, error })
       s.onEnd?.(ended)
     }
-    const task = new Task({ id, user, request, prompt, sampling, worker: name, session, clock, onEnd })
+    const whole = sampling(base, asked)
+    const task = new Task({ id, user, request, prompt, sampling: whole, asked, worker: name, session, clock, onEnd })
     this.#tasks.set(id, task)
     this.#forgetOld()
     return task

@@ -4,6 +4,9 @@ import { runtimeDir } from './paths.js'
 /** Where a user's own server is reached unless something else is said. */
 export const socketAddress = (env: NodeJS.ProcessEnv): string => `unix!${join(runtimeDir(env), '9p')}`
 
+/** Where this machine's own workers and hosts join it. */
+export const joinAddress = (env: NodeJS.ProcessEnv): string => `unix!${join(runtimeDir(env), 'join')}`
+
 /** HTTP and WebSocket, unless a `ws` address is listed. */
 export const HTTP_ADDRESS = 'ws://127.0.0.1:5641/9p'
 

@@ -8,7 +8,7 @@ export const exitCode = {
   usage: 2,
   /** No server answers at the address. */
   unreachable: 3,
-  /** A token is missing or wrong. */
+  /** A token is missing or wrong, or a certificate is not the one expected. */
   auth: 4,
   /** As timeout(1). */
   timeout: 124,
@@ -34,6 +34,7 @@ export const usage = (message: string): Failure => new Failure(exitCode.usage, m
 
 const codes: readonly (readonly [ErrorCode, number])[] = [
   ['authRequired', exitCode.auth],
+  ['certificateRefused', exitCode.auth],
   ['waited', exitCode.timeout],
   ['hungUp', exitCode.unreachable],
   ['unreachable', exitCode.unreachable],

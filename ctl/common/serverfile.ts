@@ -8,6 +8,8 @@ export interface ServerFile {
   /** When the process began, in the kernel's ticks since the machine did: a pid alone may be another process's by now. */
   readonly born: string | undefined
   readonly addresses: readonly string[]
+  /** Of the certificate that its wss listeners show, `sha256:HEX`. */
+  readonly fingerprint?: string | undefined
   readonly mounts: readonly string[]
   /** ISO 8601. */
   readonly started: string

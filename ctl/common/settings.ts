@@ -61,8 +61,18 @@ export const settings = {
     initial: 'token',
     help: 'what listeners other than the unix socket ask for; none on loopback only',
   }),
-  'tls.cert': setting({ env: 'LLAMBO_TLS_CERT', schema: text, help: 'certificate (PEM) of wss:// listeners' }),
+  'tls.cert': setting({
+    env: 'LLAMBO_TLS_CERT',
+    schema: text,
+    help: 'certificate (PEM) of wss:// listeners; the server makes one for itself unless set',
+  }),
   'tls.key': setting({ env: 'LLAMBO_TLS_KEY', schema: text, help: 'its private key (PEM)' }),
+  mdns: setting({
+    env: 'LLAMBO_MDNS',
+    schema: z.enum(['on', 'off']),
+    initial: 'on',
+    help: 'whether a server that other machines can join says so on the local network, and join looks for one there',
+  }),
   'engine.kind': setting({
     env: 'LLAMBO_ENGINE',
     flag: '--engine',

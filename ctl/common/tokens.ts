@@ -1,11 +1,12 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
-import { linkSync, mkdirSync, readFileSync, statSync, unlinkSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, statSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fail } from '../../fs/errors.js'
 import type { User } from '../../fs/file.js'
 import { NONUNAME } from '../../fs/protocol.js'
+import { MAX_PRIVATE, placePrivate, readPrivate } from './private.js'
 
 /** What a token opens: `join` only the end point where workers and hosts join, the others the tree. */
 export const roles = ['read', 'use', 'admin', 'join'] as const
@@ -19,12 +20,11 @@ interface Row {
 
 /** A wrong token is answered after this, in ms. */
 const FAILURE_DELAY_MS = 1000
-/** Bytes of the token file, some two thousand tokens: each is compared with every one offered. */
-const MAX_FILE = 256 * 1024
 
 /** `llb_`, so that scanners find leaked ones, and 256 random bits. */
 export const newToken = (): string => `llb_${randomBytes(32).toString('base64url')}`
 const shape = /^llb_[A-Za-z0-9_-]{43}$/
+const userName = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$/
 
 const digestOf = (token: string): Buffer => createHash('sha256').update(token).digest()
 export const line = (role: Role, user: string, token: string, comment: string): string =>
@@ -64,6 +64,29 @@ export class Tokens {
     return { name: row.user, uid: row.user === username && uid >= 0 ? uid : NONUNAME, role: row.role }
   }
 
+  /** Whether a token lets its holder join. Takes as long for any. */
+  verifyJoin(token: string): boolean {
+    return this.#find(token)?.role === 'join'
+  }
+
+  /**
+   * Makes a token and adds its line to the file, which a server that runs reads again by itself.
+   * @returns the token, which is written nowhere
+   * @throws FsError where the user's name is none, the file is full, or cannot be written
+   */
+  add(role: Role, user: string, comment: string): string {
+    if (!userName.test(user)) throw fail('badArgument', `user ${user}: letters, digits, dots, - and _`)
+    const before = readPrivate(this.path)
+    const token = newToken()
+    // one write at the end: neither a server that reads now nor another who adds sees half a line
+    const text = `${before === '' || before.endsWith('\n') ? '' : '\n'}${line(role, user, token, comment)}`
+    // with more in it the server would take no token at all
+    if (Buffer.byteLength(before) + text.length > MAX_PRIVATE)
+      throw fail('tooLarge', `${this.path}: at most ${MAX_PRIVATE} bytes; remove the lines of tokens nobody uses`)
+    appendFileSync(this.path, text)
+    return token
+  }
+
   /** For Tauth: as `verify`, but a wrong token costs a second and always the same words. */
   async authenticate(token: string): Promise<User> {
     const user = this.verify(token)
@@ -99,18 +122,6 @@ export class Tokens {
   }
 }
 
-/** Reads a file that nobody else may read. @throws FsError with the command that mends it */
-function readPrivate(path: string): string {
-  const { mode, uid, size } = statSync(path)
-  if (mode & 0o077) throw fail('notPermitted', `${path} may be read or changed by others: chmod 600 ${path}`)
-  const own = process.getuid?.()
-  if (own !== undefined && uid !== own && uid !== 0) {
-    throw fail('notPermitted', `${path} belongs to another user (${uid}): chown ${own} ${path}`)
-  }
-  if (size > MAX_FILE) throw fail('tooLarge', `${path}: at most ${MAX_FILE} bytes`)
-  return readFileSync(path, 'utf8')
-}
-
 function parse(path: string, text: string): Row[] {
   const rows: Row[] = []
   text.split('\n').forEach((full, i) => {
@@ -119,7 +130,7 @@ function parse(path: string, text: string): Row[] {
     if (role === undefined) return
     const bad = (what: string) => fail('badArgument', `${path}:${i + 1}: ${what}`)
     if (!roles.some(known => known === role)) throw bad(`role ${role}: ${roles.join(', ')}`)
-    if (user === undefined || !/^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$/.test(user)) throw bad('a user follows the role')
+    if (user === undefined || !userName.test(user)) throw bad('a user follows the role')
     const [, hex] = /^sha256:([0-9a-f]{64})$/.exec(digest ?? '') ?? []
     // The word itself is not shown: someone may have put the token there.
     if (hex === undefined || more.length > 0)
@@ -132,27 +143,14 @@ function parse(path: string, text: string): Row[] {
 /** Makes both files, if there is no token file. Either is complete from the moment it is there, whoever else starts now. */
 function makeFirst(tokens: string, clear: string): void {
   if (statSync(tokens, { throwIfNoEntry: false })) return
-  place(clear, `${newToken()}\n`)
+  placePrivate(clear, `${newToken()}\n`)
   const token = readPrivate(clear).trim()
   if (!shape.test(token)) throw fail('badArgument', `${clear} holds no token: rm ${clear}`)
   const header = '# role (read, use, admin, join)  user  sha256 of the token\n'
-  place(
+  placePrivate(
     tokens,
     header + line('admin', userInfo().username, token, 'made at the first start; our own tools find it in ./token'),
   )
-}
-
-/** Writes a whole file at once, unless it is there. */
-function place(path: string, text: string): void {
-  const beside = `${path}.${randomBytes(8).toString('hex')}`
-  writeFileSync(beside, text, { mode: 0o600, flag: 'wx' })
-  try {
-    linkSync(beside, path)
-  } catch (e) {
-    if ((e as NodeJS.ErrnoException).code !== 'EEXIST') throw e
-  } finally {
-    unlinkSync(beside)
-  }
 }
 
 /**

@@ -1,16 +1,19 @@
-import { readFileSync } from 'node:fs'
 import { listen, parseAddress } from '../../fs/dial.js'
 import type { User } from '../../fs/file.js'
 import type { Transport } from '../../fs/transport.js'
 import { bare, checkExposure } from '../../mnt/exposure.js'
 import { listenHttp } from '../../mnt/http.js'
-import { HTTP_ADDRESS, socketAddress } from '../common/address.js'
+import { HTTP_ADDRESS, joinAddress, socketAddress } from '../common/address.js'
 import { exitCode, explain, Failure, usage } from '../common/exit.js'
+import { stateDir } from '../common/paths.js'
 import type { Config } from '../common/settings.js'
+import { certificate } from './certificate.js'
 
 /** An address that is listened on. */
 export interface Listener {
   readonly address: string
+  /** Of the certificate it shows, `sha256:HEX`, where it speaks TLS. */
+  readonly fingerprint?: string | undefined
   close(): Promise<void>
 }
 
@@ -21,13 +24,22 @@ export interface Door {
   /** A connection that has to prove itself by Tauth, unless `user` has been proved by then. */
   guarded(transport: Transport, user?: User): void
   verify(token: string): User | undefined
+  /** A connection over which a worker, a host or another cluster serves its files; without this nobody can join. */
+  joins?(transport: Transport): void
+  /** Whether a token lets its holder join, which from other machines always takes one. */
+  verifyJoin(token: string): boolean
   /** Without tokens (`auth: none`): who everybody is. */
   readonly anyone: User
   /** Gets what a person should know of connections that are refused. */
   readonly note: (line: string) => void
 }
 
-type Wanted = ReturnType<typeof parseAddress> & { readonly address: string; readonly asked: boolean }
+type Wanted = ReturnType<typeof parseAddress> & {
+  readonly address: string
+  readonly asked: boolean
+  /** The state directory, where the certificate is. */
+  readonly state: string
+}
 
 /**
  * What a server listens on, checked before anything starts: its own socket, what is listed, and HTTP on loopback unless a ws
@@ -35,15 +47,16 @@ type Wanted = ReturnType<typeof parseAddress> & { readonly address: string; read
  * @throws Failure (usage) for what would let strangers in or be read on the way, with the remedy
  */
 export function wanted(config: Config, env: NodeJS.ProcessEnv, http = true): Wanted[] {
-  const listed = (config.listen ?? []).map(address => want(address, true))
+  const state = stateDir(env)
+  const listed = (config.listen ?? []).map(address => want(address, true, state))
   for (const item of listed) refuse(item, config)
-  const extra = http && !listed.some(({ kind }) => kind === 'ws') ? [want(HTTP_ADDRESS, false)] : []
-  return [want(socketAddress(env), true), ...listed, ...extra]
+  const extra = http && !listed.some(({ kind }) => kind === 'ws') ? [want(HTTP_ADDRESS, false, state)] : []
+  return [want(socketAddress(env), true, state), ...listed, ...extra]
 }
 
-function want(address: string, asked: boolean): Wanted {
+function want(address: string, asked: boolean, state: string): Wanted {
   try {
-    return { ...parseAddress(address), address, asked }
+    return { ...parseAddress(address), address, asked, state }
   } catch (error) {
     throw usage(`--listen ${address}: ${explain(error)}`)
   }
@@ -53,8 +66,9 @@ function want(address: string, asked: boolean): Wanted {
 function refuse(item: Wanted, config: Config): void {
   if (item.kind === 'unix') return
   const tls = item.kind === 'ws' && new URL(item.url).protocol === 'wss:'
-  if (tls && !(config['tls.cert'] && config['tls.key'])) {
-    throw usage(`--listen ${item.address}: wss needs a certificate: set tls.cert and tls.key in the configuration`)
+  if (tls && !config['tls.cert'] !== !config['tls.key']) {
+    const [has, lacks] = config['tls.cert'] ? ['tls.cert', 'tls.key'] : ['tls.key', 'tls.cert']
+    throw usage(`--listen ${item.address}: ${has} is set and ${lacks} is not; set both, or neither to have one made`)
   }
   try {
     checkExposure(item.address, hostOf(item), { token: config.auth !== 'none', tls })
@@ -83,24 +97,26 @@ export async function openListener(item: Wanted, config: Config, door: Door): Pr
   }
 }
 
-function openHttp(item: Wanted & { kind: 'ws' }, config: Config, door: Door): Promise<Listener> {
+async function openHttp(item: Wanted & { kind: 'ws' }, config: Config, door: Door): Promise<Listener> {
   const url = new URL(item.url)
-  const tls = url.protocol === 'wss:' ? { cert: pem(config['tls.cert']!), key: pem(config['tls.key']!) } : undefined
-  return listenHttp({
+  const tls = url.protocol === 'wss:' ? await certificate(config, item.state) : undefined
+  const { joins } = door
+  const listener = await listenHttp({
     host: hostOf(item),
     port: Number(url.port || (tls ? 443 : 80)),
     names: [...(config.names ?? [])],
     ...(tls && { tls }),
     authenticate: token => (config.auth === 'none' ? door.anyone : door.verify(token)),
     accept: (transport, user) => door.guarded(transport, user),
+    ...(joins && { join: { verify: token => door.verifyJoin(token), accept: transport => joins(transport) } }),
     told: door.note,
   })
+  return { ...listener, fingerprint: tls?.fingerprint }
 }
 
-function pem(path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch (error) {
-    throw usage((error as Error).message)
-  }
-}
+/** Opens the socket through which this machine's own workers and hosts join: who reaches it is the same user, and trusted. */
+export const openJoinSocket = (
+  env: NodeJS.ProcessEnv,
+  joins: NonNullable<Door['joins']>,
+  door: Door,
+): Promise<Listener> => listen(joinAddress(env), joins, door.note)

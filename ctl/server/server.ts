@@ -104,6 +104,7 @@ export async function startServer(o: ServerOptions): Promise<Server> {
       note,
       anyone: owner,
       verify: token => tokens.verify(token),
+      verifyJoin: token => tokens.verifyJoin(token),
       trusted: transport => take(transport, {}),
       guarded: (transport, user) =>
         take(transport, user ? { user } : { authenticate: token => tokens.authenticate(token) }),
@@ -124,11 +125,17 @@ export async function startServer(o: ServerOptions): Promise<Server> {
       pid: process.pid,
       born: bornAt(process.pid),
       addresses: listeners.map(l => l.address),
+      fingerprint: listeners.find(l => l.fingerprint)?.fingerprint,
       mounts,
       started,
     })
     writeServerFile(state(), env)
     undo.push(async () => removeServerFile(env))
+    if (config.mdns !== 'off' && listeners.some(l => l.fingerprint)) {
+      const [{ advertise }, { machineId }] = await Promise.all([import('./discovery.js'), import('./host.js')])
+      const told = advertise({ id: machineId(env), version: version(), listeners, note })
+      undo.push(() => told.close())
+    }
 
     const model = firstModel(config)
     // Loading a model and mounting each take about a second and have nothing to do with each other.

@@ -15,6 +15,8 @@ const program = fileURLToPath(new URL('./worker-process.js', import.meta.url))
 const passed =
   /^(PATH|HOME|TMPDIR|LANG|LC_.*|TZ|XDG_.*|LLAMBO_ENGINE.*|LD_LIBRARY_PATH|(CUDA|NVIDIA|HIP|ROCR|VK|GGML)_.*|NODE_EXTRA_CA_CERTS|SSL_CERT_.*)$/
 
+/** What Node says around the error that ends it: places, stacks, its version. */
+const around = /^(\s|}|Node\.js v|-----|\d+: |$)/
 /** How long what a process said last may come after its end, in ms. */
 const LAST_WORDS_MS = 500
 /** How often a process that is not our child is looked for, in ms. */
@@ -55,7 +57,7 @@ export function spawner(o: Spawning): (spec: SpawnSpec) => WorkerProcess {
     let said: string | undefined
     eachLine(child.stderr, line => {
       o.note(`worker ${spec.id.slice(0, 8)}: ${line}`)
-      // what Node says around the error that ends it
+      // what stands around the words of an error that ends Node
       if (!/^(\s|}|Node\.js v|$)/.test(line)) said = line
     })
     const exited = new Promise<Exit>(resolve => {

@@ -1,8 +1,36 @@
 import type { Upstream } from '../../cluster/host/process.js'
-import { dial } from '../../fs/dial.js'
+import { dial, parseAddress } from '../../fs/dial.js'
+import { fail } from '../../fs/errors.js'
 import type { Transport } from '../../fs/transport.js'
+import { isLoopback } from '../../mnt/exposure.js'
 
-/** Opens a connection to a cluster that a worker, a host or a cluster joins. */
-export function dialUpstream({ address, token }: Upstream, signal: AbortSignal): Promise<Transport> {
-  return dial(address, token === undefined ? {} : { token }, signal)
+/**
+ * Opens a connection to a cluster that a worker, a host or a cluster joins: the one way there, and never in clear beyond this
+ * machine. Without a fingerprint an authority that this machine trusts has to vouch for the other end.
+ * @throws FsError as `checkUpstream` and `dial`
+ */
+export async function dialUpstream(upstream: Upstream, signal?: AbortSignal): Promise<Transport> {
+  checkUpstream(upstream)
+  return dial(upstream.address, upstream, signal)
+}
+
+/** @throws FsError `bad argument` for an address nobody is joined at, or that would be spoken to in clear */
+export function checkUpstream({ address, fingerprint }: Upstream): void {
+  const bad = (why: string) => fail('badArgument', `address ${address}: ${why}`)
+  const at = parseAddress(address)
+  if (at.kind === 'unix') return
+  if (at.kind === 'tcp') throw bad('plain 9P is not joined over; wss://HOST:PORT/join')
+  const { protocol, hostname, pathname, username, password, search } = new URL(at.url)
+  if (username || password || search) throw bad('a token is never in an address; $LLAMBO_TOKEN has it')
+  if (!pathname.endsWith('/join')) throw bad('its path is /join')
+  if (protocol === 'wss:') return
+  if (!isLoopback(hostname)) throw bad('it would be reached in clear; wss://')
+  if (fingerprint !== undefined) throw bad('without TLS there is no certificate to have a fingerprint; wss://')
+}
+
+/** A fingerprint as people give it, also as openssl(1) writes it: upper case, with colons. @throws FsError `bad argument` */
+export function parseFingerprint(text: string): string {
+  const hex = text.replace(/^sha-?256( fingerprint)?[:=]/i, '').replace(/:/g, '')
+  if (!/^[0-9a-f]{64}$/i.test(hex)) throw fail('badArgument', `fingerprint ${text}: sha256: and 64 hexadecimal digits`)
+  return `sha256:${hex.toLowerCase()}`
 }

@@ -6,7 +6,7 @@ import { ModelStore } from '../../cluster/worker/models.js'
 import { createWorker } from '../../cluster/worker/worker.js'
 import { type Cancel, sleep, systemClock } from '../../fs/clock.js'
 import { FsError } from '../../fs/errors.js'
-import { ORDWR } from '../../fs/protocol.js'
+import { OREAD } from '../../fs/protocol.js'
 import { quote } from '../../fs/quote.js'
 import { type Session, serve } from '../../fs/server.js'
 import { version } from '../cli.js'
@@ -32,7 +32,7 @@ export interface WorkerSpec extends SpawnSpec {
 /** How long the answers under way may take when it is to end, in ms. */
 const DRAIN_MS = 25_000
 /** How often it looks whether they have been read, in ms. */
-const LOOK_MS = 100
+const LOOK_MS = 20
 
 const clock = systemClock
 const note = (line: string) => process.stderr.write(`${line}\n`)
@@ -117,10 +117,9 @@ async function run(spec: WorkerSpec): Promise<number> {
   await joined
   return exitCode.ok
 
-  /** Resolves when no answer is still being read: a cluster that is done with one closes its file. */
+  /** Resolves when no answer is still being read, nor the reply to a command: a cluster that is done closes its file. */
   async function read(): Promise<void> {
-    const open = ({ fids }: Session) =>
-      [...fids.values()].some(({ opened, mode }) => opened?.stream && (mode & 3) === ORDWR)
+    const open = ({ fids }: Session) => [...fids.values()].some(({ opened, mode }) => opened && (mode & 3) !== OREAD)
     while ([...attached].some(open)) await sleep(clock, LOOK_MS)
   }
 }

@@ -1,7 +1,10 @@
+import type { X509Certificate } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
+import { isIP } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { connect as connectTls, type TLSSocket } from 'node:tls'
 import { WebSocket, WebSocketServer } from 'ws'
-import { fail } from '../errors.js'
+import { FsError, fail } from '../errors.js'
 import { CLOSE_TIMEOUT_MS, DIAL_TIMEOUT_MS, MAX_WS_MESSAGE, PING_MS } from '../limits.js'
 import type { Transport } from '../transport.js'
 import { reasonOf } from './reason.js'
@@ -143,20 +146,40 @@ class WebSocketTransport implements Transport {
   }
 }
 
+export interface WebSocketOptions {
+  /** Goes in the Authorization header, never in the URL. */
+  token?: string | undefined
+  /**
+   * SHA-256 of the only certificate that is spoken to, as `sha256:HEX`; names and authorities do not matter then. Without, the
+   * certificate must be for that name and signed by an authority this machine trusts.
+   */
+  fingerprint?: string | undefined
+  headers?: Record<string, string>
+}
+
 /**
- * Connects to a WebSocket end point such as ws://127.0.0.1:5641/9p, offering subprotocol `9p`.
- * @param options.token goes in the Authorization header, never in the URL
- * @throws FsError `cannot reach URL: …`, `authentication required: …` for a 401, or `interrupted`
+ * Connects to a WebSocket end point such as ws://127.0.0.1:5641/9p, offering subprotocol `9p`. With wss, over TLS 1.3, and
+ * nothing is said, the token least of all, before the other end has proved who it is.
+ * @throws FsError `cannot reach URL: …`, `authentication required: …` for a 401, `certificate refused: …`, or `interrupted`
  */
-export function dialWebSocket(
+export async function dialWebSocket(
   url: string,
-  options: { token?: string; headers?: Record<string, string> } = {},
+  options: WebSocketOptions = {},
   signal?: AbortSignal,
 ): Promise<Transport> {
+  const socket = new URL(url).protocol === 'wss:' ? await secureSocket(url, options.fingerprint, signal) : undefined
   return new Promise((resolve, reject) => {
-    if (signal?.aborted) return reject(fail('interrupted'))
+    if (signal?.aborted) {
+      socket?.destroy()
+      return reject(fail('interrupted'))
+    }
     const headers = { ...options.headers, ...(options.token && { authorization: `Bearer ${options.token}` }) }
-    const ws = new WebSocket(url, SUBPROTOCOL, { ...settings, headers, handshakeTimeout: DIAL_TIMEOUT_MS })
+    const ws = new WebSocket(url, SUBPROTOCOL, {
+      ...settings,
+      headers,
+      handshakeTimeout: DIAL_TIMEOUT_MS,
+      ...(socket && { createConnection: () => socket }),
+    })
     const abort = () => {
       reject(fail('interrupted'))
       ws.terminate()
@@ -167,12 +190,13 @@ export function dialWebSocket(
       settled()
       resolve(webSocketTransport(ws, url))
     })
-    ws.on('unexpected-response', (request, { statusCode }) => {
+    ws.on('unexpected-response', (request, { statusCode = 0 }) => {
       settled()
+      const why = refusals[statusCode]
       reject(
         statusCode === 401
           ? fail('authRequired', `${url} takes no such token`)
-          : fail('unreachable', `${url}: it answered ${statusCode}, no WebSocket`),
+          : fail('unreachable', `${url}: it answered ${statusCode}, no WebSocket${why ? `; ${why}` : ''}`),
       )
       request.destroy()
     })
@@ -184,6 +208,55 @@ export function dialWebSocket(
     ws.on('error', () => {})
   })
 }
+
+const refusals: Readonly<Record<number, string>> = {
+  403: 'it goes by other names (its setting names has them)',
+  404: 'there is nothing of that path',
+}
+
+/** A TLS connection whose other end has proved to be who we want. */
+function secureSocket(url: string, fingerprint: string | undefined, signal?: AbortSignal): Promise<TLSSocket> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(fail('interrupted'))
+    const { hostname, port } = new URL(url)
+    const host = hostname.replace(/^\[(.*)\]$/, '$1')
+    const socket = connectTls({
+      host,
+      port: Number(port || 443),
+      servername: isIP(host) ? '' : host,
+      minVersion: 'TLSv1.3',
+      rejectUnauthorized: fingerprint === undefined,
+    })
+    const failed = (error: Error) => {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', abort)
+      socket.destroy()
+      if (error instanceof FsError) return reject(error)
+      const refused = socket.authorizationError ? 'certificateRefused' : 'unreachable'
+      reject(fail(refused, `${url}: ${reasonOf(error)}`, error))
+    }
+    const abort = () => failed(fail('interrupted'))
+    const timer = setTimeout(
+      () => failed(fail('unreachable', `${url}: no TLS within ${DIAL_TIMEOUT_MS / 1000} s`)),
+      DIAL_TIMEOUT_MS,
+    )
+    signal?.addEventListener('abort', abort, { once: true })
+    // stays: what fails after this is told by the WebSocket, and once more here
+    socket.on('error', failed)
+    socket.once('secureConnect', () => {
+      const found = fingerprintOf(socket.getPeerX509Certificate())
+      if (fingerprint !== undefined && found !== fingerprint)
+        return failed(fail('certificateRefused', `${url} has ${found}, not ${fingerprint}`))
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', abort)
+      resolve(socket)
+    })
+  })
+}
+
+/** SHA-256 of a certificate's DER, as it is shown and pinned: `sha256:HEX`. */
+export const fingerprintOf = (certificate: X509Certificate | undefined): string =>
+  certificate ? `sha256:${certificate.fingerprint256.replaceAll(':', '').toLowerCase()}` : 'no certificate'
 
 const server = new WebSocketServer({
   noServer: true,

@@ -3,12 +3,17 @@ import { Home } from './fixture.js'
 
 t.test('a listener that would let strangers in is refused with the remedy', async t => {
   const home = new Home(t)
+  const half = home.file('half.yaml', 'tls: {cert: /etc/cert.pem}\n')
   const rows: readonly (readonly [string[], RegExp])[] = [
     [['--listen', 'ws://0.0.0.0:0/9p'], /other machines.*TLS \(wss:/],
     [['--listen', 'tcp!0.0.0.0!0'], /other machines.*TLS \(wss:/],
     [['--listen', 'ws://[::]:0/9p'], /other machines.*TLS/],
     [['--listen', 'tcp!example.com!0', '--auth', 'none'], /a token \(auth: token\) and TLS/],
-    [['--listen', 'wss://0.0.0.0:0/9p'], /tls\.cert and tls\.key/],
+    [['--listen', 'wss://0.0.0.0:0/9p', '--auth', 'none'], /a token \(auth: token\); or/],
+    [
+      ['--listen', 'wss://0.0.0.0:0/9p', '--config', half],
+      /tls\.cert is set and tls\.key is not; set both, or neither/,
+    ],
     [['--listen', 'http://127.0.0.1:1'], /http/],
   ]
   for (const [args, says] of rows) {

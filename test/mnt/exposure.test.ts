@@ -39,7 +39,7 @@ t.test('beyond loopback a token and TLS are needed, and the error says which is 
   }
   t.equal(
     refusal(nothing),
-    'permission denied: tcp!0.0.0.0!5640 can be reached from other machines and needs a token (auth: token) and TLS (wss://, with tls.cert and tls.key); or listen on 127.0.0.1',
+    'permission denied: tcp!0.0.0.0!5640 can be reached from other machines and needs a token (auth: token) and TLS (wss://); or listen on 127.0.0.1',
   )
   t.match(refusal({ token: true, tls: false }), /needs TLS/)
   t.match(refusal({ token: false, tls: true }), /needs a token/)

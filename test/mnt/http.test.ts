@@ -176,6 +176,97 @@ t.test('a plain request for /9p is told to upgrade, and its Host is looked at fi
   t.equal(await statusOf(port, upgrade(port).replace('GET', 'POST')), 426)
 })
 
+/** A listener with an end point to join at, for the one token. */
+async function joinable(t: Test, o: Partial<HttpOptions> = {}) {
+  const joined: Transport[] = []
+  t.teardown(() => {
+    for (const transport of joined) transport.destroy()
+  })
+  const join = { verify: (given: string) => given === 'llb_join', accept: (at: Transport) => void joined.push(at) }
+  return { ...(await listening(t, { join, ...o })), joined }
+}
+const asJoiner = { Authorization: 'Bearer llb_join' }
+
+t.test('what has a token to join is taken at /join, and only there', async t => {
+  const { port, accepted, joined } = await joinable(t)
+  t.equal(await statusOf(port, upgrade(port, asJoiner, '/join')), 101)
+  t.same([joined.length, accepted.length], [1, 0])
+  t.equal(await statusOf(port, upgrade(port, asJoiner)), 401, 'it does not open the tree')
+  t.equal(await statusOf(port, upgrade(port, {}, '/join')), 401, 'nor does one for the tree let join')
+  t.same([joined.length, accepted.length], [1, 0])
+})
+
+t.test('at /join a wrong token is refused as at /9p, also where the tree asks for none', async t => {
+  const { port, joined } = await joinable(t, { authenticate: () => user })
+  t.equal(await statusOf(port, upgrade(port, { Authorization: '' })), 101, 'the tree is open')
+  const began = performance.now()
+  const answers = await Promise.all(
+    ['', 'Bearer llb_wrong', `Bearer ${token}`, 'Basic llb_join'].map(Authorization =>
+      exchange(port, upgrade(port, { Authorization }, '/join')),
+    ),
+  )
+  for (const answer of answers)
+    t.equal(
+      answer,
+      'HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\nContent-Length: 0\r\nConnection: close\r\n\r\n',
+    )
+  t.ok(performance.now() - began > 950)
+  t.equal(joined.length, 0)
+})
+
+t.test('no browser joins, and nobody who calls the server by a foreign name', async t => {
+  const { port, joined } = await joinable(t)
+  for (const Origin of ['https://evil.example', 'null', `http://127.0.0.1:${port}`])
+    t.equal(await statusOf(port, upgrade(port, { ...asJoiner, Origin }, '/join')), 403, Origin)
+  t.equal(await statusOf(port, upgrade(port, { ...asJoiner, Host: 'evil.example' }, '/join')), 403)
+  t.equal(await statusOf(port, 'GET /join HTTP/1.1\r\nHost: localhost\r\n\r\n'), 426)
+  for (const path of ['/join/', '/join?token=llb_join', '/JOIN', '/9p/join'])
+    t.equal(await statusOf(port, upgrade(port, asJoiner, path)), 404, path)
+  t.equal(joined.length, 0)
+})
+
+t.test('where there is nothing to join /join is not there', async t => {
+  const { port } = await listening(t)
+  t.equal(await statusOf(port, upgrade(port, {}, '/join')), 404)
+})
+
+t.test('one address may hold only so many sockets that have not shown a token to join', async t => {
+  const { port, joined } = await joinable(t)
+  const sockets: Socket[] = []
+  t.teardown(() => {
+    for (const socket of sockets) socket.destroy()
+  })
+  await exchange(port, upgrade(port, asJoiner, '/join'), socket => sockets.push(socket))
+  // each waits a second for its 401, and is unproven as long
+  const refused = Array.from({ length: MAX_UNPROVEN }, () => exchange(port, upgrade(port, {}, '/join')))
+  let hungUp = 0
+  while (hungUp === 0) {
+    const answer = await exchange(port, upgrade(port, asJoiner, '/join')).catch(e => e.code === 'ECONNRESET' && '')
+    if (answer === '') hungUp++
+  }
+  t.equal(hungUp, 1)
+  for (const answer of await Promise.all(refused)) t.match(answer, /^(HTTP\/1.1 401|$)/)
+  t.equal(await statusOf(port, upgrade(port, asJoiner, '/join')), 101, 'and when they are gone there is room')
+  t.ok(joined.length >= 2)
+})
+
+t.test('who joins serves, and who accepts is the client', async t => {
+  const owner = { name: 'worker', uid: 0 }
+  const root = dir(new Map([['status', text(() => 'server kind=worker\n', { owner })]]), owner)
+  let joined!: (transport: Transport) => void
+  const parent = new Promise<Transport>(resolve => {
+    joined = resolve
+  })
+  const { port } = await listening(t, { join: { verify: given => given === 'llb_join', accept: joined } })
+  const transport = await dialWebSocket(`ws://127.0.0.1:${port}/join`, { token: 'llb_join' })
+  const session = serve(transport, { attach: () => ({ root, user: { ...owner, role: 'admin' } }) })
+  const client = await Client.connect(await parent)
+  const files = await client.attach({ uname: 'parent' })
+  t.equal(Buffer.from(await files.readFile('status')).toString(), 'server kind=worker\n')
+  client.close()
+  await session.closed
+})
+
 t.test('no answer permits another site anything', async t => {
   const { port } = await listening(t)
   const request =

@@ -129,6 +129,56 @@ t.test('a file others may read is refused with the remedy, at start and later', 
   t.match(tokens.verify(token), { name: me }, 'mended, it is taken again')
 })
 
+t.test('a join token lets its holder join and nobody else does', async t => {
+  const dir = t.testdir()
+  const tokens = new Tokens(dir)
+  const made = roles.map(role => [role, tokens.add(role, 'ada', 'a comment')] as const)
+  for (const [role, token] of made) t.equal(tokens.verifyJoin(token), role === 'join', role)
+  for (const wrong of ['', newToken(), ownToken({}, true, dir)!]) t.notOk(tokens.verifyJoin(wrong))
+})
+
+t.test('a token that is added is taken by a server that runs, and is written nowhere', async t => {
+  const dir = t.testdir()
+  const running = new Tokens(dir)
+  const before = readFileSync(running.path, 'utf8')
+  const token = new Tokens(dir).add('use', 'ada', 'made just now')
+  t.match(running.verify(token), { name: 'ada', role: 'use' })
+  t.match(running.verify(ownToken({}, true, dir)!), { name: me }, 'and those before it, still')
+  const text = readFileSync(running.path, 'utf8')
+  t.ok(text.startsWith(before))
+  t.match(text.slice(before.length), /^use ada sha256:[0-9a-f]{64} # made just now\n$/)
+  t.notMatch(text, token)
+  t.equal(statSync(running.path).mode & 0o777, 0o600)
+})
+
+t.test('a token is added below a last line that nobody ended', async t => {
+  const dir = t.testdir()
+  const tokens = new Tokens(dir)
+  const old = newToken()
+  write(tokens.path, line('use', 'ada', old, 'by hand').trimEnd())
+  const young = tokens.add('use', 'bob', '')
+  t.match([tokens.verify(old), tokens.verify(young)], [{ name: 'ada' }, { name: 'bob' }])
+})
+
+t.test('no token is added that would spoil the file', async t => {
+  const dir = t.testdir()
+  const tokens = new Tokens(dir)
+  const token = ownToken({}, true, dir)!
+  for (const user of ['', 'a b', 'a\nadmin x', '../x', '#x', 'x'.repeat(65)])
+    t.throws(() => tokens.add('use', user, ''), { message: /^bad argument: user / })
+  const one = line('use', 'ada', newToken(), '')
+  write(tokens.path, readFileSync(tokens.path, 'utf8') + one.repeat(Math.floor((256 * 1024 - 300) / one.length)))
+  while (tokens.verify(token)) {
+    try {
+      tokens.add('use', 'ada', '')
+    } catch (e) {
+      t.match(e, { message: /^file too large: .*remove the lines of tokens nobody uses/ })
+      break
+    }
+  }
+  t.match(tokens.verify(token), { name: me }, 'those that are there are still taken')
+})
+
 t.test('a mistake in the file is an error with its line and not with the token', async t => {
   const dir = t.testdir()
   const { path } = new Tokens(dir)

@@ -1,0 +1,261 @@
+import type { Fid } from '../../fs/client.js'
+import { type FsError, fail, received, toFsError } from '../../fs/errors.js'
+import { ORDWR, OREAD } from '../../fs/protocol.js'
+import type { EndReason } from '../root/generation.js'
+import type { Task } from '../root/task.js'
+import { MAX_LINE } from './limits.js'
+import type { Member } from './member.js'
+
+/** How an attempt came out: the answer is whole, or fails for good, or broke off so that another worker may go on. */
+export type Outcome =
+  | { how: 'ended' }
+  | { how: 'failed'; error: Error }
+  /** `orderly`: the worker gave it up, as one does that is shut down; it counts against nobody. `blame`: it broke the rules. */
+  | { how: 'lost'; error: Error; orderly?: boolean; blame?: boolean }
+
+/** The tokens of an answer so far. */
+export interface Given {
+  readonly ids: number[]
+  /** Whether these are all: text without ids cannot be gone on from. */
+  seamless: boolean
+}
+
+/** Bytes asked for at a time. */
+const PIECE = 64 * 1024
+const encoder = new TextEncoder()
+
+/** One line of a worker's `generate` or `stream`, as far as it has been looked at. */
+interface Event {
+  event?: unknown
+  task?: unknown
+  position?: unknown
+  text?: unknown
+  ids?: unknown
+  reason?: unknown
+  prompt_tokens?: unknown
+  reused_tokens?: unknown
+  completion_tokens?: unknown
+  calls?: unknown
+  error?: unknown
+}
+
+const reasons: readonly unknown[] = ['stop', 'length', 'tool']
+
+const count = (value: unknown): number | undefined =>
+  typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : undefined
+
+/**
+ * One try at a task on one worker: the request written to its `generate`, the events read from it and told to the task. Once it
+ * is over, or given up, nothing of it reaches the task any more.
+ */
+export class Attempt {
+  /** The task's number over there, once it has said so. */
+  remote: string | undefined
+  /** When it was last heard of, by the clock. */
+  heard: number
+  /** Places before it in the worker's own queue. */
+  position = 0
+  /** Whether this attempt has given tokens. */
+  gave = false
+  readonly #abort = new AbortController()
+  #fid: Fid | undefined
+  #rest = ''
+  readonly #decoder = new TextDecoder('utf-8', { fatal: true })
+  #outcome: Outcome | undefined
+  #calls: readonly unknown[] | undefined
+  /** Tokens of the stream that the task has already: an attempt that is found again is read from its beginning. */
+  #skip = 0
+
+  constructor(
+    readonly task: Task,
+    readonly member: Member,
+    /** Its number, from 1: what an earlier one says is nobody's. */
+    readonly number: number,
+    /** What the task has been given, by this attempt and those before it. */
+    readonly given: Given,
+    readonly now: () => number,
+  ) {
+    this.heard = now()
+  }
+
+  /** Writes the request, and reads to the end. Never rejects. */
+  run(request: string): Promise<Outcome> {
+    return this.#settle(async signal => {
+      const root = await this.member.peer.as(this.task.user)
+      const { fid } = await root.ask(['generate'], fid => fid.open(ORDWR, signal), signal)
+      this.#fid = fid
+      const bytes = encoder.encode(request)
+      // the first read leaves behind the write where that is one message: a round trip less
+      const whole = bytes.length < this.member.peer.client.msize - 64
+      if (!whole) await fid.write(0, bytes, signal)
+      const [, first] = await Promise.all([whole ? fid.write(0, bytes, signal) : undefined, fid.read(0, PIECE, signal)])
+      await this.#follow(fid, first, signal)
+    })
+  }
+
+  /** Goes on with an exchange that is on the worker since before we were: reads its stream. Never rejects. */
+  find(remote: string, skip: number): Promise<Outcome> {
+    this.remote = remote
+    this.#skip = skip
+    return this.#settle(async signal => {
+      const root = await this.member.peer.as(this.task.user)
+      const { fid } = await root.ask(['task', remote, 'stream'], fid => fid.open(OREAD, signal), signal)
+      this.#fid = fid
+      await this.#follow(fid, await fid.read(0, PIECE, signal), signal)
+    })
+  }
+
+  /** Ends it from our side with that outcome; the worker is told to stop. */
+  giveUp(outcome: Outcome): void {
+    if (this.#outcome) return
+    this.#outcome = outcome
+    this.#abort.abort(fail('cancelled'))
+  }
+
+  async #settle(work: (signal: AbortSignal) => Promise<void>): Promise<Outcome> {
+    const { task } = this
+    const stop = () => this.giveUp({ how: 'failed', error: task.signal.reason as Error })
+    if (task.signal.aborted) stop()
+    else task.signal.addEventListener('abort', stop, { once: true })
+    try {
+      await work(this.#abort.signal)
+    } catch (thrown) {
+      this.#outcome ??= this.#broken(toFsError(thrown))
+    } finally {
+      task.signal.removeEventListener('abort', stop)
+      this.#leave()
+    }
+    return this.#outcome ?? { how: 'lost', error: fail('badMessage', 'the stream ended without an end'), blame: true }
+  }
+
+  /** What a failure of reading, writing or opening means. */
+  #broken(error: FsError): Outcome {
+    // what the worker answered to our request is for the user; everything about the connection is not
+    const ours =
+      error.is('badArgument') || error.is('contextFull') || error.is('notSupported') || error.is('permission')
+    if (ours || error.is('notPermitted') || error.is('poison')) return { how: 'failed', error }
+    const busy = error.is('queueFull') || error.is('shuttingDown') || error.is('loading') || error.is('noWorker')
+    return { how: 'lost', error, orderly: busy, blame: error.is('badMessage') }
+  }
+
+  async #follow(fid: Fid, first: Uint8Array, signal: AbortSignal): Promise<void> {
+    let piece = first
+    for (let at = 0; piece.length > 0; ) {
+      at += piece.length
+      this.heard = this.now()
+      this.#take(piece)
+      if (this.#outcome) return
+      piece = await fid.read(at, PIECE, signal)
+    }
+  }
+
+  #take(piece: Uint8Array): void {
+    const text = this.#rest + this.#decode(piece)
+    let from = 0
+    for (let end = text.indexOf('\n'); end >= 0 && !this.#outcome; end = text.indexOf('\n', from)) {
+      this.#line(text.slice(from, end))
+      from = end + 1
+    }
+    this.#rest = from === 0 ? text : text.slice(from)
+    if (this.#rest.length > MAX_LINE) throw fail('badMessage', `a line over ${MAX_LINE} characters`)
+  }
+
+  #decode(piece: Uint8Array): string {
+    try {
+      return this.#decoder.decode(piece, { stream: true })
+    } catch {
+      throw fail('badMessage', 'its stream is not UTF-8')
+    }
+  }
+
+  #line(line: string): void {
+    let event: Event
+    try {
+      event = JSON.parse(line) as Event
+    } catch {
+      throw fail('badMessage', `no JSON in its stream: ${JSON.stringify(line.slice(0, 80))}`)
+    }
+    const { task } = this
+    switch (event?.event) {
+      case 'queued':
+        this.remote = typeof event.task === 'string' ? event.task : this.remote
+        this.position = count(event.position) ?? 0
+        return
+      case 'start':
+        task.prefilled(count(event.prompt_tokens), count(event.reused_tokens))
+        return
+      case 'token':
+        return this.#token(event)
+      case 'tool':
+        this.#calls = Array.isArray(event.calls) ? event.calls : undefined
+        return
+      case 'resume':
+        return
+      case 'end':
+        return this.#end(event)
+      case 'error':
+        return this.#error(event)
+      default:
+        throw fail('badMessage', `event ${JSON.stringify(event?.event)} in its stream`)
+    }
+  }
+
+  #token({ text, ids }: Event): void {
+    if (typeof text !== 'string' || !Array.isArray(ids) || ids.some(id => count(id) === undefined))
+      throw fail('badMessage', 'a token event without text and ids')
+    const { task } = this
+    if (this.#skip > 0) {
+      // whole events were given before, for only whole ones are
+      this.#skip -= ids.length || 1
+      if (this.#skip < 0) throw fail('badMessage', 'its stream is not the one that was read before')
+      return
+    }
+    if (task.completion_tokens + ids.length > task.sampling.max_tokens)
+      throw fail('badMessage', `more than the ${task.sampling.max_tokens} tokens it was asked for`)
+    if (!this.gave) {
+      this.gave = true
+      if (task.completion_tokens > 0) task.resumes()
+    }
+    for (const id of ids as number[]) this.given.ids.push(id)
+    if (ids.length === 0) this.given.seamless = false
+    task.token(text, ids as number[])
+  }
+
+  #end({ reason, prompt_tokens, completion_tokens }: Event): void {
+    const { task } = this
+    if (reason === 'cancelled') {
+      this.#outcome = { how: 'failed', error: fail('cancelled') }
+      return
+    }
+    if (!reasons.includes(reason)) throw fail('badMessage', `reason ${JSON.stringify(reason)} at its end`)
+    const said = count(completion_tokens)
+    if (said !== undefined && said < task.completion_tokens)
+      throw fail('badMessage', `it counts ${said} tokens and has given ${task.completion_tokens}`)
+    if (!this.gave && task.completion_tokens > 0) task.resumes()
+    const counts = { reason: reason as EndReason, prompt_tokens: count(prompt_tokens), completion_tokens: said }
+    task.counts({ ...counts, ...(this.#calls && { calls: this.#calls }) })
+    this.#outcome = { how: 'ended' }
+  }
+
+  #error({ error }: Event): void {
+    this.#outcome = this.#broken(received(typeof error === 'string' ? error : 'i/o error'))
+  }
+
+  /** Leaves the worker as if nobody had asked: what it still makes is stopped there. */
+  #leave(): void {
+    const fid = this.#fid
+    if (!fid) return
+    const over = this.#outcome?.how === 'ended' || this.member.left
+    fid.clunk().catch(() => undefined)
+    if (!over && this.remote !== undefined) void this.#remove(this.remote)
+  }
+
+  async #remove(remote: string): Promise<void> {
+    try {
+      const root = await this.member.peer.as(this.task.user)
+      await (await root.walk(['task', remote])).remove()
+    } catch {
+      // it is gone, or its worker is
+    }
+  }
+}

@@ -1,0 +1,43 @@
+/** Every bound of an orchestrator, with the reason it is there. Times in ms unless the name says otherwise. */
+
+/** Who has joined must have said what it is within this: a status is read in one or two round trips. */
+export const GREETING_MS = 10_000
+/** Heartbeats that may stay unanswered before a worker gets no new work, and before it is given up. */
+export const SUSPECT_AFTER = 2
+export const DEAD_AFTER = 5
+/** A probe prompt must be answered within this: a large model's first prefill on a slow machine. */
+export const PROBE_MS = 60_000
+/** Answers that break off one after another before a worker is set aside. */
+export const FAILURES = 3
+/** Comings back within a minute before a worker is set aside. */
+export const FLAPS = 3
+export const FLAP_WINDOW_MS = 60_000
+/** How long a worker is set aside, times how often it was, and at most. */
+export const ASIDE_MS = 30_000
+export const MOST_ASIDE_MS = 300_000
+/** Without a token for this long a worker is taken for hung. */
+export const TOKEN_SILENCE_MS = 30_000
+/** The same before the first token, and how much of it a prompt adds for each of its characters (a hundredth of a second a token). */
+export const PREFILL_SILENCE_MS = 10_000
+export const PREFILL_SILENCE_PER_CHARACTER_MS = 2.5
+/** How often that is looked at. */
+export const WATCH_MS = 1_000
+/** How long an exchange outlives, on its worker, the orchestrator it is for, in s. */
+export const KEEP_S = 60
+/** Attempts at once that follow a broken one: these, or a fifth of what runs. The others wait, so that a failing cluster is not beaten down. */
+export const RETRIES = 10
+export const RETRY_SHARE = 0.2
+/** How long a content that has ended two workers is refused. */
+export const POISON_MS = 600_000
+/** Such contents that are remembered. */
+export const MAX_POISONS = 1_000
+/** How long it is known which exchanges a dead worker had, until its host says what it died of. */
+export const OBITUARY_MS = 60_000
+/** Users attached on one worker's connection: each is a fid there. */
+export const MAX_ATTACHED = 1_000
+/** Names that are kept for workers that are gone: who comes back is called as before. */
+export const MAX_NAMES = 100_000
+/** Bytes of one NDJSON line from a worker; the longest are tool calls. */
+export const MAX_LINE = 16 * 1024 * 1024
+/** How long a worker that is to be shut down may finish what it is doing before that is moved elsewhere. */
+export const DRAIN_MS = 25_000

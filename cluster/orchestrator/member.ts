@@ -1,0 +1,77 @@
+import type { Attempt } from './attempt.js'
+import { SUSPECT_AFTER } from './limits.js'
+import type { Peer } from './peer.js'
+import type { ModelRecord, Report } from './report.js'
+
+/** A worker of the cluster (or a cluster that joined as one): what is known of it, and what runs on it for us. */
+export class Member {
+  /** Has answered a probe prompt since it joined, or since it was last in doubt. */
+  ready = false
+  /** `drain` was said here. */
+  draining = false
+  /** Heartbeats since its last answer. */
+  missed = 0
+  /** Answers in a row that broke off on it. */
+  failures = 0
+  /** Until when it is set aside, by the clock, and how often it was. */
+  asideUntil = 0
+  asides = 0
+  /** When it was last chosen: a count, not a time. */
+  lastUsed = 0
+  /** It runs something that may be poison, and nothing else beside it. */
+  alone = false
+  /** The model it has been told to load. */
+  loading: string | undefined
+  /** Exchanges on it that are not ours: its other users'. */
+  foreign = 0
+  left = false
+  readonly running = new Set<Attempt>()
+
+  constructor(
+    /** The directory in our tree. */
+    readonly name: string,
+    readonly peer: Peer,
+  ) {}
+
+  get report(): Report {
+    return this.peer.report
+  }
+
+  get id(): string {
+    return this.report.id
+  }
+
+  /** The model it answers with. A cluster has several; then it is the first that is loaded. */
+  get model(): ModelRecord | undefined {
+    return this.report.models.find(model => model.loaded)
+  }
+
+  get active(): number {
+    return this.running.size + this.foreign
+  }
+
+  /** Active per slot. */
+  get load(): number {
+    return this.active / (this.report.slots || 1)
+  }
+
+  get suspect(): boolean {
+    return this.missed >= SUSPECT_AFTER
+  }
+
+  /** Whether it may be given prompts, as far as itself is concerned, were a slot free. */
+  get serving(): boolean {
+    return this.ready && !this.left && !this.draining && !this.suspect && this.report.state !== 'draining'
+  }
+
+  /** What the cluster's status says of it. */
+  get state(): string {
+    if (this.left) return 'dead'
+    if (this.suspect) return 'suspect'
+    if (this.draining || this.report.state === 'draining') return 'draining'
+    if (this.report.state === 'failed') return 'failed'
+    if (this.report.loading !== '' && !this.model) return 'loading'
+    if (!this.ready) return 'joining'
+    return this.active >= this.report.slots ? 'busy' : 'idle'
+  }
+}

@@ -1,0 +1,215 @@
+import type { Clock } from '../../fs/clock.js'
+import { fail, toFsError } from '../../fs/errors.js'
+import type { Created, File, Owner } from '../../fs/file.js'
+import { union } from '../../fs/kit/dir.js'
+import { quote } from '../../fs/quote.js'
+import type { Request } from '../root/request.js'
+import type { Member } from './member.js'
+import type { Registry } from './registry.js'
+import type { ModelRecord } from './report.js'
+
+/** How long after a look in vain for a worker to load a model on there is none again, in ms. */
+const PAUSE_MS = 200
+
+/** A model as the cluster has it: one name, wherever it is. */
+export interface ClusterModel extends ModelRecord {
+  /** Workers that have it loaded. */
+  readonly workers: number
+  /** Different files bear this name. */
+  readonly conflict: boolean
+}
+
+/** The models of all workers: which there are, and having one loaded that somebody asks for. */
+export class Models {
+  /** By name, how many members list it, and how many have it loaded. */
+  readonly #listed = new Map<string, number>()
+  readonly #loaded = new Map<string, number>()
+  readonly #digests = new Map<string, number>()
+  /** By member, what it was last counted with. */
+  readonly #counted = new Map<Member, readonly ModelRecord[]>()
+  #notBefore = 0
+
+  constructor(
+    readonly registry: Registry,
+    readonly clock: Clock,
+    /** Gets what could not be loaded: who waits for it fails. */
+    readonly onFailed: (model: string, error: Error) => void,
+    readonly onChange: (member: Member) => void,
+  ) {}
+
+  /** A member has come, gone or said something new. */
+  changed(member: Member): void {
+    const now = member.left ? [] : member.report.models
+    const before = this.#counted.get(member) ?? []
+    if (now === before) return
+    const count = (models: readonly ModelRecord[], by: number) => {
+      for (const { name, loaded, digest } of models) {
+        add(this.#listed, name, by)
+        if (loaded) add(this.#loaded, name, by)
+        if (loaded && digest) add(this.#digests, digest, by)
+      }
+    }
+    count(before, -1)
+    count(now, 1)
+    if (member.left) this.#counted.delete(member)
+    else this.#counted.set(member, now)
+  }
+
+  /** Whether any model is ready or on its way. */
+  get any(): boolean {
+    if (this.#loaded.size > 0 || this.registry.members.size === 0) return true
+    for (const member of this.registry.members.values()) if (member.loading ?? member.report.loading) return true
+    return false
+  }
+
+  /** @throws FsError for a model that nobody has. Before anybody has joined nothing is known, and everything waits. */
+  known({ model, digest }: Request): void {
+    if (this.registry.members.size === 0) return
+    if (model !== undefined && !this.#listed.has(model) && !this.#coming(model)) {
+      const here = [...this.#loaded.keys()].slice(0, 5).join(', ')
+      throw fail('noWorker', `${model}${here ? `: there is ${here}` : ''}; models/ lists what can be loaded`)
+    }
+    if (digest !== undefined && !this.#digests.has(digest))
+      throw fail('badArgument', `digest: no worker has a model of ${digest || 'none'}`)
+  }
+
+  #coming(model: string): boolean {
+    for (const member of this.registry.members.values())
+      if (member.loading === model || member.report.loading === model) return true
+    return false
+  }
+
+  /** The one model that all loaded workers have; undefined where there are several. */
+  get only(): string | undefined {
+    return this.#loaded.size === 1 ? this.#loaded.keys().next().value : undefined
+  }
+
+  /**
+   * Has a model loaded that is asked for and that nobody has ready: on the worker that was least lately used, and never on one
+   * that is generating.
+   * @returns whether it is ready somewhere or on its way
+   */
+  bring({ model }: Request): boolean {
+    if (model === undefined || this.#loaded.has(model)) return true
+    const now = this.clock.now()
+    if (now < this.#notBefore) return false
+    this.#notBefore = now + PAUSE_MS
+    if (this.#coming(model)) return true
+    const idle = [...this.registry.members.values()].filter(
+      member => member.active === 0 && member.loading === undefined && this.#has(member, model) && !member.draining,
+    )
+    const [oldest] = idle.sort((a, b) => a.lastUsed - b.lastUsed)
+    if (!oldest) return false
+    void this.load(oldest, model).catch(error => this.onFailed(model, toFsError(error)))
+    return true
+  }
+
+  /** Loads a model on a member, and says when that is done. */
+  async load(member: Member, model: string): Promise<void> {
+    this.#refuseConflict(model)
+    member.loading = model
+    try {
+      await member.peer.command(`load ${quote(model)}\n`)
+    } finally {
+      member.loading = undefined
+      await this.#again(member)
+    }
+  }
+
+  async unload(member: Member): Promise<void> {
+    await member.peer.command('unload\n')
+    await this.#again(member)
+  }
+
+  /** Members that could load it: their host has the file. */
+  holders(model: string): Member[] {
+    return [...this.registry.members.values()].filter(member => this.#has(member, model))
+  }
+
+  /** Those that have it loaded. */
+  loadedOn(model: string): Member[] {
+    return [...this.registry.members.values()].filter(member => member.model?.name === model)
+  }
+
+  /** All models, each name once. */
+  list(): ClusterModel[] {
+    const byName = new Map<string, ClusterModel>()
+    for (const { report } of this.registry.members.values()) {
+      for (const model of report.models) {
+        const before = byName.get(model.name)
+        const conflict =
+          before !== undefined && before.digest !== '' && model.digest !== '' && before.digest !== model.digest
+        const best = !before || (model.loaded && !before.loaded) ? model : before
+        byName.set(model.name, {
+          ...best,
+          digest: best.digest || model.digest || (before?.digest ?? ''),
+          workers: (before?.workers ?? 0) + (model.loaded ? 1 : 0),
+          conflict: (before?.conflict ?? false) || conflict,
+        })
+      }
+    }
+    return [...byName.values()]
+  }
+
+  /** Different size says as much as a different digest, and is known before anything is loaded. */
+  #refuseConflict(model: string): void {
+    if (this.list().some(({ name, conflict }) => name === model && conflict))
+      throw fail('badArgument', `load ${model}: there are different files of that name (conflict in status)`)
+  }
+
+  #has({ report }: Member, model: string): boolean {
+    return report.kind === 'worker' && report.models.some(m => m.name === model && !m.problem)
+  }
+
+  async #again(member: Member): Promise<void> {
+    await member.peer.look().catch(() => undefined)
+    if (!member.left) this.onChange(member)
+  }
+
+  /**
+   * `models/`: the union of the hosts' stores, each host's once. What is made there is made on our own host.
+   * @param local the name of the host we are on
+   */
+  dir(owner: Owner, local: string): File {
+    const stores = () => {
+      const hosts = new Map<string, Member>()
+      const own: Member[] = []
+      for (const member of this.registry.members.values()) {
+        const { host } = member.report
+        if (hosts.has(host) && host !== '') continue
+        hosts.set(host || member.name, member)
+        if (host === local) own.push(member)
+      }
+      return { own: own[0], all: [...own, ...[...hosts.values()].filter(member => !own.includes(member))] }
+    }
+    const storeOf = async (member: Member, ctx: Parameters<NonNullable<File['walk']>>[1]) =>
+      await member.peer.root.walk?.('models', ctx)
+    const lazily = (member: Member): File => ({
+      ...member.peer.root,
+      qid: member.peer.root.qid,
+      attributes: ctx => member.peer.root.attributes(ctx),
+      walk: async (name, ctx) => (await storeOf(member, ctx))?.walk?.(name, ctx),
+      open: async (mode, ctx) => {
+        const store = await storeOf(member, ctx)
+        if (!store) throw fail('notFound', 'models')
+        return store.open(mode, ctx)
+      },
+    })
+    return {
+      ...union(() => stores().all.map(lazily), owner, 0o775),
+      async create(name, perm, mode, ctx): Promise<Created> {
+        const { own, all } = stores()
+        const store = own && (await storeOf(own, ctx))
+        if (store?.create) return store.create(name, perm, mode, ctx)
+        const other = all[0]?.name ?? 'worker-NNNN'
+        throw fail('notPermitted', `no worker is on this machine; write to ${other}/models/${name}`)
+      },
+    }
+  }
+}
+
+function add(counts: Map<string, number>, key: string, by: number): void {
+  const count = (counts.get(key) ?? 0) + by
+  if (count > 0) counts.set(key, count)
+  else counts.delete(key)
+}

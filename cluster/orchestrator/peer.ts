@@ -1,0 +1,117 @@
+import { Client, type Fid } from '../../fs/client.js'
+import { type Clock, deadline } from '../../fs/clock.js'
+import { fail } from '../../fs/errors.js'
+import type { File, User } from '../../fs/file.js'
+import { remote } from '../../fs/kit/remote.js'
+import { OREAD } from '../../fs/protocol.js'
+import type { Transport } from '../../fs/transport.js'
+import { GREETING_MS, MAX_ATTACHED } from './limits.js'
+import { parseReport, type Report } from './report.js'
+
+const decoder = new TextDecoder()
+const encoder = new TextEncoder()
+
+/** Bytes of a status that are asked for at once. */
+const PIECE = 64 * 1024
+/** Bytes of a status that are read at all: a cluster of ten thousand workers has some MiB. */
+const MAX_STATUS = 64 * 1024 * 1024
+
+/** The far end of a joined connection: whose files we use, and only those. It is a worker, a cluster or a host. */
+export class Peer {
+  report!: Report
+  /** Whether its status has been asked for and has not come. */
+  looking = false
+  readonly root: File
+  readonly #users = new Map<string, Promise<Fid>>()
+
+  private constructor(
+    readonly client: Client,
+    readonly clock: Clock,
+    /** As whom we ask for ourselves. */
+    readonly self: User,
+  ) {
+    this.root = remote({ attach: user => this.as(user), clock })
+  }
+
+  /**
+   * Gets to know who has joined.
+   * @throws FsError where it speaks no 9P we know, says nothing in time, or says nonsense; the connection is closed then
+   */
+  static async meet(transport: Transport, clock: Clock, self: User): Promise<Peer> {
+    const late = deadline(clock, GREETING_MS, () => fail('hungUp', `${transport.name} joined and said nothing`))
+    try {
+      const client = await Client.connect(transport, { clock }, late.signal)
+      const peer = new Peer(client, clock, self)
+      await peer.look(late.signal)
+      return peer
+    } catch (error) {
+      transport.destroy()
+      throw late.signal.aborted ? late.signal.reason : error
+    } finally {
+      late.cancel()
+    }
+  }
+
+  /** The root as a user sees it. An attach for each is kept. */
+  as(user: User): Promise<Fid> {
+    const key = `${user.role} ${user.uid} ${user.name}`
+    const known = this.#users.get(key)
+    if (known) return known
+    const fid = this.client.attach({ uname: user.name, n_uname: user.uid, aname: `/?role=${user.role}` })
+    this.#users.set(key, fid)
+    fid.catch(() => this.#users.delete(key))
+    if (this.#users.size > MAX_ATTACHED) {
+      const [oldest, unused] = this.#users.entries().next().value!
+      this.#users.delete(oldest)
+      unused.then(fid => fid.clunk()).catch(() => undefined)
+    }
+    return fid
+  }
+
+  /** Reads its status anew. */
+  async look(signal?: AbortSignal): Promise<Report> {
+    this.looking = true
+    let text: string
+    try {
+      text = await this.read(['status'], this.self, signal)
+    } finally {
+      this.looking = false
+    }
+    const report = parseReport(text)
+    const { report: before } = this
+    if (before && before.id !== report.id) throw fail('badMessage', `status: id=${report.id}, which was ${before.id}`)
+    this.report = report
+    return report
+  }
+
+  /** A file's text, as a user may read it. */
+  async read(path: readonly string[], user = this.self, signal?: AbortSignal): Promise<string> {
+    const root = await this.as(user)
+    // the first piece is asked for behind the open: mostly it is all there is
+    const { fid, answer } = await root.ask(
+      path,
+      async fid => (await Promise.all([fid.open(OREAD, signal), fid.read(0, PIECE, signal)]))[1],
+      signal,
+    )
+    try {
+      const parts = [answer]
+      for (let at = answer.length; parts.at(-1)!.length === PIECE; at += parts.at(-1)!.length) {
+        if (at > MAX_STATUS) throw fail('tooLarge', `${path.join('/')} over ${MAX_STATUS} bytes`)
+        parts.push(await fid.read(at, PIECE, signal))
+      }
+      return parts.length === 1 ? decoder.decode(answer) : decoder.decode(Buffer.concat(parts))
+    } finally {
+      fid.clunk().catch(() => undefined)
+    }
+  }
+
+  /** Writes lines to its ctl. */
+  async command(lines: string, signal?: AbortSignal): Promise<void> {
+    const root = await this.as(this.self)
+    await root.writeFile('ctl', encoder.encode(lines), signal)
+  }
+
+  close(): void {
+    this.client.close()
+  }
+}

@@ -1,0 +1,333 @@
+import { type Clock, every } from '../../fs/clock.js'
+import { FsError, fail } from '../../fs/errors.js'
+import type { Feed } from '../../fs/kit/feed.js'
+import type { Request } from '../root/request.js'
+import type { Task } from '../root/task.js'
+import type { Place } from '../root/tasks.js'
+import type { Affinity } from './affinity.js'
+import { Attempt, type Given, type Outcome } from './attempt.js'
+import * as limits from './limits.js'
+import type { Member } from './member.js'
+import { DEADLY, Poisons, poison } from './poison.js'
+import type { Choice, Routing } from './routing.js'
+
+/** How often an exchange is tried: before its first token, and on from where it broke off. */
+export interface Retry {
+  tries: number
+  resumes: number
+}
+
+/** What is known of a task beyond one attempt. */
+interface Course extends Given {
+  attempts: number
+  /** Attempts since the last that gave a token, which cost a try. */
+  barren: number
+  /** Times it was moved that count: a worker that was shut down in order does not. */
+  moves: number
+  /** Workers that ended themselves while they had it. */
+  deaths: number
+  /** Of the model that made the first token. */
+  digest: string | undefined
+  /** The id of the worker it broke off on. */
+  avoid: string | undefined
+  attempt: Attempt | undefined
+}
+
+/** What the place needs of the cluster around it. */
+export interface Cluster {
+  /** Our id. */
+  readonly id: string
+  /** Every member that has joined. */
+  members(): Iterable<Member>
+  /** Refuses a model that nobody has, loaded or not. @throws FsError */
+  known(request: Request): void
+  /** Has a model loaded that nobody has ready. @returns whether it is on its way. @throws FsError where it cannot be */
+  bring(request: Request): boolean
+  /** A member does not answer as it should: it is to be ended, and what ran on it goes elsewhere. */
+  hung(member: Member, why: string): void
+  /** A member broke the rules, or an answer broke off on it. */
+  failed(member: Member, error: Error): void
+  accept(): void
+}
+
+/** The workers of a cluster, as the place where its tasks run: tries, moves and what may not be tried again. */
+export class ClusterPlace implements Place {
+  readonly #courses = new WeakMap<Task, Course>()
+  readonly #poisons: Poisons
+  /** By a dead worker's boot, the tasks it had. */
+  readonly #obituaries = new Map<string, readonly Task[]>()
+  #retrying = 0
+  #active = 0
+  readonly #stopWatching: () => void
+
+  constructor(
+    readonly clock: Clock,
+    readonly routing: Routing,
+    readonly affinity: Affinity<Member>,
+    readonly cluster: Cluster,
+    readonly events: Feed,
+    readonly retry: Retry,
+  ) {
+    this.#poisons = new Poisons(clock)
+    this.#stopWatching = every(clock, limits.WATCH_MS, () => this.#watch())
+  }
+
+  get slots(): number {
+    return this.routing.slots
+  }
+
+  get active(): number {
+    return this.#active
+  }
+
+  get free(): boolean {
+    return true
+  }
+
+  accept(): void {
+    this.cluster.accept()
+  }
+
+  known(request: Request): void {
+    const ring = request.via?.find(({ cluster }) => cluster === this.cluster.id)
+    if (ring) throw fail('badArgument', `via: this request has been through here as task ${ring.task}: a ring`)
+    this.#poisons.check(request)
+    this.cluster.known(request)
+  }
+
+  coming(task: Task): boolean {
+    const { model } = task.request
+    for (const member of this.cluster.members()) {
+      const loading = member.loading ?? member.report.loading
+      if (loading && (model === undefined || loading === model)) return true
+    }
+    return false
+  }
+
+  start(task: Task): Promise<'ended' | 'again'> | undefined {
+    const course = this.#course(task)
+    if (course.barren > 0 && this.#retrying >= Math.max(limits.RETRIES, limits.RETRY_SHARE * this.#active))
+      return undefined
+    const { request } = task
+    const digest = course.ids.length > 0 ? course.digest : request.digest
+    const choice = this.routing.choose(task, { digest, avoid: course.avoid, alone: course.deaths > 0 })
+    if (!choice) {
+      this.cluster.bring(request)
+      return undefined
+    }
+    return this.#begin(task, course, choice)
+  }
+
+  /** Goes on with an exchange that a worker has from before we were started, or before its connection broke. */
+  find(task: Task, member: Member, remote: string, number: number, o: { ids: number[]; digest?: string }): void {
+    const course = this.#course(task)
+    if (o.ids.length > course.ids.length) course.ids.splice(0, course.ids.length, ...o.ids)
+    course.digest ??= o.digest
+    course.attempts = number
+    const skip = task.completion_tokens - o.ids.length
+    const attempt = this.#attempt(task, course, member)
+    task.starts(member.name, member.model?.name ?? '')
+    task.trace('found', { worker: member.name, remote })
+    void this.#run(task, course, attempt, attempt.find(remote, skip)).then(how => {
+      if (how === 'again') this.onAgain(task)
+      this.onFree()
+    })
+  }
+
+  /** Set by who has the queue: a task that was found breaks off again; a slot has become free. */
+  onAgain: (task: Task) => void = () => undefined
+  onFree: () => void = () => undefined
+
+  /** The attempt that a task is on, by its number; 0: none yet. */
+  attemptOf(task: Task): number {
+    return this.#courses.get(task)?.attempts ?? 0
+  }
+
+  /** The connection of a member is gone: whatever ran there goes elsewhere. */
+  lost(member: Member, error: Error): void {
+    const tasks = [...member.running].map(({ task }) => task)
+    if (tasks.length > 0) {
+      this.#obituaries.set(member.report.boot, tasks)
+      this.clock.after(limits.OBITUARY_MS, () => this.#obituaries.delete(member.report.boot), true)
+    }
+    for (const attempt of [...member.running]) attempt.giveUp({ how: 'lost', error })
+  }
+
+  /** Moves what runs on a member elsewhere; it counts against nobody. */
+  move(member: Member, error: Error): void {
+    for (const attempt of [...member.running]) attempt.giveUp({ how: 'lost', error, orderly: true })
+  }
+
+  /** A worker ended itself: what it was doing may be why. */
+  died(boot: string, signal: string): void {
+    const running = [...this.cluster.members()].find(member => member.report.boot === boot)?.running ?? []
+    const tasks = new Set([...(this.#obituaries.get(boot) ?? []), ...[...running].map(({ task }) => task)])
+    this.#obituaries.delete(boot)
+    for (const task of tasks) {
+      if (task.ended && task.state !== 'failed') continue
+      const course = this.#course(task)
+      course.deaths++
+      task.trace('death', { boot, signal, deaths: course.deaths })
+      if (course.deaths < DEADLY) continue
+      this.#poisons.add(task.request)
+      this.events.add('poison', { task: task.id, user: task.user.name, deaths: course.deaths })
+      task.stop(poison())
+    }
+  }
+
+  close(): void {
+    this.#stopWatching()
+  }
+
+  #course(task: Task): Course {
+    let course = this.#courses.get(task)
+    if (!course) {
+      const { prefix_ids } = task.request.generate
+      course = {
+        ids: [...(prefix_ids ?? [])],
+        seamless: true,
+        attempts: 0,
+        barren: 0,
+        moves: 0,
+        deaths: 0,
+        digest: task.request.digest,
+        avoid: undefined,
+        attempt: undefined,
+      }
+      this.#courses.set(task, course)
+    }
+    return course
+  }
+
+  #attempt(task: Task, course: Course, member: Member): Attempt {
+    const attempt = new Attempt(task, member, course.attempts, course, () => this.clock.now())
+    course.attempt = attempt
+    return attempt
+  }
+
+  #begin(task: Task, course: Course, choice: Choice): Promise<'ended' | 'again'> {
+    const { member, why, candidates, scores } = choice
+    course.attempts++
+    const attempt = this.#attempt(task, course, member)
+    const { strategy } = this.routing
+    task.trace('routed', { strategy, worker: member.name, why, candidates, scores, attempt: course.attempts })
+    task.starts(member.name, member.model?.name ?? task.request.model ?? '')
+    if (course.deaths > 0 && member.running.size === 0) member.alone = true
+    this.routing.used(member)
+    return this.#run(task, course, attempt, attempt.run(this.#request(task, course, member)))
+  }
+
+  /** Sees an attempt through. */
+  async #run(task: Task, course: Course, attempt: Attempt, work: Promise<Outcome>): Promise<'ended' | 'again'> {
+    const { member } = attempt
+    const retry = course.barren > 0
+    member.running.add(attempt)
+    this.routing.update(member)
+    this.#active++
+    if (retry) this.#retrying++
+    const outcome = await work
+    if (retry) this.#retrying--
+    this.#active--
+    member.running.delete(attempt)
+    member.alone = false
+    this.routing.update(member)
+    if (attempt.remote !== undefined) task.trace('remote', { worker: member.name, task: attempt.remote })
+    return this.#after(task, course, attempt, outcome)
+  }
+
+  #after(task: Task, course: Course, attempt: Attempt, outcome: Outcome): 'ended' | 'again' {
+    const { member } = attempt
+    if (outcome.how === 'ended') {
+      member.failures = 0
+      this.affinity.note(task.request, task.session, task.answer.text(), member)
+      task.settle()
+      return 'ended'
+    }
+    if (outcome.how === 'failed' || task.signal.aborted) {
+      task.settle(task.signal.aborted ? (task.signal.reason as Error) : outcome.error)
+      return 'ended'
+    }
+    const { error, orderly = false, blame = false } = outcome
+    if (blame || (!orderly && !member.left)) this.cluster.failed(member, error)
+    if (attempt.gave) {
+      course.barren = 0
+      if (!orderly) course.moves++
+      course.digest ??= member.report.models.find(model => model.name === task.model)?.digest
+    }
+    if (!orderly) course.barren++
+    const why = this.#stuck(task, course)
+    if (why) {
+      task.trace('given-up', { worker: member.name, why, error: error.message })
+      task.settle(final(error, task.completion_tokens))
+      return 'ended'
+    }
+    course.avoid = orderly ? undefined : member.id
+    task.waits(error, { attempt: attempt.number })
+    return 'again'
+  }
+
+  /** Why a task whose attempt broke off cannot go on; undefined: it can. */
+  #stuck(task: Task, course: Course): string | undefined {
+    const { tries, resumes } = this.retry
+    if (course.barren >= tries + (task.completion_tokens > 0 ? 1 : 0)) return `${course.barren} tries`
+    if (task.answer.length === 0 && task.completion_tokens === 0) return undefined
+    if (course.moves > resumes) return `${resumes} resumes`
+    const { schema, tools } = task.request.generate
+    if (schema !== undefined || tools !== undefined) return 'a schema or tools bind the text'
+    if (!course.seamless || !course.digest) return 'its tokens have no ids, or its model no digest'
+    return undefined
+  }
+
+  /** The request as the worker gets it. */
+  #request(task: Task, course: Course, member: Member): string {
+    const { generate, via = [], model, type, model_hint } = task.request
+    const given = course.ids.length > 0 && course.digest
+    return JSON.stringify({
+      ...generate,
+      ...task.asked,
+      ...(model !== undefined && { model }),
+      // for a worker these are notes; a cluster that joined as one routes by them
+      ...(type !== undefined && { type }),
+      ...(model_hint !== undefined && { model_hint }),
+      ...(given && { prefix_ids: course.ids, digest: course.digest }),
+      priority: task.priority,
+      keep_s: limits.KEEP_S,
+      via: [
+        ...via,
+        {
+          cluster: this.cluster.id,
+          task: task.id,
+          attempt: course.attempts,
+          ...(task.session !== undefined && { session: task.session }),
+          ...(task.answer.length > 0 && { given: task.answer.text() }),
+        },
+      ],
+      ...(member.report.kind === 'cluster' && task.request.digest && !given && { digest: task.request.digest }),
+    })
+  }
+
+  /** Looks for workers that have fallen silent in the middle of an answer. */
+  #watch(): void {
+    const now = this.clock.now()
+    for (const member of this.cluster.members()) {
+      for (const attempt of member.running) {
+        const patience = attempt.gave
+          ? limits.TOKEN_SILENCE_MS
+          : limits.PREFILL_SILENCE_MS +
+            attempt.task.size * limits.PREFILL_SILENCE_PER_CHARACTER_MS +
+            (attempt.position > 0 ? limits.TOKEN_SILENCE_MS : 0)
+        if (now - attempt.heard < patience) continue
+        this.cluster.hung(member, `no token of task ${attempt.task.id} for ${Math.round(patience / 1000)} s`)
+        break
+      }
+    }
+  }
+}
+
+/** What a reader is told of an answer that broke off: that the worker is lost, unless it said what went wrong itself. */
+function final(error: Error, tokens: number): FsError {
+  const said =
+    error instanceof FsError &&
+    !['hungUp', 'badMessage', 'shuttingDown', 'interrupted', 'cancelled'].some(code => error.is(code as 'hungUp'))
+  return said ? error : new FsError(fail('workerLost', tokens).message, 5, { cause: error })
+}

@@ -1,0 +1,362 @@
+import { type Cancel, type Clock, deadline } from '../../fs/clock.js'
+import { type FsError, fail, toFsError } from '../../fs/errors.js'
+import type { User } from '../../fs/file.js'
+import type { Feed } from '../../fs/kit/feed.js'
+import { ORDWR, OREAD } from '../../fs/protocol.js'
+import type { Transport } from '../../fs/transport.js'
+import * as limits from './limits.js'
+import { Member } from './member.js'
+import { Names } from './names.js'
+import { Peer } from './peer.js'
+
+/** What the registry tells of. */
+export interface Registrar {
+  /** A member can be routed to, or can no more, or differently. */
+  changed(member: Member): void
+  /** A member is gone: what ran on it goes elsewhere. */
+  lost(member: Member, error: Error): void
+  /** A member has said (again) which exchanges of ours it has. */
+  looked(member: Member): void
+  /** A host has said what became of one of its workers. */
+  exited(boot: string, signal: string): void
+}
+
+export interface RegistryOptions {
+  clock: Clock
+  random: () => number
+  events: Feed
+  /** Our own id, our version, and as whom we ask. */
+  id: string
+  version: string
+  self: User
+  /** Seconds between heartbeats. May change. */
+  settings: { heartbeat_s: number }
+  on: Registrar
+}
+
+/**
+ * Who has joined: workers (and clusters that joined as one) and hosts. It is soft state, made of nothing but what they say of
+ * themselves when they join and at each heartbeat.
+ */
+export class Registry {
+  readonly members = new Map<string, Member>()
+  readonly hosts = new Map<string, Peer>()
+  /** Members that are set aside. */
+  readonly aside = new Set<Member>()
+  readonly #o: RegistryOptions
+  readonly #names = new Names()
+  readonly #byId = new Map<string, Member>()
+  readonly #beats = new Map<Member | Peer, Cancel>()
+  /** By id, when it came back of late, and how often it was set aside for that. */
+  readonly #comings = new Map<string, { times: number[]; asides: number }>()
+  #closed = false
+
+  constructor(o: RegistryOptions) {
+    this.#o = o
+  }
+
+  /** The ids of all clusters at and below us. */
+  get clusters(): string[] {
+    const ids = new Set([this.#o.id])
+    for (const { report } of this.members.values()) for (const id of report.clusters) ids.add(id)
+    return [...ids]
+  }
+
+  /** Takes in who has dialled our join end point. Never rejects: who is not let in is told why, and hung up on. */
+  async join(transport: Transport): Promise<void> {
+    const { clock, self, events } = this.#o
+    let peer: Peer
+    try {
+      peer = await Peer.meet(transport, clock, self)
+    } catch (error) {
+      events.add('join-refused', { from: transport.name, error: toFsError(error).message })
+      return
+    }
+    try {
+      if (this.#closed) throw fail('shuttingDown')
+      this.#check(peer)
+      if (peer.report.kind === 'host') this.#host(peer)
+      else await this.#member(peer)
+    } catch (thrown) {
+      const error = toFsError(thrown)
+      const { kind, name } = peer.report
+      events.add('join-refused', { from: transport.name, kind, name, error: error.message })
+      await peer.command(`refused '${error.message.replaceAll("'", "''")}'\n`).catch(() => undefined)
+      peer.close()
+    }
+  }
+
+  /** A member's name, or a host's or another's thing of that name. @throws FsError `bad argument` that lists the workers there are */
+  member(name: string): Member {
+    const member = this.members.get(name)
+    if (member) return member
+    const known = [...this.members.keys()].slice(0, 20).join(' ')
+    throw fail('badArgument', `worker ${name}: ${known ? `there are ${known}` : 'there are none'}`)
+  }
+
+  /** A member is not to be counted on any more. Its connection is closed. */
+  leave(member: Member, why: FsError): void {
+    if (member.left) return
+    member.left = true
+    this.#beats.get(member)?.()
+    this.#beats.delete(member)
+    this.members.delete(member.name)
+    this.aside.delete(member)
+    if (this.#byId.get(member.id) === member) {
+      this.#byId.delete(member.id)
+      this.#names.left(member.id)
+    }
+    this.#o.events.add('worker-left', { worker: member.name, host: member.report.host, error: why.message })
+    this.#o.on.changed(member)
+    this.#o.on.lost(member, why)
+    member.peer.close()
+  }
+
+  /** Asks a member at once how it is, out of turn. */
+  look(member: Member): void {
+    void this.#look(member)
+  }
+
+  close(): void {
+    this.#closed = true
+    for (const cancel of this.#beats.values()) cancel()
+    for (const member of [...this.members.values()]) {
+      member.left = true
+      member.peer.close()
+    }
+    for (const host of this.hosts.values()) host.close()
+  }
+
+  #check({ report }: Peer): void {
+    const major = (version: string) => version.split('.', 1)[0]
+    const { version, id } = this.#o
+    if (major(report.version) !== major(version))
+      throw fail('notSupported', `version ${report.version} joins a cluster of version ${version}`)
+    if (report.id === id || report.clusters.includes(id))
+      throw fail('badArgument', `cluster ${report.name} holds this cluster already (clusters=): that would be a ring`)
+  }
+
+  async #member(peer: Peer): Promise<void> {
+    const { id, boot, kind } = peer.report
+    const old = this.#byId.get(id)
+    if (old && old.report.boot !== boot && (await this.#answers(old)))
+      throw fail('exists', `id ${id} is ${old.name}, which is alive (boot ${old.report.boot})`)
+    const before = this.#byId.get(id)
+    if (before) this.leave(before, fail('hungUp', `${before.name} has joined again`))
+    const name = this.#names.of(id, peer.report.name)
+    if (kind === 'worker' && name !== peer.report.name) {
+      await peer.command(`name ${name}\n`)
+      await peer.look()
+    }
+    const member = new Member(name, peer)
+    this.#flapping(member)
+    this.members.set(name, member)
+    this.#byId.set(id, member)
+    const { host, class: kindOf, slots } = peer.report
+    this.#o.events.add('worker-joined', { worker: name, kind, host, class: kindOf, slots, model: member.model?.name })
+    void peer.client.closed.then(reason => this.leave(member, toFsError(reason ?? fail('hungUp', `${name} hung up`))))
+    this.#beat(member)
+    this.#looked(member)
+    void this.#soon(member).catch(() => undefined)
+  }
+
+  /** Whether a member answers now; who does not within a second is no longer there. */
+  async #answers(member: Member): Promise<boolean> {
+    const late = deadline(this.#o.clock, 1_000, () => fail('interrupted'))
+    const answered = member.peer.look(late.signal).then(
+      () => true,
+      () => false,
+    )
+    const gone = new Promise<false>(resolve => late.signal.addEventListener('abort', () => resolve(false)))
+    const is = await Promise.race([answered, gone])
+    late.cancel()
+    return is
+  }
+
+  /** Who comes back again and again is set aside, each time for longer. */
+  #flapping(member: Member): void {
+    const { clock } = this.#o
+    const now = clock.now()
+    const coming = this.#comings.get(member.id) ?? { times: [], asides: 0 }
+    coming.times = [...coming.times.filter(time => now - time < limits.FLAP_WINDOW_MS), now]
+    this.#comings.delete(member.id)
+    this.#comings.set(member.id, coming)
+    if (this.#comings.size > limits.MAX_NAMES) this.#comings.delete(this.#comings.keys().next().value!)
+    if (coming.times.length <= limits.FLAPS) {
+      if (coming.times.length === 1) coming.asides = 0
+      return
+    }
+    member.asides = coming.asides
+    this.setAside(member, `it came ${coming.times.length} times within a minute`)
+    coming.asides = member.asides
+  }
+
+  /** Sets a member aside: it gets nothing, unless it is the last that serves its model, until it answers a probe after a pause. */
+  setAside(member: Member, why: string): void {
+    const { clock, events, on } = this.#o
+    const pause = Math.min(limits.ASIDE_MS * ++member.asides, limits.MOST_ASIDE_MS)
+    member.asideUntil = clock.now() + pause
+    member.failures = 0
+    this.aside.add(member)
+    events.add('worker-aside', { worker: member.name, seconds: pause / 1000, error: why })
+    on.changed(member)
+    clock.after(
+      pause,
+      () => {
+        if (member.left || clock.now() < member.asideUntil) return
+        this.aside.delete(member)
+        member.ready = false
+        void this.#probe(member)
+      },
+      true,
+    )
+  }
+
+  #beat(member: Member): void {
+    const { clock, settings, random } = this.#o
+    let due = clock.now()
+    const beat = () => {
+      const period = settings.heartbeat_s * 1000
+      const now = clock.now()
+      // we slept ourselves (a laptop closed, a stopped process): nobody is to blame for what we did not hear
+      const slept = now - due > period
+      due = now + period
+      this.#beats.set(member, clock.after(period, beat, true))
+      if (!member.peer.looking) return void this.#look(member)
+      if (slept) return
+      member.missed++
+      if (member.missed === limits.SUSPECT_AFTER) {
+        this.#o.events.add('worker-suspect', { worker: member.name, missed: member.missed })
+        member.ready = false
+        this.#o.on.changed(member)
+      }
+      if (member.missed >= limits.DEAD_AFTER)
+        this.leave(member, fail('hungUp', `${member.name} has not answered ${member.missed} heartbeats`))
+    }
+    // not all at once
+    const first = random() * settings.heartbeat_s * 1000
+    due += first
+    this.#beats.set(member, clock.after(first, beat, true))
+  }
+
+  async #look(member: Member): Promise<void> {
+    const ours = member.running.size
+    try {
+      await member.peer.look()
+    } catch (error) {
+      // a connection that is gone says so itself; who talks nonsense is put out
+      if (toFsError(error).is('badMessage')) this.leave(member, toFsError(error))
+      return
+    }
+    if (member.left) return
+    member.missed = 0
+    member.foreign = Math.max(0, member.report.active - ours)
+    this.#looked(member)
+  }
+
+  #looked(member: Member): void {
+    this.#o.on.changed(member)
+    this.#o.on.looked(member)
+    if (!member.ready && member.model && !member.suspect) void this.#probe(member)
+  }
+
+  /** While it loads a model its events are followed: that it is there is known at once, not at the next heartbeat. */
+  async #soon(member: Member): Promise<void> {
+    if (member.model || member.report.kind !== 'worker') return
+    const root = await member.peer.as(this.#o.self)
+    const { fid } = await root.ask(['events'], fid => fid.open(OREAD))
+    try {
+      for (let at = 0; !member.left && !member.model; ) {
+        const piece = await fid.read(at, 16 * 1024)
+        at += piece.length
+        if (/ kind=(loaded|load-failed) /.test(new TextDecoder().decode(piece))) await this.#look(member)
+      }
+    } finally {
+      fid.clunk().catch(() => undefined)
+    }
+  }
+
+  readonly #probing = new Set<Member>()
+
+  /** Ready is who has answered a prompt, not who has a port open. */
+  async #probe(member: Member): Promise<void> {
+    if (this.#probing.has(member) || member.left) return
+    this.#probing.add(member)
+    const { clock, self, events } = this.#o
+    const late = deadline(clock, limits.PROBE_MS, () => fail('interrupted'))
+    try {
+      const root = await member.peer.as(self)
+      const { fid } = await root.ask(['generate'], fid => fid.open(ORDWR), late.signal)
+      const request = { messages: [{ role: 'user', content: 'ping' }], max_tokens: 1, priority: 10 }
+      await fid.write(0, new TextEncoder().encode(JSON.stringify(request)), late.signal)
+      let text = ''
+      for (let piece: Uint8Array; (piece = await fid.read(text.length, 64 * 1024, late.signal)).length > 0; )
+        text += new TextDecoder().decode(piece)
+      fid.clunk().catch(() => undefined)
+      if (!/"event":"end"/.test(text)) throw fail('io', text.slice(-200))
+      if (member.left || member.suspect) return
+      member.ready = true
+      events.add('worker-ready', { worker: member.name, model: member.model?.name })
+    } catch (error) {
+      if (!member.left) events.add('probe-failed', { worker: member.name, error: toFsError(error).message })
+    } finally {
+      late.cancel()
+      this.#probing.delete(member)
+    }
+    this.#o.on.changed(member)
+  }
+
+  /** A host: where workers are spawned, and who says what they died of. */
+  #host(peer: Peer): void {
+    const { report, client } = peer
+    const old = [...this.hosts].find(([, host]) => host.report.id === report.id)
+    if (old) this.#hostLeft(...old)
+    let name = report.name
+    for (let n = 2; this.hosts.has(name); n++) name = `${report.name}-${n}`
+    this.hosts.set(name, peer)
+    this.#o.events.add('host-joined', { host: name })
+    void client.closed.then(() => this.#hostLeft(name, peer))
+    void this.#exits(peer).catch(() => undefined)
+    const { clock, settings } = this.#o
+    let missed = 0
+    const beat = () => {
+      this.#beats.set(peer, clock.after(settings.heartbeat_s * 1000, beat, true))
+      if (peer.looking && ++missed >= limits.DEAD_AFTER) return this.#hostLeft(name, peer)
+      if (!peer.looking)
+        void peer.look().then(
+          () => {
+            missed = 0
+          },
+          () => undefined,
+        )
+    }
+    beat()
+  }
+
+  #hostLeft(name: string, peer: Peer): void {
+    if (this.hosts.get(name) !== peer) return
+    this.hosts.delete(name)
+    this.#beats.get(peer)?.()
+    this.#beats.delete(peer)
+    if (!this.#closed) this.#o.events.add('host-left', { host: name })
+    peer.close()
+  }
+
+  /** Follows a host's events for what its workers died of. */
+  async #exits(peer: Peer): Promise<void> {
+    const root = await peer.as(this.#o.self)
+    const { fid } = await root.ask(['events'], fid => fid.open(OREAD))
+    let rest = ''
+    for (let at = 0; ; ) {
+      const piece = await fid.read(at, 64 * 1024)
+      at += piece.length
+      const lines = (rest + new TextDecoder().decode(piece)).split('\n')
+      rest = lines.pop()!
+      for (const line of lines) {
+        const boot = / kind=worker-exited .*\bboot=(\S+)/.exec(line)?.[1]
+        const signal = / signal=(\S+)/.exec(line)?.[1]
+        if (boot && signal) this.#o.on.exited(boot, signal)
+      }
+    }
+  }
+}

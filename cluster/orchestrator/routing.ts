@@ -1,0 +1,174 @@
+import type { Request } from '../root/request.js'
+import type { Task } from '../root/task.js'
+import type { Affinity } from './affinity.js'
+import { Heap } from './heap.js'
+import type { Member } from './member.js'
+
+export const strategies = ['specialise', 'least-loaded', 'round-robin', 'random'] as const
+export type Strategy = (typeof strategies)[number]
+
+/** Free memory in steps of a quarter, so that the noise of a machine does not decide. */
+const memory = (member: Member) => Math.floor(Math.log2(1 + member.report.mem_free) * 3)
+
+/** By what one worker is chosen before another, each deciding where those before it are equal. Less is better. */
+const scores: Record<Strategy, readonly ((member: Member) => number)[]> = {
+  specialise: [m => m.load, m => -memory(m), m => m.lastUsed],
+  'least-loaded': [m => m.active, m => m.lastUsed],
+  'round-robin': [m => m.lastUsed],
+  // the choice among them is by lot
+  random: [],
+}
+
+/** Candidates that a trace names. */
+const NAMED = 5
+
+/** A choice, and why it was made. */
+export interface Choice {
+  readonly member: Member
+  readonly why: string
+  readonly candidates: number
+  /** `NAME:ACTIVE/SLOTS` of the chosen and some others. */
+  readonly scores: string
+}
+
+/**
+ * Chooses workers. Those with a free slot stand in a heap for each thing that may be asked for (a model's name, its type, its
+ * digest), ordered by the strategy, so that a choice costs the same among ten and ten thousand.
+ */
+export class Routing {
+  #strategy: Strategy = 'specialise'
+  #pools = new Map<string, Heap<Member>>()
+  /** By member, the pools it is in. */
+  readonly #places = new Map<Member, string[]>()
+  /** By member that serves, its slots; and all together. */
+  readonly #slots = new Map<Member, number>()
+  #all = 0
+  #uses = 0
+
+  constructor(
+    readonly random: () => number,
+    readonly affinity: Affinity<Member>,
+    /** Whether a member that serves may be chosen now: it is not set aside. */
+    readonly allowed: (member: Member) => boolean,
+  ) {}
+
+  get strategy(): Strategy {
+    return this.#strategy
+  }
+
+  set strategy(strategy: Strategy) {
+    this.#strategy = strategy
+    const members = [...this.#places.keys()]
+    this.#pools.clear()
+    this.#places.clear()
+    for (const member of members) this.update(member)
+  }
+
+  /** Slots of all that serve. */
+  get slots(): number {
+    return this.#all
+  }
+
+  /** Whether anybody has a free slot. */
+  get free(): boolean {
+    return (this.#pools.get('')?.items.length ?? 0) > 0
+  }
+
+  /** A member has changed in any way that may matter. */
+  update(member: Member): void {
+    const slots = member.serving ? member.report.slots : 0
+    this.#all += slots - (this.#slots.get(member) ?? 0)
+    if (slots) this.#slots.set(member, slots)
+    else this.#slots.delete(member)
+    const open = member.serving && !member.alone && member.active < member.report.slots && this.allowed(member)
+    const keys = open ? keysOf(member) : []
+    const before = this.#places.get(member) ?? []
+    for (const key of before) if (!keys.includes(key)) this.#pools.get(key)?.delete(member)
+    for (const key of keys) this.#pool(key).put(member)
+    if (keys.length) this.#places.set(member, keys)
+    else this.#places.delete(member)
+  }
+
+  /** Those with a free slot that could answer a request; undefined: none. */
+  #candidates(request: Request, digest: string | undefined): Heap<Member> | undefined {
+    const { model, type, model_hint } = request
+    const some = (key: string) => {
+      const pool = this.#pools.get(key)
+      return pool?.items.length ? pool : undefined
+    }
+    if (digest !== undefined) return some(`digest ${digest}`)
+    if (model !== undefined) return some(`model ${model}`)
+    return (model_hint && some(`model ${model_hint}`)) || (type && some(`type ${type}`)) || some('')
+  }
+
+  /**
+   * The worker for a task, or undefined where none has a free slot now.
+   * @param o.digest of the model that must go on
+   * @param o.avoid where it just broke off: taken only if there is no other
+   * @param o.alone it wants a worker with nothing on it, if there is one
+   */
+  choose(
+    { request, session }: Pick<Task, 'request' | 'session'>,
+    o: { digest?: string | undefined; avoid?: string | undefined; alone?: boolean } = {},
+  ): Choice | undefined {
+    const pool = this.#candidates(request, o.digest)
+    if (!pool) return undefined
+    const { items } = pool
+    let member = this.#strategy === 'random' ? items[Math.floor(this.random() * items.length)]! : items[0]!
+    let why: string = this.#strategy
+    const warm = this.affinity.find(request, session)
+    // never behind a busy one while another is idler by two
+    if (warm && pool.has(warm) && warm.active - member.active < 2) {
+      member = warm
+      why = 'cache'
+    }
+    if (member.id === o.avoid && items.length > 1) {
+      member = items.filter(other => other.id !== o.avoid).reduce((a, b) => (pool.before(b, a) ? b : a))
+      why = 'elsewhere'
+    }
+    if (o.alone) {
+      const idle = items.find(other => other.active === 0)
+      if (idle) member = idle
+    }
+    const named = [member, ...items.slice(0, NAMED).filter(other => other !== member)]
+    return {
+      member,
+      why,
+      candidates: items.length,
+      scores: named.map(m => `${m.name}:${m.active}/${m.report.slots}${m === warm ? ':warm' : ''}`).join(' '),
+    }
+  }
+
+  /** It was chosen. */
+  used(member: Member): void {
+    member.lastUsed = ++this.#uses
+  }
+
+  #pool(key: string): Heap<Member> {
+    let pool = this.#pools.get(key)
+    if (!pool) {
+      const by = scores[this.#strategy]
+      pool = new Heap<Member>((a, b) => {
+        for (const score of by) {
+          const difference = score(a) - score(b)
+          if (difference !== 0) return difference < 0
+        }
+        return a.name < b.name
+      })
+      this.#pools.set(key, pool)
+    }
+    return pool
+  }
+}
+
+/** What a member can be asked for by: '' is anything. */
+function keysOf({ report }: Member): string[] {
+  const keys = new Set([''])
+  for (const model of report.models) {
+    if (!model.loaded) continue
+    keys.add(`model ${model.name}`)
+    keys.add(`type ${model.type}`)
+    if (model.digest) keys.add(`digest ${model.digest}`)
+  }
+  return [...keys]
+}

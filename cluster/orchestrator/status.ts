@@ -1,0 +1,107 @@
+import { record } from '../../fs/quote.js'
+import type { Member } from './member.js'
+import type { ClusterModel } from './models.js'
+
+export interface ClusterStatus {
+  name: string
+  id: string
+  boot: string
+  version: string
+  host: string
+  draining: boolean
+  strategy: string
+  slots: number
+  active: number
+  queued: number
+  rates: { tok_s: number; latency_ms: number }
+  clusters: readonly string[]
+  uptime_s: number
+  members: readonly Member[]
+  hosts: number
+  models: readonly ClusterModel[]
+}
+
+/** The text of `status` at a cluster's root: the capability record, the models, the workers (namespace.md). */
+export function clusterStatus(o: ClusterStatus): string {
+  const { members, slots, active } = o
+  // memory is a machine's, whose workers all report it
+  const machines = new Map(members.map(({ report }) => [report.host || report.id, report]))
+  const sum = (of: 'mem_total' | 'mem_free' | 'gpu_mem') =>
+    [...machines.values()].reduce((n, report) => n + report[of], 0)
+  const all = (of: 'cpu' | 'gpu') => [...new Set([...machines.values()].map(report => report[of]))].join(',') || 'none'
+  const loading = members.flatMap(member => member.loading ?? (member.report.loading || []))
+  const state = o.draining
+    ? 'draining'
+    : slots === 0
+      ? loading.length > 0
+        ? 'loading'
+        : members.some(member => member.report.state === 'failed')
+          ? 'failed'
+          : 'joining'
+      : active >= slots
+        ? 'busy'
+        : 'idle'
+  const lines = [
+    record('server', {
+      name: o.name,
+      kind: 'cluster',
+      id: o.id,
+      boot: o.boot,
+      version: o.version,
+      host: o.host,
+      state,
+      slots,
+      active,
+      queue: o.queued,
+      util: slots ? Math.round((active / slots) * 100) / 100 : 0,
+      tok_s: o.rates.tok_s,
+      latency_ms: o.rates.latency_ms,
+      mem_total: sum('mem_total'),
+      mem_free: sum('mem_free'),
+      cpu: all('cpu'),
+      gpu: all('gpu'),
+      gpu_mem: sum('gpu_mem'),
+      clusters: o.clusters.join(','),
+      uptime_s: o.uptime_s,
+      workers: members.length,
+      hosts: o.hosts,
+      strategy: o.strategy,
+      loading: loading[0],
+    }),
+    ...o.models.map(model =>
+      record('model', {
+        name: model.name,
+        type: model.type,
+        size: model.size,
+        context: model.context || undefined,
+        loaded: model.loaded,
+        digest: model.digest || undefined,
+        workers: model.workers,
+        conflict: model.conflict || undefined,
+        problem: model.problem,
+      }),
+    ),
+    ...members.map(member => {
+      const { report } = member
+      return record('worker', {
+        name: member.name,
+        host: report.host || undefined,
+        state: member.state,
+        class: report.class || undefined,
+        model: member.model?.name,
+        slots: report.slots,
+        active: member.active,
+        queue: report.queue,
+        tok_s: report.tok_s,
+        latency_ms: report.latency_ms,
+        mem_free: report.mem_free,
+        kind: report.kind,
+        loading: member.loading ?? (report.loading || undefined),
+        progress: report.loading ? report.progress : undefined,
+        id: report.id,
+        boot: report.boot,
+      })
+    }),
+  ]
+  return `${lines.join('\n')}\n`
+}

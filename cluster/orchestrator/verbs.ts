@@ -1,0 +1,133 @@
+import { fail } from '../../fs/errors.js'
+import { type Verb, word1 } from '../../fs/kit/ctl.js'
+import { number } from '../root/settings.js'
+import { type Strategy, strategies } from './routing.js'
+
+/** What a cluster's ctl sets, besides what all roots' do. */
+export interface ClusterSettings {
+  queue: { max: number; ttl_s: number }
+  retry: { tries: number; resumes: number }
+  heartbeat_s: number
+}
+
+/** What commands do to the cluster. Names of workers have been checked when these are called. */
+export interface Commands {
+  settings: ClusterSettings
+  strategy: Strategy
+  /** @throws FsError `bad argument` that lists the workers there are */
+  check(worker: string): void
+  drain(worker: string): void
+  resume(worker: string): void
+  shutdown(worker: string | undefined): void | Promise<void>
+  load(model: string, worker: string | undefined): Promise<void>
+  unload(model: string, worker: string | undefined): Promise<void>
+  spawn(kind: string, n: number, host: string | undefined): Promise<void>
+}
+
+/** Pairs of a name and a number, such as `max 512 ttl 30`, each in its range. */
+function pairs<K extends string>(
+  verb: string,
+  ranges: Record<K, { low: number; high: number; whole?: boolean }>,
+  effect: (values: Partial<Record<K, number>>) => void,
+): Verb {
+  const names = Object.keys(ranges) as K[]
+  return {
+    usage: names.map(name => `[${name} N]`).join(' '),
+    check(args) {
+      if (args.length === 0 || args.length % 2) throw fail('badArgument', `${verb}: ${names.join(' N ')} N`)
+      const values: Partial<Record<K, number>> = {}
+      for (let i = 0; i < args.length; i += 2) {
+        const name = names.find(name => name === args[i])
+        if (!name) throw fail('badArgument', `${verb} ${args[i]}: one of ${names.join(' ')}`)
+        const { low, high, whole } = ranges[name]
+        values[name] = number(`${verb} ${name}`, args[i + 1], low, high, whole ?? true)
+      }
+      return () => effect(values)
+    },
+  }
+}
+
+/** One word, or one and another that may be left out. */
+function word12(
+  usage: string,
+  check: (first: string, second: string | undefined) => void,
+  effect: (first: string, second: string | undefined) => void | Promise<void>,
+): Verb {
+  return {
+    usage,
+    check([first, second, ...more]) {
+      if (first === undefined || more.length) throw fail('badArgument', `${usage}, quoted if it has blanks`)
+      check(first, second)
+      return () => effect(first, second)
+    },
+  }
+}
+
+/** The commands of a cluster's ctl (namespace.md, ctl on the cluster). */
+export function clusterVerbs(c: Commands): Record<string, Verb> {
+  const { settings } = c
+  const worker = (name: string) => {
+    c.check(name)
+    return name
+  }
+  const someWorker = (_: string, name: string | undefined) => void (name !== undefined && c.check(name))
+  return {
+    strategy: word1(
+      strategies.join('|'),
+      name => {
+        const strategy = strategies.find(known => known === name)
+        if (!strategy) throw fail('badArgument', `strategy ${name}: one of ${strategies.join(' ')}`)
+        return strategy
+      },
+      strategy => {
+        c.strategy = strategy
+      },
+    ),
+    queue: pairs('queue', { max: { low: 1, high: 100_000 }, ttl: { low: 0.1, high: 86_400, whole: false } }, v => {
+      settings.queue.max = v.max ?? settings.queue.max
+      settings.queue.ttl_s = v.ttl ?? settings.queue.ttl_s
+    }),
+    retry: pairs('retry', { tries: { low: 1, high: 10 }, resumes: { low: 0, high: 100 } }, v => {
+      settings.retry.tries = v.tries ?? settings.retry.tries
+      settings.retry.resumes = v.resumes ?? settings.retry.resumes
+    }),
+    heartbeat: word1(
+      'S',
+      arg => number('heartbeat', arg, 0.1, 60),
+      s => {
+        settings.heartbeat_s = s
+      },
+    ),
+    load: word12('MODEL [WORKER]', someWorker, (model, name) => c.load(model, name)),
+    unload: word12('MODEL [WORKER]', someWorker, (model, name) => c.unload(model, name)),
+    drain: word1('WORKER', worker, name => c.drain(name)),
+    resume: word1('WORKER', worker, name => c.resume(name)),
+    spawn: {
+      usage: 'CLASS N [host NAME]',
+      check([kind, n = '1', host, name, ...more]) {
+        if (kind === undefined || more.length || (host !== undefined && (host !== 'host' || name === undefined)))
+          throw fail('badArgument', 'spawn: CLASS N [host NAME]')
+        const count = number('spawn', n, 1, 10_000, true)
+        return () => c.spawn(kind, count, name)
+      },
+    },
+    shutdown: {
+      usage: '[WORKER]',
+      check([name, ...more]) {
+        if (more.length) throw fail('badArgument', 'shutdown: [WORKER]')
+        if (name !== undefined) c.check(name)
+        return () => c.shutdown(name)
+      },
+    },
+  }
+}
+
+/** The lines that would set these settings. */
+export function clusterLines({ strategy, settings: { queue, retry, heartbeat_s } }: Commands): string[] {
+  return [
+    `strategy ${strategy}`,
+    `queue max ${queue.max} ttl ${queue.ttl_s}`,
+    `retry tries ${retry.tries} resumes ${retry.resumes}`,
+    `heartbeat ${heartbeat_s}`,
+  ]
+}

@@ -1,0 +1,107 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { mkdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import { fingerprintOf } from '../../fs/transport/websocket.js'
+import { exitCode, Failure, usage } from '../common/exit.js'
+import { placePrivate, readPrivate } from '../common/private.js'
+import type { Config } from '../common/settings.js'
+
+/** What a wss listener shows. */
+export interface Certificate {
+  /** PEM; further certificates may follow, those of authorities. */
+  readonly cert: string
+  /** PEM. */
+  readonly key: string
+  /** SHA-256 of its DER, `sha256:HEX`: what those who join pin. */
+  readonly fingerprint: string
+}
+
+const DAY_MS = 86_400_000
+/** Machines that joined pin it, and must be invited again when it changes: seldom. */
+const LIFETIME_MS = 3650 * DAY_MS
+/** It is made anew at a start when less than this is left, so that it does not expire under a server that runs. */
+const RENEW_MS = 365 * DAY_MS
+
+/**
+ * The certificate of wss listeners: the user's own files where they are set, else one that the server has made for itself and
+ * keeps in `certificate.pem`, with its key.
+ * @param dir the state directory, made if need be
+ * @throws Failure that names the file
+ */
+export async function certificate(config: Config, dir: string, now = Date.now()): Promise<Certificate> {
+  const { 'tls.cert': cert, 'tls.key': key } = config
+  if (cert !== undefined && key !== undefined) return given(cert, key)
+  const path = join(dir, 'certificate.pem')
+  mkdirSync(dir, { recursive: true, mode: 0o700 })
+  for (;;) {
+    if (statSync(path, { throwIfNoEntry: false })) {
+      const kept = read(path)
+      if (Date.parse(kept.x509.validTo) - now > RENEW_MS) return kept
+      rmSync(path, { force: true })
+    }
+    placePrivate(path, await make(now))
+  }
+}
+
+function given(certFile: string, keyFile: string): Certificate {
+  const cert = pem(certFile)
+  try {
+    return { cert, key: pem(keyFile), fingerprint: fingerprintOf(new X509Certificate(cert)) }
+  } catch (error) {
+    if (error instanceof Failure) throw error
+    throw usage(`tls.cert: ${certFile}: ${(error as Error).message}`)
+  }
+}
+
+function pem(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    throw usage((error as Error).message)
+  }
+}
+
+function read(path: string): Certificate & { x509: X509Certificate } {
+  const both = readPrivate(path)
+  try {
+    const x509 = new X509Certificate(both)
+    if (!x509.checkPrivateKey(createPrivateKey(both))) throw new Error('the key is another certificate’s')
+    return { cert: both, key: both, x509, fingerprint: fingerprintOf(x509) }
+  } catch (error) {
+    throw new Failure(
+      exitCode.failed,
+      `${path}: ${(error as Error).message}; rm ${path} and a new one is made, for which machines must be invited again`,
+    )
+  }
+}
+
+/** A certificate signed by nobody else and its key, EC P-256: who pins it needs no authority. */
+async function make(now: number): Promise<string> {
+  // loaded when needed: it is slow to load, and most servers have none to make
+  const { generate } = await import('selfsigned')
+  const name = hostname()
+  const made = await generate([{ name: 'commonName', value: name }], {
+    keyType: 'ec',
+    curve: 'P-256',
+    algorithm: 'sha256',
+    // a machine that joins may have a clock that is behind
+    notBeforeDate: new Date(now - DAY_MS),
+    notAfterDate: new Date(now + LIFETIME_MS),
+    extensions: [
+      { name: 'basicConstraints', cA: false, critical: true },
+      { name: 'keyUsage', digitalSignature: true, critical: true },
+      { name: 'extKeyUsage', serverAuth: true },
+      {
+        name: 'subjectAltName',
+        altNames: [
+          { type: 2, value: name },
+          { type: 2, value: 'localhost' },
+          { type: 7, ip: '127.0.0.1' },
+          { type: 7, ip: '::1' },
+        ],
+      },
+    ],
+  })
+  return `${made.cert.trimEnd()}\n${made.private.trimEnd()}\n`
+}

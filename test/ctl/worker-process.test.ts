@@ -1,0 +1,249 @@
+import { spawn } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import t, { type Test } from 'tap'
+import type { Host } from '../../cluster/host.js'
+import { isAlive } from '../../ctl/common/serverfile.js'
+import type { Config } from '../../ctl/common/settings.js'
+import { type LocalHostOptions, localHost } from '../../ctl/server/host.js'
+import { spawner } from '../../ctl/server/spawn.js'
+import { OREAD } from '../../fs/protocol.js'
+import { parseRecords } from '../../fs/quote.js'
+import { Parent, place } from './parent.js'
+
+const echo = { model: 'llambo-tiny', slots: 2, 'engine.kind': 'echo' } as Config
+
+async function rig(t: Test, config: Partial<Config> = {}, options: Partial<LocalHostOptions> = {}) {
+  const { dir, env } = place(t)
+  const parent = await Parent.listen(t, dir)
+  const notes: string[] = []
+  const host = localHost({
+    config: { ...echo, ...config } as Config,
+    env: { ...env, LLAMBO_TOKEN: 'llb_secret', OPENAI_API_KEY: 'sk-secret', ...options.env },
+    upstream: { address: parent.address, token: 'llb_join' },
+    note: line => notes.push(line),
+    shutdown: () => {},
+    ...options,
+  })
+  t.teardown(() => host.close())
+  return { dir, env, parent, notes, host }
+}
+
+/** Reads a host's events until one is as asked. */
+async function until(host: Host, kind: string, where: Record<string, string> = {}): Promise<Record<string, string>> {
+  const ctx = { user: { name: 'root', uid: 0, role: 'admin' as const }, signal: new AbortController().signal }
+  const opened = await (await host.root.walk!('events', ctx))!.open(0, ctx)
+  let text = ''
+  for (;;) {
+    text += new TextDecoder().decode(await opened.read!(text.length, 65536, ctx))
+    for (const { attrs } of parseRecords(text))
+      if (attrs.kind === kind && Object.entries(where).every(([name, value]) => attrs[name] === value)) return attrs
+  }
+}
+
+async function gone(pid: number): Promise<void> {
+  while (isAlive({ pid, born: undefined })) await sleep(10)
+}
+
+const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
+
+t.test('a worker joins as what it was started as, and answers', async t => {
+  const { host, parent } = await rig(t)
+  const [id] = host.spawn('default')
+  const worker = await parent.next()
+  const [{ boot, pid }] = host.workers as [Host['workers'][0]]
+  t.match(await worker.status(), { kind: 'worker', id, boot, class: 'default', slots: '2' })
+  t.equal(await worker.tree.ask('data', 'red green'), '0:red 1:green\n')
+  t.equal(host.workers[0]!.state, 'running')
+  t.ok(isAlive({ pid: pid!, born: undefined }))
+})
+
+t.test(
+  'its process: a session of its own, the first to go where memory runs out, and no secrets to be seen',
+  async t => {
+    const { host, parent } = await rig(t)
+    host.spawn('default')
+    await parent.next()
+    const proc = `/proc/${host.workers[0]!.pid}`
+    if (!existsSync(proc)) return t.pass('no /proc here: nothing to look at')
+    const read = (name: string) => readFileSync(`${proc}/${name}`, 'utf8')
+    t.equal(read('oom_score_adj'), '500\n')
+    const [, , , sid] = read('stat')
+      .slice(read('stat').lastIndexOf(')') + 2)
+      .split(' ')
+    t.equal(Number(sid), host.workers[0]!.pid)
+    t.notMatch(read('cmdline'), /llb_|secret/)
+    t.notMatch(read('environ'), /llb_|secret|LLAMBO_TOKEN|OPENAI/)
+    t.match(read('environ'), /HOME=.*XDG_RUNTIME_DIR=/)
+  },
+)
+
+t.test('its cluster says who somebody is, and what he may do', async t => {
+  const { host, parent } = await rig(t)
+  host.spawn('default')
+  const worker = await parent.next()
+  const ann = await worker.as('ann')
+  await t.rejects(ann.write('ctl', 'drain'), { message: 'permission denied' })
+  t.equal(await ann.ask('data', 'hi'), '0:hi\n')
+  t.match(await ann.read('task/1/status'), / user=ann /)
+  await t.rejects((await worker.as('bob', '?role=use&chunk')).read('task/1/status'), /permission denied|does not exist/)
+  await t.rejects((await worker.as('carl', '?role=read')).write('ctl', 'drain'), { message: 'permission denied' })
+  await (await worker.as('dora', '?role=admin')).write('ctl', 'temperature 0.5')
+  await t.rejects(worker.as('eve', '?role=god'), { message: 'bad argument: role god: admin, use, read' })
+  await t.rejects(worker.as('eve', '?rule=use'), { message: 'bad argument: attach option rule=use: chunk role=' })
+})
+
+t.test('one that is stopped ends its answers first, and takes no more', async t => {
+  const { host, parent } = await rig(t, { 'engine.rate': 50 })
+  const [id] = host.spawn('default')
+  const worker = await parent.next()
+  const fid = await worker.tree.open('generate')
+  await fid.write(0, new TextEncoder().encode('{"prompt":"red x40"}'))
+  let answer = text(await fid.read(0, 8192))
+  const stopped = host.stop(id!)
+  while (!/state=draining/.test(await worker.tree.read('status'))) await sleep(5)
+  await t.rejects(worker.tree.ask('data', 'more'), { message: /^shutting down/ })
+  for (let next = ' '; next; answer += next) next = text(await fid.read(new TextEncoder().encode(answer).length, 8192))
+  t.match(answer, /39:red/)
+  t.match(answer, /"event":"end","reason":"stop"/)
+  await fid.clunk()
+  await stopped
+  t.match(await until(host, 'worker-exited'), { code: '0', cause: 'stopped' })
+})
+
+t.test('shutdown in its ctl ends it in the same way, and it stays away', async t => {
+  const { host, parent } = await rig(t)
+  host.spawn('default')
+  const worker = await parent.next()
+  await worker.tree.write('ctl', 'shutdown')
+  t.match(await until(host, 'worker-exited'), { code: '0', cause: 'stopped' })
+  t.same(host.workers, [])
+})
+
+t.test('a second SIGTERM ends it at once', async t => {
+  const { host, parent } = await rig(t, { 'engine.rate': 1 })
+  host.spawn('default')
+  const worker = await parent.next()
+  const { pid } = host.workers[0]!
+  const fid = await worker.tree.open('data')
+  await fid.write(0, new TextEncoder().encode('red x1000'))
+  await fid.read(0, 100)
+  process.kill(pid!, 'SIGTERM')
+  while (!/state=draining/.test(await worker.tree.read('status'))) await sleep(5)
+  process.kill(pid!, 'SIGTERM')
+  t.match(await until(host, 'worker-exited'), { code: '143' })
+})
+
+t.test('one that is killed comes back as the same worker', async t => {
+  const { host, parent } = await rig(t)
+  const [id] = host.spawn('default')
+  const first = await (await parent.next()).status()
+  process.kill(host.workers[0]!.pid!, 'SIGKILL')
+  t.match(await until(host, 'worker-exited'), { signal: 'SIGKILL', cause: 'killed' })
+  const second = await (await parent.next()).status()
+  t.equal(second.id, id)
+  t.not(second.boot, first.boot)
+})
+
+t.test('one whose cluster stays away ends; one whose cluster comes back joins again', async t => {
+  const { host, parent } = await rig(t, {}, { orphan_ms: 2000 })
+  host.spawn('default')
+  const { id, boot } = await (await parent.next()).status()
+  await parent.close()
+  await parent.open()
+  t.match(await (await parent.next()).status(), { id, boot })
+  await parent.close()
+  const exited = await until(host, 'worker-exited')
+  t.match(exited, { code: '3', cause: 'crashed', error: `no cluster at ${parent.address} for 2 s` })
+})
+
+t.test('a worker that cannot be what it should says why, and its host tells', async t => {
+  const { host, notes } = await rig(t, { 'engine.kind': 'openai' })
+  host.spawn('default')
+  const error = /^engine openai needs engine\.url, such as/
+  t.match(await until(host, 'worker-exited'), { code: '2', cause: 'crashed', error })
+  t.match(await until(host, 'worker-backoff'), { crashes: '1' })
+  t.match(notes.join('\n'), /^worker [0-9a-f]{8}: engine openai needs/)
+})
+
+t.test('a model that does not load leaves a worker that says so', async t => {
+  const { host, parent } = await rig(t, { 'engine.kind': 'llama', model: 'none-such' })
+  host.spawn('default')
+  const worker = await parent.next()
+  while ((await worker.status()).state !== 'failed') await sleep(10)
+  const events = await worker.tree.open('events', OREAD)
+  t.match(
+    text(await events.read(0, 8192)),
+    /kind=load-failed model=none-such error='file does not exist: model none-such/,
+  )
+  while (host.workers[0]!.state === 'starting') await sleep(10)
+  t.equal(host.workers[0]!.state, 'running')
+})
+
+t.test('what starts a process tells why it could not, and what it said before it ended', async t => {
+  const { env } = place(t)
+  const run = (...command: [string, ...string[]]) =>
+    spawner({ config: echo, env, host: 'alpha', orphan_ms: 1000, note: () => {}, command })({
+      id: 'i',
+      boot: 'b',
+      class: { name: 'default', slots: 1, memory: 0, cores: 0 },
+      upstream: { address: 'unix!/nowhere' },
+    })
+  const none = run('/nowhere/node')
+  t.equal(none.pid, undefined)
+  t.same(await none.exited, { code: null, signal: null, said: 'spawn /nowhere/node ENOENT' })
+  none.kill('SIGKILL')
+  const thrown = run(process.execPath, '-e', 'throw new Error("no cheese left")')
+  t.same(await thrown.exited, { code: 1, signal: null, said: 'Error: no cheese left' })
+  const missing = await run(process.execPath, '/nowhere/worker.js').exited
+  t.match(missing, { code: 1, said: /^Error: Cannot find module '\/nowhere\/worker\.js'/ })
+  const aborted = run(process.execPath, '-e', 'process.stderr.write("half a line"); process.abort()')
+  t.match(await aborted.exited, { code: null, signal: 'SIGABRT', said: 'half a line' })
+})
+
+t.test('workers outlive a host that is killed, and the next one goes on with them', async t => {
+  const { dir, env } = place(t)
+  const parent = await Parent.listen(t, dir)
+  const program = fileURLToPath(new URL('./host-process.js', import.meta.url))
+  const child = spawn(process.execPath, [program, parent.address, JSON.stringify(echo)], {
+    env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const [id, pid] = text((await child.stdout.take(1).toArray())[0])
+    .trim()
+    .split(' ')
+  const worker = await parent.next()
+  child.kill('SIGKILL')
+  await new Promise(resolve => child.once('exit', resolve))
+  t.equal(await worker.tree.ask('data', 'still here'), '0:still 1:here\n')
+
+  const start = (config: Config) =>
+    localHost({ config, env, upstream: { address: parent.address }, note: () => {}, shutdown: () => {} })
+  const next = start(echo)
+  t.match(next.workers, [{ id, pid: Number(pid), state: 'running' }])
+  t.match(await until(next, 'worker-adopted'), { id, pid })
+
+  process.kill(Number(pid), 'SIGKILL')
+  const again = await (await parent.next()).status()
+  t.equal(again.id, id, 'one that it took over is started again like its own')
+  const { pid: now } = next.workers[0]!
+  t.match(JSON.parse(readFileSync(join(dir, 'run/llambo/workers.json'), 'utf8')), { workers: [{ id, pid: now }] })
+
+  // not stopped, as if that host had been killed, too
+  const other = start({ ...echo, slots: 3 })
+  t.same(other.workers, [], 'with other settings it is no longer what is wanted')
+  await gone(now!)
+  await Promise.all([next.close(), other.close()])
+})
+
+t.test('a host that closes leaves no worker behind', async t => {
+  const { host, parent, dir } = await rig(t)
+  host.spawn('default', 2)
+  await parent.next()
+  const pids = host.workers.map(({ pid }) => pid!)
+  await host.close()
+  for (const pid of pids) t.notOk(isAlive({ pid, born: undefined }))
+  t.same(JSON.parse(readFileSync(join(dir, 'run/llambo/workers.json'), 'utf8')).workers, [])
+})
