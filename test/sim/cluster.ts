@@ -1,7 +1,8 @@
 import { createHost, type Host } from '../../cluster/host.js'
-import type { SpawnSpec, WorkerProcess, WorkerRecord } from '../../cluster/host/process.js'
+import type { SpawnSpec, WorkerRecord } from '../../cluster/host/process.js'
 import { keepJoined } from '../../cluster/joining.js'
-import type { User } from '../../fs/file.js'
+import { createOrchestrator } from '../../cluster/orchestrator/orchestrator.js'
+import type { File, User } from '../../fs/file.js'
 import { type Session, serve } from '../../fs/server.js'
 import { Process, type Timeline } from './clock.js'
 import { lying } from './faults.js'
@@ -42,6 +43,8 @@ export class Cluster {
   readonly left = new Map<string, number>()
   /** Writes a line to the cluster's ctl. */
   command: (line: string) => void = () => undefined
+  /** The names of the workers that it shows. */
+  names: () => string[] = () => []
   orchestrator: Process
   readonly #undo = new Set<() => void>()
   #pids = 100
@@ -121,7 +124,37 @@ export class Cluster {
     this.net.healAll()
   }
 
-  /** A host and its workers' files. */
+  #startOrchestrator(): void {
+    const { orchestrator: process, net, time } = this
+    const random = this.random.stream(`orchestrator ${time.now}`)
+    const cluster = createOrchestrator({
+      name: 'sim',
+      version: '0.0.0',
+      owner,
+      id: 'c0ffee',
+      host: this.home,
+      clock: process,
+      random: random.next,
+      shutdown: () => undefined,
+    })
+    const onerror = (error: unknown) => time.fail(error)
+    net.listen(process, DOOR, transport => {
+      const session = serve(transport, {
+        attach: ({ uname, n_uname }): { root: File; user: User } => ({
+          root: cluster.root,
+          user: { name: uname, uid: n_uname, role: n_uname === owner.uid ? 'admin' : 'use' },
+        }),
+        onerror,
+        onfail: cluster.failed,
+        clock: process,
+      })
+      this.sessions.add(session)
+      session.closed.then(() => this.sessions.delete(session))
+    })
+    net.listen(process, JOIN, transport => void cluster.join(transport).catch(onerror))
+  }
+
+  /** A host and its workers' files; it joins, too. */
   #startMachine(name: string, process: Process, workers: number): SimMachine {
     const random = this.random.stream(`host ${name} ${this.time.now}`)
     const known = this.#machines.get(name)
@@ -147,6 +180,24 @@ export class Cluster {
     const it: SimMachine = known ? Object.assign(known, { host, process }) : { name, host, process, saved: [] }
     this.#machines.set(name, it)
     if (!known) host.spawn('default', workers)
+    void keepJoined(
+      {
+        clock: process,
+        random: random.next,
+        dial: signal => this.net.dial(process, JOIN, signal),
+        serve: transport =>
+          serve(transport, {
+            attachOptions: ['role'],
+            attach: ({ uname, n_uname, options }) => ({
+              root: host.root,
+              user: { name: uname, uid: n_uname, role: (options.get('role') ?? 'use') as User['role'] },
+            }),
+            onerror: error => this.time.fail(error),
+            clock: process,
+          }),
+      },
+      new AbortController().signal,
+    )
     return it
   }
 

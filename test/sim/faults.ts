@@ -179,8 +179,8 @@ export const faults = {
     strike(cluster, random) {
       const worker = victim(cluster, random)
       if (!worker || cluster.lies.has(worker.id)) return undefined
-      const lie = random.of(Object.keys(lies) as (keyof typeof lies)[])
-      cluster.lies.set(worker.id, lies[lie](random))
+      const lie = random.of(Object.keys(lies))
+      cluster.lies.set(worker.id, lies[lie]!(random))
       const truth = after(cluster, random, 40_000, () => cluster.lies.delete(worker.id))
       return `${worker.process.name} lies: ${lie} ${truth}`
     },

@@ -36,7 +36,7 @@ export interface Load {
 /** A user at a machine, who asks one thing after the other over a connection of his own. */
 export class User {
   #client: Client | undefined
-  #root: Fid | undefined
+  #root: Promise<Fid> | undefined
   #words = 0
   readonly #manner: Manner
 
@@ -70,27 +70,32 @@ export class User {
 
   close(): void {
     this.#client?.close()
-    this.#client = undefined
   }
 
   /** Attached to the tree; dials (again) where the connection is gone. */
-  async tree(): Promise<Fid> {
+  tree(): Promise<Fid> {
+    this.#root ??= this.#attach().catch(error => {
+      this.#root = undefined
+      throw error
+    })
+    return this.#root
+  }
+
+  async #attach(): Promise<Fid> {
     const { load, process } = this
-    const until = process.now() + DIAL_MS
-    while (!this.#client || !this.#root) {
+    for (const until = process.now() + DIAL_MS; ; ) {
       try {
         const client = await Client.connect(await load.net.dial(process, load.door), { clock: process })
-        client.closed.then(() => {
-          if (this.#client === client) this.#client = undefined
-        })
-        this.#root = await client.attach({ uname: this.name, n_uname: this.uid })
         this.#client = client
+        client.closed.then(() => {
+          if (this.#client === client) this.#root = undefined
+        })
+        return await client.attach({ uname: this.name, n_uname: this.uid })
       } catch (error) {
         if (process.now() > until) throw error
         await sleep(process, load.random.whole(50, 1000))
       }
     }
-    return this.#root
   }
 
   /** What nobody else asks for. */
@@ -226,8 +231,9 @@ export class User {
       await this.#write(fid, this.#json(answer, { keep_s: 600 }))
       await this.#read(fid, first, 0, () => first.task !== undefined && first.tokens >= some)
       this.load.note(`request ${request.id} hangs up after ${first.tokens} tokens of task ${first.task}`)
-      this.#client?.transport.destroy()
-      this.#client = undefined
+      const client = this.#client
+      this.#client = this.#root = undefined
+      client?.transport.destroy()
       const whole = new StreamReader(answer)
       await this.#with(await this.#open(`task/${first.task}/stream`, OREAD), fid => this.#read(fid, whole))
       if (whole.cancelled) throw new Wrong('cancelled, by nobody')

@@ -6,6 +6,7 @@ import { parseRecords } from '../../fs/quote.js'
 import { Wrong } from './check.js'
 import type { Process } from './clock.js'
 import { type Cluster, DOOR } from './cluster.js'
+import type { End } from './net.js'
 import { owner } from './worker.js'
 
 /** A status must be answered within this, whatever the workers do, in virtual ms. */
@@ -133,5 +134,22 @@ export class Observer {
     this.kinds.set(attrs.kind!, (this.kinds.get(attrs.kind!) ?? 0) + 1)
     // what an event says of time is the orchestrator's own, and it jumps
     this.cluster.note(`event ${line.replace(/time=\S+ /, '')}`)
+  }
+
+  /** After all clients have gone: nothing of theirs may be left. */
+  rest(): void {
+    const wrong = (why: string) => new Wrong(`when all have gone: ${why}`)
+    const { sessions, workers } = this.cluster
+    if (sessions.size > 1) throw wrong(`connections are served: ${[...sessions].map(({ transport, fids }) => `${transport.name} ${(transport as End).closed} ${fids.size}`)}`)
+    if (Number(this.server.active) > 0) throw wrong(`${this.server.active} exchanges run`)
+    if (Number(this.server.queue) > 0) throw wrong(`${this.server.queue} exchanges wait`)
+    for (const { process, generating, sessions } of workers) {
+      if (generating > 0) throw wrong(`${process.name} makes ${generating} answers`)
+      if (sessions.size !== 1) throw wrong(`${process.name} has ${sessions.size} connections`)
+      // an attach for each user is kept
+      const [session] = sessions
+      const open = [...session!.fids.values()].filter(({ opened }) => opened !== undefined).length
+      if (open > 0) throw wrong(`${open} files of ${process.name} are open`)
+    }
   }
 }

@@ -112,6 +112,7 @@ async function run(
 
   const observer = new Observer(cluster, new Process(time, 'observer', cluster.home))
   cluster.command = line => observer.command(line)
+  cluster.names = () => observer.workers.map(({ name }) => name!)
   observer.start()
 
   // the faults of this run are of a few kinds, so that each is often seen alone
@@ -150,11 +151,7 @@ async function run(
   note('all faults have ended')
   await time.run(END)
 
-  while (requests.open > 0) {
-    if (time.now > HEAL + PATIENCE)
-      throw new Wrong(`without an end: ${requests.overdue(time.now).map(r => `request ${r.id} ${r.kind}`).join(', ')}`)
-    await time.run(time.now + 1000)
-  }
+  await ended(time, requests, HEAL)
   for (let missing = observer.missing(); missing; missing = observer.missing()) {
     if (time.now > HEAL + RECOVERY) throw new Wrong(`not all workers are back: ${missing}`)
     await time.run(time.now + 5000)
@@ -163,10 +160,20 @@ async function run(
   cost = 'nothing'
   const last = user('last', 3000)
   Promise.all([last.data(), last.generate(), last.session()]).catch(error => time.fail(error))
-  await time.run(time.now + 30_000)
-  if (requests.open > 0) throw new Wrong('a request after all faults had ended has no end')
+  await ended(time, requests, time.now)
 
   for (const user of [...users, last]) user.close()
   await time.run(time.now + 30_000)
   observer.rest()
+}
+
+/** Lets time go on until every request has its end. */
+async function ended(time: Timeline, requests: Requests, since: number): Promise<void> {
+  while (requests.open > 0) {
+    if (time.now > since + PATIENCE) {
+      const open = requests.overdue(time.now).map(({ id, kind }) => `request ${id} ${kind}`)
+      throw new Wrong(`without an end: ${open.join(', ')}`)
+    }
+    await time.run(time.now + 1000)
+  }
 }
