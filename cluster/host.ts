@@ -51,6 +51,7 @@ export interface HostOptions {
 
 /** A machine that starts workers and keeps them running. */
 export interface Host {
+  readonly name: string
   /** ctl, status, events. */
   readonly root: File
   readonly events: Feed
@@ -186,6 +187,7 @@ export function createHost(o: HostOptions): Host {
   }
 
   return {
+    name: o.name,
     root,
     events,
     get workers() {

@@ -253,7 +253,8 @@ export class Attempt {
   async #remove(remote: string): Promise<void> {
     try {
       const root = await this.member.peer.as(this.task.user)
-      await (await root.walk(['task', remote])).remove()
+      // one turn: a connection that is being closed still carries it
+      await root.ask(['task', remote], fid => fid.remove())
     } catch {
       // it is gone, or its worker is
     }

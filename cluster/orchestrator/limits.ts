@@ -41,3 +41,5 @@ export const MAX_NAMES = 100_000
 export const MAX_LINE = 16 * 1024 * 1024
 /** How long a worker that is to be shut down may finish what it is doing before that is moved elsewhere. */
 export const DRAIN_MS = 25_000
+/** How long the end of a cluster waits until its workers have heard of it. */
+export const CLOSE_MS = 1_000

@@ -1,4 +1,4 @@
-import { type Clock, systemClock } from '../../fs/clock.js'
+import { type Clock, sleep, systemClock } from '../../fs/clock.js'
 import { FsError, fail } from '../../fs/errors.js'
 import type { Context, Entry, File, Owner, User } from '../../fs/file.js'
 import { generated } from '../../fs/kit/dir.js'
@@ -47,11 +47,14 @@ export interface Orchestrator {
   readonly id: string
   /** Takes in who has dialled our join end point: it serves its files on that connection. */
   join(transport: Transport): Promise<void>
-  /** Resolves when a prompt would be answered, or with why the first worker cannot. */
-  ready(signal?: AbortSignal): Promise<void>
+  /**
+   * Resolves when a prompt would be answered; without `model` when a worker is there to load one.
+   * @throws why a worker cannot load its model, where none can answer
+   */
+  ready(o: { model: boolean }, signal?: AbortSignal): Promise<void>
   failed(error: Error, user: User): void
   /** Ends all exchanges with `shutting down`. */
-  close(): void
+  close(): Promise<void>
 }
 
 /** Many workers as one tree: what namespace.md says of a cluster. It uses them through their files, and nothing else. */
@@ -145,8 +148,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
   const retire = async (member: Member): Promise<void> => {
     commands.drain(member.name)
     const until = clock.now() + limits.DRAIN_MS
-    while (member.running.size > 0 && clock.now() < until && !member.left)
-      await new Promise<void>(resolve => clock.after(50, resolve))
+    while (member.running.size > 0 && clock.now() < until && !member.left) await sleep(clock, 50)
     place.move(member, fail('shuttingDown'))
     if (!member.left) await member.peer.command('shutdown\n').catch(() => undefined)
   }
@@ -233,11 +235,17 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     },
   )
 
-  const waiting: (() => void)[] = []
+  let waiting: { model: boolean; resolve(): void; reject(error: Error): void }[] = []
   const announceReady = () => {
-    if (waiting.length === 0 || !(routing.free || [...registry.members.values()].some(m => m.state === 'failed')))
-      return
-    for (const tell of waiting.splice(0)) tell()
+    if (waiting.length === 0) return
+    const members = [...registry.members.values()]
+    const failure = members.find(member => member.report.state === 'failed')?.report.error
+    waiting = waiting.filter(({ model, resolve, reject }) => {
+      if (routing.free || (!model && members.length > 0)) resolve()
+      else if (failure !== undefined) reject(new FsError(failure, 5))
+      else return true
+      return false
+    })
   }
 
   const root: Root = new Root({
@@ -298,22 +306,21 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     events: root.events,
     id,
     join: transport => registry.join(transport),
-    ready(signal) {
+    ready({ model }, signal) {
       return new Promise((resolve, reject) => {
-        const abort = () => reject(signal!.reason)
-        signal?.addEventListener('abort', abort, { once: true })
-        waiting.push(() => {
-          signal?.removeEventListener('abort', abort)
-          if (routing.free) return resolve()
-          reject(new FsError('the worker cannot load its model; events says why', 5))
-        })
+        if (signal?.aborted) return reject(signal.reason)
+        signal?.addEventListener('abort', () => reject(signal.reason), { once: true })
+        waiting.push({ model, resolve, reject })
         announceReady()
       })
     },
     failed: (error, user) => root.failed(error, user),
-    close() {
+    async close() {
       closing = true
       root.close()
+      // the workers are told to stop what they do for us before the connections go
+      const until = clock.now() + limits.CLOSE_MS
+      while (place.active > 0 && clock.now() < until) await sleep(clock, 5)
       place.close()
       registry.close()
     },

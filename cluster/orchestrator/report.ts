@@ -47,6 +47,8 @@ export interface Report {
   /** The model that is being loaded, and how much of it is done, 0 to 1. */
   readonly loading: string
   readonly progress: number
+  /** Why it holds no model, where it should. */
+  readonly error?: string
   /** The ids of all clusters at and below it. */
   readonly clusters: readonly string[]
   readonly models: readonly ModelRecord[]
@@ -104,6 +106,7 @@ export function parseReport(text: string): Report {
     gpu_mem: number('gpu_mem'),
     loading: attrs.loading ?? '',
     progress: number('progress', 1),
+    ...(attrs.error !== undefined && { error: attrs.error }),
     clusters: (attrs.clusters ?? '').split(',').filter(Boolean),
     models: of('model').map(m => ({
       name: m.name ?? '',

@@ -29,6 +29,8 @@ export async function statusText(o: {
   loader: Loader
   store: ModelStore
   state: WorkerState
+  /** Why the model could not be loaded, where there is none. */
+  error: string | undefined
   queued: number
   rates: { tok_s: number; latency_ms: number }
   uptime_s: number
@@ -61,6 +63,7 @@ export async function statusText(o: {
       gpu_mem: machine.gpu_mem,
       uptime_s: o.uptime_s,
       loading: loader.loading,
+      error: o.error,
     }),
   ]
   if (model)

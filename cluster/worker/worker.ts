@@ -71,15 +71,16 @@ export function createWorker(o: WorkerOptions): Worker {
   }
   const machine = o.machine ?? thisMachine()
   const began = clock.now()
-  let broken = false
+  /** Why there is no model. */
+  let broken: Error | undefined
 
   const loader = new Loader(
     o.open,
     { slots: o.slots, ...(o.context && { context: o.context }) },
     (kind, model, error) => {
-      if (kind !== 'unload-failed') broken = kind === 'load-failed' && !loader.current
+      if (kind !== 'unload-failed') broken = kind === 'load-failed' && !loader.current ? error : undefined
       root.events.add(kind, { model, error: error?.message })
-      if (broken && error) root.tasks.fail(error)
+      if (broken) root.tasks.fail(broken)
       root.tasks.pump()
     },
   )
@@ -138,7 +139,8 @@ export function createWorker(o: WorkerOptions): Worker {
         machine,
         loader,
         store,
-        state: stateOf(loader, place.draining, broken),
+        state: stateOf(loader, place.draining, broken !== undefined),
+        error: broken?.message,
         queued: root.tasks.queued,
         rates: root.tasks.rates(),
         uptime_s: Math.floor((clock.now() - began) / 1000),

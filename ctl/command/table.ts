@@ -6,7 +6,8 @@ const json = ['--json', 'print JSON'] as const
 export const serverOptions: NonNullable<Command['options']> = [
   ['--model <name>', 'model to load: a name in models/, or a path; none: wait for load in ctl'],
   ['--engine <kind>', 'what makes the text; its settings are in the configuration file', ['llama', 'openai', 'echo']],
-  ['--slots <n>', 'answers made at once'],
+  ['--workers <n>', 'worker processes to start here'],
+  ['--slots <n>', 'answers each makes at once'],
   ['--mount <dir>', 'where to mount (default: /n/llambo, or ~/n/llambo)'],
   ['--no-mount', 'do not mount'],
   ['--listen <address...>', 'listen there, too: unix!PATH, tcp!HOST!PORT, ws://HOST:PORT/9p, wss://…'],

@@ -34,6 +34,13 @@ export const settings = {
     initial: 4,
     help: 'answers made at once',
   }),
+  workers: setting({
+    env: 'LLAMBO_WORKERS',
+    flag: '--workers',
+    schema: count(0, 1000),
+    initial: 1,
+    help: 'worker processes to start on this machine, each with the model of its own',
+  }),
   mount: setting({
     env: 'LLAMBO_MOUNT',
     flag: '--mount',

@@ -15,6 +15,14 @@ export function firstModel(config: Config): string | undefined {
   return model.includes('/') ? resolve(model) : model
 }
 
+/** @throws Failure (usage) for settings that are missing: before any worker starts */
+export function checkEngine(config: Config): void {
+  if (config['engine.kind'] === 'openai' && !config['engine.url'])
+    throw usage('engine openai needs engine.url, such as http://127.0.0.1:8080/v1 (LLAMBO_ENGINE_URL)')
+  const keyFile = config['engine.key_file']
+  if (keyFile) readKey(keyFile)
+}
+
 /**
  * How the worker opens an engine, by `engine.kind`. Only the one that is used is loaded: llama.cpp costs half a second.
  * @throws Failure (usage) for settings that are missing, before anything starts
@@ -36,11 +44,11 @@ export function engineOpener(config: Config, store: ModelStore, env: NodeJS.Proc
         return createEchoEngine({ rate, first_token_ms, ...(context && { context }), ...settings })
       }
     case 'openai': {
-      if (!url) throw usage('engine openai needs engine.url, such as http://127.0.0.1:8080/v1 (LLAMBO_ENGINE_URL)')
+      checkEngine(config)
       const key = keyFile ? readKey(keyFile) : env.OPENAI_API_KEY
       return async (model, settings) => {
         const { createOpenAIEngine } = await import('../../cluster/worker/engine/openai.js')
-        return createOpenAIEngine({ url, model, ...(key && { key }), ...(context && { context }), ...settings })
+        return createOpenAIEngine({ url: url!, model, ...(key && { key }), ...(context && { context }), ...settings })
       }
     }
     default:

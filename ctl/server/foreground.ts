@@ -7,11 +7,12 @@ import { type Server, startServer } from './server.js'
 
 /** The settings among the options of a command line, by key. */
 export function flagsOf(options: Options): { [K in Key]?: unknown } {
-  const { model, engine, slots, mount, listen, auth } = options
+  const { model, engine, slots, workers, mount, listen, auth } = options
   return {
     model,
     'engine.kind': engine,
     slots: slots === undefined ? undefined : fromText('slots', slots),
+    workers: workers === undefined ? undefined : fromText('workers', workers),
     mount: mount === false ? 'off' : mount === true ? undefined : mount,
     listen,
     auth,

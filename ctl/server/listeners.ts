@@ -24,8 +24,8 @@ export interface Door {
   /** A connection that has to prove itself by Tauth, unless `user` has been proved by then. */
   guarded(transport: Transport, user?: User): void
   verify(token: string): User | undefined
-  /** A connection over which a worker, a host or another cluster serves its files; without this nobody can join. */
-  joins?(transport: Transport): void
+  /** A connection over which a worker, a host or another cluster serves its files. */
+  joins(transport: Transport): void
   /** Whether a token lets its holder join, which from other machines always takes one. */
   verifyJoin(token: string): boolean
   /** Without tokens (`auth: none`): who everybody is. */
@@ -100,7 +100,6 @@ export async function openListener(item: Wanted, config: Config, door: Door): Pr
 async function openHttp(item: Wanted & { kind: 'ws' }, config: Config, door: Door): Promise<Listener> {
   const url = new URL(item.url)
   const tls = url.protocol === 'wss:' ? await certificate(config, item.state) : undefined
-  const { joins } = door
   const listener = await listenHttp({
     host: hostOf(item),
     port: Number(url.port || (tls ? 443 : 80)),
@@ -108,15 +107,12 @@ async function openHttp(item: Wanted & { kind: 'ws' }, config: Config, door: Doo
     ...(tls && { tls }),
     authenticate: token => (config.auth === 'none' ? door.anyone : door.verify(token)),
     accept: (transport, user) => door.guarded(transport, user),
-    ...(joins && { join: { verify: token => door.verifyJoin(token), accept: transport => joins(transport) } }),
+    join: { verify: token => door.verifyJoin(token), accept: transport => door.joins(transport) },
     told: door.note,
   })
   return { ...listener, fingerprint: tls?.fingerprint }
 }
 
 /** Opens the socket through which this machine's own workers and hosts join: who reaches it is the same user, and trusted. */
-export const openJoinSocket = (
-  env: NodeJS.ProcessEnv,
-  joins: NonNullable<Door['joins']>,
-  door: Door,
-): Promise<Listener> => listen(joinAddress(env), joins, door.note)
+export const openJoinSocket = (env: NodeJS.ProcessEnv, { joins, note }: Door): Promise<Listener> =>
+  listen(joinAddress(env), transport => joins(transport), note)

@@ -1,21 +1,23 @@
-import { ModelStore } from '../../cluster/worker/models.js'
-import { createWorker } from '../../cluster/worker/worker.js'
-import { quote } from '../../fs/quote.js'
+import { DEFAULT_CLASS } from '../../cluster/class.js'
+import { createOrchestrator } from '../../cluster/orchestrator/orchestrator.js'
 import { type ServeOptions, type Session, serve } from '../../fs/server.js'
+import { transportPair } from '../../fs/transport/pair.js'
 import type { Transport } from '../../fs/transport.js'
 import { version } from '../cli.js'
+import { joinAddress } from '../common/address.js'
 import { exitCode, explain, Failure } from '../common/exit.js'
 import { homeMount, MOUNT } from '../common/npath.js'
-import { modelDir, privateDir, runtimeDir, stateDir } from '../common/paths.js'
+import { privateDir, runtimeDir, stateDir } from '../common/paths.js'
 import { bornAt, isAlive, readServerFile, removeServerFile, writeServerFile } from '../common/serverfile.js'
 import type { Config } from '../common/settings.js'
 import { Tokens } from '../common/tokens.js'
-import { bundledModel, bundledModels } from './bundled.js'
-import { engineOpener, firstModel } from './engine.js'
+import { bundledModel } from './bundled.js'
+import { checkEngine, firstModel } from './engine.js'
+import { localHost } from './host.js'
 import { interruptible } from './interruptible.js'
-import { type Door, type Listener, openListener, wanted } from './listeners.js'
+import { type Door, type Listener, openJoinSocket, openListener, wanted } from './listeners.js'
 import { clearLeftBehind, mountServer, unmountAll } from './mounting.js'
-import { self, userOf } from './users.js'
+import { parentsUser, self, userOf } from './users.js'
 
 export interface ServerOptions {
   readonly config: Config
@@ -31,7 +33,7 @@ export interface ServerOptions {
   readonly places?: readonly string[]
 }
 
-/** One server of a user: engine, files, listeners and mount, in this process but for the mount. */
+/** One server of a user: the orchestrator, its files and listeners in this process, its workers and the mount in their own. */
 export interface Server {
   /** The first is the unix socket. */
   readonly addresses: readonly string[]
@@ -51,6 +53,7 @@ export async function startServer(o: ServerOptions): Promise<Server> {
   process.umask(0o077)
   // All that can be wrong with the configuration is found before anything is touched.
   const addresses = wanted(config, env, o.http)
+  checkEngine(config)
   privateDir(runtimeDir(env))
   await claim(env)
 
@@ -64,33 +67,28 @@ export async function startServer(o: ServerOptions): Promise<Server> {
   }
   try {
     const owner = self()
-    const own = modelDir(env)
-    const store = new ModelStore([own, bundledModels], { owner })
-    const open = engineOpener(config, store, env)
     const mounts: string[] = []
-    const slots = config.slots ?? 4
-    const worker = createWorker({
-      name: 'worker-0001',
+    const model = firstModel(config)
+    const host = localHost({ config, env, note, upstream: { address: joinAddress(env) }, shutdown: stop })
+    undo.push(() => host.close())
+    const orchestrator = createOrchestrator({
+      name: host.name,
       version: version(),
       owner,
-      store,
-      open,
-      slots,
-      ...(config['engine.context'] && { context: config['engine.context'] }),
-      // the model that comes along knows little: what it says at any temperature but 0 is noise
-      defaults: model => (model === bundledModel ? { temperature: 0 } : {}),
-      mounts: () => [`bind -c ${quote(own)} models`, `bind -a ${quote(bundledModels)} models`, 'bind / worker-0001'],
+      host: host.name,
+      // what the model that comes along says at any temperature but 0 is noise: shown as its worker will have it
+      defaults: name => (name === bundledModel ? { temperature: 0 } : {}),
       shutdown: stop,
     })
-    undo.push(() => worker.close())
+    undo.push(() => orchestrator.close())
 
     const sessions = new Set<Session>()
     const take = (transport: Transport, options: Omit<ServeOptions, 'attach'>) => {
       const session = serve(transport, {
         ...options,
-        attach: ({ user, ...claim }) => ({ root: worker.root, user: user ?? userOf(claim) }),
+        attach: ({ user, ...claim }) => ({ root: orchestrator.root, user: user ?? userOf(claim) }),
         onerror: error => note(`fault: ${error instanceof Error ? (error.stack ?? error.message) : error}`),
-        onfail: worker.failed,
+        onfail: orchestrator.failed,
         ...(o.trace && { trace: o.trace }),
       })
       sessions.add(session)
@@ -106,9 +104,19 @@ export async function startServer(o: ServerOptions): Promise<Server> {
       verify: token => tokens.verify(token),
       verifyJoin: token => tokens.verifyJoin(token),
       trusted: transport => take(transport, {}),
+      joins: transport => void orchestrator.join(transport),
       guarded: (transport, user) =>
         take(transport, user ? { user } : { authenticate: token => tokens.authenticate(token) }),
     }
+    const joining = await openJoinSocket(env, door)
+    undo.push(() => joining.close())
+    // the machine's own host is in this process, and joins like any other
+    const [near, far] = transportPair()
+    serve(far, { attachOptions: ['role'], attach: who => ({ root: host.root, user: parentsUser(who) }) })
+    void orchestrator.join(near)
+    const missing = (config.workers ?? 1) - host.workers.length
+    if (missing > 0) host.spawn(DEFAULT_CLASS, missing)
+
     const listeners: Listener[] = []
     for (const item of addresses) {
       try {
@@ -137,10 +145,9 @@ export async function startServer(o: ServerOptions): Promise<Server> {
       undo.push(() => told.close())
     }
 
-    const model = firstModel(config)
     // Loading a model and mounting each take about a second and have nothing to do with each other.
     const [loaded, mounted] = await Promise.allSettled([
-      model === undefined ? undefined : interruptible(worker.load(model), signal),
+      orchestrator.ready({ model: model !== undefined && config.workers !== 0 }, signal),
       interruptible(mountServer(config.mount ?? 'auto', places, listeners[0]!.address, note), signal),
     ])
     if (mounted.status === 'fulfilled' && mounted.value !== undefined) {

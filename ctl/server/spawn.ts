@@ -57,8 +57,7 @@ export function spawner(o: Spawning): (spec: SpawnSpec) => WorkerProcess {
     let said: string | undefined
     eachLine(child.stderr, line => {
       o.note(`worker ${spec.id.slice(0, 8)}: ${line}`)
-      // what stands around the words of an error that ends Node
-      if (!/^(\s|}|Node\.js v|$)/.test(line)) said = line
+      if (!around.test(line)) said = line
     })
     const exited = new Promise<Exit>(resolve => {
       child.once('error', error => resolve({ code: null, signal: null, said: error.message }))
