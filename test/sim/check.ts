@@ -104,7 +104,9 @@ export class StreamReader {
     const before = join(this.#bytes)
     const again = bytes.subarray(0, Math.max(0, this.at - offset))
     if (again.some((byte, i) => byte !== before[offset + i]))
-      throw new Wrong(`at ${offset}: read ${show(again)}, before it was ${show(before.subarray(offset, offset + again.length))}`)
+      throw new Wrong(
+        `at ${offset}: read ${show(again)}, before it was ${show(before.subarray(offset, offset + again.length))}`,
+      )
     const fresh = bytes.slice(again.length)
     if (fresh.length === 0) return
     this.#bytes = [before, fresh]

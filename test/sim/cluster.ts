@@ -1,5 +1,5 @@
-import { createHost, type Host } from '../../cluster/host.js'
 import type { SpawnSpec, WorkerRecord } from '../../cluster/host/process.js'
+import { createHost, type Host } from '../../cluster/host.js'
 import { keepJoined } from '../../cluster/joining.js'
 import { createOrchestrator } from '../../cluster/orchestrator/orchestrator.js'
 import type { File, User } from '../../fs/file.js'

@@ -1,4 +1,5 @@
 import type { File, Opened } from '../../fs/file.js'
+import { chain } from '../../fs/maybe.js'
 import type { Cluster } from './cluster.js'
 import type { End } from './net.js'
 import type { Random } from './random.js'
@@ -142,7 +143,11 @@ export const faults = {
     cost: 'exchange',
     weight: 2,
     strike(cluster, random) {
-      const end = someEnd(cluster.joined(), random)
+      // what connects two processes of one machine has no middle
+      const end = someEnd(
+        cluster.joined().filter(({ process, peer }) => process.machine !== peer.process.machine),
+        random,
+      )
       if (!end) return undefined
       const told = random.chance(0.5) ? end : end.peer
       end.connection.halfClose(told)
@@ -260,25 +265,21 @@ const edit =
 
 /** A worker's files, of which `generate` gives what a lie makes of it. */
 export function lying(files: File, lie: () => Lie | undefined): File {
+  const wrap = (file: File): File => ({
+    ...file,
+    open: (mode, ctx) =>
+      chain(file.open(mode, ctx), opened => ({
+        ...bound(opened),
+        read: (offset, count, ctx) =>
+          chain(opened.read!(offset, count, ctx), read => lie()?.(read)?.subarray(0, count) ?? read),
+      })),
+  })
+  let generate: File | undefined
   return {
     ...files,
-    walk: async (name, ctx) => {
-      const file = await files.walk!(name, ctx)
-      if (!file || name !== 'generate') return file
-      return {
-        ...file,
-        async open(mode, ctx) {
-          const opened = await file.open(mode, ctx)
-          return {
-            ...bound(opened),
-            read: async (offset, count, ctx) => {
-              const read = await opened.read!(offset, count, ctx)
-              return lie()?.(read)?.subarray(0, count) ?? read
-            },
-          }
-        },
-      }
-    },
+    // at once where it can be: what is asked behind a walk finds its fid
+    walk: (name, ctx) =>
+      chain(files.walk!(name, ctx), file => (file && name === 'generate' ? (generate ??= wrap(file)) : file)),
   }
 }
 

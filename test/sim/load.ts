@@ -47,7 +47,8 @@ export class User {
   ) {
     const { random } = load
     this.#manner = {
-      most: random.of([1, 7, 100, 8192, 100_000]),
+      // a byte at a time only where there are few
+      most: random.of([load.longest > 5 ? 50 : 1, 300, 8192, 100_000]),
       rest_ms: random.chance(0.2) ? random.whole(1, 400) : 0,
       fickle: random.of([0, 0, 0.1, 0.3]),
     }
@@ -144,6 +145,7 @@ export class User {
         const piece = await fid.read(base + reader.at, random.whole(1, most), controller.signal)
         if (piece.length === 0) {
           reader.end()
+          if (reader instanceof StreamReader) this.load.requests.moves += reader.moves
           return
         }
         reader.take(reader.at, piece)
@@ -243,22 +245,27 @@ export class User {
 
   /** Leaves, or cancels, in the middle; what was read till then was right, and nothing more comes. */
   cancel(): Promise<void> {
-    return this.load.requests.run('generate that is cancelled', this.process, ['cancelled', 'file does not exist'], async () => {
-      const answer = this.#answer()
-      const reader = new StreamReader(answer)
-      const some = this.load.random.whole(0, answer.length)
-      await this.#with(await this.#open('generate', ORDWR), async fid => {
-        await this.#write(fid, this.#json(answer))
-        await this.#read(fid, reader, 0, () => reader.task !== undefined && reader.tokens >= some)
-        const how = this.load.random.of(['leave', 'rmdir', 'ctl'])
-        if (how === 'leave' || reader.ended) return
-        const root = await this.tree()
-        if (how === 'rmdir') await (await root.walk(['task', reader.task!])).remove()
-        else await root.writeFile(`task/${reader.task}/ctl`, 'cancel\n')
-        await this.#read(fid, reader)
-      })
-      if (reader.error) throw new FsError(reader.error, 0)
-    })
+    return this.load.requests.run(
+      'generate that is cancelled',
+      this.process,
+      ['cancelled', 'file does not exist'],
+      async () => {
+        const answer = this.#answer()
+        const reader = new StreamReader(answer)
+        const some = this.load.random.whole(0, answer.length)
+        await this.#with(await this.#open('generate', ORDWR), async fid => {
+          await this.#write(fid, this.#json(answer))
+          await this.#read(fid, reader, 0, () => reader.task !== undefined && reader.tokens >= some)
+          const how = this.load.random.of(['leave', 'rmdir', 'ctl'])
+          if (how === 'leave' || reader.ended) return
+          const root = await this.tree()
+          if (how === 'rmdir') await (await root.walk(['task', reader.task!])).remove()
+          else await root.writeFile(`task/${reader.task}/ctl`, 'cancel\n')
+          await this.#read(fid, reader)
+        })
+        if (reader.error) throw new FsError(reader.error, 0)
+      },
+    )
   }
 
   deadline(): Promise<void> {

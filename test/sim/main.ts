@@ -40,6 +40,7 @@ interface Result {
   /** What was wrong, and the story of the smallest run in which it is. */
   wrong?: string
   outcomes: Record<string, number>
+  struck: Record<string, number>
   moves: number
   events: number
 }
@@ -81,6 +82,7 @@ async function child(): Promise<void> {
       seed,
       ms: Number(process.hrtime.bigint() - began) / 1e6,
       outcomes: {},
+      struck: report.struck,
       moves: report.moves,
       events: report.events,
     }
@@ -114,15 +116,17 @@ async function parent(): Promise<number> {
   let wrong = 0
   let done = 0
   const sum: Record<string, number> = {}
+  const struck: Record<string, number> = {}
   const totals = { ms: 0, slowest: 0, moves: 0, events: 0 }
   const began = process.hrtime.bigint()
-  const take = ({ seed, ms, outcomes, moves, events, wrong: what }: Result) => {
+  const take = ({ seed, ms, outcomes, struck: by, moves, events, wrong: what }: Result) => {
     done++
     totals.ms += ms
     totals.slowest = Math.max(totals.slowest, ms)
     totals.moves += moves
     totals.events += events
     for (const [row, n] of Object.entries(outcomes)) sum[row] = (sum[row] ?? 0) + n
+    for (const [kind, n] of Object.entries(by)) struck[kind] = (struck[kind] ?? 0) + n
     if (what !== undefined) {
       wrong++
       console.log(`\nseed ${seed} fails; again: npm run test:sim -- --seed ${seed} --seeds 1 --trace\n${what}\n`)
@@ -157,6 +161,11 @@ async function parent(): Promise<number> {
       `${totals.events} events, ${all} requests, ${totals.moves} moves in the middle of an answer`,
   )
   for (const [row, n] of Object.entries(sum).sort((a, b) => b[1] - a[1])) console.log(`  ${n} ${row}`)
+  console.log(
+    `  faults: ${Object.entries(struck)
+      .map(([kind, n]) => `${kind} ${n}`)
+      .join(', ')}`,
+  )
   return wrong === 0 ? 0 : 1
 }
 

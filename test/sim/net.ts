@@ -1,5 +1,5 @@
 import { fail } from '../../fs/errors.js'
-import { CLOSE_TIMEOUT_MS } from '../../fs/limits.js'
+import { CLOSE_TIMEOUT_MS, PING_MS } from '../../fs/limits.js'
 import type { Transport } from '../../fs/transport.js'
 import type { Process, Timeline } from './clock.js'
 import type { Random } from './random.js'
@@ -158,6 +158,8 @@ export class Connection {
     this.dialled.peer = this.accepted
     this.accepted.peer = this.dialled
     this.silent = net.random.chance(0.5)
+    // between machines they are WebSockets
+    if (dialler.machine !== listener.machine) for (const end of this.ends) end.ping()
     net.connections.add(this)
   }
 
@@ -271,6 +273,27 @@ export class End implements Transport {
     if (this.#closed) return
     this.#leave(this.connection.net.random.chance(0.5))
     this.connection.net.time.at(this.connection.net.time.now, () => this.process.arrive(() => this.onclose(reason)))
+  }
+
+  /** As a WebSocket's: gives the connection up when no pong has come by the time of the next ping. */
+  ping(): void {
+    let heard = true
+    const again = () => {
+      if (this.#closed) return
+      if (!heard) return this.over(new Error('the other end does not answer'))
+      heard = false
+      this.#carry(0, () => {
+        this.peer.process.arrive(() => {
+          this.peer.#carry(0, () => {
+            this.process.arrive(() => {
+              heard = true
+            })
+          })
+        })
+      })
+      this.process.after(PING_MS, again)
+    }
+    this.process.after(PING_MS, again)
   }
 
   /** It is gone. */

@@ -140,7 +140,10 @@ export class Observer {
   rest(): void {
     const wrong = (why: string) => new Wrong(`when all have gone: ${why}`)
     const { sessions, workers } = this.cluster
-    if (sessions.size > 1) throw wrong(`connections are served: ${[...sessions].map(({ transport, fids }) => `${transport.name} ${(transport as End).closed} ${fids.size}`)}`)
+    if (sessions.size > 1)
+      throw wrong(
+        `connections are served: ${[...sessions].map(({ transport, fids }) => `${transport.name} ${(transport as End).closed} ${fids.size}`)}`,
+      )
     if (Number(this.server.active) > 0) throw wrong(`${this.server.active} exchanges run`)
     if (Number(this.server.queue) > 0) throw wrong(`${this.server.queue} exchanges wait`)
     for (const { process, generating, sessions } of workers) {

@@ -21,6 +21,8 @@ export interface Request {
 /** All that clients ask for: that each ends in time, and ends well or in an error that it may end in. */
 export class Requests {
   readonly all: Request[] = []
+  /** Answers that were seen to go on where they had broken off. */
+  moves = 0
   readonly #open = new Set<Request>()
 
   constructor(
@@ -37,7 +39,12 @@ export class Requests {
   }
 
   /** Does something for a client, and sees how it ends. */
-  async run(kind: string, process: Process, may: readonly string[], use: (request: Request) => Promise<void>): Promise<void> {
+  async run(
+    kind: string,
+    process: Process,
+    may: readonly string[],
+    use: (request: Request) => Promise<void>,
+  ): Promise<void> {
     const { time } = process
     const request: Request = { id: this.all.length + 1, kind, user: process.name, began: time.now, may }
     this.all.push(request)

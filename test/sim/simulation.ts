@@ -41,8 +41,10 @@ export interface Report {
   requests: readonly Request[]
   /** How many faults and users were drawn. */
   drawn: { faults: number; users: number }
-  /** Answers that went on where they had broken off. */
+  /** Answers that were seen to go on where they had broken off. */
   moves: number
+  /** Faults that struck, by kind. */
+  struck: Partial<Record<FaultName, number>>
 }
 
 const ranks: readonly Cost[] = ['nothing', 'exchange', 'connection']
@@ -81,7 +83,18 @@ export async function simulate(
     time.mix(line)
     story.push(`${(time.now / 1000).toFixed(3)} ${line}`)
   }
-  const report: Report = { seed, error: undefined, hash: 0, events: 0, time: 0, story, requests: [], drawn: { faults: 0, users: 0 }, moves: 0 }
+  const report: Report = {
+    seed,
+    error: undefined,
+    hash: 0,
+    events: 0,
+    time: 0,
+    story,
+    requests: [],
+    drawn: { faults: 0, users: 0 },
+    moves: 0,
+    struck: {},
+  }
   try {
     await run(time, random, options, note, report)
   } catch (error) {
@@ -110,7 +123,7 @@ async function run(
   }, note)
   report.requests = requests.all
 
-  const observer = new Observer(cluster, new Process(time, 'observer', cluster.home))
+  const observer = new Observer(cluster, new Process(time, 'observer', 'observatory'))
   cluster.command = line => observer.command(line)
   cluster.names = () => observer.workers.map(({ name }) => name!)
   observer.start()
@@ -130,15 +143,20 @@ async function run(
       const fault = faults[kind]
       if (ranks.indexOf(fault.cost) > ranks.indexOf(cost)) cost = fault.cost
       const what = fault.strike(cluster, plan.stream(`${i}`))
+      if (what) report.struck[kind] = (report.struck[kind] ?? 0) + 1
       if (what) note(`FAULT ${i} ${kind}: ${what}`)
     })
   }
 
-  const longest = random.of([5, 20, 40])
+  const longest = random.of([5, 5, 15, 15, 40])
   const times = random.whole(2, 8)
   report.drawn.users = random.whole(2, 6)
   const user = (name: string, uid: number) =>
-    new User({ net, random: random.stream(name), requests, door: DOOR, longest, note }, cluster.process(name, 'clients'), uid)
+    new User(
+      { net, random: random.stream(name), requests, door: DOOR, longest, note },
+      cluster.process(name, 'clients'),
+      uid,
+    )
   const users = Array.from({ length: report.drawn.users }, (_, i) => user(`user${i}`, 2000 + i)).filter(
     (_, i) => !options.without?.users.includes(i),
   )
@@ -165,6 +183,7 @@ async function run(
   for (const user of [...users, last]) user.close()
   await time.run(time.now + 30_000)
   observer.rest()
+  report.moves = requests.moves
 }
 
 /** Lets time go on until every request has its end. */
