@@ -43,6 +43,8 @@ export class Cluster {
   readonly left = new Map<string, number>()
   /** Writes a line to the cluster's ctl. */
   command: (line: string) => void = () => undefined
+  /** So many users ask for something at once. */
+  crowd: (users: number) => void = () => undefined
   /** The names of the workers that it shows. */
   names: () => string[] = () => []
   orchestrator: Process

@@ -1,3 +1,4 @@
+import type { ErrorCode } from '../../fs/errors.js'
 import type { File, Opened } from '../../fs/file.js'
 import { chain } from '../../fs/maybe.js'
 import type { Cluster } from './cluster.js'
@@ -5,16 +6,17 @@ import type { End } from './net.js'
 import type { Random } from './random.js'
 import type { SimWorker } from './worker.js'
 
-/** What a fault may cost a client: nothing at all, an exchange, or its own connection and what hangs on that. */
-export type Cost = 'nothing' | 'exchange' | 'connection'
-
 export interface Fault {
-  readonly cost: Cost
+  /** What an exchange may end in because of it; without, nobody may notice. */
+  readonly may: readonly ErrorCode[]
   /** How often it is drawn, beside the others. */
   readonly weight: number
   /** Does it. @returns what was done, for the story; undefined: there was nothing to do it to */
   readonly strike: (cluster: Cluster, random: Random) => string | undefined
 }
+
+/** What becomes of an answer whose worker is lost, or that finds none. */
+const LOST: readonly ErrorCode[] = ['workerLost', 'waited']
 
 const DAY_MS = 86_400_000
 
@@ -38,7 +40,7 @@ function someEnd(ends: readonly End[], random: Random): End | undefined {
 export const faults = {
   /** SIGKILL, or the machine's memory. */
   kill: {
-    cost: 'exchange',
+    may: LOST,
     weight: 6,
     strike(cluster, random) {
       const worker = victim(cluster, random)
@@ -48,7 +50,7 @@ export const faults = {
   },
   /** A fault of its own: what it was doing may be why. */
   crash: {
-    cost: 'exchange',
+    may: [...LOST, 'poison'],
     weight: 3,
     strike(cluster, random) {
       const worker = victim(cluster, random)
@@ -59,7 +61,7 @@ export const faults = {
   },
   /** Its engine gives no more tokens, while everything else of it answers. */
   hang: {
-    cost: 'exchange',
+    may: LOST,
     weight: 3,
     strike(cluster, random) {
       const worker = victim(cluster, random)
@@ -70,7 +72,7 @@ export const faults = {
   },
   /** SIGSTOP, or a laptop's lid. */
   pause: {
-    cost: 'exchange',
+    may: LOST,
     weight: 3,
     strike(cluster, random) {
       const worker = victim(cluster, random)
@@ -81,7 +83,7 @@ export const faults = {
   },
   /** The orchestrator itself stops for a while. */
   sleep: {
-    cost: 'exchange',
+    may: LOST,
     weight: 1,
     strike(cluster, random) {
       const { orchestrator } = cluster
@@ -92,7 +94,7 @@ export const faults = {
   },
   /** A machine cannot be reached, or cannot reach, or neither; the orchestrator's own machine has always itself. */
   partition: {
-    cost: 'exchange',
+    may: LOST,
     weight: 3,
     strike(cluster, random) {
       const others = cluster.machines.filter(name => name !== cluster.home)
@@ -116,7 +118,7 @@ export const faults = {
   },
   /** Everything takes long. */
   delay: {
-    cost: 'nothing',
+    may: [],
     weight: 2,
     strike(cluster, random) {
       const [from, to] = [random.of(cluster.machines), random.of(cluster.machines)]
@@ -128,7 +130,7 @@ export const faults = {
   },
   /** A worker's connection is reset, at once or in the middle of a message. */
   cut: {
-    cost: 'exchange',
+    may: LOST,
     weight: 3,
     strike(cluster, random) {
       const end = someEnd(cluster.joined(), random)
@@ -140,7 +142,7 @@ export const faults = {
     },
   },
   halfClose: {
-    cost: 'exchange',
+    may: LOST,
     weight: 2,
     strike(cluster, random) {
       // what connects two processes of one machine has no middle
@@ -156,7 +158,7 @@ export const faults = {
   },
   /** Another worker with the id of one that is there. */
   duplicate: {
-    cost: 'exchange',
+    may: LOST,
     weight: 1,
     strike(cluster, random) {
       const worker = victim(cluster, random)
@@ -168,7 +170,7 @@ export const faults = {
   },
   /** A machine's time of day is set. */
   clock: {
-    cost: 'nothing',
+    may: [],
     weight: 2,
     strike(cluster, random) {
       const process = random.of(cluster.processes())
@@ -179,7 +181,7 @@ export const faults = {
   },
   /** A worker that does not keep to what its files should be. */
   lie: {
-    cost: 'exchange',
+    may: LOST,
     weight: 1.5,
     strike(cluster, random) {
       const worker = victim(cluster, random)
@@ -191,7 +193,7 @@ export const faults = {
     },
   },
   drain: {
-    cost: 'nothing',
+    may: [],
     weight: 2,
     strike(cluster, random) {
       const names = cluster.names()
@@ -204,7 +206,7 @@ export const faults = {
     },
   },
   strategy: {
-    cost: 'nothing',
+    may: [],
     weight: 2,
     strike(cluster, random) {
       const strategy = random.of(['specialise', 'least-loaded', 'round-robin', 'random'])
@@ -214,7 +216,7 @@ export const faults = {
   },
   /** SIGTERM: in peace, and its host does not start it again. */
   stop: {
-    cost: 'nothing',
+    may: [],
     weight: 1,
     strike(cluster, random) {
       // one must be left for what waits
@@ -224,9 +226,21 @@ export const faults = {
       return `${worker.process.name} is asked to end`
     },
   },
+  /** More than there are slots for, all at once, and little room to wait in. */
+  crowd: {
+    may: ['queueFull', 'waited'],
+    weight: 1,
+    strike(cluster, random) {
+      const max = random.whole(1, 10)
+      cluster.command(`queue max ${max} ttl ${random.whole(1, 5)}`)
+      cluster.crowd(random.whole(5, 40))
+      const undo = after(cluster, random, 20_000, () => cluster.command('queue max 512 ttl 30'))
+      return `a crowd, where ${max} may wait ${undo}`
+    },
+  },
   /** A client's connection is reset. */
   hangUp: {
-    cost: 'connection',
+    may: ['hungUp', 'interrupted'],
     weight: 1,
     strike(cluster, random) {
       const end = someEnd(cluster.dialled(), random)

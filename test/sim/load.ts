@@ -272,8 +272,9 @@ export class User {
     return this.load.requests.run('generate with a deadline', this.process, ['deadline of'], async () => {
       const answer = this.#answer()
       const reader = new StreamReader(answer)
+      const deadline_ms = this.load.random.whole(1, 5000)
       await this.#with(await this.#open('generate', ORDWR), async fid => {
-        await this.#write(fid, this.#json(answer, { deadline_ms: this.load.random.whole(1, 5000) }))
+        await this.#write(fid, this.#json(answer, { deadline_ms }))
         await this.#read(fid, reader)
       })
       if (reader.error) throw new FsError(reader.error, 0)

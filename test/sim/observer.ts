@@ -16,6 +16,9 @@ const GONE_MS = 20_000
 /** Requests that may wait. */
 const QUEUE = 512
 
+/** Between two looks. */
+const PERIOD_MS = 1_000
+
 const decoder = new TextDecoder()
 type Attrs = Readonly<Record<string, string>>
 
@@ -91,7 +94,7 @@ export class Observer {
       const text = decoder.decode(await (await this.#tree()).readFile('status'))
       this.#asked = undefined
       this.#check(text)
-      await sleep(this.process, 1000)
+      await sleep(this.process, PERIOD_MS)
     }
   }
 

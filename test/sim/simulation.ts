@@ -1,7 +1,8 @@
+import type { ErrorCode } from '../../fs/errors.js'
 import { Wrong } from './check.js'
 import { Process, Timeline } from './clock.js'
 import { Cluster, DOOR, type Shape } from './cluster.js'
-import { type Cost, type FaultName, faults } from './faults.js'
+import { type FaultName, faults } from './faults.js'
 import { User } from './load.js'
 import { Net } from './net.js'
 import { Observer } from './observer.js'
@@ -46,13 +47,6 @@ export interface Report {
   /** Faults that struck, by kind. */
   struck: Partial<Record<FaultName, number>>
 }
-
-const ranks: readonly Cost[] = ['nothing', 'exchange', 'connection']
-
-/** Rows that an exchange may fail with where workers are lost. */
-const exchangeRows = ['workerLost', 'waited', 'queueFull', 'noWorker', 'loading', 'poison', 'shuttingDown'] as const
-/** And where the client's own connection, or the orchestrator, was. */
-const connectionRows = ['hungUp', 'unreachable', 'interrupted'] as const
 
 function draw(random: Random, workers = random.whole(3, 12)): Shape {
   const machines = Array.from({ length: random.whole(1, Math.min(4, workers)) }, () => 1)
@@ -116,11 +110,9 @@ async function run(
   const net = new Net(time, random.stream('net'))
   const cluster = new Cluster(time, net, random.stream('cluster'), shape, note)
 
-  let cost: Cost = 'nothing'
-  const requests = new Requests(error => {
-    const rows = [...(cost !== 'nothing' ? exchangeRows : []), ...(cost === 'connection' ? connectionRows : [])]
-    return rows.find(row => error.is(row))
-  }, note)
+  /** What an exchange may end in, for what has struck. */
+  const may = new Set<ErrorCode>()
+  const requests = new Requests(error => [...may].find(row => error.is(row)), note)
   report.requests = requests.all
 
   const observer = new Observer(cluster, new Process(time, 'observer', 'observatory'))
@@ -141,7 +133,7 @@ async function run(
     if (options.without?.faults.includes(i)) continue
     time.at(at, () => {
       const fault = faults[kind]
-      if (ranks.indexOf(fault.cost) > ranks.indexOf(cost)) cost = fault.cost
+      for (const row of fault.may) may.add(row)
       const what = fault.strike(cluster, plan.stream(`${i}`))
       if (what) report.struck[kind] = (report.struck[kind] ?? 0) + 1
       if (what) note(`FAULT ${i} ${kind}: ${what}`)
@@ -160,6 +152,11 @@ async function run(
   const users = Array.from({ length: report.drawn.users }, (_, i) => user(`user${i}`, 2000 + i)).filter(
     (_, i) => !options.without?.users.includes(i),
   )
+  let crowds = 0
+  cluster.crowd = n => {
+    for (let i = 0; i < n; i++) users.push(user(`crowd${++crowds}`, 4000 + crowds))
+    for (const one of users.slice(-n)) one.data().catch(error => time.fail(error))
+  }
 
   await time.run(BEGIN)
   const ends = users.map(user => user.use(times, HEAL))
@@ -175,7 +172,7 @@ async function run(
     await time.run(time.now + 5000)
   }
   // as if nothing had been
-  cost = 'nothing'
+  may.clear()
   const last = user('last', 3000)
   Promise.all([last.data(), last.generate(), last.session()]).catch(error => time.fail(error))
   await ended(time, requests, time.now)
