@@ -282,6 +282,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
       ...(o.mounts?.() ?? []),
       ...[...registry.members.values()].map(({ name, peer }) => `mount ${peer.client.transport.name} ${name}`),
       ...[...registry.hosts].map(([name, peer]) => `mount ${peer.client.transport.name} host/${name}`),
+      ...models.stores(o.host).map(({ name }) => `bind -a ${name}/models models`),
     ],
   })
   place.onAgain = task => root.tasks.again(task)

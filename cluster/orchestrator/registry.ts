@@ -153,7 +153,14 @@ export class Registry {
     this.members.set(name, member)
     this.#byId.set(id, member)
     const { host, class: kindOf, slots } = peer.report
-    this.#o.events.add('worker-joined', { worker: name, type: kind, host, class: kindOf, slots, model: member.model?.name })
+    this.#o.events.add('worker-joined', {
+      worker: name,
+      type: kind,
+      host,
+      class: kindOf,
+      slots,
+      model: member.model?.name,
+    })
     void peer.client.closed.then(reason => this.leave(member, toFsError(reason ?? fail('hungUp', `${name} hung up`))))
     this.#beat(member)
     this.#looked(member)

@@ -87,8 +87,8 @@ export class Home {
     return path
   }
 
-  start(args: readonly string[], env: NodeJS.ProcessEnv = {}, program = [llamboctl]): Run {
-    const child = spawn(process.execPath, [...program, ...args], {
+  start(args: readonly string[], env: NodeJS.ProcessEnv = {}, program = [llamboctl], runner = process.execPath): Run {
+    const child = spawn(runner, [...program, ...args], {
       env: { ...this.env, ...env },
       stdio: 'pipe',
       cwd: this.dir,
