@@ -7,7 +7,12 @@ import { dial } from '../../fs/dial.js'
 import { parseRecords } from '../../fs/quote.js'
 import { Tree } from '../cluster/worker/fixture.js'
 import { Home, type Run } from '../ctl/fixture.js'
-import { type Stage, until } from './stage.js'
+import { until } from './stage.js'
+
+/** A scenario or a test, as far as this needs it. */
+interface Test {
+  teardown(undo: () => unknown): unknown
+}
 
 /** A worker as `status` and its host's `status` have it. */
 export interface Worker {
@@ -40,7 +45,7 @@ export class Cluster {
   #clients: Client[] = []
 
   private constructor(
-    readonly stage: Stage,
+    readonly stage: Test,
     readonly o: ClusterOptions,
   ) {
     this.home = new Home(stage, o.env)
@@ -54,7 +59,7 @@ export class Cluster {
     })
   }
 
-  static async start(stage: Stage, o: ClusterOptions = {}): Promise<Cluster> {
+  static async start(stage: Test, o: ClusterOptions = {}): Promise<Cluster> {
     const cluster = new Cluster(stage, o)
     await cluster.up()
     if (o.ctl) await cluster.root.write('ctl', o.ctl.map(line => `${line}\n`).join(''))
@@ -125,6 +130,22 @@ export class Cluster {
 
   async task(id: string): Promise<Record<string, string>> {
     return parseRecords(await this.root.read(`task/${id}/status`))[0]!.attrs
+  }
+
+  /** The newest task. */
+  async newest(): Promise<Record<string, string> | undefined> {
+    const [id] = (await this.root.names('task')).sort((a, b) => Number(b) - Number(a))
+    return id === undefined ? undefined : this.task(id)
+  }
+
+  /** The worker that the newest task gets tokens from, once it has been moved so often. */
+  answering(resumed = 0, ms = 30_000): Promise<Worker & { pid: number }> {
+    return until(`an answer that was moved ${resumed} times`, ms, async () => {
+      const task = await this.newest()
+      if (task?.state !== 'running' || Number(task.resumed) !== resumed) return false
+      const worker = (await this.workers()).find(({ name }) => name === task.worker)
+      return worker?.pid !== undefined && { ...worker, pid: worker.pid }
+    })
   }
 
   /** All that events say from now on, and lately. */
