@@ -166,22 +166,22 @@ export class Models {
     if (!member.left) this.onChange(member)
   }
 
+  /** One member of each host, the one of our own first: a host's workers share its store. */
+  stores(local: string): Member[] {
+    const hosts = new Map<string, Member>()
+    for (const member of this.registry.members.values()) {
+      const host = member.report.host || member.name
+      if (!hosts.has(host)) hosts.set(host, member)
+    }
+    const own = hosts.get(local)
+    return [...(own ? [own] : []), ...[...hosts.values()].filter(member => member !== own)]
+  }
+
   /**
    * `models/`: the union of the hosts' stores, each host's once. What is made there is made on our own host.
    * @param local the name of the host we are on
    */
   dir(owner: Owner, local: string): File {
-    const stores = () => {
-      const hosts = new Map<string, Member>()
-      const own: Member[] = []
-      for (const member of this.registry.members.values()) {
-        const { host } = member.report
-        if (hosts.has(host) && host !== '') continue
-        hosts.set(host || member.name, member)
-        if (host === local) own.push(member)
-      }
-      return { own: own[0], all: [...own, ...[...hosts.values()].filter(member => !own.includes(member))] }
-    }
     const storeOf = async (member: Member, ctx: Parameters<NonNullable<File['walk']>>[1]) =>
       await member.peer.root.walk?.('models', ctx)
     const lazily = (member: Member): File => ({
@@ -196,12 +196,12 @@ export class Models {
       },
     })
     return {
-      ...union(() => stores().all.map(lazily), owner, 0o775),
-      async create(name, perm, mode, ctx): Promise<Created> {
-        const { own, all } = stores()
-        const store = own && (await storeOf(own, ctx))
-        if (store?.create) return store.create(name, perm, mode, ctx)
-        const other = all[0]?.name ?? 'worker-NNNN'
+      ...union(() => this.stores(local).map(lazily), owner, 0o775),
+      create: async (name, perm, mode, ctx): Promise<Created> => {
+        const [first] = this.stores(local)
+        const own = first?.report.host === local ? await storeOf(first, ctx) : undefined
+        if (own?.create) return own.create(name, perm, mode, ctx)
+        const other = first?.name ?? 'worker-NNNN'
         throw fail('notPermitted', `no worker is on this machine; write to ${other}/models/${name}`)
       },
     }

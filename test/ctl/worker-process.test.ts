@@ -211,6 +211,18 @@ t.test('what starts a process tells why it could not, and what it said before it
   t.match(await aborted.exited, { code: null, signal: 'SIGABRT', said: 'half a line' })
 })
 
+t.test('with no file descriptor left nothing is started, and that is told', async t => {
+  const program = fileURLToPath(new URL('./starved.js', import.meta.url))
+  const limited = ['-c', 'ulimit -n 64 && exec "$@"', 'sh', process.execPath, program]
+  const child = spawn('sh', limited, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+  const said = new Promise(resolve => child.once('message', resolve))
+  t.same(await Promise.race([said, new Promise(resolve => child.once('exit', resolve))]), {
+    code: null,
+    signal: null,
+    said: `spawn ${process.execPath} EMFILE`,
+  })
+})
+
 t.test('workers outlive a host that is killed, and the next one goes on with them', async t => {
   const { dir, env } = place(t)
   const parent = await Parent.listen(t, dir)
