@@ -59,7 +59,7 @@ export class Fleet implements Scalable {
   }
 
   classes(): string[] {
-    return [...new Set(this.#hosts().flatMap(({ report }) => report.classes.map(({ name }) => name)))]
+    return classesOf(this.#hosts())
   }
 
   wanted(): string | undefined {
@@ -76,15 +76,19 @@ export class Fleet implements Scalable {
   }
 
   /**
-   * Starts n workers of a class on the host that has most memory to spare, or on the next where they do not fit.
-   * @throws FsError `bad argument` for a class that no host has; what the last host said
+   * Starts n workers of a class on that host; else on the one that has most memory to spare, or on the next where they do not fit.
+   * @throws FsError `bad argument` for a host or a class that there is not; what the last host said
    */
-  async spawn(kind: string, n: number): Promise<void> {
-    const able = this.#hosts().filter(({ report }) => report.classes.some(({ name }) => name === kind))
+  async spawn(kind: string, n: number, name?: string): Promise<void> {
+    const { hosts } = this.#o.registry
+    if (name !== undefined && !hosts.has(name))
+      throw fail('badArgument', `host ${name}: there are ${[...hosts.keys()].join(' ') || 'none'}`)
+    const asked = name === undefined ? this.#hosts() : [hosts.get(name)!]
+    const able = asked.filter(({ report }) => report.classes.some(one => one.name === kind))
     if (able.length === 0)
       throw fail(
         'badArgument',
-        `class ${kind}: there are ${this.classes().join(' ') || 'none, for no host has joined'}`,
+        `class ${kind}: there are ${classesOf(asked).join(' ') || 'none, for no host has joined'}`,
       )
     let failure: unknown
     for (const host of able.sort((a, b) => b.report.mem_free - a.report.mem_free)) {
@@ -114,6 +118,8 @@ export class Fleet implements Scalable {
       if (going.push(member) === n) break
     }
     await Promise.all(going.map(member => this.#o.retire(member)))
+    // so that they are not taken for some that come
+    await Promise.all(this.#hosts().map(host => host.look().catch(() => undefined)))
   }
 
   told(kind: string, attrs: Parameters<Feed['add']>[1]): void {
@@ -147,3 +153,7 @@ export class Fleet implements Scalable {
       .filter(({ id, state }) => state !== 'stopping' && !joined.has(id))
   }
 }
+
+const classesOf = (hosts: readonly Peer[]): string[] => [
+  ...new Set(hosts.flatMap(({ report }) => report.classes.map(({ name }) => name))),
+]

@@ -134,12 +134,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
       if (all.length === 0) throw fail('loading', `no worker has ${model}`)
       for (const member of all) await models.unload(member)
     },
-    async spawn(kind, n, name) {
-      if (name === undefined) return fleet.spawn(kind, n)
-      const host = registry.hosts.get(name)
-      if (!host) throw fail('badArgument', `host ${name}: there are ${[...registry.hosts.keys()].join(' ') || 'none'}`)
-      await host.command(`spawn ${kind} ${n}\n`)
-    },
+    spawn: (kind, n, name) => fleet.spawn(kind, n, name),
   }
 
   /** Lets a worker finish, moves what does not finish in time, and ends it. */
