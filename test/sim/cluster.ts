@@ -1,0 +1,235 @@
+import type { SpawnSpec, WorkerRecord } from '../../cluster/host/process.js'
+import { createHost, type Host } from '../../cluster/host.js'
+import { keepJoined } from '../../cluster/joining.js'
+import { createOrchestrator } from '../../cluster/orchestrator/orchestrator.js'
+import type { Store } from '../../cluster/orchestrator/saved.js'
+import type { File, User } from '../../fs/file.js'
+import { type Session, serve } from '../../fs/server.js'
+import { Process, type Timeline } from './clock.js'
+import { lying } from './faults.js'
+import type { End, Net } from './net.js'
+import type { Random } from './random.js'
+import { machine, owner, SimWorker, type Temper } from './worker.js'
+
+/** What is drawn of a cluster before it begins. */
+export interface Shape {
+  /** Workers of each machine. The first machine is the orchestrator's, too. */
+  readonly machines: readonly number[]
+  readonly slots: number
+  readonly temper: Temper
+}
+
+/** Where the orchestrator is dialled. */
+export const DOOR = '9p'
+export const JOIN = 'join'
+
+interface SimMachine {
+  readonly name: string
+  host: Host
+  process: Process
+  /** What the machine's host has written down of its workers. */
+  saved: readonly WorkerRecord[]
+}
+
+/** Machines with their hosts, workers and one orchestrator, all simulated. */
+export class Cluster {
+  /** By process id, those alive. */
+  readonly #workers = new Map<number, SimWorker>()
+  readonly #machines = new Map<string, SimMachine>()
+  /** How `generate` of a worker lies, by the worker's id. */
+  readonly lies = new Map<string, (read: Uint8Array) => Uint8Array | undefined>()
+  /** Connections that are served to clients. */
+  readonly sessions = new Set<Session>()
+  /** By id, since when no process of that worker lives. */
+  readonly left = new Map<string, number>()
+  /** Writes a line to the cluster's ctl. */
+  command: (line: string) => void = () => undefined
+  /** So many users ask for something at once. */
+  crowd: (users: number) => void = () => undefined
+  /** The names of the workers that it shows. */
+  names: () => string[] = () => []
+  orchestrator: Process
+  readonly #undo = new Set<() => void>()
+  #pids = 100
+
+  constructor(
+    readonly time: Timeline,
+    readonly net: Net,
+    readonly random: Random,
+    readonly shape: Shape,
+    readonly note: (line: string) => void,
+  ) {
+    this.orchestrator = this.process('orchestrator', this.home)
+    this.#startOrchestrator()
+    for (const [i, workers] of shape.machines.entries())
+      this.#startMachine(`m${i}`, i === 0 ? this.orchestrator : this.process(`host m${i}`, `m${i}`), workers)
+  }
+
+  /** The orchestrator's machine. */
+  get home(): string {
+    return 'm0'
+  }
+
+  get machines(): string[] {
+    return this.shape.machines.map((_, i) => `m${i}`)
+  }
+
+  get workers(): SimWorker[] {
+    return [...this.#workers.values()]
+  }
+
+  process(name: string, machine: string): Process {
+    const random = this.random.stream(`timers of ${name}`)
+    return new Process(this.time, name, machine, () => random.next())
+  }
+
+  processes(): Process[] {
+    return [this.orchestrator, ...this.workers.map(({ process }) => process)]
+  }
+
+  /** Workers that hosts keep running, each with its process if it has one. */
+  expected(): { id: string; state: string; process: Process | undefined }[] {
+    return [...this.#machines.values()].flatMap(({ host }) =>
+      host.workers.map(({ id, state, pid }) => ({ id, state, process: this.#workers.get(pid ?? 0)?.process })),
+    )
+  }
+
+  /** The workers' ends of their connections. */
+  joined(): End[] {
+    const workers = new Set(this.workers.map(({ process }) => process))
+    return [...this.net.connections].map(({ dialled }) => dialled).filter(end => workers.has(end.process))
+  }
+
+  /** The clients' ends of theirs. */
+  dialled(): End[] {
+    return [...this.net.connections].map(({ dialled }) => dialled).filter(end => end.process.machine === 'clients')
+  }
+
+  /** Starts another process with a worker's id, on some machine, as by a copied state directory. */
+  twin(worker: SimWorker): SimWorker {
+    const spec = { ...worker.spec, boot: this.random.hex(8) }
+    return this.#spawn(this.random.of(this.machines), spec)
+  }
+
+  /** Does something later, or when all faults end. */
+  undoLater(ms: number, undo: () => void): void {
+    const once = () => {
+      if (!this.#undo.delete(once)) return
+      undo()
+    }
+    this.#undo.add(once)
+    this.time.at(this.time.now + ms, once)
+  }
+
+  /** All faults end. */
+  heal(): void {
+    for (const undo of [...this.#undo]) undo()
+    this.net.healAll()
+  }
+
+  /** What the orchestrator keeps on its disk; it outlives it. */
+  readonly store: Store = (files => ({
+    read: name => files.get(name),
+    write: async (name, text) => void files.set(name, text),
+    remove: async name => void files.delete(name),
+    list: () => [...files.keys()],
+  }))(new Map([['id', 'c0ffee']]))
+
+  #startOrchestrator(): void {
+    const { orchestrator: process, net, time } = this
+    const random = this.random.stream(`orchestrator ${time.now}`)
+    const cluster = createOrchestrator({
+      name: 'sim',
+      version: '0.0.0',
+      owner,
+      store: this.store,
+      host: this.home,
+      clock: process,
+      random: random.next,
+      shutdown: () => undefined,
+    })
+    const onerror = (error: unknown) => time.fail(error)
+    net.listen(process, DOOR, transport => {
+      const session = serve(transport, {
+        attach: ({ uname, n_uname }): { root: File; user: User } => ({
+          root: cluster.root,
+          user: { name: uname, uid: n_uname, role: n_uname === owner.uid ? 'admin' : 'use' },
+        }),
+        onerror,
+        onfail: cluster.failed,
+        clock: process,
+      })
+      this.sessions.add(session)
+      session.closed.then(() => this.sessions.delete(session))
+    })
+    net.listen(process, JOIN, transport => void cluster.join(transport).catch(onerror))
+  }
+
+  /** A host and its workers' files; it joins, too. */
+  #startMachine(name: string, process: Process, workers: number): SimMachine {
+    const random = this.random.stream(`host ${name} ${this.time.now}`)
+    const known = this.#machines.get(name)
+    const host = createHost({
+      name,
+      id: `host-${name}`,
+      boot: random.hex(8),
+      version: '0.0.0',
+      owner,
+      clock: process,
+      random: random.next,
+      spawn: spec => this.#spawn(name, spec),
+      upstream: { address: JOIN },
+      classes: [{ name: 'default', model: 'echo', slots: this.shape.slots, memory: 0, cores: 1 }],
+      machine,
+      ...(known && { saved: known.saved }),
+      adopt: saved => this.#workers.get(saved.pid),
+      save: records => {
+        it.saved = records
+      },
+      shutdown: () => undefined,
+    })
+    const it: SimMachine = known ? Object.assign(known, { host, process }) : { name, host, process, saved: [] }
+    this.#machines.set(name, it)
+    if (!known) host.spawn('default', workers)
+    void keepJoined(
+      {
+        clock: process,
+        random: random.next,
+        dial: signal => this.net.dial(process, JOIN, signal),
+        serve: transport =>
+          serve(transport, {
+            attachOptions: ['role'],
+            attach: ({ uname, n_uname, options }) => ({
+              root: host.root,
+              user: { name: uname, uid: n_uname, role: (options.get('role') ?? 'use') as User['role'] },
+            }),
+            onerror: error => this.time.fail(error),
+            clock: process,
+          }),
+      },
+      new AbortController().signal,
+    )
+    return it
+  }
+
+  #spawn(machine: string, spec: SpawnSpec): SimWorker {
+    const pid = this.#pids++
+    const process = this.process(`w${pid}`, machine)
+    const worker = new SimWorker(process, spec, () => this.#machines.get(machine)!.process, {
+      pid,
+      net: this.net,
+      random: this.random.stream(`worker ${pid}`),
+      temper: this.shape.temper,
+      lie: files => lying(files, () => this.lies.get(spec.id)),
+    })
+    this.#workers.set(pid, worker)
+    this.left.delete(spec.id)
+    process.onDeath.push(() => {
+      this.#workers.delete(pid)
+      if (!this.workers.some(({ id }) => id === spec.id)) this.left.set(spec.id, this.time.now)
+      this.note(`${process.name} has ended: ${JSON.stringify(worker.exit)}`)
+    })
+    this.note(`${process.name} starts on ${machine}: id ${spec.id} boot ${spec.boot}`)
+    return worker
+  }
+}

@@ -1,0 +1,308 @@
+import type { ErrorCode } from '../../fs/errors.js'
+import type { File, Opened } from '../../fs/file.js'
+import { chain } from '../../fs/maybe.js'
+import type { Cluster } from './cluster.js'
+import type { End } from './net.js'
+import type { Random } from './random.js'
+import type { SimWorker } from './worker.js'
+
+export interface Fault {
+  /** What an exchange may end in because of it; without, nobody may notice. */
+  readonly may: readonly ErrorCode[]
+  /** How often it is drawn, beside the others. */
+  readonly weight: number
+  /** Does it. @returns what was done, for the story; undefined: there was nothing to do it to */
+  readonly strike: (cluster: Cluster, random: Random) => string | undefined
+}
+
+/** What becomes of an answer whose worker is lost, or that finds none. */
+const LOST: readonly ErrorCode[] = ['workerLost', 'waited']
+
+const DAY_MS = 86_400_000
+
+/** One of the live workers. */
+const victim = ({ workers }: Cluster, random: Random): SimWorker | undefined =>
+  workers.length > 0 ? random.of(workers) : undefined
+
+/** Undone after a while; at the latest when all faults end. */
+function after(cluster: Cluster, random: Random, most_ms: number, undo: () => void): string {
+  // short ones, that nobody should notice, as often as long ones
+  const ms = Math.ceil(most_ms * random.next() ** 3)
+  cluster.undoLater(ms, undo)
+  return `for ${ms} ms`
+}
+
+/** An end of one of those connections. */
+function someEnd(ends: readonly End[], random: Random): End | undefined {
+  return ends.length > 0 ? random.of(ends) : undefined
+}
+
+export const faults = {
+  /** SIGKILL, or the machine's memory. */
+  kill: {
+    may: LOST,
+    weight: 6,
+    strike(cluster, random) {
+      const worker = victim(cluster, random)
+      worker?.kill('SIGKILL')
+      return worker && `${worker.process.name} is killed`
+    },
+  },
+  /** A fault of its own: what it was doing may be why. */
+  crash: {
+    may: [...LOST, 'poison'],
+    weight: 3,
+    strike(cluster, random) {
+      const worker = victim(cluster, random)
+      const signal = random.of(['SIGSEGV', 'SIGABRT', 'SIGBUS'])
+      worker?.kill(signal)
+      return worker && `${worker.process.name} crashes by ${signal}`
+    },
+  },
+  /** Its engine gives no more tokens, while everything else of it answers. */
+  hang: {
+    may: LOST,
+    weight: 3,
+    strike(cluster, random) {
+      const worker = victim(cluster, random)
+      if (!worker || worker.hung) return undefined
+      worker.hung = random.chance(0.5) ? 'hung' : 'deaf'
+      return `${worker.process.name} is ${worker.hung} ${after(cluster, random, 60_000, () => worker.wake())}`
+    },
+  },
+  /** SIGSTOP, or a laptop's lid. */
+  pause: {
+    may: LOST,
+    weight: 3,
+    strike(cluster, random) {
+      const worker = victim(cluster, random)
+      if (!worker || worker.process.paused) return undefined
+      worker.process.pause()
+      return `${worker.process.name} is paused ${after(cluster, random, 40_000, () => worker.process.resume())}`
+    },
+  },
+  /** The orchestrator itself stops for a while. */
+  sleep: {
+    may: LOST,
+    weight: 1,
+    strike(cluster, random) {
+      const { orchestrator } = cluster
+      if (orchestrator.paused) return undefined
+      orchestrator.pause()
+      return `the orchestrator is paused ${after(cluster, random, 40_000, () => orchestrator.resume())}`
+    },
+  },
+  /** A machine cannot be reached, or cannot reach, or neither; the orchestrator's own machine has always itself. */
+  partition: {
+    may: LOST,
+    weight: 3,
+    strike(cluster, random) {
+      const others = cluster.machines.filter(name => name !== cluster.home)
+      if (others.length === 0) return undefined
+      const name = random.of(others)
+      const ways = random.of([
+        [[name, cluster.home]],
+        [[cluster.home, name]],
+        [
+          [name, cluster.home],
+          [cluster.home, name],
+        ],
+      ]) as [string, string][]
+      for (const [from, to] of ways) cluster.net.partition(from, to)
+      const heal = () => {
+        for (const [from, to] of ways) cluster.net.heal(from, to)
+      }
+      const text = ways.map(([from, to]) => `${from}>${to}`).join(' and ')
+      return `nothing gets from ${text} ${after(cluster, random, 40_000, heal)}`
+    },
+  },
+  /** Everything takes long. */
+  delay: {
+    may: [],
+    weight: 2,
+    strike(cluster, random) {
+      const [from, to] = [random.of(cluster.machines), random.of(cluster.machines)]
+      const way = { delay_ms: random.whole(1, 300), jitter_ms: random.whole(1, 300) }
+      const undo = after(cluster, random, 30_000, () => cluster.net.ways.delete(`${from}>${to}`))
+      cluster.net.ways.set(`${from}>${to}`, way)
+      return `${from}>${to} takes ${way.delay_ms} to ${way.delay_ms + way.jitter_ms} ms ${undo}`
+    },
+  },
+  /** A worker's connection is reset, at once or in the middle of a message. */
+  cut: {
+    may: LOST,
+    weight: 3,
+    strike(cluster, random) {
+      const end = someEnd(cluster.joined(), random)
+      if (!end) return undefined
+      const bytes = random.of([0, random.whole(1, 200), random.whole(1, 3000)])
+      if (bytes === 0) end.connection.cut()
+      else end.connection.cutAfter(random.chance(0.5) ? end : end.peer, bytes)
+      return `the connection of ${end.process.name} is cut ${bytes ? `after ${bytes} bytes` : ''}`
+    },
+  },
+  halfClose: {
+    may: LOST,
+    weight: 2,
+    strike(cluster, random) {
+      // what connects two processes of one machine has no middle
+      const end = someEnd(
+        cluster.joined().filter(({ process, peer }) => process.machine !== peer.process.machine),
+        random,
+      )
+      if (!end) return undefined
+      const told = random.chance(0.5) ? end : end.peer
+      end.connection.halfClose(told)
+      return `the connection of ${end.process.name} ends for ${told.process.name} only`
+    },
+  },
+  /** Another worker with the id of one that is there. */
+  duplicate: {
+    may: LOST,
+    weight: 1,
+    strike(cluster, random) {
+      const worker = victim(cluster, random)
+      if (!worker) return undefined
+      const twin = cluster.twin(worker)
+      const gone = after(cluster, random, 60_000, () => twin.kill('SIGKILL'))
+      return `${twin.process.name} has the id of ${worker.process.name} ${gone}`
+    },
+  },
+  /** A machine's time of day is set. */
+  clock: {
+    may: [],
+    weight: 2,
+    strike(cluster, random) {
+      const process = random.of(cluster.processes())
+      const ms = random.of([DAY_MS, -DAY_MS])
+      process.jump(ms)
+      return `the clock of ${process.name} jumps by ${ms / 3_600_000} h`
+    },
+  },
+  /** A worker that does not keep to what its files should be. */
+  lie: {
+    may: LOST,
+    weight: 1.5,
+    strike(cluster, random) {
+      const worker = victim(cluster, random)
+      if (!worker || cluster.lies.has(worker.id)) return undefined
+      const lie = random.of(Object.keys(lies))
+      cluster.lies.set(worker.id, lies[lie]!(random))
+      const truth = after(cluster, random, 40_000, () => cluster.lies.delete(worker.id))
+      return `${worker.process.name} lies: ${lie} ${truth}`
+    },
+  },
+  drain: {
+    may: [],
+    weight: 2,
+    strike(cluster, random) {
+      const names = cluster.names()
+      // one must be left for what waits
+      if (names.length < 2) return undefined
+      const name = random.of(names)
+      cluster.command(`drain ${name}`)
+      const undo = after(cluster, random, 20_000, () => cluster.command(`resume ${name}`))
+      return `${name} is drained ${undo}`
+    },
+  },
+  strategy: {
+    may: [],
+    weight: 2,
+    strike(cluster, random) {
+      const strategy = random.of(['specialise', 'least-loaded', 'round-robin', 'random'])
+      cluster.command(`strategy ${strategy}`)
+      return `strategy ${strategy}`
+    },
+  },
+  /** SIGTERM: in peace, and its host does not start it again. */
+  stop: {
+    may: [],
+    weight: 1,
+    strike(cluster, random) {
+      // one must be left for what waits
+      if (cluster.workers.length < 3) return undefined
+      const worker = victim(cluster, random)!
+      worker.kill('SIGTERM')
+      return `${worker.process.name} is asked to end`
+    },
+  },
+  /** More than there are slots for, all at once, and little room to wait in. */
+  crowd: {
+    may: ['queueFull', 'waited'],
+    weight: 1,
+    strike(cluster, random) {
+      const max = random.whole(1, 10)
+      cluster.command(`queue max ${max} ttl ${random.whole(1, 5)}`)
+      cluster.crowd(random.whole(5, 40))
+      const undo = after(cluster, random, 20_000, () => cluster.command('queue max 512 ttl 30'))
+      return `a crowd, where ${max} may wait ${undo}`
+    },
+  },
+  /** A client's connection is reset. */
+  hangUp: {
+    may: ['hungUp', 'interrupted'],
+    weight: 1,
+    strike(cluster, random) {
+      const end = someEnd(cluster.dialled(), random)
+      if (!end) return undefined
+      const bytes = random.of([0, random.whole(1, 2000)])
+      if (bytes === 0) end.connection.cut()
+      else end.connection.cutAfter(random.chance(0.5) ? end : end.peer, bytes)
+      return `the connection of ${end.process.name} is cut ${bytes ? `after ${bytes} bytes` : ''}`
+    },
+  },
+} satisfies Record<string, Fault>
+
+export type FaultName = keyof typeof faults
+
+/** Changes what an open file of `generate` is read as. `undefined`: what was read. */
+type Lie = (read: Uint8Array) => Uint8Array | undefined
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+
+/** Ways in which a worker says what can be seen to be none. */
+const lies: Record<string, (random: Random) => Lie> = {
+  'no JSON': () => () => encoder.encode('this is no JSON\n'),
+  'half a line, and the end': () => read => (read.length > 20 ? read.subarray(0, 17) : new Uint8Array(0)),
+  'ids that are no numbers': () => edit(/"ids":\[\d+/g, '"ids":["a"'),
+  'an unknown event': () => edit(/"event":"token"/g, '"event":"tokken"'),
+  'text that is none': () => edit(/"text":"[^"]*"/g, '"text":7'),
+  'an end of no kind': () => edit(/"reason":"[a-z]*"/g, '"reason":"whim"'),
+  'more behind the end': () => edit(/("event":"end".*\n)/, '$1{"event":"token","text":" 9:x","ids":[9]}\n'),
+}
+
+const edit =
+  (what: RegExp, by: string): Lie =>
+  read =>
+    encoder.encode(decoder.decode(read).replace(what, by))
+
+/** A worker's files, of which `generate` gives what a lie makes of it. */
+export function lying(files: File, lie: () => Lie | undefined): File {
+  const wrap = (file: File): File => ({
+    ...file,
+    open: (mode, ctx) =>
+      chain(file.open(mode, ctx), opened => ({
+        ...bound(opened),
+        read: (offset, count, ctx) =>
+          chain(opened.read!(offset, count, ctx), read => lie()?.(read)?.subarray(0, count) ?? read),
+      })),
+  })
+  let generate: File | undefined
+  return {
+    ...files,
+    // at once where it can be: what is asked behind a walk finds its fid
+    walk: (name, ctx) =>
+      chain(files.walk!(name, ctx), file => (file && name === 'generate' ? (generate ??= wrap(file)) : file)),
+  }
+}
+
+/** The calls of an open file, as functions of their own. */
+function bound(opened: Opened): Opened {
+  return {
+    stream: true,
+    read: (offset, count, ctx) => opened.read!(offset, count, ctx),
+    write: (offset, data, ctx) => opened.write!(offset, data, ctx),
+    close: () => opened.close?.(),
+  }
+}

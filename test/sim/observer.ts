@@ -1,0 +1,161 @@
+import { Client, type Fid } from '../../fs/client.js'
+import { sleep } from '../../fs/clock.js'
+import type { FsError } from '../../fs/errors.js'
+import { OREAD } from '../../fs/protocol.js'
+import { parseRecords } from '../../fs/quote.js'
+import { Wrong } from './check.js'
+import type { Process } from './clock.js'
+import { type Cluster, DOOR } from './cluster.js'
+import type { End } from './net.js'
+import { owner } from './worker.js'
+
+/** A status must be answered within this, whatever the workers do, in virtual ms. */
+const ANSWER_MS = 2_000
+/** How long a worker that is gone may be shown: five heartbeats of 3 s that stay unanswered, and what it takes to see that. */
+const GONE_MS = 20_000
+/** Requests that may wait. */
+const QUEUE = 512
+
+/** Between two looks. */
+const PERIOD_MS = 1_000
+
+const decoder = new TextDecoder()
+type Attrs = Readonly<Record<string, string>>
+
+/** The owner, who looks at the cluster each second, follows its events, and writes to its ctl. */
+export class Observer {
+  /** What the last look saw. */
+  server: Attrs = {}
+  workers: readonly Attrs[] = []
+  /** Events by kind. */
+  readonly kinds = new Map<string, number>()
+  #root: Promise<Fid> | undefined
+  #asked: number | undefined
+  #seq = 0
+
+  constructor(
+    readonly cluster: Cluster,
+    readonly process: Process,
+  ) {}
+
+  start(): void {
+    const again = (work: () => Promise<void>) => {
+      work().catch(error => {
+        this.#root = undefined
+        // the orchestrator may be gone for a while, and a fault of this run may be why
+        if (error instanceof Wrong) this.process.time.fail(error)
+        else sleep(this.process, 1000).then(() => again(work))
+      })
+    }
+    again(() => this.#look())
+    again(() => this.#follow())
+  }
+
+  /** Writes a line to ctl. A worker it names may be gone by then. */
+  command(line: string): void {
+    const write = async () => (await this.#tree()).writeFile('ctl', `${line}\n`)
+    write().catch((error: FsError) => this.cluster.note(`ctl ${line}: ${error.message}`))
+  }
+
+  /** What keeps the cluster from being whole. */
+  missing(): string | undefined {
+    for (const worker of this.cluster.expected()) {
+      if (!worker.process) return `${worker.id} is not running: ${worker.state}`
+      const shown = this.workers.filter(({ id }) => id === worker.id)
+      if (shown.length !== 1) return `${worker.process.name} is shown ${shown.length} times`
+      if (shown[0]!.state !== 'idle') return `${worker.process.name} is ${shown[0]!.state}`
+    }
+    return undefined
+  }
+
+  #tree(): Promise<Fid> {
+    this.#root ??= this.#attach()
+    return this.#root
+  }
+
+  async #attach(): Promise<Fid> {
+    const client = await Client.connect(await this.cluster.net.dial(this.process, DOOR), { clock: this.process })
+    const forget = () => {
+      this.#root = undefined
+    }
+    client.closed.then(forget)
+    return client.attach({ uname: owner.name, n_uname: owner.uid })
+  }
+
+  async #look(): Promise<void> {
+    for (;;) {
+      const { time } = this.process
+      const asked = (this.#asked = time.now)
+      time.at(asked + ANSWER_MS, () => {
+        const { orchestrator } = this.cluster
+        if (this.#asked === asked && orchestrator.alive && !orchestrator.paused)
+          time.fail(new Wrong(`status was not answered within ${ANSWER_MS} ms`))
+      })
+      const text = decoder.decode(await (await this.#tree()).readFile('status'))
+      this.#asked = undefined
+      this.#check(text)
+      await sleep(this.process, PERIOD_MS)
+    }
+  }
+
+  #check(text: string): void {
+    const records = parseRecords(text)
+    this.server = records.find(({ word }) => word === 'server')!.attrs
+    this.workers = records.filter(({ word }) => word === 'worker').map(({ attrs }) => attrs)
+    const wrong = (why: string) => new Wrong(`status: ${why}\n${text}`)
+    if (Number(this.server.queue) > QUEUE) throw wrong('the queue is too long')
+    const names = new Set(this.workers.map(({ name }) => name))
+    if (names.size < this.workers.length) throw wrong('two workers of one name')
+    const { now } = this.process.time
+    for (const worker of this.workers) {
+      if (Number(worker.active) > Number(worker.slots)) throw wrong(`${worker.name} has more than its slots`)
+      const left = this.cluster.left.get(worker.id!)
+      if (worker.state !== 'dead' && left !== undefined && now - left > GONE_MS)
+        throw wrong(`${worker.name} has been gone for ${Math.round((now - left) / 1000)} s`)
+    }
+  }
+
+  /** Events are numbered without gaps. */
+  async #follow(): Promise<void> {
+    this.#seq = 0
+    const fid = await (await (await this.#tree()).walk(['events'])).open(OREAD)
+    let rest = ''
+    for (let at = 0; ; ) {
+      const piece = await fid.read(at, 8192)
+      at += piece.length
+      const lines = (rest + decoder.decode(piece, { stream: true })).split('\n')
+      rest = lines.pop()!
+      for (const line of lines) this.#event(line)
+    }
+  }
+
+  #event(line: string): void {
+    const { attrs } = parseRecords(line)[0]!
+    const seq = Number(attrs.seq)
+    if (this.#seq > 0 && seq !== this.#seq + 1) throw new Wrong(`event ${seq} after ${this.#seq}: ${line}`)
+    this.#seq = seq
+    this.kinds.set(attrs.kind!, (this.kinds.get(attrs.kind!) ?? 0) + 1)
+    // what an event says of time is the orchestrator's own, and it jumps
+    this.cluster.note(`event ${line.replace(/time=\S+ /, '')}`)
+  }
+
+  /** After all clients have gone: nothing of theirs may be left. */
+  rest(): void {
+    const wrong = (why: string) => new Wrong(`when all have gone: ${why}`)
+    const { sessions, workers } = this.cluster
+    if (sessions.size > 1)
+      throw wrong(
+        `connections are served: ${[...sessions].map(({ transport, fids }) => `${transport.name} ${(transport as End).closed} ${fids.size}`)}`,
+      )
+    if (Number(this.server.active) > 0) throw wrong(`${this.server.active} exchanges run`)
+    if (Number(this.server.queue) > 0) throw wrong(`${this.server.queue} exchanges wait`)
+    for (const { process, generating, sessions } of workers) {
+      if (generating > 0) throw wrong(`${process.name} makes ${generating} answers`)
+      if (sessions.size !== 1) throw wrong(`${process.name} has ${sessions.size} connections`)
+      // an attach for each user is kept
+      const [session] = sessions
+      const open = [...session!.fids.values()].filter(({ opened }) => opened !== undefined).length
+      if (open > 0) throw wrong(`${open} files of ${process.name} are open`)
+    }
+  }
+}

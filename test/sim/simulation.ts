@@ -1,0 +1,195 @@
+import type { ErrorCode } from '../../fs/errors.js'
+import { Wrong } from './check.js'
+import { Process, Timeline } from './clock.js'
+import { Cluster, DOOR, type Shape } from './cluster.js'
+import { type FaultName, faults } from './faults.js'
+import { User } from './load.js'
+import { Net } from './net.js'
+import { Observer } from './observer.js'
+import { Random } from './random.js'
+import { type Request, Requests } from './requests.js'
+
+/** Virtual times of a run, in ms: when the users come, when no more fault begins and all end, how long they may take to end theirs. */
+const BEGIN = 5_000
+const HEAL = 45_000
+const END = 60_000
+/** By when what has been asked for must have ended, after the faults have. */
+const PATIENCE = 150_000
+/** By when all workers must be back: a host's longest pause after crashes, a worker set aside the longest, joining again. */
+const RECOVERY = 400_000
+
+export interface Options {
+  /** Workers in all; drawn unless given. */
+  workers?: number
+  /** Faults that are drawn from; all unless given. */
+  only?: readonly FaultName[]
+  /** Of what is drawn, by number, what is left out: all else stays as it was. */
+  without?: { faults: readonly number[]; users: readonly number[] }
+}
+
+/** What came of a seed. */
+export interface Report {
+  seed: string
+  /** What was wrong. */
+  error: unknown
+  /** Of everything that happened: the same seed has the same. */
+  hash: number
+  events: number
+  /** Virtual ms it took. */
+  time: number
+  /** What happened, a line each, with the virtual times in s. */
+  story: string[]
+  requests: readonly Request[]
+  /** How many faults and users were drawn. */
+  drawn: { faults: number; users: number }
+  /** Answers that were seen to go on where they had broken off. */
+  moves: number
+  /** Faults that struck, by kind. */
+  struck: Partial<Record<FaultName, number>>
+}
+
+function draw(random: Random, workers = random.whole(3, 12)): Shape {
+  const machines = Array.from({ length: random.whole(1, Math.min(4, workers)) }, () => 1)
+  for (let i = machines.length; i < workers; i++) machines[random.whole(0, machines.length - 1)]!++
+  return {
+    machines,
+    slots: random.whole(1, 4),
+    temper: {
+      rate: random.of([5, 20, 20, 50, 200]),
+      first_token_ms: random.of([0, 10, 100, 800]),
+      load_ms: random.whole(0, 3000),
+    },
+  }
+}
+
+/** Runs one seed. @param begins is told of the time that runs now */
+export async function simulate(
+  seed: string,
+  options: Options = {},
+  begins: (time: Timeline, date: () => number) => void = () => undefined,
+): Promise<Report> {
+  const random = new Random(seed)
+  const time = new Timeline()
+  const epoch = new Process(time, 'wall', 'wall')
+  begins(time, () => epoch.date())
+  const story: string[] = []
+  const note = (line: string) => {
+    time.mix(line)
+    story.push(`${(time.now / 1000).toFixed(3)} ${line}`)
+  }
+  const report: Report = {
+    seed,
+    error: undefined,
+    hash: 0,
+    events: 0,
+    time: 0,
+    story,
+    requests: [],
+    drawn: { faults: 0, users: 0 },
+    moves: 0,
+    struck: {},
+  }
+  try {
+    await run(time, random, options, note, report)
+  } catch (error) {
+    report.error = error
+    note(`WRONG: ${error instanceof Error ? (error.stack ?? error.message) : error}`)
+  }
+  return Object.assign(report, { hash: time.hash >>> 0, events: time.events, time: time.now })
+}
+
+async function run(
+  time: Timeline,
+  random: Random,
+  options: Options,
+  note: (line: string) => void,
+  report: Report,
+): Promise<void> {
+  const shape = draw(random.stream('shape'), options.workers)
+  note(`shape ${JSON.stringify(shape)}`)
+  const net = new Net(time, random.stream('net'))
+  const cluster = new Cluster(time, net, random.stream('cluster'), shape, note)
+
+  /** What an exchange may end in, for what has struck. */
+  const may = new Set<ErrorCode>()
+  const requests = new Requests(error => [...may].find(row => error.is(row)), note)
+  report.requests = requests.all
+
+  const observer = new Observer(cluster, new Process(time, 'observer', 'observatory'))
+  cluster.command = line => observer.command(line)
+  cluster.names = () => observer.workers.map(({ name }) => name!)
+  observer.start()
+
+  // the faults of this run are of a few kinds, so that each is often seen alone
+  const plan = random.stream('faults')
+  const names = options.only ?? (Object.keys(faults) as FaultName[])
+  const kinds = Array.from({ length: plan.whole(0, 4) }, () =>
+    plan.weighted(Object.fromEntries(names.map(name => [name, faults[name].weight])) as Record<FaultName, number>),
+  )
+  report.drawn.faults = kinds.length > 0 ? plan.whole(1, 12) : 0
+  for (let i = 0; i < report.drawn.faults; i++) {
+    const kind = plan.of(kinds)
+    const at = plan.between(BEGIN, HEAL)
+    if (options.without?.faults.includes(i)) continue
+    time.at(at, () => {
+      const fault = faults[kind]
+      for (const row of fault.may) may.add(row)
+      const what = fault.strike(cluster, plan.stream(`${i}`))
+      if (what) report.struck[kind] = (report.struck[kind] ?? 0) + 1
+      if (what) note(`FAULT ${i} ${kind}: ${what}`)
+    })
+  }
+
+  const longest = random.of([5, 5, 15, 15, 40])
+  const times = random.whole(2, 8)
+  report.drawn.users = random.whole(2, 6)
+  const user = (name: string, uid: number) =>
+    new User(
+      { net, random: random.stream(name), requests, door: DOOR, longest, note },
+      cluster.process(name, 'clients'),
+      uid,
+    )
+  const users = Array.from({ length: report.drawn.users }, (_, i) => user(`user${i}`, 2000 + i)).filter(
+    (_, i) => !options.without?.users.includes(i),
+  )
+  let crowds = 0
+  cluster.crowd = n => {
+    for (let i = 0; i < n; i++) users.push(user(`crowd${++crowds}`, 4000 + crowds))
+    for (const one of users.slice(-n)) one.data().catch(error => time.fail(error))
+  }
+
+  await time.run(BEGIN)
+  const ends = users.map(user => user.use(times, HEAL))
+  Promise.all(ends).catch(error => time.fail(error))
+  await time.run(HEAL)
+  cluster.heal()
+  note('all faults have ended')
+  await time.run(END)
+
+  await ended(time, requests, HEAL)
+  for (let missing = observer.missing(); missing; missing = observer.missing()) {
+    if (time.now > HEAL + RECOVERY) throw new Wrong(`not all workers are back: ${missing}`)
+    await time.run(time.now + 5000)
+  }
+  // as if nothing had been
+  may.clear()
+  const last = user('last', 3000)
+  Promise.all([last.data(), last.generate(), last.session()]).catch(error => time.fail(error))
+  await ended(time, requests, time.now)
+
+  for (const user of [...users, last]) user.close()
+  await time.run(time.now + 30_000)
+  observer.rest()
+  report.moves = requests.moves
+}
+
+/** Lets time go on until every request has its end. */
+async function ended(time: Timeline, requests: Requests, since: number): Promise<void> {
+  while (requests.open > 0) {
+    if (time.now > since + PATIENCE) {
+      const open = requests.overdue(time.now).map(({ id, kind }) => `request ${id} ${kind}`)
+      throw new Wrong(`without an end: ${open.join(', ')}`)
+    }
+    await time.run(time.now + 1000)
+  }
+}

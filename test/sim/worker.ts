@@ -1,0 +1,192 @@
+import type { Exit, SpawnSpec, WorkerProcess } from '../../cluster/host/process.js'
+import { keepJoined } from '../../cluster/joining.js'
+import { createEchoEngine } from '../../cluster/worker/engine/echo.js'
+import type { Engine, TokenChunk } from '../../cluster/worker/engine/engine.js'
+import type { Machine } from '../../cluster/worker/hardware.js'
+import type { ModelStore } from '../../cluster/worker/models.js'
+import { createWorker, type Worker } from '../../cluster/worker/worker.js'
+import { sleep } from '../../fs/clock.js'
+import type { File, User } from '../../fs/file.js'
+import { dir } from '../../fs/kit/dir.js'
+import { type Session, serve } from '../../fs/server.js'
+import type { Process } from './clock.js'
+import type { Net } from './net.js'
+import type { Random } from './random.js'
+
+export const owner = { name: 'llambo', uid: 1000 }
+
+/** No machine has model files: an engine is its model. */
+const noModels = { root: dir(new Map(), owner), list: async () => [] } as unknown as ModelStore
+
+/** As in the real worker's process (ctl/server/worker-process.ts): for the answers under way, and without a cluster, in ms. */
+const DRAIN_MS = 25_000
+const ORPHAN_MS = 60_000
+/** How long after a process's end its parent hears of it, in ms. */
+const EXIT_MS = 2
+
+const GiB = 1024 ** 3
+
+export const machine: Machine = {
+  cpu: 'avx2',
+  gpu: 'none',
+  gpu_mem: 0,
+  cores: 8,
+  memory: () => ({ total: 64 * GiB, free: 32 * GiB }),
+}
+
+/** What is drawn of a worker. */
+export interface Temper {
+  /** Tokens a second of each answer. */
+  rate: number
+  first_token_ms: number
+  /** How long its model takes to load. */
+  load_ms: number
+}
+
+/** A simulated worker's process: what its real one does, but for the process. */
+export class SimWorker implements WorkerProcess {
+  readonly pid: number
+  readonly worker: Worker
+  readonly ready: Promise<void>
+  readonly exited: Promise<Exit>
+  /** How it ended. */
+  exit: Exit | undefined
+  /** Connections it serves. */
+  readonly sessions = new Set<Session>()
+  /** Its engine gives no more tokens; deaf, it does not hear that it is to stop, either. */
+  hung: false | 'hung' | 'deaf' = false
+  /** Answers that its engine makes, and the most there were at once. */
+  generating = 0
+  most = 0
+  readonly #wake: (() => void)[] = []
+  readonly #leaving = new AbortController()
+  readonly #exit: (exit: Exit) => void
+
+  /** @param lie makes what it serves of its files */
+  constructor(
+    readonly process: Process,
+    readonly spec: SpawnSpec,
+    readonly parent: () => Process,
+    o: { pid: number; net: Net; random: Random; temper: Temper; lie?: ((files: File) => File) | undefined },
+  ) {
+    const { net, random, temper } = o
+    this.pid = o.pid
+    let exit: (exit: Exit) => void = () => undefined
+    this.exited = new Promise(resolve => {
+      exit = resolve
+    })
+    this.#exit = exit
+    this.worker = createWorker({
+      name: 'worker-0000',
+      version: '0.0.0',
+      owner,
+      store: noModels,
+      open: async (_model, settings, signal) => {
+        await sleep(process, temper.load_ms, signal)
+        return this.#watched(createEchoEngine({ ...settings, ...temper, clock: process }))
+      },
+      slots: spec.class.slots,
+      shutdown: () => this.#leaving.abort(),
+      clock: process,
+      random: random.next,
+      id: spec.id,
+      boot: spec.boot,
+      host: process.machine,
+      class: spec.class.name,
+      machine,
+    })
+    const root = o.lie?.(this.worker.root) ?? this.worker.root
+    const gone = () => this.#end({ code: 6, signal: null, said: 'no cluster' })
+    let orphan = process.after(ORPHAN_MS, gone)
+    const ended = new AbortController()
+    const joined = keepJoined(
+      {
+        clock: process,
+        random: random.next,
+        dial: signal => net.dial(process, spec.upstream.address, signal),
+        serve: transport => {
+          const session: Session = serve(transport, {
+            attachOptions: ['role'],
+            attach: ({ uname, n_uname, options }) => {
+              orphan()
+              this.sessions.add(session)
+              const role = (options.get('role') ?? 'use') as User['role']
+              return { root, user: { name: uname, uid: n_uname, role } }
+            },
+            onerror: error => process.time.fail(error),
+            onfail: this.worker.failed,
+            clock: process,
+          })
+          session.closed.then(() => {
+            if (this.sessions.delete(session) && this.sessions.size === 0) orphan = process.after(ORPHAN_MS, gone)
+          })
+          return session
+        },
+      },
+      ended.signal,
+    )
+    this.ready = this.worker.load('echo').catch(error => {
+      if (!this.#leaving.signal.aborted) process.time.fail(error)
+    })
+    this.#leaving.signal.addEventListener('abort', async () => {
+      await Promise.race([this.worker.drain(), sleep(process, DRAIN_MS)])
+      ended.abort()
+      await this.worker.close()
+      await joined
+      this.#end({ code: 0, signal: null })
+    })
+  }
+
+  get id(): string {
+    return this.spec.id
+  }
+
+  kill(signal: string): void {
+    if (signal !== 'SIGTERM') return this.#end({ code: null, signal })
+    this.process.arrive(() => {
+      if (this.#leaving.signal.aborted) this.#end({ code: null, signal })
+      else this.#leaving.abort()
+    })
+  }
+
+  /** Its engine goes on. */
+  wake(): void {
+    this.hung = false
+    for (const call of this.#wake.splice(0)) call()
+  }
+
+  #end(exit: Exit): void {
+    if (!this.process.alive) return
+    this.process.kill()
+    this.exit = exit
+    const { time } = this.process
+    time.at(time.now + EXIT_MS, () => this.parent().arrive(() => this.#exit(exit)))
+  }
+
+  /** The engine, counted, and with what can go wrong with one. */
+  #watched(engine: Engine): Engine {
+    const worker = this
+    return {
+      ...engine,
+      async *generate(request, signal): AsyncGenerator<TokenChunk, void> {
+        worker.most = Math.max(worker.most, ++worker.generating)
+        try {
+          for await (const chunk of engine.generate(request, signal)) {
+            while (worker.hung) await worker.#stuck(signal)
+            yield chunk
+          }
+        } finally {
+          worker.generating--
+        }
+      },
+    }
+  }
+
+  async #stuck(signal: AbortSignal): Promise<void> {
+    await new Promise<void>(resolve => {
+      this.#wake.push(resolve)
+      if (this.hung !== 'deaf') signal.addEventListener('abort', () => resolve(), { once: true })
+    })
+    if (this.hung !== 'deaf') signal.throwIfAborted()
+  }
+}
