@@ -43,7 +43,9 @@ export function localHost(o: LocalHostOptions): Host {
   const path = join(privateDir(runtimeDir(env)), o.file ?? 'workers.json')
   const { same, other } = readWorkersFile(path, workerSettings(config))
   // what they answer now is let end
-  for (const worker of other) adopt(worker)?.kill('SIGTERM')
+  const useless = other.flatMap(worker => adopt(worker) ?? [])
+  for (const worker of useless) worker.kill('SIGTERM')
+  if (useless.length > 0) note(`${useless.length} workers of a server that was killed had other settings, and end`)
   return createHost({
     name,
     id: machineId(env, o.idFile),
