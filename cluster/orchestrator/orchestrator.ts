@@ -4,7 +4,6 @@ import type { Context, Entry, File, Owner, User } from '../../fs/file.js'
 import { generated } from '../../fs/kit/dir.js'
 import type { Feed } from '../../fs/kit/feed.js'
 import { ORDWR } from '../../fs/protocol.js'
-import { quote } from '../../fs/quote.js'
 import type { Transport } from '../../fs/transport.js'
 import { hexId } from '../id.js'
 import type { Sampling } from '../root/generation.js'
@@ -12,6 +11,7 @@ import * as rootLimits from '../root/limits.js'
 import { plainRequest } from '../root/request.js'
 import { type Embedded, Root } from '../root/root.js'
 import { Affinity } from './affinity.js'
+import { Fleet } from './fleet.js'
 import * as limits from './limits.js'
 import type { Member } from './member.js'
 import { Models } from './models.js'
@@ -20,7 +20,6 @@ import { Recovery } from './recovery.js'
 import { Registry } from './registry.js'
 import { Routing, type Strategy } from './routing.js'
 import { Counters, Saver, type Store } from './saved.js'
-import { Scaler, scalingLines, scalingVerbs } from './scaling.js'
 import { clusterStatus } from './status.js'
 import { type ClusterSettings, type Commands, clusterLines, clusterVerbs } from './verbs.js'
 
@@ -146,56 +145,12 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
       if (all.length === 0) throw fail('loading', `no worker has ${model}`)
       for (const member of all) await models.unload(member)
     },
-    async spawn(kind, n, name) {
-      if (name !== undefined && !registry.hosts.has(name))
-        throw fail('badArgument', `host ${name}: there are ${[...registry.hosts.keys()].join(' ') || 'none'}`)
-      const hosts = name === undefined ? [...registry.hosts.values()] : [registry.hosts.get(name)!]
-      if (hosts.length === 0) throw fail('badArgument', 'spawn: no host has joined')
-      const able = hosts.filter(({ report }) => report.classes.includes(kind))
-      let failure: unknown
-      // where there is most room first; what does not fit there may fit elsewhere
-      for (const host of (able.length ? able : hosts).sort((a, b) => b.report.mem_free - a.report.mem_free)) {
-        try {
-          await host.command(`spawn ${quote(kind)} ${n}\n`)
-          await host.look()
-          return
-        } catch (error) {
-          failure ??= error
-        }
-      }
-      throw failure
-    },
+    spawn: (kind, n, name) => fleet.spawn(kind, n, name),
     refused(why) {
       root.events.add('refused', { error: why })
       o.refused?.(why)
     },
   }
-
-  const scaler = new Scaler(clock, {
-    utilisation: () => (place.slots > 0 ? Math.min(1, place.active / place.slots) : undefined),
-    count: () => supervised().length,
-    starting: () => supervised().filter(({ id }) => !registry.byId(id)?.ready).length,
-    classes: () => [...new Set([...registry.hosts.values()].flatMap(({ report }) => report.classes))],
-    wanted() {
-      const queued = new Map<string, number>()
-      for (const { request } of root.tasks.waiting())
-        if (request.model !== undefined) queued.set(request.model, (queued.get(request.model) ?? 0) + 1)
-      const [longest] = [...queued].sort((a, b) => b[1] - a[1])
-      return longest && models.loadedOn(longest[0])[0]?.report.class
-    },
-    spawn: (kind, n) => commands.spawn(kind, n, undefined),
-    async retire(n) {
-      const ours = new Set(supervised().map(({ id }) => id))
-      const idlest = [...registry.members.values()]
-        .filter(member => ours.has(member.id) && !member.draining)
-        .sort((a, b) => a.active - b.active || a.lastUsed - b.lastUsed)
-      await Promise.all(idlest.slice(0, n).map(retire))
-    },
-    told: (kind, attrs) => root.events.add(kind, attrs),
-  })
-  /** The workers of all hosts: those that live, start, or are to be started again. */
-  const supervised = () =>
-    [...registry.hosts.values()].flatMap(({ report }) => report.supervised.filter(({ state }) => state !== 'stopping'))
 
   /** Lets a worker finish, moves what does not finish in time, and ends it. */
   const retire = async (member: Member): Promise<void> => {
@@ -203,7 +158,10 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     const until = clock.now() + limits.DRAIN_MS
     while (member.running.size > 0 && clock.now() < until && !member.left) await sleep(clock, 50)
     place.move(member, fail('shuttingDown'))
-    if (!member.left) await member.peer.command('shutdown\n').catch(() => undefined)
+    if (member.left) return
+    // its host has to know that it is not to come back
+    const stopped = fleet.hostOf(member)?.command(`stop ${member.id}\n`) ?? Promise.reject()
+    await stopped.catch(() => member.peer.command('shutdown\n')).catch(() => undefined)
   }
 
   const place: ClusterPlace = new ClusterPlace(
@@ -221,8 +179,10 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
       },
       hung(member, why) {
         root.events.add('worker-hung', { worker: member.name, error: why })
-        const host = registry.hosts.get(member.report.host)
-        void host?.command(`kill ${member.id}\n`).catch(() => undefined)
+        void fleet
+          .hostOf(member)
+          ?.command(`kill ${member.id}\n`)
+          .catch(() => undefined)
         registry.leave(member, fail('hungUp', `${member.name}: ${why}`))
       },
       failed(member, error) {
@@ -276,6 +236,14 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
       exited: (boot, signal) => place.died(boot, signal),
     },
   })
+  const fleet: Fleet = new Fleet({
+    clock,
+    events: { add: (kind, attrs) => root.events.add(kind, attrs) },
+    registry,
+    used: () => place,
+    waiting: () => root.tasks.waiting(),
+    retire,
+  })
   const models: Models = new Models(
     registry,
     clock,
@@ -321,8 +289,8 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
       const shown = level === 'debug' || (level === 'info' ? !/^(task|attempt)-/.test(kind) : / error=/.test(line))
       if (shown) o.log?.(line)
     },
-    verbs: { ...clusterVerbs(commands), ...scalingVerbs(scaler) },
-    settings: () => [...clusterLines(commands), ...scalingLines(scaler)],
+    verbs: { ...clusterVerbs(commands), ...fleet.verbs },
+    settings: () => [...clusterLines(commands), ...fleet.lines],
     status: async () =>
       clusterStatus({
         name: o.name,
@@ -389,11 +357,11 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     failed: (error, user) => root.failed(error, user),
     async close() {
       closing = true
+      fleet.close()
       root.close()
       // the workers are told to stop what they do for us before the connections go
       const until = clock.now() + limits.CLOSE_MS
       while (place.active > 0 && clock.now() < until) await sleep(clock, 5)
-      scaler.close()
       place.close()
       registry.close()
       counters.close()

@@ -24,11 +24,14 @@ export interface OrphanRecord {
   readonly uid: number
 }
 
-/** A worker that a host supervises, and a class that it can start. */
+/** A worker that a host supervises, and a class of which it can spawn some. */
 export interface SupervisedRecord {
   readonly id: string
-  readonly class: string
   readonly state: string
+}
+export interface ClassRecord {
+  readonly name: string
+  readonly model: string
 }
 
 /** What a worker, a cluster or a host says of itself: the capability record and what follows it (namespace.md, status). */
@@ -60,9 +63,9 @@ export interface Report {
   readonly clusters: readonly string[]
   readonly models: readonly ModelRecord[]
   readonly orphans: readonly OrphanRecord[]
-  /** A host's. */
-  readonly supervised: readonly SupervisedRecord[]
-  readonly classes: readonly string[]
+  /** Of a host. */
+  readonly workers: readonly SupervisedRecord[]
+  readonly classes: readonly ClassRecord[]
 }
 
 const kinds = ['worker', 'cluster', 'host'] as const
@@ -127,9 +130,9 @@ export function parseReport(text: string): Report {
       context: Number(m.context) || 0,
       ...(m.problem !== undefined && { problem: m.problem }),
     })),
-    supervised:
-      kind === 'host' ? of('worker').map(w => ({ id: w.id ?? '', class: w.class ?? '', state: w.state ?? '' })) : [],
-    classes: kind === 'host' ? of('class').flatMap(c => c.name ?? []) : [],
+    // a cluster's are its members, which concern nobody here
+    workers: kind === 'host' ? of('worker').map(w => ({ id: w.id ?? '', state: w.state ?? '' })) : [],
+    classes: of('class').map(c => ({ name: c.name ?? '', model: c.model ?? '' })),
     orphans: of('orphan').map(o => ({
       id: o.id ?? '',
       cluster: o.cluster ?? '',

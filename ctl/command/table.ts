@@ -39,8 +39,7 @@ export const commands: readonly Command[] = [
     options: [
       ['-d, --detach', 'go on in the background'],
       ['--fingerprint <sha256>', 'of the certificate that the server must have, as llamboctl invite prints it'],
-      ['--workers <n>', 'how many to start here (default: 1)'],
-      ...serverOptions.filter(([flags]) => /^--(model|engine|slots|config) /.test(flags)),
+      ...serverOptions.filter(([flags]) => /^--(model|engine|workers|slots|config) /.test(flags)),
     ],
     load: () => import('./join.js'),
   },

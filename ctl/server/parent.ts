@@ -3,10 +3,11 @@ import type { Orchestrator } from '../../cluster/orchestrator/orchestrator.js'
 import { systemClock } from '../../fs/clock.js'
 import { serve } from '../../fs/server.js'
 import { explain, usage } from '../common/exit.js'
+import { parseFingerprint } from '../common/fingerprint.js'
 import { stateDir } from '../common/paths.js'
 import type { Config } from '../common/settings.js'
 import { ownToken } from '../common/tokens.js'
-import { checkUpstream, dialUpstream, parseFingerprint } from './upstream.js'
+import { checkUpstream, dialUpstream } from './upstream.js'
 import { parentsUser } from './users.js'
 
 type Upstream = Parameters<typeof dialUpstream>[0]
