@@ -161,7 +161,7 @@ export class Registry {
       slots,
       model: member.model?.name,
     })
-    void peer.client.closed.then(reason => this.leave(member, toFsError(reason ?? fail('hungUp', `${name} hung up`))))
+    void peer.client.closed.then(reason => this.leave(member, fail('hungUp', `${name} hung up`, reason)))
     this.#beat(member)
     this.#looked(member)
     void this.#soon(member).catch(() => undefined)
