@@ -154,8 +154,8 @@ export class Observer {
       if (sessions.size !== 1) throw wrong(`${process.name} has ${sessions.size} connections`)
       // an attach for each user is kept
       const [session] = sessions
-      const open = [...session!.fids.values()].filter(({ opened }) => opened !== undefined).length
-      if (open > 0) throw wrong(`${open} files of ${process.name} are open`)
+      const open = [...session!.fids.values()].filter(({ opened }) => opened !== undefined)
+      if (open.length > 0) throw wrong(`open at ${process.name}: ${open.map(({ place }) => place!.name)}`)
     }
   }
 }
