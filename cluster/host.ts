@@ -47,6 +47,8 @@ export interface HostOptions {
   save?(records: readonly WorkerRecord[]): void
   /** `shutdown` was written to ctl. */
   shutdown(): void
+  /** The cluster that it joined does not want it, and says why. */
+  refused?(why: string): void
 }
 
 /** A machine that starts workers and keeps them running. */
@@ -154,6 +156,10 @@ export function createHost(o: HostOptions): Host {
     stop: word1('ID', named, ({ id }) => void workers.get(id)?.stop(STOP_MS)),
     kill: word1('ID', named, worker => worker.kill()),
     shutdown: word(() => o.shutdown()),
+    refused: word1('WHY', String, why => {
+      events.add('refused', { error: why })
+      o.refused?.(why)
+    }),
   }
 
   const status = () => {

@@ -82,7 +82,7 @@ async function answer(text: string, options: Record<string, unknown>, signal: Ab
     const env = { ...process.env, XDG_RUNTIME_DIR: own }
     const flags = flagsOf(options)
     const { config } = loadConfig(env, { mount: 'auto', ...flags, listen: [] }, options.config as string | undefined)
-    const server = await startServer({ config, env, note, signal, http: false, places: [join(own, 'n')] })
+    const server = await startServer({ config, env, note, signal, passing: true, places: [join(own, 'n')] })
     try {
       await ask(server, text, data => write(process.stdout, data), signal)
     } finally {

@@ -142,7 +142,6 @@ export class Attempt {
     let piece = first
     for (let at = 0; piece.length > 0; ) {
       at += piece.length
-      this.heard = this.now()
       this.#take(piece)
       if (this.#outcome) return
       piece = await fid.read(at, PIECE, signal)
@@ -176,6 +175,8 @@ export class Attempt {
       throw fail('badMessage', `no JSON in its stream: ${JSON.stringify(line.slice(0, 80))}`)
     }
     const { task } = this
+    // what brings nothing on does not count as a sign of life
+    if (event?.event !== 'queued' || event.position !== this.position) this.heard = this.now()
     switch (event?.event) {
       case 'queued':
         this.remote = typeof event.task === 'string' ? event.task : this.remote
@@ -203,6 +204,7 @@ export class Attempt {
   #token({ text, ids }: Event): void {
     if (typeof text !== 'string' || !Array.isArray(ids) || ids.some(id => count(id) === undefined))
       throw fail('badMessage', 'a token event without text and ids')
+    if (text === '' && ids.length === 0) throw fail('badMessage', 'a token event with nothing in it')
     const { task } = this
     if (this.#skip > 0) {
       // whole events were given before, for only whole ones are

@@ -15,8 +15,10 @@ import * as limits from './limits.js'
 import type { Member } from './member.js'
 import { Models } from './models.js'
 import { ClusterPlace } from './place.js'
+import { Recovery } from './recovery.js'
 import { Registry } from './registry.js'
 import { Routing, type Strategy } from './routing.js'
+import { Counters, Saver, type Store } from './saved.js'
 import { clusterStatus } from './status.js'
 import { type ClusterSettings, type Commands, clusterLines, clusterVerbs } from './verbs.js'
 
@@ -25,8 +27,8 @@ export interface OrchestratorOptions {
   name: string
   version: string
   owner: Owner
-  /** Unique to the cluster, for its life; made up unless given. */
-  id?: string
+  /** What outlives the process: the cluster's id, the numbers it has given, its sessions. Absent: nothing does. */
+  store?: Store
   /** The machine that the orchestrator is on: where models go that are copied to the cluster. */
   host: string
   clock?: Clock
@@ -60,7 +62,8 @@ export interface Orchestrator {
 /** Many workers as one tree: what namespace.md says of a cluster. It uses them through their files, and nothing else. */
 export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
   const { owner, clock = systemClock, random = Math.random } = o
-  const id = o.id ?? hexId(random, 32)
+  const { store } = o
+  const id = store?.read('id')?.trim() || hexId(random, 32)
   const boot = hexId(random, 8)
   const began = clock.now()
   const self: User = { name: owner.name, uid: owner.uid, role: 'admin' }
@@ -71,6 +74,9 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     ...o.settings,
   }
   let closing = false
+
+  /** A disk that is full costs what would outlive us, and nothing else. */
+  const unsaved = (error: Error) => root.events.add('not-saved', { error: error.message })
 
   const affinity = new Affinity<Member>()
   const routing = new Routing(random, affinity, member => allowed(member))
@@ -219,7 +225,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
         root.tasks.pump()
       },
       lost: (member, error) => place.lost(member, error),
-      looked: () => undefined,
+      looked: member => recovery.looked(member),
       exited: (boot, signal) => place.died(boot, signal),
     },
   })
@@ -248,12 +254,19 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     })
   }
 
+  const counters = new Counters(store, unsaved)
+  const saver = store && new Saver(store, unsaved)
+  saver?.save('id', () => `${id}\n`)
+
   const root: Root = new Root({
     name: '',
     owner,
     clock,
     place,
     queue: settings.queue,
+    id: kind => counters.next(kind),
+    saveSession: (number, session) =>
+      saver?.save(`session-${number}`, session && (() => JSON.stringify(session.saved()))),
     base: request => o.defaults?.(request.model ?? models.only ?? '') ?? {},
     embed,
     verbs: clusterVerbs(commands),
@@ -285,6 +298,12 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
       ...models.stores(o.host).map(({ name }) => `bind -a ${name}/models models`),
     ],
   })
+  const recovery = new Recovery(id, root, place, task => Number(task) > counters.began)
+  for (const name of store?.list() ?? []) {
+    const [, number] = /^session-(\d+)$/.exec(name) ?? []
+    const text = number && store?.read(name)
+    if (text) root.sessions.restore(number, text)
+  }
   place.onAgain = task => root.tasks.again(task)
   place.onFree = () => root.tasks.pump()
   root.events.add('started', { cluster: o.name, version: o.version, boot })
@@ -324,6 +343,8 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
       while (place.active > 0 && clock.now() < until) await sleep(clock, 5)
       place.close()
       registry.close()
+      await saver?.settled()
+      await counters.close()
     },
   }
 }

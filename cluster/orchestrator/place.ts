@@ -1,7 +1,7 @@
 import { type Clock, every } from '../../fs/clock.js'
 import { FsError, fail } from '../../fs/errors.js'
 import type { Feed } from '../../fs/kit/feed.js'
-import type { Request } from '../root/request.js'
+import { type Request, requestJson, type Via } from '../root/request.js'
 import type { Task } from '../root/task.js'
 import type { Place } from '../root/tasks.js'
 import type { Affinity } from './affinity.js'
@@ -20,6 +20,8 @@ export interface Retry {
 /** What is known of a task beyond one attempt. */
 interface Course extends Given {
   attempts: number
+  /** Tokens that the task had when the last of them began. */
+  begun: number
   /** Attempts since the last that gave a token, which cost a try. */
   barren: number
   /** Times it was moved that count: a worker that was shut down in order does not. */
@@ -118,17 +120,22 @@ export class ClusterPlace implements Place {
     return this.#begin(task, course, choice)
   }
 
-  /** Goes on with an exchange that a worker has from before we were started, or before its connection broke. */
-  find(task: Task, member: Member, remote: string, number: number, o: { ids: number[]; digest?: string }): void {
+  /** What is known of a task that an orchestrator before us began: the ids it had been given, and by which attempt it runs. */
+  restore(task: Task, o: { attempt: number; ids: readonly number[]; digest: string | undefined }): void {
     const course = this.#course(task)
-    if (o.ids.length > course.ids.length) course.ids.splice(0, course.ids.length, ...o.ids)
-    course.digest ??= o.digest
-    course.attempts = number
-    const skip = task.completion_tokens - o.ids.length
+    course.attempts = o.attempt
+    course.ids.push(...o.ids)
+    course.digest = o.digest
+    course.begun = task.completion_tokens
+  }
+
+  /** Goes on with an exchange that a worker still has, from before we were started or its connection broke. */
+  find(task: Task, member: Member, remote: string): void {
+    const course = this.#course(task)
     const attempt = this.#attempt(task, course, member)
     task.starts(member.name, member.model?.name ?? '')
-    task.trace('found', { worker: member.name, remote })
-    void this.#run(task, course, attempt, attempt.find(remote, skip)).then(how => {
+    task.trace('found', { worker: member.name, remote, attempt: course.attempts })
+    void this.#run(task, course, attempt, attempt.find(remote, task.completion_tokens - course.begun)).then(how => {
       if (how === 'again') this.onAgain(task)
       this.onFree()
     })
@@ -187,6 +194,7 @@ export class ClusterPlace implements Place {
         ids: [...(prefix_ids ?? [])],
         seamless: true,
         attempts: 0,
+        begun: 0,
         barren: 0,
         moves: 0,
         deaths: 0,
@@ -208,13 +216,14 @@ export class ClusterPlace implements Place {
   #begin(task: Task, course: Course, choice: Choice): Promise<'ended' | 'again'> {
     const { member, why, candidates, scores } = choice
     course.attempts++
+    course.begun = task.completion_tokens
     const attempt = this.#attempt(task, course, member)
     const { strategy } = this.routing
     task.trace('routed', { strategy, worker: member.name, why, candidates, scores, attempt: course.attempts })
     task.starts(member.name, member.model?.name ?? task.request.model ?? '')
     if (course.deaths > 0 && member.running.size === 0) member.alone = true
     this.routing.used(member)
-    return this.#run(task, course, attempt, attempt.run(this.#request(task, course, member)))
+    return this.#run(task, course, attempt, attempt.run(this.#request(task, course)))
   }
 
   /** Sees an attempt through. */
@@ -278,32 +287,28 @@ export class ClusterPlace implements Place {
     return undefined
   }
 
-  /** The request as the worker gets it. */
-  #request(task: Task, course: Course, member: Member): string {
-    const { generate, via = [], model, type, model_hint } = task.request
+  /** The request as the worker gets it. What is only a note to a worker, a cluster that joined as one routes by. */
+  #request(task: Task, course: Course): string {
+    const { request, id, session, answer } = task
     const given = course.ids.length > 0 && course.digest
-    return JSON.stringify({
-      ...generate,
-      ...task.asked,
-      ...(model !== undefined && { model }),
-      // for a worker these are notes; a cluster that joined as one routes by them
-      ...(type !== undefined && { type }),
-      ...(model_hint !== undefined && { model_hint }),
-      ...(given && { prefix_ids: course.ids, digest: course.digest }),
+    const via: Via = {
+      cluster: this.cluster.id,
+      task: id,
+      attempt: course.attempts,
+      ...(session !== undefined && { session }),
+      ...(answer.length > 0 && { given: answer.text() }),
+    }
+    const sent: Request = {
+      ...request,
+      generate: { ...request.generate, ...(given && { prefix_ids: course.ids }) },
+      ...(given && { digest: course.digest }),
+      session: undefined,
+      deadline_ms: undefined,
       priority: task.priority,
       keep_s: limits.KEEP_S,
-      via: [
-        ...via,
-        {
-          cluster: this.cluster.id,
-          task: task.id,
-          attempt: course.attempts,
-          ...(task.session !== undefined && { session: task.session }),
-          ...(task.answer.length > 0 && { given: task.answer.text() }),
-        },
-      ],
-      ...(member.report.kind === 'cluster' && task.request.digest && !given && { digest: task.request.digest }),
-    })
+      via: [...(request.via ?? []), via],
+    }
+    return requestJson(sent, task.asked)
   }
 
   /** Looks for workers that have fallen silent in the middle of an answer. */

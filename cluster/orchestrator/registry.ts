@@ -80,7 +80,7 @@ export class Registry {
     } catch (thrown) {
       const error = toFsError(thrown)
       const { kind, name } = peer.report
-      events.add('join-refused', { from: transport.name, kind, name, error: error.message })
+      events.add('join-refused', { from: transport.name, type: kind, name, error: error.message })
       await peer.command(`refused '${error.message.replaceAll("'", "''")}'\n`).catch(() => undefined)
       peer.close()
     }
@@ -141,13 +141,14 @@ export class Registry {
     const old = this.#byId.get(id)
     if (old && old.report.boot !== boot && (await this.#answers(old)))
       throw fail('exists', `id ${id} is ${old.name}, which is alive (boot ${old.report.boot})`)
-    const before = this.#byId.get(id)
-    if (before) this.leave(before, fail('hungUp', `${before.name} has joined again`))
     const name = this.#names.of(id, peer.report.name)
     if (kind === 'worker' && name !== peer.report.name) {
       await peer.command(`name ${name}\n`)
       await peer.look()
     }
+    // another connection of the same may have come in the meantime
+    const before = this.#byId.get(id)
+    if (before) this.leave(before, fail('hungUp', `${before.name} has joined again`))
     const member = new Member(name, peer)
     this.#flapping(member)
     this.members.set(name, member)
@@ -161,7 +162,7 @@ export class Registry {
       slots,
       model: member.model?.name,
     })
-    void peer.client.closed.then(reason => this.leave(member, fail('hungUp', `${name} hung up`, reason)))
+    void peer.client.closed.then(reason => this.leave(member, fail('hungUp', reason?.message ?? name, reason)))
     this.#beat(member)
     this.#looked(member)
     void this.#soon(member).catch(() => undefined)
@@ -289,18 +290,11 @@ export class Registry {
   async #probe(member: Member): Promise<void> {
     if (this.#probing.has(member) || member.left) return
     this.#probing.add(member)
-    const { clock, self, events } = this.#o
+    const { clock, events } = this.#o
     const late = deadline(clock, limits.PROBE_MS, () => fail('interrupted'))
     try {
-      const root = await member.peer.as(self)
-      const { fid } = await root.ask(['generate'], fid => fid.open(ORDWR), late.signal)
-      const request = { messages: [{ role: 'user', content: 'ping' }], max_tokens: 1, priority: 10 }
-      await fid.write(0, new TextEncoder().encode(JSON.stringify(request)), late.signal)
-      let text = ''
-      for (let piece: Uint8Array; (piece = await fid.read(text.length, 64 * 1024, late.signal)).length > 0; )
-        text += new TextDecoder().decode(piece)
-      fid.clunk().catch(() => undefined)
-      if (!/"event":"end"/.test(text)) throw fail('io', text.slice(-200))
+      const answer = await this.#ping(member, late.signal)
+      if (!/"event":"end"/.test(answer)) throw fail('io', answer.slice(-200))
       if (member.left || member.suspect) return
       member.ready = true
       events.add('worker-ready', { worker: member.name, model: member.model?.name })
@@ -311,6 +305,22 @@ export class Registry {
       this.#probing.delete(member)
     }
     this.#o.on.changed(member)
+  }
+
+  /** What a member says to a prompt of one word. */
+  async #ping(member: Member, signal: AbortSignal): Promise<string> {
+    const root = await member.peer.as(this.#o.self)
+    const { fid } = await root.ask(['generate'], fid => fid.open(ORDWR), signal)
+    try {
+      const request = { messages: [{ role: 'user', content: 'ping' }], max_tokens: 1, priority: 10 }
+      await fid.write(0, new TextEncoder().encode(JSON.stringify(request)), signal)
+      let text = ''
+      for (let piece: Uint8Array; (piece = await fid.read(text.length, 64 * 1024, signal)).length > 0; )
+        text += new TextDecoder().decode(piece)
+      return text
+    } finally {
+      fid.clunk().catch(() => undefined)
+    }
   }
 
   /** A host: where workers are spawned, and who says what they died of. */

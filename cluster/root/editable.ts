@@ -38,6 +38,8 @@ export interface EditableOptions {
   clear(): void
   writer(): Writer
   onOpen(): () => void
+  /** What was written, or that it was emptied, has taken effect. */
+  changed(): void
 }
 
 /** A file of UTF-8 text that its owner reads and writes, but not while `check` throws. */
@@ -47,6 +49,7 @@ export function editable(o: EditableOptions): File {
   const truncate = () => {
     o.check()
     o.clear()
+    o.changed()
   }
   return {
     qid,
@@ -74,6 +77,7 @@ export function editable(o: EditableOptions): File {
         o.check()
         dirty = false
         into.done()
+        o.changed()
       }
       return {
         read: once(() => encoder.encode(o.read())),

@@ -144,6 +144,11 @@ export function parseRequest(text: string): Request {
   }
 }
 
+/** A request as one would write it to `generate`, with the sampling that was asked for. */
+export function requestJson({ generate, ...rest }: Request, asked: Partial<Sampling>): string {
+  return JSON.stringify({ ...generate, ...asked, ...rest })
+}
+
 /** The request a plain `data` makes: one conversation, everything else as the settings have it. */
 export function plainRequest(messages: readonly ChatMessage[]): Request {
   return {

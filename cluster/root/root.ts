@@ -12,6 +12,7 @@ import type { ChatMessage, Sampling } from './generation.js'
 import * as limits from './limits.js'
 import { Metrics } from './metrics.js'
 import { layered, parseRequest, plainRequest, type Request } from './request.js'
+import type { Session } from './session.js'
 import { Sessions } from './sessions.js'
 import { type Settings, samplingLines, samplingVerbs, systemVerb } from './settings.js'
 import type { Task } from './task.js'
@@ -31,6 +32,8 @@ export interface RootOptions {
   base?(request: Request): Partial<Sampling>
   /** A new task's or session's number. */
   id?(kind: 'task' | 'session'): string
+  /** Keeps a session as it now is; undefined: it has ended. Absent: they end with the process. */
+  saveSession?(id: string, session: Session | undefined): void
   /** Vectors for texts. */
   embed(texts: readonly string[], user: User, signal: AbortSignal): Promise<Embedded>
   /** Commands of this root's ctl, besides those that all have. */
@@ -82,6 +85,7 @@ export class Root {
         base: request => o.base?.(request) ?? {},
         onError: (error, ctx) => this.failed(error, ctx.user),
         id: () => id('session'),
+        changed: (id, session) => o.saveSession?.(id, session),
         clock,
       },
       owner,
@@ -105,6 +109,21 @@ export class Root {
   /** Keeps a user's last failure for his `error` file; what serves the tree calls it for each it answers with. */
   failed(error: Error, user: User): void {
     this.#errors.set(user, error.message)
+  }
+
+  /** A task that a server before this one began, under the number it had; whoever asks for it makes it run. */
+  adopt(id: string, o: { user: User; request: Request; prompt: string; session?: string | undefined }): Task {
+    const { user, request, session } = o
+    const ctx = { user, signal: new AbortController().signal }
+    const turn = session === undefined ? undefined : this.sessions.get(session, ctx)?.adopted(request, ctx)
+    const task = this.tasks.adopt(id, {
+      ...o,
+      asked: layered(request.generate),
+      base: this.#o.base?.(request) ?? {},
+      onEnd: ended => (turn ? turn.ended(ended) : ended.error && this.failed(ended.error, user)),
+    })
+    turn?.began(task)
+    return task
   }
 
   /** Ends all exchanges with `shutting down`, and all sessions. */

@@ -29,7 +29,19 @@ export interface SessionHost {
   onError(error: Error, ctx: Context): void
   /** A new session's number. */
   id(): string
+  /** A session is other than it was; undefined: it has ended. */
+  changed(id: string, session: Session | undefined): void
   readonly clock: Clock
+}
+
+/** A session as it is kept for the next server. */
+export interface SavedSession {
+  readonly user: User
+  readonly settings: Settings
+  readonly model?: string | undefined
+  readonly schema?: unknown
+  readonly ttl: number
+  readonly history: readonly Turn[]
 }
 
 /** One conversation: its history is here, in the server that gave it; an engine only caches prefixes of it. */
@@ -62,7 +74,7 @@ export class Session {
     const owner = { name: user.name, uid: user.uid }
     const onOpen = () => this.#opened()
     const common = { owner, mode: 0o600, onOpen }
-    this.ctl = ctl({ ...common, verbs: this.#verbs(), read: () => this.#settingsText() })
+    this.ctl = ctl({ ...common, verbs: this.#noted(this.#verbs()), read: () => this.#settingsText() })
     const files: Record<string, File> = {
       ctl: this.ctl,
       data: exchange({
@@ -162,24 +174,72 @@ export class Session {
       ? this.host.tasks.refuse(submission, fail('notFound', `session/${this.id} is closed`))
       : this.host.tasks.submit(submission)
     this.#last = task
-    if (!task.ended) {
-      this.#running.add(task)
-      this.#timer?.()
-      // behind all turns before, too: one that is cancelled while it waits must not let the next overtake them
-      const before = this.#tail
-      const told = this.#follow(task)
-      this.#tail = before.then(() => told)
-    }
+    if (!task.ended) this.#runs(task)
     return task
   }
 
+  /** The user's end of it. */
   close(): void {
+    if (this.closed) return
+    this.leave()
+    this.host.changed(this.id, undefined)
+  }
+
+  /** The server's end of it. */
+  leave(): void {
     if (this.closed) return
     this.closed = true
     this.#timer?.()
     for (const task of this.#running) task.cancel()
     this.#log.end()
     this.onClose()
+  }
+
+  /** What is kept of it. */
+  saved(): SavedSession {
+    const { user, settings } = this
+    return { user, settings, model: this.#model, schema: this.#schema, ttl: this.#ttl, history: this.#history }
+  }
+
+  /** Becomes what was kept. @throws for what is no session */
+  restore({ settings, model, schema, ttl, history }: SavedSession): void {
+    this.settings = { sampling: settings.sampling, system: settings.system }
+    this.#model = model
+    this.#schema = schema
+    this.#ttl = number('ttl', ttl, 0, 86_400)
+    this.#add(...history.map(turn => message(turn)))
+    for (const { role, content } of history) this.#write(role, `${content}${role === 'user' ? '' : '\n'}`)
+    this.#rest()
+  }
+
+  /** A turn that a server before this one began: its messages are those behind the history. */
+  adopted(request: Request, ctx: Context): { began(task: Task): void; ended(task: Task): void } {
+    const all = request.generate.messages ?? []
+    const added = all.slice((all[0]?.role === 'system' ? 1 : 0) + this.#history.length)
+    return {
+      began: task => {
+        this.#last = task
+        this.#runs(task)
+      },
+      ended: task => {
+        if (task.error) this.host.onError(task.error, ctx)
+        this.#ended(task, added, ctx)
+      },
+    }
+  }
+
+  /** It waits or runs: the next prompts come behind it. */
+  #runs(task: Task): void {
+    this.#running.add(task)
+    this.#timer?.()
+    // behind all turns before, too: one that is cancelled while it waits must not let the next overtake them
+    const before = this.#tail
+    const told = this.#follow(task)
+    this.#tail = before.then(() => told)
+  }
+
+  #changed(): void {
+    if (!this.closed) this.host.changed(this.id, this)
   }
 
   #ended(task: Task, added: readonly ChatMessage[], ctx: Context): void {
@@ -195,6 +255,7 @@ export class Session {
       // the answer is the reader's all the same
       this.host.onError(error as Error, ctx)
     }
+    this.#changed()
   }
 
   #add(...turns: Turn[]): void {
@@ -312,6 +373,18 @@ export class Session {
     }
   }
 
+  /** The same commands, each of which leaves the session other than it was. */
+  #noted(verbs: Record<string, Verb>): Record<string, Verb> {
+    const noted = ({ usage, check }: Verb): Verb => ({
+      usage,
+      check: (args, ctx) => {
+        const effect = check(args, ctx)
+        return () => chain(effect(), () => this.#changed())
+      },
+    })
+    return Object.fromEntries(Object.entries(verbs).map(([name, verb]) => [name, noted(verb)]))
+  }
+
   #settingsText(): string {
     const lines = [
       ...(this.#model ? [`model ${quote(this.#model)}`] : []),
@@ -388,6 +461,7 @@ export class Session {
       read,
       clear,
       writer,
+      changed: () => this.#changed(),
     })
   }
 

@@ -3,14 +3,17 @@ import type { Context, Entry, File, Owner } from '../../fs/file.js'
 import { clone } from '../../fs/kit/clone.js'
 import { generated } from '../../fs/kit/dir.js'
 import { MAX_SESSIONS } from './limits.js'
-import { Session, type SessionHost } from './session.js'
+import { type SavedSession, Session, type SessionHost } from './session.js'
 
 /** A server's conversations: `session/`. Each user sees his own. */
 export class Sessions {
   readonly dir: File
   readonly #sessions = new Map<string, Session>()
 
+  readonly #host: SessionHost
+
   constructor(host: SessionHost, owner: Owner) {
+    this.#host = host
     const cloneFile = clone(ctx => {
       // opening it for reading makes something: more than reading
       if (ctx.user.role === 'read') throw fail('permission')
@@ -42,7 +45,20 @@ export class Sessions {
     return session?.user.name === user.name ? session : undefined
   }
 
+  /** A session that a server before this one had. What cannot be read is left out. */
+  restore(id: string, text: string): void {
+    try {
+      const saved = JSON.parse(text) as SavedSession
+      const session = new Session(id, saved.user, this.#host, () => this.#sessions.delete(id))
+      session.restore(saved)
+      this.#sessions.set(id, session)
+    } catch {
+      // of another version, or cut off
+    }
+  }
+
+  /** Ends them here; those that are kept are there for the next server. */
   close(): void {
-    for (const session of [...this.#sessions.values()]) session.close()
+    for (const session of [...this.#sessions.values()]) session.leave()
   }
 }

@@ -84,6 +84,8 @@ export class Task implements Exchange {
   #first: number | undefined
   /** Tokens that had been made elsewhere when the first of ours came: they count, but not towards the speed. */
   #given = 0
+  /** The fid that it was submitted by is gone, and has not read it to the end. */
+  abandoned = false
   #keep: Cancel | undefined
   #deadline: Cancel | undefined
 
@@ -150,9 +152,11 @@ export class Task implements Exchange {
     this.stop(fail('cancelled'))
   }
 
-  /** The fid that submitted it by reading was clunked before the end: it ends, now or `keep_s` later. */
+  /** The fid that submitted it by reading was clunked before it had read all: it ends, now or `keep_s` later. */
   abandon(): void {
     const { keep_s } = this.request
+    this.abandoned = true
+    if (this.ended) return
     if (keep_s === 0) this.cancel()
     else this.#keep ??= this.#clock.after(keep_s * 1000, () => this.cancel())
   }

@@ -10,7 +10,7 @@ import type { Sampling } from './generation.js'
 import * as limits from './limits.js'
 import type { Metrics } from './metrics.js'
 import { Queue } from './queue.js'
-import { type Request, sampling } from './request.js'
+import { type Request, requestJson, sampling } from './request.js'
 import { number } from './settings.js'
 import { Task } from './task.js'
 
@@ -21,7 +21,7 @@ export interface Submission {
   /** What somebody has asked for, and what goes for the rest. */
   asked: Partial<Sampling>
   base: Partial<Sampling>
-  session?: string
+  session?: string | undefined
   /** Earlier turns of its session: it does not start before this is settled, and starts then with what `prepare` gives. */
   after?: Promise<unknown>
   /** Called when it is about to run: the request as it then is. */
@@ -101,6 +101,15 @@ export class Tasks {
 
   get(id: string): Task | undefined {
     return this.#tasks.get(id)
+  }
+
+  /** Those that came through a cluster which has let go of them, and may come back for them: for as long as they are kept. */
+  *orphans(): Iterable<Task> {
+    const now = this.#o.clock.now()
+    for (const task of this.#tasks.values()) {
+      if (!task.abandoned || !task.request.via) continue
+      if (task.endedAt === undefined || now - task.endedAt < task.request.keep_s * 1000) yield task
+    }
   }
 
   /** Those in the queue, in order. */
@@ -339,6 +348,7 @@ export class Tasks {
     const files = new Map<string, File>([
       ['ctl', part(ctl({ owner, verbs, read: () => `priority ${task.priority}\n` }))],
       ['prompt', part(bytes(`${task.prompt}\n`, { owner, mode: 0o400 }))],
+      ['request', part(text(() => `${requestJson(task.request, task.asked)}\n`, { owner, mode: 0o400 }))],
       ['answer', part(logFile(() => task.answer, owner))],
       ['stream', part(logFile(() => task.stream, owner))],
       ['status', part(text(() => task.status(), { owner, mode: 0o440 }))],

@@ -1,4 +1,5 @@
 import { record } from '../../fs/quote.js'
+import type { Task } from '../root/task.js'
 import type { Machine } from './hardware.js'
 import type { Loader } from './loader.js'
 import type { ModelStore } from './models.js'
@@ -32,6 +33,8 @@ export async function statusText(o: {
   /** Why the model could not be loaded, where there is none. */
   error: string | undefined
   queued: number
+  /** Exchanges whose cluster has let go of them. */
+  orphans: Iterable<Task>
   rates: { tok_s: number; latency_ms: number }
   uptime_s: number
 }): Promise<string> {
@@ -80,5 +83,9 @@ export async function statusText(o: {
   for (const { name, size, context, architecture, problem } of await store.list())
     if (name !== model?.name)
       lines.push(record('model', { name, type: 'text', size, context, loaded: false, architecture, problem }))
+  for (const { id, request, user } of o.orphans) {
+    const { cluster, task, attempt } = request.via!.at(-1)!
+    lines.push(record('orphan', { id, cluster, task, attempt, user: user.name, uid: user.uid }))
+  }
   return `${lines.join('\n')}\n`
 }

@@ -142,6 +142,7 @@ export function createWorker(o: WorkerOptions): Worker {
         state: stateOf(loader, place.draining, broken !== undefined),
         error: broken?.message,
         queued: root.tasks.queued,
+        orphans: root.tasks.orphans(),
         rates: root.tasks.rates(),
         uptime_s: Math.floor((clock.now() - began) / 1000),
       }),

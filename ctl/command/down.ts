@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { OWRITE } from '../../fs/protocol.js'
 import { exitCode, Failure } from '../common/exit.js'
 import { withFile } from '../common/files.js'
-import { isAlive, readServerFile } from '../common/serverfile.js'
+import { isAlive, readServerFile, type ServerFile } from '../common/serverfile.js'
 import type { Run } from './command.js'
 
 /** How long a server may take to stop, in ms: it lets go of mounts and memory, which takes a second or two. */
@@ -17,14 +17,23 @@ export const run: Run = async io => {
   }
   const file = readServerFile(io.env)
   if (!file || !isAlive(file)) throw new Failure(exitCode.unreachable, 'no server of yours is running')
+  await stop(file, PATIENCE_MS, io.signal)
+}
+
+/** Asks a process of ours to end, and waits until it has. @throws Failure (timeout) that says how to end one that does not */
+export async function stop(
+  file: Pick<ServerFile, 'pid' | 'born'>,
+  patience_ms: number,
+  signal: AbortSignal,
+): Promise<void> {
   process.kill(file.pid, 'SIGTERM')
-  for (const end = performance.now() + PATIENCE_MS; isAlive(file); ) {
+  for (const end = performance.now() + patience_ms; isAlive(file); ) {
     if (performance.now() > end) {
       throw new Failure(
         exitCode.timeout,
-        `the server (pid ${file.pid}) does not stop; kill -9 ${file.pid} ends it, the next up clears away what it leaves`,
+        `process ${file.pid} does not stop; kill -9 ${file.pid} ends it, the next start clears away what it leaves`,
       )
     }
-    await sleep(20, undefined, { signal: io.signal })
+    await sleep(20, undefined, { signal })
   }
 }

@@ -24,6 +24,29 @@ export const commands: readonly Command[] = [
     load: () => import('./up.js'),
   },
   { name: 'down', summary: 'stop the server: unmounts, lets answers end, exits', load: () => import('./down.js') },
+  {
+    name: 'invite',
+    summary: 'print the line that lets another machine join this server',
+    options: [['--user <name>', 'whose machine it is: the name that its token stands for'], json],
+    load: () => import('./invite.js'),
+  },
+  {
+    name: 'join',
+    args: '[address]',
+    summary: 'lend this machine to a server on another one; without ADDRESS the one on the local network',
+    options: [
+      ['-d, --detach', 'go on in the background'],
+      ['--fingerprint <sha256>', 'of the certificate that the server must have, as llamboctl invite prints it'],
+      ['--workers <n>', 'how many to start here (default: 1)'],
+      ...serverOptions.filter(([flags]) => /^--(model|engine|slots|config) /.test(flags)),
+    ],
+    load: () => import('./join.js'),
+  },
+  {
+    name: 'leave',
+    summary: 'leave the server that this machine has joined: lets answers end, exits',
+    load: () => import('./leave.js'),
+  },
   { name: 'status', summary: 'what the server is doing', options: [json], load: () => import('./status.js') },
   {
     name: 'ls',

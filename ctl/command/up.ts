@@ -1,3 +1,4 @@
+import { logFile } from '../common/paths.js'
 import type { Invocation } from '../invocation.js'
 import type { Server } from '../server/server.js'
 import type { Run } from './command.js'
@@ -13,7 +14,7 @@ export const run: Run = async (io, _args, options) => {
   // Only what is used: with -d the server's modules are loaded once, in the server.
   if (options.detach) {
     const { startDetached } = await import('../server/detached.js')
-    return announce(io, await startDetached(io))
+    return announce(io, await startDetached(io, logFile(io.env)))
   }
   const { runServer } = await import('../server/foreground.js')
   await runServer(io, options, server => announce(io, server))

@@ -3,7 +3,7 @@ import { isMap, LineCounter, parseDocument, parse as parseYaml, type YAMLMap } f
 import { z } from 'zod'
 import { usage } from './exit.js'
 import { configFile } from './paths.js'
-import { type Config, type Key, settings } from './settings.js'
+import { type Config, type Key, settings, workerClass } from './settings.js'
 import { didYouMean } from './suggest.js'
 
 /** Where a value comes from: `default`, `LLAMBO_SLOTS`, `--slots` or `FILE:LINE`. */
@@ -12,6 +12,8 @@ export type Origins = { readonly [K in Key]: string }
 interface Found {
   value: unknown
   origin: string
+  /** Where a part of the value stands in the file. */
+  at?: (path: readonly PropertyKey[]) => string
 }
 
 const keys = Object.keys(settings) as Key[]
@@ -40,8 +42,7 @@ export function loadConfig(
         : env[variable]
           ? { value: fromText(key, env[variable]), origin: variable }
           : (inFile.get(key) ?? { value: initial, origin: 'default' })
-    if (found.origin !== 'default') check(key, found)
-    config[key] = found.value
+    config[key] = found.origin === 'default' ? found.value : check(key, found)
     origins[key] = found.origin
   }
   return { config: config as unknown as Config, origins: origins as Origins }
@@ -51,19 +52,37 @@ export function loadConfig(
 export function fromText(key: Key, text: string): unknown {
   if (isList(key)) return text.split(/[\s,]+/).filter(Boolean)
   const { schema } = settings[key]
-  return schema instanceof z.ZodNumber ? parseYaml(text) : text
+  if (!(schema instanceof z.ZodNumber || schema instanceof z.ZodRecord)) return text
+  try {
+    return parseYaml(text)
+  } catch {
+    // refused as the text that it is
+    return text
+  }
 }
 
-function check(key: Key, { value, origin }: Found): void {
-  const { error } = settings[key].schema.safeParse(value)
+/** @returns what the value means @throws Failure (usage) naming where it stands and what of it cannot be meant */
+function check(key: Key, { value, origin, at }: Found): unknown {
+  const { data, error } = settings[key].schema.safeParse(value)
   const issue = error?.issues[0]
-  if (!issue) return
-  const words = issue.code === 'invalid_value' ? didYouMean(String(value), issue.values.map(String)) : ''
-  const name = origin === settings[key].flag ? '' : ` ${key}:`
-  throw usage(
-    `${origin}:${name} ${issue.message.replace(/^Invalid (input|option): /, '')}, not ${JSON.stringify(value)}${words}`,
-  )
+  if (!issue) return data
+  const path = [...issue.path]
+  if (issue.code === 'unrecognized_keys') path.push(issue.keys[0]!)
+  const part = issue.path.reduce((whole: any, name) => whole?.[name], value)
+  const full = [key, ...path].join('.')
+  const name = path.length === 0 && origin === settings[key].flag ? '' : ` ${full}:`
+  throw usage(`${path.length && at ? at(path) : origin}:${name} ${reason(issue, part)}`)
 }
+
+function reason(issue: z.core.$ZodIssue, value: unknown): string {
+  if (issue.code === 'unrecognized_keys') return unknownKey(issue.keys[0]!, Object.keys(workerClass.shape))
+  if (issue.code === 'invalid_key') return issue.issues[0]!.message
+  const words = issue.code === 'invalid_value' ? didYouMean(String(value), issue.values.map(String)) : ''
+  return `${issue.message.replace(/^Invalid (input|option): /, '')}, not ${JSON.stringify(value)}${words}`
+}
+
+const unknownKey = (key: string, known: readonly string[]): string =>
+  `unknown key${didYouMean(key, known) || `; known are ${known.join(', ')}`}`
 
 function readFile(path: string, required: boolean): Map<Key, Found> {
   const found = new Map<Key, Found>()
@@ -98,10 +117,23 @@ function readMap(map: YAMLMap, prefix: string, at: (offset?: number) => string, 
         )
       readMap(value, `${key}.`, at, found)
     } else if (key in settings) {
-      found.set(key as Key, { value: (value as { toJSON(): unknown } | null)?.toJSON() ?? null, origin: where })
+      found.set(key as Key, {
+        value: (value as { toJSON(): unknown } | null)?.toJSON() ?? null,
+        origin: where,
+        at: path => at(startOf(value, path) ?? node.range[0]),
+      })
     } else {
       const known = [...keys, ...groups].filter(name => name.startsWith(prefix))
-      throw usage(`${where}: ${key}: unknown key${didYouMean(key, known) || `; known are ${known.join(', ')}`}`)
+      throw usage(`${where}: ${key}: ${unknownKey(key, known)}`)
     }
   }
+}
+
+/** Where the part of a value that a path leads to begins; as near as the file has it. */
+function startOf(node: unknown, [name, ...rest]: readonly PropertyKey[]): number | undefined {
+  if (!isMap(node)) return undefined
+  const pair = (node.items as { key: { value: unknown; range: number[] }; value: unknown }[]).find(
+    ({ key }) => String(key.value) === name,
+  )
+  return (rest.length ? startOf(pair?.value, rest) : undefined) ?? pair?.key.range[0]
 }

@@ -16,12 +16,13 @@ const base = (variable: string, fallback: string) => (env: NodeJS.ProcessEnv) =>
 export const configDir = base('XDG_CONFIG_HOME', '.config')
 /** `models/`. */
 export const dataDir = base('XDG_DATA_HOME', '.local/share')
-/** `server.log`, the tokens. */
+/** `server.log`, `join.log`, the tokens, the certificate. */
 export const stateDir = base('XDG_STATE_HOME', '.local/state')
 
 export const configFile = (env: NodeJS.ProcessEnv) => join(configDir(env), 'config.yaml')
 export const modelDir = (env: NodeJS.ProcessEnv) => join(dataDir(env), 'models')
 export const logFile = (env: NodeJS.ProcessEnv) => join(stateDir(env), 'server.log')
+export const joinLog = (env: NodeJS.ProcessEnv) => join(stateDir(env), 'join.log')
 
 /** The socket and `server.json`: `$XDG_RUNTIME_DIR/llambo`, else a directory of the user's own under the temporary one. */
 export function runtimeDir(env: NodeJS.ProcessEnv): string {

@@ -17,24 +17,29 @@ export interface ServerFile {
 
 const path = (env: NodeJS.ProcessEnv) => join(runtimeDir(env), 'server.json')
 
-/** Field 22 of /proc/PID/stat; undefined where there is no such process or no /proc. */
-export function bornAt(pid: number): string | undefined {
+/** State and time of birth of a process (fields 3 and 22 of /proc/PID/stat); nothing where there is none or no /proc. */
+function statOf(pid: number): { state?: string | undefined; born?: string | undefined } {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return { state: fields[0], born: fields[19] }
   } catch {
-    return undefined
+    return {}
   }
 }
 
-/** Whether that process is running: there, and the same one as then. */
+/** When a process began; undefined where there is no such process or no /proc. */
+export const bornAt = (pid: number): string | undefined => statOf(pid).born
+
+/** Whether that process is running: there, the same one as then, and not dead with nobody to bury it (a container without an init). */
 export function isAlive({ pid, born }: Pick<ServerFile, 'pid' | 'born'>): boolean {
   try {
     process.kill(pid, 0)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false
   }
-  return born === undefined || bornAt(pid) === born
+  const now = statOf(pid)
+  return now.state !== 'Z' && (born === undefined || now.born === born)
 }
 
 /** What the file says, whether or not that server still lives; undefined where there is none or it cannot be read. */

@@ -1,4 +1,6 @@
 import { z } from 'zod'
+import { DEFAULT_CLASS } from '../../cluster/class.js'
+import { parseSize } from './size.js'
 
 /**
  * Every setting of a server, once: its name in the configuration file (a dot is a level), its environment variable, its
@@ -19,6 +21,28 @@ const text = z.string().min(1)
 const list = z.array(text)
 const count = (from: number, to: number) => z.int().min(from).max(to)
 
+/** Bytes as a number, or as a text with a unit. */
+const size = z.unknown().transform((value, { addIssue }) => {
+  const n = parseSize(value)
+  if (n === undefined) addIssue('expected bytes, or a number with KiB, MiB, GiB or TiB')
+  return n ?? z.NEVER
+})
+
+const className = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9._-]{0,63}$/, 'a class is called by a-z, 0-9, . _ and -, up to 64 of them')
+  .refine(
+    name => name !== DEFAULT_CLASS,
+    `class ${DEFAULT_CLASS} is what model, slots and engine say; choose another name`,
+  )
+
+export const workerClass = z.strictObject({
+  model: text.optional(),
+  slots: count(1, 256).optional(),
+  memory: size.optional(),
+  cores: z.number().min(0).max(1024).optional(),
+})
+
 export const settings = {
   model: setting({
     env: 'LLAMBO_MODEL',
@@ -33,6 +57,12 @@ export const settings = {
     schema: count(1, 256),
     initial: 4,
     help: 'answers made at once',
+  }),
+  classes: setting({
+    env: 'LLAMBO_CLASSES',
+    schema: z.record(className, workerClass),
+    initial: {},
+    help: 'kinds of workers that can be started besides `default`: for each model, slots, memory and cores',
   }),
   workers: setting({
     env: 'LLAMBO_WORKERS',

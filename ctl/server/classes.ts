@@ -5,7 +5,12 @@ import { firstModel } from './engine.js'
 
 /** The classes of worker that a host of this configuration can start: `default`, made from the plain settings, is the first. */
 export function classesOf(config: Config): WorkerClass[] {
-  return [{ name: DEFAULT_CLASS, model: firstModel(config), slots: config.slots ?? 4, memory: 0, cores: 0 }]
+  const { slots: all = 4 } = config
+  const own = Object.entries(config.classes ?? {}).map(([name, { model, slots = all, memory = 0, cores = 0 }]) => {
+    const named = model === undefined ? config : { ...config, model, 'engine.model': model }
+    return { name, model: firstModel(named), slots, memory, cores }
+  })
+  return [{ name: DEFAULT_CLASS, model: firstModel(config), slots: all, memory: 0, cores: 0 }, ...own]
 }
 
 /** Of the settings, those that make a worker what it is. */
@@ -13,14 +18,15 @@ export const workerSettings = (config: Config): Config =>
   Object.fromEntries(Object.entries(config).filter(([key]) => /^(model|slots|classes|engine\..*)$/.test(key))) as Config
 
 /** The settings that a worker of that class runs by. Paths are made absolute: it runs in another directory. */
-export function configOf(config: Config, { name, model = 'none', slots, cores }: WorkerClass): Config {
+export function configOf(config: Config, { model, slots, cores }: WorkerClass): Config {
   const keyFile = config['engine.key_file']
   return {
     ...workerSettings(config),
-    model,
+    model: model ?? 'none',
+    'engine.model': model,
     slots,
     ...(keyFile && { 'engine.key_file': resolve(keyFile) }),
+    // a class of half a processor still computes
     ...(cores > 0 && { 'engine.threads': Math.max(1, Math.floor(cores)) }),
-    ...(name !== DEFAULT_CLASS && { 'engine.model': model }),
   }
 }

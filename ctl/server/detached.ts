@@ -2,19 +2,16 @@ import { spawn } from 'node:child_process'
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { exitCode, Failure } from '../common/exit.js'
-import { logFile, privateDir } from '../common/paths.js'
+import { privateDir } from '../common/paths.js'
 import type { Invocation } from '../invocation.js'
-import type { Server } from './server.js'
-
-type Ready = Pick<Server, 'mounts' | 'addresses'>
 
 /**
  * Runs this command line again without `-d`, in a process group of its own and with its talk in the log file, and waits
- * until it says that it is ready.
+ * until it sends word that it is ready.
+ * @returns that word
  * @throws Failure with what the server said last, if it ends before that
  */
-export async function startDetached(io: Invocation): Promise<Ready> {
-  const log = logFile(io.env)
+export async function startDetached<Ready>(io: Invocation, log: string): Promise<Ready> {
   privateDir(dirname(log))
   const fd = openSync(log, 'a', 0o600)
   const from = fstatSync(fd).size
@@ -44,5 +41,5 @@ export async function startDetached(io: Invocation): Promise<Ready> {
 /** What a server that did not start said about it: its last line, without the name of the program. */
 function lastWords(log: string, from: number): string {
   const lines = readFileSync(log).subarray(from).toString('utf8').trimEnd().split('\n')
-  return `${lines.at(-1)?.replace(/^llamboctl: /, '') || 'the server ended without a word'} (log: ${log})`
+  return `${lines.at(-1)?.replace(/^llamboctl: /, '') || 'it ended without a word'} (log: ${log})`
 }

@@ -1,9 +1,10 @@
-import { isIPv4 } from 'node:net'
-import { hostname, networkInterfaces } from 'node:os'
+import { BlockList, isIPv4 } from 'node:net'
+import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import Bonjour, { type Service } from 'bonjour-service'
 import { bare, isLoopback, isNumeric, isWildcard } from '../../mnt/exposure.js'
 import { JOIN_PATH } from '../../mnt/upgrade.js'
+import { ownAddresses } from '../common/networks.js'
 import type { Listener } from './listeners.js'
 
 /** `_llambo._tcp`. */
@@ -16,20 +17,16 @@ const AGAIN_MS = 1000
 /** Servers that are remembered of one network: who floods it with names fills nobody's memory. */
 const MAX_FOUND = 64
 
-/** This machine's addresses that others may reach it by. */
-export const ownAddresses = (): string[] =>
-  Object.values(networkInterfaces()).flatMap((all = []) =>
-    all.filter(({ internal, scopeid }) => !internal && !scopeid).map(({ address }) => address),
-  )
-
 /**
- * multicast DNS on the network of one of our addresses: the library's, but that nothing it is sent and no network it cannot use
- * ends the process. Left to itself it speaks to the network of the default route only, and throws where there is none.
+ * multicast DNS on the network of one of our addresses: the library's, but that a network it cannot use does not end the
+ * process. Left to itself it speaks to the network of the default route only, and throws where it finds the port taken.
  */
 function onNetwork(address: string, note: (line: string) => void): Bonjour {
   let said = false
-  const problem = (error: Error) => {
-    if (!said) note(`mDNS on ${address}: ${error.message}`)
+  const problem = (error: NodeJS.ErrnoException) => {
+    // what is no system call's is a message that nobody could read, and its sender's business
+    if (said || !error.syscall) return
+    note(`mDNS on ${address}: ${error.message}`)
     said = true
   }
   // bound to all addresses, for one bound to its own is not given what is sent to a group
@@ -37,15 +34,6 @@ function onNetwork(address: string, note: (line: string) => void): Bonjour {
   const bonjour = new Bonjour(options as object, problem)
   const { mdns } = (bonjour as unknown as { server: { mdns: NodeJS.EventEmitter } }).server
   mdns.on('error', problem).on('warning', problem)
-  const emit = mdns.emit.bind(mdns)
-  mdns.emit = (...event) => {
-    try {
-      return emit(...event)
-    } catch (error) {
-      problem(error as Error)
-      return true
-    }
-  }
   return bonjour
 }
 
@@ -115,6 +103,18 @@ const label = (name: string): string =>
     .split('.')[0]!
     .replace(/[^a-zA-Z0-9-]/g, '')
     .slice(0, 24) || 'llambo'
+
+const networks = new BlockList()
+for (const [net, bits] of [
+  ['10.0.0.0', 8],
+  ['172.16.0.0', 12],
+  ['192.168.0.0', 16],
+  ['169.254.0.0', 16],
+] as const)
+  networks.addSubnet(net, bits)
+
+/** Whether an IPv4 address is one of a private network, or of a single link (RFC 1918, RFC 3927). */
+export const isPrivate = (address: string): boolean => networks.check(address)
 
 /** A server that says of itself that it can be joined. Nothing of it is proved. */
 export interface Found {

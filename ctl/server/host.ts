@@ -62,6 +62,7 @@ export function localHost(o: LocalHostOptions): Host {
       }
     },
     shutdown: o.shutdown,
+    refused: why => note(`the cluster refuses this host: ${why}`),
   })
 }
 

@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { DEFAULT_CLASS } from '../../cluster/class.js'
 import { createOrchestrator } from '../../cluster/orchestrator/orchestrator.js'
 import { type ServeOptions, type Session, serve } from '../../fs/server.js'
@@ -17,6 +18,7 @@ import { localHost } from './host.js'
 import { interruptible } from './interruptible.js'
 import { type Door, type Listener, openJoinSocket, openListener, wanted } from './listeners.js'
 import { clearLeftBehind, mountServer, unmountAll } from './mounting.js'
+import { fileStore } from './store.js'
 import { parentsUser, self, userOf } from './users.js'
 
 export interface ServerOptions {
@@ -27,8 +29,8 @@ export interface ServerOptions {
   readonly trace?: ((line: string) => void) | undefined
   /** Aborts while starting: everything begun is undone and the start fails. */
   readonly signal: AbortSignal
-  /** Without: the unix socket and what is listed, no HTTP by default. */
-  readonly http?: boolean
+  /** For one answer: nothing but the unix socket, and nothing that outlives it. */
+  readonly passing?: boolean
   /** Where `mount: auto` tries, in order. */
   readonly places?: readonly string[]
 }
@@ -52,7 +54,7 @@ export async function startServer(o: ServerOptions): Promise<Server> {
   const { config, env, note, signal, places = [MOUNT, homeMount(env)] } = o
   process.umask(0o077)
   // All that can be wrong with the configuration is found before anything is touched.
-  const addresses = wanted(config, env, o.http)
+  const addresses = wanted(config, env, !o.passing)
   checkEngine(config)
   privateDir(runtimeDir(env))
   await claim(env)
@@ -76,6 +78,7 @@ export async function startServer(o: ServerOptions): Promise<Server> {
       version: version(),
       owner,
       host: host.name,
+      ...(!o.passing && { store: fileStore(join(privateDir(stateDir(env)), 'cluster')) }),
       // what the model that comes along says at any temperature but 0 is noise: shown as its worker will have it
       defaults: name => (name === bundledModel ? { temperature: 0 } : {}),
       shutdown: stop,

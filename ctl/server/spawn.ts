@@ -51,14 +51,9 @@ export function spawner(o: Spawning): (spec: SpawnSpec) => WorkerProcess {
   const [command, ...args] = o.command ?? [process.execPath, program]
   return spec => {
     const child = spawn(command, args, { detached: true, env, cwd: '/', stdio: 'pipe' })
-    const told: WorkerSpec = { ...spec, host: o.host, config: configOf(o.config, spec.class), orphan_ms: o.orphan_ms }
-    // one that ends before it has read this says why by its exit
-    child.stdin.on('error', () => {}).end(`${JSON.stringify(told)}\n`)
+    // without a file descriptor left there are none of them (EMFILE), and `error` says so
+    const { stdin, stdout, stderr } = child as Partial<typeof child>
     let said: string | undefined
-    eachLine(child.stderr, line => {
-      o.note(`worker ${spec.id.slice(0, 8)}: ${line}`)
-      if (!around.test(line)) said = line
-    })
     const exited = new Promise<Exit>(resolve => {
       child.once('error', error => resolve({ code: null, signal: null, said: error.message }))
       child.once('exit', (code, signal) => {
@@ -67,20 +62,27 @@ export function spawner(o: Spawning): (spec: SpawnSpec) => WorkerProcess {
         setTimeout(done, LAST_WORDS_MS)
       })
     })
-    const ready = new Promise<void>(resolve => eachLine(child.stdout, line => line === 'ready' && resolve()))
+    const told: WorkerSpec = { ...spec, host: o.host, config: configOf(o.config, spec.class), orphan_ms: o.orphan_ms }
+    // one that ends before it has read this says why by its exit
+    stdin?.on('error', () => {}).end(`${JSON.stringify(told)}\n`)
+    eachLine(stderr, line => {
+      o.note(`worker ${spec.id.slice(0, 8)}: ${line}`)
+      if (!around.test(line)) said = line
+    })
+    const ready = new Promise<void>(resolve => eachLine(stdout, line => line === 'ready' && resolve()))
     const { pid } = child
     return { pid, born: pid === undefined ? undefined : bornAt(pid), ready, exited, kill: signal => child.kill(signal) }
   }
 }
 
-function eachLine(stream: NodeJS.ReadableStream, call: (line: string) => void): void {
+function eachLine(stream: NodeJS.ReadableStream | undefined, call: (line: string) => void): void {
   let rest = ''
-  stream.setEncoding('utf8').on('data', (text: string) => {
+  stream?.setEncoding('utf8').on('data', (text: string) => {
     const lines = (rest + text).split('\n')
     rest = lines.pop()!.slice(0, MAX_LINE)
     for (const line of lines) call(line.slice(0, MAX_LINE))
   })
-  stream.on('end', () => rest && call(rest))
+  stream?.on('end', () => rest && call(rest))
 }
 
 /** The process of a worker that a host before this one started, if it still lives. How it will end is not to be known. */
@@ -94,5 +96,12 @@ export function adopt({ pid, born }: WorkerRecord): WorkerProcess | undefined {
       resolve({ code: null, signal: null })
     }, LOOK_MS)
   })
-  return { pid, born, exited, kill: signal => void (alive() && process.kill(pid, signal)) }
+  const kill = (signal: NodeJS.Signals) => {
+    try {
+      if (alive()) process.kill(pid, signal)
+    } catch {
+      // gone in between
+    }
+  }
+  return { pid, born, exited, kill }
 }

@@ -1,13 +1,13 @@
 import { fail } from '../errors.js'
 import { type Context, type File, newQid, type Opened, type Owner } from '../file.js'
-import type { Maybe } from '../maybe.js'
+import { chain, type Maybe } from '../maybe.js'
 import { now } from './content.js'
 import type { Log } from './log.js'
 
 /** What came of a prompt. */
 export interface Exchange {
   readonly answer: Log
-  /** The fid that submitted it by reading is gone before the end. */
+  /** The fid that submitted it by reading is gone, and has not read it to the end. */
   abandon(): void
 }
 
@@ -55,6 +55,8 @@ class OpenExchange implements Opened {
   #exchange: Exchange | undefined
   /** Whether this fid's own read submitted it. */
   #mine = false
+  /** How far the answer has been read. */
+  #read = 0
   /** The offset of the first read, where the answer begins; undefined until then. */
   #base: number | undefined
 
@@ -98,13 +100,21 @@ class OpenExchange implements Opened {
     }
     this.#base ??= offset
     if (!this.#exchange) return nothing
-    return this.#exchange.answer.read(Math.max(0, offset - this.#base), count, ctx)
+    const at = Math.max(0, offset - this.#base)
+    return chain(this.#exchange.answer.read(at, count, ctx), piece => {
+      this.#read = Math.max(this.#read, at + piece.length)
+      return piece
+    })
   }
 
   close(): void {
     if (this.#state === 'writing' && !this.#failed) this.#submit('close', this.opener)
-    else if (this.#mine && this.#exchange?.answer.open) this.#exchange.abandon()
+    else if (this.#mine && this.#exchange && this.#unread(this.#exchange)) this.#exchange.abandon()
     this.onClose?.()
+  }
+
+  #unread({ answer }: Exchange): boolean {
+    return answer.open || this.#read < answer.length
   }
 
   #submit(by: 'read' | 'close', ctx: Context): void {
@@ -135,6 +145,7 @@ class OpenExchange implements Opened {
     this.#bytes = 0
     this.#exchange = undefined
     this.#mine = false
+    this.#read = 0
     this.#base = undefined
     this.#decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
   }

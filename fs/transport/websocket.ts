@@ -46,8 +46,9 @@ class WebSocketTransport implements Transport {
     })
     const ping = setInterval(() => this.#ping(), PING_MS)
     ping.unref()
-    ws.on('close', () => {
+    ws.on('close', (_code, why) => {
       clearInterval(ping)
+      if (why.length > 0) this.#reason ??= fail('hungUp', why.toString().replace(/\p{C}/gu, ''))
       this.#gone(this.#reason)
     })
   }

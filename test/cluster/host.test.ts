@@ -343,7 +343,7 @@ t.test('workers of a host that was killed go on, and are supervised', async t =>
 
 t.test('ctl takes spawn, stop, kill and shutdown, from admins', async t => {
   let shutdowns = 0
-  const { tree, processes, records, clock } = rig({ shutdown: () => void shutdowns++ })
+  const { tree, processes, records, events, clock } = rig({ shutdown: () => void shutdowns++ })
   const root = await tree()
   await root.write('ctl', 'spawn large 2\nspawn default\n')
   t.equal(processes.length, 3)
@@ -355,6 +355,8 @@ t.test('ctl takes spawn, stop, kill and shutdown, from admins', async t => {
   t.same(processes[3]!.signals, ['SIGTERM'])
   await root.write('ctl', 'shutdown')
   t.equal(shutdowns, 1)
+  await root.write('ctl', "refused 'version 9 joins a cluster of version 0'")
+  t.match((await events()).at(-1), { kind: 'refused', error: 'version 9 joins a cluster of version 0' })
   const bad: readonly (readonly [string, RegExp])[] = [
     ['spawn', /^bad argument: 0 words: spawn CLASS \[N\]$/],
     ['spawn huge', /^bad argument: class huge: there are default large$/],
@@ -365,7 +367,7 @@ t.test('ctl takes spawn, stop, kill and shutdown, from admins', async t => {
     ['spawn large 9', new RegExp(`^not enough memory for large: needs ${9 * GiB} has ${3 * GiB}$`)],
     ['stop nobody', /^file does not exist: worker nobody; status lists/],
     ['kill nobody', /^file does not exist: worker nobody; status lists/],
-    ['reboot', /^unknown command: reboot: accepts spawn stop kill shutdown$/],
+    ['reboot', /^unknown command: reboot: accepts spawn stop kill shutdown refused$/],
   ]
   for (const [line, message] of bad) await t.rejects(root.write('ctl', line), { message }, line)
   await t.rejects((await tree('ann')).write('ctl', 'spawn default'), { message: 'permission denied' })

@@ -10,7 +10,7 @@ import { MAX_MSIZE } from '../../fs/limits.js'
 import { ORDWR } from '../../fs/protocol.js'
 import type { Transport } from '../../fs/transport.js'
 import { fuseProblem } from '../../mnt/mount.js'
-import { checkout, Home, llamboctl, Run } from './fixture.js'
+import { checkout, Home, Run } from './fixture.js'
 
 const MIB = 1024 * 1024
 const WANTED = 10_000
@@ -95,10 +95,8 @@ t.test(`${count} connections that idle are held, and one that works is answered`
 })
 
 t.test('a server without descriptors keeps whom it has, refuses others, says so, and recovers', async t => {
-  const home = new Home(t)
-  // the limit is inherited: a shell sets it and becomes the server
-  const run = home.start(['-c', 'ulimit -n 128; exec "$0" "$1" up', process.execPath, llamboctl], {}, [], 'sh')
-  await run.says(/listening on ws/)
+  const home = new Home(t, {}, ['sh', '-c', 'ulimit -n 128; exec "$@"', 'sh'])
+  const run = await home.up()
   const address = socketOf(run)
   const first = await attach(address)
   const others = await Promise.allSettled(Array.from({ length: 200 }, () => attach(address)))

@@ -1,10 +1,14 @@
+import { spawn } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
 import { PassThrough } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { modelUri } from '../../ctl/command/pull.js'
 import { colors } from '../../ctl/common/color.js'
 import { codeOf, exitCode, explain, usage } from '../../ctl/common/exit.js'
 import { names, shown, within } from '../../ctl/common/npath.js'
 import { bytes, table, write } from '../../ctl/common/output.js'
+import { bornAt, isAlive } from '../../ctl/common/serverfile.js'
 import { didYouMean } from '../../ctl/common/suggest.js'
 import { fail } from '../../fs/errors.js'
 
@@ -101,4 +105,17 @@ t.test('pull understands the names that people copy', async t => {
   for (const bad of ['llama', 'http://example.com/a.gguf', 'file:///etc/passwd', '../../x:y', '']) {
     t.throws(() => modelUri(bad), { code: exitCode.usage }, bad)
   }
+})
+
+t.test('a process that has died is not alive, even where nobody has buried it', async t => {
+  if (!existsSync('/proc/self/stat')) return t.pass('no /proc here: it cannot be seen')
+  const parent = spawn('sh', ['-c', 'sleep 100 & echo $!; exec sleep 100'], { stdio: ['ignore', 'pipe', 'ignore'] })
+  const pid = Number((await parent.stdout.take(1).toArray())[0])
+  const one = { pid, born: bornAt(pid) }
+  t.ok(isAlive(one))
+  process.kill(pid, 'SIGKILL')
+  while (!/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))) await sleep(5)
+  t.notOk(isAlive(one))
+  t.notOk(isAlive({ pid, born: undefined }))
+  parent.kill('SIGKILL')
 })

@@ -1,10 +1,11 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import t from 'tap'
 import { loadConfig } from '../../ctl/common/config.js'
 import { exitCode, type Failure } from '../../ctl/common/exit.js'
 import { settings } from '../../ctl/common/settings.js'
+import { classesOf, configOf } from '../../ctl/server/classes.js'
 
 const dir = mkdtempSync(join(tmpdir(), 'llambo-config-'))
 t.teardown(() => rmSync(dir, { recursive: true }))
@@ -88,4 +89,87 @@ t.test('every initial value is one that the file would accept', async t => {
   for (const [key, { schema, initial }] of Object.entries(settings)) {
     if (initial !== undefined) t.ok(schema.safeParse(initial).success, key)
   }
+})
+
+t.test('classes of workers: what each needs, by name', async t => {
+  const file = yaml(`slots: 8
+engine: {threads: 2}
+classes:
+  tiny: {model: llama-1b, slots: 2, memory: 128MiB, cores: 0.1}
+  medium:
+    model: ./m.gguf
+    memory: 1.5 GiB
+    cores: 2.9
+  whole: {memory: 4096}
+`)
+  const { config, origins } = loadConfig({}, {}, file)
+  t.equal(origins.classes, `${file}:3`)
+  const classes = classesOf(config)
+  t.same(classes, [
+    { name: 'default', model: 'llambo-tiny', slots: 8, memory: 0, cores: 0 },
+    { name: 'tiny', model: 'llama-1b', slots: 2, memory: 128 * 2 ** 20, cores: 0.1 },
+    { name: 'medium', model: resolve('m.gguf'), slots: 8, memory: 1.5 * 2 ** 30, cores: 2.9 },
+    { name: 'whole', model: 'llambo-tiny', slots: 8, memory: 4096, cores: 0 },
+  ])
+  const of = classes.map(one => configOf(config, one))
+  t.same(
+    of.map(({ model, slots, 'engine.threads': threads }) => [model, slots, threads]),
+    [
+      ['llambo-tiny', 8, 2],
+      ['llama-1b', 2, 1],
+      [resolve('m.gguf'), 8, 2],
+      ['llambo-tiny', 8, 2],
+    ],
+    'a thread for each whole processor, at least one; else what the engine is set to',
+  )
+  t.notOk('listen' in of[0]!, 'a worker is told what concerns it')
+})
+
+t.test('a class names the model at a server of the OpenAI API, and none where there is none', async t => {
+  const { config } = loadConfig(
+    {},
+    { model: 'none' },
+    yaml('engine: {kind: openai, model: big}\nclasses: {s: {model: small}}\n'),
+  )
+  const [plain, small] = classesOf(config)
+  t.match(plain, { model: undefined })
+  t.match(configOf(config, plain!), { model: 'none' })
+  t.match(configOf(config, small!), { 'engine.model': 'small' })
+  const set = { ...config, model: 'x' }
+  t.match(configOf(set, classesOf(set)[0]!), { 'engine.model': 'big' })
+})
+
+t.test('a class that cannot be meant names the file, the line and what of it', async t => {
+  const sizes = 'expected bytes, or a number with KiB, MiB, GiB or TiB'
+  const rows: readonly (readonly [string, string])[] = [
+    ['classes:\n  a: {}\n  b:\n    slot: 3\n', 'FILE:4: classes.b.slot: unknown key (did you mean slots?)'],
+    ['classes: {a: {colour: 1}}', 'FILE:1: classes.a.colour: unknown key; known are model, slots, memory, cores'],
+    ['classes:\n  a:\n    slots: 0\n', 'FILE:3: classes.a.slots: Too small: expected number to be >=1, not 0'],
+    ['classes:\n  a:\n    model:\n', 'FILE:3: classes.a.model: expected string, received null, not null'],
+    ['classes:\n  a:\n    cores: -1\n', 'FILE:3: classes.a.cores: Too small: expected number to be >=0, not -1'],
+    ['classes:\n  a:\n    memory: 12MB\n', `FILE:3: classes.a.memory: ${sizes}, not "12MB"`],
+    ['classes:\n  a:\n    memory: -1\n', `FILE:3: classes.a.memory: ${sizes}, not -1`],
+    ['classes:\n  a:\n    memory: 9999999TiB\n', `FILE:3: classes.a.memory: ${sizes}, not "9999999TiB"`],
+    ['classes:\n  a:\n    memory: [1]\n', `FILE:3: classes.a.memory: ${sizes}, not [1]`],
+    ['classes:\n\n  A: {}\n', 'FILE:3: classes.A: a class is called by a-z, 0-9, . _ and -, up to 64 of them'],
+    [
+      'classes: {default: {}}',
+      'FILE:1: classes.default: class default is what model, slots and engine say; choose another name',
+    ],
+    ['classes:\n  a: 3\n', 'FILE:2: classes.a: expected object, received number, not 3'],
+    ['classes: [a]\n', 'FILE:1: classes: expected record, received array, not ["a"]'],
+  ]
+  for (const [text, expected] of rows) t.equal(refusal(text), expected, JSON.stringify(text))
+})
+
+t.test('classes in a variable are as in the file; what is no YAML is refused as what it is', async t => {
+  const { config } = loadConfig({ LLAMBO_CLASSES: '{a: {slots: 3, memory: 1KiB}}' }, {}, yaml(''))
+  t.same(config.classes, { a: { slots: 3, memory: 1024 } })
+  t.throws(() => loadConfig({ LLAMBO_CLASSES: '{a: {slots: x}}' }, {}, yaml('')), {
+    message: /^LLAMBO_CLASSES: classes\.a\.slots: expected number/,
+  })
+  t.throws(() => loadConfig({ LLAMBO_SLOTS: '[' }, {}, yaml('')), {
+    message: /^LLAMBO_SLOTS: slots: .*not "\["$/,
+    code: 2,
+  })
 })

@@ -55,7 +55,12 @@ export class Home {
   readonly env: NodeJS.ProcessEnv
   readonly #runs: Run[] = []
 
-  constructor(t: Test, env: NodeJS.ProcessEnv = {}) {
+  /** @param within what runs its programs: `ip netns exec NAME` */
+  constructor(
+    t: Test,
+    env: NodeJS.ProcessEnv = {},
+    readonly within: readonly string[] = [],
+  ) {
     this.dir = mkdtempSync(join(tmpdir(), 'llambo-ctl-'))
     mkdirSync(join(this.dir, 'run'), { mode: 0o700 })
     this.env = {
@@ -87,8 +92,9 @@ export class Home {
     return path
   }
 
-  start(args: readonly string[], env: NodeJS.ProcessEnv = {}, program = [llamboctl], runner = process.execPath): Run {
-    const child = spawn(runner, [...program, ...args], {
+  start(args: readonly string[], env: NodeJS.ProcessEnv = {}, program = [llamboctl]): Run {
+    const [command, ...rest] = [...this.within, process.execPath, ...program, ...args]
+    const child = spawn(command!, rest, {
       env: { ...this.env, ...env },
       stdio: 'pipe',
       cwd: this.dir,

@@ -182,6 +182,14 @@ t.test('a model that does not load leaves a worker that says so', async t => {
   t.equal(host.workers[0]!.state, 'running')
 })
 
+t.test('a worker of a class is what the class says, and one that the machine has no memory for is refused', async t => {
+  const classes = { tiny: { slots: 1, memory: 4096, cores: 0.5 }, giant: { memory: 2 ** 50 } }
+  const { host, parent } = await rig(t, { classes })
+  t.throws(() => host.spawn('giant'), { message: /^not enough memory for giant: needs 1125899906842624 has \d+$/ })
+  const [id] = host.spawn('tiny')
+  t.match(await (await parent.next()).status(), { id, class: 'tiny', slots: '1' })
+})
+
 t.test('what starts a process tells why it could not, and what it said before it ended', async t => {
   const { env } = place(t)
   const run = (...command: [string, ...string[]]) =>
@@ -201,6 +209,18 @@ t.test('what starts a process tells why it could not, and what it said before it
   t.match(missing, { code: 1, said: /^Error: Cannot find module '\/nowhere\/worker\.js'/ })
   const aborted = run(process.execPath, '-e', 'process.stderr.write("half a line"); process.abort()')
   t.match(await aborted.exited, { code: null, signal: 'SIGABRT', said: 'half a line' })
+})
+
+t.test('with no file descriptor left nothing is started, and that is told', async t => {
+  const program = fileURLToPath(new URL('./starved.js', import.meta.url))
+  const limited = ['-c', 'ulimit -n 64 && exec "$@"', 'sh', process.execPath, program]
+  const child = spawn('sh', limited, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+  const said = new Promise(resolve => child.once('message', resolve))
+  t.same(await Promise.race([said, new Promise(resolve => child.once('exit', resolve))]), {
+    code: null,
+    signal: null,
+    said: `spawn ${process.execPath} EMFILE`,
+  })
 })
 
 t.test('workers outlive a host that is killed, and the next one goes on with them', async t => {

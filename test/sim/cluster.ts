@@ -2,6 +2,7 @@ import type { SpawnSpec, WorkerRecord } from '../../cluster/host/process.js'
 import { createHost, type Host } from '../../cluster/host.js'
 import { keepJoined } from '../../cluster/joining.js'
 import { createOrchestrator } from '../../cluster/orchestrator/orchestrator.js'
+import type { Store } from '../../cluster/orchestrator/saved.js'
 import type { File, User } from '../../fs/file.js'
 import { type Session, serve } from '../../fs/server.js'
 import { Process, type Timeline } from './clock.js'
@@ -126,6 +127,14 @@ export class Cluster {
     this.net.healAll()
   }
 
+  /** What the orchestrator keeps on its disk; it outlives it. */
+  readonly store: Store = (files => ({
+    read: name => files.get(name),
+    write: async (name, text) => void files.set(name, text),
+    remove: async name => void files.delete(name),
+    list: () => [...files.keys()],
+  }))(new Map([['id', 'c0ffee']]))
+
   #startOrchestrator(): void {
     const { orchestrator: process, net, time } = this
     const random = this.random.stream(`orchestrator ${time.now}`)
@@ -133,7 +142,7 @@ export class Cluster {
       name: 'sim',
       version: '0.0.0',
       owner,
-      id: 'c0ffee',
+      store: this.store,
       host: this.home,
       clock: process,
       random: random.next,

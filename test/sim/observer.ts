@@ -40,8 +40,8 @@ export class Observer {
   start(): void {
     const again = (work: () => Promise<void>) => {
       work().catch(error => {
-        this.#root = undefined
         // the orchestrator may be gone for a while, and a fault of this run may be why
+        this.cluster.note(`observer: ${error.message}`)
         if (error instanceof Wrong) this.process.time.fail(error)
         else sleep(this.process, 1000).then(() => again(work))
       })

@@ -1,0 +1,78 @@
+import { toFsError } from '../../fs/errors.js'
+import type { User } from '../../fs/file.js'
+import { parseRequest } from '../root/request.js'
+import type { Root } from '../root/root.js'
+import type { Member } from './member.js'
+import type { ClusterPlace } from './place.js'
+import type { OrphanRecord } from './report.js'
+
+/**
+ * Exchanges of ours that a worker has and whose connection is gone: ours broke, or we were killed and started again. They are gone
+ * on with where we still want them, and stopped where we do not: an earlier attempt, or one that the user has cancelled.
+ */
+export class Recovery {
+  /** What is being looked at, by worker and number there: a heartbeat must not take it up twice. */
+  readonly #busy = new Set<string>()
+
+  constructor(
+    /** Our id. */
+    readonly id: string,
+    readonly root: Root,
+    readonly place: ClusterPlace,
+    /** Whether we have given out that task's number ourselves, since we were started. */
+    readonly ours: (task: string) => boolean,
+  ) {}
+
+  /** A member has said what it has. */
+  looked(member: Member): void {
+    for (const orphan of member.report.orphans) {
+      const key = `${member.id} ${orphan.id}`
+      if (orphan.cluster !== this.id || this.#busy.has(key)) continue
+      if ([...member.running].some(({ remote }) => remote === orphan.id)) continue
+      this.#busy.add(key)
+      void this.#take(member, orphan)
+        .catch(error => this.root.events.add('recovery-failed', { task: orphan.task, error: toFsError(error).message }))
+        .finally(() => this.#busy.delete(key))
+    }
+  }
+
+  async #take(member: Member, orphan: OrphanRecord): Promise<void> {
+    const user: User = { name: orphan.user, uid: orphan.uid, role: 'use' }
+    const task = this.root.tasks.get(orphan.task)
+    if (!task && !this.ours(orphan.task)) return this.#rebuild(member, orphan, user)
+    const current = task && !task.ended && this.place.attemptOf(task) === orphan.attempt
+    if (current && this.root.tasks.take(task)) return this.place.find(task, member, orphan.id)
+    const root = await member.peer.as(user)
+    await root.ask(['task', orphan.id], fid => fid.remove()).catch(() => undefined)
+  }
+
+  /** Makes a task anew that an orchestrator before us was asked for. */
+  async #rebuild(member: Member, orphan: OrphanRecord, user: User): Promise<void> {
+    const request = parseRequest(await member.peer.read(['task', orphan.id, 'request'], user))
+    const { via = [], generate, digest } = request
+    const entry = via.at(-1)
+    if (entry?.cluster !== this.id || entry.task !== orphan.task) return
+    if (this.root.tasks.get(orphan.task)) return
+    const { prefix_ids, ...asked } = generate
+    const given = entry.given !== undefined
+    const outer = via.slice(0, -1)
+    const { session } = entry
+    const prompt = generate.prompt ?? generate.messages?.at(-1)?.content ?? ''
+    const whole = {
+      ...request,
+      generate: given ? asked : generate,
+      digest: given ? undefined : digest,
+      via: outer.length ? outer : undefined,
+    }
+    const task = this.root.adopt(orphan.task, { user, request: whole, prompt, session })
+    if (given) task.token(entry.given!, prefix_ids ?? [])
+    this.place.restore(task, {
+      attempt: orphan.attempt,
+      // those that the user gave are in the request
+      ids: given ? (prefix_ids ?? []) : [],
+      digest: given ? digest : member.model?.digest || undefined,
+    })
+    this.root.events.add('task-recovered', { task: task.id, user: user.name, worker: member.name })
+    this.place.find(task, member, orphan.id)
+  }
+}

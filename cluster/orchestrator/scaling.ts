@@ -1,0 +1,240 @@
+import { type Cancel, type Clock, every } from '../../fs/clock.js'
+import { fail } from '../../fs/errors.js'
+import type { Verb } from '../../fs/kit/ctl.js'
+import { word1 } from '../../fs/kit/ctl.js'
+import { quote, type Value } from '../../fs/quote.js'
+import { number } from '../root/settings.js'
+
+/** How often it is looked whether there are too few workers or too many, in ms. */
+const LOOK_MS = 3_000
+/** Looks in a row that must agree: one may have met a burst. */
+const LOOKS = 2
+/** After spawns that failed it pauses up to this, in ms. */
+const LONGEST_PAUSE_MS = 300_000
+/** Most workers of a cluster. */
+const MOST = 10_000
+
+export interface ScaleSettings {
+  /** Workers there are at least, and at most. */
+  min: number
+  max: number
+  /** Shares of the slots in use above which workers are added, and below which they go. */
+  up: number
+  down: number
+  /** Workers that are added at once; those that go at once, unless `shrink` is said, which 0 takes back. */
+  step: number
+  shrink: number
+  /** Seconds between changes, at least. */
+  cooldown: number
+  /** What is spawned. Empty: what has the longest queue, else the first class there is. */
+  class: string
+}
+
+export const scaleDefaults: ScaleSettings = {
+  min: 1,
+  max: 8,
+  up: 0.8,
+  down: 0.2,
+  step: 2,
+  shrink: 0,
+  cooldown: 30,
+  class: '',
+}
+
+/** What there is to scale, and how. */
+export interface Scalable {
+  /** The share of the slots of all ready workers that is in use, 0 to 1; undefined where there are no slots. */
+  utilisation(): number | undefined
+  /** Workers that live, that start, and that wait to be started again: those that crash must not be made up for without end. */
+  count(): number
+  /** Those of them that are not ready yet: they will take their share of the load. */
+  starting(): number
+  /** Classes that hosts can spawn. */
+  classes(): readonly string[]
+  /** The class of the workers whose model has the longest queue. */
+  wanted(): string | undefined
+  spawn(kind: string, n: number): Promise<void>
+  /** Ends the n least busy, drained first. */
+  retire(n: number): Promise<void>
+  told(kind: string, attrs: Record<string, Value | undefined>): void
+}
+
+/** Adds and removes workers by how much of them is in use. */
+export class Scaler {
+  settings: ScaleSettings = { ...scaleDefaults }
+  #on = false
+  #cancel: Cancel
+  /** Which way the last looks pointed, and how many of them. */
+  #way: 'up' | 'down' | undefined
+  #looks = 0
+  /** Until when nothing is changed, by the clock. */
+  #rest = 0
+  /** Spawns in a row that failed. */
+  #failures = 0
+  #busy = false
+
+  constructor(
+    readonly clock: Clock,
+    readonly of: Scalable,
+  ) {
+    this.#cancel = every(clock, LOOK_MS, () => this.look())
+  }
+
+  get on(): boolean {
+    return this.#on
+  }
+
+  set on(on: boolean) {
+    if (on !== this.#on) this.of.told('autoscale', { on })
+    this.#on = on
+    this.#looks = 0
+    this.#failures = 0
+    this.#rest = 0
+  }
+
+  close(): void {
+    this.#cancel()
+  }
+
+  /** Decides, and begins what is decided. It is called by the clock. */
+  look(): void {
+    if (!this.#on || this.#busy) return
+    const { change, why } = this.#wish()
+    const way = change > 0 ? 'up' : change < 0 ? 'down' : undefined
+    this.#looks = way === this.#way ? this.#looks + 1 : 1
+    this.#way = way
+    if (!way || this.#looks < LOOKS || this.clock.now() < this.#rest) return
+    this.#busy = true
+    const done = way === 'up' ? this.#grow(change, why) : this.#shrink(-change, why)
+    void done.finally(() => {
+      this.#busy = false
+      this.#looks = 0
+    })
+  }
+
+  /** How many workers should come, or go, and why. */
+  #wish(): { change: number; why: string } {
+    const { min, max, up, down, step, shrink } = this.settings
+    const count = this.of.count()
+    if (count < min) return { change: min - count, why: `${count} workers, min ${min}` }
+    if (count > max) return { change: max - count, why: `${count} workers, max ${max}` }
+    const used = this.of.utilisation()
+    if (used === undefined) return { change: 0, why: '' }
+    const shown = Number(used.toFixed(3))
+    const shared = (used * (count - this.of.starting())) / count
+    if (shared > up) return { change: Math.min(step, max - count), why: `utilisation ${shown} over ${up}` }
+    // those that stay must not be too few at once
+    const enough = Math.max(min, Math.ceil((used * count) / up))
+    if (used < down)
+      return {
+        change: Math.min(0, Math.max(-(shrink || step), enough - count)),
+        why: `utilisation ${shown} under ${down}`,
+      }
+    return { change: 0, why: '' }
+  }
+
+  async #grow(wish: number, why: string): Promise<void> {
+    const kind = this.settings.class || (this.of.wanted() ?? this.of.classes()[0])
+    // what did not fit may fit in smaller pieces
+    const n = Math.ceil(wish / 2 ** this.#failures)
+    const workers = this.of.count()
+    try {
+      if (kind === undefined) throw new Error('no host has joined that could start a worker')
+      await this.of.spawn(kind, n)
+      this.of.told('scale-up', { workers, add: n, class: kind, why })
+      this.#failures = 0
+      this.#rested(this.settings.cooldown * 1000)
+    } catch (error) {
+      const pause = Math.min(Math.max(this.settings.cooldown * 1000, LOOK_MS) * 2 ** this.#failures++, LONGEST_PAUSE_MS)
+      this.#rested(pause)
+      this.of.told('scale-failed', { add: n, class: kind, error: (error as Error).message, wait_s: pause / 1000 })
+    }
+  }
+
+  async #shrink(n: number, why: string): Promise<void> {
+    this.of.told('scale-down', { workers: this.of.count(), remove: n, why })
+    try {
+      await this.of.retire(n)
+    } catch (error) {
+      this.of.told('scale-failed', { remove: n, error: (error as Error).message, wait_s: this.settings.cooldown })
+    }
+    this.#rested(this.settings.cooldown * 1000)
+  }
+
+  #rested(ms: number): void {
+    this.#rest = this.clock.now() + ms
+  }
+}
+
+type Numeric = Exclude<keyof ScaleSettings, 'class'>
+
+const ranges: Record<Numeric, { low: number; high: number; whole: boolean }> = {
+  min: { low: 1, high: MOST, whole: true },
+  max: { low: 1, high: MOST, whole: true },
+  up: { low: 0.01, high: 1, whole: false },
+  down: { low: 0, high: 0.99, whole: false },
+  step: { low: 1, high: MOST, whole: true },
+  shrink: { low: 0, high: MOST, whole: true },
+  cooldown: { low: 0, high: 86_400, whole: false },
+}
+const names = Object.keys(ranges) as Numeric[]
+
+/** What `scale` was given, on top of what is set. @throws FsError `bad argument` that names what contradicts what */
+function scaled(before: ScaleSettings, args: readonly string[], classes: readonly string[]): ScaleSettings {
+  const after = { ...before }
+  const known = [...names, 'class'].join(' ')
+  if (args.length === 0 || args.length % 2) throw fail('badArgument', `scale: pairs of a name and a value: ${known}`)
+  for (let i = 0; i < args.length; i += 2) {
+    const [key, value = ''] = args.slice(i)
+    const name = names.find(name => name === key)
+    if (name) after[name] = number(`scale ${name}`, value, ranges[name].low, ranges[name].high, ranges[name].whole)
+    else if (key !== 'class') throw fail('badArgument', `scale ${key}: one of ${known}`)
+    // before a host has joined nobody knows
+    else if (value !== '' && classes.length > 0 && !classes.includes(value))
+      throw fail('badArgument', `scale class ${value}: there are ${classes.join(' ')}`)
+    else after.class = value
+  }
+  const { min, max, up, down } = after
+  if (min > max) throw fail('badArgument', `scale: min ${min} is over max ${max}`)
+  if (down >= up) throw fail('badArgument', `scale: down ${down} is not under up ${up}`)
+  return after
+}
+
+/** The commands of a cluster's ctl that steer it. */
+export function scalingVerbs(scaler: Scaler): Record<string, Verb> {
+  return {
+    autoscale: word1(
+      'on|off',
+      arg => {
+        if (arg !== 'on' && arg !== 'off') throw fail('badArgument', `autoscale ${arg}: on or off`)
+        return arg === 'on'
+      },
+      on => {
+        scaler.on = on
+      },
+    ),
+    scale: {
+      usage: names
+        .map(name => `[${name} N]`)
+        .join(' ')
+        .concat(' [class NAME]'),
+      check(args) {
+        const apply = () => scaled(scaler.settings, args, scaler.of.classes())
+        apply()
+        // on top of what the lines before this one have set
+        return () => {
+          scaler.settings = apply()
+        }
+      },
+    },
+  }
+}
+
+/** The lines that would set these settings. */
+export function scalingLines({ on, settings }: Scaler): string[] {
+  const { class: kind, shrink, ...others } = settings
+  const words = Object.entries(others).flatMap(([name, value]) => [name, String(value)])
+  if (shrink) words.push('shrink', String(shrink))
+  if (kind) words.push('class', quote(kind))
+  return [`scale ${words.join(' ')}`, `autoscale ${on ? 'on' : 'off'}`]
+}

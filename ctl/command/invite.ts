@@ -1,0 +1,49 @@
+import { isIPv4, isIPv6 } from 'node:net'
+import { userInfo } from 'node:os'
+import { bare, isLoopback, isWildcard } from '../../mnt/exposure.js'
+import { JOIN_PATH } from '../../mnt/upgrade.js'
+import { exitCode, Failure, usage } from '../common/exit.js'
+import { ownAddresses } from '../common/networks.js'
+import { stateDir } from '../common/paths.js'
+import { isAlive, readServerFile } from '../common/serverfile.js'
+import { Tokens } from '../common/tokens.js'
+import type { Run } from './command.js'
+
+const START = 'llamboctl up --listen wss://0.0.0.0:5641/9p'
+
+export const run: Run = async (io, _args, { user = userInfo().username, json }) => {
+  if (io.globals.at || io.env.LLAMBO)
+    throw usage('invite is for your server on this machine: without --at and $LLAMBO, or on the machine of that one')
+  const server = readServerFile(io.env)
+  if (!server || !isAlive(server))
+    throw new Failure(exitCode.unreachable, `no server of yours is running; start one that others reach with: ${START}`)
+  const addresses = server.addresses.flatMap(joinAddresses)
+  const [address, ...others] = addresses
+  if (address === undefined)
+    throw new Failure(
+      exitCode.failed,
+      `the server listens on this machine only, and no other can join it; llamboctl down, then: ${START}`,
+    )
+  const tokens = new Tokens(stateDir(io.env))
+  const token = tokens.add('join', user, `invited ${new Date().toISOString().slice(0, 10)}`)
+  const { fingerprint } = server
+  const command = `LLAMBO_TOKEN=${token} llamboctl join ${address}${fingerprint ? ` --fingerprint ${fingerprint}` : ''}`
+  if (json) return io.print(`${JSON.stringify({ command, token, user, addresses, fingerprint }, null, 2)}\n`)
+  await io.print(`${command}\n`)
+  io.note('')
+  io.note('Type this on the other machine. Its token lets machines join this cluster and does nothing else; it is good')
+  io.note(`until its line is removed from ${tokens.path}.`)
+  if (others.length > 0) io.note(`This machine has more addresses, should that one not be reached: ${others.join(' ')}`)
+}
+
+/** Where other machines join by a listener's address: none where they do not reach it, several where it is on all of ours. */
+export function joinAddresses(address: string): string[] {
+  if (!address.startsWith('wss:')) return []
+  const url = new URL(address)
+  const host = bare(url.hostname)
+  if (isLoopback(host)) return []
+  const own = ownAddresses()
+  // on :: it listens for IPv4 as well
+  const hosts = !isWildcard(host) ? [host] : [...own.filter(isIPv4), ...(host === '::' ? own.filter(isIPv6) : [])]
+  return hosts.map(one => `wss://${isIPv6(one) ? `[${one}]` : one}:${url.port || 443}${JOIN_PATH}`)
+}

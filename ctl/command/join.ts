@@ -1,0 +1,118 @@
+import type { Upstream } from '../../cluster/host/process.js'
+import { parseAddress } from '../../fs/dial.js'
+import { loadConfig } from '../common/config.js'
+import { exitCode, explain, Failure, usage } from '../common/exit.js'
+import { joinLog, stateDir } from '../common/paths.js'
+import type { Config } from '../common/settings.js'
+import { quietPipe } from '../common/signals.js'
+import { ownToken } from '../common/tokens.js'
+import type { Invocation } from '../invocation.js'
+import { checkUpstream, parseFingerprint } from '../server/upstream.js'
+import type { Options, Run } from './command.js'
+
+/** How long join looks for a server when it is given no address, in ms. */
+const SEARCH_MS = 5000
+const MAX_WORKERS = 1000
+
+export const run: Run = async (io, [given], options) => {
+  if (options.detach) {
+    const { startDetached } = await import('../server/detached.js')
+    const { said } = await startDetached<{ said: string }>(io, joinLog(io.env))
+    return io.note(said)
+  }
+  const [{ flagsOf }, { joinCluster }] = await Promise.all([
+    import('../server/foreground.js'),
+    import('../server/joined.js'),
+  ])
+  const { config } = loadConfig(io.env, flagsOf(options), options.config)
+  const workers = workersOf(options)
+  const upstream = await upstreamOf(io, given, options, config)
+  // It outlives the terminal or pipe it was started in.
+  quietPipe(() => {})
+  const note = (line: string) => io.note(`llamboctl: ${line}`)
+  const begun = (said: string) => {
+    if (!process.send) return
+    process.chdir('/')
+    process.send({ said })
+  }
+  await joinCluster({ upstream, workers, config, env: io.env, note, begun, signal: io.signal })
+}
+
+function workersOf({ workers = '1' }: Options): number {
+  if (!/^\d{1,4}$/.test(workers) || Number(workers) > MAX_WORKERS)
+    throw usage(`--workers ${workers}: a number from 0 to ${MAX_WORKERS}`)
+  return Number(workers)
+}
+
+/** What is joined, checked before anything is dialled. */
+async function upstreamOf(
+  io: Invocation,
+  given: string | undefined,
+  options: Options,
+  config: Config,
+): Promise<Upstream> {
+  const fingerprint = meant(() =>
+    options.fingerprint === undefined ? undefined : parseFingerprint(options.fingerprint),
+  )
+  const pinned = fingerprint === undefined ? {} : { fingerprint }
+  const address = given === undefined ? undefined : meant(() => joinEnd(given))
+  if (address !== undefined) meant(() => checkUpstream({ address, ...pinned }))
+  const token = ownToken(io.env, false, stateDir(io.env))
+  // our own socket asks for none
+  if (token === undefined && !address?.startsWith('unix!'))
+    throw new Failure(
+      exitCode.auth,
+      'to join takes a token, in $LLAMBO_TOKEN or a file that $LLAMBO_TOKEN_FILE names; llamboctl invite, on the machine of the server, prints the line to type here',
+    )
+  const at = address ?? (await searched(io, fingerprint, config))
+  return { address: at, ...pinned, ...(token !== undefined && { token }) }
+}
+
+/** A mistake on the command line is one of usage. */
+function meant<T>(read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    throw usage(explain(error))
+  }
+}
+
+/** An address as given; of a URL without a path the end point to join is meant. */
+function joinEnd(given: string): string {
+  const at = parseAddress(given)
+  if (at.kind !== 'ws') return given
+  const url = new URL(at.url)
+  if (url.pathname === '/') url.pathname = '/join'
+  return url.href
+}
+
+/** The one server that says on the local network that it can be joined. */
+async function searched(io: Invocation, fingerprint: string | undefined, config: Config): Promise<string> {
+  const named = 'llamboctl join wss://HOST:5641/join'
+  if (config.mdns === 'off') throw usage(`with mdns off the address must be given: ${named}`)
+  const { discover, isPrivate } = await import('../server/discovery.js')
+  const note = (line: string) => io.note(`llamboctl: ${line}`)
+  io.note('looking for a server on the local network …')
+  const all = await discover({ ms: SEARCH_MS, note, enough: found => found.fingerprint === fingerprint }, io.signal)
+  const meant = fingerprint === undefined ? all : all.filter(found => found.fingerprint === fingerprint)
+  const [one, ...others] = meant
+  const list = (servers: typeof all) =>
+    servers.map(({ name, address, version }) => `${address} (${name}, llambo ${version})`).join(', ')
+  if (one === undefined)
+    throw new Failure(
+      exitCode.unreachable,
+      all.length > 0
+        ? `no server with that fingerprint says on the local network that it can be joined, but ${list(all)}`
+        : `no server says on the local network that it can be joined; give its address: ${named}, as llamboctl invite prints it there`,
+    )
+  if (others.length > 0) throw usage(`there are ${meant.length} servers, give the address of one: ${list(meant)}`)
+  // What a server says of itself proves nothing: neither a fingerprint nor a name. An authority's word for a number of
+  // a private network is that of one's own authority; for a public one anybody who has it may get it.
+  if (fingerprint === undefined && !isPrivate(new URL(one.address).hostname))
+    throw new Failure(
+      exitCode.auth,
+      `found ${list([one])}, but anybody may say that he is it; give the --fingerprint that llamboctl invite prints there`,
+    )
+  io.note(`found ${list([one])}`)
+  return one.address
+}

@@ -1,0 +1,14 @@
+import { exitCode, Failure } from '../common/exit.js'
+import { readJoinFile } from '../common/joinfile.js'
+import { isAlive } from '../common/serverfile.js'
+import type { Run } from './command.js'
+import { stop } from './down.js'
+
+/** How long leaving may take, in ms: answers under way have 25 s to end, and the processes that give them 30. */
+const PATIENCE_MS = 40_000
+
+export const run: Run = async io => {
+  const file = readJoinFile(io.env)
+  if (!file || !isAlive(file)) throw new Failure(exitCode.unreachable, 'this machine has joined no server')
+  await stop(file, PATIENCE_MS, io.signal)
+}

@@ -1,0 +1,33 @@
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { open, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Store } from '../../cluster/orchestrator/saved.js'
+
+const proper = /^[a-z0-9-]{1,64}$/
+
+/** Small texts as files of one directory that only its owner may read; each is replaced whole, and is on the disk then. */
+export function fileStore(dir: string): Store {
+  mkdirSync(dir, { recursive: true, mode: 0o700 })
+  return {
+    read(name) {
+      try {
+        return readFileSync(join(dir, name), 'utf8')
+      } catch {
+        return undefined
+      }
+    },
+    async write(name, text) {
+      const path = join(dir, name)
+      const file = await open(`${path}.new`, 'w', 0o600)
+      try {
+        await file.writeFile(text)
+        await file.sync()
+      } finally {
+        await file.close()
+      }
+      await rename(`${path}.new`, path)
+    },
+    remove: name => rm(join(dir, name), { force: true }),
+    list: () => readdirSync(dir).filter(name => proper.test(name)),
+  }
+}

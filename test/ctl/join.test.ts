@@ -1,0 +1,195 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { isAlive } from '../../ctl/common/serverfile.js'
+import { answer, Cluster } from './cluster.js'
+import { Home, type Run } from './fixture.js'
+
+const token = { LLAMBO_TOKEN: 'llb_the-token' }
+
+/** A machine that joins; what it leaves running is ended with the test. */
+function machine(t: Test): Home {
+  const home = new Home(t)
+  t.teardown(async () => {
+    for (const { pid, born } of workersOf(home)) if (isAlive({ pid, born })) process.kill(pid, 'SIGKILL')
+  })
+  return home
+}
+
+const workersFile = (home: Home) => home.path('run/llambo/join-workers.json')
+const workersOf = (home: Home): { pid: number; born: string; id: string }[] =>
+  existsSync(workersFile(home)) ? JSON.parse(readFileSync(workersFile(home), 'utf8')).workers : []
+
+const count = (run: Run, words: RegExp) => [...run.stderr.matchAll(new RegExp(words, 'g'))].length
+
+t.test('a machine joins as a host with workers, each over a connection of its own, until Ctrl-C', async t => {
+  const cluster = await new Cluster(t, join(t.testdir(), 'state')).open()
+  const home = machine(t)
+  const run = home.start(['join', ...cluster.args, '--workers', '2', '--slots', '3'], token)
+  await cluster.until(() => cluster.of('host').length === 1 && cluster.of('worker').length === 2)
+  await run.says(/joined wss:/)
+  const [host] = cluster.of('host')
+  const workers = cluster.of('worker')
+  t.match(Buffer.from(await host!.root.readFile('status')).toString(), /^server .*kind=host .*workers=2 /)
+  for (const { attrs } of workers) t.match(attrs, { host: host!.attrs.name, class: 'default', slots: '3' })
+  t.not(workers[0]!.attrs.id, workers[1]!.attrs.id)
+  for (const member of workers) t.equal(await answer(member, 'hi'), '0:hi\n')
+  const left = workersOf(home)
+  t.equal(left.length, 2)
+  run.child.kill('SIGINT')
+  t.match(await run.ended, { code: 0, stdout: '', stderr: /leaving/ })
+  for (const process of left) t.notOk(isAlive(process))
+  t.notOk(existsSync(home.path('run/llambo/join.json')))
+  await cluster.until(() => cluster.members.every(({ gone }) => gone))
+})
+
+t.test('answers under way are let end before a machine leaves', async t => {
+  const cluster = await new Cluster(t, join(t.testdir(), 'state')).open()
+  const home = machine(t)
+  const run = home.start(['join', ...cluster.args], { ...token, LLAMBO_ENGINE_RATE: '20' })
+  await cluster.until(() => cluster.of('worker').length === 1)
+  const prompt = 'a b c d e f g h i j k l m n o p q r s t'
+  const text = await answer(cluster.of('worker')[0]!, prompt, () => run.child.kill('SIGTERM'))
+  t.ok(text.endsWith(':t\n'), text)
+  t.equal((await run.ended).code, 0)
+})
+
+t.test('who may not join is told why at once, and starts nothing', async t => {
+  const state = join(t.testdir(), 'state')
+  const cluster = await new Cluster(t, state).open()
+  const home = machine(t)
+  const other = `sha256:${'0'.repeat(64)}`
+  const rows: readonly (readonly [string[], NodeJS.ProcessEnv, RegExp])[] = [
+    [cluster.args, {}, /to join takes a token, in \$LLAMBO_TOKEN .*llamboctl invite/],
+    [cluster.args, { LLAMBO_TOKEN: 'llb_wrong' }, /authentication required: .*takes no such token; llamboctl invite/],
+    [
+      [cluster.address, '--fingerprint', other],
+      token,
+      new RegExp(
+        `certificate refused: ${cluster.address} has ${cluster.fingerprint}, not ${other}; this is another server`,
+      ),
+    ],
+    [[cluster.address], token, /certificate refused: .*self-signed certificate; give the --fingerprint/],
+  ]
+  for (const [args, env, says] of rows) {
+    const { code, stdout, stderr } = await home.start(['join', ...args], env).ended
+    t.same([code, stdout], [4, ''], args.join(' '))
+    t.match(stderr, says)
+    t.notMatch(stderr, /trying again|worker/)
+  }
+  t.same(cluster.members, [])
+  t.same(workersOf(home), [])
+  const trusting = home.start(['join', cluster.address, '--workers', '0'], {
+    ...token,
+    NODE_EXTRA_CA_CERTS: join(state, 'llambo/certificate.pem'),
+  })
+  await cluster.until(() => cluster.of('host').length === 1)
+  trusting.child.kill('SIGTERM')
+  t.equal((await trusting.ended).code, 0, 'without a fingerprint, by a certificate that is trusted')
+})
+
+t.test('what cannot be meant is a mistake of usage', async t => {
+  const home = machine(t)
+  const rows: readonly (readonly [string[], RegExp])[] = [
+    [['ws://10.1.2.3:5641/join'], /in clear; wss:/],
+    [['tcp!127.0.0.1!5640'], /plain 9P is not joined over/],
+    [['gpu.example'], /unix!PATH, tcp!HOST!PORT/],
+    [['wss://gpu.example:5641/9p'], /its path is \/join/],
+    [['wss://127.0.0.1:1', '--fingerprint', 'sha256:00'], /fingerprint sha256:00: sha256: and 64/],
+    [['wss://127.0.0.1:1', '--workers', 'many'], /--workers many: a number from 0 to 1000/],
+    [['wss://127.0.0.1:1', '--slots', '0'], /--slots/],
+  ]
+  for (const [args, says] of rows) {
+    const { code, stderr } = await home.start(['join', ...args], token).ended
+    t.equal(code, 2, args.join(' '))
+    t.match(stderr, says)
+  }
+  const off = await home.start(['join'], { ...token, LLAMBO_MDNS: 'off' }).ended
+  t.match(off, { code: 2, stderr: /with mdns off the address must be given/ })
+})
+
+t.test('a cluster that is not there is waited for, which is said once, and so is that it is back', async t => {
+  const state = join(t.testdir(), 'state')
+  const cluster = await new Cluster(t, state).open()
+  const { args, address } = cluster
+  const again = address.replace(/join$/, '9p')
+  await cluster.close()
+  const run = machine(t).start(['join', ...args], token)
+  await run.says(/cannot reach wss:.*trying again until it is there/)
+  await cluster.open(again)
+  await cluster.until(() => cluster.of('host').length === 1 && cluster.of('worker').length === 1)
+  await run.says(/joined wss:/)
+  t.equal(count(run, /cannot reach/), 1)
+  const { boot } = cluster.of('worker')[0]!.attrs
+
+  await cluster.close()
+  await run.says(/has ended.*; trying again/)
+  // a token that has been withdrawn once it was in may be given back
+  cluster.token = 'llb_another'
+  await cluster.open(again)
+  await run.says(/takes no such token; trying again/)
+  cluster.token = token.LLAMBO_TOKEN
+  await cluster.until(() => cluster.of('host').length === 1 && cluster.of('worker').length === 1)
+  t.equal(cluster.of('worker')[0]!.attrs.boot, boot, 'the worker is the same process')
+  await run.says(/joined wss:[\s\S]*joined wss:/)
+  run.child.kill('SIGINT')
+  t.equal((await run.ended).code, 0)
+})
+
+t.test('a cluster that hangs up is heard why', async t => {
+  const cluster = await new Cluster(t, join(t.testdir(), 'state')).open()
+  cluster.refuse = new Error('version 0.1.0 here, 9.0.0 there')
+  const run = machine(t).start(['join', ...cluster.args], token)
+  await run.says(/has ended \(i\/o on hungup channel: version 0\.1\.0 here, 9\.0\.0 there\); trying again/)
+  await run.says(/silent until one holds/)
+  t.ok(count(run, /joined wss:/) <= 3)
+  run.child.kill('SIGTERM')
+  t.equal((await run.ended).code, 0)
+})
+
+t.test('in the background it is left with leave; a second join is refused, a server beside it is not', async t => {
+  const cluster = await new Cluster(t, join(t.testdir(), 'state')).open()
+  const home = machine(t)
+  t.equal((await home.ctl('leave')).code, 3)
+  const joined = await home.start(['join', '-d', ...cluster.args], token).ended
+  t.match(joined, { code: 0, stdout: '', stderr: `joined ${cluster.address}\n` })
+  await cluster.until(() => cluster.of('worker').length === 1)
+  const { pid } = JSON.parse(readFileSync(home.path('run/llambo/join.json'), 'utf8'))
+  t.match(await home.start(['join', 'wss://127.0.0.1:1', '--fingerprint', cluster.fingerprint], token).ended, {
+    code: 1,
+    stderr: `llamboctl: this machine has joined ${cluster.address} already (pid ${pid}); llamboctl leave leaves it\n`,
+  })
+  await home.up()
+  t.equal((await home.ctl('rdwr', 'data', 'hi')).stdout, '0:hi\n')
+  t.equal((await home.ctl('down')).code, 0)
+  t.same(await home.ctl('leave'), { code: 0, stdout: '', stderr: '' })
+  t.notOk(isAlive({ pid, born: undefined }))
+  const refused = await home.start(['join', '-d', ...cluster.args], { LLAMBO_TOKEN: 'llb_wrong' }).ended
+  t.match(refused, { code: 4, stderr: /takes no such token.*\(log: \S+join\.log\)/ })
+})
+
+t.test('workers that a killed join leaves go on in their cluster, and in no other', async t => {
+  const dir = t.testdir()
+  const cluster = await new Cluster(t, join(dir, 'a')).open()
+  const home = machine(t)
+  const first = home.start(['join', ...cluster.args], token)
+  await cluster.until(() => cluster.of('host').length === 1 && cluster.of('worker').length === 1)
+  const [worker] = workersOf(home)
+  first.child.kill('SIGKILL')
+  await first.ended
+  await cluster.until(() => cluster.of('host').length === 0)
+  const second = home.start(['join', ...cluster.args], token)
+  await cluster.until(() => cluster.of('host').length === 1)
+  t.match(Buffer.from(await cluster.of('host')[0]!.root.readFile('status')).toString(), `worker id=${worker!.id} `)
+  t.equal(cluster.of('worker').length, 1)
+  second.child.kill('SIGKILL')
+  await second.ended
+
+  const other = await new Cluster(t, join(dir, 'b')).open()
+  const third = home.start(['join', ...other.args], token)
+  await cluster.until(() => cluster.of('worker').length === 0)
+  await other.until(() => other.of('worker').length === 1)
+  t.not(other.of('worker')[0]!.attrs.id, worker!.id)
+  third.child.kill('SIGINT')
+  t.equal((await third.ended).code, 0)
+})

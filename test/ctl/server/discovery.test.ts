@@ -1,0 +1,221 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import t, { type Test } from 'tap'
+import { isPrivate } from '../../../ctl/server/discovery.js'
+import { Home, type Run } from '../fixture.js'
+import { ip, type Namespaces, namespaces, within } from '../namespaces.js'
+
+const token = { LLAMBO_TOKEN: 'llb_the-token' }
+const anywhere = 'wss://0.0.0.0:5641/9p'
+const program = (name: string) => fileURLToPath(new URL(`./${name}.js`, import.meta.url))
+const modules = fileURLToPath(new URL('../../../../node_modules/', import.meta.url))
+
+/** The namespaces, or a skipped test that says why there are none. */
+function networks(t: Test): Namespaces | undefined {
+  const made = namespaces(t)
+  if (typeof made !== 'string') return made
+  t.pass('cannot be tried here', { skip: made })
+  return undefined
+}
+
+const machine = (t: Test, namespace: string) => new Home(t, { LLAMBO_LISTEN: anywhere }, within(namespace))
+
+const fingerprintOf = (home: Home): string =>
+  JSON.parse(readFileSync(home.path('run/llambo/server.json'), 'utf8')).fingerprint
+
+/** Runs JavaScript with multicast-dns as `mdns` and what else the library stands on. */
+const script = (home: Home, code: string): Run =>
+  home.start([], {}, [
+    '--input-type=module',
+    '-e',
+    `import { createRequire } from 'node:module'
+       const require = createRequire(${JSON.stringify(modules)})
+       const mdns = require('multicast-dns'), packet = require('dns-packet'), dgram = require('node:dgram')
+       ${code}`,
+  ])
+
+t.test(
+  'machines on two networks of a server find it by its fingerprint, each by its own address, and join',
+  async t => {
+    const net = networks(t)
+    if (!net) return
+    const server = machine(t, net.middle)
+    const cluster = server.start([anywhere], { XDG_STATE_HOME: server.path('state') }, [program('cluster-process')])
+    await cluster.says(/ready sha256/)
+    const [, fingerprint = ''] = /ready (\S+)/.exec(cluster.stdout) ?? []
+    const left = machine(t, net.left).start(['join', '--fingerprint', fingerprint], token)
+    const right = machine(t, net.right).start(['join', '--fingerprint', fingerprint], token)
+    await left.says(/joined wss:\/\/10\.77\.1\.1:5641\/join/)
+    await right.says(/joined wss:\/\/10\.77\.2\.1:5641\/join/)
+    await cluster.says(/(member (host|worker)\n){4}/)
+    for (const run of [left, right]) run.child.kill('SIGINT')
+    for (const run of [left, right]) t.equal((await run.ended).code, 0)
+    cluster.child.kill('SIGTERM')
+    t.match(await cluster.ended, { stderr: '' })
+  },
+)
+
+t.test('what is found is not believed without a fingerprint; of several one has to be chosen', async t => {
+  const net = networks(t)
+  if (!net) return
+  const [one, two] = [machine(t, net.middle), machine(t, net.right)]
+  // the middle one is in both networks
+  const third = new Home(t, { LLAMBO_LISTEN: 'wss://10.77.2.1:7000/9p' }, within(net.middle))
+  for (const { code } of await Promise.all([one, two, third].map(home => home.ctl('up', '-d')))) t.equal(code, 0)
+  const wrong = `sha256:${'0'.repeat(64)}`
+  const home = machine(t, net.left)
+  t.match(await home.ctl('join'), { code: 4, stderr: /to join takes a token/ })
+  const [alone, any, none, apart] = await Promise.all([
+    home.start(['join'], token).ended,
+    machine(t, net.right).start(['join'], token).ended,
+    machine(t, net.right).start(['join', '--fingerprint', wrong], token).ended,
+    // loopback is no network to look on
+    machine(t, net.nowhere).start(['join'], token).ended,
+  ])
+  // what listens on the right alone is told of there alone
+  const refused =
+    /found wss:\/\/10\.77\.1\.1:5641\/join .*\n.*certificate refused: .*; give the --fingerprint that llamboctl/
+  t.match(alone, { code: 4, stderr: refused })
+  t.notMatch(alone.stderr, /sha256/, 'nor is the one shown that it says it has')
+  t.notOk(existsSync(home.path('run/llambo/join.json')))
+  t.match(any, {
+    code: 2,
+    stderr: /there are 3 servers, give the address of one: .*wss:\/\/10\.77\.2\.[12]:(5641|7000)/,
+  })
+  t.match(none, { code: 3, stderr: /no server with that fingerprint says .* but .*wss:\/\/10\.77\.2\.1:7000/ })
+  t.match(apart, {
+    code: 3,
+    stderr: /no server says on the local network that it can be joined; give its address: llamboctl join wss:/,
+  })
+  const chosen = machine(t, net.right).start(['join', '--fingerprint', fingerprintOf(third)], token)
+  await chosen.says(/found wss:\/\/10\.77\.2\.1:7000\/join/)
+  chosen.child.kill('SIGINT')
+  await chosen.ended
+})
+
+t.test('a server that stops takes back what it said; one that nobody reaches says nothing', async t => {
+  const net = networks(t)
+  if (!net) return
+  const server = machine(t, net.middle)
+  const listener = script(
+    machine(t, net.left),
+    `const m = mdns({ interface: '10.77.1.2', bind: '0.0.0.0' })
+     m.on('response', ({ answers }) => {
+       for (const { type, name, ttl, data } of answers)
+         if (type === 'PTR' && name === '_llambo._tcp.local') console.log(ttl === 0 ? 'goodbye' : 'hello', data)
+     })
+     m.on('ready', () => console.log('ready'))`,
+  )
+  await listener.says(/ready/)
+  const id = () => readFileSync(server.path('.local/state/llambo/host-id'), 'utf8').trim()
+  t.equal((await server.ctl('up', '-d', '--listen', 'wss://127.0.0.1:5641/9p')).code, 0)
+  t.equal((await server.ctl('down')).code, 0)
+  const silent = server.start(['up', '-d'], { LLAMBO_MDNS: 'off' })
+  t.equal((await silent.ended).code, 0)
+  t.equal((await server.ctl('down')).code, 0)
+  const asking = script(
+    machine(t, net.left),
+    `const m = mdns({ interface: '10.77.1.2', bind: '0.0.0.0' })
+     m.on('query', ({ questions }) => questions.some(q => q.name === 'end.local') && process.exit())
+     m.query('end.local', 'A')`,
+  )
+  await asking.ended
+  t.notMatch(listener.stdout, /hello/)
+  t.equal((await server.ctl('up', '-d')).code, 0)
+  await listener.says(new RegExp(`hello \\S*${id()}\\._llambo`))
+  t.notMatch(listener.stdout, /goodbye/)
+  t.equal((await server.ctl('down')).code, 0)
+  await listener.says(new RegExp(`goodbye \\S*${id()}\\._llambo`))
+})
+
+t.test('a machine without multicast serves all the same, and says that it is not to be found', async t => {
+  const net = networks(t)
+  if (!net) return
+  const blocker = script(
+    machine(t, net.middle),
+    `const socket = dgram.createSocket('udp4')
+     socket.bind(5353, () => console.log('ready'))`,
+  )
+  await blocker.says(/ready/)
+  const server = machine(t, net.middle)
+  const run = server.start(['up'])
+  await run.says(/mDNS on 10\.77\.1\.1: .*EADDRINUSE/)
+  await run.says(/listening on wss/)
+  t.equal((await server.ctl('rdwr', 'data', 'hi')).stdout, '0:hi\n')
+  t.equal((await server.ctl('down')).code, 0)
+  t.equal((await run.ended).code, 0)
+  blocker.child.kill('SIGKILL')
+  for (const step of [['-n', net.middle, 'link', 'set', 'eth0', 'down']]) t.equal(ip(...step), '')
+  t.equal((await server.ctl('up', '-d')).code, 0)
+  t.equal((await server.ctl('down')).code, 0)
+})
+
+t.test(
+  'what anybody sends to the group ends neither a server nor a search, and is shown to nobody as it is',
+  async t => {
+    const net = networks(t)
+    if (!net) return
+    const server = machine(t, net.middle)
+    const run = server.start(['up'])
+    await run.says(/listening on wss/)
+    // a server of a bad neighbour: its answers are whole packets with every part out of order
+    const hostile = script(
+      machine(t, net.left),
+      `const socket = dgram.createSocket({ type: 'udp4', reuseAddr: true })
+     let seed = 1
+     const random = n => (seed = (seed * 1103515245 + 12345) % 2147483648) % n
+     const type = '_llambo._tcp.local'
+     const id = '00000000-0000-4000-8000-00000000000'
+     const hex = 'ab'.repeat(32)
+     const server = (name, n, txt, port = 5641, srv = {}) => {
+       const fqdn = name + '.' + type
+       return { type: 'response', answers: [
+         { type: 'PTR', name: type, ttl: 100, data: fqdn },
+         { type: 'SRV', name: fqdn, ttl: 100, data: { port, target: id + n + '.local', ...srv } },
+         { type: 'TXT', name: fqdn, ttl: 100, data: txt.map(text => Buffer.from(text)) },
+       ] }
+     }
+     const good = n => ['id=' + id + n, 'version=0.1.0', 'path=/join', 'fingerprint=sha256:' + hex]
+     const packets = [
+       server('\\u001b[31mred', 1, good(1)),
+       server('a', 2, [...good(2).slice(0, 3), 'fingerprint=sha256:\\u001b[2Jx']),
+       server('b', 3, [good(3)[0], 'version=\\u001b]0;x', ...good(3).slice(2)]),
+       server('c', 4, good(4).map(text => text.replace('/join', '/../9p@evil.example'))),
+       server('d', 5, good(5), 0),
+       server('e', 6, []),
+       server('f', 7, ['__proto__=x', 'id', '=', '==', 'constructor=1']),
+       { type: 'response', answers: [{ type: 'PTR', name: type, ttl: 9, data: '.' }, { type: 'SRV', name: '.', ttl: 9, data: { port: 1, target: '.' } }] },
+       { type: 'response', answers: [{ type: 'PTR', name: type, ttl: 9, data: 'x' }, { type: 'TXT', name: 'x', ttl: 9, data: [] }, { type: 'SRV', name: 'x', ttl: 9, data: { port: 1, target: '' } }] },
+       { type: 'query', questions: ['ANY', 'PTR', 'SRV', 'TXT', 'A', 'AAAA', 'NSEC'].flatMap(q => ['', '.', type, 'constructor', '__proto__'].map(name => ({ type: q, name }))) },
+     ].map(p => packet.encode(p))
+     for (let i = 0; i < 400; i++) {
+       const bytes = Buffer.from(packets[i % packets.length])
+       for (let j = 0; j < 1 + random(8); j++) bytes[random(bytes.length)] = random(256)
+       packets.push(bytes.subarray(0, 1 + random(bytes.length)))
+     }
+     socket.bind(5353, () => {
+       socket.setMulticastInterface('10.77.1.2')
+       setInterval(() => {
+         for (const bytes of packets) socket.send(bytes, 5353, '224.0.0.251')
+       }, 200)
+       console.log('ready')
+     })`,
+    )
+    await hostile.says(/ready/)
+    const joining = await machine(t, net.left).start(['join'], token).ended
+    t.match(joining, { code: 4, stderr: /found wss:\/\/10\.77\.1\.1:5641\/join / }, 'only the true one is one')
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
+    t.notMatch(joining.stderr, /[\x00-\x09\x0b-\x1f\x7f-\x9f]|evil|Error|mDNS/)
+    t.equal((await server.ctl('rdwr', 'data', 'hi')).stdout, '0:hi\n')
+    t.notMatch(run.stderr, /mDNS|Error/)
+    t.equal((await server.ctl('down')).code, 0)
+    t.equal((await run.ended).code, 0)
+  },
+)
+
+t.test('only a private network’s number is one that one’s own authority alone can vouch for', async t => {
+  for (const address of ['10.1.2.3', '172.16.0.1', '172.31.255.255', '192.168.1.10', '169.254.1.1'])
+    t.ok(isPrivate(address), address)
+  for (const address of ['9.255.255.255', '11.0.0.0', '172.32.0.0', '192.169.0.1', '8.8.8.8', '127.0.0.1'])
+    t.notOk(isPrivate(address), address)
+})

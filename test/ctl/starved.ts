@@ -1,0 +1,24 @@
+import { openSync } from 'node:fs'
+import type { Config } from '../../ctl/common/settings.js'
+import { spawner } from '../../ctl/server/spawn.js'
+
+/** Starts a worker's process with no file descriptor left, and says how that went. */
+const start = spawner({
+  config: { 'engine.kind': 'echo' } as Config,
+  env: process.env,
+  host: 'alpha',
+  orphan_ms: 1000,
+  note: () => {},
+})
+try {
+  for (;;) openSync('/dev/null', 'r')
+} catch {
+  const { pid, exited } = start({
+    id: 'i',
+    boot: 'b',
+    class: { name: 'default', slots: 1, memory: 0, cores: 0 },
+    upstream: { address: 'unix!/nowhere' },
+  })
+  process.send?.({ pid, ...(await exited) })
+  process.exit()
+}
