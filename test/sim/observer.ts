@@ -141,7 +141,7 @@ export class Observer {
   /** What is left of clients when all of them have gone; a heartbeat may be under way. */
   left(): string | undefined {
     const { sessions, workers } = this.cluster
-    if (sessions.size > 1) return `${sessions.size} connections are served`
+    if (sessions.size > 1) return `connections are served: ${[...sessions].map(({ transport }) => transport.name)}`
     if (Number(this.server.active) > 0) return `${this.server.active} exchanges run`
     if (Number(this.server.queue) > 0) return `${this.server.queue} exchanges wait`
     for (const { process, generating, sessions } of workers) {
