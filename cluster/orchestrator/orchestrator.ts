@@ -4,6 +4,7 @@ import type { Context, Entry, File, Owner, User } from '../../fs/file.js'
 import { generated } from '../../fs/kit/dir.js'
 import type { Feed } from '../../fs/kit/feed.js'
 import { ORDWR } from '../../fs/protocol.js'
+import { quote } from '../../fs/quote.js'
 import type { Transport } from '../../fs/transport.js'
 import { hexId } from '../id.js'
 import type { Sampling } from '../root/generation.js'
@@ -19,6 +20,7 @@ import { Recovery } from './recovery.js'
 import { Registry } from './registry.js'
 import { Routing, type Strategy } from './routing.js'
 import { Counters, Saver, type Store } from './saved.js'
+import { Scaler, scalingLines, scalingVerbs } from './scaling.js'
 import { clusterStatus } from './status.js'
 import { type ClusterSettings, type Commands, clusterLines, clusterVerbs } from './verbs.js'
 
@@ -38,8 +40,12 @@ export interface OrchestratorOptions {
   defaults?: (model: string) => Partial<Sampling>
   /** What `namespace` shows besides the workers. */
   mounts?: () => string[]
+  /** Gets what happens, as much of it as `log level` says, a line each. */
+  log?: (line: string) => void
   /** `shutdown` was written to ctl. */
   shutdown(): void
+  /** The cluster that we joined does not take us. */
+  refused?(why: string): void
 }
 
 export interface Orchestrator {
@@ -71,6 +77,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     queue: { max: rootLimits.MAX_QUEUE, ttl_s: 30 },
     retry: { tries: 2, resumes: 1 },
     heartbeat_s: 3,
+    log: 'info',
     ...o.settings,
   }
   let closing = false
@@ -140,15 +147,55 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
       for (const member of all) await models.unload(member)
     },
     async spawn(kind, n, name) {
-      const host = name === undefined ? undefined : registry.hosts.get(name)
-      if (name !== undefined && !host)
+      if (name !== undefined && !registry.hosts.has(name))
         throw fail('badArgument', `host ${name}: there are ${[...registry.hosts.keys()].join(' ') || 'none'}`)
-      const most = [...registry.hosts.values()].sort((a, b) => b.report.mem_free - a.report.mem_free)[0]
-      const chosen = host ?? most
-      if (!chosen) throw fail('badArgument', 'spawn: no host has joined')
-      await chosen.command(`spawn ${kind} ${n}\n`)
+      const hosts = name === undefined ? [...registry.hosts.values()] : [registry.hosts.get(name)!]
+      if (hosts.length === 0) throw fail('badArgument', 'spawn: no host has joined')
+      const able = hosts.filter(({ report }) => report.classes.includes(kind))
+      let failure: unknown
+      // where there is most room first; what does not fit there may fit elsewhere
+      for (const host of (able.length ? able : hosts).sort((a, b) => b.report.mem_free - a.report.mem_free)) {
+        try {
+          await host.command(`spawn ${quote(kind)} ${n}\n`)
+          await host.look()
+          return
+        } catch (error) {
+          failure ??= error
+        }
+      }
+      throw failure
+    },
+    refused(why) {
+      root.events.add('refused', { error: why })
+      o.refused?.(why)
     },
   }
+
+  const scaler = new Scaler(clock, {
+    utilisation: () => (place.slots > 0 ? Math.min(1, place.active / place.slots) : undefined),
+    count: () => supervised().length,
+    starting: () => supervised().filter(({ id }) => !registry.byId(id)?.ready).length,
+    classes: () => [...new Set([...registry.hosts.values()].flatMap(({ report }) => report.classes))],
+    wanted() {
+      const queued = new Map<string, number>()
+      for (const { request } of root.tasks.waiting())
+        if (request.model !== undefined) queued.set(request.model, (queued.get(request.model) ?? 0) + 1)
+      const [longest] = [...queued].sort((a, b) => b[1] - a[1])
+      return longest && models.loadedOn(longest[0])[0]?.report.class
+    },
+    spawn: (kind, n) => commands.spawn(kind, n, undefined),
+    async retire(n) {
+      const ours = new Set(supervised().map(({ id }) => id))
+      const idlest = [...registry.members.values()]
+        .filter(member => ours.has(member.id) && !member.draining)
+        .sort((a, b) => a.active - b.active || a.lastUsed - b.lastUsed)
+      await Promise.all(idlest.slice(0, n).map(retire))
+    },
+    told: (kind, attrs) => root.events.add(kind, attrs),
+  })
+  /** The workers of all hosts: those that live, start, or are to be started again. */
+  const supervised = () =>
+    [...registry.hosts.values()].flatMap(({ report }) => report.supervised.filter(({ state }) => state !== 'stopping'))
 
   /** Lets a worker finish, moves what does not finish in time, and ends it. */
   const retire = async (member: Member): Promise<void> => {
@@ -254,8 +301,8 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     })
   }
 
-  const counters = new Counters(store, unsaved)
   const saver = store && new Saver(store, unsaved)
+  const counters = new Counters(store, saver)
   saver?.save('id', () => `${id}\n`)
 
   const root: Root = new Root({
@@ -269,8 +316,13 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
       saver?.save(`session-${number}`, session && (() => JSON.stringify(session.saved()))),
     base: request => o.defaults?.(request.model ?? models.only ?? '') ?? {},
     embed,
-    verbs: clusterVerbs(commands),
-    settings: () => clusterLines(commands),
+    told(line, kind) {
+      const level = settings.log
+      const shown = level === 'debug' || (level === 'info' ? !/^(task|attempt)-/.test(kind) : / error=/.test(line))
+      if (shown) o.log?.(line)
+    },
+    verbs: { ...clusterVerbs(commands), ...scalingVerbs(scaler) },
+    settings: () => [...clusterLines(commands), ...scalingLines(scaler)],
     status: async () =>
       clusterStatus({
         name: o.name,
@@ -341,10 +393,11 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
       // the workers are told to stop what they do for us before the connections go
       const until = clock.now() + limits.CLOSE_MS
       while (place.active > 0 && clock.now() < until) await sleep(clock, 5)
+      scaler.close()
       place.close()
       registry.close()
+      counters.close()
       await saver?.settled()
-      await counters.close()
     },
   }
 }

@@ -24,6 +24,13 @@ export interface OrphanRecord {
   readonly uid: number
 }
 
+/** A worker that a host supervises, and a class that it can start. */
+export interface SupervisedRecord {
+  readonly id: string
+  readonly class: string
+  readonly state: string
+}
+
 /** What a worker, a cluster or a host says of itself: the capability record and what follows it (namespace.md, status). */
 export interface Report {
   readonly name: string
@@ -53,6 +60,9 @@ export interface Report {
   readonly clusters: readonly string[]
   readonly models: readonly ModelRecord[]
   readonly orphans: readonly OrphanRecord[]
+  /** A host's. */
+  readonly supervised: readonly SupervisedRecord[]
+  readonly classes: readonly string[]
 }
 
 const kinds = ['worker', 'cluster', 'host'] as const
@@ -117,6 +127,9 @@ export function parseReport(text: string): Report {
       context: Number(m.context) || 0,
       ...(m.problem !== undefined && { problem: m.problem }),
     })),
+    supervised:
+      kind === 'host' ? of('worker').map(w => ({ id: w.id ?? '', class: w.class ?? '', state: w.state ?? '' })) : [],
+    classes: kind === 'host' ? of('class').flatMap(c => c.name ?? []) : [],
     orphans: of('orphan').map(o => ({
       id: o.id ?? '',
       cluster: o.cluster ?? '',
