@@ -110,13 +110,10 @@ export class Supervised {
     this.#process = process
     this.#began = this.by.clock.now()
     this.state = process.ready ? 'starting' : 'running'
-    const current = () => this.#process === process
     void process.ready?.then(() => {
-      if (current() && this.state === 'starting') this.state = 'running'
+      if (this.#process === process && this.state === 'starting') this.state = 'running'
     })
-    void process.exited.then(exit => {
-      if (current()) this.#exited(exit, process.pid !== undefined)
-    })
+    void process.exited.then(exit => this.#exited(exit, process.pid !== undefined))
     this.by.changed()
   }
 

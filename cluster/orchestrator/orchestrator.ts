@@ -11,6 +11,7 @@ import * as rootLimits from '../root/limits.js'
 import { plainRequest } from '../root/request.js'
 import { type Embedded, Root } from '../root/root.js'
 import { Affinity } from './affinity.js'
+import { Fleet } from './fleet.js'
 import * as limits from './limits.js'
 import type { Member } from './member.js'
 import { Models } from './models.js'
@@ -38,8 +39,12 @@ export interface OrchestratorOptions {
   defaults?: (model: string) => Partial<Sampling>
   /** What `namespace` shows besides the workers. */
   mounts?: () => string[]
+  /** Gets what happens, as much of it as `log level` says, a line each. */
+  log?: (line: string) => void
   /** `shutdown` was written to ctl. */
   shutdown(): void
+  /** The cluster that we joined does not take us. */
+  refused?(why: string): void
 }
 
 export interface Orchestrator {
@@ -71,6 +76,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     queue: { max: rootLimits.MAX_QUEUE, ttl_s: 30 },
     retry: { tries: 2, resumes: 1 },
     heartbeat_s: 3,
+    log: 'info',
     ...o.settings,
   }
   let closing = false
@@ -139,14 +145,10 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
       if (all.length === 0) throw fail('loading', `no worker has ${model}`)
       for (const member of all) await models.unload(member)
     },
-    async spawn(kind, n, name) {
-      const host = name === undefined ? undefined : registry.hosts.get(name)
-      if (name !== undefined && !host)
-        throw fail('badArgument', `host ${name}: there are ${[...registry.hosts.keys()].join(' ') || 'none'}`)
-      const most = [...registry.hosts.values()].sort((a, b) => b.report.mem_free - a.report.mem_free)[0]
-      const chosen = host ?? most
-      if (!chosen) throw fail('badArgument', 'spawn: no host has joined')
-      await chosen.command(`spawn ${kind} ${n}\n`)
+    spawn: (kind, n, name) => fleet.spawn(kind, n, name),
+    refused(why) {
+      root.events.add('refused', { error: why })
+      o.refused?.(why)
     },
   }
 
@@ -156,7 +158,10 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     const until = clock.now() + limits.DRAIN_MS
     while (member.running.size > 0 && clock.now() < until && !member.left) await sleep(clock, 50)
     place.move(member, fail('shuttingDown'))
-    if (!member.left) await member.peer.command('shutdown\n').catch(() => undefined)
+    if (member.left) return
+    // its host has to know that it is not to come back
+    const stopped = fleet.hostOf(member)?.command(`stop ${member.id}\n`) ?? Promise.reject()
+    await stopped.catch(() => member.peer.command('shutdown\n')).catch(() => undefined)
   }
 
   const place: ClusterPlace = new ClusterPlace(
@@ -174,8 +179,10 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
       },
       hung(member, why) {
         root.events.add('worker-hung', { worker: member.name, error: why })
-        const host = registry.hosts.get(member.report.host)
-        void host?.command(`kill ${member.id}\n`).catch(() => undefined)
+        void fleet
+          .hostOf(member)
+          ?.command(`kill ${member.id}\n`)
+          .catch(() => undefined)
         registry.leave(member, fail('hungUp', `${member.name}: ${why}`))
       },
       failed(member, error) {
@@ -229,6 +236,14 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
       exited: (boot, signal) => place.died(boot, signal),
     },
   })
+  const fleet: Fleet = new Fleet({
+    clock,
+    events: { add: (kind, attrs) => root.events.add(kind, attrs) },
+    registry,
+    used: () => place,
+    waiting: () => root.tasks.waiting(),
+    retire,
+  })
   const models: Models = new Models(
     registry,
     clock,
@@ -254,8 +269,8 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     })
   }
 
-  const counters = new Counters(store, unsaved)
   const saver = store && new Saver(store, unsaved)
+  const counters = new Counters(store, saver)
   saver?.save('id', () => `${id}\n`)
 
   const root: Root = new Root({
@@ -269,8 +284,13 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
       saver?.save(`session-${number}`, session && (() => JSON.stringify(session.saved()))),
     base: request => o.defaults?.(request.model ?? models.only ?? '') ?? {},
     embed,
-    verbs: clusterVerbs(commands),
-    settings: () => clusterLines(commands),
+    told(line, kind) {
+      const level = settings.log
+      const shown = level === 'debug' || (level === 'info' ? !/^(task|attempt)-/.test(kind) : / error=/.test(line))
+      if (shown) o.log?.(line)
+    },
+    verbs: { ...clusterVerbs(commands), ...fleet.verbs },
+    settings: () => [...clusterLines(commands), ...fleet.lines],
     status: async () =>
       clusterStatus({
         name: o.name,
@@ -337,14 +357,15 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     failed: (error, user) => root.failed(error, user),
     async close() {
       closing = true
+      fleet.close()
       root.close()
       // the workers are told to stop what they do for us before the connections go
       const until = clock.now() + limits.CLOSE_MS
       while (place.active > 0 && clock.now() < until) await sleep(clock, 5)
       place.close()
       registry.close()
+      counters.close()
       await saver?.settled()
-      await counters.close()
     },
   }
 }

@@ -24,6 +24,16 @@ export interface OrphanRecord {
   readonly uid: number
 }
 
+/** A worker that a host supervises, and a class of which it can spawn some. */
+export interface SupervisedRecord {
+  readonly id: string
+  readonly state: string
+}
+export interface ClassRecord {
+  readonly name: string
+  readonly model: string
+}
+
 /** What a worker, a cluster or a host says of itself: the capability record and what follows it (namespace.md, status). */
 export interface Report {
   readonly name: string
@@ -53,6 +63,9 @@ export interface Report {
   readonly clusters: readonly string[]
   readonly models: readonly ModelRecord[]
   readonly orphans: readonly OrphanRecord[]
+  /** Of a host. */
+  readonly workers: readonly SupervisedRecord[]
+  readonly classes: readonly ClassRecord[]
 }
 
 const kinds = ['worker', 'cluster', 'host'] as const
@@ -117,6 +130,9 @@ export function parseReport(text: string): Report {
       context: Number(m.context) || 0,
       ...(m.problem !== undefined && { problem: m.problem }),
     })),
+    // a cluster's are its members, which concern nobody here
+    workers: kind === 'host' ? of('worker').map(w => ({ id: w.id ?? '', state: w.state ?? '' })) : [],
+    classes: of('class').map(c => ({ name: c.name ?? '', model: c.model ?? '' })),
     orphans: of('orphan').map(o => ({
       id: o.id ?? '',
       cluster: o.cluster ?? '',

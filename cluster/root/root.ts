@@ -42,6 +42,8 @@ export interface RootOptions {
   settings(): string[]
   status(): Promise<string>
   models: File
+  /** Gets each line of `events`, and its kind. */
+  told?: (line: string, kind: string) => void
   /** What `namespace` shows: where each part comes from, as ns(1) prints it. */
   namespace?: () => string[]
 }
@@ -67,7 +69,7 @@ export class Root {
     const { owner, clock = systemClock, place } = o
     const last = { task: 0, session: 0 }
     const id = o.id ?? (kind => String(++last[kind]))
-    this.events = new Feed(clock)
+    this.events = new Feed(clock, o.told)
     this.metrics = new Metrics({
       llambo_requests_running: { help: 'Requests being answered', value: () => place.active },
       llambo_requests_waiting: { help: 'Requests waiting for a slot', value: () => this.tasks.queued },

@@ -33,6 +33,8 @@ export interface WorkerOptions {
   mounts?: () => string[]
   /** `shutdown` was written to ctl. */
   shutdown(): void
+  /** The cluster that was dialled does not take us, and says why. */
+  refused?(why: string): void
   clock?: Clock
   random?: () => number
   /** Unique to the worker, and to this start of it; made up unless given. */
@@ -120,6 +122,10 @@ export function createWorker(o: WorkerOptions): Worker {
       ),
       name: word1('NAME', workerName, name => {
         identity.name = name
+      }),
+      refused: word1('WHY', String, why => {
+        root.events.add('refused', { error: why })
+        o.refused?.(why)
       }),
       shutdown: word(() => o.shutdown()),
     },

@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import t from 'tap'
 import type { Exit, SpawnSpec, WorkerProcess, WorkerRecord } from '../../cluster/host/process.js'
 import { createHost, type HostOptions } from '../../cluster/host.js'
@@ -371,4 +372,67 @@ t.test('ctl takes spawn, stop, kill and shutdown, from admins', async t => {
   ]
   for (const [line, message] of bad) await t.rejects(root.write('ctl', line), { message }, line)
   await t.rejects((await tree('ann')).write('ctl', 'spawn default'), { message: 'permission denied' })
+})
+
+type Step =
+  | readonly ['spawn' | 'pass', number]
+  | readonly ['stop' | 'kill', number]
+  | readonly ['load' | 'exit' | 'crash', number]
+
+t.test('whatever happens, a worker has one process at most, and one that was stopped has none again', async t => {
+  const step: fc.Arbitrary<Step> = fc.oneof(
+    fc.tuple(fc.constant('spawn' as const), fc.integer({ min: 1, max: 3 })),
+    fc.tuple(fc.constant('pass' as const), fc.integer({ min: 0, max: 70_000 })),
+    fc.tuple(fc.constantFrom('stop' as const, 'kill' as const), fc.nat(5)),
+    fc.tuple(fc.constantFrom('load' as const, 'exit' as const, 'crash' as const), fc.nat(20)),
+  )
+  const run = async (steps: readonly Step[]) => {
+    const { host, processes, clock, saves } = rig()
+    const ended = new Set<Process>()
+    const stopped = new Map<string, number>()
+    const live = () => processes.filter(process => !ended.has(process))
+    const check = () => {
+      const ids = live().map(({ spec }) => spec.id)
+      if (new Set(ids).size !== ids.length) throw new Error('two processes of one worker')
+      for (const [id, count] of stopped)
+        if (processes.filter(({ spec }) => spec.id === id).length > count) throw new Error(`${id} came back`)
+      const known = host.workers.flatMap(({ record }) => record ?? [])
+      if (known.some(({ boot }) => !processes.some(({ spec }) => spec.boot === boot)))
+        throw new Error('an unknown boot')
+      if (JSON.stringify(saves.at(-1) ?? []) !== JSON.stringify(known))
+        throw new Error('what is saved is not what runs')
+    }
+    const follow = () => {
+      for (const process of processes) void process.exited.then(() => ended.add(process))
+    }
+    for (const [what, n] of steps) {
+      const { id } = host.workers[n] ?? {}
+      const process = live()[n]
+      if (what === 'spawn') host.spawn('default', n)
+      else if (what === 'pass') await clock.pass(n)
+      else if (what === 'stop' && id !== undefined) {
+        void host.stop(id)
+        stopped.set(id, processes.filter(({ spec }) => spec.id === id).length)
+      } else if (what === 'kill' && id !== undefined) host.kill(id)
+      else if (what === 'load') process?.load()
+      else if (what === 'exit') process?.end({ code: 0 })
+      else if (what === 'crash') process?.end({ signal: 'SIGSEGV' })
+      follow()
+      await settled()
+      check()
+    }
+    let closed = false
+    void host.close().then(() => {
+      closed = true
+    })
+    await clock.pass(5_000)
+    follow()
+    await settled()
+    const { length } = processes
+    await clock.pass(600_000)
+    if (!closed || live().length > 0 || host.workers.length > 0) throw new Error('something is left')
+    if (processes.length !== length) throw new Error('something was started after the end')
+  }
+  await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 40 }), run), { numRuns: 150 })
+  t.pass('150 stories')
 })

@@ -17,6 +17,8 @@ const END = 60_000
 const PATIENCE = 150_000
 /** By when all workers must be back: a host's longest pause after crashes, a worker set aside the longest, joining again. */
 const RECOVERY = 400_000
+/** By when nothing is left of who has left. */
+const LEAVING = 30_000
 
 export interface Options {
   /** Workers in all; drawn unless given. */
@@ -166,30 +168,32 @@ async function run(
   note('all faults have ended')
   await time.run(END)
 
-  await ended(time, requests, HEAL)
-  for (let missing = observer.missing(); missing; missing = observer.missing()) {
-    if (time.now > HEAL + RECOVERY) throw new Wrong(`not all workers are back: ${missing}`)
-    await time.run(time.now + 5000)
-  }
+  await ended(time, requests)
+  await until(time, RECOVERY, 5_000, 'not all workers are back', () => observer.missing())
   // as if nothing had been
   may.clear()
   const last = user('last', 3000)
   Promise.all([last.data(), last.generate(), last.session()]).catch(error => time.fail(error))
-  await ended(time, requests, time.now)
+  await ended(time, requests)
 
   for (const user of [...users, last]) user.close()
-  await time.run(time.now + 30_000)
-  observer.rest()
+  await until(time, LEAVING, 700, 'when all have gone', () => observer.left())
   report.moves = requests.moves
 }
 
 /** Lets time go on until every request has its end. */
-async function ended(time: Timeline, requests: Requests, since: number): Promise<void> {
-  while (requests.open > 0) {
-    if (time.now > since + PATIENCE) {
-      const open = requests.overdue(time.now).map(({ id, kind }) => `request ${id} ${kind}`)
-      throw new Wrong(`without an end: ${open.join(', ')}`)
-    }
-    await time.run(time.now + 1000)
+function ended(time: Timeline, requests: Requests): Promise<void> {
+  return until(time, PATIENCE, 1_000, 'without an end', () => {
+    const open = requests.open.map(({ id, kind }) => `request ${id} ${kind}`)
+    return open.length > 0 ? open.join(', ') : undefined
+  })
+}
+
+/** Lets time go on, a step at a time, until nothing is wrong any more. @throws Wrong when that takes too long */
+async function until(time: Timeline, ms: number, step: number, what: string, wrong: () => string | undefined) {
+  const end = time.now + ms
+  for (let why = wrong(); why !== undefined; why = wrong()) {
+    if (time.now > end) throw new Wrong(`${what}: ${why}`)
+    await time.run(time.now + step)
   }
 }

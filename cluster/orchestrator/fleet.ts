@@ -1,0 +1,159 @@
+import type { Clock } from '../../fs/clock.js'
+import { fail } from '../../fs/errors.js'
+import type { Verb } from '../../fs/kit/ctl.js'
+import type { Feed } from '../../fs/kit/feed.js'
+import type { Task } from '../root/task.js'
+import type { Member } from './member.js'
+import type { Peer } from './peer.js'
+import type { Registry } from './registry.js'
+import { type Scalable, Scaler, scalingLines, scalingVerbs } from './scaling.js'
+
+export interface FleetOptions {
+  clock: Clock
+  events: Pick<Feed, 'add'>
+  registry: Pick<Registry, 'members' | 'hosts'>
+  /** Slots of the workers that can be given prompts, and how many are in use. */
+  used(): { slots: number; active: number }
+  /** What waits for a slot. */
+  waiting(): Iterable<Task>
+  /** Ends a worker, drained first. */
+  retire(member: Member): Promise<void>
+}
+
+/** The workers of a cluster as its hosts have them: what is spawned where, what goes, and how it scales by itself. */
+export class Fleet implements Scalable {
+  readonly #o: FleetOptions
+  readonly #scaler: Scaler
+  readonly verbs: Record<string, Verb>
+
+  constructor(o: FleetOptions) {
+    this.#o = o
+    this.#scaler = new Scaler(o.clock, this)
+    this.verbs = scalingVerbs(this.#scaler)
+  }
+
+  /** The lines that would set how it scales. */
+  get lines(): string[] {
+    return scalingLines(this.#scaler)
+  }
+
+  close(): void {
+    this.#scaler.close()
+  }
+
+  utilisation(): number | undefined {
+    const { slots, active } = this.#o.used()
+    return slots > 0 ? active / slots : undefined
+  }
+
+  count(): number {
+    return this.#members().length + this.#coming().length
+  }
+
+  starting(): number {
+    const failed = (member: Member) => member.report.state === 'failed'
+    return (
+      this.#members().filter(member => !member.serving && !failed(member)).length +
+      this.#coming().filter(({ state }) => state === 'starting').length
+    )
+  }
+
+  classes(): string[] {
+    return classesOf(this.#hosts())
+  }
+
+  wanted(): string | undefined {
+    const queues = new Map<string, number>()
+    for (const { request } of this.#o.waiting())
+      if (request.model !== undefined) queues.set(request.model, (queues.get(request.model) ?? 0) + 1)
+    const [longest] = [...queues].sort(([, a], [, b]) => b - a)
+    if (!longest) return undefined
+    const [model] = longest
+    const known = this.classes()
+    const has = this.#members().find(member => member.model?.name === model && known.includes(member.report.class))
+    const could = this.#hosts().flatMap(({ report }) => report.classes)
+    return has?.report.class ?? could.find(one => one.model === model)?.name
+  }
+
+  /**
+   * Starts n workers of a class on that host; else on the one that has most memory to spare, or on the next where they do not fit.
+   * @throws FsError `bad argument` for a host or a class that there is not; what the last host said
+   */
+  async spawn(kind: string, n: number, name?: string): Promise<void> {
+    const { hosts } = this.#o.registry
+    if (name !== undefined && !hosts.has(name))
+      throw fail('badArgument', `host ${name}: there are ${[...hosts.keys()].join(' ') || 'none'}`)
+    const asked = name === undefined ? this.#hosts() : [hosts.get(name)!]
+    const able = asked.filter(({ report }) => report.classes.some(one => one.name === kind))
+    if (able.length === 0)
+      throw fail(
+        'badArgument',
+        `class ${kind}: there are ${classesOf(asked).join(' ') || 'none, for no host has joined'}`,
+      )
+    let failure: unknown
+    for (const host of able.sort((a, b) => b.report.mem_free - a.report.mem_free)) {
+      try {
+        await host.command(`spawn ${kind} ${n}\n`)
+        // so that they are counted from now on
+        await host.look()
+        return
+      } catch (error) {
+        failure = error
+      }
+    }
+    throw failure
+  }
+
+  /** Ends the n that have least to do; of each model one stays. */
+  async retire(n: number): Promise<void> {
+    const models = new Map<string | undefined, number>()
+    const nameOf = ({ model }: Member) => model?.name
+    for (const member of this.#members().filter(({ serving }) => serving))
+      models.set(nameOf(member), (models.get(nameOf(member)) ?? 0) + 1)
+    const going: Member[] = []
+    for (const member of this.#members().sort((a, b) => a.load - b.load || a.lastUsed - b.lastUsed)) {
+      const others = (models.get(nameOf(member)) ?? 0) - 1
+      if (member.serving && others < 1) continue
+      if (member.serving) models.set(nameOf(member), others)
+      if (going.push(member) === n) break
+    }
+    await Promise.all(going.map(member => this.#o.retire(member)))
+    // so that they are not taken for some that come
+    await Promise.all(this.#hosts().map(host => host.look().catch(() => undefined)))
+  }
+
+  told(kind: string, attrs: Parameters<Feed['add']>[1]): void {
+    this.#o.events.add(kind, attrs)
+  }
+
+  /** The host that supervises a worker: it says so, or has not had the time to and bears the name. */
+  hostOf({ id, report: { host } }: Member): Peer | undefined {
+    return (
+      this.#hosts().find(({ report }) => report.workers.some(worker => worker.id === id)) ??
+      this.#o.registry.hosts.get(host)
+    )
+  }
+
+  #hosts(): Peer[] {
+    return [...this.#o.registry.hosts.values()]
+  }
+
+  /** Workers that have joined and are to stay. */
+  #members(): Member[] {
+    return [...this.#o.registry.members.values()].filter(
+      ({ report, draining }) => report.kind === 'worker' && !draining && report.state !== 'draining',
+    )
+  }
+
+  /** What hosts have beyond that: those that start, and those that wait to be started again. */
+  #coming(): { id: string; state: string }[] {
+    const joined = new Set([...this.#o.registry.members.values()].map(({ id }) => id))
+    return this.#hosts()
+      .flatMap(({ report }) => report.workers)
+      .filter(({ id, state }) => state !== 'stopping' && !joined.has(id))
+  }
+}
+
+const classesOf = (hosts: readonly Peer[]): string[] => [
+  ...new Set(hosts.flatMap(({ report }) => report.classes.map(({ name }) => name))),
+]
