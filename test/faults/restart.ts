@@ -52,13 +52,10 @@ async function restarted(stage: Stage): Promise<string> {
     )
   const first = await readOn(cluster.root, id, 0, 300)
   if (cat)
-    await until(
-      'the cat reads',
-      10_000,
-      async () =>
-        /lost/.test(await cluster.root.read(`task/${(await cluster.newest())!.id}/answer`).catch(() => '')) ||
-        Number((await cluster.newest())?.completion_tokens) > 5,
-    )
+    await until('the reader on the mount has some', 10_000, async () => {
+      const task = (await cluster.newest())!
+      return Number(task.id) > Number(id) + 1 && Number(task.completion_tokens) > 5
+    })
 
   cluster.run.child.kill('SIGKILL')
   const killed = Date.now()
