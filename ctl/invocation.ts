@@ -96,9 +96,17 @@ export class Invocation {
     return ownToken(this.env, isLoopback(host), stateDir(this.env))
   }
 
+  /** The certificate that the server must have; undefined: one that an authority vouches for, or there is no TLS. */
+  async fingerprint(): Promise<string | undefined> {
+    if (!this.address.startsWith('wss:')) return undefined
+    const { ownFingerprint } = await import('./common/fingerprint.js')
+    return addressOf(() => ownFingerprint(this.env, this.address))
+  }
+
   /** The server's root. @throws Failure (unreachable, auth) */
   async connect(): Promise<Connection> {
     const { aname } = this.globals
-    return connect(this.address, { token: await this.token(), aname, trace: this.trace }, this.signal)
+    const [token, fingerprint] = await Promise.all([this.token(), this.fingerprint()])
+    return connect(this.address, { token, fingerprint, aname, trace: this.trace }, this.signal)
   }
 }

@@ -8,6 +8,7 @@ import { userName } from './users.js'
 export interface LinkOptions {
   address: string
   token?: string
+  fingerprint?: string
   aname?: string
   /** Gets every 9P message as a line. */
   trace?: (line: string) => void
@@ -83,11 +84,11 @@ export class Link {
   }
 
   async #connect(signal?: AbortSignal): Promise<Client> {
-    const { address, token, trace, dial: reach = dial } = this.options
+    const { address, token, fingerprint, trace, dial: reach = dial } = this.options
     const stops = [this.#closed.signal, AbortSignal.timeout(TRY_MS)]
     if (signal) stops.push(signal)
     const stop = AbortSignal.any(stops)
-    const transport = await reach(address, token === undefined ? {} : { token }, stop)
+    const transport = await reach(address, { token, fingerprint }, stop)
     return Client.connect(transport, { msize: MAX_MSIZE, ...(trace ? { trace } : {}) }, stop)
   }
 

@@ -11,6 +11,8 @@ import { checkMountpoint, mountsOn, unmount } from './mountpoint.js'
 export interface MountRequest {
   address: string
   token?: string
+  /** Of the certificate that a wss server must have. */
+  fingerprint?: string
   dir: string
   allowOther?: boolean
   driver?: 'llambo' | 'fuse-native'
@@ -52,7 +54,7 @@ function answer(result: MountResult, code?: number): void {
 }
 
 async function start(request: MountRequest): Promise<void> {
-  const { address, token, dir, aname, allowOther = false } = request
+  const { address, token, fingerprint, dir, aname, allowOther = false } = request
   process.title = `llambo-mount ${dir}`
   if (request.trace !== undefined) {
     const file = openSync(request.trace, 'a', 0o600)
@@ -63,6 +65,7 @@ async function start(request: MountRequest): Promise<void> {
     {
       address,
       ...(token === undefined ? {} : { token }),
+      ...(fingerprint === undefined ? {} : { fingerprint }),
       ...(aname === undefined ? {} : { aname }),
       ...(trace ? { trace } : {}),
     },

@@ -28,6 +28,7 @@ const encoder = new TextEncoder()
 interface Event {
   event?: unknown
   task?: unknown
+  model?: unknown
   position?: unknown
   text?: unknown
   ids?: unknown
@@ -183,6 +184,7 @@ export class Attempt {
         this.position = count(event.position) ?? 0
         return
       case 'start':
+        if (typeof event.model === 'string') task.model = event.model
         task.prefilled(count(event.prompt_tokens), count(event.reused_tokens))
         return
       case 'token':

@@ -8,7 +8,7 @@ import type { Affinity } from './affinity.js'
 import { Attempt, type Given, type Outcome } from './attempt.js'
 import * as limits from './limits.js'
 import type { Member } from './member.js'
-import { DEADLY, Poisons, poison } from './poison.js'
+import { DEADLY, ownSignals, Poisons, poison } from './poison.js'
 import type { Choice, Routing } from './routing.js'
 
 /** How often an exchange is tried: before its first token, and on from where it broke off. */
@@ -165,8 +165,9 @@ export class ClusterPlace implements Place {
     for (const attempt of [...member.running]) attempt.giveUp({ how: 'lost', error, orderly: true })
   }
 
-  /** A worker ended itself: what it was doing may be why. */
+  /** A worker has ended by a signal. Where that was its own, what it was doing may be why. */
   died(boot: string, signal: string): void {
+    if (!ownSignals.includes(signal)) return
     const running = [...this.cluster.members()].find(member => member.report.boot === boot)?.running ?? []
     const tasks = new Set([...(this.#obituaries.get(boot) ?? []), ...[...running].map(({ task }) => task)])
     this.#obituaries.delete(boot)

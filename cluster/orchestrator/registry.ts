@@ -94,6 +94,11 @@ export class Registry {
     throw fail('badArgument', `worker ${name}: ${known ? `there are ${known}` : 'there are none'}`)
   }
 
+  /** The member of that id. */
+  byId(id: string): Member | undefined {
+    return this.#byId.get(id)
+  }
+
   /** A member is not to be counted on any more. Its connection is closed. */
   leave(member: Member, why: FsError): void {
     if (member.left) return
@@ -270,14 +275,14 @@ export class Registry {
 
   /** While it loads a model its events are followed: that it is there is known at once, not at the next heartbeat. */
   async #soon(member: Member): Promise<void> {
-    if (member.model || member.report.kind !== 'worker') return
+    if (member.model) return
     const root = await member.peer.as(this.#o.self)
     const { fid } = await root.ask(['events'], fid => fid.open(OREAD))
     try {
       for (let at = 0; !member.left && !member.model; ) {
         const piece = await fid.read(at, 16 * 1024)
         at += piece.length
-        if (/ kind=(loaded|load-failed) /.test(new TextDecoder().decode(piece))) await this.#look(member)
+        if (/ kind=(loaded|load-failed|worker-ready) /.test(new TextDecoder().decode(piece))) await this.#look(member)
       }
     } finally {
       fid.clunk().catch(() => undefined)

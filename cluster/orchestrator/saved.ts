@@ -1,5 +1,3 @@
-import { toFsError } from '../../fs/errors.js'
-
 /** Where an orchestrator keeps what must outlive it: small texts by name. */
 export interface Store {
   /** The text of that name; undefined where there is none, or it cannot be read. */
@@ -25,8 +23,8 @@ export class Counters {
   readonly began: number
 
   constructor(
-    readonly store: Store | undefined,
-    readonly onError: (error: Error) => void,
+    store: Store | undefined,
+    readonly saver: Saver | undefined,
   ) {
     for (const line of store?.read('counters')?.split('\n') ?? []) {
       const [kind, number] = line.split(' ')
@@ -47,18 +45,16 @@ export class Counters {
 
   #reserve(kind: Kind): void {
     this.#reserved[kind] = this.#last[kind] + BLOCK[kind]
-    void this.#write(this.#reserved)
+    this.#save(this.#reserved)
   }
 
   /** We end in order: nothing that was reserved is lost. */
-  async close(): Promise<void> {
-    await this.#write(this.#last)
+  close(): void {
+    this.#save(this.#last)
   }
 
-  async #write(numbers: Record<Kind, number>): Promise<void> {
-    await this.store
-      ?.write('counters', `task ${numbers.task}\nsession ${numbers.session}\n`)
-      .catch(error => this.onError(toFsError(error)))
+  #save({ task, session }: Record<Kind, number>): void {
+    this.saver?.save('counters', () => `task ${task}\nsession ${session}\n`)
   }
 }
 
@@ -93,7 +89,7 @@ export class Saver {
         await (text ? this.store.write(name, text()) : this.store.remove(name))
         this.#failing = false
       } catch (error) {
-        if (!this.#failing) this.onError(toFsError(error))
+        if (!this.#failing) this.onError(error as Error)
         this.#failing = true
       }
     }

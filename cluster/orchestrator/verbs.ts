@@ -1,27 +1,18 @@
 import { fail } from '../../fs/errors.js'
 import { type Verb, word1 } from '../../fs/kit/ctl.js'
 import { number } from '../root/settings.js'
-import { type Strategy, strategies } from './routing.js'
+import type { Commands } from './commands.js'
+import { strategies } from './routing.js'
 
 /** What a cluster's ctl sets, besides what all roots' do. */
+export const logLevels = ['error', 'info', 'debug'] as const
+
 export interface ClusterSettings {
+  /** Which events are logged: those with an error, all but those of tasks, all. */
+  log: (typeof logLevels)[number]
   queue: { max: number; ttl_s: number }
   retry: { tries: number; resumes: number }
   heartbeat_s: number
-}
-
-/** What commands do to the cluster. Names of workers have been checked when these are called. */
-export interface Commands {
-  settings: ClusterSettings
-  strategy: Strategy
-  /** @throws FsError `bad argument` that lists the workers there are */
-  check(worker: string): void
-  drain(worker: string): void
-  resume(worker: string): void
-  shutdown(worker: string | undefined): void | Promise<void>
-  load(model: string, worker: string | undefined): Promise<void>
-  unload(model: string, worker: string | undefined): Promise<void>
-  spawn(kind: string, n: number, host: string | undefined): Promise<void>
 }
 
 /** Pairs of a name and a number, such as `max 512 ttl 30`, each in its range. */
@@ -111,6 +102,17 @@ export function clusterVerbs(c: Commands): Record<string, Verb> {
         return () => c.spawn(kind, count, name)
       },
     },
+    log: {
+      usage: `level ${logLevels.join('|')}`,
+      check([word, level, ...more]) {
+        const known = logLevels.find(known => known === level)
+        if (word !== 'level' || !known || more.length) throw fail('badArgument', `log: level ${logLevels.join(', ')}`)
+        return () => {
+          settings.log = known
+        }
+      },
+    },
+    refused: word1('WHY', String, why => c.refused(why)),
     shutdown: {
       usage: '[WORKER]',
       check([name, ...more]) {
@@ -123,11 +125,12 @@ export function clusterVerbs(c: Commands): Record<string, Verb> {
 }
 
 /** The lines that would set these settings. */
-export function clusterLines({ strategy, settings: { queue, retry, heartbeat_s } }: Commands): string[] {
+export function clusterLines({ strategy, settings: { queue, retry, heartbeat_s, log } }: Commands): string[] {
   return [
     `strategy ${strategy}`,
     `queue max ${queue.max} ttl ${queue.ttl_s}`,
     `retry tries ${retry.tries} resumes ${retry.resumes}`,
     `heartbeat ${heartbeat_s}`,
+    `log level ${log}`,
   ]
 }

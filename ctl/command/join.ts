@@ -2,17 +2,17 @@ import type { Upstream } from '../../cluster/host/process.js'
 import { parseAddress } from '../../fs/dial.js'
 import { loadConfig } from '../common/config.js'
 import { exitCode, explain, Failure, usage } from '../common/exit.js'
+import { parseFingerprint } from '../common/fingerprint.js'
 import { joinLog, stateDir } from '../common/paths.js'
 import type { Config } from '../common/settings.js'
 import { quietPipe } from '../common/signals.js'
 import { ownToken } from '../common/tokens.js'
 import type { Invocation } from '../invocation.js'
-import { checkUpstream, parseFingerprint } from '../server/upstream.js'
+import { checkUpstream } from '../server/upstream.js'
 import type { Options, Run } from './command.js'
 
 /** How long join looks for a server when it is given no address, in ms. */
 const SEARCH_MS = 5000
-const MAX_WORKERS = 1000
 
 export const run: Run = async (io, [given], options) => {
   if (options.detach) {
@@ -25,7 +25,6 @@ export const run: Run = async (io, [given], options) => {
     import('../server/joined.js'),
   ])
   const { config } = loadConfig(io.env, flagsOf(options), options.config)
-  const workers = workersOf(options)
   const upstream = await upstreamOf(io, given, options, config)
   // It outlives the terminal or pipe it was started in.
   quietPipe(() => {})
@@ -35,13 +34,7 @@ export const run: Run = async (io, [given], options) => {
     process.chdir('/')
     process.send({ said })
   }
-  await joinCluster({ upstream, workers, config, env: io.env, note, begun, signal: io.signal })
-}
-
-function workersOf({ workers = '1' }: Options): number {
-  if (!/^\d{1,4}$/.test(workers) || Number(workers) > MAX_WORKERS)
-    throw usage(`--workers ${workers}: a number from 0 to ${MAX_WORKERS}`)
-  return Number(workers)
+  await joinCluster({ upstream, config, env: io.env, note, begun, signal: io.signal })
 }
 
 /** What is joined, checked before anything is dialled. */

@@ -19,11 +19,12 @@ export const run: Run = async (io, [given], { allowOther, driver }) => {
   client.close()
   await clearStale(dir)
   makeMountPoint(dir)
-  const token = await io.token()
+  const [token, fingerprint] = await Promise.all([io.token(), io.fingerprint()])
   await startMount({
     address: io.address,
     dir,
     ...(token && { token }),
+    ...(fingerprint && { fingerprint }),
     ...(io.globals.aname !== undefined && { aname: io.globals.aname }),
     ...(allowOther && { allowOther }),
     ...(driver && { driver }),

@@ -12,6 +12,8 @@ export const serverOptions: NonNullable<Command['options']> = [
   ['--no-mount', 'do not mount'],
   ['--listen <address...>', 'listen there, too: unix!PATH, tcp!HOST!PORT, ws://HOST:PORT/9p, wss://…'],
   ['--auth <what>', 'what listeners besides the unix socket ask for; none on loopback only', ['token', 'none']],
+  ['--join <address>', 'join that cluster as one worker of it: wss://HOST:PORT/join; the token is in $LLAMBO_TOKEN'],
+  ['--fingerprint <sha256>', 'of the certificate that cluster must have'],
   ['--config <file>', 'configuration file'],
 ]
 
@@ -37,8 +39,7 @@ export const commands: readonly Command[] = [
     options: [
       ['-d, --detach', 'go on in the background'],
       ['--fingerprint <sha256>', 'of the certificate that the server must have, as llamboctl invite prints it'],
-      ['--workers <n>', 'how many to start here (default: 1)'],
-      ...serverOptions.filter(([flags]) => /^--(model|engine|slots|config) /.test(flags)),
+      ...serverOptions.filter(([flags]) => /^--(model|engine|workers|slots|config) /.test(flags)),
     ],
     load: () => import('./join.js'),
   },

@@ -18,22 +18,24 @@ export function whoami(): { uname: string; n_uname?: number } {
 
 /**
  * Dials a server and attaches to its root, or to the tree that `aname` is there.
- * @param token what it asks for where it is no unix socket
+ * @param options.token what it asks for where it is no unix socket
+ * @param options.fingerprint of the certificate it must have; without, an authority has to vouch for it
  * @throws Failure (unreachable) that says how to start a server, or (auth) how to get a token
  */
 export async function connect(
   address: string,
   options: {
     token?: string | undefined
+    fingerprint?: string | undefined
     aname?: string | undefined
     trace?: ((line: string) => void) | undefined
   } = {},
   signal?: AbortSignal,
 ): Promise<Connection> {
-  const { token, aname, trace } = options
+  const { token, fingerprint, aname, trace } = options
   const given = token === undefined ? {} : { token }
   try {
-    const transport = await dial(address, given, signal)
+    const transport = await dial(address, { token, fingerprint }, signal)
     const client = await Client.connect(transport, trace ? { trace } : {}, signal)
     const root = await client.attach({ ...whoami(), ...given, ...(aname !== undefined && { aname }) }, signal)
     return { client, root, address }
@@ -52,6 +54,10 @@ function unreachable(address: string, error: unknown): unknown {
       `${error.message.includes(address) ? '' : `${address}: `}${error.message}; ${remedy}`,
       { cause: error },
     )
+  }
+  if (error.is('certificateRefused')) {
+    const remedy = 'give the fingerprint of the right one in $LLAMBO_FINGERPRINT: llamboctl invite prints it there'
+    return new Failure(exitCode.auth, `${error.message}; ${remedy}`, { cause: error })
   }
   const { code } = (error.cause ?? {}) as NodeJS.ErrnoException
   if (error.is('unreachable') && (code === 'ENOENT' || code === 'ECONNREFUSED')) {

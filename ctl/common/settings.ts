@@ -110,6 +110,18 @@ export const settings = {
     initial: 'on',
     help: 'whether a server that other machines can join says so on the local network, and join looks for one there',
   }),
+  'join.address': setting({
+    env: 'LLAMBO_JOIN',
+    flag: '--join',
+    schema: text,
+    help: 'a cluster that this one joins as one worker: wss://HOST:PORT/join; the token is in LLAMBO_TOKEN',
+  }),
+  'join.fingerprint': setting({
+    env: 'LLAMBO_JOIN_FINGERPRINT',
+    flag: '--fingerprint',
+    schema: text,
+    help: 'of the certificate that cluster must have, as llamboctl invite prints it there',
+  }),
   'engine.kind': setting({
     env: 'LLAMBO_ENGINE',
     flag: '--engine',

@@ -7,7 +7,7 @@ import { type Server, startServer } from './server.js'
 
 /** The settings among the options of a command line, by key. */
 export function flagsOf(options: Options): { [K in Key]?: unknown } {
-  const { model, engine, slots, workers, mount, listen, auth } = options
+  const { model, engine, slots, workers, mount, listen, auth, join, fingerprint } = options
   return {
     model,
     'engine.kind': engine,
@@ -16,6 +16,8 @@ export function flagsOf(options: Options): { [K in Key]?: unknown } {
     mount: mount === false ? 'off' : mount === true ? undefined : mount,
     listen,
     auth,
+    'join.address': join,
+    'join.fingerprint': fingerprint,
   }
 }
 

@@ -24,10 +24,14 @@ export interface LocalHostOptions {
   readonly note: (line: string) => void
   /** `shutdown` was written to its ctl. */
   shutdown(): void
+  /** The cluster does not let it in, and says why. */
+  refused?(why: string): void
   /** How long a worker lives without its cluster, in ms; 60 s unless given. */
   readonly orphan_ms?: number
   /** The file in the runtime directory that remembers the workers; `workers.json` unless given. */
   readonly file?: string
+  /** The file in the state directory that has its id, where the machine is another host already; `host-id` unless given. */
+  readonly idFile?: string
 }
 
 const ORPHAN_MS = 60_000
@@ -44,7 +48,7 @@ export function localHost(o: LocalHostOptions): Host {
   if (useless.length > 0) note(`${useless.length} workers of a server that was killed had other settings, and end`)
   return createHost({
     name,
-    id: machineId(env),
+    id: machineId(env, o.idFile),
     boot: randomUUID().slice(0, 8),
     version: version(),
     owner: self(),
@@ -64,7 +68,7 @@ export function localHost(o: LocalHostOptions): Host {
       }
     },
     shutdown: o.shutdown,
-    refused: why => note(`the cluster refuses this host: ${why}`),
+    refused: o.refused ?? (why => note(`the cluster refuses this host: ${why}`)),
   })
 }
 
@@ -79,8 +83,8 @@ export function hostName(full: string): string {
 }
 
 /** This machine's id for good, kept in the state directory. */
-export function machineId(env: NodeJS.ProcessEnv): string {
-  const path = join(privateDir(stateDir(env)), 'host-id')
+export function machineId(env: NodeJS.ProcessEnv, file = 'host-id'): string {
+  const path = join(privateDir(stateDir(env)), file)
   try {
     const id = readFileSync(path, 'utf8').trim()
     if (/^[0-9a-f-]{36}$/.test(id)) return id

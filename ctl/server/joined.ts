@@ -24,8 +24,6 @@ import { parentsUser } from './users.js'
 
 export interface JoinOptions {
   readonly upstream: Upstream
-  /** How many workers are started here. */
-  readonly workers: number
   readonly config: Config
   readonly env: NodeJS.ProcessEnv
   /** What a person should know. */
@@ -38,13 +36,16 @@ export interface JoinOptions {
 
 /** The workers of a machine that has joined, apart from those of a server on it. */
 const WORKERS_FILE = 'join-workers.json'
+/** Apart from that of a server's own host, too: should it be its cluster that is joined, that has two of one machine. */
+const ID_FILE = 'join-id'
 /** How long a worker lives without the cluster, in ms: that may be away for longer than one on the same machine. */
 const ORPHAN_MS = 600_000
 
 /**
  * Joins a cluster with this machine as a host and workers on it, and stays in it until the signal, or `shutdown` in the host's
  * ctl: then the workers' answers are let end. What is only away is waited for, however long.
- * @throws Failure (auth) where the cluster does not let us in, or is another; where this user has joined one already
+ * @throws Failure (auth) where the cluster does not let us in, or is another; where it does not take us, of another version say;
+ *   where this user has joined one already
  */
 export async function joinCluster(o: JoinOptions): Promise<void> {
   const { upstream, env } = o
@@ -89,14 +90,20 @@ async function stay(o: JoinOptions): Promise<void> {
   const leaving = new AbortController()
   const left = new AbortController()
   let failure: unknown
+  const fail = (error: unknown) => {
+    failure ??= error
+    leaving.abort()
+  }
   const host = localHost({
     config,
     env,
     upstream,
     note,
     shutdown: () => leaving.abort(),
+    refused: why => fail(new Failure(exitCode.failed, `${upstream.address} does not take this machine: ${why}`)),
     orphan_ms: ORPHAN_MS,
     file: WORKERS_FILE,
+    idFile: ID_FILE,
   })
   const talk = new Talk(upstream.address, note, o.begun)
   let entered = false
@@ -109,10 +116,7 @@ async function stay(o: JoinOptions): Promise<void> {
           return await dialUpstream(upstream, signal)
         } catch (error) {
           // A cluster that has never let us in will not by being asked again.
-          if (!entered && error instanceof FsError && codeOf(error) === exitCode.auth) {
-            failure = refused(error, upstream)
-            leaving.abort()
-          }
+          if (!entered && error instanceof FsError && codeOf(error) === exitCode.auth) fail(locked(error, upstream))
           throw error
         }
       },
@@ -123,11 +127,10 @@ async function stay(o: JoinOptions): Promise<void> {
           entered = true
           try {
             // those of a host that was killed are there already
-            const lacking = o.workers - host.workers.length
+            const lacking = (config.workers ?? 1) - host.workers.length
             if (lacking > 0) host.spawn(DEFAULT_CLASS, lacking)
           } catch (error) {
-            failure = error
-            leaving.abort()
+            fail(error)
           }
         }
         return session
@@ -147,7 +150,8 @@ async function stay(o: JoinOptions): Promise<void> {
   if (failure !== undefined) throw failure
 }
 
-function refused(error: FsError, { fingerprint }: Upstream): Failure {
+/** Why a door stays shut, and what opens it. */
+function locked(error: FsError, { fingerprint }: Upstream): Failure {
   const remedy = error.is('authRequired')
     ? 'llamboctl invite, on the machine of the server, makes one that is good for joining'
     : fingerprint === undefined

@@ -18,6 +18,7 @@ import { localHost } from './host.js'
 import { interruptible } from './interruptible.js'
 import { type Door, type Listener, openJoinSocket, openListener, wanted } from './listeners.js'
 import { clearLeftBehind, mountServer, unmountAll } from './mounting.js'
+import { joinParent, parentOf } from './parent.js'
 import { fileStore } from './store.js'
 import { parentsUser, self, userOf } from './users.js'
 
@@ -56,6 +57,7 @@ export async function startServer(o: ServerOptions): Promise<Server> {
   // All that can be wrong with the configuration is found before anything is touched.
   const addresses = wanted(config, env, !o.passing)
   checkEngine(config)
+  const parent = parentOf(config, env)
   privateDir(runtimeDir(env))
   await claim(env)
 
@@ -82,6 +84,9 @@ export async function startServer(o: ServerOptions): Promise<Server> {
       // what the model that comes along says at any temperature but 0 is noise: shown as its worker will have it
       defaults: name => (name === bundledModel ? { temperature: 0 } : {}),
       shutdown: stop,
+      refused: why => note(`not joined: ${why}`),
+      // a person at a terminal sees what is done there, not what happens in a cluster
+      ...(!process.stderr.isTTY && !o.passing && { log: note }),
     })
     undo.push(() => orchestrator.close())
 
@@ -150,7 +155,7 @@ export async function startServer(o: ServerOptions): Promise<Server> {
 
     // Loading a model and mounting each take about a second and have nothing to do with each other.
     const [loaded, mounted] = await Promise.allSettled([
-      orchestrator.ready({ model: model !== undefined && config.workers !== 0 }, signal),
+      config.workers === 0 ? undefined : orchestrator.ready({ model: model !== undefined }, signal),
       interruptible(mountServer(config.mount ?? 'auto', places, listeners[0]!.address, note), signal),
     ])
     if (mounted.status === 'fulfilled' && mounted.value !== undefined) {
@@ -158,6 +163,14 @@ export async function startServer(o: ServerOptions): Promise<Server> {
       mounts.push(dir)
       undo.push(() => unmountAll([dir]))
       writeServerFile(state(), env)
+    }
+    if (parent) {
+      const leaving = new AbortController()
+      const left = joinParent(parent, orchestrator, note, leaving.signal)
+      undo.push(() => {
+        leaving.abort()
+        return left
+      })
     }
     for (const part of [loaded, mounted]) if (part.status === 'rejected') throw part.reason
     return { addresses: listeners.map(({ address }) => address), mounts, shutdown, close }

@@ -27,10 +27,3 @@ export function checkUpstream({ address, fingerprint }: Upstream): void {
   if (!isLoopback(hostname)) throw bad('it would be reached in clear; wss://')
   if (fingerprint !== undefined) throw bad('without TLS there is no certificate to have a fingerprint; wss://')
 }
-
-/** A fingerprint as people give it, also as openssl(1) writes it: upper case, with colons. @throws FsError `bad argument` */
-export function parseFingerprint(text: string): string {
-  const hex = text.replace(/^sha-?256( fingerprint)?[:=]/i, '').replace(/:/g, '')
-  if (!/^[0-9a-f]{64}$/i.test(hex)) throw fail('badArgument', `fingerprint ${text}: sha256: and 64 hexadecimal digits`)
-  return `sha256:${hex.toLowerCase()}`
-}

@@ -31,17 +31,23 @@ export class Feed {
   #first = 1
   readonly #readers = new Readers()
 
-  constructor(readonly clock = systemClock) {}
+  /** @param told gets each line as it is added, and of what kind it is */
+  constructor(
+    readonly clock = systemClock,
+    readonly told: (line: string, kind: string) => void = () => undefined,
+  ) {}
 
   /** Adds a line: `seq=… time=… kind=…` and the attributes. */
   add(kind: string, attrs: Record<string, Value | undefined> = {}): void {
     const seq = this.#first + this.#lines.length
-    this.#lines.push(`${record('', { seq, time: new Date(this.clock.date()).toISOString(), kind, ...attrs })}\n`)
+    const line = record('', { seq, time: new Date(this.clock.date()).toISOString(), kind, ...attrs })
+    this.#lines.push(`${line}\n`)
     if (this.#lines.length >= 2 * KEEP) {
       this.#lines.splice(0, KEEP)
       this.#first += KEEP
     }
     this.#readers.wake()
+    this.told(line, kind)
   }
 
   get #end(): number {

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { Home } from './fixture.js'
 
@@ -35,6 +36,23 @@ t.test('listeners but the unix socket ask for a token, which our own tools find'
     const stranger = home.start(['--at', address, 'status'], { LLAMBO_TOKEN: `llb_${'x'.repeat(43)}` })
     t.match(await stranger.ended, { code: 4, stderr: /authentication required.*; give a token in \$LLAMBO_TOKEN/ })
   }
+})
+
+t.test('our own tools know the certificate of our own server, and are told those of others', async t => {
+  const home = new Home(t)
+  const run = await home.up('--listen', 'wss://127.0.0.1:0/9p')
+  const [, address = ''] = /listening on (wss:\S+)/.exec(run.stderr) ?? []
+  t.equal((await home.ctl('--at', address, 'rdwr', 'data', 'hi')).stdout, '0:hi\n')
+  const { fingerprint } = JSON.parse(readFileSync(home.path('run/llambo/server.json'), 'utf8'))
+  const LLAMBO_TOKEN = readFileSync(home.path('.local/state/llambo/token'), 'utf8').trim()
+  const other = new Home(t)
+  const ask = (env: NodeJS.ProcessEnv) =>
+    other.start(['--at', address, 'rdwr', 'data', 'hi'], { LLAMBO_TOKEN, ...env }).ended
+  t.equal((await ask({ LLAMBO_FINGERPRINT: fingerprint })).stdout, '0:hi\n')
+  const refused = /^llamboctl: certificate refused: .*\$LLAMBO_FINGERPRINT: llamboctl invite prints it there\n$/
+  t.match(await ask({}), { code: 4, stdout: '', stderr: refused })
+  t.match(await ask({ LLAMBO_FINGERPRINT: `sha256:${'0'.repeat(64)}` }), { code: 4, stdout: '', stderr: refused })
+  t.match(await ask({ LLAMBO_FINGERPRINT: 'x' }), { code: 2, stderr: /fingerprint x: sha256: and 64/ })
 })
 
 t.test('--auth none lets loopback in without one', async t => {

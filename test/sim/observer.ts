@@ -6,7 +6,6 @@ import { parseRecords } from '../../fs/quote.js'
 import { Wrong } from './check.js'
 import type { Process } from './clock.js'
 import { type Cluster, DOOR } from './cluster.js'
-import type { End } from './net.js'
 import { owner } from './worker.js'
 
 /** A status must be answered within this, whatever the workers do, in virtual ms. */
@@ -41,8 +40,8 @@ export class Observer {
   start(): void {
     const again = (work: () => Promise<void>) => {
       work().catch(error => {
-        this.#root = undefined
         // the orchestrator may be gone for a while, and a fault of this run may be why
+        this.cluster.note(`observer: ${error.message}`)
         if (error instanceof Wrong) this.process.time.fail(error)
         else sleep(this.process, 1000).then(() => again(work))
       })
@@ -139,23 +138,18 @@ export class Observer {
     this.cluster.note(`event ${line.replace(/time=\S+ /, '')}`)
   }
 
-  /** After all clients have gone: nothing of theirs may be left. */
-  rest(): void {
-    const wrong = (why: string) => new Wrong(`when all have gone: ${why}`)
+  /** What is left of clients when all of them have gone; a heartbeat may be under way. */
+  left(): string | undefined {
     const { sessions, workers } = this.cluster
-    if (sessions.size > 1)
-      throw wrong(
-        `connections are served: ${[...sessions].map(({ transport, fids }) => `${transport.name} ${(transport as End).closed} ${fids.size}`)}`,
-      )
-    if (Number(this.server.active) > 0) throw wrong(`${this.server.active} exchanges run`)
-    if (Number(this.server.queue) > 0) throw wrong(`${this.server.queue} exchanges wait`)
+    if (sessions.size > 1) return `connections are served: ${[...sessions].map(({ transport }) => transport.name)}`
+    if (Number(this.server.active) > 0) return `${this.server.active} exchanges run`
+    if (Number(this.server.queue) > 0) return `${this.server.queue} exchanges wait`
     for (const { process, generating, sessions } of workers) {
-      if (generating > 0) throw wrong(`${process.name} makes ${generating} answers`)
-      if (sessions.size !== 1) throw wrong(`${process.name} has ${sessions.size} connections`)
-      // an attach for each user is kept
-      const [session] = sessions
-      const open = [...session!.fids.values()].filter(({ opened }) => opened !== undefined).length
-      if (open > 0) throw wrong(`${open} files of ${process.name} are open`)
+      if (generating > 0) return `${process.name} makes ${generating} answers`
+      if (sessions.size !== 1) return `${process.name} has ${sessions.size} connections`
+      const open = [...[...sessions][0]!.fids.values()].filter(({ opened }) => opened !== undefined)
+      if (open.length > 0) return `open at ${process.name}: ${open.map(({ place }) => place!.name)}`
     }
+    return undefined
   }
 }

@@ -2,8 +2,8 @@ import { FsError } from '../../fs/errors.js'
 import { isRow, Wrong } from './check.js'
 import type { Process } from './clock.js'
 
-/** Why a request may end in that error; undefined: it may not. */
-export type Excuse = (error: FsError, request: Request) => string | undefined
+/** Whether a request may end in that error. */
+export type Excuse = (error: FsError, request: Request) => boolean
 
 /** One thing a client wants, from when it begins until it has ended one way or the other. */
 export interface Request {
@@ -30,12 +30,9 @@ export class Requests {
     readonly note: (line: string) => void,
   ) {}
 
-  get open(): number {
-    return this.#open.size
-  }
-
-  get done(): number {
-    return this.all.filter(request => request.outcome === 'done').length
+  /** Those that have not ended. */
+  get open(): Request[] {
+    return [...this.#open]
   }
 
   /** Does something for a client, and sees how it ends. */
@@ -61,11 +58,6 @@ export class Requests {
     request.ended = time.now
     this.#open.delete(request)
     this.note(`request ${request.id} ${request.outcome}`)
-  }
-
-  /** Requests that began before then and have not ended. */
-  overdue(before: number): Request[] {
-    return [...this.#open].filter(request => request.began < before)
   }
 
   #wrong(error: unknown, request: Request): Error | undefined {

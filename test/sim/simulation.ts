@@ -2,7 +2,7 @@ import type { ErrorCode } from '../../fs/errors.js'
 import { Wrong } from './check.js'
 import { Process, Timeline } from './clock.js'
 import { Cluster, DOOR, type Shape } from './cluster.js'
-import { type FaultName, faults } from './faults.js'
+import { type Fault, type FaultName, faults, LOST } from './faults.js'
 import { User } from './load.js'
 import { Net } from './net.js'
 import { Observer } from './observer.js'
@@ -17,6 +17,10 @@ const END = 60_000
 const PATIENCE = 150_000
 /** By when all workers must be back: a host's longest pause after crashes, a worker set aside the longest, joining again. */
 const RECOVERY = 400_000
+/** How long the loss of a worker is felt: it hangs, is paused, or its host waits before it starts it again. */
+const AFTERMATH = 60_000
+/** By when nothing is left of who has left. */
+const LEAVING = 30_000
 
 export interface Options {
   /** Workers in all; drawn unless given. */
@@ -112,7 +116,13 @@ async function run(
 
   /** What an exchange may end in, for what has struck. */
   const may = new Set<ErrorCode>()
-  const requests = new Requests(error => [...may].find(row => error.is(row)), note)
+  const losses: { time: number; workers: number }[] = []
+  const requests = new Requests((error, { began }) => {
+    if (![...may].some(row => error.is(row))) return false
+    if (!LOST.some(row => error.is(row)) || may.has('queueFull')) return true
+    const lost = losses.filter(({ time }) => time > began - AFTERMATH).reduce((n, { workers }) => n + workers, 0)
+    return lost > 1
+  }, note)
   report.requests = requests.all
 
   const observer = new Observer(cluster, new Process(time, 'observer', 'observatory'))
@@ -131,13 +141,20 @@ async function run(
     const kind = plan.of(kinds)
     const at = plan.between(BEGIN, HEAL)
     if (options.without?.faults.includes(i)) continue
-    time.at(at, () => {
-      const fault = faults[kind]
+    const fault: Fault = faults[kind]
+    const strike = () => {
       for (const row of fault.may) may.add(row)
       const what = fault.strike(cluster, plan.stream(`${i}`))
-      if (what) report.struck[kind] = (report.struck[kind] ?? 0) + 1
-      if (what) note(`FAULT ${i} ${kind}: ${what}`)
-    })
+      if (!what) return
+      if (fault.losses) losses.push({ time: time.now, workers: fault.losses })
+      report.struck[kind] = (report.struck[kind] ?? 0) + 1
+      note(`FAULT ${i} ${kind}: ${what}`)
+    }
+    const soon = (tries: number) => {
+      if (!fault.busy || tries === 0 || cluster.workers.some(({ generating }) => generating > 0)) strike()
+      else time.at(time.now + 20, () => soon(tries - 1))
+    }
+    time.at(at, () => soon(100))
   }
 
   const longest = random.of([5, 5, 15, 15, 40])
@@ -166,30 +183,32 @@ async function run(
   note('all faults have ended')
   await time.run(END)
 
-  await ended(time, requests, HEAL)
-  for (let missing = observer.missing(); missing; missing = observer.missing()) {
-    if (time.now > HEAL + RECOVERY) throw new Wrong(`not all workers are back: ${missing}`)
-    await time.run(time.now + 5000)
-  }
+  await ended(time, requests)
+  await until(time, RECOVERY, 5_000, 'not all workers are back', () => observer.missing())
   // as if nothing had been
   may.clear()
   const last = user('last', 3000)
   Promise.all([last.data(), last.generate(), last.session()]).catch(error => time.fail(error))
-  await ended(time, requests, time.now)
+  await ended(time, requests)
 
   for (const user of [...users, last]) user.close()
-  await time.run(time.now + 30_000)
-  observer.rest()
+  await until(time, LEAVING, 700, 'when all have gone', () => observer.left())
   report.moves = requests.moves
 }
 
 /** Lets time go on until every request has its end. */
-async function ended(time: Timeline, requests: Requests, since: number): Promise<void> {
-  while (requests.open > 0) {
-    if (time.now > since + PATIENCE) {
-      const open = requests.overdue(time.now).map(({ id, kind }) => `request ${id} ${kind}`)
-      throw new Wrong(`without an end: ${open.join(', ')}`)
-    }
-    await time.run(time.now + 1000)
+function ended(time: Timeline, requests: Requests): Promise<void> {
+  return until(time, PATIENCE, 1_000, 'without an end', () => {
+    const open = requests.open.map(({ id, kind }) => `request ${id} ${kind}`)
+    return open.length > 0 ? open.join(', ') : undefined
+  })
+}
+
+/** Lets time go on, a step at a time, until nothing is wrong any more. @throws Wrong when that takes too long */
+async function until(time: Timeline, ms: number, step: number, what: string, wrong: () => string | undefined) {
+  const end = time.now + ms
+  for (let why = wrong(); why !== undefined; why = wrong()) {
+    if (time.now > end) throw new Wrong(`${what}: ${why}`)
+    await time.run(time.now + step)
   }
 }

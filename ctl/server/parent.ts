@@ -1,0 +1,62 @@
+import { keepJoined } from '../../cluster/joining.js'
+import type { Orchestrator } from '../../cluster/orchestrator/orchestrator.js'
+import { systemClock } from '../../fs/clock.js'
+import { serve } from '../../fs/server.js'
+import { explain, usage } from '../common/exit.js'
+import { parseFingerprint } from '../common/fingerprint.js'
+import { stateDir } from '../common/paths.js'
+import type { Config } from '../common/settings.js'
+import { ownToken } from '../common/tokens.js'
+import { checkUpstream, dialUpstream } from './upstream.js'
+import { parentsUser } from './users.js'
+
+type Upstream = Parameters<typeof dialUpstream>[0]
+
+/**
+ * The cluster that this one joins as one worker (`join.address`), if any, as it is dialled.
+ * @throws Failure (usage) for what cannot be meant, before anything starts
+ */
+export function parentOf(config: Config, env: NodeJS.ProcessEnv): Upstream | undefined {
+  const { 'join.address': address, 'join.fingerprint': fingerprint } = config
+  if (address === undefined) return undefined
+  try {
+    const pinned = fingerprint === undefined ? {} : { fingerprint: parseFingerprint(fingerprint) }
+    checkUpstream({ address, ...pinned })
+    const token = ownToken(env, false, stateDir(env))
+    return { address, ...pinned, ...(token !== undefined && { token }) }
+  } catch (error) {
+    throw usage(`--join: ${explain(error)}`)
+  }
+}
+
+/** Keeps a cluster joined to another, until the signal. */
+export function joinParent(
+  parent: Upstream,
+  { root, failed }: Orchestrator,
+  note: (line: string) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  let said = ''
+  /** What is not new is not said again. */
+  const tell = (line: string) => {
+    if (line !== said) note(line)
+    said = line
+  }
+  return keepJoined(
+    {
+      clock: systemClock,
+      random: Math.random,
+      dial: dialled => dialUpstream(parent, dialled),
+      serve(transport) {
+        tell(`joined ${parent.address}`)
+        return serve(transport, {
+          attachOptions: ['role'],
+          attach: who => ({ root, user: parentsUser(who) }),
+          onfail: failed,
+        })
+      },
+      onPause: error => error && tell(`not joined: ${explain(error)}; trying again`),
+    },
+    signal,
+  )
+}

@@ -1,0 +1,194 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { WorkerRecord } from '../../cluster/host/process.js'
+import { isAlive } from '../../ctl/common/serverfile.js'
+import { Client } from '../../fs/client.js'
+import { dial } from '../../fs/dial.js'
+import { parseRecords } from '../../fs/quote.js'
+import { Tree } from '../cluster/worker/fixture.js'
+import { Home, type Run } from '../ctl/fixture.js'
+import { until } from './stage.js'
+
+/** A scenario or a test, as far as this needs it. */
+interface Test {
+  teardown(undo: () => unknown): unknown
+}
+
+/** A worker as `status` and its host's `status` have it. */
+export interface Worker {
+  readonly name: string
+  readonly id: string
+  readonly boot: string
+  readonly state: string
+  readonly active: number
+  /** Undefined where it is no process of our own host. */
+  readonly pid: number | undefined
+}
+
+export interface ClusterOptions {
+  workers?: number
+  slots?: number
+  /** Variables of the server besides those of `Home`: engine echo and no mount. */
+  env?: NodeJS.ProcessEnv
+  /** Whether it mounts itself, at `mount`. */
+  mount?: boolean
+  args?: readonly string[]
+  /** Lines for its ctl. */
+  ctl?: readonly string[]
+}
+
+/** `llamboctl up` in a home of its own, with what one wants to know of it. Its workers are gone at the end, too. */
+export class Cluster {
+  readonly home: Home
+  run!: Run
+  root!: Tree
+  #clients: Client[] = []
+
+  private constructor(
+    readonly stage: Test,
+    readonly o: ClusterOptions,
+  ) {
+    this.home = new Home(stage, o.env)
+    // before the home is taken away: a server that was killed leaves its workers
+    stage.teardown(async () => {
+      for (const client of this.#clients) client.close()
+      const workers = this.#saved()
+      await this.home.ctl('down')
+      for (const { pid, born } of [...workers, ...this.#saved()])
+        if (isAlive({ pid, born })) process.kill(pid, 'SIGKILL')
+    })
+  }
+
+  static async start(stage: Test, o: ClusterOptions = {}): Promise<Cluster> {
+    const cluster = new Cluster(stage, o)
+    await cluster.up()
+    if (o.ctl) await cluster.root.write('ctl', o.ctl.map(line => `${line}\n`).join(''))
+    return cluster
+  }
+
+  /** Starts it, or once more after it was killed, and waits until all workers are ready. */
+  async up(): Promise<void> {
+    const { workers = 3, slots = 4, args = [] } = this.o
+    const mounted = this.o.mount ? ['--mount', this.mount] : []
+    this.run = await this.home.up('--workers', String(workers), '--slots', String(slots), ...mounted, ...args)
+    this.root = await this.tree()
+    await this.ready(workers)
+  }
+
+  get mount(): string {
+    return this.home.path('n')
+  }
+
+  get address(): string {
+    return `unix!${this.path('9p')}`
+  }
+
+  /** A file of its runtime directory. */
+  path(name: string): string {
+    return join(this.home.dir, 'run/llambo', name)
+  }
+
+  /** A connection of its own, as that user. */
+  async tree(user?: { name: string; uid: number }): Promise<Tree> {
+    const client = await Client.connect(await dial(this.address))
+    this.#clients.push(client)
+    return new Tree(await client.attach({ uname: user?.name ?? '', ...(user && { n_uname: user.uid }) }))
+  }
+
+  async status(): Promise<Record<string, string>> {
+    return parseRecords(await this.root.read('status'))[0]!.attrs
+  }
+
+  async workers(): Promise<Worker[]> {
+    const pids = new Map(this.#saved().map(({ id, pid }) => [id, pid]))
+    return parseRecords(await this.root.read('status'))
+      .filter(({ word }) => word === 'worker')
+      .map(({ attrs: a }) => ({
+        name: a.name!,
+        id: a.id!,
+        boot: a.boot!,
+        state: a.state!,
+        active: Number(a.active),
+        pid: pids.get(a.id!),
+      }))
+  }
+
+  async worker(name: string): Promise<Worker> {
+    const all = await this.workers()
+    const one = all.find(worker => worker.name === name)
+    if (!one) throw new Error(`no ${name} among ${all.map(w => w.name).join(' ')}`)
+    return one
+  }
+
+  /** Waits until n workers would take a prompt. */
+  async ready(n: number, ms = 60_000): Promise<Worker[]> {
+    return until(`${n} workers ready`, ms, async () => {
+      const all = (await this.workers()).filter(({ state }) => state === 'idle' || state === 'busy')
+      return all.length >= n && all
+    })
+  }
+
+  async task(id: string): Promise<Record<string, string>> {
+    return parseRecords(await this.root.read(`task/${id}/status`))[0]!.attrs
+  }
+
+  /** The newest task. */
+  async newest(): Promise<Record<string, string> | undefined> {
+    const [id] = (await this.root.names('task')).sort((a, b) => Number(b) - Number(a))
+    return id === undefined ? undefined : this.task(id)
+  }
+
+  /** The worker that the newest task gets tokens from, once it has been moved so often. */
+  answering(resumed = 0, ms = 30_000): Promise<Worker & { pid: number }> {
+    return until(`an answer that was moved ${resumed} times`, ms, async () => {
+      const task = await this.newest()
+      if (task?.state !== 'running' || Number(task.resumed) !== resumed) return false
+      const worker = (await this.workers()).find(({ name }) => name === task.worker)
+      return worker?.pid !== undefined && { ...worker, pid: worker.pid }
+    })
+  }
+
+  /** All that events say from now on, and lately. */
+  async events(): Promise<Events> {
+    return new Events(await this.tree())
+  }
+
+  #saved(): readonly WorkerRecord[] {
+    try {
+      return (JSON.parse(readFileSync(this.path('workers.json'), 'utf8')) as { workers: WorkerRecord[] }).workers
+    } catch {
+      return []
+    }
+  }
+}
+
+/** Follows a tree's `events`. */
+export class Events {
+  readonly seen: Record<string, string>[] = []
+
+  constructor(tree: Tree) {
+    void this.#follow(tree).catch(() => undefined)
+  }
+
+  async #follow(tree: Tree): Promise<void> {
+    const fid = await tree.open('events', 0)
+    let rest = ''
+    for (let at = 0; ; ) {
+      const piece = await fid.read(at, 65536)
+      at += piece.length
+      const lines = (rest + new TextDecoder().decode(piece)).split('\n')
+      rest = lines.pop()!
+      for (const line of lines) this.seen.push(parseRecords(`event ${line}\n`)[0]!.attrs)
+    }
+  }
+
+  all(kind: string): Record<string, string>[] {
+    return this.seen.filter(event => event.kind === kind)
+  }
+
+  /** The first of that kind with those attributes. */
+  next(kind: string, attrs: Record<string, string> = {}, ms = 30_000): Promise<Record<string, string>> {
+    const is = (event: Record<string, string>) => Object.entries(attrs).every(([key, value]) => event[key] === value)
+    return until(`event ${kind} ${JSON.stringify(attrs)}`, ms, () => this.all(kind).find(is))
+  }
+}

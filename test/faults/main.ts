@@ -1,0 +1,56 @@
+/**
+ * `npm run test:faults [-- NAME …]`: faults done to real processes; with names, those. One line each, `ok|failed|skipped NAME figures`,
+ * and the total at the end. Exit 1 where anything failed.
+ */
+import { cut } from './cut.js'
+import { deaths } from './deaths.js'
+import { disk } from './disk.js'
+import { drain } from './drain.js'
+import { hung } from './hung.js'
+import { kill } from './kill.js'
+import { nested } from './nested.js'
+import { queue } from './queue.js'
+import { restart } from './restart.js'
+import { type Scenario, Stage, seconds, within } from './stage.js'
+import { stop } from './stop.js'
+
+const scenarios: readonly Scenario[] = [kill, stop, restart, cut, disk, deaths, hung, drain, queue, nested]
+
+/** One that takes longer hangs. */
+const LIMIT_MS = 900_000
+
+const names = process.argv.slice(2)
+const unknown = names.filter(name => !scenarios.some(scenario => scenario.name === name))
+if (unknown.length) {
+  process.stderr.write(`unknown scenario ${unknown.join(', ')}: there are ${scenarios.map(s => s.name).join(', ')}\n`)
+  process.exit(2)
+}
+
+// what is left of a connection that a scenario has cut must not end the others
+process.on('unhandledRejection', error => process.stderr.write(`unhandled: ${(error as Error)?.stack ?? error}\n`))
+
+const count = { ok: 0, failed: 0, skipped: 0 }
+const report = (how: keyof typeof count, name: string, what: string) => {
+  count[how]++
+  process.stdout.write(`${how.padEnd(7)} ${name.padEnd(10)} ${what}\n`)
+}
+for (const scenario of scenarios.filter(({ name }) => names.length === 0 || names.includes(name))) {
+  const { name } = scenario
+  const missing = await scenario.lacks?.()
+  if (missing) {
+    report('skipped', name, missing)
+    continue
+  }
+  const stage = new Stage()
+  const began = Date.now()
+  try {
+    const figures = await within(name, LIMIT_MS, scenario.run(stage))
+    report('ok', name, `${figures} (${seconds(Date.now() - began)})`)
+  } catch (error) {
+    report('failed', name, (error as Error).message)
+    process.stderr.write(`${(error as Error).stack}\n`)
+  }
+  await stage.end()
+}
+process.stdout.write(`${count.ok} ok, ${count.failed} failed, ${count.skipped} skipped\n`)
+process.exit(count.failed ? 1 : 0)
