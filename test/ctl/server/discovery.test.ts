@@ -7,7 +7,6 @@ import { ip, type Namespaces, namespaces, within } from '../namespaces.js'
 
 const token = { LLAMBO_TOKEN: 'llb_the-token' }
 const anywhere = 'wss://0.0.0.0:5641/9p'
-const program = (name: string) => fileURLToPath(new URL(`./${name}.js`, import.meta.url))
 const modules = fileURLToPath(new URL('../../../../node_modules/', import.meta.url))
 
 /** The namespaces, or a skipped test that says why there are none. */
@@ -34,26 +33,30 @@ const script = (home: Home, code: string): Run =>
        ${code}`,
   ])
 
-t.test(
-  'machines on two networks of a server find it by its fingerprint, each by its own address, and join',
-  async t => {
-    const net = networks(t)
-    if (!net) return
-    const server = machine(t, net.middle)
-    const cluster = server.start([anywhere], { XDG_STATE_HOME: server.path('state') }, [program('cluster-process')])
-    await cluster.says(/ready sha256/)
-    const [, fingerprint = ''] = /ready (\S+)/.exec(cluster.stdout) ?? []
-    const left = machine(t, net.left).start(['join', '--fingerprint', fingerprint], token)
-    const right = machine(t, net.right).start(['join', '--fingerprint', fingerprint], token)
-    await left.says(/joined wss:\/\/10\.77\.1\.1:5641\/join/)
-    await right.says(/joined wss:\/\/10\.77\.2\.1:5641\/join/)
-    await cluster.says(/(member (host|worker)\n){4}/)
-    for (const run of [left, right]) run.child.kill('SIGINT')
-    for (const run of [left, right]) t.equal((await run.ended).code, 0)
-    cluster.child.kill('SIGTERM')
-    t.match(await cluster.ended, { stderr: '' })
-  },
-)
+t.test('machines on two networks of a server find it by its fingerprint and join, each by its own address', async t => {
+  const net = networks(t)
+  if (!net) return
+  const server = machine(t, net.middle)
+  const run = server.start(['up', '--workers', '0'])
+  await run.says(/listening on wss/)
+  const { token, fingerprint, addresses } = JSON.parse((await server.ctl('invite', '--json')).stdout)
+  t.same(addresses, ['wss://10.77.1.1:5641/join', 'wss://10.77.2.1:5641/join'])
+  const joining = (namespace: string) =>
+    machine(t, namespace).start(['join', '--fingerprint', fingerprint], { LLAMBO_TOKEN: token })
+  const [left, right] = [joining(net.left), joining(net.right)]
+  await left.says(/joined wss:\/\/10\.77\.1\.1:5641\/join/)
+  await right.says(/joined wss:\/\/10\.77\.2\.1:5641\/join/)
+  const events = server.start(['cat', 'events'])
+  await events.says(/(kind=worker-joined[\s\S]*){2}/)
+  await events.says(/(kind=host-joined[\s\S]*){3}/)
+  t.equal((await server.ctl('rdwr', 'data', 'hi')).stdout, '0:hi\n')
+  for (const one of [left, right]) one.child.kill('SIGINT')
+  for (const one of [left, right]) t.equal((await one.ended).code, 0)
+  await events.says(/(kind=worker-left[\s\S]*){2}/)
+  run.child.kill('SIGTERM')
+  t.equal((await run.ended).code, 0)
+  t.notMatch(run.stderr, /mDNS|fault:/)
+})
 
 t.test('what is found is not believed without a fingerprint; of several one has to be chosen', async t => {
   const net = networks(t)
