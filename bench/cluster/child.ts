@@ -23,15 +23,21 @@ export class Child<Ask extends object> {
   }
 
   async ask<Answer>(question: Ask): Promise<Answer> {
-    const answered = once(this.#process, 'message')
-    const exited = once(this.#process, 'exit').then(([code, signal]) => {
-      throw new Error(`${this.#process.spawnargs.at(-1)} ended: ${signal ?? code}`)
+    const over = new AbortController()
+    const { signal } = over
+    const exited = once(this.#process, 'exit', { signal }).then(([code, by]) => {
+      throw new Error(`${this.#process.spawnargs.at(-1)} ended: ${by ?? code}`)
     })
-    exited.catch(() => undefined)
+    const answered = once(this.#process, 'message', { signal })
+    for (const end of [answered, exited]) end.catch(() => undefined)
     this.#process.send(question)
-    const [answer] = await Promise.race([answered, exited])
-    if (answer?.error) throw new Error(answer.error)
-    return answer
+    try {
+      const [answer] = await Promise.race([answered, exited])
+      if (answer.error) throw new Error(answer.error)
+      return answer
+    } finally {
+      over.abort()
+    }
   }
 
   async stop(): Promise<void> {
@@ -44,6 +50,7 @@ export class Child<Ask extends object> {
 
 /** In a child: answers each message with what `answer` gives. */
 export function answering<Ask>(answer: (question: Ask) => Promise<object>): void {
+  process.on('disconnect', () => process.exit())
   process.on('message', async (question: Ask) => {
     process.send!(await answer(question).catch(error => ({ error: `${(error as Error).stack}` })))
   })
