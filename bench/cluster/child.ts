@@ -9,13 +9,14 @@ export const CORE = { orchestrator: 0, others: 1 } as const
 /** A program of this folder in a process of its own, asked by messages and answering each with one. */
 export class Child<Ask extends object> {
   readonly #process: ChildProcess
+  readonly #kill = () => void this.#process.kill('SIGKILL')
 
   constructor(program: string, core: number = CORE.others) {
     this.#process = fork(built(`bench/cluster/${program}.js`), [], {
       execPath: 'taskset',
       execArgv: ['-c', `${core}`, process.execPath],
     })
-    process.once('exit', () => this.#process.kill('SIGKILL'))
+    process.once('exit', this.#kill)
   }
 
   get pid(): number {
@@ -41,9 +42,10 @@ export class Child<Ask extends object> {
   }
 
   async stop(): Promise<void> {
+    process.off('exit', this.#kill)
     if (this.#process.exitCode !== null || this.#process.signalCode !== null) return
     const exited = once(this.#process, 'exit')
-    this.#process.kill('SIGKILL')
+    this.#kill()
     await exited
   }
 }

@@ -6,11 +6,13 @@ import { type Orchestrator, startOrchestrator } from './orchestrator.js'
 
 /** Workers that stand behind an orchestrator while the same is asked of it. */
 const SIZES = [10, 100, 1000, 10_000] as const
-const SECONDS = 6
+const SECONDS = 4
 /** Answers at once: fewer than ten workers have slots. */
 const STREAMS = 32
 const CONNECTIONS = 16
 const PASSES = 3
+/** Seconds between an orchestrator's questions how a worker is. */
+const HEARTBEAT_S = 3
 
 const group = (count: number, rate: number, slots = 4): Group => ({ class: 'peer', count, rate, slots, kind: 'peer' })
 
@@ -46,25 +48,26 @@ async function spent({ orchestrator, clients }: Rig, seconds: number): Promise<{
   return { ms: cpuOf(orchestrator.pid) - before, came }
 }
 
-/** What answers of that length cost more than the heartbeats, in µs: of a token, and of an answer. */
-async function cost(of: Rig, tokens: number): Promise<{ token: number; request: number }> {
-  const before = await spent(of, SECONDS)
+/** What answers of that length take in CPU time, in µs, more than the heartbeats do: of a token, and of an answer. */
+async function cost(of: Rig, tokens: number, beats_ms: number): Promise<{ token: number; request: number }> {
   const load = { address: of.orchestrator.address, connections: CONNECTIONS, streams: STREAMS, data: 0, tokens }
   await of.clients.ask({ do: 'start', load })
   await of.clients.ask({ do: 'measure', seconds: 1 })
   const { ms, came } = await spent(of, SECONDS)
   await of.clients.ask({ do: 'finish' })
-  const more = 1000 * (ms - before.ms)
+  const more = 1000 * (ms - beats_ms)
   return { token: more / came.tokens, request: more / came.requests }
 }
 
 /** CPU time of a token, of a request and of a heartbeat, with more and more workers. */
 export async function* growth(wanted: (what: string) => boolean): AsyncGenerator<Result> {
-  const steps = SIZES.slice(1).map(size => [size, SIZES[0]] as const)
+  const others = SIZES.slice(1).map(size => [size, SIZES[0]] as const)
+  // of a few, what the process does in any case is more than the heartbeats
+  const steps = { token: others, request: others, heartbeat: [[10_000, 1000]] as const }
   const name = (of: string, [to, from]: readonly [number, number]) =>
     `cluster growth: CPU time of a ${of}, ${to} workers against ${from}`
   const kinds = ['token', 'request', 'heartbeat'] as const
-  if (!kinds.some(kind => steps.some(step => wanted(name(kind, step))))) return
+  if (!kinds.some(kind => steps[kind].some(step => wanted(name(kind, step))))) return
   const costs = new Map(
     SIZES.map(size => [size, { token: [], request: [], heartbeat: [] } as Record<string, number[]>]),
   )
@@ -72,17 +75,17 @@ export async function* growth(wanted: (what: string) => boolean): AsyncGenerator
     for (const size of SIZES) {
       const of = await rig(group(size, 50))
       const all = costs.get(size)!
-      // once before it counts
-      await cost(of, 100)
-      all.token!.push((await cost(of, 200)).token)
-      all.request!.push((await cost(of, 1)).request)
+      // once before it counts: compilers and caches
+      await cost(of, 1, 0)
       const { ms } = await spent(of, SECONDS)
-      all.heartbeat!.push((1000 * ms) / ((SECONDS / 3) * size))
+      all.heartbeat!.push((1000 * ms) / ((SECONDS / HEARTBEAT_S) * size))
+      all.token!.push((await cost(of, 100, ms)).token)
+      all.request!.push((await cost(of, 1, ms)).request)
       await of.stop()
     }
   const aims: Record<(typeof kinds)[number], Aim> = { token: { most: 2 }, request: { most: 2 }, heartbeat: {} }
   for (const kind of kinds)
-    for (const step of steps) {
+    for (const step of steps[kind]) {
       const [ours, theirs] = step.map(size => costs.get(size)![kind]!)
       yield summary({ what: name(kind, step), unit: 'µs', aim: aims[kind] }, ours!, theirs!)
     }
