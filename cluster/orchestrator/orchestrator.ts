@@ -2,7 +2,7 @@ import { type Clock, sleep, systemClock } from '../../fs/clock.js'
 import { FsError, fail } from '../../fs/errors.js'
 import type { Context, Entry, File, Owner, User } from '../../fs/file.js'
 import { generated } from '../../fs/kit/dir.js'
-import type { Feed } from '../../fs/kit/feed.js'
+import { Feed } from '../../fs/kit/feed.js'
 import { ORDWR } from '../../fs/protocol.js'
 import type { Transport } from '../../fs/transport.js'
 import { hexId } from '../id.js'
@@ -11,6 +11,7 @@ import * as rootLimits from '../root/limits.js'
 import { plainRequest } from '../root/request.js'
 import { type Embedded, Root } from '../root/root.js'
 import { Affinity } from './affinity.js'
+import { Commands } from './commands.js'
 import { Fleet } from './fleet.js'
 import * as limits from './limits.js'
 import type { Member } from './member.js'
@@ -18,10 +19,10 @@ import { Models } from './models.js'
 import { ClusterPlace } from './place.js'
 import { Recovery } from './recovery.js'
 import { Registry } from './registry.js'
-import { Routing, type Strategy } from './routing.js'
+import { Routing } from './routing.js'
 import { Counters, Saver, type Store } from './saved.js'
 import { clusterStatus } from './status.js'
-import { type ClusterSettings, type Commands, clusterLines, clusterVerbs } from './verbs.js'
+import { type ClusterSettings, clusterLines, clusterVerbs } from './verbs.js'
 
 export interface OrchestratorOptions {
   /** What the cluster is called. */
@@ -81,8 +82,14 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
   }
   let closing = false
 
+  const events = new Feed(clock, (line, kind) => {
+    const level = settings.log
+    const shown = level === 'debug' || (level === 'info' ? !/^(task|attempt)-/.test(kind) : / error=/.test(line))
+    if (shown) o.log?.(line)
+  })
+
   /** A disk that is full costs what would outlive us, and nothing else. */
-  const unsaved = (error: Error) => root.events.add('not-saved', { error: error.message })
+  const unsaved = (error: Error) => events.add('not-saved', { error: error.message })
 
   const affinity = new Affinity<Member>()
   const routing = new Routing(random, affinity, member => allowed(member))
@@ -104,66 +111,6 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     for (const other of registry.aside) routing.update(other)
   }
 
-  const commands: Commands = {
-    settings,
-    get strategy(): Strategy {
-      return routing.strategy
-    },
-    set strategy(strategy) {
-      routing.strategy = strategy
-      root.events.add('strategy', { strategy })
-    },
-    check: name => void registry.member(name),
-    drain(name) {
-      const member = registry.member(name)
-      member.draining = true
-      root.events.add('worker-draining', { worker: name })
-      update(member)
-    },
-    resume(name) {
-      const member = registry.member(name)
-      member.draining = false
-      root.events.add('worker-resumed', { worker: name })
-      if (member.report.state === 'draining') void member.peer.command('resume\n').catch(() => undefined)
-      update(member)
-      root.tasks.pump()
-    },
-    shutdown: name => (name === undefined ? o.shutdown() : retire(registry.member(name))),
-    async load(model, name) {
-      if (name !== undefined) return models.load(registry.member(name), model)
-      const holders = models.holders(model)
-      // a path is for the worker to find, and to say that it cannot
-      const all = holders.length > 0 ? holders : [...registry.members.values()].filter(m => m.report.kind === 'worker')
-      if (all.length === 0) throw fail('noWorker', `${model}: no worker has joined`)
-      const failures: Error[] = []
-      // one after another: the others serve meanwhile
-      for (const member of all) await models.load(member, model).catch(error => failures.push(error as Error))
-      if (failures.length === all.length) throw failures[0]!
-    },
-    async unload(model, name) {
-      const all = name === undefined ? models.loadedOn(model) : [registry.member(name)]
-      if (all.length === 0) throw fail('loading', `no worker has ${model}`)
-      for (const member of all) await models.unload(member)
-    },
-    spawn: (kind, n, name) => fleet.spawn(kind, n, name),
-    refused(why) {
-      root.events.add('refused', { error: why })
-      o.refused?.(why)
-    },
-  }
-
-  /** Lets a worker finish, moves what does not finish in time, and ends it. */
-  const retire = async (member: Member): Promise<void> => {
-    commands.drain(member.name)
-    const until = clock.now() + limits.DRAIN_MS
-    while (member.running.size > 0 && clock.now() < until && !member.left) await sleep(clock, 50)
-    place.move(member, fail('shuttingDown'))
-    if (member.left) return
-    // its host has to know that it is not to come back
-    const stopped = fleet.hostOf(member)?.command(`stop ${member.id}\n`) ?? Promise.reject()
-    await stopped.catch(() => member.peer.command('shutdown\n')).catch(() => undefined)
-  }
-
   const place: ClusterPlace = new ClusterPlace(
     clock,
     routing,
@@ -178,7 +125,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
         if (!models.any) throw fail('loading', "write 'load MODEL' to ctl; models/ lists them")
       },
       hung(member, why) {
-        root.events.add('worker-hung', { worker: member.name, error: why })
+        events.add('worker-hung', { worker: member.name, error: why })
         void fleet
           .hostOf(member)
           ?.command(`kill ${member.id}\n`)
@@ -186,40 +133,19 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
         registry.leave(member, fail('hungUp', `${member.name}: ${why}`))
       },
       failed(member, error) {
-        root.events.add('attempt-failed', { worker: member.name, error: error.message })
+        events.add('attempt-failed', { worker: member.name, error: error.message })
         if (++member.failures >= limits.FAILURES)
           registry.setAside(member, `${member.failures} answers broke off in a row`)
       },
     },
-    // made below: the events are the root's
-    { add: (kind, attrs) => root.events.add(kind, attrs) } as Feed,
+    events,
     settings.retry,
   )
-
-  const embed = async (texts: readonly string[], user: User, signal: AbortSignal): Promise<Embedded> => {
-    const member = routing.choose({ request: plainRequest([]), session: undefined })?.member
-    if (!member) throw fail('loading', 'no worker is ready')
-    const asUser = await member.peer.as(user)
-    const { fid } = await asUser.ask(['embed'], fid => fid.open(ORDWR, signal), signal)
-    try {
-      await fid.write(0, new TextEncoder().encode(JSON.stringify({ input: texts })), signal)
-      const parts: Uint8Array[] = []
-      for (
-        let at = 0, piece: Uint8Array;
-        (piece = await fid.read(at, 128 * 1024, signal)).length > 0;
-        at += piece.length
-      )
-        parts.push(piece)
-      return JSON.parse(Buffer.concat(parts).toString()) as Embedded
-    } finally {
-      fid.clunk().catch(() => undefined)
-    }
-  }
 
   const registry = new Registry({
     clock,
     random,
-    events: { add: (kind, attrs) => root.events.add(kind, attrs) } as Feed,
+    events,
     id,
     version: o.version,
     self,
@@ -238,11 +164,11 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
   })
   const fleet: Fleet = new Fleet({
     clock,
-    events: { add: (kind, attrs) => root.events.add(kind, attrs) },
+    events,
     registry,
     used: () => place,
     waiting: () => root.tasks.waiting(),
-    retire,
+    retire: member => commands.retire(member),
   })
   const models: Models = new Models(
     registry,
@@ -273,9 +199,30 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
   const counters = new Counters(store, saver)
   saver?.save('id', () => `${id}\n`)
 
+  const { shutdown } = o
+  const refused = (why: string) => o.refused?.(why)
+  const changed = (member: Member) => {
+    update(member)
+    root.tasks.pump()
+  }
+  const commands: Commands = new Commands({
+    clock,
+    events,
+    settings,
+    routing,
+    registry,
+    models,
+    fleet,
+    place,
+    changed,
+    shutdown,
+    refused,
+  })
+
   const root: Root = new Root({
     name: '',
     owner,
+    events,
     clock,
     place,
     queue: settings.queue,
@@ -283,11 +230,10 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     saveSession: (number, session) =>
       saver?.save(`session-${number}`, session && (() => JSON.stringify(session.saved()))),
     base: request => o.defaults?.(request.model ?? models.only ?? '') ?? {},
-    embed,
-    told(line, kind) {
-      const level = settings.log
-      const shown = level === 'debug' || (level === 'info' ? !/^(task|attempt)-/.test(kind) : / error=/.test(line))
-      if (shown) o.log?.(line)
+    embed(texts, user, signal) {
+      const member = routing.choose({ request: plainRequest([]), session: undefined })?.member
+      if (!member) throw fail('loading', 'no worker is ready')
+      return embedOn(member, texts, user, signal)
     },
     verbs: { ...clusterVerbs(commands), ...fleet.verbs },
     settings: () => [...clusterLines(commands), ...fleet.lines],
@@ -326,7 +272,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
   }
   place.onAgain = task => root.tasks.again(task)
   place.onFree = () => root.tasks.pump()
-  root.events.add('started', { cluster: o.name, version: o.version, boot })
+  events.add('started', { cluster: o.name, version: o.version, boot })
 
   const hosts = generated({
     owner,
@@ -343,7 +289,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
 
   return {
     root: generated({ owner, walk, list }),
-    events: root.events,
+    events,
     id,
     join: transport => registry.join(transport),
     ready({ model }, signal) {
@@ -367,5 +313,20 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
       counters.close()
       await saver?.settled()
     },
+  }
+}
+
+/** Vectors for texts, of one worker's model. */
+async function embedOn(member: Member, texts: readonly string[], user: User, signal: AbortSignal): Promise<Embedded> {
+  const root = await member.peer.as(user)
+  const { fid } = await root.ask(['embed'], fid => fid.open(ORDWR, signal), signal)
+  try {
+    await fid.write(0, new TextEncoder().encode(JSON.stringify({ input: texts })), signal)
+    const parts: Uint8Array[] = []
+    for (let at = 0; at === 0 || parts.at(-1)!.length > 0; at += parts.at(-1)!.length)
+      parts.push(await fid.read(at, 128 * 1024, signal))
+    return JSON.parse(Buffer.concat(parts).toString()) as Embedded
+  } finally {
+    fid.clunk().catch(() => undefined)
   }
 }

@@ -1,7 +1,8 @@
 import { fail } from '../../fs/errors.js'
 import { type Verb, word1 } from '../../fs/kit/ctl.js'
 import { number } from '../root/settings.js'
-import { type Strategy, strategies } from './routing.js'
+import type { Commands } from './commands.js'
+import { strategies } from './routing.js'
 
 /** What a cluster's ctl sets, besides what all roots' do. */
 export const logLevels = ['error', 'info', 'debug'] as const
@@ -12,22 +13,6 @@ export interface ClusterSettings {
   queue: { max: number; ttl_s: number }
   retry: { tries: number; resumes: number }
   heartbeat_s: number
-}
-
-/** What commands do to the cluster. Names of workers have been checked when these are called. */
-export interface Commands {
-  settings: ClusterSettings
-  strategy: Strategy
-  /** @throws FsError `bad argument` that lists the workers there are */
-  check(worker: string): void
-  drain(worker: string): void
-  resume(worker: string): void
-  shutdown(worker: string | undefined): void | Promise<void>
-  load(model: string, worker: string | undefined): Promise<void>
-  unload(model: string, worker: string | undefined): Promise<void>
-  spawn(kind: string, n: number, host: string | undefined): Promise<void>
-  /** The cluster that we dialled to join does not take us. */
-  refused(why: string): void
 }
 
 /** Pairs of a name and a number, such as `max 512 ttl 30`, each in its range. */

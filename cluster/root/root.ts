@@ -4,7 +4,7 @@ import type { Context, File, Owner, User } from '../../fs/file.js'
 import { text } from '../../fs/kit/content.js'
 import { ctl, type Verb } from '../../fs/kit/ctl.js'
 import { type Exchange, exchange } from '../../fs/kit/exchange.js'
-import { Feed } from '../../fs/kit/feed.js'
+import type { Feed } from '../../fs/kit/feed.js'
 import { Log } from '../../fs/kit/log.js'
 import { quote } from '../../fs/quote.js'
 import { parseEmbedRequest } from './embed.js'
@@ -25,6 +25,7 @@ export interface RootOptions {
   /** Whose process this is: who owns its files. */
   owner: Owner
   clock?: Clock
+  events: Feed
   place: Place
   /** Where the exchanges wait: how many, and for how long in s. May change. */
   queue: { max: number; ttl_s: number }
@@ -42,8 +43,6 @@ export interface RootOptions {
   settings(): string[]
   status(): Promise<string>
   models: File
-  /** Gets each line of `events`, and its kind. */
-  told?: (line: string, kind: string) => void
   /** What `namespace` shows: where each part comes from, as ns(1) prints it. */
   namespace?: () => string[]
 }
@@ -69,7 +68,7 @@ export class Root {
     const { owner, clock = systemClock, place } = o
     const last = { task: 0, session: 0 }
     const id = o.id ?? (kind => String(++last[kind]))
-    this.events = new Feed(clock, o.told)
+    this.events = o.events
     this.metrics = new Metrics({
       llambo_requests_running: { help: 'Requests being answered', value: () => place.active },
       llambo_requests_waiting: { help: 'Requests waiting for a slot', value: () => this.tasks.queued },

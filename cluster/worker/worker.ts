@@ -3,7 +3,7 @@ import { fail } from '../../fs/errors.js'
 import type { File, Owner, User } from '../../fs/file.js'
 import { word, word1 } from '../../fs/kit/ctl.js'
 import { dir } from '../../fs/kit/dir.js'
-import type { Feed } from '../../fs/kit/feed.js'
+import { Feed } from '../../fs/kit/feed.js'
 import { quote } from '../../fs/quote.js'
 import { hexId } from '../id.js'
 import type { Sampling } from '../root/generation.js'
@@ -73,6 +73,7 @@ export function createWorker(o: WorkerOptions): Worker {
   }
   const machine = o.machine ?? thisMachine()
   const began = clock.now()
+  const events = new Feed(clock)
   /** Why there is no model. */
   let broken: Error | undefined
 
@@ -81,7 +82,7 @@ export function createWorker(o: WorkerOptions): Worker {
     { slots: o.slots, ...(o.context && { context: o.context }) },
     (kind, model, error) => {
       if (kind !== 'unload-failed') broken = kind === 'load-failed' && !loader.current ? error : undefined
-      root.events.add(kind, { model, error: error?.message })
+      events.add(kind, { model, error: error?.message })
       if (broken) root.tasks.fail(broken)
       root.tasks.pump()
     },
@@ -89,13 +90,14 @@ export function createWorker(o: WorkerOptions): Worker {
   const place = new EnginePlace(loader, () => identity.name)
   const drain = (draining: boolean) => {
     place.draining = draining
-    root.events.add(draining ? 'draining' : 'resumed')
+    events.add(draining ? 'draining' : 'resumed')
   }
 
   const root: Root = new Root({
     name: o.name,
     owner,
     clock,
+    events,
     place,
     queue: { max: limits.MAX_QUEUE, ttl_s: Number.POSITIVE_INFINITY },
     base: () => o.defaults?.(loader.current?.engine.model.name ?? loader.loading ?? '') ?? {},
@@ -124,7 +126,7 @@ export function createWorker(o: WorkerOptions): Worker {
         identity.name = name
       }),
       refused: word1('WHY', String, why => {
-        root.events.add('refused', { error: why })
+        events.add('refused', { error: why })
         o.refused?.(why)
       }),
       shutdown: word(() => o.shutdown()),
@@ -155,11 +157,11 @@ export function createWorker(o: WorkerOptions): Worker {
     models: store.root,
     ...(o.mounts && { namespace: o.mounts }),
   })
-  root.events.add('started', { worker: o.name, version: o.version, boot: identity.boot })
+  events.add('started', { worker: o.name, version: o.version, boot: identity.boot })
 
   return {
     root: dir(root.files, owner),
-    events: root.events,
+    events,
     load: model => loader.load(model),
     async drain() {
       if (!place.draining) drain(true)

@@ -1,17 +1,11 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import t from 'tap'
+import { isAlive } from '../../ctl/common/serverfile.js'
 import { Home } from './fixture.js'
 
 const pidOf = (home: Home): number => JSON.parse(readFileSync(home.path('run/llambo/server.json'), 'utf8')).pid
 
-const alive = (pid: number): boolean => {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
-}
+const alive = (pid: number): boolean => isAlive({ pid, born: undefined })
 
 t.test('up -d returns when a prompt is answered, down when the server is gone', async t => {
   const home = new Home(t)

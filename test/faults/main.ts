@@ -2,10 +2,19 @@
  * `npm run test:faults [-- NAME …]`: faults done to real processes; with names, those. One line each, `ok|failed|skipped NAME figures`,
  * and the total at the end. Exit 1 where anything failed.
  */
+import { cut } from './cut.js'
+import { deaths } from './deaths.js'
+import { disk } from './disk.js'
+import { drain } from './drain.js'
+import { hung } from './hung.js'
 import { kill } from './kill.js'
+import { nested } from './nested.js'
+import { queue } from './queue.js'
+import { restart } from './restart.js'
 import { type Scenario, Stage, seconds, within } from './stage.js'
+import { stop } from './stop.js'
 
-const scenarios: readonly Scenario[] = [kill]
+const scenarios: readonly Scenario[] = [kill, stop, restart, cut, disk, deaths, hung, drain, queue, nested]
 
 /** One that takes longer hangs. */
 const LIMIT_MS = 900_000

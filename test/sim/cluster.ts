@@ -3,6 +3,7 @@ import { createHost, type Host } from '../../cluster/host.js'
 import { keepJoined } from '../../cluster/joining.js'
 import { createOrchestrator } from '../../cluster/orchestrator/orchestrator.js'
 import type { Store } from '../../cluster/orchestrator/saved.js'
+import { sleep } from '../../fs/clock.js'
 import type { File, User } from '../../fs/file.js'
 import { type Session, serve } from '../../fs/server.js'
 import { Process, type Timeline } from './clock.js'
@@ -27,8 +28,6 @@ interface SimMachine {
   readonly name: string
   host: Host
   process: Process
-  /** What the machine's host has written down of its workers. */
-  saved: readonly WorkerRecord[]
 }
 
 /** Machines with their hosts, workers and one orchestrator, all simulated. */
@@ -36,6 +35,8 @@ export class Cluster {
   /** By process id, those alive. */
   readonly #workers = new Map<number, SimWorker>()
   readonly #machines = new Map<string, SimMachine>()
+  /** By machine, what its host has written down of its workers. */
+  readonly #saved = new Map<string, readonly WorkerRecord[]>()
   /** How `generate` of a worker lies, by the worker's id. */
   readonly lies = new Map<string, (read: Uint8Array) => Uint8Array | undefined>()
   /** Connections that are served to clients. */
@@ -49,6 +50,8 @@ export class Cluster {
   /** The names of the workers that it shows. */
   names: () => string[] = () => []
   orchestrator: Process
+  /** What is on the disk of the orchestrator's machine. */
+  readonly #files = new Map<string, string>()
   readonly #undo = new Set<() => void>()
   #pids = 100
 
@@ -59,8 +62,7 @@ export class Cluster {
     readonly shape: Shape,
     readonly note: (line: string) => void,
   ) {
-    this.orchestrator = this.process('orchestrator', this.home)
-    this.#startOrchestrator()
+    this.orchestrator = this.#startOrchestrator()
     for (const [i, workers] of shape.machines.entries())
       this.#startMachine(`m${i}`, i === 0 ? this.orchestrator : this.process(`host m${i}`, `m${i}`), workers)
   }
@@ -135,14 +137,26 @@ export class Cluster {
     list: () => [...files.keys()],
   }))(new Map([['id', 'c0ffee']]))
 
-  #startOrchestrator(): void {
-    const { orchestrator: process, net, time } = this
+  /** Kills the orchestrator, and with it the host in its process; another of each is started later. */
+  restart(after_ms: number): void {
+    this.orchestrator.kill()
+    this.sessions.clear()
+    this.time.at(this.time.now + after_ms, () => {
+      this.orchestrator = this.#startOrchestrator()
+      this.#startMachine(this.home, this.orchestrator, 0)
+      this.note('an orchestrator is started')
+    })
+  }
+
+  #startOrchestrator(): Process {
+    const { net, time } = this
+    const process = this.process('orchestrator', this.home)
     const random = this.random.stream(`orchestrator ${time.now}`)
     const cluster = createOrchestrator({
       name: 'sim',
       version: '0.0.0',
       owner,
-      store: this.store,
+      store: this.#store(process),
       host: this.home,
       clock: process,
       random: random.next,
@@ -163,12 +177,24 @@ export class Cluster {
       session.closed.then(() => this.sessions.delete(session))
     })
     net.listen(process, JOIN, transport => void cluster.join(transport).catch(onerror))
+    return process
+  }
+
+  /** The orchestrator's state directory, as a process sees it: what it writes is there a little later, if it lives. */
+  #store(process: Process): Store {
+    const files = this.#files
+    const later = (change: () => void) => sleep(process, 1).then(change)
+    return {
+      read: name => files.get(name),
+      write: (name, text) => later(() => files.set(name, text)),
+      remove: name => later(() => files.delete(name)),
+      list: () => [...files.keys()],
+    }
   }
 
   /** A host and its workers' files; it joins, too. */
-  #startMachine(name: string, process: Process, workers: number): SimMachine {
+  #startMachine(name: string, process: Process, workers: number): void {
     const random = this.random.stream(`host ${name} ${this.time.now}`)
-    const known = this.#machines.get(name)
     const host = createHost({
       name,
       id: `host-${name}`,
@@ -181,16 +207,13 @@ export class Cluster {
       upstream: { address: JOIN },
       classes: [{ name: 'default', model: 'echo', slots: this.shape.slots, memory: 0, cores: 1 }],
       machine,
-      ...(known && { saved: known.saved }),
+      saved: this.#saved.get(name) ?? [],
       adopt: saved => this.#workers.get(saved.pid),
-      save: records => {
-        it.saved = records
-      },
+      save: records => this.#saved.set(name, records),
       shutdown: () => undefined,
     })
-    const it: SimMachine = known ? Object.assign(known, { host, process }) : { name, host, process, saved: [] }
-    this.#machines.set(name, it)
-    if (!known) host.spawn('default', workers)
+    this.#machines.set(name, { name, host, process })
+    if (workers > 0) host.spawn('default', workers)
     void keepJoined(
       {
         clock: process,
@@ -209,7 +232,6 @@ export class Cluster {
       },
       new AbortController().signal,
     )
-    return it
   }
 
   #spawn(machine: string, spec: SpawnSpec): SimWorker {

@@ -11,18 +11,25 @@ export interface Fault {
   readonly may: readonly ErrorCode[]
   /** How often it is drawn, beside the others. */
   readonly weight: number
+  /** Workers that an exchange may lose by it. It survives the loss of one. */
+  readonly losses?: number
+  /** It strikes when some worker is making an answer, if that comes about soon. */
+  readonly busy?: boolean
   /** Does it. @returns what was done, for the story; undefined: there was nothing to do it to */
   readonly strike: (cluster: Cluster, random: Random) => string | undefined
 }
 
 /** What becomes of an answer whose worker is lost, or that finds none. */
-const LOST: readonly ErrorCode[] = ['workerLost', 'waited']
+export const LOST: readonly ErrorCode[] = ['workerLost', 'waited']
 
 const DAY_MS = 86_400_000
 
-/** One of the live workers. */
-const victim = ({ workers }: Cluster, random: Random): SimWorker | undefined =>
-  workers.length > 0 ? random.of(workers) : undefined
+/** One of the live workers, mostly one that is making an answer. */
+function victim({ workers }: Cluster, random: Random): SimWorker | undefined {
+  const busy = workers.filter(({ generating }) => generating > 0)
+  const some = busy.length > 0 && random.chance(0.8) ? busy : workers
+  return some.length > 0 ? random.of(some) : undefined
+}
 
 /** Undone after a while; at the latest when all faults end. */
 function after(cluster: Cluster, random: Random, most_ms: number, undo: () => void): string {
@@ -42,6 +49,8 @@ export const faults = {
   kill: {
     may: LOST,
     weight: 6,
+    losses: 1,
+    busy: true,
     strike(cluster, random) {
       const worker = victim(cluster, random)
       worker?.kill('SIGKILL')
@@ -52,6 +61,8 @@ export const faults = {
   crash: {
     may: [...LOST, 'poison'],
     weight: 3,
+    losses: 1,
+    busy: true,
     strike(cluster, random) {
       const worker = victim(cluster, random)
       const signal = random.of(['SIGSEGV', 'SIGABRT', 'SIGBUS'])
@@ -63,6 +74,8 @@ export const faults = {
   hang: {
     may: LOST,
     weight: 3,
+    losses: 1,
+    busy: true,
     strike(cluster, random) {
       const worker = victim(cluster, random)
       if (!worker || worker.hung) return undefined
@@ -74,6 +87,8 @@ export const faults = {
   pause: {
     may: LOST,
     weight: 3,
+    losses: 1,
+    busy: true,
     strike(cluster, random) {
       const worker = victim(cluster, random)
       if (!worker || worker.process.paused) return undefined
@@ -85,17 +100,33 @@ export const faults = {
   sleep: {
     may: LOST,
     weight: 1,
+    losses: 2,
     strike(cluster, random) {
       const { orchestrator } = cluster
-      if (orchestrator.paused) return undefined
+      if (orchestrator.paused || !orchestrator.alive) return undefined
       orchestrator.pause()
       return `the orchestrator is paused ${after(cluster, random, 40_000, () => orchestrator.resume())}`
+    },
+  },
+  /** The orchestrator is killed, and started again. What ran goes on; what waited, and who was connected, has lost it. */
+  restart: {
+    may: [...LOST, 'hungUp', 'interrupted', 'notFound'],
+    weight: 1.5,
+    losses: 2,
+    busy: true,
+    strike(cluster, random) {
+      if (!cluster.orchestrator.alive) return undefined
+      const ms = random.whole(50, 5_000)
+      cluster.restart(ms)
+      return `the orchestrator is killed, and started again after ${ms} ms`
     },
   },
   /** A machine cannot be reached, or cannot reach, or neither; the orchestrator's own machine has always itself. */
   partition: {
     may: LOST,
     weight: 3,
+    losses: 2,
+    busy: true,
     strike(cluster, random) {
       const others = cluster.machines.filter(name => name !== cluster.home)
       if (others.length === 0) return undefined
@@ -132,6 +163,8 @@ export const faults = {
   cut: {
     may: LOST,
     weight: 3,
+    losses: 1,
+    busy: true,
     strike(cluster, random) {
       const end = someEnd(cluster.joined(), random)
       if (!end) return undefined
@@ -144,6 +177,8 @@ export const faults = {
   halfClose: {
     may: LOST,
     weight: 2,
+    losses: 1,
+    busy: true,
     strike(cluster, random) {
       // what connects two processes of one machine has no middle
       const end = someEnd(
@@ -160,6 +195,7 @@ export const faults = {
   duplicate: {
     may: LOST,
     weight: 1,
+    losses: 2,
     strike(cluster, random) {
       const worker = victim(cluster, random)
       if (!worker) return undefined
@@ -183,6 +219,7 @@ export const faults = {
   lie: {
     may: LOST,
     weight: 1.5,
+    losses: 2,
     strike(cluster, random) {
       const worker = victim(cluster, random)
       if (!worker || cluster.lies.has(worker.id)) return undefined
@@ -195,6 +232,7 @@ export const faults = {
   drain: {
     may: [],
     weight: 2,
+    busy: true,
     strike(cluster, random) {
       const names = cluster.names()
       // one must be left for what waits
@@ -218,6 +256,7 @@ export const faults = {
   stop: {
     may: [],
     weight: 1,
+    busy: true,
     strike(cluster, random) {
       // one must be left for what waits
       if (cluster.workers.length < 3) return undefined

@@ -243,6 +243,28 @@ export class User {
     })
   }
 
+  /** Reads the answer by the task's number, over as many connections as it takes: each goes on where the one before was. */
+  followed(): Promise<void> {
+    return this.load.requests.run('answer that is followed', this.process, [], async request => {
+      const answer = this.#answer()
+      const first = new StreamReader(answer)
+      const fid = await this.#open('generate', ORDWR)
+      await this.#write(fid, this.#json(answer, { keep_s: 600 }))
+      await this.#read(fid, first, 0, () => first.task !== undefined)
+      fid.clunk().catch(() => {})
+      const reader = new TextReader(answer)
+      for (;;) {
+        try {
+          const fid = await this.#open(`task/${first.task}/answer`, OREAD)
+          return await this.#with(fid, fid => this.#read(fid, reader))
+        } catch (error) {
+          if (!(error instanceof FsError && error.is('hungUp'))) throw error
+          this.load.note(`request ${request.id} goes on from ${reader.at}`)
+        }
+      }
+    })
+  }
+
   /** Leaves, or cancels, in the middle; what was read till then was right, and nothing more comes. */
   cancel(): Promise<void> {
     return this.load.requests.run(
@@ -324,6 +346,7 @@ const KINDS = {
   dataTwice: 3,
   generate: 6,
   kept: 2,
+  followed: 2,
   cancel: 2,
   deadline: 1,
   session: 2,

@@ -2,8 +2,8 @@ import { FsError } from '../../fs/errors.js'
 import { isRow, Wrong } from './check.js'
 import type { Process } from './clock.js'
 
-/** Why a request may end in that error; undefined: it may not. */
-export type Excuse = (error: FsError, request: Request) => string | undefined
+/** Whether a request may end in that error. */
+export type Excuse = (error: FsError, request: Request) => boolean
 
 /** One thing a client wants, from when it begins until it has ended one way or the other. */
 export interface Request {

@@ -2,7 +2,7 @@ import type { ErrorCode } from '../../fs/errors.js'
 import { Wrong } from './check.js'
 import { Process, Timeline } from './clock.js'
 import { Cluster, DOOR, type Shape } from './cluster.js'
-import { type FaultName, faults } from './faults.js'
+import { type Fault, type FaultName, faults, LOST } from './faults.js'
 import { User } from './load.js'
 import { Net } from './net.js'
 import { Observer } from './observer.js'
@@ -17,6 +17,8 @@ const END = 60_000
 const PATIENCE = 150_000
 /** By when all workers must be back: a host's longest pause after crashes, a worker set aside the longest, joining again. */
 const RECOVERY = 400_000
+/** How long the loss of a worker is felt: it hangs, is paused, or its host waits before it starts it again. */
+const AFTERMATH = 60_000
 /** By when nothing is left of who has left. */
 const LEAVING = 30_000
 
@@ -114,7 +116,13 @@ async function run(
 
   /** What an exchange may end in, for what has struck. */
   const may = new Set<ErrorCode>()
-  const requests = new Requests(error => [...may].find(row => error.is(row)), note)
+  const losses: { time: number; workers: number }[] = []
+  const requests = new Requests((error, { began }) => {
+    if (![...may].some(row => error.is(row))) return false
+    if (!LOST.some(row => error.is(row)) || may.has('queueFull')) return true
+    const lost = losses.filter(({ time }) => time > began - AFTERMATH).reduce((n, { workers }) => n + workers, 0)
+    return lost > 1
+  }, note)
   report.requests = requests.all
 
   const observer = new Observer(cluster, new Process(time, 'observer', 'observatory'))
@@ -133,13 +141,20 @@ async function run(
     const kind = plan.of(kinds)
     const at = plan.between(BEGIN, HEAL)
     if (options.without?.faults.includes(i)) continue
-    time.at(at, () => {
-      const fault = faults[kind]
+    const fault: Fault = faults[kind]
+    const strike = () => {
       for (const row of fault.may) may.add(row)
       const what = fault.strike(cluster, plan.stream(`${i}`))
-      if (what) report.struck[kind] = (report.struck[kind] ?? 0) + 1
-      if (what) note(`FAULT ${i} ${kind}: ${what}`)
-    })
+      if (!what) return
+      if (fault.losses) losses.push({ time: time.now, workers: fault.losses })
+      report.struck[kind] = (report.struck[kind] ?? 0) + 1
+      note(`FAULT ${i} ${kind}: ${what}`)
+    }
+    const soon = (tries: number) => {
+      if (!fault.busy || tries === 0 || cluster.workers.some(({ generating }) => generating > 0)) strike()
+      else time.at(time.now + 20, () => soon(tries - 1))
+    }
+    time.at(at, () => soon(100))
   }
 
   const longest = random.of([5, 5, 15, 15, 40])

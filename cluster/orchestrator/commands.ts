@@ -1,0 +1,117 @@
+import { type Clock, sleep } from '../../fs/clock.js'
+import { fail } from '../../fs/errors.js'
+import type { Feed } from '../../fs/kit/feed.js'
+import type { Fleet } from './fleet.js'
+import * as limits from './limits.js'
+import type { Member } from './member.js'
+import type { Models } from './models.js'
+import type { ClusterPlace } from './place.js'
+import type { Registry } from './registry.js'
+import type { Routing, Strategy } from './routing.js'
+import type { ClusterSettings } from './verbs.js'
+
+/** What a cluster's commands are done with. */
+export interface CommandsOptions {
+  clock: Clock
+  events: Feed
+  settings: ClusterSettings
+  routing: Routing
+  registry: Registry
+  models: Models
+  fleet: Fleet
+  place: ClusterPlace
+  /** A member can be routed to, or can no more. */
+  changed(member: Member): void
+  /** The cluster is to end. */
+  shutdown(): void
+  refused(why: string): void
+}
+
+/** What the words of a cluster's ctl do (verbs.ts has what they are). */
+export class Commands {
+  readonly #o: CommandsOptions
+
+  constructor(o: CommandsOptions) {
+    this.#o = o
+  }
+
+  get settings(): ClusterSettings {
+    return this.#o.settings
+  }
+
+  get strategy(): Strategy {
+    return this.#o.routing.strategy
+  }
+
+  set strategy(strategy: Strategy) {
+    this.#o.routing.strategy = strategy
+    this.#o.events.add('strategy', { strategy })
+  }
+
+  /** @throws FsError `bad argument` that lists the workers there are */
+  check(name: string): void {
+    this.#o.registry.member(name)
+  }
+
+  drain(name: string): void {
+    const member = this.#o.registry.member(name)
+    member.draining = true
+    this.#o.events.add('worker-draining', { worker: name })
+    this.#o.changed(member)
+  }
+
+  resume(name: string): void {
+    const member = this.#o.registry.member(name)
+    member.draining = false
+    this.#o.events.add('worker-resumed', { worker: name })
+    // it may have been told by others
+    if (member.report.state === 'draining') void member.peer.command('resume\n').catch(() => undefined)
+    this.#o.changed(member)
+  }
+
+  shutdown(name: string | undefined): void | Promise<void> {
+    return name === undefined ? this.#o.shutdown() : this.retire(this.#o.registry.member(name))
+  }
+
+  /** Lets a worker finish, moves what does not finish in time, and ends it. */
+  async retire(member: Member): Promise<void> {
+    const { clock, place, fleet } = this.#o
+    this.drain(member.name)
+    const until = clock.now() + limits.DRAIN_MS
+    while (member.running.size > 0 && clock.now() < until && !member.left) await sleep(clock, 50)
+    place.move(member, fail('shuttingDown'))
+    if (member.left) return
+    // its host has to know that it is not to come back
+    const stopped = fleet.hostOf(member)?.command(`stop ${member.id}\n`) ?? Promise.reject()
+    await stopped.catch(() => member.peer.command('shutdown\n')).catch(() => undefined)
+  }
+
+  /** On one worker; else on all that have the file, one after another, so that the others serve meanwhile. */
+  async load(model: string, name: string | undefined): Promise<void> {
+    const { registry, models } = this.#o
+    if (name !== undefined) return models.load(registry.member(name), model)
+    const holders = models.holders(model)
+    // a path is for the worker to find, and to say that it cannot
+    const all = holders.length > 0 ? holders : [...registry.members.values()].filter(m => m.report.kind === 'worker')
+    if (all.length === 0) throw fail('noWorker', `${model}: no worker has joined`)
+    const failures: Error[] = []
+    for (const member of all) await models.load(member, model).catch(error => failures.push(error as Error))
+    if (failures.length === all.length) throw failures[0]!
+  }
+
+  async unload(model: string, name: string | undefined): Promise<void> {
+    const { registry, models } = this.#o
+    const all = name === undefined ? models.loadedOn(model) : [registry.member(name)]
+    if (all.length === 0) throw fail('loading', `no worker has ${model}`)
+    for (const member of all) await models.unload(member)
+  }
+
+  spawn(kind: string, n: number, host: string | undefined): Promise<void> {
+    return this.#o.fleet.spawn(kind, n, host)
+  }
+
+  refused(why: string): void {
+    this.#o.events.add('refused', { error: why })
+    this.#o.refused(why)
+  }
+}

@@ -1,0 +1,96 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { loadConfig } from '../../ctl/common/config.js'
+import { spawner } from '../../ctl/server/spawn.js'
+import { byData, byGenerate, echoPrompt, Tally } from './clients.js'
+import { Cluster } from './cluster.js'
+import { Moves } from './kill.js'
+import { Proxy } from './proxy.js'
+import { must, type Scenario, type Stage, until, within } from './stage.js'
+
+/** How long each fault lasts, in ms. */
+const LASTS_MS = 6_000
+
+/** Starts a worker process that joins by that address, as a host would. */
+export async function workerBy(stage: Stage, cluster: Cluster, address: string, id: string): Promise<number> {
+  const { config } = loadConfig(cluster.home.env)
+  const spawn = spawner({ config, env: cluster.home.env, host: 'elsewhere', orphan_ms: 60_000, note: () => undefined })
+  const child = spawn({
+    id,
+    boot: id.slice(0, 8),
+    class: { name: 'default', model: 'echo', slots: 4, memory: 0, cores: 0 },
+    upstream: { address },
+  })
+  stage.teardown(async () => {
+    child.kill('SIGKILL')
+    await child.exited
+  })
+  await within('a worker started', 30_000, child.ready!)
+  return child.pid!
+}
+
+/** Two of three workers stand behind a connection that everything happens to. */
+async function broken(stage: Stage): Promise<string> {
+  const cluster = await Cluster.start(stage, {
+    workers: 1,
+    slots: 8,
+    env: { LLAMBO_ENGINE_RATE: '20' },
+    ctl: ['heartbeat 0.3', 'retry tries 10 resumes 20'],
+  })
+  const proxy = await Proxy.listen(stage, cluster.home.path('proxy'), cluster.path('join'))
+  for (const id of ['a'.repeat(32), 'b'.repeat(32)]) await workerBy(stage, cluster, proxy.address, id)
+  await cluster.ready(3)
+  const tally = new Tally()
+  const stop = new AbortController()
+  const askers = { data: byData, generate: byGenerate }
+  const all = await Promise.all(
+    [0, 1, 2, 3].flatMap(n =>
+      Object.entries(askers).map(async ([kind, by]) => [`${kind}${n}`, by(await cluster.tree())] as const),
+    ),
+  )
+  const load = tally.load(Object.fromEntries(all), (who, n) => echoPrompt(`${who}-${n}`, 60), stop.signal)
+  const moves = new Moves(cluster)
+  const seen: string[] = []
+  const faults: Record<string, () => Promise<void>> = {
+    async delay() {
+      proxy.way = 'delay'
+      await sleep(LASTS_MS)
+      // slow is not gone
+      must((await cluster.workers()).length === 3, 'who answers late is put out')
+    },
+    async drop() {
+      for (const end = Date.now() + LASTS_MS; Date.now() < end; await sleep(1000)) proxy.cut()
+    },
+    async 'half-close'() {
+      for (const end = Date.now() + LASTS_MS; Date.now() < end; await sleep(2000)) proxy.halfClose()
+    },
+    async blackhole() {
+      proxy.way = 'blackhole'
+      await until('both dead', 20_000, async () => (await cluster.workers()).length === 1)
+      await sleep(LASTS_MS)
+    },
+    async trickle() {
+      proxy.way = 'trickle'
+      await sleep(LASTS_MS)
+    },
+  }
+  let before = 0
+  for (const [name, fault] of Object.entries(faults)) {
+    await fault()
+    proxy.way = 'pass'
+    await cluster.ready(3, 90_000)
+    const now = await moves.count()
+    seen.push(`${name} ${now - before}`)
+    before = now
+  }
+  stop.abort()
+  await within('the last answers', 60_000, load)
+  const figures = tally.check(1)
+  await until('nothing runs', 10_000, async () => (await cluster.status()).active === '0')
+  for (const { name } of await cluster.workers())
+    await until(`nothing runs on ${name}`, 70_000, async () =>
+      / active=0 queue=0 /.test(await cluster.root.read(`${name}/status`)),
+    )
+  return `moves: ${seen.join(', ')}; ${figures}`
+}
+
+export const cut: Scenario = { name: 'cut', run: broken }

@@ -1,0 +1,74 @@
+import { connect } from 'node:net'
+import { byGenerate, echoPrompt } from './clients.js'
+import { Cluster } from './cluster.js'
+import { failure, must, type Scenario, type Stage, seconds, until, within } from './stage.js'
+
+/** Has a cluster join another: its own socket, which serves its files, and the other's, which asks for them, become one connection. */
+function joins(stage: Stage, inner: Cluster, outer: Cluster): void {
+  const [near, far] = [connect({ path: inner.path('9p') }), connect({ path: outer.path('join') })]
+  near.pipe(far).pipe(near)
+  for (const socket of [near, far]) {
+    socket.on('error', () => undefined)
+    stage.teardown(() => socket.destroy())
+  }
+}
+
+/** A cluster in a cluster in a cluster. */
+async function nests(stage: Stage): Promise<string> {
+  const env = { LLAMBO_ENGINE_RATE: '20' }
+  const bottom = await Cluster.start(stage, { workers: 2, env, ctl: ['retry resumes 5'] })
+  const middle = await Cluster.start(stage, { workers: 0, env })
+  const top = await Cluster.start(stage, { workers: 0, env })
+  joins(stage, bottom, middle)
+  await middle.ready(1)
+  joins(stage, middle, top)
+  await top.ready(1)
+  const events = await top.events()
+  const { clusters } = await top.status()
+  const ids = await Promise.all([bottom, middle, top].map(async cluster => (await cluster.status()).id!))
+  must(
+    ids.every(id => clusters!.split(',').includes(id)),
+    `clusters=${clusters}`,
+  )
+
+  await byGenerate(await top.tree())(echoPrompt('all', 5))
+  // a worker is killed at the bottom: nobody above notices
+  const asked = byGenerate(await top.tree())(echoPrompt('through', 100))
+  asked.catch(() => undefined)
+  process.kill((await bottom.answering()).pid, 'SIGKILL')
+  const killed = Date.now()
+  await bottom.answering(1)
+  const moved = Date.now() - killed
+  await within('the answer', 30_000, asked)
+  must((await top.newest())?.resumed === '0', 'the top has moved it as well')
+
+  // cancelled at the top, it ends at the bottom
+  const long = byGenerate(await top.tree())(echoPrompt('long', 400))
+  const said = failure('cancelled', long)
+  await bottom.answering()
+  const id = (await top.newest())!.id!
+  await (await top.root.root.walk(['task', id])).remove()
+  const cancelled = Date.now()
+  await said
+  await until('it has ended at the bottom', 10_000, async () => (await bottom.newest())?.state === 'cancelled')
+  const ended = Date.now() - cancelled
+
+  // the top joins the bottom: a ring
+  const below = await bottom.events()
+  joins(stage, top, bottom)
+  const { error } = await below.next('join-refused')
+  must(/ring/.test(error!), error!)
+  await byGenerate(await top.tree())(echoPrompt('still', 5))
+
+  // the middle goes away, in the middle of an answer
+  const lost = failure('the answer', byGenerate(await top.tree())(echoPrompt('lost', 200)))
+  await bottom.answering()
+  middle.run.child.kill('SIGKILL')
+  await events.next('worker-left')
+  await top.root.write('ctl', 'queue ttl 1\n')
+  const none = await within('its end', 40_000, lost)
+  must(/^worker lost after \d+ tokens/.test(none.message), none.message)
+  return `answers two deep, a worker killed at the bottom moves in ${seconds(moved)}, a cancel is there after ${seconds(ended)}; '${error}'; '${none.message}'`
+}
+
+export const nested: Scenario = { name: 'nested', run: nests }

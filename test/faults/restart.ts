@@ -1,0 +1,114 @@
+import { spawn } from 'node:child_process'
+import { fuseProblem, isMounted } from '../../mnt/mount.js'
+import { ndjson, type Tree } from '../cluster/worker/fixture.js'
+import { ended } from '../mnt/fixture.js'
+import { byData, byMount, bySession, echoPrompt, type Prompt } from './clients.js'
+import { Cluster } from './cluster.js'
+import { must, type Scenario, type Stage, seconds, until, within } from './stage.js'
+
+/** Submits a prompt by closing, as echo(1) does. @returns the task's number */
+async function submit(cluster: Cluster, prompt: Prompt): Promise<string> {
+  const before = new Set(await cluster.root.names('task'))
+  await cluster.root.write('data', prompt.text)
+  return until('a task', 5000, async () => (await cluster.root.names('task')).find(id => !before.has(id)))
+}
+
+/** Reads a task's answer from there on, to that length or its end. */
+async function readOn(tree: Tree, id: string, from: number, to = Number.POSITIVE_INFINITY): Promise<string> {
+  const fid = await tree.open(`task/${id}/answer`, 0)
+  let text = ''
+  for (
+    let piece: Uint8Array;
+    from + text.length < to && (piece = await fid.read(from + text.length, 65536)).length > 0;
+  )
+    text += Buffer.from(piece)
+  return text
+}
+
+/** The orchestrator is killed in the middle of everything, and started again. */
+async function restarted(stage: Stage): Promise<string> {
+  const problem = await fuseProblem()
+  const cluster = await Cluster.start(stage, { mount: problem === undefined, env: { LLAMBO_ENGINE_RATE: '20' } })
+  const pids = (await cluster.workers()).map(({ pid }) => pid).sort()
+
+  const session = await bySession(cluster.root)
+  await session(echoPrompt('turn', 5))
+  const [number] = await cluster.root.names('session').then(names => names.filter(name => /^\d+$/.test(name)))
+  // one exchange by its number, one turn of a session, one plain read on the mount
+  const prompt = echoPrompt('held', 300)
+  const id = await submit(cluster, prompt)
+  await cluster.root.write(`session/${number}/data`, echoPrompt('second', 250).text)
+  const cat =
+    problem === undefined &&
+    ended(
+      spawn(
+        'timeout',
+        ['-s', 'KILL', '60', 'sh', '-c', 'exec 3<>"$0/data" && echo "lost red x400" >&3 && cat <&3', cluster.mount],
+        {
+          stdio: ['ignore', 'pipe', 'pipe'],
+          cwd: '/',
+        },
+      ),
+    )
+  const first = await readOn(cluster.root, id, 0, 300)
+  if (cat)
+    await until(
+      'the cat reads',
+      10_000,
+      async () =>
+        /lost/.test(await cluster.root.read(`task/${(await cluster.newest())!.id}/answer`).catch(() => '')) ||
+        Number((await cluster.newest())?.completion_tokens) > 5,
+    )
+
+  cluster.run.child.kill('SIGKILL')
+  const killed = Date.now()
+  await cluster.run.ended
+  const gone = cat && (await within('the plain read on the mount', 20_000, cat))
+  const eio = Date.now() - killed
+  if (gone) must(gone.code === 1 && /Input\/output error/.test(gone.err), `cat: exit ${gone.code} ${gone.err}`)
+
+  const began = Date.now()
+  const up = cluster.up()
+  // as a program does that knows the number: it dials until somebody answers
+  const second = await within(
+    'read on',
+    30_000,
+    until('somebody who has it', 30_000, async () => {
+      try {
+        return { tree: await cluster.tree(), text: '' }
+      } catch {
+        return undefined
+      }
+    }).then(async ({ tree }) => {
+      const text = await until('the task', 20_000, () =>
+        readOn(tree, id, first.length, first.length + 1).catch(() => undefined),
+      )
+      return { tree, text, ms: Date.now() - began }
+    }),
+  )
+  await up
+  const started = Date.now() - began
+  const rest = await within('its end', 40_000, readOn(second.tree, id, first.length + second.text.length))
+  must(
+    first + second.text + rest === `${prompt.answer}\n`,
+    `the answer is another: ${first.slice(-30)} | ${(second.text + rest).slice(0, 60)}`,
+  )
+  must(second.ms - started < 3000, `read on ${seconds(second.ms)} after the start`)
+
+  const now = (await cluster.workers()).map(({ pid }) => pid).sort()
+  must(JSON.stringify(now) === JSON.stringify(pids), `the workers are ${now}, and were ${pids}`)
+  const history = await until('the turn', 40_000, async () => {
+    const lines = ndjson(await cluster.root.read(`session/${number}/history`))
+    return lines.length >= 4 && lines
+  })
+  must(history.at(-1)?.content === echoPrompt('second', 250).answer, `history: ${JSON.stringify(history)}`)
+  await byData(cluster.root, `session/${number}/data`)(echoPrompt('third', 5))
+  must(Number(await submit(cluster, echoPrompt('new', 3))) > Number(id), 'a task’s number is given twice')
+  if (problem === undefined) {
+    must(await isMounted(cluster.mount), 'it is mounted again')
+    await byMount(cluster.mount)(echoPrompt('mounted', 5))
+  }
+  return `${gone ? `the mount's reader has EIO after ${seconds(eio)}` : `no mount: ${problem}`}; up again in ${seconds(started)}, an answer is read on ${seconds(second.ms)} after its start; no worker is started twice, the session goes on`
+}
+
+export const restart: Scenario = { name: 'restart', run: restarted }
