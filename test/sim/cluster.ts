@@ -43,6 +43,8 @@ export class Cluster {
   readonly sessions = new Set<Session>()
   /** By id, since when no process of that worker lives. */
   readonly left = new Map<string, number>()
+  /** Prompts that were being answered when the orchestrator was killed. */
+  readonly orphans = new Set<string>()
   /** Writes a line to the cluster's ctl. */
   command: (line: string) => void = () => undefined
   /** So many users ask for something at once. */
@@ -141,6 +143,7 @@ export class Cluster {
   restart(after_ms: number): void {
     this.orchestrator.kill()
     this.sessions.clear()
+    for (const prompt of this.workers.flatMap(({ prompts }) => prompts)) this.orphans.add(prompt)
     this.time.at(this.time.now + after_ms, () => {
       this.orchestrator = this.#startOrchestrator()
       this.#startMachine(this.home, this.orchestrator, 0)

@@ -14,6 +14,9 @@ const decoder = new TextDecoder()
 /** How long a client tries to get a connection, in virtual ms. */
 const DIAL_MS = 60_000
 
+/** How long it tries to find a task again. */
+const FOUND_MS = 40_000
+
 /** How a client reads: a few bytes or many at once, resting between, changing its mind while it waits. */
 interface Manner {
   readonly most: number
@@ -247,19 +250,25 @@ export class User {
   followed(): Promise<void> {
     return this.load.requests.run('answer that is followed', this.process, [], async request => {
       const answer = this.#answer()
+      request.prompt = answer.prompt
       const first = new StreamReader(answer)
       const fid = await this.#open('generate', ORDWR)
       await this.#write(fid, this.#json(answer, { keep_s: 600 }))
       await this.#read(fid, first, 0, () => first.task !== undefined)
       fid.clunk().catch(() => {})
       const reader = new TextReader(answer)
-      for (;;) {
+      for (let since = this.process.now(); ; ) {
         try {
           const fid = await this.#open(`task/${first.task}/answer`, OREAD)
           return await this.#with(fid, fid => this.#read(fid, reader))
         } catch (error) {
-          if (!(error instanceof FsError && error.is('hungUp'))) throw error
-          this.load.note(`request ${request.id} goes on from ${reader.at}`)
+          const { process, load } = this
+          const hungUp = error instanceof FsError && error.is('hungUp')
+          if (hungUp) since = process.now()
+          // an orchestrator that has been started again finds it when its worker has joined
+          else if (!(error instanceof FsError && error.is('notFound') && process.now() - since < FOUND_MS)) throw error
+          load.note(`request ${request.id} goes on from ${reader.at}: ${error.message}`)
+          await sleep(process, load.random.whole(100, 1000))
         }
       }
     })

@@ -68,7 +68,10 @@ export class Observer {
   }
 
   #tree(): Promise<Fid> {
-    this.#root ??= this.#attach()
+    this.#root ??= this.#attach().catch(error => {
+      this.#root = undefined
+      throw error
+    })
     return this.#root
   }
 

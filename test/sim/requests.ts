@@ -13,6 +13,8 @@ export interface Request {
   /** Virtual times. */
   readonly began: number
   ended?: number
+  /** What was asked. */
+  prompt?: string
   outcome?: string
   /** What it may end in, by the table's row, besides what faults excuse. */
   readonly may: readonly string[]

@@ -117,8 +117,10 @@ async function run(
   /** What an exchange may end in, for what has struck. */
   const may = new Set<ErrorCode>()
   const losses: { time: number; workers: number }[] = []
-  const requests = new Requests((error, { began }) => {
+  const requests = new Requests((error, { began, prompt }) => {
     if (![...may].some(row => error.is(row))) return false
+    // what a worker was answering when the orchestrator was killed is found again, if that was all
+    if (error.is('notFound') && prompt !== undefined && cluster.orphans.has(prompt)) return losses.length > 1
     if (!LOST.some(row => error.is(row)) || may.has('queueFull')) return true
     const lost = losses.filter(({ time }) => time > began - AFTERMATH).reduce((n, { workers }) => n + workers, 0)
     return lost > 1

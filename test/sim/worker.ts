@@ -1,7 +1,7 @@
 import type { Exit, SpawnSpec, WorkerProcess } from '../../cluster/host/process.js'
 import { keepJoined } from '../../cluster/joining.js'
 import { createEchoEngine } from '../../cluster/worker/engine/echo.js'
-import type { Engine, TokenChunk } from '../../cluster/worker/engine/engine.js'
+import type { Engine, GenerateRequest, TokenChunk } from '../../cluster/worker/engine/engine.js'
 import type { Machine } from '../../cluster/worker/hardware.js'
 import type { ModelStore } from '../../cluster/worker/models.js'
 import { createWorker, type Worker } from '../../cluster/worker/worker.js'
@@ -55,9 +55,8 @@ export class SimWorker implements WorkerProcess {
   readonly sessions = new Set<Session>()
   /** Its engine gives no more tokens; deaf, it does not hear that it is to stop, either. */
   hung: false | 'hung' | 'deaf' = false
-  /** Answers that its engine makes, and the most there were at once. */
-  generating = 0
-  most = 0
+  /** What its engine is answering. */
+  readonly answering = new Set<GenerateRequest>()
   readonly #wake: (() => void)[] = []
   readonly #leaving = new AbortController()
   readonly #exit: (exit: Exit) => void
@@ -141,6 +140,15 @@ export class SimWorker implements WorkerProcess {
     return this.spec.id
   }
 
+  get generating(): number {
+    return this.answering.size
+  }
+
+  /** The prompts that its engine is answering. */
+  get prompts(): string[] {
+    return [...this.answering].map(({ messages }) => messages?.at(-1)?.content ?? '')
+  }
+
   kill(signal: string): void {
     if (signal !== 'SIGTERM') return this.#end({ code: null, signal })
     this.process.arrive(() => {
@@ -169,14 +177,14 @@ export class SimWorker implements WorkerProcess {
     return {
       ...engine,
       async *generate(request, signal): AsyncGenerator<TokenChunk, void> {
-        worker.most = Math.max(worker.most, ++worker.generating)
+        worker.answering.add(request)
         try {
           for await (const chunk of engine.generate(request, signal)) {
             while (worker.hung) await worker.#stuck(signal)
             yield chunk
           }
         } finally {
-          worker.generating--
+          worker.answering.delete(request)
         }
       },
     }

@@ -1,0 +1,93 @@
+/**
+ * Whether the simulation would notice: breaks a rule of the compiled orchestrator on purpose, in a copy, and runs seeds until one
+ * fails. Ends with 1 if a broken rule was not noticed.
+ */
+import { spawnSync } from 'node:child_process'
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+/** A rule, where it stands in the compiled code, and what is there in its place. */
+interface Mutation {
+  readonly rule: string
+  readonly file: string
+  readonly from: string
+  readonly to: string
+}
+
+const orchestrator = 'cluster/orchestrator'
+
+const mutations: readonly Mutation[] = [
+  {
+    rule: 'fencing: what an attempt says that is not the newest is nobody’s',
+    file: `${orchestrator}/recovery.js`,
+    from: '&& this.place.attemptOf(task) === orphan.attempt',
+    to: '',
+  },
+  {
+    rule: 'offset: who goes on begins behind the last token that was given',
+    file: `${orchestrator}/place.js`,
+    from: 'prefix_ids: course.ids',
+    to: 'prefix_ids: course.ids.slice(0, -1)',
+  },
+  {
+    rule: 'retry: an answer that has begun is gone on with, never begun anew',
+    file: `${orchestrator}/place.js`,
+    from: '...(given && { prefix_ids: course.ids })',
+    to: '',
+  },
+  {
+    rule: 'retry: a worker’s loss is made good by another',
+    file: `${orchestrator}/place.js`,
+    from: 'if (course.barren >= ',
+    to: 'if (true || course.barren >= ',
+  },
+  {
+    rule: 'watchdog: a worker that gives no more tokens is ended',
+    file: `${orchestrator}/place.js`,
+    from: 'this.cluster.hung(member',
+    to: 'void (member',
+  },
+  {
+    rule: 'slots: no worker is given more than it has',
+    file: `${orchestrator}/routing.js`,
+    from: 'member.active < member.report.slots',
+    to: 'true',
+  },
+]
+
+/** Seeds within which a broken rule must be noticed. */
+const SEEDS = Number(process.argv[2] ?? 2000)
+
+const dist = fileURLToPath(new URL('../../', import.meta.url))
+
+function unnoticed({ rule, file, from, to }: Mutation): boolean {
+  const copy = mkdtempSync(join(tmpdir(), 'llambo-mutation-'))
+  try {
+    for (const part of ['fs', 'cluster', 'test/sim']) cpSync(join(dist, part), join(copy, part), { recursive: true })
+    symlinkSync(join(dist, '../node_modules'), join(copy, 'node_modules'))
+    writeFileSync(join(copy, 'package.json'), '{"type":"module"}')
+    const path = join(copy, file)
+    const text = readFileSync(path, 'utf8')
+    if (text.split(from).length !== 2)
+      throw new Error(`${file} has not this once, but ${text.split(from).length - 1} times: ${from}`)
+    writeFileSync(
+      path,
+      text.replace(from, () => to),
+    )
+    const { stdout, stderr } = spawnSync(process.execPath, [join(copy, 'test/sim/main.js'), '--seeds', String(SEEDS)], {
+      encoding: 'utf8',
+      maxBuffer: 1e9,
+    })
+    if (!/^\d+ seeds, /m.test(stdout)) throw new Error(`the simulation did not run: ${stdout}${stderr}`)
+    const seed = /^seed (\d+) fails/m.exec(stdout)?.[1]
+    const wrong = /WRONG: (.*)/.exec(stdout)?.[1]
+    console.log(`${rule}\n  ${seed ? `seed ${seed}: ${wrong}` : `NOT NOTICED within ${SEEDS} seeds`}`)
+    return seed === undefined
+  } finally {
+    rmSync(copy, { recursive: true })
+  }
+}
+
+process.exitCode = mutations.filter(unnoticed).length > 0 ? 1 : 0

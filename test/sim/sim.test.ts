@@ -1,0 +1,41 @@
+import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+
+/** Runs what `npm run test:sim` runs, in processes of its own: they let nothing in but the seed. */
+function simulate(...args: string[]) {
+  const main = fileURLToPath(new URL('./main.js', import.meta.url))
+  return spawnSync(process.execPath, [main, ...args], { encoding: 'utf8', maxBuffer: 1e9 })
+}
+
+t.test('500 clusters of 3 to 12 workers, with faults, for a minute: no answer is wrong, doubled or lost', async t => {
+  const { status, stdout, stderr } = simulate('--seeds', '500')
+  t.match(stdout, /^500 seeds, 0 wrong/m, stdout + stderr)
+  t.equal(status, 0)
+  t.comment(stdout)
+})
+
+t.test('the same seed is the same run, to the last event', async t => {
+  const { stdout, stderr } = simulate('--seeds', '12', '--twice')
+  t.match(stdout, /^12 seeds, 0 wrong/m, stdout + stderr)
+})
+
+t.test('a run that lets the machine’s time or chance in fails', async t => {
+  const source = `
+    const { guard } = await import(${JSON.stringify(new URL('./guard.js', import.meta.url).href)})
+    const { Timeline } = await import(${JSON.stringify(new URL('./clock.js', import.meta.url).href)})
+    const begins = guard()
+    for (const use of [() => setTimeout(() => {}), () => Math.random(), () => performance.now(), () => Promise.reject(new Error('lost'))]) {
+      const time = new Timeline()
+      begins(time, () => 0)
+      time.at(1, () => void use())
+      await time.run(10).then(() => console.log('nothing'), error => console.log(error.message))
+    }`
+  const { stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', source], { encoding: 'utf8' })
+  t.same(stdout.trim().split('\n'), [
+    'the product called setTimeout',
+    'the product called Math.random',
+    'the product called performance.now',
+    'lost',
+  ])
+})
