@@ -6,7 +6,7 @@ import { Cluster } from './cluster.js'
 import { must, type Scenario, type Stage, seconds } from './stage.js'
 
 /** Moves of an answer, in its middle, that have to be seen. */
-const MOVES = 100
+export const MOVES = 100
 /** A worker is killed this often, in ms. */
 const EVERY_MS = 3_000
 
