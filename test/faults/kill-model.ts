@@ -28,6 +28,10 @@ const beginnings = [
   'Nobody knew',
 ] as const
 
+/** How long an answer is to take where nothing is killed, in ms, and the most tokens that fit into the model's context. */
+const LONG_MS = 5_000
+const MOST_TOKENS = 900
+
 interface Answer {
   readonly text: string
   readonly ids: readonly unknown[]
@@ -65,18 +69,19 @@ async function killModel(stage: Stage): Promise<string> {
   const cluster = await Cluster.start(stage, {
     slots: 8,
     env: { LLAMBO_ENGINE: 'llama', LLAMBO_ENGINE_THREADS: '1' },
-    ctl: ['retry resumes 5'],
+    ctl: ['retry tries 5 resumes 5'],
   })
   const trees = await Promise.all(beginnings.map(() => cluster.tree()))
   const greedy = (i: number, max_tokens: number) => ({ prompt: beginnings[i], temperature: 0, max_tokens })
   // undisturbed, and all at once: so many tokens that they take 5 s
-  let tokens = 50
+  let tokens = 60
   let undisturbed: Answer[]
-  for (let took = 0; ; tokens *= 2) {
+  for (;;) {
     const began = performance.now()
     undisturbed = await Promise.all(trees.map((tree, i) => goOn(tree, greedy(i, tokens))))
-    took = performance.now() - began
-    if (took >= 6000 || tokens >= 800) break
+    const took = performance.now() - began
+    if (took >= LONG_MS || tokens === MOST_TOKENS) break
+    tokens = Math.min(MOST_TOKENS, Math.ceil((tokens * 1.2 * LONG_MS) / took))
   }
   const long = beginnings.flatMap((_, i) => (undisturbed[i]!.ids.length === tokens ? [i] : []))
   must(long.length >= 10, `only ${long.length} of the answers go on for ${tokens} tokens`)
@@ -111,6 +116,7 @@ async function killModel(stage: Stage): Promise<string> {
   const moved = (await moves.count()) - before
   const figures = tally.check(0.99)
   must(moved >= MOVES, `only ${moved} moves in ${kills} kills`)
+  must(tally.shortest_ms >= LONG_MS, `the shortest answer took ${seconds(tally.shortest_ms)}`)
   return `${kills} kills in ${seconds(Date.now() - began)}, ${moved} moves, ${figures}, of ${tokens} tokens each, the greedy ones what they were undisturbed, the shortest ${seconds(tally.shortest_ms)}`
 }
 

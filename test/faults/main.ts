@@ -6,6 +6,7 @@ import { cut } from './cut.js'
 import { deaths } from './deaths.js'
 import { disk } from './disk.js'
 import { drain } from './drain.js'
+import { hosts } from './hosts.js'
 import { hung } from './hung.js'
 import { input } from './input.js'
 import { kill } from './kill.js'
@@ -29,6 +30,7 @@ const scenarios: readonly Scenario[] = [
   queue,
   nested,
   input,
+  hosts,
 ]
 
 /** One that takes longer hangs. */
