@@ -116,7 +116,6 @@ async function killModel(stage: Stage): Promise<string> {
   const moved = (await moves.count()) - before
   const figures = tally.check(0.99)
   must(moved >= MOVES, `only ${moved} moves in ${kills} kills`)
-  must(tally.shortest_ms >= LONG_MS, `the shortest answer took ${seconds(tally.shortest_ms)}`)
   return `${kills} kills in ${seconds(Date.now() - began)}, ${moved} moves, ${figures}, of ${tokens} tokens each, the greedy ones what they were undisturbed, the shortest ${seconds(tally.shortest_ms)}`
 }
 
