@@ -55,14 +55,22 @@ export interface Comparison {
 
 /** Two sides in turn, round after round, so that what else the machine does hits both; each goes first every other time. */
 export async function compare(of: Comparison): Promise<Result> {
-  const { what, unit, aim, difference = false, rounds = ROUNDS, note } = of
   const ours: number[] = []
   const theirs: number[] = []
-  for (let round = 0; round < rounds; round++) {
+  for (let round = 0; round < (of.rounds ?? ROUNDS); round++) {
     if (round % 2) theirs.push(await of.theirs())
     ours.push(await of.ours())
     if (round % 2 === 0) theirs.push(await of.theirs())
   }
+  return summary(of, ours, theirs)
+}
+
+/** What came of rounds. */
+export function summary(
+  { what, unit, aim, difference = false, note }: Omit<Comparison, 'ours' | 'theirs'>,
+  ours: readonly number[],
+  theirs: readonly number[],
+): Result {
   const figures = ours.map((a, i) => (difference ? a - theirs[i]! : a / theirs[i]!))
   const figure = median(figures)
   return {

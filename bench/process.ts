@@ -1,6 +1,6 @@
 import { fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { bundledModel, bundledModels } from '../ctl/server/bundled.js'
@@ -62,19 +62,25 @@ export async function ready(): Promise<Result> {
   })
 }
 
-/** MiB of a process that idles. */
+/** A process and those it has started, and so on. */
+function family(pid: number): number[] {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number)
+  return [pid, ...children.flatMap(family)]
+}
+
+/** MiB of a process that idles, with those it has started. */
 async function idle(args: string[], env: NodeJS.ProcessEnv): Promise<number> {
   const child = spawn(process.execPath, args, { stdio: 'ignore', env: { ...process.env, ...env } })
   const exited = new Promise(resolve => child.once('exit', resolve))
   await sleep(SETTLED_MS)
   if (child.exitCode !== null) throw new Error(`${args[0]}: exit ${child.exitCode}`)
-  const mib = resident(child.pid!) / 1024
+  const mib = family(child.pid!).reduce((sum, pid) => sum + resident(pid) / 1024, 0)
   child.kill('SIGTERM')
   await exited
   return mib
 }
 
-/** A server without a model beside a Node that idles. */
+/** A server without a model, its worker included, beside a Node that idles. */
 export function idleServer(): Promise<Result> {
   const home = join(scratch, 'home')
   mkdirSync(join(home, 'llambo'), { recursive: true, mode: 0o700 })

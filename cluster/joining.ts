@@ -16,17 +16,20 @@ export interface JoiningOptions {
   dial(signal: AbortSignal): Promise<Transport>
   /** Serves our files over it: we dialled, and are the server all the same (namespace.md, Reaching it). */
   serve(transport: Transport): Session
+  /** The longest pause, in ms; 30 s unless given. */
+  longest_ms?: number
   /** Gets why a connection could not be had or ended, and how long until the next attempt, in ms. */
   onPause?(error: Error | undefined, pause_ms: number): void
 }
 
 /**
- * Keeps our files joined to a cluster: dials, serves, and dials again when the connection is gone, with pauses that grow to
- * 30 s and are drawn anew each time (full jitter), so that a thousand workers do not come back at once.
+ * Keeps our files joined to a cluster: dials, serves, and dials again when the connection is gone, with pauses that grow to the
+ * longest and are drawn anew each time (full jitter), so that a thousand workers do not come back at once.
  * @returns when the signal has aborted and the last connection is closed; never rejects
  */
 export async function keepJoined(o: JoiningOptions, signal: AbortSignal): Promise<void> {
-  for (let ceiling = FIRST_PAUSE_MS; !signal.aborted; ceiling = Math.min(2 * ceiling, LONGEST_PAUSE_MS)) {
+  const { longest_ms = LONGEST_PAUSE_MS } = o
+  for (let ceiling = FIRST_PAUSE_MS; !signal.aborted; ceiling = Math.min(2 * ceiling, longest_ms)) {
     const began = o.clock.now()
     let failure: Error | undefined
     try {

@@ -26,6 +26,11 @@ export interface Context {
   readonly user: User
   /** Aborts when the request is flushed or its connection is gone. Made at first use: reading it costs an object. */
   readonly signal: AbortSignal
+  /**
+   * Has something called when `signal` aborts, or at once if it has: for the one thing that waits in a call, without the cost of a
+   * signal. Who makes a context without a server may leave it out.
+   */
+  whenAborted?(call: () => void): void
 }
 
 /** A file's owner is a name and a number; the group of every file is the admins, as for `ctl` (0660). */

@@ -46,6 +46,7 @@ export interface Request {
   /** It was given up: what it gets must be given back. */
   readonly dropped: boolean
   readonly signal: AbortSignal
+  whenAborted(call: () => void): void
 }
 
 type Body<T extends TMessage['type']> = Omit<ReplyOf<T>, 'tag' | 'type'>

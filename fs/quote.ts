@@ -9,6 +9,8 @@
 const plain = /^(?!#)[^\s'"()[\]=\p{Cc}]+$/u
 /** What a value (the right of `attr=`) may hold unquoted: it may have `=` in it. */
 const plainValue = /^[^\s'"\p{Cc}]+$/u
+const quotedText = /[^']*/y
+const unquotedText = /[^\s']*/y
 
 /** Quotes a word as rc(1) does: as it is where nothing in it is special, else `'it''s'`. */
 export function quote(word: string): string {
@@ -39,21 +41,23 @@ export function words(text: string): string[][] {
     } else {
       let word = ''
       const opened = row
-      for (let quoted = false; ; at++) {
-        const d = text[at]
-        if (d === undefined) {
+      for (let quoted = false; ; ) {
+        // up to what may end this stretch of the word: a quote, or a blank outside quotes
+        const stretch = quoted ? quotedText : unquotedText
+        stretch.lastIndex = at
+        const part = stretch.exec(text)![0]
+        word += part
+        at += part.length
+        if (quoted) row += part.split('\n').length - 1
+        const next = text[at]
+        if (next === undefined) {
           if (quoted) throw new SyntaxError(`line ${opened}: a quote is not closed`)
           break
         }
-        if (d === "'") {
-          if (quoted && text[at + 1] === "'") word += text[at++]
-          else quoted = !quoted
-        } else if (!quoted && /\s/.test(d)) {
-          break
-        } else {
-          if (d === '\n') row++
-          word += d
-        }
+        if (next !== "'") break
+        at++
+        if (quoted && text[at] === "'") word += text[at++]
+        else quoted = !quoted
       }
       line.push(word)
     }

@@ -67,6 +67,7 @@ class Pending implements Request {
   dropped = false
   aborted = false
   #controller: AbortController | undefined
+  #onabort: (() => void) | undefined
 
   constructor(readonly tag: number) {}
 
@@ -76,9 +77,15 @@ class Pending implements Request {
     return this.#controller.signal
   }
 
+  whenAborted(call: () => void): void {
+    if (this.aborted) call()
+    else this.#onabort = call
+  }
+
   abort(): void {
     this.aborted = true
     this.#controller?.abort(fail('interrupted'))
+    this.#onabort?.()
   }
 }
 

@@ -74,32 +74,37 @@ async function start(request: MountRequest): Promise<void> {
   const { mount } =
     request.driver === 'fuse-native' ? await import('./fuse-native.js') : await import('./fuse/mounted.js')
   const mounted = await mount(link, dir, allowOther, trace)
-  const end = once(() => finish(mounted, link, dir))
+  const id = (await mountsOn(dir)).at(-1)?.id
+  const end = once(() => finish(mounted, link, dir, id))
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, end)
   mounted.done.then(end, error => {
     trace?.(`# ${error.stack}`)
     end()
   })
-  await watch(dir, end)
+  watch(dir, id, end)
 }
 
 /** A lazy unmount from outside leaves the device open as long as anybody stands in the tree: nobody new can come, so end. */
-async function watch(dir: string, end: () => void): Promise<void> {
-  const id = (await mountsOn(dir)).at(-1)?.id
+function watch(dir: string, id: number | undefined, end: () => void): void {
   setInterval(async () => {
     if (!(await mountsOn(dir)).some(mount => mount.id === id)) end()
   }, WATCH_MS)
 }
 
-async function finish(mounted: Mounted, link: Link, dir: string): Promise<void> {
+async function finish(mounted: Mounted, link: Link, dir: string, id: number | undefined): Promise<void> {
   mounted.stop()
-  await Promise.race([unmount(dir).catch(() => {}), sleep(END_MS)])
+  await Promise.race([unmountOurs(dir, id).catch(() => {}), sleep(END_MS)])
   await Promise.race([mounted.done.catch(() => {}), sleep(RELEASE_MS)])
   link.close()
   // Node's exit waits for the pool's threads, and one may still be in the device (programs hold on to an unmounted tree):
   // this cannot hang, and an ended process releases them.
   if (!mounted.ended) process.kill(process.pid, 'SIGKILL')
   process.exit(0)
+}
+
+/** Unmounts it where it still is there: another may have been mounted in its place. */
+async function unmountOurs(dir: string, id: number | undefined): Promise<void> {
+  if ((await mountsOn(dir)).at(-1)?.id === id) await unmount(dir)
 }
 
 function once(run: () => void): () => void {

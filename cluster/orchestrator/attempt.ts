@@ -139,13 +139,22 @@ export class Attempt {
     return { how: 'lost', error, orderly: busy, blame: error.is('badMessage') }
   }
 
-  async #follow(fid: Fid, first: Uint8Array, signal: AbortSignal): Promise<void> {
+  /** Reads to the end, or until it is given up: then the clunk that follows ends the read that waits. */
+  #follow(fid: Fid, first: Uint8Array, signal: AbortSignal): Promise<void> {
+    // one listener for all the reads, for one of each costs more than a token
+    const givenUp = new Promise<never>((_, reject) => {
+      signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+    })
+    return Promise.race([this.#read(fid, first), givenUp])
+  }
+
+  async #read(fid: Fid, first: Uint8Array): Promise<void> {
     let piece = first
-    for (let at = 0; piece.length > 0; ) {
+    for (let at = 0; piece.length > 0 && !this.#outcome; ) {
       at += piece.length
       this.#take(piece)
       if (this.#outcome) return
-      piece = await fid.read(at, PIECE, signal)
+      piece = await fid.read(at, PIECE)
     }
   }
 

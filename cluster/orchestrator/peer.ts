@@ -23,6 +23,8 @@ export class Peer {
   looking = false
   readonly root: File
   readonly #users = new Map<string, Promise<Fid>>()
+  /** What was read last. Its clunk leaves with the next question, for by itself it would cost both ends half a heartbeat. */
+  #last: Fid | undefined
 
   private constructor(
     readonly client: Client,
@@ -87,6 +89,7 @@ export class Peer {
   /** A file's text, as a user may read it. */
   async read(path: readonly string[], user = this.self, signal?: AbortSignal): Promise<string> {
     const root = await this.as(user)
+    this.#forget()
     // the first piece is asked for behind the open: mostly it is all there is
     const { fid, answer } = await root.ask(
       path,
@@ -101,8 +104,14 @@ export class Peer {
       }
       return parts.length === 1 ? decoder.decode(answer) : decoder.decode(Buffer.concat(parts))
     } finally {
-      fid.clunk().catch(() => undefined)
+      this.#forget()
+      this.#last = fid
     }
+  }
+
+  #forget(): void {
+    this.#last?.clunk().catch(() => undefined)
+    this.#last = undefined
   }
 
   /** Writes lines to its ctl. */

@@ -10,6 +10,8 @@ import type { Request } from './request.js'
 
 export type TaskState = 'queued' | 'prefill' | 'running' | 'done' | 'failed' | 'cancelled'
 
+const CANCELLED = fail('cancelled').message
+
 /** Trace lines one task may write: a failing peer must not fill the memory with them. */
 const MAX_TRACE = 1000
 
@@ -224,7 +226,7 @@ export class Task implements Exchange {
     this.#deadline?.()
     this.endedAt = this.#clock.now()
     this.error = error
-    const cancelled = error?.message === fail('cancelled').message
+    const cancelled = error?.message === CANCELLED
     this.state = !error ? 'done' : cancelled ? 'cancelled' : 'failed'
     const counts = { prompt_tokens: this.prompt_tokens, completion_tokens: this.completion_tokens, tok_s: this.tok_s }
     this.trace('ended', { state: this.state, ...counts, error: error?.message })

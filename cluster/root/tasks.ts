@@ -220,7 +220,7 @@ export class Tasks {
         : fail('waited', ttl_s)
       task.stop(new FsError(`${message}; retry after ${Math.ceil(this.#wait(this.#queue.length))} s`, errno))
     }
-    this.#patience.set(task, clock.after(ttl_s * 1000, late, true))
+    this.#patience.set(task, clock.after(ttl_s * 1000, late))
   }
 
   /** Starts what can start. Called whenever a slot, a model or a task has come. */

@@ -99,7 +99,7 @@ export class Feed {
       // What a reader has had is gone from his queue and what he has not comes next, at whatever offset: but bash, which reads
       // ahead and seeks back to the end of its line, is given again what it gave back.
       read: (offset, count, ctx): Maybe<Uint8Array> =>
-        read(offset, count) ?? this.#readers.wait(() => read(offset, count), ctx.signal),
+        read(offset, count) ?? this.#readers.wait(() => read(offset, count), ctx),
     }
   }
 }

@@ -66,10 +66,10 @@ export class Log {
   }
 
   /** Up to `count` bytes at `offset`: at once if there are any, else when there are; empty at the end. */
-  read(offset: number, count: number, ctx: Pick<Context, 'signal'>): Maybe<Uint8Array> {
+  read(offset: number, count: number, ctx: Pick<Context, 'signal' | 'whenAborted'>): Maybe<Uint8Array> {
     const there = this.#there(offset, count)
     if (there) return there
-    return this.#readers.wait(() => this.#there(offset, count), ctx.signal)
+    return this.#readers.wait(() => this.#there(offset, count), ctx)
   }
 
   /** All that is there, as text. */

@@ -1,42 +1,47 @@
 import { fail } from '../errors.js'
+import type { Context } from '../file.js'
 
-/** Readers who wait for more: each looks again whenever something has come, and gives up when its signal says so. */
+/** Readers who wait for more: each looks again whenever something has come, and gives up when its call is aborted. */
 export class Readers {
   readonly #waiting = new Set<() => void>()
 
   /** Something has come. */
   wake(): void {
+    if (this.#waiting.size === 0) return
     for (const look of [...this.#waiting]) look()
   }
 
   /**
    * Waits until `take` gives something.
-   * @throws what `take` throws, or FsError `interrupted` when the signal aborts, having taken nothing
+   * @throws what `take` throws, or FsError `interrupted` when the call is aborted, having taken nothing
    */
-  wait<T>(take: () => T | undefined, signal: AbortSignal): Promise<T> {
+  wait<T>(take: () => T | undefined, ctx: Pick<Context, 'signal' | 'whenAborted'>): Promise<T> {
     return new Promise((resolve, reject) => {
-      const done = () => {
-        this.#waiting.delete(look)
-        signal.removeEventListener('abort', aborted)
-      }
+      let over = () => void this.#waiting.delete(look)
       const look = () => {
         try {
           const taken = take()
           if (taken === undefined) return
-          done()
+          over()
           resolve(taken)
         } catch (error) {
-          done()
+          over()
           reject(error)
         }
       }
       const aborted = () => {
-        done()
+        over()
         reject(fail('interrupted'))
       }
-      if (signal.aborted) return aborted()
       this.#waiting.add(look)
-      signal.addEventListener('abort', aborted)
+      if (ctx.whenAborted) return ctx.whenAborted(aborted)
+      const { signal } = ctx
+      over = () => {
+        this.#waiting.delete(look)
+        signal.removeEventListener('abort', aborted)
+      }
+      if (signal.aborted) aborted()
+      else signal.addEventListener('abort', aborted)
     })
   }
 }

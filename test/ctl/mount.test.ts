@@ -42,6 +42,18 @@ t.test('mount and umount make and end a second mount', { skip }, async t => {
   t.match(await home.ctl('umount', dir), { code: 1, stderr: /second: nothing is mounted there/ })
 })
 
+t.test('a server that is reached by TLS is mounted with its certificate pinned, and no other is', { skip }, async t => {
+  const home = new Home(t)
+  const run = await home.up('--listen', 'wss://127.0.0.1:0/9p')
+  const [, address = ''] = /listening on (wss:\S+)/.exec(run.stderr) ?? []
+  const dir = home.path('n')
+  t.match(await home.ctl('--at', address, 'mount', dir), { code: 0, stderr: `mounted at ${dir}\n` })
+  t.match(await readFile(`${dir}/status`, 'utf8'), /^server /)
+  t.equal((await home.ctl('umount', dir)).code, 0)
+  const other = home.start(['--at', address, 'mount', dir], { LLAMBO_FINGERPRINT: `sha256:${'0'.repeat(64)}` })
+  t.match(await other.ended, { code: 4, stderr: /certificate refused/ })
+})
+
 t.test('mount without a server says so at once', { skip }, async t => {
   const home = new Home(t)
   t.match(await home.ctl('mount', home.path('n')), { code: 3, stderr: /start one with: llamboctl up -d/ })

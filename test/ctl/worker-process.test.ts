@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -7,7 +7,7 @@ import t, { type Test } from 'tap'
 import type { Host } from '../../cluster/host.js'
 import { isAlive } from '../../ctl/common/serverfile.js'
 import type { Config } from '../../ctl/common/settings.js'
-import { type LocalHostOptions, localHost } from '../../ctl/server/host.js'
+import { hostName, type LocalHostOptions, localHost, machineId } from '../../ctl/server/host.js'
 import { spawner } from '../../ctl/server/spawn.js'
 import { OREAD } from '../../fs/protocol.js'
 import { parseRecords } from '../../fs/quote.js'
@@ -266,4 +266,26 @@ t.test('a host that closes leaves no worker behind', async t => {
   await host.close()
   for (const pid of pids) t.notOk(isAlive({ pid, born: undefined }))
   t.same(JSON.parse(readFileSync(join(dir, 'run/llambo/workers.json'), 'utf8')).workers, [])
+})
+
+t.test('a machine has a name that a tree can hold, and an id for good', async t => {
+  const rows: readonly (readonly [string, string])[] = [
+    ['alpha', 'alpha'],
+    ['Alpha.example.org', 'alpha'],
+    ['my box', 'my-box'],
+    ['_x', 'x'],
+    ['Ångström', 'ngstr-m'],
+    ['', 'host'],
+    ['...', 'host'],
+    ['a'.repeat(100), 'a'.repeat(64)],
+  ]
+  for (const [full, name] of rows) t.equal(hostName(full), name, full)
+  const { dir, env } = place(t)
+  const id = machineId(env)
+  t.match(id, /^[0-9a-f-]{36}$/)
+  t.equal(machineId(env), id)
+  writeFileSync(join(dir, '.local/state/llambo/host-id'), 'rubbish\n')
+  const other = machineId(env)
+  t.not(other, id)
+  t.equal(machineId(env), other)
 })

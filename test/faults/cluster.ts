@@ -5,6 +5,7 @@ import { isAlive } from '../../ctl/common/serverfile.js'
 import { Client } from '../../fs/client.js'
 import { dial } from '../../fs/dial.js'
 import { parseRecords } from '../../fs/quote.js'
+import { isMounted, unmount } from '../../mnt/mount.js'
 import { Tree } from '../cluster/worker/fixture.js'
 import { Home, type Run } from '../ctl/fixture.js'
 import { until } from './stage.js'
@@ -56,6 +57,7 @@ export class Cluster {
       await this.home.ctl('down')
       for (const { pid, born } of [...workers, ...this.#saved()])
         if (isAlive({ pid, born })) process.kill(pid, 'SIGKILL')
+      if (await isMounted(this.mount)) await unmount(this.mount)
     })
   }
 

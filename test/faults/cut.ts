@@ -4,7 +4,7 @@ import { spawner } from '../../ctl/server/spawn.js'
 import { byData, byGenerate, echoPrompt, Tally } from './clients.js'
 import { Cluster } from './cluster.js'
 import { Moves } from './kill.js'
-import { Proxy } from './proxy.js'
+import { Middleman } from './middleman.js'
 import { must, type Scenario, type Stage, until, within } from './stage.js'
 
 /** How long each fault lasts, in ms. */
@@ -36,7 +36,7 @@ async function broken(stage: Stage): Promise<string> {
     env: { LLAMBO_ENGINE_RATE: '20' },
     ctl: ['heartbeat 0.3', 'retry tries 10 resumes 20'],
   })
-  const proxy = await Proxy.listen(stage, cluster.home.path('proxy'), cluster.path('join'))
+  const proxy = await Middleman.listen(stage, cluster.home.path('proxy'), cluster.path('join'))
   for (const id of ['a'.repeat(32), 'b'.repeat(32)]) await workerBy(stage, cluster, proxy.address, id)
   await cluster.ready(3)
   const tally = new Tally()

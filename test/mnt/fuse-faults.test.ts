@@ -88,6 +88,19 @@ t.test('a lazy umount from outside ends the process, even with somebody inside',
   inside.kill()
 })
 
+t.test('a process whose mount was taken away leaves alone what has been mounted in its place', options, async t => {
+  const { n, pid, address } = await bench(t)
+  const inside = standing(n)
+  await sleep(200)
+  t.match(await sh(`umount -l ${n}`), { code: 0, err: '' })
+  const next = await startMount({ address, dir: n })
+  t.ok(await gone(pid))
+  t.match(await sh(`cat ${n}/status`), { code: 0, out: 'user root uid 0\n' })
+  inside.kill()
+  await unmount(n)
+  t.ok(await gone(next.pid))
+})
+
 for (const signal of ['SIGTERM', 'SIGINT'] as const)
   t.test(`${signal} unmounts, with readers waiting and somebody inside`, options, async t => {
     const { n, pid } = await bench(t)

@@ -7,7 +7,6 @@ import { ip, type Namespaces, namespaces, within } from '../namespaces.js'
 
 const token = { LLAMBO_TOKEN: 'llb_the-token' }
 const anywhere = 'wss://0.0.0.0:5641/9p'
-const program = (name: string) => fileURLToPath(new URL(`./${name}.js`, import.meta.url))
 const modules = fileURLToPath(new URL('../../../../node_modules/', import.meta.url))
 
 /** The namespaces, or a skipped test that says why there are none. */
@@ -18,7 +17,8 @@ function networks(t: Test): Namespaces | undefined {
   return undefined
 }
 
-const machine = (t: Test, namespace: string) => new Home(t, { LLAMBO_LISTEN: anywhere }, within(namespace))
+const machine = (t: Test, namespace: string) =>
+  new Home(t, { LLAMBO_LISTEN: anywhere, LLAMBO_WORKERS: '0' }, within(namespace))
 
 const fingerprintOf = (home: Home): string =>
   JSON.parse(readFileSync(home.path('run/llambo/server.json'), 'utf8')).fingerprint
@@ -34,33 +34,37 @@ const script = (home: Home, code: string): Run =>
        ${code}`,
   ])
 
-t.test(
-  'machines on two networks of a server find it by its fingerprint, each by its own address, and join',
-  async t => {
-    const net = networks(t)
-    if (!net) return
-    const server = machine(t, net.middle)
-    const cluster = server.start([anywhere], { XDG_STATE_HOME: server.path('state') }, [program('cluster-process')])
-    await cluster.says(/ready sha256/)
-    const [, fingerprint = ''] = /ready (\S+)/.exec(cluster.stdout) ?? []
-    const left = machine(t, net.left).start(['join', '--fingerprint', fingerprint], token)
-    const right = machine(t, net.right).start(['join', '--fingerprint', fingerprint], token)
-    await left.says(/joined wss:\/\/10\.77\.1\.1:5641\/join/)
-    await right.says(/joined wss:\/\/10\.77\.2\.1:5641\/join/)
-    await cluster.says(/(member (host|worker)\n){4}/)
-    for (const run of [left, right]) run.child.kill('SIGINT')
-    for (const run of [left, right]) t.equal((await run.ended).code, 0)
-    cluster.child.kill('SIGTERM')
-    t.match(await cluster.ended, { stderr: '' })
-  },
-)
+t.test('machines on two networks of a server find it by its fingerprint and join, each by its own address', async t => {
+  const net = networks(t)
+  if (!net) return
+  const server = machine(t, net.middle)
+  const run = server.start(['up'])
+  await run.says(/listening on wss/)
+  const { token, fingerprint, addresses } = JSON.parse((await server.ctl('invite', '--json')).stdout)
+  t.same(addresses, ['wss://10.77.1.1:5641/join', 'wss://10.77.2.1:5641/join'])
+  const joining = (namespace: string) =>
+    machine(t, namespace).start(['join', '--fingerprint', fingerprint, '--workers', '1'], { LLAMBO_TOKEN: token })
+  const [left, right] = [joining(net.left), joining(net.right)]
+  await left.says(/joined wss:\/\/10\.77\.1\.1:5641\/join/)
+  await right.says(/joined wss:\/\/10\.77\.2\.1:5641\/join/)
+  const events = server.start(['cat', 'events'])
+  await events.says(/(kind=worker-joined[\s\S]*){2}/)
+  await events.says(/(kind=host-joined[\s\S]*){3}/)
+  t.equal((await server.ctl('rdwr', 'data', 'hi')).stdout, '0:hi\n')
+  for (const one of [left, right]) one.child.kill('SIGINT')
+  for (const one of [left, right]) t.equal((await one.ended).code, 0)
+  await events.says(/(kind=worker-left[\s\S]*){2}/)
+  run.child.kill('SIGTERM')
+  t.equal((await run.ended).code, 0)
+  t.notMatch(run.stderr, /mDNS|fault:/)
+})
 
 t.test('what is found is not believed without a fingerprint; of several one has to be chosen', async t => {
   const net = networks(t)
   if (!net) return
   const [one, two] = [machine(t, net.middle), machine(t, net.right)]
   // the middle one is in both networks
-  const third = new Home(t, { LLAMBO_LISTEN: 'wss://10.77.2.1:7000/9p' }, within(net.middle))
+  const third = new Home(t, { LLAMBO_LISTEN: 'wss://10.77.2.1:7000/9p', LLAMBO_WORKERS: '0' }, within(net.middle))
   for (const { code } of await Promise.all([one, two, third].map(home => home.ctl('up', '-d')))) t.equal(code, 0)
   const wrong = `sha256:${'0'.repeat(64)}`
   const home = machine(t, net.left)
@@ -141,7 +145,7 @@ t.test('a machine without multicast serves all the same, and says that it is not
   const run = server.start(['up'])
   await run.says(/mDNS on 10\.77\.1\.1: .*EADDRINUSE/)
   await run.says(/listening on wss/)
-  t.equal((await server.ctl('rdwr', 'data', 'hi')).stdout, '0:hi\n')
+  t.match(await server.ctl('status'), { code: 0, stdout: /^server / })
   t.equal((await server.ctl('down')).code, 0)
   t.equal((await run.ended).code, 0)
   blocker.child.kill('SIGKILL')
@@ -206,7 +210,7 @@ t.test(
     t.match(joining, { code: 4, stderr: /found wss:\/\/10\.77\.1\.1:5641\/join / }, 'only the true one is one')
     // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
     t.notMatch(joining.stderr, /[\x00-\x09\x0b-\x1f\x7f-\x9f]|evil|Error|mDNS/)
-    t.equal((await server.ctl('rdwr', 'data', 'hi')).stdout, '0:hi\n')
+    t.match(await server.ctl('status'), { code: 0, stdout: /^server / })
     t.notMatch(run.stderr, /mDNS|Error/)
     t.equal((await server.ctl('down')).code, 0)
     t.equal((await run.ended).code, 0)

@@ -9,7 +9,7 @@ const DELAY_MS = 200
 const TRICKLE_MS = 2
 
 /** Between those who dial one unix socket and who listens on another: both ways by the same rule, which may change at any time. */
-export class Proxy {
+export class Middleman {
   way: Way = 'pass'
   readonly #pairs = new Set<readonly [Socket, Socket]>()
 
@@ -19,9 +19,9 @@ export class Proxy {
     readonly server: Server,
   ) {}
 
-  static async listen(stage: Stage, path: string, to: string): Promise<Proxy> {
+  static async listen(stage: Stage, path: string, to: string): Promise<Middleman> {
     const server = createServer({ allowHalfOpen: true })
-    const proxy = new Proxy(path, to, server)
+    const proxy = new Middleman(path, to, server)
     server.on('connection', near => proxy.#take(near))
     await new Promise<void>(resolve => server.listen(path, resolve))
     stage.teardown(() => {

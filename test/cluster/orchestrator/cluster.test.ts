@@ -1,0 +1,346 @@
+import t from 'tap'
+import { readAll } from '../worker/fixture.js'
+import { memoryStore, rig, until } from './fixture.js'
+
+const say = (content: string) => ({ messages: [{ role: 'user', content }] })
+const text = (events: Record<string, unknown>[]) => events.map(({ text }) => text ?? '').join('')
+const ids = (events: Record<string, unknown>[]) => events.flatMap(({ ids }) => (ids as number[]) ?? [])
+
+t.test('the root has the files of a worker, and host/ and each worker beside them', async t => {
+  const cluster = await rig(t, [{}, {}])
+  const root = await cluster.as('root')
+  const worker = await root.names('worker-0001')
+  t.same(await root.names(''), [...worker, 'host', 'worker-0001', 'worker-0002'])
+  t.match(await root.read('worker-0002/status'), /^server name=worker-0002 kind=worker /)
+  t.match(await root.read('namespace'), /^mount \S+ worker-0001$/m)
+  t.equal(await root.ask('worker-0002/data', 'red green'), '0:red 1:green\n')
+})
+
+t.test('what a user may not see at the root he may not see through worker-N either', async t => {
+  const cluster = await rig(t, [{}])
+  const ann = await cluster.as('ann')
+  const bob = await cluster.as('bob')
+  await ann.ask('data', 'my secret')
+  const [task] = (await ann.names('worker-0001/task')).slice(-1)
+  t.equal(await ann.read(`worker-0001/task/${task}/prompt`), 'my secret\n', 'it is hers there, too')
+  t.same(await bob.names('task'), [])
+  t.same(await bob.names('worker-0001/task'), [])
+  await t.rejects(bob.read(`worker-0001/task/${task}/prompt`), { message: /file does not exist/ })
+  await t.rejects(bob.read('worker-0001/ctl'), { message: /permission denied/ })
+  await t.rejects(bob.write('worker-0001/ctl', 'unload'), { message: /permission denied/ })
+  t.equal(await bob.read('worker-0001/data'), '', 'nor her answer')
+  const root = await cluster.as('root')
+  await t.rejects(root.read(`worker-0001/task/${task}/prompt`), { message: /permission denied/ }, 'as at the root')
+})
+
+t.test('a worker that dies in the midst of an answer: the reader notices nothing, trace and generate tell', async t => {
+  const cluster = await rig(t, [{ rate: 50 }, { rate: 50 }])
+  const ann = await cluster.as('ann')
+  const fid = await ann.open('generate')
+  await fid.write(0, Buffer.from(JSON.stringify(say('a b c x40'))))
+  let seen = ''
+  const decoder = new TextDecoder()
+  while (!seen.includes('"ids":[10]')) seen += decoder.decode(await fid.read(seen.length, 65536))
+  const on = /"worker":"(worker-\d+)"/.exec(seen)![1]!
+  await cluster.members[Number(on.slice(-1)) - 1]!.kill()
+  let piece: Uint8Array
+  while ((piece = await fid.read(seen.length, 65536)).length > 0) seen += decoder.decode(piece)
+  const events = seen
+    .trimEnd()
+    .split('\n')
+    .map(line => JSON.parse(line))
+  t.same(
+    ids(events),
+    Array.from({ length: 40 }, (_, i) => i),
+  )
+  t.match(
+    events.find(({ event }) => event === 'resume'),
+    { worker: /worker-000[12]/ },
+  )
+  t.match(events.at(-1), { event: 'end', reason: 'stop', completion_tokens: 40 })
+  const id = events[0].task
+  t.match(await ann.read(`task/${id}/status`), / tries=2 resumed=1 .*completion_tokens=40/)
+  t.match(await ann.read(`task/${id}/trace`), /^lost .* attempt=1$/m)
+  t.match(await ann.read(`task/${id}/trace`), /^resumed .* at=\d+$/m)
+})
+
+t.test('a stream that may not be moved ends in an error that says how many tokens are good', async t => {
+  const cluster = await rig(t, [{ rate: 50 }, { rate: 50 }])
+  const [root, ann] = [await cluster.as('root'), await cluster.as('ann')]
+  await root.write('ctl', 'retry resumes 0')
+  const fid = await ann.open('data')
+  await fid.write(0, Buffer.from('a b c x40'))
+  const first = await fid.read(0, 65536)
+  await Promise.all(cluster.members.map(member => member.cut()))
+  let got = Buffer.from(first).toString()
+  await t.rejects(
+    (async () => {
+      for (;;) got += Buffer.from(await fid.read(got.length, 65536)).toString()
+    })(),
+    { message: /^worker lost after \d+ tokens$/, errno: 5 },
+  )
+  t.ok('0:a 1:b 2:c 3:a 4:b 5:c 6:a 7:b 8:c 9:a 10:b 11:c'.startsWith(got) || got.length > 40, 'what came is good')
+  const [id] = (await ann.names('task')).slice(-1)
+  t.equal(
+    await ann.read(`task/${id}/answer`).catch(error => error.message),
+    `worker lost after ${got.split(' ').length} tokens`,
+  )
+})
+
+t.test('a connection that is cut while the worker lives: its answer is found again, nothing is made twice', async t => {
+  const cluster = await rig(t, [{ rate: 50 }])
+  const ann = await cluster.as('ann')
+  const answer = ann.ask('data', 'a b c x30')
+  await until(async () => (await ann.names('task')).length === 1)
+  await until(async () => /state=running/.test(await ann.read('task/1/status')))
+  cluster.members[0]!.cut()
+  cluster.members[0]!.join()
+  t.equal(await answer, `${Array.from({ length: 30 }, (_, i) => `${i}:${'abc'[i % 3]}`).join(' ')}\n`)
+  const trace = await ann.read('task/1/trace')
+  t.match(trace, /^found .* attempt=1$/m)
+  t.notMatch(trace, /^routed .* attempt=2/m, 'no second attempt was needed')
+})
+
+t.test('an orchestrator that is started again has its tasks, its sessions and its numbers', async t => {
+  const files = new Map<string, string>()
+  const first = await rig(t, [{ rate: 50 }], { store: memoryStore(files) })
+  const ann = await first.as('ann')
+  const session = await ann.session()
+  t.equal(await ann.ask(`session/${session}/data`, 'one two'), '0:one 1:two\n')
+  const fid = await ann.open(`session/${session}/data`)
+  await fid.write(0, Buffer.from('a b c x40'))
+  await fid.read(0, 100)
+  const [id] = (await ann.names('task')).slice(-1)
+  await until(() => files.has(`session-${session}`))
+  const kept = new Map(files)
+  // killed: its connections are gone, and nothing more is written
+  first.members[0]!.cut()
+
+  const second = await rig(t, [], { store: memoryStore(kept) })
+  const worker = first.members[0]!
+  Object.assign(worker, { cluster: second.cluster })
+  worker.join()
+  const again = await second.as('ann')
+  await until(async () => (await again.names('task')).includes(id!))
+  const answer = await again.open(`task/${id}/answer`, 0)
+  t.equal(await readAll(answer), `${Array.from({ length: 40 }, (_, i) => `${i}:${'abc'[i % 3]}`).join(' ')}\n`)
+  await until(async () => (await again.read(`session/${session}/history`)).includes('39:a'))
+  t.match(await again.read(`session/${session}/history`), /"one two".*\n.*0:one 1:two.*\n.*"a b c x40".*\n.*39:a/)
+  await again.ask('data', 'new')
+  const [last] = (await again.names('task')).slice(-1)
+  t.ok(Number(last) > Number(id), 'a number is never given twice')
+  await first.cluster.close()
+})
+
+t.test('a prompt that waits says where it stands, and is fair between users', async t => {
+  const cluster = await rig(t, [{ rate: 40, slots: 1 }])
+  const [ann, bob] = [await cluster.as('ann'), await cluster.as('bob')]
+  const order: string[] = []
+  const ask = async (who: typeof ann, name: string) => {
+    await who.ask('data', `${name} x4`)
+    order.push(name)
+  }
+  // nothing ends while they come
+  const first = ann.ask('data', 'first x100000')
+  first.catch(() => undefined)
+  await until(async () => (await ann.names('task')).length === 1)
+  const anns = ['a1', 'a2', 'a3', 'a4'].map(name => ask(ann, name))
+  await until(async () => (await ann.names('task')).length === 5)
+  const bobs = ['b1', 'b2'].map(name => ask(bob, name))
+  await until(async () => (await bob.names('task')).length === 2)
+  const [b1] = await bob.names('task')
+  t.match(await bob.read(`task/${b1}/status`), / state=queued .*position=\d eta_s=[\d.]+/)
+  await ann.write('task/1/ctl', 'cancel')
+  await Promise.all([...anns, ...bobs])
+  t.ok(order.indexOf('b1') <= 2, `not behind all of the other's: ${order}`)
+  t.ok(order.indexOf('b2') < order.indexOf('a4'), String(order))
+})
+
+t.test('nobody is there: a prompt waits, and then says for how long it did', async t => {
+  const cluster = await rig(t, [])
+  const [root, ann] = [await cluster.as('root'), await cluster.as('ann')]
+  await root.write('ctl', 'queue ttl 0.2 max 2')
+  await t.rejects(ann.ask('data', 'hello'), { message: /^waited 0.2 s for a worker; retry after \d+ s$/, errno: 110 })
+  await root.write('ctl', 'queue ttl 60')
+  const waiting = [ann.ask('data', 'one'), ann.ask('data', 'two')]
+  await until(async () => (await ann.names('task')).length === 3)
+  await t.rejects(ann.ask('data', 'three'), { message: /^queue full, retry after \d+ s$/, errno: 16 })
+  await cluster.add()
+  t.same(await Promise.all(waiting), ['0:one\n', '0:two\n'], 'who waited is answered when one comes')
+})
+
+t.test('cancelled by rmdir or by ctl, an answer ends on its worker, too', async t => {
+  const cluster = await rig(t, [{ rate: 20, slots: 2 }])
+  const ann = await cluster.as('ann')
+  const active = async () => /active=(\d+)/.exec(await ann.read('worker-0001/status'))![1]
+  for (const cancel of [
+    (id: string) => ann.write(`task/${id}/ctl`, 'cancel'),
+    async (id: string) => (await ann.root.walk(['task', id])).remove(),
+  ]) {
+    const answer = ann.ask('data', 'a b x1000')
+    answer.catch(() => undefined)
+    await until(async () => (await active()) === '1')
+    const [id] = (await ann.names('task')).slice(-1)
+    await cancel(id!)
+    await t.rejects(answer, { message: 'cancelled' })
+    await until(async () => (await active()) === '0')
+  }
+})
+
+t.test('a drained worker gets nothing more and loses nothing; one after another they can all be replaced', async t => {
+  const cluster = await rig(t, [{ rate: 50 }, { rate: 50 }])
+  const [root, ann] = [await cluster.as('root'), await cluster.as('ann')]
+  const answers = Array.from({ length: 4 }, (_, i) => ann.ask('data', `p${i} x60`))
+  await until(
+    async () =>
+      (await cluster.status()).filter(({ word, attrs }) => word === 'worker' && attrs.state === 'busy').length === 2,
+  )
+  await root.write('ctl', 'drain worker-0001')
+  t.match((await cluster.status()).find(({ attrs }) => attrs.name === 'worker-0001')!.attrs, { state: 'draining' })
+  // it is not waited for: what it was doing moves
+  await cluster.members[0]!.kill()
+  await cluster.members[0]!.start()
+  for (const [i, answer] of answers.entries())
+    t.equal(await answer, `${Array.from({ length: 60 }, (_, n) => `${n}:p${i}`).join(' ')}\n`)
+  await cluster.ready()
+  t.same(
+    (await root.names('')).filter(name => name.startsWith('worker-')).sort(),
+    ['worker-0001', 'worker-0002'],
+    'under the name it had',
+  )
+})
+
+t.test('a model that nobody has loaded is loaded where that disturbs least, and who asked waits', async t => {
+  const cluster = await rig(t, [
+    { models: ['red', 'blue'], load_ms: 100, rate: 20 },
+    { models: ['red', 'blue'], load_ms: 100, rate: 20 },
+  ])
+  const ann = await cluster.as('ann')
+  const busy = ann.events('generate', { ...say('a b x20') })
+  await until(async () => (await cluster.status()).some(({ attrs }) => attrs.active === '1' && attrs.name !== 'test'))
+  const on = (await cluster.status()).find(({ word, attrs }) => word === 'worker' && attrs.active === '1')!.attrs.name
+  const asked = ann.events('generate', { ...say('hello'), model: 'blue' })
+  await until(async () =>
+    (await cluster.status()).some(({ word, attrs }) => word === 'worker' && attrs.loading === 'blue'),
+  )
+  const events = await asked
+  t.match(
+    events.find(({ event }) => event === 'start'),
+    { model: 'blue' },
+  )
+  t.not(events.find(({ event }) => event === 'start')!.worker, on, 'never on one that is generating')
+  t.equal(ids(await busy).length, 20)
+  const models = (await cluster.status()).filter(({ word }) => word === 'model')
+  t.same(
+    models.map(({ attrs }) => `${attrs.name} ${attrs.workers}`),
+    ['red 1', 'blue 1'],
+  )
+})
+
+t.test('load at the root is for all who have the file, or for the one that is named', async t => {
+  const cluster = await rig(t, [{ models: ['red', 'blue'] }, { models: ['red', 'blue'] }, { models: ['red'] }])
+  const root = await cluster.as('root')
+  const loaded = async () =>
+    (await cluster.status()).filter(({ word }) => word === 'worker').map(({ attrs }) => attrs.model)
+  await root.write('ctl', 'load blue worker-0002')
+  t.same(await loaded(), ['red', 'blue', 'red'])
+  await root.write('ctl', 'load blue')
+  t.same(await loaded(), ['blue', 'blue', 'red'])
+  await t.rejects(root.write('ctl', 'load blue worker-0009'), {
+    message: /^bad argument: worker worker-0009: there are worker-0001/,
+  })
+  await t.rejects(root.write('ctl', 'load green'), { message: /file does not exist: model green/ })
+  await cluster.ready()
+})
+
+t.test('different files of one name are marked, and not loaded', async t => {
+  const cluster = await rig(t, [
+    { models: ['red'] },
+    { models: ['red'], engine: (_, engine) => ({ ...engine, model: { ...engine.model, digest: 'sha256:other' } }) },
+  ])
+  const root = await cluster.as('root')
+  t.match((await cluster.status()).find(({ word }) => word === 'model')!.attrs, { name: 'red', conflict: 'yes' })
+  await t.rejects(root.write('ctl', 'load red'), { message: /different files of that name/ })
+})
+
+t.test('a cluster joins a cluster as one worker, two deep, and a ring is refused', async t => {
+  const [top, middle, bottom] = [await rig(t, []), await rig(t, []), await rig(t, [{ rate: 50 }, { rate: 50 }])]
+  const { serve } = await import('../../../fs/server.js')
+  const { transportPair } = await import('../../../fs/transport/pair.js')
+  const joins = (below: typeof top, above: typeof top) => {
+    const [near, far] = transportPair()
+    const session = serve(far, {
+      attachOptions: ['role'],
+      attach: ({ uname, n_uname, options }) => ({
+        root: below.cluster.root,
+        user: { name: uname, uid: n_uname, role: (options.get('role') ?? 'use') as 'use' },
+      }),
+    })
+    void above.cluster.join(near)
+    return session
+  }
+  joins(bottom, middle)
+  joins(middle, top)
+  await middle.ready(1)
+  await top.ready(1)
+  const ann = await top.as('ann')
+  const [server] = await top.status()
+  t.equal(server!.attrs.clusters!.split(',').length, 3, 'who is below is known above')
+  t.equal(await ann.ask('data', 'red green'), '0:red 1:green\n')
+  t.match(await ann.read('worker-0001/worker-0001/worker-0002/status'), /^server name=worker-0002 kind=worker/)
+
+  const answer = ann.events('generate', say('a b x40'))
+  const root = await bottom.as('root')
+  await until(async () => /active=1/.test(await root.read('status')))
+  const on = (await bottom.status()).find(({ word, attrs }) => word === 'worker' && attrs.active === '1')!.attrs.name!
+  await bottom.members[Number(on.slice(-1)) - 1]!.kill()
+  t.same(
+    ids(await answer),
+    Array.from({ length: 40 }, (_, i) => i),
+    'a death at the bottom is not noticed at the top',
+  )
+
+  const long = ann.ask('data', 'a b x1000')
+  long.catch(() => undefined)
+  await until(async () => /active=1/.test(await root.read('status')))
+  const [id] = (await ann.names('task')).slice(-1)
+  await ann.write(`task/${id}/ctl`, 'cancel')
+  await t.rejects(long, { message: 'cancelled' })
+  await until(async () => /active=0/.test(await root.read('status')))
+
+  await joins(top, bottom).closed
+  t.match(await root.read('error'), /^$/)
+  const events = await bottom.as('root')
+  const fid = await events.open('events', 0)
+  t.match(Buffer.from(await fid.read(0, 65536)).toString(), /kind=join-refused .*that would be a ring/)
+  const via = [{ cluster: bottom.cluster.id, task: '1', attempt: 1 }]
+  t.match((await root.events('generate', { ...say('x'), via })).at(-1), { error: /through here as task 1: a ring/ })
+})
+
+t.test('a content that ended two workers by their own hand is refused, others of that moment are not', async t => {
+  const cluster = await rig(t, [{ rate: 20 }, { rate: 20 }])
+  const [root, ann] = [await cluster.as('root'), await cluster.as('ann')]
+  await root.write('ctl', 'retry tries 5 resumes 5')
+  const { default: host } = await import('./host.js')
+  const died = await host(cluster)
+  const answer = ann.ask('data', 'poison x200')
+  answer.catch(() => undefined)
+  for (let i = 0; i < 2; i++) {
+    let on = ''
+    await until(async () => {
+      on =
+        (await cluster.status()).find(({ word, attrs }) => word === 'worker' && attrs.active === '1')?.attrs.name ?? ''
+      return on !== ''
+    })
+    const member = cluster.members[Number(on.slice(-1)) - 1]!
+    const boot = /boot=(\S+)/.exec(await ann.read(`${on}/status`))![1]!
+    await member.kill()
+    died(boot, 'SIGSEGV')
+    if (i === 0) await member.start()
+  }
+  await t.rejects(answer, { message: 'request ended 2 workers' })
+  await t.rejects(ann.ask('data', 'poison x200'), { message: 'request ended 2 workers' }, 'it is given to no other')
+  for (const member of cluster.members) await member.start().catch(() => undefined)
+  t.equal(await ann.ask('data', 'bread'), '0:bread\n')
+  t.equal(text(await ann.events('generate', say('bread'))), '0:bread')
+})

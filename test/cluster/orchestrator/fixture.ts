@@ -1,0 +1,181 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import {
+  createOrchestrator,
+  type Orchestrator,
+  type OrchestratorOptions,
+} from '../../../cluster/orchestrator/orchestrator.js'
+import type { Store } from '../../../cluster/orchestrator/saved.js'
+import { createEchoEngine } from '../../../cluster/worker/engine/echo.js'
+import type { Engine } from '../../../cluster/worker/engine/engine.js'
+import type { ModelEntry, ModelStore } from '../../../cluster/worker/models.js'
+import { createWorker, type Worker } from '../../../cluster/worker/worker.js'
+import { Client } from '../../../fs/client.js'
+import { fail } from '../../../fs/errors.js'
+import type { User } from '../../../fs/file.js'
+import { dir } from '../../../fs/kit/dir.js'
+import { parseRecords } from '../../../fs/quote.js'
+import { type Session, serve } from '../../../fs/server.js'
+import { transportPair } from '../../../fs/transport/pair.js'
+import type { Transport } from '../../../fs/transport.js'
+import { Tree } from '../worker/fixture.js'
+
+const owner = { name: 'root', uid: 0 }
+
+/** A test as tap gives it, as far as this needs it. */
+interface Test {
+  teardown(fn: () => unknown): unknown
+}
+
+export interface Shape {
+  /** Models on the worker's host, by name; the first is loaded unless `load` says otherwise. */
+  models?: readonly string[]
+  load?: string | false
+  slots?: number
+  /** Tokens a second; 0: as fast as it can. */
+  rate?: number
+  host?: string
+  /** How long a model takes to load, in ms. */
+  load_ms?: number
+  /** Instead of echo's. */
+  engine?: (model: string, engine: Engine) => Engine
+}
+
+/** A worker in this process, and its connection to the cluster. */
+export class Member {
+  worker!: Worker
+  session: Session | undefined
+  #near: Transport | undefined
+
+  constructor(
+    readonly cluster: Orchestrator,
+    readonly shape: Shape,
+    readonly id: string,
+  ) {}
+
+  /** Begins anew, as a process that is started again. */
+  async start(): Promise<void> {
+    const { models = ['echo'], slots = 2, rate = 0, host = 'alpha', load_ms = 0 } = this.shape
+    const list = async (): Promise<ModelEntry[]> =>
+      models.map(name => ({ name, size: 1, path: `/${name}.gguf`, architecture: 'echo' }))
+    this.worker = createWorker({
+      name: 'worker-0000',
+      version: '0.0.0',
+      owner,
+      store: { root: dir(new Map(), owner), list } as unknown as ModelStore,
+      open: async (model, settings) => {
+        if (!models.includes(model)) throw fail('notFound', `model ${model}`)
+        if (load_ms) await sleep(load_ms)
+        const echo = createEchoEngine({ ...settings, rate })
+        const engine = { ...echo, model: { ...echo.model, name: model, digest: `echo:${model}` } }
+        return this.shape.engine?.(model, engine) ?? engine
+      },
+      slots,
+      shutdown: () => undefined,
+      id: this.id,
+      host,
+    })
+    const load = this.shape.load ?? models[0]
+    if (load) await this.worker.load(load)
+    this.join()
+  }
+
+  /** Connects, or connects again. */
+  join(): void {
+    const [near, far] = transportPair()
+    this.#near = near
+    this.session = serve(far, {
+      attachOptions: ['role'],
+      attach: ({ uname, n_uname, options }) => ({
+        root: this.worker.root,
+        user: { name: uname, uid: n_uname, role: (options.get('role') ?? 'use') as User['role'] },
+      }),
+      onfail: this.worker.failed,
+    })
+    void this.cluster.join(near)
+  }
+
+  /** The connection breaks; the process lives on. */
+  cut(): void {
+    this.#near?.destroy(new Error('cut'))
+  }
+
+  async kill(): Promise<void> {
+    this.cut()
+    await this.worker.close()
+  }
+}
+
+export class Rig {
+  readonly members: Member[] = []
+
+  constructor(
+    readonly t: Test,
+    readonly cluster: Orchestrator,
+  ) {}
+
+  async add(shape: Shape = {}): Promise<Member> {
+    const member = new Member(this.cluster, shape, `id-${this.members.length + 1}`)
+    this.members.push(member)
+    await member.start()
+    return member
+  }
+
+  /** Attaches under a name; `root` is the admin. */
+  async as(name: string): Promise<Tree> {
+    const [near, far] = transportPair()
+    const user: User = { name, uid: name === 'root' ? 0 : 1000, role: name === 'root' ? 'admin' : 'use' }
+    serve(far, { attach: () => ({ root: this.cluster.root, user }), onfail: this.cluster.failed })
+    const client = await Client.connect(near)
+    this.t.teardown(() => client.close())
+    return new Tree(await client.attach({ uname: name }))
+  }
+
+  /** The cluster's status as records. */
+  async status(): Promise<{ word: string; attrs: Record<string, string> }[]> {
+    return parseRecords(await (await this.as('root')).read('status'))
+  }
+
+  /** Waits until so many workers would be given prompts. */
+  async ready(n = this.members.length): Promise<void> {
+    const root = await this.as('root')
+    await until(async () => {
+      const workers = parseRecords(await root.read('status')).filter(({ word }) => word === 'worker')
+      return workers.filter(({ attrs }) => attrs.state === 'idle' || attrs.state === 'busy').length === n
+    })
+  }
+}
+
+/** Waits until that is so. A test that waits in vain is ended by its own time limit. */
+export async function until(is: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await is())) await sleep(5)
+}
+
+/** A cluster in this process, with a worker of each shape. */
+export async function rig(t: Test, shapes: readonly Shape[], options: Partial<OrchestratorOptions> = {}): Promise<Rig> {
+  const cluster = createOrchestrator({
+    name: 'test',
+    version: '0.0.0',
+    owner,
+    host: 'alpha',
+    shutdown: () => undefined,
+    ...options,
+  })
+  const out = new Rig(t, cluster)
+  t.teardown(async () => {
+    await cluster.close()
+    await Promise.all(out.members.map(member => member.worker.close()))
+  })
+  for (const shape of shapes) await out.add(shape)
+  await out.ready()
+  return out
+}
+
+/** What outlives an orchestrator, in memory. */
+export function memoryStore(files = new Map<string, string>()): Store {
+  return {
+    read: name => files.get(name),
+    write: async (name, text) => void files.set(name, text),
+    remove: async name => void files.delete(name),
+    list: () => [...files.keys()],
+  }
+}

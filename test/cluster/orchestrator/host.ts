@@ -1,0 +1,27 @@
+import type { File } from '../../../fs/file.js'
+import { text } from '../../../fs/kit/content.js'
+import { ctl } from '../../../fs/kit/ctl.js'
+import { dir } from '../../../fs/kit/dir.js'
+import { Feed } from '../../../fs/kit/feed.js'
+import { serve } from '../../../fs/server.js'
+import { transportPair } from '../../../fs/transport/pair.js'
+import type { Rig } from './fixture.js'
+
+const owner = { name: 'root', uid: 0 }
+
+/** A host that only tells what became of workers. @returns what it tells that with */
+export default async function host(cluster: Rig): Promise<(boot: string, signal: string) => void> {
+  const events = new Feed()
+  const root = dir(
+    new Map<string, File>([
+      ['ctl', ctl({ owner, verbs: {}, read: () => '' })],
+      ['status', text(() => 'server name=alpha kind=host id=h boot=b version=0.0.0\n', { owner })],
+      ['events', events.file(owner, 0o444)],
+    ]),
+    owner,
+  )
+  const [near, far] = transportPair()
+  serve(far, { attachOptions: ['role'], attach: () => ({ root, user: { ...owner, role: 'admin' } }) })
+  await cluster.cluster.join(near)
+  return (boot, signal) => events.add('worker-exited', { id: 'x', boot, signal, cause: 'crashed' })
+}

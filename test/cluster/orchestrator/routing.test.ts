@@ -1,0 +1,148 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { Affinity } from '../../../cluster/orchestrator/affinity.js'
+import { Heap } from '../../../cluster/orchestrator/heap.js'
+import { plainRequest } from '../../../cluster/root/request.js'
+import { rig, until } from './fixture.js'
+
+const long = 'word '.repeat(100)
+
+t.test('a heap gives the least, whatever is put in, moved and taken out', async () => {
+  fc.assert(
+    fc.property(fc.array(fc.tuple(fc.nat(20), fc.nat(1000), fc.boolean())), steps => {
+      const items = Array.from({ length: 21 }, (_, id) => ({ id, key: 0 }))
+      const heap = new Heap<{ id: number; key: number }>((a, b) => a.key < b.key)
+      const there = new Set<number>()
+      for (const [id, key, out] of steps) {
+        if (out) {
+          heap.delete(items[id]!)
+          there.delete(id)
+        } else {
+          items[id]!.key = key
+          heap.put(items[id]!)
+          there.add(id)
+        }
+        const least = Math.min(...[...there].map(id => items[id]!.key))
+        if (heap.items.length !== there.size) throw new Error('size')
+        if (there.size > 0 && heap.items[0]!.key !== least) throw new Error('least')
+        for (const one of there) if (!heap.has(items[one]!)) throw new Error('has')
+      }
+    }),
+  )
+})
+
+t.test('the longest beginning of a conversation that a worker has answered finds it', async t => {
+  const affinity = new Affinity<string>()
+  const user = (content: string) => ({ role: 'user' as const, content })
+  affinity.note(plainRequest([user(long)]), undefined, 'yes', 'one')
+  const more = plainRequest([user(long), { role: 'assistant', content: 'yes' }, user('and then?')])
+  t.equal(affinity.find(more, undefined), 'one')
+  affinity.note(more, undefined, 'no', 'two')
+  t.equal(affinity.find(more, undefined), 'two', 'the newest counts')
+  t.equal(affinity.find(plainRequest([user(`${long}x`)]), undefined), undefined, 'another beginning is another')
+  affinity.note(plainRequest([user('short')]), undefined, 'x', 'one')
+  t.equal(affinity.find(plainRequest([user('short')]), undefined), undefined, 'what is short saves nothing')
+  affinity.note(plainRequest([user('short')]), '7', 'x', 'one')
+  t.equal(affinity.find(plainRequest([user('other')]), '7'), 'one', 'a session is where it was')
+  affinity.forget('one')
+  t.equal(affinity.find(plainRequest([user('other')]), '7'), undefined)
+})
+
+/** Which workers answered so many prompts, one after another. */
+async function chosen(ask: (i: number) => Promise<Record<string, unknown>[]>, n: number): Promise<string[]> {
+  const out: string[] = []
+  for (let i = 0; i < n; i++) out.push(String((await ask(i)).find(({ event }) => event === 'start')?.worker))
+  return out
+}
+
+t.test('each strategy chooses as it says, and can be changed while running', async t => {
+  const cluster = await rig(t, [{}, {}, {}])
+  const root = await cluster.as('root')
+  const ask = (i: number) => root.events('generate', { messages: [{ role: 'user', content: `p${i}` }] })
+  await root.write('ctl', 'strategy round-robin')
+  const round = await chosen(ask, 6)
+  t.same(round.slice(0, 3).sort(), ['worker-0001', 'worker-0002', 'worker-0003'], 'all, one after another')
+  t.same(round.slice(3), round.slice(0, 3), 'and again in the same order')
+  for (const strategy of ['least-loaded', 'random', 'specialise']) {
+    await root.write('ctl', `strategy ${strategy}`)
+    t.match(await root.read('ctl'), new RegExp(`^strategy ${strategy}$`, 'm'))
+    for (const name of await chosen(ask, 4)) t.match(name, /^worker-000[123]$/)
+  }
+  await t.rejects(root.write('ctl', 'strategy fastest'), {
+    message: 'bad argument: strategy fastest: one of specialise least-loaded round-robin random',
+  })
+  const [, routed] = (await root.read('task/1/trace')).split('\n')
+  t.match(
+    routed,
+    /^routed ms=\d+ strategy=round-robin worker=worker-\d+ why=\S+ candidates=3 scores='worker-\d+:0\/2 .*' attempt=1$/,
+  )
+})
+
+t.test('at once, the load goes to who has least of it', async t => {
+  const cluster = await rig(t, [
+    { rate: 20, slots: 4 },
+    { rate: 20, slots: 4 },
+  ])
+  const ann = await cluster.as('ann')
+  const tasks = Array.from({ length: 8 }, (_, i) =>
+    ann.events('generate', { messages: [{ role: 'user', content: `p${i} x5` }] }),
+  )
+  const workers = (await Promise.all(tasks)).map(events => events.find(({ event }) => event === 'start')?.worker)
+  t.equal(workers.filter(name => name === 'worker-0001').length, 4)
+})
+
+t.test('a prompt goes where its beginning is in the cache, but not behind a busy worker', async t => {
+  const cluster = await rig(t, [
+    { rate: 20, slots: 4 },
+    { rate: 20, slots: 4 },
+  ])
+  const ann = await cluster.as('ann')
+  const ask = (content: string) => ann.events('generate', { messages: [{ role: 'user', content }], max_tokens: 5 })
+  const talk = [{ role: 'user', content: long }]
+  const first = await ann.events('generate', { messages: talk, max_tokens: 2 })
+  const text = first
+    .filter(({ event }) => event === 'token')
+    .map(({ text }) => text)
+    .join('')
+  const turn = [...talk, { role: 'assistant', content: text }, { role: 'user', content: 'more x2' }]
+  const warm = first.find(({ event }) => event === 'start')!.worker
+  const second = await ann.events('generate', { messages: turn })
+  t.equal(second.find(({ event }) => event === 'start')!.worker, warm)
+  const id = second.find(({ event }) => event === 'queued')!.task
+  t.match(await ann.read(`task/${id}/trace`), / why=cache .*:warm/)
+
+  // make it busier than the other by two
+  const session = await ann.session()
+  await ann.ask(`session/${session}/data`, `a ${long}`)
+  const busy: Promise<unknown>[] = []
+  const on = async () => (await cluster.status()).find(({ attrs }) => attrs.name === warm)!.attrs.active
+  for (let i = 0; i < 2; i++)
+    busy.push(ann.events('generate', { messages: [...turn, { role: 'user', content: `again ${i} x40` }] }))
+  await until(async () => (await on()) === '2')
+  const third = await ann.events('generate', { messages: turn })
+  t.not(third.find(({ event }) => event === 'start')!.worker, warm, 'another stands idle by two')
+  await Promise.all(busy)
+  t.ok(await ask('x'))
+})
+
+t.test('a model that is named is asked of who has it, a type of who has one of that type', async t => {
+  const cluster = await rig(t, [{ models: ['red'] }, { models: ['green'] }])
+  const ann = await cluster.as('ann')
+  for (const model of ['red', 'green', 'red', 'green']) {
+    const events = await ann.events('generate', { messages: [{ role: 'user', content: 'hi' }], model })
+    t.equal(events.find(({ event }) => event === 'start')!.model, model)
+  }
+  const hinted = await ann.events('generate', { messages: [{ role: 'user', content: 'hi' }], model_hint: 'green' })
+  t.equal(hinted.find(({ event }) => event === 'start')!.model, 'green', 'a hint is followed where it can be')
+  const other = await ann.events('generate', {
+    messages: [{ role: 'user', content: 'hi' }],
+    model_hint: 'blue',
+    type: 'code',
+  })
+  t.match(other.at(-1), { event: 'end' }, 'and is no condition')
+  const none = await ann.events('generate', { messages: [{ role: 'user', content: 'hi' }], model: 'blue' })
+  t.match(none.at(-1), {
+    event: 'error',
+    error: 'no worker serves blue: there is red, green; models/ lists what can be loaded',
+  })
+})
