@@ -134,7 +134,10 @@ async function parent(): Promise<number> {
     for (const [kind, n] of Object.entries(by)) struck[kind] = (struck[kind] ?? 0) + n
     if (what !== undefined) {
       wrong++
-      console.log(`\nseed ${seed} fails; again: npm run test:sim -- --seed ${seed} --seeds 1 --trace\n${what}\n`)
+      const same = (['workers', 'faults'] as const).map(name => (values[name] ? ` --${name} ${values[name]}` : ''))
+      console.log(
+        `\nseed ${seed} fails; again: npm run test:sim -- --seed ${seed} --seeds 1 --trace${same.join('')}\n${what}\n`,
+      )
       if (!values['keep-going']) next = last + 1
     }
   }

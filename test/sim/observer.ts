@@ -111,6 +111,8 @@ export class Observer {
     const { now } = this.process.time
     for (const worker of this.workers) {
       if (Number(worker.active) > Number(worker.slots)) throw wrong(`${worker.name} has more than its slots`)
+      // what a lost connection leaves on a worker may still take a slot there
+      if (this.cluster.calm && Number(worker.queue) > 0) throw wrong(`${worker.name} was given more than it has slots`)
       const left = this.cluster.left.get(worker.id!)
       if (worker.state !== 'dead' && left !== undefined && now - left > GONE_MS)
         throw wrong(`${worker.name} has been gone for ${Math.round((now - left) / 1000)} s`)
