@@ -152,8 +152,10 @@ export class Observer {
     for (const { process, generating, sessions } of workers) {
       if (generating > 0) return `${process.name} makes ${generating} answers`
       if (sessions.size !== 1) return `${process.name} has ${sessions.size} connections`
-      const open = [...[...sessions][0]!.fids.values()].filter(({ opened }) => opened !== undefined)
-      if (open.length > 0) return `open at ${process.name}: ${open.map(({ place }) => place!.name)}`
+      const fids = [...[...sessions][0]!.fids.values()].filter(({ opened }) => opened !== undefined)
+      const open = fids.map(({ place }) => place!.name)
+      // the last heartbeat's is clunked by the next
+      if (open.join() !== 'status' && open.length > 0) return `open at ${process.name}: ${open}`
     }
     return undefined
   }
