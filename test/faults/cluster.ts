@@ -68,13 +68,19 @@ export class Cluster {
     return cluster
   }
 
-  /** Starts it, or once more after it was killed, and waits until all workers are ready. */
-  async up(): Promise<void> {
+  /** Starts it, or once more after it has ended, and waits until all workers are ready. */
+  async up(more: readonly string[] = []): Promise<void> {
     const { workers = 3, slots = 4, args = [] } = this.o
     const mounted = this.o.mount ? ['--mount', this.mount] : []
-    this.run = await this.home.up('--workers', String(workers), '--slots', String(slots), ...mounted, ...args)
+    this.run = await this.home.up('--workers', String(workers), '--slots', String(slots), ...mounted, ...args, ...more)
     this.root = await this.tree()
     await this.ready(workers)
+  }
+
+  /** Ends it in order. */
+  async stop(): Promise<void> {
+    this.run.child.kill('SIGTERM')
+    await this.run.ended
   }
 
   get mount(): string {

@@ -7,6 +7,7 @@ import { deaths } from './deaths.js'
 import { disk } from './disk.js'
 import { drain } from './drain.js'
 import { hung } from './hung.js'
+import { input } from './input.js'
 import { kill } from './kill.js'
 import { nested } from './nested.js'
 import { queue } from './queue.js'
@@ -14,7 +15,7 @@ import { restart } from './restart.js'
 import { type Scenario, Stage, seconds, within } from './stage.js'
 import { stop } from './stop.js'
 
-const scenarios: readonly Scenario[] = [kill, stop, restart, cut, disk, deaths, hung, drain, queue, nested]
+const scenarios: readonly Scenario[] = [kill, stop, restart, cut, disk, deaths, hung, drain, queue, nested, input]
 
 /** One that takes longer hangs. */
 const LIMIT_MS = 900_000

@@ -277,6 +277,19 @@ export const faults = {
       return `a crowd, where ${max} may wait ${undo}`
     },
   },
+  /** A worker is shut down by the cluster's ctl: it finishes first, or what it does is moved. */
+  retire: {
+    may: [],
+    weight: 1,
+    busy: true,
+    strike(cluster) {
+      const names = cluster.names()
+      if (names.length < 3 || cluster.workers.length < 3) return undefined
+      const name = names.at(-1)!
+      cluster.command(`shutdown ${name}`)
+      return `${name} is shut down`
+    },
+  },
   /** A client's connection is reset. */
   hangUp: {
     may: ['hungUp', 'interrupted'],

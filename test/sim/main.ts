@@ -18,6 +18,8 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     /** How many. */
     seeds: { type: 'string', default: '20000' },
+    /** Begins no more seeds after so many seconds. */
+    within: { type: 'string', default: 'Infinity' },
     /** Workers of each; drawn, from 3 to 12, unless given. */
     workers: { type: 'string' },
     /** Only faults of these kinds, comma separated. */
@@ -36,6 +38,7 @@ const { values } = parseArgs({
 /** What a child says of a seed. */
 interface Result {
   seed: number
+  /** Processor time. */
   ms: number
   /** What was wrong, and the story of the smallest run in which it is. */
   wrong?: string
@@ -75,12 +78,13 @@ async function smallest(report: Report, of: Options, begins: ReturnType<typeof g
 async function child(): Promise<void> {
   const begins = guard()
   process.on('message', async (seed: number) => {
-    const began = process.hrtime.bigint()
+    const began = process.cpuUsage()
     const of = options(seed)
     const report = await simulate(String(seed), of, begins)
+    const { user, system } = process.cpuUsage(began)
     const result: Result = {
       seed,
-      ms: Number(process.hrtime.bigint() - began) / 1e6,
+      ms: (user + system) / 1000,
       outcomes: {},
       struck: report.struck,
       moves: report.moves,
@@ -119,6 +123,7 @@ async function parent(): Promise<number> {
   const struck: Record<string, number> = {}
   const totals = { ms: 0, slowest: 0, moves: 0, events: 0 }
   const began = process.hrtime.bigint()
+  const seconds = () => Number(process.hrtime.bigint() - began) / 1e9
   const take = ({ seed, ms, outcomes, struck: by, moves, events, wrong: what }: Result) => {
     done++
     totals.ms += ms
@@ -137,7 +142,8 @@ async function parent(): Promise<number> {
     new Promise<void>((resolve, reject) => {
       let busy: number | undefined
       const go = () => {
-        busy = next <= last ? next++ : undefined
+        const late = seconds() > Number(values.within)
+        busy = next <= last && !late ? next++ : undefined
         if (busy === undefined) job.disconnect()
         else job.send(busy)
       }
@@ -154,10 +160,9 @@ async function parent(): Promise<number> {
     fork(fileURLToPath(import.meta.url), [...process.argv.slice(2), '--child'], { execArgv: ['--enable-source-maps'] }),
   )
   await Promise.all(jobs.map(one))
-  const seconds = Number(process.hrtime.bigint() - began) / 1e9
   const all = Object.values(sum).reduce((a, b) => a + b, 0)
   console.log(
-    `${done} seeds, ${wrong} wrong, in ${seconds.toFixed(1)} s; ${(totals.ms / done).toFixed(0)} ms each, at most ${totals.slowest.toFixed(0)}; ` +
+    `${done} seeds, ${wrong} wrong, in ${seconds().toFixed(1)} s; ${(totals.ms / done).toFixed(0)} ms of processor time each, at most ${totals.slowest.toFixed(0)}; ` +
       `${totals.events} events, ${all} requests, ${totals.moves} moves in the middle of an answer`,
   )
   for (const [row, n] of Object.entries(sum).sort((a, b) => b[1] - a[1])) console.log(`  ${n} ${row}`)

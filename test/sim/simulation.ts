@@ -11,8 +11,8 @@ import { type Request, Requests } from './requests.js'
 
 /** Virtual times of a run, in ms: when the users come, when no more fault begins and all end, how long they may take to end theirs. */
 const BEGIN = 5_000
-const HEAL = 45_000
-const END = 60_000
+const HEAL = 42_000
+const END = 50_000
 /** By when what has been asked for must have ended, after the faults have. */
 const PATIENCE = 150_000
 /** By when all workers must be back: a host's longest pause after crashes, a worker set aside the longest, joining again. */
@@ -57,7 +57,7 @@ function draw(random: Random, workers = random.whole(3, 12)): Shape {
   for (let i = machines.length; i < workers; i++) machines[random.whole(0, machines.length - 1)]!++
   return {
     machines,
-    slots: random.whole(1, 4),
+    slots: random.of([1, 1, 2, 3, 4]),
     temper: {
       rate: random.of([5, 20, 20, 50, 200]),
       first_token_ms: random.of([0, 10, 100, 800]),
@@ -131,6 +131,8 @@ async function run(
   cluster.command = line => observer.command(line)
   cluster.names = () => observer.workers.map(({ name }) => name!)
   observer.start()
+  // the usual one try and one move more than it takes to survive a loss, or as many as there may be
+  if (random.stream('retry').chance(0.3)) observer.command('retry tries 5 resumes 20')
 
   // the faults of this run are of a few kinds, so that each is often seen alone
   const plan = random.stream('faults')
