@@ -108,3 +108,12 @@ t.test('packages stay where they belong, and fs/ has none but ws', async t => {
     }
   }
 })
+
+t.test('an orchestrator brings no engine along: what is native stays in the processes that may die', async t => {
+  const all = [...closure('cluster/orchestrator/orchestrator.ts')]
+  t.ok(files.includes('cluster/orchestrator/orchestrator.ts'))
+  t.same(
+    all.filter(to => to.startsWith('cluster/worker/') || to === 'node-llama-cpp'),
+    [],
+  )
+})

@@ -94,6 +94,7 @@ export async function* growth(wanted: (what: string) => boolean): AsyncGenerator
 /** Of what is offered, what must come for an orchestrator to have kept up. */
 const KEPT_UP = 0.97
 const WORKERS = 100
+const MOST_ROUNDS = 3
 
 /** The most tokens a second that one orchestrator carries: each worker gives more and more, until it falls behind. */
 export async function* most(wanted: (what: string) => boolean): AsyncGenerator<Result> {
@@ -101,27 +102,31 @@ export async function* most(wanted: (what: string) => boolean): AsyncGenerator<R
   if (!wanted(row.what)) return
   const best: number[] = []
   let note = ''
-  for (let round = 0; round < 3; round++) {
+  for (let round = 0; round < MOST_ROUNDS; round++) {
     let kept = 0
-    for (let rate = 100, behind = 0; behind < 2; rate = Math.ceil(rate * 1.15)) {
+    for (let rate = 100, behind = false; !behind; rate = Math.ceil(rate * 1.3)) {
       const of = await rig(group(WORKERS, rate, 1))
       const { orchestrator, clients, farm } = of
       const { address } = orchestrator
       const load = { address, connections: 50, streams: WORKERS, data: 0, tokens: 20 * rate }
       await clients.ask({ do: 'start', load })
-      await clients.ask({ do: 'measure', seconds: 3 })
+      await clients.ask({ do: 'measure', seconds: 1 })
       const others = () => cpuOf(farm.pid) + cpuOf(clients.pid)
       const before = others()
-      const { ms, came } = await spent(of, 5)
-      const part = came.tokens / 5 / (rate * WORKERS)
-      const share = (cpu: number) => (cpu / 5000).toFixed(2)
+      const { ms, came } = await spent(of, SECONDS)
+      const part = came.tokens / SECONDS / (rate * WORKERS)
+      const share = (cpu: number) => (cpu / 1000 / SECONDS).toFixed(2)
       if (part >= KEPT_UP) {
-        kept = came.tokens / 5
+        kept = came.tokens / SECONDS
         note = `it took ${share(ms)} of its core then, workers and clients ${share(others() - before)} of theirs`
-      } else behind++
+      } else behind = true
       await of.stop()
     }
     best.push(kept)
   }
-  yield summary({ ...row, difference: true, note }, best, [0, 0, 0])
+  yield summary(
+    { ...row, difference: true, note },
+    best,
+    best.map(() => 0),
+  )
 }

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import os from 'node:os'
 
@@ -22,6 +23,21 @@ function flags(): string {
   }
 }
 
+/** Bytes of memory of all GPUs together, as their driver's own tool says; 0 where it does not. */
+function gpuMemory(): number {
+  const args = ['--query-gpu=memory.total', '--format=csv,noheader,nounits']
+  try {
+    const out = execFileSync('nvidia-smi', args, {
+      encoding: 'utf8',
+      timeout: 3_000,
+      stdio: ['ignore', 'pipe', 'ignore'],
+    })
+    return out.split('\n').reduce((sum, mebibytes) => sum + (Number(mebibytes) || 0), 0) * 1024 * 1024
+  } catch {
+    return 0
+  }
+}
+
 /** Looks at this machine. */
 export function thisMachine(): Machine {
   const has = flags()
@@ -31,10 +47,11 @@ export function thisMachine(): Machine {
     ['avx', 'avx'],
     ['asimd', 'neon'],
   ].find(([flag]) => new RegExp(`\\b${flag}\\b`).test(has))
+  const nvidia = existsSync('/proc/driver/nvidia/version')
   return {
     cpu: unit?.[1] ?? os.arch(),
-    gpu: existsSync('/proc/driver/nvidia/version') ? 'nvidia' : 'none',
-    gpu_mem: 0,
+    gpu: nvidia ? 'nvidia' : 'none',
+    gpu_mem: nvidia ? gpuMemory() : 0,
     cores: os.availableParallelism(),
     memory,
   }

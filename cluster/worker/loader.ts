@@ -9,7 +9,13 @@ export interface EngineSettings {
   context?: number
 }
 
-export type OpenEngine = (model: string, settings: EngineSettings, signal: AbortSignal) => Promise<Engine>
+/** @param progress told how much has been read, 0 to 1, as far as that is known */
+export type OpenEngine = (
+  model: string,
+  settings: EngineSettings,
+  signal: AbortSignal,
+  progress: (share: number) => void,
+) => Promise<Engine>
 
 /** An engine and how many tasks run on it. */
 export interface Loaded {
@@ -28,6 +34,8 @@ export class Loader {
   current: Loaded | undefined
   /** The model that is being opened. */
   loading: string | undefined
+  /** How much of it has been read, 0 to 1. */
+  progress = 0
   settings: EngineSettings
   /** What `load` was last given, for a reload with other settings. */
   #model: string | undefined
@@ -49,11 +57,14 @@ export class Loader {
   async load(model: string, settings: EngineSettings = this.settings): Promise<void> {
     if (this.loading !== undefined) throw fail('fileBusy', `${this.loading} is being loaded`)
     this.loading = model
+    this.progress = 0
     this.#controller = new AbortController()
     const signal = AbortSignal.any([this.#controller.signal, AbortSignal.timeout(LOAD_TIMEOUT_MS)])
     this.onChange('loading', model)
     try {
-      const engine = await this.open(model, settings, signal)
+      const engine = await this.open(model, settings, signal, share => {
+        this.progress = share
+      })
       if (signal.aborted) {
         // opened after all, when nobody wants it any more
         this.#free(engine)

@@ -66,6 +66,7 @@ export async function statusText(o: {
       gpu_mem: machine.gpu_mem,
       uptime_s: o.uptime_s,
       loading: loader.loading,
+      progress: loader.loading === undefined ? undefined : Math.round(loader.progress * 100) / 100,
       error: o.error,
     }),
   ]

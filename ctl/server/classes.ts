@@ -1,4 +1,3 @@
-import { resolve } from 'node:path'
 import { DEFAULT_CLASS, type WorkerClass } from '../../cluster/class.js'
 import type { Config } from '../common/settings.js'
 import { firstModel } from './engine.js'
@@ -17,15 +16,13 @@ export function classesOf(config: Config): WorkerClass[] {
 export const workerSettings = (config: Config): Config =>
   Object.fromEntries(Object.entries(config).filter(([key]) => /^(model|slots|classes|engine\..*)$/.test(key))) as Config
 
-/** The settings that a worker of that class runs by. Paths are made absolute: it runs in another directory. */
+/** The settings that a worker of that class runs by. */
 export function configOf(config: Config, { model, slots, cores }: WorkerClass): Config {
-  const keyFile = config['engine.key_file']
   return {
     ...workerSettings(config),
     model: model ?? 'none',
     'engine.model': model,
     slots,
-    ...(keyFile && { 'engine.key_file': resolve(keyFile) }),
     // a class of half a processor still computes
     ...(cores > 0 && { 'engine.threads': Math.max(1, Math.floor(cores)) }),
   }

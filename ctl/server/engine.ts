@@ -52,7 +52,7 @@ export function engineOpener(config: Config, store: ModelStore, env: NodeJS.Proc
       }
     }
     default:
-      return async (model, settings, signal) => {
+      return async (model, settings, signal, progress) => {
         const path = isAbsolute(model) ? model : await store.find(model.replace(/\.gguf$/, ''))
         if (!path || !existsSync(path)) throw fail('notFound', `model ${model}; llamboctl models lists what there is`)
         const { createLlamaEngine } = await import('../../cluster/worker/engine/llama.js')
@@ -66,6 +66,7 @@ export function engineOpener(config: Config, store: ModelStore, env: NodeJS.Proc
             ...settings,
           },
           signal,
+          progress,
         )
       }
   }

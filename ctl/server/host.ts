@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import type { Upstream } from '../../cluster/host/process.js'
 import { createHost, type Host } from '../../cluster/host.js'
 import { thisMachine } from '../../cluster/worker/hardware.js'
@@ -38,7 +38,10 @@ const ORPHAN_MS = 60_000
 
 /** This machine as a host: its workers are processes, and those of a host of this user that was killed go on. */
 export function localHost(o: LocalHostOptions): Host {
-  const { config, env, note } = o
+  const { env, note } = o
+  const keyFile = o.config['engine.key_file']
+  // workers are started from another directory, and later, when we may be in another as well
+  const config = { ...o.config, ...(keyFile && { 'engine.key_file': resolve(keyFile) }) }
   const name = hostName(os.hostname())
   const path = join(privateDir(runtimeDir(env)), o.file ?? 'workers.json')
   const { same, other } = readWorkersFile(path, workerSettings(config))

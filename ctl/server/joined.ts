@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { rmSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { DEFAULT_CLASS } from '../../cluster/class.js'
 import type { Upstream } from '../../cluster/host/process.js'
 import type { Host } from '../../cluster/host.js'
@@ -84,9 +84,7 @@ const digest = ({ address, token, fingerprint }: Upstream): string =>
 
 async function stay(o: JoinOptions): Promise<void> {
   const { upstream, note, env } = o
-  const keyFile = o.config['engine.key_file']
-  // workers are started when this process is in another directory by now
-  const config = { ...o.config, ...(keyFile && { 'engine.key_file': resolve(keyFile) }) }
+  const { config } = o
   const leaving = new AbortController()
   const left = new AbortController()
   let failure: unknown

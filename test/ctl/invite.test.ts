@@ -4,7 +4,6 @@ import { isIPv4 } from 'node:net'
 import t from 'tap'
 import { joinAddresses } from '../../ctl/command/invite.js'
 import { ownAddresses } from '../../ctl/common/networks.js'
-import { parseRecords } from '../../fs/quote.js'
 import { Home, llamboctl, Run } from './fixture.js'
 
 const tokensOf = (home: Home) => readFileSync(home.path('.local/state/llambo/tokens'), 'utf8')
@@ -30,15 +29,12 @@ t.test('the line that is printed is all that the other machine needs', { skip },
     spawn('sh', ['-c', `exec env ${invited.stdout.trim()}`], { env: { ...other.env, PATH: path }, stdio: 'pipe' }),
   )
   await shell.says(/joined wss:/)
-  const status = async () => parseRecords((await home.ctl('cat', 'status')).stdout)
-  const workers = async () => (await status()).filter(({ word }) => word === 'worker')
-  while ((await workers()).length < 2 || !(await workers()).every(({ attrs }) => attrs.state === 'idle')) {
-    if (shell.child.exitCode !== null) throw new Error(shell.stderr)
-  }
+  const events = home.start(['cat', 'events'])
+  await events.says(/kind=worker-ready worker=worker-0002 /)
   t.equal((await home.ctl('rdwr', 'worker-0002/data', 'hi')).stdout, '0:hi\n')
   shell.child.kill('SIGINT')
   t.equal((await shell.ended).code, 0)
-  while ((await workers()).length > 1);
+  await events.says(/kind=worker-left worker=worker-0002 /)
   t.equal((await home.ctl('rdwr', 'data', 'hi')).stdout, '0:hi\n')
 })
 

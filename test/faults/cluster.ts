@@ -34,6 +34,8 @@ export interface ClusterOptions {
   /** Whether it mounts itself, at `mount`. */
   mount?: boolean
   args?: readonly string[]
+  /** What runs its programs: `ip netns exec NAME`. */
+  within?: readonly string[]
   /** Lines for its ctl. */
   ctl?: readonly string[]
 }
@@ -49,7 +51,7 @@ export class Cluster {
     readonly stage: Test,
     readonly o: ClusterOptions,
   ) {
-    this.home = new Home(stage, o.env)
+    this.home = new Home(stage, o.env, o.within)
     // before the home is taken away: a server that was killed leaves its workers
     stage.teardown(async () => {
       for (const client of this.#clients) client.close()
@@ -68,13 +70,19 @@ export class Cluster {
     return cluster
   }
 
-  /** Starts it, or once more after it was killed, and waits until all workers are ready. */
-  async up(): Promise<void> {
+  /** Starts it, or once more after it has ended, and waits until all workers are ready. */
+  async up(more: readonly string[] = []): Promise<void> {
     const { workers = 3, slots = 4, args = [] } = this.o
     const mounted = this.o.mount ? ['--mount', this.mount] : []
-    this.run = await this.home.up('--workers', String(workers), '--slots', String(slots), ...mounted, ...args)
+    this.run = await this.home.up('--workers', String(workers), '--slots', String(slots), ...mounted, ...args, ...more)
     this.root = await this.tree()
     await this.ready(workers)
+  }
+
+  /** Ends it in order. */
+  async stop(): Promise<void> {
+    this.run.child.kill('SIGTERM')
+    await this.run.ended
   }
 
   get mount(): string {

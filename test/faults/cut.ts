@@ -10,22 +10,25 @@ import { must, type Scenario, type Stage, until, within } from './stage.js'
 /** How long each fault lasts, in ms. */
 const LASTS_MS = 6_000
 
-/** Starts a worker process that joins by that address, as a host would. */
-export async function workerBy(stage: Stage, cluster: Cluster, address: string, id: string): Promise<number> {
+/** Starts a worker process that joins by that address, as a host would. @returns what ends it */
+export async function workerBy(
+  stage: Stage,
+  cluster: Cluster,
+  address: string,
+  id: string,
+): Promise<() => Promise<void>> {
   const { config } = loadConfig(cluster.home.env)
-  const spawn = spawner({ config, env: cluster.home.env, host: 'elsewhere', orphan_ms: 60_000, note: () => undefined })
-  const child = spawn({
-    id,
-    boot: id.slice(0, 8),
-    class: { name: 'default', model: 'echo', slots: 4, memory: 0, cores: 0 },
-    upstream: { address },
-  })
-  stage.teardown(async () => {
+  const { env } = cluster.home
+  const spawn = spawner({ config, env, host: 'elsewhere', orphan_ms: 60_000, note: () => undefined })
+  const of = { name: 'default', model: 'echo', slots: 4, memory: 0, cores: 0 }
+  const child = spawn({ id, boot: id.slice(0, 8), class: of, upstream: { address } })
+  const end = async () => {
     child.kill('SIGKILL')
     await child.exited
-  })
+  }
+  stage.teardown(end)
   await within('a worker started', 30_000, child.ready!)
-  return child.pid!
+  return end
 }
 
 /** Two of three workers stand behind a connection that everything happens to. */
@@ -37,8 +40,6 @@ async function broken(stage: Stage): Promise<string> {
     ctl: ['heartbeat 0.3', 'retry tries 10 resumes 20'],
   })
   const proxy = await Middleman.listen(stage, cluster.home.path('proxy'), cluster.path('join'))
-  for (const id of ['a'.repeat(32), 'b'.repeat(32)]) await workerBy(stage, cluster, proxy.address, id)
-  await cluster.ready(3)
   const tally = new Tally()
   const stop = new AbortController()
   const askers = { data: byData, generate: byGenerate }
@@ -74,13 +75,22 @@ async function broken(stage: Stage): Promise<string> {
     },
   }
   let before = 0
+  let workers = 0
   for (const [name, fault] of Object.entries(faults)) {
+    // new ones each time: who was cut off often is set aside
+    const ends = await Promise.all(
+      [1, 2].map(() => workerBy(stage, cluster, proxy.address, `${++workers}`.padStart(32, 'a'))),
+    )
+    await cluster.ready(3)
+    await until('they are used', 20_000, async () => (await cluster.workers()).every(({ active }) => active > 0))
     await fault()
     proxy.way = 'pass'
     await cluster.ready(3, 90_000)
     const now = await moves.count()
+    must(name === 'delay' ? now === before : now > before, `${name}: ${now - before} answers were moved`)
     seen.push(`${name} ${now - before}`)
     before = now
+    for (const end of ends) await end()
   }
   stop.abort()
   await within('the last answers', 60_000, load)

@@ -1,27 +1,15 @@
-import { connect } from 'node:net'
 import { byGenerate, echoPrompt } from './clients.js'
 import { Cluster } from './cluster.js'
 import { failure, must, type Scenario, type Stage, seconds, until, within } from './stage.js'
 
-/** Has a cluster join another: its own socket, which serves its files, and the other's, which asks for them, become one connection. */
-function joins(stage: Stage, inner: Cluster, outer: Cluster): void {
-  const [near, far] = [connect({ path: inner.path('9p') }), connect({ path: outer.path('join') })]
-  near.pipe(far).pipe(near)
-  for (const socket of [near, far]) {
-    socket.on('error', () => undefined)
-    stage.teardown(() => socket.destroy())
-  }
-}
-
 /** A cluster in a cluster in a cluster. */
 async function nests(stage: Stage): Promise<string> {
   const env = { LLAMBO_ENGINE_RATE: '20' }
-  const bottom = await Cluster.start(stage, { workers: 2, env, ctl: ['retry resumes 5'] })
-  const middle = await Cluster.start(stage, { workers: 0, env })
+  const into = (outer: Cluster) => ['--join', `unix!${outer.path('join')}`]
   const top = await Cluster.start(stage, { workers: 0, env })
-  joins(stage, bottom, middle)
+  const middle = await Cluster.start(stage, { workers: 0, env, args: into(top) })
+  const bottom = await Cluster.start(stage, { workers: 2, env, args: into(middle), ctl: ['retry resumes 5'] })
   await middle.ready(1)
-  joins(stage, middle, top)
   await top.ready(1)
   const events = await top.events()
   const { clusters } = await top.status()
@@ -53,13 +41,6 @@ async function nests(stage: Stage): Promise<string> {
   await until('it has ended at the bottom', 10_000, async () => (await bottom.newest())?.state === 'cancelled')
   const ended = Date.now() - cancelled
 
-  // the top joins the bottom: a ring
-  const below = await bottom.events()
-  joins(stage, top, bottom)
-  const { error } = await below.next('join-refused')
-  must(/ring/.test(error!), error!)
-  await byGenerate(await top.tree())(echoPrompt('still', 5))
-
   // the middle goes away, in the middle of an answer
   const lost = failure('the answer', byGenerate(await top.tree())(echoPrompt('lost', 200)))
   await bottom.answering()
@@ -68,6 +49,18 @@ async function nests(stage: Stage): Promise<string> {
   await top.root.write('ctl', 'queue ttl 1\n')
   const none = await within('its end', 40_000, lost)
   must(/^worker lost after \d+ tokens/.test(none.message), none.message)
+
+  // they come back as a ring: whichever connection would close it is refused
+  await top.stop()
+  await Promise.all([middle.up(), top.up(into(bottom))])
+  const told = await Promise.all([bottom, middle, top].map(cluster => cluster.events()))
+  const error = await until('a ring that is refused', 60_000, async () =>
+    told
+      .flatMap(events => events.all('join-refused'))
+      .map(({ error }) => error!)
+      .find(error => /ring/.test(error)),
+  )
+  await byGenerate(await bottom.tree())(echoPrompt('still', 5))
   return `answers two deep, a worker killed at the bottom moves in ${seconds(moved)}, a cancel is there after ${seconds(ended)}; '${error}'; '${none.message}'`
 }
 

@@ -39,16 +39,21 @@ interface LlamaOptions {
  * Loads a GGUF model into this process, to be run by llama.cpp: one context whose sequences are the slots, decoded together
  * in batches. A slot keeps what it last evaluated, and a request takes the slot that knows most of its prompt.
  * @param signal ends the load, at the next tensor
+ * @param progress told how much of the file has been read, 0 to 1
  * @throws FsError `model file is damaged: …`, `not enough memory for …`, or the file system's
  */
-export async function createLlamaEngine(o: LlamaOptions, signal?: AbortSignal): Promise<Engine> {
+export async function createLlamaEngine(
+  o: LlamaOptions,
+  signal?: AbortSignal,
+  progress?: (share: number) => void,
+): Promise<Engine> {
   o.digest?.catch(() => undefined) // if the file goes meanwhile, its tokens are continued nowhere else
   // Before llama.cpp sees it: some hostile headers it answers by looping, not by an error.
   const { size } = await checkModel(o.path, signal)
   const runtime = await startRuntime(o.gpu ?? 'auto')
   signal?.throwIfAborted()
   const threads = o.threads ?? defaultThreads(runtime.llama)
-  const model = await loadModel(runtime, o.path, signal)
+  const model = await loadModel(runtime, o.path, signal, progress)
   let context: LlamaContext
   try {
     context = await makeContext(runtime, model, { slots: o.slots, context: o.context, threads }, signal)

@@ -19,8 +19,13 @@ interface Memory {
  * Loads a model file that has passed the header check.
  * @throws FsError `model file is damaged: …` with what llama.cpp says, `not enough memory for …`
  */
-export async function loadModel(runtime: Runtime, path: string, signal?: AbortSignal): Promise<LlamaModel> {
-  const load = () => runtime.llama.loadModel({ modelPath: path, ...(signal && { loadSignal: signal }) })
+export async function loadModel(
+  runtime: Runtime,
+  path: string,
+  signal?: AbortSignal,
+  onLoadProgress: (share: number) => void = () => undefined,
+): Promise<LlamaModel> {
+  const load = () => runtime.llama.loadModel({ modelPath: path, onLoadProgress, ...(signal && { loadSignal: signal }) })
   return runtime.watch(load, async (error, lines) => {
     signal?.throwIfAborted()
     const { GgufInsights, InsufficientMemoryError, readGgufFileInfo } = runtime.library
