@@ -132,6 +132,12 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
           .catch(() => undefined)
         registry.leave(member, fail('hungUp', `${member.name}: ${why}`))
       },
+      refused(member) {
+        // until it has answered it is taken for full
+        member.foreign = member.report.slots
+        routing.update(member)
+        registry.look(member)
+      },
       failed(member, error) {
         events.add('attempt-failed', { worker: member.name, error: error.message })
         if (++member.failures >= limits.FAILURES)
