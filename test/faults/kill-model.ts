@@ -83,8 +83,12 @@ async function killModel(stage: Stage): Promise<string> {
     if (took >= LONG_MS || tokens === MOST_TOKENS) break
     tokens = Math.min(MOST_TOKENS, Math.ceil((tokens * 1.2 * LONG_MS) / took))
   }
-  const long = beginnings.flatMap((_, i) => (undisturbed[i]!.ids.length === tokens ? [i] : []))
-  must(long.length >= 10, `only ${long.length} of the answers go on for ${tokens} tokens`)
+  // Sums are rounded otherwise where more answers are made at once. Where two tokens are that near each other the greedy one
+  // is another without any fault: those are left out.
+  const long: number[] = []
+  for (const [i, { text, ids }] of undisturbed.entries())
+    if (ids.length === tokens && (await goOn(trees[0]!, greedy(i, tokens))).text === text) long.push(i)
+  must(long.length >= 5, `only ${long.length} of the answers are the same alone and together`)
 
   const askers: Record<'greedy' | 'warm', Record<string, Asker>> = { greedy: {}, warm: {} }
   for (const [n, tree] of trees.entries()) {
@@ -122,7 +126,7 @@ async function killModel(stage: Stage): Promise<string> {
   const figures = greedily.check(0.99)
   const sampled = warmly.check(0.99)
   must(moved >= MOVES, `only ${moved} moves in ${kills} kills`)
-  return `${kills} kills in ${seconds(Date.now() - began)}, ${moved} moves; greedy, ${tokens} tokens, as undisturbed: ${figures}, the shortest ${seconds(greedily.shortest_ms)}; at temperature 1: ${sampled}`
+  return `${kills} kills in ${seconds(Date.now() - began)}, ${moved} moves; greedy, ${tokens} tokens of ${long.length} prompts, as undisturbed: ${figures}, the shortest ${seconds(greedily.shortest_ms)}; at temperature 1: ${sampled}`
 }
 
 export const killBundled: Scenario = { name: 'kill-model', run: killModel }
