@@ -83,13 +83,24 @@ export class Attempt {
   run(request: string): Promise<Outcome> {
     return this.#settle(async signal => {
       const root = await this.member.peer.as(this.task.user)
-      const { fid } = await root.ask(['generate'], fid => fid.open(ORDWR, signal), signal)
-      this.#fid = fid
       const bytes = encoder.encode(request)
-      // the first read leaves behind the write where that is one message: a round trip less
       const whole = bytes.length < this.member.peer.client.msize - 64
+      const begin = (fid: Fid) =>
+        Promise.all([whole ? fid.write(0, bytes, signal) : undefined, fid.read(0, PIECE, signal)])
+      let begun = undefined as ReturnType<typeof begin> | undefined
+      const { fid } = await root.ask(
+        ['generate'],
+        fid => {
+          const opened = fid.open(ORDWR, signal)
+          // a request that is one message leaves behind the open, and the first read behind it: one round trip in all
+          if (whole) (begun = begin(fid)).catch(() => undefined)
+          return opened
+        },
+        signal,
+      )
+      this.#fid = fid
       if (!whole) await fid.write(0, bytes, signal)
-      const [, first] = await Promise.all([whole ? fid.write(0, bytes, signal) : undefined, fid.read(0, PIECE, signal)])
+      const [, first] = await (begun ?? begin(fid))
       await this.#follow(fid, first, signal)
     })
   }

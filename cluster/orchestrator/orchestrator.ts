@@ -134,7 +134,13 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
         if (closing) throw fail('shuttingDown')
         if (!models.any) throw fail('loading', "write 'load MODEL' to ctl; models/ lists them")
       },
-      hung: (member, why) => hung(member, why),
+      hung,
+      refused(member) {
+        // until it has answered it is taken for full
+        member.foreign = member.report.slots
+        routing.update(member)
+        registry.look(member)
+      },
       failed(member, error) {
         events.add('attempt-failed', { worker: member.name, error: error.message })
         if (++member.failures >= limits.FAILURES)

@@ -47,6 +47,8 @@ export interface Cluster {
   bring(request: Request): boolean
   /** A member does not answer as it should: it is to be ended, and what ran on it goes elsewhere. */
   hung(member: Member, why: string): void
+  /** A member took no prompt, though we had thought that it would: it is asked how it is. */
+  refused(member: Member): void
   /** A member broke the rules, or an answer broke off on it. */
   failed(member: Member, error: Error): void
   accept(): void
@@ -259,6 +261,7 @@ export class ClusterPlace implements Place {
     }
     const { error, orderly = false, blame = false } = outcome
     if (blame || (!orderly && !member.left)) this.cluster.failed(member, error)
+    else if (orderly && !attempt.gave && !member.left) this.cluster.refused(member)
     if (attempt.gave) {
       course.barren = 0
       if (!orderly) course.moves++

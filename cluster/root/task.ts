@@ -65,6 +65,8 @@ export class Task implements Exchange {
   /** Places before it in the queue, 0 once it is first or running. */
   position = 0
   eta_s: number | undefined
+  /** Since when it waits without having got on, by the clock. */
+  waitingSince: number | undefined
   /** Attempts that were begun, and how many of them went on where another had broken off. */
   tries = 0
   resumed = 0
@@ -207,6 +209,7 @@ export class Task implements Exchange {
   /** Text that is final, with the ids it came from. */
   token(text: string, ids: readonly number[]): void {
     this.#begin()
+    this.waitingSince = undefined
     this.completion_tokens += ids.length || 1
     this.tok_s = this.#rate()
     this.#event({ event: 'token', text, ids })

@@ -344,3 +344,16 @@ t.test('a content that ended two workers by their own hand is refused, others of
   t.equal(await ann.ask('data', 'bread'), '0:bread\n')
   t.equal(text(await ann.events('generate', say('bread'))), '0:bread')
 })
+
+t.test('a worker that takes no prompt, though it should, is asked how it is, and another answers', async t => {
+  const cluster = await rig(t, [{}, {}])
+  const root = await cluster.as('root')
+  await root.write('worker-0001/ctl', 'unload')
+  for (let i = 0; i < 4; i++) t.equal(await root.ask('data', `p${i}`), `0:p${i}\n`)
+  await root.write('worker-0002/ctl', 'drain')
+  await root.write('ctl', 'queue ttl 0.3')
+  await t.rejects(root.ask('data', 'nobody'), { message: /^waited 0.3 s for a worker; retry after/ })
+  await root.write('ctl', 'resume worker-0002')
+  await cluster.ready(1)
+  t.equal(await root.ask('data', 'again'), '0:again\n')
+})
