@@ -165,9 +165,13 @@ export class Task implements Exchange {
     else this.#keep ??= this.#clock.after(keep_s * 1000, () => this.cancel())
   }
 
+  /** When it was told to end early, by the clock. */
+  stoppedAt: number | undefined
+
   /** Ends it early. Running, it stops within a token and whoever runs it settles it; queued, it is settled here. */
   stop(error: Error): void {
     if (this.ended || this.signal.aborted) return
+    this.stoppedAt = this.#clock.now()
     this.#controller.abort(error)
     if (this.state === 'queued') this.settle(error)
   }
