@@ -165,14 +165,25 @@ t.test('a partition swallows everything until it heals, and then nothing is miss
   net.dial(a, 'there').then(() => {
     there = true
   })
-  await time.run(60_000)
+  await time.run(20_000)
   t.equal(total(got), 0)
   t.same(told, [])
   t.notOk(there)
   net.healAll()
-  await time.run(61_000)
+  await time.run(21_000)
   t.same(Buffer.concat(got), Buffer.from([...bytes(1000), ...bytes(2000)]))
   t.ok(there)
+})
+
+t.test('a partition that lasts is noticed at both ends, by the pings that stay unanswered', async t => {
+  const { time, net, near, told, got } = await connected()
+  net.partition('alpha', 'beta')
+  near.send([[bytes(1000)]])
+  await time.run(60_000)
+  t.same([...told].sort(), ['a the other end does not answer', 'b the other end does not answer'])
+  net.healAll()
+  await time.run(61_000)
+  t.equal(total(got), 0, 'what was under way is lost')
 })
 
 t.test('a half close is heard at one end; the other learns of it when it sends, if at all', async t => {
