@@ -75,6 +75,8 @@ export class Attempt {
     /** What the task has been given, by this attempt and those before it. */
     readonly given: Given,
     readonly now: () => number,
+    /** Called when it gives its first token. */
+    readonly onGave: () => void,
   ) {
     this.heard = now()
   }
@@ -236,13 +238,15 @@ export class Attempt {
     }
     if (task.completion_tokens + ids.length > task.sampling.max_tokens)
       throw fail('badMessage', `more than the ${task.sampling.max_tokens} tokens it was asked for`)
-    if (!this.gave) {
+    const first = !this.gave
+    if (first) {
       this.gave = true
       if (task.completion_tokens > 0) task.resumes()
     }
     for (const id of ids as number[]) this.given.ids.push(id)
     if (ids.length === 0) this.given.seamless = false
     task.token(text, ids as number[])
+    if (first) this.onGave()
   }
 
   #end({ reason, prompt_tokens, completion_tokens }: Event): void {

@@ -65,7 +65,11 @@ export class Commands {
     member.draining = false
     this.#o.events.add('worker-resumed', { worker: name })
     // it may have been told by others
-    if (member.report.state === 'draining') void member.peer.command('resume\n').catch(() => undefined)
+    if (member.report.state === 'draining')
+      void member.peer.command('resume\n').then(
+        () => this.#o.registry.look(member),
+        () => undefined,
+      )
     this.#o.changed(member)
   }
 

@@ -71,7 +71,7 @@ export class Member {
     if (this.draining || this.report.state === 'draining') return 'draining'
     if (this.report.state === 'failed') return 'failed'
     if (this.report.loading !== '' && !this.model) return 'loading'
-    if (!this.ready) return 'joining'
+    if (!this.ready || !this.model) return 'joining'
     return this.active >= this.report.slots ? 'busy' : 'idle'
   }
 }

@@ -70,7 +70,7 @@ export class Models {
       throw fail('noWorker', `${model}${here ? `: there is ${here}` : ''}; models/ lists what can be loaded`)
     }
     if (digest !== undefined && !this.#digests.has(digest))
-      throw fail('badArgument', `digest: no worker has a model of ${digest || 'none'}`)
+      throw fail('noWorker', `a model of digest ${digest || "''"}`)
   }
 
   #coming(model: string): boolean {

@@ -111,6 +111,16 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     for (const other of registry.aside) routing.update(other)
   }
 
+  const hung = (member: Member, why: string) => {
+    if (member.left) return
+    events.add('worker-hung', { worker: member.name, error: why })
+    void fleet
+      .hostOf(member)
+      ?.command(`kill ${member.id}\n`)
+      .catch(() => undefined)
+    registry.leave(member, fail('hungUp', `${member.name}: ${why}`))
+  }
+
   const place: ClusterPlace = new ClusterPlace(
     clock,
     routing,
@@ -124,13 +134,12 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
         if (closing) throw fail('shuttingDown')
         if (!models.any) throw fail('loading', "write 'load MODEL' to ctl; models/ lists them")
       },
-      hung(member, why) {
-        events.add('worker-hung', { worker: member.name, error: why })
-        void fleet
-          .hostOf(member)
-          ?.command(`kill ${member.id}\n`)
-          .catch(() => undefined)
-        registry.leave(member, fail('hungUp', `${member.name}: ${why}`))
+      hung,
+      refused(member) {
+        // until it has answered it is taken for full
+        member.foreign = member.report.slots
+        routing.update(member)
+        registry.look(member)
       },
       failed(member, error) {
         events.add('attempt-failed', { worker: member.name, error: error.message })
@@ -159,6 +168,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
       },
       lost: (member, error) => place.lost(member, error),
       looked: member => recovery.looked(member),
+      hung,
       exited: (boot, signal) => place.died(boot, signal),
     },
   })

@@ -47,6 +47,8 @@ export interface Cluster {
   bring(request: Request): boolean
   /** A member does not answer as it should: it is to be ended, and what ran on it goes elsewhere. */
   hung(member: Member, why: string): void
+  /** A member took no prompt, though we had thought that it would: it is asked how it is. */
+  refused(member: Member): void
   /** A member broke the rules, or an answer broke off on it. */
   failed(member: Member, error: Error): void
   accept(): void
@@ -58,7 +60,8 @@ export class ClusterPlace implements Place {
   readonly #poisons: Poisons
   /** By a dead worker's boot, the tasks it had. */
   readonly #obituaries = new Map<string, readonly Task[]>()
-  #retrying = 0
+  /** Attempts that follow a broken one and have given nothing yet. */
+  readonly #retrying = new Set<Attempt>()
   #active = 0
   readonly #stopWatching: () => void
 
@@ -108,7 +111,7 @@ export class ClusterPlace implements Place {
 
   start(task: Task): Promise<'ended' | 'again'> | undefined {
     const course = this.#course(task)
-    if (course.barren > 0 && this.#retrying >= Math.max(limits.RETRIES, limits.RETRY_SHARE * this.#active))
+    if (course.barren > 0 && this.#retrying.size >= Math.max(limits.RETRIES, limits.RETRY_SHARE * this.#active))
       return undefined
     const { request } = task
     const digest = course.ids.length > 0 ? course.digest : request.digest
@@ -209,7 +212,11 @@ export class ClusterPlace implements Place {
   }
 
   #attempt(task: Task, course: Course, member: Member): Attempt {
-    const attempt = new Attempt(task, member, course.attempts, course, () => this.clock.now())
+    const proved = () => {
+      // one that gives tokens burdens nobody: others may be tried
+      if (this.#retrying.delete(attempt)) this.onFree()
+    }
+    const attempt: Attempt = new Attempt(task, member, course.attempts, course, () => this.clock.now(), proved)
     course.attempt = attempt
     return attempt
   }
@@ -230,13 +237,12 @@ export class ClusterPlace implements Place {
   /** Sees an attempt through. */
   async #run(task: Task, course: Course, attempt: Attempt, work: Promise<Outcome>): Promise<'ended' | 'again'> {
     const { member } = attempt
-    const retry = course.barren > 0
     member.running.add(attempt)
     this.routing.update(member)
     this.#active++
-    if (retry) this.#retrying++
+    if (course.barren > 0) this.#retrying.add(attempt)
     const outcome = await work
-    if (retry) this.#retrying--
+    this.#retrying.delete(attempt)
     this.#active--
     member.running.delete(attempt)
     member.alone = false
@@ -259,6 +265,7 @@ export class ClusterPlace implements Place {
     }
     const { error, orderly = false, blame = false } = outcome
     if (blame || (!orderly && !member.left)) this.cluster.failed(member, error)
+    else if (orderly && !attempt.gave && !member.left) this.cluster.refused(member)
     if (attempt.gave) {
       course.barren = 0
       if (!orderly) course.moves++

@@ -17,6 +17,8 @@ export interface Registrar {
   lost(member: Member, error: Error): void
   /** A member has said (again) which exchanges of ours it has. */
   looked(member: Member): void
+  /** A member's engine gives nothing and hears nothing any more: it is to be ended. */
+  hung(member: Member, why: string): void
   /** A host has said what became of one of its workers. */
   exited(boot: string, signal: string): void
 }
@@ -263,6 +265,9 @@ export class Registry {
     }
     if (member.left) return
     member.missed = 0
+    const { stuck } = member.report
+    // the slot is given back by nothing but the end of the process
+    if (stuck > 0) return this.#o.on.hung(member, `${stuck} of its answers were told to stop and run on`)
     member.foreign = Math.max(0, member.report.active - ours)
     this.#looked(member)
   }
@@ -305,6 +310,10 @@ export class Registry {
       events.add('worker-ready', { worker: member.name, model: member.model?.name })
     } catch (error) {
       if (!member.left) events.add('probe-failed', { worker: member.name, error: toFsError(error).message })
+      // others' answers are not what it waited for
+      const { active, queue } = member.report
+      if (late.signal.aborted && !member.left && active + queue <= 1)
+        this.#o.on.hung(member, `no answer to a probe for ${limits.PROBE_MS / 1000} s`)
     } finally {
       late.cancel()
       this.#probing.delete(member)

@@ -47,6 +47,8 @@ export interface Report {
   readonly slots: number
   readonly active: number
   readonly queue: number
+  /** Answers that were told to stop long ago, and run on. */
+  readonly stuck: number
   readonly tok_s: number
   readonly latency_ms: number
   readonly mem_total: number
@@ -110,6 +112,7 @@ export function parseReport(text: string): Report {
     slots: number('slots', MAX_SLOTS),
     active: number('active', MAX_SLOTS),
     queue: number('queue'),
+    stuck: number('stuck'),
     tok_s: number('tok_s'),
     latency_ms: number('latency_ms'),
     mem_total: number('mem_total'),

@@ -80,7 +80,12 @@ export class Routing {
     this.#all += slots - (this.#slots.get(member) ?? 0)
     if (slots) this.#slots.set(member, slots)
     else this.#slots.delete(member)
-    const open = member.serving && !member.alone && member.active < member.report.slots && this.allowed(member)
+    const open =
+      member.serving &&
+      member.model !== undefined &&
+      !member.alone &&
+      member.active < member.report.slots &&
+      this.allowed(member)
     const keys = open ? keysOf(member) : []
     const before = this.#places.get(member) ?? []
     for (const key of before) if (!keys.includes(key)) this.#pools.get(key)?.delete(member)

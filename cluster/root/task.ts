@@ -65,6 +65,8 @@ export class Task implements Exchange {
   /** Places before it in the queue, 0 once it is first or running. */
   position = 0
   eta_s: number | undefined
+  /** Since when it waits without having got on, by the clock. */
+  waitingSince: number | undefined
   /** Attempts that were begun, and how many of them went on where another had broken off. */
   tries = 0
   resumed = 0
@@ -163,9 +165,13 @@ export class Task implements Exchange {
     else this.#keep ??= this.#clock.after(keep_s * 1000, () => this.cancel())
   }
 
+  /** When it was told to end early, by the clock. */
+  stoppedAt: number | undefined
+
   /** Ends it early. Running, it stops within a token and whoever runs it settles it; queued, it is settled here. */
   stop(error: Error): void {
     if (this.ended || this.signal.aborted) return
+    this.stoppedAt = this.#clock.now()
     this.#controller.abort(error)
     if (this.state === 'queued') this.settle(error)
   }
@@ -203,6 +209,7 @@ export class Task implements Exchange {
   /** Text that is final, with the ids it came from. */
   token(text: string, ids: readonly number[]): void {
     this.#begin()
+    this.waitingSince = undefined
     this.completion_tokens += ids.length || 1
     this.tok_s = this.#rate()
     this.#event({ event: 'token', text, ids })

@@ -214,13 +214,19 @@ export class Tasks {
     const { ttl_s } = queue
     if (ttl_s === Number.POSITIVE_INFINITY) return
     const late = () => {
-      if (place.coming(task)) return this.#patient(task)
+      if (place.coming(task)) {
+        task.waitingSince = undefined
+        return this.#patient(task)
+      }
       const { message, errno } = task.completion_tokens
         ? fail('workerLost', task.completion_tokens)
         : fail('waited', ttl_s)
       task.stop(new FsError(`${message}; retry after ${Math.ceil(this.#wait(this.#queue.length))} s`, errno))
     }
-    this.#patience.set(task, clock.after(ttl_s * 1000, late))
+    // an attempt that came to nothing does not make the waiting begin anew
+    task.waitingSince ??= clock.now()
+    const left = task.waitingSince + ttl_s * 1000 - clock.now()
+    this.#patience.set(task, clock.after(Math.max(0, left), late))
   }
 
   /** Starts what can start. Called whenever a slot, a model or a task has come. */

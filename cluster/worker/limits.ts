@@ -37,3 +37,10 @@ export const STALE_UPLOAD_MS = 24 * 3600 * 1000
 export const MAX_MODELS = 10_000
 /** Read at a time to make a digest: about half a millisecond of the event loop. */
 export const DIGEST_CHUNK = 512 * KiB
+
+/**
+ * What was told to stop and runs on for so long, in ms, and for each character of its prompt, holds a slot that only the end of the
+ * process gives back: an engine hears it between two tokens, or behind a prefill.
+ */
+export const STUCK_MS = 30_000
+export const STUCK_PER_CHARACTER_MS = 2.5

@@ -3,11 +3,13 @@ import type { Request } from '../root/request.js'
 import type { Task } from '../root/task.js'
 import type { Place } from '../root/tasks.js'
 import type { Engine } from './engine/engine.js'
+import { STUCK_MS, STUCK_PER_CHARACTER_MS } from './limits.js'
 import type { Loaded, Loader } from './loader.js'
 
 /** A worker's one engine, as the place where its tasks run. */
 export class EnginePlace implements Place {
   draining = false
+  readonly #running = new Set<Task>()
 
   constructor(
     readonly loader: Loader,
@@ -25,6 +27,14 @@ export class EnginePlace implements Place {
 
   get free(): boolean {
     return this.active < this.slots
+  }
+
+  /** Answers that were told to stop long ago, and run on. */
+  stuck(now: number): number {
+    let stuck = 0
+    for (const { stoppedAt = now, size } of this.#running)
+      if (now - stoppedAt > STUCK_MS + size * STUCK_PER_CHARACTER_MS) stuck++
+    return stuck
   }
 
   accept(): void {
@@ -55,7 +65,9 @@ export class EnginePlace implements Place {
       throw fail('badArgument', `digest: ${here.name} here is ${here.digest || 'without one'}`)
     loaded.running++
     task.starts(this.name(), here.name)
+    this.#running.add(task)
     return run(task, loaded.engine).then(() => {
+      this.#running.delete(task)
       loader.release(loaded)
       return 'ended'
     })

@@ -33,6 +33,8 @@ export async function statusText(o: {
   /** Why the model could not be loaded, where there is none. */
   error: string | undefined
   queued: number
+  /** Answers that were told to stop long ago, and run on. */
+  stuck: number
   /** Exchanges whose cluster has let go of them. */
   orphans: Iterable<Task>
   rates: { tok_s: number; latency_ms: number }
@@ -68,6 +70,7 @@ export async function statusText(o: {
       loading: loader.loading,
       progress: loader.loading === undefined ? undefined : Math.round(loader.progress * 100) / 100,
       error: o.error,
+      stuck: o.stuck || undefined,
     }),
   ]
   if (model)

@@ -150,6 +150,7 @@ export function createWorker(o: WorkerOptions): Worker {
         state: stateOf(loader, place.draining, broken !== undefined),
         error: broken?.message,
         queued: root.tasks.queued,
+        stuck: place.stuck(clock.now()),
         orphans: root.tasks.orphans(),
         rates: root.tasks.rates(),
         uptime_s: Math.floor((clock.now() - began) / 1000),

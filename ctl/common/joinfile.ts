@@ -1,7 +1,8 @@
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { readJson, writeJson } from './jsonfile.js'
 import { runtimeDir } from './paths.js'
-import type { ServerFile } from './serverfile.js'
+import { isPid, type ServerFile } from './serverfile.js'
 
 /** `join.json` in the runtime directory: the cluster that this user's machine has joined. A server of his may run besides. */
 export interface JoinFile extends Pick<ServerFile, 'pid' | 'born' | 'started'> {
@@ -14,19 +15,9 @@ export interface JoinFile extends Pick<ServerFile, 'pid' | 'born' | 'started'> {
 const path = (env: NodeJS.ProcessEnv) => join(runtimeDir(env), 'join.json')
 
 /** What the file says, whether or not that process still lives; undefined where there is none or it cannot be read. */
-export function readJoinFile(env: NodeJS.ProcessEnv): JoinFile | undefined {
-  try {
-    const file = JSON.parse(readFileSync(path(env), 'utf8')) as JoinFile
-    return Number.isInteger(file.pid) && file.pid > 0 && typeof file.address === 'string' ? file : undefined
-  } catch {
-    return undefined
-  }
-}
+export const readJoinFile = (env: NodeJS.ProcessEnv): JoinFile | undefined =>
+  readJson<JoinFile>(path(env), ({ pid, address }) => isPid(pid) && typeof address === 'string')
 
-export function writeJoinFile(file: JoinFile, env: NodeJS.ProcessEnv): void {
-  const target = path(env)
-  writeFileSync(`${target}.new`, `${JSON.stringify(file, null, 2)}\n`, { mode: 0o600 })
-  renameSync(`${target}.new`, target)
-}
+export const writeJoinFile = (file: JoinFile, env: NodeJS.ProcessEnv): void => writeJson(path(env), file)
 
 export const removeJoinFile = (env: NodeJS.ProcessEnv): void => rmSync(path(env), { force: true })

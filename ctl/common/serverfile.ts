@@ -1,5 +1,6 @@
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { readJson, writeJson } from './jsonfile.js'
 import { runtimeDir } from './paths.js'
 
 /** `server.json` in the runtime directory: the server of this user that is running, for the tools that look for it. */
@@ -42,20 +43,13 @@ export function isAlive({ pid, born }: Pick<ServerFile, 'pid' | 'born'>): boolea
   return now.state !== 'Z' && (born === undefined || now.born === born)
 }
 
-/** What the file says, whether or not that server still lives; undefined where there is none or it cannot be read. */
-export function readServerFile(env: NodeJS.ProcessEnv): ServerFile | undefined {
-  try {
-    const file = JSON.parse(readFileSync(path(env), 'utf8')) as ServerFile
-    return Number.isInteger(file.pid) && file.pid > 0 && Array.isArray(file.mounts) ? file : undefined
-  } catch {
-    return undefined
-  }
-}
+/** Whether it can be a process's number. */
+export const isPid = (pid: unknown): boolean => Number.isInteger(pid) && (pid as number) > 0
 
-export function writeServerFile(file: ServerFile, env: NodeJS.ProcessEnv): void {
-  const target = path(env)
-  writeFileSync(`${target}.new`, `${JSON.stringify(file, null, 2)}\n`, { mode: 0o600 })
-  renameSync(`${target}.new`, target)
-}
+/** What the file says, whether or not that server still lives; undefined where there is none or it cannot be read. */
+export const readServerFile = (env: NodeJS.ProcessEnv): ServerFile | undefined =>
+  readJson<ServerFile>(path(env), ({ pid, mounts }) => isPid(pid) && Array.isArray(mounts))
+
+export const writeServerFile = (file: ServerFile, env: NodeJS.ProcessEnv): void => writeJson(path(env), file)
 
 export const removeServerFile = (env: NodeJS.ProcessEnv): void => rmSync(path(env), { force: true })

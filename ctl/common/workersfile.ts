@@ -1,5 +1,6 @@
-import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import type { WorkerRecord } from '../../cluster/host/process.js'
+import { readJson, writeJson } from './jsonfile.js'
+import { isPid } from './serverfile.js'
 import type { Config } from './settings.js'
 
 /** `workers.json` in the runtime directory: the workers that a host runs, for the next one, should this one be killed. */
@@ -17,18 +18,11 @@ export function readWorkersFile(
   path: string,
   config: Config,
 ): { same: readonly WorkerRecord[]; other: readonly WorkerRecord[] } {
-  try {
-    const file = JSON.parse(readFileSync(path, 'utf8')) as WorkersFile
-    const workers = file.workers.filter(({ pid, id }) => Number.isInteger(pid) && pid > 0 && typeof id === 'string')
-    const same = JSON.stringify(file.config) === JSON.stringify(config)
-    return same ? { same: workers, other: [] } : { same: [], other: workers }
-  } catch {
-    return { same: [], other: [] }
-  }
+  const file = readJson<WorkersFile>(path, ({ workers }) => Array.isArray(workers))
+  const workers = (file?.workers ?? []).filter(({ pid, id }) => isPid(pid) && typeof id === 'string')
+  const same = JSON.stringify(file?.config) === JSON.stringify(config)
+  return same ? { same: workers, other: [] } : { same: [], other: workers }
 }
 
-export function writeWorkersFile(path: string, config: Config, workers: readonly WorkerRecord[]): void {
-  const file: WorkersFile = { config, workers }
-  writeFileSync(`${path}.new`, `${JSON.stringify(file, null, 2)}\n`, { mode: 0o600 })
-  renameSync(`${path}.new`, path)
-}
+export const writeWorkersFile = (path: string, config: Config, workers: readonly WorkerRecord[]): void =>
+  writeJson(path, { config, workers } satisfies WorkersFile)

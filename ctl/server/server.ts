@@ -153,15 +153,19 @@ export async function startServer(o: ServerOptions): Promise<Server> {
       undo.push(() => told.close())
     }
 
+    const mounting = mountServer(config.mount ?? 'auto', places, listeners[0]!.address, note)
+    // also of one that comes when nobody waits for it any more: it would outlive us
+    undo.push(async () => {
+      const dir = await mounting.catch(() => undefined)
+      if (dir !== undefined) await unmountAll([dir])
+    })
     // Loading a model and mounting each take about a second and have nothing to do with each other.
     const [loaded, mounted] = await Promise.allSettled([
       config.workers === 0 ? undefined : orchestrator.ready({ model: model !== undefined }, signal),
-      interruptible(mountServer(config.mount ?? 'auto', places, listeners[0]!.address, note), signal),
+      interruptible(mounting, signal),
     ])
     if (mounted.status === 'fulfilled' && mounted.value !== undefined) {
-      const dir = mounted.value
-      mounts.push(dir)
-      undo.push(() => unmountAll([dir]))
+      mounts.push(mounted.value)
       writeServerFile(state(), env)
     }
     if (parent) {

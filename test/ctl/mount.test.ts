@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { readFile, stat, writeFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { fuseProblem, isMounted } from '../../mnt/mount.js'
 import { Home } from './fixture.js'
@@ -29,6 +30,13 @@ t.test('a server that was killed leaves no mount that the next one trips over', 
   const again = await home.up('--mount', dir)
   t.match(again.stderr, `mounted at ${dir}\n`)
   t.match(await readFile(`${dir}/status`, 'utf8'), /^server /)
+})
+
+t.test('a server that is interrupted while it mounts leaves no mount', { skip }, async t => {
+  const home = new Home(t)
+  const program = fileURLToPath(new URL('./interrupted.js', import.meta.url))
+  const { stdout } = await home.start([], {}, [program]).ended
+  t.same(JSON.parse(stdout), { outcome: 'interrupted', mounted: false })
 })
 
 t.test('mount and umount make and end a second mount', { skip }, async t => {

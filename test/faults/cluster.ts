@@ -34,6 +34,8 @@ export interface ClusterOptions {
   /** Whether it mounts itself, at `mount`. */
   mount?: boolean
   args?: readonly string[]
+  /** What runs its programs: `ip netns exec NAME`. */
+  within?: readonly string[]
   /** Lines for its ctl. */
   ctl?: readonly string[]
 }
@@ -49,7 +51,7 @@ export class Cluster {
     readonly stage: Test,
     readonly o: ClusterOptions,
   ) {
-    this.home = new Home(stage, o.env)
+    this.home = new Home(stage, o.env, o.within)
     // before the home is taken away: a server that was killed leaves its workers
     stage.teardown(async () => {
       for (const client of this.#clients) client.close()

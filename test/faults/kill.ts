@@ -6,7 +6,7 @@ import { Cluster } from './cluster.js'
 import { must, type Scenario, type Stage, seconds } from './stage.js'
 
 /** Moves of an answer, in its middle, that have to be seen. */
-const MOVES = 100
+export const MOVES = 100
 /** A worker is killed this often, in ms. */
 const EVERY_MS = 3_000
 
@@ -46,7 +46,7 @@ export class Moves {
   }
 }
 
-/** Kills a worker that answers, every 3 s, until that many answers have moved. */
+/** Kills a worker that answers, every 3 s while another is there, until that many answers have moved. */
 export async function killing(
   cluster: Cluster,
   moves: Moves,
@@ -56,9 +56,11 @@ export async function killing(
   let moved = 0
   for (const end = Date.now() + 480_000; moved < enough && Date.now() < end; ) {
     await sleep(EVERY_MS)
-    const live = (await cluster.workers()).filter(({ pid, active }) => pid !== undefined && active > 0)
-    const victim = live[Math.floor(Math.random() * live.length)]
-    if (victim) {
+    const live = (await cluster.workers()).filter(({ pid, state }) => pid !== undefined && /idle|busy/.test(state))
+    const victims = live.filter(({ active }) => active > 0)
+    const victim = victims[Math.floor(Math.random() * victims.length)]
+    // where this machine has not got the last ones up again, none is left to move to
+    if (victim && live.length >= 2) {
       process.kill(victim.pid!, 'SIGKILL')
       kills++
     }

@@ -6,16 +6,32 @@ import { cut } from './cut.js'
 import { deaths } from './deaths.js'
 import { disk } from './disk.js'
 import { drain } from './drain.js'
+import { hosts } from './hosts.js'
 import { hung } from './hung.js'
 import { input } from './input.js'
 import { kill } from './kill.js'
+import { killBundled } from './kill-model.js'
 import { nested } from './nested.js'
 import { queue } from './queue.js'
 import { restart } from './restart.js'
 import { type Scenario, Stage, seconds, within } from './stage.js'
 import { stop } from './stop.js'
 
-const scenarios: readonly Scenario[] = [kill, stop, restart, cut, disk, deaths, hung, drain, queue, nested, input]
+const scenarios: readonly Scenario[] = [
+  kill,
+  killBundled,
+  stop,
+  restart,
+  cut,
+  disk,
+  deaths,
+  hung,
+  drain,
+  queue,
+  nested,
+  input,
+  hosts,
+]
 
 /** One that takes longer hangs. */
 const LIMIT_MS = 900_000

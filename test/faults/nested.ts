@@ -34,11 +34,15 @@ async function nests(stage: Stage): Promise<string> {
   const long = byGenerate(await top.tree())(echoPrompt('long', 400))
   const said = failure('cancelled', long)
   await bottom.answering()
-  const id = (await top.newest())!.id!
+  const [id, below] = [(await top.newest())!.id!, (await bottom.newest())!.id!]
   await (await top.root.root.walk(['task', id])).remove()
   const cancelled = Date.now()
   await said
-  await until('it has ended at the bottom', 10_000, async () => (await bottom.newest())?.state === 'cancelled')
+  await until('it has ended at the bottom', 10_000, async () => {
+    const task = await bottom.task(below).catch(() => undefined)
+    return task === undefined || task.state === 'cancelled'
+  })
+  await until('nothing runs there', 10_000, async () => (await bottom.workers()).every(({ active }) => active === 0))
   const ended = Date.now() - cancelled
 
   // the middle goes away, in the middle of an answer

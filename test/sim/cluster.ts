@@ -43,6 +43,8 @@ export class Cluster {
   readonly sessions = new Set<Session>()
   /** By id, since when no process of that worker lives. */
   readonly left = new Map<string, number>()
+  /** No worker has been lost yet. */
+  calm = true
   /** Prompts that were being answered when the orchestrator was killed. */
   readonly orphans = new Set<string>()
   /** Writes a line to the cluster's ctl. */

@@ -80,6 +80,7 @@ export const faults = {
       const worker = victim(cluster, random)
       if (!worker || worker.hung) return undefined
       worker.hung = random.chance(0.5) ? 'hung' : 'deaf'
+      if (random.chance(0.5)) return `${worker.process.name} is ${worker.hung} for good`
       return `${worker.process.name} is ${worker.hung} ${after(cluster, random, 60_000, () => worker.wake())}`
     },
   },

@@ -61,7 +61,10 @@ const shown = ({ story }: Report): string =>
     ? story.join('\n')
     : story.filter((line, i) => i >= story.length - STORY || / (shape|FAULT|WRONG)/.test(line)).join('\n')
 
-/** Leaves out faults and users one after the other, as long as the run still goes wrong. */
+/** An error without its numbers: what a smaller run must fail with, too. */
+const kind = (error: unknown) => String(error).replace(/\d+/g, '').slice(0, 40)
+
+/** Leaves out faults and users one after the other, as long as the run still goes wrong in the same way. */
 async function smallest(report: Report, of: Options, begins: ReturnType<typeof guard>): Promise<Report> {
   let best = report
   const without: { faults: number[]; users: number[] } = { faults: [], users: [] }
@@ -69,7 +72,7 @@ async function smallest(report: Report, of: Options, begins: ReturnType<typeof g
     for (let i = 0; i < report.drawn[what]; i++) {
       without[what].push(i)
       const smaller = await simulate(report.seed, { ...of, without }, begins)
-      if (smaller.error === undefined) without[what].pop()
+      if (smaller.error === undefined || kind(smaller.error) !== kind(report.error)) without[what].pop()
       else best = smaller
     }
   return best
@@ -134,7 +137,10 @@ async function parent(): Promise<number> {
     for (const [kind, n] of Object.entries(by)) struck[kind] = (struck[kind] ?? 0) + n
     if (what !== undefined) {
       wrong++
-      console.log(`\nseed ${seed} fails; again: npm run test:sim -- --seed ${seed} --seeds 1 --trace\n${what}\n`)
+      const same = (['workers', 'faults'] as const).map(name => (values[name] ? ` --${name} ${values[name]}` : ''))
+      console.log(
+        `\nseed ${seed} fails; again: npm run test:sim -- --seed ${seed} --seeds 1 --trace${same.join('')}\n${what}\n`,
+      )
       if (!values['keep-going']) next = last + 1
     }
   }

@@ -14,8 +14,6 @@ interface Mutation {
   readonly file: string
   readonly from: string
   readonly to: string
-  /** Where it is only seen by chance in all seeds: seeds of these kinds only. */
-  readonly args?: readonly string[]
 }
 
 const orchestrator = 'cluster/orchestrator'
@@ -52,20 +50,21 @@ const mutations: readonly Mutation[] = [
     to: 'true',
   },
   {
-    rule: 'fencing: what an attempt says that is not the newest is nobody’s',
+    rule: 'fencing: an attempt that is not the newest has no say, though its worker comes back with it',
     file: `${orchestrator}/recovery.js`,
-    from: '&& this.place.attemptOf(task) === orphan.attempt',
-    to: '',
-    args: ['--workers', '3', '--faults', 'partition,cut,kill,pause'],
+    from: 'if (current && this.root.tasks.take(task))',
+    to: 'if (task && !task.ended)',
   },
 ]
 
 /** Seeds within which a broken rule must be noticed. */
 const SEEDS = Number(process.argv[2] ?? 2000)
+/** Only rules with this in them. */
+const ONLY = process.argv[3] ?? ''
 
 const dist = fileURLToPath(new URL('../../', import.meta.url))
 
-function unnoticed({ rule, file, from, to, args = [] }: Mutation): boolean {
+function unnoticed({ rule, file, from, to }: Mutation): boolean {
   const copy = mkdtempSync(join(tmpdir(), 'llambo-mutation-'))
   try {
     for (const part of ['fs', 'cluster', 'test/sim']) cpSync(join(dist, part), join(copy, part), { recursive: true })
@@ -79,14 +78,10 @@ function unnoticed({ rule, file, from, to, args = [] }: Mutation): boolean {
       path,
       text.replace(from, () => to),
     )
-    const { stdout, stderr } = spawnSync(
-      process.execPath,
-      [join(copy, 'test/sim/main.js'), '--seeds', String(SEEDS), ...args],
-      {
-        encoding: 'utf8',
-        maxBuffer: 1e9,
-      },
-    )
+    const { stdout, stderr } = spawnSync(process.execPath, [join(copy, 'test/sim/main.js'), '--seeds', String(SEEDS)], {
+      encoding: 'utf8',
+      maxBuffer: 1e9,
+    })
     if (!/^\d+ seeds, /m.test(stdout)) throw new Error(`the simulation did not run: ${stdout}${stderr}`)
     const seed = /^seed (\d+) fails/m.exec(stdout)?.[1]
     const wrong = /WRONG: (.*)/.exec(stdout)?.[1]
@@ -97,4 +92,4 @@ function unnoticed({ rule, file, from, to, args = [] }: Mutation): boolean {
   }
 }
 
-process.exitCode = mutations.filter(unnoticed).length > 0 ? 1 : 0
+process.exitCode = mutations.filter(({ rule }) => rule.includes(ONLY)).filter(unnoticed).length > 0 ? 1 : 0

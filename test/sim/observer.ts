@@ -111,6 +111,8 @@ export class Observer {
     const { now } = this.process.time
     for (const worker of this.workers) {
       if (Number(worker.active) > Number(worker.slots)) throw wrong(`${worker.name} has more than its slots`)
+      // what a lost connection leaves on a worker may still take a slot there
+      if (this.cluster.calm && Number(worker.queue) > 0) throw wrong(`${worker.name} was given more than it has slots`)
       const left = this.cluster.left.get(worker.id!)
       if (worker.state !== 'dead' && left !== undefined && now - left > GONE_MS)
         throw wrong(`${worker.name} has been gone for ${Math.round((now - left) / 1000)} s`)
@@ -150,8 +152,10 @@ export class Observer {
     for (const { process, generating, sessions } of workers) {
       if (generating > 0) return `${process.name} makes ${generating} answers`
       if (sessions.size !== 1) return `${process.name} has ${sessions.size} connections`
-      const open = [...[...sessions][0]!.fids.values()].filter(({ opened }) => opened !== undefined)
-      if (open.length > 0) return `open at ${process.name}: ${open.map(({ place }) => place!.name)}`
+      const fids = [...[...sessions][0]!.fids.values()].filter(({ opened }) => opened !== undefined)
+      const open = fids.map(({ place }) => place!.name)
+      // the last heartbeat's is clunked by the next
+      if (open.join() !== 'status' && open.length > 0) return `open at ${process.name}: ${open}`
     }
     return undefined
   }

@@ -150,7 +150,10 @@ async function run(
       for (const row of fault.may) may.add(row)
       const what = fault.strike(cluster, plan.stream(`${i}`))
       if (!what) return
-      if (fault.losses) losses.push({ time: time.now, workers: fault.losses })
+      if (fault.losses) {
+        losses.push({ time: time.now, workers: fault.losses })
+        cluster.calm = false
+      }
       report.struck[kind] = (report.struck[kind] ?? 0) + 1
       note(`FAULT ${i} ${kind}: ${what}`)
     }

@@ -178,12 +178,18 @@ export class SimWorker implements WorkerProcess {
       ...engine,
       async *generate(request, signal): AsyncGenerator<TokenChunk, void> {
         worker.answering.add(request)
+        // who is deaf does not hear it between two tokens either
+        const heard = new AbortController()
+        const hear = () => worker.hung !== 'deaf' && heard.abort(signal.reason)
+        signal.addEventListener('abort', hear, { once: true })
         try {
-          for await (const chunk of engine.generate(request, signal)) {
+          for await (const chunk of engine.generate(request, heard.signal)) {
             while (worker.hung) await worker.#stuck(signal)
+            signal.throwIfAborted()
             yield chunk
           }
         } finally {
+          signal.removeEventListener('abort', hear)
           worker.answering.delete(request)
         }
       },

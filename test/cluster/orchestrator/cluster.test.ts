@@ -1,4 +1,5 @@
 import t from 'tap'
+import { parseRecords } from '../../../fs/quote.js'
 import { readAll } from '../worker/fixture.js'
 import { memoryStore, rig, until } from './fixture.js'
 
@@ -62,6 +63,31 @@ t.test('a worker that dies in the midst of an answer: the reader notices nothing
   t.match(await ann.read(`task/${id}/status`), / tries=2 resumed=1 .*completion_tokens=40/)
   t.match(await ann.read(`task/${id}/trace`), /^lost .* attempt=1$/m)
   t.match(await ann.read(`task/${id}/trace`), /^resumed .* at=\d+$/m)
+})
+
+t.test('of a worker with many answers all go on at once, however long they take', async t => {
+  const cluster = await rig(t, [
+    { rate: 20, slots: 60 },
+    { rate: 20, slots: 60 },
+  ])
+  const ann = await cluster.as('ann')
+  const asked = Array.from({ length: 60 }, () => ann.events('generate', say('a b c x100')))
+  const tasks = async () => {
+    const names = await ann.names('task')
+    return Promise.all(names.map(async id => parseRecords(await ann.read(`task/${id}/status`))[0]!.attrs))
+  }
+  const come = async (so: (all: Record<string, string>[]) => boolean) => {
+    let all = await tasks()
+    while (!so(all) && all.every(({ state }) => state !== 'done')) all = await tasks()
+    return all
+  }
+  const before = await come(all => all.length === 60 && all.every(({ state }) => state === 'running'))
+  const moved = before.filter(({ worker }) => worker === 'worker-0001').length
+  t.equal(moved, 30)
+  await cluster.members[0]!.kill()
+  const after = await come(all => all.filter(({ resumed }) => resumed === '1').length === moved)
+  t.same([...new Set(after.map(({ state }) => state))], ['running'], 'none has ended when the last goes on')
+  for (const events of await Promise.all(asked)) t.equal(ids(events).length, 100)
 })
 
 t.test('a stream that may not be moved ends in an error that says how many tokens are good', async t => {
@@ -343,4 +369,17 @@ t.test('a content that ended two workers by their own hand is refused, others of
   for (const member of cluster.members) await member.start().catch(() => undefined)
   t.equal(await ann.ask('data', 'bread'), '0:bread\n')
   t.equal(text(await ann.events('generate', say('bread'))), '0:bread')
+})
+
+t.test('a worker that takes no prompt, though it should, is asked how it is, and another answers', async t => {
+  const cluster = await rig(t, [{}, {}])
+  const root = await cluster.as('root')
+  await root.write('worker-0001/ctl', 'unload')
+  for (let i = 0; i < 4; i++) t.equal(await root.ask('data', `p${i}`), `0:p${i}\n`)
+  await root.write('worker-0002/ctl', 'drain')
+  await root.write('ctl', 'queue ttl 0.3')
+  await t.rejects(root.ask('data', 'nobody'), { message: /^waited 0.3 s for a worker; retry after/ })
+  await root.write('ctl', 'resume worker-0002')
+  await cluster.ready(1)
+  t.equal(await root.ask('data', 'again'), '0:again\n')
 })

@@ -1,0 +1,132 @@
+import { ndjson, readAll, type Tree } from '../cluster/worker/fixture.js'
+import { type Asker, Tally, Wrong } from './clients.js'
+import { Cluster } from './cluster.js'
+import { killing, MOVES, Moves } from './kill.js'
+import { must, type Scenario, type Stage, seconds } from './stage.js'
+
+/** Beginnings that the bundled model goes on from for as long as it is let. */
+const beginnings = [
+  'Once upon a time',
+  'In the beginning',
+  'The files of a server',
+  'A rabbit called Glenda',
+  'One two three four',
+  'The capital of France',
+  'She wrote to a file',
+  'Every machine has',
+  'My name is Ann',
+  'It was raining',
+  'The tower was tall',
+  'What is a process',
+  'Two friends met',
+  'The stars were',
+  'Reading and writing',
+  'He said that',
+  'A model is',
+  'Long ago there',
+  'The sea is',
+  'Nobody knew',
+] as const
+
+/** How long an answer is to take where nothing is killed, in ms, and the most tokens that fit into the model's context. */
+const LONG_MS = 5_000
+const MOST_TOKENS = 900
+
+interface Answer {
+  readonly text: string
+  readonly ids: readonly unknown[]
+  readonly task: string
+}
+
+/** Asks for a continuation. @throws `Wrong` where its events are no story; what its `error` says */
+async function goOn(tree: Tree, request: object): Promise<Answer> {
+  const fid = await tree.open('generate')
+  let lines: Record<string, unknown>[]
+  try {
+    await fid.write(0, new TextEncoder().encode(JSON.stringify(request)))
+    lines = ndjson(await readAll(fid))
+  } finally {
+    fid.clunk().catch(() => undefined)
+  }
+  const ids: unknown[] = []
+  let text = ''
+  for (const event of lines) {
+    if (event.event === 'token') {
+      text += event.text
+      ids.push(...(event.ids as unknown[]))
+    } else if (event.event === 'resume' && event.at !== ids.length)
+      throw new Wrong(`resume at ${event.at} after ${ids.length} tokens`)
+  }
+  const end = lines.at(-1)
+  if (end?.event === 'error') throw new Error(String(end.error))
+  if (end?.event !== 'end' || end.completion_tokens !== ids.length)
+    throw new Wrong(`${ids.length} tokens, and the end is ${JSON.stringify(end)}`)
+  return { text, ids, task: String(lines[0]!.task) }
+}
+
+/** The bundled model's answers, while its workers are killed: greedy ones are what they would have been. */
+async function killModel(stage: Stage): Promise<string> {
+  const cluster = await Cluster.start(stage, {
+    slots: 8,
+    env: { LLAMBO_ENGINE: 'llama', LLAMBO_ENGINE_THREADS: '1' },
+    ctl: ['retry tries 5 resumes 5'],
+  })
+  const trees = await Promise.all(beginnings.map(() => cluster.tree()))
+  const greedy = (i: number, max_tokens: number) => ({ prompt: beginnings[i], temperature: 0, max_tokens })
+  // undisturbed, and all at once: so many tokens that they take 5 s
+  let tokens = 60
+  let undisturbed: Answer[]
+  for (;;) {
+    const began = performance.now()
+    undisturbed = await Promise.all(trees.map((tree, i) => goOn(tree, greedy(i, tokens))))
+    const took = performance.now() - began
+    if (took >= LONG_MS || tokens === MOST_TOKENS) break
+    tokens = Math.min(MOST_TOKENS, Math.ceil((tokens * 1.2 * LONG_MS) / took))
+  }
+  // Sums are rounded otherwise where more answers are made at once. Where two tokens are that near each other the greedy one
+  // is another without any fault: those are left out.
+  const long: number[] = []
+  for (const [i, { text, ids }] of undisturbed.entries())
+    if (ids.length === tokens && (await goOn(trees[0]!, greedy(i, tokens))).text === text) long.push(i)
+  must(long.length >= 5, `only ${long.length} of the answers are the same alone and together`)
+
+  const askers: Record<'greedy' | 'warm', Record<string, Asker>> = { greedy: {}, warm: {} }
+  for (const [n, tree] of trees.entries()) {
+    const i = long[n % long.length]!
+    if (n % 3 > 0) {
+      askers.greedy[`greedy${n}`] = async () => {
+        const answer = await goOn(tree, greedy(i, tokens))
+        if (answer.text !== undisturbed[i]!.text)
+          throw new Wrong(`${JSON.stringify(answer.text)} was ${JSON.stringify(undisturbed[i]!.text)}`)
+      }
+      continue
+    }
+    // what was read stays, whatever is made of it elsewhere
+    askers.warm[`warm${n}`] = async () => {
+      const answer = await goOn(tree, { ...greedy(i, tokens), temperature: 1 })
+      const kept = await tree.read(`task/${answer.task}/answer`)
+      if (kept.replace(/\n$/, '') !== answer.text)
+        throw new Wrong(`read ${JSON.stringify(answer.text)}, kept ${JSON.stringify(kept)}`)
+    }
+  }
+  const stop = new AbortController()
+  const [greedily, warmly] = [new Tally(), new Tally()]
+  const began = Date.now()
+  const prompt = () => ({ text: '', answer: '' })
+  const load = Promise.all([
+    greedily.load(askers.greedy, prompt, stop.signal),
+    warmly.load(askers.warm, prompt, stop.signal),
+  ])
+  const moves = new Moves(cluster)
+  const before = await moves.count()
+  const { kills } = await killing(cluster, moves, before + MOVES)
+  stop.abort()
+  await load
+  const moved = (await moves.count()) - before
+  const figures = greedily.check(0.99)
+  const sampled = warmly.check(0.99)
+  must(moved >= MOVES, `only ${moved} moves in ${kills} kills`)
+  return `${kills} kills in ${seconds(Date.now() - began)}, ${moved} moves; greedy, ${tokens} tokens of ${long.length} prompts, as undisturbed: ${figures}, the shortest ${seconds(greedily.shortest_ms)}; at temperature 1: ${sampled}`
+}
+
+export const killBundled: Scenario = { name: 'kill-model', run: killModel }

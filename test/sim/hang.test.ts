@@ -1,0 +1,61 @@
+import t from 'tap'
+import { Client } from '../../fs/client.js'
+import { ORDWR } from '../../fs/protocol.js'
+import { Timeline } from './clock.js'
+import { Cluster, DOOR } from './cluster.js'
+import { Net } from './net.js'
+import { Random } from './random.js'
+
+const encoder = new TextEncoder()
+
+/** A cluster of one worker with one slot, ready, and a user's root. */
+async function stage() {
+  const time = new Timeline()
+  const random = new Random('hang')
+  const net = new Net(time, random)
+  const temper = { rate: 5, first_token_ms: 0, load_ms: 10 }
+  const events: string[] = []
+  const cluster = new Cluster(time, net, random, { machines: [1], slots: 1, temper }, line => events.push(line))
+  await time.run(5_000)
+  const process = cluster.process('user', 'clients')
+  const root = net
+    .dial(process, DOOR)
+    .then(transport => Client.connect(transport, { clock: process }))
+    .then(client => client.attach({ uname: 'user', n_uname: 2000 }))
+  await time.run(6_000)
+  return { time, cluster, root: await root }
+}
+
+t.test('an answer that is cancelled on an engine that hears nothing does not hold its slot for ever', async t => {
+  const { time, cluster, root } = await stage()
+  const [worker] = cluster.workers
+  let cancelled = false
+  const use = async () => {
+    const fid = await (await root.walk(['generate'])).open(ORDWR)
+    await fid.write(0, encoder.encode('{"prompt":"red green x1000"}'))
+    await fid.read(0, 100)
+    worker!.hung = 'deaf'
+    await fid.clunk()
+    cancelled = true
+  }
+  use()
+  await time.run(20_000)
+  t.ok(cancelled)
+  t.ok(worker!.process.alive, 'it may yet hear it')
+  await time.run(60_000)
+  t.notOk(worker!.process.alive, 'its host has ended it')
+  t.equal(cluster.workers.length, 1, 'and started another')
+})
+
+t.test('a worker that answers no probe, though it has nothing else to do, is ended', async t => {
+  const { time, cluster } = await stage()
+  const [worker] = cluster.workers
+  worker!.hung = 'hung'
+  // in doubt for a while: it is asked again when it is back
+  worker!.process.pause()
+  await time.run(15_000)
+  worker!.process.resume()
+  await time.run(100_000)
+  t.notOk(worker!.process.alive, 'its host has ended it')
+  t.equal(cluster.workers.length, 1, 'and started another')
+})
