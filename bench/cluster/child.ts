@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { built } from '../programs.js'
+import { fileURLToPath } from 'node:url'
 
 /** The core that the orchestrator has for itself, and the one that its workers and clients share. */
 export const CORE = { orchestrator: 0, others: 1 } as const
@@ -12,7 +12,7 @@ export class Child<Ask extends object> {
   readonly #kill = () => void this.#process.kill('SIGKILL')
 
   constructor(program: string, core: number = CORE.others) {
-    this.#process = fork(built(`bench/cluster/${program}.js`), [], {
+    this.#process = fork(fileURLToPath(new URL(`${program}.js`, import.meta.url)), [], {
       execPath: 'taskset',
       execArgv: ['-c', `${core}`, process.execPath],
     })
