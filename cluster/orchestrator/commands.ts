@@ -48,6 +48,11 @@ export class Commands {
     this.#o.events.add('strategy', { strategy })
   }
 
+  heartbeat(s: number): void {
+    this.#o.settings.heartbeat_s = s
+    this.#o.registry.retime()
+  }
+
   /** @throws FsError `bad argument` that lists the workers there are */
   check(name: string): void {
     this.#o.registry.member(name)

@@ -274,7 +274,14 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
       ...models.stores(o.host).map(({ name }) => `bind -a ${name}/models models`),
     ],
   })
-  const recovery = new Recovery(id, root, place, task => Number(task) > counters.began)
+  const recovery = new Recovery(
+    id,
+    root,
+    place,
+    task => Number(task) > counters.began,
+    () => registry.members.values(),
+    clock,
+  )
   for (const name of store?.list() ?? []) {
     const [, number] = /^session-(\d+)$/.exec(name) ?? []
     const text = number && store?.read(name)

@@ -1,3 +1,4 @@
+import { type Clock, sleep } from '../../fs/clock.js'
 import { toFsError } from '../../fs/errors.js'
 import type { User } from '../../fs/file.js'
 import { parseRequest } from '../root/request.js'
@@ -5,6 +6,9 @@ import type { Root } from '../root/root.js'
 import type { Member } from './member.js'
 import type { ClusterPlace } from './place.js'
 import type { OrphanRecord } from './report.js'
+
+/** How long it is waited for other workers, once one has come back with an exchange that we do not know. */
+const GATHER_MS = 250
 
 /**
  * Exchanges of ours that a worker has and whose connection is gone: ours broke, or we were killed and started again. They are gone
@@ -21,6 +25,8 @@ export class Recovery {
     readonly place: ClusterPlace,
     /** Whether we have given out that task's number ourselves, since we were started. */
     readonly ours: (task: string) => boolean,
+    readonly members: () => Iterable<Member>,
+    readonly clock: Clock,
   ) {}
 
   /** A member has said what it has. */
@@ -38,12 +44,23 @@ export class Recovery {
 
   async #take(member: Member, orphan: OrphanRecord): Promise<void> {
     const user: User = { name: orphan.user, uid: orphan.uid, role: 'use' }
+    if (!this.root.tasks.get(orphan.task) && !this.ours(orphan.task)) {
+      // a worker that had been given up may be the first to come back: what readers have seen is the newest attempt's
+      await sleep(this.clock, GATHER_MS)
+      if (!this.root.tasks.get(orphan.task) && this.#newest(orphan.task) === orphan.attempt)
+        return this.#rebuild(member, orphan, user)
+    }
     const task = this.root.tasks.get(orphan.task)
-    if (!task && !this.ours(orphan.task)) return this.#rebuild(member, orphan, user)
     const current = task && !task.ended && this.place.attemptOf(task) === orphan.attempt
     if (current && this.root.tasks.take(task)) return this.place.find(task, member, orphan.id)
     const root = await member.peer.as(user)
     await root.ask(['task', orphan.id], fid => fid.remove()).catch(() => undefined)
+  }
+
+  /** The highest attempt at a task that any worker has. */
+  #newest(task: string): number {
+    const all = [...this.members()].flatMap(({ report }) => report.orphans)
+    return Math.max(...all.filter(orphan => orphan.cluster === this.id && orphan.task === task).map(o => o.attempt))
   }
 
   /** Makes a task anew that an orchestrator before us was asked for. */

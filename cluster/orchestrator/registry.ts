@@ -119,6 +119,14 @@ export class Registry {
     member.peer.close()
   }
 
+  /** The time between heartbeats is another from now on. */
+  retime(): void {
+    for (const member of this.members.values()) {
+      this.#beats.get(member)?.()
+      this.#beat(member)
+    }
+  }
+
   /** Asks a member at once how it is, out of turn. */
   look(member: Member): void {
     void this.#look(member)

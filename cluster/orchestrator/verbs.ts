@@ -85,9 +85,7 @@ export function clusterVerbs(c: Commands): Record<string, Verb> {
     heartbeat: word1(
       'S',
       arg => number('heartbeat', arg, 0.1, 60),
-      s => {
-        settings.heartbeat_s = s
-      },
+      s => c.heartbeat(s),
     ),
     load: word12('MODEL [WORKER]', someWorker, (model, name) => c.load(model, name)),
     unload: word12('MODEL [WORKER]', someWorker, (model, name) => c.unload(model, name)),

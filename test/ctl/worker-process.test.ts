@@ -206,7 +206,7 @@ t.test('what starts a process tells why it could not, and what it said before it
   const thrown = run(process.execPath, '-e', 'throw new Error("no cheese left")')
   t.same(await thrown.exited, { code: 1, signal: null, said: 'Error: no cheese left' })
   const missing = await run(process.execPath, '/nowhere/worker.js').exited
-  t.match(missing, { code: 1, said: /^Error: Cannot find module '\/nowhere\/worker\.js'/ })
+  t.match(missing, { code: 1, said: /^Error.*: Cannot find module '\/nowhere\/worker\.js'/ })
   const aborted = run(process.execPath, '-e', 'process.stderr.write("half a line"); process.abort()')
   t.match(await aborted.exited, { code: null, signal: 'SIGABRT', said: 'half a line' })
 })

@@ -383,3 +383,18 @@ t.test('a worker that takes no prompt, though it should, is asked how it is, and
   await cluster.ready(1)
   t.equal(await root.ask('data', 'again'), '0:again\n')
 })
+
+t.test('heartbeats are as often as ctl says, from when it says so', async t => {
+  const cluster = await rig(t, [{}], { settings: { heartbeat_s: 60 } })
+  const root = await cluster.as('root')
+  const member = cluster.members[0]!
+  // a worker whose connection swallows everything
+  member.worker.root.walk = () => new Promise(() => undefined)
+  await root.write('ctl', 'heartbeat 0.1')
+  await until(async () => !(await root.names('')).includes('worker-0001'))
+  const events = await root.open('events', 0)
+  t.match(
+    Buffer.from(await events.read(0, 65536)).toString(),
+    /kind=worker-suspect worker=worker-0001 missed=2[\s\S]*kind=worker-left worker=worker-0001 .*5 heartbeats/,
+  )
+})
