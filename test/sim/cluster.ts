@@ -148,7 +148,7 @@ export class Cluster {
     for (const prompt of this.workers.flatMap(({ prompts }) => prompts)) this.orphans.add(prompt)
     this.time.at(this.time.now + after_ms, () => {
       this.orchestrator = this.#startOrchestrator()
-      this.#startMachine(this.home, this.orchestrator, 0)
+      this.#startMachine(this.home, this.orchestrator, this.shape.machines[0] ?? 0)
       this.note('an orchestrator is started')
     })
   }
@@ -218,7 +218,9 @@ export class Cluster {
       shutdown: () => undefined,
     })
     this.#machines.set(name, { name, host, process })
-    if (workers > 0) host.spawn('default', workers)
+    // as `up` does: those that it takes over count
+    const missing = workers - host.workers.length
+    if (missing > 0) host.spawn('default', missing)
     void keepJoined(
       {
         clock: process,
