@@ -1,4 +1,4 @@
-import { createWriteStream } from 'node:fs'
+import { appendFileSync } from 'node:fs'
 import type { ChalkInstance } from 'chalk'
 import { serverAddress, socketAddress } from './common/address.js'
 import { type ColorChoice, colors } from './common/color.js'
@@ -67,9 +67,14 @@ export class Invocation {
     const { trace } = this.globals
     if (trace === undefined) return undefined
     if (trace === '-') return line => this.note(line)
-    const file = createWriteStream(trace, { flags: 'a', mode: 0o600 })
-    file.on('error', error => this.note(`llamboctl: --trace: ${error.message}`))
-    return line => void file.write(`${line}\n`)
+    // each line is written before the next is sent: a program that ends at once has lost none
+    const write = (line: string) => appendFileSync(trace, line, { mode: 0o600 })
+    try {
+      write('')
+    } catch (error) {
+      throw usage(`--trace: ${explain(error)}`)
+    }
+    return line => write(`${line}\n`)
   }
 
   /** Where the namespace may be mounted: paths below these are taken for paths in it. */

@@ -137,6 +137,8 @@ export class ClusterPlace implements Place {
     const course = this.#course(task)
     const attempt = this.#attempt(task, course, member)
     task.starts(member.name, member.model?.name ?? '')
+    // until it was found it was counted among those of others
+    member.foreign = Math.max(0, member.foreign - 1)
     task.trace('found', { worker: member.name, remote, attempt: course.attempts })
     void this.#run(task, course, attempt, attempt.find(remote, task.completion_tokens - course.begun)).then(how => {
       if (how === 'again') this.onAgain(task)
