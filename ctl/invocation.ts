@@ -74,7 +74,13 @@ export class Invocation {
     } catch (error) {
       throw usage(`--trace: ${explain(error)}`)
     }
-    return line => write(`${line}\n`)
+    return line => {
+      try {
+        write(`${line}\n`)
+      } catch {
+        // a disk that is full by now ends the trace, and nothing else
+      }
+    }
   }
 
   /** Where the namespace may be mounted: paths below these are taken for paths in it. */
