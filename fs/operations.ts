@@ -1,3 +1,4 @@
+import { type Attaching, parseAname } from './attach.js'
 import { toGetattr, toStat, type Wanted, wantedOfSetattr, wantedOfStat } from './attributes.js'
 import { readDirents, readStats } from './directory.js'
 import { fail } from './errors.js'
@@ -8,17 +9,6 @@ import { IOHDRSZ, MAX_FIDS, MAXWELEM } from './limits.js'
 import { chain, type Maybe } from './maybe.js'
 import { checkName, type Msg, type ReplyOf, type TMessage } from './message.js'
 import { type Dialect, DMDIR, NOFID, OEXEC, ORCLOSE, OREAD, OTRUNC, OWRITE, type Qid, QTAUTH } from './protocol.js'
-
-/** A Tattach, as who resolves it is given it. */
-export interface Attaching {
-  readonly uname: string
-  readonly n_uname: number
-  readonly aname: string
-  /** Those of the attach name that the tree's server takes, `role=use` by its name; '' for one without a value. */
-  readonly options: ReadonlyMap<string, string>
-  /** Whom a token proved, if one was asked for. */
-  readonly user?: User
-}
 
 /** What an operation sees of its session. */
 export interface Host {
@@ -233,21 +223,6 @@ function statOf(fid: FidState, ctx: Context) {
 
 function sync(fid: FidState, ctx: Context): Maybe<void> {
   return fid.opened?.sync ? tracked(fid, fid.opened.sync(ctx)) : undefined
-}
-
-/** The name, without `/`, and the options of an attach name: `/worker-0001?chunk`, `/?role=use&chunk`. */
-function parseAname(aname: string, known: readonly string[]) {
-  const [path = '', text = ''] = aname.split('?', 2)
-  const options = new Map<string, string>()
-  for (const option of text.split('&').filter(option => option !== '')) {
-    const [, name = '', value = ''] = /^([^=]*)=?(.*)$/s.exec(option)!
-    if ((name === 'chunk' && name !== option) || !['chunk', ...known].includes(name))
-      throw fail('badArgument', `attach option ${option}: ${['chunk', ...known.map(name => `${name}=`)].join(' ')}`)
-    if (options.has(name)) throw fail('badArgument', `attach option ${name}: given twice`)
-    options.set(name, value)
-  }
-  const chunked = options.delete('chunk')
-  return { names: path.split('/').filter(name => name !== ''), chunked, options }
 }
 
 const empty = new Uint8Array(0)

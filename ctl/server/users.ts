@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { userInfo } from 'node:os'
+import type { Attaching } from '../../fs/attach.js'
 import { fail } from '../../fs/errors.js'
 import type { User } from '../../fs/file.js'
-import type { Attaching } from '../../fs/operations.js'
 import { NONUNAME } from '../../fs/protocol.js'
 
 /** Name and number of every account in passwd(5); an empty list where there is no such file. */

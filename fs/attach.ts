@@ -1,0 +1,32 @@
+import { fail } from './errors.js'
+import type { User } from './file.js'
+
+/** A Tattach, as who resolves it is given it. */
+export interface Attaching {
+  readonly uname: string
+  readonly n_uname: number
+  readonly aname: string
+  /** Those of the attach name that the tree's server takes, `role=use` by its name; '' for one without a value. */
+  readonly options: ReadonlyMap<string, string>
+  /** Whom a token proved, if one was asked for. */
+  readonly user?: User
+}
+
+/**
+ * The names, and the options, of an attach name: `/worker-0001?chunk`, `/?role=use&chunk`.
+ * @param known options that the tree's server takes, besides `chunk`
+ * @throws FsError `bad argument` for any other, and for one that is given twice
+ */
+export function parseAname(aname: string, known: readonly string[]) {
+  const [path = '', text = ''] = aname.split('?', 2)
+  const options = new Map<string, string>()
+  for (const option of text.split('&').filter(option => option !== '')) {
+    const [, name = '', value = ''] = /^([^=]*)=?(.*)$/s.exec(option)!
+    if ((name === 'chunk' && name !== option) || !['chunk', ...known].includes(name))
+      throw fail('badArgument', `attach option ${option}: ${['chunk', ...known.map(name => `${name}=`)].join(' ')}`)
+    if (options.has(name)) throw fail('badArgument', `attach option ${name}: given twice`)
+    options.set(name, value)
+  }
+  const chunked = options.delete('chunk')
+  return { names: path.split('/').filter(name => name !== ''), chunked, options }
+}
