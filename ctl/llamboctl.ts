@@ -1,6 +1,7 @@
 #!/usr/bin/env node
-import { main } from './cli.js'
+import { llamboctl } from './command/table.js'
+import { main } from './common/program.js'
 import { quietPipe, untilSignal } from './common/signals.js'
 
 quietPipe()
-process.exit(await main(process.argv.slice(2), process.env, untilSignal()))
+process.exit(await main(llamboctl, process.argv.slice(2), process.env, untilSignal()))

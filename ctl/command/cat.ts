@@ -1,6 +1,6 @@
 import { OREAD } from '../../fs/protocol.js'
+import type { Run } from '../common/command.js'
 import { drain, withFile } from '../common/files.js'
-import type { Run } from './command.js'
 
 export const run: Run = async (io, args) => {
   const { root, client } = await io.connect()

@@ -1,7 +1,8 @@
 import type { Command as Commander } from 'commander'
-import { program } from '../cli.js'
+import type { Run } from '../common/command.js'
 import { usage } from '../common/exit.js'
-import type { Run } from './command.js'
+import { program } from '../common/program.js'
+import { llamboctl } from './table.js'
 
 interface Word {
   readonly word: string
@@ -117,5 +118,5 @@ const shells: Record<string, (all: readonly Level[]) => string> = { bash, zsh, f
 export const run: Run = async (io, [shell = '']) => {
   const script = shells[shell]
   if (!script) throw usage(`no completion for ${shell}: ${Object.keys(shells).join(', ')}`)
-  await io.print(script(levels(program(async () => {}))))
+  await io.print(script(levels(program(llamboctl, async () => {}))))
 }

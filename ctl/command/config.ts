@@ -1,7 +1,7 @@
+import type { Run } from '../common/command.js'
 import { loadConfig } from '../common/config.js'
 import { table } from '../common/output.js'
 import { type Key, settings } from '../common/settings.js'
-import type { Run } from './command.js'
 
 /** `config show`. */
 export const run: Run = async (io, _args, { origin, config: file }) => {

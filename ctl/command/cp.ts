@@ -4,14 +4,14 @@ import { basename, join, resolve } from 'node:path'
 import type { Fid } from '../../fs/client.js'
 import { FsError } from '../../fs/errors.js'
 import { OREAD, OTRUNC, OWRITE } from '../../fs/protocol.js'
+import type { Run } from '../common/command.js'
 import { usage } from '../common/exit.js'
 import { drain, named, withFile } from '../common/files.js'
+import type { Invocation } from '../common/invocation.js'
 import { isDirectory } from '../common/listing.js'
 import { within } from '../common/npath.js'
 import { write } from '../common/output.js'
 import { Progress } from '../common/progress.js'
-import type { Invocation } from '../invocation.js'
-import type { Run } from './command.js'
 
 /** What an upload reads of the file at a time. */
 const CHUNK = 1024 * 1024

@@ -1,6 +1,6 @@
+import type { Run } from '../common/command.js'
 import { exitCode, Failure } from '../common/exit.js'
 import { type Finding, findings } from '../doctor/findings.js'
-import type { Run } from './command.js'
 
 const signs: Record<Finding['state'], string> = { ok: 'ok', note: 'note', bad: 'bad' }
 

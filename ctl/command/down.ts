@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { OWRITE } from '../../fs/protocol.js'
+import type { Run } from '../common/command.js'
 import { exitCode, Failure } from '../common/exit.js'
 import { withFile } from '../common/files.js'
 import { isAlive, readServerFile, type ServerFile } from '../common/serverfile.js'
-import type { Run } from './command.js'
 
 /** How long a server may take to stop, in ms: it lets go of mounts and memory, which takes a second or two. */
 const PATIENCE_MS = 30_000

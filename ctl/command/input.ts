@@ -1,5 +1,5 @@
 import type { Fid } from '../../fs/client.js'
-import type { Invocation } from '../invocation.js'
+import type { Invocation } from '../common/invocation.js'
 
 /** Writes the words and a newline as echo(1) does, or without words standard input, as it comes, from an offset on. */
 export async function writeInput(io: Invocation, fid: Fid, words: readonly string[], offset = 0): Promise<void> {

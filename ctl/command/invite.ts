@@ -2,12 +2,12 @@ import { isIPv4, isIPv6 } from 'node:net'
 import { userInfo } from 'node:os'
 import { bare, isLoopback, isWildcard } from '../../mnt/exposure.js'
 import { JOIN_PATH } from '../../mnt/upgrade.js'
+import type { Run } from '../common/command.js'
 import { exitCode, Failure, usage } from '../common/exit.js'
 import { ownAddresses } from '../common/networks.js'
 import { stateDir } from '../common/paths.js'
 import { isAlive, readServerFile } from '../common/serverfile.js'
 import { Tokens } from '../common/tokens.js'
-import type { Run } from './command.js'
 
 const START = 'llamboctl up --listen wss://0.0.0.0:5641/9p'
 

@@ -1,15 +1,15 @@
 import type { Upstream } from '../../cluster/host/process.js'
 import { parseAddress } from '../../fs/dial.js'
+import type { Options, Run } from '../common/command.js'
 import { loadConfig } from '../common/config.js'
 import { exitCode, explain, Failure, usage } from '../common/exit.js'
 import { parseFingerprint } from '../common/fingerprint.js'
+import type { Invocation } from '../common/invocation.js'
 import { joinLog, stateDir } from '../common/paths.js'
 import type { Config } from '../common/settings.js'
 import { quietPipe } from '../common/signals.js'
 import { ownToken } from '../common/tokens.js'
-import type { Invocation } from '../invocation.js'
 import { checkUpstream } from '../server/upstream.js'
-import type { Options, Run } from './command.js'
 
 /** How long join looks for a server when it is given no address, in ms. */
 const SEARCH_MS = 5000

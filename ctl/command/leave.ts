@@ -1,7 +1,7 @@
+import type { Run } from '../common/command.js'
 import { exitCode, Failure } from '../common/exit.js'
 import { readJoinFile } from '../common/joinfile.js'
 import { isAlive } from '../common/serverfile.js'
-import type { Run } from './command.js'
 import { stop } from './down.js'
 
 /** How long leaving may take, in ms: answers under way have 25 s to end, and the processes that give them 30. */

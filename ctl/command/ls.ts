@@ -1,9 +1,9 @@
 import type { Fid } from '../../fs/client.js'
 import { OREAD, type Stat } from '../../fs/protocol.js'
+import type { Run } from '../common/command.js'
 import { named } from '../common/files.js'
 import { isDirectory, modeText, timeText } from '../common/listing.js'
 import { bytes, table } from '../common/output.js'
-import type { Run } from './command.js'
 
 export const run: Run = async (io, args, { long }) => {
   const { root, client } = await io.connect()

@@ -1,8 +1,8 @@
 import { OREAD } from '../../fs/protocol.js'
 import { parseRecords } from '../../fs/quote.js'
+import type { Run } from '../common/command.js'
 import { readText, withFile } from '../common/files.js'
 import { bytes, table } from '../common/output.js'
-import type { Run } from './command.js'
 
 /** Files in models/ with what `status` knows of them: whether they are loaded, their context and digest. */
 export const run: Run = async (io, _args, { json }) => {

@@ -1,10 +1,10 @@
 import { resolve } from 'node:path'
 import { clearStale, fuseProblem, startMount } from '../../mnt/mount.js'
+import type { Run } from '../common/command.js'
 import { exitCode, Failure } from '../common/exit.js'
+import type { Invocation } from '../common/invocation.js'
 import { homeMount, MOUNT } from '../common/npath.js'
-import type { Invocation } from '../invocation.js'
 import { makeMountPoint } from '../server/mounting.js'
-import type { Run } from './command.js'
 
 /** Where a mount is made unless it is said: where `up` makes its own. */
 export const mountDir = (io: Invocation, dir: string | undefined): string =>

@@ -2,11 +2,11 @@ import { mkdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { checkModel } from '../../cluster/worker/gguf.js'
 import { isLoopback } from '../../mnt/exposure.js'
+import type { Run } from '../common/command.js'
 import { exitCode, explain, Failure, usage } from '../common/exit.js'
+import type { Invocation } from '../common/invocation.js'
 import { modelDir } from '../common/paths.js'
 import { Progress } from '../common/progress.js'
-import type { Invocation } from '../invocation.js'
-import type { Run } from './command.js'
 
 /** How long a host may take to say anything, in ms. */
 const REACH_MS = 15_000

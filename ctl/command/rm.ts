@@ -1,5 +1,5 @@
+import type { Run } from '../common/command.js'
 import { named } from '../common/files.js'
-import type { Run } from './command.js'
 
 export const run: Run = async (io, args) => {
   const { root, client } = await io.connect()

@@ -1,8 +1,8 @@
 import { record } from '../../fs/quote.js'
+import type { Run } from '../common/command.js'
 import { named } from '../common/files.js'
 import { modeText } from '../common/listing.js'
 import { shown } from '../common/npath.js'
-import type { Run } from './command.js'
 
 export const run: Run = async (io, args) => {
   const { root, client } = await io.connect()

@@ -1,6 +1,6 @@
 import { parseRecords } from '../../fs/quote.js'
+import type { Run } from '../common/command.js'
 import { readText } from '../common/files.js'
-import type { Run } from './command.js'
 
 export const run: Run = async (io, _args, { json }) => {
   const { root, client } = await io.connect()

@@ -1,4 +1,4 @@
-import type { Command } from './command.js'
+import type { Command } from '../common/command.js'
 
 const json = ['--json', 'print JSON'] as const
 
@@ -17,116 +17,120 @@ export const serverOptions: NonNullable<Command['options']> = [
   ['--config <file>', 'configuration file'],
 ]
 
-/** llamboctl's commands, in the order in which help shows them. */
-export const commands: readonly Command[] = [
-  {
-    name: 'up',
-    summary: 'start a server',
-    options: [['-d, --detach', 'go on in the background; returns when it is ready'], ...serverOptions],
-    load: () => import('./up.js'),
-  },
-  { name: 'down', summary: 'stop the server: unmounts, lets answers end, exits', load: () => import('./down.js') },
-  {
-    name: 'invite',
-    summary: 'print the line that lets another machine join this server',
-    options: [['--user <name>', 'whose machine it is: the name that its token stands for'], json],
-    load: () => import('./invite.js'),
-  },
-  {
-    name: 'join',
-    args: '[address]',
-    summary: 'lend this machine to a server on another one; without ADDRESS the one on the local network',
-    options: [
-      ['-d, --detach', 'go on in the background'],
-      ['--fingerprint <sha256>', 'of the certificate that the server must have, as llamboctl invite prints it'],
-      ...serverOptions.filter(([flags]) => /^--(model|engine|workers|slots|config) /.test(flags)),
-    ],
-    load: () => import('./join.js'),
-  },
-  {
-    name: 'leave',
-    summary: 'leave the server that this machine has joined: lets answers end, exits',
-    load: () => import('./leave.js'),
-  },
-  { name: 'status', summary: 'what the server is doing', options: [json], load: () => import('./status.js') },
-  {
-    name: 'ls',
-    args: '[path...]',
-    summary: 'list files',
-    options: [['-l, --long', 'mode, owner, size and time as well']],
-    load: () => import('./ls.js'),
-  },
-  {
-    name: 'cat',
-    alias: 'read',
-    args: '<path...>',
-    summary: 'print files as they come',
-    load: () => import('./cat.js'),
-  },
-  {
-    name: 'write',
-    args: '<path> [text...]',
-    summary: 'write TEXT and a newline, else standard input, to a file',
-    options: [['-a, --append', 'keep what is there']],
-    load: () => import('./write.js'),
-  },
-  {
-    name: 'rdwr',
-    args: '<path> [text...]',
-    summary: 'write, then read the answer on the same open file',
-    load: () => import('./rdwr.js'),
-  },
-  { name: 'stat', args: '<path...>', summary: 'what is known of files', load: () => import('./stat.js') },
-  { name: 'rm', args: '<path...>', summary: 'remove files', load: () => import('./rm.js') },
-  {
-    name: 'cp',
-    args: '<path...>',
-    summary: 'copy files into the last PATH; those under /n/llambo are the server’s',
-    load: () => import('./cp.js'),
-  },
-  {
-    name: 'mount',
-    args: '[dir]',
-    summary: 'mount the server at a directory',
-    options: [
-      ['--allow-other', 'let other users of this machine in; each sees only what is theirs'],
-      ['--driver <name>', 'how to speak FUSE', ['llambo', 'fuse-native']],
-    ],
-    load: () => import('./mount.js'),
-  },
-  { name: 'umount', args: '[dir]', summary: 'unmount it', load: () => import('./umount.js') },
-  { name: 'models', summary: 'list the models there are', options: [json], load: () => import('./models.js') },
-  {
-    name: 'pull',
-    args: '<name>',
-    summary: 'download a model: hf:USER/MODEL:QUANT, or the URL of a .gguf file',
-    load: () => import('./pull.js'),
-  },
-  {
-    name: 'doctor',
-    summary: 'what this machine has and lacks, and what to do about it',
-    options: [json],
-    load: () => import('./doctor.js'),
-  },
-  {
-    name: 'completion',
-    args: '<shell>',
-    summary: 'print a script that completes commands: bash, zsh or fish',
-    load: () => import('./completion.js'),
-  },
-  {
-    name: 'config',
-    summary: 'the configuration',
-    commands: [
-      {
-        name: 'show',
-        summary: 'print the settings in force',
-        options: [
-          ['--origin', 'and where each comes from'],
-          ['--config <file>', 'configuration file'],
-        ],
-        load: () => import('./config.js'),
-      },
-    ],
-  },
-]
+/** llamboctl and its commands, in the order in which help shows them. */
+export const llamboctl: Command = {
+  name: 'llamboctl',
+  summary: 'starts, stops and speaks to a llambo server: language models as files',
+  commands: [
+    {
+      name: 'up',
+      summary: 'start a server',
+      options: [['-d, --detach', 'go on in the background; returns when it is ready'], ...serverOptions],
+      load: () => import('./up.js'),
+    },
+    { name: 'down', summary: 'stop the server: unmounts, lets answers end, exits', load: () => import('./down.js') },
+    {
+      name: 'invite',
+      summary: 'print the line that lets another machine join this server',
+      options: [['--user <name>', 'whose machine it is: the name that its token stands for'], json],
+      load: () => import('./invite.js'),
+    },
+    {
+      name: 'join',
+      args: '[address]',
+      summary: 'lend this machine to a server on another one; without ADDRESS the one on the local network',
+      options: [
+        ['-d, --detach', 'go on in the background'],
+        ['--fingerprint <sha256>', 'of the certificate that the server must have, as llamboctl invite prints it'],
+        ...serverOptions.filter(([flags]) => /^--(model|engine|workers|slots|config) /.test(flags)),
+      ],
+      load: () => import('./join.js'),
+    },
+    {
+      name: 'leave',
+      summary: 'leave the server that this machine has joined: lets answers end, exits',
+      load: () => import('./leave.js'),
+    },
+    { name: 'status', summary: 'what the server is doing', options: [json], load: () => import('./status.js') },
+    {
+      name: 'ls',
+      args: '[path...]',
+      summary: 'list files',
+      options: [['-l, --long', 'mode, owner, size and time as well']],
+      load: () => import('./ls.js'),
+    },
+    {
+      name: 'cat',
+      alias: 'read',
+      args: '<path...>',
+      summary: 'print files as they come',
+      load: () => import('./cat.js'),
+    },
+    {
+      name: 'write',
+      args: '<path> [text...]',
+      summary: 'write TEXT and a newline, else standard input, to a file',
+      options: [['-a, --append', 'keep what is there']],
+      load: () => import('./write.js'),
+    },
+    {
+      name: 'rdwr',
+      args: '<path> [text...]',
+      summary: 'write, then read the answer on the same open file',
+      load: () => import('./rdwr.js'),
+    },
+    { name: 'stat', args: '<path...>', summary: 'what is known of files', load: () => import('./stat.js') },
+    { name: 'rm', args: '<path...>', summary: 'remove files', load: () => import('./rm.js') },
+    {
+      name: 'cp',
+      args: '<path...>',
+      summary: 'copy files into the last PATH; those under /n/llambo are the server’s',
+      load: () => import('./cp.js'),
+    },
+    {
+      name: 'mount',
+      args: '[dir]',
+      summary: 'mount the server at a directory',
+      options: [
+        ['--allow-other', 'let other users of this machine in; each sees only what is theirs'],
+        ['--driver <name>', 'how to speak FUSE', ['llambo', 'fuse-native']],
+      ],
+      load: () => import('./mount.js'),
+    },
+    { name: 'umount', args: '[dir]', summary: 'unmount it', load: () => import('./umount.js') },
+    { name: 'models', summary: 'list the models there are', options: [json], load: () => import('./models.js') },
+    {
+      name: 'pull',
+      args: '<name>',
+      summary: 'download a model: hf:USER/MODEL:QUANT, or the URL of a .gguf file',
+      load: () => import('./pull.js'),
+    },
+    {
+      name: 'doctor',
+      summary: 'what this machine has and lacks, and what to do about it',
+      options: [json],
+      load: () => import('./doctor.js'),
+    },
+    {
+      name: 'completion',
+      args: '<shell>',
+      summary: 'print a script that completes commands: bash, zsh or fish',
+      load: () => import('./completion.js'),
+    },
+    {
+      name: 'config',
+      summary: 'the configuration',
+      commands: [
+        {
+          name: 'show',
+          summary: 'print the settings in force',
+          options: [
+            ['--origin', 'and where each comes from'],
+            ['--config <file>', 'configuration file'],
+          ],
+          load: () => import('./config.js'),
+        },
+      ],
+    },
+  ],
+}

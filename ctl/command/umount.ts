@@ -1,6 +1,6 @@
 import { isMounted, unmount } from '../../mnt/mount.js'
+import type { Run } from '../common/command.js'
 import { exitCode, Failure } from '../common/exit.js'
-import type { Run } from './command.js'
 import { mountDir } from './mount.js'
 
 export const run: Run = async (io, [given]) => {

@@ -1,7 +1,7 @@
+import type { Run } from '../common/command.js'
+import type { Invocation } from '../common/invocation.js'
 import { logFile } from '../common/paths.js'
-import type { Invocation } from '../invocation.js'
 import type { Server } from '../server/server.js'
-import type { Run } from './command.js'
 
 /** Says where a server that has started is. */
 export function announce(io: Invocation, { mounts, addresses }: Pick<Server, 'mounts' | 'addresses'>): void {

@@ -1,6 +1,6 @@
 import { OTRUNC, OWRITE } from '../../fs/protocol.js'
+import type { Run } from '../common/command.js'
 import { withFile } from '../common/files.js'
-import type { Run } from './command.js'
 import { writeInput } from './input.js'
 
 export const run: Run = async (io, [path = '', ...words], { append }) => {

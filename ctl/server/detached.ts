@@ -2,8 +2,8 @@ import { spawn } from 'node:child_process'
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { exitCode, Failure } from '../common/exit.js'
+import type { Invocation } from '../common/invocation.js'
 import { privateDir } from '../common/paths.js'
-import type { Invocation } from '../invocation.js'
 
 /**
  * Runs this command line again without `-d`, in a process group of its own and with its talk in the log file, and waits

@@ -1,8 +1,8 @@
-import type { Options } from '../command/command.js'
+import type { Options } from '../common/command.js'
 import { fromText, loadConfig } from '../common/config.js'
+import type { Invocation } from '../common/invocation.js'
 import type { Key } from '../common/settings.js'
 import { quietPipe } from '../common/signals.js'
-import type { Invocation } from '../invocation.js'
 import { type Server, startServer } from './server.js'
 
 /** The settings among the options of a command line, by key. */

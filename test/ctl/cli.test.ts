@@ -2,7 +2,8 @@ import { spawn, spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync } from 'node:fs'
 import type { Command as Commander } from 'commander'
 import t from 'tap'
-import { program } from '../../ctl/cli.js'
+import { llamboctl as table } from '../../ctl/command/table.js'
+import { program } from '../../ctl/common/program.js'
 import { type Key, settings } from '../../ctl/common/settings.js'
 import { checkout, Home, llamboctl } from './fixture.js'
 
@@ -83,7 +84,7 @@ t.test('completion scripts are what their shells can read, and know every comman
   for (const shell of ['bash', 'zsh', 'fish']) {
     const { stdout, code } = await home.ctl('completion', shell)
     t.equal(code, 0)
-    for (const [path] of all(program(async () => {}))) {
+    for (const [path] of all(program(table, async () => {}))) {
       t.ok(stdout.includes(path.split(' ').at(-1)!), `${shell} knows ${path}`)
     }
     const checked = spawnSync(shell, ['-n'], { input: stdout, encoding: 'utf8' })
@@ -108,7 +109,7 @@ COMP_WORDS=(llamboctl ${words.map(word => `'${word}'`).join(' ')}); COMP_CWORD=$
 
 t.test('the reference has every command, option and setting', async t => {
   const reference = readFileSync(`${checkout}/docs/llamboctl.md`, 'utf8')
-  for (const [path, command] of all(program(async () => {}))) {
+  for (const [path, command] of all(program(table, async () => {}))) {
     if (path && command.commands.length === 0) {
       t.match(reference, new RegExp(`^## .*\\b${path}\\b`, 'm'), path)
     }

@@ -1,13 +1,13 @@
 import { appendFileSync } from 'node:fs'
 import type { ChalkInstance } from 'chalk'
-import { serverAddress, socketAddress } from './common/address.js'
-import { type ColorChoice, colors } from './common/color.js'
-import { type Connection, connect } from './common/connect.js'
-import { explain, usage } from './common/exit.js'
-import { homeMount, MOUNT, names } from './common/npath.js'
-import { write } from './common/output.js'
-import { stateDir } from './common/paths.js'
-import { readServerFile } from './common/serverfile.js'
+import { serverAddress, socketAddress } from './address.js'
+import { type ColorChoice, colors } from './color.js'
+import { type Connection, connect } from './connect.js'
+import { explain, usage } from './exit.js'
+import { homeMount, MOUNT, names } from './npath.js'
+import { write } from './output.js'
+import { stateDir } from './paths.js'
+import { readServerFile } from './serverfile.js'
 
 /** The options every command takes. */
 export interface Globals {
@@ -97,9 +97,9 @@ export class Invocation {
   async token(): Promise<string | undefined> {
     if (this.address === socketAddress(this.env)) return undefined
     const [{ parseAddress }, { ownToken }, { isLoopback }] = await Promise.all([
-      import('../fs/dial.js'),
-      import('./common/tokens.js'),
-      import('../mnt/exposure.js'),
+      import('../../fs/dial.js'),
+      import('./tokens.js'),
+      import('../../mnt/exposure.js'),
     ])
     const at = addressOf(() => parseAddress(this.address))
     if (at.kind === 'unix') return undefined
@@ -110,7 +110,7 @@ export class Invocation {
   /** The certificate that the server must have; undefined: one that an authority vouches for, or there is no TLS. */
   async fingerprint(): Promise<string | undefined> {
     if (!this.address.startsWith('wss:')) return undefined
-    const { ownFingerprint } = await import('./common/fingerprint.js')
+    const { ownFingerprint } = await import('./fingerprint.js')
     return addressOf(() => ownFingerprint(this.env, this.address))
   }
 

@@ -1,4 +1,4 @@
-import type { Invocation } from '../invocation.js'
+import type { Invocation } from './invocation.js'
 
 /** What commander made of a command's options: by name, camel case. */
 export type Options = Readonly<Record<string, any>>
