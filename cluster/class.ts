@@ -5,6 +5,8 @@ export interface WorkerClass {
   readonly name: string
   /** A name in models/, or a path; without one it waits for `load` in its ctl. */
   readonly model?: string | undefined
+  /** What that is for, such as `code`: requests of that `type` go there first. Without one, `text`. */
+  readonly type?: string | undefined
   /** Answers it makes at once. */
   readonly slots: number
   /** Bytes of memory it needs; 0: not known, and not checked. */
@@ -17,5 +19,5 @@ export interface WorkerClass {
 export const DEFAULT_CLASS = 'default'
 
 /** A class as a record of a host's `status`. */
-export const classRecord = ({ name, model, slots, memory, cores }: WorkerClass): string =>
-  record('class', { name, model, slots, memory, cores })
+export const classRecord = ({ name, model, type, slots, memory, cores }: WorkerClass): string =>
+  record('class', { name, model, type, slots, memory, cores })

@@ -13,6 +13,8 @@ export interface Identity {
   readonly version: string
   readonly host: string | undefined
   readonly class: string | undefined
+  /** What its model is for: requests of that `type` go here first. */
+  readonly type: string
 }
 
 export type WorkerState = 'joining' | 'loading' | 'idle' | 'busy' | 'draining' | 'failed'
@@ -77,7 +79,7 @@ export async function statusText(o: {
     lines.push(
       record('model', {
         name: model.name,
-        type: model.type,
+        type: identity.type,
         size: model.size,
         context: model.context || undefined,
         loaded: true,
@@ -86,7 +88,7 @@ export async function statusText(o: {
     )
   for (const { name, size, context, architecture, problem } of await store.list())
     if (name !== model?.name)
-      lines.push(record('model', { name, type: 'text', size, context, loaded: false, architecture, problem }))
+      lines.push(record('model', { name, type: identity.type, size, context, loaded: false, architecture, problem }))
   for (const { id, request, user } of o.orphans) {
     const { cluster, task, attempt } = request.via!.at(-1)!
     lines.push(record('orphan', { id, cluster, task, attempt, user: user.name, uid: user.uid }))

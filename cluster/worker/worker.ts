@@ -43,6 +43,8 @@ export interface WorkerOptions {
   /** The machine it is on, and the class of workers it was started as. */
   host?: string
   class?: string
+  /** What its model is for, such as `code`; `text` unless given. */
+  type?: string
   /** What it runs on; looked at unless given. */
   machine?: Machine
 }
@@ -70,6 +72,7 @@ export function createWorker(o: WorkerOptions): Worker {
     version: o.version,
     host: o.host,
     class: o.class,
+    type: o.type ?? 'text',
   }
   const machine = o.machine ?? thisMachine()
   const began = clock.now()

@@ -38,6 +38,7 @@ const className = z
 
 export const workerClass = z.strictObject({
   model: text.optional(),
+  type: text.max(64).optional(),
   slots: count(1, 256).optional(),
   memory: size.optional(),
   cores: z.number().min(0).max(1024).optional(),
@@ -62,7 +63,7 @@ export const settings = {
     env: 'LLAMBO_CLASSES',
     schema: z.record(className, workerClass),
     initial: {},
-    help: 'kinds of workers that can be started besides `default`: for each model, slots, memory and cores',
+    help: 'kinds of workers that can be started besides `default`: for each model, type, slots, memory and cores',
   }),
   workers: setting({
     env: 'LLAMBO_WORKERS',

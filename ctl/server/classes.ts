@@ -5,10 +5,12 @@ import { firstModel } from './engine.js'
 /** The classes of worker that a host of this configuration can start: `default`, made from the plain settings, is the first. */
 export function classesOf(config: Config): WorkerClass[] {
   const { slots: all = 4 } = config
-  const own = Object.entries(config.classes ?? {}).map(([name, { model, slots = all, memory = 0, cores = 0 }]) => {
-    const named = model === undefined ? config : { ...config, model, 'engine.model': model }
-    return { name, model: firstModel(named), slots, memory, cores }
-  })
+  const own = Object.entries(config.classes ?? {}).map(
+    ([name, { model, type, slots = all, memory = 0, cores = 0 }]) => {
+      const named = model === undefined ? config : { ...config, model, 'engine.model': model }
+      return { name, model: firstModel(named), type, slots, memory, cores }
+    },
+  )
   return [{ name: DEFAULT_CLASS, model: firstModel(config), slots: all, memory: 0, cores: 0 }, ...own]
 }
 

@@ -69,6 +69,7 @@ async function run(spec: WorkerSpec): Promise<number> {
     boot: spec.boot,
     host: spec.host,
     class: spec.class.name,
+    ...(spec.class.type !== undefined && { type: spec.class.type }),
   })
 
   // A second one is for who cannot wait.

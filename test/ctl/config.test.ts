@@ -100,7 +100,7 @@ classes:
     model: ./m.gguf
     memory: 1.5 GiB
     cores: 2.9
-  whole: {memory: 4096}
+  whole: {memory: 4096, type: code}
 `)
   const { config, origins } = loadConfig({}, {}, file)
   t.equal(origins.classes, `${file}:3`)
@@ -109,7 +109,7 @@ classes:
     { name: 'default', model: 'llambo-tiny', slots: 8, memory: 0, cores: 0 },
     { name: 'tiny', model: 'llama-1b', slots: 2, memory: 128 * 2 ** 20, cores: 0.1 },
     { name: 'medium', model: resolve('m.gguf'), slots: 8, memory: 1.5 * 2 ** 30, cores: 2.9 },
-    { name: 'whole', model: 'llambo-tiny', slots: 8, memory: 4096, cores: 0 },
+    { name: 'whole', model: 'llambo-tiny', slots: 8, memory: 4096, cores: 0, type: 'code' },
   ])
   const of = classes.map(one => configOf(config, one))
   t.same(
@@ -143,7 +143,7 @@ t.test('a class that cannot be meant names the file, the line and what of it', a
   const sizes = 'expected bytes, or a number with KiB, MiB, GiB or TiB'
   const rows: readonly (readonly [string, string])[] = [
     ['classes:\n  a: {}\n  b:\n    slot: 3\n', 'FILE:4: classes.b.slot: unknown key (did you mean slots?)'],
-    ['classes: {a: {colour: 1}}', 'FILE:1: classes.a.colour: unknown key; known are model, slots, memory, cores'],
+    ['classes: {a: {colour: 1}}', 'FILE:1: classes.a.colour: unknown key; known are model, type, slots, memory, cores'],
     ['classes:\n  a:\n    slots: 0\n', 'FILE:3: classes.a.slots: Too small: expected number to be >=1, not 0'],
     ['classes:\n  a:\n    model:\n', 'FILE:3: classes.a.model: expected string, received null, not null'],
     ['classes:\n  a:\n    cores: -1\n', 'FILE:3: classes.a.cores: Too small: expected number to be >=0, not -1'],

@@ -183,11 +183,13 @@ t.test('a model that does not load leaves a worker that says so', async t => {
 })
 
 t.test('a worker of a class is what the class says, and one that the machine has no memory for is refused', async t => {
-  const classes = { tiny: { slots: 1, memory: 4096, cores: 0.5 }, giant: { memory: 2 ** 50 } }
+  const classes = { tiny: { slots: 1, memory: 4096, cores: 0.5, type: 'code' }, giant: { memory: 2 ** 50 } }
   const { host, parent } = await rig(t, { classes })
   t.throws(() => host.spawn('giant'), { message: /^not enough memory for giant: needs 1125899906842624 has \d+$/ })
   const [id] = host.spawn('tiny')
-  t.match(await (await parent.next()).status(), { id, class: 'tiny', slots: '1' })
+  const worker = await parent.next()
+  t.match(await worker.status(), { id, class: 'tiny', slots: '1' })
+  t.match(await worker.tree.read('status'), /^model name=echo type=code /m)
 })
 
 t.test('what starts a process tells why it could not, and what it said before it ended', async t => {

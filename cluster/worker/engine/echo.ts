@@ -67,7 +67,7 @@ export function createEchoEngine(o: {
   }
 
   return {
-    model: { name: 'echo', type: 'text', size: 0, context, digest: 'echo:1' },
+    model: { name: 'echo', size: 0, context, digest: 'echo:1' },
     slots: size,
     generate: (request, signal) =>
       slots.run(signal, {

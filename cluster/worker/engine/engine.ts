@@ -10,7 +10,6 @@ export type { ChatMessage, EndReason, GenerateRequest, Sampling } from '../../ro
 export interface ModelInfo {
   /** The name requests use: a model file's name without `.gguf`, or the remote server's name for it. */
   readonly name: string
-  readonly type: string
   /** Bytes of the file; 0 where there is none. */
   readonly size: number
   /** Tokens that fit, prompt and answer together; 0 where unknown. */

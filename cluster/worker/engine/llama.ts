@@ -63,7 +63,6 @@ export async function createLlamaEngine(
   }
   const info: ModelInfo & { digest: string } = {
     name: o.name ?? basename(o.path).replace(/\.gguf$/i, ''),
-    type: 'text',
     size,
     context: context.contextSize,
     digest: '',

@@ -88,7 +88,7 @@ export function createOpenAIEngine(o: {
   }
 
   return {
-    model: { name: o.model, type: 'text', size: 0, context: o.context ?? 0, digest: '' },
+    model: { name: o.model, size: 0, context: o.context ?? 0, digest: '' },
     slots: o.slots,
     generate: (request, signal) =>
       slots.run(signal, {

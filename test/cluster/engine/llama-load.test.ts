@@ -46,7 +46,7 @@ t.test('files llama.cpp cannot read are refused, and the process lives', async t
   const engine = await createLlamaEngine({ path, ...settings })
   t.match(engine, {
     slots: 1,
-    model: { name: 'llambo-tiny', type: 'text', size: whole.length, context: 1024, digest: '' },
+    model: { name: 'llambo-tiny', size: whole.length, context: 1024, digest: '' },
   })
   await engine.close()
 })

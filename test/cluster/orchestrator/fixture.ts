@@ -34,6 +34,8 @@ export interface Shape {
   /** Tokens a second; 0: as fast as it can. */
   rate?: number
   host?: string
+  /** What its model is for. */
+  type?: string
   /** How long a model takes to load, in ms. */
   load_ms?: number
   /** Instead of echo's. */
@@ -54,7 +56,7 @@ export class Member {
 
   /** Begins anew, as a process that is started again. */
   async start(): Promise<void> {
-    const { models = ['echo'], slots = 2, rate = 0, host = 'alpha', load_ms = 0 } = this.shape
+    const { models = ['echo'], slots = 2, rate = 0, host = 'alpha', load_ms = 0, type } = this.shape
     const list = async (): Promise<ModelEntry[]> =>
       models.map(name => ({ name, size: 1, path: `/${name}.gguf`, architecture: 'echo' }))
     this.worker = createWorker({
@@ -73,6 +75,7 @@ export class Member {
       shutdown: () => undefined,
       id: this.id,
       host,
+      ...(type !== undefined && { type }),
     })
     const load = this.shape.load ?? models[0]
     if (load) await this.worker.load(load)

@@ -126,7 +126,7 @@ t.test('a prompt goes where its beginning is in the cache, but not behind a busy
 })
 
 t.test('a model that is named is asked of who has it, a type of who has one of that type', async t => {
-  const cluster = await rig(t, [{ models: ['red'] }, { models: ['green'] }])
+  const cluster = await rig(t, [{ models: ['red'] }, { models: ['green'] }, { models: ['red', 'blue'], type: 'code' }])
   const ann = await cluster.as('ann')
   for (const model of ['red', 'green', 'red', 'green']) {
     const events = await ann.events('generate', { messages: [{ role: 'user', content: 'hi' }], model })
@@ -136,13 +136,23 @@ t.test('a model that is named is asked of who has it, a type of who has one of t
   t.equal(hinted.find(({ event }) => event === 'start')!.model, 'green', 'a hint is followed where it can be')
   const other = await ann.events('generate', {
     messages: [{ role: 'user', content: 'hi' }],
-    model_hint: 'blue',
-    type: 'code',
+    model_hint: 'yellow',
+    type: 'prose',
   })
   t.match(other.at(-1), { event: 'end' }, 'and is no condition')
-  const none = await ann.events('generate', { messages: [{ role: 'user', content: 'hi' }], model: 'blue' })
+  for (let i = 0; i < 4; i++) {
+    const code = await ann.events('generate', { messages: [{ role: 'user', content: `c${i}` }], type: 'code' })
+    t.equal(code.find(({ event }) => event === 'start')!.worker, 'worker-0003', 'who is for that type, comes first')
+  }
+  const named = await ann.events('generate', {
+    messages: [{ role: 'user', content: 'hi' }],
+    model: 'green',
+    type: 'code',
+  })
+  t.equal(named.find(({ event }) => event === 'start')!.model, 'green', 'a name says more than a type')
+  const none = await ann.events('generate', { messages: [{ role: 'user', content: 'hi' }], model: 'yellow' })
   t.match(none.at(-1), {
     event: 'error',
-    error: 'no worker serves blue: there is red, green; models/ lists what can be loaded',
+    error: 'no worker serves yellow: there is red, green; models/ lists what can be loaded',
   })
 })
