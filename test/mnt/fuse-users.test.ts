@@ -63,8 +63,7 @@ t.test('an ordinary user mounts through fusermount3', options, async t => {
   if ((await sh('command -v fusermount3')).code !== 0) return t.comment('skipped: fusermount3 is missing')
   const module = JSON.stringify(await installed(t))
   const run = (script: string, env = '') =>
-    // NODE_OPTIONS are the test runner's, whose files that user need not be able to read
-    sh(`env -u NODE_OPTIONS ${env} ${process.execPath} --input-type=module -e '${script.replaceAll("'", '"')}'`, {
+    sh(`env ${env} ${process.execPath} --input-type=module -e '${script.replaceAll("'", '"')}'`, {
       uid: NOBODY,
       gid: NOBODY,
     })
