@@ -97,9 +97,9 @@ export const faults = {
       return `${worker.process.name} is paused ${after(cluster, random, 40_000, () => worker.process.resume())}`
     },
   },
-  /** The orchestrator itself stops for a while. */
+  /** The orchestrator itself stops for a while. Whose flush has no reply for 10 s, gives the connection up. */
   sleep: {
-    may: LOST,
+    may: [...LOST, 'hungUp'],
     weight: 1,
     losses: 2,
     strike(cluster, random) {
