@@ -131,6 +131,8 @@ export class Cluster {
   heal(): void {
     for (const undo of [...this.#undo]) undo()
     this.net.healAll()
+    // an engine that hangs shows when it is asked: several that nobody asked would end the first exchange afterwards, tries and all
+    for (const worker of this.workers) if (worker.hung && worker.generating === 0) worker.wake()
   }
 
   /** What the orchestrator keeps on its disk; it outlives it. */

@@ -118,6 +118,8 @@ export class Net {
       this.heal(from, to)
     }
     this.ways.clear()
+    // a cut that is still to come would strike who comes afterwards
+    for (const { ends } of this.connections) for (const end of ends) end.cutAfter = Number.POSITIVE_INFINITY
   }
 
   /** Something crosses from one machine to another. @param line what went before it on the same line arrives before it */
