@@ -23,7 +23,7 @@ export class Member {
   /** The model it has been told to load. */
   loading: string | undefined
   /** Exchanges on it that are not ours: its other users'. */
-  foreign = 0
+  foreign: number
   left = false
   readonly running = new Set<Attempt>()
 
@@ -31,7 +31,10 @@ export class Member {
     /** The directory in our tree. */
     readonly name: string,
     readonly peer: Peer,
-  ) {}
+  ) {
+    // what it answers when it joins is others', or ours from before we were started and not found yet
+    this.foreign = peer.report.active
+  }
 
   get report(): Report {
     return this.peer.report

@@ -2,11 +2,11 @@ import { writeFileSync } from 'node:fs'
 import { text as wholeOf } from 'node:stream/consumers'
 import type { SpawnSpec } from '../../cluster/host/process.js'
 import { keepJoined } from '../../cluster/joining.js'
+import { finish } from '../../cluster/leaving.js'
 import { ModelStore } from '../../cluster/worker/models.js'
 import { createWorker } from '../../cluster/worker/worker.js'
-import { type Cancel, sleep, systemClock } from '../../fs/clock.js'
+import { type Cancel, systemClock } from '../../fs/clock.js'
 import { FsError } from '../../fs/errors.js'
-import { OREAD } from '../../fs/protocol.js'
 import { quote } from '../../fs/quote.js'
 import { type Session, serve } from '../../fs/server.js'
 import { codeOf, exitCode, explain, Failure } from '../common/exit.js'
@@ -28,11 +28,6 @@ export interface WorkerSpec extends SpawnSpec {
   /** How long it lives without its cluster, in ms. */
   readonly orphan_ms: number
 }
-
-/** How long the answers under way may take when it is to end, in ms. */
-const DRAIN_MS = 25_000
-/** How often it looks whether they have been read, in ms. */
-const LOOK_MS = 20
 
 /**
  * The longest pause before a cluster on the same machine is dialled again, in ms: that costs nothing, and who reads an answer waits for
@@ -119,17 +114,11 @@ async function run(spec: WorkerSpec): Promise<number> {
 
   if (!leaving.signal.aborted)
     await new Promise(resolve => leaving.signal.addEventListener('abort', resolve, { once: true }))
-  await Promise.race([worker.drain().then(read), sleep(clock, DRAIN_MS)])
+  await finish(worker, attached, clock)
   ended.abort()
   await worker.close()
   await joined
   return exitCode.ok
-
-  /** Resolves when no answer is still being read, nor the reply to a command: a cluster that is done closes its file. */
-  async function read(): Promise<void> {
-    const open = ({ fids }: Session) => [...fids.values()].some(({ opened, mode }) => opened && (mode & 3) !== OREAD)
-    while ([...attached].some(open)) await sleep(clock, LOOK_MS)
-  }
 }
 
 process.umask(0o077)

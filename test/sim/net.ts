@@ -90,7 +90,8 @@ export class Net {
         const connection = new Connection(this, process, there.process, name)
         connection.accepted.process.arrive(() => there.accept(connection.accepted))
         answered(there.process, () => {
-          if (waiting) resolve(connection.dialled)
+          if (connection.dialled.closed) reject(reset())
+          else if (waiting) resolve(connection.dialled)
           else connection.dialled.destroy()
         })
       }

@@ -1,5 +1,6 @@
 import type { Exit, SpawnSpec, WorkerProcess } from '../../cluster/host/process.js'
 import { keepJoined } from '../../cluster/joining.js'
+import { finish } from '../../cluster/leaving.js'
 import { createEchoEngine } from '../../cluster/worker/engine/echo.js'
 import type { Engine, GenerateRequest, TokenChunk } from '../../cluster/worker/engine/engine.js'
 import type { Machine } from '../../cluster/worker/hardware.js'
@@ -18,8 +19,7 @@ export const owner = { name: 'llambo', uid: 1000 }
 /** No machine has model files: an engine is its model. */
 const noModels = { root: dir(new Map(), owner), list: async () => [] } as unknown as ModelStore
 
-/** As in the real worker's process (ctl/server/worker-process.ts): for the answers under way, and without a cluster, in ms. */
-const DRAIN_MS = 25_000
+/** How long it lives without a cluster, in ms, as the real worker's process (ctl/server/worker-process.ts). */
 const ORPHAN_MS = 60_000
 /** How long after a process's end its parent hears of it, in ms. */
 const EXIT_MS = 2
@@ -128,7 +128,7 @@ export class SimWorker implements WorkerProcess {
       if (!this.#leaving.signal.aborted) process.time.fail(error)
     })
     this.#leaving.signal.addEventListener('abort', async () => {
-      await Promise.race([this.worker.drain(), sleep(process, DRAIN_MS)])
+      await finish(this.worker, this.sessions, process)
       ended.abort()
       await this.worker.close()
       await joined
