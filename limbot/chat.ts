@@ -152,6 +152,7 @@ export class Chat {
       if (!running.signal.aborted) await this.failed(error)
       else await this.note('[stopped]')
     }
+    if (!this.editor.plain) await this.print('\n')
   }
 
   /** Runs something that waits for the server, which Ctrl-C ends. */
