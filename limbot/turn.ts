@@ -32,7 +32,8 @@ export interface Figures {
 
 /** What happens in the course of an answer. */
 export type Step =
-  | { readonly is: 'queued'; readonly ahead: number; readonly eta_ms?: number }
+  /** At that place of the queue; 0: not at all. */
+  | { readonly is: 'queued'; readonly position: number }
   | { readonly is: 'prompt' }
   | { readonly is: 'text'; readonly text: string }
   /** Another worker goes on. */
@@ -177,7 +178,7 @@ function noted(event: Record<string, any>, figures: Figures, progress: Progress)
   const { event: kind, ...attrs } = event
   if (kind === 'queued') {
     progress.task = attrs.task
-    return { is: 'queued', ahead: attrs.position, ...(attrs.eta_ms !== undefined && { eta_ms: attrs.eta_ms }) }
+    return { is: 'queued', position: attrs.position }
   }
   if (kind === 'start') Object.assign(figures, attrs)
   if (kind === 'end') Object.assign(figures, attrs)
