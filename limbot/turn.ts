@@ -11,7 +11,7 @@ import type { Session, Wanted } from './session.js'
 /** How long an answer is kept at the server when its connection breaks, in s. */
 const KEEP_S = 60
 /** How long it is looked for at a server that is back, in ms: its workers dial it first. */
-const FIND_MS = 15_000
+const FIND_MS = 5000
 /** How long an answer that is cancelled may take to end, in ms. */
 const CANCEL_MS = 3000
 const POLL_MS = 300
@@ -237,7 +237,8 @@ async function* foundAgain(o: TurnOptions, root: Fid, figures: Figures, progress
   const { worker, ...attrs } =
     parseRecords(await readText(root, [...base, 'status'], AbortSignal.timeout(CANCEL_MS)))[0]?.attrs ?? {}
   if (worker) figures.worker = worker
-  for (const name of ['prompt_tokens', 'reused_tokens', 'completion_tokens', 'tok_s', 'ttft_ms'] as const)
+  // the times are not: they count from when the server was started anew
+  for (const name of ['prompt_tokens', 'reused_tokens', 'completion_tokens'] as const)
     if (attrs[name] !== undefined) figures[name] = Number(attrs[name])
   figures.reason = attrs.state === 'cancelled' ? 'cancelled' : (attrs.reason ?? 'stop')
 }
