@@ -86,9 +86,12 @@ t.test('limbot, one answer', async t => {
 
   await t.test('files', async t => {
     home.file('a.txt', 'has ``` in it\n')
-    t.equal((await ask(['-f', home.path('a.txt'), '--', 'look'])).stderr, `attached ${home.path('a.txt')} (14 B)\n`)
+    t.equal((await ask(['-f', home.path('a.txt'), 'look'])).stderr, `attached ${home.path('a.txt')} (14 B)\n`)
     t.equal(model.given[0], `user: look\n\n${home.path('a.txt')}:\n\`\`\`\`\nhas \`\`\` in it\n\`\`\`\``)
-    t.match(await ask(['-f', '-', '--', 'look'], 'piped'), { code: 0, stderr: /attached standard input/ })
+    t.match(await ask(['-f', '-', '-f', 'a.txt', 'look'], 'piped'), {
+      code: 0,
+      stderr: /attached standard input.*\nattached a\.txt/,
+    })
     t.match(await ask(['look at @a.txt.']), { code: 0, stderr: /attached a\.txt/ })
     t.match(await ask(['mail \\@bob']), { code: 0, stdout: /mail @bob/ })
     t.match(await ask(['@none']), { code: 2, stdout: '', stderr: /^limbot: @none: file does not exist/ })
@@ -177,14 +180,5 @@ t.test('what overflows the context is summed up first', async t => {
   const kinds = messages
     .map(line => JSON.parse(line))
     .map(({ past, content }) => (past ? 'past' : content.slice(0, 13)))
-  t.same(kinds, [
-    'past',
-    'past',
-    'What was said',
-    'I go on from ',
-    'a a a a a a a',
-    '0:a',
-    'b b b b b b b',
-    '0:b 1:b 2:b',
-  ])
+  t.same(kinds, [...Array(4).fill('past'), 'What was said', 'I go on from ', 'b b b b b b b', '0:b 1:b 2:b'])
 })
