@@ -122,12 +122,13 @@ export class Terminal {
     await this.#tmux('resize-window', '-x', `${columns}`, '-y', `${rows}`)
   }
 
-  /** Waits until the program has ended, and gives its exit code. */
+  /** Waits until the program has ended, and gives its exit code, as a shell has it. */
   async ended(): Promise<number> {
     for (;;) {
-      const { stdout } = await this.#tmux('display-message', '-p', '#{pane_dead} #{pane_dead_status}')
-      const [dead, status] = stdout.trim().split(' ')
-      if (dead === '1') return Number(status)
+      const format = '#{pane_dead_status}|#{pane_dead_signal}'
+      const [status, signal] = (await this.#tmux('display-message', '-p', format)).stdout.trim().split('|')
+      if (status) return Number(status)
+      if (signal) return 128 + Number(signal)
       await sleep(25)
     }
   }
