@@ -1,3 +1,4 @@
+import { limbot } from '../../limbot/command.js'
 import type { Command } from '../common/command.js'
 
 const json = ['--json', 'print JSON'] as const
@@ -51,6 +52,7 @@ export const llamboctl: Command = {
       summary: 'leave the server that this machine has joined: lets answers end, exits',
       load: () => import('./leave.js'),
     },
+    limbot,
     { name: 'status', summary: 'what the server is doing', options: [json], load: () => import('./status.js') },
     {
       name: 'ls',

@@ -1,0 +1,122 @@
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fail } from '../../fs/errors.js'
+import { type File, newQid, type Opened, type Owner } from '../../fs/file.js'
+import { now, slice, text } from '../../fs/kit/content.js'
+import { dir, generated } from '../../fs/kit/dir.js'
+import { chain } from '../../fs/maybe.js'
+import { OTRUNC } from '../../fs/protocol.js'
+import { confFile, readConf } from './limbotconf.js'
+import { stateDir } from './paths.js'
+import { History } from './terminal/history.js'
+
+/** Bytes of a configuration. */
+const MOST = 64 * 1024
+const NEWLINE = 10
+
+/**
+ * What limbot keeps of its user, as files: `llambo/limbot-history.txt` and `llambo/limbot.conf`. They are those of the XDG
+ * directories that `env` names, and nobody else's to see.
+ */
+export function usr(env: NodeJS.ProcessEnv, owner: Owner): File {
+  const files = new Map([
+    ['limbot-history.txt', text(() => historyText(env), { owner, mode: 0o400 })],
+    ['limbot.conf', conf(confFile(env), owner)],
+  ])
+  return dir(new Map([['llambo', dir(files, owner, 0o700)]]), owner, 0o700)
+}
+
+/** A root with `usr` in it. */
+export function withUsr(root: File, usr: File, owner: Owner): File {
+  return generated({
+    owner,
+    walk: (name, ctx) => (name === 'usr' ? usr : root.walk!(name, ctx)),
+    list: ctx =>
+      chain(root.open(0, ctx), opened => chain(opened.list!(ctx), entries => [...entries, ['usr', usr] as const])),
+  })
+}
+
+/** Each entry at the beginning of a line; lines of one that has several behind a tab. */
+function historyText(env: NodeJS.ProcessEnv): string {
+  const { entries } = new History(join(stateDir(env), 'limbot_history'))
+  return entries.map(entry => `${entry.replaceAll('\n', '\n\t')}\n`).join('')
+}
+
+/**
+ * A file on disk that takes what is written when it is complete and can be meant. It is looked at with each write that ends in
+ * a newline, so that `echo` fails where it should: shells do not look at what closing says.
+ */
+function conf(path: string, owner: Owner): File {
+  const qid = newQid()
+  const read = (): Uint8Array => {
+    try {
+      return readFileSync(path)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return new Uint8Array(0)
+      throw error
+    }
+  }
+  /** What is being written, of whoever writes; and whether more than that it was emptied. */
+  let draft: { content: Uint8Array; written: boolean } | undefined
+  const check = async (content: Uint8Array, whole: boolean) => {
+    const { wrong, broken } = await readConf(utf8(content), 'limbot.conf')
+    if (wrong.length === 0 || (broken && !whole)) return
+    draft = undefined
+    throw fail('badArgument', wrong.join('; '))
+  }
+  const save = async () => {
+    if (!draft) return
+    const { content } = draft
+    await check(content, true)
+    draft = undefined
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    const beside = `${path}.${randomBytes(6).toString('hex')}`
+    writeFileSync(beside, content, { mode: 0o600, flag: 'wx' })
+    renameSync(beside, path)
+  }
+  const truncate = () => {
+    draft = { content: new Uint8Array(0), written: false }
+  }
+  return {
+    qid,
+    attributes: () => ({ mode: 0o600, owner, length: (draft?.content ?? read()).length, mtime: now(), atime: now() }),
+    truncate,
+    open(mode): Opened {
+      if (mode & OTRUNC) truncate()
+      let failed: unknown
+      return {
+        read: (offset, count) => slice(draft?.content ?? read(), offset, count),
+        async write(offset, data) {
+          if (failed) throw failed
+          const end = offset + data.length
+          if (end > MOST) throw fail('tooLarge', `over ${MOST} bytes`)
+          const before = draft?.content ?? read()
+          const content = new Uint8Array(Math.max(before.length, end))
+          content.set(before)
+          content.set(data, offset)
+          draft = { content, written: true }
+          if (content.at(-1) !== NEWLINE) return data.length
+          try {
+            await check(content, false)
+          } catch (error) {
+            failed = error
+            throw error
+          }
+          return data.length
+        },
+        // a shell that has opened it closes another descriptor of it before it writes
+        sync: () => (draft?.written ? save() : undefined),
+        close: () => save().catch(() => {}),
+      }
+    },
+  }
+}
+
+function utf8(data: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(data)
+  } catch {
+    throw fail('notUtf8')
+  }
+}
