@@ -9,6 +9,8 @@ import { DMDIR, NONUNAME, OREAD, type Qid, QTDIR, type Stat } from '../protocol.
 export interface RemoteOptions {
   /** Attaches under a user's name. Called once a user (and again after a failure). */
   attach(user: User): Promise<Fid>
+  /** Its server alone decides who may do what (`File.decided`). Else the mode bits it shows are looked at here as well. */
+  decided?: boolean
   /** How long a call that does not wait for content may take, in ms. */
   deadline_ms?: number
   /** What that is measured by; the machine's own unless given. */
@@ -73,6 +75,7 @@ class Remote {
 
 class RemoteFile implements File {
   readonly qid: Qid
+  readonly decided: boolean
   #stat: Stat | undefined
 
   constructor(
@@ -81,6 +84,7 @@ class RemoteFile implements File {
     stat: Stat | undefined,
   ) {
     this.#stat = stat
+    this.decided = tree.options.decided ?? false
     this.qid = stat ? tree.qid(stat.qid) : newQid(QTDIR)
   }
 
