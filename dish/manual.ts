@@ -31,11 +31,7 @@ function row(section: string, name: string): string | undefined {
  * @param read gives a page's text
  * @throws ShellError where the reference has nothing about it
  */
-export async function section(
-  path: string,
-  directory: boolean,
-  read: (file: string) => Promise<string>,
-): Promise<string> {
+export async function section(path: string, read: (file: string) => Promise<string>): Promise<string> {
   const names = path.split('/').filter(Boolean)
   const page = (which: keyof typeof pages) => read(fileURLToPath(new URL(pages[which], import.meta.url)))
   if (names[0] === 'n' && names[1] === 'dish') {
@@ -47,16 +43,16 @@ export async function section(
     const worker = names.findLastIndex(name => /^worker-\d{4,}$/.test(name))
     const rest = names.slice(worker === -1 ? (names[0] === 'n' ? 2 : 1) : worker + 1)
     const text = await page('llambo')
-    const found = rest.length === 0 ? text.slice(0, text.indexOf('\n## ')).trim() : of(text, rest, directory)
+    const found = rest.length === 0 ? text.slice(0, text.indexOf('\n## ')).trim() : of(text, rest)
     if (found) return found.endsWith('\n') ? found : `${found}\n`
   }
   throw new ShellError(`man: ${path}: the reference says nothing of it`)
 }
 
 /** `session/7/history`, `session/7`, `status` */
-function of(page: string, [first = '', ...rest]: readonly string[], directory: boolean): string | undefined {
+function of(page: string, [first = '', ...rest]: readonly string[]): string | undefined {
   const file = rest.at(-1)
   const section = under(page, first) ?? under(page, `${first}/`)
-  if (section === undefined || file === undefined || directory) return section
+  if (section === undefined || file === undefined) return section
   return row(section, file) ?? under(page, file) ?? section
 }

@@ -40,8 +40,7 @@ export async function help(call: Call): Promise<void> {
 
 export async function man(call: Call): Promise<void> {
   const path = call.path(call.args[0]!)
-  const stat = await tree.stat(call.state, path, call.signal)
-  await call.print(await section(path, tree.isDirectory(stat), name => readFile(name, 'utf8')))
+  await call.print(await section(path, name => readFile(name, 'utf8')))
 }
 
 export async function history(call: Call): Promise<void> {
