@@ -48,7 +48,7 @@ export type Node =
   | { readonly kind: 'function'; readonly name: string; readonly body: Sequence | undefined }
   /** `for(name in words) body`; without words over `$*`. */
   | { readonly kind: 'for'; readonly name: string; readonly words: readonly Word[] | undefined; readonly body: Node }
-  | { readonly kind: 'if'; readonly test: Sequence; readonly then: Node; readonly otherwise: Node | undefined }
+  | { readonly kind: 'if'; readonly test: Sequence; readonly body: Node; readonly otherwise: Node | undefined }
   | { readonly kind: 'while'; readonly test: Sequence; readonly body: Node }
   | { readonly kind: 'match'; readonly subject: Word; readonly patterns: readonly Word[] }
   | { readonly kind: 'not'; readonly body: Node }

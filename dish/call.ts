@@ -1,4 +1,3 @@
-import { isAbsolute } from 'node:path'
 import { table } from '../ctl/common/output.js'
 import { didYouMean } from '../ctl/common/suggest.js'
 import { sanitize } from '../ctl/common/terminal/sanitize.js'
@@ -127,7 +126,7 @@ function arity(args: string): { least: number; most: number } {
   }
 }
 
-/** Options stand before arguments, single letters together if one likes; `--` ends them. */
+/** Options stand anywhere, single letters together if one likes, up to `--`; or only in front, of a command that takes others' words. */
 function parseOptions(builtin: Builtin, given: readonly string[]) {
   const known = new Map<string, string | undefined>()
   for (const [flag] of builtin.options ?? []) {
@@ -135,10 +134,12 @@ function parseOptions(builtin: Builtin, given: readonly string[]) {
     known.set(name.replace(/^--?/, ''), value)
   }
   const options: Record<string, string | true> = {}
+  const args: string[] = []
   let at = 0
   const set = (name: string, shown: string, rest?: string): void => {
     if (!known.has(name)) {
-      const message = `${shown}: no such option${didYouMean(name, [...known.keys()])}`
+      const near = name.length > 1 ? didYouMean(name, [...known.keys()]) : ''
+      const message = `${shown}: no such option${near}`
       throw new ShellError(`${builtin.name}: ${message}; it is ${usageOf(builtin)}`)
     }
     if (known.get(name) === undefined) options[name] = true
@@ -151,9 +152,13 @@ function parseOptions(builtin: Builtin, given: readonly string[]) {
   }
   while (at < given.length) {
     const arg = given[at]!
-    if (!/^-./.test(arg) || isAbsolute(arg) || (builtin.raw && !known.size)) break
+    if (builtin.raw && (!/^-./.test(arg) || known.size === 0)) break
     at++
     if (arg === '--') break
+    if (!/^-./.test(arg)) {
+      args.push(arg)
+      continue
+    }
     if (arg.startsWith('--')) set(arg.slice(2).split('=')[0]!, arg, /=(.*)$/s.exec(arg)?.[1])
     else if (/^-\d+$/.test(arg) && known.has('n')) options.n = arg.slice(1)
     else
@@ -163,5 +168,5 @@ function parseOptions(builtin: Builtin, given: readonly string[]) {
         if (takes) break
       }
   }
-  return { args: given.slice(at), options }
+  return { args: [...args, ...given.slice(at)], options }
 }

@@ -1,5 +1,5 @@
 import { didYouMean } from '../ctl/common/suggest.js'
-import { DishSyntaxError, type Node, type Redirect, type Sequence } from './ast.js'
+import { type Assignment, DishSyntaxError, type Node, type Redirect, type Sequence } from './ast.js'
 import { builtins, find } from './builtin/table.js'
 import { Call } from './call.js'
 import { expand, type Output, texts, values } from './expand.js'
@@ -107,7 +107,7 @@ async function one(node: Node, io: Io, state: State): Promise<void> {
     }
     case 'if':
       await run(node.test, io, state)
-      if (state.status === '') return evaluate(node.then, io, state)
+      if (state.status === '') return evaluate(node.body, io, state)
       return node.otherwise ? evaluate(node.otherwise, io, state) : state.end('')
     case 'while':
       for (;;) {
@@ -217,7 +217,8 @@ async function simple(node: Node & { kind: 'simple' }, io: Io, state: State): Pr
   const [name, ...args] = await words(node.words, io, state)
   if (name === undefined) {
     // the status of x=`{…} is that of what it ran
-    if (!node.assignments.some(({ value }) => value?.some(({ kind }) => kind === 'output'))) state.end('')
+    const said = ({ name, value }: Assignment) => name === 'status' || value?.some(({ kind }) => kind === 'output')
+    if (!node.assignments.some(said)) state.end('')
     return redirected(node.redirects, io, state, async () => undefined)
   }
   const before = assigned.map(([name]) => [name, state.variables.get(name)] as const)
@@ -229,11 +230,12 @@ async function simple(node: Node & { kind: 'simple' }, io: Io, state: State): Pr
   }
 }
 
-/** Runs a command by its name: a function, or one of dish's own. */
+/** Runs a command by its name: a function, one of dish's own, or a block. */
 export async function invoke(name: string, args: readonly string[], io: Io, state: State): Promise<void> {
   if (io.signal.aborted) throw io.signal.reason
   const body = state.functions.get(name)
   if (body) return called(state, [name, ...args], () => run(body, io, state))
+  if (name.startsWith('{') && args.length === 0) return runText(name, io, state)
   const builtin = find(name)
   if (!builtin) {
     const known = [...builtins.map(({ name }) => name), ...state.functions.keys()]

@@ -133,15 +133,15 @@ function conditional(c: Cursor): Node {
   if (c.sees(/[^\S\n]+not(?=[\s({;]|$)/y))
     c.fail('if not stands behind its if, in the same braces or on the same line', c.at, false)
   const condition = test(c)
-  const then = body(c)
+  const inner = body(c)
   const before = c.at
   do c.blanks(true)
   while (c.take(';'))
   if (!c.match(/if[^\S\n]+not(?=[\s({;]|$)/y)) {
     c.at = before
-    return { kind: 'if', test: condition, then, otherwise: undefined }
+    return { kind: 'if', test: condition, body: inner, otherwise: undefined }
   }
-  return { kind: 'if', test: condition, then, otherwise: body(c) }
+  return { kind: 'if', test: condition, body: inner, otherwise: body(c) }
 }
 
 function loop(c: Cursor): Node {

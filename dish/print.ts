@@ -26,7 +26,7 @@ export function printNode(node: Node): string {
     case 'for':
       return `for(${node.name}${node.words ? ` in${node.words.map(word => ` ${printWord(word)}`).join('')}` : ''}) ${printNode(node.body)}`
     case 'if':
-      return `if(${print(node.test)}) ${printNode(node.then)}${node.otherwise ? `; if not ${printNode(node.otherwise)}` : ''}`
+      return `if(${print(node.test)}) ${printNode(node.body)}${node.otherwise ? `; if not ${printNode(node.otherwise)}` : ''}`
     case 'while':
       return `while(${print(node.test)}) ${printNode(node.body)}`
     case 'match':

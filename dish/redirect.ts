@@ -1,4 +1,5 @@
-import { ORDWR, OREAD } from '../fs/protocol.js'
+import { fail } from '../fs/errors.js'
+import { ORDWR, OREAD, QTDIR } from '../fs/protocol.js'
 import type { Redirect } from './ast.js'
 import { ShellError } from './failure.js'
 import { BrokenPipe, nothing, type Sink, type Source } from './pipe.js'
@@ -74,6 +75,10 @@ export async function redirect(
 
 async function reading(state: State, path: string, signal: AbortSignal): Promise<Source> {
   const fid = await open(state, path, OREAD, signal)
+  if (fid.qid.type & QTDIR) {
+    close(fid)
+    return named(state, path, signal, () => Promise.reject(fail('isDirectory')))
+  }
   let offset = 0
   let closed = false
   return new FileSource(

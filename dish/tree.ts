@@ -2,7 +2,7 @@ import { codeOf } from '../ctl/common/exit.js'
 import { isDirectory } from '../ctl/common/listing.js'
 import type { Fid } from '../fs/client.js'
 import { FsError, fail } from '../fs/errors.js'
-import { OREAD, OTRUNC, OWRITE, type Stat } from '../fs/protocol.js'
+import { OREAD, OTRUNC, OWRITE, QTDIR, type Stat } from '../fs/protocol.js'
 import { ShellError, why } from './failure.js'
 import { QUICK_MS } from './link.js'
 import type { Sink } from './pipe.js'
@@ -159,7 +159,7 @@ export function drain(
   from = 0,
 ): Promise<number> {
   return named(state, path, signal, async () => {
-    if (fid.qid.type & 0x80) throw fail('isDirectory')
+    if (fid.qid.type & QTDIR) throw fail('isDirectory')
     for (let offset = from; ; ) {
       const data = await fid.read(offset, Number.MAX_SAFE_INTEGER, signal)
       if (data.length === 0) return offset

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { OREAD } from '../../fs/protocol.js'
+import { fail } from '../../fs/errors.js'
+import { OREAD, QTDIR } from '../../fs/protocol.js'
 import type { Call } from '../call.js'
 import { ShellError } from '../failure.js'
 import { lines, nothing, type Source } from '../pipe.js'
@@ -18,7 +19,7 @@ async function inputs(
     let offset = 0
     const read = (signal: AbortSignal) =>
       named(call.state, path, signal, async () => {
-        if (fid.qid.type & 0x80) throw new ShellError(`${path}: is a directory`)
+        if (fid.qid.type & QTDIR) throw fail('isDirectory')
         const data = await fid.read(offset, Number.MAX_SAFE_INTEGER, signal)
         offset += data.length
         return data

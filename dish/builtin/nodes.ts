@@ -1,6 +1,6 @@
 import { clean } from '../../fs/namespace.js'
 import type { Call } from '../call.js'
-import { invoke, runText } from '../evaluate.js'
+import { invoke } from '../evaluate.js'
 import { Exit, ShellError, why } from '../failure.js'
 import { BrokenPipe, empty, Prefixed } from '../pipe.js'
 import { asking } from '../space.js'
@@ -25,24 +25,18 @@ async function there(call: Call, name: string, signal: AbortSignal): Promise<Sta
   return copy
 }
 
-/** Runs words as a command, or a block as what is in it. */
-async function command(words: readonly string[], io: Io, state: State): Promise<void> {
-  const [name = '', ...args] = words
-  if (words.length === 1 && name.startsWith('{')) await runText(name, io, state)
-  else await invoke(name, args, io, state)
-}
-
 /** Runs it there; what it fails with is its status, and said. */
 async function runThere(
   call: Call,
-  name: string,
+  worker: string,
   words: readonly string[],
   io: Io,
 ): Promise<{ status: string; code: number }> {
   let state: State | undefined
   try {
-    state = await there(call, name, io.signal)
-    await command(words, io, state)
+    state = await there(call, worker, io.signal)
+    const [name = '', ...args] = words
+    await invoke(name, args, io, state)
     return state
   } catch (error) {
     if (error instanceof Exit) return { status: error.status ?? state?.status ?? '', code: 1 }

@@ -12,7 +12,7 @@ export interface Builtin {
   readonly options?: readonly (readonly [flag: string, help: string])[]
   /** What stands at each argument; the last one's holds for those behind it. */
   readonly completes?: readonly Kind[]
-  /** What begins with - may be an argument: it has no options of its own. */
+  /** Behind its first argument nothing is an option of its own; and nothing at all if it has none. */
   readonly raw?: boolean
   readonly load: () => Promise<{ run: (call: Call) => Promise<void> }>
 }
@@ -48,6 +48,7 @@ export const builtins: readonly Builtin[] = [
   {
     name: 'task',
     args: 'PROMPT…',
+    raw: true,
     summary: 'ask, and print the answer as it comes; Ctrl-C cancels it',
     completes: ['text'],
     load: pick(cluster, 'task'),
@@ -69,6 +70,7 @@ export const builtins: readonly Builtin[] = [
   {
     name: 'on',
     args: 'WORKER COMMAND…',
+    raw: true,
     summary: 'run a command with that worker’s tree at /n/llambo',
     completes: ['worker', 'command'],
     load: pick(nodes, 'on'),
@@ -76,6 +78,7 @@ export const builtins: readonly Builtin[] = [
   {
     name: 'all',
     args: 'COMMAND…',
+    raw: true,
     summary: 'run a command on every worker at once; its lines come behind the worker’s name',
     options: [
       ['-j N', 'how many at once (32)'],
@@ -219,6 +222,7 @@ export const builtins: readonly Builtin[] = [
   {
     name: 'watch',
     args: 'COMMAND…',
+    raw: true,
     summary: 'run a command again and again, until Ctrl-C',
     options: [
       ['-n SECONDS', 'how often (2)'],

@@ -3,7 +3,7 @@ import { table } from '../../ctl/common/output.js'
 import { sanitize } from '../../ctl/common/terminal/sanitize.js'
 import { clip } from '../../ctl/common/terminal/width.js'
 import type { Call } from '../call.js'
-import { invoke, runText } from '../evaluate.js'
+import { invoke } from '../evaluate.js'
 import { Capture, empty } from '../pipe.js'
 import { HOME } from '../state.js'
 import { records, taskColumns, tasks } from './cluster.js'
@@ -34,13 +34,11 @@ export async function watch(call: Call): Promise<void> {
   const every = call.number('n', 2, 0.1) * 1000
   const times = call.options.t === undefined ? Number.POSITIVE_INFINITY : call.number('t', 1, 1)
   const [name = '', ...args] = call.args
-  const command = args.length === 0 && name.startsWith('{') ? name : undefined
   for (let i = 0; i < times; i++) {
     if (i > 0) await rest(call, every)
     const kept = new Capture(MAX_LOOK)
     const io = { stdin: empty, stdout: kept, stderr: kept, signal: call.reading }
-    if (command) await runText(command, io, call.state)
-    else await invoke(name, args, io, call.state)
+    await invoke(name, args, io, call.state)
     if (call.terminal) await draw(call, kept.text, i === 0)
     else await call.print(kept.text)
   }
