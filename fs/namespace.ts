@@ -13,10 +13,10 @@ export interface Flags {
   readonly create?: boolean
 }
 
-/** A file, and where it was found: what is mounted below that place is seen below the file wherever it is bound. */
+/** A file, and which one it is: what is mounted on it is seen wherever it is. */
 interface Member {
   readonly file: File
-  readonly at: string
+  readonly id: string
 }
 
 /** One bind or mount: what it put there, and the words that do it again. Without words: what was there before. */
@@ -32,6 +32,12 @@ interface Bound {
   readonly number: number
 }
 
+/** What is mounted on one file, and where that was when it was. */
+interface Mounted {
+  readonly old: string
+  readonly bound: readonly Bound[]
+}
+
 /** How long one member of a union may keep the others waiting, in ms. */
 const MEMBER_MS = 3000
 
@@ -45,37 +51,48 @@ export function clean(path: string): string {
   return `/${out.join('/')}`
 }
 
+const names = (path: string): string[] => path.split('/').filter(name => name !== '')
 const below = (path: string, name: string): string => (path === '/' ? `/${name}` : `${path}/${name}`)
 const within = (path: string, dir: string): boolean => dir === '/' || path === dir || path.startsWith(`${dir}/`)
 const isDirectory = (file: File): boolean => (file.qid.type & QTDIR) !== 0
 
 /**
  * A mount table over trees of Files: bind(1), mount, unmount, ns(1), with union directories. It is itself such a tree (`root`), which
- * can be served. A place that nothing is behind (`/n` of `/n/llambo`) is an empty directory with what is mounted below.
+ * can be served. As in Plan 9 one mounts on a file, not on a name: where that is bound elsewhere, the mount is seen as well. What only
+ * leads to mounts (`/n` of `/n/llambo`) is an empty directory with them in it.
  *
  * In a union a name is looked up in order and the first that has it wins; a listing has all names, each once; a file is created in the
  * first member that was bound with -c. A member that fails, or does not answer within 3 s, is passed over unless it is the only one.
  */
 export class Namespace {
-  readonly #table = new Map<string, Bound[]>()
+  /** By the id of what is mounted on. */
+  readonly #table = new Map<string, Mounted>()
   readonly #qids = new Map<string, Qid>()
   #number = 0
 
-  /** @param devices trees that `bind` takes by a name that begins with `#`, as Plan 9's kernel devices */
+  /**
+   * @param devices trees that `bind` takes by a name that begins with `#`, as Plan 9's kernel devices
+   * @param member_ms how long one member of a union may keep the others waiting
+   */
   constructor(
     readonly owner: { readonly name: string; readonly uid: number },
     readonly devices: ReadonlyMap<string, File> = new Map(),
+    readonly member_ms = MEMBER_MS,
   ) {}
 
   /** The whole as one tree. */
   get root(): File {
-    return this.#place('/', undefined)
+    return this.#root
+  }
+
+  get #root(): Place {
+    return new Place(this, [{ file: this.#bare('/'), id: '/' }])
   }
 
   /** A copy that goes its own way. */
   clone(): Namespace {
-    const copy = new Namespace(this.owner, this.devices)
-    for (const [path, bound] of this.#table) copy.#table.set(path, [...bound])
+    const copy = new Namespace(this.owner, this.devices, this.member_ms)
+    for (const [id, mounted] of this.#table) copy.#table.set(id, mounted)
     copy.#number = this.#number
     return copy
   }
@@ -93,7 +110,7 @@ export class Namespace {
     ctx: Context,
     rest: readonly string[] = [],
   ): Promise<void> {
-    const members = [{ file: tree, at: `${from}${rest.map(word => ` ${word}`).join('')}` }]
+    const members = [{ file: tree, id: [from, ...rest].join(' ') }]
     return this.#put(clean(old), members, { verb: 'mount', flags, from, rest }, ctx)
   }
 
@@ -102,26 +119,28 @@ export class Namespace {
     const device = this.devices.get(from)
     if (from.startsWith('#') && !device) throw fail('notFound', `${from}: ${[...this.devices.keys()].join(' ')}`)
     const path = device ? from : clean(from)
-    const members = device ? [{ file: device, at: from }] : await this.#members(path, ctx)
+    const place = device ? undefined : await this.#find(path, ctx)
+    if (!device && !place) throw fail('notFound', path)
+    const members = place?.members ?? [{ file: device!, id: from }]
     await this.#put(clean(old), members, { verb: 'bind', flags, from: path, rest: [] }, ctx)
   }
 
   /** Takes away what was bound or mounted at `old`: all, or what came from `from`. @throws FsError if there is none */
   unmount(old: string, from?: string): void {
     const path = clean(old)
-    const bound = this.#table.get(path)
-    if (!bound) throw fail('badArgument', `${path}: nothing is mounted there`)
+    const [id, mounted] = this.#at(path) ?? []
+    if (id === undefined || !mounted) throw fail('badArgument', `${path}: nothing is mounted there`)
     const source = from === undefined || !from.startsWith('/') ? from : clean(from)
-    const left = source === undefined ? [] : bound.filter(({ words }) => words?.from !== source)
-    if (left.length === bound.length) throw fail('badArgument', `${source} is not mounted at ${path}`)
-    if (left.some(({ words }) => words)) this.#table.set(path, left)
-    else this.#table.delete(path)
+    const left = source === undefined ? [] : mounted.bound.filter(({ words }) => words?.from !== source)
+    if (left.length === mounted.bound.length) throw fail('badArgument', `${source} is not mounted at ${path}`)
+    if (left.some(({ words }) => words)) this.#table.set(id, { old: mounted.old, bound: left })
+    else this.#table.delete(id)
   }
 
   /** The commands that make it, a line each (namespace(6)), in an order in which they can be replayed. */
   text(): string {
     const lines: { number: number; line: string }[] = []
-    for (const [old, bound] of this.#table) {
+    for (const { old, bound } of this.#table.values()) {
       const original = bound.some(({ words }) => !words)
       const mounts = bound.filter(({ words }) => words).sort((a, b) => a.number - b.number)
       for (const [i, { words, create, number }] of mounts.entries()) {
@@ -141,140 +160,132 @@ export class Namespace {
 
   /** Where the tree begins that a path is in, and what stands there: the deepest mount above it. Undefined: none. */
   source(path: string): { readonly old: string; readonly from: string } | undefined {
-    const old = [...this.#table.keys()].filter(dir => within(path, dir)).sort((a, b) => b.length - a.length)[0]
-    const words = old === undefined ? undefined : this.#table.get(old)!.find(({ words }) => words)?.words
-    return words && { old: old!, from: words.from }
+    const [deepest] = [...this.#table.values()]
+      .filter(({ old }) => within(path, old))
+      .sort((a, b) => b.old.length - a.old.length)
+    const words = deepest?.bound.find(({ words }) => words)?.words
+    return words && { old: deepest!.old, from: words.from }
   }
 
-  /** A walk from the root. Undefined: there is no such file. */
-  async find(path: string, ctx: Context): Promise<File | undefined> {
-    let at: File | undefined = this.root
-    for (const name of clean(path).split('/').filter(Boolean)) {
-      if (!at) return undefined
-      if (!at.walk) throw fail('notDirectory')
-      at = await at.walk(name, ctx)
+  /** The newest mount made at a path. */
+  #at(path: string): [string, Mounted] | undefined {
+    return [...this.#table].findLast(([, { old }]) => old === path)
+  }
+
+  async #find(path: string, ctx: Context): Promise<Place | undefined> {
+    let at: Place | undefined = this.#root
+    for (const name of names(path)) {
+      if (at && !isDirectory(at)) throw fail('notDirectory')
+      at = await at?.walk(name, ctx)
     }
     return at
-  }
-
-  async #members(path: string, ctx: Context): Promise<readonly Member[]> {
-    const place = (await this.find(path, ctx)) as Place | undefined
-    if (!place) throw fail('notFound', path)
-    return place.members.length > 0 ? place.members : [{ file: place, at: path }]
   }
 
   async #put(old: string, members: readonly Member[], words: NonNullable<Bound['words']>, ctx: Context): Promise<void> {
     if (old === '/') throw fail('badArgument', '/: nothing can be mounted over the root')
     const { where, create = false } = words.flags
+    const { id, place } = await this.#mountPoint(old, ctx)
+    if (place && isDirectory(place) !== isDirectory(members[0]!.file))
+      throw fail(isDirectory(place) ? 'isDirectory' : 'notDirectory', `${words.from} for ${old}`)
     const bound = { members, create, words, number: ++this.#number }
-    const there = await this.#mountPoint(old, ctx)
     const before: readonly Bound[] =
-      this.#table.get(old) ??
-      (there && there.members.length > 0 ? [{ members: there.members, create: false, number: 0 }] : [])
-    if (there && !this.#bare(there) && isDirectory(there) !== isDirectory(members[0]!.file))
-      throw fail(isDirectory(there) ? 'notDirectory' : 'isDirectory', `${words.from} for ${old}`)
-    this.#table.set(old, where === 'before' ? [bound, ...before] : where === 'after' ? [...before, bound] : [bound])
+      this.#table.get(id)?.bound ?? (place ? [{ members: place.members, create: false, number: 0 }] : [])
+    const all = where === 'before' ? [bound, ...before] : where === 'after' ? [...before, bound] : [bound]
+    this.#table.delete(id)
+    this.#table.set(id, { old, bound: all })
   }
 
-  /** What is at a place where something is to be mounted. Undefined: nothing, and nothing is behind it. */
-  async #mountPoint(old: string, ctx: Context): Promise<Place | undefined> {
-    let at = this.root as Place
-    for (const name of old.split('/').filter(Boolean)) {
-      if (!isDirectory(at)) throw fail('notDirectory', at.path)
-      const next = (await at.walk(name, ctx)) as Place | undefined
-      if (!next && !this.#bare(at)) throw fail('notFound', below(at.path, name))
-      if (!next) return undefined
-      at = next
+  /** The file at a place where something is to be mounted; where nothing is behind a place there is none yet. */
+  async #mountPoint(old: string, ctx: Context): Promise<{ id: string; place: Place | undefined }> {
+    let at = this.#root
+    const path = names(old)
+    for (const [i, name] of path.entries()) {
+      if (!isDirectory(at)) throw fail('notDirectory', `/${path.slice(0, i).join('/')}`)
+      const next = await at.walk(name, ctx)
+      if (next) {
+        at = next
+        continue
+      }
+      const bare = at.members.find(({ id }) => id.startsWith('/'))
+      if (!bare) throw fail('notFound', `/${path.slice(0, i + 1).join('/')}`)
+      return { id: below(bare.id, path.slice(i).join('/')), place: undefined }
     }
-    return at
-  }
-
-  /** Whether a place is only what leads to mounts. */
-  #bare(place: Place): boolean {
-    return place.members.length === 0
-  }
-
-  #place(path: string, bound: readonly Bound[] | undefined, members: readonly Member[] = []): Place {
-    return new Place(this, path, bound ? bound.flatMap(({ members }) => members) : members, bound)
+    return { id: at.on, place: at }
   }
 
   /** @internal the child of a place, for Place */
   async child(place: Place, name: string, ctx: Context): Promise<Place | undefined> {
-    const paths = [place.path, ...place.members.map(({ at }) => at)].map(at => below(at, name))
-    const path = paths[0]!
-    for (const at of paths) {
-      const bound = this.#table.get(at)
-      if (bound) return this.#place(path, bound)
-    }
-    const member = await first(place.members, ctx, async ({ file, at }, ctx) => {
+    const member = await first(place.members, this.member_ms, ctx, async ({ file, id }, ctx) => {
       const found = await file.walk?.(name, ctx)
-      return found && { file: found, at: below(at, name) }
+      return found && { file: found, id: below(id, name) }
     })
-    if (member) return this.#place(path, undefined, [member])
-    const leads = [...this.#table.keys()].some(key => paths.some(at => key.startsWith(`${at}/`)))
-    return leads ? this.#place(path, undefined) : undefined
+    if (!member) return undefined
+    const bound = this.#table.get(member.id)?.bound
+    return bound
+      ? new Place(
+          this,
+          bound.flatMap(({ members }) => members),
+          member.id,
+          bound,
+        )
+      : new Place(this, [member])
   }
 
-  /** @internal what is mounted below a place, by name; asking nobody, for any of them may be dead */
-  mountsBelow(place: Place): Map<string, File> {
-    const out = new Map<string, File>()
-    for (const at of new Set([place.path, ...place.members.map(({ at }) => at)])) {
-      const prefix = at === '/' ? '/' : `${at}/`
-      for (const [key, bound] of this.#table) {
-        if (!key.startsWith(prefix) || key === '/') continue
-        const [name = '', ...deeper] = key.slice(prefix.length).split('/')
-        const file = deeper.length === 0 ? bound[0]!.members[0]!.file : undefined
-        if (!out.has(name) || file) out.set(name, this.#shown(file?.qid ?? this.qid(below(place.path, name))))
-      }
+  /** A directory that nothing is behind: what leads to mounts, by the ids of what they are mounted on. */
+  #bare(id: string): File {
+    let qid = this.#qids.get(id)
+    if (!qid) this.#qids.set(id, (qid = newQid(QTDIR)))
+    const prefix = id === '/' ? '/' : `${id}/`
+    const find = (name: string): File | undefined => {
+      const child = below(id, name)
+      const mounted = this.#table.get(child)
+      if (mounted) return this.#shown(mounted.bound[0]!.members[0]!.file.qid)
+      return [...this.#table.keys()].some(key => key.startsWith(`${child}/`)) ? this.#bare(child) : undefined
     }
-    return out
+    const list = (): Entry[] => {
+      const keys = [...this.#table.keys()].filter(key => key.startsWith(prefix))
+      return [...new Set(keys.map(key => key.slice(prefix.length).split('/')[0]!))].map(name => [name, find(name)!])
+    }
+    return { qid, attributes: () => this.#attributes(), walk: find, open: () => ({ list }) }
   }
 
-  /** What a listing shows of a mount: its kind. */
+  /** What a listing shows of a mount: its kind, without asking it, for it may be dead. */
   #shown(qid: Qid): File {
-    const attributes = () => this.bare()
     const open = (): never => {
       throw fail('permission')
     }
-    return { qid, attributes, open }
+    return { qid, attributes: () => this.#attributes(), open }
   }
 
-  /** @internal the attributes of a place that nothing is behind */
-  bare(): Attributes {
+  #attributes(): Attributes {
     return { mode: 0o555, owner: this.owner, length: 0, mtime: now(), atime: now() }
-  }
-
-  /** @internal the qid of such a place */
-  qid(path: string): Qid {
-    let qid = this.#qids.get(path)
-    if (!qid) this.#qids.set(path, (qid = newQid(QTDIR)))
-    return qid
   }
 }
 
-/** A file or directory of a name space. */
+/** A file or directory of a name space, of one member or several. */
 class Place implements File {
-  readonly qid: Qid
-
+  /** @param on the id of what its mounts, if it is one, are mounted on */
   constructor(
     readonly space: Namespace,
-    readonly path: string,
     readonly members: readonly Member[],
-    readonly bound: readonly Bound[] | undefined,
-  ) {
-    this.qid = members[0]?.file.qid ?? space.qid(path)
+    readonly on = members[0]!.id,
+    readonly bound?: readonly Bound[],
+  ) {}
+
+  get #file(): File {
+    return this.members[0]!.file
   }
 
-  get #file(): File | undefined {
-    return this.members[0]?.file
+  get qid(): Qid {
+    return this.#file.qid
   }
 
   get decided(): boolean {
-    return this.#file?.decided ?? false
+    return this.#file.decided ?? false
   }
 
   attributes(ctx: Context): Attributes | Promise<Attributes> {
-    return this.#file?.attributes(ctx) ?? this.space.bare()
+    return this.#file.attributes(ctx)
   }
 
   walk(name: string, ctx: Context): Promise<Place | undefined> {
@@ -282,14 +293,13 @@ class Place implements File {
   }
 
   open(mode: number, ctx: Context): Opened | Promise<Opened> {
-    const mounts = isDirectory(this) ? this.space.mountsBelow(this) : undefined
-    if (this.#file && this.members.length === 1 && !mounts?.size) return this.#file.open(mode, ctx)
+    if (this.members.length === 1 || !isDirectory(this)) return this.#file.open(mode, ctx)
     return { list: ctx => this.#list(ctx) }
   }
 
   async #list(ctx: Context): Promise<Iterable<Entry>> {
-    const out = this.space.mountsBelow(this)
-    const lists = await each(this.members, ctx, async ({ file }, ctx) => {
+    const out = new Map<string, File>()
+    const lists = await each(this.members, this.space.member_ms, ctx, async ({ file }, ctx) => {
       const opened = await file.open(0, ctx)
       try {
         return [...((await opened.list?.(ctx)) ?? [])]
@@ -309,16 +319,16 @@ class Place implements File {
   }
 
   async remove(ctx: Context): Promise<void> {
-    if (this.bound || !this.#file?.remove) throw fail('permission', this.bound && 'something is mounted there')
+    if (this.bound || !this.#file.remove) throw fail('permission', this.bound && 'something is mounted there')
     await this.#file.remove(ctx)
   }
 
   async truncate(ctx: Context): Promise<void> {
-    await this.#file?.truncate?.(ctx)
+    await this.#file.truncate?.(ctx)
   }
 
   async change(changes: { name?: string; length?: number }, ctx: Context): Promise<void> {
-    if (this.bound || !this.#file?.change) throw fail('permission')
+    if (this.bound || !this.#file.change) throw fail('permission')
     await this.#file.change(changes, ctx)
   }
 }
@@ -326,11 +336,12 @@ class Place implements File {
 /** Asks every member at once, each for its time. @returns what those that answered said, in order. @throws if none did */
 async function each<T>(
   members: readonly Member[],
+  ms: number,
   ctx: Context,
   ask: (member: Member, ctx: Context) => Promise<T>,
 ): Promise<T[]> {
   if (members.length <= 1) return Promise.all(members.map(member => ask(member, ctx)))
-  const asked = await Promise.allSettled(members.map(member => promptly(ctx, ctx => ask(member, ctx))))
+  const asked = await Promise.allSettled(members.map(member => promptly(ms, ctx, ctx => ask(member, ctx))))
   if (ctx.signal.aborted) throw fail('interrupted')
   const answers = asked.flatMap(one => (one.status === 'fulfilled' ? [one.value] : []))
   if (answers.length === 0) throw (asked[0] as PromiseRejectedResult).reason
@@ -340,11 +351,12 @@ async function each<T>(
 /** What the first member in order says that is not undefined. */
 async function first<T>(
   members: readonly Member[],
+  ms: number,
   ctx: Context,
   ask: (member: Member, ctx: Context) => Promise<T | undefined>,
 ): Promise<T | undefined> {
   if (members.length <= 1) return members[0] && ask(members[0], ctx)
-  const asked = members.map(member => promptly(ctx, ctx => ask(member, ctx)).catch(toFsError))
+  const asked = members.map(member => promptly(ms, ctx, ctx => ask(member, ctx)).catch(toFsError))
   let failed: FsError | undefined
   for (const one of asked) {
     const answer = await one
@@ -354,9 +366,9 @@ async function first<T>(
   if (failed) throw failed
 }
 
-/** Asks for MEMBER_MS, and waits no longer even if what was asked does not give up. */
-async function promptly<T>(ctx: Context, ask: (ctx: Context) => Promise<T>): Promise<T> {
-  const late = deadline(systemClock, MEMBER_MS, () => fail('io', `no answer within ${MEMBER_MS / 1000} s`))
+/** Asks for so long, and waits no longer even if what was asked does not give up. */
+async function promptly<T>(ms: number, ctx: Context, ask: (ctx: Context) => Promise<T>): Promise<T> {
+  const late = deadline(systemClock, ms, () => fail('io', `no answer within ${ms / 1000} s`))
   const signal = AbortSignal.any([ctx.signal, late.signal])
   try {
     return await Promise.race([

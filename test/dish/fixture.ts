@@ -1,3 +1,5 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import { Invocation } from '../../ctl/common/invocation.js'
@@ -124,7 +126,9 @@ const memoryOf = (mode: number): File => ({
 
 /** Serves a tree on a socket. @returns its address */
 export async function served(t: Test, root: File, name = 'server'): Promise<string> {
-  const address = `unix!${join(t.testdir(), name)}`
+  const folder = mkdtempSync(join(tmpdir(), 'llambo-dish-'))
+  t.teardown(() => rmSync(folder, { recursive: true }))
+  const address = `unix!${join(folder, name)}`
   const { close } = await listen(address, transport => {
     const session = serve(transport, { attach: ({ uname }) => ({ root, user: { name: uname, uid: 1, role: 'use' } }) })
     t.teardown(() => session.close())
