@@ -1,5 +1,6 @@
 import { serverAddress } from '../ctl/common/address.js'
 import type { Invocation } from '../ctl/common/invocation.js'
+import { usr } from '../ctl/common/usr.js'
 import type { File } from '../fs/file.js'
 import { text } from '../fs/kit/content.js'
 import { dir } from '../fs/kit/dir.js'
@@ -27,7 +28,7 @@ export interface Session {
   close(): Promise<void>
 }
 
-/** Makes a shell whose name space has the server's tree at /n/llambo and its own files at /n/dish. Nothing is dialled yet. */
+/** Makes a shell: the server's tree is at /n/llambo, its own files at /n/dish, its user's at /usr. Nothing is dialled yet. */
 export async function begin(io: Invocation, manner: Manner, words: readonly string[] = []): Promise<Session> {
   const started = Date.now()
   const links = new Links(io, line => manner.told(`dish: ${line}`))
@@ -51,12 +52,19 @@ export async function begin(io: Invocation, manner: Manner, words: readonly stri
     ]),
     owner,
   )
-  const namespace: Namespace = new Namespace(owner, new Map([['#dish', files]]))
+  const namespace: Namespace = new Namespace(
+    owner,
+    new Map([
+      ['#dish', files],
+      ['#usr', usr(io.env, owner)],
+    ]),
+  )
   const { aname } = io.globals
   const server = serverAddress(io.globals.at, io.env)
   const ctx = asking(io.signal)
   await namespace.mount(links.tree(server, aname), server, HOME, {}, ctx, aname === undefined ? [] : [aname])
   await namespace.bind('#dish', '/n/dish', {}, ctx)
+  await namespace.bind('#usr', '/usr', {}, ctx)
   const shared: Shared = {
     links,
     jobs,

@@ -1,4 +1,7 @@
 #!/usr/bin/env node
-import { later } from '../ctl/common/later.js'
+import { main } from '../ctl/common/program.js'
+import { quietPipe, untilSignal } from '../ctl/common/signals.js'
+import { limbot } from './command.js'
 
-later('limbot', 'the chat', 'llamboctl rdwr data "What is AI?", or echo and cat on /n/llambo/data')
+quietPipe()
+process.exit(await main(limbot, process.argv.slice(2), process.env, untilSignal()))

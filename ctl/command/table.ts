@@ -1,4 +1,5 @@
 import { dish } from '../../dish/command.js'
+import { limbot } from '../../limbot/command.js'
 import type { Command } from '../common/command.js'
 
 const json = ['--json', 'print JSON'] as const
@@ -52,6 +53,7 @@ export const llamboctl: Command = {
       summary: 'leave the server that this machine has joined: lets answers end, exits',
       load: () => import('./leave.js'),
     },
+    limbot,
     { name: 'status', summary: 'what the server is doing', options: [json], load: () => import('./status.js') },
     {
       name: 'ls',

@@ -2,11 +2,25 @@ import { exitCode, Failure } from './exit.js'
 
 const codes = { SIGINT: exitCode.interrupted, SIGTERM: exitCode.terminated, SIGHUP: 129 }
 
+let interrupt: (() => boolean) | undefined
+
+/**
+ * Has SIGINT asked about first: where `handler` says that it was for something of its own, nothing else comes of it.
+ * @returns what ends that
+ */
+export function onInterrupt(handler: () => boolean): () => void {
+  interrupt = handler
+  return () => {
+    if (interrupt === handler) interrupt = undefined
+  }
+}
+
 /** Aborts at the first SIGINT, SIGTERM or SIGHUP, so that what runs can end cleanly. The second exits at once. */
 export function untilSignal(): AbortSignal {
   const controller = new AbortController()
   for (const [name, code] of Object.entries(codes)) {
     process.on(name, () => {
+      if (name === 'SIGINT' && interrupt?.()) return
       if (controller.signal.aborted) process.exit(code)
       controller.abort(new Failure(code, name))
     })

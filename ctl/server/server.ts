@@ -11,6 +11,7 @@ import { privateDir, runtimeDir, stateDir } from '../common/paths.js'
 import { bornAt, isAlive, readServerFile, removeServerFile, writeServerFile } from '../common/serverfile.js'
 import type { Config } from '../common/settings.js'
 import { Tokens } from '../common/tokens.js'
+import { usr, withUsr } from '../common/usr.js'
 import { version } from '../common/version.js'
 import { bundledModel } from './bundled.js'
 import { checkEngine, firstModel } from './engine.js'
@@ -90,11 +91,13 @@ export async function startServer(o: ServerOptions): Promise<Server> {
     })
     undo.push(() => orchestrator.close())
 
+    // not in the orchestrator's own root: a cluster that we joined has that, and no business here
+    const root = withUsr(orchestrator.root, usr(env, owner), owner)
     const sessions = new Set<Session>()
     const take = (transport: Transport, options: Omit<ServeOptions, 'attach'>) => {
       const session = serve(transport, {
         ...options,
-        attach: ({ user, ...claim }) => ({ root: orchestrator.root, user: user ?? userOf(claim) }),
+        attach: ({ user, ...claim }) => ({ root, user: user ?? userOf(claim) }),
         onerror: error => note(`fault: ${error instanceof Error ? (error.stack ?? error.message) : error}`),
         onfail: orchestrator.failed,
         ...(o.trace && { trace: o.trace }),

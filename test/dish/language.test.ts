@@ -132,7 +132,7 @@ const rows: Readonly<Record<string, readonly (readonly [text: string, out: strin
   ],
   places: [
     ['pwd; cd dir; pwd; cd -; cd; pwd', '/n/llambo\n/n/llambo/dir\n/n/llambo\n/n/llambo\n'],
-    ['cd /; ls; cd n; ls', 'n\ndish\nllambo\n'],
+    ['cd /; ls; cd n; ls', 'n\nusr\ndish\nllambo\n'],
     ['cd a.txt', '', '/n/llambo/a.txt: not a directory'],
     ['cd nope; pwd', '/n/llambo\n'],
     ['cd ../../../..; pwd', '/\n'],

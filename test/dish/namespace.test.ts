@@ -12,7 +12,7 @@ t.test('bind, mount, unions and ns, typed', async t => {
   const address = await served(t, tree())
   const dish = await Shell.at(t, address)
   const rows: readonly (readonly [string, string, (string | RegExp)?])[] = [
-    ['ns', `mount ${address} /n/llambo\nbind '#dish' /n/dish\ncd /n/llambo\n`],
+    ['ns', `mount ${address} /n/llambo\nbind '#dish' /n/dish\nbind '#usr' /usr\ncd /n/llambo\n`],
     [`mount ${other} /n/other; ls /n/other; ls /n`, 'b.txt\no\ndish\nllambo\nother\n'],
     ['bind -b /n/other /n/llambo; cat b.txt o', 'theirs\nother\n'],
     [
@@ -32,7 +32,7 @@ t.test('bind, mount, unions and ns, typed', async t => {
       'unmount: bad argument: /n/llambo/dir: nothing is mounted there',
     ],
     ['bind -a -b a b', '', /one or the other/],
-    ["bind '#nope' /x", '', 'bind: file does not exist: #nope: #dish'],
+    ["bind '#nope' /x", '', 'bind: file does not exist: #nope: #dish #usr'],
     ['mount nonsense /x', '', /^mount: bad argument: address "nonsense"/],
     ['mount unix!/nowhere/9p /x; ls /n', 'dish\nllambo\nother\n'],
     [`import ${other}; ls /n/*other*/o | wc -l`, '2\n'],
@@ -75,7 +75,7 @@ t.test('/n/dish says what the shell does', async t => {
   const { out } = await dish.run('cat /n/dish/jobs /n/dish/namespace /n/dish/status; ls /n/dish')
   t.match(
     out,
-    /^job id=1 state=running command='sleep 60'\nmount .*\nbind '#dish' \/n\/dish\ncd \/n\/llambo\ndish pid=\d+ user=\S+ server=\S+ cwd=\/n\/llambo status='' jobs=1 interactive=no uptime_s=\d+\nhistory\njobs\nnamespace\nstatus\n$/,
+    /^job id=1 state=running command='sleep 60'\nmount .*\nbind '#dish' \/n\/dish\nbind '#usr' \/usr\ncd \/n\/llambo\ndish pid=\d+ user=\S+ server=\S+ cwd=\/n\/llambo status='' jobs=1 interactive=no uptime_s=\d+\nhistory\njobs\nnamespace\nstatus\n$/,
   )
   t.equal((await dish.run('kill %1; jobs')).out, "job id=1 state=failed status=stopped command='sleep 60'\n")
 })

@@ -111,9 +111,13 @@ export class Editor {
     })
   }
 
-  /** Shows finished lines above the entry. Waits where the terminal is slower. */
-  above(lines: string): Promise<void> {
-    if (lines === '') return Promise.resolve()
+  /** Shows finished lines above the entry, in one write with another `status` if it is given. Waits where the terminal is slower. */
+  above(lines: string, status?: readonly string[]): Promise<void> {
+    if (status) this.#status = status
+    if (lines === '') {
+      this.#draw()
+      return Promise.resolve()
+    }
     if (this.plain || !this.#done || this.#away) {
       return new Promise(resolve => {
         const text = lines.endsWith('\n') ? lines : `${lines}\n`
@@ -133,6 +137,11 @@ export class Editor {
   shown(entry: string): string {
     const { rows } = layout(this.#o.prompt(), this.#more, entry, 0, this.#screen.columns)
     return `${rows.map(({ text }) => text).join('\n')}\n`
+  }
+
+  /** Whether nothing has been typed. */
+  get empty(): boolean {
+    return this.#buffer.text === ''
   }
 
   /** The text that stands there to be edited at the next `read`. */

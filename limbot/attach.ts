@@ -1,0 +1,83 @@
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { basename, dirname, join, resolve } from 'node:path'
+import { usage } from '../ctl/common/exit.js'
+import { bytes } from '../ctl/common/output.js'
+
+/** A file whose text goes with a message. */
+export interface Attachment {
+  readonly name: string
+  readonly content: string
+}
+
+/** Bytes of one file: more is hardly meant, and no model reads it. */
+const MOST = 1024 * 1024
+
+const decoder = new TextDecoder('utf-8', { fatal: true })
+/** `@path`, or `@"path with blanks"`, at the beginning of a word. */
+const mention = /(?<=^|\s)@(?:"([^"\n]+)"|([^\s"]+))/g
+
+const expanded = (path: string): string => (path.startsWith('~/') ? join(homedir(), path.slice(2)) : path)
+
+/** Reads a file for a message. @throws Failure (usage) naming it: missing, a directory, too large, not text */
+export function attach(path: string, cwd = process.cwd()): Attachment {
+  const file = resolve(cwd, expanded(path))
+  try {
+    const stat = statSync(file)
+    if (stat.isDirectory()) throw usage(`${path}: a directory; attach its files`)
+    if (stat.size > MOST) throw usage(`${path}: ${bytes(stat.size)}; at most ${bytes(MOST)}`)
+    return checked(path, readFileSync(file))
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT' || code === 'ENOTDIR') throw usage(`${path}: file does not exist`)
+    if (code === 'EACCES') throw usage(`${path}: permission denied`)
+    throw error
+  }
+}
+
+/** Bytes that came from somewhere else, as an attachment. */
+export function checked(name: string, data: Uint8Array): Attachment {
+  if (data.length > MOST) throw usage(`${name}: over ${bytes(MOST)}`)
+  try {
+    const content = decoder.decode(data)
+    if (!content.includes('\0')) return { name, content }
+  } catch {}
+  throw usage(`${name}: not a text: it cannot be attached`)
+}
+
+/** The files that a message names with `@`. @throws Failure (usage) for one that cannot be attached */
+export function mentioned(text: string): Attachment[] {
+  const paths = [...text.matchAll(mention)].map(([, quoted, plain]) => quoted ?? plain!.replace(/[.,;:!?)]+$/, ''))
+  return [...new Set(paths)].map(path => {
+    try {
+      return attach(path)
+    } catch (error) {
+      throw usage(`@${(error as Error).message} (\\@ is an @ and no file)`)
+    }
+  })
+}
+
+/** A message with its files behind it, each in a fence that is longer than any in it. */
+export function composed(text: string, files: readonly Attachment[]): string {
+  const parts = files.map(({ name, content }) => {
+    const longest = Math.max(2, ...[...content.matchAll(/`{3,}/g)].map(([ticks]) => ticks.length))
+    const fence = '`'.repeat(longest + 1)
+    return `${name}:\n${fence}\n${content.replace(/\n?$/, '\n')}${fence}`
+  })
+  return [text.replaceAll(/(?<=^|\s)\\@/g, '@'), ...parts].filter(Boolean).join('\n\n')
+}
+
+/** Paths that begin so: what `@` completes. */
+export function paths(begun: string): { text: string; help?: string }[] {
+  const dir = begun.endsWith('/') ? begun : `${dirname(begun)}/`
+  const prefix = begun.endsWith('/') ? '' : basename(begun)
+  const shown = begun.includes('/') ? dir : ''
+  try {
+    return readdirSync(resolve(expanded(begun === '' ? '.' : dir)), { withFileTypes: true })
+      .filter(({ name }) => name.startsWith(prefix) && (prefix !== '' || !name.startsWith('.')))
+      .map(entry => ({ text: `${shown}${entry.name}${entry.isDirectory() ? '/' : ' '}` }))
+      .sort((a, b) => (a.text < b.text ? -1 : 1))
+  } catch {
+    return []
+  }
+}

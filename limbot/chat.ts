@@ -1,0 +1,300 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { explain, Failure } from '../ctl/common/exit.js'
+import type { Invocation } from '../ctl/common/invocation.js'
+import { bytes } from '../ctl/common/output.js'
+import { stateDir } from '../ctl/common/paths.js'
+import { onInterrupt } from '../ctl/common/signals.js'
+import { Editor } from '../ctl/common/terminal/editor.js'
+import { History } from '../ctl/common/terminal/history.js'
+import { sanitize } from '../ctl/common/terminal/sanitize.js'
+import { clip, width } from '../ctl/common/terminal/width.js'
+import { version } from '../ctl/common/version.js'
+import { type Attachment, composed, mentioned } from './attach.js'
+import { completion, execute } from './commands.js'
+import { footer, state } from './footer.js'
+import { type Look, setter } from './look.js'
+import type { Setter } from './setter.js'
+import type { Talk } from './talk.js'
+
+/** How often an answer is drawn while it comes, in ms: oftener is not seen. */
+const FRAME_MS = 33
+const PROMPT = 'You: '
+
+export interface ChatOptions {
+  readonly io: Invocation
+  readonly talk: Talk
+  readonly look: Look
+  /** Has notes shown by that from now on. */
+  readonly noteTo: (to: (line: string) => void) => void
+}
+
+/** The chat: entries in, answers above. Resolves when the person leaves. */
+export async function chat(o: ChatOptions): Promise<void> {
+  const one = new Chat(o)
+  try {
+    await one.run()
+  } finally {
+    one.close()
+  }
+}
+
+/** What goes on between a person at a terminal and a model. */
+export class Chat {
+  readonly io: Invocation
+  readonly talk: Talk
+  readonly editor: Editor
+  readonly history: History
+  /** For the next message. */
+  readonly attached: Attachment[] = []
+  readonly look: Look
+  #running: AbortController | undefined
+  /** Entries that wait for the answer before them. */
+  readonly #next: string[] = []
+  readonly #leaving = new AbortController()
+  /** Where answers go: the terminal, else standard output. */
+  readonly #out: NodeJS.WriteStream
+  readonly #dim: (text: string) => string
+  readonly #freeInterrupt: () => void
+
+  constructor({ io, talk, look, noteTo }: ChatOptions) {
+    this.io = io
+    this.talk = talk
+    this.look = look
+    this.#out = io.stdout.isTTY ? io.stdout : io.stderr
+    const { dim, bold } = io.colors(this.#out)
+    this.#dim = dim
+    noteTo(line => void this.note(line))
+    const { settings } = talk
+    this.history = new History(`${stateDir(io.env)}/limbot_history`, { warn: line => void this.note(line) })
+    if (!settings.get('history')) this.history.off()
+    this.editor = new Editor({
+      input: io.stdin,
+      output: this.#out,
+      history: this.history,
+      prompt: () => bold(PROMPT),
+      hold: true,
+      env: { ...io.env, ...(settings.get('editor') && { VISUAL: settings.get('editor') }) },
+      more: text => (text.match(/"""/g)?.length ?? 0) % 2 === 1,
+      complete: (text, cursor, signal) => completion(this, text, cursor, signal),
+      interrupt: () => this.#interrupt(),
+    })
+    // where keys are not ours, and from elsewhere
+    this.#freeInterrupt = onInterrupt(() => this.#interrupt())
+  }
+
+  async run(): Promise<void> {
+    const { io, talk } = this
+    const { conversation } = talk
+    const head = conversation.title
+      ? `“${conversation.title}”, ${conversation.all.length} messages`
+      : '/help says what there is'
+    await this.note(`limbot ${version()}: ${head}`)
+    if (conversation.unanswered !== undefined) await this.note('the last message had no answer; /retry asks it again')
+    // whether there is a server is seen while one types
+    talk.link.root(this.#leaving.signal).catch(async error => {
+      if (!this.#leaving.signal.aborted) await this.note(explain(error))
+    })
+    const signal = AbortSignal.any([io.signal, this.#leaving.signal])
+    for (;;) {
+      const entry = await this.editor.read(signal)
+      if (entry === undefined) break
+      if (entry.trim() === '') continue
+      this.#next.push(entry)
+      if (this.editor.busy) this.#queued()
+      else void this.#pump()
+    }
+    this.#running?.abort()
+    while (this.editor.busy) await sleep(10)
+    io.signal.throwIfAborted()
+  }
+
+  close(): void {
+    this.#leaving.abort()
+    this.#freeInterrupt()
+    this.editor.close()
+  }
+
+  /** A dim line that limbot says. */
+  note(line: string): Promise<void> {
+    return this.print(`${this.#dim(sanitize(line))}\n`)
+  }
+
+  /** Lines above the entry. */
+  print(text: string): Promise<void> {
+    return this.editor.above(text)
+  }
+
+  leave(): void {
+    this.#leaving.abort()
+  }
+
+  /** Asks the model. @param content as the model gets it */
+  async ask(content: string): Promise<void> {
+    const running = this.#running!
+    const { talk } = this
+    const piped = !this.io.stdout.isTTY
+    const view = new View(this, await setter(this.look, talk.settings.get('markdown') === true, this.io.stdout), piped)
+    try {
+      const steps = talk.ask(content, running.signal)
+      let step = await steps.next()
+      for (; !step.done; step = await steps.next()) {
+        const { value } = step
+        if (value.is === 'text') await view.text(value.text)
+        else if (value.is === 'note') await this.note(value.line)
+        else view.state(state(value))
+      }
+      await view.end()
+      const stopped = step.value.reason === 'cancelled'
+      if (stopped) await this.note('[stopped]')
+      else if (talk.settings.get('stats')) await this.note(footer(step.value, talk.room.context))
+    } catch (error) {
+      await view.end()
+      if (!running.signal.aborted) await this.failed(error)
+      else await this.note('[stopped]')
+    }
+    if (!this.editor.plain) await this.print('\n')
+  }
+
+  /** Runs something that waits for the server, which Ctrl-C ends. */
+  get signal(): AbortSignal {
+    return this.#running?.signal ?? this.#leaving.signal
+  }
+
+  /** A failure, as one line. */
+  failed(error: unknown): Promise<void> {
+    const { red } = this.io.colors(this.#out)
+    return this.print(`${red(sanitize(explain(error)))}\n`)
+  }
+
+  /** A status row of the terminal's end: what waits behind the answer. */
+  get waiting(): string[] {
+    return this.#next.length ? [this.#dim(sanitize(`next: ${this.#next.join(' · ').replaceAll('\n', ' ')}`))] : []
+  }
+
+  #queued(): void {
+    this.editor.status = this.waiting
+  }
+
+  /** Entries one after the other. */
+  async #pump(): Promise<void> {
+    this.editor.busy = true
+    let first = true
+    for (let entry = this.#next.shift(); entry !== undefined; entry = this.#next.shift()) {
+      this.#running = new AbortController()
+      if (!first && !this.editor.plain) await this.print(this.editor.shown(entry))
+      first = false
+      await this.#entry(entry)
+      this.#running = undefined
+      this.editor.status = []
+      if (this.#leaving.signal.aborted || this.io.signal.aborted) break
+    }
+    this.editor.busy = false
+  }
+
+  async #entry(entry: string): Promise<void> {
+    try {
+      if (/^\/[a-z?]/.test(entry)) return await execute(this, entry)
+      const text = entry.replace(/^"""\n?([\s\S]*?)\n?"""\s*$/, '$1')
+      const files = [...this.attached, ...mentioned(text)]
+      for (const { name, content } of files) await this.note(`attached ${name} (${bytes(Buffer.byteLength(content))})`)
+      this.attached.length = 0
+      await this.ask(composed(text, files))
+    } catch (error) {
+      await this.failed(error)
+      // a mistake in a message is mended, not typed again
+      if (error instanceof Failure && this.editor.empty && !entry.startsWith('/')) this.editor.prefill(entry)
+    }
+  }
+
+  /** Ctrl-C: what runs is ended, and what waits behind it goes back. */
+  #interrupt(): boolean {
+    if (!this.#running) {
+      if (!this.editor.plain) return false
+      this.leave()
+      return true
+    }
+    this.#running.abort()
+    this.#next.length = 0
+    return true
+  }
+}
+
+/** An answer on its way to the screen. */
+class View {
+  #held = ''
+  #drawing: Promise<void> | undefined
+  #state: string | undefined
+  #any = false
+  #end = '\n'
+  readonly #began = performance.now()
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(
+    readonly chat: Chat,
+    readonly set: Setter,
+    /** Standard output is not the terminal we are on: answers go there as they are. */
+    readonly piped: boolean,
+  ) {
+    if (chat.editor.plain || piped) return
+    this.#status()
+    // the clock goes on while nothing comes
+    this.#timer = setInterval(() => this.#status(), 500)
+  }
+
+  /** Takes text; it is drawn with what else comes within a frame. */
+  async text(text: string): Promise<void> {
+    this.#state = undefined
+    this.#any = true
+    if (this.chat.editor.plain || this.piped) {
+      const out = this.set.push(text)
+      this.#end = out.at(-1) ?? this.#end
+      return this.chat.io.print(out)
+    }
+    this.#held += text
+    this.#drawing ??= sleep(FRAME_MS).then(() => this.#draw())
+    // a terminal that is slow slows us
+    if (this.#held.length > 65536) await this.#drawing
+  }
+
+  state(text: string | undefined): void {
+    if (text === undefined || text === this.#state) return
+    this.#state = text
+    if (!this.chat.editor.plain) this.#status()
+    else void this.chat.note(text)
+  }
+
+  async end(): Promise<void> {
+    clearInterval(this.#timer)
+    await this.#drawing
+    if (!this.chat.editor.plain && !this.piped) {
+      await this.chat.editor.above(this.set.push(this.#held) + this.set.end(), this.chat.waiting)
+      this.#held = ''
+    } else if (this.#any && this.#end !== '\n') await this.chat.io.print('\n')
+  }
+
+  async #draw(): Promise<void> {
+    this.#drawing = undefined
+    const text = this.#held
+    this.#held = ''
+    const rows = text === '' ? '' : this.set.push(text)
+    await this.chat.editor.above(rows, this.#rows())
+  }
+
+  #status(): void {
+    this.chat.editor.status = this.#rows()
+  }
+
+  /** What is not given out yet, and what is going on. */
+  #rows(): string[] {
+    const { io } = this.chat
+    const columns = (io.stdout.columns || 80) - 1
+    const { dim } = io.colors(io.stdout)
+    const rest = sanitize(this.set.rest)
+    // of a long one the end
+    const tail = width(rest) > columns ? `…${rest.slice(-(columns >> 1))}` : rest
+    const seconds = ((performance.now() - this.#began) / 1000).toFixed(0)
+    const doing = this.#state ?? (this.#any ? '' : 'waiting')
+    const state = [doing, `${seconds} s`, 'Ctrl-C ends it'].filter(Boolean).join(' · ')
+    return [...(tail ? [clip(tail, columns)] : []), dim(state), ...this.chat.waiting]
+  }
+}

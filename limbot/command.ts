@@ -1,0 +1,27 @@
+import type { Command } from '../ctl/common/command.js'
+import { flagOf, keys, settings } from '../ctl/common/limbotconf.js'
+
+/** limbot as a program and as `llamboctl limbot`. */
+export const limbot: Command = {
+  name: 'limbot',
+  args: '[text...]',
+  summary: 'talk with a model; with TEXT or a pipe, one answer',
+  options: [
+    ['-c, --continue', 'go on with the last conversation'],
+    ['--session <id>', 'go on with that one: its number, or how its title begins'],
+    ['-f, --file <path...>', 'attach files to the first message; - is standard input'],
+    ['-n, --no-save', 'keep neither the conversation nor what is typed'],
+    ['-x, --extract', 'print the first block of code of the answer, and nothing else'],
+    ['--json', 'print one JSON object: the answer and its figures'],
+    ['--no-stream', 'print the answer when it is complete'],
+    ['--raw', 'print what the model says as it is, no Markdown set'],
+    ['--dry-run', 'print the request that would be made, and make none'],
+    ...keys
+      .filter(key => key !== 'save')
+      .map(key => {
+        const { short, value, help } = settings[key] as { short?: string; value: string; help: string }
+        return [`${short ? `-${short}, ` : ''}--${flagOf(key)} <${value}>`, help] as const
+      }),
+  ],
+  load: () => import('./run.js'),
+}

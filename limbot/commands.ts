@@ -1,0 +1,407 @@
+import { existsSync, writeFileSync } from 'node:fs'
+import { explain, usage } from '../ctl/common/exit.js'
+import { keys, settings } from '../ctl/common/limbotconf.js'
+import { bytes } from '../ctl/common/output.js'
+import { didYouMean } from '../ctl/common/suggest.js'
+import type { Completion } from '../ctl/common/terminal/editor.js'
+import { attach, paths } from './attach.js'
+import type { Chat } from './chat.js'
+import { conversationFile, conversations } from './conversation.js'
+import { used } from './footer.js'
+import { roles } from './roles.js'
+
+type Item = Completion['items'][number]
+
+/** A word after a slash. */
+export interface ChatCommand {
+  readonly name: string
+  /** What it takes: `[n]` may be left out. */
+  readonly args?: string
+  readonly help: string
+  /** Why it means nothing as things are; absent or undefined: it does. What means nothing is not offered. */
+  readonly not?: (chat: Chat) => string | undefined
+  /** What its argument may be. */
+  readonly complete?: (chat: Chat, begun: string, signal: AbortSignal) => Item[] | Promise<Item[]>
+  readonly run: (chat: Chat, arg: string) => void | Promise<void>
+}
+
+const items = (names: readonly string[]): Item[] => names.map(text => ({ text }))
+const noMessages = ({ talk }: Chat) =>
+  talk.conversation.messages.length === 0 ? 'nothing has been said yet' : undefined
+const noAnswer = ({ talk }: Chat) =>
+  talk.conversation.all.some(({ role }) => role === 'assistant') ? undefined : 'there is no answer yet'
+const noneKept = ({ io }: Chat) => (conversations(io.env).length ? undefined : 'no conversation is kept')
+
+/** All of them, in the order in which /help shows them. */
+export const commands: readonly ChatCommand[] = [
+  { name: 'help', help: 'what there is', run: help },
+  {
+    name: 'model',
+    args: '[name]',
+    help: 'which models there are; talk to that one',
+    complete: async (chat, _, signal) => items((await chat.talk.models(signal)).map(({ name }) => name)),
+    run: model,
+  },
+  {
+    name: 'node',
+    args: '[worker|any]',
+    help: 'which workers there are; talk to that one only',
+    complete: async (chat, _, signal) => items([...(await workers(chat, signal)), 'any']),
+    run: node,
+  },
+  { name: 'system', args: '[text]', help: 'the system prompt; another one; off: none', run: system },
+  {
+    name: 'role',
+    args: '[name|off]',
+    help: 'which roles there are; take that one',
+    complete: chat => items([...roles(chat.io.env), 'off']),
+    run: role,
+  },
+  {
+    name: 'attach',
+    args: '<file>',
+    help: 'attach a file to the next message (@file in it does, too)',
+    complete: (_, begun) => paths(begun),
+    run(chat, arg) {
+      if (!arg) throw usage('/attach FILE')
+      const file = attach(arg)
+      chat.attached.push(file)
+      return chat.note(`${file.name} (${bytes(Buffer.byteLength(file.content))}) goes with the next message`)
+    },
+  },
+  {
+    name: 'drop',
+    args: '[file]',
+    help: 'attach it not; without a name none',
+    not: chat => (chat.attached.length ? undefined : 'nothing is attached'),
+    complete: chat => items(chat.attached.map(({ name }) => name)),
+    run(chat, arg) {
+      const at = arg ? chat.attached.findIndex(({ name }) => name === arg) : 0
+      if (at === -1)
+        throw usage(
+          `${arg} is not attached${didYouMean(
+            arg,
+            chat.attached.map(({ name }) => name),
+          )}`,
+        )
+      const dropped = chat.attached.splice(at, arg ? 1 : chat.attached.length)
+      return chat.note(`dropped ${dropped.map(({ name }) => name).join(', ')}`)
+    },
+  },
+  { name: 'context', help: 'what the model is given, and how full its context is', run: context },
+  { name: 'compact', help: 'have the older messages summed up now', not: noMessages, run: compact },
+  { name: 'undo', args: '[n]', help: 'take back the last exchange, or the last n', not: noMessages, run: undo },
+  {
+    name: 'retry',
+    help: 'ask the last message again',
+    not: ({ talk }) =>
+      talk.conversation.messages.some(m => m.role === 'user') ? undefined : 'nothing has been asked yet',
+    run: retry,
+  },
+  { name: 'edit', help: 'take back the last message and write it anew', not: noMessages, run: edit },
+  { name: 'copy', help: 'the last answer to the clipboard', not: noAnswer, run: copy },
+  {
+    name: 'save',
+    args: '[file]',
+    help: 'where it is kept; write it to a file, as Markdown',
+    not: noMessages,
+    complete: (_, begun) => paths(begun),
+    run: save,
+  },
+  {
+    name: 'load',
+    args: '<id>',
+    help: 'go on with another conversation',
+    not: noneKept,
+    complete: ({ io }) => conversations(io.env).map(({ id, title }) => ({ text: id, help: title })),
+    run: load,
+  },
+  { name: 'sessions', help: 'the conversations that are kept', not: noneKept, run: sessions },
+  {
+    name: 'fork',
+    help: 'go on in a copy; this one stays as it is',
+    not: noMessages,
+    run(chat) {
+      chat.talk.conversation.fork()
+      return chat.note(`goes on as ${chat.talk.conversation.id}`)
+    },
+  },
+  {
+    name: 'rename',
+    args: '<title>',
+    help: 'give it a title',
+    not: noMessages,
+    run(chat, arg) {
+      if (!arg) throw usage('/rename TITLE')
+      chat.talk.conversation.rename(arg)
+    },
+  },
+  { name: 'tokens', help: 'what the last answer took, and all of them', not: noAnswer, run: tokens },
+  {
+    name: 'set',
+    args: '[name [value]]',
+    help: 'the settings; one of them; another value for it',
+    complete: (_, begun) =>
+      /\s/.test(begun)
+        ? /^\w+\s+\w*$/.test(begun) && settings[begun.split(/\s/)[0] as 'stats']?.value === 'on|off'
+          ? items(['on', 'off'])
+          : []
+        : keys.map(key => ({ text: `${key} `, help: settings[key].help })),
+    run: set,
+  },
+  {
+    name: 'nohistory',
+    help: 'keep nothing from here on: neither what is typed nor what is said',
+    not: ({ talk }) => (talk.settings.get('save') || talk.settings.get('history') ? undefined : 'nothing is kept'),
+    run(chat) {
+      chat.talk.settings.set('save', 'off')
+      chat.talk.settings.set('history', 'off')
+      chat.history.off()
+      return chat.note('nothing is kept from here on')
+    },
+  },
+  {
+    name: 'clear',
+    help: 'begin a new conversation',
+    run(chat) {
+      chat.talk.conversation.clear()
+      chat.talk.session.stale()
+      chat.talk.figures = undefined
+      return chat.note('a new conversation')
+    },
+  },
+  { name: 'exit', help: 'leave (Ctrl-D)', run: chat => chat.leave() },
+]
+
+/** Other words for some of them. */
+const aliases: Readonly<Record<string, string>> = { quit: 'exit', bye: 'exit', '?': 'help', new: 'clear' }
+
+const named = (name: string): ChatCommand | undefined => commands.find(one => one.name === (aliases[name] ?? name))
+
+/** Runs a line that begins with a slash. @throws Failure (usage) for a word that is none, or means nothing now */
+export async function execute(chat: Chat, entry: string): Promise<void> {
+  const [, name = '', arg = ''] = /^\/(\S*)\s*([\s\S]*?)\s*$/.exec(entry) ?? []
+  const command = named(name)
+  if (!command) {
+    const known = commands.map(one => one.name)
+    throw usage(`/${name}: unknown command${didYouMean(name, known) || '; /help lists them'}`)
+  }
+  const why = command.not?.(chat)
+  if (why !== undefined) throw usage(`/${name}: ${why}`)
+  await command.run(chat, arg)
+}
+
+/** What Tab offers: commands that mean something now and what they take, and files behind an @. */
+export async function completion(
+  chat: Chat,
+  text: string,
+  cursor: number,
+  signal: AbortSignal,
+): Promise<Completion | undefined> {
+  const typed = text.slice(0, cursor)
+  const [, mention] = /(?:^|\s)@(\S*)$/.exec(typed) ?? []
+  if (mention !== undefined) return { from: cursor - mention.length, items: paths(mention) }
+  const [, name, arg] = /^\/(\S*)(?:\s+([\s\S]*))?$/.exec(typed) ?? []
+  if (name === undefined) return undefined
+  if (arg === undefined) {
+    const all = commands.filter(one => one.name.startsWith(name) && one.not?.(chat) === undefined)
+    return { from: 1, items: all.map(one => ({ text: `${one.name}${one.args ? ' ' : ''}`, help: one.help })) }
+  }
+  const all = (await named(name)?.complete?.(chat, arg, signal)) ?? []
+  const word = name === 'set' ? (/\S*$/.exec(arg)?.[0] ?? '') : arg
+  return { from: cursor - word.length, items: all.filter(item => item.text.startsWith(word)) }
+}
+
+async function help(chat: Chat): Promise<void> {
+  const { bold, dim } = chat.io.colors(chat.io.stdout)
+  const rows = commands.map(one => {
+    const usage = `/${one.name}${one.args ? ` ${one.args}` : ''}`
+    const line = `  ${usage.padEnd(22)} ${one.help}`
+    return one.not?.(chat) === undefined ? line : dim(line)
+  })
+  const pairs = [
+    ['Enter', 'send'],
+    ['Alt-Enter, Ctrl-J, \\ Enter', 'a new line; """ … """ for many'],
+    ['Up, Down, Ctrl-R', 'what was typed before; search it'],
+    ['Ctrl-G, Ctrl-X Ctrl-E', 'the editor'],
+    ['Tab', 'complete: commands, @files, models'],
+    ['Ctrl-C', 'end the answer; clear the line; twice: leave'],
+  ]
+  const table = pairs.map(([key, what]) => `  ${key!.padEnd(28)} ${what}`)
+  await chat.print(`${bold('Commands')}\n${rows.join('\n')}\n${bold('Keys')}\n${table.join('\n')}\n`)
+}
+
+async function model(chat: Chat, arg: string): Promise<void> {
+  const { talk } = chat
+  const models = await talk.models(chat.signal)
+  const now = talk.settings.get('model')
+  if (!arg) {
+    if (models.length === 0) return chat.note('there is no model; llamboctl pull gets one')
+    for (const { name, loaded } of models)
+      await chat.note(`${(now ? name === now : loaded) ? '*' : ' '} ${name}${loaded ? '' : ' (not loaded)'}`)
+    return
+  }
+  const known = models.map(({ name }) => name)
+  if (arg !== 'any' && !known.includes(arg))
+    throw usage(
+      `no model ${arg}${didYouMean(arg, known) || `; there ${known.length ? `are ${known.join(', ')}` : 'is none'}`}`,
+    )
+  talk.settings.set('model', arg === 'any' ? undefined : arg)
+  await chat.note(arg === 'any' ? 'whichever model is loaded' : `${arg} answers from here on`)
+}
+
+async function workers(chat: Chat, signal: AbortSignal): Promise<string[]> {
+  const records = await chat.talk.records(signal)
+  return records.filter(({ word }) => word === 'worker').map(({ attrs }) => attrs.name ?? '')
+}
+
+async function node(chat: Chat, arg: string): Promise<void> {
+  const { talk } = chat
+  if (!arg) {
+    const records = await talk.records(chat.signal)
+    for (const { word, attrs } of records)
+      if (word === 'worker')
+        await chat.note(
+          `${attrs.name === talk.session.worker ? '*' : ' '} ${attrs.name} ${attrs.state} ${attrs.active}/${attrs.slots} ${attrs.model ?? ''}`,
+        )
+    return
+  }
+  if (arg !== 'any') {
+    const known = await workers(chat, chat.signal)
+    if (!known.includes(arg))
+      throw usage(`no worker ${arg}${didYouMean(arg, known) || `; there are ${known.join(', ')}`}`)
+  }
+  await talk.at(arg === 'any' ? undefined : arg)
+  await chat.note(arg === 'any' ? 'whichever worker is chosen' : `${arg} answers from here on`)
+}
+
+async function system(chat: Chat, arg: string): Promise<void> {
+  const { talk } = chat
+  if (arg) talk.settings.set('system', arg === 'off' ? '' : arg)
+  await chat.note(talk.system ? `system: ${talk.system}` : 'there is no system prompt')
+}
+
+async function role(chat: Chat, arg: string): Promise<void> {
+  const { talk, io } = chat
+  const before = talk.settings.get('role')
+  if (!arg) {
+    const known = roles(io.env)
+    if (known.length === 0)
+      return chat.note('there are no roles: roles/NAME.md in the configuration directory makes one')
+    for (const name of known) await chat.note(`${name === before ? '*' : ' '} ${name}`)
+    return
+  }
+  talk.settings.set('role', arg === 'off' ? undefined : arg)
+  try {
+    await talk.role()
+  } catch (error) {
+    talk.settings.set('role', before)
+    throw error
+  }
+  await chat.note(arg === 'off' ? 'no role' : `the role is ${arg}`)
+}
+
+async function context(chat: Chat): Promise<void> {
+  const { talk, attached } = chat
+  const { conversation, room, system, figures } = talk
+  const past = conversation.all.length - conversation.messages.length
+  const total = figures ? used(figures) : room.tokens(conversation.messages, system)
+  const full = room.context ? ` of ${room.context} (${Math.round((100 * total) / room.context)} %)` : ''
+  const lines = [
+    `${conversation.messages.length} messages${past ? `, ${past} older ones summed up or left out` : ''}`,
+    `${figures ? '' : 'about '}${total} tokens${full}`,
+    ...(system ? [`of these the system prompt: about ${room.tokens([], system)}`] : []),
+    ...attached.map(({ name, content }) => `attached: ${name}, about ${room.tokens([{ role: 'user', content }])}`),
+  ]
+  for (const line of lines) await chat.note(line)
+}
+
+async function compact(chat: Chat): Promise<void> {
+  for await (const step of chat.talk.compact(chat.signal)) if (step.is === 'note') await chat.note(step.line)
+}
+
+async function undo(chat: Chat, arg: string): Promise<void> {
+  const count = arg === '' ? 1 : Number(arg)
+  if (!Number.isInteger(count) || count < 1) throw usage(`/undo N: a whole number from 1, not ${arg}`)
+  const before = chat.talk.conversation.messages.length
+  chat.talk.conversation.undo(count)
+  chat.talk.session.stale()
+  await chat.note(`${before - chat.talk.conversation.messages.length} messages taken back`)
+}
+
+/** Takes back the last exchange. @returns what was asked */
+function takenBack(chat: Chat): string {
+  const question = chat.talk.conversation.undo(1)
+  chat.talk.session.stale()
+  if (question === undefined) throw usage('what was asked has been summed up')
+  return question
+}
+
+async function retry(chat: Chat): Promise<void> {
+  await chat.ask(takenBack(chat))
+}
+
+async function edit(chat: Chat): Promise<void> {
+  chat.editor.prefill(takenBack(chat))
+}
+
+async function copy(chat: Chat): Promise<void> {
+  const answer = chat.talk.conversation.all.findLast(({ role }) => role === 'assistant')!.content
+  if (chat.editor.plain) throw usage('/copy: this terminal has no clipboard; /save FILE writes a file')
+  // OSC 52: the terminal puts it into its clipboard, over ssh as well
+  chat.io.stdout.write(`\x1b]52;c;${Buffer.from(answer).toString('base64')}\x07`)
+  await chat.note(`${answer.length} characters copied, if the terminal lets programs do so`)
+}
+
+async function save(chat: Chat, arg: string): Promise<void> {
+  const { conversation, settings } = chat.talk
+  if (!arg) return chat.note(settings.get('save') ? conversation.file : 'it is not kept (/set save on)')
+  if (existsSync(arg)) throw usage(`${arg}: file exists`)
+  try {
+    writeFileSync(arg, conversation.markdown(), { mode: 0o600, flag: 'wx' })
+  } catch (error) {
+    throw usage(explain(error))
+  }
+  await chat.note(`written to ${arg}`)
+}
+
+async function load(chat: Chat, arg: string): Promise<void> {
+  if (!arg) throw usage('/load ID; /sessions lists them')
+  const { conversation, session } = chat.talk
+  conversation.load(conversationFile(arg, chat.io.env))
+  session.stale()
+  chat.talk.figures = undefined
+  await chat.note(`“${conversation.title}”, ${conversation.all.length} messages`)
+  const last = conversation.all.findLast(({ role }) => role === 'assistant')
+  if (last) await chat.note(`… ${last.content.slice(-300)}`)
+}
+
+async function sessions(chat: Chat): Promise<void> {
+  for (const { id, title, messages, changed } of conversations(chat.io.env).slice(0, 20))
+    await chat.note(
+      `${id === chat.talk.conversation.id ? '*' : ' '} ${id}  ${changed.toISOString().slice(0, 16).replace('T', ' ')}  ${String(messages).padStart(3)}  ${title}`,
+    )
+}
+
+async function tokens(chat: Chat): Promise<void> {
+  const { figures, total } = chat.talk
+  if (figures)
+    await chat.note(
+      `last: ${figures.prompt_tokens ?? 0} read (${figures.reused_tokens ?? 0} of them from the cache), ${figures.completion_tokens ?? 0} made`,
+    )
+  await chat.note(`all ${total.answers}: ${total.prompt} read, ${total.completion} made`)
+}
+
+async function set(chat: Chat, arg: string): Promise<void> {
+  const { settings } = chat.talk
+  const [, name = '', value = ''] = /^(\S*)\s*([\s\S]*)$/.exec(arg) ?? []
+  if (!name) for (const line of settings.lines()) await chat.note(line)
+  else if (!value) await chat.note(settings.line(name))
+  else {
+    if (name === 'model') return model(chat, value)
+    if (name === 'role') return role(chat, value)
+    const key = settings.set(name, value === 'default' ? undefined : value)
+    if (key === 'history') settings.get('history') ? chat.history.on() : chat.history.off()
+    await chat.note(settings.line(key))
+  }
+}

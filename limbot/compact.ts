@@ -1,0 +1,110 @@
+import { withFile } from '../ctl/common/files.js'
+import type { Fid } from '../fs/client.js'
+import { received } from '../fs/errors.js'
+import { ORDWR } from '../fs/protocol.js'
+import type { Message } from './conversation.js'
+
+/** Tokens of a letter, until an answer has told. */
+const PER_LETTER = 0.3
+/** Exchanges that are kept as they are. */
+const KEPT = 2
+
+const ASK = `Sum up our conversation so far, for yourself to go on from: facts, names, numbers, decisions, what was asked for and is still open. Be brief.`
+const HEAD = 'What was said so far, summed up:'
+
+const letters = (messages: readonly Message[]): number => messages.reduce((n, { content }) => n + content.length, 0)
+
+/** What a conversation takes of the context, and when it is too much. */
+export class Room {
+  /** Tokens that the model's context has; 0: nobody says. */
+  context = 0
+  #perLetter = PER_LETTER
+
+  /** What an answer has told: so many tokens for these messages. */
+  learn(tokens: number, messages: readonly Message[], system: string): void {
+    const n = letters(messages) + system.length
+    if (tokens > 0 && n > 0) this.#perLetter = tokens / n
+  }
+
+  tokens(messages: readonly Message[], system = ''): number {
+    return Math.ceil((letters(messages) + system.length) * this.#perLetter)
+  }
+
+  /** Tokens that an answer is to have. */
+  reserve(max_tokens = 1024): number {
+    return Math.min(max_tokens, Math.floor(this.context / 4))
+  }
+
+  /**
+   * How many of the last messages stay as they are, where the older ones must be summed up for another to fit.
+   * @returns undefined: all fits, or there is nothing to sum up
+   */
+  keep(messages: readonly Message[], next: string, system: string, max_tokens?: number): number | undefined {
+    if (this.context === 0) return undefined
+    const question: Message = { role: 'user', content: next }
+    if (this.tokens([...messages, question], system) + this.reserve(max_tokens) <= this.context) return undefined
+    return this.kept(messages)
+  }
+
+  /** The last exchanges, as many as take no more than a third of the context. */
+  kept(messages: readonly Message[]): number | undefined {
+    let kept = Math.min(2 * KEPT, messages.length - 2)
+    while (kept > 0 && this.context > 0 && this.tokens(messages.slice(-kept)) > this.context / 3) kept -= 2
+    kept = Math.max(0, kept)
+    return messages.length - kept < 2 ? undefined : kept
+  }
+}
+
+/**
+ * Has the model sum up messages. As many of the newest as fit are shown to it.
+ * @returns messages that stand for them, and what they cost in tokens
+ * @throws FsError why there is no summary
+ */
+export async function summary(
+  root: Fid,
+  o: {
+    messages: readonly Message[]
+    model: string | undefined
+    worker: string | undefined
+    room: Room
+    signal: AbortSignal
+  },
+): Promise<{ messages: Message[]; tokens: number }> {
+  const { room, signal } = o
+  const max_tokens = room.context > 0 ? Math.max(32, Math.floor(room.context / 6)) : 512
+  let shown = [...o.messages]
+  while (room.context > 0 && shown.length > 2 && room.tokens(shown) + max_tokens > room.context * 0.9)
+    shown = shown.slice(2)
+  const request = {
+    messages: [...shown.map(({ role, content }) => ({ role, content })), { role: 'user', content: ASK }],
+    max_tokens,
+    ...(o.model && { model: o.model }),
+  }
+  const path = [...(o.worker ? [o.worker] : []), 'generate']
+  let text = ''
+  let tokens = 0
+  await withFile(root, path, ORDWR, signal, async fid => {
+    await fid.write(0, Buffer.from(JSON.stringify(request)), signal)
+    let rest = ''
+    for (let offset = 0; ; ) {
+      const data = await fid.read(offset, Number.MAX_SAFE_INTEGER, signal)
+      if (data.length === 0) break
+      offset += data.length
+      rest += Buffer.from(data).toString('latin1')
+    }
+    for (const line of Buffer.from(rest, 'latin1').toString().split('\n').filter(Boolean)) {
+      const event = JSON.parse(line)
+      if (event.event === 'token') text += event.text
+      if (event.event === 'end') tokens = event.completion_tokens ?? 0
+      if (event.event === 'error') throw received(String(event.error))
+    }
+  })
+  if (text.trim() === '') throw received('an empty summary')
+  return {
+    messages: [
+      { role: 'user', content: `${HEAD}\n\n${text.trim()}` },
+      { role: 'assistant', content: 'I go on from there.' },
+    ],
+    tokens,
+  }
+}

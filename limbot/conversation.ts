@@ -1,0 +1,260 @@
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { explain, usage } from '../ctl/common/exit.js'
+import { dataDir } from '../ctl/common/paths.js'
+
+/** One message of a conversation. */
+export interface Message {
+  readonly role: 'user' | 'assistant'
+  readonly content: string
+  /** An answer that was ended before its own end: by the user, or by what this says. */
+  readonly stopped?: true | string
+  /** It has been summed up: it is kept to be read, and the model does not see it any more. */
+  readonly past?: true
+}
+
+/** The first line of a conversation's file. */
+interface Head {
+  readonly limbot: 1
+  readonly id: string
+  readonly created: string
+  readonly title: string
+}
+
+/** What a list of conversations shows. */
+export interface Kept {
+  readonly id: string
+  readonly title: string
+  readonly messages: number
+  readonly changed: Date
+}
+
+const TITLE = 60
+/** Bytes of a conversation that is read. */
+const MOST = 64 * 1024 * 1024
+
+const sessionsDir = (env: NodeJS.ProcessEnv): string => join(dataDir(env), 'sessions')
+
+/** A number that sorts by time: 20261121-161931-4fa2. */
+const newId = (): string => {
+  const [date, time] = new Date()
+    .toISOString()
+    .replaceAll(/[-:]|\..*/g, '')
+    .split('T')
+  return `${date}-${time}-${randomBytes(2).toString('hex')}`
+}
+
+/** A conversation, as the person has it: kept in a file of its own, a JSON object a line, whatever becomes of servers. */
+export class Conversation {
+  id = newId()
+  title = ''
+  #messages: Message[] = []
+  #created = new Date().toISOString()
+  /** When we last wrote it, as the file system has it: another limbot may have gone on with it. */
+  #written: number | undefined
+  #warned = false
+
+  constructor(
+    readonly env: NodeJS.ProcessEnv,
+    readonly warn: (line: string) => void,
+    /** Whether it is kept. */
+    readonly keep: () => boolean,
+  ) {}
+
+  /** All there is, what has been summed up as well. */
+  get all(): readonly Message[] {
+    return this.#messages
+  }
+
+  /** What the model is given. */
+  get messages(): readonly Message[] {
+    return this.#messages.filter(message => !message.past)
+  }
+
+  get file(): string {
+    return join(sessionsDir(this.env), `${this.id}.jsonl`)
+  }
+
+  /** The last message, if it is the user's: it has had no answer. */
+  get unanswered(): string | undefined {
+    const last = this.#messages.at(-1)
+    return last?.role === 'user' ? last.content : undefined
+  }
+
+  /** The user's message; one before it that had no answer goes. */
+  ask(content: string): void {
+    if (this.unanswered !== undefined) this.#messages.pop()
+    this.title ||= titleOf(content)
+    this.#messages.push({ role: 'user', content })
+    this.save()
+  }
+
+  /** What came of it. Nothing at all: the question goes as well. */
+  answer(content: string, stopped?: true | string): void {
+    if (content === '') this.#messages.pop()
+    else this.#messages.push({ role: 'assistant', content, ...(stopped && { stopped }) })
+    this.save()
+  }
+
+  /** Takes back the last exchanges. @returns the question of the last one taken back */
+  undo(count: number): string | undefined {
+    let question: string | undefined
+    for (let n = 0; n < count; n++) {
+      if (this.#messages.at(-1)?.past) break
+      if (this.#messages.at(-1)?.role === 'assistant') this.#messages.pop()
+      if (this.#messages.at(-1)?.role !== 'user') break
+      question = this.#messages.pop()!.content
+    }
+    this.save()
+    return question
+  }
+
+  /** The messages before the last `kept` are past; a summary stands in their place. */
+  compact(kept: number, summary: readonly Message[]): void {
+    const past = this.#messages.filter(message => message.past)
+    const now = this.messages
+    const cut = now.length - kept
+    this.#messages = [
+      ...past,
+      ...now.slice(0, cut).map(message => ({ ...message, past: true as const })),
+      ...summary,
+      ...now.slice(cut),
+    ]
+    this.save()
+  }
+
+  rename(title: string): void {
+    this.title = title
+    this.save()
+  }
+
+  /** Goes on as another one with the same messages. */
+  fork(): void {
+    this.id = newId()
+    this.#created = new Date().toISOString()
+    this.#written = undefined
+    this.title = this.title && `${this.title} (fork)`
+    this.save()
+  }
+
+  /** Begins anew. */
+  clear(): void {
+    this.id = newId()
+    this.#created = new Date().toISOString()
+    this.#written = undefined
+    this.title = ''
+    this.#messages = []
+  }
+
+  /** Becomes a conversation that was kept. @throws Failure naming the file and its line */
+  load(file: string): void {
+    const { head, messages } = read(file)
+    this.id = head.id
+    this.title = head.title
+    this.#created = head.created
+    this.#messages = messages
+    this.#written = statSync(file).mtimeMs
+  }
+
+  /** Writes the whole file, beside and then in its place. A disk that is full costs one warning. */
+  save(): void {
+    if (!this.keep() || this.#messages.length === 0) return
+    try {
+      mkdirSync(sessionsDir(this.env), { recursive: true, mode: 0o700 })
+      if (this.#written !== undefined && changedAt(this.file) !== this.#written) {
+        this.id = newId()
+        this.warn(`another limbot has gone on with this conversation; this one is ${this.id} from here`)
+      }
+      const head: Head = { limbot: 1, id: this.id, created: this.#created, title: this.title }
+      const beside = `${this.file}.${process.pid}`
+      writeFileSync(beside, [head, ...this.#messages].map(line => `${JSON.stringify(line)}\n`).join(''), {
+        mode: 0o600,
+      })
+      renameSync(beside, this.file)
+      this.#written = changedAt(this.file)
+    } catch (error) {
+      if (!this.#warned) this.warn(`the conversation is not kept: ${explain(error)}`)
+      this.#warned = true
+    }
+  }
+
+  /** As a document. */
+  markdown(): string {
+    const parts = this.#messages.map(({ role, content, stopped }) => {
+      const end = stopped ? `\n\n[stopped${stopped === true ? '' : `: ${stopped}`}]` : ''
+      return `## ${role === 'user' ? 'You' : 'Llambo'}\n\n${content}${end}\n`
+    })
+    return [`# ${this.title}\n`, ...parts].join('\n')
+  }
+}
+
+const changedAt = (file: string): number | undefined => statSync(file, { throwIfNoEntry: false })?.mtimeMs
+
+const titleOf = (content: string): string => {
+  const line = content.trim().split('\n')[0]!.replaceAll(/\s+/g, ' ')
+  return line.length > TITLE ? `${line.slice(0, TITLE - 1)}…` : line
+}
+
+function read(file: string): { head: Head; messages: Message[] } {
+  let text: string
+  try {
+    if (statSync(file).size > MOST) throw usage(`over ${MOST} bytes`)
+    text = readFileSync(file, 'utf8')
+  } catch (error) {
+    throw usage(`${file}: ${explain(error)}`)
+  }
+  const [first, ...rest] = text.split('\n').filter(Boolean)
+  const head = json(first ?? '') as Partial<Head> | undefined
+  if (head?.limbot !== 1 || typeof head.id !== 'string') throw usage(`${file}: not a conversation of limbot`)
+  const messages: Message[] = []
+  rest.forEach((line, i) => {
+    const message = json(line) as Partial<Message> | undefined
+    if (typeof message?.content !== 'string' || !/^(user|assistant)$/.test(message.role ?? ''))
+      throw usage(`${file}:${i + 2}: not a message`)
+    messages.push(message as Message)
+  })
+  return { head: { limbot: 1, id: head.id, created: head.created ?? '', title: head.title ?? '' }, messages }
+}
+
+function json(line: string): unknown {
+  try {
+    return JSON.parse(line)
+  } catch {
+    return undefined
+  }
+}
+
+/** The conversations that are kept, the last one first. What cannot be read is left out. */
+export function conversations(env: NodeJS.ProcessEnv): Kept[] {
+  const dir = sessionsDir(env)
+  let names: string[]
+  try {
+    names = readdirSync(dir)
+  } catch {
+    return []
+  }
+  return names
+    .filter(name => name.endsWith('.jsonl'))
+    .flatMap(name => {
+      try {
+        const file = join(dir, name)
+        const { head, messages } = read(file)
+        return [{ id: head.id, title: head.title, messages: messages.length, changed: statSync(file).mtime }]
+      } catch {
+        return []
+      }
+    })
+    .sort((a, b) => b.changed.getTime() - a.changed.getTime())
+}
+
+/** The file of a conversation: by its number, the beginning of its number or title, or as a path. @throws Failure */
+export function conversationFile(given: string, env: NodeJS.ProcessEnv): string {
+  if (given.includes('/') || given.endsWith('.jsonl')) return given
+  const kept = conversations(env)
+  const exact = kept.find(({ id, title }) => id === given || title === given)
+  const found =
+    exact ?? kept.find(({ id, title }) => id.startsWith(given) || title.toLowerCase().startsWith(given.toLowerCase()))
+  if (!found) throw usage(`no conversation ${given}: ${kept.length ? '/sessions lists them' : 'none is kept'}`)
+  return join(sessionsDir(env), `${found.id}.jsonl`)
+}

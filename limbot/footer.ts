@@ -1,0 +1,31 @@
+import { sanitize } from '../ctl/common/terminal/sanitize.js'
+import type { Figures, Step } from './turn.js'
+
+const figure = (n: number): string => (n >= 100 ? n.toFixed(0) : String(Math.round(n * 10) / 10))
+
+/** Tokens of the context that are in use after an answer. */
+export const used = ({ prompt_tokens = 0, completion_tokens = 0 }: Figures): number => prompt_tokens + completion_tokens
+
+/** The line behind an answer: `worker-0002 · mistral-7b · 412 tok · 38.2 tok/s · ttft 210 ms · ctx 23 %`. */
+export function footer(figures: Figures, context: number): string {
+  const { worker, model, completion_tokens, tok_s, ttft_ms, resumed, reason } = figures
+  const parts = [
+    worker && `${worker}${resumed ? ' (went on there)' : ''}`,
+    model,
+    completion_tokens !== undefined && `${completion_tokens} tok`,
+    tok_s !== undefined && tok_s > 0 && `${figure(tok_s)} tok/s`,
+    ttft_ms !== undefined && `ttft ${ttft_ms} ms`,
+    context > 0 && figures.prompt_tokens !== undefined && `ctx ${Math.round((100 * used(figures)) / context)} %`,
+    reason === 'length' && 'cut off: max_tokens',
+  ]
+  return sanitize(parts.filter(Boolean).join(' · '))
+}
+
+/** What a step says while no text comes; undefined for what says nothing. */
+export function state(step: Step): string | undefined {
+  if (step.is === 'queued') return step.ahead > 0 ? `queued (${step.ahead} ahead)` : 'queued'
+  if (step.is === 'prompt') return 'prompt'
+  if (step.is === 'away') return 'the server is away; waiting for the answer to go on'
+  if (step.is === 'back') return 'looking for the answer'
+  return undefined
+}

@@ -1,0 +1,183 @@
+import { Lexer, lexer, type Token, type Tokens } from 'marked'
+import { sanitize } from '../ctl/common/terminal/sanitize.js'
+import { width } from '../ctl/common/terminal/width.js'
+import { block, endsBlank } from './blocks.js'
+import { runs, type Styles, settled, wrap } from './inline.js'
+import type { Setter } from './setter.js'
+
+/** A block that has grown so large is shown as far as it has come: each new line has it read anew. */
+const MOST = 16 * 1024
+const fence = /^ {0,3}(`{3,}|~{3,})[^`\n]*$/
+
+/**
+ * Sets Markdown for a terminal while it comes. What is finished is given out once and never again: lines of code one by one,
+ * items of a list, lines of a paragraph as soon as nothing behind them can change them, tables when they end.
+ */
+export class Markdown implements Setter {
+  #source = ''
+  /** The fence of the code that we are in. */
+  #fence: string | undefined
+  /** In the midst of a line of a paragraph: what comes to its end is no block. */
+  #midst = false
+  /** The last row that was given out is blank, or there is none. */
+  #blank = true
+  /** Up to where a partial line was looked at. */
+  #looked = 0
+
+  constructor(
+    readonly columns: () => number,
+    readonly styles: Styles,
+  ) {}
+
+  /** Takes text as it comes, cut anywhere. @returns rows that are finished, each with its newline */
+  push(text: string): string {
+    this.#source += sanitize(text)
+    const out: string[] = []
+    if (text.includes('\n')) this.#lines(out)
+    this.#partial(out)
+    return this.#given(out)
+  }
+
+  /** The end. @returns all that is left */
+  end(): string {
+    if (this.#source !== '' && !this.#source.endsWith('\n')) this.#source += '\n'
+    const out: string[] = []
+    this.#lines(out)
+    if (this.#source !== '') this.#all(lexer(this.#source), out)
+    this.#source = ''
+    return this.#given(out)
+  }
+
+  /** What has come of a line and is not given out. */
+  get rest(): string {
+    return this.#source.slice(this.#source.lastIndexOf('\n', this.#source.length - 2) + 1).trimEnd()
+  }
+
+  #given(rows: readonly string[]): string {
+    let out = ''
+    for (const row of rows) {
+      if (row === '' && this.#blank) continue
+      this.#blank = row === ''
+      out += `${row}\n`
+    }
+    return out
+  }
+
+  /** Gives out what of the complete lines is finished. */
+  #lines(out: string[]): void {
+    for (;;) {
+      const nl = this.#source.indexOf('\n')
+      if (nl === -1) return
+      const line = this.#source.slice(0, nl)
+      if (this.#fence !== undefined) {
+        const closes = line.trim().startsWith(this.#fence) && line.trim().replaceAll(this.#fence[0]!, '') === ''
+        out.push(closes ? this.styles.dim(line) : this.styles.cyan(line))
+        if (closes) this.#fence = undefined
+        this.#drop(nl + 1)
+      } else if (this.#midst) {
+        this.#midst = false
+        out.push(...wrap(runs(Lexer.lexInline(line), this.styles), this.columns()).map(({ text }) => text))
+        this.#drop(nl + 1)
+      } else if (fence.test(line)) {
+        this.#fence = fence.exec(line)![1]!
+        out.push(this.styles.dim(line))
+        this.#drop(nl + 1)
+      } else if (!this.#blocks(out)) return
+    }
+  }
+
+  #drop(n: number): void {
+    this.#source = this.#source.slice(n)
+    this.#looked = 0
+  }
+
+  /** @returns whether there is more to look at */
+  #blocks(out: string[]): boolean {
+    const complete = this.#source.slice(0, this.#source.lastIndexOf('\n') + 1)
+    const tokens = lexer(complete)
+    const last = tokens.pop()
+    if (!last) return false
+    // a fence begins within: what is before it goes first
+    const code = tokens.findIndex(token => token.type === 'code' && fence.test(token.raw.split('\n')[0]!))
+    if (code > 0) {
+      this.#all(tokens.slice(0, code), out)
+      this.#drop(tokens.slice(0, code).reduce((n, { raw }) => n + raw.length, 0))
+      return true
+    }
+    const before = complete.length - last.raw.length
+    this.#all(tokens, out)
+    const done = last.raw.length > MOST ? this.#whole(last, out) : this.#last(last, out)
+    this.#drop(before + done)
+    // a fence that is not closed yet is a last token, and then the first line
+    return done === 0 && before > 0 && fence.test(last.raw.split('\n')[0]!)
+  }
+
+  #all(tokens: readonly Token[], out: string[]): void {
+    tokens.forEach((token, i) => {
+      if (token.type === 'space') {
+        if (i === 0 || token.raw.split('\n').length > 2) out.push('')
+      } else out.push(...block(token, this.columns(), this.styles), ...(endsBlank(token) ? [''] : []))
+    })
+  }
+
+  #whole(token: Token, out: string[]): number {
+    this.#all([token], out)
+    return token.raw.length
+  }
+
+  /** Gives out what of the last block is finished. @returns how much of its source that was */
+  #last(token: Token, out: string[]): number {
+    switch (token.type) {
+      case 'space':
+        out.push('')
+        return token.raw.length
+      case 'heading':
+      case 'hr':
+        return this.#whole(token, out)
+      case 'list': {
+        const { items } = token as Tokens.List
+        const done = items.slice(0, -1)
+        if (done.length === 0) return 0
+        const raw = done.map(item => item.raw).join('')
+        out.push(...block({ ...(token as Tokens.List), items: done, raw }, this.columns(), this.styles))
+        if (/\n[ \t]*\n$/.test(raw)) out.push('')
+        return raw.length
+      }
+      case 'paragraph':
+      case 'text':
+        return this.#paragraph(token as Tokens.Paragraph, out)
+      default:
+        return 0
+    }
+  }
+
+  #paragraph(token: Tokens.Paragraph, out: string[]): number {
+    const list = runs(token.tokens ?? [token], this.styles, 0)
+    if (!settled(list)) return 0
+    out.push(...wrap(list, this.columns()).map(({ text }) => text))
+    return token.raw.length
+  }
+
+  /** Gives out the rows of a line that has no end yet, but for the last. */
+  #partial(out: string[]): void {
+    const columns = this.columns()
+    if (this.#fence !== undefined || this.#source.includes('\n')) return
+    if (this.#source.length - this.#looked < columns || width(this.#source) < 2 * columns) return
+    this.#looked = this.#source.length
+    const tokens = this.#midst ? Lexer.lexInline(this.#source) : lexer(this.#source)
+    const inline = this.#midst
+      ? tokens
+      : tokens.length === 1 && tokens[0]!.type === 'paragraph'
+        ? (tokens[0] as Tokens.Paragraph).tokens
+        : undefined
+    if (!inline) return
+    const list = runs(inline, this.styles, 0)
+    if (!settled(list) && this.#source.length < MOST) return
+    const rows = wrap(list, columns)
+    const cut = rows.slice(0, -1).findLastIndex(({ next }) => next !== undefined)
+    if (cut === -1) return
+    out.push(...rows.slice(0, cut + 1).map(({ text }) => text))
+    this.#midst = true
+    this.#drop(rows[cut]!.next!)
+  }
+}

@@ -1,0 +1,114 @@
+import type { Options } from '../ctl/common/command.js'
+import { exitCode, Failure } from '../ctl/common/exit.js'
+import type { Invocation } from '../ctl/common/invocation.js'
+import { bytes } from '../ctl/common/output.js'
+import { sanitize } from '../ctl/common/terminal/sanitize.js'
+import { clip } from '../ctl/common/terminal/width.js'
+import { type Attachment, composed, mentioned } from './attach.js'
+import { footer, state } from './footer.js'
+import { type Look, setter } from './look.js'
+import type { Talk } from './talk.js'
+import type { Figures } from './turn.js'
+
+export interface Single {
+  readonly io: Invocation
+  readonly talk: Talk
+  readonly options: Options
+  readonly look: Look
+  readonly note: (line: string) => void
+  readonly text: string
+  readonly files: readonly Attachment[]
+}
+
+/** The first block of code in an answer, if there is one. */
+export const extracted = (answer: string): string | undefined =>
+  /^ {0,3}(`{3,}|~{3,})[^\n]*\n([\s\S]*?)(?:^ {0,3}\1|$(?![\s\S]))/m.exec(answer)?.[2]
+
+/** One message and its answer: the answer on standard output, all else on standard error. */
+export async function single({ io, talk, options, look, note, text, files }: Single): Promise<void> {
+  const all = [...files, ...mentioned(text)]
+  for (const { name, content } of all) note(`attached ${name} (${bytes(Buffer.byteLength(content))})`)
+  const content = composed(text, all)
+  if (options.dryRun) return dryRun(io, talk, content)
+
+  const whole = options.json || options.extract || options.stream === false
+  const line = new StateLine(io, !whole && look.terminal)
+  const set = await setter(look, talk.settings.get('markdown') === true, io.stdout)
+  let answer = ''
+  let figures: Figures
+  const show = async (rows: string) => {
+    line.clear()
+    await io.print(rows)
+  }
+  try {
+    const steps = talk.ask(content, io.signal)
+    let step = await steps.next()
+    for (; !step.done; step = await steps.next()) {
+      const { value } = step
+      if (value.is === 'text') {
+        answer += value.text
+        if (!whole) await show(set.push(value.text))
+        line.show(set.rest)
+      } else if (value.is === 'note') {
+        line.clear()
+        note(value.line)
+      } else line.show(state(value) ?? '')
+    }
+    figures = step.value
+  } finally {
+    line.clear()
+    // what came is a text, also where it breaks off
+    if (!whole && answer !== '') await io.print(set.end() + (look.terminal || answer.endsWith('\n') ? '' : '\n'))
+  }
+  const stopped = figures.reason === 'cancelled'
+  if (whole) await io.print(said(answer, figures, options))
+  if (stopped) note('[stopped]')
+  else if (talk.settings.get('stats') && io.stderr.isTTY && !options.json) note(footer(figures, talk.room.context))
+  io.signal.throwIfAborted()
+  if (options.extract && extracted(answer) === undefined)
+    throw new Failure(exitCode.failed, 'the answer has no block of code; without -x all of it is printed')
+}
+
+/** A complete answer as the options want it. */
+function said(answer: string, figures: Figures, options: Options): string {
+  const text = options.extract ? (extracted(answer) ?? '') : answer
+  if (!options.json) return text === '' || text.endsWith('\n') ? text : `${text}\n`
+  return `${JSON.stringify({ text, ...figures })}\n`
+}
+
+async function dryRun(io: Invocation, talk: Talk, content: string): Promise<void> {
+  const { settings, conversation, system, room } = talk
+  const messages = [
+    ...(system ? [{ role: 'system', content: system }] : []),
+    ...conversation.messages.map(({ role, content }) => ({ role, content })),
+    { role: 'user', content },
+  ]
+  const model = settings.get('model')
+  await io.print(`${JSON.stringify({ ...(model && { model }), ...settings.sampling, messages }, null, 2)}\n`)
+  io.note(`about ${room.tokens([...conversation.messages, { role: 'user', content }], system)} tokens`)
+}
+
+/** One line of a terminal that says what is under way, and is gone when something is printed. */
+class StateLine {
+  #shown = false
+  readonly #live: boolean
+
+  constructor(
+    readonly io: Invocation,
+    live: boolean,
+  ) {
+    this.#live = live && io.stderr.isTTY === true
+  }
+
+  show(text: string): void {
+    if (!this.#live) return
+    const { dim } = this.io.colors(this.io.stderr)
+    this.io.stderr.write(`\r\x1b[K${dim(clip(sanitize(text), (this.io.stderr.columns || 80) - 1))}`)
+    this.#shown = text !== ''
+  }
+
+  clear(): void {
+    if (this.#shown) this.io.stderr.write('\r\x1b[K')
+    this.#shown = false
+  }
+}

@@ -1,0 +1,50 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { explain, usage } from '../ctl/common/exit.js'
+import { type Key, readConf } from '../ctl/common/limbotconf.js'
+import { configDir } from '../ctl/common/paths.js'
+import { didYouMean } from '../ctl/common/suggest.js'
+
+/** Who the model is to be: a system prompt, and settings that suit it. */
+export interface Role {
+  readonly system: string
+  readonly values: Map<Key, unknown>
+}
+
+const rolesDir = (env: NodeJS.ProcessEnv): string => join(configDir(env), 'roles')
+
+/** The names of the roles there are. */
+export function roles(env: NodeJS.ProcessEnv): string[] {
+  try {
+    return readdirSync(rolesDir(env))
+      .filter(name => name.endsWith('.md'))
+      .map(name => name.slice(0, -3))
+      .sort()
+  } catch {
+    return []
+  }
+}
+
+/**
+ * Reads roles/NAME.md: the prompt, before it perhaps settings between lines of `---`.
+ * @throws Failure (usage) that names the role and those there are, or the file, line and key
+ */
+export async function readRole(name: string, env: NodeJS.ProcessEnv): Promise<Role> {
+  const file = join(rolesDir(env), `${name}.md`)
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (error) {
+    const known = roles(env)
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw usage(`${file}: ${explain(error)}`)
+    throw usage(
+      `no role ${name}${didYouMean(name, known) || `; there ${known.length ? `are ${known.join(', ')}` : `is none in ${rolesDir(env)}`}`}`,
+    )
+  }
+  const [whole, matter] = /^---\r?\n([\s\S]*?)^---[ \t]*(?:\r?\n|$)/m.exec(text) ?? []
+  if (matter === undefined || !text.startsWith('---')) return { system: text.trim(), values: new Map() }
+  // a line before it, as in the file
+  const { values, wrong } = await readConf(`\n${matter}`, file)
+  if (wrong.length) throw usage(wrong.join('; '))
+  return { system: text.slice(whole!.length).trim(), values }
+}

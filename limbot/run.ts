@@ -1,0 +1,117 @@
+import { Chalk } from 'chalk'
+import type { Run } from '../ctl/common/command.js'
+import { explain, usage } from '../ctl/common/exit.js'
+import type { Invocation } from '../ctl/common/invocation.js'
+import { sanitize } from '../ctl/common/terminal/sanitize.js'
+import { attach, checked } from './attach.js'
+import { Conversation, conversationFile, conversations } from './conversation.js'
+import { Link } from './link.js'
+import { Settings } from './settings.js'
+import { Talk } from './talk.js'
+
+/** For how long a single answer waits for a server that has gone away in its midst, in ms. */
+const PATIENCE_MS = 60_000
+/** Bytes of standard input that are a message: as much as a request takes. */
+const MOST = 16 * 1024 * 1024
+
+/** Makes a chat of a command line, or one answer. */
+export const run: Run = async (io, words, options) => {
+  const said: string[] = []
+  const settings = await Settings.load(options, io.env, line => said.push(line))
+  const single = words.length > 0 || !io.stdin.isTTY || options.file !== undefined || options.dryRun === true
+  const terminal = io.stdout.isTTY === true && io.env.TERM !== 'dumb'
+  const colors = io.colors(io.stdout)
+  const look = { terminal, markdown: terminal && colors.level > 0 && !options.raw, colors }
+  const chalk = new Chalk({ level: io.colors(io.stderr).level })
+  let note = (line: string) => io.note(chalk.dim(sanitize(line)))
+  const link = new Link(io, line => note(line), single ? { first: 0, again: PATIENCE_MS } : undefined)
+  const conversation = new Conversation(
+    io.env,
+    line => note(line),
+    () => settings.get('save') === true,
+  )
+  const talk = new Talk(link, settings, conversation)
+  await talk.role()
+  for (const line of said) note(line)
+  resume(conversation, options, io, note)
+  try {
+    if (single) {
+      const { single: one } = await import('./oneshot.js')
+      const message = await given(io, words, options.file)
+      await one({ io, talk, options, look, note, ...message })
+    } else {
+      const { chat } = await import('./chat.js')
+      await chat({
+        io,
+        talk,
+        look,
+        noteTo: to => {
+          note = to
+        },
+      })
+    }
+  } finally {
+    await talk.leave().catch(() => {})
+    link.close()
+  }
+}
+
+/** Goes on with the conversation that is asked for. */
+function resume(
+  conversation: Conversation,
+  options: Readonly<Record<string, unknown>>,
+  io: Invocation,
+  note: (line: string) => void,
+): void {
+  const { session } = options
+  if (typeof session === 'string') conversation.load(conversationFile(session, io.env))
+  else if (options.continue) {
+    const [last] = conversations(io.env)
+    if (last) conversation.load(conversationFile(last.id, io.env))
+    else note('there is no conversation to go on with; this one is new')
+  }
+}
+
+/** The message of a single answer: standard input, then the words; and the files. */
+async function given(
+  io: Invocation,
+  words: readonly string[],
+  files: readonly string[] = [],
+): Promise<{ text: string; files: ReturnType<typeof attach>[] }> {
+  const piped = io.stdin.isTTY ? undefined : await all(io)
+  const attached = files.map(path =>
+    path === '-' ? checked('standard input', piped ?? new Uint8Array()) : attach(path),
+  )
+  const input = piped && !files.includes('-') ? textOf(piped) : ''
+  const text = [input.trimEnd(), words.join(' ')].filter(Boolean).join('\n\n')
+  if (text.trim() === '' && attached.length === 0)
+    throw usage('nothing is asked: give words, or write something to standard input')
+  return { text, files: attached }
+}
+
+function textOf(data: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(data)
+  } catch (error) {
+    throw usage(`standard input: not a text (${explain(error)})`)
+  }
+}
+
+async function all(io: Invocation): Promise<Uint8Array> {
+  const parts: Uint8Array[] = []
+  let size = 0
+  const { stdin, signal } = io
+  const stop = () => stdin.destroy()
+  signal.addEventListener('abort', stop, { once: true })
+  try {
+    for await (const part of stdin) {
+      size += part.length
+      if (size > MOST) throw usage(`standard input: over ${MOST} bytes`)
+      parts.push(part)
+    }
+  } finally {
+    signal.removeEventListener('abort', stop)
+  }
+  signal.throwIfAborted()
+  return Buffer.concat(parts)
+}

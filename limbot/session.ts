@@ -1,0 +1,147 @@
+import { readText, withFile } from '../ctl/common/files.js'
+import type { Fid } from '../fs/client.js'
+import { FsError } from '../fs/errors.js'
+import { ORDWR, OTRUNC, OWRITE } from '../fs/protocol.js'
+import { parseRecords, quote } from '../fs/quote.js'
+import type { Message } from './conversation.js'
+
+/** What a session is to be: settings and history. */
+export interface Wanted {
+  readonly model: string | undefined
+  readonly system: string
+  readonly sampling: Readonly<Record<string, unknown>>
+  readonly messages: readonly Message[]
+}
+
+/** The words of a session's ctl that we set; without a value each is what the server uses unless told. */
+const WORDS = ['temperature', 'top_p', 'top_k', 'min_p', 'seed', 'max_tokens', 'stop'] as const
+
+const encoder = new TextEncoder()
+
+/**
+ * A conversation at the server: a directory of `session/`. Made when it is first needed, found again by its number when the
+ * connection or the server has been another since, and made anew with its history when it is gone.
+ */
+export class Session {
+  /** Where its files are: `session/7`, or below a worker. */
+  path: readonly string[] = []
+  /** Holds it: it lives as long as one of its files is open. */
+  #held: Fid | undefined
+  #cluster = ''
+  #ctl = ''
+  #system = ''
+  /** Our messages and the server's may differ. */
+  #stale = true
+
+  constructor(
+    /** The worker to talk to, below whose name it is; undefined: whichever is chosen. */
+    readonly worker: string | undefined,
+  ) {}
+
+  get number(): string | undefined {
+    return this.path.at(-1)
+  }
+
+  /** The history is to be written before the next turn. */
+  stale(): void {
+    this.#stale = true
+  }
+
+  /** Makes it there, and as it should be. @throws FsError, Failure */
+  async ready(root: Fid, wanted: Wanted, signal: AbortSignal): Promise<void> {
+    if (!(await this.#found(root, signal))) await this.#make(root, signal)
+    const ctl = this.#lines(wanted)
+    if (ctl !== this.#ctl) {
+      await this.#write(root, 'ctl', ctl, OWRITE, signal)
+      this.#ctl = ctl
+    }
+    if (wanted.system !== this.#system) {
+      await this.#write(root, 'system', wanted.system, OWRITE | OTRUNC, signal)
+      this.#system = wanted.system
+    }
+    if (!this.#stale) return
+    const history = wanted.messages.map(({ role, content, stopped }) =>
+      JSON.stringify({ role, content, ...(stopped && { stopped: true }) }),
+    )
+    await this.#write(root, 'history', history.map(line => `${line}\n`).join(''), OWRITE | OTRUNC, signal)
+    this.#stale = false
+  }
+
+  /** Ends it at the server. */
+  async close(root: Fid): Promise<void> {
+    const signal = AbortSignal.timeout(1000)
+    if (this.path.length) await this.#write(root, 'ctl', 'close\n', OWRITE, signal).catch(() => {})
+    this.path = []
+  }
+
+  /** Ends the answer that is being made, and those that wait. */
+  cancel(root: Fid, signal: AbortSignal): Promise<void> {
+    return this.#write(root, 'ctl', 'cancel\n', OWRITE, signal)
+  }
+
+  /** The record of its `status`. */
+  async status(root: Fid, signal: AbortSignal): Promise<Readonly<Record<string, string>>> {
+    return parseRecords(await readText(root, [...this.path, 'status'], signal))[0]?.attrs ?? {}
+  }
+
+  async #found(root: Fid, signal: AbortSignal): Promise<boolean> {
+    if (!this.number) return false
+    if (this.#held?.client === root.client) {
+      const fid = await root.walk(this.path, signal).catch(ifGone)
+      await fid?.clunk()
+      return fid !== undefined
+    }
+    // another connection: of another cluster the number means somebody else's, or nothing
+    if ((await idOf(root, signal)) !== this.#cluster) return false
+    const held = await root.walk([...this.path, 'ctl'], signal).catch(ifGone)
+    if (!held) return false
+    this.#held = await held.open(ORDWR, signal)
+    return true
+  }
+
+  async #make(root: Fid, signal: AbortSignal): Promise<void> {
+    const base = [...(this.worker ? [this.worker] : []), 'session']
+    const fid = await root.walk([...base, 'clone'], signal)
+    await fid.open(ORDWR, signal)
+    const number = Buffer.from(await fid.read(0, 64, signal))
+      .toString()
+      .trim()
+    this.path = [...base, number]
+    this.#held = fid
+    this.#cluster = await idOf(root, signal)
+    this.#ctl = this.#lines({ model: undefined, sampling: {} })
+    this.#system = ''
+    this.#stale = true
+  }
+
+  #lines({ model, sampling }: Pick<Wanted, 'model' | 'sampling'>): string {
+    const values = WORDS.map(word => {
+      const value = sampling[word]
+      return value === undefined
+        ? word
+        : `${word} ${[value]
+            .flat()
+            .map(one => quote(String(one)))
+            .join(' ')}`
+    })
+    return [`model ${quote(model ?? '')}`, ...values].map(line => `${line}\n`).join('')
+  }
+
+  /** Errors of what is checked at the close come from a sync before it. */
+  async #write(root: Fid, name: string, text: string, mode: number, signal: AbortSignal): Promise<void> {
+    await withFile(root, [...this.path, name], mode, signal, async fid => {
+      await fid.write(0, encoder.encode(text), signal)
+      if (mode & OTRUNC) await fid.sync(signal)
+    })
+  }
+}
+
+function ifGone(error: unknown): undefined {
+  if (error instanceof FsError && error.is('notFound')) return undefined
+  throw error
+}
+
+/** The server's id, which is for life. */
+async function idOf(root: Fid, signal: AbortSignal): Promise<string> {
+  return parseRecords(await readText(root, ['status'], signal))[0]?.attrs.id ?? ''
+}

@@ -1,0 +1,107 @@
+import { readFileSync } from 'node:fs'
+import type { Options } from '../ctl/common/command.js'
+import {
+  confFile,
+  flagOf,
+  type Key,
+  keyOf,
+  keys,
+  parseSetting,
+  readConf,
+  settings,
+  type Values,
+  variableOf,
+} from '../ctl/common/limbotconf.js'
+
+type Layer = Map<Key, unknown>
+
+/** The settings in force: /set > command line > environment > role > limbot.conf > what goes unless anything is said. */
+export class Settings {
+  readonly #layers: { set: Layer; flags: Layer; env: Layer; role: Layer; file: Layer }
+
+  private constructor(flags: Layer, env: Layer, file: Layer) {
+    this.#layers = { set: new Map(), flags, env, role: new Map(), file }
+  }
+
+  /**
+   * Reads them all. A mistake on the command line is one; in the environment and the file it costs that setting.
+   * @param wrong told, a line each, what could not be meant
+   */
+  static async load(options: Options, env: NodeJS.ProcessEnv, wrong: (line: string) => void): Promise<Settings> {
+    const flags: Layer = new Map()
+    const variables: Layer = new Map()
+    for (const key of keys) {
+      const flag = options[camel(flagOf(key))]
+      if (typeof flag === 'string') flags.set(key, parseSetting(key, flag, `--${flagOf(key)}`).value)
+      const variable = env[variableOf(key)]
+      if (variable === undefined || variable === '') continue
+      try {
+        variables.set(key, parseSetting(key, variable, variableOf(key)).value)
+      } catch (error) {
+        wrong((error as Error).message)
+      }
+    }
+    if (options.save === false) {
+      flags.set('save', false)
+      flags.set('history', false)
+    }
+    return new Settings(flags, variables, await fromFile(env, wrong))
+  }
+
+  get<K extends Key>(key: K): Values[K] {
+    for (const layer of Object.values(this.#layers)) if (layer.has(key)) return layer.get(key) as Values[K]
+    return settings[key].initial as Values[K]
+  }
+
+  /** `/set`. Nothing: as if it had never been said. @throws Failure naming what it takes */
+  set(given: string, value: string | undefined): Key {
+    if (value === undefined) {
+      const key = keyOf(given)
+      this.#layers.set.delete(key)
+      return key
+    }
+    const { key, value: meant } = parseSetting(given, value)
+    this.#layers.set.set(key, meant)
+    return key
+  }
+
+  /** What a role says. */
+  set role(values: Layer) {
+    this.#layers.role = values
+  }
+
+  /** The sampling settings that somebody has said, as a request has them. */
+  get sampling(): Readonly<Record<string, unknown>> {
+    const said = keys.filter(key => 'sampling' in settings[key] && this.get(key) !== undefined)
+    return Object.fromEntries(said.map(key => [key, key === 'stop' ? [this.get(key)] : this.get(key)]))
+  }
+
+  /** One of them as `/set` prints it. @throws Failure for one that is none */
+  line(given: string): string {
+    const key = keyOf(given)
+    const value = this.get(key)
+    const shown = value === undefined ? '' : typeof value === 'boolean' ? (value ? 'on' : 'off') : `${value}`
+    return `${key.padEnd(12)} ${shown.replaceAll('\n', ' ')}`.trimEnd()
+  }
+
+  lines(): string[] {
+    return keys.map(key => this.line(key))
+  }
+}
+
+const camel = (flag: string): string => flag.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase())
+
+async function fromFile(env: NodeJS.ProcessEnv, wrong: (line: string) => void): Promise<Layer> {
+  const file = confFile(env)
+  let content: string
+  try {
+    content = readFileSync(file, 'utf8')
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    if (code !== 'ENOENT') wrong(`${file}: ${message}`)
+    return new Map()
+  }
+  const read = await readConf(content, file)
+  for (const line of read.wrong) wrong(line)
+  return read.values
+}
