@@ -142,12 +142,21 @@ export async function wc(call: Call): Promise<void> {
   if (call.args.length > 1) await row(total, 'total')
 }
 
+/** A brace that counts nothing stands for itself, which only expressions without `u` have. */
+function expression(source: string, flags: string): RegExp {
+  try {
+    return new RegExp(source, `${flags}u`)
+  } catch {
+    return new RegExp(source, flags)
+  }
+}
+
 export async function grep(call: Call): Promise<void> {
   const [text = '', ...paths] = call.args
-  const { i, v, c, n, l, F } = call.options
+  const { i, v, c, n, l, q, F } = call.options
   let test: RegExp
   try {
-    test = new RegExp(F ? text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&') : text, i ? 'iu' : 'u')
+    test = expression(F ? text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&') : text, i ? 'i' : '')
   } catch (error) {
     throw call.usage((error as Error).message)
   }
@@ -160,11 +169,11 @@ export async function grep(call: Call): Promise<void> {
       number++
       if (test.test(line) === Boolean(v)) continue
       count++
-      if (l) break
+      if (l || q) break
       if (!c) await call.print(`${before}${n ? `${number}:` : ''}${line}\n`)
     }
-    if (l && count > 0) await call.print(`${name ?? '(standard input)'}\n`)
-    if (c && !l) await call.print(`${before}${count}\n`)
+    if (l && !q && count > 0) await call.print(`${name ?? '(standard input)'}\n`)
+    if (c && !l && !q) await call.print(`${before}${count}\n`)
     found ||= count > 0
   })
   if (!found && call.state.status === '') call.state.end('no match')

@@ -201,6 +201,7 @@ export const builtins: readonly Builtin[] = [
       ['-c', 'how many'],
       ['-n', 'with their numbers'],
       ['-l', 'names of files only'],
+      ['-q', 'nothing is printed: only the status counts'],
       ['-F', 'the pattern is a text'],
     ],
     completes: ['text', 'path'],
