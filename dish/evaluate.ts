@@ -61,7 +61,7 @@ function beside(node: Node, io: Io, state: State): void {
   const own = state.shared.beside?.(io) ?? io
   const job = state.shared.jobs.start(printNode(node), async signal => {
     try {
-      await evaluate(node, { ...own, stdin: empty, signal }, copy)
+      await evaluate(node, { ...own, stdin: empty, background: true, signal }, copy)
     } catch (error) {
       if (error instanceof Exit) return error.status ?? copy.status
       return signal.aborted ? 'stopped' : why(error)

@@ -32,12 +32,13 @@ function environment(state: State): NodeJS.ProcessEnv {
  */
 export async function runHost(text: string, io: Io, state: State): Promise<string> {
   const { signal } = io
-  const terminal = state.shared.terminal
-  const stdin = terminal && io.stdin.inherited ? 'inherit' : 'pipe'
-  const own = (sink: Sink) => (terminal && sink.own ? sink.own : 'pipe')
+  // in a process group of its own, unless it is what the terminal's Ctrl-C is for
+  const detached = io.background === true || !state.shared.terminal
+  const own = (sink: Sink) => sink.own ?? 'pipe'
   const child = spawn(state.shared.env.SHELL || '/bin/sh', ['-c', text], {
     env: environment(state),
-    stdio: [stdin, own(io.stdout), own(io.stderr)],
+    stdio: [io.stdin.inherited ? 'inherit' : 'pipe', own(io.stdout), own(io.stderr)],
+    detached,
   })
   const ended = new Promise<string>((resolve, reject) => {
     child.once('error', reject)
@@ -45,25 +46,42 @@ export async function runHost(text: string, io: Io, state: State): Promise<strin
   })
   ended.catch(() => undefined)
   // a terminal sends Ctrl-C to the command itself; one that does not heed it goes on, as in any shell
-  const interrupt = () => stdin === 'inherit' || child.kill('SIGINT')
+  const interrupt = () => detached && kill(child.pid, 'SIGINT')
   signal.addEventListener('abort', interrupt, { once: true })
   const over = new AbortController()
+  let unread = false
+  const broken = () => {
+    unread = true
+    if (detached) kill(child.pid, 'SIGPIPE')
+    else child.kill('SIGPIPE')
+  }
   const feeding = child.stdin ? feed(io.stdin, child.stdin, AbortSignal.any([signal, over.signal])) : undefined
   try {
     await Promise.all([
       ended.then(() => over.abort(new BrokenPipe())),
-      carry(child.stdout, io.stdout, signal),
-      carry(child.stderr, io.stderr, signal),
+      carry(child.stdout, io.stdout, signal, broken),
+      carry(child.stderr, io.stderr, signal, broken),
     ])
     await feeding
-    return await ended
+    const status = await ended
+    return unread ? '' : status
   } catch (error) {
-    child.kill('SIGTERM')
+    if (detached) kill(child.pid, 'SIGTERM')
+    else child.kill('SIGTERM')
     if (error instanceof BrokenPipe) return ''
     throw error
   } finally {
     over.abort(new BrokenPipe())
     signal.removeEventListener('abort', interrupt)
+  }
+}
+
+/** Ends a process group, if it is still there. */
+function kill(pid: number | undefined, signal: NodeJS.Signals): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, signal)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
   }
 }
 
@@ -87,15 +105,24 @@ async function feed(
   }
 }
 
-async function carry(from: NodeJS.ReadableStream | null, to: Sink, signal: AbortSignal): Promise<void> {
+/**
+ * Hands on what a command prints. When nobody reads that any more, its next write is told so, by SIGPIPE: what Node gives it for a pipe is a
+ * socket, whose end would be an error of its own to it (ECONNRESET).
+ */
+async function carry(
+  from: NodeJS.ReadableStream | null,
+  to: Sink,
+  signal: AbortSignal,
+  broken: () => void,
+): Promise<void> {
   if (!from) return
-  const gone = () => (from as unknown as { destroy(): void }).destroy()
-  to.gone?.addEventListener('abort', gone, { once: true })
-  try {
-    for await (const data of from) await to.write(data as Buffer, signal)
-  } catch (error) {
-    if (!to.gone?.aborted) throw error
-  } finally {
-    to.gone?.removeEventListener('abort', gone)
+  for await (const data of from) {
+    try {
+      await to.write(data as Buffer, signal)
+    } catch (error) {
+      if (!(error instanceof BrokenPipe)) throw error
+      broken()
+      return
+    }
   }
 }

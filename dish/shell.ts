@@ -34,7 +34,7 @@ export async function interact(io: Invocation): Promise<number> {
       (completer ??= new Completer(session.state, hint)).complete(text, cursor, signal),
     env: io.env,
   })
-  const tell = (line: string) => void editor.above(`${sanitize(line)}\n`)
+  const tell = (line: string) => void (editor.plain ? io.note(sanitize(line)) : editor.above(`${sanitize(line)}\n`))
   const hint = (line: string | undefined) => {
     editor.status = line === undefined ? [] : [sanitize(line)]
   }

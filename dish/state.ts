@@ -16,6 +16,8 @@ export interface Io {
   readonly stderr: Sink
   /** Aborts at Ctrl-C. */
   readonly signal: AbortSignal
+  /** A job: the terminal's Ctrl-C is not for it. */
+  readonly background?: boolean
 }
 
 /** What all parts of one shell share. */

@@ -40,11 +40,15 @@ export class Styled implements Sink {
 
 /** The process's own standard input. */
 export class Stdin implements Source {
-  readonly inherited = true
   #chunks: AsyncIterator<Buffer> | undefined
   #next: Promise<IteratorResult<Buffer>> | undefined
 
   constructor(readonly stream: NodeJS.ReadStream) {}
+
+  /** Not once we have read of it: what is in our buffer a command of the host would miss. */
+  get inherited(): boolean {
+    return this.#chunks === undefined
+  }
 
   async read(signal: AbortSignal): Promise<Uint8Array> {
     if (signal.aborted) throw signal.reason

@@ -6,7 +6,7 @@ import { Invocation } from '../../ctl/common/invocation.js'
 import { run } from '../../dish/evaluate.js'
 import { codeFor, Exit } from '../../dish/failure.js'
 import { parse } from '../../dish/parser.js'
-import { Capture, empty, Pipe } from '../../dish/pipe.js'
+import { Capture, empty } from '../../dish/pipe.js'
 import { begin, type Session } from '../../dish/session.js'
 import type { Io } from '../../dish/state.js'
 import { listen } from '../../fs/dial.js'
@@ -164,12 +164,10 @@ export class Shell {
   }
 
   /** Runs a text to its end. */
-  async run(text: string, signal = new AbortController().signal, input = ''): Promise<Said> {
-    const out = new Capture(1e7)
+  async run(text: string, signal = new AbortController().signal, out = new Capture(1e7)): Promise<Said> {
     const err = new Capture(1e7)
     const { state } = this.session
-    const stdin = input === '' ? empty : piped(input)
-    const io: Io = { stdin, stdout: out, stderr: err, signal }
+    const io: Io = { stdin: empty, stdout: out, stderr: err, signal }
     try {
       await run(parse(text), io, state)
     } catch (error) {
@@ -179,13 +177,6 @@ export class Shell {
     }
     return { out: out.text, err: err.text, status: state.status, code: state.code }
   }
-}
-
-function piped(text: string): Pipe {
-  const pipe = new Pipe()
-  pipe.write(Buffer.from(text), new AbortController().signal)
-  pipe.end()
-  return pipe
 }
 
 /** A shell with the tree of the tests at /n/llambo. */
