@@ -40,6 +40,7 @@ export async function run(steps: Sequence, io: Io, state: State): Promise<void> 
     if (background) beside(node, io, state)
     else await evaluate(node, io, state)
   }
+  if (io.signal.aborted) throw io.signal.reason
 }
 
 /** Parses and runs a text, whose mistakes are a status as well. */

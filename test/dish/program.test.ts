@@ -74,42 +74,48 @@ t.test('against a server', async t => {
       ['x=(a b); !echo "$x" | cat', 'a b\n'],
       ['!{ echo a; echo b; } | sort -r', 'b\na\n'],
       ['!echo to 2>&1 | cat', 'to\n'],
-      ['!echo a > host.txt; !cat host.txt', 'a\n'],
+      [`!echo a > ${home.path('host.txt')}; !cat ${home.path('host.txt')}`, 'a\n'],
       ['x=`{!echo one two}; echo $#x', '2\n'],
       ['!true && !false || echo no $status', 'no 1\n'],
       ['echo a | !cat > /dev/null; !exit 4', '', 4],
     ]
-    for (const [text, out, code = 0] of rows) {
-      const said = await dish(home, ['-c', text])
-      t.equal(said.stdout, out, text)
-      t.equal(said.code, code, text)
-      t.equal(said.stderr, '', text)
-    }
-    const model = await dish(home, ['-c', '!cat bytes | cat > models/bad.gguf; echo $status; ls models'])
+    const shell = await Shell.at(t, address, home.env)
+    for (const [text, out, code = 0] of rows) t.match(await shell.run(text), { out, code, err: '' }, text)
+    const model = await shell.run(`!cat ${home.path('bytes')} | cat > models/bad.gguf; echo $status; ls models`)
     t.match(
-      model.stdout,
+      model.out,
       /^\|\/n\/llambo\/models\/bad\.gguf: model file is damaged: .*\nllambo-tiny\.gguf\n$/,
       'what is wrong with a file is said when all of it is there',
     )
   })
 
   await t.test('Ctrl-C ends what waits', async t => {
-    for (const text of [
-      'cat events',
-      'sleep 1000',
-      '!sleep 1000',
-      'cat events | cat | !cat',
-      'while(~ 1 1) {}',
-      'fn f { f2 }; fn f2 { while(not ~ 1 2) ~ a a }; f',
-      'watch -n 100 echo',
-      'tail -f events',
-      'sleep 1000 & wait',
-      'all cat events',
-    ]) {
+    for (const text of ['cat events', '!sleep 1000', 'while(~ 1 1) {}']) {
       const run = home.start(['-c', `echo begun; ${text}`], {}, [program])
       await run.says(/begun/)
       run.child.kill('SIGINT')
       t.equal((await run.ended).code, 130, text)
+    }
+    const shell = await Shell.at(t, address, home.env)
+    for (const text of [
+      'sleep 1000',
+      '!sleep 1000',
+      'cat events | cat | !cat',
+      'fn f { f2 }; fn f2 { while(not ~ 1 2) ~ a a }; f',
+      'watch -n 100 echo',
+      'tail -f events',
+      'tail -f events | grep nothing',
+      'sleep 1000 & wait',
+      'all cat events',
+      'x=`{cat events}',
+    ]) {
+      const stop = new AbortController()
+      const out = new Capture(1e6)
+      const running = shell.run(`echo begun; ${text}`, stop.signal, out)
+      while (out.text === '') await sleep(5)
+      stop.abort(new Error('interrupted'))
+      t.match(await running, { status: 'interrupted', err: '' }, text)
+      t.equal((await shell.run('echo on')).out, 'on\n')
     }
   })
 
