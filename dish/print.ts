@@ -10,12 +10,13 @@ const block = (body: Sequence): string => (body.length === 0 ? '{}' : `{ ${print
 
 export function printNode(node: Node): string {
   switch (node.kind) {
-    case 'simple':
-      return [
-        ...node.assignments.map(assignment),
-        ...node.words.map((word, i) => printWord(word, i === 0)),
-        ...node.redirects.map(redirect),
-      ].join(' ')
+    case 'simple': {
+      const words = node.words.map((word, i) => printWord(word, i === 0))
+      const redirects = node.redirects.map(redirect)
+      // a block that is a command's name would be read as a block, but behind something else
+      const behind = node.words[0]?.[0]?.kind === 'block' ? [...redirects, ...words] : [...words, ...redirects]
+      return [...node.assignments.map(assignment), ...behind].join(' ')
+    }
     case 'host':
       // a blank, lest it escape what comes behind it
       return `!${node.text}${node.text.endsWith('\\') ? ' ' : ''}`

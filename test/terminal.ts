@@ -118,7 +118,8 @@ export class Terminal {
     for (;;) {
       const { stdout } = await this.#tmux('display-message', '-p', '#{pane_dead} #{pane_dead_status}')
       const [dead, status] = stdout.trim().split(' ')
-      if (dead === '1') return Number(status)
+      // its output has ended before tmux knows its status
+      if (dead === '1' && status !== undefined) return Number(status)
       await sleep(25)
     }
   }
