@@ -5,6 +5,7 @@
 import { overFuse } from './fuse.js'
 import { growth, sessions } from './growth.js'
 import { activeBesideIdle } from './idle.js'
+import { echo, prompt } from './limbot.js'
 import { idleConnection, idleServer, ready, version } from './process.js'
 import { cleanUp } from './programs.js'
 import { againstDiod } from './rows.js'
@@ -25,6 +26,8 @@ for (const [what, run] of [
   ['up -d to ready', ready],
   ['idle connection', idleConnection],
   ['idle server', idleServer],
+  ['limbot to its prompt', prompt],
+  ['limbot, key echo', echo],
   ['active client beside idle connections', activeBesideIdle],
 ] as const)
   if (wanted(what)) table.show(await run())

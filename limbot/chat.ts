@@ -18,6 +18,8 @@ import type { Talk } from './talk.js'
 
 /** How often an answer is drawn while it comes, in ms: oftener is not seen. */
 const FRAME_MS = 33
+/** What is under way is said to a terminal that keeps lines when it lasts that long, in ms. */
+const LASTS_MS = 500
 const PROMPT = 'You: '
 
 export interface ChatOptions {
@@ -101,6 +103,8 @@ export class Chat {
       if (entry.trim() === '') continue
       this.#next.push(entry)
       if (this.editor.busy) this.#queued()
+      // lines are asked for one after the other where no entry can stand below an answer
+      else if (this.editor.plain) await this.#pump()
       else void this.#pump()
     }
     this.#running?.abort()
@@ -245,6 +249,7 @@ class View {
   async text(text: string): Promise<void> {
     this.#state = undefined
     this.#any = true
+    if (this.chat.editor.plain) clearTimeout(this.#timer)
     if (this.chat.editor.plain || this.piped) {
       const out = this.set.push(text)
       this.#end = out.at(-1) ?? this.#end
@@ -259,8 +264,10 @@ class View {
   state(text: string | undefined): void {
     if (text === undefined || text === this.#state) return
     this.#state = text
-    if (!this.chat.editor.plain) this.#status()
-    else void this.chat.note(text)
+    if (!this.chat.editor.plain) return this.#status()
+    // a line stays: what has passed at once is not worth one
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => void this.chat.note(text), LASTS_MS)
   }
 
   async end(): Promise<void> {

@@ -1,6 +1,6 @@
-import { withFile } from '../ctl/common/files.js'
+import { drain } from '../ctl/common/files.js'
 import type { Fid } from '../fs/client.js'
-import { received } from '../fs/errors.js'
+import { FsError, received } from '../fs/errors.js'
 import { ORDWR } from '../fs/protocol.js'
 import type { Message } from './conversation.js'
 
@@ -24,6 +24,11 @@ export class Room {
   learn(tokens: number, messages: readonly Message[], system: string): void {
     const n = letters(messages) + system.length
     if (tokens > 0 && n > 0) this.#perLetter = tokens / n
+  }
+
+  /** What was thought to fit does not. */
+  missed(): void {
+    this.#perLetter *= 1.5
   }
 
   tokens(messages: readonly Message[], system = ''): number {
@@ -55,56 +60,71 @@ export class Room {
   }
 }
 
+export interface SummaryOptions {
+  readonly messages: readonly Message[]
+  readonly model: string | undefined
+  readonly worker: string | undefined
+  readonly room: Room
+  readonly signal: AbortSignal
+}
+
 /**
  * Has the model sum up messages. As many of the newest as fit are shown to it.
  * @returns messages that stand for them, and what they cost in tokens
  * @throws FsError why there is no summary
  */
-export async function summary(
-  root: Fid,
-  o: {
-    messages: readonly Message[]
-    model: string | undefined
-    worker: string | undefined
-    room: Room
-    signal: AbortSignal
-  },
-): Promise<{ messages: Message[]; tokens: number }> {
-  const { room, signal } = o
+export async function summary(root: Fid, o: SummaryOptions): Promise<{ messages: Message[]; tokens: number }> {
+  const { room } = o
   const max_tokens = room.context > 0 ? Math.max(32, Math.floor(room.context / 6)) : 512
   let shown = [...o.messages]
-  while (room.context > 0 && shown.length > 2 && room.tokens(shown) + max_tokens > room.context * 0.9)
-    shown = shown.slice(2)
-  const request = {
-    messages: [...shown.map(({ role, content }) => ({ role, content })), { role: 'user', content: ASK }],
-    max_tokens,
-    ...(o.model && { model: o.model }),
+  for (;;) {
+    while (room.context > 0 && shown.length > 2 && room.tokens(shown) + max_tokens > room.context * 0.9)
+      shown = shown.slice(2)
+    try {
+      const { text, tokens } = await generated(root, o, shown, max_tokens)
+      if (text.trim() === '') throw received('an empty summary')
+      return {
+        messages: [
+          { role: 'user', content: `${HEAD}\n\n${text.trim()}` },
+          { role: 'assistant', content: 'I go on from there.' },
+        ],
+        tokens,
+      }
+    } catch (error) {
+      if (!(error instanceof FsError && error.is('contextFull')) || shown.length <= 2) throw error
+      shown = shown.slice(2)
+    }
   }
-  const path = [...(o.worker ? [o.worker] : []), 'generate']
+}
+
+async function generated(
+  root: Fid,
+  { model, worker, signal }: SummaryOptions,
+  messages: readonly Message[],
+  max_tokens: number,
+): Promise<{ text: string; tokens: number }> {
+  const request = {
+    messages: [...messages.map(({ role, content }) => ({ role, content })), { role: 'user', content: ASK }],
+    max_tokens,
+    ...(model && { model }),
+  }
+  const answer: Uint8Array[] = []
+  const take = async (data: Uint8Array) => void answer.push(data)
+  const fid = await root.walk([...(worker ? [worker] : []), 'generate'], signal)
+  try {
+    await fid.open(ORDWR, signal)
+    await fid.write(0, Buffer.from(JSON.stringify(request)), signal)
+    await drain(fid, take, signal)
+  } finally {
+    await fid.clunk().catch(() => {})
+  }
   let text = ''
   let tokens = 0
-  await withFile(root, path, ORDWR, signal, async fid => {
-    await fid.write(0, Buffer.from(JSON.stringify(request)), signal)
-    let rest = ''
-    for (let offset = 0; ; ) {
-      const data = await fid.read(offset, Number.MAX_SAFE_INTEGER, signal)
-      if (data.length === 0) break
-      offset += data.length
-      rest += Buffer.from(data).toString('latin1')
-    }
-    for (const line of Buffer.from(rest, 'latin1').toString().split('\n').filter(Boolean)) {
-      const event = JSON.parse(line)
-      if (event.event === 'token') text += event.text
-      if (event.event === 'end') tokens = event.completion_tokens ?? 0
-      if (event.event === 'error') throw received(String(event.error))
-    }
-  })
-  if (text.trim() === '') throw received('an empty summary')
-  return {
-    messages: [
-      { role: 'user', content: `${HEAD}\n\n${text.trim()}` },
-      { role: 'assistant', content: 'I go on from there.' },
-    ],
-    tokens,
+  for (const line of Buffer.concat(answer).toString().split('\n').filter(Boolean)) {
+    const event = JSON.parse(line)
+    if (event.event === 'token') text += event.text
+    if (event.event === 'end') tokens = event.completion_tokens ?? 0
+    if (event.event === 'error') throw received(String(event.error))
   }
+  return { text, tokens }
 }

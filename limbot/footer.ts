@@ -23,7 +23,9 @@ export function footer(figures: Figures, context: number): string {
 
 /** What a step says while no text comes; undefined for what says nothing. */
 export function state(step: Step): string | undefined {
-  if (step.is === 'queued') return step.ahead > 0 ? `queued (${step.ahead} ahead)` : 'queued'
+  // 0 is one that starts at once
+  if (step.is === 'queued' && step.position > 0)
+    return step.position > 1 ? `queued (${step.position - 1} ahead)` : 'queued (next)'
   if (step.is === 'prompt') return 'prompt'
   if (step.is === 'away') return 'the server is away; waiting for the answer to go on'
   if (step.is === 'back') return 'looking for the answer'

@@ -5,8 +5,10 @@ import { block, endsBlank } from './blocks.js'
 import { runs, type Styles, settled, wrap } from './inline.js'
 import type { Setter } from './setter.js'
 
-/** A block that has grown so large is shown as far as it has come: each new line has it read anew. */
-const MOST = 16 * 1024
+/** A block that has grown so large is shown as far as it has come. */
+const MOST = 8 * 1024
+/** One that is larger than this is not read anew with each of its lines, but when it is by an eighth larger, or seems to end. */
+const LARGE = 512
 const fence = /^ {0,3}(`{3,}|~{3,})[^`\n]*$/
 
 /**
@@ -23,6 +25,8 @@ export class Markdown implements Setter {
   #blank = true
   /** Up to where a partial line was looked at. */
   #looked = 0
+  /** How much was read of a block that goes on. */
+  #read = 0
 
   constructor(
     readonly columns: () => number,
@@ -87,13 +91,17 @@ export class Markdown implements Setter {
   }
 
   #drop(n: number): void {
+    if (n === 0) return
     this.#source = this.#source.slice(n)
     this.#looked = 0
+    this.#read = 0
   }
 
   /** @returns whether there is more to look at */
   #blocks(out: string[]): boolean {
     const complete = this.#source.slice(0, this.#source.lastIndexOf('\n') + 1)
+    if (complete.length > LARGE && complete.length < this.#read * 1.125 && !complete.endsWith('\n\n')) return false
+    this.#read = complete.length
     const tokens = lexer(complete)
     const last = tokens.pop()
     if (!last) return false
@@ -162,7 +170,7 @@ export class Markdown implements Setter {
   #partial(out: string[]): void {
     const columns = this.columns()
     if (this.#fence !== undefined || this.#source.includes('\n')) return
-    if (this.#source.length - this.#looked < columns || width(this.#source) < 2 * columns) return
+    if (this.#source.length - this.#looked < columns >> 2 || width(this.#source) <= columns) return
     this.#looked = this.#source.length
     const tokens = this.#midst ? Lexer.lexInline(this.#source) : lexer(this.#source)
     const inline = this.#midst

@@ -22,7 +22,7 @@ export class Plain implements Setter {
     const lines = (this.#line + sanitize(text)).split('\n')
     this.#line = lines.pop()!
     let out = lines.map(line => this.#rows(line)).join('')
-    if (width(this.#line) > 2 * this.columns()) {
+    if (width(this.#line) > this.columns()) {
       const rows = wrap([{ text: this.#line, at: 0 }], this.columns())
       const cut = rows.slice(0, -1).findLastIndex(({ next }) => next !== undefined)
       if (cut !== -1) {

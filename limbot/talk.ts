@@ -109,6 +109,7 @@ export class Talk {
           throw error
         }
         conversation.undo(1)
+        this.room.missed()
         yield { is: 'note', line: explain(error) }
         yield* this.compact(signal)
       }

@@ -11,7 +11,7 @@ import type { Session, Wanted } from './session.js'
 /** How long an answer is kept at the server when its connection breaks, in s. */
 const KEEP_S = 60
 /** How long it is looked for at a server that is back, in ms: its workers dial it first. */
-const FIND_MS = 15_000
+const FIND_MS = 5000
 /** How long an answer that is cancelled may take to end, in ms. */
 const CANCEL_MS = 3000
 const POLL_MS = 300
@@ -32,7 +32,8 @@ export interface Figures {
 
 /** What happens in the course of an answer. */
 export type Step =
-  | { readonly is: 'queued'; readonly ahead: number; readonly eta_ms?: number }
+  /** At that place of the queue; 0: not at all. */
+  | { readonly is: 'queued'; readonly position: number }
   | { readonly is: 'prompt' }
   | { readonly is: 'text'; readonly text: string }
   /** Another worker goes on. */
@@ -177,7 +178,7 @@ function noted(event: Record<string, any>, figures: Figures, progress: Progress)
   const { event: kind, ...attrs } = event
   if (kind === 'queued') {
     progress.task = attrs.task
-    return { is: 'queued', ahead: attrs.position, ...(attrs.eta_ms !== undefined && { eta_ms: attrs.eta_ms }) }
+    return { is: 'queued', position: attrs.position }
   }
   if (kind === 'start') Object.assign(figures, attrs)
   if (kind === 'end') Object.assign(figures, attrs)
@@ -236,7 +237,8 @@ async function* foundAgain(o: TurnOptions, root: Fid, figures: Figures, progress
   const { worker, ...attrs } =
     parseRecords(await readText(root, [...base, 'status'], AbortSignal.timeout(CANCEL_MS)))[0]?.attrs ?? {}
   if (worker) figures.worker = worker
-  for (const name of ['prompt_tokens', 'reused_tokens', 'completion_tokens', 'tok_s', 'ttft_ms'] as const)
+  // the times are not: they count from when the server was started anew
+  for (const name of ['prompt_tokens', 'reused_tokens', 'completion_tokens'] as const)
     if (attrs[name] !== undefined) figures[name] = Number(attrs[name])
   figures.reason = attrs.state === 'cancelled' ? 'cancelled' : (attrs.reason ?? 'stop')
 }

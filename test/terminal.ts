@@ -85,9 +85,18 @@ export class Terminal {
     await this.#tmux('paste-buffer', '-p', '-r')
   }
 
-  /** What is on the screen, without blanks at the ends of lines. @param history with what has scrolled off it */
-  async shown(history = false): Promise<string> {
-    const { stdout } = await this.#tmux('capture-pane', '-p', ...(history ? ['-S', '-'] : []))
+  /**
+   * What is on the screen, without blanks at the ends of lines.
+   * @param history with what has scrolled off it
+   * @param colors with the escape sequences that colour it
+   */
+  async shown(history = false, colors = false): Promise<string> {
+    const { stdout } = await this.#tmux(
+      'capture-pane',
+      '-p',
+      ...(history ? ['-S', '-'] : []),
+      ...(colors ? ['-e'] : []),
+    )
     return stdout.replace(/[ \t]+$/gm, '').trimEnd()
   }
 

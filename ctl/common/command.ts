@@ -12,8 +12,8 @@ export interface Command {
   /** Positional arguments as commander writes them: `<path...>`. */
   readonly args?: string
   readonly summary: string
-  /** Flags as commander writes them, and what they do. */
-  readonly options?: readonly (readonly [flags: string, help: string, choices?: readonly string[]])[]
+  /** Flags as commander writes them, and what they do; the values they take; whether they may be given `many` times, a value each. */
+  readonly options?: readonly (readonly [flags: string, help: string, choices?: readonly string[], many?: 'many'])[]
   readonly load?: () => Promise<{ run: Run }>
   readonly commands?: readonly Command[]
 }

@@ -2,7 +2,7 @@ import { appendFileSync } from 'node:fs'
 import type { ChalkInstance } from 'chalk'
 import { serverAddress, socketAddress } from './address.js'
 import { type ColorChoice, colors } from './color.js'
-import { type Connection, connect } from './connect.js'
+import type { Connection } from './connect.js'
 import { explain, usage } from './exit.js'
 import { homeMount, MOUNT, names } from './npath.js'
 import { write } from './output.js'
@@ -117,7 +117,11 @@ export class Invocation {
   /** The server's root. @throws Failure (unreachable, auth) */
   async connect(): Promise<Connection> {
     const { aname } = this.globals
-    const [token, fingerprint] = await Promise.all([this.token(), this.fingerprint()])
+    const [{ connect }, token, fingerprint] = await Promise.all([
+      import('./connect.js'),
+      this.token(),
+      this.fingerprint(),
+    ])
     return connect(this.address, { token, fingerprint, aname, trace: this.trace }, this.signal)
   }
 }

@@ -30,9 +30,12 @@ export function program(root: Command, call: Call): Commander {
     at.description(command.summary)
     if (command.alias) at.alias(command.alias)
     if (command.args) at.arguments(command.args)
-    for (const [flags, help, choices] of command.options ?? []) {
+    for (const [flags, help, choices, many] of command.options ?? []) {
       const option = new Option(flags, help)
-      at.addOption(choices ? option.choices([...choices]) : option)
+      if (choices?.length) option.choices([...choices])
+      // unlike commander's `<path...>`, which takes the words behind it as well
+      if (many) option.argParser((value, before: readonly string[] = []) => [...before, value])
+      at.addOption(option)
     }
     for (const child of command.commands ?? []) describe(at.command(child.name), child)
     if (!command.load) return

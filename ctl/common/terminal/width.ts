@@ -1,28 +1,44 @@
-import stringWidth from 'string-width'
+import { createRequire } from 'node:module'
 
 const segmenter = new Intl.Segmenter()
 const ascii = /^[\x20-\x7e]*$/
+/** Letters of one column: Latin, dashes and quotation marks, lines. */
+const narrow = /^[\x20-\x7e\xa1-\xac\xae-\u02ff\u2010-\u2027\u2500-\u257f]*$/
+
+let measure: ((text: string) => number) | undefined
+/** string-width takes longer to load than all else that a prompt needs, and most texts do without. */
+function wide(text: string): number {
+  measure ??= createRequire(import.meta.url)('string-width').default as (text: string) => number
+  return measure(text)
+}
 /** ESC and what goes with it, of what we write ourselves: colours and such, links. */
 const sequence = /.(?:\[[0-?]*[ -/]*[@-~]|\]\P{Cc}*\p{Cc}\\?)/suy
 
 /** Columns that a text takes on a terminal; escape sequences and combining characters take none. */
-export const width = (text: string): number => (ascii.test(text) ? text.length : stringWidth(text))
+export function width(text: string): number {
+  if (ascii.test(text)) return text.length
+  const bare = text.includes('\x1b') ? [...pieces(text)].filter(piece => piece[0] !== '\x1b').join('') : text
+  return narrow.test(bare) ? bare.length : wide(bare)
+}
+
+/** Escape sequences, and what is between them. */
+function* pieces(text: string): Generator<string> {
+  for (let at = 0; at < text.length; ) {
+    const next = text.indexOf('\x1b', at)
+    sequence.lastIndex = at
+    const whole = next === at ? sequence.exec(text)?.[0] : undefined
+    const piece = next === at ? (whole ?? '\x1b') : text.slice(at, next === -1 ? undefined : next)
+    yield piece
+    at += piece.length
+  }
+}
 
 /** A text as what is shown together: letters with what combines with them, and whole escape sequences. */
 export function* cells(text: string): Generator<string> {
-  for (let at = 0; at < text.length; ) {
-    sequence.lastIndex = at
-    const found = text[at] === '\x1b' ? sequence.exec(text)?.[0] : undefined
-    if (found) {
-      yield found
-      at += found.length
-      continue
-    }
-    const next = text.indexOf('\x1b', at + 1)
-    const plain = text.slice(at, next === -1 ? undefined : next)
-    if (ascii.test(plain)) yield* plain
-    else for (const { segment } of segmenter.segment(plain)) yield segment
-    at += plain.length
+  for (const piece of pieces(text)) {
+    if (piece[0] === '\x1b' && piece.length > 1) yield piece
+    else if (ascii.test(piece)) yield* piece
+    else for (const { segment } of segmenter.segment(piece)) yield segment
   }
 }
 

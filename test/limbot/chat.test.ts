@@ -1,0 +1,243 @@
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { noTerminal } from '../terminal.js'
+import { chat, homeOf, Model } from './fixture.js'
+
+const lines = (count: number) => Array.from({ length: count }, (_, i) => `line ${i + 1}\n`)
+
+/** Pieces until who asked has gone. */
+async function* forEver(closed: Promise<void>): AsyncGenerator<string> {
+  yield 'it begins '
+  await closed
+}
+
+/** What the model says to each message; to others what it was told. */
+const answers: Readonly<Record<string, string | string[]>> = {
+  'What is AI?': ['AI is **artificial', ' intelligence**: `think()`.\n\n- one\n- two\n'],
+  'long answer': lines(10_000),
+  steer: 'red \x1b[31mtext\x1b]0;title\x07 \x9b2J and \u202ebidi',
+  wide: '漢字 e\u0301 👩‍👩‍👧 '.repeat(12),
+}
+
+t.test('limbot, the chat', { skip: noTerminal }, async t => {
+  const model = await Model.start(t, (last, { closed }) => {
+    if (last === 'go on') return forEver(closed)
+    const said = answers[last]
+    if (Array.isArray(said))
+      return (async function* () {
+        yield* said
+      })()
+    return said ?? `you said ${last.replaceAll('\n', ' / ')}`
+  })
+  const home = homeOf(t, model)
+  await home.up('--slots', '2')
+  const state = (name: string) => home.path('.local/state/llambo', name)
+  const kept = () => home.path('.local/share/llambo/sessions')
+
+  await t.test('a question, its answer as it comes, the next prompt; kept, and gone on with', async t => {
+    const terminal = await chat(t, home)
+    await terminal.enter('What is AI?')
+    const screen = await terminal.screen(/^worker-0001 · m · .*tok.*$/m)
+    t.match(screen, /^You: What is AI\?\nAI is artificial intelligence: think\(\)\.\n\n• one\n• two\nworker-0001/m)
+    await terminal.screen(/tok.*\n\nYou:$/)
+    await terminal.enter('second')
+    await terminal.screen(/you said second/)
+    t.match(model.given, ['user: What is AI?', /^assistant: AI is \*\*artificial intelligence\*\*/, 'user: second'])
+    await terminal.press('C-d')
+    t.equal(await terminal.ended(), 0)
+
+    t.equal(readFileSync(state('limbot_history'), 'utf8'), '"What is AI?"\n"second"\n')
+    t.equal((await home.ctl('cat', 'usr/llambo/limbot-history.txt')).stdout, 'What is AI?\nsecond\n')
+    const [file] = readdirSync(kept())
+    t.equal(statSync(join(kept(), file!)).mode & 0o777, 0o600)
+    const [head, ...messages] = readFileSync(join(kept(), file!), 'utf8')
+      .trim()
+      .split('\n')
+      .map(line => JSON.parse(line))
+    t.match(head, { limbot: 1, title: 'What is AI?' })
+    t.same(
+      messages.map(({ role }) => role),
+      ['user', 'assistant', 'user', 'assistant'],
+    )
+    t.same((await home.ctl('ls', 'session')).stdout, 'clone\n', 'the session is closed')
+
+    const again = await chat(t, home, ['-c'])
+    await again.screen(/“What is AI\?”, 4 messages/)
+    await again.enter('third')
+    await again.screen(/you said third/)
+    t.equal(model.given.length, 5)
+    await again.press('Up', 'Up')
+    await again.screen(/^You: second$/m)
+  })
+
+  await t.test('Ctrl-C at the prompt clears, then hints, then leaves', async t => {
+    const terminal = await chat(t, home)
+    await terminal.type('half a')
+    await terminal.press('C-c')
+    await terminal.screen(/^You: half a\^C\nYou:$/m)
+    await terminal.press('C-c')
+    await terminal.screen(/^You:\nCtrl-C again, or Ctrl-D, leaves$/m)
+    await terminal.press('C-c')
+    t.equal(await terminal.ended(), 0)
+  })
+
+  await t.test('Ctrl-C ends an answer, here and at the model, and keeps what came', async t => {
+    const terminal = await chat(t, home)
+    await terminal.enter('go on')
+    await terminal.screen(/it begins[\s\S]*Ctrl-C ends it/)
+    await terminal.type('typed ')
+    await terminal.press('C-c')
+    await terminal.screen(/^it begins\n\[stopped\]\n\nYou: typed$/m)
+    await model.asked.at(-1)!.closed
+    await terminal.enter('meanwhile')
+    await terminal.screen(/you said typed meanwhile/)
+    t.same(model.given, ['user: go on', 'assistant: it begins ', 'user: typed meanwhile'])
+  })
+
+  await t.test('Ctrl-C takes back what waits in the queue', async t => {
+    const [one, two, third] = [await chat(t, home), await chat(t, home), await chat(t, home)]
+    for (const terminal of [one, two]) {
+      await terminal.enter('go on')
+      await terminal.screen(/it begins/)
+    }
+    await third.enter('never asked')
+    await third.screen(/^queued \(next\) · \d+ s · Ctrl-C ends it$/m)
+    const before = model.asked.length
+    await third.press('C-c')
+    await third.screen(/^You: never asked\n\[stopped\]\n\nYou:$/m)
+    t.match((await home.ctl('cat', 'status')).stdout, / active=2 queue=0 /)
+    // what is entered while an answer comes waits for its end
+    await one.enter('after it')
+    await one.screen(/^next: after it$/m)
+    await two.press('C-c')
+    await two.screen(/\[stopped\]/)
+    await two.press('C-d')
+    t.equal(await two.ended(), 0)
+    t.equal(model.asked.length, before)
+    await one.press('C-c')
+    await one.screen(/\[stopped\]\n\nYou:$/)
+  })
+
+  await t.test('a paste of many lines is one message, and so are lines between """', async t => {
+    const terminal = await chat(t, home)
+    await terminal.paste('one\n/two\n\x1b[31mthree')
+    await terminal.press('Enter')
+    await terminal.screen(/you said one \/ \/two \/ ␛\[31mthree/)
+    for (const line of ['"""', 'four', 'five', '"""']) await terminal.enter(line)
+    await terminal.screen(/you said four \/ five/)
+  })
+
+  await t.test('10,000 lines come whole, while one types and the terminal changes its size', async t => {
+    const terminal = await chat(t, home, ['--max-tokens', '20000'], { rows: 12 })
+    await terminal.enter('long answer')
+    await terminal.type('typed meanwhile')
+    await terminal.screen(/You: typed meanwhile$/)
+    await terminal.resize(60, 20)
+    await terminal.screen(/^worker-0001/m)
+    await terminal.resize(100, 12)
+    await terminal.screen(/^worker-0001 · m · 10000 tok[^\n]*\n\nYou: typed meanwhile$/m)
+    const all = await terminal.shown(true)
+    t.same(
+      all.match(/^line \d+$/gm),
+      lines(10_000).map(line => line.trim()),
+    )
+    t.notMatch(all.slice(all.indexOf('line 2\n')), /Ctrl-C ends it/, 'no row of what was under way is left behind')
+  })
+
+  await t.test('what a model says steers no terminal; wide characters stand where they should', async t => {
+    const terminal = await chat(t, home, [], { columns: 40 })
+    await terminal.enter('steer')
+    await terminal.screen(/^red ␛\[31mtext␛\]0;title␇ ␛\[2J and \ufffdbidi$/m)
+    await terminal.enter('wide')
+    const screen = await terminal.screen(/漢[\s\S]*worker/)
+    t.equal(screen.match(/漢字 e\u0301/g)!.length, 12)
+  })
+
+  await t.test('mistakes are said, and nothing is lost', async t => {
+    home.file('binary', Buffer.of(0, 1, 2))
+    home.file('note.txt', 'from a file\n')
+    home.file('.config/llambo/roles/pirate.md', '---\ntemperature: 0.25\n---\nTalk like a pirate.\n')
+    const terminal = await chat(t, home)
+    const said = async (entry: string, what: RegExp) => {
+      await terminal.press('C-u')
+      await terminal.enter(entry)
+      await terminal.screen(what)
+    }
+    await said('/contxt', /^\/contxt: unknown command \(did you mean context\?\)$/m)
+    await said('/undo', /^\/undo: nothing has been said yet$/m)
+    await said('/model n', /^no model n /m)
+    await said('/role pirat', /^no role pirat \(did you mean pirate\?\)$/m)
+    await said('/set temperature hot', /^temperature: expected a number from 0 to 5, not "hot"$/m)
+    await said('/load nothing', /^no conversation nothing/m)
+    await said('look at @missing', /^@missing: file does not exist/m)
+    await terminal.screen(/^You: look at @missing$/m)
+    await said(`look at @${home.dir}`, /: a directory; attach its files/m)
+    await said('look at @binary', /^@binary: not a text/m)
+    await said('/role pirate', /^the role is pirate$/m)
+    await said(
+      'see @note.txt',
+      /^attached note\.txt \(12 B\)\nyou said see @note\.txt \/ {2}\/ note\.txt: \/ ``` \/ from a file/m,
+    )
+    t.equal(model.given[0], 'system: Talk like a pirate.')
+    t.equal(model.asked.at(-1)!.temperature, 0.25)
+    await said('/undo', /^2 messages taken back$/m)
+    await said('one', /^you said one$/m)
+    t.same(model.given.slice(1), ['user: one'])
+    await said('/retry', /you said one[\s\S]*you said one/)
+    t.same(model.given.slice(1), ['user: one'])
+    await terminal.type('/ed')
+    await terminal.press('Tab', 'Enter')
+    await terminal.screen(/^You: one$/m)
+  })
+
+  await t.test('without colours Markdown stays as it is', async t => {
+    const terminal = await chat(t, home, [], { env: { NO_COLOR: '1' } })
+    await terminal.enter('What is AI?')
+    t.match(
+      await terminal.screen(/tok.*\n\nYou:$/),
+      /^AI is \*\*artificial intelligence\*\*: `think\(\)`\.\n\n- one\n- two\nworker/m,
+    )
+    t.notMatch(await terminal.shown(true, true), '\x1b')
+  })
+
+  await t.test('a dumb terminal gets lines, and Ctrl-C ends an answer there, too', async t => {
+    const terminal = await chat(t, home, [], { env: { TERM: 'dumb' } })
+    await terminal.enter('steer')
+    await terminal.screen(/^red ␛\[31mtext[^\n]*\nworker[^\n]*\nYou:$/m)
+    await terminal.enter('go on')
+    await terminal.screen(/it begins/)
+    await terminal.press('C-c')
+    await terminal.screen(/\[stopped\]\nYou:$/m)
+    await terminal.press('C-d')
+    t.equal(await terminal.ended(), 0)
+  })
+
+  await t.test('a history that cannot be written and a broken configuration are said, and the chat starts', async t => {
+    const place = t.testdir({
+      config: { llambo: { 'limbot.conf': 'stats: off\nmarkdwon: off\ntemperature: hot\n' } },
+      state: { llambo: { limbot_history: {} } },
+    })
+    const terminal = await chat(t, home, [], {
+      columns: 300,
+      env: { XDG_CONFIG_HOME: join(place, 'config'), XDG_STATE_HOME: join(place, 'state'), LLAMBO_LIMBOT_TOP_P: '7' },
+    })
+    const screen = await terminal.screen(/^You:$/m)
+    t.match(screen, /limbot\.conf:2: markdwon: unknown setting \(did you mean markdown\?\)/)
+    t.match(screen, /limbot\.conf:3: temperature: expected a number from 0 to 5, not "hot"/)
+    t.match(screen, /^LLAMBO_LIMBOT_TOP_P: top_p: expected a number from 0 to 1, not "7"$/m)
+    await terminal.enter('still here')
+    t.match(await terminal.screen(/you said still here\n\nYou:$/), /^history is not kept: .*limbot_history/m)
+  })
+
+  await t.test('a conversation that another limbot has gone on with becomes one of its own', async (t: Test) => {
+    const terminal = await chat(t, home)
+    await terminal.enter('first')
+    await terminal.screen(/you said first\n/)
+    const [file] = readdirSync(kept()).sort().slice(-1)
+    writeFileSync(join(kept(), file!), `${readFileSync(join(kept(), file!), 'utf8')}`)
+    await terminal.enter('second')
+    await terminal.screen(/another limbot has gone on with this conversation/)
+    t.equal(readdirSync(kept()).sort().slice(-2)[0], file)
+  })
+})

@@ -1,0 +1,184 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import t from 'tap'
+import { Home, type Run } from '../ctl/fixture.js'
+import { homeOf, limbot, Model } from './fixture.js'
+
+const code = 'Take this:\n\n```sh\nls -l\n```\n\nor that:\n\n```sh\nls\n```\n'
+
+async function* forEver(closed: Promise<void>): AsyncGenerator<string> {
+  yield 'it begins\n'
+  await closed
+}
+
+async function* long(): AsyncGenerator<string> {
+  for (let i = 0; i < 100; i++) yield 'word '.repeat(2000)
+}
+
+t.test('limbot, one answer', async t => {
+  const model = await Model.start(t, (last, { closed }) => {
+    if (last === 'go on') return forEver(closed)
+    if (last === 'long') return long()
+    return last === 'code' ? code : `you said **${last.replaceAll('\n', ' / ')}**`
+  })
+  const home = homeOf(t, model)
+  await home.up()
+  const start = (args: readonly string[], input?: string, env: NodeJS.ProcessEnv = {}): Run => {
+    const run = home.start(args, env, [limbot])
+    run.child.stdin!.on('error', () => {}).end(input)
+    return run
+  }
+  const ask = (args: readonly string[], input?: string, env?: NodeJS.ProcessEnv) => start(args, input, env).ended
+  const kept = () => readdirSync(home.path('.local/share/llambo/sessions')).sort()
+
+  await t.test('words, and standard input before them; the answer as it is, and nothing else', async t => {
+    t.same(await ask(['what', 'is this?']), { code: 0, stdout: 'you said **what is this?**\n', stderr: '' })
+    t.same(await ask(['sum', 'up'], 'a text\n'), { code: 0, stdout: 'you said **a text /  / sum up**\n', stderr: '' })
+    t.equal((await ask([], 'a text\n')).stdout, 'you said **a text**\n')
+    t.equal((await home.ctl('limbot', 'through llamboctl')).stdout, 'you said **through llamboctl**\n')
+    t.equal((await home.ctl('ls', 'session')).stdout, 'clone\n', 'no session is left behind')
+  })
+
+  await t.test('it is kept and gone on with, or not', async t => {
+    t.match(model.given, ['user: through llamboctl'])
+    await ask(['-c', 'and then?'])
+    t.equal(model.given.length, 3)
+    const all = kept()
+    await ask(['-n', 'secret'])
+    t.same(kept(), all)
+    t.equal((await ask(['--session', 'WHAT is', 'go back'])).code, 0)
+    t.match(model.given, ['user: what is this?', /^assistant/, 'user: go back'])
+    t.match(await ask(['--session', 'none', 'x']), { code: 2, stderr: /no conversation none/ })
+    home.file('.local/share/llambo/sessions/broken.jsonl', '{"limbot":1,"id":"broken"}\n{"role":"nobody"}\n')
+    t.match(await ask(['--session', home.path('.local/share/llambo/sessions/broken.jsonl'), 'x']), {
+      code: 2,
+      stderr: /broken\.jsonl:2: not a message/,
+    })
+  })
+
+  await t.test('options', async t => {
+    t.match(JSON.parse((await ask(['--json', 'x'])).stdout), {
+      text: 'you said **x**',
+      model: 'm',
+      worker: 'worker-0001',
+      reason: 'stop',
+    })
+    t.equal((await ask(['-x', 'code'])).stdout, 'ls -l\n')
+    t.match(await ask(['-x', 'no code']), { code: 1, stdout: '', stderr: /no block of code/ })
+    t.equal((await ask(['--no-stream', 'x'])).stdout, 'you said **x**\n')
+    const asked = model.asked.length
+    const dry = await ask(['--dry-run', '-s', 'Be brief.', '--temperature', '0.5', 'x'])
+    t.same(JSON.parse(dry.stdout), {
+      temperature: 0.5,
+      messages: [
+        { role: 'system', content: 'Be brief.' },
+        { role: 'user', content: 'x' },
+      ],
+    })
+    t.equal(model.asked.length, asked)
+    await ask(['-s', 'Be brief.', '--temperature', '0.5', 'x'], undefined, { LLAMBO_LIMBOT_TEMPERATURE: '1' })
+    t.same(model.given, ['system: Be brief.', 'user: x'])
+    t.equal(model.asked.at(-1)!.temperature, 0.5)
+    await ask(['x'], undefined, { LLAMBO_LIMBOT_TEMPERATURE: '1' })
+    t.equal(model.asked.at(-1)!.temperature, 1)
+  })
+
+  await t.test('files', async t => {
+    home.file('a.txt', 'has ``` in it\n')
+    t.equal((await ask(['-f', home.path('a.txt'), 'look'])).stderr, `attached ${home.path('a.txt')} (14 B)\n`)
+    t.equal(model.given[0], `user: look\n\n${home.path('a.txt')}:\n\`\`\`\`\nhas \`\`\` in it\n\`\`\`\``)
+    t.match(await ask(['-f', '-', '-f', 'a.txt', 'look'], 'piped'), {
+      code: 0,
+      stderr: /attached standard input.*\nattached a\.txt/,
+    })
+    t.match(await ask(['look at @a.txt.']), { code: 0, stderr: /attached a\.txt/ })
+    t.match(await ask(['mail \\@bob']), { code: 0, stdout: /mail @bob/ })
+    t.match(await ask(['@none']), { code: 2, stdout: '', stderr: /^limbot: @none: file does not exist/ })
+    t.match(await ask(['@.']), { code: 2, stderr: /a directory/ })
+  })
+
+  await t.test('mistakes', async t => {
+    t.match(await ask([]), { code: 2, stderr: /nothing is asked/ })
+    t.match(await ask(['--rol', 'x']), { code: 2, stderr: /did you mean --role/i })
+    t.match(await ask(['--temperature', '9', 'x']), {
+      code: 2,
+      stderr: /--temperature: temperature: expected a number from 0 to 5/,
+    })
+    t.match(await ask(['-r', 'none', 'x']), { code: 2, stderr: /no role none/ })
+    t.match(await ask(['-m', 'none', 'x']), { code: 1, stderr: /no worker serves none/ })
+    t.match(await ask(['x'], undefined, { LLAMBO_LIMBOT_STATS: 'maybe' }), {
+      code: 0,
+      stderr: 'LLAMBO_LIMBOT_STATS: stats: expected on or off, not "maybe"\n',
+    })
+    const nowhere = t.testdir()
+    t.match(await ask(['x'], undefined, { XDG_RUNTIME_DIR: nowhere }), {
+      code: 3,
+      stdout: '',
+      stderr: /start one with: llamboctl up/,
+    })
+  })
+
+  await t.test('Ctrl-C ends it at the model, too, and what came is there', async t => {
+    const run = start(['go on'])
+    await run.says(/it begins/)
+    run.child.kill('SIGINT')
+    t.same(await run.ended, { code: 130, stdout: 'it begins\n', stderr: '[stopped]\n' })
+    await model.asked.at(-1)!.closed
+    await ask(['-c', 'and?'])
+    t.same(model.given, ['user: go on', 'assistant: it begins', 'user: and?'])
+  })
+
+  await t.test('a reader that has seen enough is no error', async t => {
+    const command = `"$0" "$1" long --max-tokens 1000000 | head -c 5; echo "; \${PIPESTATUS[0]}"`
+    const child = spawn('bash', ['-c', command, process.execPath, limbot], {
+      env: home.env,
+      cwd: home.dir,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    let said = ''
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', data => (said += data))
+    await once(child, 'close')
+    t.equal(said, 'word ; 0\n')
+  })
+
+  await t.test('limbot.conf is a file of the server, which refuses what cannot be meant', async t => {
+    t.equal((await home.feed('temperature: 0.125\n', 'write', 'usr/llambo/limbot.conf')).code, 0)
+    await ask(['x'])
+    t.equal(model.asked.at(-1)!.temperature, 0.125)
+    t.match(await home.feed('stats: on\ntemprature: 1\n', 'write', 'usr/llambo/limbot.conf'), {
+      code: 1,
+      stderr: /bad argument: limbot\.conf:2: temprature: unknown setting \(did you mean temperature\?\)/,
+    })
+    t.equal((await home.ctl('cat', 'usr/llambo/limbot.conf')).stdout, 'temperature: 0.125\n')
+    const file = home.path('.config/llambo/limbot.conf')
+    t.equal(readFileSync(file, 'utf8'), 'temperature: 0.125\n')
+    t.equal(statSync(file).mode & 0o777, 0o600)
+    t.match((await home.ctl('ls', '-l', 'usr')).stdout, /^drwx------/)
+    await home.feed('', 'write', 'usr/llambo/limbot.conf')
+    t.equal(readFileSync(file, 'utf8'), '')
+  })
+})
+
+t.test('what overflows the context is summed up first', async t => {
+  const home = new Home(t, { LLAMBO_ENGINE_CONTEXT: '256', LLAMBO_MDNS: 'off' })
+  await home.up()
+  const ask = async (...args: string[]) => {
+    const run = home.start(args, { LLAMBO_LIMBOT_MAX_TOKENS: '60' }, [limbot])
+    run.child.stdin!.end()
+    return run.ended
+  }
+  // many words of one letter: more tokens than a text of that length usually has
+  const words = `${'a '.repeat(120)}x1`
+  for (const args of [[words], ['-c', words]]) t.same((await ask(...args)).stdout, '0:a\n')
+  const third = await ask('-c', `${'b '.repeat(60)}x3`)
+  t.match(third, { code: 0, stdout: '0:b 1:b 2:b\n' })
+  t.match(third.stderr, /^context full/m)
+  t.match(third.stderr, /^4 messages in \d+ tokens; the file has them all$/m)
+  const [file] = readdirSync(home.path('.local/share/llambo/sessions'))
+  const messages = readFileSync(home.path('.local/share/llambo/sessions', file!), 'utf8').trim().split('\n').slice(1)
+  const kinds = messages
+    .map(line => JSON.parse(line))
+    .map(({ past, content }) => (past ? 'past' : content.slice(0, 13)))
+  t.same(kinds, [...Array(4).fill('past'), 'What was said', 'I go on from ', 'b b b b b b b', '0:b 1:b 2:b'])
+})

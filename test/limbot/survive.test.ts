@@ -1,0 +1,54 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import t from 'tap'
+import { parseRecords } from '../../fs/quote.js'
+import { Home } from '../ctl/fixture.js'
+import { noTerminal } from '../terminal.js'
+import { chat } from './fixture.js'
+
+const words = (from: number, to: number) =>
+  Array.from({ length: to - from }, (_, i) => `${from + i}:${'abc'[(from + i) % 3]}`)
+
+const kept = (home: Home): string => readdirSync(home.path('.local/share/llambo/sessions'))[0]!
+
+t.test('a chat outlives the worker that answers and the server', { skip: noTerminal }, async t => {
+  const home = new Home(t, { LLAMBO_ENGINE_RATE: '60', LLAMBO_MDNS: 'off' })
+  const server = await home.up('--workers', '2')
+  const records = async (path: string) => parseRecords((await home.ctl('cat', path)).stdout)
+  const terminal = await chat(t, home)
+
+  await terminal.enter('a b c x200')
+  await terminal.screen(/^0:a 1:b/m)
+  const busy = (await records('status')).find(({ word, attrs }) => word === 'worker' && attrs.active === '1')!
+  const host = (await home.ctl('ls', 'host')).stdout.trim()
+  const { pid } = (await records(`host/${host}/status`)).find(({ attrs }) => attrs.id === busy.attrs.id)!.attrs
+  process.kill(Number(pid), 'SIGKILL')
+  const seen = Number(/(\d+):[abc]\n/.exec(await terminal.screen(/(\d+):[abc]$/m))?.[1])
+  await terminal.screen(screen => Number(/(\d+):[abc]\n[^\n]*Ctrl-C/.exec(screen)?.[1]) > seen + 20)
+
+  server.child.kill('SIGKILL')
+  await server.ended
+  await terminal.screen(/^connection lost/m)
+  await terminal.type('typed while it is away')
+  await terminal.screen(/You: typed while it is away$/)
+  await home.up('--workers', '2')
+  await terminal.screen(/^connected again$/m)
+  const screen = await terminal.screen(/^worker-000\d.* · 200 tok/m)
+  t.same(screen.match(/\d+:[abc]/g), words(0, 200), 'no word is lost or doubled')
+
+  // the session is the same one, with what was said in it
+  await terminal.press('Enter')
+  await terminal.screen(/0:typed 1:while 2:it 3:is 4:away/)
+  const [session] = (await home.ctl('ls', 'session')).stdout.split('\n').filter(name => /^\d+$/.test(name))
+  const history = (await home.ctl('cat', `session/${session}/history`)).stdout
+  t.equal(history, readFileSync(home.path(`.local/share/llambo/sessions/${kept(home)}`), 'utf8').replace(/^.*\n/, ''))
+
+  // a server that is told to stop, and another
+  await home.ctl('down')
+  await home.up('--workers', '1')
+  await terminal.screen(/connected again[\s\S]*connected again/)
+  await terminal.enter('still there')
+  await terminal.screen(/0:still 1:there/)
+  t.match((await home.ctl('ls', 'session')).stdout, new RegExp(`^${session}$`, 'm'))
+  await terminal.press('C-d')
+  t.equal(await terminal.ended(), 0)
+})
