@@ -1,4 +1,7 @@
 #!/usr/bin/env node
-import { later } from '../ctl/common/later.js'
+import { main } from '../ctl/common/program.js'
+import { quietPipe, untilSignal } from '../ctl/common/signals.js'
+import { dish } from './command.js'
 
-later('dish', 'the shell of the cluster', 'llamboctl ls, cat and write, or any shell below /n/llambo')
+quietPipe()
+process.exit(await main(dish, process.argv.slice(2), process.env, untilSignal()))

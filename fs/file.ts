@@ -61,6 +61,11 @@ export interface Changes {
 export interface File {
   /** Stable for the object's life; `path` unique in the server's (see `newQid`); `type` says directory, append-only, file. */
   readonly qid: Qid
+  /**
+   * Who may do what is decided behind it, by the server of a mounted tree, which knows the user by another name perhaps: its mode bits
+   * are shown and not looked at.
+   */
+  readonly decided?: boolean
   /** Interruptible where it waits (a mounted remote tree). */
   attributes(ctx: Context): Attributes | Promise<Attributes>
   /** Directories: the child of that name, or undefined. `.` and `..` never come here. Checked, interruptible. */

@@ -125,6 +125,7 @@ export class Terminal {
   /** Waits until the program has ended, and gives its exit code, as a shell has it. */
   async ended(): Promise<number> {
     for (;;) {
+      // its output has ended before tmux knows its status
       const format = '#{pane_dead_status}|#{pane_dead_signal}'
       const [status, signal] = (await this.#tmux('display-message', '-p', format)).stdout.trim().split('|')
       if (status) return Number(status)

@@ -32,7 +32,7 @@ export class Peer {
     /** As whom we ask for ourselves. */
     readonly self: User,
   ) {
-    this.root = remote({ attach: user => this.as(user), clock })
+    this.root = remote({ attach: user => this.as(user), owner: { name: self.name, uid: self.uid }, clock })
   }
 
   /**

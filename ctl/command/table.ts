@@ -1,3 +1,4 @@
+import { dish } from '../../dish/command.js'
 import { limbot } from '../../limbot/command.js'
 import type { Command } from '../common/command.js'
 
@@ -100,6 +101,7 @@ export const llamboctl: Command = {
       load: () => import('./mount.js'),
     },
     { name: 'umount', args: '[dir]', summary: 'unmount it', load: () => import('./umount.js') },
+    dish,
     { name: 'models', summary: 'list the models there are', options: [json], load: () => import('./models.js') },
     {
       name: 'pull',

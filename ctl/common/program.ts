@@ -76,6 +76,8 @@ export async function main(
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCode.ok : exitCode.usage
     if (signal.aborted) return signal.reason instanceof Failure ? signal.reason.code : exitCode.interrupted
+    // who has said what there is to say throws a Failure without a message: only its code counts
+    if (error instanceof Failure && error.message === '') return error.code
     const { red } = colors(process.stderr, 'auto', env)
     process.stderr.write(`${red(`${root.name}:`)} ${explain(error)}\n`)
     return codeOf(error)

@@ -1,7 +1,16 @@
 import type { Fid } from '../client.js'
 import { type Clock, deadline, systemClock } from '../clock.js'
 import { FsError, fail } from '../errors.js'
-import { type Attributes, type Context, type Created, type File, newQid, type Opened, type User } from '../file.js'
+import {
+  type Attributes,
+  type Context,
+  type Created,
+  type File,
+  newQid,
+  type Opened,
+  type Owner,
+  type User,
+} from '../file.js'
 import type { Maybe } from '../maybe.js'
 import { DMDIR, NONUNAME, OREAD, type Qid, QTDIR, type Stat } from '../protocol.js'
 
@@ -9,6 +18,13 @@ import { DMDIR, NONUNAME, OREAD, type Qid, QTDIR, type Stat } from '../protocol.
 export interface RemoteOptions {
   /** Attaches under a user's name. Called once a user (and again after a failure). */
   attach(user: User): Promise<Fid>
+  /** Its server alone decides who may do what (`File.decided`). Else the mode bits it shows are looked at here as well. */
+  decided?: boolean
+  /**
+   * Who owns the place it is mounted at. With one the root's attributes are made here and its server is not asked: a listing that it
+   * stands in must not wait for who hangs.
+   */
+  owner?: Owner
   /** How long a call that does not wait for content may take, in ms. */
   deadline_ms?: number
   /** What that is measured by; the machine's own unless given. */
@@ -73,6 +89,7 @@ class Remote {
 
 class RemoteFile implements File {
   readonly qid: Qid
+  readonly decided: boolean
   #stat: Stat | undefined
 
   constructor(
@@ -81,10 +98,18 @@ class RemoteFile implements File {
     stat: Stat | undefined,
   ) {
     this.#stat = stat
+    this.decided = tree.options.decided ?? false
     this.qid = stat ? tree.qid(stat.qid) : newQid(QTDIR)
   }
 
-  async attributes(ctx: Context): Promise<Attributes> {
+  attributes(ctx: Context): Maybe<Attributes> {
+    const { owner, clock = systemClock } = this.tree.options
+    if (!owner || this.path.length > 0) return this.#attributes(ctx)
+    const time = Math.floor(clock.date() / 1000)
+    return { mode: 0o555, owner, length: 0, mtime: time, atime: time }
+  }
+
+  async #attributes(ctx: Context): Promise<Attributes> {
     // the stat that came with the walk or the listing serves once; later questions are put again
     const stat = this.#stat ?? (await this.#at(ctx, (fid, signal) => fid.stat(signal)))
     this.#stat = undefined

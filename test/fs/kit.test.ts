@@ -290,3 +290,10 @@ t.test('what a file throws that is no FsError is an i/o error to the client', as
   await t.rejects(fid.write(0, encode('x')), { message: 'i/o error' })
   t.equal(faults.length, 2)
 })
+
+t.test('the root of a mounted tree that has an owner here is shown without asking its server', async t => {
+  const never = () => new Promise<never>(() => undefined)
+  const ctx = { user: { name: 'glenda', uid: 1000, role: 'use' as const }, signal: new AbortController().signal }
+  const mounted = remote({ attach: never, owner: { name: 'ann', uid: 7 } })
+  t.match(await mounted.attributes(ctx), { mode: 0o555, owner: { name: 'ann', uid: 7 }, length: 0 })
+})

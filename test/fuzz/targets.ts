@@ -1,5 +1,6 @@
 import { client } from './client.js'
 import { codec, lines } from './codec.js'
+import { dish } from './dish.js'
 import { fuse } from './fuse.js'
 import { gguf } from './gguf.js'
 import { request } from './request.js'
@@ -7,4 +8,4 @@ import { server } from './server.js'
 import type { Target } from './target.js'
 
 /** All that is fuzzed. */
-export const targets: readonly Target[] = [server, client, fuse, codec, lines, gguf, request]
+export const targets: readonly Target[] = [server, client, fuse, codec, lines, gguf, request, dish]

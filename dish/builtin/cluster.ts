@@ -1,0 +1,102 @@
+import { ORDWR } from '../../fs/protocol.js'
+import { parseRecords } from '../../fs/quote.js'
+import type { Call } from '../call.js'
+import { ShellError } from '../failure.js'
+import { HOME } from '../state.js'
+import * as tree from '../tree.js'
+import { job } from './shell.js'
+
+export type Row = { readonly record: string } & Readonly<Record<string, string>>
+
+/** The records of a `status` file. */
+export async function records(call: Call, path: string): Promise<Row[]> {
+  const text = await tree.text(call.state, path, call.signal)
+  return parseRecords(text).map(({ word, attrs }) => ({ record: word, ...attrs }))
+}
+
+export async function status(call: Call): Promise<void> {
+  const path = `${HOME}/status`
+  if (call.options.json) return call.json(await records(call, path))
+  if (!call.terminal) return call.print(await tree.text(call.state, path, call.signal))
+  for (const { record, name = '', ...rest } of await records(call, path)) {
+    const pairs = Object.entries(rest).map(([attr, value]) => `${call.paint(2, `${attr}=`)}${call.paint(0, value)}`)
+    await call.styled(`${call.paint(1, `${record} ${name}`)}\n  ${pairs.join('  ')}\n`)
+  }
+}
+
+const columns = ['name', 'host', 'state', 'class', 'model', 'slots', 'active', 'tok_s'] as const
+
+export async function nodes(call: Call): Promise<void> {
+  const workers = (await records(call, `${HOME}/status`)).filter(({ record }) => record === 'worker')
+  if (call.options.json) return call.json(workers.map(({ record: _, ...attrs }) => attrs))
+  await call.table(
+    columns,
+    workers.map(worker => columns.map(column => worker[column] ?? '')),
+  )
+}
+
+/** Tasks whose status is read at once. */
+const AT_ONCE = 32
+const over = new Set(['done', 'failed', 'cancelled'])
+
+/** Exchanges, the oldest first. */
+export async function tasks(call: Call, ended = false): Promise<Row[]> {
+  const dir = `${HOME}/task`
+  const names = (await tree.list(call.state, dir, call.signal)).map(({ name }) => name)
+  const out: Row[] = []
+  for (let i = 0; i < names.length; i += AT_ONCE) {
+    const some = names.slice(i, i + AT_ONCE).map(name =>
+      records(call, `${dir}/${name}/status`).catch(error => {
+        if (call.signal.aborted) throw error
+        // it was forgotten meanwhile
+        return []
+      }),
+    )
+    for (const row of (await Promise.all(some)).flat()) if (ended || !over.has(row.state ?? '')) out.push(row)
+  }
+  return out
+}
+
+export const taskColumns = ['id', 'state', 'user', 'worker', 'prompt_tokens', 'completion_tokens', 'tok_s'] as const
+
+export async function ps(call: Call): Promise<void> {
+  const rows = await tasks(call, Boolean(call.options.a))
+  if (call.options.json) return call.json(rows.map(({ record: _, ...attrs }) => attrs))
+  await call.table(
+    taskColumns,
+    rows.map(row => taskColumns.map(column => row[column] ?? '')),
+  )
+}
+
+export async function kill(call: Call): Promise<void> {
+  await call.each(call.args, async arg => {
+    if (arg.startsWith('%')) {
+      const one = job(call, arg)
+      one.stop.abort(new Error('stopped'))
+      return one.ended
+    }
+    if (!/^\d+$/.test(arg)) throw new ShellError(`kill: ${arg}: the number of a task (ps lists them), or %N for a job`)
+    const path = `${HOME}/task/${arg}/ctl`
+    const { fid, offset } = await tree.openToWrite(call.state, path, call.signal)
+    const sink = new tree.FileSink(call.state, path, fid, offset)
+    try {
+      await sink.write(Buffer.from('cancel\n'), call.signal)
+    } finally {
+      tree.close(fid)
+    }
+  })
+}
+
+/** A prompt and its answer on one open file, so that no other comes between. */
+export async function task(call: Call): Promise<void> {
+  const path = `${HOME}/data`
+  const fid = await tree.open(call.state, path, ORDWR, call.signal)
+  try {
+    await tree.named(call.state, path, call.signal, () =>
+      fid.write(0, Buffer.from(`${call.args.join(' ')}\n`), call.signal),
+    )
+    await tree.drain(call.state, path, fid, call.reading, data => call.data(data))
+  } finally {
+    tree.close(fid)
+  }
+}

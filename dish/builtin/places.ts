@@ -1,0 +1,90 @@
+import { parseAddress } from '../../fs/dial.js'
+import type { Flags } from '../../fs/namespace.js'
+import { quote } from '../../fs/quote.js'
+import type { Call } from '../call.js'
+import { ShellError, why } from '../failure.js'
+import { asking } from '../space.js'
+import { HOME } from '../state.js'
+import * as tree from '../tree.js'
+
+export async function cd(call: Call): Promise<void> {
+  const { state } = call
+  const [given] = call.args
+  const path = given === '-' ? state.before : given === undefined ? HOME : call.path(given)
+  const stat = await tree.stat(state, path, call.signal)
+  if (!tree.isDirectory(stat)) throw new ShellError(`${path}: not a directory`)
+  state.before = state.cwd
+  state.cwd = path
+  if (given === '-') await call.print(`${path}\n`)
+}
+
+export const pwd = (call: Call): Promise<void> => call.print(`${call.state.cwd}\n`)
+
+function flags(call: Call): Flags {
+  const { a, b, c } = call.options
+  if (a && b) throw call.usage('-a and -b are one or the other')
+  return { ...(a && { where: 'after' as const }), ...(b && { where: 'before' as const }), create: Boolean(c) }
+}
+
+/** What changes the name space, with what went wrong as one line. */
+async function change(call: Call, work: () => void | Promise<void>): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    if (call.signal.aborted) throw error
+    throw error instanceof ShellError ? error : new ShellError(`${call.name}: ${why(error)}`)
+  }
+}
+
+export async function bind(call: Call): Promise<void> {
+  const [from, old] = call.args as [string, string]
+  const source = from.startsWith('#') ? from : call.path(from)
+  await change(call, () =>
+    tree.quickly(call.signal, signal =>
+      call.state.space.namespace.bind(source, call.path(old), flags(call), asking(signal)),
+    ),
+  )
+}
+
+/** `mount`, and `import`, which has a place of its own for it. */
+export async function mount(call: Call): Promise<void> {
+  const [address, given, aname] = call.args as [string, string?, string?]
+  const path = call.path(given ?? `/n/${place(call, address)}`)
+  const { namespace } = call.state.space
+  const file = call.state.shared.links.tree(address, aname)
+  await change(call, async () => {
+    parseAddress(address)
+    await tree.quickly(call.signal, async signal => {
+      const ctx = asking(signal)
+      // whoever mounts is told at once what does not answer
+      await file.attributes(ctx)
+      await namespace.mount(file, address, path, flags(call), ctx, aname === undefined ? [] : [aname])
+    })
+  })
+  if (call.name === 'import' && given === undefined) await call.note(path)
+}
+
+/** A name for a server in /n: its host's, or its socket's directory. */
+function place(call: Call, address: string): string {
+  try {
+    const at = parseAddress(address)
+    if (at.kind === 'tcp') return at.host
+    if (at.kind === 'ws') return new URL(at.url).hostname
+    return at.path.split('/').filter(Boolean).slice(-2).join('-')
+  } catch (error) {
+    throw call.usage(why(error))
+  }
+}
+
+export async function unmount(call: Call): Promise<void> {
+  const [first, second] = call.args as [string, string?]
+  const { namespace } = call.state.space
+  await change(call, () => {
+    if (second === undefined) return namespace.unmount(call.path(first))
+    const named = /^#|[!:]/.test(first)
+    namespace.unmount(call.path(second), named ? first : call.path(first))
+  })
+}
+
+export const ns = (call: Call): Promise<void> =>
+  call.print(`${call.state.space.namespace.text()}cd ${quote(call.state.cwd)}\n`)

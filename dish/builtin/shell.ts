@@ -1,0 +1,115 @@
+import { readFile } from 'node:fs/promises'
+import { setTimeout as pause } from 'node:timers/promises'
+import { didYouMean } from '../../ctl/common/suggest.js'
+import { quote } from '../../fs/quote.js'
+import { type Call, usageOf } from '../call.js'
+import { called, runText } from '../evaluate.js'
+import { Exit, ShellError } from '../failure.js'
+import { section } from '../manual.js'
+import { print } from '../print.js'
+import * as tree from '../tree.js'
+import { builtins, find } from './table.js'
+
+export async function echo(call: Call): Promise<void> {
+  const bare = call.args[0] === '-n'
+  await call.print(call.args.slice(bare ? 1 : 0).join(' ') + (bare ? '' : '\n'))
+}
+
+export async function help(call: Call): Promise<void> {
+  const [name] = call.args
+  if (name === undefined) {
+    const wide = Math.max(...builtins.map(({ name, args = '' }) => `${name} ${args}`.length))
+    const rows = builtins.map(({ name, args = '', summary }) => `${`${name} ${args}`.padEnd(wide)}  ${summary}\n`)
+    const rest = ['!COMMAND', 'run a command of the host’s'] as const
+    return call.print(`${rows.join('')}${rest[0].padEnd(wide)}  ${rest[1]}\n`)
+  }
+  const builtin = find(name)
+  if (!builtin)
+    throw new ShellError(
+      `help: ${name}: no such command${didYouMean(
+        name,
+        builtins.map(({ name }) => name),
+      )}`,
+    )
+  const options = builtin.options ?? []
+  const wide = Math.max(0, ...options.map(([flag]) => flag.length))
+  await call.print(
+    `${usageOf(builtin)}\n  ${builtin.summary}\n${options.map(([flag, help]) => `  ${flag.padEnd(wide)}  ${help}\n`).join('')}`,
+  )
+}
+
+export async function man(call: Call): Promise<void> {
+  const path = call.path(call.args[0]!)
+  await call.print(await section(path, name => readFile(name, 'utf8')))
+}
+
+export async function history(call: Call): Promise<void> {
+  const entries = call.state.shared.history()
+  const wide = String(entries.length).length
+  await call.print(entries.map((entry, i) => `${String(i + 1).padStart(wide)}  ${entry}\n`).join(''))
+}
+
+export const jobs = (call: Call): Promise<void> => call.print(call.state.shared.jobs.text())
+
+/** A job by its number, with or without %. @throws ShellError */
+export function job(call: Call, text: string) {
+  const found = /^%?\d+$/.test(text) ? call.state.shared.jobs.get(Number(text.replace('%', ''))) : undefined
+  if (!found) throw new ShellError(`${call.name}: ${text}: no such job`)
+  return found
+}
+
+export async function wait(call: Call): Promise<void> {
+  const chosen = call.args.length > 0 ? call.args.map(arg => job(call, arg)) : call.state.shared.jobs.running
+  for (const one of chosen) {
+    await interruptible(one.ended, call.signal)
+    if (one.status) call.state.end(one.status)
+  }
+}
+
+function interruptible<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason)
+    if (signal.aborted) return abort()
+    signal.addEventListener('abort', abort, { once: true })
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+  })
+}
+
+export async function whatis(call: Call): Promise<void> {
+  await call.each(call.args, async name => {
+    const { functions, variables } = call.state
+    const value = variables.get(name)
+    const body = functions.get(name)
+    const builtin = find(name)
+    if (value)
+      await call.print(`${name}=${value.length === 1 ? quote(value[0]!) : `(${value.map(quote).join(' ')})`}\n`)
+    if (body) await call.print(`fn ${name} { ${print(body)} }\n`)
+    else if (builtin) await call.print(`${usageOf(builtin)}\n`)
+    if (!value && !body && !builtin) throw new ShellError(`whatis: ${name}: no function, variable or command`)
+  })
+}
+
+export const evaluate = (call: Call): Promise<void> => runText(call.args.join(' '), call.io, call.state)
+
+export async function shift(call: Call): Promise<void> {
+  const by = Number(call.args[0] ?? 1)
+  if (!Number.isInteger(by) || by < 0) throw call.usage(`${call.args[0]}: a number`)
+  call.state.set('*', call.state.get('*').slice(by))
+}
+
+export async function sleep(call: Call): Promise<void> {
+  const seconds = Number(call.args[0])
+  if (!(seconds >= 0 && seconds <= 2_000_000)) throw call.usage(`${call.args[0]}: seconds`)
+  await pause(seconds * 1000, undefined, { signal: call.signal }).catch(() => undefined)
+  if (call.signal.aborted) throw call.signal.reason
+}
+
+export async function source(call: Call): Promise<void> {
+  const [path = '', ...args] = call.args
+  const text = await tree.text(call.state, call.path(path), call.signal)
+  await called(call.state, [path, ...args], () => runText(text, call.io, call.state))
+}
+
+export async function exit(call: Call): Promise<void> {
+  throw new Exit(call.args[0])
+}

@@ -1,0 +1,272 @@
+import { didYouMean } from '../ctl/common/suggest.js'
+import { type Assignment, DishSyntaxError, type Node, type Redirect, type Sequence } from './ast.js'
+import { builtins, find } from './builtin/table.js'
+import { Call } from './call.js'
+import { expand, type Output, texts, values } from './expand.js'
+import { codeFor, Exit, ShellError, why } from './failure.js'
+import { pattern } from './glob.js'
+import { runHost } from './host.js'
+import { parse } from './parser.js'
+import { BrokenPipe, Capture, empty, Pipe } from './pipe.js'
+import { printNode } from './print.js'
+import { redirect } from './redirect.js'
+import type { Io, State } from './state.js'
+
+/** Bytes that `` `{…} `` keeps. */
+const MAX_OUTPUT = 16 * 1024 * 1024
+/** Functions and files that call each other. */
+const DEEPEST = 200
+
+const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
+
+/** Writes a line about what went wrong. */
+export function complain(io: Io, line: string): Promise<void> {
+  return io.stderr.write(Buffer.from(`dish: ${line}\n`), io.signal).catch(() => undefined)
+}
+
+/** A syntax error with the line it is in and a caret below the place. */
+export function syntaxText(error: DishSyntaxError): string {
+  const { line, text, caret } = error.shown
+  return `${error.message}${error.text.includes('\n') ? ` (line ${line})` : ''}\n  ${text}\n  ${caret}`
+}
+
+/**
+ * Runs commands one after another; `state` has the last one's status.
+ * @throws Exit, or the signal's reason; every other failure is a status, and a line on standard error
+ */
+export async function run(steps: Sequence, io: Io, state: State): Promise<void> {
+  for (const { node, background } of steps) {
+    if (io.signal.aborted) throw io.signal.reason
+    if (background) beside(node, io, state)
+    else await evaluate(node, io, state)
+  }
+  if (io.signal.aborted) throw io.signal.reason
+}
+
+/** Parses and runs a text, whose mistakes are a status as well. */
+export async function runText(text: string, io: Io, state: State): Promise<void> {
+  let steps: Sequence
+  try {
+    steps = parse(text)
+  } catch (error) {
+    if (!(error instanceof DishSyntaxError)) throw error
+    await complain(io, syntaxText(error))
+    return state.end(`syntax error: ${error.message}`, 2)
+  }
+  await run(steps, io, state)
+}
+
+/** `&` */
+function beside(node: Node, io: Io, state: State): void {
+  const copy = state.fork()
+  const own = state.shared.beside?.(io) ?? io
+  const job = state.shared.jobs.start(printNode(node), async signal => {
+    try {
+      await evaluate(node, { ...own, stdin: empty, background: true, signal }, copy)
+    } catch (error) {
+      if (error instanceof Exit) return error.status ?? copy.status
+      return signal.aborted ? 'stopped' : why(error)
+    }
+    return copy.status
+  })
+  state.set('apid', [String(job.id)])
+  state.end('')
+}
+
+async function evaluate(node: Node, io: Io, state: State): Promise<void> {
+  try {
+    await one(node, io, state)
+  } catch (error) {
+    if (error instanceof Exit || (error instanceof Error && io.signal.aborted)) throw error
+    if (error instanceof BrokenPipe) return state.end('')
+    const line = why(error)
+    await complain(io, line)
+    state.end(line, codeFor(error))
+  }
+}
+
+async function one(node: Node, io: Io, state: State): Promise<void> {
+  switch (node.kind) {
+    case 'simple':
+      return simple(node, io, state)
+    case 'host':
+      return state.end(await runHost(node.text, io, state))
+    case 'block':
+      return redirected(node.redirects, io, state, io => run(node.body, io, state))
+    case 'function':
+      if (node.body) state.functions.set(node.name, node.body)
+      else state.functions.delete(node.name)
+      return state.end('')
+    case 'for': {
+      const items = node.words ? await words(node.words, io, state) : state.get('*')
+      for (const item of items) {
+        await turnOf(io)
+        state.set(node.name, [item])
+        await evaluate(node.body, io, state)
+      }
+      return
+    }
+    case 'if':
+      await run(node.test, io, state)
+      if (state.status === '') return evaluate(node.body, io, state)
+      return node.otherwise ? evaluate(node.otherwise, io, state) : state.end('')
+    case 'while':
+      for (;;) {
+        await turnOf(io)
+        await run(node.test, io, state)
+        if (state.status !== '') return state.end('')
+        await evaluate(node.body, io, state)
+      }
+    case 'match': {
+      const subjects = await texts(node.subject, state, output(io, state))
+      const patterns = (await Promise.all(node.patterns.map(word => values(word, state, output(io, state))))).flat()
+      const tests = patterns.map(pattern)
+      // an empty list matches no pattern but the absence of any
+      const matches = subjects.length === 0 ? tests.length === 0 : subjects.some(s => tests.some(test => test.test(s)))
+      return state.end(matches ? '' : 'no match')
+    }
+    case 'not':
+      await evaluate(node.body, io, state)
+      return state.end(state.status === '' ? 'not' : '')
+    case 'and':
+    case 'or':
+      await evaluate(node.left, io, state)
+      if ((state.status === '') === (node.kind === 'and')) await evaluate(node.right, io, state)
+      return
+    case 'pipe':
+      return pipe(node.commands, io, state)
+  }
+}
+
+/** A loop that never waits must leave room for Ctrl-C. */
+async function turnOf({ signal }: Io): Promise<void> {
+  await turn()
+  if (signal.aborted) throw signal.reason
+}
+
+/** Each command with a copy of the state; the status is theirs, with `|` between, or '' if all are. */
+async function pipe(commands: readonly Node[], io: Io, state: State): Promise<void> {
+  const pipes = commands.slice(1).map(() => new Pipe())
+  const forks = commands.map(() => state.fork())
+  const statuses = await Promise.allSettled(
+    commands.map(async (node, i) => {
+      const own = { ...io, stdin: pipes[i - 1] ?? io.stdin, stdout: pipes[i] ?? io.stdout }
+      try {
+        await evaluate(node, own, forks[i]!)
+      } catch (error) {
+        if (!(error instanceof Exit)) throw error
+        if (error.status !== undefined) forks[i]!.end(error.status)
+      } finally {
+        pipes[i]?.end()
+        pipes[i - 1]?.close()
+      }
+      return forks[i]!
+    }),
+  )
+  const failed = statuses.find(one => one.status === 'rejected')
+  if (failed) throw failed.reason
+  const all = forks.map(({ status }) => status)
+  const worst = forks.findLast(({ status }) => status !== '')
+  state.end(all.every(status => status === '') ? '' : all.join('|'), worst?.code)
+}
+
+const output =
+  (io: Io, state: State): Output =>
+  async ({ body }) => {
+    const kept = new Capture(MAX_OUTPUT)
+    const copy = state.fork()
+    try {
+      await run(body, { ...io, stdin: empty, stdout: kept }, copy)
+    } catch (error) {
+      if (!(error instanceof Exit)) throw error
+    }
+    state.end(copy.status, copy.code)
+    return kept.text
+  }
+
+const words = (list: Parameters<typeof expand>[0], io: Io, state: State) =>
+  expand(list, state, output(io, state), io.signal)
+
+async function redirected(
+  redirects: readonly Redirect[],
+  io: Io,
+  state: State,
+  use: (io: Io) => Promise<void>,
+): Promise<void> {
+  if (redirects.length === 0) return use(io)
+  const { io: own, end } = await redirect(redirects, io, state, async ({ to }) => {
+    const names = await words([to as Exclude<typeof to, number>], io, state)
+    if (names.length !== 1)
+      throw new ShellError(`a redirection needs one file, not ${names.length}: ${names.join(' ')}`)
+    return names[0]!
+  })
+  try {
+    await use(own)
+  } catch (error) {
+    await end().catch(() => undefined)
+    throw error
+  }
+  await end()
+}
+
+async function simple(node: Node & { kind: 'simple' }, io: Io, state: State): Promise<void> {
+  const assigned: [string, string[]][] = []
+  for (const { name, value } of node.assignments) {
+    assigned.push([name, value ? await words([value], io, state) : []])
+    if (node.words.length === 0) state.set(...assigned.at(-1)!)
+  }
+  const [name, ...args] = await words(node.words, io, state)
+  if (name === undefined) {
+    // the status of x=`{…} is that of what it ran
+    const said = ({ name, value }: Assignment) => name === 'status' || value?.some(({ kind }) => kind === 'output')
+    if (!node.assignments.some(said)) state.end('')
+    return redirected(node.redirects, io, state, async () => undefined)
+  }
+  const before = assigned.map(([name]) => [name, state.variables.get(name)] as const)
+  for (const [name, value] of assigned) state.set(name, value)
+  try {
+    await redirected(node.redirects, io, state, io => invoke(name, args, io, state))
+  } finally {
+    for (const [name, value] of before) state.set(name, value ?? [])
+  }
+}
+
+/** Runs a command by its name: a function, one of dish's own, or a block. */
+export async function invoke(name: string, args: readonly string[], io: Io, state: State): Promise<void> {
+  if (io.signal.aborted) throw io.signal.reason
+  const body = state.functions.get(name)
+  if (body) return called(state, [name, ...args], () => run(body, io, state))
+  if (name.startsWith('{') && args.length === 0) return runText(name, io, state)
+  const builtin = find(name)
+  if (!builtin) {
+    const known = [...builtins.map(({ name }) => name), ...state.functions.keys()]
+    throw new ShellError(
+      `${name}: no such command${didYouMean(name, known) || `; help lists them, !${name} runs the host's`}`,
+    )
+  }
+  state.end('')
+  const call = new Call(builtin, args, io, state)
+  const { run: start } = await builtin.load()
+  await start(call)
+}
+
+/** Runs something with arguments of its own. */
+export async function called(
+  state: State,
+  [name, ...args]: readonly string[],
+  work: () => Promise<void>,
+): Promise<void> {
+  if (state.depth >= DEEPEST) throw new ShellError(`${name}: over ${DEEPEST} calls within each other`)
+  const before = [state.get('*'), state.get('0')]
+  state.depth++
+  state.set('*', args)
+  state.set('0', [name!])
+  try {
+    await turn()
+    await work()
+  } finally {
+    state.depth--
+    state.set('*', before[0]!)
+    state.set('0', before[1]!)
+  }
+}

@@ -1,0 +1,128 @@
+import { spawn } from 'node:child_process'
+import { write } from '../ctl/common/output.js'
+import { BrokenPipe, type Sink, type Source } from './pipe.js'
+import type { Io, State } from './state.js'
+
+/** What a variable of dish is called in the environment of the host's commands: its own name. */
+const exported = /^[A-Za-z_][A-Za-z0-9_]*$/
+/** What is not handed on: ours mean something else, and these decide what the host runs. */
+const kept = new Set([
+  'PATH',
+  'HOME',
+  'SHELL',
+  'IFS',
+  'ENV',
+  'BASH_ENV',
+  'LD_PRELOAD',
+  'LD_LIBRARY_PATH',
+  'NODE_OPTIONS',
+])
+
+function environment(state: State): NodeJS.ProcessEnv {
+  const env: NodeJS.ProcessEnv = { ...state.shared.env }
+  for (const [name, value] of state.variables)
+    if (exported.test(name) && !kept.has(name) && !value.some(text => text.includes('\0'))) env[name] = value.join(' ')
+  return env
+}
+
+/**
+ * Runs a command line with `$SHELL -c` (sh unless that is set), in the host's own working directory. Streams that are the process's own it
+ * is given as they are, so that a full-screen program works; bytes of others are carried across.
+ * @returns its status: '' for 0, its exit code, or the name of the signal that ended it
+ */
+export async function runHost(text: string, io: Io, state: State): Promise<string> {
+  const { signal } = io
+  // in a process group of its own, unless it is what the terminal's Ctrl-C is for
+  const detached = io.background === true || !state.shared.terminal
+  const own = (sink: Sink) => sink.own ?? 'pipe'
+  const child = spawn(state.shared.env.SHELL || '/bin/sh', ['-c', text], {
+    env: environment(state),
+    stdio: [io.stdin.inherited ? 'inherit' : 'pipe', own(io.stdout), own(io.stderr)],
+    detached,
+  })
+  const ended = new Promise<string>((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', (code, name) => resolve(name ?? (code === 0 ? '' : String(code))))
+  })
+  ended.catch(() => undefined)
+  // a terminal sends Ctrl-C to the command itself; one that does not heed it goes on, as in any shell
+  const interrupt = () => detached && kill(child.pid, 'SIGINT')
+  signal.addEventListener('abort', interrupt, { once: true })
+  const over = new AbortController()
+  let unread = false
+  const broken = () => {
+    unread = true
+    if (detached) kill(child.pid, 'SIGPIPE')
+    else child.kill('SIGPIPE')
+  }
+  const feeding = child.stdin ? feed(io.stdin, child.stdin, AbortSignal.any([signal, over.signal])) : undefined
+  try {
+    await Promise.all([
+      ended.then(() => over.abort(new BrokenPipe())),
+      carry(child.stdout, io.stdout, signal, broken),
+      carry(child.stderr, io.stderr, signal, broken),
+    ])
+    await feeding
+    const status = await ended
+    return unread ? '' : status
+  } catch (error) {
+    if (detached) kill(child.pid, 'SIGTERM')
+    else child.kill('SIGTERM')
+    if (error instanceof BrokenPipe) return ''
+    throw error
+  } finally {
+    over.abort(new BrokenPipe())
+    signal.removeEventListener('abort', interrupt)
+  }
+}
+
+/** Ends a process group, if it is still there. */
+function kill(pid: number | undefined, signal: NodeJS.Signals): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, signal)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+  }
+}
+
+async function feed(
+  from: Source,
+  to: NodeJS.WritableStream & { destroyed?: boolean },
+  signal: AbortSignal,
+): Promise<void> {
+  // the command need not read what it is given
+  to.on('error', () => undefined)
+  try {
+    for (;;) {
+      const data = await from.read(signal)
+      if (data.length === 0 || to.destroyed) break
+      await write(to as never, data)
+    }
+  } catch (error) {
+    if (!signal.aborted && !to.destroyed) throw error
+  } finally {
+    to.end()
+  }
+}
+
+/**
+ * Hands on what a command prints. When nobody reads that any more, its next write is told so, by SIGPIPE: what Node gives it for a pipe is a
+ * socket, whose end would be an error of its own to it (ECONNRESET).
+ */
+async function carry(
+  from: NodeJS.ReadableStream | null,
+  to: Sink,
+  signal: AbortSignal,
+  broken: () => void,
+): Promise<void> {
+  if (!from) return
+  for await (const data of from) {
+    try {
+      await to.write(data as Buffer, signal)
+    } catch (error) {
+      if (!(error instanceof BrokenPipe)) throw error
+      broken()
+      return
+    }
+  }
+}

@@ -1,0 +1,69 @@
+import { exitCode, explain, Failure } from '../ctl/common/exit.js'
+import { Invocation } from '../ctl/common/invocation.js'
+import type { Client } from '../fs/client.js'
+import { FsError, fail } from '../fs/errors.js'
+import type { File } from '../fs/file.js'
+import { remote } from '../fs/kit/remote.js'
+
+/** How long a question to a server may take that is not for content, in ms. */
+export const QUICK_MS = 5000
+
+/** Servers, each dialled when its tree is first used, and again when it is used after the connection was lost. */
+export class Links {
+  readonly #trees = new Map<string, File>()
+  readonly #clients = new Set<Client>()
+  /** Where the connection was lost, which is said once. */
+  readonly #lost = new Set<string>()
+
+  /** @param told gets a line when a connection is lost, and when it is back */
+  constructor(
+    readonly io: Invocation,
+    readonly told: (line: string) => void,
+  ) {}
+
+  /** A server's tree. Nothing is dialled before it is used. */
+  tree(address: string, aname?: string): File {
+    const key = JSON.stringify([address, aname])
+    let tree = this.#trees.get(key)
+    if (!tree) {
+      const attach = () => this.#attach(address, aname)
+      this.#trees.set(key, (tree = remote({ attach, decided: true, deadline_ms: QUICK_MS })))
+    }
+    return tree
+  }
+
+  async #attach(address: string, aname: string | undefined) {
+    const { at: _at, aname: _aname, ...globals } = this.io.globals
+    const given = { ...globals, at: address, ...(aname !== undefined && { aname }) }
+    try {
+      const { client, root } = await new Invocation(given, this.io.env, this.io.signal).connect()
+      this.#clients.add(client)
+      if (this.#lost.delete(address)) this.told(`connected to ${address} again`)
+      client.closed.then(() => {
+        if (!this.#clients.delete(client)) return
+        this.#lost.add(address)
+        this.told(`the connection to ${address} is lost; the next command that needs it dials again`)
+      })
+      return root
+    } catch (error) {
+      throw said(error)
+    }
+  }
+
+  close(): void {
+    const clients = [...this.#clients]
+    this.#clients.clear()
+    for (const client of clients) client.close()
+  }
+}
+
+/** A failure to connect as a file's error, which keeps its kind on its way through the name space. */
+function said(error: unknown): FsError {
+  if (error instanceof FsError) return error
+  const text = explain(error)
+  if (error instanceof Failure && error.code === exitCode.auth)
+    return new FsError(text.replace(/^.*?(?=authentication required|certificate refused)/, ''), 13)
+  if (error instanceof Failure && error.code === exitCode.unreachable)
+    return fail('unreachable', text.replace(/^no server answers at (\S+?);?(?= |$)/, '$1: no server answers;'))
+  return fail('io', text)
+}

@@ -1,0 +1,101 @@
+import type { Part, Sequence, Word } from './ast.js'
+import type { Cursor } from './cursor.js'
+
+/** What a word's unquoted text is made of: all but blanks and what means something. */
+const plain = /[^\s#;&|^$`'{}()<>*?[\\]+|#|\[|\\(?!\r?\n)/y
+const bracket = /\[[^\s\]/'][^\s\]/']*\]/y
+const name = /[A-Za-z0-9_]+|\*/y
+
+/** Whether a word may begin here. */
+export const beginsWord = (c: Cursor): boolean => !c.done && !/[\s;&|)}<>^#]/.test(c.char) && !c.sees(/\\\r?\n/y)
+
+/**
+ * One word: parts side by side, or joined by `^`.
+ * @param block what parses `{…}`: commands may stand in words
+ * @throws DishSyntaxError
+ */
+export function parseWord(c: Cursor, block: () => Sequence): Word {
+  if (!beginsWord(c)) c.fail(c.done ? 'a word is missing' : `a word is missing before ${JSON.stringify(c.char)}`)
+  const parts: Part[] = []
+  for (;;) {
+    add(parts, parsePart(c, block))
+    const before = c.at
+    c.match(/(?:[^\S\n]|\\\r?\n)+/y)
+    if (c.take('^')) {
+      c.blanks()
+      if (!beginsWord(c)) c.fail('a word is missing behind ^')
+      continue
+    }
+    c.at = before
+    // a list or a block beside something is joined to it by ^ only
+    if (c.done || c.char === '(' || c.char === '{' || (!beginsWord(c) && c.char !== '#')) return parts
+  }
+}
+
+/** Texts that meet are one. */
+function add(parts: Part[], part: Part): void {
+  const last = parts.at(-1)
+  if (last?.kind === 'text' && part.kind === 'text')
+    parts[parts.length - 1] = { kind: 'text', text: last.text + part.text }
+  else parts.push(part)
+}
+
+function parsePart(c: Cursor, block: () => Sequence): Part {
+  switch (c.char) {
+    case "'":
+      return { kind: 'text', text: quoted(c) }
+    case '$':
+      return variable(c, block)
+    case '`':
+      c.at++
+      if (!c.sees(/\{/y)) c.fail('` stands before {…}')
+      return { kind: 'output', body: c.nested(block) }
+    case '{':
+      return { kind: 'block', body: c.nested(block) }
+    case '(':
+      return { kind: 'list', words: parseList(c, block) }
+  }
+  const glob = c.match(/[*?]/y) ?? c.match(bracket)
+  if (glob !== undefined) return { kind: 'glob', text: glob }
+  const text = c.match(plain)
+  if (text === undefined) c.fail(`${JSON.stringify(c.char)} cannot stand here`)
+  return { kind: 'text', text }
+}
+
+/** `(a b)`; newlines are blanks in it. */
+export function parseList(c: Cursor, block: () => Sequence): Word[] {
+  const opened = c.at
+  c.at++
+  return c.nested(() => {
+    const words: Word[] = []
+    for (;;) {
+      c.blanks(true)
+      if (c.take(')')) return words
+      if (c.done) c.fail('( is not closed', opened, true)
+      words.push(parseWord(c, block))
+    }
+  })
+}
+
+function quoted(c: Cursor): string {
+  const opened = c.at
+  let text = ''
+  do {
+    c.at++
+    text += c.match(/[^']*/y)
+    if (c.done) c.fail('a quote is not closed', opened, true)
+    c.at++
+    if (c.char === "'") text += "'"
+  } while (c.char === "'")
+  return text
+}
+
+function variable(c: Cursor, block: () => Sequence): Part {
+  const opened = c.at
+  c.at++
+  const form = c.take('#') ? 'count' : c.take('"') ? 'joined' : 'list'
+  const found = c.match(name)
+  if (found === undefined) c.fail('$ stands before a name', opened, false)
+  if (form !== 'list' || c.char !== '(') return { kind: 'variable', name: found, form }
+  return { kind: 'variable', name: found, form, index: parseList(c, block) }
+}

@@ -1,0 +1,211 @@
+import { type Assignment, keywords, type Node, type Redirect, type Sequence, type Step, type Word } from './ast.js'
+import { Cursor } from './cursor.js'
+import { hostText } from './host-text.js'
+import { beginsWord, parseList, parseWord } from './parse-word.js'
+
+/** The most of a script that is parsed at once, in UTF-16 units. */
+const MAX_TEXT = 4 * 1024 * 1024
+
+/**
+ * A whole script, or what was typed.
+ * @throws DishSyntaxError that says where, and whether more text could complete it
+ */
+export function parse(text: string): Sequence {
+  const c = new Cursor(text)
+  if (text.length > MAX_TEXT) c.fail(`a script of over ${MAX_TEXT} characters`, 0, false)
+  const steps = sequence(c)
+  if (!c.done) c.fail(c.char === '}' ? '} closes nothing' : `${JSON.stringify(c.char)} cannot stand here`)
+  return steps
+}
+
+/** Commands up to a closing brace or parenthesis, or the end. */
+function sequence(c: Cursor): Sequence {
+  const steps: Step[] = []
+  for (;;) {
+    c.blanks(true)
+    while (c.take(';')) c.blanks(true)
+    if (c.done || c.char === '}' || c.char === ')') return steps
+    const node = andOr(c)
+    c.blanks()
+    const background = c.char === '&' && c.take('&')
+    steps.push({ node, background })
+    if (!background && !c.done && !/[;\n})]/.test(c.char)) c.fail(`${JSON.stringify(c.char)} cannot stand here`)
+  }
+}
+
+/** `{…}` */
+function block(c: Cursor): Sequence {
+  const opened = c.at
+  c.at++
+  const body = c.nested(() => sequence(c))
+  if (c.done) c.fail('{ is not closed', opened, true)
+  if (!c.take('}')) c.fail(') closes nothing')
+  return body
+}
+
+/** `(…)` behind `if` and `while`. */
+function test(c: Cursor): Sequence {
+  c.blanks()
+  const opened = c.at
+  if (!c.take('(')) c.fail('( is missing')
+  const body = c.nested(() => sequence(c))
+  if (c.done) c.fail('( is not closed', opened, true)
+  if (!c.take(')')) c.fail('} closes nothing')
+  if (body.length === 0) c.fail('a command is missing in ( )', opened, false)
+  return body
+}
+
+function andOr(c: Cursor): Node {
+  let left = pipeline(c)
+  for (;;) {
+    c.blanks()
+    const kind = c.take('&&') ? 'and' : c.take('||') ? 'or' : undefined
+    if (!kind) return left
+    c.blanks(true)
+    left = { kind, left, right: pipeline(c) }
+  }
+}
+
+function pipeline(c: Cursor): Node {
+  const commands = [command(c)]
+  for (;;) {
+    c.blanks()
+    if (c.char !== '|' || c.sees(/\|\|/y)) break
+    c.at++
+    c.blanks(true)
+    commands.push(command(c))
+  }
+  return commands.length === 1 ? commands[0]! : { kind: 'pipe', commands }
+}
+
+const head = /[A-Za-z]+(?=[\s({;]|$)|~(?=[\s(]|$)/y
+
+const compound: Readonly<Record<string, (c: Cursor) => Node>> = {
+  if: conditional,
+  while: c => {
+    const condition = test(c)
+    return { kind: 'while', test: condition, body: body(c) }
+  },
+  for: loop,
+  fn: definition,
+  not: c => {
+    c.blanks()
+    return { kind: 'not', body: c.nested(() => pipeline(c)) }
+  },
+  '~': c => {
+    c.blanks()
+    const subject = word(c)
+    return { kind: 'match', subject, patterns: words(c) }
+  },
+}
+
+function command(c: Cursor): Node {
+  if (c.char === '!') return { kind: 'host', text: hostText(c) }
+  if (c.char === '{') {
+    const inner = block(c)
+    return { kind: 'block', body: inner, redirects: redirects(c) }
+  }
+  const began = c.at
+  const keyword = c.match(head)
+  if (keyword !== undefined && keywords.has(keyword)) return compound[keyword]!(c)
+  c.at = began
+  return simple(c)
+}
+
+const word = (c: Cursor): Word => parseWord(c, () => block(c))
+
+function words(c: Cursor): Word[] {
+  const out: Word[] = []
+  for (;;) {
+    c.blanks()
+    if (!beginsWord(c)) return out
+    out.push(word(c))
+  }
+}
+
+/** What a compound command does: all up to the end of the command line. */
+function body(c: Cursor): Node {
+  c.blanks(true)
+  return c.nested(() => andOr(c))
+}
+
+function conditional(c: Cursor): Node {
+  if (c.sees(/[^\S\n]+not(?=[\s({;]|$)/y))
+    c.fail('if not stands behind its if, in the same braces or on the same line', c.at, false)
+  const condition = test(c)
+  const inner = body(c)
+  const before = c.at
+  do c.blanks(true)
+  while (c.take(';'))
+  if (!c.match(/if[^\S\n]+not(?=[\s({;]|$)/y)) {
+    c.at = before
+    return { kind: 'if', test: condition, body: inner, otherwise: undefined }
+  }
+  return { kind: 'if', test: condition, body: inner, otherwise: body(c) }
+}
+
+function loop(c: Cursor): Node {
+  c.blanks()
+  const opened = c.at
+  if (!c.take('(')) c.fail('( is missing')
+  c.blanks(true)
+  const name = c.match(/[A-Za-z_][A-Za-z0-9_]*/y)
+  if (name === undefined) c.fail('a name is missing')
+  c.blanks(true)
+  let list: Word[] | undefined
+  if (c.match(/in(?=[\s)])/y)) {
+    // from here it is as a list is, up to its )
+    c.at--
+    list = parseList(c, () => block(c))
+  } else if (!c.take(')')) c.fail(c.done ? '( is not closed' : 'in is missing', c.done ? opened : c.at)
+  return { kind: 'for', name, words: list, body: body(c) }
+}
+
+function definition(c: Cursor): Node {
+  c.blanks()
+  const name = c.match(/[^\s#;&|^$`'{}()<>*?[\\=~!/]+/y)
+  if (name === undefined) c.fail('a name is missing')
+  if (keywords.has(name)) c.fail(`${name} is dish's own`, c.at - name.length, false)
+  c.blanks()
+  return { kind: 'function', name, body: c.char === '{' ? block(c) : undefined }
+}
+
+function simple(c: Cursor): Node {
+  const assignments: Assignment[] = []
+  const out: Word[] = []
+  const into: Redirect[] = []
+  const began = c.at
+  for (;;) {
+    c.blanks()
+    const name = out.length === 0 && into.length === 0 && c.match(/[A-Za-z_][A-Za-z0-9_]*=/y)
+    if (name) assignments.push({ name: name.slice(0, -1), value: beginsWord(c) ? word(c) : undefined })
+    else if (/[<>]/.test(c.char)) into.push(redirect(c))
+    else if (beginsWord(c)) out.push(word(c))
+    else break
+  }
+  if (c.at === began || assignments.length + out.length + into.length === 0)
+    c.fail(c.done ? 'a command is missing' : `a command is missing before ${JSON.stringify(c.char)}`)
+  return { kind: 'simple', assignments, words: out, redirects: into }
+}
+
+function redirects(c: Cursor): Redirect[] {
+  const out: Redirect[] = []
+  for (;;) {
+    c.blanks()
+    if (!/[<>]/.test(c.char)) return out
+    out.push(redirect(c))
+  }
+}
+
+function redirect(c: Cursor): Redirect {
+  const kind = c.match(/>>|<>|[<>]/y) as '>' | '>>' | '<' | '<>'
+  const fd = c.match(/\[[0-2](?:=[0-2])?\]/y)
+  const own = Number(fd?.[1] ?? (kind[0] === '<' ? 0 : 1))
+  if (fd && fd.length > 3) {
+    if (kind !== '>') c.fail(`${kind}${fd}: only > copies a descriptor`, c.at - fd.length, false)
+    return { kind: '=', fd: own, to: Number(fd[3]) }
+  }
+  c.blanks()
+  if (!beginsWord(c)) c.fail(`a file is missing behind ${kind}`)
+  return { kind, fd: own, to: word(c) }
+}

@@ -1,0 +1,171 @@
+/** Bytes that a pipe holds for a reader that is slower: as a pipe of Linux. */
+const MAX_HELD = 64 * 1024
+
+/** Where a command reads. */
+export interface Source {
+  /** What is there, at once or when it comes; empty at the end. @throws the signal's reason */
+  read(signal: AbortSignal): Promise<Uint8Array>
+  /** Nobody reads it any more. */
+  close(): void
+  /** It is the process's own standard input, which a command of the host may be given as it is. */
+  readonly inherited?: boolean
+}
+
+/** Where a command writes. */
+export interface Sink {
+  /** Resolves when there is room for more. @throws BrokenPipe when nobody reads it any more, or the signal's reason */
+  write(data: Uint8Array, signal: AbortSignal): Promise<void>
+  /** The columns of the terminal that it is; undefined: it is none. */
+  readonly columns?: number | undefined
+  /** Aborts when nobody reads it any more: what waits for something to write need not. */
+  readonly gone?: AbortSignal | undefined
+  /** Which of the process's own streams it is, if one: a command of the host may be given that. */
+  readonly own?: 1 | 2
+}
+
+/** The reader has seen enough: no failure of the one who writes. */
+export class BrokenPipe extends Error {
+  constructor() {
+    super('broken pipe')
+  }
+}
+
+export const nothing = new Uint8Array(0)
+
+/** The end of file, at once. */
+export const empty: Source = { read: async () => nothing, close: () => undefined }
+
+/** A bounded pipe between two commands. */
+export class Pipe implements Source, Sink {
+  #held: Uint8Array[] = []
+  #bytes = 0
+  #ended = false
+  #wake: (() => void)[] = []
+  readonly #gone = new AbortController()
+
+  get gone(): AbortSignal {
+    return this.#gone.signal
+  }
+
+  async write(data: Uint8Array, signal: AbortSignal): Promise<void> {
+    if (this.gone.aborted) throw new BrokenPipe()
+    if (data.length === 0) return
+    this.#held.push(data)
+    this.#bytes += data.length
+    this.#awake()
+    while (this.#bytes > MAX_HELD) {
+      await this.#changed(signal)
+      if (this.gone.aborted) throw new BrokenPipe()
+    }
+  }
+
+  async read(signal: AbortSignal): Promise<Uint8Array> {
+    while (this.#held.length === 0) {
+      if (this.#ended || this.gone.aborted) return nothing
+      await this.#changed(signal)
+    }
+    const data = this.#held.length === 1 ? this.#held[0]! : Buffer.concat(this.#held)
+    this.#held = []
+    this.#bytes = 0
+    this.#awake()
+    return data
+  }
+
+  /** The writer is done. */
+  end(): void {
+    this.#ended = true
+    this.#awake()
+  }
+
+  close(): void {
+    this.#held = []
+    this.#gone.abort(new BrokenPipe())
+    this.#awake()
+  }
+
+  #awake(): void {
+    const wake = this.#wake
+    this.#wake = []
+    for (const one of wake) one()
+  }
+
+  #changed(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(signal.reason)
+      const abort = () => reject(signal.reason)
+      signal.addEventListener('abort', abort, { once: true })
+      this.#wake.push(() => {
+        signal.removeEventListener('abort', abort)
+        resolve()
+      })
+    })
+  }
+}
+
+/** Keeps what is written, up to a bound. @throws Error beyond */
+export class Capture implements Sink {
+  readonly #parts: Uint8Array[] = []
+  #bytes = 0
+
+  constructor(readonly most: number) {}
+
+  async write(data: Uint8Array): Promise<void> {
+    this.#bytes += data.length
+    if (this.#bytes > this.most) throw new Error(`over ${this.most} bytes to keep`)
+    this.#parts.push(data.slice())
+  }
+
+  get text(): string {
+    return Buffer.concat(this.#parts).toString('utf8')
+  }
+}
+
+/** Hands on whole lines, each with what stands before it; the last one with a newline. */
+export class Prefixed implements Sink {
+  #rest = ''
+  readonly #decoder = new TextDecoder()
+
+  constructor(
+    readonly prefix: string,
+    readonly to: Sink,
+  ) {}
+
+  get gone(): AbortSignal | undefined {
+    return this.to.gone
+  }
+
+  async write(data: Uint8Array, signal: AbortSignal): Promise<void> {
+    const lines = (this.#rest + this.#decoder.decode(data, { stream: true })).split('\n')
+    this.#rest = lines.pop()!
+    // a line without end is cut, not kept
+    if (this.#rest.length > MAX_HELD) lines.push(this.#rest)
+    if (this.#rest.length > MAX_HELD) this.#rest = ''
+    await this.#put(lines, signal)
+  }
+
+  async end(signal: AbortSignal): Promise<void> {
+    const rest = this.#rest + this.#decoder.decode()
+    this.#rest = ''
+    if (rest !== '') await this.#put([rest], signal)
+  }
+
+  async #put(lines: readonly string[], signal: AbortSignal): Promise<void> {
+    if (lines.length > 0)
+      await this.to.write(Buffer.from(lines.map(line => `${this.prefix}${line}\n`).join('')), signal)
+  }
+}
+
+/** All that comes, as text. */
+export async function* lines(source: Source, signal: AbortSignal): AsyncGenerator<string> {
+  const decoder = new TextDecoder()
+  let rest = ''
+  for (;;) {
+    const data = await source.read(signal)
+    const text = data.length > 0 ? decoder.decode(data, { stream: true }) : decoder.decode()
+    const parts = (rest + text).split('\n')
+    rest = parts.pop()!
+    yield* parts
+    if (data.length === 0) break
+  }
+  if (rest !== '') yield rest
+}

@@ -1,0 +1,96 @@
+import { type Assignment, keywords, type Node, type Part, type Redirect, type Sequence, type Word } from './ast.js'
+
+/** The text of commands, which `parse` reads back as the same. */
+export function print(steps: Sequence): string {
+  const last = steps.length - 1
+  return steps.map(({ node, background }, i) => printNode(node) + (background ? ' &' : i < last ? ';' : '')).join(' ')
+}
+
+const block = (body: Sequence): string => (body.length === 0 ? '{}' : `{ ${print(body)} }`)
+
+export function printNode(node: Node): string {
+  switch (node.kind) {
+    case 'simple': {
+      const words = node.words.map((word, i) => printWord(word, i === 0))
+      const redirects = node.redirects.map(redirect)
+      // a block that is a command's name would be read as a block, but behind something else
+      const behind = node.words[0]?.[0]?.kind === 'block' ? [...redirects, ...words] : [...words, ...redirects]
+      return [...node.assignments.map(assignment), ...behind].join(' ')
+    }
+    case 'host':
+      // a blank, lest it escape what comes behind it
+      return `!${node.text}${node.text.endsWith('\\') ? ' ' : ''}`
+    case 'block':
+      return [block(node.body), ...node.redirects.map(redirect)].join(' ')
+    case 'function':
+      return `fn ${node.name}${node.body ? ` ${block(node.body)}` : ''}`
+    case 'for':
+      return `for(${node.name}${node.words ? ` in${node.words.map(word => ` ${printWord(word)}`).join('')}` : ''}) ${printNode(node.body)}`
+    case 'if':
+      return `if(${print(node.test)}) ${printNode(node.body)}${node.otherwise ? `; if not ${printNode(node.otherwise)}` : ''}`
+    case 'while':
+      return `while(${print(node.test)}) ${printNode(node.body)}`
+    case 'match':
+      return ['~', printWord(node.subject), ...node.patterns.map(word => printWord(word))].join(' ')
+    case 'not':
+      return `not ${printNode(node.body)}`
+    case 'and':
+      return `${printNode(node.left)} && ${printNode(node.right)}`
+    case 'or':
+      return `${printNode(node.left)} || ${printNode(node.right)}`
+    case 'pipe':
+      return node.commands.map(printNode).join(' | ')
+  }
+}
+
+const assignment = ({ name, value }: Assignment): string => `${name}=${value ? printWord(value) : ''}`
+
+function redirect({ kind, fd, to }: Redirect): string {
+  if (typeof to === 'number') return `>[${fd}=${to}]`
+  const own = kind[0] === '<' ? 0 : 1
+  return `${kind}${fd === own ? '' : `[${fd}]`} ${printWord(to)}`
+}
+
+/** @param first whether it stands where a command's name does */
+export function printWord(word: Word, first = false): string {
+  let out = ''
+  word.forEach((part, i) => {
+    const text = printPart(part, first && i === 0)
+    const before = word[i - 1]
+    if (before && (joins(before, text) || /^[({]/.test(text))) out += '^'
+    out += text
+  })
+  return out
+}
+
+/** Whether the text would be read as part of what stands before it. */
+function joins(before: Part, text: string): boolean {
+  return before.kind === 'variable' && !before.index && before.name !== '*' && /^[A-Za-z0-9_]/.test(text)
+}
+
+function printPart(part: Part, first: boolean): string {
+  switch (part.kind) {
+    case 'text':
+      return printText(part.text, first)
+    case 'glob':
+      return part.text
+    case 'variable': {
+      const sign = { list: '', count: '#', joined: '"' }[part.form]
+      return `$${sign}${part.name}${part.index ? list(part.index) : ''}`
+    }
+    case 'list':
+      return list(part.words)
+    case 'output':
+      return `\`${block(part.body)}`
+    case 'block':
+      return block(part.body)
+  }
+}
+
+const list = (words: readonly Word[]): string => `(${words.map(word => printWord(word)).join(' ')})`
+
+/** Quoted where anything in it means something. */
+function printText(text: string, first: boolean): string {
+  const safe = /^[^\s#;&|^$`'{}()<>*?[\\]+$/.test(text) && !(first && (keywords.has(text) || /^!|=/.test(text)))
+  return safe ? text : `'${text.replaceAll("'", "''")}'`
+}

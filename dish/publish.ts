@@ -1,0 +1,52 @@
+import { readdirSync, unlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import { runtimeDir } from '../ctl/common/paths.js'
+import { listen } from '../fs/dial.js'
+import type { Namespace } from '../fs/namespace.js'
+import type { Session } from '../fs/server.js'
+import { serveSpace } from './space.js'
+
+/** Where the shell with that process number is read from outside. */
+export const socketOf = (env: NodeJS.ProcessEnv, pid: number): string => join(runtimeDir(env), `dish-${pid}`)
+
+/** Serves a shell's name space on a socket that only its user may reach, so that another program can read what it does. */
+export async function publish(env: NodeJS.ProcessEnv, namespace: Namespace): Promise<{ close(): Promise<void> }> {
+  sweep(env)
+  const path = socketOf(env, process.pid)
+  const sessions = new Set<Session>()
+  const listener = await listen(`unix!${path}`, transport => {
+    const session = serveSpace(transport, namespace)
+    sessions.add(session)
+    session.closed.then(() => sessions.delete(session))
+  })
+  return {
+    async close() {
+      for (const session of sessions) session.close()
+      await listener.close()
+    },
+  }
+}
+
+/** Removes what shells that were killed left behind. */
+function sweep(env: NodeJS.ProcessEnv): void {
+  const dir = runtimeDir(env)
+  let names: string[] = []
+  try {
+    names = readdirSync(dir)
+  } catch {
+    // there is none yet
+  }
+  for (const name of names) {
+    const [, pid] = /^dish-(\d+)$/.exec(name) ?? []
+    if (pid !== undefined && !lives(Number(pid))) unlinkSync(join(dir, name))
+  }
+}
+
+function lives(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}

@@ -1,0 +1,123 @@
+import { fail } from '../fs/errors.js'
+import { ORDWR, OREAD, QTDIR } from '../fs/protocol.js'
+import type { Redirect } from './ast.js'
+import { ShellError } from './failure.js'
+import { BrokenPipe, nothing, type Sink, type Source } from './pipe.js'
+import type { Io, State } from './state.js'
+import { close, FileSink, named, open, openToWrite } from './tree.js'
+
+/** A file that is read, as it comes. */
+class FileSource implements Source {
+  constructor(
+    readonly read: Source['read'],
+    readonly close: () => void,
+  ) {}
+}
+
+/** What a command's redirections made of its streams, and what must be closed when it is over. */
+export interface Redirected {
+  readonly io: Io
+  /** @throws ShellError what a file finds wrong when all is there */
+  end(): Promise<void>
+}
+
+/**
+ * Opens the files of redirections, from left to right.
+ * @param name gives the one path that a word stands for
+ */
+export async function redirect(
+  redirects: readonly Redirect[],
+  io: Io,
+  state: State,
+  name: (redirect: Redirect) => Promise<string>,
+): Promise<Redirected> {
+  const { signal } = io
+  let stdin = io.stdin
+  const outs: [Sink, Sink] = [io.stdout, io.stderr]
+  const ends: (() => Promise<void>)[] = []
+  const end = async () => {
+    let failed: unknown
+    for (const one of ends) await one().catch(error => void (failed ??= error))
+    if (failed) throw failed
+  }
+  try {
+    for (const one of redirects) {
+      if (typeof one.to === 'number') {
+        if (one.fd === 0 || one.to === 0) {
+          // >[1=0]: what is open for reading and writing as 0 is written
+          const both = stdin as Source & Partial<Pick<Sink, 'write'>>
+          if (one.to !== 0 || one.fd === 0 || !both.write)
+            throw new ShellError(`>[${one.fd}=${one.to}]: 0 is not open for writing: <> opens for both`)
+          outs[one.fd - 1] = stdin as unknown as Sink
+        } else outs[one.fd - 1] = outs[one.to - 1]!
+        continue
+      }
+      const path = state.path(await name(one))
+      if (one.kind === '<' || one.kind === '<>') {
+        if (one.fd !== 0) throw new ShellError(`${one.kind}[${one.fd}]: only 0 is read`)
+        const file = await (one.kind === '<' ? reading(state, path, signal) : both(state, path, signal))
+        stdin = file
+        ends.push(async () => file.close())
+      } else {
+        if (one.fd === 0) throw new ShellError(`${one.kind}[0]: 0 is read`)
+        const { fid, offset } = await openToWrite(state, path, signal, one.kind === '>>')
+        const sink = new FileSink(state, path, fid, offset)
+        outs[one.fd - 1] = sink
+        ends.push(() => sink.end(signal))
+      }
+    }
+  } catch (error) {
+    await end().catch(() => undefined)
+    throw error
+  }
+  return { io: { ...io, stdin, stdout: outs[0], stderr: outs[1] }, end }
+}
+
+async function reading(state: State, path: string, signal: AbortSignal): Promise<Source> {
+  const fid = await open(state, path, OREAD, signal)
+  if (fid.qid.type & QTDIR) {
+    close(fid)
+    return named(state, path, signal, () => Promise.reject(fail('isDirectory')))
+  }
+  let offset = 0
+  let closed = false
+  return new FileSource(
+    signal =>
+      named(state, path, signal, async () => {
+        if (closed) return nothing
+        const data = await fid.read(offset, Number.MAX_SAFE_INTEGER, signal)
+        offset += data.length
+        return data
+      }),
+    () => {
+      if (!closed) close(fid)
+      closed = true
+    },
+  )
+}
+
+/** `<>`: one open file that is read and written, each from its own place: what an exchange on one descriptor needs. */
+async function both(state: State, path: string, signal: AbortSignal): Promise<Source & Sink> {
+  const fid = await open(state, path, ORDWR, signal)
+  let read = 0
+  let written = 0
+  let closed = false
+  return {
+    read: signal =>
+      named(state, path, signal, async () => {
+        if (closed) return nothing
+        const data = await fid.read(read, Number.MAX_SAFE_INTEGER, signal)
+        read += data.length
+        return data
+      }),
+    write: (data, signal) =>
+      named(state, path, signal, async () => {
+        if (closed) throw new BrokenPipe()
+        written += await fid.write(written, data, signal)
+      }),
+    close: () => {
+      if (!closed) close(fid)
+      closed = true
+    },
+  }
+}

@@ -1,0 +1,100 @@
+import { serverAddress } from '../ctl/common/address.js'
+import type { Invocation } from '../ctl/common/invocation.js'
+import { usr } from '../ctl/common/usr.js'
+import type { File } from '../fs/file.js'
+import { text } from '../fs/kit/content.js'
+import { dir } from '../fs/kit/dir.js'
+import { Namespace } from '../fs/namespace.js'
+import { quote, record } from '../fs/quote.js'
+import { Jobs } from './jobs.js'
+import { Links } from './link.js'
+import { asking, Space, user } from './space.js'
+import { HOME, type Shared, State } from './state.js'
+
+/** What differs between a shell for a person and one for a script. */
+export interface Manner {
+  readonly interactive: boolean
+  /** Lines for the person: a lost connection, a job that is over. */
+  readonly told: (line: string) => void
+  readonly history?: () => readonly string[]
+  readonly beside?: Shared['beside']
+}
+
+/** One shell, from its start to its end. */
+export interface Session {
+  readonly state: State
+  readonly namespace: Namespace
+  /** Ends the jobs and the connections. */
+  close(): Promise<void>
+}
+
+/** Makes a shell: the server's tree is at /n/llambo, its own files at /n/dish, its user's at /usr. Nothing is dialled yet. */
+export async function begin(io: Invocation, manner: Manner, words: readonly string[] = []): Promise<Session> {
+  const started = Date.now()
+  const links = new Links(io, line => manner.told(`dish: ${line}`))
+  const jobs = new Jobs(line => manner.interactive && manner.told(`dish: ${line}`))
+  const owner = { name: user.name, uid: user.uid }
+  const { history = () => [] } = manner
+  const own = (make: () => string) => text(make, { owner, mode: 0o400 })
+  const files: File = dir(
+    new Map([
+      [
+        'history',
+        own(() =>
+          history()
+            .map(entry => `${entry}\n`)
+            .join(''),
+        ),
+      ],
+      ['jobs', own(() => jobs.text())],
+      ['namespace', own(() => `${namespace.text()}cd ${quote(state.cwd)}\n`)],
+      ['status', own(() => status())],
+    ]),
+    owner,
+  )
+  const namespace: Namespace = new Namespace(
+    owner,
+    new Map([
+      ['#dish', files],
+      ['#usr', usr(io.env, owner)],
+    ]),
+  )
+  const { aname } = io.globals
+  const server = serverAddress(io.globals.at, io.env)
+  const ctx = asking(io.signal)
+  await namespace.mount(links.tree(server, aname), server, HOME, {}, ctx, aname === undefined ? [] : [aname])
+  await namespace.bind('#dish', '/n/dish', {}, ctx)
+  await namespace.bind('#usr', '/usr', {}, ctx)
+  const shared: Shared = {
+    links,
+    jobs,
+    env: io.env,
+    server,
+    history,
+    interactive: manner.interactive,
+    terminal: io.stdin.isTTY === true,
+    colors: io.colors(io.stdout).level > 0,
+    ...(manner.beside && { beside: manner.beside }),
+  }
+  const state = new State(shared, new Space(namespace))
+  state.set('0', [words[0] ?? 'dish'])
+  state.set('*', words.slice(1))
+  state.set('pid', [String(process.pid)])
+
+  function status(): string {
+    const { pid } = process
+    const uptime_s = Math.floor((Date.now() - started) / 1000)
+    const running = jobs.running.length
+    return `${record('dish', { pid, user: user.name, server, cwd: state.cwd, status: state.status, jobs: running, interactive: manner.interactive, uptime_s })}\n`
+  }
+
+  return {
+    state,
+    namespace,
+    async close() {
+      await jobs.stop()
+      state.space.close()
+      links.close()
+    },
+  }
+}

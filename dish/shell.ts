@@ -1,0 +1,181 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Invocation } from '../ctl/common/invocation.js'
+import { configDir, stateDir } from '../ctl/common/paths.js'
+import { Editor } from '../ctl/common/terminal/editor.js'
+import { History } from '../ctl/common/terminal/history.js'
+import { sanitize } from '../ctl/common/terminal/sanitize.js'
+import { DishSyntaxError } from './ast.js'
+import { Completer } from './complete.js'
+import { complain, runText } from './evaluate.js'
+import { codeFor, Exit, why } from './failure.js'
+import { parse } from './parser.js'
+import { empty, type Sink } from './pipe.js'
+import { publish } from './publish.js'
+import { begin } from './session.js'
+import { HOME, type Io, type State } from './state.js'
+import { Styled } from './streams.js'
+import * as tree from './tree.js'
+
+/** Ctrl-C, to whatever runs. */
+const interrupted = () => new Error('interrupted')
+
+/** A shell for a person. @returns the exit code */
+export async function interact(io: Invocation): Promise<number> {
+  const history = new History(join(stateDir(io.env), 'dish_history'), { warn: line => io.note(`dish: ${line}`) })
+  let completer: Completer | undefined
+  const editor: Editor = new Editor({
+    input: io.stdin,
+    output: io.stdout,
+    history,
+    prompt: () => prompt(session.state, io),
+    more: incomplete,
+    complete: (text, cursor, signal) =>
+      (completer ??= new Completer(session.state, hint)).complete(text, cursor, signal),
+    env: io.env,
+  })
+  const tell = (line: string) => void (editor.plain ? io.note(sanitize(line)) : editor.above(`${sanitize(line)}\n`))
+  const hint = (line: string | undefined) => {
+    editor.status = line === undefined ? [] : [sanitize(line)]
+  }
+  const session = await begin(io, {
+    interactive: true,
+    told: tell,
+    history: () => history.entries,
+    beside: aside(editor),
+  })
+  const { state } = session
+  const published = await publish(io.env, session.namespace).catch(
+    error => void tell(`dish: others cannot read this shell: ${why(error)}`),
+  )
+
+  let stop: AbortController | undefined
+  const onInterrupt = () => stop?.abort(interrupted())
+  const before = process.listeners('SIGINT')
+  process.removeAllListeners('SIGINT').on('SIGINT', onInterrupt)
+  const streams = (signal: AbortSignal): Io => ({
+    // what is typed is the shell's; a command of the host is given the terminal itself
+    stdin: { ...empty, inherited: true },
+    stdout: new Styled(io.stdout, 1),
+    stderr: new Styled(io.stderr, 2),
+    signal,
+  })
+  /** @returns whether the shell is to end */
+  const enter = async (text: string): Promise<boolean> => {
+    const own = new AbortController()
+    stop = own
+    const end = () => own.abort(io.signal.reason)
+    io.signal.addEventListener('abort', end, { once: true })
+    const at = streams(own.signal)
+    try {
+      await runText(text, at, state)
+    } catch (error) {
+      if (error instanceof Exit) {
+        if (error.status !== undefined) state.end(error.status)
+        return true
+      }
+      if (own.signal.aborted) {
+        state.end('interrupted', 130)
+        if (io.stdout.isTTY) io.stdout.write('\n')
+      } else {
+        await complain({ ...at, signal: io.signal }, why(error))
+        state.end(why(error), codeFor(error))
+      }
+    } finally {
+      stop = undefined
+      io.signal.removeEventListener('abort', end)
+    }
+    return false
+  }
+
+  try {
+    const rc = startFile(io)
+    let over = rc !== undefined && (await enter(rc))
+    greet(state, io, tell)
+    for (let warned = false; !over && !io.signal.aborted; ) {
+      const reading = new AbortController()
+      stop = reading
+      const entry = await editor.read(AbortSignal.any([reading.signal, io.signal]))
+      hint(undefined)
+      if (entry !== undefined) {
+        warned = false
+        over = entry.trim() !== '' && (await enter(entry))
+        continue
+      }
+      // Ctrl-C where the terminal makes lines of what is typed
+      if (reading.signal.aborted && !io.signal.aborted) {
+        io.stdout.write('\n')
+        continue
+      }
+      const { running } = state.shared.jobs
+      if (running.length === 0 || warned || !io.stdin.isTTY || io.signal.aborted) break
+      warned = true
+      io.note(
+        `dish: still running: ${running.map(({ id, text }) => `%${id} ${sanitize(text)}`).join('; ')}; Ctrl-D again stops them`,
+      )
+    }
+  } finally {
+    process.off('SIGINT', onInterrupt)
+    for (const one of before) process.on('SIGINT', one as () => void)
+    editor.close()
+    await published?.close()
+    await session.close()
+  }
+  if (io.signal.aborted) throw io.signal.reason
+  return state.code
+}
+
+/** Says what does not answer, behind the prompt's back. */
+function greet(state: State, io: Invocation, tell: (line: string) => void): void {
+  tree.stat(state, HOME, io.signal).catch(error => io.signal.aborted || tell(`dish: ${why(error)}`))
+}
+
+/** `llambo> `, and where that is if it is not /n/llambo. */
+function prompt(state: State, io: Invocation): string {
+  const [own] = state.get('prompt')
+  if (own !== undefined) return sanitize(own)
+  const { cwd } = state
+  const where = cwd === HOME ? '' : ` ${cwd.startsWith(`${HOME}/`) ? cwd.slice(HOME.length + 1) : cwd}`
+  const { bold, blue } = io.colors(io.stdout)
+  return `${bold('llambo')}${blue(sanitize(where))}> `
+}
+
+/** Whether an entry goes on in the next line. */
+function incomplete(text: string): boolean {
+  try {
+    parse(text)
+    return false
+  } catch (error) {
+    return error instanceof DishSyntaxError && error.incomplete
+  }
+}
+
+/** What a person has written for every shell. */
+function startFile(io: Invocation): string | undefined {
+  const file = join(configDir(io.env), 'dishrc')
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') io.note(`dish: ${file}: ${(error as Error).message}`)
+    return undefined
+  }
+}
+
+/** A job's lines go above what is being typed. */
+function aside(editor: Editor): (io: Io) => Io {
+  const over = (sink: Sink): Sink => {
+    if (!sink.own) return sink
+    const decoder = new TextDecoder()
+    let rest = ''
+    return {
+      async write(data) {
+        rest += decoder.decode(data, { stream: true })
+        const end = rest.lastIndexOf('\n') + 1
+        const lines = rest.slice(0, end)
+        rest = rest.slice(end)
+        if (lines !== '') await editor.above(sanitize(lines))
+      },
+    }
+  }
+  return io => ({ ...io, stdout: over(io.stdout), stderr: over(io.stderr) })
+}

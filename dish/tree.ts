@@ -1,0 +1,233 @@
+import { codeOf } from '../ctl/common/exit.js'
+import { isDirectory } from '../ctl/common/listing.js'
+import type { Fid } from '../fs/client.js'
+import { FsError, fail } from '../fs/errors.js'
+import { OREAD, OTRUNC, OWRITE, QTDIR, type Stat } from '../fs/protocol.js'
+import { ShellError, why } from './failure.js'
+import { QUICK_MS } from './link.js'
+import type { Sink } from './pipe.js'
+import { user } from './space.js'
+import type { State } from './state.js'
+
+const names = (path: string): string[] => path.split('/').filter(name => name !== '')
+const nodes = /^worker-\d{4,}$/
+
+/** Who answers for a path: the workers it leads through, else the server that is mounted there. */
+export function nodeOf(state: State, path: string): string {
+  const source = state.space.namespace.source(path)
+  if (!source) return 'dish'
+  const through = names(`${source.from.startsWith('/') ? source.from : ''}${path.slice(source.old.length)}`)
+  const own = through.filter(name => nodes.test(name))
+  const host = through[through.indexOf('host') + 1]
+  if (own.length > 0) return own.join('/')
+  if (through.includes('host') && host !== undefined) return `host ${host}`
+  return source.from.startsWith('#')
+    ? 'dish'
+    : (names(source.from.startsWith('/') ? source.from : source.old).at(-1) ?? '/')
+}
+
+/** Does something with the file there; what fails says which file it was, whose, and for whom. */
+export async function named<T>(state: State, path: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (signal.aborted) throw signal.reason
+    if (!(error instanceof FsError)) throw error
+    const cause = error.is('notFound') ? await reason(state, path, error, signal) : error
+    const said = why(cause)
+    const text = said.endsWith(`: ${path}`) ? said.slice(0, -path.length - 2) : said
+    throw new ShellError(`${path}: ${text} (${nodeOf(state, path)}, as ${user.name})`, codeOf(cause), { cause })
+  }
+}
+
+/** Why there is no such file: of a name that is not the first of a walk, walk(5) has no room to say. */
+async function reason(state: State, path: string, error: FsError, signal: AbortSignal): Promise<FsError> {
+  const walked: Fid[] = []
+  try {
+    await quickly(signal, async signal => {
+      let at = await state.space.root()
+      for (const name of names(path)) walked.push((at = await at.walk([name], signal)))
+    })
+  } catch (found) {
+    if (found instanceof FsError && !signal.aborted) return found
+  } finally {
+    walked.forEach(close)
+  }
+  return error
+}
+
+/** Asks what should be answered at once: who does not answer is taken for dead. */
+export async function quickly<T>(signal: AbortSignal, ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const late = AbortSignal.timeout(QUICK_MS)
+  try {
+    return await ask(AbortSignal.any([signal, late]))
+  } catch (error) {
+    throw late.aborted && !signal.aborted ? fail('io', `no answer within ${QUICK_MS / 1000} s`) : error
+  }
+}
+
+/** An open file. Who opened it closes it. */
+export function open(state: State, path: string, mode: number, signal: AbortSignal): Promise<Fid> {
+  return named(state, path, signal, () =>
+    quickly(signal, async signal => {
+      const root = await state.space.root()
+      return (await root.ask(names(path), fid => fid.open(mode, signal), signal)).fid
+    }),
+  )
+}
+
+/** Opens for writing from its start, or behind what is there; a file that is not there is created. */
+export function openToWrite(state: State, path: string, signal: AbortSignal, append = false) {
+  return named(state, path, signal, () =>
+    quickly(signal, async signal => {
+      const root = await state.space.root()
+      const mode = append ? OWRITE : OWRITE | OTRUNC
+      try {
+        const { fid } = await root.ask(names(path), fid => fid.open(mode, signal), signal)
+        return { fid, offset: append ? Number((await fid.stat(signal)).length) : 0 }
+      } catch (error) {
+        if (!(error instanceof FsError && error.is('notFound'))) throw error
+        return { fid: await create(root, path, 0o644, OWRITE, signal), offset: 0 }
+      }
+    }),
+  )
+}
+
+async function create(root: Fid, path: string, perm: number, mode: number, signal: AbortSignal): Promise<Fid> {
+  const all = names(path)
+  const name = all.pop()
+  if (name === undefined) throw fail('isDirectory')
+  const fid = await root.walk(all, signal)
+  try {
+    return await fid.create(name, perm, mode, signal)
+  } catch (error) {
+    close(fid)
+    throw error
+  }
+}
+
+/** Makes a directory. */
+export function make(state: State, path: string, perm: number, signal: AbortSignal): Promise<void> {
+  return named(state, path, signal, () =>
+    quickly(signal, async signal => close(await create(await state.space.root(), path, perm, OREAD, signal))),
+  )
+}
+
+/** A question about a file. */
+export function about<T>(
+  state: State,
+  path: string,
+  signal: AbortSignal,
+  question: (fid: Fid, signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  return named(state, path, signal, () =>
+    quickly(signal, async signal => {
+      const root = await state.space.root()
+      const { fid, answer } = await root.ask(names(path), fid => question(fid, signal), signal)
+      close(fid)
+      return answer
+    }),
+  )
+}
+
+export const stat = (state: State, path: string, signal: AbortSignal): Promise<Stat> =>
+  about(state, path, signal, (fid, signal) => fid.stat(signal))
+
+/** Whether there is a file; its stat if so. */
+export async function find(state: State, path: string, signal: AbortSignal): Promise<Stat | undefined> {
+  try {
+    return await stat(state, path, signal)
+  } catch (error) {
+    if (error instanceof ShellError && error.cause instanceof FsError && error.cause.is('notFound')) return undefined
+    throw error
+  }
+}
+
+/** A directory's entries by name, with all that a stat has if `full`. */
+export async function list(state: State, path: string, signal: AbortSignal, full = false): Promise<Stat[]> {
+  const fid = await open(state, path, OREAD, signal)
+  try {
+    const stats = await named(state, path, signal, () =>
+      quickly(signal, signal => (full ? fid.stats(signal) : fid.list(signal))),
+    )
+    return stats.sort((a, b) => compare(a.name, b.name))
+  } finally {
+    close(fid)
+  }
+}
+
+const collator = new Intl.Collator('en', { numeric: true })
+
+/** Names as people sort them: worker-2 before worker-10. */
+export const compare = (a: string, b: string): number => collator.compare(a, b) || (a < b ? -1 : 1)
+
+/** Ends with a file. How that fares is not waited for: what is asked next on the connection comes behind it. */
+export function close(fid: Fid): void {
+  fid.clunk().catch(() => undefined)
+}
+
+/** Reads an open file to its end and hands on what comes, as it comes. Waits for content as long as it takes. */
+export function drain(
+  state: State,
+  path: string,
+  fid: Fid,
+  signal: AbortSignal,
+  take: (data: Uint8Array) => Promise<void>,
+  from = 0,
+): Promise<number> {
+  return named(state, path, signal, async () => {
+    if (fid.qid.type & QTDIR) throw fail('isDirectory')
+    for (let offset = from; ; ) {
+      const data = await fid.read(offset, Number.MAX_SAFE_INTEGER, signal)
+      if (data.length === 0) return offset
+      await take(data)
+      offset += data.length
+    }
+  })
+}
+
+/** The most of a file that is kept whole. */
+const MAX_KEPT = 16 * 1024 * 1024
+
+/** A small file's text. */
+export async function text(state: State, path: string, signal: AbortSignal): Promise<string> {
+  const fid = await open(state, path, OREAD, signal)
+  const parts: Uint8Array[] = []
+  let length = 0
+  try {
+    await drain(state, path, fid, signal, async data => {
+      length += data.length
+      if (length > MAX_KEPT) throw fail('tooLarge', `over ${MAX_KEPT} bytes`)
+      parts.push(data)
+    })
+  } finally {
+    close(fid)
+  }
+  return Buffer.concat(parts).toString('utf8')
+}
+
+/** A file that is being written. What it finds wrong when all is there, `end` says. */
+export class FileSink implements Sink {
+  constructor(
+    readonly state: State,
+    readonly path: string,
+    readonly fid: Fid,
+    private offset: number,
+  ) {}
+
+  write(data: Uint8Array, signal: AbortSignal): Promise<void> {
+    return named(this.state, this.path, signal, async () => {
+      this.offset += await this.fid.write(this.offset, data, signal)
+    })
+  }
+
+  async end(signal: AbortSignal): Promise<void> {
+    try {
+      await named(this.state, this.path, signal, () => this.fid.sync(signal))
+    } finally {
+      close(this.fid)
+    }
+  }
+}
+
+export { isDirectory }

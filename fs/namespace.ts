@@ -1,0 +1,383 @@
+import { deadline, systemClock } from './clock.js'
+import { type FsError, fail, toFsError } from './errors.js'
+import { type Attributes, type Context, type Created, type Entry, type File, newQid, type Opened } from './file.js'
+import { now } from './kit/content.js'
+import { type Qid, QTDIR } from './protocol.js'
+import { quote } from './quote.js'
+
+/** bind(1)'s flags: where the new goes, and whether files may be created in it. */
+export interface Flags {
+  /** In front of what is there, or behind it; else in its place. */
+  readonly where?: 'before' | 'after'
+  /** Files created in the union go here. */
+  readonly create?: boolean
+}
+
+/** A file, and which one it is: what is mounted on it is seen wherever it is. */
+interface Member {
+  readonly file: File
+  readonly id: string
+}
+
+/** One bind or mount: what it put there, and the words that do it again. Without words: what was there before. */
+interface Bound {
+  readonly members: readonly Member[]
+  readonly create: boolean
+  readonly words?: {
+    readonly verb: string
+    readonly flags: Flags
+    readonly from: string
+    readonly rest: readonly string[]
+  }
+  readonly number: number
+}
+
+/** What is mounted on one file, and where that was when it was. */
+interface Mounted {
+  readonly old: string
+  readonly bound: readonly Bound[]
+}
+
+/** How long one member of a union may keep the others waiting, in ms. */
+const MEMBER_MS = 3000
+
+/** An absolute path without `.`, `..` and doubled slashes; `..` at the root stays there. */
+export function clean(path: string): string {
+  const out: string[] = []
+  for (const name of path.split('/')) {
+    if (name === '..') out.pop()
+    else if (name !== '' && name !== '.') out.push(name)
+  }
+  return `/${out.join('/')}`
+}
+
+const names = (path: string): string[] => path.split('/').filter(name => name !== '')
+const below = (path: string, name: string): string => (path === '/' ? `/${name}` : `${path}/${name}`)
+const within = (path: string, dir: string): boolean => dir === '/' || path === dir || path.startsWith(`${dir}/`)
+const isDirectory = (file: File): boolean => (file.qid.type & QTDIR) !== 0
+
+/**
+ * A mount table over trees of Files: bind(1), mount, unmount, ns(1), with union directories. It is itself such a tree (`root`), which
+ * can be served. As in Plan 9 one mounts on a file, not on a name: where that is bound elsewhere, the mount is seen as well. What only
+ * leads to mounts (`/n` of `/n/llambo`) is an empty directory with them in it.
+ *
+ * In a union a name is looked up in order and the first that has it wins; a listing has all names, each once; a file is created in the
+ * first member that was bound with -c. A member that fails, or does not answer within 3 s, is passed over unless it is the only one.
+ */
+export class Namespace {
+  /** By the id of what is mounted on. */
+  readonly #table = new Map<string, Mounted>()
+  readonly #qids = new Map<string, Qid>()
+  #number = 0
+
+  /**
+   * @param devices trees that `bind` takes by a name that begins with `#`, as Plan 9's kernel devices
+   * @param member_ms how long one member of a union may keep the others waiting
+   */
+  constructor(
+    readonly owner: { readonly name: string; readonly uid: number },
+    readonly devices: ReadonlyMap<string, File> = new Map(),
+    readonly member_ms = MEMBER_MS,
+  ) {}
+
+  /** The whole as one tree. */
+  get root(): File {
+    return this.#root
+  }
+
+  get #root(): Place {
+    return new Place(this, [{ file: this.#bare('/'), id: '/' }])
+  }
+
+  /** A copy that goes its own way. */
+  clone(): Namespace {
+    const copy = new Namespace(this.owner, this.devices, this.member_ms)
+    for (const [id, mounted] of this.#table) copy.#table.set(id, mounted)
+    copy.#number = this.#number
+    return copy
+  }
+
+  /**
+   * Has another server's tree seen at `old`.
+   * @param from the dial string, as `ns` is to show it, and behind it what else the command takes (the attach name)
+   * @throws FsError `file does not exist` where `old` is in a tree that has no such file
+   */
+  mount(
+    tree: File,
+    from: string,
+    old: string,
+    flags: Flags,
+    ctx: Context,
+    rest: readonly string[] = [],
+  ): Promise<void> {
+    const members = [{ file: tree, id: [from, ...rest].join(' ') }]
+    return this.#put(clean(old), members, { verb: 'mount', flags, from, rest }, ctx)
+  }
+
+  /** Has `from`, a path or a device, seen at `old` as well. What is mounted there now counts, not what will be. */
+  async bind(from: string, old: string, flags: Flags, ctx: Context): Promise<void> {
+    const device = this.devices.get(from)
+    if (from.startsWith('#') && !device) throw fail('notFound', `${from}: ${[...this.devices.keys()].join(' ')}`)
+    const path = device ? from : clean(from)
+    const place = device ? undefined : await this.#find(path, ctx)
+    if (!device && !place) throw fail('notFound', path)
+    const members = place?.members ?? [{ file: device!, id: from }]
+    await this.#put(clean(old), members, { verb: 'bind', flags, from: path, rest: [] }, ctx)
+  }
+
+  /** Takes away what was bound or mounted at `old`: all, or what came from `from`. @throws FsError if there is none */
+  unmount(old: string, from?: string): void {
+    const path = clean(old)
+    const [id, mounted] = this.#at(path) ?? []
+    if (id === undefined || !mounted) throw fail('badArgument', `${path}: nothing is mounted there`)
+    const source = from === undefined || !from.startsWith('/') ? from : clean(from)
+    const left = source === undefined ? [] : mounted.bound.filter(({ words }) => words?.from !== source)
+    if (left.length === mounted.bound.length) throw fail('badArgument', `${source} is not mounted at ${path}`)
+    if (left.some(({ words }) => words)) this.#table.set(id, { old: mounted.old, bound: left })
+    else this.#table.delete(id)
+  }
+
+  /** The commands that make it, a line each (namespace(6)), in an order in which they can be replayed. */
+  text(): string {
+    const lines: { number: number; line: string }[] = []
+    for (const { old, bound } of this.#table.values()) {
+      const original = bound.some(({ words }) => !words)
+      const mounts = bound.filter(({ words }) => words).sort((a, b) => a.number - b.number)
+      for (const [i, { words, create, number }] of mounts.entries()) {
+        const { verb, flags, from, rest } = words!
+        // the first of a union that hides what was there stands in its place, however it came in
+        const where = i === 0 && !original ? '' : flags.where === 'before' ? 'b' : 'a'
+        const letters = `${where}${create ? 'c' : ''}`
+        const line = [verb, ...(letters ? [`-${letters}`] : []), ...[from, old, ...rest].map(quote)].join(' ')
+        lines.push({ number, line })
+      }
+    }
+    return lines
+      .sort((a, b) => a.number - b.number)
+      .map(({ line }) => `${line}\n`)
+      .join('')
+  }
+
+  /** Where the tree begins that a path is in, and what stands there: the deepest mount above it. Undefined: none. */
+  source(path: string): { readonly old: string; readonly from: string } | undefined {
+    const [deepest] = [...this.#table.values()]
+      .filter(({ old }) => within(path, old))
+      .sort((a, b) => b.old.length - a.old.length)
+    const words = deepest?.bound.find(({ words }) => words)?.words
+    return words && { old: deepest!.old, from: words.from }
+  }
+
+  /** The newest mount made at a path. */
+  #at(path: string): [string, Mounted] | undefined {
+    return [...this.#table].findLast(([, { old }]) => old === path)
+  }
+
+  async #find(path: string, ctx: Context): Promise<Place | undefined> {
+    let at: Place | undefined = this.#root
+    for (const name of names(path)) {
+      if (at && !isDirectory(at)) throw fail('notDirectory')
+      at = await at?.walk(name, ctx)
+    }
+    return at
+  }
+
+  async #put(old: string, members: readonly Member[], words: NonNullable<Bound['words']>, ctx: Context): Promise<void> {
+    if (old === '/') throw fail('badArgument', '/: nothing can be mounted over the root')
+    const { where, create = false } = words.flags
+    const { id, place } = await this.#mountPoint(old, ctx)
+    if (place && isDirectory(place) !== isDirectory(members[0]!.file))
+      throw fail(isDirectory(place) ? 'isDirectory' : 'notDirectory', `${words.from} for ${old}`)
+    const bound = { members, create, words, number: ++this.#number }
+    const before: readonly Bound[] =
+      this.#table.get(id)?.bound ?? (place ? [{ members: place.members, create: false, number: 0 }] : [])
+    const all = where === 'before' ? [bound, ...before] : where === 'after' ? [...before, bound] : [bound]
+    this.#table.delete(id)
+    this.#table.set(id, { old, bound: all })
+  }
+
+  /** The file at a place where something is to be mounted; where nothing is behind a place there is none yet. */
+  async #mountPoint(old: string, ctx: Context): Promise<{ id: string; place: Place | undefined }> {
+    let at = this.#root
+    const path = names(old)
+    for (const [i, name] of path.entries()) {
+      if (!isDirectory(at)) throw fail('notDirectory', `/${path.slice(0, i).join('/')}`)
+      const next = await at.walk(name, ctx)
+      if (next) {
+        at = next
+        continue
+      }
+      const bare = at.members.find(({ id }) => id.startsWith('/'))
+      if (!bare) throw fail('notFound', `/${path.slice(0, i + 1).join('/')}`)
+      return { id: below(bare.id, path.slice(i).join('/')), place: undefined }
+    }
+    return { id: at.on, place: at }
+  }
+
+  /** @internal the child of a place, for Place */
+  async child(place: Place, name: string, ctx: Context): Promise<Place | undefined> {
+    const member = await first(place.members, this.member_ms, ctx, async ({ file, id }, ctx) => {
+      const found = await file.walk?.(name, ctx)
+      return found && { file: found, id: below(id, name) }
+    })
+    if (!member) return undefined
+    const bound = this.#table.get(member.id)?.bound
+    return bound
+      ? new Place(
+          this,
+          bound.flatMap(({ members }) => members),
+          member.id,
+          bound,
+        )
+      : new Place(this, [member])
+  }
+
+  /** A directory that nothing is behind: what leads to mounts, by the ids of what they are mounted on. */
+  #bare(id: string): File {
+    let qid = this.#qids.get(id)
+    if (!qid) this.#qids.set(id, (qid = newQid(QTDIR)))
+    const prefix = id === '/' ? '/' : `${id}/`
+    const find = (name: string): File | undefined => {
+      const child = below(id, name)
+      const mounted = this.#table.get(child)
+      if (mounted) return this.#shown(mounted.bound[0]!.members[0]!.file.qid)
+      return [...this.#table.keys()].some(key => key.startsWith(`${child}/`)) ? this.#bare(child) : undefined
+    }
+    const list = (): Entry[] => {
+      const keys = [...this.#table.keys()].filter(key => key.startsWith(prefix))
+      return [...new Set(keys.map(key => key.slice(prefix.length).split('/')[0]!))].map(name => [name, find(name)!])
+    }
+    return { qid, attributes: () => this.#attributes(), walk: find, open: () => ({ list }) }
+  }
+
+  /** What a listing shows of a mount: its kind, without asking it, for it may be dead. */
+  #shown(qid: Qid): File {
+    const open = (): never => {
+      throw fail('permission')
+    }
+    return { qid, attributes: () => this.#attributes(), open }
+  }
+
+  #attributes(): Attributes {
+    return { mode: 0o555, owner: this.owner, length: 0, mtime: now(), atime: now() }
+  }
+}
+
+/** A file or directory of a name space, of one member or several. */
+class Place implements File {
+  /** @param on the id of what its mounts, if it is one, are mounted on */
+  constructor(
+    readonly space: Namespace,
+    readonly members: readonly Member[],
+    readonly on = members[0]!.id,
+    readonly bound?: readonly Bound[],
+  ) {}
+
+  get #file(): File {
+    return this.members[0]!.file
+  }
+
+  get qid(): Qid {
+    return this.#file.qid
+  }
+
+  get decided(): boolean {
+    return this.#file.decided ?? false
+  }
+
+  attributes(ctx: Context): Attributes | Promise<Attributes> {
+    return this.#file.attributes(ctx)
+  }
+
+  walk(name: string, ctx: Context): Promise<Place | undefined> {
+    return this.space.child(this, name, ctx)
+  }
+
+  open(mode: number, ctx: Context): Opened | Promise<Opened> {
+    if (this.members.length === 1 || !isDirectory(this)) return this.#file.open(mode, ctx)
+    return { list: ctx => this.#list(ctx) }
+  }
+
+  async #list(ctx: Context): Promise<Iterable<Entry>> {
+    const out = new Map<string, File>()
+    const lists = await each(this.members, this.space.member_ms, ctx, async ({ file }, ctx) => {
+      const opened = await file.open(0, ctx)
+      try {
+        return [...((await opened.list?.(ctx)) ?? [])]
+      } finally {
+        Promise.resolve(opened.close?.()).catch(() => undefined)
+      }
+    })
+    for (const list of lists) for (const [name, file] of list) if (!out.has(name)) out.set(name, file)
+    return out
+  }
+
+  async create(name: string, perm: number, mode: number, ctx: Context): Promise<Created> {
+    const into = this.members.length === 1 ? this.#file : this.bound?.find(({ create }) => create)?.members[0]?.file
+    if (!into?.create)
+      throw fail('permission', this.members.length > 1 ? 'no part of this union was bound with -c' : undefined)
+    return into.create(name, perm, mode, ctx)
+  }
+
+  async remove(ctx: Context): Promise<void> {
+    if (this.bound || !this.#file.remove) throw fail('permission', this.bound && 'something is mounted there')
+    await this.#file.remove(ctx)
+  }
+
+  async truncate(ctx: Context): Promise<void> {
+    await this.#file.truncate?.(ctx)
+  }
+
+  async change(changes: { name?: string; length?: number }, ctx: Context): Promise<void> {
+    if (this.bound || !this.#file.change) throw fail('permission')
+    await this.#file.change(changes, ctx)
+  }
+}
+
+/** Asks every member at once, each for its time. @returns what those that answered said, in order. @throws if none did */
+async function each<T>(
+  members: readonly Member[],
+  ms: number,
+  ctx: Context,
+  ask: (member: Member, ctx: Context) => Promise<T>,
+): Promise<T[]> {
+  if (members.length <= 1) return Promise.all(members.map(member => ask(member, ctx)))
+  const asked = await Promise.allSettled(members.map(member => promptly(ms, ctx, ctx => ask(member, ctx))))
+  if (ctx.signal.aborted) throw fail('interrupted')
+  const answers = asked.flatMap(one => (one.status === 'fulfilled' ? [one.value] : []))
+  if (answers.length === 0) throw (asked[0] as PromiseRejectedResult).reason
+  return answers
+}
+
+/** What the first member in order says that is not undefined. */
+async function first<T>(
+  members: readonly Member[],
+  ms: number,
+  ctx: Context,
+  ask: (member: Member, ctx: Context) => Promise<T | undefined>,
+): Promise<T | undefined> {
+  if (members.length <= 1) return members[0] && ask(members[0], ctx)
+  const asked = members.map(member => promptly(ms, ctx, ctx => ask(member, ctx)).catch(toFsError))
+  let failed: FsError | undefined
+  for (const one of asked) {
+    const answer = await one
+    if (answer instanceof Error) failed ??= answer as FsError
+    else if (answer !== undefined) return answer
+  }
+  if (failed) throw failed
+}
+
+/** Asks for so long, and waits no longer even if what was asked does not give up. */
+async function promptly<T>(ms: number, ctx: Context, ask: (ctx: Context) => Promise<T>): Promise<T> {
+  const late = deadline(systemClock, ms, () => fail('io', `no answer within ${ms / 1000} s`))
+  const signal = AbortSignal.any([ctx.signal, late.signal])
+  try {
+    return await Promise.race([
+      ask({ user: ctx.user, signal }),
+      new Promise<never>((_, reject) =>
+        signal.addEventListener('abort', () => reject(late.signal.aborted ? late.signal.reason : fail('interrupted'))),
+      ),
+    ])
+  } finally {
+    late.cancel()
+  }
+}

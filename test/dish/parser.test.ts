@@ -1,0 +1,203 @@
+import { deepStrictEqual } from 'node:assert'
+import fc from 'fast-check'
+import t from 'tap'
+import { DishSyntaxError, type Node, type Part, type Redirect, type Sequence, type Word } from '../../dish/ast.js'
+import { parse } from '../../dish/parser.js'
+import { print } from '../../dish/print.js'
+
+const text = fc.oneof(
+  fc.string(),
+  fc.string({ unit: 'grapheme' }),
+  fc.constantFrom(
+    'for',
+    'if',
+    'not',
+    '~',
+    '!',
+    "it's",
+    '',
+    '#',
+    'a=b',
+    '=',
+    '{',
+    '$x',
+    '*',
+    '[a]',
+    '\\',
+    '\n',
+    '>[2=1]',
+  ),
+)
+const name = fc.stringMatching(/^[a-z_][a-z0-9_]{0,4}$/)
+const function_ = fc.stringMatching(/^[a-eg-hj-mo-vx-z][a-z.-]{0,4}$/)
+
+/** The deeper, the plainer. */
+const near = { depthIdentifier: fc.createDepthIdentifier(), maxDepth: 5, depthSize: 'small' as const }
+
+/** A word's parts as they come out of the parser: no two texts side by side. */
+const side = (parts: readonly Part[]): boolean =>
+  parts.every((part, i) => part.kind !== 'text' || parts[i - 1]?.kind !== 'text')
+
+/**
+ * Command lines as `parse` makes them: what takes all up to the end of a line (`for`, `if`, `while`, `not`) stands only where nothing
+ * follows it, and an `if` without `if not` never directly before one.
+ */
+const { sequence } = fc.letrec<{
+  part: Part
+  word: Word
+  sequence: Sequence
+  simple: Node
+  closed: Node
+  open: Node
+  pipeline: Node
+  andOr: Node
+}>(tie => {
+  const words = fc.array(tie('word'), { maxLength: 3 })
+
+  const body = tie('andOr')
+  const commands = fc.array(fc.record({ node: body, background: fc.boolean() }), { minLength: 1, maxLength: 2 })
+  const redirect: fc.Arbitrary<Redirect> = fc.oneof(
+    fc.record({ kind: fc.constantFrom('>' as const, '>>' as const), fd: fc.constantFrom(1, 2), to: tie('word') }),
+    fc.record({ kind: fc.constantFrom('<' as const, '<>' as const), fd: fc.constant(0), to: tie('word') }),
+    fc.record({ kind: fc.constant('=' as const), fd: fc.constantFrom(1, 2), to: fc.constantFrom(0, 1, 2) }),
+  )
+  const redirects = fc.array(redirect, { maxLength: 2 })
+  const head = (word: Word) => word[0]?.kind !== 'block'
+  const simple = fc
+    .record({
+      kind: fc.constant('simple' as const),
+      assignments: fc.array(fc.record({ name, value: fc.option(tie('word'), { nil: undefined }) }), { maxLength: 2 }),
+      words,
+      redirects,
+    })
+    .filter(({ assignments, words, redirects }) => assignments.length + words.length + redirects.length > 0)
+    .filter(({ words }) => !words[0] || head(words[0]))
+  return {
+    part: fc.oneof(
+      near,
+      fc.record({ kind: fc.constant('text' as const), text }),
+      fc.record({ kind: fc.constant('glob' as const), text: fc.constantFrom('*', '?', '[a-z]', '[~x]') }),
+      fc.oneof(
+        fc.record({
+          kind: fc.constant('variable' as const),
+          name: fc.oneof(name, fc.constantFrom('*', '1')),
+          form: fc.constantFrom('list' as const, 'count' as const, 'joined' as const),
+        }),
+        fc.record({ kind: fc.constant('variable' as const), name, form: fc.constant('list' as const), index: words }),
+      ),
+      fc.record({ kind: fc.constant('list' as const), words }),
+      fc.record({ kind: fc.constant('output' as const), body: tie('sequence') }),
+      fc.record({ kind: fc.constant('block' as const), body: tie('sequence') }),
+    ),
+    word: fc.array(tie('part'), { minLength: 1, maxLength: 3 }).filter(side),
+    simple,
+    closed: fc.oneof(
+      near,
+      tie('simple'),
+      fc.record({
+        kind: fc.constant('host' as const),
+        text: fc.constantFrom('ls', 'ls -l 2>&1', "grep 'a|b' x", '{ a; b; }', 'echo \\;'),
+      }),
+      fc.record({ kind: fc.constant('block' as const), body: tie('sequence'), redirects }),
+      fc.record({
+        kind: fc.constant('function' as const),
+        name: function_,
+        body: fc.option(tie('sequence'), { nil: undefined }),
+      }),
+      fc.record({ kind: fc.constant('match' as const), subject: tie('word'), patterns: words }),
+    ),
+    open: fc.oneof(
+      near,
+      fc.record({ kind: fc.constant('for' as const), name, words: fc.option(words, { nil: undefined }), body }),
+      fc.record({ kind: fc.constant('while' as const), test: commands, body }),
+      fc.record({
+        kind: fc.constant('if' as const),
+        test: commands,
+        body: fc.record({ kind: fc.constant('block' as const), body: tie('sequence'), redirects: fc.constant([]) }),
+        otherwise: fc.option(body, { nil: undefined }),
+      }),
+      fc.record({ kind: fc.constant('not' as const), body: tie('pipeline') }),
+    ),
+    pipeline: fc.oneof(
+      near,
+      tie('closed'),
+      fc
+        .record({
+          kind: fc.constant('pipe' as const),
+          commands: fc.tuple(tie('closed'), fc.oneof(tie('closed'), tie('open'))),
+        })
+        .map(node => node as Node),
+      tie('open'),
+    ),
+    andOr: fc.oneof(
+      near,
+      tie('pipeline'),
+      fc.record({ kind: fc.constantFrom('and' as const, 'or' as const), left: tie('closed'), right: tie('pipeline') }),
+    ),
+    sequence: fc.array(fc.record({ node: tie('andOr'), background: fc.boolean() }), { maxLength: 3 }),
+  }
+})
+
+/** Without prototypes, which records of fast-check lack. */
+const plain = (steps: Sequence): unknown => JSON.parse(JSON.stringify(steps))
+
+t.test('what is printed parses as what it was', async t => {
+  fc.assert(
+    fc.property(sequence, steps => {
+      deepStrictEqual(plain(parse(print(steps))), plain(steps), print(steps))
+    }),
+    { numRuns: 2000 },
+  )
+  t.pass('2,000 scripts')
+})
+
+t.test('what cannot be meant is said with its place, and whether more could complete it', async t => {
+  const rows: readonly (readonly [string, string, number, boolean])[] = [
+    ["echo 'abc", 'a quote is not closed', 5, true],
+    ["!echo 'abc", 'a quote is not closed', 6, true],
+    ['!echo (a', '( is not closed', 6, true],
+    ['{ a', '{ is not closed', 0, true],
+    ['a }', '} closes nothing', 2, false],
+    ['echo (a b', '( is not closed', 5, true],
+    ['echo a)', '")" cannot stand here', 6, false],
+    ['a |', 'a command is missing', 3, true],
+    ['a && ', 'a command is missing', 5, true],
+    ['| a', 'a command is missing before "|"', 0, false],
+    ['a > ', 'a file is missing behind >', 4, true],
+    ['a < | b', 'a file is missing behind <', 4, false],
+    ['echo $', '$ stands before a name', 5, false],
+    ['echo `x', '` stands before {…}', 6, false],
+    ['echo a^', 'a word is missing behind ^', 7, true],
+    ['if(a', '( is not closed', 2, true],
+    ['if a', '( is missing', 3, false],
+    ['if() a', 'a command is missing in ( )', 2, false],
+    ['if(a)', 'a command is missing', 5, true],
+    ['if not a', 'if not stands behind its if, in the same braces or on the same line', 2, false],
+    ['for(1 in a) b', 'a name is missing', 4, false],
+    ['for(i of a) b', 'in is missing', 6, false],
+    ['fn', 'a name is missing', 2, true],
+    ['fn for {a}', "for is dish's own", 3, false],
+    ['!', 'a command of the host is missing behind !', 0, false],
+    ['a <[1=0]', '<[1=0]: only > copies a descriptor', 3, false],
+    ['~', 'a word is missing', 1, true],
+    [`${'{'.repeat(200)}`, 'over 100 levels of braces and lists', 101, false],
+  ]
+  for (const [text, message, at, incomplete] of rows) {
+    try {
+      parse(text)
+      t.fail(`${text}: parsed`)
+    } catch (error) {
+      t.match(error, { message, at, incomplete }, text)
+      t.ok(error instanceof DishSyntaxError)
+    }
+  }
+})
+
+t.test('a place in a script is shown as its line and a caret', async t => {
+  try {
+    parse("ls\n\techo 'x\n")
+    t.fail('parsed')
+  } catch (error) {
+    t.same((error as DishSyntaxError).shown, { line: 2, text: "\techo 'x", caret: '\t     ^' })
+  }
+})
