@@ -1,4 +1,4 @@
-import type { Command } from '../common/command.js'
+import type { Command, Kind } from '../common/command.js'
 
 const json = ['--json', 'print JSON'] as const
 
@@ -16,6 +16,15 @@ export const serverOptions: NonNullable<Command['options']> = [
   ['--fingerprint <sha256>', 'of the certificate that cluster must have'],
   ['--config <file>', 'configuration file'],
 ]
+
+/** A word of the cluster's `ctl` that is a command here as well: all of them are one writer. */
+const control = (name: string, args: string, takes: readonly Kind[], summary: string): Command => ({
+  name,
+  args,
+  takes,
+  summary,
+  load: async () => ({ run: (await import('./control.js')).control(name) }),
+})
 
 /** llamboctl and its commands, in the order in which help shows them. */
 export const llamboctl: Command = {
@@ -52,6 +61,23 @@ export const llamboctl: Command = {
       load: () => import('./leave.js'),
     },
     { name: 'status', summary: 'what the server is doing', options: [json], load: () => import('./status.js') },
+    {
+      name: 'logs',
+      args: '[name]',
+      takes: ['worker'],
+      summary: 'what has happened: events of the cluster, or of a worker or host',
+      options: [['-f, --follow', 'go on with what happens from now on']],
+      load: () => import('./logs.js'),
+    },
+    control('load', '<model> [worker]', ['model', 'worker'], 'load a model on one worker, else on all that have it'),
+    control('unload', '<model> [worker]', ['model', 'worker'], 'free a model once its exchanges are done'),
+    control('drain', '<worker>', ['worker'], 'give a worker no new prompts'),
+    control('resume', '<worker>', ['worker'], 'give it some again'),
+    control('shutdown', '<worker>', ['worker'], 'drain a worker and end it'),
+    control('spawn', '<class> [n] [host] [name]', ['class'], 'start N workers of a class, on a host: host NAME'),
+    control('scale', '[words...]', [], 'bounds and steps of scaling: [min N] [max N] …; without words how they are'),
+    control('autoscale', '[state]', [], 'add and take away workers with the load: on or off; without a word whether'),
+    control('strategy', '[name]', ['strategy'], 'how a worker is chosen; without a name how it is now'),
     {
       name: 'ls',
       args: '[path...]',
@@ -116,6 +142,28 @@ export const llamboctl: Command = {
       args: '<shell>',
       summary: 'print a script that completes commands: bash, zsh or fish',
       load: () => import('./completion.js'),
+    },
+    {
+      name: 'shell',
+      summary: 'the sentinel: says beside a failed command what went wrong',
+      commands: [
+        {
+          name: 'zsh',
+          summary: 'print the script for zsh: eval "$(llamboctl shell zsh)"',
+          load: async () => ({ run: (await import('./shell.js')).shell('zsh') }),
+        },
+        {
+          name: 'bash',
+          summary: 'print the script for bash: eval "$(llamboctl shell bash)"',
+          load: async () => ({ run: (await import('./shell.js')).shell('bash') }),
+        },
+        {
+          name: 'agent',
+          summary: 'the process that shells ask; the scripts start it',
+          options: [['--idle <s>', 'seconds without a question after which it ends']],
+          load: () => import('./agent.js'),
+        },
+      ],
     },
     {
       name: 'config',
