@@ -62,6 +62,12 @@ export const llamboctl: Command = {
     },
     { name: 'status', summary: 'what the server is doing', options: [json], load: () => import('./status.js') },
     {
+      name: 'top',
+      summary: 'the cluster on one screen: workers, tasks, events, as they change',
+      options: [['--once', 'print it once and exit; so it is where standard output is no terminal'], json],
+      load: () => import('./top.js'),
+    },
+    {
       name: 'logs',
       args: '[name]',
       takes: ['worker'],
