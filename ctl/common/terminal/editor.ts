@@ -1,0 +1,499 @@
+import { emitKeypressEvents, type Key } from 'node:readline'
+import { Buffer } from './buffer.js'
+import { external } from './external.js'
+import type { History } from './history.js'
+import { edits, keyName } from './keys.js'
+import { type Frame, layout, row } from './layout.js'
+import { Lines } from './lines.js'
+import { sanitize } from './sanitize.js'
+import { Screen } from './screen.js'
+import { width } from './width.js'
+
+/** What may stand in the place of the text from `from` to the cursor. */
+export interface Completion {
+  readonly from: number
+  readonly items: readonly { readonly text: string; readonly help?: string }[]
+}
+
+export interface EditorOptions {
+  input: NodeJS.ReadStream
+  output: NodeJS.WriteStream
+  history: History
+  /** What stands before an entry; asked for at each drawing. May have colours. */
+  prompt: () => string
+  /** Asked at Tab. What comes after the next key is dropped. */
+  complete?: (text: string, cursor: number, signal: AbortSignal) => Promise<Completion | undefined>
+  /** Whether an entry goes on in the next line. */
+  more?: (text: string) => boolean
+  /** Ctrl-C; true: it was for something that runs, and the entry stays. */
+  interrupt?: () => boolean
+  /** Keeps the terminal from one `read` to the next: Ctrl-C between them is for `interrupt`, and what is typed is not echoed twice. */
+  hold?: boolean
+  env?: NodeJS.ProcessEnv
+}
+
+/** Ctrl-C on an empty line twice within this many ms leaves. */
+const TWICE_MS = 2000
+/** An escape key alone is one after this many ms; what a terminal sends comes at once. */
+const ESCAPE_MS = 50
+/** Rows that a list of completions takes, at most. */
+const LIST = 12
+
+interface Search {
+  query: string
+  /** Which entry of the history is shown, counted from the oldest. */
+  at: number
+  failed: boolean
+}
+
+type Done = { resolve(entry: string | undefined): void }
+
+/**
+ * Entries from a person at a terminal: of several lines, with history, search, completion and what Emacs and shells have for keys.
+ * Where the streams are no terminals, or TERM is dumb, lines as they come and no escape sequence.
+ */
+export class Editor {
+  /** Entries that are accepted now are not shown: who reads them shows them, with `above`. */
+  busy = false
+  readonly plain: boolean
+  readonly #o: EditorOptions
+  readonly #buffer = new Buffer()
+  readonly #screen: Screen
+  readonly #lines: Lines
+  readonly #env: NodeJS.ProcessEnv
+  /** Rows above the entry, which come and go: what is under way. */
+  #status: readonly string[] = []
+  /** Rows below it. */
+  #list: string[] = []
+  #done: Done | undefined
+  #attached = false
+  /** Keys that came while nobody read. */
+  #ahead: [string | undefined, Key][] = []
+  #paste: string | undefined
+  #prefix = ''
+  #search: Search | undefined
+  /** Where in the history the entry comes from, and what was typed before. */
+  #past: { at: number; prefix: string; draft: string } | undefined
+  #completing: AbortController | undefined
+  #interrupted = Number.NEGATIVE_INFINITY
+  /** Whether the terminal is ours: raw, with pastes in brackets. */
+  #ours = false
+  /** Somebody else has the terminal. */
+  #away = false
+
+  constructor(options: EditorOptions) {
+    this.#o = options
+    this.#env = options.env ?? process.env
+    this.plain = !options.input.isTTY || !options.output.isTTY || this.#env.TERM === 'dumb'
+    this.#screen = new Screen(options.output)
+    this.#lines = new Lines(options.input)
+  }
+
+  /**
+   * One entry.
+   * @returns undefined when the person leaves (Ctrl-D, Ctrl-C twice), the input ends or the signal aborts
+   */
+  read(signal?: AbortSignal): Promise<string | undefined> {
+    if (this.plain) return this.#readLines(signal)
+    if (signal?.aborted) return Promise.resolve(undefined)
+    return new Promise(resolve => {
+      const abort = () => this.#finish(undefined)
+      signal?.addEventListener('abort', abort, { once: true })
+      this.#done = {
+        resolve: entry => {
+          signal?.removeEventListener('abort', abort)
+          resolve(entry)
+        },
+      }
+      this.#begin()
+      this.#draw()
+      while (this.#ahead.length > 0 && this.#done) this.#key(...this.#ahead.shift()!)
+    })
+  }
+
+  /** Shows finished lines above the entry. Waits where the terminal is slower. */
+  above(lines: string): Promise<void> {
+    if (lines === '') return Promise.resolve()
+    if (this.plain || !this.#done || this.#away) {
+      return new Promise(resolve => {
+        const text = lines.endsWith('\n') ? lines : `${lines}\n`
+        this.#o.output.write(text, () => resolve())
+      })
+    }
+    return this.#screen.above(lines, this.#frame())
+  }
+
+  /** Rows that stand above the entry until they are others: cut where the screen ends, nothing on a plain one. */
+  set status(rows: readonly string[]) {
+    this.#status = rows
+    this.#draw()
+  }
+
+  /** An entry as it looks when it is accepted, for `above`. */
+  shown(entry: string): string {
+    const { rows } = layout(this.#o.prompt(), this.#more, entry, 0, this.#screen.columns)
+    return `${rows.map(({ text }) => text).join('\n')}\n`
+  }
+
+  /** The text that stands there to be edited at the next `read`. */
+  prefill(text: string): void {
+    this.#buffer.set(text)
+    this.#draw()
+  }
+
+  /** Lets another program have the terminal, and takes it back. */
+  async lend<T>(work: () => Promise<T>): Promise<T> {
+    if (this.plain) return work()
+    if (this.#done) this.#screen.erase()
+    this.#away = true
+    this.#release()
+    try {
+      return await work()
+    } finally {
+      this.#away = false
+      if (this.#done) this.#begin()
+      this.#draw()
+    }
+  }
+
+  /** Gives the terminal back for good. */
+  close(): void {
+    this.#finish(undefined)
+    this.#release()
+    this.#lines.close()
+    if (!this.#attached) return
+    this.#attached = false
+    this.#o.input.off('keypress', this.#onkey).off('end', this.#onend)
+    this.#o.output.off('resize', this.#onresize)
+    process.off('SIGCONT', this.#oncont).off('exit', this.#release)
+  }
+
+  /** Takes the terminal: keys as they are pressed, pastes in brackets. */
+  #begin(): void {
+    const { input, output } = this.#o
+    if (!this.#attached) {
+      this.#attached = true
+      // its types want a whole Interface; one field of it is looked at
+      emitKeypressEvents(input, { escapeCodeTimeout: ESCAPE_MS } as never)
+      input.on('keypress', this.#onkey)
+      input.on('end', this.#onend)
+      output.on('resize', this.#onresize)
+      process.on('SIGCONT', this.#oncont)
+      process.on('exit', this.#release)
+    }
+    if (this.#ours) return
+    this.#ours = true
+    input.setRawMode(true)
+    input.resume()
+    output.write('\x1b[?2004h')
+  }
+
+  readonly #release = (): void => {
+    const { input, output } = this.#o
+    if (!this.#ours) return
+    this.#ours = false
+    output.write('\x1b[?2004l')
+    input.setRawMode(false)
+    input.pause()
+  }
+
+  #finish(entry: string | undefined): void {
+    const done = this.#done
+    if (!done) return
+    this.#completing?.abort()
+    this.#list = []
+    this.#search = undefined
+    this.#past = undefined
+    if (this.busy && entry !== undefined) this.#screen.erase()
+    else this.#screen.leave(this.#bare())
+    this.#done = undefined
+    if (entry !== undefined) this.#buffer.set('', true)
+    if (!this.#o.hold) this.#release()
+    done.resolve(entry)
+  }
+
+  readonly #onkey = (text: string | undefined, key: Key): void => {
+    if (this.#away) return
+    if (this.#done) this.#key(text, key)
+    else if (keyName(text, key) === 'C-c') this.#o.interrupt?.()
+    else this.#ahead.push([text, key])
+  }
+
+  readonly #onend = (): void => this.#finish(undefined)
+
+  readonly #onresize = (): void => {
+    this.#screen.resized()
+    this.#draw()
+  }
+
+  /** Back from the background, where a shell may have set the terminal otherwise. */
+  readonly #oncont = (): void => {
+    if (!this.#done || this.#away) return
+    this.#release()
+    this.#begin()
+    this.#screen.resized()
+    this.#draw()
+  }
+
+  #key(text: string | undefined, key: Key): void {
+    if (key.name === 'paste-start') this.#paste = ''
+    else if (key.name === 'paste-end') this.#pasted()
+    else if (this.#paste !== undefined) this.#paste += text ?? key.sequence ?? ''
+    else this.#pressed(text, key)
+    if (this.#paste === undefined) this.#draw()
+  }
+
+  #pasted(): void {
+    const text = sanitize((this.#paste ?? '').replace(/\r\n?/g, '\n'))
+    this.#paste = undefined
+    this.#leaveSearch()
+    this.#touched()
+    this.#buffer.insert(text)
+  }
+
+  #pressed(text: string | undefined, key: Key): void {
+    const name = `${this.#prefix}${keyName(text, key) ?? ''}`
+    this.#prefix = ''
+    if (this.#search && this.#searching(name, text)) return
+    if (name !== 'tab') this.#touched()
+    if (!/^(up|down|C-[pn]|M-[<>])$/.test(name)) this.#past = undefined
+    if (name === '') this.#buffer.insert(sanitize(text ?? ''), true)
+    else if (name in this.#actions) this.#actions[name]!()
+    else edits[name]?.(this.#buffer)
+  }
+
+  /** The entry is other than when its completion was asked for. */
+  #touched(): void {
+    this.#completing?.abort()
+    this.#completing = undefined
+    this.#list = []
+  }
+
+  /** Keys that are not for the entry alone. */
+  readonly #actions: Readonly<Record<string, () => void>> = {
+    return: () => this.#enter(),
+    up: () => this.#history(-1),
+    down: () => this.#history(1),
+    'C-p': () => this.#history(-1),
+    'C-n': () => this.#history(1),
+    'M-<': () => this.#recall(0),
+    'M->': () => this.#recall(this.#o.history.entries.length),
+    'C-r': () => {
+      this.#search = { query: '', at: this.#o.history.entries.length, failed: false }
+    },
+    tab: () => void this.#complete(),
+    'C-c': () => this.#interrupt(),
+    'C-d': () => {
+      if (this.#buffer.text === '') this.#finish(undefined)
+      else edits.delete!(this.#buffer)
+    },
+    'C-l': () => this.#screen.clear(),
+    'C-g': () => void this.#edit(),
+    'C-x': () => {
+      this.#prefix = 'C-x '
+    },
+    'C-x C-e': () => void this.#edit(),
+    'C-z': () => this.#suspend(),
+  }
+
+  #enter(): void {
+    const buffer = this.#buffer
+    const { text, cursor } = buffer
+    if (text[cursor - 1] === '\\' && cursor === buffer.lineEnd) return buffer.replace(cursor - 1, cursor, '\n')
+    if (this.#o.more?.(text)) {
+      buffer.move(text.length)
+      return buffer.insert('\n')
+    }
+    if (text.trim() !== '') this.#o.history.add(text)
+    this.#finish(text)
+  }
+
+  #history(by: -1 | 1): void {
+    if (this.#past === undefined && this.#buffer.line(by)) return
+    if (this.#past === undefined && by > 0) return
+    const { entries } = this.#o.history
+    // in an entry that was recalled the arrows go through its lines, too
+    if (this.#past && entries[this.#past.at] === this.#buffer.text && this.#buffer.line(by)) return
+    this.#past ??= {
+      at: entries.length,
+      prefix: this.#buffer.text.slice(0, this.#buffer.cursor),
+      draft: this.#buffer.text,
+    }
+    let { at } = this.#past
+    const { prefix } = this.#past
+    do at += by
+    while (at >= 0 && at < entries.length && !(entries[at]!.startsWith(prefix) && entries[at] !== this.#buffer.text))
+    this.#recall(at)
+  }
+
+  #recall(at: number): void {
+    const { entries } = this.#o.history
+    this.#past ??= { at: entries.length, prefix: '', draft: this.#buffer.text }
+    if (at < 0) return
+    this.#past.at = Math.min(at, entries.length)
+    this.#buffer.set(entries[this.#past.at] ?? this.#past.draft)
+  }
+
+  /** A key while the history is searched. @returns whether it was for that */
+  #searching(name: string, text: string | undefined): boolean {
+    const search = this.#search!
+    if (name === 'C-r') this.#find(search.at - 1)
+    else if (name === 'backspace') {
+      search.query = search.query.slice(0, -1)
+      this.#find(this.#o.history.entries.length - 1)
+    } else if (name === '' && text !== undefined) {
+      search.query += sanitize(text)
+      this.#find(Math.min(search.at, this.#o.history.entries.length - 1))
+    } else if (name === 'C-g' || name === 'C-c' || name === 'escape') this.#search = undefined
+    else {
+      this.#leaveSearch()
+      // Enter accepts and is an Enter as well; other keys do what they do on what was found
+      return name === 'tab'
+    }
+    return true
+  }
+
+  #find(from: number): void {
+    const search = this.#search!
+    const { entries } = this.#o.history
+    let at = from
+    while (at >= 0 && !entries[at]!.includes(search.query)) at--
+    search.failed = at < 0
+    if (at >= 0) search.at = at
+  }
+
+  #leaveSearch(): void {
+    const found = this.#search && this.#o.history.entries[this.#search.at]
+    if (found !== undefined && this.#search!.query !== '') this.#buffer.set(found)
+    this.#search = undefined
+  }
+
+  async #complete(): Promise<void> {
+    const { complete } = this.#o
+    if (!complete) return
+    this.#touched()
+    const asked = new AbortController()
+    this.#completing = asked
+    const { text, cursor } = this.#buffer
+    const found = await complete(text, cursor, asked.signal).catch(() => undefined)
+    if (asked.signal.aborted || this.#completing !== asked || !this.#done) return
+    this.#completing = undefined
+    if (!found || found.items.length === 0) return
+    const common = found.items.map(item => item.text).reduce(shared)
+    const typed = text.slice(found.from, cursor)
+    if (found.items.length === 1 || common.length > typed.length) this.#buffer.replace(found.from, cursor, common)
+    if (found.items.length > 1) this.#list = listing(found.items, this.#screen.columns)
+    this.#draw()
+  }
+
+  #interrupt(): void {
+    if (this.#o.interrupt?.()) return
+    if (this.#buffer.text !== '') {
+      // what was typed stays to be seen, as in a shell
+      this.#screen.leave(this.#bare('^C'))
+      this.#buffer.set('', true)
+      this.#interrupted = Number.NEGATIVE_INFINITY
+      return
+    }
+    const now = performance.now()
+    if (now - this.#interrupted < TWICE_MS) return this.#finish(undefined)
+    this.#interrupted = now
+    this.#list = ['Ctrl-C again, or Ctrl-D, leaves']
+  }
+
+  async #edit(): Promise<void> {
+    try {
+      const text = await this.lend(() => external(this.#buffer.text, this.#env))
+      this.#buffer.set(text)
+    } catch (error) {
+      await this.above(`${sanitize((error as Error).message)}\n`)
+    }
+    this.#draw()
+  }
+
+  #suspend(): void {
+    this.#screen.leave(this.#bare())
+    this.#release()
+    // comes back through SIGCONT
+    process.kill(process.pid, 'SIGTSTP')
+  }
+
+  get #more(): string {
+    return `${' '.repeat(Math.max(0, width(this.#o.prompt()) - 2))}… `
+  }
+
+  #draw(): void {
+    if (this.#done && !this.#away && !this.plain) this.#screen.draw(this.#frame())
+  }
+
+  /** The entry alone, as it stays. */
+  #bare(end = ''): Frame {
+    const { columns } = this.#screen
+    return layout(this.#o.prompt(), this.#more, this.#buffer.text + end, 0, columns)
+  }
+
+  #frame(): Frame {
+    const { columns } = this.#screen
+    const entry = this.#search ? this.#searchFrame(this.#search) : this.#entryFrame()
+    const above = this.#status.map(text => row(text, columns))
+    const below = this.#list.map(text => row(text, columns))
+    return { rows: [...above, ...entry.rows, ...below], row: above.length + entry.row, column: entry.column }
+  }
+
+  #entryFrame(): Frame {
+    return layout(this.#o.prompt(), this.#more, this.#buffer.text, this.#buffer.cursor, this.#screen.columns)
+  }
+
+  #searchFrame({ query, at, failed }: Search): Frame {
+    const found = query === '' ? '' : (this.#o.history.entries[at] ?? '')
+    const head = `${failed ? '(not found) ' : ''}search “${query}”: `
+    const place = Math.max(0, found.indexOf(query))
+    return layout(head, '… ', found, place, this.#screen.columns)
+  }
+
+  async #readLines(signal?: AbortSignal): Promise<string | undefined> {
+    const terminal = this.#o.input.isTTY && this.#o.output.isTTY
+    let entry = ''
+    for (let first = true; ; first = false) {
+      if (terminal) this.#o.output.write(first ? this.#o.prompt() : this.#more)
+      const line = await this.#lines.next(signal)
+      if (line === undefined) return first ? undefined : entry
+      if (line.endsWith('\\')) {
+        entry += `${line.slice(0, -1)}\n`
+        continue
+      }
+      entry += line
+      if (!this.#o.more?.(entry)) break
+      entry += '\n'
+    }
+    if (terminal && entry.trim() !== '') this.#o.history.add(entry)
+    return entry
+  }
+}
+
+/** The beginning that two texts share. */
+function shared(a: string, b: string): string {
+  let n = 0
+  while (n < a.length && a[n] === b[n]) n++
+  return a.slice(0, n)
+}
+
+/** Completions for the rows below an entry: in columns, or a row each where there is help. */
+function listing(items: Completion['items'], columns: number): string[] {
+  const texts = items.map(({ text, help }) => ({ text: sanitize(text).trimEnd(), help: sanitize(help ?? '') }))
+  const wide = Math.max(...texts.map(({ text }) => width(text))) + 2
+  const pad = (text: string) => text + ' '.repeat(wide - width(text))
+  const each = texts.some(({ help }) => help !== '') ? 1 : Math.max(1, Math.floor(columns / wide))
+  const rows: string[] = []
+  for (let i = 0; i < texts.length; i += each) {
+    rows.push(
+      texts
+        .slice(i, i + each)
+        .map(({ text, help }) => pad(text) + help)
+        .join('')
+        .trimEnd(),
+    )
+  }
+  if (rows.length <= LIST) return rows
+  return [...rows.slice(0, LIST - 1), `… and ${items.length - (LIST - 1) * each} more`]
+}

@@ -1,0 +1,108 @@
+import { appendFileSync, chmodSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+
+/** Entries that are kept unless another number is given. */
+const LIMIT = 2000
+/** Bytes of a history that are read: an entry may be a pasted file. */
+const MOST = 16 * 1024 * 1024
+
+/**
+ * What was entered, oldest first, over the runs of a program: a file of one JSON string a line, for its user alone. Several
+ * programs may append to it at once: each entry is one write. One that begins with a blank is not kept, nor one that repeats
+ * the last. A file that cannot be read or written costs one warning, and nothing else.
+ */
+export class History {
+  readonly #limit: number
+  readonly #warn: (line: string) => void
+  #entries: string[] | undefined
+  #off = false
+  #warned = false
+  /** The file ends in the midst of a line: somebody was stopped while writing it. */
+  #torn = false
+
+  constructor(
+    readonly file: string,
+    options: { limit?: number; warn?: (line: string) => void } = {},
+  ) {
+    this.#limit = options.limit ?? LIMIT
+    this.#warn = options.warn ?? (() => {})
+  }
+
+  /** Oldest first, as they were when first asked for and what was added since. */
+  get entries(): readonly string[] {
+    this.#entries ??= this.#read()
+    return this.#entries
+  }
+
+  add(entry: string): void {
+    if (entry.trim() === '' || entry.startsWith(' ') || entry === this.entries.at(-1)) return
+    this.#entries!.push(entry)
+    if (this.#entries!.length > this.#limit) this.#entries!.shift()
+    if (this.#off) return
+    this.#guard(() => {
+      mkdirSync(dirname(this.file), { recursive: true, mode: 0o700 })
+      appendFileSync(this.file, `${this.#torn ? '\n' : ''}${JSON.stringify(entry)}\n`, { mode: 0o600 })
+      this.#torn = false
+    })
+  }
+
+  /** From here on nothing is written. */
+  off(): void {
+    this.#off = true
+  }
+
+  on(): void {
+    this.#off = false
+  }
+
+  #read(): string[] {
+    const entries: string[] = []
+    this.#guard(() => {
+      const text = this.#text()
+      this.#torn = text !== '' && !text.endsWith('\n')
+      const lines = text.split('\n').filter(Boolean)
+      for (const line of lines.slice(-this.#limit)) {
+        const entry = parse(line)
+        if (entry !== undefined) entries.push(entry)
+      }
+      // now and then, so that it does not grow for ever
+      if (lines.length > 2 * this.#limit) {
+        const beside = `${this.file}.${process.pid}`
+        writeFileSync(beside, entries.map(entry => `${JSON.stringify(entry)}\n`).join(''), { mode: 0o600 })
+        renameSync(beside, this.file)
+      }
+    })
+    return entries
+  }
+
+  #text(): string {
+    try {
+      const { mode, size } = statSync(this.file)
+      if (mode & 0o077) chmodSync(this.file, 0o600)
+      if (size > MOST) throw new Error(`over ${MOST} bytes`)
+      return readFileSync(this.file, 'utf8')
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return ''
+      throw error
+    }
+  }
+
+  #guard(work: () => void): void {
+    try {
+      work()
+    } catch (error) {
+      if (!this.#warned) this.#warn(`history is not kept: ${this.file}: ${(error as Error).message}`)
+      this.#warned = true
+    }
+  }
+}
+
+/** What a line holds; undefined for one that was cut off or is not ours. */
+function parse(line: string): string | undefined {
+  try {
+    const value: unknown = JSON.parse(line)
+    return typeof value === 'string' ? value : undefined
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,93 @@
+import { sanitize } from './sanitize.js'
+import { cells, clip, width } from './width.js'
+
+/** One row of a screen, with the columns it takes. */
+export interface Row {
+  readonly text: string
+  readonly width: number
+}
+
+/** Rows, and where in them the cursor stands. */
+export interface Frame {
+  readonly rows: readonly Row[]
+  readonly row: number
+  readonly column: number
+}
+
+const TAB = 4
+const ascii = /^[\x20-\x7e]*$/
+
+/** A row of text, cut where the screen ends. */
+export function row(text: string, columns: number): Row {
+  const cut = clip(text, columns)
+  return { text: cut, width: width(cut) }
+}
+
+/**
+ * An entry as the rows of a screen: lines longer than the screen is wide go on in the next row; lines after the first stand
+ * behind `more`. A full row leaves the cursor at the beginning of the next.
+ */
+export function layout(prompt: string, more: string, text: string, cursor: number, columns: number): Frame {
+  const rows: Row[] = []
+  let at = { row: 0, column: 0 }
+  let offset = 0
+  text.split('\n').forEach((line, i) => {
+    const head = clip(i === 0 ? prompt : more, columns - 2)
+    const here = cursor - offset
+    const found = fold(head, line, here >= 0 && here <= line.length ? here : -1, columns)
+    if (found.column !== undefined) at = { row: rows.length + found.row, column: found.column }
+    for (const one of found.rows) rows.push(one)
+    offset += line.length + 1
+  })
+  return { rows, ...at }
+}
+
+/** One line as rows; `cursor` is a place in it, or -1. */
+function fold(
+  head: string,
+  line: string,
+  cursor: number,
+  columns: number,
+): { rows: Row[]; row: number; column: number | undefined } {
+  const indent = width(head)
+  if (ascii.test(line)) {
+    const first = columns - indent
+    const rows = [line.slice(0, first)]
+    for (let i = first; i < line.length; i += columns) rows.push(line.slice(i, i + columns))
+    const place = indent + cursor
+    // the cursor behind a full row
+    if (cursor === line.length && place % columns === 0 && place > 0) rows.push('')
+    return {
+      rows: rows.map((text, i) =>
+        i ? { text, width: text.length } : { text: head + text, width: indent + text.length },
+      ),
+      row: Math.floor(place / columns),
+      column: cursor < 0 ? undefined : place % columns,
+    }
+  }
+  const rows: Row[] = []
+  let text = head
+  let used = indent
+  let offset = 0
+  let at: { row: number; column: number } | undefined
+  const next = () => {
+    rows.push({ text, width: used })
+    text = ''
+    used = 0
+  }
+  for (const cell of cells(line)) {
+    const shown = cell === '\t' ? ' '.repeat(TAB - (used % TAB)) : sanitize(cell)
+    const wide = width(shown)
+    if (used + wide > columns) next()
+    if (!at && offset >= cursor && cursor >= 0) at = { row: rows.length, column: used }
+    text += shown
+    used += wide
+    offset += cell.length
+  }
+  if (!at && cursor >= 0) {
+    if (used >= columns) next()
+    at = { row: rows.length, column: used }
+  }
+  rows.push({ text, width: used })
+  return { rows, row: at?.row ?? 0, column: at?.column }
+}

@@ -1,0 +1,54 @@
+import { PassThrough } from 'node:stream'
+import { Editor, type EditorOptions } from '../../../../ctl/common/terminal/editor.js'
+import { History } from '../../../../ctl/common/terminal/history.js'
+
+/** Streams that pass for a terminal, for what can be seen without one: what is written is kept. */
+export class FakeTerminal {
+  readonly input = Object.assign(new PassThrough(), {
+    isTTY: true,
+    raw: false,
+    setRawMode(raw: boolean) {
+      this.raw = raw
+    },
+  })
+  readonly output = Object.assign(new PassThrough(), { isTTY: true, columns: 40, rows: 12 })
+  written = ''
+
+  constructor() {
+    this.output.on('data', data => {
+      this.written += data
+    })
+  }
+
+  editor(options: Partial<EditorOptions> = {}): Editor {
+    return new Editor({
+      input: this.input as never,
+      output: this.output as never,
+      history: new History('/nonexistent/history'),
+      prompt: () => '> ',
+      env: { TERM: 'xterm' },
+      ...options,
+    })
+  }
+
+  /** Keys as a terminal sends them. */
+  send(keys: string): void {
+    this.input.write(keys)
+  }
+}
+
+/** What keys are as a terminal sends them. */
+export const key = {
+  enter: '\r',
+  up: '\x1b[A',
+  down: '\x1b[B',
+  left: '\x1b[D',
+  right: '\x1b[C',
+  home: '\x1b[H',
+  end: '\x1b[F',
+  backspace: '\x7f',
+  altEnter: '\x1b\r',
+  alt: (letter: string) => `\x1b${letter}`,
+  ctrl: (letter: string) => String.fromCharCode(letter.toUpperCase().charCodeAt(0) - 64),
+  paste: (text: string) => `\x1b[200~${text}\x1b[201~`,
+}
