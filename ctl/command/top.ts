@@ -9,7 +9,7 @@ import { Model } from '../top/model.js'
 import { firstChoice, page, snapshot } from '../top/page.js'
 import { Screen } from '../top/screen.js'
 import { Source } from '../top/source.js'
-import type { Style } from '../top/view.js'
+import { eventLine, type Style } from '../top/view.js'
 
 /** Columns of a snapshot where nobody knows how wide the paper is. */
 const WIDE = 120
@@ -92,7 +92,8 @@ async function watch(io: Invocation, style: Style): Promise<void> {
       const path = isTask ? ['task', name] : [name]
       const status = readable(await source.read([...path, 'status']))
       if (isTask) return [...status, '', 'trace', ...sanitize(await source.read([...path, 'trace'])).split('\n')]
-      return status
+      const own = model.events.filter(({ attrs }) => attrs.worker === name)
+      return [...status, '', 'events', ...own.reverse().map(event => eventLine(event, screen.columns, style))]
     }
     void look()
   }

@@ -7,7 +7,7 @@ const secret = '(?:token|secret|passw(?:or)?d|passphrase|api_?-?key|access_?-?ke
 
 /** What looks like a secret, and what of it is kept. The order counts: whole blocks before what is in them. */
 const patterns: readonly (readonly [pattern: RegExp, kept: string])[] = [
-  [/-----BEGIN [A-Z ]*PRIVATE KEY[A-Z ]*-----[^]*?(?:-----END [A-Z ]*-----|$)/g, ''],
+  [/-----BEGIN [A-Z ]*PRIVATE KEY[A-Z ]*-----[\s\S]*?(?:-----END [A-Z ]*-----|$)/g, ''],
   // Authorization: Bearer …; Cookie: …; to the end of the line or of the quoted word
   [/\b((?:proxy-)?authorization|x-[a-z-]*(?:key|token)|(?:set-)?cookie)(\s*:\s*)[^\n"']+/gi, '$1$2'],
   [/\b(bearer|basic)(\s+)[\w.~+/=-]{8,}/gi, '$1$2'],

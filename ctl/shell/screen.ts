@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process'
 import { open } from 'node:fs/promises'
+import { stripVTControlCharacters } from 'node:util'
 import { MAX_LINES, MAX_OUTPUT, SCREEN_MS } from './limits.js'
 import type { Question } from './question.js'
 
@@ -62,9 +63,6 @@ const ways: readonly {
 /** The end of what a failed command has printed, as plain text; '' where nothing knows it. */
 export async function output(question: Question, signal: AbortSignal): Promise<string> {
   const text = (await ways.find(({ has }) => has(question))?.look(question, signal)) ?? ''
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: escape sequences are what is taken out
-  const plain = text
-    .replace(/\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|.)/g, '')
-    .replace(/[^\n\t\P{Cc}]/gu, '')
+  const plain = stripVTControlCharacters(text).replace(/[^\n\t\P{Cc}]/gu, '')
   return plain.trim().split('\n').slice(-MAX_LINES).join('\n').slice(-MAX_OUTPUT)
 }

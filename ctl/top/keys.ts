@@ -24,6 +24,12 @@ export class Keys {
 
   press(text: string | undefined, key: Key): Wish {
     const name = key.name ?? text ?? ''
+    // Esc and at once another key look like Alt and that key, which means nothing here
+    if (key.meta && name !== 'escape') {
+      this.press(undefined, { name: 'escape' })
+      const { meta: _, ...rest } = key
+      return this.press(key.sequence?.slice(1), rest)
+    }
     if (key.ctrl && name === 'c') return { do: 'leave' }
     if (key.ctrl && name === 'z') return { do: 'stop' }
     if (this.#asking) return this.#answer(this.#asking, text ?? '', name)
@@ -34,7 +40,7 @@ export class Keys {
       choice.help = false
       return
     }
-    return choice.detail ? this.#inDetail(name, text) : this.#inTables(name, text, key)
+    return choice.detail ? this.#inDetail(name, text) : this.#inTables(name, text)
   }
 
   #inDetail(name: string, text: string | undefined): Wish {
@@ -58,7 +64,7 @@ export class Keys {
     return
   }
 
-  #inTables(name: string, text: string | undefined, key: Key): Wish {
+  #inTables(name: string, text: string | undefined): Wish {
     const { choice } = this
     const { table } = choice
     const page = this.page().fit[table]
@@ -72,7 +78,7 @@ export class Keys {
       home: Number.NEGATIVE_INFINITY,
       end: Number.POSITIVE_INFINITY,
     }
-    if (text === 's' || (key.shift && name === 's')) this.#sort(text === 's' ? 1 : -1)
+    if (text === 's' || text === 'S') this.#sort(text === 's' ? 1 : -1)
     else if (name in steps) this.#move(steps[name]!)
     else if (name === 'tab') choice.table = table === 'workers' ? 'tasks' : 'workers'
     else if (name === 'r') choice.reverse[table] = !choice.reverse[table]
