@@ -180,7 +180,7 @@ t.test('in a terminal', skip, async t => {
   const home = new Home(t)
   const fake = await cluster(t, home)
   const top = (more = '') =>
-    `echo before; '${process.execPath}' '${llamboctl}' --at '${fake.address}' top ${more}; echo "after $?"`
+    `echo before; '${process.execPath}' '${llamboctl}' --at '${fake.address}' top ${more}; echo "after $?"; exec cat`
   const env = { ...home.env, LANG: 'C.UTF-8' }
 
   const dumb = await Terminal.start(t, ['sh', '-c', top()], { env: { ...env, TERM: 'dumb' }, cwd: home.dir, rows: 40 })
@@ -232,7 +232,7 @@ t.test('in a terminal', skip, async t => {
   await terminal.screen(/Status +DEGRADED/)
 
   await terminal.type('q')
-  t.match(await terminal.screen(/after 0/), /^before\nafter 0$/, 'the screen is what it was')
+  t.match(await terminal.screen(/after 0/), /^(?:before\n)?after 0$/, 'the screen is what it was')
 })
 
 t.test('the screen is given back and the cursor shown, also at a signal and at a crash', async t => {
