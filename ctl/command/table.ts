@@ -26,6 +26,8 @@ const control = (name: string, args: string, takes: readonly Kind[], summary: st
   load: async () => ({ run: (await import('./control.js')).control(name) }),
 })
 
+const kinds: readonly Kind[] = ['worker', 'class', 'model', 'strategy']
+
 /** llamboctl and its commands, in the order in which help shows them. */
 export const llamboctl: Command = {
   name: 'llamboctl',
@@ -145,8 +147,9 @@ export const llamboctl: Command = {
     },
     {
       name: 'completion',
-      args: '<shell>',
+      args: '[shell]',
       summary: 'print a script that completes commands: bash, zsh or fish',
+      options: [['--values <kind>', 'print what there is of a kind: the scripts ask', kinds]],
       load: () => import('./completion.js'),
     },
     {
@@ -188,3 +191,9 @@ export const llamboctl: Command = {
     },
   ],
 }
+
+/** All programs, as tables: those of the commands that are programs of their own as well come after llamboctl. */
+export const programs: readonly Command[] = [
+  llamboctl,
+  ...(llamboctl.commands ?? []).filter(({ name }) => name === 'limbot' || name === 'dish'),
+]
