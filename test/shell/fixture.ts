@@ -97,3 +97,13 @@ export async function zsh(t: Test, home: Home, o: ShellOptions = {}): Promise<Te
   await terminal.screen(/^% *$/m)
   return terminal
 }
+
+/** An interactive bash in a terminal, with the sentinel in its start file; resolves when it shows its prompt. */
+export async function bash(t: Test, home: Home, o: ShellOptions = {}): Promise<Terminal> {
+  const { before = '', after = '' } = o
+  home.file('.bashrc', `PS1='$ '\n${before}\neval "$('${process.execPath}' '${llamboctl}' shell bash)"\n${after}\n`)
+  const env = { ...home.env, LC_ALL: 'C.UTF-8', ...o.env }
+  const terminal = await Terminal.start(t, ['bash', '-i'], { env, cwd: home.dir, columns: 100 })
+  await terminal.screen(/^\$ *$/m)
+  return terminal
+}
