@@ -6,7 +6,7 @@ import { FAILURE_MS, MAX_ASKING, MAX_QUESTION, QUESTION_MS, TYPING_MS } from './
 import { isAnswer, parseQuestion, type Question } from './question.js'
 import { hasSecret, redact } from './redact.js'
 import { request } from './request.js'
-import { output } from './screen.js'
+import { end, output } from './screen.js'
 
 /** What the agent asks: the text that a model makes of a request. */
 export interface Oracle {
@@ -150,7 +150,8 @@ export class Agent {
 
   async #ask(asked: Question, signal: AbortSignal): Promise<string> {
     const clean = (text: string) => redact(text, this.env)
-    const seen = asked.kind === 'failure' ? clean(await output(asked, signal)) : ''
+    // a secret that is cut in two would not be seen
+    const seen = asked.kind === 'failure' ? end(clean(await output(asked, signal))) : ''
     const safe = { ...asked, line: clean(asked.line), cwd: clean(asked.cwd) }
     signal.throwIfAborted()
     const said = await this.oracle.ask(request(safe, seen, this.env.LLAMBO_SHELL_MODEL || undefined), signal)

@@ -10,6 +10,8 @@ export const FAILURE_MS = 10_000
 export const TYPING_MS = 1000
 /** How long a terminal may take to tell what is on it, in ms. */
 export const SCREEN_MS = 500
+/** Characters of a command's output that are looked through for secrets before it is cut. */
+export const MAX_SEEN = 64 * 1024
 /** How much of a command's output is sent: its last lines, where errors are. */
 export const MAX_LINES = 40
 export const MAX_OUTPUT = 4000

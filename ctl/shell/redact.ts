@@ -5,7 +5,10 @@ export const REDACTED = '[redacted]'
 const value = String.raw`(?:"[^"\n]*"?|'[^'\n]*'?|[^\s"'&;|]+)`
 const secret = '(?:token|secret|passw(?:or)?d|passphrase|api_?-?key|access_?-?key|private_?-?key|credential|auth)'
 
-/** What looks like a secret, and what of it is kept. The order counts: whole blocks before what is in them. */
+/**
+ * What looks like a secret, and what of it is kept. The order counts: whole blocks before what is in them. Repetitions have bounds: the
+ * text is anybody's.
+ */
 const patterns: readonly (readonly [pattern: RegExp, kept: string])[] = [
   [/-----BEGIN [A-Z ]*PRIVATE KEY[A-Z ]*-----[\s\S]*?(?:-----END [A-Z ]*-----|$)/g, ''],
   // Authorization: Bearer …; Cookie: …; to the end of the line or of the quoted word
@@ -14,14 +17,14 @@ const patterns: readonly (readonly [pattern: RegExp, kept: string])[] = [
   // https://user:pass@host
   [/\b([a-z][a-z0-9+.-]*:\/\/[^\s/:@]*:)[^\s/@]+(?=@)/gi, '$1'],
   // NAME_TOKEN=…, "api_key": "…", token: …
-  [new RegExp(String.raw`\b(\w*${secret}\w*["']?\s*[=:]\s*)${value}`, 'gi'), '$1'],
+  [new RegExp(String.raw`\b(\w{0,64}${secret}\w{0,64}["']?\s*[=:]\s*)${value}`, 'gi'), '$1'],
   // --password …, --api-key=…
-  [new RegExp(String.raw`(--?[\w-]*${secret}[\w-]*(?:=|\s+))${value}`, 'gi'), '$1'],
+  [new RegExp(String.raw`(?<![\w-])(--?[\w-]{0,64}?${secret}[\w-]{0,64}(?:=|\s+))${value}`, 'gi'), '$1'],
   // curl -u user:pass, --user user:pass
   [/(\s(?:-u\s*|--(?:proxy-)?user[= ])['"]?[^\s:'"]+:)[^\s'"]+/g, '$1'],
   // sshpass -p …, mysql -p…
   [new RegExp(String.raw`\b(sshpass\s+-p\s*)${value}`, 'g'), '$1'],
-  [new RegExp(String.raw`\b((?:mysql|mysqldump|mariadb|mysqladmin)\b[^\n|;&]*?\s-p)${value}`, 'g'), '$1'],
+  [new RegExp(String.raw`\b((?:mysql|mysqldump|mariadb|mysqladmin)\b[^\n|;&]{0,200}?\s-p)${value}`, 'g'), '$1'],
   // tokens known by their look: OpenAI, GitHub, GitLab, Slack, AWS, Google, Hugging Face, npm, llambo; JSON web tokens
   [/\bsk-[\w-]{16,}/g, ''],
   [/\b(?:gh[pousr]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|xox[a-z]-[\w-]{10,}|(?:AKIA|ASIA)[A-Z0-9]{16})/g, ''],

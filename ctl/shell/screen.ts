@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { open } from 'node:fs/promises'
 import { stripVTControlCharacters } from 'node:util'
-import { MAX_LINES, MAX_OUTPUT, SCREEN_MS } from './limits.js'
+import { MAX_LINES, MAX_OUTPUT, MAX_SEEN, SCREEN_MS } from './limits.js'
 import type { Question } from './question.js'
 
 /** Runs a program of the terminal's; '' where it fails or takes too long. */
@@ -60,9 +60,13 @@ const ways: readonly {
   },
 ]
 
-/** The end of what a failed command has printed, as plain text; '' where nothing knows it. */
+/** What a failed command has printed, as plain text; '' where nothing knows it. */
 export async function output(question: Question, signal: AbortSignal): Promise<string> {
   const text = (await ways.find(({ has }) => has(question))?.look(question, signal)) ?? ''
-  const plain = stripVTControlCharacters(text).replace(/[^\n\t\P{Cc}]/gu, '')
-  return plain.trim().split('\n').slice(-MAX_LINES).join('\n').slice(-MAX_OUTPUT)
+  return stripVTControlCharacters(text.slice(-MAX_SEEN))
+    .replace(/[^\n\t\P{Cc}]/gu, '')
+    .trim()
 }
+
+/** The end of it, which is what is sent. */
+export const end = (text: string): string => text.split('\n').slice(-MAX_LINES).join('\n').slice(-MAX_OUTPUT)
