@@ -72,8 +72,7 @@ export class FakeModel {
 /** A home whose cluster's one worker has that model behind it. */
 export async function clusterHome(t: Test, model: FakeModel): Promise<Home> {
   const home = new Home(t, { LLAMBO_ENGINE: 'openai', LLAMBO_ENGINE_URL: model.url, LLAMBO_ENGINE_MODEL: 'm' })
-  const run = await home.up()
-  void run
+  await home.up()
   return home
 }
 
@@ -83,17 +82,19 @@ export interface ShellOptions {
   after?: string
   env?: NodeJS.ProcessEnv
   sentinel?: boolean
+  /** What runs in the terminal, if it is more than the shell. */
+  program?: readonly string[]
 }
 
 /** An interactive zsh in a terminal, with the sentinel in its start file; resolves when it shows its prompt. */
 export async function zsh(t: Test, home: Home, o: ShellOptions = {}): Promise<Terminal> {
-  const { before = '', after = '', sentinel = true } = o
+  const { before = '', after = '', sentinel = true, program = ['zsh', '-d', '-i'] } = o
   home.file(
     '.zshrc',
     `PROMPT='%% '\n${before}\n${sentinel ? `eval "$('${process.execPath}' '${llamboctl}' shell zsh)"` : ''}\n${after}\n`,
   )
   const env = { ...home.env, ZDOTDIR: home.dir, LC_ALL: 'C.UTF-8', SHELL: '/bin/zsh', ...o.env }
-  const terminal = await Terminal.start(t, ['zsh', '-d', '-i'], { env, cwd: home.dir, columns: 100 })
+  const terminal = await Terminal.start(t, program, { env, cwd: home.dir, columns: 100 })
   await terminal.screen(/^% *$/m)
   return terminal
 }
