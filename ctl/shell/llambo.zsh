@@ -6,7 +6,7 @@ if [[ -o interactive ]] && zmodload zsh/net/socket zsh/system zsh/datetime zsh/z
 
 autoload -Uz add-zsh-hook
 typeset -g _llambo_line= _llambo_said= _llambo_suggestion= _llambo_copied=
-typeset -g _llambo_fd= _llambo_err=
+typeset -g _llambo_fd= _llambo_err= _llambo_pid=
 typeset -gF _llambo_began=0
 typeset -gi _llambo_again=0
 
@@ -57,8 +57,10 @@ _llambo_talk() {
 _llambo_forget() {
   [[ -n $_llambo_fd ]] || return 0
   zle -F $_llambo_fd 2>/dev/null
-  exec {_llambo_fd}<&- 2>/dev/null
-  _llambo_fd= _llambo_said=
+  [[ -z $_llambo_pid ]] || kill $_llambo_pid 2>/dev/null
+  # in braces: exec would keep the redirection
+  { exec {_llambo_fd}<&- } 2>/dev/null
+  _llambo_fd= _llambo_pid= _llambo_said=
 }
 
 # Asks and returns at once; _llambo_answered is called with what comes.
@@ -71,6 +73,7 @@ _llambo_ask() {
     (( EPOCHSECONDS >= _llambo_again )) || return
     _llambo_wake
     exec {_llambo_fd}< <(_llambo_talk "$1" 2>/dev/null)
+    _llambo_pid=${sysparams[procsubstpid]}
   fi
   zle -F $_llambo_fd _llambo_answered
 }
@@ -129,6 +132,8 @@ _llambo_copy() {
       syswrite -o $_llambo_err -- "$REPLY"
       (( left > 0 )) && print -rn -- "${REPLY[1,left]}" >> "$_llambo_copied" && (( left -= $#REPLY ))
     done
+    # so that it is known to be whole
+    print -rn -- $'\0' >> "$_llambo_copied"
   )
 }
 _llambo_restore() {
@@ -197,7 +202,8 @@ zle -N llambo-suggestion
 
 add-zsh-hook preexec _llambo_preexec
 add-zsh-hook precmd _llambo_precmd
-_llambo_leave() { [[ -z $LLAMBO_SHELL_STDERR ]] || command rm -f -- "${_llambo_socket:h}/stderr.$$" }
+# a subshell that is left by `exit` comes here, too
+_llambo_leave() { (( ZSH_SUBSHELL )) || [[ -z $LLAMBO_SHELL_STDERR ]] || command rm -f -- "${_llambo_socket:h}/stderr.$$" }
 add-zsh-hook zshexit _llambo_leave
 
 fi

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process'
-import { open } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { stripVTControlCharacters } from 'node:util'
 import { MAX_LINES, MAX_OUTPUT, MAX_SEEN, SCREEN_MS } from './limits.js'
 import type { Question } from './question.js'
@@ -26,14 +27,11 @@ export function printed(screen: string, command: string): string {
   return out.slice(0, end < 0 ? undefined : end).join('\n')
 }
 
-/** The beginning of a file; '' where it cannot be read. */
-async function beginning(path: string): Promise<string> {
-  try {
-    await using file = await open(path)
-    const { bytesRead, buffer } = await file.read(Buffer.alloc(4 * MAX_OUTPUT), 0, 4 * MAX_OUTPUT, 0)
-    return buffer.subarray(0, bytesRead).toString('utf8')
-  } catch {
-    return ''
+/** The beginning of a copy, as soon as it is whole: then a NUL ends it. One that something still writes to is taken as it is. */
+async function copied(path: string, signal: AbortSignal): Promise<string> {
+  for (let end = performance.now() + SCREEN_MS; ; await sleep(20, undefined, { signal })) {
+    const text = await readFile(path, 'latin1').catch(() => '')
+    if (text.endsWith('\0') || performance.now() > end) return Buffer.from(text, 'latin1').toString('utf8')
   }
 }
 
@@ -42,7 +40,7 @@ const ways: readonly {
   has: (question: Question) => boolean
   look: (question: Question, signal: AbortSignal) => Promise<string>
 }[] = [
-  { has: ({ stderr }) => stderr !== '', look: ({ stderr }) => beginning(stderr) },
+  { has: ({ stderr }) => stderr !== '', look: ({ stderr }, signal) => copied(stderr, signal) },
   {
     has: ({ tmux, pane }) => tmux !== '' && /^%\d+$/.test(pane),
     look: async ({ tmux, pane, line }, signal) => {

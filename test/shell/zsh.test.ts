@@ -72,6 +72,7 @@ t.test('zsh: after a failed command', skip, async t => {
   await says('(exit 7)', /^llambo: it ended with 7$/m)
   t.same(asked().slice(before), ['(exit 7)'], 'hidden, an answer, empty, interrupted and switched off: not sent')
   await says('[ -e hacked ] || echo none', /^none$/m)
+  await says('ls /nowhere; [[ -t 2 ]] && echo a terminal', /^ls: .*nowhere.*\na terminal$/m)
 })
 
 t.test('zsh: the cluster is away, then slow', skip, async t => {
@@ -129,6 +130,7 @@ t.test('zsh-autosuggestions: a strategy behind history', { skip: skip.skip || no
   const home = await clusterHome(t, model)
   const before = `${HABITS}\nsource ${PLUGIN}\nLLAMBO_SHELL=auto`
   const terminal = await zsh(t, home, { before })
+  await terminal.screen(() => existsSync(home.path('run/llambo/shell.sock')))
   await terminal.type('echo abc')
   await terminal.screen(/^% echo abc completed$/m)
   await terminal.press('Right', 'Enter')
