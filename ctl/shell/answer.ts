@@ -5,6 +5,9 @@ import { REDACTED } from './redact.js'
 /** What a terminal might take for something else than a letter: controls, format characters (bidi, zero width), line ends. */
 const odd = /[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}]/gu
 
+/** Blanks that push what follows them out of sight, or are none to a shell. */
+const hides = / {5}|(?! )\p{Zs}/u
+
 /** One line of ordinary letters. */
 const tame = (value: string) => value.replace(odd, ' ').replace(/\s+/g, ' ').trim()
 
@@ -23,7 +26,7 @@ export function answerLine(said: string, { kind, line }: Question): string {
   const text = (value: unknown) => (typeof value === 'string' ? value : '')
   const cause = tame(text(json?.cause)).slice(0, MAX_CAUSE)
   const given = text(json?.command)
-  const fit = given.length <= MAX_COMMAND && given.search(odd) < 0 ? given.trim() : ''
+  const fit = given.length <= MAX_COMMAND && given.search(odd) < 0 && !hides.test(given) ? given.trim() : ''
   if (kind === 'typing') return fit.startsWith(line) && fit.length > line.length ? `\t${fit}` : ''
   // nor is one in which a secret was, and is no more
   const command = fit === line || fit.includes(REDACTED) ? '' : fit

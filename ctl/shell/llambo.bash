@@ -52,6 +52,9 @@ s.sendall(sys.stdin.buffer.readline()); sys.stderr.write(s.makefile().readline()
 _llambo_ask() {
   local answer stat fields
   trap '' INT HUP TSTP
+  # below a shared /tmp somebody else may have put a directory there before us
+  for stat in {1..50}; do [[ -S $_llambo_socket ]] && break; sleep 0.1; done
+  [[ -O ${_llambo_socket%/*} && ! -L ${_llambo_socket%/*} && -O $_llambo_socket ]] || return
   answer=$(_llambo_talk 2>/dev/null <<< "$1")
   [[ $answer == *$'\t'* ]] || return
   ( umask 077; printf '%s\t%s\n' "$2" "$answer" >| "$_llambo_answer" ) || return

@@ -34,6 +34,11 @@ _llambo_question() {
   REPLY="$json}"
 }
 
+# Connects to the agent; REPLY is the descriptor. Below a shared /tmp somebody else may have put a directory there before us.
+_llambo_dial() {
+  [[ -O ${_llambo_socket:h} && ! -L ${_llambo_socket:h} && -O $_llambo_socket ]] && zsocket "$_llambo_socket" 2>/dev/null
+}
+
 # Starts the agent, at most once a minute. It ends by itself when nobody asks.
 _llambo_wake() {
   (( EPOCHSECONDS >= _llambo_again )) || return
@@ -45,7 +50,7 @@ _llambo_wake() {
 _llambo_talk() {
   trap - INT TERM
   integer n=0
-  until zsocket "$_llambo_socket" 2>/dev/null; do
+  until _llambo_dial; do
     (( ++n < 50 )) || return
     zselect -t 10
   done
@@ -66,7 +71,7 @@ _llambo_forget() {
 # Asks and returns at once; _llambo_answered is called with what comes.
 _llambo_ask() {
   _llambo_forget
-  if zsocket "$_llambo_socket" 2>/dev/null; then
+  if _llambo_dial; then
     _llambo_fd=$REPLY
     print -rnu $_llambo_fd -- "$1"$'\n' 2>/dev/null || { _llambo_forget; return }
   else
@@ -122,6 +127,7 @@ _llambo_answered() {
 _llambo_copy() {
   local word=${${(z)1}[1]:t}
   (( ${_llambo_screen[(Ie)$word]} )) && return
+  [[ -O ${_llambo_socket:h} && ! -L ${_llambo_socket:h} ]] || return
   _llambo_copied=${_llambo_socket:h}/stderr.$$
   ( umask 077; : >| "$_llambo_copied" ) 2>/dev/null || { _llambo_copied=; return }
   exec {_llambo_err}>&2
@@ -181,7 +187,7 @@ _zsh_autosuggest_strategy_llambo() {
   local REPLY fd answer
   _llambo_question typing "$1"
   local question=$REPLY
-  zsocket "$_llambo_socket" 2>/dev/null || return
+  _llambo_dial || return
   fd=$REPLY
   print -rnu $fd -- "$question"$'\n' 2>/dev/null && IFS= read -rt 1 -u $fd answer 2>/dev/null
   exec {fd}<&-

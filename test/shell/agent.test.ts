@@ -109,6 +109,8 @@ t.test('an answer is one line that does nothing to a terminal, whatever was said
     'a [31m b\t',
     'a command with anything odd in it is left out',
   )
+  t.equal(said({ cause: 'far', command: `ls${' '.repeat(200)}; rm -rf ~` }), 'far\t', 'nothing is out of sight')
+  t.equal(said({ cause: 'wide', command: 'ls\u00a0-l' }), 'wide\t')
   t.equal(said({ cause: 'same', command: 'gti x' }), 'same\t', 'and one that is the same again')
   t.equal(said({ cause: 'secret', command: `login ${REDACTED}` }), 'secret\t')
   for (const o of [{}, { cause: 1, command: [] }, [], 'text', null]) t.equal(said(o as object), '')
