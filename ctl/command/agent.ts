@@ -12,6 +12,8 @@ export const run: Run = async (io, _args, { idle = String(IDLE_S) }) => {
   if (!(idle_s > 0 && idle_s <= 86_400)) throw usage(`--idle ${idle}: seconds, up to 86400`)
   // Ctrl-C and the end of the terminal it was started from are not meant for it
   for (const name of ['SIGINT', 'SIGHUP'] as const) process.removeAllListeners(name).on(name, () => undefined)
+  // nor is the directory, which somebody may want to unmount
+  process.chdir('/')
   const cluster = new Cluster(io)
   const agent = new Agent(cluster, io.env, idle_s)
   io.signal.addEventListener('abort', () => agent.close(), { once: true })

@@ -121,7 +121,7 @@ _llambo_prompt() {
   if [[ ! -S $_llambo_socket ]]; then
     (( SECONDS >= _llambo_again )) || return "$rc"
     (( _llambo_again = SECONDS + 60 ))
-    ( "${_llambo_start[@]}" </dev/null &>/dev/null & )
+    ( "${_llambo_start[@]}" </dev/null &>/dev/null 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- & )
   fi
   _llambo_question line "$line" rc "$rc" ms "$ms" pid "$$" cwd "$PWD" \
     tmux "$TMUX" pane "$TMUX_PANE" kitty "$KITTY_LISTEN_ON" window "$KITTY_WINDOW_ID"

@@ -43,7 +43,7 @@ _llambo_dial() {
 _llambo_wake() {
   (( EPOCHSECONDS >= _llambo_again )) || return
   (( _llambo_again = EPOCHSECONDS + 60 ))
-  ( "${_llambo_start[@]}" </dev/null &>/dev/null &! )
+  ( "${_llambo_start[@]}" </dev/null &>/dev/null 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- &! )
 }
 
 # Asks and prints the answer, as soon as the agent is there: for where this may wait, in a process of its own.
@@ -209,7 +209,7 @@ zle -N llambo-suggestion
 add-zsh-hook preexec _llambo_preexec
 add-zsh-hook precmd _llambo_precmd
 # a subshell that is left by `exit` comes here, too
-_llambo_leave() { (( ZSH_SUBSHELL )) || [[ -z $LLAMBO_SHELL_STDERR ]] || command rm -f -- "${_llambo_socket:h}/stderr.$$" }
+_llambo_leave() { emulate -L zsh; (( ZSH_SUBSHELL )) || [[ -z $LLAMBO_SHELL_STDERR ]] || command rm -f -- "${_llambo_socket:h}/stderr.$$" }
 add-zsh-hook zshexit _llambo_leave
 
 fi

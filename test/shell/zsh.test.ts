@@ -9,6 +9,7 @@ const noPlugin = existsSync(PLUGIN) ? false : 'zsh-autosuggestions is missing: a
 
 /** What people who use frameworks have set: no job control, prompts with substitution, hooks of both kinds, and ones that look at `$?`. */
 const HABITS = `
+setopt no_unset no_clobber
 setopt no_monitor prompt_subst auto_cd extended_history share_history hist_ignore_space interactive_comments
 autoload -Uz add-zsh-hook
 mine() { seen=$? }
@@ -18,6 +19,12 @@ precmd_functions=(mine $precmd_functions)
 other() { : "$1" }
 preexec_functions+=(other)
 PROMPT='%% '
+`
+
+/** Aliases of words that the script uses. */
+const ALIASES = `
+alias exec='echo alias' local='echo alias' print='echo alias' zle=false return='echo alias'
+alias -g INT=x
 `
 
 t.test('zsh: after a failed command', skip, async t => {
@@ -31,7 +38,7 @@ t.test('zsh: after a failed command', skip, async t => {
   }
   const home = await clusterHome(t, model)
   const asked = () => model.asked.map(({ user }) => /^command: (.*)$/m.exec(user)?.[1])
-  const terminal = await zsh(t, home, { before: HABITS })
+  const terminal = await zsh(t, home, { before: HABITS + ALIASES })
   const says = (line: string, shows: RegExp) => terminal.enter(line).then(() => terminal.screen(shows))
 
   await terminal.enter('gti status')
