@@ -65,6 +65,8 @@ export class Model {
   /** Exchanges that wait or run. */
   readonly tasks = new Map<string, Task>()
   readonly events: Event[] = []
+  /** Workers that were told to leave: they are not missed. */
+  readonly #leaving = new Set<string>()
   /** Exchanges that have ended, so that nobody asks for them again. */
   readonly over = new Set<string>()
 
@@ -94,7 +96,8 @@ export class Model {
     }
     for (const [name, worker] of this.workers) {
       if (worker.seen === now) continue
-      if (now - worker.seen > DOWN_MS) this.workers.delete(name)
+      const meant = worker.state === 'draining' || this.#leaving.has(name)
+      if (meant || now - worker.seen > DOWN_MS) this.workers.delete(name)
       else if (worker.state !== 'down')
         this.workers.set(name, { ...worker, state: 'down', active: 0, queue: 0, tok_s: 0, progress: undefined })
     }
@@ -110,6 +113,8 @@ export class Model {
       if (this.events.some(known => known.seq === event.seq && known.time.getTime() === event.time.getTime())) continue
       this.events.push(event)
       if (this.events.length > MAX_EVENTS) this.events.shift()
+      if (kind === 'worker-draining') this.#leaving.add(rest.worker ?? '')
+      if (kind === 'worker-resumed' || kind === 'worker-joined') this.#leaving.delete(rest.worker ?? '')
       this.#task(kind, rest)
     }
   }

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, statSync } from 'node:fs'
+import { chmodSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -251,6 +251,37 @@ t.test('what is sent has no secrets, and a line with one is not completed', asyn
   })
   t.equal(await ask(line({ kind: 'typing', line: 'deploy --token s3cr' })).answer, '\n')
   t.equal(sent.length, 1)
+})
+
+t.test('kitty tells what a command printed; a terminal that does not answer is no harm', async t => {
+  let asked: (request: object) => void = () => undefined
+  const { dir, ask } = await agent(t, {
+    ask: async request => {
+      asked(request)
+      return ''
+    },
+  })
+  const kitty = join(dir, 'kitty')
+  writeFileSync(kitty, '#!/bin/sh\nprintf "\\033[31m%s\\033[0m\\n" "$*" "TOKEN=abc"\n')
+  chmodSync(kitty, 0o755)
+  const { PATH } = process.env
+  t.teardown(() => {
+    process.env.PATH = PATH
+  })
+  process.env.PATH = `${dir}:${PATH}`
+  const told = async (changes: object) => {
+    const request = new Promise<string>(resolve => {
+      asked = request => resolve(JSON.stringify(request))
+    })
+    await ask(line(changes)).answer
+    return request
+  }
+  t.match(
+    await told({ kitty: 'unix:/x', window: '3' }),
+    /output:\\n@ --to unix:\/x get-text --match id:3 .*\\nTOKEN=\[redacted\]"/,
+  )
+  t.notMatch(await told({ kitty: 'unix:/x', window: '3 --all' }), /output:/, 'a window is a number')
+  t.notMatch(await told({ tmux: '/nowhere,1,0', pane: '%1' }), /output:/)
 })
 
 t.test('nobody asks: it ends, and takes its socket with it', async t => {

@@ -1,4 +1,5 @@
-import { chmodSync, existsSync, readFileSync } from 'node:fs'
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { createServer } from 'node:net'
 import t from 'tap'
 import { Home } from '../ctl/fixture.js'
 import { noTerminal, type Terminal } from '../terminal.js'
@@ -104,6 +105,27 @@ t.test('zsh: the cluster is away, then slow', skip, async t => {
   await terminal.enter('echo "rc $?"')
   const screen = await terminal.screen(/^rc 4$/m)
   t.notMatch(screen, /llambo:/, 'silence')
+})
+
+const root = process.getuid?.() === 0
+const other = { skip: skip.skip || (root ? false : 'a directory cannot be given to another user here: run it as root') }
+
+t.test('zsh: who listens where another user has made the directory is told nothing', other, async t => {
+  const home = new Home(t)
+  const dir = home.path('run/llambo')
+  mkdirSync(dir)
+  let connections = 0
+  const server = createServer(() => void connections++)
+  await new Promise<void>(resolve => server.listen(`${dir}/shell.sock`, resolve))
+  t.teardown(() => server.close())
+  const terminal = await zsh(t, home)
+  await terminal.enter('(exit 3)')
+  await terminal.screen(() => connections === 1)
+  chownSync(dir, 65534, 65534)
+  await terminal.enter('(exit 4)')
+  await terminal.enter('echo "rc $?"')
+  await terminal.screen(/^rc 4$/m)
+  t.equal(connections, 1)
 })
 
 t.test('zsh: what is sent of the screen, and a copy of standard error only where it is asked for', skip, async t => {
