@@ -27,35 +27,43 @@ _llambo_question() {
   REPLY=$json}
 }
 
-# Says standard input to the agent and prints its answer, with what there is: bash has no unix sockets. Waits until the agent is there.
+# Says standard input to the agent and prints its answer, with what there is: bash has no unix sockets. Tries to reach it so often, ten
+# times a second; fails where it is not reached.
 _llambo_talk() {
-  if command -v perl; then
-    perl -e 'use Socket; alarm 15; my $s;
-      for (1 .. 50) {
-        socket($s, PF_UNIX, SOCK_STREAM, 0) or exit;
-        last if connect($s, sockaddr_un($ARGV[0]));
-        exit if $_ == 50; select(undef, undef, undef, 0.1);
+  # below a shared /tmp somebody else may have put a directory there before us
+  local dir=${_llambo_socket%/*} n
+  for (( n = 1; n < $1; n++ )); do [[ -d $dir ]] && break; sleep 0.1; done
+  [[ -O $dir && ! -L $dir ]] || return
+  if command -v perl >/dev/null; then
+    perl -e 'use Socket; alarm 20; my $s;
+      for (1 .. $ARGV[1]) {
+        socket($s, PF_UNIX, SOCK_STREAM, 0) or exit 1;
+        if (connect($s, sockaddr_un($ARGV[0]))) { syswrite($s, <STDIN>); print scalar <$s>; exit }
+        select(undef, undef, undef, 0.1);
       }
-      syswrite($s, <STDIN>); my $line = <$s>; print STDERR $line' "$_llambo_socket"
-  elif command -v python3; then
+      exit 1' "$_llambo_socket" "$1"
+  elif command -v python3 >/dev/null; then
     python3 -c 'import signal, socket, sys, time
-signal.alarm(15)
-s = socket.socket(socket.AF_UNIX)
-for n in range(50):
-    try: s.connect(sys.argv[1]); break
-    except OSError: time.sleep(0.1)
-s.sendall(sys.stdin.buffer.readline()); sys.stderr.write(s.makefile().readline())' "$_llambo_socket"
-  fi 2>&1 >/dev/null
+signal.alarm(20)
+for n in range(int(sys.argv[2])):
+    s = socket.socket(socket.AF_UNIX)
+    try: s.connect(sys.argv[1])
+    except OSError: time.sleep(0.1); continue
+    s.sendall(sys.stdin.buffer.readline()); sys.stdout.write(s.makefile().readline()); sys.exit()
+sys.exit(1)' "$_llambo_socket" "$1"
+  fi
 }
 
 # In the background: asks, leaves the answer in a file, and has the terminal press a key that shows it, if the shell is at its prompt.
 _llambo_ask() {
   local answer stat fields
   trap '' INT HUP TSTP
-  # below a shared /tmp somebody else may have put a directory there before us
-  for stat in {1..50}; do [[ -S $_llambo_socket ]] && break; sleep 0.1; done
-  [[ -O ${_llambo_socket%/*} && ! -L ${_llambo_socket%/*} && -O $_llambo_socket ]] || return
-  answer=$(_llambo_talk 2>/dev/null <<< "$1")
+  # $3: whether the agent may be started, which is once a minute; it ends by itself when nobody asks
+  answer=$(_llambo_talk 1 <<< "$1") || {
+    (( $3 )) || return
+    ( "${_llambo_start[@]}" </dev/null &>/dev/null 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- & )
+    answer=$(_llambo_talk 100 <<< "$1")
+  }
   [[ $answer == *$'\t'* ]] || return
   ( umask 077; printf '%s\t%s\n' "$2" "$answer" >| "$_llambo_answer" ) || return
   read -r stat < "/proc/$$/stat" || return
@@ -104,7 +112,7 @@ _llambo_replace() {
 }
 
 _llambo_prompt() {
-  local rc=$? number=$HISTCMD began=$_llambo_began line ms REPLY
+  local rc=$? number=$HISTCMD began=$_llambo_began line ms may REPLY
   _llambo_began=0 _llambo_suggestion=''
   (( began )) || { _llambo_last=$number; return "$rc"; }
   # an answer that is still on its way is of no interest any more
@@ -118,14 +126,11 @@ _llambo_prompt() {
   [[ $line =~ ^\ *[0-9]+\*?\ *(.*)$ ]] || return "$rc"
   line=${BASH_REMATCH[1]}
   ms=$(( (${EPOCHREALTIME/[.,]/} - began) / 1000 ))
-  if [[ ! -S $_llambo_socket ]]; then
-    (( SECONDS >= _llambo_again )) || return "$rc"
-    (( _llambo_again = SECONDS + 60 ))
-    ( "${_llambo_start[@]}" </dev/null &>/dev/null 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- & )
-  fi
+  may=$(( SECONDS >= _llambo_again ))
+  (( may )) && (( _llambo_again = SECONDS + 60 ))
   _llambo_question line "$line" rc "$rc" ms "$ms" pid "$$" cwd "$PWD" \
     tmux "$TMUX" pane "$TMUX_PANE" kitty "$KITTY_LISTEN_ON" window "$KITTY_WINDOW_ID"
-  ( _llambo_ask "$REPLY" "$_llambo_asked" &>/dev/null & )
+  ( _llambo_ask "$REPLY" "$_llambo_asked" "$may" &>/dev/null & )
   return "$rc"
 }
 

@@ -51,11 +51,11 @@ _llambo_talk() {
   trap - INT TERM
   integer n=0
   until _llambo_dial; do
-    (( ++n < 50 )) || return
+    (( ++n < 100 )) || return
     zselect -t 10
   done
   local fd=$REPLY answer
-  print -rnu $fd -- "$1"$'\n' 2>/dev/null && IFS= read -rt 12 -u $fd answer && print -r -- "$answer"
+  print -rnu $fd -- "$1"$'\n' 2>/dev/null && IFS= read -rt 11 -u $fd answer && print -r -- "$answer"
 }
 
 # What was asked is of no interest any more.

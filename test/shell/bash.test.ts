@@ -1,3 +1,5 @@
+import { linkSync } from 'node:fs'
+import { createServer } from 'node:net'
 import t from 'tap'
 import { noTerminal } from '../terminal.js'
 import { bash, clusterHome, FakeModel } from './fixture.js'
@@ -52,4 +54,24 @@ t.test('bash: the failure line', { skip: noTerminal }, async t => {
   )
   await terminal.enter('[ -e hacked ] || echo none')
   await terminal.screen(/^none$/m)
+})
+
+t.test('bash: an agent that was killed is started again', { skip: noTerminal }, async t => {
+  const model = await new FakeModel().open(t)
+  const home = await clusterHome(t, model)
+  // what one that was killed leaves: a name that nobody answers at
+  const dir = home.path('run/llambo')
+  const server = createServer()
+  await new Promise<void>(resolve => server.listen(`${dir}/own.sock`, resolve))
+  linkSync(`${dir}/own.sock`, `${dir}/shell.sock`)
+  await new Promise(resolve => server.close(resolve))
+  const terminal = await bash(t, home)
+  await terminal.enter('(exit 3)')
+  await terminal.screen(/^llambo: it does not work$/m)
+
+  // another runtime directory, which the agent makes
+  const env = { XDG_RUNTIME_DIR: home.path('elsewhere'), LLAMBO: `unix!${dir}/9p` }
+  const other = await bash(t, home, { env })
+  await other.enter('(exit 4)')
+  await other.screen(/^llambo: it does not work$/m)
 })

@@ -163,8 +163,18 @@ t.test('zsh-autosuggestions: a strategy behind history', { skip: skip.skip || no
   const before = `${HABITS}\nsource ${PLUGIN}\nLLAMBO_SHELL=auto`
   const terminal = await zsh(t, home, { before })
   await terminal.screen(() => existsSync(home.path('run/llambo/shell.sock')))
-  await terminal.type('echo abc')
-  await terminal.screen(/^% echo abc completed$/m)
+  /** Types; what has not come within its second is asked for again, by a key and another, as a person would. */
+  const suggests = async (text: string, shows: RegExp) => {
+    await terminal.type(text)
+    for (let tries = 1; ; tries++) {
+      const end = performance.now() + 2000
+      while (performance.now() < end) if (shows.test(await terminal.shown())) return
+      if (tries === 10) throw new Error(`never suggested: ${shows}`)
+      await terminal.press('BSpace')
+      await terminal.type(text.at(-1)!)
+    }
+  }
+  await suggests('echo abc', /^% echo abc completed$/m)
   await terminal.press('Right', 'Enter')
   await terminal.screen(/^abc completed$/m)
   await terminal.type('echo ab')
@@ -175,8 +185,7 @@ t.test('zsh-autosuggestions: a strategy behind history', { skip: skip.skip || no
   await terminal.press('C-u')
   await terminal.type('nos')
   await terminal.press('C-u')
-  await terminal.type('echo last')
-  await terminal.screen(/^% echo last completed$/m)
+  await suggests('echo last', /^% echo last completed$/m)
   t.notOk(
     model.asked.some(asked => typed(asked).includes('TOKEN=a')),
     'what looks like a secret stays here',
