@@ -2,7 +2,7 @@ import { chmodSync, linkSync, statSync, unlinkSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { answerLine } from './answer.js'
-import { FAILURE_MS, MAX_ASKING, MAX_QUESTION, QUESTION_MS, TYPING_MS } from './limits.js'
+import { FAILURE_MS, LOOK_MS, MAX_ASKING, MAX_QUESTION, QUESTION_MS, TYPING_MS } from './limits.js'
 import { isAnswer, parseQuestion, type Question } from './question.js'
 import { hasSecret, redact } from './redact.js'
 import { request } from './request.js'
@@ -51,6 +51,7 @@ export class Agent {
   /** The newest question of each kind of each shell. */
   readonly #asking = new Map<string, AbortController>()
   #idle: NodeJS.Timeout | undefined
+  #look: NodeJS.Timeout | undefined
   /** Its socket, while the name is its own. */
   #held: { path: string; ino: number } | undefined
   /** Resolves when it has been idle for long enough, or was closed. */
@@ -81,6 +82,7 @@ export class Agent {
           this.#held = { path, ino: statSync(path).ino }
           unlinkSync(beside)
           this.#rest()
+          this.#look = setInterval(() => this.#own || this.close(), LOOK_MS)
           return true
         } catch (error) {
           if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
@@ -97,15 +99,16 @@ export class Agent {
   close(): void {
     clearTimeout(this.#idle)
     for (const controller of this.#asking.values()) controller.abort()
-    const { path, ino } = this.#held ?? {}
+    clearInterval(this.#look)
+    if (this.#own) unlinkSync(this.#held!.path)
     this.#held = undefined
-    try {
-      // one that another agent has made since is not ours
-      if (path !== undefined && statSync(path).ino === ino) unlinkSync(path)
-    } catch {
-      // it is gone already
-    }
     this.#server.close()
+  }
+
+  /** Whether its name is still its own: one that nobody finds any more, or finds another by, is of no use. */
+  get #own(): boolean {
+    const { path, ino } = this.#held ?? {}
+    return path !== undefined && statSync(path, { throwIfNoEntry: false })?.ino === ino
   }
 
   /** The clock of idleness begins anew. */

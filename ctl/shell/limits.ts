@@ -22,3 +22,5 @@ export const MAX_CAUSE = 200
 export const MAX_ANSWER = 8 * 1024
 /** After how long without a question the agent ends, in s. */
 export const IDLE_S = 600
+/** How often it looks whether its socket is still there, in ms: a runtime directory goes when its user logs out. */
+export const LOOK_MS = 5000

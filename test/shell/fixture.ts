@@ -76,6 +76,9 @@ export async function clusterHome(t: Test, model: FakeModel): Promise<Home> {
   return home
 }
 
+/** An agent that a test has started does not outlive it for long. */
+const SOON = '_llambo_start+=(--idle 20)'
+
 export interface ShellOptions {
   /** Lines of the start file before the sentinel, and behind it. */
   before?: string
@@ -91,7 +94,7 @@ export async function zsh(t: Test, home: Home, o: ShellOptions = {}): Promise<Te
   const { before = '', after = '', sentinel = true, program = ['zsh', '-d', '-i'] } = o
   home.file(
     '.zshrc',
-    `PROMPT='%% '\n${before}\n${sentinel ? `eval "$('${process.execPath}' '${llamboctl}' shell zsh)"` : ''}\n${after}\n`,
+    `PROMPT='%% '\n${before}\n${sentinel ? `eval "$('${process.execPath}' '${llamboctl}' shell zsh)"; ${SOON}` : ''}\n${after}\n`,
   )
   const env = { ...home.env, ZDOTDIR: home.dir, LC_ALL: 'C.UTF-8', SHELL: '/bin/zsh', ...o.env }
   const terminal = await Terminal.start(t, program, { env, cwd: home.dir, columns: 100 })
@@ -102,7 +105,10 @@ export async function zsh(t: Test, home: Home, o: ShellOptions = {}): Promise<Te
 /** An interactive bash in a terminal, with the sentinel in its start file; resolves when it shows its prompt. */
 export async function bash(t: Test, home: Home, o: ShellOptions = {}): Promise<Terminal> {
   const { before = '', after = '' } = o
-  home.file('.bashrc', `PS1='$ '\n${before}\neval "$('${process.execPath}' '${llamboctl}' shell bash)"\n${after}\n`)
+  home.file(
+    '.bashrc',
+    `PS1='$ '\n${before}\neval "$('${process.execPath}' '${llamboctl}' shell bash)"; ${SOON}\n${after}\n`,
+  )
   const env = { ...home.env, LC_ALL: 'C.UTF-8', ...o.env }
   const terminal = await Terminal.start(t, ['bash', '-i'], { env, cwd: home.dir, columns: 100 })
   await terminal.screen(/^\$ *$/m)
