@@ -88,7 +88,7 @@ ${values.join('')}  esac
       offer <<< "\${words// /$'\\n'}"
       case $kind in
         worker|class|model|strategy) offer < <(${ASK} completion --values "$kind" 2>/dev/null) ;;
-        ''|path) offer < <(compgen -f -- "$cur") ;;
+        '') offer < <(compgen -f -- "$cur") ;;
       esac ;;
   esac
   unset -f offer
@@ -173,7 +173,6 @@ const kinds: Readonly<Record<Kind, (io: Invocation) => Promise<readonly string[]
     return [...new Set(all.flatMap(text => namesOf(text, 'class')))]
   },
   strategy: async () => (await import('../../cluster/orchestrator/routing.js')).strategies,
-  path: async () => [],
 }
 
 const namesOf = (text: string, record: string) =>

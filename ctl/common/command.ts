@@ -6,7 +6,7 @@ export type Options = Readonly<Record<string, any>>
 export type Run = (io: Invocation, args: readonly string[], options: Options) => Promise<void>
 
 /** What there is at a server that an argument may stand for: completion asks for it. */
-export type Kind = 'worker' | 'class' | 'model' | 'strategy' | 'path'
+export type Kind = 'worker' | 'class' | 'model' | 'strategy'
 
 /** One command of llamboctl, as the table lists it. Its code is loaded when it runs, so that the others start fast. */
 export interface Command {
@@ -15,7 +15,7 @@ export interface Command {
   /** Positional arguments as commander writes them: `<path...>`. */
   readonly args?: string
   readonly summary: string
-  /** What its positional arguments are; paths unless said. */
+  /** What its positional arguments are, one after another; completion offers files unless said. */
   readonly takes?: readonly Kind[]
   /** Flags as commander writes them, and what they do. */
   readonly options?: readonly (readonly [flags: string, help: string, choices?: readonly string[]])[]

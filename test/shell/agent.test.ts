@@ -246,7 +246,7 @@ t.test('what is sent has no secrets, and a line with one is not completed', asyn
   t.match(JSON.parse(sent[0]!), {
     priority: -5,
     deadline_ms: 10_000,
-    max_tokens: 160,
+    max_tokens: 256,
     schema: { required: ['cause', 'command'] },
   })
   t.equal(await ask(line({ kind: 'typing', line: 'deploy --token s3cr' })).answer, '\n')

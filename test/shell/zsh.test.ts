@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import t from 'tap'
@@ -134,7 +135,7 @@ t.test('zsh: what is sent of the screen, and a copy of standard error only where
   const seen = (n: number) => model.asked[n]!.user
   // a tmux of its own in the terminal, as people have it
   const start = `tmux -S '${home.path('own')}' -f /dev/null new-session zsh -d -i`
-  t.teardown(() => home.start(['-S', home.path('own'), 'kill-server'], {}, []).ended.catch(() => undefined))
+  t.teardown(() => spawnSync('tmux', ['-S', home.path('own'), 'kill-server']))
   const terminal: Terminal = await zsh(t, home, { env: { TERM: 'screen' }, program: ['sh', '-c', start] })
   await terminal.enter('echo not yours; clear')
   await terminal.enter('cat /nowhere/a; echo "DB_PASSWORD=hunter2"; (exit 3)')
