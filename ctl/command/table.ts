@@ -1,4 +1,4 @@
-import type { Command, Kind } from '../common/command.js'
+import type { Command } from '../common/command.js'
 
 const json = ['--json', 'print JSON'] as const
 
@@ -17,8 +17,10 @@ export const serverOptions: NonNullable<Command['options']> = [
   ['--config <file>', 'configuration file'],
 ]
 
+type Kinds = NonNullable<Command['takes']>
+
 /** A word of the cluster's `ctl` that is a command here as well: all of them are one writer. */
-const control = (name: string, args: string, takes: readonly Kind[], summary: string): Command => ({
+const control = (name: string, args: string, takes: Kinds, summary: string): Command => ({
   name,
   args,
   takes,
@@ -26,7 +28,7 @@ const control = (name: string, args: string, takes: readonly Kind[], summary: st
   load: async () => ({ run: (await import('./control.js')).control(name) }),
 })
 
-const kinds: readonly Kind[] = ['worker', 'class', 'model', 'strategy']
+const kinds: Kinds = ['worker', 'class', 'model', 'strategy']
 
 /** llamboctl and its commands, in the order in which help shows them. */
 export const llamboctl: Command = {
