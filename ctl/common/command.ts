@@ -15,10 +15,10 @@ export interface Command {
   /** Positional arguments as commander writes them: `<path...>`. */
   readonly args?: string
   readonly summary: string
-  /** What its positional arguments are, one after another; completion offers files unless said. */
-  readonly takes?: readonly Kind[]
   /** Flags as commander writes them, and what they do. */
   readonly options?: readonly (readonly [flags: string, help: string, choices?: readonly string[]])[]
   readonly load?: () => Promise<{ run: Run }>
   readonly commands?: readonly Command[]
+  /** What its positional arguments are, one after another; completion offers files unless said. */
+  readonly takes?: readonly Kind[]
 }
