@@ -11,6 +11,7 @@ import { cleanUp } from './programs.js'
 import { againstDiod } from './rows.js'
 import { Table } from './table.js'
 import { tokens } from './tokens.js'
+import { typing } from './typing.js'
 
 const words = process.argv.slice(2)
 const wanted = (what: string) => words.length === 0 || words.some(word => what.includes(word))
@@ -19,7 +20,7 @@ process.on('exit', cleanUp)
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1))
 
 const table = new Table()
-for (const rows of [againstDiod, tokens, growth, sessions, overFuse])
+for (const rows of [againstDiod, tokens, growth, sessions, overFuse, typing])
   for await (const row of rows(wanted)) table.show(row)
 for (const [what, run] of [
   ['llamboctl --version', version],

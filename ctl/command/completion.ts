@@ -1,31 +1,38 @@
 import type { Command as Commander } from 'commander'
-import type { Run } from '../common/command.js'
+import { OREAD } from '../../fs/protocol.js'
+import { parseRecords } from '../../fs/quote.js'
+import type { Command, Kind, Run } from '../common/command.js'
 import { usage } from '../common/exit.js'
+import { readText, withFile } from '../common/files.js'
+import type { Invocation } from '../common/invocation.js'
 import { program } from '../common/program.js'
-import { llamboctl } from './table.js'
+import { programs } from './table.js'
 
 interface Word {
   readonly word: string
   readonly help: string
 }
 
-/** Every command with the words that may follow it, from commander's own tree. */
+/** A command with the words that may follow it, from commander's own tree. */
 interface Level {
-  /** `''` for llamboctl itself, else `cat`, `config show`. */
+  /** `llamboctl`, `llamboctl cat`, `llamboctl config show`. */
   readonly path: string
   readonly commands: readonly Word[]
   readonly options: readonly (Word & { readonly values: readonly string[]; readonly takesValue: boolean })[]
+  readonly takes: readonly Kind[]
 }
 
 /** First sentence, fit for a quoted string in any of the three shells. */
 const plain = (help: string) => help.replace(/['"`$\\[\]:;]/g, '').replace(/\s+/g, ' ')
 
-function levels(command: Commander, path = ''): Level[] {
+function levels(command: Commander, row: Command, path = row.name): Level[] {
   const help = command.createHelp()
+  const global = command.parent ? help.visibleGlobalOptions(command) : []
   const own: Level = {
     path,
+    takes: row.takes ?? [],
     commands: help.visibleCommands(command).map(child => ({ word: child.name(), help: plain(child.description()) })),
-    options: [...help.visibleOptions(command), ...(path ? help.visibleGlobalOptions(command) : [])].flatMap(option =>
+    options: [...help.visibleOptions(command), ...global].flatMap(option =>
       [option.long, option.short].flatMap(word =>
         word
           ? [{ word, help: plain(option.description), values: option.argChoices ?? [], takesValue: option.required }]
@@ -33,90 +40,174 @@ function levels(command: Commander, path = ''): Level[] {
       ),
     ),
   }
-  return [own, ...command.commands.flatMap(child => levels(child, `${path} ${child.name()}`.trim()))]
+  const rows = row.commands ?? []
+  return [own, ...rows.flatMap((child, i) => levels(command.commands[i]!, child, `${path} ${child.name}`))]
 }
 
 const words = (level: Level) => [...level.commands, ...level.options].map(({ word }) => word).join(' ')
 
-/** Names in the namespace where no option is meant: a question to the server, short so that typing never waits for one. */
-const ASK = 'llamboctl ls'
+/** Questions to the server are short, so that typing never waits for one. */
+const ASK = 'timeout 1 llamboctl'
 
-function bash(all: readonly Level[]): string {
-  const names = all.filter(({ path }) => path).map(({ path }) => path)
-  const cases = all.map(level => `    '${level.path}') words='${words(level)}' ;;`)
-  const values = new Map(
-    all.flatMap(level => level.options.filter(o => o.values.length).map(o => [o.word, o.values.join(' ')])),
+/** One clause of a shell's case, if anything is to be told apart. */
+const clause = (patterns: readonly string[], does: string) =>
+  patterns.length ? `      ${patterns.map(pattern => `'${pattern}'`).join('|')}) ${does} ;;\n` : ''
+
+function bash(all: readonly Level[], names: readonly string[]): string {
+  const below = all
+    .filter(({ path }) => path.includes(' '))
+    .map(({ path }) => clause([path], `path='${path}' n=0; continue`))
+  const valued = all.flatMap(({ path, options }) => options.filter(o => o.takesValue).map(o => `${path} ${o.word}`))
+  const values = all.flatMap(({ path, options }) =>
+    options
+      .filter(o => o.values.length)
+      .map(o => clause([`${path} ${o.word}`], `words='${o.values.join(' ')}' kind=word`)),
   )
   return `# llamboctl completion bash; in ~/.bashrc: source <(llamboctl completion bash)
-_llamboctl() {
-  local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD-1]} path='' words='' word
+_llambo() {
+  local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD-1]} path=\${COMP_WORDS[0]##*/} words='' takes='' kind='' word skip='' n=0
+  COMPREPLY=()
   for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-    case "\${path:+$path }$word" in
-${names.map(name => `      '${name}') path='${name}' ;;`).join('\n')}
-    esac
+    if [[ $skip ]]; then skip=''; continue; fi
+    case "$path $word" in
+${below.join('')}${clause(valued, 'skip=1; continue')}    esac
+    [[ $word == -* ]] || n=$((n + 1))
   done
-  case $prev in
-${[...values].map(([word, list]) => `    ${word}) COMPREPLY=($(compgen -W '${list}' -- "$cur")); return ;;`).join('\n')}
-  esac
   case $path in
-${cases.join('\n')}
-  esac
+${all.map(level => clause([level.path], `words='${words(level)}' takes='${level.takes.join(' ')}'`)).join('')}  esac
+  takes=($takes)
+  if (( \${#takes[@]} )); then kind=\${takes[n]:-word}; fi
+  case "$path $prev" in
+${values.join('')}  esac
+  # what the server says is compared, never expanded
+  offer() { while IFS= read -r word; do if [[ $word == "$cur"* ]]; then COMPREPLY+=("$word"); fi; done; }
   case $cur in
-    /n/llambo/*)
-      local dir=\${cur%/*}/
-      COMPREPLY=($(compgen -W "$(timeout 0.5 ${ASK} "$dir" 2>/dev/null | sed "s|^|$dir|")" -- "$cur")) ;;
-    *) COMPREPLY=($(compgen -W "$words" -- "$cur") $(compgen -f -- "$cur")) ;;
+    -*) offer <<< "\${words// /$'\\n'}" ;;
+    /n/llambo/*) offer < <(${ASK} ls "\${cur%/*}/" 2>/dev/null | while IFS= read -r word; do printf '%s\\n' "\${cur%/*}/$word"; done) ;;
+    *)
+      offer <<< "\${words// /$'\\n'}"
+      case $kind in
+        worker|class|model|strategy) offer < <(${ASK} completion --values "$kind" 2>/dev/null) ;;
+        '') offer < <(compgen -f -- "$cur") ;;
+      esac ;;
   esac
+  unset -f offer
 }
-complete -o filenames -F _llamboctl llamboctl
+complete -o filenames -F _llambo ${names.join(' ')}
 `
 }
 
-function zsh(all: readonly Level[]): string {
+function zsh(all: readonly Level[], names: readonly string[]): string {
   const describe = (list: readonly Word[]) => list.map(({ word, help }) => `'${word}:${help}'`).join(' ')
-  return `#compdef llamboctl
+  const below = all
+    .filter(({ path }) => path.includes(' '))
+    .map(({ path }) => clause([path], `path_='${path}' n=1; continue`))
+  const valued = all.flatMap(({ path, options }) => options.filter(o => o.takesValue).map(o => `${path} ${o.word}`))
+  const values = all.flatMap(({ path, options }) =>
+    options
+      .filter(o => o.values.length)
+      .map(o => clause([`${path} ${o.word}`], `compadd -- ${o.values.join(' ')}; return`)),
+  )
+  return `#compdef ${names.join(' ')}
 # llamboctl completion zsh > a file _llamboctl in $fpath, or in ~/.zshrc: source <(llamboctl completion zsh)
-_llamboctl() {
-  local path_='' word
-  local -a list
+_llambo() {
+  local path_=\${words[1]:t} word skip=
+  integer n=1
+  local -a list takes found
   for word in \${words[2,CURRENT-1]}; do
-    case "\${path_:+$path_ }$word" in
-${all
-  .filter(({ path }) => path)
-  .map(({ path }) => `      '${path}') path_='${path}' ;;`)
-  .join('\n')}
-    esac
+    if [[ -n $skip ]]; then skip=; continue; fi
+    case "$path_ $word" in
+${below.join('')}${clause(valued, 'skip=1; continue')}    esac
+    [[ $word == -* ]] || (( n++ ))
   done
+  case "$path_ \${words[CURRENT-1]}" in
+${values.join('')}  esac
   case $path_ in
-${all.map(level => `    '${level.path}') list=(${describe([...level.commands, ...level.options])}) ;;`).join('\n')}
+${all.map(l => clause([l.path], `list=(${describe([...l.commands, ...l.options])}) takes=(${l.takes.join(' ')})`)).join('')}  esac
+  _describe "$path_" list
+  case \${takes[n]:-\${takes:+none}} in
+    worker|class|model|strategy)
+      found=(\${(f)"$(_call_program values ${ASK} completion --values \${takes[n]} 2>/dev/null)"})
+      compadd -a found ;;
+    none) ;;
+    *) _files ;;
   esac
-  _describe 'llamboctl' list
-  _files
 }
-(( $+functions[compdef] )) && compdef _llamboctl llamboctl
+(( $+functions[compdef] )) && compdef _llambo ${names.join(' ')}
 `
 }
 
 function fish(all: readonly Level[]): string {
-  const lines = all.flatMap(({ path, commands, options }) => {
-    const last = path.split(' ').at(-1)
-    const when = path ? `__fish_seen_subcommand_from ${last}` : '__fish_use_subcommand'
+  const lines = all.flatMap(({ path, commands, options, takes }) => {
+    const [name, ...below] = path.split(' ')
+    const when = below.length
+      ? `-n '__fish_seen_subcommand_from ${below.at(-1)}' `
+      : commands.length
+        ? `-n '__fish_use_subcommand' `
+        : ''
+    const start = `complete -c ${name} ${when}`
     return [
-      ...commands.map(({ word, help }) => `complete -c llamboctl -n '${when}' -f -a ${word} -d '${help}'`),
+      ...commands.map(({ word, help }) => `${start}-f -a ${word} -d '${help}'`),
+      ...[...new Set(takes)].map(kind => `${start}-f -a '(${ASK} completion --values ${kind} 2>/dev/null)'`),
       ...options.map(({ word, help, values, takesValue }) => {
         const flag = word.startsWith('--') ? `-l ${word.slice(2)}` : `-s ${word.slice(1)}`
         const value = values.length > 0 ? ` -x -a '${values.join(' ')}'` : takesValue ? ' -r' : ''
-        return `complete -c llamboctl -n '${when}' ${flag}${value} -d '${help}'`
+        return `${start}${flag}${value} -d '${help}'`
       }),
     ]
   })
-  return `# llamboctl completion fish > ~/.config/fish/completions/llamboctl.fish\n${lines.join('\n')}\n`
+  return `# llamboctl completion fish > ~/.config/fish/conf.d/llambo.fish\n${lines.join('\n')}\n`
 }
 
-const shells: Record<string, (all: readonly Level[]) => string> = { bash, zsh, fish }
+const shells: Record<string, (all: readonly Level[], names: readonly string[]) => string> = { bash, zsh, fish }
 
-export const run: Run = async (io, [shell = '']) => {
+/** The names of what there is, now. */
+const kinds: Readonly<Record<Kind, (io: Invocation) => Promise<readonly string[]>>> = {
+  worker: io => recorded(io, 'worker'),
+  model: io => recorded(io, 'model'),
+  class: async io => {
+    const { root, client } = await io.connect()
+    const hosts = await withFile(root, ['host'], OREAD, io.signal, fid => fid.list(io.signal))
+    const all = await Promise.all(hosts.map(({ name }) => readText(root, ['host', name, 'status'], io.signal)))
+    client.close()
+    return [...new Set(all.flatMap(text => namesOf(text, 'class')))]
+  },
+  strategy: async () => (await import('../../cluster/orchestrator/routing.js')).strategies,
+}
+
+const namesOf = (text: string, record: string) =>
+  parseRecords(text).flatMap(({ word, attrs }) => (word === record && attrs.name ? attrs.name : []))
+
+async function recorded(io: Invocation, record: string): Promise<string[]> {
+  const { root, client } = await io.connect()
+  const text = await readText(root, ['status'], io.signal)
+  client.close()
+  return namesOf(text, record)
+}
+
+export const run: Run = async (io, [shell = ''], { values }) => {
+  if (values) {
+    const names = await kinds[values as Kind](io)
+    // one that would be two in a shell is not offered
+    return io.print(
+      names
+        .filter(name => /^[\w.:@%+,-]+$/.test(name))
+        .map(name => `${name}\n`)
+        .join(''),
+    )
+  }
   const script = shells[shell]
-  if (!script) throw usage(`no completion for ${shell}: ${Object.keys(shells).join(', ')}`)
-  await io.print(script(levels(program(llamboctl, async () => {}))))
+  if (!script) throw usage(`no completion for ${shell || 'no shell'}: ${Object.keys(shells).join(', ')}`)
+  const all = programs.flatMap(row =>
+    levels(
+      program(row, async () => {}),
+      row,
+    ),
+  )
+  await io.print(
+    script(
+      all,
+      programs.map(({ name }) => name),
+    ),
+  )
 }

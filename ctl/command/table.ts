@@ -19,6 +19,19 @@ export const serverOptions: NonNullable<Command['options']> = [
   ['--config <file>', 'configuration file'],
 ]
 
+type Kinds = NonNullable<Command['takes']>
+
+/** A word of the cluster's `ctl` that is a command here as well: all of them are one writer. */
+const control = (name: string, args: string, takes: Kinds, summary: string): Command => ({
+  name,
+  args,
+  takes,
+  summary,
+  load: async () => ({ run: (await import('./control.js')).control(name) }),
+})
+
+const kinds: Kinds = ['worker', 'class', 'model', 'strategy']
+
 /** llamboctl and its commands, in the order in which help shows them. */
 export const llamboctl: Command = {
   name: 'llamboctl',
@@ -55,6 +68,29 @@ export const llamboctl: Command = {
     },
     limbot,
     { name: 'status', summary: 'what the server is doing', options: [json], load: () => import('./status.js') },
+    {
+      name: 'top',
+      summary: 'the cluster on one screen: workers, tasks, events, as they change',
+      options: [['--once', 'print it once and exit; so it is where standard output is no terminal'], json],
+      load: () => import('./top.js'),
+    },
+    {
+      name: 'logs',
+      args: '[name]',
+      takes: ['worker'],
+      summary: 'what has happened: events of the cluster, or of a worker or host',
+      options: [['-f, --follow', 'go on with what happens from now on']],
+      load: () => import('./logs.js'),
+    },
+    control('load', '<model> [worker]', ['model', 'worker'], 'load a model on one worker, else on all that have it'),
+    control('unload', '<model> [worker]', ['model', 'worker'], 'free a model once its exchanges are done'),
+    control('drain', '<worker>', ['worker'], 'give a worker no new prompts'),
+    control('resume', '<worker>', ['worker'], 'give it some again'),
+    control('shutdown', '<worker>', ['worker'], 'drain a worker and end it'),
+    control('spawn', '<class> [n] [host] [name]', ['class'], 'start N workers of a class, on a host: host NAME'),
+    control('scale', '[words...]', [], 'bounds and steps of scaling: [min N] [max N] …; without words how they are'),
+    control('autoscale', '[state]', [], 'add and take away workers with the load: on or off; without a word whether'),
+    control('strategy', '[name]', ['strategy'], 'how a worker is chosen; without a name how it is now'),
     {
       name: 'ls',
       args: '[path...]',
@@ -117,9 +153,32 @@ export const llamboctl: Command = {
     },
     {
       name: 'completion',
-      args: '<shell>',
+      args: '[shell]',
       summary: 'print a script that completes commands: bash, zsh or fish',
+      options: [['--values <kind>', 'print what there is of a kind: the scripts ask', kinds]],
       load: () => import('./completion.js'),
+    },
+    {
+      name: 'shell',
+      summary: 'the sentinel: says beside a failed command what went wrong',
+      commands: [
+        {
+          name: 'zsh',
+          summary: 'print the script for zsh: eval "$(llamboctl shell zsh)"',
+          load: async () => ({ run: (await import('./shell.js')).shell('zsh') }),
+        },
+        {
+          name: 'bash',
+          summary: 'print the script for bash: eval "$(llamboctl shell bash)"',
+          load: async () => ({ run: (await import('./shell.js')).shell('bash') }),
+        },
+        {
+          name: 'agent',
+          summary: 'the process that shells ask; the scripts start it',
+          options: [['--idle <s>', 'seconds without a question after which it ends']],
+          load: () => import('./agent.js'),
+        },
+      ],
     },
     {
       name: 'config',
@@ -138,3 +197,9 @@ export const llamboctl: Command = {
     },
   ],
 }
+
+/** All programs, as tables: those of the commands that are programs of their own as well come after llamboctl. */
+export const programs: readonly Command[] = [
+  llamboctl,
+  ...(llamboctl.commands ?? []).filter(({ name }) => name === 'limbot' || name === 'dish'),
+]

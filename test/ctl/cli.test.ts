@@ -99,13 +99,14 @@ t.test('bash completes commands, options and their values', async t => {
   const { stdout } = await home.ctl('completion', 'bash')
   const complete = (...words: string[]) => {
     const script = `${stdout}
-COMP_WORDS=(llamboctl ${words.map(word => `'${word}'`).join(' ')}); COMP_CWORD=${words.length}; _llamboctl; printf '%s\\n' "\${COMPREPLY[@]}"`
+COMP_WORDS=(llamboctl ${words.map(word => `'${word}'`).join(' ')}); COMP_CWORD=${words.length}; _llambo; printf '%s\\n' "\${COMPREPLY[@]}"`
     return spawnSync('bash', ['--norc'], { input: script, encoding: 'utf8', cwd: home.dir }).stdout.trim().split('\n')
   }
   t.same(complete('sta').sort(), ['stat', 'status'])
   t.same(complete('ls', '--lo'), ['--long'])
   t.same(complete('up', '--engine', 'e'), ['echo'])
   t.same(complete('config', 'sh'), ['show'])
+  t.same(complete('completion', '--values', 'w'), ['worker'])
 })
 
 t.test('the reference has every command, option and setting', async t => {

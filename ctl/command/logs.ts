@@ -1,0 +1,37 @@
+import type { Fid } from '../../fs/client.js'
+import { FsError } from '../../fs/errors.js'
+import { OREAD } from '../../fs/protocol.js'
+import type { Run } from '../common/command.js'
+import { exitCode, Failure } from '../common/exit.js'
+import { drain, withFile } from '../common/files.js'
+import { sanitize } from '../common/terminal/sanitize.js'
+
+/** Where a worker's or a host's events are. @throws Failure where there is neither */
+async function place(root: Fid, name: string, signal: AbortSignal): Promise<string[]> {
+  for (const path of [[name], ['host', name]]) {
+    try {
+      await (await root.walk([...path, 'events'], signal)).clunk()
+      return path
+    } catch (error) {
+      if (!(error instanceof FsError && error.is('notFound'))) throw error
+    }
+  }
+  throw new Failure(exitCode.failed, `no worker or host is called ${name}; llamboctl status has their names`)
+}
+
+/** Prints the newest lines of an `events` file; with `follow` also what comes after them, until it is interrupted. */
+export const run: Run = async (io, [name], { follow }) => {
+  const { root, client } = await io.connect()
+  const path = name === undefined ? [] : await place(root, name, io.signal)
+  const decoder = new TextDecoder()
+  const print = (data: Uint8Array) => {
+    const text = decoder.decode(data, { stream: true })
+    return io.print(io.stdout.isTTY ? sanitize(text) : text)
+  }
+  await withFile(root, [...path, 'events'], OREAD, io.signal, async fid => {
+    if (follow) await drain(fid, print, io.signal)
+    // an open begins with all that there is, in one piece
+    else await print(await fid.read(0, Number.MAX_SAFE_INTEGER, io.signal))
+  })
+  client.close()
+}

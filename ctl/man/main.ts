@@ -1,0 +1,13 @@
+/** `npm run build`: writes the manual pages to dist/man, from the tables of commands and docs/. */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { programs } from '../command/table.js'
+import { version } from '../common/version.js'
+import { manual, pages } from './pages.js'
+
+const docs = new URL('../../../docs/', import.meta.url)
+const out = new URL('../../man/', import.meta.url)
+const read = (name: string) => (existsSync(new URL(name, docs)) ? readFileSync(new URL(name, docs), 'utf8') : '')
+
+mkdirSync(out, { recursive: true })
+const all = pages(programs)
+for (const page of all) writeFileSync(new URL(`${page.name}.${page.section}`, out), manual(page, read, all, version()))

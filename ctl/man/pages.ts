@@ -1,0 +1,121 @@
+import type { Command as Commander } from 'commander'
+import type { Command } from '../common/command.js'
+import { program } from '../common/program.js'
+import { entry, type Links, literal, roff } from './roff.js'
+
+/** A manual page: what `man SECTION NAME` shows. */
+export interface Page {
+  readonly name: string
+  readonly section: 1 | 4 | 7
+  readonly summary: string
+  /** Documents it is made of, one after another. */
+  readonly docs: readonly string[]
+  /** Of a program: its table, from which synopsis and the list of all options are made. */
+  readonly root?: Command
+}
+
+/** Where what links point to is, in manuals. */
+const links: Links = {
+  'files.md': 'llambo(4)',
+  'ideas.md': 'llambo(7)',
+  'cluster.md': 'llambo(7)',
+  'llamboctl.md': 'llamboctl(1)',
+  'shell.md': 'llamboctl(1)',
+  'limbot.md': 'limbot(1)',
+  'dish.md': 'dish(1)',
+}
+
+/** The pages: one for each program, the file tree and the ideas. */
+export const pages = (programs: readonly Command[]): readonly Page[] => [
+  ...programs.map(root => ({
+    name: root.name,
+    section: 1 as const,
+    summary: root.summary,
+    docs: [`${root.name}.md`, ...(root.name === 'llamboctl' ? ['shell.md'] : [])],
+    root,
+  })),
+  { name: 'llambo', section: 4, summary: 'the files of language models', docs: ['files.md'] },
+  { name: 'llambo', section: 7, summary: 'language models as files: the ideas', docs: ['ideas.md', 'cluster.md'] },
+]
+
+const others = (page: Page, all: readonly Page[]) =>
+  all
+    .filter(other => other !== page)
+    .map(({ name, section }) => `.BR ${name} (${section})`)
+    .join(',\n')
+
+/** Every command of commander's tree that does something, with its path. */
+function* leaves(command: Commander, path: string): Generator<[string, Commander]> {
+  if (command.commands.length === 0 || command.registeredArguments.length > 0) yield [path, command]
+  for (const child of command.commands) yield* leaves(child, `${path} ${child.name()}`)
+}
+
+const usage = (path: string, command: Commander) => {
+  const given = command
+    .usage()
+    .replace(/^\[options\]|\[command\]/g, '')
+    .trim()
+  const upper = given.replace(/[<[]([a-z]+)(\.\.\.)?[>\]]/g, whole => whole.toUpperCase().replace(/[<>]/g, ''))
+  return `\\fB${literal(path)}\\fP${command.options.length ? ' [\\fIoption\\fP ...]' : ''}${upper ? ` ${literal(upper)}` : ''}`
+}
+
+const optionsOf = (command: Commander) =>
+  command.options
+    .map(({ flags, description, argChoices }) => {
+      const choices = argChoices ? ` (${argChoices.join(', ')})` : ''
+      return entry(`\\fB${literal(flags)}\\fP`, `${literal(description)}${literal(choices)}`)
+    })
+    .join('')
+
+/** All commands and options, as the program itself lists them. */
+function listing(root: Command): string {
+  const cli = program(root, async () => {})
+  const [global, ...rest] = [cli, ...leaves(cli, root.name)] as [Commander, ...[string, Commander][]]
+  const commands = rest.filter(([path]) => path !== root.name)
+  const parts = commands.map(
+    ([path, command]) =>
+      `${entry(usage(path, command), literal(command.description()))}${command.options.length ? `.RS\n${optionsOf(command)}.RE\n` : ''}`,
+  )
+  return `.SH ALL OPTIONS\n${optionsOf(global)}${parts.length ? `.SH ALL COMMANDS\n${parts.join('')}` : ''}`
+}
+
+const caps = (text: string) => text.replace(/\\f[BIP]/g, '').toUpperCase()
+
+/**
+ * A page's text. @param read a document of docs/ by its name, '' where there is none
+ * @param all the pages that there are, for SEE ALSO
+ */
+export function manual(page: Page, read: (name: string) => string, all: readonly Page[], version: string): string {
+  const { name, section, summary, docs, root } = page
+  const commands = new Set(root?.commands?.map(command => command.name))
+  let inCommands = false
+  let first = true
+  const text = docs
+    .map(doc =>
+      roff(read(doc), links, (depth, heading) => {
+        if (depth === 1) {
+          const own = first ? '.SH DESCRIPTION\n' : `.SH ${caps(heading)}\n`
+          first = false
+          return own
+        }
+        if (depth > 2) return `.SS ${heading}\n`
+        const isCommand = commands.has(heading.split(/[ ,]/)[0]!)
+        // names of files are what they are
+        const title = isCommand ? `.SS ${heading}\n` : `.SH ${section === 4 ? heading : caps(heading)}\n`
+        const begins = isCommand && !inCommands
+        inCommands ||= isCommand
+        return begins ? `.SH COMMANDS\n${title}` : title
+      }),
+    )
+    .join('')
+  const cli = root && program(root, async () => {})
+  const synopsis = cli
+    ? `.SH SYNOPSIS\n${cli.commands.length ? `\\fB${name}\\fP [\\fIoption\\fP ...] \\fIcommand\\fP ...` : usage(name, cli)}\n`
+    : ''
+  return `.TH ${name.toUpperCase()} ${section} "" "llambo ${version}" "llambo"
+.SH NAME
+${name} \\- ${literal(summary)}
+${synopsis}${text || `.SH DESCRIPTION\n${literal(summary)}\n`}${root ? listing(root) : ''}.SH SEE ALSO
+${others(page, all)}
+`
+}

@@ -1,0 +1,163 @@
+import { chmodSync, linkSync, statSync, unlinkSync } from 'node:fs'
+import { connect, createServer, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { answerLine } from './answer.js'
+import { FAILURE_MS, LOOK_MS, MAX_ASKING, MAX_QUESTION, QUESTION_MS, TYPING_MS } from './limits.js'
+import { isAnswer, parseQuestion, type Question } from './question.js'
+import { hasSecret, redact } from './redact.js'
+import { request } from './request.js'
+import { end, output } from './screen.js'
+
+/** What the agent asks: the text that a model makes of a request. */
+export interface Oracle {
+  ask(request: object, signal: AbortSignal): Promise<string>
+}
+
+/** Whether somebody answers at a unix socket. */
+const answers = (path: string) =>
+  new Promise<boolean>(resolve => {
+    const socket = connect(path)
+      .once('connect', () => resolve(true))
+      .once('error', () => resolve(false))
+      .once('close', () => resolve(false))
+    socket.once('connect', () => socket.destroy())
+  })
+
+/** Reads one line. @throws when it is too long, late, or the other end goes before it is complete */
+const question = (socket: Socket) =>
+  new Promise<string>((resolve, reject) => {
+    const parts: Buffer[] = []
+    let length = 0
+    const late = setTimeout(() => reject(new Error('no question')), QUESTION_MS)
+    socket.once('close', () => reject(new Error('hung up')))
+    socket.on('data', (data: Buffer) => {
+      const end = data.indexOf(10)
+      parts.push(end < 0 ? data : data.subarray(0, end))
+      length += data.length
+      if (length > MAX_QUESTION) reject(new Error('too long'))
+      else if (end >= 0) {
+        clearTimeout(late)
+        resolve(Buffer.concat(parts).toString('utf8'))
+      }
+    })
+  })
+
+/**
+ * The sentinel's other half: a process of one user that shells ask over a unix socket, a line in, a line out, and that asks the
+ * cluster. It is silent about everything that goes wrong: an answer that is no use is an empty line.
+ */
+export class Agent {
+  readonly #server = createServer(socket => void this.#serve(socket))
+  /** The newest question of each kind of each shell. */
+  readonly #asking = new Map<string, AbortController>()
+  #idle: NodeJS.Timeout | undefined
+  #look: NodeJS.Timeout | undefined
+  /** Its socket, while the name is its own. */
+  #held: { path: string; ino: number } | undefined
+  /** Resolves when it has been idle for long enough, or was closed. */
+  readonly ended: Promise<void>
+
+  constructor(
+    readonly oracle: Oracle,
+    readonly env: NodeJS.ProcessEnv,
+    readonly idle_s: number,
+  ) {
+    this.ended = new Promise(resolve => this.#server.once('close', resolve))
+    this.#server.maxConnections = MAX_ASKING
+  }
+
+  /**
+   * Listens at a path, for this user alone; the name is there when it can be asked.
+   * @returns false if another agent answers there
+   */
+  async listen(dir: string, name: string): Promise<boolean> {
+    const path = join(dir, name)
+    const beside = join(dir, `${name}.${process.pid}`)
+    await new Promise<void>((resolve, reject) => this.#server.once('error', reject).listen(beside, resolve))
+    chmodSync(beside, 0o600)
+    try {
+      for (;;) {
+        try {
+          linkSync(beside, path)
+          this.#held = { path, ino: statSync(path).ino }
+          unlinkSync(beside)
+          this.#rest()
+          this.#look = setInterval(() => this.#own || this.close(), LOOK_MS)
+          return true
+        } catch (error) {
+          if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+        }
+        if (await answers(path)) return false
+        unlinkSync(path)
+      }
+    } finally {
+      if (!this.#held) this.close()
+    }
+  }
+
+  /** Hangs up on everybody and takes its socket away. */
+  close(): void {
+    clearTimeout(this.#idle)
+    for (const controller of this.#asking.values()) controller.abort()
+    clearInterval(this.#look)
+    if (this.#own) unlinkSync(this.#held!.path)
+    this.#held = undefined
+    this.#server.close()
+  }
+
+  /** Whether its name is still its own: one that nobody finds any more, or finds another by, is of no use. */
+  get #own(): boolean {
+    const { path, ino } = this.#held ?? {}
+    return path !== undefined && statSync(path, { throwIfNoEntry: false })?.ino === ino
+  }
+
+  /** The clock of idleness begins anew. */
+  #rest(): void {
+    clearTimeout(this.#idle)
+    this.#idle = setTimeout(() => this.close(), this.idle_s * 1000)
+  }
+
+  async #serve(socket: Socket): Promise<void> {
+    socket.on('error', () => socket.destroy())
+    this.#rest()
+    let line = ''
+    try {
+      const asked = parseQuestion(await question(socket))
+      if (asked) line = await this.#answer(asked, socket)
+    } catch {
+      // silence is the answer to everything that went wrong
+    }
+    this.#rest()
+    if (!socket.destroyed) socket.end(`${line}\n`)
+  }
+
+  async #answer(asked: Question, socket: Socket): Promise<string> {
+    const { kind, pid, line, rc } = asked
+    if (kind === 'failure' ? isAnswer(line, rc) : hasSecret(line, this.env)) return ''
+    const key = `${pid} ${kind}`
+    const controller = new AbortController()
+    this.#asking.get(key)?.abort()
+    this.#asking.set(key, controller)
+    socket.once('close', () => controller.abort())
+    const late = setTimeout(() => controller.abort(), kind === 'failure' ? FAILURE_MS : TYPING_MS)
+    const { signal } = controller
+    const gone = new Promise<string>(resolve => signal.addEventListener('abort', () => resolve(''), { once: true }))
+    try {
+      return await Promise.race([gone, this.#ask(asked, signal)])
+    } finally {
+      clearTimeout(late)
+      controller.abort()
+      if (this.#asking.get(key) === controller) this.#asking.delete(key)
+    }
+  }
+
+  async #ask(asked: Question, signal: AbortSignal): Promise<string> {
+    const clean = (text: string) => redact(text, this.env)
+    // a secret that is cut in two would not be seen
+    const seen = asked.kind === 'failure' ? end(clean(await output(asked, signal))) : ''
+    const safe = { ...asked, line: clean(asked.line), cwd: clean(asked.cwd) }
+    signal.throwIfAborted()
+    const said = await this.oracle.ask(request(safe, seen, this.env.LLAMBO_SHELL_MODEL || undefined), signal)
+    return answerLine(said, asked)
+  }
+}

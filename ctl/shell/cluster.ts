@@ -1,0 +1,62 @@
+import { ORDWR } from '../../fs/protocol.js'
+import { parseRecords } from '../../fs/quote.js'
+import type { Connection } from '../common/connect.js'
+import { drain, readText, withFile } from '../common/files.js'
+import type { Invocation } from '../common/invocation.js'
+import { MAX_ANSWER } from './limits.js'
+
+/** Models that come with llambo to try it out: what they say of a command is noise. */
+const toys = /^(?:echo|llambo-tiny)$/
+
+/** The cluster that hints come from, dialled when there is something to ask and kept while it lasts. */
+export class Cluster {
+  readonly #io: Invocation
+  #connection: Connection | undefined
+
+  constructor(io: Invocation) {
+    this.#io = io
+  }
+
+  async #root(): Promise<Connection['root']> {
+    if (!this.#connection) {
+      const connection = await this.#io.connect()
+      this.#connection = connection
+      void connection.client.closed.then(() => {
+        if (this.#connection === connection) this.#connection = undefined
+      })
+    }
+    return this.#connection.root
+  }
+
+  /**
+   * The whole text of an answer; '' where no model is loaded that knows anything. An abort cancels it.
+   * @throws whatever connecting and the cluster throw
+   */
+  async ask(request: object, signal: AbortSignal): Promise<string> {
+    const root = await this.#root()
+    signal.throwIfAborted()
+    if (!('model' in request)) {
+      const models = parseRecords(await readText(root, ['status'], signal)).filter(({ word }) => word === 'model')
+      if (!models.some(({ attrs }) => attrs.loaded === 'yes' && !toys.test(attrs.name ?? ''))) return ''
+    }
+    let lines = ''
+    const take = async (data: Uint8Array) => {
+      lines += Buffer.from(data).toString('utf8')
+      if (lines.length > 16 * MAX_ANSWER) throw new Error('a longer answer than asked for')
+    }
+    await withFile(root, ['generate'], ORDWR, signal, async fid => {
+      await fid.write(0, Buffer.from(JSON.stringify(request)), signal)
+      await drain(fid, take, signal)
+    })
+    const events = lines
+      .split('\n')
+      .filter(Boolean)
+      .map(line => JSON.parse(line))
+    const text = events.map(({ event, text }) => (event === 'token' ? text : '')).join('')
+    return text.length > MAX_ANSWER ? '' : text
+  }
+
+  close(): void {
+    this.#connection?.client.close()
+  }
+}

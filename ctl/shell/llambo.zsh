@@ -1,0 +1,215 @@
+# The sentinel for zsh: after a failed command a dim line says what went wrong and what to try (docs/shell.md).
+# In ~/.zshrc: eval "$(llamboctl shell zsh)"
+# Before this stand, in the same text: _llambo_start, what starts the agent, and _llambo_socket, where it is asked.
+
+if [[ -o interactive ]] && zmodload zsh/net/socket zsh/system zsh/datetime zsh/zselect zsh/parameter 2>/dev/null; then
+
+autoload -Uz add-zsh-hook
+typeset -g _llambo_line= _llambo_said= _llambo_suggestion= _llambo_copied=
+typeset -g _llambo_fd= _llambo_err= _llambo_pid=
+typeset -gF _llambo_began=0
+typeset -gi _llambo_again=0
+
+# Programs that look whether standard error is a terminal, or draw on it: never copied.
+typeset -ga _llambo_screen=(vi vim nvim view emacs nano less more man top htop btop ssh mosh telnet sudo su doas tmux screen
+  fzf mc ranger ftp sftp gdb lldb python python3 ipython node irb psql mysql sqlite3 passwd login watch dialog whiptail fg)
+
+# $1 as a JSON string, in REPLY.
+_llambo_json() {
+  REPLY=${1//\\/\\\\}
+  REPLY=${REPLY//\"/\\\"}
+  REPLY=${REPLY//$'\n'/\\n}
+  REPLY=${REPLY//$'\t'/\\t}
+  REPLY="\"${REPLY//[[:cntrl:]]/ }\""
+}
+
+# One question as a line, in REPLY: its kind and line, and whatever pairs of a name and a text follow.
+_llambo_question() {
+  local name json='{"shell":"zsh"'
+  local -a pairs=(kind "$1" line "$2" pid "$$" cwd "$PWD" "${@[3,-1]}")
+  for name REPLY in "${pairs[@]}"; do
+    _llambo_json "$REPLY"
+    json+=",\"$name\":$REPLY"
+  done
+  REPLY="$json}"
+}
+
+# Connects to the agent; REPLY is the descriptor. Below a shared /tmp somebody else may have put a directory there before us.
+_llambo_dial() {
+  [[ -O ${_llambo_socket:h} && ! -L ${_llambo_socket:h} && -O $_llambo_socket ]] && zsocket "$_llambo_socket" 2>/dev/null
+}
+
+# Starts the agent, at most once a minute. It ends by itself when nobody asks.
+_llambo_wake() {
+  (( EPOCHSECONDS >= _llambo_again )) || return
+  (( _llambo_again = EPOCHSECONDS + 60 ))
+  ( "${_llambo_start[@]}" </dev/null &>/dev/null 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- &! )
+}
+
+# Asks and prints the answer, as soon as the agent is there: for where this may wait, in a process of its own.
+_llambo_talk() {
+  trap - INT TERM
+  integer n=0
+  until _llambo_dial; do
+    (( ++n < 100 )) || return
+    zselect -t 10
+  done
+  local fd=$REPLY answer
+  print -rnu $fd -- "$1"$'\n' 2>/dev/null && IFS= read -rt 11 -u $fd answer && print -r -- "$answer"
+}
+
+# What was asked is of no interest any more.
+_llambo_forget() {
+  [[ -n $_llambo_fd ]] || return 0
+  zle -F $_llambo_fd 2>/dev/null
+  [[ -z $_llambo_pid ]] || kill $_llambo_pid 2>/dev/null
+  # in braces: exec would keep the redirection
+  { exec {_llambo_fd}<&- } 2>/dev/null
+  _llambo_fd= _llambo_pid= _llambo_said=
+}
+
+# Asks and returns at once; _llambo_answered is called with what comes.
+_llambo_ask() {
+  _llambo_forget
+  if _llambo_dial; then
+    _llambo_fd=$REPLY
+    print -rnu $_llambo_fd -- "$1"$'\n' 2>/dev/null || { _llambo_forget; return }
+  else
+    (( EPOCHSECONDS >= _llambo_again )) || return
+    _llambo_wake
+    exec {_llambo_fd}< <(_llambo_talk "$1" 2>/dev/null)
+    _llambo_pid=${sysparams[procsubstpid]}
+  fi
+  zle -F $_llambo_fd _llambo_answered
+}
+
+# Whether the first word of a line is something that can be run.
+_llambo_known() {
+  local word
+  for word in ${(z)1}; do
+    case $word in
+      ([A-Za-z_][A-Za-z0-9_]#=*|sudo|env|command|builtin|noglob|nohup|time|nice|exec|'!') ;;
+      (*) whence -- "${(Q)word}" >/dev/null; return ;;
+    esac
+  done
+  return 1
+}
+
+# Shows the answer: one line above the prompt, whatever is being typed.
+_llambo_answered() {
+  emulate -L zsh -o extended_glob
+  local data cause try
+  sysread -i $1 -t 0 data 2>/dev/null
+  case $? in
+    (0) _llambo_said+=$data; [[ $_llambo_said == *$'\n'* ]] || return ;;
+    (4) return ;;
+  esac
+  local said=${_llambo_said%%$'\n'*}
+  _llambo_forget
+  [[ $said == *$'\t'* ]] || return
+  cause=${${said%%$'\t'*}//[[:cntrl:]]/} try=${${said#*$'\t'}//[[:cntrl:]]/}
+  [[ -n $try ]] && _llambo_known "$try" || try=
+  [[ -n $cause$try ]] || return
+  _llambo_suggestion=$try
+  local dim=$'\e[2m' plain=$'\e[0m' text="llambo: $cause" tail=
+  [[ -z $NO_COLOR && $TERM != dumb ]] || dim= plain=
+  [[ -z $try ]] || tail="${cause:+; }try: $try (Alt-E)"
+  # one line: what does not fit is cut off, of the cause first
+  integer room=$(( COLUMNS - 1 ))
+  while (( ${(m)#text} + ${(m)#tail} > room && ${(m)#text} > 8 )); do text=${text[1,-2]}; done
+  text+=$tail
+  while (( ${(m)#text} > room )); do text=${text[1,-2]}; done
+  zle -I
+  print -r -- "$dim$text$plain"
+}
+
+# Puts a copy of standard error into a file of ours, until the next prompt: only where $LLAMBO_SHELL_STDERR asks for it.
+_llambo_copy() {
+  local word=${${(z)1}[1]:t}
+  (( ${_llambo_screen[(Ie)$word]} )) && return
+  [[ -O ${_llambo_socket:h} && ! -L ${_llambo_socket:h} ]] || return
+  _llambo_copied=${_llambo_socket:h}/stderr.$$
+  ( umask 077; : >| "$_llambo_copied" ) 2>/dev/null || { _llambo_copied=; return }
+  exec {_llambo_err}>&2
+  exec 2> >(
+    trap '' INT PIPE HUP QUIT TSTP
+    integer left=16384
+    while sysread; do
+      syswrite -o $_llambo_err -- "$REPLY"
+      (( left > 0 )) && print -rn -- "${REPLY[1,left]}" >> "$_llambo_copied" && (( left -= $#REPLY ))
+    done
+    # so that it is known to be whole
+    print -rn -- $'\0' >> "$_llambo_copied"
+  )
+}
+_llambo_restore() {
+  [[ -n $_llambo_err ]] || return
+  exec 2>&$_llambo_err {_llambo_err}>&-
+  _llambo_err=
+}
+
+_llambo_preexec() {
+  emulate -L zsh
+  _llambo_forget
+  _llambo_suggestion= _llambo_copied= _llambo_line=$1 _llambo_began=$EPOCHREALTIME
+  [[ -z $LLAMBO_SHELL_STDERR || ${LLAMBO_SHELL:-hint} == off ]] || _llambo_copy "$1"
+}
+
+_llambo_precmd() {
+  local rc=$?
+  emulate -L zsh
+  _llambo_restore
+  local line=$_llambo_line REPLY
+  _llambo_line=
+  [[ ${LLAMBO_SHELL:-hint} == off ]] && return rc
+  if [[ $LLAMBO_SHELL == auto ]]; then
+    # behind whatever the user has, and only where the plugin is
+    (( ! $+ZSH_AUTOSUGGEST_STRATEGY || ${ZSH_AUTOSUGGEST_STRATEGY[(Ie)llambo]} )) || ZSH_AUTOSUGGEST_STRATEGY+=(llambo)
+    [[ -S $_llambo_socket ]] || _llambo_wake
+  fi
+  case $rc in (0|130|141|146|148) return rc ;; esac
+  # an empty line is no command, and one that begins with a blank is not to be seen by others
+  [[ $line == [^[:blank:]]* ]] || return rc
+  integer ms=$(( (EPOCHREALTIME - _llambo_began) * 1000 ))
+  _llambo_question failure "$line" rc $rc ms $ms stderr "$_llambo_copied" \
+    tmux "$TMUX" pane "$TMUX_PANE" kitty "$KITTY_LISTEN_ON" window "$KITTY_WINDOW_ID"
+  _llambo_ask "$REPLY"
+  return rc
+}
+
+# For zsh-autosuggestions, which calls it in a process of its own, behind history.
+_zsh_autosuggest_strategy_llambo() {
+  emulate -L zsh
+  typeset -g suggestion=
+  [[ ${LLAMBO_SHELL:-hint} != off && $1 != *$'\n'* ]] && (( $#1 >= 3 && $#1 <= 500 && ZSH_SUBSHELL > 0 )) || return
+  # who types on does not ask: with job control this process is gone by then
+  zselect -t 15
+  local REPLY fd answer
+  _llambo_question typing "$1"
+  local question=$REPLY
+  _llambo_dial || return
+  fd=$REPLY
+  print -rnu $fd -- "$question"$'\n' 2>/dev/null && IFS= read -rt 1 -u $fd answer 2>/dev/null
+  exec {fd}<&-
+  answer=${${answer#$'\t'}//[[:cntrl:]]/}
+  [[ $answer == "$1"* ]] && _llambo_known "$answer" && typeset -g suggestion=$answer
+}
+
+# Alt-E: the suggestion instead of the line. It is run by nobody but the user.
+llambo-suggestion() {
+  if [[ -n $_llambo_suggestion ]]; then
+    BUFFER=$_llambo_suggestion CURSOR=$#_llambo_suggestion
+  else
+    zle -M 'llambo: nothing to suggest'
+  fi
+}
+zle -N llambo-suggestion
+[[ $(bindkey -M emacs '^[e') == *undefined-key ]] && bindkey -M emacs '^[e' llambo-suggestion
+
+add-zsh-hook preexec _llambo_preexec
+add-zsh-hook precmd _llambo_precmd
+# a subshell that is left by `exit` comes here, too
+_llambo_leave() { emulate -L zsh; (( ZSH_SUBSHELL )) || [[ -z $LLAMBO_SHELL_STDERR ]] || command rm -f -- "${_llambo_socket:h}/stderr.$$" }
+add-zsh-hook zshexit _llambo_leave
+
+fi

@@ -1,0 +1,75 @@
+import { MAX_COMMAND } from './limits.js'
+
+/** What a shell asks, one JSON object a line. Everything is text: it is what a shell has. */
+export interface Question {
+  readonly kind: 'failure' | 'typing'
+  /** The shell's process number: its newest question of a kind is the only one. */
+  readonly pid: string
+  readonly shell: string
+  readonly cwd: string
+  /** The command that failed, or the line as far as it is typed. */
+  readonly line: string
+  readonly rc: number
+  readonly ms: number
+  /** Of the terminal, where what was printed can be looked up: `$TMUX`, `$TMUX_PANE`, `$KITTY_LISTEN_ON`, `$KITTY_WINDOW_ID`. */
+  readonly tmux: string
+  readonly pane: string
+  readonly kitty: string
+  readonly window: string
+  /** A file with a copy of standard error, where the user has asked for one. */
+  readonly stderr: string
+}
+
+/** Reads a question. @returns undefined for what is none */
+export function parseQuestion(text: string): Question | undefined {
+  let json: Record<string, unknown>
+  try {
+    json = JSON.parse(text)
+  } catch {
+    return undefined
+  }
+  if (typeof json !== 'object' || json === null) return undefined
+  const string = (name: string) => (typeof json[name] === 'string' ? (json[name] as string) : '')
+  const kind = (['failure', 'typing'] as const).find(kind => kind === json.kind)
+  const line = string('line').trim()
+  if (!kind || line === '' || line.length > MAX_COMMAND) return undefined
+  return {
+    kind,
+    // what is typed counts as it stands, with its blank at the end
+    line: kind === 'typing' ? string('line') : line,
+    rc: Number(json.rc) || 0,
+    ms: Number(json.ms) || 0,
+    pid: string('pid'),
+    shell: string('shell'),
+    cwd: string('cwd'),
+    tmux: string('tmux'),
+    pane: string('pane'),
+    kitty: string('kitty'),
+    window: string('window'),
+    stderr: string('stderr'),
+  }
+}
+
+/** Commands whose exit status 1 is an answer: no. */
+const no =
+  /^(?:[efz]?grep|rg|ag|ack|git-grep|test|\[|\[\[|diff|cmp|colordiff|comm|expr|let|\(\(|false|pgrep|pidof|which|type|command|whence|hash|id|getent|read|fzf|systemctl|mountpoint|cksum|bc|true|return|exit)$/
+
+/** What stands before a command without being one. */
+const before = /^(?:!|\w+=\S*|sudo|command|builtin|noglob|nohup|time|nice|env|exec|then|do|else|if|while|until|\{|\()$/
+
+/**
+ * Whether an exit status is no failure that anybody wants explained: 0, stopped or interrupted by the user, a reader that went, and
+ * 1 of commands that answer with it. Of a pipeline or list the last command counts, for the status is its.
+ */
+export function isAnswer(line: string, rc: number): boolean {
+  if ([0, 130, 141, 146, 148].includes(rc)) return true
+  if (rc !== 1) return false
+  const last = line
+    .trim()
+    .replace(/[;&\s]+$/, '')
+    .split(/\|\|?|&&|;|\n/)
+    .at(-1)!
+    .trim()
+  const [word, next] = last.split(/\s+/).filter(word => !before.test(word))
+  return no.test(word ?? '') || (word === 'git' && /^(?:grep|diff|merge-base|check-ignore|config)$/.test(next ?? ''))
+}

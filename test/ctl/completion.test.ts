@@ -1,0 +1,51 @@
+import { spawnSync } from 'node:child_process'
+import { chmodSync, existsSync } from 'node:fs'
+import t from 'tap'
+import { Home } from './fixture.js'
+
+/** A directory for $PATH in which llamboctl is a program that says that, whatever it is asked. */
+function saying(home: Home, ...lines: string[]): string {
+  home.file('said', `${lines.join('\n')}\n`)
+  chmodSync(home.file('bin/llamboctl', `#!/bin/sh\ncat '${home.path('said')}'\n`), 0o755)
+  return `${home.path('bin')}:${process.env.PATH}`
+}
+
+t.test('what a server has is offered, and never run', async t => {
+  const home = new Home(t)
+  const { stdout } = await home.ctl('completion', 'bash')
+  const names = ['worker-0001', '$(touch hacked)', '`touch hacked`', 'a b', '*']
+  const PATH = saying(home, ...names)
+  const complete = (...words: string[]) => {
+    const script = `${stdout}
+COMP_WORDS=(llamboctl ${words.map(word => `'${word}'`).join(' ')}); COMP_CWORD=${words.length}; _llambo; printf '%s\\n' "\${COMPREPLY[@]}"`
+    const env = { ...home.env, PATH }
+    return spawnSync('bash', ['--norc'], { input: script, encoding: 'utf8', cwd: home.dir, env }).stdout.split('\n')
+  }
+  t.same(complete('drain', 'w'), ['worker-0001', ''])
+  t.same(complete('--at', 'x', 'load', 'm', 'w'), ['worker-0001', ''], 'values of options are no arguments')
+  for (const name of names) t.ok(complete('drain', '').includes(name), name)
+  t.same(complete('ls', '/n/llambo/w'), ['/n/llambo/worker-0001', ''])
+  t.ok(complete('ls', '/n/llambo/').includes('/n/llambo/$(touch hacked)'))
+  t.notOk(existsSync(home.path('hacked')))
+  if (spawnSync('fish', ['--version']).error) return t.comment('fish is missing: not tried')
+  const script = home.file('llambo.fish', (await home.ctl('completion', 'fish')).stdout)
+  const fish = (line: string) => {
+    const env = { ...home.env, PATH }
+    const command = `source '${script}'; complete -C '${line}'`
+    return spawnSync('fish', ['--no-config', '-c', command], { encoding: 'utf8', cwd: home.dir, env }).stdout
+  }
+  t.match(fish('llamboctl drain w'), /^worker-0001$/m)
+  t.match(fish('llamboctl dra'), /^drain\tgive a worker no new prompts$/m)
+  t.match(fish('llamboctl up --eng'), /^--engine\t/m)
+  t.notOk(existsSync(home.path('hacked')))
+})
+
+t.test('names of what there is', async t => {
+  const home = new Home(t)
+  await home.up()
+  const names = async (kind: string) => (await home.ctl('completion', '--values', kind)).stdout
+  t.equal(await names('worker'), 'worker-0001\n')
+  t.equal(await names('class'), 'default\n')
+  t.equal(await names('model'), 'echo\nllambo-tiny\n')
+  t.equal(await names('strategy'), 'specialise\nleast-loaded\nround-robin\nrandom\n')
+})

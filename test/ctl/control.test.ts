@@ -1,0 +1,51 @@
+import t from 'tap'
+import { Home } from './fixture.js'
+
+t.test('words of ctl as commands, and logs', async t => {
+  const home = new Home(t)
+  await home.up('--workers', '2')
+  const ctl = async (...args: string[]) => {
+    const { code, stdout, stderr } = await home.ctl(...args)
+    return { code, says: stdout || stderr }
+  }
+  const workers = async () => {
+    const { stdout } = await home.ctl('top', '--json')
+    return JSON.parse(stdout).workers.map(({ name, state }: { name: string; state: string }) => `${name} ${state}`)
+  }
+  const silent = { code: 0, says: '' }
+
+  t.same(await ctl('strategy'), { code: 0, says: 'strategy specialise\n' }, 'without a word it says what is set')
+  t.same(await ctl('strategy', 'round-robin'), silent)
+  t.same(await ctl('strategy'), { code: 0, says: 'strategy round-robin\n' })
+  t.match(await ctl('strategy', 'best'), { code: 1, says: /^llamboctl: \/n\/llambo\/ctl: .*strategy best: one of/ })
+
+  t.same(await ctl('scale', 'min', '2', 'max', '4'), silent)
+  t.match(await ctl('scale'), { code: 0, says: /^scale min 2 max 4 / })
+  t.match(await ctl('scale', 'min', '9'), { code: 1, says: /min 9 is over max 4/ })
+  t.same(await ctl('autoscale'), { code: 0, says: 'autoscale off\n' })
+
+  t.same(await ctl('drain', 'worker-0002'), silent)
+  t.same(await workers(), ['worker-0001 idle', 'worker-0002 draining'])
+  t.same(await ctl('resume', 'worker-0002'), silent)
+  t.same(await workers(), ['worker-0001 idle', 'worker-0002 idle'])
+  t.match(await ctl('drain', 'worker 9'), { code: 1, says: /worker 9: there are worker-0001 worker-0002/ }, 'one word')
+  t.match(await ctl('drain'), { code: 2, says: /missing required argument 'worker'/ })
+
+  t.same(await ctl('spawn', 'default', '1'), silent)
+  t.match(await ctl('spawn', 'huge'), { code: 1, says: /huge/ })
+  const joined = home.start(['logs', '-f'])
+  await joined.says(/kind=worker-ready worker=worker-0003/)
+  t.same(await ctl('shutdown', 'worker-0003'), silent)
+  await joined.says(/kind=worker-left worker=worker-0003/)
+  joined.child.kill('SIGINT')
+  t.equal((await joined.ended).code, 130, 'it goes on until it is interrupted')
+
+  t.match(await ctl('logs'), { code: 0, says: /^seq=1 .*kind=started[\s\S]*kind=worker-left worker=worker-0003/ })
+  t.match(await ctl('logs', 'worker-0001'), { code: 0, says: /kind=loaded model=echo/ })
+  const { stdout } = await home.ctl('ls', 'host')
+  t.match(await ctl('logs', stdout.trim()), { code: 0, says: /kind=worker-started/ })
+  t.same(await ctl('logs', 'nobody'), {
+    code: 1,
+    says: 'llamboctl: no worker or host is called nobody; llamboctl status has their names\n',
+  })
+})

@@ -1,0 +1,306 @@
+import { chmodSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { connect, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import t from 'tap'
+import { Agent, type Oracle } from '../../ctl/shell/agent.js'
+import { answerLine } from '../../ctl/shell/answer.js'
+import { isAnswer, parseQuestion, type Question } from '../../ctl/shell/question.js'
+import { hasSecret, REDACTED, redact } from '../../ctl/shell/redact.js'
+import { printed } from '../../ctl/shell/screen.js'
+
+t.test('secrets are taken out, whatever way they are written', async t => {
+  const rows: readonly (readonly [text: string, secret: string])[] = [
+    ['export API_TOKEN=abc123', 'abc123'],
+    ['DB_PASSWORD="a b c" run', 'a b c'],
+    ["aws_secret_access_key='xyz'", 'xyz'],
+    ['{"api_key": "k-1", "x": 1}', 'k-1'],
+    ['password: hunter2', 'hunter2'],
+    ['tool --password hunter2 --verbose', 'hunter2'],
+    ['tool --api-key=k1', 'k1'],
+    ['tool --auth-token "k 1"', 'k 1'],
+    ['git clone https://ann:hunter2@example.org/x', 'hunter2'],
+    ['curl -u ann:hunter2 https://x', 'hunter2'],
+    ['curl --user ann:hunter2 https://x', 'hunter2'],
+    ["curl -H 'Authorization: Bearer abc.def' x", 'abc.def'],
+    ['Cookie: session=1; id=2', 'session=1'],
+    ['sshpass -p hunter2 ssh x', 'hunter2'],
+    ['mysql -h db -u ann -phunter2 base', 'hunter2'],
+    ['llambo: llb_0123456789abcdef', 'llb_0123456789abcdef'],
+    ['sk-abcdefghijklmnopqrstuvwx', 'sk-abcdefghijklmnopqrstuvwx'],
+    [`ghp_${'a'.repeat(36)}`, 'aaaa'],
+    ['AKIAIOSFODNN7EXAMPLE', 'AKIA'],
+    [`hf_${'b'.repeat(34)}`, 'bbbb'],
+    ['eyJhbGciOiJI.eyJzdWIiOiIx.SflKxwRJSM', 'eyJ'],
+    ['-----BEGIN RSA PRIVATE KEY-----\nMIIE\nxyz\n-----END RSA PRIVATE KEY-----\nafter', 'MIIE'],
+    ['-----BEGIN PRIVATE KEY-----\ncut off here: MIIE', 'MIIE'],
+  ]
+  for (const [text, secret] of rows) {
+    t.notOk(redact(text).includes(secret), text)
+    t.ok(hasSecret(text), text)
+  }
+  for (const text of [
+    'ls -la /tmp',
+    'git commit -m "tokens"',
+    'make -j8 test',
+    'kubectl get pods -n auth',
+    'cd /etc/ssl',
+  ])
+    t.equal(redact(text), text)
+  t.equal(
+    redact('echo correct-horse', { MY_SECRET: 'correct-horse' }),
+    `echo ${REDACTED}`,
+    'what the environment calls a secret',
+  )
+})
+
+t.test('redaction takes no longer for hostile text', async t => {
+  for (const text of [
+    'a'.repeat(60_000),
+    `${'-'.repeat(60_000)}`,
+    'token'.repeat(12_000),
+    '-----BEGIN PRIVATE KEY-----'.repeat(2000),
+    'mysql '.repeat(10_000),
+    ':'.repeat(60_000),
+  ]) {
+    t.ok(redact(text).length > 0, `${text.slice(0, 20)} …`)
+  }
+})
+
+t.test('an exit status that is an answer is no failure', async t => {
+  const rows: readonly (readonly [line: string, rc: number, answer: boolean])[] = [
+    ['anything', 0, true],
+    ['sleep 9', 130, true],
+    ['yes | head', 141, true],
+    ['vi', 148, true],
+    ['grep x y', 1, true],
+    ['grep x y', 2, false],
+    ['ps aux | grep x', 1, true],
+    ['cd a && test -e b', 1, true],
+    ['[[ -e x ]]', 1, true],
+    ['LC_ALL=C sudo diff a b', 1, true],
+    ['git diff --exit-code', 1, true],
+    ['git push', 1, false],
+    ['grep x y; make', 1, false],
+    ['make', 1, false],
+    ['! true', 1, true],
+    ['nosuch', 127, false],
+  ]
+  for (const [line, rc, answer] of rows) t.equal(isAnswer(line, rc), answer, `${line}: ${rc}`)
+})
+
+t.test('of the screen only what the command printed is taken', async t => {
+  const screen = 'old secrets\n~/x % make all\nmake: *** no rule\nmake: stop\n~/x % \n'
+  t.equal(printed(screen, 'make all'), 'make: *** no rule\nmake: stop')
+  t.equal(printed(screen, 'make test'), '', 'nothing where its line is not there')
+  t.equal(printed('% a\n1\n% a\n2\n% next', 'a'), '2', 'the last one')
+  t.equal(printed('% for i in 1\n> do x\nerror\n% ', 'for i in 1\ndo x'), 'error')
+})
+
+const question = (changes: object = {}): Question =>
+  parseQuestion(JSON.stringify({ kind: 'failure', line: 'gti x', rc: 127, pid: '7', ...changes }))!
+
+t.test('an answer is one line that does nothing to a terminal, whatever was said', async t => {
+  const said = (o: object, q = question()) => answerLine(JSON.stringify(o), q)
+  t.equal(said({ cause: 'misspelt', command: 'git x' }), 'misspelt\tgit x')
+  t.equal(
+    said({ cause: 'a\u001b[31m\n\tb\u202e', command: 'x\ny' }),
+    'a [31m b\t',
+    'a command with anything odd in it is left out',
+  )
+  t.equal(said({ cause: 'far', command: `ls${' '.repeat(200)}; rm -rf ~` }), 'far\t', 'nothing is out of sight')
+  t.equal(said({ cause: 'wide', command: 'ls\u00a0-l' }), 'wide\t')
+  t.equal(said({ cause: 'same', command: 'gti x' }), 'same\t', 'and one that is the same again')
+  t.equal(said({ cause: 'secret', command: `login ${REDACTED}` }), 'secret\t')
+  for (const o of [{}, { cause: 1, command: [] }, [], 'text', null]) t.equal(said(o as object), '')
+  t.equal(answerLine('no json', question()), '')
+  const typing = question({ kind: 'typing', line: 'git ch' })
+  t.equal(said({ command: 'git checkout main' }, typing), '\tgit checkout main')
+  t.equal(said({ command: 'rm -rf /' }, typing), '', 'it goes on from what is typed')
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary' }), fc.string({ unit: 'binary' }), (cause, command) => {
+      const line = said({ cause, command })
+      return !/[^\t\P{Cc}]|\p{Cf}|\t.*\t/u.test(line) && (line === '' || line.includes('\t'))
+    }),
+  )
+})
+
+/** A test as tap gives it, as far as this needs it. */
+interface Test {
+  teardown(fn: () => unknown): unknown
+  equal(found: unknown, wanted: unknown): unknown
+}
+
+/** An agent that listens, with an oracle as a test has it. */
+async function agent(t: Test, oracle: Oracle, env: NodeJS.ProcessEnv = {}, idle_s = 60) {
+  const dir = mkdtempSync(join(tmpdir(), 'llambo-agent-'))
+  const agent = new Agent(oracle, env, idle_s)
+  t.equal(await agent.listen(dir, 'sock'), true)
+  t.teardown(() => {
+    agent.close()
+    rmSync(dir, { recursive: true, force: true })
+  })
+  const path = join(dir, 'sock')
+  return { agent, dir, path, ask: (text: string) => ask(path, text) }
+}
+
+/** Asks; `answer` is all that comes until the other end closes. */
+function ask(path: string, text: string): { socket: Socket; answer: Promise<string> } {
+  const socket = connect(path)
+  socket.on('error', () => undefined).write(text)
+  const answer = new Promise<string>(resolve => {
+    let all = ''
+    socket.on('data', data => {
+      all += data
+    })
+    socket.once('close', () => resolve(all))
+  })
+  return { socket, answer }
+}
+
+const line = (changes: object = {}) =>
+  `${JSON.stringify({ kind: 'failure', line: 'gti x', rc: 127, pid: '7', ...changes })}\n`
+
+t.test('the agent answers for its user alone, and nothing that goes wrong is heard of', async t => {
+  const { path, ask, dir } = await agent(t, { ask: async () => '{"cause":"misspelt","command":"git x"}' })
+  t.equal(statSync(path).mode & 0o777, 0o600)
+  t.equal(await ask(line()).answer, 'misspelt\tgit x\n')
+  for (const text of [
+    '\n',
+    'no json\n',
+    '{}\n',
+    'null\n',
+    '[1]\n',
+    line({ line: '' }),
+    line({ rc: 0 }),
+    line({ line: 'x'.repeat(2000) }),
+  ])
+    t.equal(await ask(text).answer, '\n', text.slice(0, 20))
+  t.match(await ask('x'.repeat(100_000)).answer, /^\n?$/, 'what never ends is hung up on')
+  t.equal(await ask(line()).answer, 'misspelt\tgit x\n', 'and it goes on')
+  const second = new Agent({ ask: async () => '' }, {}, 60)
+  t.equal(await second.listen(dir, 'sock'), false, 'a second one ends')
+  await second.ended
+  t.equal(await ask(line()).answer, 'misspelt\tgit x\n', 'without taking the first one’s socket away')
+})
+
+t.test('an oracle that fails is silence', async t => {
+  const { ask } = await agent(t, {
+    ask: async () => {
+      throw new Error('the cluster is away')
+    },
+  })
+  t.equal(await ask(line()).answer, '\n')
+})
+
+t.test('who hangs up, or asks again, is asked for no more', async t => {
+  const signals: AbortSignal[] = []
+  let more: () => void = () => undefined
+  const { ask, agent: one } = await agent(t, {
+    ask: (_request, signal) => {
+      signals.push(signal)
+      more()
+      return new Promise(() => undefined)
+    },
+  })
+  const begun = async (text: string) => {
+    const asked = new Promise<void>(resolve => {
+      more = resolve
+    })
+    const question = ask(text)
+    await asked
+    return question
+  }
+  const aborted = (signal: AbortSignal) =>
+    signal.aborted || new Promise(resolve => signal.addEventListener('abort', () => resolve(true)))
+  const first = await begun(line())
+  const second = await begun(line({ line: 'gti y' }))
+  t.equal(await first.answer, '\n', 'a newer question of the same shell')
+  t.ok(await aborted(signals[0]!))
+  t.notOk(signals[1]!.aborted)
+  const other = await begun(line({ pid: '8' }))
+  t.notOk(signals[1]!.aborted, 'another shell’s does not count')
+  second.socket.destroy()
+  t.ok(await aborted(signals[1]!), 'a hang-up')
+  one.close()
+  t.equal(await other.answer, '\n')
+  await one.ended
+})
+
+t.test('what is sent has no secrets, and a line with one is not completed', async t => {
+  const sent: string[] = []
+  const { ask } = await agent(
+    t,
+    {
+      ask: async request => {
+        sent.push(JSON.stringify(request))
+        return '{"cause":"x","command":"deploy --token s3cret --now"}'
+      },
+    },
+    { DEPLOY_TOKEN: 'an-own-secret' },
+  )
+  await ask(line({ line: 'deploy --token s3cret an-own-secret', rc: 2, cwd: '/home/ann' })).answer
+  t.match(sent[0], /deploy --token \[redacted\] \[redacted\]/)
+  t.notMatch(sent[0], /s3cret|an-own-secret/)
+  t.match(JSON.parse(sent[0]!), {
+    priority: -5,
+    deadline_ms: 10_000,
+    max_tokens: 256,
+    schema: { required: ['cause', 'command'] },
+  })
+  t.equal(await ask(line({ kind: 'typing', line: 'deploy --token s3cr' })).answer, '\n')
+  t.equal(sent.length, 1)
+})
+
+t.test('kitty tells what a command printed; a terminal that does not answer is no harm', async t => {
+  let asked: (request: object) => void = () => undefined
+  const { dir, ask } = await agent(t, {
+    ask: async request => {
+      asked(request)
+      return ''
+    },
+  })
+  const kitty = join(dir, 'kitty')
+  writeFileSync(kitty, '#!/bin/sh\nprintf "\\033[31m%s\\033[0m\\n" "$*" "TOKEN=abc"\n')
+  chmodSync(kitty, 0o755)
+  const { PATH } = process.env
+  t.teardown(() => {
+    process.env.PATH = PATH
+  })
+  process.env.PATH = `${dir}:${PATH}`
+  const told = async (changes: object) => {
+    const request = new Promise<string>(resolve => {
+      asked = request => resolve(JSON.stringify(request))
+    })
+    await ask(line(changes)).answer
+    return request
+  }
+  t.match(
+    await told({ kitty: 'unix:/x', window: '3' }),
+    /output:\\n@ --to unix:\/x get-text --match id:3 .*\\nTOKEN=\[redacted\]"/,
+  )
+  t.notMatch(await told({ kitty: 'unix:/x', window: '3 --all' }), /output:/, 'a window is a number')
+  t.notMatch(await told({ tmux: '/nowhere,1,0', pane: '%1' }), /output:/)
+})
+
+t.test('nobody asks: it ends, and takes its socket with it', async t => {
+  const { agent: one, path } = await agent(t, { ask: async () => '' }, {}, 0.01)
+  await one.ended
+  t.throws(() => statSync(path), { code: 'ENOENT' })
+})
+
+t.test('a socket that a killed agent has left is replaced', async t => {
+  const { agent: first, dir } = await agent(t, { ask: async () => '' })
+  const server = (await import('node:net')).createServer()
+  const stale = join(dir, 'stale')
+  await new Promise<void>(resolve => server.listen(`${stale}.own`, resolve))
+  const { linkSync } = await import('node:fs')
+  linkSync(`${stale}.own`, stale)
+  await new Promise(resolve => server.close(resolve))
+  const next = new Agent({ ask: async () => '{"cause":"c","command":""}' }, {}, 60)
+  t.equal(await next.listen(dir, 'stale'), true)
+  t.equal(await ask(stale, line()).answer, 'c\t\n')
+  next.close()
+  first.close()
+})

@@ -1,0 +1,77 @@
+import { linkSync } from 'node:fs'
+import { createServer } from 'node:net'
+import t from 'tap'
+import { noTerminal } from '../terminal.js'
+import { bash, clusterHome, FakeModel } from './fixture.js'
+
+t.test('bash: the failure line', { skip: noTerminal }, async t => {
+  const model = await new FakeModel().open(t)
+  model.says = ({ user }) => {
+    if (user.includes('gti')) return { cause: 'gti is git, misspelt', command: 'echo git status' }
+    if (user.includes('hostile'))
+      return { cause: '\u001b]0;x\u0007$(touch hacked) \\e[31m %s', command: 'echo `touch hacked`\n' }
+    return { cause: `it ended with ${/exit status: (\d+)/.exec(user)?.[1]}`, command: 'nosuchprogram --now' }
+  }
+  const home = await clusterHome(t, model)
+  const asked = () => model.asked.map(({ user }) => /^command: (.*)$/m.exec(user)?.[1])
+  const terminal = await bash(t, home, { before: 'HISTCONTROL=ignoreboth\nPROMPT_COMMAND=\'echo "then $?"\'' })
+
+  await terminal.enter('gti status')
+  await terminal.type('echo typed on')
+  const screen = await terminal.screen(/^llambo: gti is git, misspelt; try: echo git status \(Alt-E\)$/m)
+  await terminal.screen(/^llambo: .*\n\$ echo typed on$/m)
+  t.match(screen, /then 127$/m, 'what else is done before the prompt sees the exit status')
+  await terminal.press('M-e')
+  await terminal.screen(/^\$ echo git status$/m)
+  t.same(asked(), ['gti status'], 'and it is not run')
+  await terminal.press('Enter')
+  await terminal.screen(/^git status$/m)
+
+  await terminal.enter('(exit 9) # first')
+  await terminal.enter('(exit 9)')
+  const nine = await terminal.screen(/^llambo: it ended with 9$/m)
+  t.notMatch(nine, /nosuchprogram/, 'what is no command is not suggested')
+  await terminal.enter('echo $?')
+  await terminal.screen(/^9$/m)
+  await terminal.enter(': one two')
+  await terminal.enter('echo $_')
+  await terminal.screen(/^two$/m)
+
+  await terminal.enter('(exit 3) # hostile')
+  await terminal.screen(/^llambo: .*touch hacked/m)
+  t.notMatch(await terminal.shown(), /[^\n\P{Cc}]/u)
+  await terminal.press('M-e')
+
+  await terminal.enter(' nosuchprogram seen')
+  await terminal.enter('echo x | grep y')
+  await terminal.enter('')
+  await terminal.enter('ls --passwort /nowhere')
+  await terminal.screen(/^llambo: it ended with 2$/m)
+  t.same(
+    asked().slice(-2),
+    ['(exit 3) # hostile', 'ls --passwort /nowhere'],
+    'what begins with a blank, says no, or is empty: not sent',
+  )
+  await terminal.enter('[ -e hacked ] || echo none')
+  await terminal.screen(/^none$/m)
+})
+
+t.test('bash: an agent that was killed is started again', { skip: noTerminal }, async t => {
+  const model = await new FakeModel().open(t)
+  const home = await clusterHome(t, model)
+  // what one that was killed leaves: a name that nobody answers at
+  const dir = home.path('run/llambo')
+  const server = createServer()
+  await new Promise<void>(resolve => server.listen(`${dir}/own.sock`, resolve))
+  linkSync(`${dir}/own.sock`, `${dir}/shell.sock`)
+  await new Promise(resolve => server.close(resolve))
+  const terminal = await bash(t, home)
+  await terminal.enter('(exit 3)')
+  await terminal.screen(/^llambo: it does not work$/m)
+
+  // another runtime directory, which the agent makes
+  const env = { XDG_RUNTIME_DIR: home.path('elsewhere'), LLAMBO: `unix!${dir}/9p` }
+  const other = await bash(t, home, { env })
+  await other.enter('(exit 4)')
+  await other.screen(/^llambo: it does not work$/m)
+})
