@@ -39,3 +39,22 @@ export function bytes(count: number): string {
   }
   return `${unit === 0 || value >= 99.5 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`
 }
+
+/** Seconds as a person says them: `3 h 12 min`. */
+export function duration(seconds: number): string {
+  const units = [
+    [86_400, 'd'],
+    [3600, 'h'],
+    [60, 'min'],
+    [1, 's'],
+  ] as const
+  const at = Math.max(
+    0,
+    units.findIndex(([size]) => seconds >= size),
+  )
+  if (seconds < 60) return `${Math.round(seconds)} s`
+  const [size, name] = units[at]!
+  const [less, lesser] = units[at + 1]!
+  const rest = Math.floor((seconds % size) / less)
+  return `${Math.floor(seconds / size)} ${name}${rest ? ` ${rest} ${lesser}` : ''}`
+}

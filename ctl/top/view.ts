@@ -1,4 +1,5 @@
 import type { ChalkInstance } from 'chalk'
+import { duration } from '../common/output.js'
 import { sanitize } from '../common/terminal/sanitize.js'
 import { clip, width } from '../common/terminal/width.js'
 import type { Event, Model, Task, Worker } from './model.js'
@@ -32,25 +33,6 @@ const percent = (share: number) => `${Math.round(share * 100)} %`
 export function bar(share: number, columns: number, { unicode }: Style): string {
   const full = Math.min(columns, Math.max(0, Math.round(share * columns)))
   return unicode ? '█'.repeat(full) + '░'.repeat(columns - full) : '#'.repeat(full) + '.'.repeat(columns - full)
-}
-
-/** Seconds as a person says them: `3 h 12 min`. */
-export function duration(seconds: number): string {
-  const units = [
-    [86_400, 'd'],
-    [3600, 'h'],
-    [60, 'min'],
-    [1, 's'],
-  ] as const
-  const at = Math.max(
-    0,
-    units.findIndex(([size]) => seconds >= size),
-  )
-  if (seconds < 60) return `${Math.round(seconds)} s`
-  const [size, name] = units[at]!
-  const [less, lesser] = units[at + 1]!
-  const rest = Math.floor((seconds % size) / less)
-  return `${Math.floor(seconds / size)} ${name}${rest ? ` ${rest} ${lesser}` : ''}`
 }
 
 const colors: Readonly<Record<string, 'green' | 'cyan' | 'yellow' | 'red' | 'magenta' | 'blue'>> = {

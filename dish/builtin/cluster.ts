@@ -1,3 +1,4 @@
+import { summary } from '../../ctl/common/summary.js'
 import { ORDWR } from '../../fs/protocol.js'
 import { parseRecords } from '../../fs/quote.js'
 import type { Call } from '../call.js'
@@ -17,11 +18,8 @@ export async function records(call: Call, path: string): Promise<Row[]> {
 export async function status(call: Call): Promise<void> {
   const path = `${HOME}/status`
   if (call.options.json) return call.json(await records(call, path))
-  if (!call.terminal) return call.print(await tree.text(call.state, path, call.signal))
-  for (const { record, name = '', ...rest } of await records(call, path)) {
-    const pairs = Object.entries(rest).map(([attr, value]) => `${call.paint(2, `${attr}=`)}${call.paint(0, value)}`)
-    await call.styled(`${call.paint(1, `${record} ${name}`)}\n  ${pairs.join('  ')}\n`)
-  }
+  const text = await tree.text(call.state, path, call.signal)
+  await call.print(call.terminal ? summary(text) : text)
 }
 
 const columns = ['name', 'host', 'state', 'class', 'model', 'slots', 'active', 'tok_s'] as const

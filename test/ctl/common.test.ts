@@ -10,6 +10,7 @@ import { names, shown, within } from '../../ctl/common/npath.js'
 import { bytes, table, write } from '../../ctl/common/output.js'
 import { bornAt, isAlive } from '../../ctl/common/serverfile.js'
 import { didYouMean } from '../../ctl/common/suggest.js'
+import { summary } from '../../ctl/common/summary.js'
 import { fail } from '../../fs/errors.js'
 
 t.test('a path means the same file however it is written', async t => {
@@ -118,4 +119,34 @@ t.test('a process that has died is not alive, even where nobody has buried it', 
   t.notOk(isAlive(one))
   t.notOk(isAlive({ pid, born: undefined }))
   parent.kill('SIGKILL')
+})
+
+t.test('a status as a person reads it: the whole in a line, then who and what', async t => {
+  const worker = (n: number, more: string) =>
+    `worker name=worker-000${n} host=alpha ${more} class=tiny model=llambo-tiny slots=4 queue=0 tok_s=0\n`
+  const text =
+    'server name=alpha kind=cluster state=idle slots=8 active=3 queue=2 util=0.375 tok_s=12.4 latency_ms=45 uptime_s=185 workers=2\n' +
+    'model name=llambo-tiny type=text size=2840000 context=1024 loaded=yes workers=2\n' +
+    `model name=old type=text size=7000000000 loaded=no problem='model file is damaged: magic'\n` +
+    worker(1, 'state=idle active=0') +
+    worker(2, 'state=busy active=3')
+  t.equal(
+    summary(text),
+    `cluster alpha: 2 workers, idle, 38 % of 8 slots in use, 12 tok/s, 45 ms latency, 2 queued, up 3 min 5 s
+
+worker       state  in use  tok/s  class  model        host
+worker-0001  idle   0/4         0  tiny   llambo-tiny  alpha
+worker-0002  busy   3/4         0  tiny   llambo-tiny  alpha
+
+model        type    size  context  loaded
+llambo-tiny  text  2.8 MB     1024  yes
+old          text  7.0 GB           no: model file is damaged: magic
+`,
+  )
+  const many = `${text}${worker(3, 'state=idle active=0').repeat(30)}`
+  t.match(summary(many), /\n… and 12 more: llamboctl top shows them, and the file status has all\n/)
+  const loading = 'server name=w kind=worker state=loading slots=4 loading=big progress=0.42 uptime_s=1\n'
+  t.match(summary(loading), /^worker w: loading big \(42 %\), 0 % of 4 slots/)
+  const failed = `server name=w kind=worker state=failed slots=4 error='not enough memory for big' uptime_s=1\n`
+  t.match(summary(failed), /, up 1 s\nnot enough memory for big\n$/)
 })
