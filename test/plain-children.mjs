@@ -5,5 +5,6 @@
 import onSpawn from 'process-on-spawn'
 
 onSpawn.addListener(({ env }) => {
-  delete env.NODE_OPTIONS
+  env.NODE_OPTIONS = (env.NODE_OPTIONS ?? '').replace(/"?--import=\S+@tapjs\S+/g, '').trim()
+  if (env.NODE_OPTIONS === '') delete env.NODE_OPTIONS
 })
