@@ -170,6 +170,8 @@ _llambo_precmd() {
   case $rc in (0|130|141|146|148) return rc ;; esac
   # an empty line is no command, and one that begins with a blank is not to be seen by others
   [[ $line == [^[:blank:]]* ]] || return rc
+  # longer ones nobody explains, and they take their time to be made JSON
+  (( $#line <= 1000 )) || return rc
   integer ms=$(( (EPOCHREALTIME - _llambo_began) * 1000 ))
   _llambo_question failure "$line" rc $rc ms $ms stderr "$_llambo_copied" \
     tmux "$TMUX" pane "$TMUX_PANE" kitty "$KITTY_LISTEN_ON" window "$KITTY_WINDOW_ID"

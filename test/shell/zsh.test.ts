@@ -74,13 +74,18 @@ t.test('zsh: after a failed command', skip, async t => {
   await terminal.enter(' (exit 5)')
   await terminal.enter('echo x | grep y')
   await terminal.enter('')
+  await terminal.enter(`(exit 5) # ${'x'.repeat(1000)}`)
   await terminal.enter('sleep 100')
   await terminal.press('C-c')
   await terminal.enter('LLAMBO_SHELL=off')
   await terminal.enter('(exit 6)')
   await terminal.enter('LLAMBO_SHELL=hint')
   await says('(exit 7)', /^llambo: it ended with 7$/m)
-  t.same(asked().slice(before), ['(exit 7)'], 'hidden, an answer, empty, interrupted and switched off: not sent')
+  t.same(
+    asked().slice(before),
+    ['(exit 7)'],
+    'hidden, an answer, empty, too long, interrupted and switched off: not sent',
+  )
   await says('[ -e hacked ] || echo none', /^none$/m)
   await says('ls /nowhere; [[ -t 2 ]] && echo a terminal', /^ls: .*nowhere.*\na terminal$/m)
 })
