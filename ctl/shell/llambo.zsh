@@ -75,8 +75,9 @@ _llambo_ask() {
     _llambo_fd=$REPLY
     print -rnu $_llambo_fd -- "$1"$'\n' 2>/dev/null || { _llambo_forget; return }
   else
-    (( EPOCHSECONDS >= _llambo_again )) || return
     _llambo_wake
+    # one that was started long ago and is not there will not come
+    (( _llambo_again - EPOCHSECONDS > 50 )) || return
     exec {_llambo_fd}< <(_llambo_talk "$1" 2>/dev/null)
     _llambo_pid=${sysparams[procsubstpid]}
   fi
@@ -164,7 +165,8 @@ _llambo_precmd() {
   [[ ${LLAMBO_SHELL:-hint} == off ]] && return rc
   if [[ $LLAMBO_SHELL == auto ]]; then
     # behind whatever the user has, and only where the plugin is
-    (( ! $+ZSH_AUTOSUGGEST_STRATEGY || ${ZSH_AUTOSUGGEST_STRATEGY[(Ie)llambo]} )) || ZSH_AUTOSUGGEST_STRATEGY+=(llambo)
+    (( ! $+ZSH_AUTOSUGGEST_STRATEGY || ${ZSH_AUTOSUGGEST_STRATEGY[(Ie)llambo]} )) ||
+      typeset -ga ZSH_AUTOSUGGEST_STRATEGY=($ZSH_AUTOSUGGEST_STRATEGY llambo)
     [[ -S $_llambo_socket ]] || _llambo_wake
   fi
   case $rc in (0|130|141|146|148) return rc ;; esac

@@ -166,7 +166,7 @@ t.test('zsh-autosuggestions: a strategy behind history', { skip: skip.skip || no
   const typed = ({ user }: { user: string }) => /^typed: (.*)$/m.exec(user)?.[1] ?? ''
   model.says = asked => ({ command: typed(asked).startsWith('echo') ? `${typed(asked)} completed` : 'nosuch' })
   const home = await clusterHome(t, model)
-  const before = `${HABITS}\nsource ${PLUGIN}\nLLAMBO_SHELL=auto`
+  const before = `${HABITS}\nsource ${PLUGIN}\nZSH_AUTOSUGGEST_STRATEGY=history LLAMBO_SHELL=auto`
   const terminal = await zsh(t, home, { before })
   await terminal.screen(() => existsSync(home.path('run/llambo/shell.sock')))
   /** Types; what has not come within its second is asked for again, by a key and another, as a person would. */
