@@ -4,11 +4,22 @@ import { createServer } from 'node:net'
 import t from 'tap'
 import { Home } from '../ctl/fixture.js'
 import { noTerminal, type Terminal } from '../terminal.js'
-import { clusterHome, FakeModel, missing, zsh } from './fixture.js'
+import { clusterHome, FakeModel, missing, type Says, zsh } from './fixture.js'
 
 const PLUGIN = '/usr/share/zsh-autosuggestions/zsh-autosuggestions.zsh'
 const skip = { skip: noTerminal || missing('zsh', '--version') }
 const noPlugin = existsSync(PLUGIN) ? false : 'zsh-autosuggestions is missing: apt-get install zsh-autosuggestions'
+
+/** One cluster for all: its model says what a test has it say. */
+const model = await new FakeModel().open(t)
+const home = skip.skip ? undefined : await clusterHome(t, model)
+
+/** The cluster, with a model that has been asked nothing. */
+function begin(says?: Says): Home {
+  model.asked.length = 0
+  model.says = says ?? (() => ({ cause: 'it does not work', command: '' }))
+  return home!
+}
 
 /** What people who use frameworks have set: no job control, prompts with substitution, hooks of both kinds, and ones that look at `$?`. */
 const HABITS = `
@@ -31,15 +42,13 @@ alias -g INT=x
 `
 
 t.test('zsh: after a failed command', skip, async t => {
-  const model = await new FakeModel().open(t)
-  model.says = ({ user }) => {
+  const home = begin(({ user }) => {
     if (user.includes('gti')) return { cause: 'gti is git, misspelt', command: 'echo git status' }
     if (user.includes('hostile'))
       return { cause: '\u001b]0;x\u0007%F{red}$(touch hacked)\u202e', command: 'echo `touch hacked`\nx' }
     if (user.includes('long')) return { cause: 'very '.repeat(30), command: 'echo short' }
     return { cause: `it ended with ${/exit status: (\d+)/.exec(user)?.[1]}`, command: 'nosuchprogram --now' }
-  }
-  const home = await clusterHome(t, model)
+  })
   const asked = () => model.asked.map(({ user }) => /^command: (.*)$/m.exec(user)?.[1])
   const terminal = await zsh(t, home, { before: HABITS + ALIASES })
   const says = (line: string, shows: RegExp) => terminal.enter(line).then(() => terminal.screen(shows))
@@ -90,29 +99,6 @@ t.test('zsh: after a failed command', skip, async t => {
   await says('ls /nowhere; [[ -t 2 ]] && echo a terminal', /^ls: .*nowhere.*\na terminal$/m)
 })
 
-t.test('zsh: the cluster is away, then slow', skip, async t => {
-  const model = await new FakeModel().open(t)
-  let asked: () => void = () => undefined
-  model.says = () => void asked()
-  const home = await clusterHome(t, model)
-  const terminal = await zsh(t, home)
-  const slow = new Promise<void>(resolve => {
-    asked = resolve
-  })
-  await terminal.enter('(exit 3)')
-  await slow
-  await terminal.enter('echo "goes on $?"')
-  await terminal.screen(/^goes on 3$/m)
-  await model.asked[0]!.closed
-  t.pass('what nobody waits for any more is cancelled in the cluster')
-
-  await home.ctl('down')
-  await terminal.enter('(exit 4)')
-  await terminal.enter('echo "rc $?"')
-  const screen = await terminal.screen(/^rc 4$/m)
-  t.notMatch(screen, /llambo:/, 'silence')
-})
-
 const root = process.getuid?.() === 0
 const other = { skip: skip.skip || (root ? false : 'a directory cannot be given to another user here: run it as root') }
 
@@ -135,8 +121,7 @@ t.test('zsh: who listens where another user has made the directory is told nothi
 })
 
 t.test('zsh: what is sent of the screen, and a copy of standard error only where it is asked for', skip, async t => {
-  const model = await new FakeModel().open(t)
-  const home = await clusterHome(t, model)
+  const home = begin()
   const seen = (n: number) => model.asked[n]!.user
   // a tmux of its own in the terminal, as people have it
   const start = `tmux -S '${home.path('own')}' -f /dev/null new-session zsh -d -i`
@@ -162,10 +147,8 @@ t.test('zsh: what is sent of the screen, and a copy of standard error only where
 })
 
 t.test('zsh-autosuggestions: a strategy behind history', { skip: skip.skip || noPlugin }, async t => {
-  const model = await new FakeModel().open(t)
   const typed = ({ user }: { user: string }) => /^typed: (.*)$/m.exec(user)?.[1] ?? ''
-  model.says = asked => ({ command: typed(asked).startsWith('echo') ? `${typed(asked)} completed` : 'nosuch' })
-  const home = await clusterHome(t, model)
+  const home = begin(asked => ({ command: typed(asked).startsWith('echo') ? `${typed(asked)} completed` : 'nosuch' }))
   const before = `${HABITS}\nsource ${PLUGIN}\nZSH_AUTOSUGGEST_STRATEGY=history LLAMBO_SHELL=auto`
   const terminal = await zsh(t, home, { before })
   await terminal.screen(() => existsSync(home.path('run/llambo/shell.sock')))
@@ -227,4 +210,25 @@ t.test('zsh completes commands, options and names of what there is', skip, async
   await tab('llamboctl drain \\$', /^% llamboctl drain \\\$\\\(touch\\ hacked\\\)$/m)
   await terminal.enter('[ -e hacked ] || echo none')
   await terminal.screen(/^none$/m)
+})
+
+t.test('zsh: the cluster is away, then slow', skip, async t => {
+  let asked: () => void = () => undefined
+  const home = begin(() => void asked())
+  const terminal = await zsh(t, home)
+  const slow = new Promise<void>(resolve => {
+    asked = resolve
+  })
+  await terminal.enter('(exit 3)')
+  await slow
+  await terminal.enter('echo "goes on $?"')
+  await terminal.screen(/^goes on 3$/m)
+  await model.asked[0]!.closed
+  t.pass('what nobody waits for any more is cancelled in the cluster')
+
+  await home.ctl('down')
+  await terminal.enter('(exit 4)')
+  await terminal.enter('echo "rc $?"')
+  const screen = await terminal.screen(/^rc 4$/m)
+  t.notMatch(screen, /llambo:/, 'silence')
 })
