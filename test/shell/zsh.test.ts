@@ -110,7 +110,7 @@ t.test('zsh: who listens where another user has made the directory is told nothi
   const server = createServer(() => void connections++)
   await new Promise<void>(resolve => server.listen(`${dir}/shell.sock`, resolve))
   t.teardown(() => server.close())
-  const terminal = await zsh(t, home)
+  const terminal = await zsh(t, home, { after: '_llambo_start=(true)' })
   await terminal.enter('(exit 3)')
   await terminal.screen(() => connections === 1)
   chownSync(dir, 65534, 65534)
