@@ -81,7 +81,7 @@ _llambo_ask() {
     exec {_llambo_fd}< <(_llambo_talk "$1" 2>/dev/null)
     _llambo_pid=${sysparams[procsubstpid]}
   fi
-  zle -F $_llambo_fd _llambo_answered
+  zle -Fw $_llambo_fd _llambo_answered
 }
 
 # Whether the first word of a line is something that can be run.
@@ -96,7 +96,8 @@ _llambo_known() {
   return 1
 }
 
-# Shows the answer: one line above the prompt, whatever is being typed.
+# Shows the answer: one line above the prompt's last, whatever is being typed. A widget, for those know how many rows the line takes.
+zle -N _llambo_answered
 _llambo_answered() {
   emulate -L zsh -o extended_glob
   local data cause try
@@ -112,8 +113,10 @@ _llambo_answered() {
   [[ -n $try ]] && _llambo_known "$try" || try=
   [[ -n $cause$try ]] || return
   _llambo_suggestion=$try
-  local dim=$'\e[2m' plain=$'\e[0m' text="llambo: $cause" tail=
+  # up over what zle has drawn, which draws it again
+  local over=$'\e['$BUFFERLINES$'A\e[J' dim=$'\e[2m' plain=$'\e[0m' text="llambo: $cause" tail=
   [[ -z $NO_COLOR && $TERM != dumb ]] || dim= plain=
+  [[ $TERM != dumb ]] || over=
   [[ -z $try ]] || tail="${cause:+; }try: $try (Alt-E)"
   # one line: what does not fit is cut off, of the cause first
   integer room=$(( COLUMNS - 1 ))
@@ -121,7 +124,7 @@ _llambo_answered() {
   text+=$tail
   while (( ${(m)#text} > room )); do text=${text[1,-2]}; done
   zle -I
-  print -r -- "$dim$text$plain"
+  print -r -- "$over$dim$text$plain"
 }
 
 # Puts a copy of standard error into a file of ours, until the next prompt: only where $LLAMBO_SHELL_STDERR asks for it.

@@ -42,20 +42,23 @@ alias -g INT=x
 `
 
 t.test('zsh: after a failed command', skip, async t => {
-  const home = begin(({ user }) => {
+  const says: Says = ({ user }) => {
     if (user.includes('gti')) return { cause: 'gti is git, misspelt', command: 'echo git status' }
     if (user.includes('hostile'))
       return { cause: '\u001b]0;x\u0007%F{red}$(touch hacked)\u202e', command: 'echo `touch hacked`\nx' }
     if (user.includes('long')) return { cause: 'very '.repeat(30), command: 'echo short' }
     return { cause: `it ended with ${/exit status: (\d+)/.exec(user)?.[1]}`, command: 'nosuchprogram --now' }
-  })
+  }
+  const home = begin(says)
   const asked = () => model.asked.map(({ user }) => /^command: (.*)$/m.exec(user)?.[1])
   const terminal = await zsh(t, home, { before: HABITS + ALIASES })
-  const says = (line: string, shows: RegExp) => terminal.enter(line).then(() => terminal.screen(shows))
+  const run = (line: string, shows: RegExp) => terminal.enter(line).then(() => terminal.screen(shows))
 
   await terminal.enter('gti status')
   await terminal.type('echo typed on')
-  await terminal.screen(/^llambo: gti is git, misspelt; try: echo git status \(Alt-E\)\n% echo typed on$/m)
+  await terminal.screen(
+    /command not found: gti\nllambo: gti is git, misspelt; try: echo git status \(Alt-E\)\n% echo typed on$/m,
+  )
   await terminal.type(' and on')
   await terminal.screen(/^% echo typed on and on$/m)
   await terminal.press('M-e')
@@ -66,18 +69,39 @@ t.test('zsh: after a failed command', skip, async t => {
   await terminal.press('M-e')
   await terminal.screen(/^llambo: nothing to suggest$/m)
 
-  const nine = await says('(exit 9)', /^llambo: it ended with 9$/m)
+  const nine = await run('(exit 9)', /^llambo: it ended with 9$/m)
   t.notMatch(nine, /nosuchprogram/, 'what is no command is not suggested')
-  await says('echo "rc $? hook $seen"', /^rc 9 hook 9$/m)
-  await says(': one two', /^% $|^%$/m)
-  await says('echo $_', /^two$/m)
+  await run('echo "rc $? hook $seen"', /^rc 9 hook 9$/m)
+  await run(': one two', /^% $|^%$/m)
+  await run('echo $_', /^two$/m)
   await terminal.enter('(exit 8) # six seven')
   await terminal.screen(/^llambo: it ended with 8$/m)
-  await says('echo "last $?"', /^last 8$/m)
+  await run('echo "last $?"', /^last 8$/m)
 
-  await says('(exit 3) # hostile', /^llambo: .*%F\{red\}\$\(touch hacked\)$/m)
+  await run('(exit 3) # hostile', /^llambo: .*%F\{red\}\$\(touch hacked\)$/m)
   t.notMatch(await terminal.shown(), /[^\n\P{Cc}]|\u202e/u)
-  await says('(exit 3) # long', /^llambo: very .*; try: echo short \(Alt-E\)$/m)
+  await run('(exit 3) # long', /^llambo: very .*; try: echo short \(Alt-E\)$/m)
+
+  // answers that come while a search goes on, and below several lines that are edited
+  let answer: () => void = () => undefined
+  const later = new Promise<void>(resolve => {
+    answer = resolve
+  })
+  model.says = () => later.then(() => ({ cause: 'at last', command: '' }))
+  await terminal.enter('echo printed; (exit 4)')
+  await terminal.press('C-r')
+  await terminal.type('git stat')
+  await terminal.screen(/bck-i-search: git stat/)
+  answer()
+  await terminal.screen(/^printed\nllambo: at last\n% echo git status\nbck-i-search: git stat_?$/m)
+  await terminal.press('C-g')
+  await terminal.enter('echo printed; (exit 4)')
+  await terminal.type('for i in 1')
+  await terminal.press('M-Enter')
+  await terminal.type('y'.repeat(150))
+  await terminal.screen(/^printed\nllambo: at last\n% for i in 1\ny{100}\ny{50}$/m)
+  await terminal.press('C-c')
+  model.says = says
 
   const before = model.asked.length
   await terminal.enter(' (exit 5)')
@@ -89,14 +113,14 @@ t.test('zsh: after a failed command', skip, async t => {
   await terminal.enter('LLAMBO_SHELL=off')
   await terminal.enter('(exit 6)')
   await terminal.enter('LLAMBO_SHELL=hint')
-  await says('(exit 7)', /^llambo: it ended with 7$/m)
+  await run('(exit 7)', /^llambo: it ended with 7$/m)
   t.same(
     asked().slice(before),
     ['(exit 7)'],
     'hidden, an answer, empty, too long, interrupted and switched off: not sent',
   )
-  await says('[ -e hacked ] || echo none', /^none$/m)
-  await says('ls /nowhere; [[ -t 2 ]] && echo a terminal', /^ls: .*nowhere.*\na terminal$/m)
+  await run('[ -e hacked ] || echo none', /^none$/m)
+  await run('ls /nowhere; [[ -t 2 ]] && echo a terminal', /^ls: .*nowhere.*\na terminal$/m)
 })
 
 const root = process.getuid?.() === 0
