@@ -23,21 +23,29 @@ const answers = (path: string) =>
     socket.once('connect', () => socket.destroy())
   })
 
-/** Reads one line. @throws when it is too long, late, or the other end goes before it is complete */
+/**
+ * Reads one line. What comes behind it is not kept; but it is read, for so the end of a connection is noticed.
+ * @throws when it is too long, late, or the other end goes before it is complete
+ */
 const question = (socket: Socket) =>
   new Promise<string>((resolve, reject) => {
     const parts: Buffer[] = []
-    let length = 0
+    let room = MAX_QUESTION
     const late = setTimeout(() => reject(new Error('no question')), QUESTION_MS)
-    socket.once('close', () => reject(new Error('hung up')))
+    socket.once('close', () => {
+      clearTimeout(late)
+      reject(new Error('hung up'))
+    })
     socket.on('data', (data: Buffer) => {
+      if (room < 0) return
       const end = data.indexOf(10)
       parts.push(end < 0 ? data : data.subarray(0, end))
-      length += data.length
-      if (length > MAX_QUESTION) reject(new Error('too long'))
-      else if (end >= 0) {
+      room -= data.length
+      if (end >= 0 || room < 0) {
         clearTimeout(late)
-        resolve(Buffer.concat(parts).toString('utf8'))
+        if (end < 0) reject(new Error('too long'))
+        else resolve(Buffer.concat(parts).toString('utf8'))
+        room = -1
       }
     })
   })
@@ -98,8 +106,8 @@ export class Agent {
   /** Hangs up on everybody and takes its socket away. */
   close(): void {
     clearTimeout(this.#idle)
-    for (const controller of this.#asking.values()) controller.abort()
     clearInterval(this.#look)
+    for (const controller of this.#asking.values()) controller.abort()
     if (this.#own) unlinkSync(this.#held!.path)
     this.#held = undefined
     this.#server.close()
@@ -114,19 +122,21 @@ export class Agent {
   /** The clock of idleness begins anew. */
   #rest(): void {
     clearTimeout(this.#idle)
-    this.#idle = setTimeout(() => this.close(), this.idle_s * 1000)
+    if (this.#held) this.#idle = setTimeout(() => this.close(), this.idle_s * 1000)
   }
 
   async #serve(socket: Socket): Promise<void> {
     socket.on('error', () => socket.destroy())
     this.#rest()
-    let line = ''
+    let text: string
     try {
-      const asked = parseQuestion(await question(socket))
-      if (asked) line = await this.#answer(asked, socket)
+      text = await question(socket)
     } catch {
-      // silence is the answer to everything that went wrong
+      return void socket.destroy()
     }
+    const asked = parseQuestion(text)
+    // silence is the answer to everything that goes wrong
+    const line = asked ? await this.#answer(asked, socket).catch(() => '') : ''
     this.#rest()
     if (!socket.destroyed) socket.end(`${line}\n`)
   }

@@ -2,7 +2,8 @@
 # In ~/.bashrc: eval "$(llamboctl shell bash)"
 # Before this stand, in the same text: _llambo_start, what starts the agent, and _llambo_socket, where it is asked.
 
-if [[ $- == *i* ]] && (( BASH_VERSINFO[0] >= 5 )); then
+# PROMPT_COMMAND is an array since 5.1; PS0 is expanded only with promptvars
+if [[ $- == *i* ]] && (( BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 501 )) && shopt -q promptvars; then
 
 _llambo_answer=${_llambo_socket%/*}/answer.$$
 _llambo_last=$HISTCMD _llambo_suggestion='' _llambo_began=0 _llambo_asked=0 _llambo_again=0
@@ -125,6 +126,8 @@ _llambo_prompt() {
   line=$(HISTTIMEFORMAT='' builtin history 1)
   [[ $line =~ ^\ *[0-9]+\*?\ *(.*)$ ]] || return "$rc"
   line=${BASH_REMATCH[1]}
+  # longer ones nobody explains, and they take their time to be made JSON
+  (( ${#line} <= 1000 )) || return "$rc"
   ms=$(( (${EPOCHREALTIME/[.,]/} - began) / 1000 ))
   may=$(( SECONDS >= _llambo_again ))
   (( may )) && (( _llambo_again = SECONDS + 60 ))

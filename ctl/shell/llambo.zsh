@@ -75,12 +75,13 @@ _llambo_ask() {
     _llambo_fd=$REPLY
     print -rnu $_llambo_fd -- "$1"$'\n' 2>/dev/null || { _llambo_forget; return }
   else
-    (( EPOCHSECONDS >= _llambo_again )) || return
     _llambo_wake
+    # one that was started long ago and is not there will not come
+    (( _llambo_again - EPOCHSECONDS > 50 )) || return
     exec {_llambo_fd}< <(_llambo_talk "$1" 2>/dev/null)
     _llambo_pid=${sysparams[procsubstpid]}
   fi
-  zle -F $_llambo_fd _llambo_answered
+  zle -Fw $_llambo_fd _llambo_answered
 }
 
 # Whether the first word of a line is something that can be run.
@@ -95,7 +96,8 @@ _llambo_known() {
   return 1
 }
 
-# Shows the answer: one line above the prompt, whatever is being typed.
+# Shows the answer: one line above the prompt's last, whatever is being typed. A widget, for those know how many rows the line takes.
+zle -N _llambo_answered
 _llambo_answered() {
   emulate -L zsh -o extended_glob
   local data cause try
@@ -111,8 +113,10 @@ _llambo_answered() {
   [[ -n $try ]] && _llambo_known "$try" || try=
   [[ -n $cause$try ]] || return
   _llambo_suggestion=$try
-  local dim=$'\e[2m' plain=$'\e[0m' text="llambo: $cause" tail=
+  # up over what zle has drawn, which draws it again
+  local over=$'\e['$BUFFERLINES$'A\e[J' dim=$'\e[2m' plain=$'\e[0m' text="llambo: $cause" tail=
   [[ -z $NO_COLOR && $TERM != dumb ]] || dim= plain=
+  [[ $TERM != dumb ]] || over=
   [[ -z $try ]] || tail="${cause:+; }try: $try (Alt-E)"
   # one line: what does not fit is cut off, of the cause first
   integer room=$(( COLUMNS - 1 ))
@@ -120,7 +124,7 @@ _llambo_answered() {
   text+=$tail
   while (( ${(m)#text} > room )); do text=${text[1,-2]}; done
   zle -I
-  print -r -- "$dim$text$plain"
+  print -r -- "$over$dim$text$plain"
 }
 
 # Puts a copy of standard error into a file of ours, until the next prompt: only where $LLAMBO_SHELL_STDERR asks for it.
@@ -164,12 +168,15 @@ _llambo_precmd() {
   [[ ${LLAMBO_SHELL:-hint} == off ]] && return rc
   if [[ $LLAMBO_SHELL == auto ]]; then
     # behind whatever the user has, and only where the plugin is
-    (( ! $+ZSH_AUTOSUGGEST_STRATEGY || ${ZSH_AUTOSUGGEST_STRATEGY[(Ie)llambo]} )) || ZSH_AUTOSUGGEST_STRATEGY+=(llambo)
+    (( ! $+ZSH_AUTOSUGGEST_STRATEGY || ${ZSH_AUTOSUGGEST_STRATEGY[(Ie)llambo]} )) ||
+      typeset -ga ZSH_AUTOSUGGEST_STRATEGY=($ZSH_AUTOSUGGEST_STRATEGY llambo)
     [[ -S $_llambo_socket ]] || _llambo_wake
   fi
   case $rc in (0|130|141|146|148) return rc ;; esac
   # an empty line is no command, and one that begins with a blank is not to be seen by others
   [[ $line == [^[:blank:]]* ]] || return rc
+  # longer ones nobody explains, and they take their time to be made JSON
+  (( $#line <= 1000 )) || return rc
   integer ms=$(( (EPOCHREALTIME - _llambo_began) * 1000 ))
   _llambo_question failure "$line" rc $rc ms $ms stderr "$_llambo_copied" \
     tmux "$TMUX" pane "$TMUX_PANE" kitty "$KITTY_LISTEN_ON" window "$KITTY_WINDOW_ID"

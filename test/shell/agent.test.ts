@@ -101,6 +101,25 @@ t.test('of the screen only what the command printed is taken', async t => {
 const question = (changes: object = {}): Question =>
   parseQuestion(JSON.stringify({ kind: 'failure', line: 'gti x', rc: 127, pid: '7', ...changes }))!
 
+t.test('whatever is asked, it is a question or none', async t => {
+  fc.assert(
+    fc.property(
+      fc.oneof(
+        fc.string(),
+        fc.json(),
+        fc
+          .record({ kind: fc.constantFrom('failure', 'typing'), line: fc.anything(), rc: fc.anything() })
+          .map(o => JSON.stringify(o)),
+      ),
+      text => {
+        const asked = parseQuestion(text)
+        return asked === undefined || (asked.line.trim() !== '' && asked.line.length <= 1000 && !Number.isNaN(asked.rc))
+      },
+    ),
+  )
+  t.pass('of a thousand texts')
+})
+
 t.test('an answer is one line that does nothing to a terminal, whatever was said', async t => {
   const said = (o: object, q = question()) => answerLine(JSON.stringify(o), q)
   t.equal(said({ cause: 'misspelt', command: 'git x' }), 'misspelt\tgit x')
@@ -177,7 +196,7 @@ t.test('the agent answers for its user alone, and nothing that goes wrong is hea
     line({ line: 'x'.repeat(2000) }),
   ])
     t.equal(await ask(text).answer, '\n', text.slice(0, 20))
-  t.match(await ask('x'.repeat(100_000)).answer, /^\n?$/, 'what never ends is hung up on')
+  t.equal(await ask('x'.repeat(100_000)).answer, '', 'what never ends is hung up on')
   t.equal(await ask(line()).answer, 'misspelt\tgit x\n', 'and it goes on')
   const second = new Agent({ ask: async () => '' }, {}, 60)
   t.equal(await second.listen(dir, 'sock'), false, 'a second one ends')

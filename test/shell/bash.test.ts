@@ -1,20 +1,22 @@
-import { linkSync } from 'node:fs'
+import { linkSync, mkdirSync } from 'node:fs'
 import { createServer } from 'node:net'
 import t from 'tap'
 import { noTerminal } from '../terminal.js'
 import { bash, clusterHome, FakeModel } from './fixture.js'
 
-t.test('bash: the failure line', { skip: noTerminal }, async t => {
-  const model = await new FakeModel().open(t)
+const skip = { skip: noTerminal }
+const model = await new FakeModel().open(t)
+const home = skip.skip ? undefined : await clusterHome(t, model)
+
+t.test('bash: the failure line', skip, async t => {
   model.says = ({ user }) => {
     if (user.includes('gti')) return { cause: 'gti is git, misspelt', command: 'echo git status' }
     if (user.includes('hostile'))
       return { cause: '\u001b]0;x\u0007$(touch hacked) \\e[31m %s', command: 'echo `touch hacked`\n' }
     return { cause: `it ended with ${/exit status: (\d+)/.exec(user)?.[1]}`, command: 'nosuchprogram --now' }
   }
-  const home = await clusterHome(t, model)
   const asked = () => model.asked.map(({ user }) => /^command: (.*)$/m.exec(user)?.[1])
-  const terminal = await bash(t, home, { before: 'HISTCONTROL=ignoreboth\nPROMPT_COMMAND=\'echo "then $?"\'' })
+  const terminal = await bash(t, home!, { before: 'HISTCONTROL=ignoreboth\nPROMPT_COMMAND=\'echo "then $?"\'' })
 
   await terminal.enter('gti status')
   await terminal.type('echo typed on')
@@ -56,22 +58,19 @@ t.test('bash: the failure line', { skip: noTerminal }, async t => {
   await terminal.screen(/^none$/m)
 })
 
-t.test('bash: an agent that was killed is started again', { skip: noTerminal }, async t => {
-  const model = await new FakeModel().open(t)
-  const home = await clusterHome(t, model)
+t.test('bash: an agent that was killed is started again, in a directory that it may have to make', skip, async t => {
+  model.says = () => ({ cause: 'it does not work', command: '' })
   // what one that was killed leaves: a name that nobody answers at
-  const dir = home.path('run/llambo')
+  const dir = home!.path('killed/llambo')
+  mkdirSync(dir, { recursive: true, mode: 0o700 })
   const server = createServer()
   await new Promise<void>(resolve => server.listen(`${dir}/own.sock`, resolve))
   linkSync(`${dir}/own.sock`, `${dir}/shell.sock`)
   await new Promise(resolve => server.close(resolve))
-  const terminal = await bash(t, home)
-  await terminal.enter('(exit 3)')
-  await terminal.screen(/^llambo: it does not work$/m)
-
-  // another runtime directory, which the agent makes
-  const env = { XDG_RUNTIME_DIR: home.path('elsewhere'), LLAMBO: `unix!${dir}/9p` }
-  const other = await bash(t, home, { env })
-  await other.enter('(exit 4)')
-  await other.screen(/^llambo: it does not work$/m)
+  for (const name of ['killed', 'elsewhere']) {
+    const env = { XDG_RUNTIME_DIR: home!.path(name), LLAMBO: `unix!${home!.path('run/llambo/9p')}` }
+    const terminal = await bash(t, home!, { env })
+    await terminal.enter('(exit 3)')
+    await terminal.screen(/^llambo: it does not work$/m)
+  }
 })

@@ -29,7 +29,8 @@ export interface Asked {
 }
 
 /** Says what a model answers to that; undefined: never. */
-export type Says = (asked: Asked) => object | string | undefined
+export type Says = (asked: Asked) => Answer | Promise<Answer>
+type Answer = object | string | undefined
 
 /** A server with the OpenAI API whose model says what a test has it say. */
 export class FakeModel {
@@ -45,8 +46,8 @@ export class FakeModel {
     const closed = new Promise<void>(resolve => response.on('close', () => resolve()))
     const asked = { system: of('system'), user: of('user'), schema: response_format?.json_schema?.schema, closed }
     // the prompt of one word by which a worker shows that it is ready
-    const said = asked.schema ? this.says(asked) : 'ready'
     if (asked.schema) this.asked.push(asked)
+    const said = asked.schema ? await this.says(asked) : 'ready'
     if (said === undefined) return
     const content = typeof said === 'string' ? said : JSON.stringify(said)
     const events = [

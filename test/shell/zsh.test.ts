@@ -4,11 +4,22 @@ import { createServer } from 'node:net'
 import t from 'tap'
 import { Home } from '../ctl/fixture.js'
 import { noTerminal, type Terminal } from '../terminal.js'
-import { clusterHome, FakeModel, missing, zsh } from './fixture.js'
+import { clusterHome, FakeModel, missing, type Says, zsh } from './fixture.js'
 
 const PLUGIN = '/usr/share/zsh-autosuggestions/zsh-autosuggestions.zsh'
 const skip = { skip: noTerminal || missing('zsh', '--version') }
 const noPlugin = existsSync(PLUGIN) ? false : 'zsh-autosuggestions is missing: apt-get install zsh-autosuggestions'
+
+/** One cluster for all: its model says what a test has it say. */
+const model = await new FakeModel().open(t)
+const home = skip.skip ? undefined : await clusterHome(t, model)
+
+/** The cluster, with a model that has been asked nothing. */
+function begin(says?: Says): Home {
+  model.asked.length = 0
+  model.says = says ?? (() => ({ cause: 'it does not work', command: '' }))
+  return home!
+}
 
 /** What people who use frameworks have set: no job control, prompts with substitution, hooks of both kinds, and ones that look at `$?`. */
 const HABITS = `
@@ -31,22 +42,23 @@ alias -g INT=x
 `
 
 t.test('zsh: after a failed command', skip, async t => {
-  const model = await new FakeModel().open(t)
-  model.says = ({ user }) => {
+  const says: Says = ({ user }) => {
     if (user.includes('gti')) return { cause: 'gti is git, misspelt', command: 'echo git status' }
     if (user.includes('hostile'))
       return { cause: '\u001b]0;x\u0007%F{red}$(touch hacked)\u202e', command: 'echo `touch hacked`\nx' }
     if (user.includes('long')) return { cause: 'very '.repeat(30), command: 'echo short' }
     return { cause: `it ended with ${/exit status: (\d+)/.exec(user)?.[1]}`, command: 'nosuchprogram --now' }
   }
-  const home = await clusterHome(t, model)
+  const home = begin(says)
   const asked = () => model.asked.map(({ user }) => /^command: (.*)$/m.exec(user)?.[1])
   const terminal = await zsh(t, home, { before: HABITS + ALIASES })
-  const says = (line: string, shows: RegExp) => terminal.enter(line).then(() => terminal.screen(shows))
+  const run = (line: string, shows: RegExp) => terminal.enter(line).then(() => terminal.screen(shows))
 
   await terminal.enter('gti status')
   await terminal.type('echo typed on')
-  await terminal.screen(/^llambo: gti is git, misspelt; try: echo git status \(Alt-E\)\n% echo typed on$/m)
+  await terminal.screen(
+    /command not found: gti\nllambo: gti is git, misspelt; try: echo git status \(Alt-E\)\n% echo typed on$/m,
+  )
   await terminal.type(' and on')
   await terminal.screen(/^% echo typed on and on$/m)
   await terminal.press('M-e')
@@ -57,55 +69,58 @@ t.test('zsh: after a failed command', skip, async t => {
   await terminal.press('M-e')
   await terminal.screen(/^llambo: nothing to suggest$/m)
 
-  const nine = await says('(exit 9)', /^llambo: it ended with 9$/m)
+  const nine = await run('(exit 9)', /^llambo: it ended with 9$/m)
   t.notMatch(nine, /nosuchprogram/, 'what is no command is not suggested')
-  await says('echo "rc $? hook $seen"', /^rc 9 hook 9$/m)
-  await says(': one two', /^% $|^%$/m)
-  await says('echo $_', /^two$/m)
+  await run('echo "rc $? hook $seen"', /^rc 9 hook 9$/m)
+  await run(': one two', /^% $|^%$/m)
+  await run('echo $_', /^two$/m)
   await terminal.enter('(exit 8) # six seven')
   await terminal.screen(/^llambo: it ended with 8$/m)
-  await says('echo "last $?"', /^last 8$/m)
+  await run('echo "last $?"', /^last 8$/m)
 
-  await says('(exit 3) # hostile', /^llambo: .*%F\{red\}\$\(touch hacked\)$/m)
+  await run('(exit 3) # hostile', /^llambo: .*%F\{red\}\$\(touch hacked\)$/m)
   t.notMatch(await terminal.shown(), /[^\n\P{Cc}]|\u202e/u)
-  await says('(exit 3) # long', /^llambo: very .*; try: echo short \(Alt-E\)$/m)
+  await run('(exit 3) # long', /^llambo: very .*; try: echo short \(Alt-E\)$/m)
+
+  // answers that come while a search goes on, and below several lines that are edited
+  let answer: () => void = () => undefined
+  const later = new Promise<void>(resolve => {
+    answer = resolve
+  })
+  model.says = () => later.then(() => ({ cause: 'at last', command: '' }))
+  await terminal.enter('echo printed; (exit 4)')
+  await terminal.press('C-r')
+  await terminal.type('git stat')
+  await terminal.screen(/bck-i-search: git stat/)
+  answer()
+  await terminal.screen(/^printed\nllambo: at last\n% echo git status\nbck-i-search: git stat_?$/m)
+  await terminal.press('C-g')
+  await terminal.enter('echo printed; (exit 4)')
+  await terminal.type('for i in 1')
+  await terminal.press('M-Enter')
+  await terminal.type('y'.repeat(150))
+  await terminal.screen(/^printed\nllambo: at last\n% for i in 1\ny{100}\ny{50}$/m)
+  await terminal.press('C-c')
+  model.says = says
 
   const before = model.asked.length
   await terminal.enter(' (exit 5)')
   await terminal.enter('echo x | grep y')
   await terminal.enter('')
+  await terminal.enter(`(exit 5) # ${'x'.repeat(1000)}`)
   await terminal.enter('sleep 100')
   await terminal.press('C-c')
   await terminal.enter('LLAMBO_SHELL=off')
   await terminal.enter('(exit 6)')
   await terminal.enter('LLAMBO_SHELL=hint')
-  await says('(exit 7)', /^llambo: it ended with 7$/m)
-  t.same(asked().slice(before), ['(exit 7)'], 'hidden, an answer, empty, interrupted and switched off: not sent')
-  await says('[ -e hacked ] || echo none', /^none$/m)
-  await says('ls /nowhere; [[ -t 2 ]] && echo a terminal', /^ls: .*nowhere.*\na terminal$/m)
-})
-
-t.test('zsh: the cluster is away, then slow', skip, async t => {
-  const model = await new FakeModel().open(t)
-  let asked: () => void = () => undefined
-  model.says = () => void asked()
-  const home = await clusterHome(t, model)
-  const terminal = await zsh(t, home)
-  const slow = new Promise<void>(resolve => {
-    asked = resolve
-  })
-  await terminal.enter('(exit 3)')
-  await slow
-  await terminal.enter('echo "goes on $?"')
-  await terminal.screen(/^goes on 3$/m)
-  await model.asked[0]!.closed
-  t.pass('what nobody waits for any more is cancelled in the cluster')
-
-  await home.ctl('down')
-  await terminal.enter('(exit 4)')
-  await terminal.enter('echo "rc $?"')
-  const screen = await terminal.screen(/^rc 4$/m)
-  t.notMatch(screen, /llambo:/, 'silence')
+  await run('(exit 7)', /^llambo: it ended with 7$/m)
+  t.same(
+    asked().slice(before),
+    ['(exit 7)'],
+    'hidden, an answer, empty, too long, interrupted and switched off: not sent',
+  )
+  await run('[ -e hacked ] || echo none', /^none$/m)
+  await run('ls /nowhere; [[ -t 2 ]] && echo a terminal', /^ls: .*nowhere.*\na terminal$/m)
 })
 
 const root = process.getuid?.() === 0
@@ -119,7 +134,7 @@ t.test('zsh: who listens where another user has made the directory is told nothi
   const server = createServer(() => void connections++)
   await new Promise<void>(resolve => server.listen(`${dir}/shell.sock`, resolve))
   t.teardown(() => server.close())
-  const terminal = await zsh(t, home)
+  const terminal = await zsh(t, home, { after: '_llambo_start=(true)' })
   await terminal.enter('(exit 3)')
   await terminal.screen(() => connections === 1)
   chownSync(dir, 65534, 65534)
@@ -130,8 +145,7 @@ t.test('zsh: who listens where another user has made the directory is told nothi
 })
 
 t.test('zsh: what is sent of the screen, and a copy of standard error only where it is asked for', skip, async t => {
-  const model = await new FakeModel().open(t)
-  const home = await clusterHome(t, model)
+  const home = begin()
   const seen = (n: number) => model.asked[n]!.user
   // a tmux of its own in the terminal, as people have it
   const start = `tmux -S '${home.path('own')}' -f /dev/null new-session zsh -d -i`
@@ -157,11 +171,9 @@ t.test('zsh: what is sent of the screen, and a copy of standard error only where
 })
 
 t.test('zsh-autosuggestions: a strategy behind history', { skip: skip.skip || noPlugin }, async t => {
-  const model = await new FakeModel().open(t)
   const typed = ({ user }: { user: string }) => /^typed: (.*)$/m.exec(user)?.[1] ?? ''
-  model.says = asked => ({ command: typed(asked).startsWith('echo') ? `${typed(asked)} completed` : 'nosuch' })
-  const home = await clusterHome(t, model)
-  const before = `${HABITS}\nsource ${PLUGIN}\nLLAMBO_SHELL=auto`
+  const home = begin(asked => ({ command: typed(asked).startsWith('echo') ? `${typed(asked)} completed` : 'nosuch' }))
+  const before = `${HABITS}\nsource ${PLUGIN}\nZSH_AUTOSUGGEST_STRATEGY=history LLAMBO_SHELL=auto`
   const terminal = await zsh(t, home, { before })
   await terminal.screen(() => existsSync(home.path('run/llambo/shell.sock')))
   /** Types; what has not come within its second is asked for again, by a key and another, as a person would. */
@@ -222,4 +234,25 @@ t.test('zsh completes commands, options and names of what there is', skip, async
   await tab('llamboctl drain \\$', /^% llamboctl drain \\\$\\\(touch\\ hacked\\\)$/m)
   await terminal.enter('[ -e hacked ] || echo none')
   await terminal.screen(/^none$/m)
+})
+
+t.test('zsh: the cluster is away, then slow', skip, async t => {
+  let asked: () => void = () => undefined
+  const home = begin(() => void asked())
+  const terminal = await zsh(t, home)
+  const slow = new Promise<void>(resolve => {
+    asked = resolve
+  })
+  await terminal.enter('(exit 3)')
+  await slow
+  await terminal.enter('echo "goes on $?"')
+  await terminal.screen(/^goes on 3$/m)
+  await model.asked[0]!.closed
+  t.pass('what nobody waits for any more is cancelled in the cluster')
+
+  await home.ctl('down')
+  await terminal.enter('(exit 4)')
+  await terminal.enter('echo "rc $?"')
+  const screen = await terminal.screen(/^rc 4$/m)
+  t.notMatch(screen, /llambo:/, 'silence')
 })
