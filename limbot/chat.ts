@@ -146,6 +146,7 @@ export class Chat {
         const { value } = step
         if (value.is === 'text') await view.text(value.text)
         else if (value.is === 'note') await this.note(value.line)
+        else if (value.is === 'resumed') view.resumed(value.worker)
         else view.state(state(value))
       }
       await view.end()
@@ -229,6 +230,7 @@ class View {
   #held = ''
   #drawing: Promise<void> | undefined
   #state: string | undefined
+  #worker: string | undefined
   #any = false
   #end = '\n'
   readonly #began = performance.now()
@@ -271,6 +273,12 @@ class View {
     this.#timer = setTimeout(() => void this.chat.note(text), LASTS_MS)
   }
 
+  /** Another worker goes on. */
+  resumed(worker: string): void {
+    this.#worker = worker
+    if (!this.chat.editor.plain) this.#status()
+  }
+
   async end(): Promise<void> {
     clearInterval(this.#timer)
     await this.#drawing
@@ -301,7 +309,9 @@ class View {
     const tail = width(rest) > columns ? `…${rest.slice(-(columns >> 1))}` : rest
     const seconds = ((performance.now() - this.#began) / 1000).toFixed(0)
     const doing = this.#state ?? (this.#any ? '' : 'waiting')
-    const state = [doing, `${seconds} s`, 'Ctrl-C ends it'].filter(Boolean).join(' · ')
+    const state = [doing, this.#worker && sanitize(`${this.#worker} goes on`), `${seconds} s`, 'Ctrl-C ends it']
+      .filter(Boolean)
+      .join(' · ')
     return [...(tail ? [clip(tail, columns)] : []), dim(state), ...this.chat.waiting]
   }
 }
