@@ -127,8 +127,9 @@ export class Terminal {
     for (;;) {
       const { stdout } = await this.#tmux('display-message', '-p', '#{pane_dead} #{pane_dead_status}')
       const [dead, status] = stdout.trim().split(' ')
-      // its output has ended before tmux knows its status
       if (dead === '1' && status !== undefined) return Number(status)
+      // on a busy machine tmux 3.3a now and then misses that a child has ended, until another does
+      if (dead === '1') await this.#tmux('run-shell', 'true')
       await sleep(25)
     }
   }
