@@ -54,28 +54,29 @@ export class Chat {
   readonly #next: string[] = []
   readonly #leaving = new AbortController()
   /** Where answers go: the terminal, else standard output. */
-  readonly #out: NodeJS.WriteStream
-  readonly #dim: (text: string) => string
+  readonly out: NodeJS.WriteStream
+  readonly dim: (text: string) => string
   readonly #freeInterrupt: () => void
 
   constructor({ io, talk, look, noteTo }: ChatOptions) {
     this.io = io
     this.talk = talk
     this.look = look
-    this.#out = io.stdout.isTTY ? io.stdout : io.stderr
-    const { dim, bold } = io.colors(this.#out)
-    this.#dim = dim
+    this.out = io.stdout.isTTY ? io.stdout : io.stderr
+    const { dim, bold } = io.colors(this.out)
+    this.dim = dim
     noteTo(line => void this.note(line))
     const { settings } = talk
     this.history = new History(`${stateDir(io.env)}/limbot_history`, { warn: line => void this.note(line) })
     if (!settings.get('history')) this.history.off()
     this.editor = new Editor({
       input: io.stdin,
-      output: this.#out,
+      output: this.out,
       history: this.history,
       prompt: () => bold(PROMPT),
       hold: true,
-      env: { ...io.env, ...(settings.get('editor') && { VISUAL: settings.get('editor') }) },
+      env: io.env,
+      editor: () => settings.get('editor'),
       more: text => (text.match(/"""/g)?.length ?? 0) % 2 === 1,
       complete: (text, cursor, signal) => completion(this, text, cursor, signal),
       interrupt: () => this.#interrupt(),
@@ -120,7 +121,7 @@ export class Chat {
 
   /** A dim line that limbot says. */
   note(line: string): Promise<void> {
-    return this.print(`${this.#dim(sanitize(line))}\n`)
+    return this.print(`${this.dim(sanitize(line))}\n`)
   }
 
   /** Lines above the entry. */
@@ -145,6 +146,7 @@ export class Chat {
         const { value } = step
         if (value.is === 'text') await view.text(value.text)
         else if (value.is === 'note') await this.note(value.line)
+        else if (value.is === 'resumed') view.resumed(value.worker)
         else view.state(state(value))
       }
       await view.end()
@@ -166,13 +168,13 @@ export class Chat {
 
   /** A failure, as one line. */
   failed(error: unknown): Promise<void> {
-    const { red } = this.io.colors(this.#out)
+    const { red } = this.io.colors(this.out)
     return this.print(`${red(sanitize(explain(error)))}\n`)
   }
 
   /** A status row of the terminal's end: what waits behind the answer. */
   get waiting(): string[] {
-    return this.#next.length ? [this.#dim(sanitize(`next: ${this.#next.join(' · ').replaceAll('\n', ' ')}`))] : []
+    return this.#next.length ? [this.dim(sanitize(`next: ${this.#next.join(' · ').replaceAll('\n', ' ')}`))] : []
   }
 
   #queued(): void {
@@ -228,6 +230,7 @@ class View {
   #held = ''
   #drawing: Promise<void> | undefined
   #state: string | undefined
+  #worker: string | undefined
   #any = false
   #end = '\n'
   readonly #began = performance.now()
@@ -270,6 +273,12 @@ class View {
     this.#timer = setTimeout(() => void this.chat.note(text), LASTS_MS)
   }
 
+  /** Another worker goes on. */
+  resumed(worker: string): void {
+    this.#worker = worker
+    if (!this.chat.editor.plain) this.#status()
+  }
+
   async end(): Promise<void> {
     clearInterval(this.#timer)
     await this.#drawing
@@ -293,15 +302,16 @@ class View {
 
   /** What is not given out yet, and what is going on. */
   #rows(): string[] {
-    const { io } = this.chat
-    const columns = (io.stdout.columns || 80) - 1
-    const { dim } = io.colors(io.stdout)
+    const columns = (this.chat.out.columns || 80) - 1
+    const { dim } = this.chat
     const rest = sanitize(this.set.rest)
     // of a long one the end
     const tail = width(rest) > columns ? `…${rest.slice(-(columns >> 1))}` : rest
     const seconds = ((performance.now() - this.#began) / 1000).toFixed(0)
     const doing = this.#state ?? (this.#any ? '' : 'waiting')
-    const state = [doing, `${seconds} s`, 'Ctrl-C ends it'].filter(Boolean).join(' · ')
+    const state = [doing, this.#worker && sanitize(`${this.#worker} goes on`), `${seconds} s`, 'Ctrl-C ends it']
+      .filter(Boolean)
+      .join(' · ')
     return [...(tail ? [clip(tail, columns)] : []), dim(state), ...this.chat.waiting]
   }
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { explain, usage } from '../ctl/common/exit.js'
 import { dataDir } from '../ctl/common/paths.js'
@@ -159,12 +159,17 @@ export class Conversation {
 
   /** Writes the whole file, beside and then in its place. A disk that is full costs one warning. */
   save(): void {
-    if (!this.keep() || this.#messages.length === 0) return
+    if (!this.keep() || (this.#messages.length === 0 && this.#written === undefined)) return
     try {
       mkdirSync(sessionsDir(this.env), { recursive: true, mode: 0o700 })
       if (this.#written !== undefined && changedAt(this.file) !== this.#written) {
         this.id = newId()
         this.warn(`another limbot has gone on with this conversation; this one is ${this.id} from here`)
+      }
+      if (this.#messages.length === 0) {
+        rmSync(this.file, { force: true })
+        this.#written = undefined
+        return
       }
       const head: Head = { limbot: 1, id: this.id, created: this.#created, title: this.title }
       const beside = `${this.file}.${process.pid}`

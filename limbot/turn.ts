@@ -11,10 +11,12 @@ import type { Session, Wanted } from './session.js'
 /** How long an answer is kept at the server when its connection breaks, in s. */
 const KEEP_S = 60
 /** How long it is looked for at a server that is back, in ms: its workers dial it first. */
-const FIND_MS = 5000
+const FIND_MS = 10_000
 /** How long an answer that is cancelled may take to end, in ms. */
 const CANCEL_MS = 3000
 const POLL_MS = 300
+/** How long a server that shuts down may take to hang up, in ms. */
+const GOING_MS = 10_000
 
 /** What is known of an answer, more and more of it. */
 export interface Figures {
@@ -70,7 +72,7 @@ export async function* turn(o: TurnOptions): AsyncGenerator<Step, Figures> {
       return figures
     } catch (error) {
       const ended = o.signal.aborted && error instanceof FsError && error.is('interrupted')
-      const lost = root !== undefined && isAway(error) && (await isClosed(root))
+      const lost = root !== undefined && (await isLost(root, error, progress))
       if (!ended && !lost) throw error
       // what the server has of this turn is not known any more
       o.session.stale()
@@ -82,9 +84,15 @@ export async function* turn(o: TurnOptions): AsyncGenerator<Step, Figures> {
   }
 }
 
-/** Whether it is our connection that is gone, and not something behind the server. */
-const isClosed = (root: Fid): Promise<boolean> =>
-  Promise.race([root.client.closed.then(() => true), sleep(50).then(() => false)])
+/** Whether it is our connection that is gone or about to go, and not something behind the server. */
+async function isLost({ client }: Fid, error: unknown, progress: Progress): Promise<boolean> {
+  const gone = client.closed.then(() => true)
+  if (isAway(error)) return Promise.race([gone, sleep(50).then(() => false)])
+  if (!(error instanceof FsError && error.is('shuttingDown')) || progress.bytes > 0) return false
+  // it had not begun: the next server is asked
+  progress.task = undefined
+  return Promise.race([gone, sleep(GOING_MS).then(() => false)])
+}
 
 interface Progress {
   task: string | undefined
@@ -212,7 +220,13 @@ async function* beforeText(
 async function* foundAgain(o: TurnOptions, root: Fid, figures: Figures, progress: Progress): AsyncGenerator<Step> {
   const base = [...o.session.path.slice(0, -2), 'task', progress.task!]
   const over = new AbortController()
-  await appears(root, base, o.signal)
+  if (!(await appears(root, base, o.signal))) {
+    if (progress.bytes > 0)
+      throw new Failure(exitCode.failed, `the server is back, and has not this answer any more (task ${progress.task})`)
+    // nothing of it has been seen: it is asked for again
+    progress.task = undefined
+    return yield* submitted(o, root, figures, progress)
+  }
   const stop = cancelling(o.signal, over, signal => cancelTask(root, base, signal))
   try {
     const fid = await root.walk([...base, 'answer'], over.signal)
@@ -252,15 +266,15 @@ const cancelTask = (root: Fid, task: readonly string[], signal: AbortSignal): Pr
     async fid => void (await fid.write(0, Buffer.from('cancel\n'), signal)),
   )
 
-/** Waits until a server that was started anew has the task back from the worker that goes on with it. */
-async function appears(root: Fid, path: readonly string[], signal: AbortSignal): Promise<void> {
-  for (const end = Date.now() + FIND_MS; ; await sleep(200, undefined, { signal })) {
+/** Waits until a server that was started anew has the task back from the worker that goes on with it. @returns whether it has */
+async function appears(root: Fid, path: readonly string[], signal: AbortSignal): Promise<boolean> {
+  for (const end = Date.now() + FIND_MS; Date.now() < end; await sleep(200, undefined, { signal })) {
     try {
-      return void (await (await root.walk(path, signal)).clunk())
+      await (await root.walk(path, signal)).clunk()
+      return true
     } catch (error) {
       if (!(error instanceof FsError && error.is('notFound'))) throw error
-      if (Date.now() > end)
-        throw new Failure(exitCode.failed, `the server is back, and has not this answer any more (task ${path.at(-1)})`)
     }
   }
+  return false
 }

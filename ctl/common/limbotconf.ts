@@ -115,11 +115,17 @@ export function parseSetting(given: string, value: string, origin = ''): { key: 
   }
 }
 
-/**
- * Reads limbot.conf: YAML, a setting a line.
- * @returns what of it can be meant, and a line for each thing that cannot, naming file, line and key
- */
-export async function readConf(content: string, file: string): Promise<{ values: Map<Key, unknown>; wrong: string[] }> {
+/** What a configuration says. */
+export interface Conf {
+  readonly values: Map<Key, unknown>
+  /** A line for each thing in it that cannot be meant, naming file, line and key. */
+  readonly wrong: string[]
+  /** It is no YAML, or not all of it. */
+  readonly broken: boolean
+}
+
+/** Reads limbot.conf: YAML, a setting a line. */
+export async function readConf(content: string, file: string): Promise<Conf> {
   const { isMap, isScalar, LineCounter, parseDocument } = await import('yaml')
   const values = new Map<Key, unknown>()
   const wrong: string[] = []
@@ -128,10 +134,11 @@ export async function readConf(content: string, file: string): Promise<{ values:
   const doc = parseDocument(content, { lineCounter: lines, prettyErrors: false, schema: 'failsafe' })
   const at = (offset = 0) => `${file}:${lines.linePos(offset).line}`
   for (const { pos, message } of doc.errors) wrong.push(`${at(pos[0])}: ${message}`)
-  if (doc.contents === null) return { values, wrong }
+  const broken = doc.errors.length > 0
+  if (doc.contents === null) return { values, wrong, broken }
   if (!isMap(doc.contents)) {
     wrong.push(`${at(doc.contents.range?.[0])}: the file must hold settings with values, such as "stats: off"`)
-    return { values, wrong }
+    return { values, wrong, broken }
   }
   for (const { key: node, value } of doc.contents.items) {
     const where = isScalar(node) ? at(node.range?.[0]) : file
@@ -144,5 +151,5 @@ export async function readConf(content: string, file: string): Promise<{ values:
       wrong.push((error as Error).message)
     }
   }
-  return { values, wrong }
+  return { values, wrong, broken }
 }

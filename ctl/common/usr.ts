@@ -13,6 +13,7 @@ import { History } from './terminal/history.js'
 
 /** Bytes of a configuration. */
 const MOST = 64 * 1024
+const NEWLINE = 10
 
 /**
  * What limbot keeps of its user, as files: `llambo/limbot-history.txt` and `llambo/limbot.conf`. They are those of the XDG
@@ -42,7 +43,10 @@ function historyText(env: NodeJS.ProcessEnv): string {
   return entries.map(entry => `${entry.replaceAll('\n', '\n\t')}\n`).join('')
 }
 
-/** A file on disk that is checked when what was written to it is complete, and then takes its place. */
+/**
+ * A file on disk that takes what is written when it is complete and can be meant. It is looked at with each write that ends in
+ * a newline, so that `echo` fails where it should: shells do not look at what closing says.
+ */
 function conf(path: string, owner: Owner): File {
   const qid = newQid()
   const read = (): Uint8Array => {
@@ -53,42 +57,56 @@ function conf(path: string, owner: Owner): File {
       throw error
     }
   }
-  /** What is being written, of whoever writes. */
-  let draft: Uint8Array | undefined
-  const save = async () => {
-    if (draft === undefined) return
-    const content = draft
+  /** What is being written, of whoever writes; and whether more than that it was emptied. */
+  let draft: { content: Uint8Array; written: boolean } | undefined
+  const check = async (content: Uint8Array, whole: boolean) => {
+    const { wrong, broken } = await readConf(utf8(content), 'limbot.conf')
+    if (wrong.length === 0 || (broken && !whole)) return
     draft = undefined
-    const { wrong } = await readConf(utf8(content), 'limbot.conf')
-    if (wrong.length > 0) throw fail('badArgument', wrong.join('; '))
+    throw fail('badArgument', wrong.join('; '))
+  }
+  const save = async () => {
+    if (!draft) return
+    const { content } = draft
+    await check(content, true)
+    draft = undefined
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
     const beside = `${path}.${randomBytes(6).toString('hex')}`
     writeFileSync(beside, content, { mode: 0o600, flag: 'wx' })
     renameSync(beside, path)
   }
   const truncate = () => {
-    draft = new Uint8Array(0)
+    draft = { content: new Uint8Array(0), written: false }
   }
   return {
     qid,
-    attributes: () => ({ mode: 0o600, owner, length: (draft ?? read()).length, mtime: now(), atime: now() }),
+    attributes: () => ({ mode: 0o600, owner, length: (draft?.content ?? read()).length, mtime: now(), atime: now() }),
     truncate,
     open(mode): Opened {
       if (mode & OTRUNC) truncate()
+      let failed: unknown
       return {
-        read: (offset, count) => slice(draft ?? read(), offset, count),
-        write(offset, data) {
+        read: (offset, count) => slice(draft?.content ?? read(), offset, count),
+        async write(offset, data) {
+          if (failed) throw failed
           const end = offset + data.length
           if (end > MOST) throw fail('tooLarge', `over ${MOST} bytes`)
-          const before = draft ?? read()
-          const whole = new Uint8Array(Math.max(before.length, end))
-          whole.set(before)
-          whole.set(data, offset)
-          draft = whole
+          const before = draft?.content ?? read()
+          const content = new Uint8Array(Math.max(before.length, end))
+          content.set(before)
+          content.set(data, offset)
+          draft = { content, written: true }
+          if (content.at(-1) !== NEWLINE) return data.length
+          try {
+            await check(content, false)
+          } catch (error) {
+            failed = error
+            throw error
+          }
           return data.length
         },
-        sync: save,
-        // what is wrong was said by a sync before; without one nobody hears it
+        // a shell that has opened it closes another descriptor of it before it writes
+        sync: () => (draft?.written ? save() : undefined),
         close: () => save().catch(() => {}),
       }
     },

@@ -107,6 +107,7 @@ t.test('limbot, the chat', { skip: noTerminal }, async t => {
     await third.press('C-c')
     await third.screen(/^You: never asked\n\[stopped\]\n\nYou:$/m)
     t.match((await home.ctl('cat', 'status')).stdout, / active=2 queue=0 /)
+    t.equal(readdirSync(kept()).length, 4, 'a conversation in which nothing has been said is not kept')
     // what is entered while an answer comes waits for its end
     await one.enter('after it')
     await one.screen(/^next: after it$/m)
@@ -191,6 +192,55 @@ t.test('limbot, the chat', { skip: noTerminal }, async t => {
     await terminal.screen(/^You: one$/m)
   })
 
+  await t.test('conversations are listed, named, copied, written out, and changed for others', async t => {
+    const terminal = await chat(t, home)
+    const said = async (entry: string, what: RegExp) => {
+      await terminal.enter(entry)
+      return terminal.screen(what)
+    }
+    await said('alpha one', /you said alpha one$/m)
+    await said('/rename Alpha', /^You: \/rename Alpha\nYou:$/m)
+    await said('/fork', /^goes on as \d+/m)
+    await said('alpha two', /you said alpha two$/m)
+    await said('/sessions', /^\* \d{8}-\d{6}-\w{4} .* 4 {2}Alpha \(fork\)\n {2}\S+ .* 2 {2}Alpha$/m)
+    await said('/load Alpha', /^“Alpha”, 2 messages$/m)
+    await said('alpha three', /you said alpha three$/m)
+    t.same(model.given, ['user: alpha one', 'assistant: you said alpha one', 'user: alpha three'])
+    await said('/save out.md', /^written to out\.md$/m)
+    t.match(
+      readFileSync(home.path('out.md'), 'utf8'),
+      /^# Alpha\n\n## You\n\nalpha one\n\n## Llambo\n\nyou said alpha one\n/,
+    )
+    await said('/save out.md', /^out\.md: file exists$/m)
+    await said('/context', /^4 messages\n11 tokens$/m)
+    await said('/tokens', /^all 3: 30 read, 3 made$/m)
+    for (const number of (await home.ctl('ls', 'session')).stdout.match(/\d+/g)!)
+      await home.ctl('rm', `session/${number}`)
+    await said('the session is gone', /you said the session is gone$/m)
+    t.equal(model.given.length, 5, 'another has its history')
+    await said('/node worker-0001', /^worker-0001 answers from here on$/m)
+    await said('alpha four', /you said alpha four$/m)
+    t.equal(model.given.length, 7)
+    await said('/nohistory', /^nothing is kept from here on$/m)
+    const all = readdirSync(kept()).length
+    await said('/clear', /^a new conversation$/m)
+    await said('a secret', /you said a secret$/m)
+    t.same(model.given, ['user: a secret'])
+    t.equal(readdirSync(kept()).length, all)
+    t.notMatch(readFileSync(state('limbot_history'), 'utf8'), /secret/)
+    await terminal.type('/s')
+    await terminal.press('Tab')
+    t.match(await terminal.screen(/^set +the settings/m), /^sessions +the conversations/m)
+    await terminal.press('C-u')
+    await terminal.type('/no')
+    await terminal.press('Tab')
+    // not nohistory: nothing is kept as it is
+    await terminal.screen(/^You: \/node$/m)
+    await terminal.press('C-u')
+    await said('/exit', /\/exit/)
+    t.equal(await terminal.ended(), 0)
+  })
+
   await t.test('without colours Markdown stays as it is', async t => {
     const terminal = await chat(t, home, [], { env: { NO_COLOR: '1' } })
     await terminal.enter('What is AI?')
@@ -234,10 +284,12 @@ t.test('limbot, the chat', { skip: noTerminal }, async t => {
     const terminal = await chat(t, home)
     await terminal.enter('first')
     await terminal.screen(/you said first\n/)
-    const [file] = readdirSync(kept()).sort().slice(-1)
+    const before = readdirSync(kept())
+    const file = before.find(name => readFileSync(join(kept(), name), 'utf8').includes('you said first"'))
     writeFileSync(join(kept(), file!), `${readFileSync(join(kept(), file!), 'utf8')}`)
     await terminal.enter('second')
     await terminal.screen(/another limbot has gone on with this conversation/)
-    t.equal(readdirSync(kept()).sort().slice(-2)[0], file)
+    t.notMatch(readFileSync(join(kept(), file!), 'utf8'), /second/)
+    t.equal(readdirSync(kept()).length, before.length + 1)
   })
 })

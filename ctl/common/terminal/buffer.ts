@@ -5,8 +5,9 @@ interface State {
   readonly cursor: number
 }
 
-/** Steps that undo goes back, at most. */
+/** Steps that undo goes back, at most, and letters that it keeps for them: an entry may be a pasted file. */
 const UNDOS = 500
+const LETTERS = 4 * 1024 * 1024
 const word = /[\p{L}\p{N}_\p{M}]/u
 
 /** An entry that is being written, of one or many lines: text, cursor, what was killed, and what undo goes back to. */
@@ -134,7 +135,7 @@ export class Buffer {
   #save(kind?: 'type'): void {
     if (kind === undefined || this.#last !== kind) {
       this.#undo.push({ text: this.text, cursor: this.cursor })
-      if (this.#undo.length > UNDOS) this.#undo.shift()
+      if (this.#undo.length > Math.min(UNDOS, 1 + LETTERS / (this.text.length + 1))) this.#undo.shift()
     }
     this.#last = kind
   }

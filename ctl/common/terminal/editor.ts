@@ -29,6 +29,8 @@ export interface EditorOptions {
   interrupt?: () => boolean
   /** Keeps the terminal from one `read` to the next: Ctrl-C between them is for `interrupt`, and what is typed is not echoed twice. */
   hold?: boolean
+  /** What edits an entry; undefined: $VISUAL or $EDITOR. */
+  editor?: () => string | undefined
   env?: NodeJS.ProcessEnv
 }
 
@@ -80,6 +82,8 @@ export class Editor {
   #ours = false
   /** Somebody else has the terminal. */
   #away = false
+  /** Lines that wait for its end. */
+  #held = ''
 
   constructor(options: EditorOptions) {
     this.#o = options
@@ -118,7 +122,12 @@ export class Editor {
       this.#draw()
       return Promise.resolve()
     }
-    if (this.plain || !this.#done || this.#away) {
+    if (this.#away) {
+      // another program draws; they are shown when it has ended
+      this.#held += lines.endsWith('\n') ? lines : `${lines}\n`
+      return Promise.resolve()
+    }
+    if (this.plain || !this.#done) {
       return new Promise(resolve => {
         const text = lines.endsWith('\n') ? lines : `${lines}\n`
         this.#o.output.write(text, () => resolve())
@@ -161,7 +170,9 @@ export class Editor {
     } finally {
       this.#away = false
       if (this.#done) this.#begin()
-      this.#draw()
+      const held = this.#held
+      this.#held = ''
+      void this.above(held)
     }
   }
 
@@ -412,7 +423,7 @@ export class Editor {
 
   async #edit(): Promise<void> {
     try {
-      const text = await this.lend(() => external(this.#buffer.text, this.#env))
+      const text = await this.lend(() => external(this.#buffer.text, this.#env, this.#o.editor?.()))
       this.#buffer.set(text)
     } catch (error) {
       await this.above(`${sanitize((error as Error).message)}\n`)

@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 /**
- * Has a text edited by $VISUAL or $EDITOR, else vi, which has the terminal meanwhile.
+ * Has a text edited by a command, $VISUAL or $EDITOR unless given, else vi, which has the terminal meanwhile.
  * @returns the text as it was saved, without a newline at its end
  * @throws Error that names the editor, if it cannot be started or fails
  */
-export async function external(text: string, env: NodeJS.ProcessEnv): Promise<string> {
-  const editor = env.VISUAL || env.EDITOR || 'vi'
+export async function external(text: string, env: NodeJS.ProcessEnv, command?: string): Promise<string> {
+  const editor = command || env.VISUAL || env.EDITOR || 'vi'
   const dir = mkdtempSync(join(tmpdir(), 'llambo-edit-'))
   const file = join(dir, 'entry.md')
   try {
