@@ -3,6 +3,9 @@ import { write } from '../ctl/common/output.js'
 import { BrokenPipe, type Sink, type Source } from './pipe.js'
 import type { Io, State } from './state.js'
 
+/** A command that is older than this many ms is in its place when the terminal sends something. */
+const STARTING_MS = 200
+
 /** What a variable of dish is called in the environment of the host's commands: its own name. */
 const exported = /^[A-Za-z_][A-Za-z0-9_]*$/
 /** What is not handed on: ours mean something else, and these decide what the host runs. */
@@ -45,8 +48,13 @@ export async function runHost(text: string, io: Io, state: State): Promise<strin
     child.once('close', (code, name) => resolve(name ?? (code === 0 ? '' : String(code))))
   })
   ended.catch(() => undefined)
-  // a terminal sends Ctrl-C to the command itself; one that does not heed it goes on, as in any shell
-  const interrupt = () => detached && kill(child.pid, 'SIGINT')
+  // a terminal sends Ctrl-C to the command itself; one that does not heed it goes on, as in any shell. One that was just being started
+  // when the terminal sent it has not had it
+  const begun = performance.now()
+  const interrupt = () => {
+    if (detached) kill(child.pid, 'SIGINT')
+    else if (performance.now() - begun < STARTING_MS) child.kill('SIGINT')
+  }
   signal.addEventListener('abort', interrupt, { once: true })
   const over = new AbortController()
   let unread = false
