@@ -45,7 +45,7 @@ t.test('a stopped turn that a full history cannot take ends no process and frees
 t.test('a turn that is cancelled while it waits lets none overtake the ones before', async t => {
   const ann = await (await rig(t, () => echo())).as('ann')
   const s = `session/${await ann.session()}`
-  const first = ann.ask(`${s}/data`, 'a x30')
+  const first = ann.ask(`${s}/data`, 'a x150')
   await later(20)
   const second = ann.ask(`${s}/data`, 'b')
   await later(10)
@@ -57,7 +57,7 @@ t.test('a turn that is cancelled while it waits lets none overtake the ones befo
   t.match(await ann.read('task/3/status'), /state=queued/)
   await first
   t.equal(await third, '0:c\n')
-  t.match(await ann.read(`${s}/history`), /a x30[\s\S]*"content":"c"/)
+  t.match(await ann.read(`${s}/history`), /a x150[\s\S]*"content":"c"/)
 })
 
 t.test('a prompt written before a session was closed is refused', async t => {
@@ -84,11 +84,13 @@ t.test('system and history are not changed by a close while a turn is made', asy
   const s = `session/${await ann.session()}`
   const system = await ann.open(`${s}/system`, OWRITE)
   await system.write(0, bytes('be brief'))
-  const turn = ann.ask(`${s}/data`, 'a x20')
+  // it lasts until it is cancelled, however busy the machine
+  const turn = ann.ask(`${s}/data`, 'a x9000')
   await later(20)
   await t.rejects(system.clunk(), { message: /^session busy/ })
   t.equal(await ann.read(`${s}/system`), '')
-  await turn
+  await ann.write(`${s}/ctl`, 'cancel\n')
+  await t.rejects(turn, { message: 'cancelled' })
 })
 
 t.test('what is not UTF-8 replaces no system prompt', async t => {
