@@ -67,7 +67,7 @@ export class Link {
       try {
         const connection = await this.io.connect()
         this.#connection = connection
-        if (this.#away) this.note('connected again')
+        if (this.#away) this.note(this.#before ? 'connected again' : 'connected')
         this.#away = false
         this.#before = true
         void connection.client.closed.then(reason => this.#lost(reason))
