@@ -199,8 +199,9 @@ export class Chat {
 
   async #entry(entry: string): Promise<void> {
     try {
-      if (/^\/[a-z?]/.test(entry)) return await execute(this, entry)
-      const text = entry.replace(/^"""\n?([\s\S]*?)\n?"""\s*$/, '$1')
+      // a path is no command, and a word that is meant as none has a second slash
+      if (/^\/[a-z?]+(\s|$)/.test(entry)) return await execute(this, entry)
+      const text = entry.replace(/^\/\//, '/').replace(/^"""\n?([\s\S]*?)\n?"""\s*$/, '$1')
       const files = [...this.attached, ...mentioned(text)]
       for (const { name, content } of files) await this.note(`attached ${name} (${bytes(Buffer.byteLength(content))})`)
       this.attached.length = 0
