@@ -33,7 +33,13 @@ function environment(state: State): NodeJS.ProcessEnv {
  * is given as they are, so that a full-screen program works; bytes of others are carried across.
  * @returns its status: '' for 0, its exit code, or the name of the signal that ended it
  */
-export async function runHost(text: string, io: Io, state: State): Promise<string> {
+export function runHost(text: string, io: Io, state: State): Promise<string> {
+  const { lend } = state.shared
+  const start = () => run(text, io, state)
+  return lend && !io.background ? lend(start) : start()
+}
+
+async function run(text: string, io: Io, state: State): Promise<string> {
   const { signal } = io
   // in a process group of its own, unless it is what the terminal's Ctrl-C is for
   const detached = io.background === true || !state.shared.terminal

@@ -54,5 +54,5 @@ function of(page: string, [first = '', ...rest]: readonly string[]): string | un
   const file = rest.at(-1)
   const section = under(page, first) ?? under(page, `${first}/`)
   if (section === undefined || file === undefined) return section
-  return row(section, file) ?? under(page, file) ?? section
+  return row(section, file) ?? row(section, [first, ...rest].join('/')) ?? under(page, file) ?? section
 }

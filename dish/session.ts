@@ -18,6 +18,7 @@ export interface Manner {
   readonly told: (line: string) => void
   readonly history?: () => readonly string[]
   readonly beside?: Shared['beside']
+  readonly lend?: Shared['lend']
 }
 
 /** One shell, from its start to its end. */
@@ -75,6 +76,7 @@ export async function begin(io: Invocation, manner: Manner, words: readonly stri
     terminal: io.stdin.isTTY === true,
     colors: io.colors(io.stdout).level > 0,
     ...(manner.beside && { beside: manner.beside }),
+    ...(manner.lend && { lend: manner.lend }),
   }
   const state = new State(shared, new Space(namespace))
   state.set('0', [words[0] ?? 'dish'])

@@ -32,6 +32,9 @@ export async function interact(io: Invocation): Promise<number> {
     more: incomplete,
     complete: (text, cursor, signal) =>
       (completer ??= new Completer(session.state, hint)).complete(text, cursor, signal),
+    // what is typed while a command runs is for the next entry
+    hold: true,
+    interrupt: () => interrupt(true),
     env: io.env,
   })
   const tell = (line: string) => void (editor.plain ? io.note(sanitize(line)) : editor.above(`${sanitize(line)}\n`))
@@ -43,6 +46,7 @@ export async function interact(io: Invocation): Promise<number> {
     told: tell,
     history: () => history.entries,
     beside: aside(editor),
+    lend: lender(editor),
   })
   const { state } = session
   const published = await publish(io.env, session.namespace).catch(
@@ -50,7 +54,16 @@ export async function interact(io: Invocation): Promise<number> {
   )
 
   let stop: AbortController | undefined
-  const onInterrupt = () => stop?.abort(interrupted())
+  /** What `stop` ends is a command; else it is the reading of a line. */
+  let running = false
+  /** Ctrl-C. @returns whether there was something to end */
+  function interrupt(key: boolean): boolean {
+    if (!running && key) return false
+    if (running && key && !stop?.signal.aborted) io.stdout.write('^C')
+    stop?.abort(interrupted())
+    return stop !== undefined
+  }
+  const onInterrupt = () => void interrupt(false)
   const before = process.listeners('SIGINT')
   process.removeAllListeners('SIGINT').on('SIGINT', onInterrupt)
   const streams = (signal: AbortSignal): Io => ({
@@ -64,6 +77,7 @@ export async function interact(io: Invocation): Promise<number> {
   const enter = async (text: string): Promise<boolean> => {
     const own = new AbortController()
     stop = own
+    running = true
     const end = () => own.abort(io.signal.reason)
     io.signal.addEventListener('abort', end, { once: true })
     const at = streams(own.signal)
@@ -83,6 +97,7 @@ export async function interact(io: Invocation): Promise<number> {
       }
     } finally {
       stop = undefined
+      running = false
       io.signal.removeEventListener('abort', end)
     }
     return false
@@ -158,6 +173,30 @@ function startFile(io: Invocation): string | undefined {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') io.note(`dish: ${file}: ${(error as Error).message}`)
     return undefined
+  }
+}
+
+/** Lets commands of the host have the terminal, from the first one's start to the last one's end. */
+function lender(editor: Editor): <T>(work: () => Promise<T>) => Promise<T> {
+  let borrowers = 0
+  let back: (() => void) | undefined
+  let lent: Promise<void> | undefined
+  return async work => {
+    if (borrowers++ === 0)
+      lent = editor.lend(
+        () =>
+          new Promise<void>(resolve => {
+            back = resolve
+          }),
+      )
+    try {
+      return await work()
+    } finally {
+      if (--borrowers === 0) {
+        back?.()
+        await lent
+      }
+    }
   }
 }
 

@@ -33,6 +33,8 @@ export interface Shared {
   /** Commands of the host may have the terminal: nobody else reads it. */
   readonly terminal: boolean
   readonly colors: boolean
+  /** Lets a command of the host have the terminal while it runs. */
+  readonly lend?: <T>(work: () => Promise<T>) => Promise<T>
   /** What a job writes to instead of the terminal that somebody types at. */
   readonly beside?: (io: Io) => Io
 }

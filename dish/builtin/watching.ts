@@ -44,6 +44,18 @@ export async function watch(call: Call): Promise<void> {
   }
 }
 
+/** Words in as many lines as they need. */
+function wrapped(words: readonly string[], columns = 80): string {
+  const lines = ['']
+  for (const word of words) {
+    const last = lines.length - 1
+    const longer = lines[last] === '' ? word : `${lines[last]}  ${word}`
+    if (longer.length > columns && lines[last] !== '') lines.push(word)
+    else lines[last] = longer
+  }
+  return `${lines.join('\n')}\n`
+}
+
 async function look(call: Call): Promise<string> {
   const all = await records(call, `${HOME}/status`)
   const server = all.find(({ record }) => record === 'server') ?? ({} as Record<string, string>)
@@ -67,7 +79,7 @@ async function look(call: Call): Promise<string> {
     .filter(({ record }) => record === 'worker')
     .map(row => workerColumns.map(column => row[column] ?? ''))
   const running = (await tasks(call)).map(row => taskColumns.map(column => row[column] ?? ''))
-  return `${line.join('  ')}\n\n${table(workerColumns, workers, true)}\n${table(taskColumns, running, true)}`
+  return `${wrapped(line, call.out.columns)}\n${table(workerColumns, workers, true)}\n${table(taskColumns, running, true)}`
 }
 
 /** On a terminal drawn anew each second; else one look. */

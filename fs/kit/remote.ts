@@ -47,7 +47,12 @@ class Remote {
   readonly #paths = new Map<bigint, Qid>()
   readonly #roots = new Map<string, Promise<Fid>>()
 
-  constructor(readonly options: RemoteOptions) {}
+  /** When it was mounted, in seconds since 1970. */
+  readonly time: number
+
+  constructor(readonly options: RemoteOptions) {
+    this.time = Math.floor((options.clock ?? systemClock).date() / 1000)
+  }
 
   root(user: User): Promise<Fid> {
     let root = this.#roots.get(user.name)
@@ -103,9 +108,9 @@ class RemoteFile implements File {
   }
 
   attributes(ctx: Context): Maybe<Attributes> {
-    const { owner, clock = systemClock } = this.tree.options
+    const { owner } = this.tree.options
     if (!owner || this.path.length > 0) return this.#attributes(ctx)
-    const time = Math.floor(clock.date() / 1000)
+    const { time } = this.tree
     return { mode: 0o555, owner, length: 0, mtime: time, atime: time }
   }
 

@@ -169,7 +169,7 @@ export class Editor {
       return await work()
     } finally {
       this.#away = false
-      if (this.#done) this.#begin()
+      if (this.#done || (this.#o.hold && this.#attached)) this.#begin()
       const held = this.#held
       this.#held = ''
       void this.above(held)
