@@ -1,9 +1,8 @@
-import { modeText, timeText } from '../../ctl/common/listing.js'
+import { modeText, statRecord, timeText } from '../../ctl/common/listing.js'
 import { bytes } from '../../ctl/common/output.js'
 import { clip, width } from '../../ctl/common/terminal/width.js'
 import { FsError, fail } from '../../fs/errors.js'
 import { DMDIR, OREAD, type Stat } from '../../fs/protocol.js'
-import { record } from '../../fs/quote.js'
 import type { Call } from '../call.js'
 import { values } from '../expand.js'
 import { ShellError } from '../failure.js'
@@ -176,18 +175,7 @@ export async function mkdir(call: Call): Promise<void> {
 export async function stat(call: Call): Promise<void> {
   await call.each(call.args, async given => {
     const path = call.path(given)
-    const stat = await tree.stat(call.state, path, call.signal)
-    const { type, version, path: id } = stat.qid
-    const line = record(path, {
-      mode: modeText(stat),
-      perm: (stat.mode & 0o777).toString(8).padStart(4, '0'),
-      uid: stat.uid,
-      gid: stat.gid,
-      length: stat.length,
-      mtime: new Date(stat.mtime * 1000).toISOString(),
-      qid: `${id}.${version}.${type.toString(16)}`,
-    })
-    await call.print(`${line}\n`)
+    await call.print(`${statRecord(path, await tree.stat(call.state, path, call.signal))}\n`)
   })
 }
 
