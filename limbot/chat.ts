@@ -155,8 +155,11 @@ export class Chat {
       else if (talk.settings.get('stats')) await this.note(footer(step.value, talk.room.context))
     } catch (error) {
       await view.end()
-      if (!running.signal.aborted) await this.failed(error)
-      else await this.note('[stopped]')
+      if (running.signal.aborted) await this.note('[stopped]')
+      else {
+        await this.failed(error)
+        await this.note('/retry asks it again')
+      }
     }
     if (!this.editor.plain) await this.print('\n')
   }
