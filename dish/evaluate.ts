@@ -32,7 +32,7 @@ export function syntaxText(error: DishSyntaxError): string {
 
 /**
  * Runs commands one after another; `state` has the last one's status.
- * @throws Exit, or the signal's reason; every other failure is a status, and a line on standard error
+ * @throws Exit, BrokenPipe, or the signal's reason; every other failure is a status, and a line on standard error
  */
 export async function run(steps: Sequence, io: Io, state: State): Promise<void> {
   for (const { node, background } of steps) {
@@ -65,6 +65,7 @@ function beside(node: Node, io: Io, state: State): void {
       await evaluate(node, { ...own, stdin: empty, background: true, signal }, copy)
     } catch (error) {
       if (error instanceof Exit) return error.status ?? copy.status
+      if (error instanceof BrokenPipe) return ''
       return signal.aborted ? 'stopped' : why(error)
     }
     return copy.status
@@ -77,8 +78,7 @@ async function evaluate(node: Node, io: Io, state: State): Promise<void> {
   try {
     await one(node, io, state)
   } catch (error) {
-    if (error instanceof Exit || (error instanceof Error && io.signal.aborted)) throw error
-    if (error instanceof BrokenPipe) return state.end('')
+    if (error instanceof Exit || error instanceof BrokenPipe || io.signal.aborted) throw error
     const line = why(error)
     await complain(io, line)
     state.end(line, codeFor(error))
@@ -154,8 +154,9 @@ async function pipe(commands: readonly Node[], io: Io, state: State): Promise<vo
       try {
         await evaluate(node, own, forks[i]!)
       } catch (error) {
-        if (!(error instanceof Exit)) throw error
-        if (error.status !== undefined) forks[i]!.end(error.status)
+        if (error instanceof BrokenPipe && pipes[i]?.gone.aborted) forks[i]!.end('')
+        else if (!(error instanceof Exit)) throw error
+        else if (error.status !== undefined) forks[i]!.end(error.status)
       } finally {
         pipes[i]?.end()
         pipes[i - 1]?.close()

@@ -41,6 +41,7 @@ export function runHost(text: string, io: Io, state: State): Promise<string> {
 
 async function run(text: string, io: Io, state: State): Promise<string> {
   const { signal } = io
+  if (signal.aborted) throw signal.reason
   // in a process group of its own, unless it is what the terminal's Ctrl-C is for
   const detached = io.background === true || !state.shared.terminal
   const own = (sink: Sink) => sink.own ?? 'pipe'

@@ -6,7 +6,7 @@ import { DishSyntaxError, type Sequence } from './ast.js'
 import { complain, run as evaluate, syntaxText } from './evaluate.js'
 import { codeFor, Exit, why } from './failure.js'
 import { parse } from './parser.js'
-import { empty } from './pipe.js'
+import { BrokenPipe, empty } from './pipe.js'
 import { begin } from './session.js'
 import type { Io } from './state.js'
 import { Stdin, Styled } from './streams.js'
@@ -37,7 +37,8 @@ export const run: Run = async (io, [file, ...words], { command, interactive, par
     await evaluate(steps, streams, state)
   } catch (error) {
     if (io.signal.aborted) throw error
-    if (!(error instanceof Exit)) {
+    if (error instanceof BrokenPipe) state.end('')
+    else if (!(error instanceof Exit)) {
       await complain(streams, why(error))
       state.end(why(error), codeFor(error))
     } else if (error.status !== undefined) state.end(error.status)
