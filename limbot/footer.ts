@@ -26,7 +26,7 @@ export function state(step: Step): string | undefined {
   // 0 is one that starts at once
   if (step.is === 'queued' && step.position > 0)
     return step.position > 1 ? `queued (${step.position - 1} ahead)` : 'queued (next)'
-  if (step.is === 'prompt') return 'prompt'
+  if (step.is === 'prompt') return step.share === undefined ? 'prompt' : `prompt ${Math.round(100 * step.share)} %`
   if (step.is === 'away') return 'the server is away; waiting for the answer to go on'
   if (step.is === 'back') return 'looking for the answer'
   return undefined

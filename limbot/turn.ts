@@ -36,7 +36,8 @@ export interface Figures {
 export type Step =
   /** At that place of the queue; 0: not at all. */
   | { readonly is: 'queued'; readonly position: number }
-  | { readonly is: 'prompt' }
+  /** The prompt is read, so much of it (0 to 1) where that is known. */
+  | { readonly is: 'prompt'; readonly share?: number }
   | { readonly is: 'text'; readonly text: string }
   /** Another worker goes on. */
   | { readonly is: 'resumed'; readonly worker: string }
@@ -61,7 +62,14 @@ export interface TurnOptions {
  */
 export async function* turn(o: TurnOptions): AsyncGenerator<Step, Figures> {
   const figures: Figures = { resumed: 0 }
-  const progress: Progress = { task: undefined, bytes: 0, begun: false, held: '', decoder: new TextDecoder() }
+  const progress: Progress = {
+    task: undefined,
+    bytes: 0,
+    begun: false,
+    prefill: false,
+    held: '',
+    decoder: new TextDecoder(),
+  }
   for (;;) {
     let root: Fid | undefined
     try {
@@ -100,6 +108,8 @@ interface Progress {
   bytes: number
   /** Whether any text has come. */
   begun: boolean
+  /** Whether the server says how far the prompt is read: then it is not asked whether it is. */
+  prefill: boolean
   /** A newline that may be the last one, which is the file's. */
   held: string
   readonly decoder: InstanceType<typeof TextDecoder>
@@ -188,6 +198,10 @@ function noted(event: Record<string, any>, figures: Figures, progress: Progress)
     progress.task = attrs.task
     return { is: 'queued', position: attrs.position }
   }
+  if (kind === 'prefill') {
+    progress.prefill = true
+    return { is: 'prompt', share: attrs.tokens / attrs.prompt_tokens }
+  }
   if (kind === 'start') Object.assign(figures, attrs)
   if (kind === 'end') Object.assign(figures, attrs)
   if (kind === 'error') throw received(String(attrs.error))
@@ -212,7 +226,7 @@ async function* beforeText(
     const base = o.session.path.slice(0, -2)
     const text = await readText(root, [...base, 'task', progress.task!, 'status'], o.signal).catch(() => '')
     const state = parseRecords(text)[0]?.attrs.state
-    if (state === 'prefill') yield { is: 'prompt' }
+    if (state === 'prefill' && !progress.prefill) yield { is: 'prompt' }
   }
 }
 

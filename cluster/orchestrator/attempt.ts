@@ -30,6 +30,7 @@ interface Event {
   task?: unknown
   model?: unknown
   position?: unknown
+  tokens?: unknown
   text?: unknown
   ids?: unknown
   reason?: unknown
@@ -56,6 +57,8 @@ export class Attempt {
   heard: number
   /** Places before it in the worker's own queue. */
   position = 0
+  /** Tokens of the prompt that are evaluated. */
+  #prefilled = 0
   /** Whether this attempt has given tokens. */
   gave = false
   readonly #abort = new AbortController()
@@ -199,12 +202,15 @@ export class Attempt {
     }
     const { task } = this
     // what brings nothing on does not count as a sign of life
-    if (event?.event !== 'queued' || event.position !== this.position) this.heard = this.now()
+    const idle = event?.event === 'prefill' || (event?.event === 'queued' && event.position === this.position)
+    if (!idle) this.heard = this.now()
     switch (event?.event) {
       case 'queued':
         this.remote = typeof event.task === 'string' ? event.task : this.remote
         this.position = count(event.position) ?? 0
         return
+      case 'prefill':
+        return this.#prefill(count(event.tokens) ?? 0, count(event.prompt_tokens) ?? 0)
       case 'start':
         if (typeof event.model === 'string') task.model = event.model
         task.prefilled(count(event.prompt_tokens), count(event.reused_tokens))
@@ -223,6 +229,15 @@ export class Attempt {
       default:
         throw fail('badMessage', `event ${JSON.stringify(event?.event)} in its stream`)
     }
+  }
+
+  /** A hundredth at a time: a worker that says more of it, or the same again, is as good as silent. */
+  #prefill(tokens: number, prompt_tokens: number): void {
+    if (tokens > prompt_tokens) throw fail('badMessage', `${tokens} of ${prompt_tokens} tokens of the prompt`)
+    if (tokens - this.#prefilled < Math.max(1, prompt_tokens / 100)) return
+    this.#prefilled = tokens
+    this.heard = this.now()
+    this.task.prefills(tokens, prompt_tokens)
   }
 
   #token({ text, ids }: Event): void {

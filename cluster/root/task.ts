@@ -71,6 +71,8 @@ export class Task implements Exchange {
   tries = 0
   resumed = 0
   prompt_tokens: number | undefined
+  /** Of the prompt, those that have been evaluated. */
+  prefill_tokens: number | undefined
   reused_tokens: number | undefined
   completion_tokens = 0
   ttft_ms: number | undefined
@@ -206,6 +208,14 @@ export class Task implements Exchange {
     this.trace('prefill', { prompt_tokens, reused_tokens })
   }
 
+  /** So many tokens of the prompt have been evaluated. What goes on where it broke off has been begun long ago: that says nothing. */
+  prefills(tokens: number, prompt_tokens = this.prompt_tokens): void {
+    if (this.#first !== undefined) return
+    this.prompt_tokens = prompt_tokens
+    this.prefill_tokens = tokens
+    this.#event({ event: 'prefill', tokens, prompt_tokens })
+  }
+
   /** Text that is final, with the ids it came from. */
   token(text: string, ids: readonly number[]): void {
     this.#begin()
@@ -288,6 +298,7 @@ export class Task implements Exchange {
       tries: this.tries,
       resumed: this.resumed,
       prompt_tokens: this.prompt_tokens,
+      prefill_tokens: this.state === 'prefill' ? this.prefill_tokens : undefined,
       reused_tokens: this.reused_tokens,
       completion_tokens: this.completion_tokens,
       ttft_ms: this.ttft_ms,

@@ -21,13 +21,18 @@ export interface ModelInfo {
   readonly digest: string
 }
 
-/** What a generation yields, in this order: one `start`, any number of `token`, one `end`. */
+/** What a generation yields, in this order: one `start`, any number of `prefill`, any number of `token`, one `end`. */
 export type TokenChunk =
   | {
       readonly event: 'start'
       /** Tokens of the prompt, and how many of them were found in the slot's KV cache and not evaluated again. */
       readonly prompt_tokens: number
       readonly reused: number
+    }
+  | {
+      /** How many tokens of the prompt are in the KV cache by now; only of a prompt that takes its time. */
+      readonly event: 'prefill'
+      readonly tokens: number
     }
   | {
       /**

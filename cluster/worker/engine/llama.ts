@@ -188,9 +188,12 @@ class LlamaEngine implements Engine {
         drawn.catch(() => {}) // it may fail when nobody waits for it any more
       }
       if (made < most && !ended) {
-        const rest = await slot.prefill(all, signal)
+        const prefill = slot.prefill(all, signal)
+        let step = await prefill.next()
+        for (; !step.done; step = await prefill.next())
+          yield { event: 'prefill', tokens: Math.min(step.value, tokens.length) }
         signal.throwIfAborted()
-        draw(rest)
+        draw(step.value)
       }
       while (drawn) {
         const token = await drawn

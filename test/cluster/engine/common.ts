@@ -18,6 +18,8 @@ export interface Answer {
   text: string
   ids: number[]
   chunks: { text: string; ids: readonly number[] }[]
+  /** What it said of the prompt's tokens on the way. */
+  prefill: number[]
   prompt_tokens: number
   reused: number
   reason: EndReason
@@ -33,6 +35,7 @@ export async function collect(
   seen: (chunk: TokenChunk) => void = () => {},
 ): Promise<Answer> {
   const chunks: Answer['chunks'] = []
+  const prefill: number[] = []
   let start: Extract<TokenChunk, { event: 'start' }> | undefined
   let end: Extract<TokenChunk, { event: 'end' }> | undefined
   for await (const chunk of engine.generate(r, signal)) {
@@ -40,6 +43,7 @@ export async function collect(
     if (end || (chunk.event === 'start') === (start !== undefined)) throw new Error(`${chunk.event} out of order`)
     if (chunk.event === 'start') start = chunk
     else if (chunk.event === 'end') end = chunk
+    else if (chunk.event === 'prefill') prefill.push(chunk.tokens)
     else chunks.push(chunk)
   }
   if (!start || !end) throw new Error('the generation ended without an end')
@@ -47,6 +51,7 @@ export async function collect(
     text: chunks.map(c => c.text).join(''),
     ids: chunks.flatMap(c => [...c.ids]),
     chunks,
+    prefill,
     prompt_tokens: start.prompt_tokens,
     reused: start.reused,
     reason: end.reason,

@@ -278,6 +278,21 @@ t.test('a prompt that does not fit fails, an answer that does not fit ends', asy
   })
 })
 
+t.test('a long prompt says on the way how far it is, and what is in the cache is no part of that', async t => {
+  const one = await load(1)
+  t.teardown(() => one.close())
+  const prompt = 'The cat sat on the mat. '.repeat(90)
+  const { prefill, prompt_tokens } = await ask(prompt, { max_tokens: 2 }, undefined, one)
+  t.same(
+    prefill,
+    Array.from({ length: Math.ceil(prompt_tokens / 256) - 1 }, (_, i) => 256 * (i + 1)),
+    `${prompt_tokens} tokens`,
+  )
+  t.ok(prefill.length >= 2)
+  t.same((await ask(prompt, { max_tokens: 2 }, undefined, one)).prefill, [])
+  t.same((await ask('hello', { max_tokens: 2 }, undefined, one)).prefill, [])
+})
+
 t.test('embed gives vectors of one length, nearest for what is most alike', async t => {
   const texts = ['What is the capital of France?', 'What is the capital of Spain?', 'mv renames a file']
   const [a, b, c] = await engine.embed(texts, AbortSignal.timeout(10_000))

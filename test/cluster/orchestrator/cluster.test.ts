@@ -398,3 +398,37 @@ t.test('heartbeats are as often as ctl says, from when it says so', async t => {
     /kind=worker-suspect worker=worker-0001 missed=2[\s\S]*kind=worker-left worker=worker-0001 .*5 heartbeats/,
   )
 })
+
+t.test('how far a long prompt is read is told on the way, by hundredths, and counts as a sign of life', async t => {
+  const cluster = await rig(t, [
+    {
+      engine: (_model, echo) => ({
+        ...echo,
+        async *generate(request, signal) {
+          for await (const chunk of echo.generate(request, signal)) {
+            if (chunk.event !== 'start') {
+              yield chunk
+              continue
+            }
+            yield { ...chunk, prompt_tokens: 1000 }
+            for (const tokens of [100, 101, 400, 400, 900]) yield { event: 'prefill', tokens }
+          }
+        },
+      }),
+    },
+  ])
+  const ann = await cluster.as('ann')
+  const events = await ann.events('generate', say('hi'))
+  t.match(
+    events
+      .filter(({ event }) => event !== 'queued')
+      .map(({ event, tokens, prompt_tokens }) => [event, tokens, prompt_tokens]),
+    [
+      ['prefill', 100, 1000],
+      ['prefill', 400, 1000],
+      ['prefill', 900, 1000],
+      ['start', undefined, 1000],
+    ],
+  )
+  t.equal(text(events), '0:hi')
+})

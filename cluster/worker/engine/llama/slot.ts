@@ -32,16 +32,17 @@ export class Slot {
   }
 
   /**
-   * Evaluates what is missing of `tokens`, in stretches, but for the last one.
-   * @returns that, never empty: evaluating it draws the token that follows
+   * Evaluates what is missing of `tokens`, in stretches, but for the last one. After each it yields how many the cache holds.
+   * @returns the last stretch, never empty: evaluating it draws the token that follows
    */
-  async prefill(tokens: readonly Token[], signal: AbortSignal): Promise<readonly Token[]> {
+  async *prefill(tokens: readonly Token[], signal: AbortSignal): AsyncGenerator<number, readonly Token[]> {
     for (;;) {
       const rest = tokens.slice(this.sequence.nextTokenIndex)
       if (rest.length <= STRETCH) return rest
       await this.gate.pass()
       signal.throwIfAborted()
       await this.sequence.evaluateWithoutGeneratingNewTokens(rest.slice(0, STRETCH))
+      yield this.sequence.nextTokenIndex
     }
   }
 
