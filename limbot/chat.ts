@@ -155,8 +155,11 @@ export class Chat {
       else if (talk.settings.get('stats')) await this.note(footer(step.value, talk.room.context))
     } catch (error) {
       await view.end()
-      if (!running.signal.aborted) await this.failed(error)
-      else await this.note('[stopped]')
+      if (running.signal.aborted) await this.note('[stopped]')
+      else {
+        await this.failed(error)
+        await this.note('/retry asks it again')
+      }
     }
     if (!this.editor.plain) await this.print('\n')
   }
@@ -199,8 +202,9 @@ export class Chat {
 
   async #entry(entry: string): Promise<void> {
     try {
-      if (/^\/[a-z?]/.test(entry)) return await execute(this, entry)
-      const text = entry.replace(/^"""\n?([\s\S]*?)\n?"""\s*$/, '$1')
+      // a path is no command, and a word that is meant as none has a second slash
+      if (/^\/[a-z?]+(\s|$)/.test(entry)) return await execute(this, entry)
+      const text = entry.replace(/^\/\//, '/').replace(/^"""\n?([\s\S]*?)\n?"""\s*$/, '$1')
       const files = [...this.attached, ...mentioned(text)]
       for (const { name, content } of files) await this.note(`attached ${name} (${bytes(Buffer.byteLength(content))})`)
       this.attached.length = 0

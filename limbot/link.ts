@@ -3,7 +3,7 @@ import type { Connection } from '../ctl/common/connect.js'
 import { exitCode, explain, Failure } from '../ctl/common/exit.js'
 import type { Invocation } from '../ctl/common/invocation.js'
 import type { Fid } from '../fs/client.js'
-import { FsError } from '../fs/errors.js'
+import { FsError, fail } from '../fs/errors.js'
 
 /** Pauses between two attempts to reach a server, in ms: the first, and the longest. */
 const FIRST_MS = 100
@@ -42,12 +42,17 @@ export class Link {
    */
   async root(signal: AbortSignal = this.#end.signal): Promise<Fid> {
     this.#root ??= this.#connect()
+    let abort!: () => void
     const aborted = new Promise<never>((_, reject) => {
-      const abort = () => reject(new FsError('interrupted', 4))
-      if (signal.aborted) abort()
-      else signal.addEventListener('abort', abort, { once: true })
+      abort = () => reject(fail('interrupted'))
     })
-    return Promise.race([this.#root, aborted])
+    if (signal.aborted) abort()
+    signal.addEventListener('abort', abort, { once: true })
+    try {
+      return await Promise.race([this.#root, aborted])
+    } finally {
+      signal.removeEventListener('abort', abort)
+    }
   }
 
   close(): void {
@@ -62,7 +67,7 @@ export class Link {
       try {
         const connection = await this.io.connect()
         this.#connection = connection
-        if (this.#away) this.note('connected again')
+        if (this.#away) this.note(this.#before ? 'connected again' : 'connected')
         this.#away = false
         this.#before = true
         void connection.client.closed.then(reason => this.#lost(reason))

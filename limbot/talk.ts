@@ -154,14 +154,16 @@ export class Talk {
   async *#fit(content: string, signal: AbortSignal): AsyncGenerator<Said> {
     const { conversation, room } = this
     const kept = room.keep(conversation.messages, content, this.system, this.settings.get('max_tokens'))
-    if (kept !== undefined) yield* this.#compact(kept, signal)
+    if (kept === undefined) return
+    yield { is: 'note', line: 'the context fills up' }
+    yield* this.#compact(kept, signal)
   }
 
   async *#compact(kept: number, signal: AbortSignal): AsyncGenerator<Said> {
     const { conversation, room } = this
     const { messages } = conversation
     const old = messages.slice(0, messages.length - kept)
-    yield { is: 'note', line: `the context fills up: ${old.length} messages are summed up …` }
+    yield { is: 'note', line: `${old.length} messages are summed up …` }
     let note: string
     try {
       const root = await this.link.root(signal)

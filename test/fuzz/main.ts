@@ -36,7 +36,7 @@ console.log(`seed ${seed}`)
 for (const target of chosen) {
   mkdirSync(folder('crashers', target.name), { recursive: true })
   const watchdog = new Watchdog(join(folder('crashers', target.name), 'hang'), HANG_SECONDS)
-  const coverage = new Coverage(url => /\/dist\/(fs|cluster|mnt|dish)\//.test(url))
+  const coverage = new Coverage(url => /\/dist\/(fs|cluster|mnt|limbot|dish|ctl\/common)\//.test(url))
   const engine = new Engine(target, seed, coverage, watchdog)
   const done = await engine.run(seconds, values.tidy)
   const rate = Math.round(done.executions / done.seconds)

@@ -6,6 +6,7 @@ import { gguf } from './gguf.js'
 import { request } from './request.js'
 import { server } from './server.js'
 import type { Target } from './target.js'
+import { terminal } from './terminal.js'
 
 /** All that is fuzzed. */
-export const targets: readonly Target[] = [server, client, fuse, codec, lines, gguf, request, dish]
+export const targets: readonly Target[] = [server, client, fuse, codec, lines, gguf, request, terminal, dish]

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { Home, type Run } from '../ctl/fixture.js'
 import { homeOf, limbot, Model } from './fixture.js'
 
@@ -30,6 +30,14 @@ t.test('limbot, one answer', async t => {
     return run
   }
   const ask = (args: readonly string[], input?: string, env?: NodeJS.ProcessEnv) => start(args, input, env).ended
+  /** Answers that have nothing to do with each other, all at once. */
+  const all = (
+    t: Test,
+    rows: readonly (readonly [args: readonly string[], result: object, input?: string, env?: NodeJS.ProcessEnv])[],
+  ) =>
+    Promise.all(
+      rows.map(async ([args, result, input, env]) => t.match(await ask(args, input, env), result, args.join(' '))),
+    )
   const kept = () => readdirSync(home.path('.local/share/llambo/sessions')).sort()
 
   await t.test('words, and standard input before them; the answer as it is, and nothing else', async t => {
@@ -58,15 +66,15 @@ t.test('limbot, one answer', async t => {
   })
 
   await t.test('options', async t => {
-    t.match(JSON.parse((await ask(['--json', 'x'])).stdout), {
-      text: 'you said **x**',
-      model: 'm',
-      worker: 'worker-0001',
-      reason: 'stop',
-    })
-    t.equal((await ask(['-x', 'code'])).stdout, 'ls -l\n')
-    t.match(await ask(['-x', 'no code']), { code: 1, stdout: '', stderr: /no block of code/ })
-    t.equal((await ask(['--no-stream', 'x'])).stdout, 'you said **x**\n')
+    await all(t, [
+      [
+        ['--json', 'x'],
+        { stdout: /^\{"text":"you said \*\*x\*\*",.*"worker":"worker-0001","model":"m",.*"reason":"stop".*\}\n$/ },
+      ],
+      [['-x', 'code'], { code: 0, stdout: 'ls -l\n' }],
+      [['-x', 'no code'], { code: 1, stdout: '', stderr: /no block of code/ }],
+      [['--no-stream', 'x'], { stdout: 'you said **x**\n' }],
+    ])
     const asked = model.asked.length
     const dry = await ask(['--dry-run', '-s', 'Be brief.', '--temperature', '0.5', 'x'])
     t.same(JSON.parse(dry.stdout), {
@@ -88,35 +96,27 @@ t.test('limbot, one answer', async t => {
     home.file('a.txt', 'has ``` in it\n')
     t.equal((await ask(['-f', home.path('a.txt'), 'look'])).stderr, `attached ${home.path('a.txt')} (14 B)\n`)
     t.equal(model.given[0], `user: look\n\n${home.path('a.txt')}:\n\`\`\`\`\nhas \`\`\` in it\n\`\`\`\``)
-    t.match(await ask(['-f', '-', '-f', 'a.txt', 'look'], 'piped'), {
-      code: 0,
-      stderr: /attached standard input.*\nattached a\.txt/,
-    })
-    t.match(await ask(['look at @a.txt.']), { code: 0, stderr: /attached a\.txt/ })
-    t.match(await ask(['mail \\@bob']), { code: 0, stdout: /mail @bob/ })
-    t.match(await ask(['@none']), { code: 2, stdout: '', stderr: /^limbot: @none: file does not exist/ })
-    t.match(await ask(['@.']), { code: 2, stderr: /a directory/ })
+    await all(t, [
+      [['-f', '-', '-f', 'a.txt', 'look'], { code: 0, stderr: /attached standard input.*\nattached a\.txt/ }, 'piped'],
+      [['look at @a.txt.'], { code: 0, stderr: /attached a\.txt/ }],
+      [['mail \\@bob'], { code: 0, stdout: /mail @bob/ }],
+      [['@none'], { code: 2, stdout: '', stderr: /^limbot: @none: file does not exist/ }],
+      [['@.'], { code: 2, stderr: /a directory/ }],
+    ])
   })
 
   await t.test('mistakes', async t => {
-    t.match(await ask([]), { code: 2, stderr: /nothing is asked/ })
-    t.match(await ask(['--rol', 'x']), { code: 2, stderr: /did you mean --role/i })
-    t.match(await ask(['--temperature', '9', 'x']), {
-      code: 2,
-      stderr: /--temperature: temperature: expected a number from 0 to 5/,
-    })
-    t.match(await ask(['-r', 'none', 'x']), { code: 2, stderr: /no role none/ })
-    t.match(await ask(['-m', 'none', 'x']), { code: 1, stderr: /no worker serves none/ })
-    t.match(await ask(['x'], undefined, { LLAMBO_LIMBOT_STATS: 'maybe' }), {
-      code: 0,
-      stderr: 'LLAMBO_LIMBOT_STATS: stats: expected on or off, not "maybe"\n',
-    })
     const nowhere = t.testdir()
-    t.match(await ask(['x'], undefined, { XDG_RUNTIME_DIR: nowhere }), {
-      code: 3,
-      stdout: '',
-      stderr: /start one with: llamboctl up/,
-    })
+    const env = { LLAMBO_LIMBOT_STATS: 'maybe' }
+    await all(t, [
+      [[], { code: 2, stderr: /nothing is asked/ }],
+      [['--rol', 'x'], { code: 2, stderr: /did you mean --role/i }],
+      [['--temperature', '9', 'x'], { code: 2, stderr: /--temperature: temperature: expected a number from 0 to 5/ }],
+      [['-r', 'none', 'x'], { code: 2, stderr: /no role none/ }],
+      [['-m', 'none', 'x'], { code: 1, stderr: /no worker serves none/ }],
+      [['x'], { code: 0, stderr: 'LLAMBO_LIMBOT_STATS: stats: expected on or off, not "maybe"\n' }, '', env],
+      [['x'], { code: 3, stdout: '', stderr: /start one with: llamboctl up/ }, '', { XDG_RUNTIME_DIR: nowhere }],
+    ])
   })
 
   await t.test('Ctrl-C ends it at the model, too, and what came is there', async t => {

@@ -5,6 +5,7 @@ import type { History } from './history.js'
 import { edits, keyName } from './keys.js'
 import { type Frame, layout, row } from './layout.js'
 import { Lines } from './lines.js'
+import { listing, shared } from './listing.js'
 import { sanitize } from './sanitize.js'
 import { Screen } from './screen.js'
 import { width } from './width.js'
@@ -38,8 +39,6 @@ export interface EditorOptions {
 const TWICE_MS = 2000
 /** An escape key alone is one after this many ms; what a terminal sends comes at once. */
 const ESCAPE_MS = 50
-/** Rows that a list of completions takes, at most. */
-const LIST = 12
 
 interface Search {
   query: string
@@ -489,31 +488,4 @@ export class Editor {
     if (terminal && entry.trim() !== '') this.#o.history.add(entry)
     return entry
   }
-}
-
-/** The beginning that two texts share. */
-function shared(a: string, b: string): string {
-  let n = 0
-  while (n < a.length && a[n] === b[n]) n++
-  return a.slice(0, n)
-}
-
-/** Completions for the rows below an entry: in columns, or a row each where there is help. */
-function listing(items: Completion['items'], columns: number): string[] {
-  const texts = items.map(({ text, help }) => ({ text: sanitize(text).trimEnd(), help: sanitize(help ?? '') }))
-  const wide = Math.max(...texts.map(({ text }) => width(text))) + 2
-  const pad = (text: string) => text + ' '.repeat(wide - width(text))
-  const each = texts.some(({ help }) => help !== '') ? 1 : Math.max(1, Math.floor(columns / wide))
-  const rows: string[] = []
-  for (let i = 0; i < texts.length; i += each) {
-    rows.push(
-      texts
-        .slice(i, i + each)
-        .map(({ text, help }) => pad(text) + help)
-        .join('')
-        .trimEnd(),
-    )
-  }
-  if (rows.length <= LIST) return rows
-  return [...rows.slice(0, LIST - 1), `… and ${items.length - (LIST - 1) * each} more`]
 }

@@ -19,7 +19,7 @@ const ascii = /^[\x20-\x7e]*$/
 
 /** A row of text, cut where the screen ends. */
 export function row(text: string, columns: number): Row {
-  const cut = clip(text, columns)
+  const cut = clip(text.replaceAll('\t', ' '.repeat(TAB)), columns)
   return { text: cut, width: width(cut) }
 }
 
@@ -40,6 +40,14 @@ export function layout(prompt: string, more: string, text: string, cursor: numbe
     offset += line.length + 1
   })
   return { rows, ...at }
+}
+
+/** What is shown together; of an escape sequence, which is text here, each letter by itself. */
+function* letters(line: string): Generator<string> {
+  for (const cell of cells(line)) {
+    if (cell[0] === '\x1b') yield* cell
+    else yield cell
+  }
 }
 
 /** One line as rows; `cursor` is a place in it, or -1. */
@@ -75,7 +83,7 @@ function fold(
     text = ''
     used = 0
   }
-  for (const cell of cells(line)) {
+  for (const cell of letters(line)) {
     const shown = cell === '\t' ? ' '.repeat(TAB - (used % TAB)) : sanitize(cell)
     const wide = width(shown)
     if (used + wide > columns) next()

@@ -1,0 +1,33 @@
+import type { Completion } from './editor.js'
+import { sanitize } from './sanitize.js'
+import { width } from './width.js'
+
+/** Rows that a list of completions takes, at most. */
+const LIST = 12
+
+/** The beginning that two texts share. */
+export function shared(a: string, b: string): string {
+  let n = 0
+  while (n < a.length && a[n] === b[n]) n++
+  return a.slice(0, n)
+}
+
+/** Completions for the rows below an entry: in columns, or a row each where there is help. */
+export function listing(items: Completion['items'], columns: number): string[] {
+  const texts = items.map(({ text, help }) => ({ text: sanitize(text).trimEnd(), help: sanitize(help ?? '') }))
+  const wide = Math.max(...texts.map(({ text }) => width(text))) + 2
+  const pad = (text: string) => text + ' '.repeat(wide - width(text))
+  const each = texts.some(({ help }) => help !== '') ? 1 : Math.max(1, Math.floor(columns / wide))
+  const rows: string[] = []
+  for (let i = 0; i < texts.length; i += each) {
+    rows.push(
+      texts
+        .slice(i, i + each)
+        .map(({ text, help }) => pad(text) + help)
+        .join('')
+        .trimEnd(),
+    )
+  }
+  if (rows.length <= LIST) return rows
+  return [...rows.slice(0, LIST - 1), `… and ${items.length - (LIST - 1) * each} more`]
+}
