@@ -4,7 +4,7 @@ import { BrokenPipe, type Sink, type Source } from './pipe.js'
 import type { Io, State } from './state.js'
 
 /** A command that is older than this many ms is in its place when the terminal sends something. */
-const STARTING_MS = 200
+const STARTING_MS = 250
 
 /** What a variable of dish is called in the environment of the host's commands: its own name. */
 const exported = /^[A-Za-z_][A-Za-z0-9_]*$/
@@ -55,12 +55,18 @@ async function run(text: string, io: Io, state: State): Promise<string> {
     child.once('close', (code, name) => resolve(name ?? (code === 0 ? '' : String(code))))
   })
   ended.catch(() => undefined)
-  // a terminal sends Ctrl-C to the command itself; one that does not heed it goes on, as in any shell. One that was just being started
-  // when the terminal sent it has not had it
-  const begun = performance.now()
-  const interrupt = () => {
+  const tell = () => {
     if (detached) kill(child.pid, 'SIGINT')
-    else if (performance.now() - begun < STARTING_MS) child.kill('SIGINT')
+    else if (state.shared.interactive) process.kill(0, 'SIGINT')
+    else child.kill('SIGINT')
+  }
+  // A terminal sends Ctrl-C to the command itself, and one that does not heed it goes on, as in any shell. One that was just being
+  // started, or whose shell was, may have missed it: it is told again, with all of our group, which the terminal told as well.
+  const begun = performance.now()
+  let again: NodeJS.Timeout | undefined
+  const interrupt = () => {
+    if (detached) tell()
+    if (performance.now() - begun < STARTING_MS) again = setTimeout(tell, STARTING_MS)
   }
   signal.addEventListener('abort', interrupt, { once: true })
   const over = new AbortController()
@@ -87,6 +93,7 @@ async function run(text: string, io: Io, state: State): Promise<string> {
     throw error
   } finally {
     over.abort(new BrokenPipe())
+    clearTimeout(again)
     signal.removeEventListener('abort', interrupt)
   }
 }
