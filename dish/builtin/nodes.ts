@@ -32,6 +32,8 @@ async function runThere(
   words: readonly string[],
   io: Io,
 ): Promise<{ status: string; code: number }> {
+  const { jobs } = call.state.shared
+  const before = new Set(jobs.running)
   let state: State | undefined
   try {
     state = await there(call, worker, io.signal)
@@ -45,7 +47,11 @@ async function runThere(
     await io.stderr.write(Buffer.from(`dish: ${why(error)}\n`), io.signal)
     return { status: why(error), code: error.code }
   } finally {
-    if (state && state.space !== call.state.space) state.space.close()
+    const space = state?.space
+    // what it left running beside goes on there
+    const left = jobs.running.filter(job => !before.has(job)).map(({ ended }) => ended)
+    if (left.length === 0) space?.close()
+    else Promise.all(left).then(() => space?.close())
   }
 }
 

@@ -69,6 +69,12 @@ t.test('each shell has its own, and so have the parts that on starts', async t =
   t.match((await dish.run('ns')).out, /^mount \S+ \/n\/llambo\nbind '#dish' \/n\/dish\n/)
 })
 
+t.test('a job that on left running goes on in its name space', async t => {
+  const dish = await shell(t)
+  const { out } = await dish.run('on worker-0002 { cat ctl; { sleep 0.1; cat status } & }; wait')
+  t.equal(out, 'server name=worker-0002 kind=worker state=idle\n')
+})
+
 t.test('/n/dish says what the shell does', async t => {
   const dish = await shell(t)
   await dish.run('sleep 60 &')
