@@ -51,8 +51,8 @@ function rig(options: Partial<HostOptions> = {}) {
     version: '0.0.0',
     owner,
     clock,
-    // differs each time, as the names of workers must
-    random: () => (seed = (seed + 0.618034) % 1),
+    // names of workers must differ: steps of one size, such as the golden ratio's, come near to where they were and give one twice
+    random: () => (seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) / 2 ** 32,
     spawn(spec) {
       const process = new Process(spec, 100 + processes.length)
       processes.push(process)
