@@ -186,7 +186,8 @@ const FLAPS = 3
 /** Says how it goes, and nothing over and over: a cluster may be away for a night. */
 class Talk {
   #begun = false
-  #away = false
+  /** Why it could not be had, since it was there last: each reason is said once. */
+  readonly #away = new Set<string>()
   #flaps = 0
   #since = 0
   #holds: Cancel = () => undefined
@@ -199,7 +200,7 @@ class Talk {
 
   joined(): void {
     this.#since = systemClock.now()
-    this.#away = false
+    this.#away.clear()
     if (this.#flaps < FLAPS) return this.#say(`joined ${this.address}`)
     this.#holds = systemClock.after(GOOD_MS, () => this.#say(`joined ${this.address}`), true)
   }
@@ -216,8 +217,10 @@ class Talk {
 
   /** It could not be had. */
   away(error: Error): void {
-    if (!this.#away) this.#say(`${explain(error)}; trying again until it is there`)
-    this.#away = true
+    const why = explain(error)
+    if (this.#away.has(why)) return
+    this.#away.add(why)
+    this.#say(`${why}; trying again until it is there`)
   }
 
   #say(line: string): void {
