@@ -183,8 +183,8 @@ export async function execute(chat: Chat, entry: string): Promise<void> {
   const [, name = '', arg = ''] = /^\/(\S*)\s*([\s\S]*?)\s*$/.exec(entry) ?? []
   const command = named(name)
   if (!command) {
-    const known = commands.map(one => one.name)
-    throw usage(`/${name}: unknown command${didYouMean(name, known) || '; /help lists them'}`)
+    const known = commands.map(one => `/${one.name}`)
+    throw usage(`/${name}: unknown command${didYouMean(`/${name}`, known) || '; /help lists them'}`)
   }
   const why = command.not?.(chat)
   if (why !== undefined) throw usage(`/${name}: ${why}`)

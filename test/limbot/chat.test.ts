@@ -165,7 +165,7 @@ t.test('limbot, the chat', { skip: noTerminal }, async t => {
       await terminal.enter(entry)
       await terminal.screen(what)
     }
-    await said('/contxt', /^\/contxt: unknown command \(did you mean context\?\)$/m)
+    await said('/contxt', /^\/contxt: unknown command \(did you mean \/context\?\)$/m)
     await said('/undo', /^\/undo: nothing has been said yet$/m)
     await said('/model n', /^no model n /m)
     await said('/role pirat', /^no role pirat \(did you mean pirate\?\)$/m)
