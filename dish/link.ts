@@ -21,22 +21,25 @@ export class Links {
     readonly told: (line: string) => void,
   ) {}
 
-  /** A server's tree. Nothing is dialled before it is used. */
-  tree(address: string, aname?: string): File {
-    const key = JSON.stringify([address, aname])
+  /**
+   * A server's tree. Nothing is dialled before it is used.
+   * @param given `LLAMBO_TOKEN` and its like, where they are others than in the environment
+   */
+  tree(address: string, aname?: string, given: NodeJS.ProcessEnv = {}): File {
+    const key = JSON.stringify([address, aname, given])
     let tree = this.#trees.get(key)
     if (!tree) {
-      const attach = () => this.#attach(address, aname)
+      const attach = () => this.#attach(address, aname, { ...this.io.env, ...given })
       this.#trees.set(key, (tree = remote({ attach, decided: true, deadline_ms: QUICK_MS })))
     }
     return tree
   }
 
-  async #attach(address: string, aname: string | undefined) {
+  async #attach(address: string, aname: string | undefined, env: NodeJS.ProcessEnv) {
     const { at: _at, aname: _aname, ...globals } = this.io.globals
     const given = { ...globals, at: address, ...(aname !== undefined && { aname }) }
     try {
-      const { client, root } = await new Invocation(given, this.io.env, this.io.signal).connect()
+      const { client, root } = await new Invocation(given, env, this.io.signal).connect()
       this.#clients.add(client)
       if (this.#lost.delete(address)) this.told(`connected to ${address} again`)
       client.closed.then(() => {

@@ -51,7 +51,7 @@ export async function mount(call: Call): Promise<void> {
   const [address, given, aname] = call.args as [string, string?, string?]
   const path = call.path(given ?? `/n/${place(call, address)}`)
   const { namespace } = call.state.space
-  const file = call.state.shared.links.tree(address, aname)
+  const file = call.state.shared.links.tree(address, aname, credentials(call))
   await change(call, async () => {
     parseAddress(address)
     await tree.quickly(call.signal, async signal => {
@@ -62,6 +62,17 @@ export async function mount(call: Call): Promise<void> {
     })
   })
   if (call.name === 'import' && given === undefined) await call.note(path)
+}
+
+/** What lets one in at a server, where the shell's variables say it: `LLAMBO_TOKEN=… import …`. */
+function credentials({ state }: Call): NodeJS.ProcessEnv {
+  const names = ['LLAMBO_TOKEN', 'LLAMBO_TOKEN_FILE', 'LLAMBO_FINGERPRINT']
+  return Object.fromEntries(
+    names.flatMap(name => {
+      const [value] = state.get(name)
+      return value ? [[name, value]] : []
+    }),
+  )
 }
 
 /** A name for a server in /n: its host's, or its socket's directory. */

@@ -196,4 +196,6 @@ t.test('a server that only lets others in is asked with a token', async t => {
   t.same([ours.code, ours.stdout], [0, '1\n'])
   const wrong = await dish(home, ['--at', address, '-c', 'cat status'], '', { LLAMBO_TOKEN: 'llb_wrong' })
   t.match(wrong, { code: 4, stderr: /authentication required/ })
+  const other = await dish(home, ['-c', `LLAMBO_TOKEN=llb_wrong import ${address} /n/a; import ${address} /n/b; ls /n`])
+  t.match(other, { stderr: /authentication required/, stdout: 'b\ndish\nllambo\n' }, 'for that command only')
 })
