@@ -19,12 +19,14 @@ const mention = /(?<=^|\s)@(?:"([^"\n]+)"|([^\s"]+))/g
 
 const expanded = (path: string): string => (path.startsWith('~/') ? join(homedir(), path.slice(2)) : path)
 
-/** Reads a file for a message. @throws Failure (usage) naming it: missing, a directory, too large, not text */
+/** Reads a file for a message. @throws Failure (usage) naming it: missing, a directory, a pipe or device, too large, not text */
 export function attach(path: string, cwd = process.cwd()): Attachment {
   const file = resolve(cwd, expanded(path))
   try {
     const stat = statSync(file)
     if (stat.isDirectory()) throw usage(`${path}: a directory; attach its files`)
+    // a pipe may wait for ever and a device never end, and nobody could interrupt that
+    if (!stat.isFile()) throw usage(`${path}: no ordinary file; what a program prints goes to standard input`)
     if (stat.size > MOST) throw usage(`${path}: ${bytes(stat.size)}; at most ${bytes(MOST)}`)
     return checked(path, readFileSync(file))
   } catch (error) {

@@ -102,6 +102,7 @@ t.test('limbot, one answer', async t => {
       [['mail \\@bob'], { code: 0, stdout: /mail @bob/ }],
       [['@none'], { code: 2, stdout: '', stderr: /^limbot: @none: file does not exist/ }],
       [['@.'], { code: 2, stderr: /a directory/ }],
+      [['-f', '/dev/zero', 'x'], { code: 2, stderr: /^limbot: \/dev\/zero: no ordinary file; / }],
     ])
   })
 
