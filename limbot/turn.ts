@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { exitCode, Failure } from '../ctl/common/exit.js'
 import { readText, withFile } from '../ctl/common/files.js'
 import type { Fid } from '../fs/client.js'
-import { FsError, received } from '../fs/errors.js'
+import { FsError, fail, received } from '../fs/errors.js'
 import { ORDWR, OREAD, OWRITE } from '../fs/protocol.js'
 import { parseRecords } from '../fs/quote.js'
 import { isAway, type Link } from './link.js'
@@ -15,6 +15,8 @@ const FIND_MS = 10_000
 /** How long an answer that is cancelled may take to end, in ms. */
 const CANCEL_MS = 3000
 const POLL_MS = 300
+/** Characters of one event: a server that sends more in a line sends no events. */
+const MAX_LINE = 16 * 1024 * 1024
 /** How long a server that shuts down may take to hang up, in ms. */
 const GOING_MS = 10_000
 
@@ -167,9 +169,10 @@ async function* events(
       offset += data.length
       const lines = (rest + decoder.decode(data, { stream: true })).split('\n')
       rest = lines.pop()!
+      if (rest.length > MAX_LINE) throw fail('badMessage', `a line of over ${MAX_LINE} characters in an answer`)
       let text = ''
       for (const line of lines) {
-        const event = JSON.parse(line) as Record<string, any>
+        const event = eventOf(line)
         if (event.event === 'token') text += event.text
         else {
           if (text) yield said(text, progress)
@@ -182,6 +185,14 @@ async function* events(
     }
   } finally {
     stop()
+  }
+}
+
+function eventOf(line: string): Record<string, any> {
+  try {
+    return JSON.parse(line)
+  } catch {
+    throw fail('badMessage', `no JSON in an answer: ${JSON.stringify(line.slice(0, 80))}`)
   }
 }
 
