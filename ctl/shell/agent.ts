@@ -57,7 +57,7 @@ const question = (socket: Socket) =>
 export class Agent {
   readonly #server = createServer(socket => void this.#serve(socket))
   /** The newest question of each kind of each shell. */
-  readonly #asking = new Map<string, AbortController>()
+  readonly #asking = new Map<string, { readonly number: number; readonly controller: AbortController }>()
   #idle: NodeJS.Timeout | undefined
   #look: NodeJS.Timeout | undefined
   /** Its socket, while the name is its own. */
@@ -107,7 +107,7 @@ export class Agent {
   close(): void {
     clearTimeout(this.#idle)
     clearInterval(this.#look)
-    for (const controller of this.#asking.values()) controller.abort()
+    for (const { controller } of this.#asking.values()) controller.abort()
     if (this.#own) unlinkSync(this.#held!.path)
     this.#held = undefined
     this.#server.close()
@@ -142,12 +142,15 @@ export class Agent {
   }
 
   async #answer(asked: Question, socket: Socket): Promise<string> {
-    const { kind, pid, line, rc } = asked
+    const { kind, pid, number, line, rc } = asked
     if (kind === 'failure' ? isAnswer(line, rc) : hasSecret(line, this.env)) return ''
     const key = `${pid} ${kind}`
     const controller = new AbortController()
-    this.#asking.get(key)?.abort()
-    this.#asking.set(key, controller)
+    const last = this.#asking.get(key)
+    // bash asks by a process for each question, and the later one may be here first
+    if (last && last.number > number) return ''
+    last?.controller.abort()
+    this.#asking.set(key, { number, controller })
     socket.once('close', () => controller.abort())
     const late = setTimeout(() => controller.abort(), kind === 'failure' ? FAILURE_MS : TYPING_MS)
     const { signal } = controller
@@ -157,7 +160,7 @@ export class Agent {
     } finally {
       clearTimeout(late)
       controller.abort()
-      if (this.#asking.get(key) === controller) this.#asking.delete(key)
+      if (this.#asking.get(key)?.controller === controller) this.#asking.delete(key)
     }
   }
 

@@ -66,7 +66,8 @@ _llambo_ask() {
     answer=$(_llambo_talk 100 <<< "$1")
   }
   [[ $answer == *$'\t'* ]] || return
-  ( umask 077; printf '%s\t%s\n' "$2" "$answer" >| "$_llambo_answer" ) || return
+  # a file for each question: a late answer to an old one would take the new one's place
+  ( umask 077; printf '%s\n' "$answer" >| "$_llambo_answer.$2" ) || return
   read -r stat < "/proc/$$/stat" || return
   fields=(${stat##*) })
   # its process group and the terminal's; asked how it is, a terminal answers ESC [ 0 n
@@ -88,10 +89,9 @@ _llambo_known() {
 
 # Shows the answer: one line above the prompt, which bash draws again with what has been typed.
 _llambo_show() {
-  local number cause try text tail='' dim=$'\e[2m' plain=$'\e[0m'
-  IFS=$'\t' read -r number text < "$_llambo_answer" 2>/dev/null || return
-  rm -f -- "$_llambo_answer"
-  [[ $number == "$_llambo_asked" ]] || return
+  local cause try text tail='' dim=$'\e[2m' plain=$'\e[0m'
+  { IFS= read -r text < "$_llambo_answer.$_llambo_asked"; } 2>/dev/null || return
+  rm -f -- "$_llambo_answer.$_llambo_asked"
   # cause and command may each be empty
   cause=${text%%$'\t'*} try=''
   [[ $text == *$'\t'* ]] && try=${text#*$'\t'}
@@ -116,7 +116,8 @@ _llambo_prompt() {
   local rc=$? number=$HISTCMD began=$_llambo_began line ms may REPLY
   _llambo_began=0 _llambo_suggestion=''
   (( began )) || { _llambo_last=$number; return "$rc"; }
-  # an answer that is still on its way is of no interest any more
+  # an answer that nobody has looked at, or that is still on its way, is of no interest any more
+  [[ ! -e $_llambo_answer.$_llambo_asked ]] || rm -f -- "$_llambo_answer.$_llambo_asked"
   (( _llambo_asked++ ))
   # what is not in the history is not to be seen by others
   if [[ $number == "$_llambo_last" ]]; then return "$rc"; fi
@@ -131,7 +132,7 @@ _llambo_prompt() {
   ms=$(( (${EPOCHREALTIME/[.,]/} - began) / 1000 ))
   may=$(( SECONDS >= _llambo_again ))
   (( may )) && (( _llambo_again = SECONDS + 60 ))
-  _llambo_question line "$line" rc "$rc" ms "$ms" pid "$$" cwd "$PWD" \
+  _llambo_question line "$line" rc "$rc" ms "$ms" pid "$$" number "$_llambo_asked" cwd "$PWD" \
     tmux "$TMUX" pane "$TMUX_PANE" kitty "$KITTY_LISTEN_ON" window "$KITTY_WINDOW_ID"
   ( _llambo_ask "$REPLY" "$_llambo_asked" "$may" &>/dev/null & )
   return "$rc"
@@ -142,6 +143,6 @@ PS0=${PS0-}'${_llambo_none[_llambo_began=${EPOCHREALTIME/[.,]/}]}'
 PROMPT_COMMAND=(_llambo_prompt "${PROMPT_COMMAND[@]}")
 bind -x '"\e[0n": _llambo_show' 2>/dev/null
 [[ $(bind -p 2>/dev/null; bind -X 2>/dev/null) == *'"\ee"'* ]] || bind -x '"\ee": _llambo_replace' 2>/dev/null
-trap -p EXIT | grep -q . || trap 'rm -f -- "$_llambo_answer"' EXIT
+trap -p EXIT | grep -q . || trap 'rm -f -- "$_llambo_answer.$_llambo_asked"' EXIT
 
 fi

@@ -5,6 +5,8 @@ export interface Question {
   readonly kind: 'failure' | 'typing'
   /** The shell's process number: its newest question of a kind is the only one. */
   readonly pid: string
+  /** How many the shell has asked before, where they may come out of order. */
+  readonly number: number
   readonly shell: string
   readonly cwd: string
   /** The command that failed, or the line as far as it is typed. */
@@ -40,6 +42,7 @@ export function parseQuestion(text: string): Question | undefined {
     rc: Number(json.rc) || 0,
     ms: Number(json.ms) || 0,
     pid: string('pid'),
+    number: Number(json.number) || 0,
     shell: string('shell'),
     cwd: string('cwd'),
     tmux: string('tmux'),

@@ -240,6 +240,8 @@ t.test('who hangs up, or asks again, is asked for no more', async t => {
   t.notOk(signals[1]!.aborted)
   const other = await begun(line({ pid: '8' }))
   t.notOk(signals[1]!.aborted, 'another shell’s does not count')
+  t.equal(await ask(line({ pid: '8', number: -1 })).answer, '\n', 'nor does an older one that comes late')
+  t.notOk(signals[2]!.aborted)
   second.socket.destroy()
   t.ok(await aborted(signals[1]!), 'a hang-up')
   one.close()

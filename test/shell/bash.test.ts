@@ -1,5 +1,6 @@
 import { linkSync, mkdirSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { noTerminal } from '../terminal.js'
 import { bash, clusterHome, FakeModel } from './fixture.js'
@@ -56,6 +57,21 @@ t.test('bash: the failure line', skip, async t => {
   )
   await terminal.enter('[ -e hacked ] || echo none')
   await terminal.screen(/^none$/m)
+})
+
+t.test('bash: of two failures the later one is explained, whichever is asked about first', skip, async t => {
+  model.says = async ({ user }) => {
+    await sleep(1000)
+    return { cause: `it ended with ${/exit status: (\d+)/.exec(user)?.[1]}`, command: '' }
+  }
+  // what asks of the first one has a slow start
+  const before = 'perl() { ! mkdir asking 2>/dev/null || sleep 0.5; command perl "$@"; }'
+  const terminal = await bash(t, home!, { before })
+  await terminal.enter('(exit 8)')
+  await terminal.screen(/exit 8[\s\S]*\n\$$/)
+  await terminal.enter('(exit 9)')
+  await terminal.screen(/^llambo: it ended with 9$/m)
+  t.notMatch(await terminal.shown(), /ended with 8/)
 })
 
 t.test('bash: an agent that was killed is started again, in a directory that it may have to make', skip, async t => {
