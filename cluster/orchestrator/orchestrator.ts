@@ -263,6 +263,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
         clusters: registry.clusters,
         uptime_s: Math.floor((clock.now() - began) / 1000),
         members: [...registry.members.values()],
+        hostOf: member => registry.hostOf(member),
         hosts: registry.hosts.size,
         models: models.list(),
       }),
