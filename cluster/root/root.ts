@@ -170,7 +170,7 @@ export class Root {
         const content = prompt.replace(/\r?\n$/, '')
         return this.#submit(plainRequest([{ role: 'user', content }]), content, ctx)
       },
-      () => this.tasks.accept(),
+      ({ user }) => this.tasks.accept(user),
     )
   }
 
@@ -188,7 +188,7 @@ export class Root {
         const task = this.#submit(request, prompt ?? messages?.at(-1)?.content ?? '', ctx)
         return { answer: task.stream, abandon: () => task.abandon() }
       },
-      () => this.tasks.accept(),
+      ({ user }) => this.tasks.accept(user),
     )
   }
 
@@ -213,7 +213,7 @@ export class Root {
   }
 
   /** A file of the `data` kind whose exchanges are remembered a user. */
-  #exchange(limit: number, begin: (prompt: string, ctx: Context) => Exchange, accept?: () => void): File {
+  #exchange(limit: number, begin: (prompt: string, ctx: Context) => Exchange, accept?: (ctx: Context) => void): File {
     const newest = new UserMap<Exchange>()
     const remember = (exchange: Exchange, ctx: Context) => {
       newest.set(ctx.user, exchange)

@@ -80,7 +80,7 @@ export class Session {
       data: exchange({
         ...common,
         limit: limits.MAX_PROMPT,
-        accept: () => host.tasks.accept(),
+        accept: () => host.tasks.accept(user, { ...plainRequest([]), model: this.#model }),
         submit: (prompt, ctx) => {
           const content = prompt.replace(/\r?\n$/, '')
           return (this.#newest.data = this.turn(plainRequest([{ role: 'user', content }]), content, ctx))
@@ -91,7 +91,7 @@ export class Session {
       generate: exchange({
         ...common,
         limit: limits.MAX_REQUEST,
-        accept: () => host.tasks.accept(),
+        accept: () => host.tasks.accept(user),
         submit: (json, ctx) => this.generate(json, ctx),
         refused: (error, ctx) => this.#refused('generate', error, ctx),
         newest: () => this.#newest.generate,

@@ -182,6 +182,30 @@ t.test('a prompt that waits says where it stands, and is fair between users', as
   t.ok(order.indexOf('b2') < order.indexOf('a4'), String(order))
 })
 
+t.test('one user does not keep another out of the queue: in a full one who has most gives way', async t => {
+  const cluster = await rig(t, [])
+  const [root, ann, bob, cat] = await Promise.all(['root', 'ann', 'bob', 'cat'].map(name => cluster.as(name)))
+  await root!.write('ctl', 'queue max 4')
+  const answers: Promise<string>[] = []
+  const wait = async (who: typeof ann, prompt: string) => {
+    const before = (await who!.names('task')).length
+    answers.push(who!.ask('data', prompt).catch((error: Error) => error.message))
+    await until(async () => (await who!.names('task')).length > before)
+  }
+  for (const prompt of ['a1', 'a2', 'a3', 'a4']) await wait(ann, prompt)
+  await t.rejects(ann!.ask('data', 'a5'), { message: /^queue full, retry after \d+ s$/ }, 'nobody gives way to himself')
+  await wait(bob, 'b1')
+  t.match(await answers[3], /^queue full, retry after \d+ s$/, 'the last of who has most')
+  await wait(bob, 'b2')
+  t.match(await answers[2], /^queue full/)
+  await t.rejects(bob!.ask('data', 'b3'), { message: /^queue full/ }, 'they have the same')
+  await wait(cat, 'c1')
+  t.match(await answers[1], /^queue full/)
+  await cluster.add()
+  const rest = await Promise.all([0, 4, 5, 6].map(i => answers[i]))
+  t.same(rest, ['0:a1\n', '0:b1\n', '0:b2\n', '0:c1\n'])
+})
+
 t.test('nobody is there: a prompt waits, and then says for how long it did', async t => {
   const cluster = await rig(t, [])
   const [root, ann] = [await cluster.as('root'), await cluster.as('ann')]
