@@ -116,8 +116,9 @@ export class Models {
     }
   }
 
-  async unload(member: Member): Promise<void> {
-    await member.peer.command('unload\n')
+  async unload(member: Member, model: string): Promise<void> {
+    // a worker has one; a cluster may have others besides
+    await member.peer.command(member.report.kind === 'cluster' ? `unload ${quote(model)}\n` : 'unload\n')
     await this.#again(member)
   }
 
@@ -128,7 +129,9 @@ export class Models {
 
   /** Those that have it loaded. */
   loadedOn(model: string): Member[] {
-    return [...this.registry.members.values()].filter(member => member.model?.name === model)
+    return [...this.registry.members.values()].filter(({ report }) =>
+      report.models.some(({ name, loaded }) => loaded && name === model),
+    )
   }
 
   /** All models, each name once. */

@@ -300,6 +300,8 @@ t.test('load at the root is for all who have the file, or for the one that is na
     message: /^bad argument: worker worker-0009: there are worker-0001/,
   })
   await t.rejects(root.write('ctl', 'load green'), { message: /file does not exist: model green/ })
+  await t.rejects(root.write('ctl', 'unload red worker-0001'), { message: 'no model is loaded: worker-0001 has blue' })
+  t.same(await loaded(), ['blue', 'blue', 'red'], 'another than was named stays')
   await cluster.ready()
 })
 
