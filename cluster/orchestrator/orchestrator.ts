@@ -4,6 +4,7 @@ import type { Context, Entry, File, Owner, User } from '../../fs/file.js'
 import { generated } from '../../fs/kit/dir.js'
 import { Feed } from '../../fs/kit/feed.js'
 import { ORDWR } from '../../fs/protocol.js'
+import { quote } from '../../fs/quote.js'
 import type { Transport } from '../../fs/transport.js'
 import { hexId } from '../id.js'
 import type { Sampling } from '../root/generation.js'
@@ -270,8 +271,8 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     models: models.dir(owner, o.host),
     namespace: () => [
       ...(o.mounts?.() ?? []),
-      ...[...registry.members.values()].map(({ name, peer }) => `mount ${peer.client.transport.name} ${name}`),
-      ...[...registry.hosts].map(([name, peer]) => `mount ${peer.client.transport.name} host/${name}`),
+      ...[...registry.members.values()].map(({ name, peer }) => `mount ${quote(peer.client.transport.name)} ${name}`),
+      ...[...registry.hosts].map(([name, peer]) => `mount ${quote(peer.client.transport.name)} host/${name}`),
       ...models.stores(o.host).map(({ name }) => `bind -a ${name}/models models`),
     ],
   })
