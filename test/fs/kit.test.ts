@@ -252,6 +252,23 @@ t.test('a remote tree is a directory here, each user attached there under his ow
   t.equal(attached.filter(name => name === 'bob').length, 1, 'one attach a user')
 })
 
+t.test(
+  'who comes with another role attaches anew to a remote tree: what one token may do another must not',
+  async t => {
+    const roles: string[] = []
+    const far = of({ a: bytes('1', { owner }) })
+    const there = remote({
+      attach: user => {
+        roles.push(user.role)
+        return tree(t, far, user.name)
+      },
+    })
+    for (const role of ['admin', 'read', 'admin'] as const)
+      await there.walk!('a', { user: { name: 'ann', uid: 1, role }, signal: new AbortController().signal })
+    t.same(roles, ['admin', 'read'])
+  },
+)
+
 t.test('what a remote tree has made but cannot tell of is closed there', async t => {
   let closes = 0
   const made: File = {
