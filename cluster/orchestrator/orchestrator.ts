@@ -30,7 +30,7 @@ export interface OrchestratorOptions {
   name: string
   version: string
   owner: Owner
-  /** What outlives the process: the cluster's id, the numbers it has given, its sessions. Absent: nothing does. */
+  /** What outlives the process: the cluster's id, the numbers it has given, its sessions, what its ctl was told. Absent: nothing does. */
   store?: Store
   /** The machine that the orchestrator is on: where models go that are copied to the cluster. */
   host: string
@@ -240,6 +240,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     id: kind => counters.next(kind),
     saveSession: (number, session) =>
       saver?.save(`session-${number}`, session && (() => JSON.stringify(session.saved()))),
+    saveSettings: lines => saver?.save('ctl', lines.length ? () => lines.join('\n') : undefined),
     base: request => o.defaults?.(request.model ?? models.only ?? '') ?? {},
     embed(texts, user, signal) {
       const member = routing.choose({ request: plainRequest([]), session: undefined })?.member
@@ -292,6 +293,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
   place.onAgain = task => root.tasks.again(task)
   place.onFree = () => root.tasks.pump()
   events.add('started', { cluster: o.name, version: o.version, boot })
+  root.restoreSettings(store?.read('ctl') ?? '', { user: self, signal: new AbortController().signal })
 
   const hosts = generated({
     owner,

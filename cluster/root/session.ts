@@ -74,7 +74,12 @@ export class Session {
     const owner = { name: user.name, uid: user.uid }
     const onOpen = () => this.#opened()
     const common = { owner, mode: 0o600, onOpen }
-    this.ctl = ctl({ ...common, verbs: this.#noted(this.#verbs()), read: () => this.#settingsText() })
+    this.ctl = ctl({
+      ...common,
+      verbs: this.#verbs(),
+      read: () => this.#settingsText(),
+      changed: () => this.#changed(),
+    })
     const files: Record<string, File> = {
       ctl: this.ctl,
       data: exchange({
@@ -371,18 +376,6 @@ export class Session {
       }),
       close: word(() => this.close()),
     }
-  }
-
-  /** The same commands, each of which leaves the session other than it was. */
-  #noted(verbs: Record<string, Verb>): Record<string, Verb> {
-    const noted = ({ usage, check }: Verb): Verb => ({
-      usage,
-      check: (args, ctx) => {
-        const effect = check(args, ctx)
-        return () => chain(effect(), () => this.#changed())
-      },
-    })
-    return Object.fromEntries(Object.entries(verbs).map(([name, verb]) => [name, noted(verb)]))
   }
 
   #settingsText(): string {

@@ -158,6 +158,32 @@ t.test('an orchestrator that is started again has its tasks, its sessions and it
   await first.cluster.close()
 })
 
+t.test('what ctl was told holds for an orchestrator that is started again', async t => {
+  const files = new Map<string, string>()
+  const store = memoryStore(files)
+  const told =
+    'strategy random\nqueue max 9 ttl 30\nscale min 1 max 12 up 0.8 down 0.2 step 2 cooldown 30\nautoscale on\n'
+  const first = await (await rig(t, [], { store })).as('root')
+  const initial = await first.read('ctl')
+  await first.write('ctl', `${told}temperature 0.2\nsystem 'one\nautoscale off'`)
+  await until(() => /system/.test(files.get('ctl') ?? ''))
+  t.notMatch(files.get('ctl'), /heartbeat/, 'not what is so anyway')
+  const second = await (await rig(t, [], { store })).as('root')
+  t.equal(await second.read('ctl'), await first.read('ctl'))
+  await second.write('ctl', `${initial}temperature\nsystem ''`)
+  await until(() => !files.has('ctl'))
+  files.set('ctl', 'strategy best\nheartbeat 5')
+  const third = await (await rig(t, [], { store })).as('root')
+  t.match(await third.read('ctl'), /^strategy specialise\n.*heartbeat 5\n/s, 'what cannot be meant is left out')
+  const fid = await third.open('events', 0)
+  t.match(
+    Buffer.from(await fid.read(0, 65536)).toString(),
+    /kind=not-restored setting='strategy best' error='bad argument/,
+  )
+  files.set('ctl', "system 'cut off")
+  t.equal(await (await (await rig(t, [], { store })).as('root')).read('ctl'), initial)
+})
+
 t.test('a prompt that waits says where it stands, and is fair between users', async t => {
   const cluster = await rig(t, [{ rate: 40, slots: 1 }])
   const [ann, bob] = [await cluster.as('ann'), await cluster.as('bob')]
