@@ -158,6 +158,41 @@ t.test('an orchestrator that is started again has its tasks, its sessions and it
   await first.cluster.close()
 })
 
+t.test(
+  'embed is answered by who has least to do, also when all slots are taken, and by another where that one goes',
+  async t => {
+    let asked!: () => void
+    const begun = new Promise<void>(resolve => {
+      asked = resolve
+    })
+    const embed = () => {
+      asked()
+      return new Promise<never>(() => undefined)
+    }
+    const cluster = await rig(t, [
+      { models: ['red'], slots: 1, rate: 10, engine: (_, engine) => ({ ...engine, embed }) },
+      { models: ['red'], slots: 1, rate: 10 },
+      { models: ['blue'], slots: 1, rate: 10 },
+    ])
+    const ann = await cluster.as('ann')
+    const answers = Array.from({ length: 3 }, () => ann.ask('data', 'a x1000').catch(() => undefined))
+    const busy = async () => (await cluster.status()).filter(({ attrs }) => attrs.state === 'busy').length
+    await until(async () => (await busy()) === 4)
+    const vectors = ann.ask('embed', '{"input":["one","two"],"model":"red"}')
+    await begun
+    await cluster.members[0]!.kill()
+    t.match(JSON.parse(await vectors), { model: 'red', embeddings: { length: 2 } })
+    t.match(JSON.parse(await ann.ask('embed', '{"input":"one","model":"blue"}')), {
+      model: 'blue',
+      embeddings: { length: 1 },
+    })
+    await t.rejects(ann.ask('embed', '{"input":"one","model":"green"}'), { message: 'no worker serves green' })
+    await t.rejects(ann.ask('worker-0003/embed', '{"input":"one","model":"red"}'), { message: /^no worker serves red/ })
+    for (const task of await ann.names('task')) await ann.write(`task/${task}/ctl`, 'cancel')
+    await Promise.all(answers)
+  },
+)
+
 t.test('what ctl was told holds for an orchestrator that is started again', async t => {
   const files = new Map<string, string>()
   const store = memoryStore(files)
