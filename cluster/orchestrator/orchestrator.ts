@@ -129,10 +129,10 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
       id,
       members: () => registry.members.values(),
       known: request => models.known(request),
+      coming: request => models.coming(request),
       bring: request => models.bring(request),
       accept() {
         if (closing) throw fail('shuttingDown')
-        if (!models.any) throw fail('loading', "write 'load MODEL' to ctl; models/ lists them")
       },
       hung,
       refused(member) {

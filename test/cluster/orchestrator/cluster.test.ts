@@ -350,6 +350,16 @@ t.test('a model that nobody has loaded is loaded where that disturbs least, and 
   )
 })
 
+t.test('a model that is named is loaded also where none is: only who names none is told to load one', async t => {
+  const cluster = await rig(t, [])
+  await cluster.add({ models: ['red'], load: false })
+  await until(async () => (await cluster.status()).some(({ word }) => word === 'worker'))
+  const ann = await cluster.as('ann')
+  await t.rejects(ann.ask('data', 'hello'), { message: /^no model is loaded: write 'load MODEL' to ctl/ })
+  t.equal(text(await ann.events('generate', { ...say('hello'), model: 'red' })), '0:hello')
+  t.equal(await ann.ask('data', 'hello'), '0:hello\n')
+})
+
 t.test('load at the root is for all who have the file, or for the one that is named', async t => {
   const cluster = await rig(t, [{ models: ['red', 'blue'] }, { models: ['red', 'blue'] }, { models: ['red'] }])
   const root = await cluster.as('root')
