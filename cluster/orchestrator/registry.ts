@@ -1,8 +1,9 @@
 import { type Cancel, type Clock, deadline } from '../../fs/clock.js'
-import { type FsError, fail, toFsError } from '../../fs/errors.js'
+import { FsError, fail, toFsError } from '../../fs/errors.js'
 import type { User } from '../../fs/file.js'
 import type { Feed } from '../../fs/kit/feed.js'
 import { ORDWR, OREAD } from '../../fs/protocol.js'
+import { quote } from '../../fs/quote.js'
 import type { Transport } from '../../fs/transport.js'
 import * as limits from './limits.js'
 import { Member } from './member.js'
@@ -85,8 +86,18 @@ export class Registry {
       const error = toFsError(thrown)
       const { kind, name } = peer.report
       events.add('join-refused', { from: transport.name, type: kind, name, error: error.message })
-      await peer.command(`refused '${error.message.replaceAll("'", "''")}'\n`).catch(() => undefined)
+      await this.#promptly(signal => peer.command(`refused ${quote(error.message)}\n`, signal)).catch(() => undefined)
       peer.close()
+    }
+  }
+
+  /** Asks what who joins has to answer before it is one of us: who hangs at that must not stay at the door for ever. */
+  async #promptly<T>(ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const late = deadline(this.#o.clock, limits.GREETING_MS, () => fail('interrupted'))
+    try {
+      return await ask(late.signal)
+    } finally {
+      late.cancel()
     }
   }
 
@@ -160,8 +171,10 @@ export class Registry {
       throw fail('exists', `id ${id} is ${old.name}, which is alive (boot ${old.report.boot})`)
     const name = this.#names.of(id, peer.report.name)
     if (kind === 'worker' && name !== peer.report.name) {
-      await peer.command(`name ${name}\n`)
-      await peer.look()
+      await this.#promptly(async signal => {
+        await peer.command(`name ${name}\n`, signal)
+        await peer.look(signal)
+      })
     }
     // another connection of the same may have come in the meantime
     const before = this.#byId.get(id)
@@ -179,7 +192,7 @@ export class Registry {
       slots,
       model: member.model?.name,
     })
-    void peer.client.closed.then(reason => this.leave(member, fail('hungUp', reason?.message ?? name, reason)))
+    void peer.client.closed.then(reason => this.leave(member, hungUp(reason, name)))
     this.#beat(member)
     this.#looked(member)
     void this.#soon(member).catch(() => undefined)
@@ -410,4 +423,9 @@ export class Registry {
       }
     }
   }
+}
+
+/** Why a connection is gone, with the name of who was there where it does not say. */
+function hungUp(reason: Error | undefined, name: string): FsError {
+  return reason instanceof FsError && reason.is('hungUp') ? reason : fail('hungUp', reason?.message ?? name, reason)
 }
