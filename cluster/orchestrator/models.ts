@@ -4,6 +4,7 @@ import type { Created, File, Owner } from '../../fs/file.js'
 import { union } from '../../fs/kit/dir.js'
 import { quote } from '../../fs/quote.js'
 import type { Request } from '../root/request.js'
+import type { Hosts } from './hosts.js'
 import type { Member } from './member.js'
 import type { Registry } from './registry.js'
 import type { ModelRecord } from './report.js'
@@ -31,6 +32,7 @@ export class Models {
 
   constructor(
     readonly registry: Registry,
+    readonly hosts: Hosts,
     readonly clock: Clock,
     /** Gets what could not be loaded: who waits for it fails. */
     readonly onFailed: (model: string, error: Error) => void,
@@ -177,7 +179,7 @@ export class Models {
   stores(local: string): Member[] {
     const hosts = new Map<string, Member[]>([[local, []]])
     for (const member of this.registry.members.values()) {
-      const host = this.registry.hostOf(member) || member.name
+      const host = this.hosts.nameOf(member) || member.name
       const others = hosts.get(host)
       if (others) others.push(member)
       else hosts.set(host, [member])
@@ -208,7 +210,7 @@ export class Models {
       ...union(() => this.stores(local).map(lazily), owner, 0o775, this.clock),
       create: async (name, perm, mode, ctx): Promise<Created> => {
         const [first] = this.stores(local)
-        const own = first && this.registry.hostOf(first) === local ? await storeOf(first, ctx) : undefined
+        const own = first && this.hosts.nameOf(first) === local ? await storeOf(first, ctx) : undefined
         if (own?.create) return own.create(name, perm, mode, ctx)
         const other = first?.name ?? 'worker-NNNN'
         throw fail('notPermitted', `no worker is on this machine; write to ${other}/models/${name}`)
