@@ -264,7 +264,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
         rates: root.tasks.rates(),
         clusters: registry.clusters,
         uptime_s: Math.floor((clock.now() - began) / 1000),
-        members: [...registry.members.values()],
+        members: [...registry.members.values()].sort((a, b) => (a.name < b.name ? -1 : 1)),
         hostOf: member => hosts.nameOf(member),
         hosts: hosts.peers.size,
         models: models.list(),
