@@ -322,12 +322,13 @@ export class ClusterPlace implements Place {
   #watch(): void {
     const now = this.clock.now()
     for (const member of this.cluster.members()) {
+      // a cluster finds who hangs below it in that time, and begins anew elsewhere: it itself is not hung by then
+      const levels = 1 + member.report.clusters.length
       for (const attempt of member.running) {
-        const patience = attempt.gave
-          ? limits.TOKEN_SILENCE_MS
-          : limits.PREFILL_SILENCE_MS +
-            attempt.task.size * limits.PREFILL_SILENCE_PER_CHARACTER_MS +
-            (attempt.position > 0 ? limits.TOKEN_SILENCE_MS : 0)
+        const prefill = limits.PREFILL_SILENCE_MS + attempt.task.size * limits.PREFILL_SILENCE_PER_CHARACTER_MS
+        const waits = attempt.position > 0 ? limits.TOKEN_SILENCE_MS : 0
+        const silence = attempt.gave ? limits.TOKEN_SILENCE_MS : prefill + waits
+        const patience = levels > 1 ? levels * Math.max(silence, prefill) : silence
         if (now - attempt.heard < patience) continue
         this.cluster.hung(member, `no token of task ${attempt.task.id} for ${Math.round(patience / 1000)} s`)
         break

@@ -3,7 +3,7 @@ import type { Engine } from '../../../cluster/worker/engine/engine.js'
 import { parseRecords } from '../../../fs/quote.js'
 import { TestClock } from '../clock.js'
 import { readAll } from '../worker/fixture.js'
-import { Member, memoryStore, type Rig, rig, until } from './fixture.js'
+import { joins, Member, memoryStore, type Rig, rig, until } from './fixture.js'
 
 const say = (content: string) => ({ messages: [{ role: 'user', content }] })
 const text = (events: Record<string, unknown>[]) => events.map(({ text }) => text ?? '').join('')
@@ -390,20 +390,6 @@ t.test('different files of one name are marked, and not loaded', async t => {
 
 t.test('a cluster joins a cluster as one worker, two deep, and a ring is refused', async t => {
   const [top, middle, bottom] = [await rig(t, []), await rig(t, []), await rig(t, [{ rate: 50 }, { rate: 50 }])]
-  const { serve } = await import('../../../fs/server.js')
-  const { transportPair } = await import('../../../fs/transport/pair.js')
-  const joins = (below: typeof top, above: typeof top) => {
-    const [near, far] = transportPair()
-    const session = serve(far, {
-      attachOptions: ['role'],
-      attach: ({ uname, n_uname, options }) => ({
-        root: below.cluster.root,
-        user: { name: uname, uid: n_uname, role: (options.get('role') ?? 'use') as 'use' },
-      }),
-    })
-    void above.cluster.join(near)
-    return session
-  }
   joins(bottom, middle)
   joins(middle, top)
   await middle.ready(1)
@@ -441,6 +427,44 @@ t.test('a cluster joins a cluster as one worker, two deep, and a ring is refused
   const via = [{ cluster: bottom.cluster.id, task: '1', attempt: 1 }]
   t.match((await root.events('generate', { ...say('x'), via })).at(-1), { error: /through here as task 1: a ring/ })
 })
+
+t.test(
+  'one that hangs in a cluster below is found there: the cluster above does not take all of that for hung',
+  async t => {
+    const clock = new TestClock()
+    let hangs = true
+    const engine = (_: string, echo: Engine): Engine => ({
+      ...echo,
+      async *generate(request, signal) {
+        for await (const chunk of echo.generate(request, signal)) {
+          yield chunk
+          if (chunk.event !== 'token' || request.messages?.[0]?.content === 'ping' || !hangs) continue
+          hangs = false
+          await new Promise(() => undefined)
+        }
+      },
+    })
+    const [top, below] = [await rig(t, [], { clock }), await rig(t, [{ engine }, { engine }], { clock })]
+    joins(below, top)
+    await top.ready(1)
+    const ann = await top.as('ann')
+    let answer = ''
+    void ann.ask('data', 'a b x4').then(text => {
+      answer = text
+    })
+    await until(() => !hangs)
+    await until(async () => {
+      await clock.pass(500)
+      // heartbeats are answered meanwhile
+      await below.status()
+      await top.status()
+      return answer !== ''
+    })
+    t.equal(answer, '0:a 1:b 2:a 3:b\n')
+    t.equal((await events(below, 'worker-hung')).length, 1)
+    t.same(await events(top, 'worker-hung'), [])
+  },
+)
 
 t.test('a content that ended two workers by their own hand is refused, others of that moment are not', async t => {
   const cluster = await rig(t, [{ rate: 20 }, { rate: 20 }])

@@ -173,6 +173,20 @@ export async function rig(t: Test, shapes: readonly Shape[], options: Partial<Or
   return out
 }
 
+/** Has a cluster join another as one worker of it. */
+export function joins(below: Rig, above: Rig): Session {
+  const [near, far] = transportPair()
+  const session = serve(far, {
+    attachOptions: ['role'],
+    attach: ({ uname, n_uname, options }) => ({
+      root: below.cluster.root,
+      user: { name: uname, uid: n_uname, role: (options.get('role') ?? 'use') as User['role'] },
+    }),
+  })
+  void above.cluster.join(near)
+  return session
+}
+
 /** What outlives an orchestrator, in memory. */
 export function memoryStore(files = new Map<string, string>()): Store {
   return {
