@@ -94,11 +94,24 @@ t.test('Ctrl-C in every state', { skip: noTerminal }, async t => {
     'tail -f events',
   ].entries()) {
     await terminal.enter(`echo run ${i}; ${line}`)
-    await terminal.screen(line.startsWith('watch') ? /looked/ : new RegExp(`^run ${i}$`, 'm'))
+    await terminal.screen(line.startsWith('watch') ? /^looked$/m : new RegExp(`^run ${i}$`, 'm'))
     await terminal.press('C-c')
     await terminal.screen(again)
     await terminal.enter('clear=$status; echo said $clear')
     await terminal.screen(/said interrupted\nllambo>$/)
+  }
+})
+
+t.test('Ctrl-C right behind Enter ends what the entry has not yet begun', { skip: noTerminal }, async t => {
+  const { terminal } = await start(t)
+  for (let i = 0; i < 5; i++) {
+    await terminal.type('sleep 1000')
+    await terminal.press('Enter', 'C-c')
+    await terminal.screen(/sleep 1000\n\^C\nllambo>$/)
+    await terminal.enter('clear=$status; echo said $clear')
+    await terminal.screen(/said interrupted\nllambo>$/)
+    await terminal.press('C-l')
+    await terminal.screen(screen => screen === 'llambo>')
   }
 })
 
