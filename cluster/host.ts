@@ -93,6 +93,7 @@ export function createHost(o: HostOptions): Host {
     clock,
     random,
     upstream: o.upstream,
+    host_id: o.id,
     spawn: spec => o.spawn(spec),
     told: (kind, attrs) => events.add(kind, attrs),
     changed: () => o.save?.([...workers.values()].flatMap(worker => worker.record ?? [])),

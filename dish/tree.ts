@@ -33,27 +33,10 @@ export async function named<T>(state: State, path: string, signal: AbortSignal, 
   } catch (error) {
     if (signal.aborted) throw signal.reason
     if (!(error instanceof FsError)) throw error
-    const cause = error.is('notFound') ? await reason(state, path, error, signal) : error
-    const said = why(cause)
+    const said = why(error)
     const text = said.endsWith(`: ${path}`) ? said.slice(0, -path.length - 2) : said
-    throw new ShellError(`${path}: ${text} (${nodeOf(state, path)}, as ${user.name})`, codeOf(cause), { cause })
+    throw new ShellError(`${path}: ${text} (${nodeOf(state, path)}, as ${user.name})`, codeOf(error), { cause: error })
   }
-}
-
-/** Why there is no such file: of a name that is not the first of a walk, walk(5) has no room to say. */
-async function reason(state: State, path: string, error: FsError, signal: AbortSignal): Promise<FsError> {
-  const walked: Fid[] = []
-  try {
-    await quickly(signal, async signal => {
-      let at = await state.space.root()
-      for (const name of names(path)) walked.push((at = await at.walk([name], signal)))
-    })
-  } catch (found) {
-    if (found instanceof FsError && !signal.aborted) return found
-  } finally {
-    walked.forEach(close)
-  }
-  return error
 }
 
 /** Asks what should be answered at once: who does not answer is taken for dead. */

@@ -107,7 +107,7 @@ export class Fid {
 
   /**
    * A new fid for the file at the end of `names`, any number of them; for none a second fid of this file. All or nothing.
-   * @throws FsError `file does not exist`; with nothing left behind at the server
+   * @throws FsError what the server says of the first name that it does not walk; with nothing left behind there
    */
   walk(names: readonly string[], signal?: AbortSignal): Promise<Fid> {
     return this.#step(names).#walked(this, names, signal)
@@ -148,15 +148,22 @@ export class Fid {
   async #walked(from: Fid, names: readonly string[], signal?: AbortSignal): Promise<Fid> {
     let made = false
     try {
-      for (let i = 0; i < names.length || !made; i += MAXWELEM) {
-        const wname = names.slice(i, i + MAXWELEM)
+      let most = MAXWELEM
+      for (let i = 0; i < names.length || !made; ) {
+        const wname = names.slice(i, i + most)
         const { wqid } = await (made ? this : from).rpc(
           { type: 'Twalk', fid: made ? this.fid : from.fid, newfid: this.fid, wname },
           signal,
         )
-        if (wqid.length < wname.length) throw fail('notFound')
+        if (wqid.length < wname.length) {
+          if (wqid.length === 0) throw fail('notFound')
+          // walk(5) says only of a first name why it cannot be walked: those before it go by themselves, and it comes first
+          most = wqid.length
+          continue
+        }
         made = true
         this.#qid = wqid.at(-1) ?? this.#qid
+        i += wname.length
       }
       // it may have been walked before the flush got there
       if (signal?.aborted) throw fail('interrupted')

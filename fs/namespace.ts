@@ -1,7 +1,8 @@
-import { deadline, systemClock } from './clock.js'
-import { type FsError, fail, toFsError } from './errors.js'
+import { fail } from './errors.js'
 import { type Attributes, type Context, type Created, type Entry, type File, newQid, type Opened } from './file.js'
 import { now } from './kit/content.js'
+import { entriesOf } from './kit/dir.js'
+import { each, first, PATIENCE_MS } from './kit/several.js'
 import { type Qid, QTDIR } from './protocol.js'
 import { quote } from './quote.js'
 
@@ -37,9 +38,6 @@ interface Mounted {
   readonly old: string
   readonly bound: readonly Bound[]
 }
-
-/** How long one member of a union may keep the others waiting, in ms. */
-const MEMBER_MS = 3000
 
 /** An absolute path without `.`, `..` and doubled slashes; `..` at the root stays there. */
 export function clean(path: string): string {
@@ -77,7 +75,7 @@ export class Namespace {
   constructor(
     readonly owner: { readonly name: string; readonly uid: number },
     readonly devices: ReadonlyMap<string, File> = new Map(),
-    readonly member_ms = MEMBER_MS,
+    readonly member_ms = PATIENCE_MS,
   ) {}
 
   /** The whole as one tree. */
@@ -299,14 +297,7 @@ class Place implements File {
 
   async #list(ctx: Context): Promise<Iterable<Entry>> {
     const out = new Map<string, File>()
-    const lists = await each(this.members, this.space.member_ms, ctx, async ({ file }, ctx) => {
-      const opened = await file.open(0, ctx)
-      try {
-        return [...((await opened.list?.(ctx)) ?? [])]
-      } finally {
-        Promise.resolve(opened.close?.()).catch(() => undefined)
-      }
-    })
+    const lists = await each(this.members, this.space.member_ms, ctx, ({ file }, ctx) => entriesOf(file, ctx))
     for (const list of lists) for (const [name, file] of list) if (!out.has(name)) out.set(name, file)
     return out
   }
@@ -330,54 +321,5 @@ class Place implements File {
   async change(changes: { name?: string; length?: number }, ctx: Context): Promise<void> {
     if (this.bound || !this.#file.change) throw fail('permission')
     await this.#file.change(changes, ctx)
-  }
-}
-
-/** Asks every member at once, each for its time. @returns what those that answered said, in order. @throws if none did */
-async function each<T>(
-  members: readonly Member[],
-  ms: number,
-  ctx: Context,
-  ask: (member: Member, ctx: Context) => Promise<T>,
-): Promise<T[]> {
-  if (members.length <= 1) return Promise.all(members.map(member => ask(member, ctx)))
-  const asked = await Promise.allSettled(members.map(member => promptly(ms, ctx, ctx => ask(member, ctx))))
-  if (ctx.signal.aborted) throw fail('interrupted')
-  const answers = asked.flatMap(one => (one.status === 'fulfilled' ? [one.value] : []))
-  if (answers.length === 0) throw (asked[0] as PromiseRejectedResult).reason
-  return answers
-}
-
-/** What the first member in order says that is not undefined. */
-async function first<T>(
-  members: readonly Member[],
-  ms: number,
-  ctx: Context,
-  ask: (member: Member, ctx: Context) => Promise<T | undefined>,
-): Promise<T | undefined> {
-  if (members.length <= 1) return members[0] && ask(members[0], ctx)
-  const asked = members.map(member => promptly(ms, ctx, ctx => ask(member, ctx)).catch(toFsError))
-  let failed: FsError | undefined
-  for (const one of asked) {
-    const answer = await one
-    if (answer instanceof Error) failed ??= answer as FsError
-    else if (answer !== undefined) return answer
-  }
-  if (failed) throw failed
-}
-
-/** Asks for so long, and waits no longer even if what was asked does not give up. */
-async function promptly<T>(ms: number, ctx: Context, ask: (ctx: Context) => Promise<T>): Promise<T> {
-  const late = deadline(systemClock, ms, () => fail('io', `no answer within ${ms / 1000} s`))
-  const signal = AbortSignal.any([ctx.signal, late.signal])
-  try {
-    return await Promise.race([
-      ask({ user: ctx.user, signal }),
-      new Promise<never>((_, reject) =>
-        signal.addEventListener('abort', () => reject(late.signal.aborted ? late.signal.reason : fail('interrupted'))),
-      ),
-    ])
-  } finally {
-    late.cancel()
   }
 }

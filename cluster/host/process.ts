@@ -16,6 +16,8 @@ export interface SpawnSpec {
   /** This start's. */
   readonly boot: string
   readonly class: WorkerClass
+  /** Of the host that starts it: names of machines are given twice. */
+  readonly host_id: string
   readonly upstream: Upstream
 }
 

@@ -22,6 +22,8 @@ export interface Supervision {
   random: () => number
   spawn(spec: SpawnSpec): WorkerProcess
   upstream: Upstream
+  /** The host's. */
+  host_id: string
   told(kind: string, attrs: Record<string, Value | undefined>): void
   /** Called whenever one has been started or has ended. */
   changed(): void
@@ -71,9 +73,10 @@ export class Supervised {
   start(): void {
     this.boot = hexId(this.by.random, 8)
     const { id, boot, of } = this
+    const { upstream, host_id } = this.by
     let process: WorkerProcess
     try {
-      process = this.by.spawn({ id, boot, class: of, upstream: this.by.upstream })
+      process = this.by.spawn({ id, boot, class: of, host_id, upstream })
     } catch (error) {
       const exited = Promise.resolve({ code: null, signal: null, said: (error as Error).message })
       process = { pid: undefined, exited, kill: () => undefined }

@@ -110,9 +110,11 @@ export class Commands {
 
   async unload(model: string, name: string | undefined): Promise<void> {
     const { registry, models } = this.#o
-    const all = name === undefined ? models.loadedOn(model) : [registry.member(name)]
-    if (all.length === 0) throw fail('loading', `no worker has ${model}`)
-    for (const member of all) await models.unload(member)
+    const named = name === undefined ? undefined : registry.member(name)
+    const all = models.loadedOn(model).filter(member => !named || member === named)
+    if (all.length === 0)
+      throw fail('loading', named ? `${name} has ${named.model?.name ?? 'none'}` : `no worker has ${model}`)
+    for (const member of all) await models.unload(member, model)
   }
 
   spawn(kind: string, n: number, host: string | undefined): Promise<void> {

@@ -11,7 +11,7 @@ import { type Scalable, Scaler, scalingLines, scalingVerbs } from './scaling.js'
 export interface FleetOptions {
   clock: Clock
   events: Pick<Feed, 'add'>
-  registry: Pick<Registry, 'members' | 'hosts'>
+  registry: Pick<Registry, 'members' | 'hosts' | 'hostOf'>
   /** Slots of the workers that can be given prompts, and how many are in use. */
   used(): { slots: number; active: number }
   /** What waits for a slot. */
@@ -126,12 +126,10 @@ export class Fleet implements Scalable {
     this.#o.events.add(kind, attrs)
   }
 
-  /** The host that supervises a worker: it says so, or has not had the time to and bears the name. */
-  hostOf({ id, report: { host } }: Member): Peer | undefined {
-    return (
-      this.#hosts().find(({ report }) => report.workers.some(worker => worker.id === id)) ??
-      this.#o.registry.hosts.get(host)
-    )
+  /** The host that supervises a worker. */
+  hostOf(member: Member): Peer | undefined {
+    const { registry } = this.#o
+    return registry.hosts.get(registry.hostOf(member))
   }
 
   #hosts(): Peer[] {

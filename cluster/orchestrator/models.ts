@@ -116,8 +116,9 @@ export class Models {
     }
   }
 
-  async unload(member: Member): Promise<void> {
-    await member.peer.command('unload\n')
+  async unload(member: Member, model: string): Promise<void> {
+    // a worker has one; a cluster may have others besides
+    await member.peer.command(member.report.kind === 'cluster' ? `unload ${quote(model)}\n` : 'unload\n')
     await this.#again(member)
   }
 
@@ -128,7 +129,9 @@ export class Models {
 
   /** Those that have it loaded. */
   loadedOn(model: string): Member[] {
-    return [...this.registry.members.values()].filter(member => member.model?.name === model)
+    return [...this.registry.members.values()].filter(({ report }) =>
+      report.models.some(({ name, loaded }) => loaded && name === model),
+    )
   }
 
   /** All models, each name once. */
@@ -166,19 +169,24 @@ export class Models {
     if (!member.left) this.onChange(member)
   }
 
-  /** One member of each host, the one of our own first: a host's workers share its store. */
+  /**
+   * Where models are: of each host, whose workers share its store, two of them, so that one that hangs does not take the store with
+   * it, and those first that have answered. Our own host comes first.
+   */
   stores(local: string): Member[] {
-    const hosts = new Map<string, Member>()
+    const hosts = new Map<string, Member[]>([[local, []]])
     for (const member of this.registry.members.values()) {
-      const host = member.report.host || member.name
-      if (!hosts.has(host)) hosts.set(host, member)
+      const host = this.registry.hostOf(member) || member.name
+      const others = hosts.get(host)
+      if (others) others.push(member)
+      else hosts.set(host, [member])
     }
-    const own = hosts.get(local)
-    return [...(own ? [own] : []), ...[...hosts.values()].filter(member => member !== own)]
+    const inDoubt = ({ suspect, peer }: Member) => Number(suspect || peer.looking)
+    return [...hosts.values()].flatMap(members => members.sort((a, b) => inDoubt(a) - inDoubt(b)).slice(0, 2))
   }
 
   /**
-   * `models/`: the union of the hosts' stores, each host's once. What is made there is made on our own host.
+   * `models/`: the union of the hosts' stores. What is made there is made on our own host.
    * @param local the name of the host we are on
    */
   dir(owner: Owner, local: string): File {
@@ -196,10 +204,10 @@ export class Models {
       },
     })
     return {
-      ...union(() => this.stores(local).map(lazily), owner, 0o775),
+      ...union(() => this.stores(local).map(lazily), owner, 0o775, this.clock),
       create: async (name, perm, mode, ctx): Promise<Created> => {
         const [first] = this.stores(local)
-        const own = first?.report.host === local ? await storeOf(first, ctx) : undefined
+        const own = first && this.registry.hostOf(first) === local ? await storeOf(first, ctx) : undefined
         if (own?.create) return own.create(name, perm, mode, ctx)
         const other = first?.name ?? 'worker-NNNN'
         throw fail('notPermitted', `no worker is on this machine; write to ${other}/models/${name}`)

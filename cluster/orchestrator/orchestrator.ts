@@ -4,6 +4,7 @@ import type { Context, Entry, File, Owner, User } from '../../fs/file.js'
 import { generated } from '../../fs/kit/dir.js'
 import { Feed } from '../../fs/kit/feed.js'
 import { ORDWR } from '../../fs/protocol.js'
+import { quote } from '../../fs/quote.js'
 import type { Transport } from '../../fs/transport.js'
 import { hexId } from '../id.js'
 import type { Sampling } from '../root/generation.js'
@@ -29,7 +30,7 @@ export interface OrchestratorOptions {
   name: string
   version: string
   owner: Owner
-  /** What outlives the process: the cluster's id, the numbers it has given, its sessions. Absent: nothing does. */
+  /** What outlives the process: the cluster's id, the numbers it has given, its sessions, what its ctl was told. Absent: nothing does. */
   store?: Store
   /** The machine that the orchestrator is on: where models go that are copied to the cluster. */
   host: string
@@ -239,6 +240,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     id: kind => counters.next(kind),
     saveSession: (number, session) =>
       saver?.save(`session-${number}`, session && (() => JSON.stringify(session.saved()))),
+    saveSettings: lines => saver?.save('ctl', lines.length ? () => lines.join('\n') : undefined),
     base: request => o.defaults?.(request.model ?? models.only ?? '') ?? {},
     embed(texts, user, signal) {
       const member = routing.choose({ request: plainRequest([]), session: undefined })?.member
@@ -263,14 +265,15 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
         clusters: registry.clusters,
         uptime_s: Math.floor((clock.now() - began) / 1000),
         members: [...registry.members.values()],
+        hostOf: member => registry.hostOf(member),
         hosts: registry.hosts.size,
         models: models.list(),
       }),
     models: models.dir(owner, o.host),
     namespace: () => [
       ...(o.mounts?.() ?? []),
-      ...[...registry.members.values()].map(({ name, peer }) => `mount ${peer.client.transport.name} ${name}`),
-      ...[...registry.hosts].map(([name, peer]) => `mount ${peer.client.transport.name} host/${name}`),
+      ...[...registry.members.values()].map(({ name, peer }) => `mount ${quote(peer.client.transport.name)} ${name}`),
+      ...[...registry.hosts].map(([name, peer]) => `mount ${quote(peer.client.transport.name)} host/${name}`),
       ...models.stores(o.host).map(({ name }) => `bind -a ${name}/models models`),
     ],
   })
@@ -290,6 +293,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
   place.onAgain = task => root.tasks.again(task)
   place.onFree = () => root.tasks.pump()
   events.add('started', { cluster: o.name, version: o.version, boot })
+  root.restoreSettings(store?.read('ctl') ?? '', { user: self, signal: new AbortController().signal })
 
   const hosts = generated({
     owner,

@@ -48,6 +48,8 @@ export class Registry {
   readonly #o: RegistryOptions
   readonly #names = new Names()
   readonly #byId = new Map<string, Member>()
+  /** By a host's id, what it is called in our tree, also when it comes back: two machines may have one name. */
+  readonly #hostNames = new Map<string, string>()
   readonly #beats = new Map<Member | Peer, Cancel>()
   /** By id, when it came back of late, and how often it was set aside for that. */
   readonly #comings = new Map<string, { times: number[]; asides: number }>()
@@ -101,6 +103,11 @@ export class Registry {
     return this.#byId.get(id)
   }
 
+  /** What the machine of a member is called in our tree: `host/NAME`; what the member calls it where no host of it has joined. */
+  hostOf({ report: { host, host_id } }: Member): string {
+    return this.#hostNames.get(host_id) ?? host
+  }
+
   /** A member is not to be counted on any more. Its connection is closed. */
   leave(member: Member, why: FsError): void {
     if (member.left) return
@@ -113,7 +120,7 @@ export class Registry {
       this.#byId.delete(member.id)
       this.#names.left(member.id)
     }
-    this.#o.events.add('worker-left', { worker: member.name, host: member.report.host, error: why.message })
+    this.#o.events.add('worker-left', { worker: member.name, host: this.hostOf(member), error: why.message })
     this.#o.on.changed(member)
     this.#o.on.lost(member, why)
     member.peer.close()
@@ -168,11 +175,11 @@ export class Registry {
     this.#flapping(member)
     this.members.set(name, member)
     this.#byId.set(id, member)
-    const { host, class: kindOf, slots } = peer.report
+    const { class: kindOf, slots } = peer.report
     this.#o.events.add('worker-joined', {
       worker: name,
       type: kind,
-      host,
+      host: this.hostOf(member),
       class: kindOf,
       slots,
       model: member.model?.name,
@@ -350,8 +357,9 @@ export class Registry {
     const { report, client } = peer
     const old = [...this.hosts].find(([, host]) => host.report.id === report.id)
     if (old) this.#hostLeft(...old)
-    let name = report.name
-    for (let n = 2; this.hosts.has(name); n++) name = `${report.name}-${n}`
+    const name = this.#hostNames.get(report.id) ?? this.#freeHost(report.name)
+    this.#hostNames.set(report.id, name)
+    if (this.#hostNames.size > limits.MAX_NAMES) this.#hostNames.delete(this.#hostNames.keys().next().value!)
     this.hosts.set(name, peer)
     this.#o.events.add('host-joined', { host: name })
     void client.closed.then(() => this.#hostLeft(name, peer))
@@ -370,6 +378,15 @@ export class Registry {
         )
     }
     beat()
+  }
+
+  /** A name that no host has or had: who comes back is called as before. */
+  #freeHost(name: string): string {
+    const taken = new Set(this.#hostNames.values())
+    for (let n = 1; ; n++) {
+      const free = n === 1 ? name : `${name}-${n}`
+      if (!taken.has(free)) return free
+    }
   }
 
   #hostLeft(name: string, peer: Peer): void {

@@ -42,6 +42,8 @@ export interface Report {
   readonly boot: string
   readonly version: string
   readonly host: string
+  /** Of the host that supervises it; empty where none does. */
+  readonly host_id: string
   readonly class: string
   readonly state: string
   readonly slots: number
@@ -107,6 +109,7 @@ export function parseReport(text: string): Report {
     boot: attrs.boot ?? '',
     version: attrs.version ?? '',
     host: attrs.host ?? '',
+    host_id: attrs.host_id ?? '',
     class: attrs.class ?? '',
     state: attrs.state ?? '',
     slots: number('slots', MAX_SLOTS),

@@ -17,15 +17,17 @@ export interface ClusterStatus {
   clusters: readonly string[]
   uptime_s: number
   members: readonly Member[]
+  /** What a member's machine is called in the tree. */
+  hostOf(member: Member): string
   hosts: number
   models: readonly ClusterModel[]
 }
 
 /** The text of `status` at a cluster's root: the capability record, the models, the workers (namespace.md). */
 export function clusterStatus(o: ClusterStatus): string {
-  const { members, slots, active } = o
+  const { members, slots, active, hostOf } = o
   // memory is a machine's, whose workers all report it
-  const machines = new Map(members.map(({ report }) => [report.host || report.id, report]))
+  const machines = new Map(members.map(member => [hostOf(member) || member.id, member.report]))
   const sum = (of: 'mem_total' | 'mem_free' | 'gpu_mem') =>
     [...machines.values()].reduce((n, report) => n + report[of], 0)
   const all = (of: 'cpu' | 'gpu') => [...new Set([...machines.values()].map(report => report[of]))].join(',') || 'none'
@@ -85,7 +87,7 @@ export function clusterStatus(o: ClusterStatus): string {
       const { report } = member
       return record('worker', {
         name: member.name,
-        host: report.host || undefined,
+        host: hostOf(member) || undefined,
         state: member.state,
         class: report.class || undefined,
         model: member.model?.name,

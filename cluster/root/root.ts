@@ -2,11 +2,11 @@ import { type Clock, systemClock } from '../../fs/clock.js'
 import { fail } from '../../fs/errors.js'
 import type { Context, File, Owner, User } from '../../fs/file.js'
 import { text } from '../../fs/kit/content.js'
-import { ctl, type Verb } from '../../fs/kit/ctl.js'
+import { type CtlOptions, ctl, run, type Verb } from '../../fs/kit/ctl.js'
 import { type Exchange, exchange } from '../../fs/kit/exchange.js'
 import type { Feed } from '../../fs/kit/feed.js'
 import { Log } from '../../fs/kit/log.js'
-import { quote } from '../../fs/quote.js'
+import { quote, words } from '../../fs/quote.js'
 import { parseEmbedRequest } from './embed.js'
 import type { ChatMessage, Sampling } from './generation.js'
 import * as limits from './limits.js'
@@ -35,6 +35,8 @@ export interface RootOptions {
   id?(kind: 'task' | 'session'): string
   /** Keeps a session as it now is; undefined: it has ended. Absent: they end with the process. */
   saveSession?(id: string, session: Session | undefined): void
+  /** Keeps the commands that set what is set, of which there may be none. Absent: it ends with the process. */
+  saveSettings?(lines: readonly string[]): void
   /** Vectors for texts. */
   embed(texts: readonly string[], user: User, signal: AbortSignal): Promise<Embedded>
   /** Commands of this root's ctl, besides those that all have. */
@@ -62,6 +64,9 @@ export class Root {
   readonly #o: RootOptions
   readonly #settings: Settings = { sampling: {}, system: '' }
   readonly #errors = new UserMap<string>()
+  readonly #ctl: CtlOptions
+  /** The settings of one that nobody has told anything. */
+  readonly #initial: readonly string[]
 
   constructor(o: RootOptions) {
     this.#o = o
@@ -91,8 +96,16 @@ export class Root {
       },
       owner,
     )
+    const verbs = this.#verbs()
+    const read = () =>
+      this.#lines()
+        .map(line => `${line}\n`)
+        .join('')
+    const changed = () => o.saveSettings?.(this.#lines().filter(line => !this.#initial.includes(line)))
+    this.#ctl = { owner, verbs, read, changed }
+    this.#initial = this.#lines()
     this.files = new Map<string, File>([
-      ['ctl', ctl({ owner, verbs: this.#verbs(), read: () => this.#settingsText() })],
+      ['ctl', ctl(this.#ctl)],
       ['data', this.#data()],
       ['generate', this.#generate()],
       ['embed', this.#embed()],
@@ -139,10 +152,28 @@ export class Root {
     return { ...this.#o.verbs, system: systemVerb(settings), ...samplingVerbs(settings) }
   }
 
-  #settingsText(): string {
+  /** The settings, as the commands that would set them. */
+  #lines(): string[] {
     const { system, sampling } = this.#settings
-    const lines = [...this.#o.settings(), ...(system ? [`system ${quote(system)}`] : []), ...samplingLines(sampling)]
-    return lines.map(line => `${line}\n`).join('')
+    return [...this.#o.settings(), ...(system ? [`system ${quote(system)}`] : []), ...samplingLines(sampling)]
+  }
+
+  /** Sets what a server before this one was told. What cannot be meant any more is told, and left out. */
+  restoreSettings(text: string, ctx: Context): void {
+    const set = (line: string) => {
+      try {
+        run(this.#ctl, line, ctx)
+      } catch (error) {
+        this.events.add('not-restored', { setting: line, error: (error as Error).message })
+      }
+    }
+    let lines: string[][]
+    try {
+      lines = words(text)
+    } catch {
+      return set(text)
+    }
+    for (const line of lines) set(line.map(quote).join(' '))
   }
 
   #submit(request: Request, prompt: string, ctx: Context): Task {
@@ -170,7 +201,7 @@ export class Root {
         const content = prompt.replace(/\r?\n$/, '')
         return this.#submit(plainRequest([{ role: 'user', content }]), content, ctx)
       },
-      () => this.tasks.accept(),
+      ({ user }) => this.tasks.accept(user),
     )
   }
 
@@ -188,7 +219,7 @@ export class Root {
         const task = this.#submit(request, prompt ?? messages?.at(-1)?.content ?? '', ctx)
         return { answer: task.stream, abandon: () => task.abandon() }
       },
-      () => this.tasks.accept(),
+      ({ user }) => this.tasks.accept(user),
     )
   }
 
@@ -213,7 +244,7 @@ export class Root {
   }
 
   /** A file of the `data` kind whose exchanges are remembered a user. */
-  #exchange(limit: number, begin: (prompt: string, ctx: Context) => Exchange, accept?: () => void): File {
+  #exchange(limit: number, begin: (prompt: string, ctx: Context) => Exchange, accept?: (ctx: Context) => void): File {
     const newest = new UserMap<Exchange>()
     const remember = (exchange: Exchange, ctx: Context) => {
       newest.set(ctx.user, exchange)

@@ -74,13 +74,18 @@ export class Session {
     const owner = { name: user.name, uid: user.uid }
     const onOpen = () => this.#opened()
     const common = { owner, mode: 0o600, onOpen }
-    this.ctl = ctl({ ...common, verbs: this.#noted(this.#verbs()), read: () => this.#settingsText() })
+    this.ctl = ctl({
+      ...common,
+      verbs: this.#verbs(),
+      read: () => this.#settingsText(),
+      changed: () => this.#changed(),
+    })
     const files: Record<string, File> = {
       ctl: this.ctl,
       data: exchange({
         ...common,
         limit: limits.MAX_PROMPT,
-        accept: () => host.tasks.accept(),
+        accept: () => host.tasks.accept(user, { ...plainRequest([]), model: this.#model }),
         submit: (prompt, ctx) => {
           const content = prompt.replace(/\r?\n$/, '')
           return (this.#newest.data = this.turn(plainRequest([{ role: 'user', content }]), content, ctx))
@@ -91,7 +96,7 @@ export class Session {
       generate: exchange({
         ...common,
         limit: limits.MAX_REQUEST,
-        accept: () => host.tasks.accept(),
+        accept: () => host.tasks.accept(user),
         submit: (json, ctx) => this.generate(json, ctx),
         refused: (error, ctx) => this.#refused('generate', error, ctx),
         newest: () => this.#newest.generate,
@@ -371,18 +376,6 @@ export class Session {
       }),
       close: word(() => this.close()),
     }
-  }
-
-  /** The same commands, each of which leaves the session other than it was. */
-  #noted(verbs: Record<string, Verb>): Record<string, Verb> {
-    const noted = ({ usage, check }: Verb): Verb => ({
-      usage,
-      check: (args, ctx) => {
-        const effect = check(args, ctx)
-        return () => chain(effect(), () => this.#changed())
-      },
-    })
-    return Object.fromEntries(Object.entries(verbs).map(([name, verb]) => [name, noted(verb)]))
   }
 
   #settingsText(): string {

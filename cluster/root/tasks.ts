@@ -10,7 +10,7 @@ import type { Sampling } from './generation.js'
 import * as limits from './limits.js'
 import type { Metrics } from './metrics.js'
 import { Queue } from './queue.js'
-import { type Request, requestJson, sampling } from './request.js'
+import { plainRequest, type Request, requestJson, sampling } from './request.js'
 import { number } from './settings.js'
 import { Task } from './task.js'
 
@@ -117,22 +117,44 @@ export class Tasks {
     return this.#queue
   }
 
-  /** Refuses what need not even be written: throws what a submission would fail with. */
-  accept(): void {
+  /**
+   * Refuses what need not even be written.
+   * @param request as far as it is known before
+   * @throws what a submission would fail with
+   */
+  accept(user: User, request = plainRequest([])): void {
     this.#o.place.accept()
-    const waiting = this.#queue.length + this.#held.size
-    if (waiting === 0) return
-    let bytes = 0
-    for (const tasks of [this.#queue, this.#held]) for (const task of tasks) bytes += task.size
-    if (waiting >= this.#o.queue.max || bytes >= limits.MAX_QUEUE_BYTES)
-      throw fail('queueFull', Math.ceil(this.#wait(waiting)))
+    this.#o.place.known(request)
+    this.#yielding(user)
+  }
+
+  #queueFull(): FsError {
+    return fail('queueFull', Math.ceil(this.#wait(this.#queue.length + this.#held.size)))
+  }
+
+  /**
+   * What gives way in a full queue to one more of that user: the last of who has most there, who keeps more than the other has.
+   * @returns undefined: there is room
+   * @throws FsError `queue full` where nobody has so much more
+   */
+  #yielding(user: User): Task | undefined {
+    const waiting = [...this.#queue, ...this.#held]
+    const crowded = waiting.length >= this.#o.queue.max
+    if (!crowded && waiting.reduce((bytes, { size }) => bytes + size, 0) < limits.MAX_QUEUE_BYTES) return undefined
+    const weight = (task: Task) => (crowded ? 1 : task.size)
+    const has = new Map<string, number>()
+    for (const task of waiting) has.set(task.user.name, (has.get(task.user.name) ?? 0) + weight(task))
+    const [[name, most]] = [...has].sort(([, a], [, b]) => b - a) as [[string, number]]
+    const last = waiting.findLast(task => task.user.name === name && task.tries === 0)
+    if (!last || most - weight(last) <= (has.get(user.name) ?? 0)) throw this.#queueFull()
+    return last
   }
 
   /** Begins an exchange. A refusal is a task that has failed, so that its reader gets the error. */
   submit(s: Submission): Task {
     try {
-      this.accept()
-      this.#o.place.known(s.request)
+      this.accept(s.user, s.request)
+      for (let last: Task | undefined; (last = this.#yielding(s.user)); ) last.stop(this.#queueFull())
     } catch (error) {
       return this.refuse(s, error as Error)
     }

@@ -12,6 +12,7 @@ export interface Identity {
   readonly boot: string
   readonly version: string
   readonly host: string | undefined
+  readonly host_id: string | undefined
   readonly class: string | undefined
   /** What its model is for: requests of that `type` go here first. */
   readonly type: string
@@ -73,6 +74,7 @@ export async function statusText(o: {
       progress: loader.loading === undefined ? undefined : Math.round(loader.progress * 100) / 100,
       error: o.error,
       stuck: o.stuck || undefined,
+      host_id: identity.host_id,
     }),
   ]
   if (model)

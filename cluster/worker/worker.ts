@@ -40,8 +40,9 @@ export interface WorkerOptions {
   /** Unique to the worker, and to this start of it; made up unless given. */
   id?: string
   boot?: string
-  /** The machine it is on, and the class of workers it was started as. */
+  /** The machine it is on, by name and by its host's id, and the class of workers it was started as. */
   host?: string
+  host_id?: string
   class?: string
   /** What its model is for, such as `code`; `text` unless given. */
   type?: string
@@ -71,6 +72,7 @@ export function createWorker(o: WorkerOptions): Worker {
     boot: o.boot ?? hexId(random, 8),
     version: o.version,
     host: o.host,
+    host_id: o.host_id,
     class: o.class,
     type: o.type ?? 'text',
   }

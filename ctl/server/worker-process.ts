@@ -63,6 +63,7 @@ async function run(spec: WorkerSpec): Promise<number> {
     id: spec.id,
     boot: spec.boot,
     host: spec.host,
+    host_id: spec.host_id,
     class: spec.class.name,
     ...(spec.class.type !== undefined && { type: spec.class.type }),
   })

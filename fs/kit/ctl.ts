@@ -20,6 +20,8 @@ export interface CtlOptions {
   verbs: Readonly<Record<string, Verb>>
   /** The settings, as commands that would set them. */
   read(ctx: Context): Maybe<string>
+  /** Called when a command has taken effect. */
+  changed?: () => void
   onOpen?: () => () => void
 }
 
@@ -38,19 +40,32 @@ export function ctl(options: CtlOptions): File {
       const close = options.onOpen?.()
       return {
         read: once(ctx => chain(options.read(ctx), s => encoder.encode(s))),
-        write: (_offset, data, ctx) => chain(run(options.verbs, data, ctx), () => data.length),
+        write: (_offset, data, ctx) => chain(run(options, decode(data), ctx), () => data.length),
         ...(close && { close }),
       }
     },
   }
 }
 
-function run(verbs: Readonly<Record<string, Verb>>, data: Uint8Array, ctx: Context): Maybe<void> {
+function decode(data: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(data)
+  } catch {
+    throw fail('badArgument', 'the command is not UTF-8')
+  }
+}
+
+/** Checks all commands of a text, then has each take effect. @throws FsError as the file's write does */
+export function run(
+  { verbs, changed }: Pick<CtlOptions, 'verbs' | 'changed'>,
+  text: string,
+  ctx: Context,
+): Maybe<void> {
   let lines: string[][]
   try {
-    lines = words(new TextDecoder('utf-8', { fatal: true }).decode(data))
+    lines = words(text)
   } catch (error) {
-    throw fail('badArgument', error instanceof SyntaxError ? error.message : 'the command is not UTF-8')
+    throw fail('badArgument', (error as SyntaxError).message)
   }
   const effects = lines.map(([name = '', ...args]) => {
     const verb = Object.hasOwn(verbs, name) ? verbs[name] : undefined
@@ -60,7 +75,12 @@ function run(verbs: Readonly<Record<string, Verb>>, data: Uint8Array, ctx: Conte
   const next = (i: number): Maybe<void> => {
     for (; i < effects.length; i++) {
       const done = effects[i]!()
-      if (done instanceof Promise) return done.then(() => next(i + 1))
+      if (done instanceof Promise)
+        return done.then(() => {
+          changed?.()
+          return next(i + 1)
+        })
+      changed?.()
     }
   }
   return next(0)

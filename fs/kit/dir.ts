@@ -1,8 +1,10 @@
+import type { Clock } from '../clock.js'
 import { fail } from '../errors.js'
 import { type Context, type Entry, type File, newQid, type Opened, type Owner } from '../file.js'
 import type { Maybe } from '../maybe.js'
 import { QTDIR } from '../protocol.js'
 import { now } from './content.js'
+import { each, first, PATIENCE_MS } from './several.js'
 
 /** A directory of files that are there from the start. The map may be changed later: reads and walks see it as it is. */
 export function dir(entries: Map<string, File>, owner: Owner, mode = 0o555): File {
@@ -39,29 +41,18 @@ export function generated(of: Generated): File {
 
 /**
  * Several directories as one (bind(1)): a name is looked up in order and the first that has it wins; a listing shows each
- * name once; a file is made in the first that can.
+ * name once; a file is made in the first that can. One that fails, or does not answer within 3 s, is passed over unless it
+ * is the only one.
  */
-export function union(dirs: () => readonly File[], owner: Owner, mode = 0o555): File {
+export function union(dirs: () => readonly File[], owner: Owner, mode = 0o555, clock?: Clock): File {
   return generated({
     owner,
     mode,
-    async walk(name, ctx) {
-      for (const d of dirs()) {
-        const file = await d.walk?.(name, ctx)
-        if (file) return file
-      }
-      return undefined
-    },
+    walk: (name, ctx) => first(dirs(), PATIENCE_MS, ctx, async (d, ctx) => d.walk?.(name, ctx), clock),
     async list(ctx) {
       const seen = new Map<string, File>()
-      for (const d of dirs()) {
-        const opened = await d.open(0, ctx)
-        try {
-          for (const [name, file] of (await opened.list?.(ctx)) ?? []) if (!seen.has(name)) seen.set(name, file)
-        } finally {
-          await opened.close?.()
-        }
-      }
+      for (const entries of await each(dirs(), PATIENCE_MS, ctx, entriesOf, clock))
+        for (const [name, file] of entries) if (!seen.has(name)) seen.set(name, file)
       return seen
     },
     create(name, perm, how, ctx) {
@@ -70,4 +61,15 @@ export function union(dirs: () => readonly File[], owner: Owner, mode = 0o555): 
       return into.create(name, perm, how, ctx)
     },
   })
+}
+
+/** What a directory lists. */
+export async function entriesOf(dir: File, ctx: Context): Promise<Entry[]> {
+  const opened = await dir.open(0, ctx)
+  try {
+    return [...((await opened.list?.(ctx)) ?? [])]
+  } finally {
+    // its clunk is not waited for, and may fail: the entries are there
+    Promise.resolve(opened.close?.()).catch(() => undefined)
+  }
 }

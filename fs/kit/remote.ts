@@ -55,12 +55,14 @@ class Remote {
   }
 
   root(user: User): Promise<Fid> {
-    let root = this.#roots.get(user.name)
+    // one name may come with a token to read and with one to do all
+    const key = `${user.role} ${user.uid} ${user.name}`
+    let root = this.#roots.get(key)
     if (!root) {
       if (this.#roots.size >= MAX_ATTACHES) throw fail('tooManyFids', 'users of one mount')
       root = this.options.attach(user)
-      this.#roots.set(user.name, root)
-      const forget = () => this.#roots.get(user.name) === root && this.#roots.delete(user.name)
+      this.#roots.set(key, root)
+      const forget = () => this.#roots.get(key) === root && this.#roots.delete(key)
       root.then(fid => fid.client.closed.then(forget), forget)
     }
     return root

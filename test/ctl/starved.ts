@@ -17,6 +17,7 @@ try {
     id: 'i',
     boot: 'b',
     class: { name: 'default', slots: 1, memory: 0, cores: 0 },
+    host_id: 'h',
     upstream: { address: 'unix!/nowhere' },
   })
   process.send?.({ pid, ...(await exited) })

@@ -199,6 +199,7 @@ t.test('what starts a process tells why it could not, and what it said before it
       id: 'i',
       boot: 'b',
       class: { name: 'default', slots: 1, memory: 0, cores: 0 },
+      host_id: 'h',
       upstream: { address: 'unix!/nowhere' },
     })
   const none = run('/nowhere/node')

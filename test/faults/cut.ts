@@ -21,7 +21,7 @@ export async function workerBy(
   const { env } = cluster.home
   const spawn = spawner({ config, env, host: 'elsewhere', orphan_ms: 60_000, note: () => undefined })
   const of = { name: 'default', model: 'echo', slots: 4, memory: 0, cores: 0 }
-  const child = spawn({ id, boot: id.slice(0, 8), class: of, upstream: { address } })
+  const child = spawn({ id, boot: id.slice(0, 8), class: of, host_id: '', upstream: { address } })
   const end = async () => {
     child.kill('SIGKILL')
     await child.exited

@@ -101,7 +101,7 @@ for (const dialect of dialects) {
     await t.rejects(root.walk(['none']), { message: 'file does not exist', errno: 2 })
     await t.rejects(root.walk(['a', 'none', 'c']), { message: 'file does not exist', errno: 2 })
     await t.rejects(root.readFile('private'), { message: 'permission denied', errno: 13 })
-    await t.rejects(root.readFile('hello/x'), { message: 'file does not exist', errno: 2 })
+    await t.rejects(root.readFile('hello/x'), { message: 'not a directory', errno: 20 })
     await t.rejects((await root.walk(['a'])).open(OWRITE), { message: 'is a directory', errno: 21 })
   })
 

@@ -1,5 +1,6 @@
 import t from 'tap'
 import { Client, type Fid } from '../../fs/client.js'
+import { type Clock, systemClock } from '../../fs/clock.js'
 import { fail } from '../../fs/errors.js'
 import type { File, Opened, User } from '../../fs/file.js'
 import { newQid } from '../../fs/file.js'
@@ -171,6 +172,28 @@ t.test('a union shows each name once and finds it in the first directory that ha
   await t.rejects(root.readFile('u/d'), { message: 'file does not exist' })
 })
 
+t.test('a union passes over who fails and who does not answer, unless nobody does', async t => {
+  // its 3 s are over as soon as nothing else happens
+  const clock: Clock = { ...systemClock, after: (_ms, call) => clearImmediate.bind(undefined, setImmediate(call)) }
+  const never = () => new Promise<never>(() => undefined)
+  const hangs = generated({ owner, walk: never, list: never })
+  const refuse = () => {
+    throw fail('hungUp')
+  }
+  const fails = generated({ owner, walk: refuse, list: refuse })
+  const works = of({ a: bytes('1', { owner }) })
+  const root = await tree(
+    t,
+    of({
+      some: union(() => [hangs, fails, works], owner, 0o555, clock),
+      none: union(() => [hangs, fails], owner, 0o555, clock),
+    }),
+  )
+  t.same(await list(root, ['some']), ['a'])
+  t.equal(decode(await root.readFile('some/a')), '1')
+  await t.rejects(list(root, ['none']), { message: 'i/o error: no answer within 3 s' })
+})
+
 t.test('a hundred thousand entries list fully', async t => {
   const entries = Array.from({ length: 100_000 }, (_, i) => [`f${i}`, bytes('', { owner })] as const)
   const files = new Map<string, File>(entries)
@@ -228,6 +251,23 @@ t.test('a remote tree is a directory here, each user attached there under his ow
   await t.rejects(bob.readFile('worker/private'), { message: 'permission denied', errno: 13 })
   t.equal(attached.filter(name => name === 'bob').length, 1, 'one attach a user')
 })
+
+t.test(
+  'who comes with another role attaches anew to a remote tree: what one token may do another must not',
+  async t => {
+    const roles: string[] = []
+    const far = of({ a: bytes('1', { owner }) })
+    const there = remote({
+      attach: user => {
+        roles.push(user.role)
+        return tree(t, far, user.name)
+      },
+    })
+    for (const role of ['admin', 'read', 'admin'] as const)
+      await there.walk!('a', { user: { name: 'ann', uid: 1, role }, signal: new AbortController().signal })
+    t.same(roles, ['admin', 'read'])
+  },
+)
 
 t.test('what a remote tree has made but cannot tell of is closed there', async t => {
   let closes = 0

@@ -91,6 +91,7 @@ export class SimWorker implements WorkerProcess {
       id: spec.id,
       boot: spec.boot,
       host: process.machine,
+      host_id: spec.host_id,
       class: spec.class.name,
       machine,
     })

@@ -158,6 +158,32 @@ t.test('an orchestrator that is started again has its tasks, its sessions and it
   await first.cluster.close()
 })
 
+t.test('what ctl was told holds for an orchestrator that is started again', async t => {
+  const files = new Map<string, string>()
+  const store = memoryStore(files)
+  const told =
+    'strategy random\nqueue max 9 ttl 30\nscale min 1 max 12 up 0.8 down 0.2 step 2 cooldown 30\nautoscale on\n'
+  const first = await (await rig(t, [], { store })).as('root')
+  const initial = await first.read('ctl')
+  await first.write('ctl', `${told}temperature 0.2\nsystem 'one\nautoscale off'`)
+  await until(() => /system/.test(files.get('ctl') ?? ''))
+  t.notMatch(files.get('ctl'), /heartbeat/, 'not what is so anyway')
+  const second = await (await rig(t, [], { store })).as('root')
+  t.equal(await second.read('ctl'), await first.read('ctl'))
+  await second.write('ctl', `${initial}temperature\nsystem ''`)
+  await until(() => !files.has('ctl'))
+  files.set('ctl', 'strategy best\nheartbeat 5')
+  const third = await (await rig(t, [], { store })).as('root')
+  t.match(await third.read('ctl'), /^strategy specialise\n.*heartbeat 5\n/s, 'what cannot be meant is left out')
+  const fid = await third.open('events', 0)
+  t.match(
+    Buffer.from(await fid.read(0, 65536)).toString(),
+    /kind=not-restored setting='strategy best' error='bad argument/,
+  )
+  files.set('ctl', "system 'cut off")
+  t.equal(await (await (await rig(t, [], { store })).as('root')).read('ctl'), initial)
+})
+
 t.test('a prompt that waits says where it stands, and is fair between users', async t => {
   const cluster = await rig(t, [{ rate: 40, slots: 1 }])
   const [ann, bob] = [await cluster.as('ann'), await cluster.as('bob')]
@@ -180,6 +206,30 @@ t.test('a prompt that waits says where it stands, and is fair between users', as
   await Promise.all([...anns, ...bobs])
   t.ok(order.indexOf('b1') <= 2, `not behind all of the other's: ${order}`)
   t.ok(order.indexOf('b2') < order.indexOf('a4'), String(order))
+})
+
+t.test('one user does not keep another out of the queue: in a full one who has most gives way', async t => {
+  const cluster = await rig(t, [])
+  const [root, ann, bob, cat] = await Promise.all(['root', 'ann', 'bob', 'cat'].map(name => cluster.as(name)))
+  await root!.write('ctl', 'queue max 4')
+  const answers: Promise<string>[] = []
+  const wait = async (who: typeof ann, prompt: string) => {
+    const before = (await who!.names('task')).length
+    answers.push(who!.ask('data', prompt).catch((error: Error) => error.message))
+    await until(async () => (await who!.names('task')).length > before)
+  }
+  for (const prompt of ['a1', 'a2', 'a3', 'a4']) await wait(ann, prompt)
+  await t.rejects(ann!.ask('data', 'a5'), { message: /^queue full, retry after \d+ s$/ }, 'nobody gives way to himself')
+  await wait(bob, 'b1')
+  t.match(await answers[3], /^queue full, retry after \d+ s$/, 'the last of who has most')
+  await wait(bob, 'b2')
+  t.match(await answers[2], /^queue full/)
+  await t.rejects(bob!.ask('data', 'b3'), { message: /^queue full/ }, 'they have the same')
+  await wait(cat, 'c1')
+  t.match(await answers[1], /^queue full/)
+  await cluster.add()
+  const rest = await Promise.all([0, 4, 5, 6].map(i => answers[i]))
+  t.same(rest, ['0:a1\n', '0:b1\n', '0:b2\n', '0:c1\n'])
 })
 
 t.test('nobody is there: a prompt waits, and then says for how long it did', async t => {
@@ -276,6 +326,8 @@ t.test('load at the root is for all who have the file, or for the one that is na
     message: /^bad argument: worker worker-0009: there are worker-0001/,
   })
   await t.rejects(root.write('ctl', 'load green'), { message: /file does not exist: model green/ })
+  await t.rejects(root.write('ctl', 'unload red worker-0001'), { message: 'no model is loaded: worker-0001 has blue' })
+  t.same(await loaded(), ['blue', 'blue', 'red'], 'another than was named stays')
   await cluster.ready()
 })
 

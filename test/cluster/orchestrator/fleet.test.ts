@@ -1,15 +1,14 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import path from 'node:path'
+import { totalmem } from 'node:os'
 import t, { type Test } from 'tap'
 import type { Exit } from '../../../cluster/host/process.js'
 import { createHost, type Host } from '../../../cluster/host.js'
 import { createOrchestrator } from '../../../cluster/orchestrator/orchestrator.js'
 import { createEchoEngine } from '../../../cluster/worker/engine/echo.js'
-import { ModelStore } from '../../../cluster/worker/models.js'
+import type { ModelStore } from '../../../cluster/worker/models.js'
 import { createWorker } from '../../../cluster/worker/worker.js'
 import { Client } from '../../../fs/client.js'
 import type { File, User } from '../../../fs/file.js'
+import { dir } from '../../../fs/kit/dir.js'
 import { parseRecords } from '../../../fs/quote.js'
 import { serve } from '../../../fs/server.js'
 import { transportPair } from '../../../fs/transport/pair.js'
@@ -20,8 +19,9 @@ const owner = { name: 'root', uid: 0 }
 const GiB = 1024 ** 3
 
 /** A cluster in one process on virtual time: its hosts start workers of engine echo, with a token a second. */
-async function rig(t: Test, memories: readonly number[] = [64 * GiB]) {
-  const models = mkdtempSync(path.join(tmpdir(), 'llambo-test-'))
+async function rig(t: Test, memories: readonly number[] = [64 * GiB], called = (i: number) => `host-${i}`) {
+  // no disk: what a machine takes time for does not wait on virtual time
+  const store = { root: dir(new Map(), owner), list: async () => [] } as unknown as ModelStore
   const clock = new TestClock()
   let seed = 0
   const random = () => (seed = (seed + 0.618034) % 1)
@@ -57,7 +57,7 @@ async function rig(t: Test, memories: readonly number[] = [64 * GiB]) {
       memory: () => ({ total: memory, free: memory - used }),
     }
     const host = createHost({
-      name: `host-${i}`,
+      name: called(i),
       id: `id-${i}`,
       boot: 'b',
       version: '0.0.0',
@@ -73,7 +73,7 @@ async function rig(t: Test, memories: readonly number[] = [64 * GiB]) {
         memory: GiB,
         cores: 0,
       })),
-      spawn({ id, boot, class: of }) {
+      spawn({ id, boot, class: of, host_id }) {
         let end!: (exit: Exit) => void
         const exited = new Promise<Exit>(resolve => {
           end = exit => {
@@ -86,7 +86,7 @@ async function rig(t: Test, memories: readonly number[] = [64 * GiB]) {
           name: 'worker',
           version: '0.0.0',
           owner,
-          store: new ModelStore(models, { owner }),
+          store,
           open: async (_model, settings) => createEchoEngine({ ...settings, rate: 1, clock }),
           slots: of.slots,
           clock,
@@ -94,6 +94,7 @@ async function rig(t: Test, memories: readonly number[] = [64 * GiB]) {
           id,
           boot,
           host: host.name,
+          host_id,
           class: of.name,
           shutdown: () => undefined,
         })
@@ -115,10 +116,7 @@ async function rig(t: Test, memories: readonly number[] = [64 * GiB]) {
   const [near, far] = transportPair()
   serve(far, { attach: () => ({ root: cluster.root, user: { name: 'root', uid: 0, role: 'admin' } }) })
   const tree = new Tree(await (await Client.connect(near)).attach({ uname: 'root' }))
-  t.teardown(() => {
-    void cluster.close()
-    rmSync(models, { recursive: true })
-  })
+  t.teardown(() => void cluster.close())
   const pass = async (seconds: number) => {
     for (let i = 0; i < seconds * 10; i++) {
       await clock.pass(100)
@@ -209,6 +207,21 @@ t.test('spawn goes to the host that has the class and the memory, and says both 
   t.match(await events('scale-failed'), [
     { add: '8', class: 'default', error: /^not enough memory for default: needs \d+ has 0$/ },
   ])
+})
+
+t.test('machines of one name are told apart, and so are their workers', async t => {
+  const { hosts, tree, pass, workers, events } = await rig(t, [8 * GiB, 4 * GiB], () => 'host-0')
+  await tree.write('ctl', 'spawn default 2 host host-0\nspawn large 1 host host-0-2')
+  await pass(5)
+  const where = async () => (await workers()).map(({ host, class: of }) => `${host} ${of}`).sort()
+  t.same(await where(), ['host-0 default', 'host-0 default', 'host-0-2 large'])
+  t.match((await events('worker-joined')).at(-1), { host: 'host-0-2', class: 'large' })
+  const [cluster] = parseRecords(await tree.read('status'))
+  t.equal(Number(cluster!.attrs.mem_total), 2 * totalmem(), 'each has memory of its own')
+  const large = (await workers()).find(({ class: of }) => of === 'large')!
+  await tree.write('ctl', `shutdown ${large.name}`)
+  await pass(40)
+  t.equal(hosts[1]!.workers.length, 0, 'its own host ends it')
 })
 
 t.test('a worker that is shut down through the cluster does not come back', async t => {

@@ -100,6 +100,18 @@ t.test('nobody else finds a session, and its maker removes it like a directory',
   t.same(await ann.names('session'), ['clone'])
 })
 
+t.test('a model that there is none of is refused by the write already', async t => {
+  const ann = await (await rig(t)).as('ann')
+  const id = await ann.session()
+  await ann.write(`session/${id}/ctl`, 'model none')
+  const fid = await ann.open(`session/${id}/data`)
+  await t.rejects(fid.write(0, new TextEncoder().encode('hello')), { message: /^no worker serves none/ })
+  await fid.clunk()
+  await t.rejects(ann.read(`session/${id}/data`), { message: /^no worker serves none/ }, 'and is the newest')
+  await ann.write(`session/${id}/ctl`, "model ''")
+  t.equal(await ann.ask(`session/${id}/data`, 'hello'), '0:hello\n')
+})
+
 t.test('a session without open files lives for its ttl', async t => {
   const ann = await (await rig(t)).as('ann')
   const id = await ann.session()
