@@ -52,6 +52,30 @@ export class Talk {
     this.settings.role = role?.values ?? new Map()
   }
 
+  /**
+   * Goes on with a conversation that was kept, as it was.
+   * @param note told, a line each, what of it cannot be had any more
+   * @returns what it is, and what was taken up of what had been chosen for it
+   * @throws Failure naming what is wrong with the file
+   */
+  async resume(file: string, note: (line: string) => void): Promise<string> {
+    const { conversation } = this
+    const { taken, wrong } = this.settings.take(conversation.load(file))
+    this.session.stale()
+    this.figures = undefined
+    for (const line of wrong) note(`${file}: ${line}`)
+    try {
+      await this.role()
+    } catch (error) {
+      // one from the command line is a mistake; one that was there when it was chosen is missed
+      if (!taken.some(line => line.startsWith('role '))) throw error
+      note(`${explain(error)}; goes on without it`)
+      this.#role = ''
+      this.settings.role = new Map()
+    }
+    return [`“${conversation.title}”, ${conversation.all.length} messages`, ...taken].join(' · ')
+  }
+
   /** Talks to that worker only; undefined: to whichever is chosen. */
   async at(worker: string | undefined): Promise<void> {
     await this.leave()
