@@ -19,6 +19,7 @@ export interface Model {
   readonly name: string
   readonly context: number
   readonly loaded: boolean
+  readonly digest: string
 }
 
 /** A conversation with whichever server there is: what both the chat and a single answer do. */
@@ -90,6 +91,7 @@ export class Talk {
         name: attrs.name ?? '',
         context: Number(attrs.context ?? 0),
         loaded: attrs.loaded === 'yes',
+        digest: attrs.digest ?? '',
       }))
   }
 
@@ -103,7 +105,8 @@ export class Talk {
    */
   async *ask(content: string, signal: AbortSignal): AsyncGenerator<Said, Figures> {
     const { conversation } = this
-    await this.#measure(signal)
+    const models = await this.#measure(signal)
+    const digests = new Map(models.map(({ name, digest }) => [name, digest]))
     // one that had no answer is not a message that the model has seen
     if (conversation.unanswered !== undefined) conversation.undo(1)
     if (this.settings.get('compact')) yield* this.#fit(content, signal)
@@ -112,7 +115,7 @@ export class Talk {
       conversation.ask(content)
       let text = ''
       try {
-        const steps = turn({ link: this.link, session: this.session, wanted, content, signal })
+        const steps = turn({ link: this.link, session: this.session, wanted, content, digests, signal })
         let step = await steps.next()
         for (; !step.done; step = await steps.next()) {
           if (step.value.is === 'text') text += step.value.text
@@ -164,8 +167,8 @@ export class Talk {
     }
   }
 
-  /** How large the context is, of the model that is going to answer. */
-  async #measure(signal: AbortSignal): Promise<void> {
+  /** The models there are, and so how large the context is of the one that is going to answer. */
+  async #measure(signal: AbortSignal): Promise<Model[]> {
     const models = await this.models(signal).catch(error => {
       if (error instanceof FsError) return []
       throw error
@@ -173,6 +176,7 @@ export class Talk {
     const name = this.settings.get('model')
     const model = models.find(model => (name ? model.name === name : model.loaded))
     if (model) this.room.context = model.context
+    return models
   }
 
   async *#fit(content: string, signal: AbortSignal): AsyncGenerator<Said> {
