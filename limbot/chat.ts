@@ -12,6 +12,7 @@ import { version } from '../ctl/common/version.js'
 import { type Attachment, composed, mentioned } from './attach.js'
 import { completion, execute } from './commands.js'
 import { footer, state } from './footer.js'
+import { wrap } from './inline.js'
 import { type Look, setter } from './look.js'
 import type { Setter } from './setter.js'
 import type { Talk } from './talk.js'
@@ -26,6 +27,8 @@ export interface ChatOptions {
   readonly io: Invocation
   readonly talk: Talk
   readonly look: Look
+  /** What is gone on with. */
+  readonly head: string | undefined
   /** Has notes shown by that from now on. */
   readonly noteTo: (to: (line: string) => void) => void
 }
@@ -49,6 +52,7 @@ export class Chat {
   /** For the next message. */
   readonly attached: Attachment[] = []
   readonly look: Look
+  readonly #head: string
   #running: AbortController | undefined
   /** Entries that wait for the answer before them. */
   readonly #next: string[] = []
@@ -58,10 +62,11 @@ export class Chat {
   readonly dim: (text: string) => string
   readonly #freeInterrupt: () => void
 
-  constructor({ io, talk, look, noteTo }: ChatOptions) {
+  constructor({ io, talk, look, head, noteTo }: ChatOptions) {
     this.io = io
     this.talk = talk
     this.look = look
+    this.#head = head ?? '/help says what there is'
     this.out = io.stdout.isTTY ? io.stdout : io.stderr
     const { dim, bold } = io.colors(this.out)
     this.dim = dim
@@ -88,10 +93,7 @@ export class Chat {
   async run(): Promise<void> {
     const { io, talk } = this
     const { conversation } = talk
-    const head = conversation.title
-      ? `“${conversation.title}”, ${conversation.all.length} messages`
-      : '/help says what there is'
-    await this.note(`limbot ${version()}: ${head}`)
+    await this.note(`limbot ${version()}: ${this.#head}`)
     if (conversation.unanswered !== undefined) await this.note('the last message had no answer; /retry asks it again')
     // whether there is a server is seen while one types
     talk.link.root(this.#leaving.signal).catch(async error => {
@@ -121,7 +123,15 @@ export class Chat {
 
   /** A dim line that limbot says. */
   note(line: string): Promise<void> {
-    return this.print(`${this.dim(sanitize(line))}\n`)
+    return this.print(this.#said(line, this.dim))
+  }
+
+  /** A line of ours, broken at blanks where there are columns. */
+  #said(line: string, style: (text: string) => string): string {
+    const columns = this.editor.plain ? Number.POSITIVE_INFINITY : (this.out.columns || 80) - 1
+    return wrap([{ text: sanitize(line) }], columns)
+      .map(({ text }) => `${style(text)}\n`)
+      .join('')
   }
 
   /** Lines above the entry. */
@@ -171,8 +181,7 @@ export class Chat {
 
   /** A failure, as one line. */
   failed(error: unknown): Promise<void> {
-    const { red } = this.io.colors(this.out)
-    return this.print(`${red(sanitize(explain(error)))}\n`)
+    return this.print(this.#said(explain(error), this.io.colors(this.out).red))
   }
 
   /** A status row of the terminal's end: what waits behind the answer. */

@@ -231,6 +231,12 @@ async function help(chat: Chat): Promise<void> {
   await chat.print(`${bold('Commands')}\n${rows.join('\n')}\n${bold('Keys')}\n${table.join('\n')}\n`)
 }
 
+/** What is chosen goes with the conversation, also if nothing more is said in it. */
+async function chosen(chat: Chat, line: string): Promise<void> {
+  chat.talk.conversation.save()
+  await chat.note(line)
+}
+
 async function model(chat: Chat, arg: string): Promise<void> {
   const { talk } = chat
   const models = await talk.models(chat.signal)
@@ -246,8 +252,9 @@ async function model(chat: Chat, arg: string): Promise<void> {
     throw usage(
       `no model ${arg}${didYouMean(arg, known) || `; there ${known.length ? `are ${known.join(', ')}` : 'is none'}`}`,
     )
-  talk.settings.set('model', arg === 'any' ? undefined : arg)
-  await chat.note(arg === 'any' ? 'whichever model is loaded' : `${arg} answers from here on`)
+  if (arg === 'any') talk.settings.unset('model')
+  else talk.settings.set('model', arg)
+  await chosen(chat, arg === 'any' ? 'whichever model is loaded' : `${arg} answers from here on`)
 }
 
 async function workers(chat: Chat, signal: AbortSignal): Promise<string[]> {
@@ -278,7 +285,7 @@ async function node(chat: Chat, arg: string): Promise<void> {
 async function system(chat: Chat, arg: string): Promise<void> {
   const { talk } = chat
   if (arg) talk.settings.set('system', arg === 'off' ? '' : arg)
-  await chat.note(talk.system ? `system: ${talk.system}` : 'there is no system prompt')
+  await chosen(chat, talk.system ? `system: ${talk.system}` : 'there is no system prompt')
 }
 
 async function role(chat: Chat, arg: string): Promise<void> {
@@ -291,14 +298,15 @@ async function role(chat: Chat, arg: string): Promise<void> {
     for (const name of known) await chat.note(`${name === before ? '*' : ' '} ${name}`)
     return
   }
-  talk.settings.set('role', arg === 'off' ? undefined : arg)
+  if (arg === 'off') talk.settings.unset('role')
+  else talk.settings.set('role', arg)
   try {
     await talk.role()
   } catch (error) {
     talk.settings.set('role', before)
     throw error
   }
-  await chat.note(arg === 'off' ? 'no role' : `the role is ${arg}`)
+  await chosen(chat, arg === 'off' ? 'no role' : `the role is ${arg}`)
 }
 
 async function context(chat: Chat): Promise<void> {
@@ -367,11 +375,8 @@ async function save(chat: Chat, arg: string): Promise<void> {
 
 async function load(chat: Chat, arg: string): Promise<void> {
   if (!arg) throw usage('/load ID; /sessions lists them')
-  const { conversation, session } = chat.talk
-  conversation.load(conversationFile(arg, chat.io.env))
-  session.stale()
-  chat.talk.figures = undefined
-  await chat.note(`“${conversation.title}”, ${conversation.all.length} messages`)
+  const { conversation } = chat.talk
+  await chat.note(await chat.talk.resume(conversationFile(arg, chat.io.env), line => void chat.note(line)))
   const last = conversation.all.findLast(({ role }) => role === 'assistant')
   if (last) await chat.note(`… ${last.content.slice(-300)}`)
 }
@@ -398,10 +403,14 @@ async function set(chat: Chat, arg: string): Promise<void> {
   if (!name) for (const line of settings.lines()) await chat.note(line)
   else if (!value) await chat.note(settings.line(name))
   else {
-    if (name === 'model') return model(chat, value)
-    if (name === 'role') return role(chat, value)
+    if (value !== 'default') {
+      if (name === 'model') return model(chat, value)
+      if (name === 'role') return role(chat, value)
+      if (name === 'system') return system(chat, value)
+    }
     const key = settings.set(name, value === 'default' ? undefined : value)
     if (key === 'history') settings.get('history') ? chat.history.on() : chat.history.off()
-    await chat.note(settings.line(key))
+    if (key === 'role') await chat.talk.role()
+    await chosen(chat, settings.line(key))
   }
 }

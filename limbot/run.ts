@@ -1,5 +1,5 @@
 import { Chalk } from 'chalk'
-import type { Run } from '../ctl/common/command.js'
+import type { Options, Run } from '../ctl/common/command.js'
 import { explain, usage } from '../ctl/common/exit.js'
 import type { Invocation } from '../ctl/common/invocation.js'
 import { sanitize } from '../ctl/common/terminal/sanitize.js'
@@ -25,18 +25,17 @@ export const run: Run = async (io, words, options) => {
   const chalk = new Chalk({ level: io.colors(io.stderr).level })
   let note = (line: string) => io.note(chalk.dim(sanitize(line)))
   const link = new Link(io, line => note(line), single ? { first: 0, again: PATIENCE_MS } : undefined)
-  const conversation = new Conversation(
-    io.env,
-    line => note(line),
-    () => settings.get('save') === true,
-  )
+  const conversation = new Conversation(io.env, line => note(line), settings)
   const talk = new Talk(link, settings, conversation)
-  await talk.role()
   for (const line of said) note(line)
-  resume(conversation, options, io, note)
+  const file = resumed(options, io, note)
+  let head: string | undefined
+  if (file === undefined) await talk.role()
+  else head = await talk.resume(file, note)
   try {
     if (single) {
       const { single: one } = await import('./oneshot.js')
+      if (head) note(head)
       const message = await given(io, words, options.file)
       await one({ io, talk, options, look, note, ...message })
     } else {
@@ -45,6 +44,7 @@ export const run: Run = async (io, words, options) => {
         io,
         talk,
         look,
+        head,
         noteTo: to => {
           note = to
         },
@@ -56,20 +56,18 @@ export const run: Run = async (io, words, options) => {
   }
 }
 
-/** Goes on with the conversation that is asked for. */
-function resume(
-  conversation: Conversation,
-  options: Readonly<Record<string, unknown>>,
+/** The file of the conversation that is to be gone on with, if there is one. */
+function resumed(
+  { session, continue: last }: Options,
   io: Invocation,
   note: (line: string) => void,
-): void {
-  const { session } = options
-  if (typeof session === 'string') conversation.load(conversationFile(session, io.env))
-  else if (options.continue) {
-    const [last] = conversations(io.env)
-    if (last) conversation.load(conversationFile(last.id, io.env))
-    else note('there is no conversation to go on with; this one is new')
-  }
+): string | undefined {
+  if (session !== undefined) return conversationFile(session, io.env)
+  if (!last) return undefined
+  const [newest] = conversations(io.env)
+  if (newest) return conversationFile(newest.id, io.env)
+  note('there is no conversation to go on with; this one is new')
+  return undefined
 }
 
 /** The message of a single answer: standard input, then the words; and the files. */

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import type { Options } from '../ctl/common/command.js'
 import {
   confFile,
+  conversationKeys,
   flagOf,
   type Key,
   keyOf,
@@ -12,8 +13,12 @@ import {
   type Values,
   variableOf,
 } from '../ctl/common/limbotconf.js'
+import { brief } from './conversation.js'
 
 type Layer = Map<Key, unknown>
+
+/** Columns of a setting in a line that names several. */
+const SHOWN = 40
 
 /** The settings in force: /set > command line > environment > role > limbot.conf > what goes unless anything is said. */
 export class Settings {
@@ -63,6 +68,43 @@ export class Settings {
     const { key, value: meant } = parseSetting(given, value)
     this.#layers.set.set(key, meant)
     return key
+  }
+
+  /** `/model any` and its like: none, also where the command line or a file names one. */
+  unset(key: Key): void {
+    this.#layers.set.set(key, undefined)
+  }
+
+  /** What was chosen for the conversation, here or on the command line; null: none. */
+  get chosen(): Readonly<Record<string, unknown>> {
+    const { flags, set } = this.#layers
+    const chosen = new Map([...flags, ...set])
+    return Object.fromEntries(
+      conversationKeys.filter(key => chosen.has(key)).map(key => [key, chosen.get(key) ?? null]),
+    )
+  }
+
+  /**
+   * Becomes what was chosen for a conversation; the command line goes before it.
+   * @returns what was taken up, and what of it cannot be meant
+   */
+  take(chosen: Readonly<Record<string, unknown>>): { taken: string[]; wrong: string[] } {
+    const { flags, set } = this.#layers
+    const taken: string[] = []
+    const wrong: string[] = []
+    for (const key of conversationKeys) {
+      set.delete(key)
+      const value = chosen[key]
+      if (value === undefined || flags.has(key)) continue
+      try {
+        if (value === null) this.unset(key)
+        else this.set(key, String(value))
+        taken.push(brief(`${key} ${value === null || value === '' ? 'none' : value}`, SHOWN))
+      } catch (error) {
+        wrong.push((error as Error).message)
+      }
+    }
+    return { taken, wrong }
   }
 
   /** What a role says. */

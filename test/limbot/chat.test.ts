@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { noTerminal } from '../terminal.js'
+import { noTerminal, type Terminal } from '../terminal.js'
 import { chat, homeOf, Model } from './fixture.js'
 
 const lines = (count: number) => Array.from({ length: count }, (_, i) => `line ${i + 1}\n`)
@@ -239,6 +239,34 @@ t.test('limbot, the chat', { skip: noTerminal }, async t => {
     await terminal.press('C-u')
     await said('/exit', /\/exit/)
     t.equal(await terminal.ended(), 0)
+  })
+
+  await t.test('what is chosen in a conversation is there when one goes on with it, and not in another', async t => {
+    home.file('.config/llambo/roles/cook.md', 'Talk like a cook.\n')
+    const terminal = await chat(t, home, ['-r', 'cook'])
+    const said = async (where: Terminal, entry: string, what: RegExp) => {
+      await where.enter(entry)
+      return where.screen(what)
+    }
+    await said(terminal, 'first of it', /you said first of it$/m)
+    t.equal(model.given[0], 'system: Talk like a cook.')
+    await said(terminal, '/role off', /^no role$/m)
+    await said(terminal, '/set temperature 0.25', /^temperature +0\.25$/m)
+    await said(terminal, '/set seed 1', /^seed +1$/m)
+    await said(terminal, '/set seed default', /^seed$/m)
+    await said(terminal, '/set system Be kind.', /^system: Be kind\.$/m)
+    await terminal.press('C-d')
+    t.equal(await terminal.ended(), 0)
+
+    const again = await chat(t, home, ['-c'])
+    await again.screen(/“first of it”, 2 messages · role none · system Be kind\. ·\ntemperature 0\.25$/m)
+    await said(again, 'second of it', /you said second of it$/m)
+    t.equal(model.given[0], 'system: Be kind.')
+    t.equal(model.asked.at(-1)!.temperature, 0.25)
+    await said(again, '/load Alpha', /^“Alpha”, \d+ messages$/m)
+    await said(again, 'third', /you said third$/m)
+    t.not(model.asked.at(-1)!.temperature, 0.25)
+    t.match(model.given[0], /^user/)
   })
 
   await t.test('without colours Markdown stays as it is', async t => {

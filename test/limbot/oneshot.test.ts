@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { Home, type Run } from '../ctl/fixture.js'
 import { homeOf, limbot, Model } from './fixture.js'
@@ -90,6 +90,29 @@ t.test('limbot, one answer', async t => {
     t.equal(model.asked.at(-1)!.temperature, 0.5)
     await ask(['x'], undefined, { LLAMBO_LIMBOT_TEMPERATURE: '1' })
     t.equal(model.asked.at(-1)!.temperature, 1)
+  })
+
+  await t.test('what was chosen for a conversation goes on with it; the command line goes before it', async t => {
+    const pirate = home.file('.config/llambo/roles/pirate.md', '---\ntop_p: 0.5\n---\nTalk like a pirate.\n')
+    await ask(['-r', 'pirate', '-s', 'Be brief.\nAnd kind.', '--temperature', '0.5', 'chosen'])
+    t.equal(
+      (await ask(['-c', 'two'])).stderr,
+      '“chosen”, 2 messages · role pirate · system Be brief. · temperature 0.5\n',
+    )
+    t.equal(model.given[0], 'system: Be brief.\nAnd kind.\n\nTalk like a pirate.')
+    t.equal(model.asked.at(-1)!.temperature, 0.5)
+    t.equal((await ask(['-c', '--temperature', '0', '-s', '', 'three'])).stderr, '“chosen”, 4 messages · role pirate\n')
+    t.equal(model.given[0], 'system: Talk like a pirate.')
+    t.equal(model.asked.at(-1)!.temperature, 0)
+    rmSync(pirate)
+    t.match(
+      (await ask(['-c', 'four'])).stderr,
+      /^no role pirate; .*; goes on without it\n“chosen”, 6 messages · role pirate · system none · temperature 0\n$/,
+    )
+    t.equal(model.given[0], 'user: chosen')
+    t.match(await ask(['-c', '-r', 'other', 'x']), { code: 2, stderr: /no role other/ })
+    await ask(['plain'])
+    t.equal((await ask(['-c', 'again'])).stderr, '“plain”, 2 messages\n')
   })
 
   await t.test('files', async t => {
