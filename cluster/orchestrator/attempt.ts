@@ -1,5 +1,5 @@
 import type { Fid } from '../../fs/client.js'
-import { type FsError, fail, received, toFsError } from '../../fs/errors.js'
+import { type ErrorCode, type FsError, fail, received, toFsError } from '../../fs/errors.js'
 import { ORDWR, OREAD } from '../../fs/protocol.js'
 import type { EndReason } from '../root/generation.js'
 import type { Task } from '../root/task.js'
@@ -40,6 +40,10 @@ interface Event {
   calls?: unknown
   error?: unknown
 }
+
+/** What a worker says of the request, which no other would take, and of itself, so that another may. */
+const refusals: readonly ErrorCode[] = ['badArgument', 'contextFull', 'notSupported', 'permission', 'poison']
+const busy: readonly ErrorCode[] = ['queueFull', 'shuttingDown', 'loading', 'noWorker']
 
 const reasons: readonly unknown[] = ['stop', 'length', 'tool']
 
@@ -148,11 +152,8 @@ export class Attempt {
   /** What a failure of reading, writing or opening means. */
   #broken(error: FsError): Outcome {
     // what the worker answered to our request is for the user; everything about the connection is not
-    const ours =
-      error.is('badArgument') || error.is('contextFull') || error.is('notSupported') || error.is('permission')
-    if (ours || error.is('notPermitted') || error.is('poison')) return { how: 'failed', error }
-    const busy = error.is('queueFull') || error.is('shuttingDown') || error.is('loading') || error.is('noWorker')
-    return { how: 'lost', error, orderly: busy, blame: error.is('badMessage') }
+    if (refusals.some(code => error.is(code))) return { how: 'failed', error }
+    return { how: 'lost', error, orderly: busy.some(code => error.is(code)), blame: error.is('badMessage') }
   }
 
   /** Reads to the end, or until it is given up: then the clunk that follows ends the read that waits. */

@@ -69,7 +69,6 @@ export class Member {
 
   /** What the cluster's status says of it. */
   get state(): string {
-    if (this.left) return 'dead'
     if (this.suspect) return 'suspect'
     if (this.draining || this.report.state === 'draining') return 'draining'
     if (this.report.state === 'failed') return 'failed'

@@ -30,14 +30,6 @@ export class Names {
     else this.#release(name)
   }
 
-  /** It is gone for good. */
-  forget(id: string): void {
-    const name = this.#byId.get(id)
-    if (name === undefined) return
-    this.#byId.delete(id)
-    this.#release(name)
-  }
-
   #release(name: string): void {
     const number = Number(shape.exec(name)![1])
     this.#taken.delete(number)

@@ -3,16 +3,15 @@ import { FsError, fail } from '../../fs/errors.js'
 import type { Context, Entry, File, Owner, User } from '../../fs/file.js'
 import { generated } from '../../fs/kit/dir.js'
 import { Feed } from '../../fs/kit/feed.js'
-import { ORDWR } from '../../fs/protocol.js'
 import { quote } from '../../fs/quote.js'
 import type { Transport } from '../../fs/transport.js'
 import { hexId } from '../id.js'
 import type { Sampling } from '../root/generation.js'
 import * as rootLimits from '../root/limits.js'
-import { plainRequest } from '../root/request.js'
-import { type Embedded, Root } from '../root/root.js'
+import { Root } from '../root/root.js'
 import { Affinity } from './affinity.js'
 import { Commands } from './commands.js'
+import { embed } from './embed.js'
 import { Fleet } from './fleet.js'
 import * as limits from './limits.js'
 import type { Member } from './member.js'
@@ -242,11 +241,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
       saver?.save(`session-${number}`, session && (() => JSON.stringify(session.saved()))),
     saveSettings: lines => saver?.save('ctl', lines.length ? () => lines.join('\n') : undefined),
     base: request => o.defaults?.(request.model ?? models.only ?? '') ?? {},
-    embed(texts, user, signal) {
-      const member = routing.choose({ request: plainRequest([]), session: undefined })?.member
-      if (!member) throw fail('loading', 'no worker is ready')
-      return embedOn(member, texts, user, signal)
-    },
+    embed: (request, user, signal) => embed(registry.members.values(), request, user, signal),
     verbs: { ...clusterVerbs(commands), ...fleet.verbs },
     settings: () => [...clusterLines(commands), ...fleet.lines],
     status: async () =>
@@ -334,20 +329,5 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
       counters.close()
       await saver?.settled()
     },
-  }
-}
-
-/** Vectors for texts, of one worker's model. */
-async function embedOn(member: Member, texts: readonly string[], user: User, signal: AbortSignal): Promise<Embedded> {
-  const root = await member.peer.as(user)
-  const { fid } = await root.ask(['embed'], fid => fid.open(ORDWR, signal), signal)
-  try {
-    await fid.write(0, new TextEncoder().encode(JSON.stringify({ input: texts })), signal)
-    const parts: Uint8Array[] = []
-    for (let at = 0; at === 0 || parts.at(-1)!.length > 0; at += parts.at(-1)!.length)
-      parts.push(await fid.read(at, 128 * 1024, signal))
-    return JSON.parse(Buffer.concat(parts).toString()) as Embedded
-  } finally {
-    fid.clunk().catch(() => undefined)
   }
 }

@@ -98,11 +98,6 @@ export class Registry {
     throw fail('badArgument', `worker ${name}: ${known ? `there are ${known}` : 'there are none'}`)
   }
 
-  /** The member of that id. */
-  byId(id: string): Member | undefined {
-    return this.#byId.get(id)
-  }
-
   /** What the machine of a member is called in our tree: `host/NAME`; what the member calls it where no host of it has joined. */
   hostOf({ report: { host, host_id } }: Member): string {
     return this.#hostNames.get(host_id) ?? host

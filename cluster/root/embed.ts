@@ -1,11 +1,20 @@
 import { fail } from '../../fs/errors.js'
 import { MAX_TEXTS } from './limits.js'
 
+/** What is asked of `embed`, as it is written there. */
+export interface EmbedRequest {
+  readonly input: readonly string[]
+  /** Vectors of different models have nothing to do with each other. */
+  readonly model?: string
+}
+
+const keys = ['input', 'model']
+
 /**
- * Reads a request of `embed`: `{"input": "text"}` or `{"input": ["text", …]}`. The answer is
+ * Reads a request of `embed`: `{"input": "text"}` or `{"input": ["text", …]}`, perhaps with a `model`. The answer is
  * `{"model": NAME, "embeddings": [[…], …]}`, one vector per text.
  */
-export function parseEmbedRequest(json: string): string[] {
+export function parseEmbedRequest(json: string): EmbedRequest {
   let request: unknown
   try {
     request = JSON.parse(json)
@@ -13,11 +22,13 @@ export function parseEmbedRequest(json: string): string[] {
     throw fail('badArgument', `not JSON: ${(error as Error).message}`)
   }
   if (typeof request !== 'object' || request === null) throw fail('badArgument', 'request: a JSON object')
-  const unknown = Object.keys(request).find(key => key !== 'input')
-  if (unknown !== undefined) throw fail('badArgument', `request: unknown key ${JSON.stringify(unknown)}: accepts input`)
-  const { input } = request as { input?: unknown }
+  const unknown = Object.keys(request).find(key => !keys.includes(key))
+  if (unknown !== undefined)
+    throw fail('badArgument', `request: unknown key ${JSON.stringify(unknown)}: accepts ${keys.join(' ')}`)
+  const { input, model } = request as { input?: unknown; model?: unknown }
   const texts = typeof input === 'string' ? [input] : input
   if (!Array.isArray(texts) || texts.length === 0 || texts.length > MAX_TEXTS || texts.some(t => typeof t !== 'string'))
     throw fail('badArgument', `input: a text, or 1 to ${MAX_TEXTS} of them`)
-  return texts
+  if (model !== undefined && typeof model !== 'string') throw fail('badArgument', 'model: a name')
+  return { input: texts, ...(model !== undefined && { model }) }
 }

@@ -7,7 +7,7 @@ import { type Exchange, exchange } from '../../fs/kit/exchange.js'
 import type { Feed } from '../../fs/kit/feed.js'
 import { Log } from '../../fs/kit/log.js'
 import { quote, words } from '../../fs/quote.js'
-import { parseEmbedRequest } from './embed.js'
+import { type EmbedRequest, parseEmbedRequest } from './embed.js'
 import type { ChatMessage, Sampling } from './generation.js'
 import * as limits from './limits.js'
 import { Metrics } from './metrics.js'
@@ -38,7 +38,7 @@ export interface RootOptions {
   /** Keeps the commands that set what is set, of which there may be none. Absent: it ends with the process. */
   saveSettings?(lines: readonly string[]): void
   /** Vectors for texts. */
-  embed(texts: readonly string[], user: User, signal: AbortSignal): Promise<Embedded>
+  embed(request: EmbedRequest, user: User, signal: AbortSignal): Promise<Embedded>
   /** Commands of this root's ctl, besides those that all have. */
   verbs: Record<string, Verb>
   /** The lines of ctl that these would set. */
@@ -225,11 +225,11 @@ export class Root {
 
   #embed(): File {
     return this.#exchange(limits.MAX_REQUEST, (json, ctx) => {
-      const texts = parseEmbedRequest(json)
+      const request = parseEmbedRequest(json)
       const answer = new Log()
       const controller = new AbortController()
       this.#o
-        .embed(texts, ctx.user, controller.signal)
+        .embed(request, ctx.user, controller.signal)
         .then(embedded => {
           answer.append(`${JSON.stringify(embedded)}\n`)
           answer.end()

@@ -94,11 +94,6 @@ export class Tasks {
     return this.#o.place.active
   }
 
-  /** All that there are, in order of submission. */
-  all(): Iterable<Task> {
-    return this.#tasks.values()
-  }
-
   get(id: string): Task | undefined {
     return this.#tasks.get(id)
   }

@@ -44,7 +44,7 @@ export class EnginePlace implements Place {
   }
 
   /** A model that is not this worker's is served by nobody here. */
-  known({ model }: Request): void {
+  known({ model }: Pick<Request, 'model'>): void {
     if (model === undefined) return
     const { current, loading } = this.loader
     if (!(current && is(current, model)) && model !== loading) throw this.#unknown(model)

@@ -106,10 +106,11 @@ export function createWorker(o: WorkerOptions): Worker {
     place,
     queue: { max: limits.MAX_QUEUE, ttl_s: Number.POSITIVE_INFINITY },
     base: () => o.defaults?.(loader.current?.engine.model.name ?? loader.loading ?? '') ?? {},
-    async embed(texts, _user, signal) {
+    async embed({ input, model }, _user, signal) {
       const engine = loader.current?.engine
       if (!engine) throw fail('loading', "write 'load MODEL' to ctl")
-      const vectors = await engine.embed(texts, signal)
+      place.known({ model })
+      const vectors = await engine.embed(input, signal)
       return { model: engine.model.name, embeddings: vectors.map(vector => [...vector]) }
     },
     verbs: {

@@ -124,8 +124,8 @@ export interface Conf {
   readonly values: Map<Key, unknown>
   /** A line for each thing in it that cannot be meant, naming file, line and key. */
   readonly wrong: string[]
-  /** It is no YAML, or not all of it. */
-  readonly broken: boolean
+  /** All that is wrong is that it ends too early: what is written behind it may complete it. */
+  readonly unfinished: boolean
 }
 
 /** Reads limbot.conf: YAML, a setting a line. */
@@ -138,11 +138,11 @@ export async function readConf(content: string, file: string): Promise<Conf> {
   const doc = parseDocument(content, { lineCounter: lines, prettyErrors: false, schema: 'failsafe' })
   const at = (offset = 0) => `${file}:${lines.linePos(offset).line}`
   for (const { pos, message } of doc.errors) wrong.push(`${at(pos[0])}: ${message}`)
-  const broken = doc.errors.length > 0
-  if (doc.contents === null) return { values, wrong, broken }
+  const unfinished = doc.errors.length > 0 && doc.errors.every(({ pos }) => pos[0] >= content.length)
+  if (doc.contents === null) return { values, wrong, unfinished }
   if (!isMap(doc.contents)) {
     wrong.push(`${at(doc.contents.range?.[0])}: the file must hold settings with values, such as "stats: off"`)
-    return { values, wrong, broken }
+    return { values, wrong, unfinished }
   }
   for (const { key: node, value } of doc.contents.items) {
     const where = isScalar(node) ? at(node.range?.[0]) : file
@@ -155,5 +155,5 @@ export async function readConf(content: string, file: string): Promise<Conf> {
       wrong.push((error as Error).message)
     }
   }
-  return { values, wrong, broken }
+  return { values, wrong, unfinished }
 }

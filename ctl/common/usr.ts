@@ -60,8 +60,8 @@ function conf(path: string, owner: Owner): File {
   /** What is being written, of whoever writes; and whether more than that it was emptied. */
   let draft: { content: Uint8Array; written: boolean } | undefined
   const check = async (content: Uint8Array, whole: boolean) => {
-    const { wrong, broken } = await readConf(utf8(content), 'limbot.conf')
-    if (wrong.length === 0 || (broken && !whole)) return
+    const { wrong, unfinished } = await readConf(utf8(content), 'limbot.conf')
+    if (wrong.length === 0 || (unfinished && !whole)) return
     draft = undefined
     throw fail('badArgument', wrong.join('; '))
   }

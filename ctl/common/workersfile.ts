@@ -1,3 +1,4 @@
+import { DEFAULT_CLASS } from '../../cluster/class.js'
 import type { WorkerRecord } from '../../cluster/host/process.js'
 import { readJson, writeJson } from './jsonfile.js'
 import { isPid } from './serverfile.js'
@@ -7,22 +8,28 @@ import type { Config } from './settings.js'
 interface WorkersFile {
   /** The settings they were started with: with others they are no longer what is wanted. */
   readonly config: Config
+  /** How many of the default class were asked for at the start: some that were spawned later may be there besides. */
+  readonly asked: number
   readonly workers: readonly WorkerRecord[]
 }
 
 /**
  * The workers of a host that was killed.
- * @returns those to go on with, and those that other settings have made useless; none where there is no such file
+ * @param asked how many of the default class are asked for now
+ * @returns those to go on with, and those that are useless: settings are others, or fewer are asked for; none where there is no such file
  */
 export function readWorkersFile(
   path: string,
   config: Config,
+  asked: number,
 ): { same: readonly WorkerRecord[]; other: readonly WorkerRecord[] } {
   const file = readJson<WorkersFile>(path, ({ workers }) => Array.isArray(workers))
   const workers = (file?.workers ?? []).filter(({ pid, id }) => isPid(pid) && typeof id === 'string')
-  const same = JSON.stringify(file?.config) === JSON.stringify(config)
-  return same ? { same: workers, other: [] } : { same: [], other: workers }
+  if (JSON.stringify(file?.config) !== JSON.stringify(config)) return { same: [], other: workers }
+  const fewer = Math.max(0, (file?.asked ?? 0) - asked)
+  const plain = workers.filter(worker => worker.class.name === DEFAULT_CLASS)
+  const other = plain.slice(plain.length - Math.min(fewer, plain.length))
+  return { same: workers.filter(worker => !other.includes(worker)), other }
 }
 
-export const writeWorkersFile = (path: string, config: Config, workers: readonly WorkerRecord[]): void =>
-  writeJson(path, { config, workers } satisfies WorkersFile)
+export const writeWorkersFile = (path: string, file: WorkersFile): void => writeJson(path, file)

@@ -44,11 +44,12 @@ export function localHost(o: LocalHostOptions): Host {
   const config = { ...o.config, ...(keyFile && { 'engine.key_file': resolve(keyFile) }) }
   const name = hostName(os.hostname())
   const path = join(privateDir(runtimeDir(env)), o.file ?? 'workers.json')
-  const { same, other } = readWorkersFile(path, workerSettings(config))
+  const asked = config.workers ?? 1
+  const { same, other } = readWorkersFile(path, workerSettings(config), asked)
   // what they answer now is let end
   const useless = other.flatMap(worker => adopt(worker) ?? [])
   for (const worker of useless) worker.kill('SIGTERM')
-  if (useless.length > 0) note(`${useless.length} workers of a server that was killed had other settings, and end`)
+  if (useless.length > 0) note(`${useless.length} workers of a server that was killed are not wanted any more, and end`)
   return createHost({
     name,
     id: machineId(env, o.idFile),
@@ -65,7 +66,7 @@ export function localHost(o: LocalHostOptions): Host {
     adopt,
     save(workers) {
       try {
-        writeWorkersFile(path, workerSettings(config), workers)
+        writeWorkersFile(path, { config: workerSettings(config), asked, workers })
       } catch (error) {
         note(`${path}: ${explain(error)}; workers will not be found again if this process is killed`)
       }

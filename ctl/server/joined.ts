@@ -72,7 +72,7 @@ function claim({ upstream, config, env }: JoinOptions): void {
     )
   if (file?.upstream === digest(upstream)) return
   const path = join(runtimeDir(env), WORKERS_FILE)
-  const { same, other } = readWorkersFile(path, workerSettings(config))
+  const { same, other } = readWorkersFile(path, workerSettings(config), 0)
   for (const worker of [...same, ...other]) adopt(worker)?.kill('SIGTERM')
   rmSync(path, { force: true })
 }

@@ -261,6 +261,30 @@ t.test('workers outlive a host that is killed, and the next one goes on with the
   await Promise.all([next.close(), other.close()])
 })
 
+t.test('of the workers that a host left, which was killed, as many go on as are asked for now', async t => {
+  const { dir, env } = place(t)
+  const parent = await Parent.listen(t, dir)
+  const start = (workers: number) => {
+    const config = { ...echo, workers, classes: { tiny: { slots: 1 } } }
+    return localHost({ config, env, upstream: { address: parent.address }, note: () => {}, shutdown: () => {} })
+  }
+  // none of them is stopped, as if each had been killed
+  const first = start(2)
+  first.spawn('default', 3)
+  first.spawn('tiny')
+  const pids = first.workers.map(({ pid }) => pid!)
+  for (const _ of pids) await parent.next()
+  const second = start(2)
+  t.equal(second.workers.length, 4, 'one that was spawned besides stays as well')
+  const third = start(1)
+  t.same(
+    third.workers.map(({ pid }) => pid),
+    [pids[0], pids[1], pids[3]],
+  )
+  await gone(pids[2]!)
+  await Promise.all([first.close(), second.close(), third.close()])
+})
+
 t.test('a host that closes leaves no worker behind', async t => {
   const { host, parent, dir } = await rig(t)
   host.spawn('default', 2)

@@ -1,7 +1,9 @@
 import t from 'tap'
+import type { Engine } from '../../../cluster/worker/engine/engine.js'
 import { parseRecords } from '../../../fs/quote.js'
+import { TestClock } from '../clock.js'
 import { readAll } from '../worker/fixture.js'
-import { memoryStore, rig, until } from './fixture.js'
+import { type Member, memoryStore, type Rig, rig, until } from './fixture.js'
 
 const say = (content: string) => ({ messages: [{ role: 'user', content }] })
 const text = (events: Record<string, unknown>[]) => events.map(({ text }) => text ?? '').join('')
@@ -157,6 +159,41 @@ t.test('an orchestrator that is started again has its tasks, its sessions and it
   t.ok(Number(last) > Number(id), 'a number is never given twice')
   await first.cluster.close()
 })
+
+t.test(
+  'embed is answered by who has least to do, also when all slots are taken, and by another where that one goes',
+  async t => {
+    let asked!: () => void
+    const begun = new Promise<void>(resolve => {
+      asked = resolve
+    })
+    const embed = () => {
+      asked()
+      return new Promise<never>(() => undefined)
+    }
+    const cluster = await rig(t, [
+      { models: ['red'], slots: 1, rate: 10, engine: (_, engine) => ({ ...engine, embed }) },
+      { models: ['red'], slots: 1, rate: 10 },
+      { models: ['blue'], slots: 1, rate: 10 },
+    ])
+    const ann = await cluster.as('ann')
+    const answers = Array.from({ length: 3 }, () => ann.ask('data', 'a x1000').catch(() => undefined))
+    const busy = async () => (await cluster.status()).filter(({ attrs }) => attrs.state === 'busy').length
+    await until(async () => (await busy()) === 4)
+    const vectors = ann.ask('embed', '{"input":["one","two"],"model":"red"}')
+    await begun
+    await cluster.members[0]!.kill()
+    t.match(JSON.parse(await vectors), { model: 'red', embeddings: { length: 2 } })
+    t.match(JSON.parse(await ann.ask('embed', '{"input":"one","model":"blue"}')), {
+      model: 'blue',
+      embeddings: { length: 1 },
+    })
+    await t.rejects(ann.ask('embed', '{"input":"one","model":"green"}'), { message: 'no worker serves green' })
+    await t.rejects(ann.ask('worker-0003/embed', '{"input":"one","model":"red"}'), { message: /^no worker serves red/ })
+    for (const task of await ann.names('task')) await ann.write(`task/${task}/ctl`, 'cancel')
+    await Promise.all(answers)
+  },
+)
 
 t.test('what ctl was told holds for an orchestrator that is started again', async t => {
   const files = new Map<string, string>()
@@ -421,6 +458,69 @@ t.test('a content that ended two workers by their own hand is refused, others of
   for (const member of cluster.members) await member.start().catch(() => undefined)
   t.equal(await ann.ask('data', 'bread'), '0:bread\n')
   t.equal(text(await ann.events('generate', say('bread'))), '0:bread')
+})
+
+/** The events of that kind so far. */
+async function events(cluster: Rig, kind: string): Promise<Record<string, string>[]> {
+  const fid = await (await cluster.as('root')).open('events', 0)
+  const records = parseRecords(Buffer.from(await fid.read(0, 65536)).toString())
+  return records.map(({ attrs }) => attrs).filter(attrs => attrs.kind === kind)
+}
+
+t.test(
+  'a worker that comes back again and again gets nothing for a while, unless it is the last of its model',
+  async t => {
+    const clock = new TestClock()
+    const cluster = await rig(t, [{}, {}], { clock })
+    const [flapping, other] = cluster.members as [Member, Member]
+    for (let i = 0; i < 3; i++) {
+      flapping.cut()
+      await until(async () => (await cluster.status()).filter(({ word }) => word === 'worker').length === 1)
+      flapping.join()
+      await cluster.ready()
+    }
+    t.match(await events(cluster, 'worker-aside'), [
+      { worker: 'worker-0001', seconds: '30', error: 'it came 4 times within a minute' },
+    ])
+    const ann = await cluster.as('ann')
+    await (await cluster.as('root')).write('ctl', 'strategy round-robin')
+    const by = async (prompt: string) =>
+      (await ann.events('generate', say(prompt))).find(({ worker }) => worker)!.worker
+    for (const prompt of ['a', 'b', 'c']) t.equal(await by(prompt), 'worker-0002')
+    other.cut()
+    await until(async () => (await cluster.status()).filter(({ word }) => word === 'worker').length === 1)
+    t.equal(await by('d'), 'worker-0001', 'the last')
+    other.join()
+    await cluster.ready()
+    t.equal(await by('e'), 'worker-0002')
+    await clock.pass(30_000)
+    await cluster.ready()
+    t.same(new Set([await by('f'), await by('g')]), new Set(['worker-0001', 'worker-0002']), 'its time is over')
+  },
+)
+
+t.test('a worker on which answers break off again and again is set aside, and no answer fails', async t => {
+  let broken = 0
+  const breaks = (_: string, engine: Engine): Engine => ({
+    ...engine,
+    async *generate(request, signal) {
+      for await (const chunk of engine.generate(request, signal)) {
+        yield chunk
+        if (chunk.event !== 'token' || request.messages?.[0]?.content === 'ping') continue
+        broken++
+        throw new Error('broken')
+      }
+    },
+  })
+  const cluster = await rig(t, [{ engine: breaks }, {}])
+  const ann = await cluster.as('ann')
+  await (await cluster.as('root')).write('ctl', 'strategy round-robin')
+  const prompts = Array.from({ length: 12 }, (_, i) => `a${i} b c`)
+  for (const prompt of prompts) t.equal(await ann.ask('data', prompt), `0:${prompt.split(' ')[0]} 1:b 2:c\n`)
+  t.equal(broken, 3)
+  t.match(await events(cluster, 'worker-aside'), [
+    { worker: 'worker-0001', seconds: '30', error: '3 answers broke off in a row' },
+  ])
 })
 
 t.test('a worker that takes no prompt, though it should, is asked how it is, and another answers', async t => {

@@ -79,6 +79,35 @@ t.test('a configuration is written whole, or not at all', async t => {
   t.equal(readFileSync(path, 'utf8'), '')
 })
 
+t.test(
+  'a write whose YAML nothing could complete is refused itself: a shell does not look at what closing says',
+  async t => {
+    const { conf } = await files(t)
+    for (const wrong of [
+      'stats: off: on',
+      'stats: off\nfoo',
+      'stats: off\n\tsave: off',
+      'system: "a" b',
+      'stats: on\nstats: off',
+      'x: }',
+    ]) {
+      const opened = await conf.open(OWRITE | OTRUNC, ctx)
+      await t.rejects(
+        async () => opened.write!(0, bytes(`${wrong}\n`), ctx),
+        { message: /^bad argument: limbot\.conf:/ },
+        wrong,
+      )
+      await opened.close!()
+    }
+    for (const begun of ['system: "a', "system: 'a", 'system: |', '"stats']) {
+      const opened = await conf.open(OWRITE | OTRUNC, ctx)
+      await t.resolves(async () => opened.write!(0, bytes(`${begun}\n`), ctx), begun)
+      await opened.close!()
+    }
+    t.equal(await text(conf), 'system: |\n')
+  },
+)
+
 t.test('nothing is made before there is something to keep', async t => {
   const { conf, path } = await files(t)
   await write(conf, OWRITE)
