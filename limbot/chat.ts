@@ -9,6 +9,7 @@ import { History } from '../ctl/common/terminal/history.js'
 import { sanitize } from '../ctl/common/terminal/sanitize.js'
 import { clip, width } from '../ctl/common/terminal/width.js'
 import { version } from '../ctl/common/version.js'
+import { FsError } from '../fs/errors.js'
 import { type Attachment, composed, mentioned } from './attach.js'
 import { completion, execute } from './commands.js'
 import { footer, state } from './footer.js'
@@ -168,7 +169,8 @@ export class Chat {
       if (running.signal.aborted) await this.note('[stopped]')
       else {
         await this.failed(error)
-        await this.note('/retry asks it again')
+        const long = error instanceof FsError && error.is('contextFull')
+        await this.note(long ? '/edit takes it back, to be made shorter' : '/retry asks it again')
       }
     }
     if (!this.editor.plain) await this.print('\n')
@@ -212,7 +214,7 @@ export class Chat {
   async #entry(entry: string): Promise<void> {
     try {
       // a path is no command, and a word that is meant as none has a second slash
-      if (/^\/[a-z?]+(\s|$)/.test(entry)) return await execute(this, entry)
+      if (/^\/[a-z?]+(\s|$)/i.test(entry)) return await execute(this, entry)
       const text = entry.replace(/^\/\//, '/').replace(/^"""\n?([\s\S]*?)\n?"""\s*$/, '$1')
       const files = [...this.attached, ...mentioned(text)]
       for (const { name, content } of files) await this.note(`attached ${name} (${bytes(Buffer.byteLength(content))})`)

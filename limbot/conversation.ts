@@ -88,7 +88,7 @@ export class Conversation {
   /** The user's message; one before it that had no answer goes. */
   ask(content: string): void {
     if (this.unanswered !== undefined) this.#messages.pop()
-    this.title ||= brief(content, TITLE)
+    this.call(content)
     this.#messages.push({ role: 'user', content })
     this.save()
   }
@@ -125,6 +125,11 @@ export class Conversation {
       ...now.slice(cut),
     ]
     this.save()
+  }
+
+  /** Gives it a title, if it has none and there is one. */
+  call(text: string): void {
+    this.title ||= brief(text, TITLE)
   }
 
   rename(title: string): void {
@@ -202,6 +207,9 @@ export class Conversation {
 
 const changedAt = (file: string): number | undefined => statSync(file, { throwIfNoEntry: false })?.mtimeMs
 
+/** So many messages, in words. */
+export const messages = (count: number): string => `${count} message${count === 1 ? '' : 's'}`
+
 /** The first line of a text, of so many characters. */
 export const brief = (text: string, most: number): string => {
   const line = text.trim().split('\n')[0]!.replaceAll(/\s+/g, ' ')
@@ -269,6 +277,7 @@ export function conversationFile(given: string, env: NodeJS.ProcessEnv): string 
   const exact = kept.find(({ id, title }) => id === given || title === given)
   const found =
     exact ?? kept.find(({ id, title }) => id.startsWith(given) || title.toLowerCase().startsWith(given.toLowerCase()))
-  if (!found) throw usage(`no conversation ${given}: ${kept.length ? '/sessions lists them' : 'none is kept'}`)
+  if (!found)
+    throw usage(`no conversation ${given}: ${kept.length ? 'limbot --list, or /sessions, lists them' : 'none is kept'}`)
   return join(sessionsDir(env), `${found.id}.jsonl`)
 }

@@ -2,6 +2,8 @@ import { Chalk } from 'chalk'
 import type { Options, Run } from '../ctl/common/command.js'
 import { explain, usage } from '../ctl/common/exit.js'
 import type { Invocation } from '../ctl/common/invocation.js'
+import { timeText } from '../ctl/common/listing.js'
+import { table } from '../ctl/common/output.js'
 import { sanitize } from '../ctl/common/terminal/sanitize.js'
 import { attach, checked } from './attach.js'
 import { Conversation, conversationFile, conversations } from './conversation.js'
@@ -16,6 +18,7 @@ const MOST = 16 * 1024 * 1024
 
 /** Makes a chat of a command line, or one answer. */
 export const run: Run = async (io, words, options) => {
+  if (options.list) return list(io)
   const said: string[] = []
   const settings = await Settings.load(options, io.env, line => said.push(line))
   const single = words.length > 0 || !io.stdin.isTTY || options.file !== undefined || options.dryRun === true
@@ -36,6 +39,8 @@ export const run: Run = async (io, words, options) => {
     if (single) {
       const { single: one } = await import('./oneshot.js')
       if (head) note(head)
+      // not what was piped in, which may begin with anything
+      talk.conversation.call(words.join(' '))
       const message = await given(io, words, options.file)
       await one({ io, talk, options, look, note, ...message })
     } else {
@@ -54,6 +59,17 @@ export const run: Run = async (io, words, options) => {
     await talk.leave().catch(() => {})
     link.close()
   }
+}
+
+/** Prints the conversations that are kept, the last one first. */
+async function list(io: Invocation): Promise<void> {
+  const rows = conversations(io.env).map(({ id, title, messages, changed }) => [
+    id,
+    timeText(changed.getTime() / 1000),
+    `${messages}`,
+    sanitize(title),
+  ])
+  await io.print(table(['id', 'changed', 'messages', 'title'], rows, io.stdout.isTTY))
 }
 
 /** The file of the conversation that is to be gone on with, if there is one. */

@@ -86,7 +86,7 @@ export class Settings {
 
   /**
    * Becomes what was chosen for a conversation; the command line goes before it.
-   * @returns what was taken up, and what of it cannot be meant
+   * @returns what is other than it would have been, and what of it cannot be meant
    */
   take(chosen: Readonly<Record<string, unknown>>): { taken: string[]; wrong: string[] } {
     const { flags, set } = this.#layers
@@ -95,11 +95,13 @@ export class Settings {
     for (const key of conversationKeys) {
       set.delete(key)
       const value = chosen[key]
+      const before = this.get(key) ?? ''
       if (value === undefined || flags.has(key)) continue
       try {
         if (value === null) this.unset(key)
         else this.set(key, String(value))
-        taken.push(brief(`${key} ${value === null || value === '' ? 'none' : value}`, SHOWN))
+        const now = this.get(key) ?? ''
+        if (now !== before) taken.push(brief(`${key} ${now === '' ? 'none' : now}`, SHOWN))
       } catch (error) {
         wrong.push((error as Error).message)
       }
@@ -122,12 +124,13 @@ export class Settings {
   line(given: string): string {
     const key = keyOf(given)
     const value = this.get(key)
-    const shown = value === undefined ? '' : typeof value === 'boolean' ? (value ? 'on' : 'off') : `${value}`
+    const shown = value === undefined ? '–' : typeof value === 'boolean' ? (value ? 'on' : 'off') : `${value}`
     return `${key.padEnd(12)} ${shown.replaceAll('\n', ' ')}`.trimEnd()
   }
 
+  /** All of them, each with what it takes. */
   lines(): string[] {
-    return keys.map(key => this.line(key))
+    return keys.map(key => `${this.line(key).padEnd(24)} ${settings[key].help}`)
   }
 }
 

@@ -3,7 +3,7 @@ import { readText } from '../ctl/common/files.js'
 import { FsError } from '../fs/errors.js'
 import { parseRecords } from '../fs/quote.js'
 import { Room, summary } from './compact.js'
-import type { Conversation } from './conversation.js'
+import { type Conversation, messages } from './conversation.js'
 import { used } from './footer.js'
 import type { Link } from './link.js'
 import { readRole } from './roles.js'
@@ -74,7 +74,7 @@ export class Talk {
       this.#role = ''
       this.settings.role = new Map()
     }
-    return [`“${conversation.title}”, ${conversation.all.length} messages`, ...taken].join(' · ')
+    return [`“${conversation.title}”, ${messages(conversation.all.length)}`, ...taken].join(' · ')
   }
 
   /** Talks to that worker only; undefined: to whichever is chosen. */
@@ -131,7 +131,8 @@ export class Talk {
         // a turn that failed is not in the server's history
         this.session.stale()
         const full = error instanceof FsError && error.is('contextFull')
-        if (text !== '' || !full || tries > 0 || !this.settings.get('compact')) {
+        const hopeless = tries > 0 || !this.settings.get('compact') || !this.room.holds(content, this.system)
+        if (text !== '' || !full || hopeless) {
           if (text !== '') conversation.answer(text.replace(/\n$/, ''), explain(error))
           throw error
         }

@@ -14,7 +14,7 @@ export function summary(text: string): string {
   const records = parseRecords(text)
   const of = (word: string) => records.filter(record => record.word === word).map(({ attrs }) => attrs)
   const [server = {}] = of('server')
-  const workers = of('worker')
+  const workers = of('worker').sort((a, b) => (a.name! < b.name! ? -1 : 1))
   const models = of('model')
   const more = workers.length - MOST
   return [
@@ -32,9 +32,12 @@ function headline(server: Attrs): string {
     ...(workers === undefined ? [] : [`${number(workers)} ${workers === '1' ? 'worker' : 'workers'}`]),
     now,
     `${percent(server.util)} of ${number(server.slots)} slots in use`,
-    `${number(server.tok_s)} tok/s`,
-    `${number(server.latency_ms)} ms latency`,
-    `${number(server.queue)} queued`,
+    // what is at rest takes a line, not two
+    ...[
+      `${number(server.tok_s)} tok/s`,
+      `${number(server.latency_ms)} ms latency`,
+      `${number(server.queue)} queued`,
+    ].filter(part => !part.startsWith('0 ')),
     `up ${duration(Number(server.uptime_s) || 0)}`,
   ]
   return `${kind} ${name}: ${parts.join(', ')}${error ? `\n${error}` : ''}`

@@ -52,6 +52,8 @@ t.test('without a server every client says how to start one, and exits 3', async
     t.match(stderr, /^llamboctl: no server answers at unix!\S+\/llambo\/9p; start one with: llamboctl up -d\n$/)
     t.equal(stdout, '')
   }
+  const npx = home.start(['status'], { npm_lifecycle_event: 'npx' })
+  t.match((await npx.ended).stderr, /; start one with: npx llamboctl up -d\n$/, 'so that it can be typed as it stands')
   const down = await home.ctl('down')
   t.equal(down.code, 3)
   t.equal(down.stderr, 'llamboctl: no server of yours is running\n')

@@ -67,6 +67,15 @@ t.test('a worker that dies in the midst of an answer: the reader notices nothing
   t.match(await ann.read(`task/${id}/trace`), /^resumed .* at=\d+$/m)
 })
 
+t.test('how fast an answer was made is what its worker says', async t => {
+  const cluster = await rig(t, [{}])
+  const ann = await cluster.as('ann')
+  const events = await ann.events('generate', say('a b c x40'))
+  const [, remote] = /^remote .* task=(\d+)/m.exec(await ann.read(`task/${events[0]!.task}/trace`))!
+  const [, tok_s] = / tok_s=(\S+)/.exec(await ann.read(`worker-0001/task/${remote}/status`))!
+  t.equal(events.at(-1)!.tok_s, Number(tok_s))
+})
+
 t.test('of a worker with many answers all go on at once, however long they take', async t => {
   const cluster = await rig(t, [
     { rate: 20, slots: 60 },
