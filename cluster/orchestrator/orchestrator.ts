@@ -259,7 +259,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
         rates: root.tasks.rates(),
         clusters: registry.clusters,
         uptime_s: Math.floor((clock.now() - began) / 1000),
-        members: [...registry.members.values()],
+        members: registry.listed,
         hostOf: member => registry.hostOf(member),
         hosts: registry.hosts.size,
         models: models.list(),
@@ -267,7 +267,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     models: models.dir(owner, o.host),
     namespace: () => [
       ...(o.mounts?.() ?? []),
-      ...[...registry.members.values()].map(({ name, peer }) => `mount ${quote(peer.client.transport.name)} ${name}`),
+      ...registry.listed.map(({ name, peer }) => `mount ${quote(peer.client.transport.name)} ${name}`),
       ...[...registry.hosts].map(([name, peer]) => `mount ${quote(peer.client.transport.name)} host/${name}`),
       ...models.stores(o.host).map(({ name }) => `bind -a ${name}/models models`),
     ],
@@ -300,7 +300,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
   const list = (): Entry[] => [
     ...root.files,
     ['host', hosts],
-    ...[...registry.members].map(([name, { peer }]) => [name, peer.root] as const),
+    ...registry.listed.map(({ name, peer }) => [name, peer.root] as const),
   ]
 
   return {

@@ -94,8 +94,16 @@ export class Registry {
   member(name: string): Member {
     const member = this.members.get(name)
     if (member) return member
-    const known = [...this.members.keys()].slice(0, 20).join(' ')
+    const known = this.listed
+      .slice(0, 20)
+      .map(({ name }) => name)
+      .join(' ')
     throw fail('badArgument', `worker ${name}: ${known ? `there are ${known}` : 'there are none'}`)
+  }
+
+  /** The members as they are shown: by number, whatever order they came in. */
+  get listed(): Member[] {
+    return [...this.members.values()].sort((a, b) => a.name.length - b.name.length || (a.name < b.name ? -1 : 1))
   }
 
   /** What the machine of a member is called in our tree: `host/NAME`; what the member calls it where no host of it has joined. */

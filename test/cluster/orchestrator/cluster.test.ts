@@ -19,6 +19,23 @@ t.test('the root has the files of a worker, and host/ and each worker beside the
   t.equal(await root.ask('worker-0002/data', 'red green'), '0:red 1:green\n')
 })
 
+t.test('workers are shown by number, whatever order they came in', async t => {
+  const cluster = await rig(t, [{}, {}, {}])
+  cluster.members[0]!.cut()
+  await cluster.ready(2)
+  cluster.members[0]!.join()
+  await cluster.ready(3)
+  const root = await cluster.as('root')
+  const names = ['worker-0001', 'worker-0002', 'worker-0003']
+  const workers = (await cluster.status()).filter(({ word }) => word === 'worker')
+  t.same(
+    workers.map(({ attrs }) => attrs.name),
+    names,
+  )
+  t.same((await root.names('')).slice(-3), names)
+  await t.rejects(root.write('ctl', 'drain worker-9'), { message: new RegExp(`there are ${names.join(' ')}$`) })
+})
+
 t.test('what a user may not see at the root he may not see through worker-N either', async t => {
   const cluster = await rig(t, [{}])
   const ann = await cluster.as('ann')
