@@ -351,13 +351,16 @@ t.test('a drained worker gets nothing more and loses nothing; one after another 
 
 t.test('a model that nobody has loaded is loaded where that disturbs least, and who asked waits', async t => {
   const cluster = await rig(t, [
-    { models: ['red', 'blue'], load_ms: 100, rate: 20 },
-    { models: ['red', 'blue'], load_ms: 100, rate: 20 },
+    { models: ['red', 'blue'], load_ms: 500, rate: 20 },
+    { models: ['red', 'blue'], load_ms: 500, rate: 20 },
   ])
   const ann = await cluster.as('ann')
-  const busy = ann.events('generate', { ...say('a b x20') })
-  await until(async () => (await cluster.status()).some(({ attrs }) => attrs.active === '1' && attrs.name !== 'test'))
-  const on = (await cluster.status()).find(({ word, attrs }) => word === 'worker' && attrs.active === '1')!.attrs.name
+  const busy = ann.events('generate', { ...say('a b x40') })
+  let on: string | undefined
+  await until(async () => {
+    on = (await cluster.status()).find(({ word, attrs }) => word === 'worker' && attrs.active === '1')?.attrs.name
+    return on !== undefined
+  })
   const asked = ann.events('generate', { ...say('hello'), model: 'blue' })
   await until(async () =>
     (await cluster.status()).some(({ word, attrs }) => word === 'worker' && attrs.loading === 'blue'),
@@ -368,7 +371,7 @@ t.test('a model that nobody has loaded is loaded where that disturbs least, and 
     { model: 'blue' },
   )
   t.not(events.find(({ event }) => event === 'start')!.worker, on, 'never on one that is generating')
-  t.equal(ids(await busy).length, 20)
+  t.equal(ids(await busy).length, 40)
   const models = (await cluster.status()).filter(({ word }) => word === 'model')
   t.same(
     models.map(({ attrs }) => `${attrs.name} ${attrs.workers}`),
