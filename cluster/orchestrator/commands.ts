@@ -2,6 +2,7 @@ import { type Clock, sleep } from '../../fs/clock.js'
 import { fail } from '../../fs/errors.js'
 import type { Feed } from '../../fs/kit/feed.js'
 import type { Fleet } from './fleet.js'
+import type { Hosts } from './hosts.js'
 import * as limits from './limits.js'
 import type { Member } from './member.js'
 import type { Models } from './models.js'
@@ -19,6 +20,7 @@ export interface CommandsOptions {
   registry: Registry
   models: Models
   fleet: Fleet
+  hosts: Hosts
   place: ClusterPlace
   /** A member can be routed to, or can no more. */
   changed(member: Member): void
@@ -84,14 +86,14 @@ export class Commands {
 
   /** Lets a worker finish, moves what does not finish in time, and ends it. */
   async retire(member: Member): Promise<void> {
-    const { clock, place, fleet } = this.#o
+    const { clock, place, hosts } = this.#o
     this.drain(member.name)
     const until = clock.now() + limits.DRAIN_MS
     while (member.running.size > 0 && clock.now() < until && !member.left) await sleep(clock, 50)
     place.move(member, fail('shuttingDown'))
     if (member.left) return
     // its host has to know that it is not to come back
-    const stopped = fleet.hostOf(member)?.command(`stop ${member.id}\n`) ?? Promise.reject()
+    const stopped = hosts.of(member)?.command(`stop ${member.id}\n`) ?? Promise.reject()
     await stopped.catch(() => member.peer.command('shutdown\n')).catch(() => undefined)
   }
 

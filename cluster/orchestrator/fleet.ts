@@ -3,6 +3,7 @@ import { fail } from '../../fs/errors.js'
 import type { Verb } from '../../fs/kit/ctl.js'
 import type { Feed } from '../../fs/kit/feed.js'
 import type { Task } from '../root/task.js'
+import type { Hosts } from './hosts.js'
 import type { Member } from './member.js'
 import type { Peer } from './peer.js'
 import type { Registry } from './registry.js'
@@ -11,7 +12,8 @@ import { type Scalable, Scaler, scalingLines, scalingVerbs } from './scaling.js'
 export interface FleetOptions {
   clock: Clock
   events: Pick<Feed, 'add'>
-  registry: Pick<Registry, 'members' | 'hosts' | 'hostOf'>
+  registry: Pick<Registry, 'members'>
+  hosts: Hosts
   /** Slots of the workers that can be given prompts, and how many are in use. */
   used(): { slots: number; active: number }
   /** What waits for a slot. */
@@ -80,7 +82,7 @@ export class Fleet implements Scalable {
    * @throws FsError `bad argument` for a host or a class that there is not; what the last host said
    */
   async spawn(kind: string, n: number, name?: string): Promise<void> {
-    const { hosts } = this.#o.registry
+    const hosts = this.#o.hosts.peers
     if (name !== undefined && !hosts.has(name))
       throw fail('badArgument', `host ${name}: there are ${[...hosts.keys()].join(' ') || 'none'}`)
     const asked = name === undefined ? this.#hosts() : [hosts.get(name)!]
@@ -126,14 +128,8 @@ export class Fleet implements Scalable {
     this.#o.events.add(kind, attrs)
   }
 
-  /** The host that supervises a worker. */
-  hostOf(member: Member): Peer | undefined {
-    const { registry } = this.#o
-    return registry.hosts.get(registry.hostOf(member))
-  }
-
   #hosts(): Peer[] {
-    return [...this.#o.registry.hosts.values()]
+    return [...this.#o.hosts.peers.values()]
   }
 
   /** Workers that have joined and are to stay. */

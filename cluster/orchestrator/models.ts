@@ -4,6 +4,7 @@ import type { Created, File, Owner } from '../../fs/file.js'
 import { union } from '../../fs/kit/dir.js'
 import { quote } from '../../fs/quote.js'
 import type { Request } from '../root/request.js'
+import type { Hosts } from './hosts.js'
 import type { Member } from './member.js'
 import type { Registry } from './registry.js'
 import type { ModelRecord } from './report.js'
@@ -31,6 +32,7 @@ export class Models {
 
   constructor(
     readonly registry: Registry,
+    readonly hosts: Hosts,
     readonly clock: Clock,
     /** Gets what could not be loaded: who waits for it fails. */
     readonly onFailed: (model: string, error: Error) => void,
@@ -55,17 +57,15 @@ export class Models {
     else this.#counted.set(member, now)
   }
 
-  /** Whether any model is ready or on its way. */
-  get any(): boolean {
-    if (this.#loaded.size > 0 || this.registry.members.size === 0) return true
-    for (const member of this.registry.members.values()) if (member.loading ?? member.report.loading) return true
-    return false
-  }
-
-  /** @throws FsError for a model that nobody has. Before anybody has joined nothing is known, and everything waits. */
+  /**
+   * @throws FsError for a model that nobody has, and for any while none is loaded or on its way. Before anybody has joined nothing
+   * is known, and everything waits
+   */
   known({ model, digest }: Request): void {
     if (this.registry.members.size === 0) return
-    if (model !== undefined && !this.#listed.has(model) && !this.#coming(model)) {
+    if (model === undefined && this.#loaded.size === 0 && !this.coming({ model }))
+      throw fail('loading', "write 'load MODEL' to ctl; models/ lists them")
+    if (model !== undefined && !this.#listed.has(model) && !this.coming({ model })) {
       const here = [...this.#loaded.keys()].slice(0, 5).join(', ')
       throw fail('noWorker', `${model}${here ? `: there is ${here}` : ''}; models/ lists what can be loaded`)
     }
@@ -73,9 +73,12 @@ export class Models {
       throw fail('noWorker', `a model of digest ${digest || "''"}`)
   }
 
-  #coming(model: string): boolean {
-    for (const member of this.registry.members.values())
-      if (member.loading === model || member.report.loading === model) return true
+  /** Whether the model that is named, or where none is any, is being loaded. */
+  coming({ model }: Pick<Request, 'model'>): boolean {
+    for (const { loading, report } of this.registry.members.values()) {
+      const coming = loading ?? report.loading
+      if (coming && (model === undefined || coming === model)) return true
+    }
     return false
   }
 
@@ -94,7 +97,7 @@ export class Models {
     const now = this.clock.now()
     if (now < this.#notBefore) return false
     this.#notBefore = now + PAUSE_MS
-    if (this.#coming(model)) return true
+    if (this.coming({ model })) return true
     const idle = [...this.registry.members.values()].filter(
       member => member.active === 0 && member.loading === undefined && this.#has(member, model) && !member.draining,
     )
@@ -176,7 +179,7 @@ export class Models {
   stores(local: string): Member[] {
     const hosts = new Map<string, Member[]>([[local, []]])
     for (const member of this.registry.members.values()) {
-      const host = this.registry.hostOf(member) || member.name
+      const host = this.hosts.nameOf(member) || member.name
       const others = hosts.get(host)
       if (others) others.push(member)
       else hosts.set(host, [member])
@@ -207,7 +210,7 @@ export class Models {
       ...union(() => this.stores(local).map(lazily), owner, 0o775, this.clock),
       create: async (name, perm, mode, ctx): Promise<Created> => {
         const [first] = this.stores(local)
-        const own = first && this.registry.hostOf(first) === local ? await storeOf(first, ctx) : undefined
+        const own = first && this.hosts.nameOf(first) === local ? await storeOf(first, ctx) : undefined
         if (own?.create) return own.create(name, perm, mode, ctx)
         const other = first?.name ?? 'worker-NNNN'
         throw fail('notPermitted', `no worker is on this machine; write to ${other}/models/${name}`)

@@ -13,6 +13,7 @@ import { Affinity } from './affinity.js'
 import { Commands } from './commands.js'
 import { embed } from './embed.js'
 import { Fleet } from './fleet.js'
+import { Hosts } from './hosts.js'
 import * as limits from './limits.js'
 import type { Member } from './member.js'
 import { Models } from './models.js'
@@ -114,8 +115,8 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
   const hung = (member: Member, why: string) => {
     if (member.left) return
     events.add('worker-hung', { worker: member.name, error: why })
-    void fleet
-      .hostOf(member)
+    void hosts
+      .of(member)
       ?.command(`kill ${member.id}\n`)
       .catch(() => undefined)
     registry.leave(member, fail('hungUp', `${member.name}: ${why}`))
@@ -129,10 +130,10 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
       id,
       members: () => registry.members.values(),
       known: request => models.known(request),
+      coming: request => models.coming(request),
       bring: request => models.bring(request),
       accept() {
         if (closing) throw fail('shuttingDown')
-        if (!models.any) throw fail('loading', "write 'load MODEL' to ctl; models/ lists them")
       },
       hung,
       refused(member) {
@@ -151,7 +152,9 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     settings.retry,
   )
 
+  const hosts = new Hosts({ clock, events, self, settings, exited: (boot, signal) => place.died(boot, signal) })
   const registry = new Registry({
+    hosts,
     clock,
     random,
     events,
@@ -169,19 +172,20 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
       lost: (member, error) => place.lost(member, error),
       looked: member => recovery.looked(member),
       hung,
-      exited: (boot, signal) => place.died(boot, signal),
     },
   })
   const fleet: Fleet = new Fleet({
     clock,
     events,
     registry,
+    hosts,
     used: () => place,
     waiting: () => root.tasks.waiting(),
     retire: member => commands.retire(member),
   })
   const models: Models = new Models(
     registry,
+    hosts,
     clock,
     (model, error) => {
       for (const task of [...root.tasks.waiting()]) if (task.request.model === model) task.stop(error)
@@ -223,6 +227,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     registry,
     models,
     fleet,
+    hosts,
     place,
     changed,
     shutdown,
@@ -260,15 +265,15 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
         clusters: registry.clusters,
         uptime_s: Math.floor((clock.now() - began) / 1000),
         members: registry.listed,
-        hostOf: member => registry.hostOf(member),
-        hosts: registry.hosts.size,
+        hostOf: member => hosts.nameOf(member),
+        hosts: hosts.peers.size,
         models: models.list(),
       }),
     models: models.dir(owner, o.host),
     namespace: () => [
       ...(o.mounts?.() ?? []),
       ...registry.listed.map(({ name, peer }) => `mount ${quote(peer.client.transport.name)} ${name}`),
-      ...[...registry.hosts].map(([name, peer]) => `mount ${quote(peer.client.transport.name)} host/${name}`),
+      ...[...hosts.peers].map(([name, peer]) => `mount ${quote(peer.client.transport.name)} host/${name}`),
       ...models.stores(o.host).map(({ name }) => `bind -a ${name}/models models`),
     ],
   })
@@ -290,16 +295,16 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
   events.add('started', { cluster: o.name, version: o.version, boot })
   root.restoreSettings(store?.read('ctl') ?? '', { user: self, signal: new AbortController().signal })
 
-  const hosts = generated({
+  const hostDir = generated({
     owner,
-    walk: name => registry.hosts.get(name)?.root,
-    list: () => [...registry.hosts].map(([name, peer]) => [name, peer.root] as const),
+    walk: name => hosts.peers.get(name)?.root,
+    list: () => [...hosts.peers].map(([name, peer]) => [name, peer.root] as const),
   })
   const walk = (name: string, _ctx: Context): File | undefined =>
-    root.files.get(name) ?? (name === 'host' ? hosts : registry.members.get(name)?.peer.root)
+    root.files.get(name) ?? (name === 'host' ? hostDir : registry.members.get(name)?.peer.root)
   const list = (): Entry[] => [
     ...root.files,
-    ['host', hosts],
+    ['host', hostDir],
     ...registry.listed.map(({ name, peer }) => [name, peer.root] as const),
   ]
 
@@ -326,6 +331,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
       while (place.active > 0 && clock.now() < until) await sleep(clock, 5)
       place.close()
       registry.close()
+      hosts.close()
       counters.close()
       await saver?.settled()
     },

@@ -43,6 +43,8 @@ export interface Cluster {
   members(): Iterable<Member>
   /** Refuses a model that nobody has, loaded or not. @throws FsError */
   known(request: Request): void
+  /** Whether a model that would do is being loaded. */
+  coming(request: Request): boolean
   /** Has a model loaded that nobody has ready. @returns whether it is on its way. @throws FsError where it cannot be */
   bring(request: Request): boolean
   /** A member does not answer as it should: it is to be ended, and what ran on it goes elsewhere. */
@@ -101,12 +103,7 @@ export class ClusterPlace implements Place {
   }
 
   coming(task: Task): boolean {
-    const { model } = task.request
-    for (const member of this.cluster.members()) {
-      const loading = member.loading ?? member.report.loading
-      if (loading && (model === undefined || loading === model)) return true
-    }
-    return false
+    return this.cluster.coming(task.request)
   }
 
   start(task: Task): Promise<'ended' | 'again'> | undefined {

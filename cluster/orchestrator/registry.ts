@@ -1,9 +1,11 @@
 import { type Cancel, type Clock, deadline } from '../../fs/clock.js'
-import { type FsError, fail, toFsError } from '../../fs/errors.js'
+import { FsError, fail, toFsError } from '../../fs/errors.js'
 import type { User } from '../../fs/file.js'
 import type { Feed } from '../../fs/kit/feed.js'
 import { ORDWR, OREAD } from '../../fs/protocol.js'
+import { quote } from '../../fs/quote.js'
 import type { Transport } from '../../fs/transport.js'
+import type { Hosts } from './hosts.js'
 import * as limits from './limits.js'
 import { Member } from './member.js'
 import { Names } from './names.js'
@@ -19,8 +21,6 @@ export interface Registrar {
   looked(member: Member): void
   /** A member's engine gives nothing and hears nothing any more: it is to be ended. */
   hung(member: Member, why: string): void
-  /** A host has said what became of one of its workers. */
-  exited(boot: string, signal: string): void
 }
 
 export interface RegistryOptions {
@@ -33,24 +33,22 @@ export interface RegistryOptions {
   self: User
   /** Seconds between heartbeats. May change. */
   settings: { heartbeat_s: number }
+  hosts: Hosts
   on: Registrar
 }
 
 /**
- * Who has joined: workers (and clusters that joined as one) and hosts. It is soft state, made of nothing but what they say of
+ * Who has joined: workers, and clusters that joined as one (hosts.ts has the machines). It is soft state, made of nothing but what they say of
  * themselves when they join and at each heartbeat.
  */
 export class Registry {
   readonly members = new Map<string, Member>()
-  readonly hosts = new Map<string, Peer>()
   /** Members that are set aside. */
   readonly aside = new Set<Member>()
   readonly #o: RegistryOptions
   readonly #names = new Names()
   readonly #byId = new Map<string, Member>()
-  /** By a host's id, what it is called in our tree, also when it comes back: two machines may have one name. */
-  readonly #hostNames = new Map<string, string>()
-  readonly #beats = new Map<Member | Peer, Cancel>()
+  readonly #beats = new Map<Member, Cancel>()
   /** By id, when it came back of late, and how often it was set aside for that. */
   readonly #comings = new Map<string, { times: number[]; asides: number }>()
   #closed = false
@@ -79,14 +77,25 @@ export class Registry {
     try {
       if (this.#closed) throw fail('shuttingDown')
       this.#check(peer)
-      if (peer.report.kind === 'host') this.#host(peer)
+      if (peer.report.kind === 'host') this.#o.hosts.join(peer)
       else await this.#member(peer)
     } catch (thrown) {
       const error = toFsError(thrown)
-      const { kind, name } = peer.report
+      const { id, kind, name } = peer.report
       events.add('join-refused', { from: transport.name, type: kind, name, error: error.message })
-      await peer.command(`refused '${error.message.replaceAll("'", "''")}'\n`).catch(() => undefined)
+      if (!this.#byId.has(id)) this.#names.left(id)
+      await this.#promptly(signal => peer.command(`refused ${quote(error.message)}\n`, signal)).catch(() => undefined)
       peer.close()
+    }
+  }
+
+  /** Asks what who joins has to answer before it is one of us: who hangs at that must not stay at the door for ever. */
+  async #promptly<T>(ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const late = deadline(this.#o.clock, limits.GREETING_MS, () => fail('interrupted'))
+    try {
+      return await ask(late.signal)
+    } finally {
+      late.cancel()
     }
   }
 
@@ -106,11 +115,6 @@ export class Registry {
     return [...this.members.values()].sort((a, b) => a.name.length - b.name.length || (a.name < b.name ? -1 : 1))
   }
 
-  /** What the machine of a member is called in our tree: `host/NAME`; what the member calls it where no host of it has joined. */
-  hostOf({ report: { host, host_id } }: Member): string {
-    return this.#hostNames.get(host_id) ?? host
-  }
-
   /** A member is not to be counted on any more. Its connection is closed. */
   leave(member: Member, why: FsError): void {
     if (member.left) return
@@ -123,7 +127,7 @@ export class Registry {
       this.#byId.delete(member.id)
       this.#names.left(member.id)
     }
-    this.#o.events.add('worker-left', { worker: member.name, host: this.hostOf(member), error: why.message })
+    this.#o.events.add('worker-left', { worker: member.name, host: this.#o.hosts.nameOf(member), error: why.message })
     this.#o.on.changed(member)
     this.#o.on.lost(member, why)
     member.peer.close()
@@ -149,7 +153,6 @@ export class Registry {
       member.left = true
       member.peer.close()
     }
-    for (const host of this.hosts.values()) host.close()
   }
 
   #check({ report }: Peer): void {
@@ -168,8 +171,10 @@ export class Registry {
       throw fail('exists', `id ${id} is ${old.name}, which is alive (boot ${old.report.boot})`)
     const name = this.#names.of(id, peer.report.name)
     if (kind === 'worker' && name !== peer.report.name) {
-      await peer.command(`name ${name}\n`)
-      await peer.look()
+      await this.#promptly(async signal => {
+        await peer.command(`name ${name}\n`, signal)
+        await peer.look(signal)
+      })
     }
     // another connection of the same may have come in the meantime
     const before = this.#byId.get(id)
@@ -182,12 +187,12 @@ export class Registry {
     this.#o.events.add('worker-joined', {
       worker: name,
       type: kind,
-      host: this.hostOf(member),
+      host: this.#o.hosts.nameOf(member),
       class: kindOf,
       slots,
       model: member.model?.name,
     })
-    void peer.client.closed.then(reason => this.leave(member, fail('hungUp', reason?.message ?? name, reason)))
+    void peer.client.closed.then(reason => this.leave(member, hungUp(reason, name)))
     this.#beat(member)
     this.#looked(member)
     void this.#soon(member).catch(() => undefined)
@@ -346,76 +351,21 @@ export class Registry {
     try {
       const request = { messages: [{ role: 'user', content: 'ping' }], max_tokens: 1, priority: 10 }
       await fid.write(0, new TextEncoder().encode(JSON.stringify(request)), signal)
-      let text = ''
-      for (let piece: Uint8Array; (piece = await fid.read(text.length, 64 * 1024, signal)).length > 0; )
-        text += new TextDecoder().decode(piece)
-      return text
+      const pieces: Uint8Array[] = []
+      for (
+        let at = 0, piece: Uint8Array;
+        (piece = await fid.read(at, 64 * 1024, signal)).length > 0;
+        at += piece.length
+      )
+        pieces.push(piece)
+      return Buffer.concat(pieces).toString()
     } finally {
       fid.clunk().catch(() => undefined)
     }
   }
+}
 
-  /** A host: where workers are spawned, and who says what they died of. */
-  #host(peer: Peer): void {
-    const { report, client } = peer
-    const old = [...this.hosts].find(([, host]) => host.report.id === report.id)
-    if (old) this.#hostLeft(...old)
-    const name = this.#hostNames.get(report.id) ?? this.#freeHost(report.name)
-    this.#hostNames.set(report.id, name)
-    if (this.#hostNames.size > limits.MAX_NAMES) this.#hostNames.delete(this.#hostNames.keys().next().value!)
-    this.hosts.set(name, peer)
-    this.#o.events.add('host-joined', { host: name })
-    void client.closed.then(() => this.#hostLeft(name, peer))
-    void this.#exits(peer).catch(() => undefined)
-    const { clock, settings } = this.#o
-    let missed = 0
-    const beat = () => {
-      this.#beats.set(peer, clock.after(settings.heartbeat_s * 1000, beat, true))
-      if (peer.looking && ++missed >= limits.DEAD_AFTER) return this.#hostLeft(name, peer)
-      if (!peer.looking)
-        void peer.look().then(
-          () => {
-            missed = 0
-          },
-          () => undefined,
-        )
-    }
-    beat()
-  }
-
-  /** A name that no host has or had: who comes back is called as before. */
-  #freeHost(name: string): string {
-    const taken = new Set(this.#hostNames.values())
-    for (let n = 1; ; n++) {
-      const free = n === 1 ? name : `${name}-${n}`
-      if (!taken.has(free)) return free
-    }
-  }
-
-  #hostLeft(name: string, peer: Peer): void {
-    if (this.hosts.get(name) !== peer) return
-    this.hosts.delete(name)
-    this.#beats.get(peer)?.()
-    this.#beats.delete(peer)
-    if (!this.#closed) this.#o.events.add('host-left', { host: name })
-    peer.close()
-  }
-
-  /** Follows a host's events for what its workers died of. */
-  async #exits(peer: Peer): Promise<void> {
-    const root = await peer.as(this.#o.self)
-    const { fid } = await root.ask(['events'], fid => fid.open(OREAD))
-    let rest = ''
-    for (let at = 0; ; ) {
-      const piece = await fid.read(at, 64 * 1024)
-      at += piece.length
-      const lines = (rest + new TextDecoder().decode(piece)).split('\n')
-      rest = lines.pop()!
-      for (const line of lines) {
-        const boot = / kind=worker-exited .*\bboot=(\S+)/.exec(line)?.[1]
-        const signal = / signal=(\S+)/.exec(line)?.[1]
-        if (boot && signal) this.#o.on.exited(boot, signal)
-      }
-    }
-  }
+/** Why a connection is gone, with the name of who was there where it does not say. */
+function hungUp(reason: Error | undefined, name: string): FsError {
+  return reason instanceof FsError && reason.is('hungUp') ? reason : fail('hungUp', reason?.message ?? name, reason)
 }

@@ -201,7 +201,7 @@ export class Root {
         const content = prompt.replace(/\r?\n$/, '')
         return this.#submit(plainRequest([{ role: 'user', content }]), content, ctx)
       },
-      ({ user }) => this.tasks.accept(user),
+      ({ user }) => this.tasks.accept(user, plainRequest([])),
     )
   }
 

@@ -10,7 +10,7 @@ import type { Sampling } from './generation.js'
 import * as limits from './limits.js'
 import type { Metrics } from './metrics.js'
 import { Queue } from './queue.js'
-import { plainRequest, type Request, requestJson, sampling } from './request.js'
+import { type Request, requestJson, sampling } from './request.js'
 import { number } from './settings.js'
 import { Task } from './task.js'
 
@@ -117,9 +117,9 @@ export class Tasks {
    * @param request as far as it is known before
    * @throws what a submission would fail with
    */
-  accept(user: User, request = plainRequest([])): void {
+  accept(user: User, request?: Request): void {
     this.#o.place.accept()
-    this.#o.place.known(request)
+    if (request) this.#o.place.known(request)
     this.#yielding(user)
   }
 

@@ -3,7 +3,7 @@ import type { Engine } from '../../../cluster/worker/engine/engine.js'
 import { parseRecords } from '../../../fs/quote.js'
 import { TestClock } from '../clock.js'
 import { readAll } from '../worker/fixture.js'
-import { type Member, memoryStore, type Rig, rig, until } from './fixture.js'
+import { Member, memoryStore, type Rig, rig, until } from './fixture.js'
 
 const say = (content: string) => ({ messages: [{ role: 'user', content }] })
 const text = (events: Record<string, unknown>[]) => events.map(({ text }) => text ?? '').join('')
@@ -379,6 +379,16 @@ t.test('a model that nobody has loaded is loaded where that disturbs least, and 
   )
 })
 
+t.test('a model that is named is loaded also where none is: only who names none is told to load one', async t => {
+  const cluster = await rig(t, [])
+  await cluster.add({ models: ['red'], load: false })
+  await until(async () => (await cluster.status()).some(({ word }) => word === 'worker'))
+  const ann = await cluster.as('ann')
+  await t.rejects(ann.ask('data', 'hello'), { message: /^no model is loaded: write 'load MODEL' to ctl/ })
+  t.equal(text(await ann.events('generate', { ...say('hello'), model: 'red' })), '0:hello')
+  t.equal(await ann.ask('data', 'hello'), '0:hello\n')
+})
+
 t.test('load at the root is for all who have the file, or for the one that is named', async t => {
   const cluster = await rig(t, [{ models: ['red', 'blue'] }, { models: ['red', 'blue'] }, { models: ['red'] }])
   const root = await cluster.as('root')
@@ -495,6 +505,41 @@ async function events(cluster: Rig, kind: string): Promise<Record<string, string
   const records = parseRecords(Buffer.from(await fid.read(0, 65536)).toString())
   return records.map(({ attrs }) => attrs).filter(attrs => attrs.kind === kind)
 }
+
+t.test('who joins and then hangs is not let in, and hung up on', async t => {
+  const clock = new TestClock()
+  const cluster = await rig(t, [], { clock })
+  const member = new Member(cluster.cluster, {}, 'id-1')
+  t.teardown(() => member.worker.close())
+  const join = member.join.bind(member)
+  let asked = false
+  // it answers who it is, and not what it is told
+  member.join = () => {
+    const { walk } = member.worker.root
+    member.worker.root.walk = (name, ctx) => {
+      if (name !== 'ctl') return walk!(name, ctx)
+      asked = true
+      return new Promise(() => undefined)
+    }
+    join()
+  }
+  await member.start()
+  await until(() => asked)
+  let closed = false
+  void member.session!.closed.then(() => {
+    closed = true
+  })
+  await until(async () => {
+    await clock.pass(1000)
+    return closed
+  })
+  t.match(await events(cluster, 'join-refused'), [{ type: 'worker', error: /no Rflush within 10 s|interrupted/ }])
+  await member.session!.closed
+  t.same(
+    (await cluster.status()).filter(({ word }) => word === 'worker'),
+    [],
+  )
+})
 
 t.test(
   'a worker that comes back again and again gets nothing for a while, unless it is the last of its model',

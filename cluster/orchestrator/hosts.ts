@@ -1,0 +1,113 @@
+import type { Cancel, Clock } from '../../fs/clock.js'
+import type { User } from '../../fs/file.js'
+import type { Feed } from '../../fs/kit/feed.js'
+import { OREAD } from '../../fs/protocol.js'
+import * as limits from './limits.js'
+import type { Member } from './member.js'
+import type { Peer } from './peer.js'
+
+export interface HostsOptions {
+  clock: Clock
+  events: Feed
+  /** As whom we ask. */
+  self: User
+  /** Seconds between heartbeats. May change. */
+  settings: { heartbeat_s: number }
+  /** A host has said what became of one of its workers. */
+  exited(boot: string, signal: string): void
+}
+
+/** Machines that have joined: where workers are spawned, and who says what they died of. */
+export class Hosts {
+  /** By what they are called in our tree. */
+  readonly peers = new Map<string, Peer>()
+  readonly #o: HostsOptions
+  /** By id what each is called, also when it comes back: two machines may have one name. */
+  readonly #names = new Map<string, string>()
+  readonly #beats = new Map<Peer, Cancel>()
+
+  constructor(o: HostsOptions) {
+    this.#o = o
+  }
+
+  /** What the machine of a member is called in our tree: `host/NAME`; what the member calls it where no host of it has joined. */
+  nameOf({ report: { host, host_id } }: Member): string {
+    return this.#names.get(host_id) ?? host
+  }
+
+  /** The host that supervises a worker. */
+  of(member: Member): Peer | undefined {
+    return this.peers.get(this.nameOf(member))
+  }
+
+  join(peer: Peer): void {
+    const { id, name: called } = peer.report
+    const old = [...this.peers].find(([, host]) => host.report.id === id)
+    if (old) this.#left(...old)
+    const name = this.#names.get(id) ?? this.#free(called)
+    this.#names.set(id, name)
+    if (this.#names.size > limits.MAX_NAMES) this.#names.delete(this.#names.keys().next().value!)
+    this.peers.set(name, peer)
+    this.#o.events.add('host-joined', { host: name })
+    void peer.client.closed.then(() => this.#left(name, peer))
+    void this.#exits(peer).catch(() => undefined)
+    this.#beat(name, peer)
+  }
+
+  close(): void {
+    for (const cancel of this.#beats.values()) cancel()
+    const peers = [...this.peers.values()]
+    this.peers.clear()
+    for (const peer of peers) peer.close()
+  }
+
+  /** A name that no host has or had. */
+  #free(name: string): string {
+    const taken = new Set(this.#names.values())
+    for (let n = 1; ; n++) {
+      const free = n === 1 ? name : `${name}-${n}`
+      if (!taken.has(free)) return free
+    }
+  }
+
+  #beat(name: string, peer: Peer): void {
+    const { clock, settings } = this.#o
+    let missed = 0
+    const answered = () => {
+      missed = 0
+    }
+    const beat = () => {
+      this.#beats.set(peer, clock.after(settings.heartbeat_s * 1000, beat, true))
+      if (!peer.looking) void peer.look().then(answered, () => undefined)
+      else if (++missed >= limits.DEAD_AFTER) this.#left(name, peer)
+    }
+    beat()
+  }
+
+  #left(name: string, peer: Peer): void {
+    if (this.peers.get(name) !== peer) return
+    this.peers.delete(name)
+    this.#beats.get(peer)?.()
+    this.#beats.delete(peer)
+    this.#o.events.add('host-left', { host: name })
+    peer.close()
+  }
+
+  /** Follows a host's events for what its workers died of. */
+  async #exits(peer: Peer): Promise<void> {
+    const root = await peer.as(this.#o.self)
+    const { fid } = await root.ask(['events'], fid => fid.open(OREAD))
+    let rest = ''
+    for (let at = 0; ; ) {
+      const piece = await fid.read(at, 64 * 1024)
+      at += piece.length
+      const lines = (rest + new TextDecoder().decode(piece)).split('\n')
+      rest = lines.pop()!
+      for (const line of lines) {
+        const boot = / kind=worker-exited .*\bboot=(\S+)/.exec(line)?.[1]
+        const signal = / signal=(\S+)/.exec(line)?.[1]
+        if (boot && signal) this.#o.exited(boot, signal)
+      }
+    }
+  }
+}
