@@ -55,7 +55,7 @@ export async function tasks(call: Call, ended = false): Promise<Row[]> {
   return out
 }
 
-export const taskColumns = ['id', 'state', 'user', 'worker', 'prompt_tokens', 'completion_tokens', 'tok_s'] as const
+const taskColumns = ['id', 'state', 'user', 'worker', 'prompt_tokens', 'completion_tokens', 'tok_s'] as const
 
 export async function ps(call: Call): Promise<void> {
   const rows = await tasks(call, Boolean(call.options.a))

@@ -66,7 +66,12 @@ export const builtins: readonly Builtin[] = [
     completes: ['task'],
     load: pick(cluster, 'kill'),
   },
-  { name: 'top', summary: 'status, workers and exchanges, drawn anew each second', load: pick(watching, 'top') },
+  {
+    name: 'top',
+    summary: 'the cluster on one screen; ? lists its keys, q leaves',
+    options: [['--once', 'print it once, as where the output is no terminal'], json],
+    load: pick(() => import('./top.js'), 'top'),
+  },
   {
     name: 'on',
     args: 'WORKER COMMAND…',

@@ -214,3 +214,31 @@ t.test('a terminal that is dumb gets no escape sequence', { skip: noTerminal }, 
   await terminal.press('C-d')
   t.equal(await terminal.ended(), 0)
 })
+
+t.test('top is that of llamboctl, and gives the terminal back', { skip: noTerminal }, async t => {
+  const home = new Home(t)
+  await home.up('--workers', '2')
+  const terminal = await Terminal.start(t, [process.execPath, program], {
+    cwd: home.dir,
+    columns: 100,
+    rows: 30,
+    env: { ...home.env, SHELL: '/bin/sh' },
+  })
+  await terminal.screen(again)
+  await terminal.enter('top')
+  await terminal.screen(/Active nodes 2\/2[\s\S]*> worker-0001[\s\S]* q leave/)
+  await terminal.press('Enter')
+  await terminal.screen(/^worker-0001\nserver\n/)
+  await terminal.press('Escape')
+  await terminal.screen(/Active nodes/)
+  await terminal.press('q')
+  await terminal.screen(/^llambo> top\nllambo>$/m)
+  await terminal.enter('on worker-0002 top --once | grep Active; top --json | wc -l')
+  await terminal.screen(/^Active nodes 0\/0 .*\n\d+\nllambo>$/m)
+  await terminal.enter('top')
+  await terminal.screen(/Active nodes 2\/2[\s\S]* q leave/)
+  await terminal.press('C-c')
+  await terminal.screen(again)
+  await terminal.enter('echo on')
+  await terminal.screen(/^on\nllambo>$/m)
+})
