@@ -129,7 +129,7 @@ t.test('ordinary tools find an ordinary tree', options, async t => {
   t.match(await sh(at, 'stat $N/data'), /regular empty file/)
   t.match(
     await sh(at, 'cat $N/namespace'),
-    /^mount unix!.+ worker-0001\nmount \S+ host\/\S+\nbind -a worker-0001\/models models\n$/,
+    /^mount 'unix!.+' worker-0001\nmount \S+ host\/\S+\nbind -a worker-0001\/models models\n$/,
   )
   const found = await sh(at, 'find $N')
   for (const name of ['ctl', 'models/llambo-tiny.gguf', 'worker-0001/session/clone']) t.match(found, `${at}/${name}\n`)
