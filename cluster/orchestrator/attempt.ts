@@ -43,7 +43,14 @@ interface Event {
 }
 
 /** What a worker says of the request, which no other would take, and of itself, so that another may. */
-const refusals: readonly ErrorCode[] = ['badArgument', 'contextFull', 'notSupported', 'permission', 'poison']
+const refusals: readonly ErrorCode[] = [
+  'badArgument',
+  'contextFull',
+  'tooLarge',
+  'notSupported',
+  'permission',
+  'poison',
+]
 const busy: readonly ErrorCode[] = ['queueFull', 'shuttingDown', 'loading', 'noWorker']
 
 const reasons: readonly unknown[] = ['stop', 'length', 'tool']

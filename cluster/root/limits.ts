@@ -17,6 +17,9 @@ export const KEPT_TASK_MS = 10 * 60_000
 export const KEPT_TASK_BYTES = 256 * 1024 * 1024
 /** Sessions alive at once: each holds its history. */
 export const MAX_SESSIONS = 10_000
+/** The last of them are for users who have few: nobody keeps the others out. */
+export const RESERVED_SESSIONS = 1_000
+export const FEW_SESSIONS = 100
 /** Bytes of one session's history or system prompt. */
 export const MAX_HISTORY = 16 * 1024 * 1024
 /** How long a session lives with none of its files open, in s, unless its `ttl` says otherwise. */

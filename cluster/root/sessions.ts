@@ -2,7 +2,7 @@ import { fail } from '../../fs/errors.js'
 import type { Context, Entry, File, Owner } from '../../fs/file.js'
 import { clone } from '../../fs/kit/clone.js'
 import { generated } from '../../fs/kit/dir.js'
-import { MAX_SESSIONS } from './limits.js'
+import { FEW_SESSIONS, MAX_SESSIONS, RESERVED_SESSIONS } from './limits.js'
 import { type SavedSession, Session, type SessionHost } from './session.js'
 
 /** A server's conversations: `session/`. Each user sees his own. */
@@ -17,7 +17,7 @@ export class Sessions {
     const cloneFile = clone(ctx => {
       // opening it for reading makes something: more than reading
       if (ctx.user.role === 'read') throw fail('permission')
-      if (this.#sessions.size >= MAX_SESSIONS) throw fail('tooManySessions', 'rmdir some, or let them expire')
+      if (this.#sessions.size >= this.#most(ctx)) throw fail('tooManySessions', 'rmdir some, or let them expire')
       const id = host.id()
       const session = new Session(id, ctx.user, host, () => this.#sessions.delete(id))
       this.#sessions.set(id, session)
@@ -33,6 +33,13 @@ export class Sessions {
         return out
       },
     })
+  }
+
+  /** How many there may be for a user to make one more. */
+  #most({ user }: Context): number {
+    if (this.#sessions.size < MAX_SESSIONS - RESERVED_SESSIONS) return MAX_SESSIONS
+    const own = [...this.#sessions.values()].filter(session => session.user.name === user.name).length
+    return own < FEW_SESSIONS ? MAX_SESSIONS : MAX_SESSIONS - RESERVED_SESSIONS
   }
 
   get size(): number {

@@ -26,17 +26,21 @@ export class Handle {
    * @throws FsError `nothing yet, try again` then, and what the server says
    */
   async read(offset: number, size: number, soon: boolean, signal: AbortSignal): Promise<Uint8Array> {
-    const { fid } = this
+    const { fid, node } = this
     const data = await (soon
       ? this.#soon(offset, size, signal)
       : (this.#ahead(offset, size) ?? fid.read(offset, size, signal)))
     const most = fid.client.msize - IOHDRSZ
-    if (data.length >= size || data.length < most) return data.length > size ? data.subarray(0, size) : data
-    // A message of this connection carries less than the kernel wants: where it came full there is more. A short answer would
-    // be the end of the file to who maps it into memory.
+    const whole = Number(node.stat?.size ?? 0)
+    // A message of this connection carries less than the kernel wants: where it came full there is more. And so is there within
+    // the length of a file that has one, whatever a connection behind the server carries. A short answer would be the end of the
+    // file to who maps it into memory, or copies it there (copy_file_range(2)).
+    const more = (last: number, length: number) => last === most || (last > 0 && offset + length < whole)
+    if (data.length >= size || !more(data.length, data.length))
+      return data.length > size ? data.subarray(0, size) : data
     const parts = [data]
     let length = data.length
-    for (let last = most; last === most && length < size; length += last) {
+    for (let last = length; length < size && more(last, length); length += last) {
       // what came already is not lost for what fails behind it: that is for the next read
       const part = await fid.read(offset + length, size - length, signal).catch(() => new Uint8Array(0))
       parts.push(part)

@@ -118,6 +118,13 @@ function folder(files = new Map<string, File>()): File {
   }
 }
 
+/** Bytes of which one read gives so many at most, as of a file behind a connection that carries less than this one. */
+function pieces(content: Uint8Array, most: number): File {
+  const whole = bytes(content, { owner })
+  const read = (offset: number, count: number) => content.subarray(offset, offset + Math.min(count, most))
+  return { ...whole, open: () => ({ read }) }
+}
+
 const numbered = (n: number) => {
   const file = bytes('x', { owner })
   return generated({
@@ -173,6 +180,7 @@ export function makeTree(seen: Seen, gap = 0): File {
     ['secret', bytes('secret\n', { owner: { name: 'somebody', uid: 12345 }, mode: 0o600 })],
     ['memory', memory('0123456789')],
     ['big', bytes(BIG, { owner })],
+    ['pieces', pieces(BIG.subarray(0, 300_000), 10_000)],
     ['many', numbered(1000)],
     ['lots', numbered(100_000)],
     ['folder', folder()],

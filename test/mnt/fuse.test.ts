@@ -135,6 +135,14 @@ t.test('200 kB through cat is one open and one close', options, async t => {
   )
 })
 
+t.test('a file that has a length is read whole, however small the pieces its server gives', options, async t => {
+  const { n } = await bench(t)
+  const read = await sh(`dd if=${n}/pieces bs=300000 count=1 2>&1 > /dev/null`)
+  t.match(read, { code: 0, out: /^1\+0 records in$/m })
+  const at = `import mmap; f = open('${n}/pieces'); m = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_COPY)`
+  t.match(await sh(`python3 -c "${at}; print(len(m), m[299996:].hex())"`), { code: 0, out: '300000 f7240100\n' })
+})
+
 t.test('copies of a descriptor are closed without closing the file', options, async t => {
   const { n, seen } = await bench(t)
   t.match(await sh(`(echo a; /bin/echo b; echo c) > ${n}/sink`), { code: 0 })

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { FEW_SESSIONS, MAX_SESSIONS, RESERVED_SESSIONS } from '../../../cluster/root/limits.js'
 import { createEchoEngine } from '../../../cluster/worker/engine/echo.js'
 import { OTRUNC, OWRITE } from '../../../fs/protocol.js'
 import { ndjson, rig } from './fixture.js'
@@ -13,6 +14,17 @@ t.test('opening clone makes a session whose ctl the fid becomes', async t => {
   await ann.write('session/1/data', 'w x9')
   t.equal(await ann.read('session/1/data'), '0:w 1:w 2:w\n')
   await fid.clunk()
+})
+
+t.test('one user does not keep others from having sessions', async t => {
+  const cluster = await rig(t)
+  const [ann, bob] = [await cluster.as('ann'), await cluster.as('bob')]
+  const room = MAX_SESSIONS - RESERVED_SESSIONS
+  for (let i = 0; i < room; i += 50) await Promise.all(Array.from({ length: 50 }, () => ann.session()))
+  await t.rejects(ann.session(), { message: 'too many sessions: rmdir some, or let them expire' })
+  for (let i = 0; i < FEW_SESSIONS; i += 50) await Promise.all(Array.from({ length: 50 }, () => bob.session()))
+  await t.rejects(bob.session(), { message: /^too many sessions/ })
+  t.equal((await ann.names('session')).length, room + 1)
 })
 
 t.test('a session keeps its history and sends it along', async t => {
