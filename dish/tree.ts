@@ -36,7 +36,10 @@ export async function named<T>(state: State, path: string, signal: AbortSignal, 
     const cause = error.is('notFound') ? await reason(state, path, error, signal) : error
     const said = why(cause)
     const text = said.endsWith(`: ${path}`) ? said.slice(0, -path.length - 2) : said
-    throw new ShellError(`${path}: ${text} (${nodeOf(state, path)}, as ${user.name})`, codeOf(cause), { cause })
+    const node = nodeOf(state, path)
+    // where nothing is mounted, who asks may think of his own machine
+    const remedy = node === 'dish' && cause.is('notFound') ? '; files of this machine are for ! commands' : ''
+    throw new ShellError(`${path}: ${text} (${node}, as ${user.name})${remedy}`, codeOf(cause), { cause })
   }
 }
 
