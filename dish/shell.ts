@@ -17,6 +17,9 @@ import { HOME, type Io, type State } from './state.js'
 import { Styled } from './streams.js'
 import * as tree from './tree.js'
 
+/** A word in what other shells have for quotes. `$"` means something. */
+const doubleQuoted = /(?:^|[\s=(^])"/
+
 /** Ctrl-C, to whatever runs. */
 const interrupted = () => new Error('interrupted')
 
@@ -103,6 +106,7 @@ export async function interact(io: Invocation): Promise<number> {
     const rc = startFile(io)
     let over = rc !== undefined && (await enter(rc))
     greet(state, io, tell)
+    let told = false
     for (let warned = false; !over && !io.signal.aborted; ) {
       const own = new AbortController()
       stop = own
@@ -110,6 +114,10 @@ export async function interact(io: Invocation): Promise<number> {
       hint(undefined)
       if (entry !== undefined) {
         warned = false
+        if (!told && doubleQuoted.test(entry.replaceAll(/'[^']*'|!.*/g, ''))) {
+          told = true
+          tell(`dish: " is no quote here, ' is`)
+        }
         over = entry.trim() !== '' && (await enter(entry, own))
         continue
       }

@@ -57,6 +57,8 @@ export class Chat {
   #running: AbortController | undefined
   /** Entries that wait for the answer before them. */
   readonly #next: string[] = []
+  /** Says that a command waits, for it says nothing else. */
+  #slow: NodeJS.Timeout | undefined
   readonly #leaving = new AbortController()
   /** Where answers go: the terminal, else standard output. */
   readonly out: NodeJS.WriteStream
@@ -146,6 +148,7 @@ export class Chat {
 
   /** Asks the model. @param content as the model gets it */
   async ask(content: string): Promise<void> {
+    clearTimeout(this.#slow)
     const running = this.#running!
     const { talk } = this
     const piped = !this.io.stdout.isTTY
@@ -214,7 +217,12 @@ export class Chat {
   async #entry(entry: string): Promise<void> {
     try {
       // a path is no command, and a word that is meant as none has a second slash
-      if (/^\/[a-z?]+(\s|$)/i.test(entry)) return await execute(this, entry)
+      if (/^\/[a-z?]+(\s|$)/i.test(entry)) {
+        this.#slow = setTimeout(() => {
+          this.editor.status = [this.dim('waiting · Ctrl-C ends it'), ...this.waiting]
+        }, LASTS_MS)
+        return await execute(this, entry)
+      }
       const text = entry.replace(/^\/\//, '/').replace(/^"""\n?([\s\S]*?)\n?"""\s*$/, '$1')
       const files = [...this.attached, ...mentioned(text)]
       for (const { name, content } of files) await this.note(`attached ${name} (${bytes(Buffer.byteLength(content))})`)
@@ -224,6 +232,8 @@ export class Chat {
       await this.failed(error)
       // a mistake in a message is mended, not typed again
       if (error instanceof Failure && this.editor.empty && !entry.startsWith('/')) this.editor.prefill(entry)
+    } finally {
+      clearTimeout(this.#slow)
     }
   }
 

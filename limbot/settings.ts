@@ -124,13 +124,14 @@ export class Settings {
   line(given: string): string {
     const key = keyOf(given)
     const value = this.get(key)
-    const shown = value === undefined ? '–' : typeof value === 'boolean' ? (value ? 'on' : 'off') : `${value}`
+    const shown =
+      value === undefined || value === '' ? '–' : typeof value === 'boolean' ? (value ? 'on' : 'off') : `${value}`
     return `${key.padEnd(12)} ${shown.replaceAll('\n', ' ')}`.trimEnd()
   }
 
   /** All of them, each with what it takes. */
   lines(): string[] {
-    return keys.map(key => `${this.line(key).padEnd(24)} ${settings[key].help}`)
+    return keys.map(key => `${this.line(key).padEnd(22)} ${settings[key].help}`)
   }
 }
 

@@ -28,16 +28,17 @@ export function summary(text: string): string {
 function headline(server: Attrs): string {
   const { kind = 'server', name = '', state = '', workers, loading, error } = server
   const now = loading ? `loading ${loading} (${percent(server.progress)})` : state
+  const rates = [server.active, server.tok_s, server.queue]
+  const busy = [
+    `${number(server.tok_s)} tok/s`,
+    `${number(server.latency_ms)} ms latency`,
+    `${number(server.queue)} queued`,
+  ]
   const parts = [
     ...(workers === undefined ? [] : [`${number(workers)} ${workers === '1' ? 'worker' : 'workers'}`]),
     now,
     `${percent(server.util)} of ${number(server.slots)} slots in use`,
-    // what is at rest takes a line, not two
-    ...[
-      `${number(server.tok_s)} tok/s`,
-      `${number(server.latency_ms)} ms latency`,
-      `${number(server.queue)} queued`,
-    ].filter(part => !part.startsWith('0 ')),
+    ...(rates.some(rate => Number(rate) > 0) ? busy : []),
     `up ${duration(Number(server.uptime_s) || 0)}`,
   ]
   return `${kind} ${name}: ${parts.join(', ')}${error ? `\n${error}` : ''}`

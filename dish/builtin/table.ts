@@ -47,9 +47,9 @@ export const builtins: readonly Builtin[] = [
   { name: 'nodes', summary: 'its workers, a line each', options: [json], load: pick(cluster, 'nodes') },
   {
     name: 'task',
-    args: 'PROMPT…',
+    args: '[PROMPT…]',
     raw: true,
-    summary: 'ask, and print the answer as it comes; Ctrl-C cancels it',
+    summary: 'ask, with what is piped in unless words are given; Ctrl-C cancels it',
     completes: ['text'],
     load: pick(cluster, 'task'),
   },

@@ -27,6 +27,10 @@ t.test('a command line that cannot be meant exits 2 and says what was near', asy
     [['up', '--slots', 'many'], /^llamboctl: --slots: expected number.*not "many"\n$/],
     [['cp', 'a', 'b'], /neither side is in the namespace/],
     [['cp', '/n/llambo/status'], /name a file and where it goes/],
+    [
+      ['load'],
+      /missing required argument 'model'\n\(it is llamboctl load \[options\] <model> \[worker\]; -h says more\)\n$/,
+    ],
     [['pull', 'llama'], /^llamboctl: pull llama: give hf:USER\/MODEL:QUANT/],
     [['ls', '--at', 'nonsense'], /nonsense/],
   ]

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { Home } from '../ctl/fixture.js'
 import { noTerminal, type Terminal } from '../terminal.js'
 import { chat, homeOf, Model } from './fixture.js'
 
@@ -324,4 +325,15 @@ t.test('limbot, the chat', { skip: noTerminal }, async t => {
     t.notMatch(readFileSync(join(kept(), file!), 'utf8'), /second/)
     t.equal(readdirSync(kept()).length, before.length + 1)
   })
+})
+
+t.test('without a server a command says that it waits, and can be ended', { skip: noTerminal }, async t => {
+  const terminal = await chat(t, new Home(t), [], { columns: 200 })
+  await terminal.screen(/^no server answers at .*; start one with: llamboctl up -d; waiting for it$/m)
+  await terminal.enter('/model')
+  await terminal.screen(/^waiting · Ctrl-C ends it$/m)
+  await terminal.press('C-c')
+  await terminal.screen(/^You: \/model\ninterrupted\nYou:$/m)
+  await terminal.press('C-d')
+  t.equal(await terminal.ended(), 0)
 })
