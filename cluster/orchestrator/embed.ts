@@ -1,11 +1,8 @@
 import { fail, toFsError } from '../../fs/errors.js'
 import type { User } from '../../fs/file.js'
-import { ORDWR } from '../../fs/protocol.js'
 import type { EmbedRequest } from '../root/embed.js'
 import type { Embedded } from '../root/root.js'
 import type { Member } from './member.js'
-
-const PIECE = 128 * 1024
 
 /**
  * Vectors for texts, of the worker with the least to do; of the next where it goes meanwhile.
@@ -23,25 +20,11 @@ export async function embed(
   let failure = model === undefined ? fail('loading', 'no worker is ready') : fail('noWorker', model)
   for (const member of able) {
     try {
-      return await on(member, request, user, signal)
+      return JSON.parse(await member.peer.ask('embed', request, user, signal)) as Embedded
     } catch (error) {
       failure = toFsError(error)
       if (!failure.is('hungUp')) throw failure
     }
   }
   throw failure
-}
-
-async function on(member: Member, request: EmbedRequest, user: User, signal: AbortSignal): Promise<Embedded> {
-  const root = await member.peer.as(user)
-  const { fid } = await root.ask(['embed'], fid => fid.open(ORDWR, signal), signal)
-  try {
-    await fid.write(0, new TextEncoder().encode(JSON.stringify(request)), signal)
-    const parts: Uint8Array[] = []
-    for (let at = 0; at === 0 || parts.at(-1)!.length > 0; at += parts.at(-1)!.length)
-      parts.push(await fid.read(at, PIECE, signal))
-    return JSON.parse(Buffer.concat(parts).toString()) as Embedded
-  } finally {
-    fid.clunk().catch(() => undefined)
-  }
 }

@@ -35,6 +35,8 @@ export const MAX_POISONS = 1_000
 export const OBITUARY_MS = 60_000
 /** Users attached on one worker's connection: each is a fid there. */
 export const MAX_ATTACHED = 1_000
+/** Exchanges at once on one connection, on which a cluster may offer more: each is one of its 4,096 fids, as are the users above. */
+export const MAX_ATTEMPTS = 3_000
 /** Names that are kept for workers that are gone: who comes back is called as before. */
 export const MAX_NAMES = 100_000
 /** Bytes of one NDJSON line from a worker; the longest are tool calls. */

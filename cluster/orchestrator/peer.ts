@@ -3,7 +3,7 @@ import { type Clock, deadline } from '../../fs/clock.js'
 import { fail } from '../../fs/errors.js'
 import type { File, User } from '../../fs/file.js'
 import { remote } from '../../fs/kit/remote.js'
-import { OREAD } from '../../fs/protocol.js'
+import { ORDWR, OREAD } from '../../fs/protocol.js'
 import type { Transport } from '../../fs/transport.js'
 import { GREETING_MS, MAX_ATTACHED } from './limits.js'
 import { parseReport, type Report } from './report.js'
@@ -11,10 +11,10 @@ import { parseReport, type Report } from './report.js'
 const decoder = new TextDecoder()
 const encoder = new TextEncoder()
 
-/** Bytes of a status that are asked for at once. */
+/** Bytes that are asked for at once. */
 const PIECE = 64 * 1024
-/** Bytes of a status that are read at all: a cluster of ten thousand workers has some MiB. */
-const MAX_STATUS = 64 * 1024 * 1024
+/** Bytes of a file that are read at all: the status of a cluster of ten thousand workers has some MiB. */
+const MAX_WHOLE = 64 * 1024 * 1024
 
 /** The far end of a joined connection: whose files we use, and only those. It is a worker, a cluster or a host. */
 export class Peer {
@@ -99,13 +99,30 @@ export class Peer {
     try {
       const parts = [answer]
       for (let at = answer.length; parts.at(-1)!.length === PIECE; at += parts.at(-1)!.length) {
-        if (at > MAX_STATUS) throw fail('tooLarge', `${path.join('/')} over ${MAX_STATUS} bytes`)
+        if (at > MAX_WHOLE) throw fail('tooLarge', `${path.join('/')} over ${MAX_WHOLE} bytes`)
         parts.push(await fid.read(at, PIECE, signal))
       }
       return parts.length === 1 ? decoder.decode(answer) : decoder.decode(Buffer.concat(parts))
     } finally {
       this.#forget()
       this.#last = fid
+    }
+  }
+
+  /** Writes a request to a file such as `generate`. @returns all that it answers */
+  async ask(file: string, request: object, user: User, signal: AbortSignal): Promise<string> {
+    const root = await this.as(user)
+    const { fid } = await root.ask([file], fid => fid.open(ORDWR, signal), signal)
+    try {
+      await fid.write(0, encoder.encode(JSON.stringify(request)), signal)
+      const parts: Uint8Array[] = []
+      for (let at = 0, part: Uint8Array; (part = await fid.read(at, PIECE, signal)).length > 0; at += part.length) {
+        if (at > MAX_WHOLE) throw fail('tooLarge', `${file} over ${MAX_WHOLE} bytes`)
+        parts.push(part)
+      }
+      return decoder.decode(Buffer.concat(parts))
+    } finally {
+      fid.clunk().catch(() => undefined)
     }
   }
 

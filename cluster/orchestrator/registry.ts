@@ -2,7 +2,7 @@ import { type Cancel, type Clock, deadline } from '../../fs/clock.js'
 import { FsError, fail, toFsError } from '../../fs/errors.js'
 import type { User } from '../../fs/file.js'
 import type { Feed } from '../../fs/kit/feed.js'
-import { ORDWR, OREAD } from '../../fs/protocol.js'
+import { OREAD } from '../../fs/protocol.js'
 import { quote } from '../../fs/quote.js'
 import type { Transport } from '../../fs/transport.js'
 import type { Hosts } from './hosts.js'
@@ -10,6 +10,9 @@ import * as limits from './limits.js'
 import { Member } from './member.js'
 import { Names } from './names.js'
 import { Peer } from './peer.js'
+
+/** The prompt that a worker answers before it is given others. */
+const PING = { messages: [{ role: 'user', content: 'ping' }], max_tokens: 1, priority: 10 }
 
 /** What the registry tells of. */
 export interface Registrar {
@@ -323,10 +326,10 @@ export class Registry {
   async #probe(member: Member): Promise<void> {
     if (this.#probing.has(member) || member.left) return
     this.#probing.add(member)
-    const { clock, events } = this.#o
+    const { clock, events, self } = this.#o
     const late = deadline(clock, limits.PROBE_MS, () => fail('interrupted'))
     try {
-      const answer = await this.#ping(member, late.signal)
+      const answer = await member.peer.ask('generate', PING, self, late.signal)
       if (!/"event":"end"/.test(answer)) throw fail('io', answer.slice(-200))
       if (member.left || member.suspect) return
       member.ready = true
@@ -342,26 +345,6 @@ export class Registry {
       this.#probing.delete(member)
     }
     this.#o.on.changed(member)
-  }
-
-  /** What a member says to a prompt of one word. */
-  async #ping(member: Member, signal: AbortSignal): Promise<string> {
-    const root = await member.peer.as(this.#o.self)
-    const { fid } = await root.ask(['generate'], fid => fid.open(ORDWR), signal)
-    try {
-      const request = { messages: [{ role: 'user', content: 'ping' }], max_tokens: 1, priority: 10 }
-      await fid.write(0, new TextEncoder().encode(JSON.stringify(request)), signal)
-      const pieces: Uint8Array[] = []
-      for (
-        let at = 0, piece: Uint8Array;
-        (piece = await fid.read(at, 64 * 1024, signal)).length > 0;
-        at += piece.length
-      )
-        pieces.push(piece)
-      return Buffer.concat(pieces).toString()
-    } finally {
-      fid.clunk().catch(() => undefined)
-    }
   }
 }
 

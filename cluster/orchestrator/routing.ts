@@ -2,6 +2,7 @@ import type { Request } from '../root/request.js'
 import type { Task } from '../root/task.js'
 import type { Affinity } from './affinity.js'
 import { Heap } from './heap.js'
+import { MAX_ATTEMPTS } from './limits.js'
 import type { Member } from './member.js'
 
 export const strategies = ['specialise', 'least-loaded', 'round-robin', 'random'] as const
@@ -85,6 +86,7 @@ export class Routing {
       member.model !== undefined &&
       !member.alone &&
       member.active < member.report.slots &&
+      member.running.size < MAX_ATTEMPTS &&
       this.allowed(member)
     const keys = open ? keysOf(member) : []
     const before = this.#places.get(member) ?? []

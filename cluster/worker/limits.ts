@@ -35,6 +35,8 @@ export const MAX_UPLOADS = 8
 export const STALE_UPLOAD_MS = 24 * 3600 * 1000
 /** Files of one store that are shown. */
 export const MAX_MODELS = 10_000
+/** How long a list of them may keep a status waiting, in ms: less than a heartbeat. */
+export const LIST_MS = 1_000
 /** Read at a time to make a digest: about half a millisecond of the event loop. */
 export const DIGEST_CHUNK = 512 * KiB
 

@@ -2,7 +2,7 @@ import { record } from '../../fs/quote.js'
 import type { Task } from '../root/task.js'
 import type { Machine } from './hardware.js'
 import type { Loader } from './loader.js'
-import type { ModelStore } from './models.js'
+import type { ModelEntry } from './models.js'
 
 export interface Identity {
   readonly name: string
@@ -27,11 +27,12 @@ export function stateOf(loader: Loader, draining: boolean, failed: boolean): Wor
 }
 
 /** The text of `status` at a worker's root: the capability record, then a record for each model (namespace.md). */
-export async function statusText(o: {
+export function statusText(o: {
   identity: Identity
   machine: Machine
   loader: Loader
-  store: ModelStore
+  /** The store's models. */
+  models: readonly ModelEntry[]
   state: WorkerState
   /** Why the model could not be loaded, where there is none. */
   error: string | undefined
@@ -42,8 +43,8 @@ export async function statusText(o: {
   orphans: Iterable<Task>
   rates: { tok_s: number; latency_ms: number }
   uptime_s: number
-}): Promise<string> {
-  const { identity, machine, loader, store } = o
+}): string {
+  const { identity, machine, loader, models } = o
   const model = loader.current?.engine.model
   const slots = loader.current?.engine.slots ?? loader.settings.slots
   const active = loader.current?.running ?? 0
@@ -88,7 +89,7 @@ export async function statusText(o: {
         digest: model.digest || undefined,
       }),
     )
-  for (const { name, size, context, architecture, problem } of await store.list())
+  for (const { name, size, context, architecture, problem } of models)
     if (name !== model?.name)
       lines.push(record('model', { name, type: identity.type, size, context, loaded: false, architecture, problem }))
   for (const { id, request, user } of o.orphans) {

@@ -11,6 +11,7 @@ import * as limits from '../root/limits.js'
 import { Root } from '../root/root.js'
 import { number } from '../root/settings.js'
 import { type Machine, thisMachine } from './hardware.js'
+import { listing } from './listing.js'
 import { Loader, type OpenEngine } from './loader.js'
 import type { ModelStore } from './models.js'
 import { EnginePlace } from './place.js'
@@ -79,6 +80,7 @@ export function createWorker(o: WorkerOptions): Worker {
   const machine = o.machine ?? thisMachine()
   const began = clock.now()
   const events = new Feed(clock)
+  const models = listing(store, clock)
   /** Why there is no model. */
   let broken: Error | undefined
 
@@ -147,12 +149,12 @@ export function createWorker(o: WorkerOptions): Worker {
         ...(place.draining ? ['drain'] : []),
       ]
     },
-    status: () =>
+    status: async () =>
       statusText({
         identity,
         machine,
         loader,
-        store,
+        models: await models(),
         state: stateOf(loader, place.draining, broken !== undefined),
         error: broken?.message,
         queued: root.tasks.queued,

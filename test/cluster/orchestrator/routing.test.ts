@@ -2,10 +2,27 @@ import fc from 'fast-check'
 import t from 'tap'
 import { Affinity } from '../../../cluster/orchestrator/affinity.js'
 import { Heap } from '../../../cluster/orchestrator/heap.js'
+import { MAX_ATTACHED, MAX_ATTEMPTS } from '../../../cluster/orchestrator/limits.js'
+import type { Member } from '../../../cluster/orchestrator/member.js'
+import { Routing } from '../../../cluster/orchestrator/routing.js'
 import { plainRequest } from '../../../cluster/root/request.js'
+import { MAX_FIDS } from '../../../fs/limits.js'
 import { rig, until } from './fixture.js'
 
 const long = 'word '.repeat(100)
+
+t.test('a cluster with more slots than its connection has fids is given no more than those', async t => {
+  const routing = new Routing(Math.random, new Affinity(), () => true)
+  const running = (size: number) => {
+    const report = { slots: 10_000, models: [{ name: 'm', type: 'text', loaded: true }] }
+    const member = { name: 'c', serving: true, model: report.models[0], active: size, running: { size }, report }
+    routing.update(Object.assign(cluster, member))
+    return routing.free
+  }
+  const cluster = {} as Member
+  t.same([running(MAX_ATTEMPTS - 1), running(MAX_ATTEMPTS), running(0)], [true, false, true])
+  t.ok(MAX_ATTEMPTS + MAX_ATTACHED < MAX_FIDS)
+})
 
 t.test('a heap gives the least, whatever is put in, moved and taken out', async () => {
   fc.assert(

@@ -1,10 +1,40 @@
 import t from 'tap'
 import { createEchoEngine } from '../../../cluster/worker/engine/echo.js'
+import { listing } from '../../../cluster/worker/listing.js'
+import type { ModelEntry } from '../../../cluster/worker/models.js'
 import { fail } from '../../../fs/errors.js'
 import { parseRecords } from '../../../fs/quote.js'
+import { settled, TestClock } from '../clock.js'
 import { rig } from './fixture.js'
 
 const attrs = (status: string) => parseRecords(status)[0]!.attrs
+
+t.test('a disk that hangs costs neither the status nor another list for each that asks', async t => {
+  const clock = new TestClock()
+  let asked = 0
+  let answer!: (models: ModelEntry[]) => void
+  const list = () => {
+    asked++
+    return new Promise<ModelEntry[]>(resolve => {
+      answer = resolve
+    })
+  }
+  const models = listing({ list }, clock)
+  const first = models()
+  await clock.pass(5000)
+  answer([{ name: 'a', size: 1, path: '/a.gguf' }])
+  t.match(await first, [{ name: 'a' }])
+  const [second, third] = [models(), models()]
+  await clock.pass(1000)
+  t.match(await second, [{ name: 'a' }], 'as it was last')
+  await third
+  t.equal(asked, 2)
+  answer([{ name: 'b', size: 1, path: '/b.gguf' }])
+  await settled()
+  const fourth = models()
+  answer([])
+  t.same(await fourth, [])
+})
 
 t.test('the root has the files of the contract', async t => {
   const root = await (await rig(t)).as('root')

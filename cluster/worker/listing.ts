@@ -1,0 +1,25 @@
+import type { Clock } from '../../fs/clock.js'
+import { LIST_MS } from './limits.js'
+import type { ModelEntry, ModelStore } from './models.js'
+
+/**
+ * Lists a store's models, for a status: as they were last listed where the disk does not answer in time, for who asks would take a
+ * worker for dead whose model is in memory. The first list is waited for. Never more than one list is under way: each holds a thread for as long as the disk hangs.
+ */
+export function listing(store: Pick<ModelStore, 'list'>, clock: Clock): () => Promise<readonly ModelEntry[]> {
+  let last: readonly ModelEntry[] | undefined
+  let under: Promise<void> | undefined
+  const list = async () => {
+    try {
+      last = await store.list()
+    } finally {
+      under = undefined
+    }
+  }
+  return () =>
+    new Promise((resolve, reject) => {
+      const cancel = clock.after(LIST_MS, () => last && resolve(last), true)
+      under ??= list()
+      under.then(() => resolve(last!), reject).finally(cancel)
+    })
+}
