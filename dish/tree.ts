@@ -37,7 +37,8 @@ export async function named<T>(state: State, path: string, signal: AbortSignal, 
     const text = said.endsWith(`: ${path}`) ? said.slice(0, -path.length - 2) : said
     const node = nodeOf(state, path)
     // where nothing is mounted, who asks may think of his own machine
-    const remedy = node === 'dish' && error.is('notFound') ? '; files of this machine are for ! commands' : ''
+    const elsewhere = node === 'dish' && error.is('notFound') && !/^\/(?:n|usr)\b/.test(path)
+    const remedy = elsewhere ? '; files of this machine are for ! commands' : ''
     throw new ShellError(`${path}: ${text} (${node}, as ${user.name})${remedy}`, codeOf(error), { cause: error })
   }
 }

@@ -10,7 +10,7 @@ import { sanitize } from '../ctl/common/terminal/sanitize.js'
 import { clip, width } from '../ctl/common/terminal/width.js'
 import { version } from '../ctl/common/version.js'
 import { FsError } from '../fs/errors.js'
-import { type Attachment, composed, mentioned } from './attach.js'
+import { type Attachment, composed, mentioned, mentioning } from './attach.js'
 import { completion, execute } from './commands.js'
 import { footer, state } from './footer.js'
 import { wrap } from './inline.js'
@@ -146,15 +146,15 @@ export class Chat {
     this.#leaving.abort()
   }
 
-  /** Asks the model. @param content as the model gets it */
-  async ask(content: string): Promise<void> {
+  /** Asks the model. @param content as the model gets it @param typed as it was typed */
+  async ask(content: string, typed = content): Promise<void> {
     clearTimeout(this.#slow)
     const running = this.#running!
     const { talk } = this
     const piped = !this.io.stdout.isTTY
     const view = new View(this, await setter(this.look, talk.settings.get('markdown') === true, this.io.stdout), piped)
     try {
-      const steps = talk.ask(content, running.signal)
+      const steps = talk.ask(content, running.signal, typed)
       let step = await steps.next()
       for (; !step.done; step = await steps.next()) {
         const { value } = step
@@ -226,8 +226,9 @@ export class Chat {
       const text = entry.replace(/^\/\//, '/').replace(/^"""\n?([\s\S]*?)\n?"""\s*$/, '$1')
       const files = [...this.attached, ...mentioned(text)]
       for (const { name, content } of files) await this.note(`attached ${name} (${bytes(Buffer.byteLength(content))})`)
+      const typed = [text, ...this.attached.map(({ name }) => mentioning(name))].join(' ')
       this.attached.length = 0
-      await this.ask(composed(text, files))
+      await this.ask(composed(text, files), typed)
     } catch (error) {
       await this.failed(error)
       // a mistake in a message is mended, not typed again

@@ -8,7 +8,7 @@ import { didYouMean } from '../ctl/common/suggest.js'
 import type { Completion } from '../ctl/common/terminal/editor.js'
 import { attach, paths } from './attach.js'
 import type { Chat } from './chat.js'
-import { conversationFile, conversations, messages } from './conversation.js'
+import { conversationFile, conversations, type Message, messages } from './conversation.js'
 import { used } from './footer.js'
 import { roles, rolesDir } from './roles.js'
 
@@ -345,7 +345,7 @@ async function undo(chat: Chat, arg: string): Promise<void> {
 }
 
 /** Takes back the last exchange. @returns what was asked */
-function takenBack(chat: Chat): string {
+function takenBack(chat: Chat): Message {
   const question = chat.talk.conversation.undo(1)
   chat.talk.session.stale()
   chat.talk.figures = undefined
@@ -354,11 +354,14 @@ function takenBack(chat: Chat): string {
 }
 
 async function retry(chat: Chat): Promise<void> {
-  await chat.ask(takenBack(chat))
+  const { content, typed } = takenBack(chat)
+  await chat.ask(content, typed)
 }
 
 async function edit(chat: Chat): Promise<void> {
-  chat.editor.prefill(takenBack(chat))
+  const { content, typed } = takenBack(chat)
+  // one that begins with a slash is no command
+  chat.editor.prefill((typed ?? content).replace(/^\//, '//'))
 }
 
 async function copy(chat: Chat): Promise<void> {

@@ -9,6 +9,8 @@ import type { Settings } from './settings.js'
 export interface Message {
   readonly role: 'user' | 'assistant'
   readonly content: string
+  /** What was typed, where files were attached to it: what is to be written anew. */
+  readonly typed?: string
   /** An answer that was ended before its own end: by the user, or by what this says. */
   readonly stopped?: true | string
   /** It has been summed up: it is kept to be read, and the model does not see it any more. */
@@ -86,10 +88,10 @@ export class Conversation {
   }
 
   /** The user's message; one before it that had no answer goes. */
-  ask(content: string): void {
+  ask(content: string, typed = content): void {
     if (this.unanswered !== undefined) this.#messages.pop()
     this.call(content)
-    this.#messages.push({ role: 'user', content })
+    this.#messages.push({ role: 'user', content, ...(typed !== content && { typed }) })
     this.save()
   }
 
@@ -101,13 +103,13 @@ export class Conversation {
   }
 
   /** Takes back the last exchanges. @returns the question of the last one taken back */
-  undo(count: number): string | undefined {
-    let question: string | undefined
+  undo(count: number): Message | undefined {
+    let question: Message | undefined
     for (let n = 0; n < count; n++) {
       if (this.#messages.at(-1)?.past) break
       if (this.#messages.at(-1)?.role === 'assistant') this.#messages.pop()
       if (this.#messages.at(-1)?.role !== 'user') break
-      question = this.#messages.pop()!.content
+      question = this.#messages.pop()!
     }
     this.save()
     return question

@@ -101,9 +101,10 @@ export class Talk {
 
   /**
    * One exchange: the message is kept, then what came of it, however it ended.
+   * @param typed the message without what is attached to it
    * @throws FsError, Failure why there is no answer, or no more of it; what came is kept
    */
-  async *ask(content: string, signal: AbortSignal): AsyncGenerator<Said, Figures> {
+  async *ask(content: string, signal: AbortSignal, typed = content): AsyncGenerator<Said, Figures> {
     const { conversation } = this
     const models = await this.#measure(signal)
     const digests = new Map(models.map(({ name, digest }) => [name, digest]))
@@ -112,7 +113,7 @@ export class Talk {
     if (this.settings.get('compact')) yield* this.#fit(content, signal)
     for (let tries = 0; ; tries++) {
       const wanted = this.#wanted()
-      conversation.ask(content)
+      conversation.ask(content, typed)
       let text = ''
       try {
         const steps = turn({ link: this.link, session: this.session, wanted, content, digests, signal })
