@@ -67,7 +67,7 @@ async function foreground(options: Record<string, unknown>, signal: AbortSignal)
     } else say(bold(`    npx llamboctl rdwr data "${PROMPT}"`))
     await ask(server, PROMPT, async data => void process.stderr.write(data), signal)
     say('')
-    say(`Type that in another terminal, with prompts of your own. Ctrl-C here stops the server.`)
+    say('Type that in another terminal, with your own prompts. Ctrl-C stops the server.')
     await Promise.race([server.shutdown, aborted(signal)])
     say('stopping …')
   } finally {

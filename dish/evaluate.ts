@@ -241,9 +241,10 @@ export async function invoke(name: string, args: readonly string[], io: Io, stat
   const builtin = find(name)
   if (!builtin) {
     const known = [...builtins.map(({ name }) => name), ...state.functions.keys()]
-    throw new ShellError(
-      `${name}: no such command${didYouMean(name, known) || `; help lists them, !${name} runs the host's`}`,
-    )
+    const remedy = name.startsWith('!')
+      ? `; ! stands before all of the host's command: !VARIABLE=VALUE ${name.slice(1)}`
+      : didYouMean(name, known) || `; help lists them, !${name} runs the host's`
+    throw new ShellError(`${name}: no such command${remedy}`)
   }
   state.end('')
   const call = new Call(builtin, args, io, state)

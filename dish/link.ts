@@ -67,6 +67,6 @@ function said(error: unknown): FsError {
   if (error instanceof Failure && error.code === exitCode.auth)
     return new FsError(text.replace(/^.*?(?=authentication required|certificate refused)/, ''), 13)
   if (error instanceof Failure && error.code === exitCode.unreachable)
-    return fail('unreachable', text.replace(/^no server answers at (\S+?);?(?= |$)/, '$1: no server answers;'))
+    return fail('unreachable', text.replace(/^no server answers at (\S+?)(;|$)/, '$1: no server answers$2'))
   return fail('io', text)
 }

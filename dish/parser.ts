@@ -47,7 +47,7 @@ function block(c: Cursor): Sequence {
 function test(c: Cursor): Sequence {
   c.blanks()
   const opened = c.at
-  if (!c.take('(')) c.fail('( is missing')
+  if (!c.take('(')) c.fail('( is missing: if(COMMAND) COMMAND, while(COMMAND) COMMAND')
   const body = c.nested(() => sequence(c))
   if (c.done) c.fail('( is not closed', opened, true)
   if (!c.take(')')) c.fail('} closes nothing')
@@ -147,7 +147,7 @@ function conditional(c: Cursor): Node {
 function loop(c: Cursor): Node {
   c.blanks()
   const opened = c.at
-  if (!c.take('(')) c.fail('( is missing')
+  if (!c.take('(')) c.fail('( is missing: for(NAME in WORD…) COMMAND')
   c.blanks(true)
   const name = c.match(/[A-Za-z_][A-Za-z0-9_]*/y)
   if (name === undefined) c.fail('a name is missing')

@@ -11,6 +11,9 @@ import { Links } from './link.js'
 import { asking, Space, user } from './space.js'
 import { HOME, type Shared, State } from './state.js'
 
+/** Of the environment, what becomes a variable: not what is our own, nor what lets one in at a server, which is for one server only. */
+const taken = /^(?!LLAMBO|(?:ifs|prompt|status|pid|apid)$)[A-Za-z_][A-Za-z0-9_]*$/
+
 /** What differs between a shell for a person and one for a script. */
 export interface Manner {
   readonly interactive: boolean
@@ -79,6 +82,7 @@ export async function begin(io: Invocation, manner: Manner, words: readonly stri
     ...(manner.lend && { lend: manner.lend }),
   }
   const state = new State(shared, new Space(namespace))
+  for (const [name, value] of Object.entries(io.env)) if (value && taken.test(name)) state.set(name, [value])
   state.set('0', [words[0] ?? 'dish'])
   state.set('*', words.slice(1))
   state.set('pid', [String(process.pid)])

@@ -17,6 +17,9 @@ import { HOME, type Io, type State } from './state.js'
 import { Styled } from './streams.js'
 import * as tree from './tree.js'
 
+/** A word in what other shells have for quotes. `$"` means something. */
+const doubleQuoted = /(?:^|[\s=(^])"/
+
 /** Ctrl-C, to whatever runs. */
 const interrupted = () => new Error('interrupted')
 
@@ -53,15 +56,14 @@ export async function interact(io: Invocation): Promise<number> {
     error => void tell(`dish: others cannot read this shell: ${why(error)}`),
   )
 
+  /** Ends the reading of an entry, and from when it is read on what runs for it. */
   let stop: AbortController | undefined
-  /** What `stop` ends is a command; else it is the reading of a line. */
-  let running = false
   /** Ctrl-C. @returns whether there was something to end */
   function interrupt(key: boolean): boolean {
-    if (!running && key) return false
-    if (running && key && !stop?.signal.aborted) io.stdout.write('^C')
-    stop?.abort(interrupted())
-    return stop !== undefined
+    if (!stop || (key && editor.reading)) return false
+    if (key && !stop.signal.aborted) io.stdout.write('^C')
+    stop.abort(interrupted())
+    return true
   }
   const onInterrupt = () => void interrupt(false)
   const before = process.listeners('SIGINT')
@@ -73,11 +75,9 @@ export async function interact(io: Invocation): Promise<number> {
     stderr: new Styled(io.stderr, 2),
     signal,
   })
-  /** @returns whether the shell is to end */
-  const enter = async (text: string): Promise<boolean> => {
-    const own = new AbortController()
+  /** @param own what ends it @returns whether the shell is to end */
+  const enter = async (text: string, own = new AbortController()): Promise<boolean> => {
     stop = own
-    running = true
     const end = () => own.abort(io.signal.reason)
     io.signal.addEventListener('abort', end, { once: true })
     const at = streams(own.signal)
@@ -97,7 +97,6 @@ export async function interact(io: Invocation): Promise<number> {
       }
     } finally {
       stop = undefined
-      running = false
       io.signal.removeEventListener('abort', end)
     }
     return false
@@ -107,18 +106,23 @@ export async function interact(io: Invocation): Promise<number> {
     const rc = startFile(io)
     let over = rc !== undefined && (await enter(rc))
     greet(state, io, tell)
+    let told = false
     for (let warned = false; !over && !io.signal.aborted; ) {
-      const reading = new AbortController()
-      stop = reading
-      const entry = await editor.read(AbortSignal.any([reading.signal, io.signal]))
+      const own = new AbortController()
+      stop = own
+      const entry = await editor.read(AbortSignal.any([own.signal, io.signal]))
       hint(undefined)
       if (entry !== undefined) {
         warned = false
-        over = entry.trim() !== '' && (await enter(entry))
+        if (!told && doubleQuoted.test(entry.replaceAll(/'[^']*'|!.*/g, ''))) {
+          told = true
+          tell(`dish: " is no quote here, ' is`)
+        }
+        over = entry.trim() !== '' && (await enter(entry, own))
         continue
       }
       // Ctrl-C where the terminal makes lines of what is typed
-      if (reading.signal.aborted && !io.signal.aborted) {
+      if (own.signal.aborted && !io.signal.aborted) {
         io.stdout.write('\n')
         continue
       }

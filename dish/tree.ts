@@ -35,7 +35,11 @@ export async function named<T>(state: State, path: string, signal: AbortSignal, 
     if (!(error instanceof FsError)) throw error
     const said = why(error)
     const text = said.endsWith(`: ${path}`) ? said.slice(0, -path.length - 2) : said
-    throw new ShellError(`${path}: ${text} (${nodeOf(state, path)}, as ${user.name})`, codeOf(error), { cause: error })
+    const node = nodeOf(state, path)
+    // where nothing is mounted, who asks may think of his own machine
+    const elsewhere = node === 'dish' && error.is('notFound') && !/^\/(?:n|usr)\b/.test(path)
+    const remedy = elsewhere ? '; files of this machine are for ! commands' : ''
+    throw new ShellError(`${path}: ${text} (${node}, as ${user.name})${remedy}`, codeOf(error), { cause: error })
   }
 }
 

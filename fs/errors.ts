@@ -37,7 +37,7 @@ export const errors = {
   waited: ['waited {} s for a worker', 110],
   workerLost: ['worker lost after {} tokens', 5],
   poison: ['request ended {} workers', 5],
-  contextFull: ['context full', 28],
+  contextFull: ['context full', 90],
   diskFull: ['no space left on device', 28],
   badModel: ['model file is damaged', 74],
   noMemory: ['not enough memory for {}', 12],

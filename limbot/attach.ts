@@ -59,6 +59,9 @@ export function mentioned(text: string): Attachment[] {
   })
 }
 
+/** How a message names a file. */
+export const mentioning = (path: string): string => (/[\s"]|[.,;:!?)]$/.test(path) ? `@"${path}"` : `@${path}`)
+
 /** A message with its files behind it, each in a fence that is longer than any in it. */
 export function composed(text: string, files: readonly Attachment[]): string {
   const parts = files.map(({ name, content }) => {

@@ -9,9 +9,11 @@ import { History } from '../ctl/common/terminal/history.js'
 import { sanitize } from '../ctl/common/terminal/sanitize.js'
 import { clip, width } from '../ctl/common/terminal/width.js'
 import { version } from '../ctl/common/version.js'
-import { type Attachment, composed, mentioned } from './attach.js'
+import { FsError } from '../fs/errors.js'
+import { type Attachment, composed, mentioned, mentioning } from './attach.js'
 import { completion, execute } from './commands.js'
 import { footer, state } from './footer.js'
+import { wrap } from './inline.js'
 import { type Look, setter } from './look.js'
 import type { Setter } from './setter.js'
 import type { Talk } from './talk.js'
@@ -26,6 +28,8 @@ export interface ChatOptions {
   readonly io: Invocation
   readonly talk: Talk
   readonly look: Look
+  /** What is gone on with. */
+  readonly head: string | undefined
   /** Has notes shown by that from now on. */
   readonly noteTo: (to: (line: string) => void) => void
 }
@@ -49,19 +53,23 @@ export class Chat {
   /** For the next message. */
   readonly attached: Attachment[] = []
   readonly look: Look
+  readonly #head: string
   #running: AbortController | undefined
   /** Entries that wait for the answer before them. */
   readonly #next: string[] = []
+  /** Says that a command waits, for it says nothing else. */
+  #slow: NodeJS.Timeout | undefined
   readonly #leaving = new AbortController()
   /** Where answers go: the terminal, else standard output. */
   readonly out: NodeJS.WriteStream
   readonly dim: (text: string) => string
   readonly #freeInterrupt: () => void
 
-  constructor({ io, talk, look, noteTo }: ChatOptions) {
+  constructor({ io, talk, look, head, noteTo }: ChatOptions) {
     this.io = io
     this.talk = talk
     this.look = look
+    this.#head = head ?? '/help says what there is'
     this.out = io.stdout.isTTY ? io.stdout : io.stderr
     const { dim, bold } = io.colors(this.out)
     this.dim = dim
@@ -88,10 +96,7 @@ export class Chat {
   async run(): Promise<void> {
     const { io, talk } = this
     const { conversation } = talk
-    const head = conversation.title
-      ? `“${conversation.title}”, ${conversation.all.length} messages`
-      : '/help says what there is'
-    await this.note(`limbot ${version()}: ${head}`)
+    await this.note(`limbot ${version()}: ${this.#head}`)
     if (conversation.unanswered !== undefined) await this.note('the last message had no answer; /retry asks it again')
     // whether there is a server is seen while one types
     talk.link.root(this.#leaving.signal).catch(async error => {
@@ -121,7 +126,15 @@ export class Chat {
 
   /** A dim line that limbot says. */
   note(line: string): Promise<void> {
-    return this.print(`${this.dim(sanitize(line))}\n`)
+    return this.print(this.#said(line, this.dim))
+  }
+
+  /** A line of ours, broken at blanks where there are columns. */
+  #said(line: string, style: (text: string) => string): string {
+    const columns = this.editor.plain ? Number.POSITIVE_INFINITY : (this.out.columns || 80) - 1
+    return wrap([{ text: sanitize(line) }], columns)
+      .map(({ text }) => `${style(text)}\n`)
+      .join('')
   }
 
   /** Lines above the entry. */
@@ -133,14 +146,15 @@ export class Chat {
     this.#leaving.abort()
   }
 
-  /** Asks the model. @param content as the model gets it */
-  async ask(content: string): Promise<void> {
+  /** Asks the model. @param content as the model gets it @param typed as it was typed */
+  async ask(content: string, typed = content): Promise<void> {
+    clearTimeout(this.#slow)
     const running = this.#running!
     const { talk } = this
     const piped = !this.io.stdout.isTTY
     const view = new View(this, await setter(this.look, talk.settings.get('markdown') === true, this.io.stdout), piped)
     try {
-      const steps = talk.ask(content, running.signal)
+      const steps = talk.ask(content, running.signal, typed)
       let step = await steps.next()
       for (; !step.done; step = await steps.next()) {
         const { value } = step
@@ -158,7 +172,8 @@ export class Chat {
       if (running.signal.aborted) await this.note('[stopped]')
       else {
         await this.failed(error)
-        await this.note('/retry asks it again')
+        const long = error instanceof FsError && error.is('contextFull')
+        await this.note(long ? '/edit takes it back, to be made shorter' : '/retry asks it again')
       }
     }
     if (!this.editor.plain) await this.print('\n')
@@ -171,8 +186,7 @@ export class Chat {
 
   /** A failure, as one line. */
   failed(error: unknown): Promise<void> {
-    const { red } = this.io.colors(this.out)
-    return this.print(`${red(sanitize(explain(error)))}\n`)
+    return this.print(this.#said(explain(error), this.io.colors(this.out).red))
   }
 
   /** A status row of the terminal's end: what waits behind the answer. */
@@ -203,16 +217,24 @@ export class Chat {
   async #entry(entry: string): Promise<void> {
     try {
       // a path is no command, and a word that is meant as none has a second slash
-      if (/^\/[a-z?]+(\s|$)/.test(entry)) return await execute(this, entry)
+      if (/^\/[a-z?]+(\s|$)/i.test(entry)) {
+        this.#slow = setTimeout(() => {
+          this.editor.status = [this.dim('waiting · Ctrl-C ends it'), ...this.waiting]
+        }, LASTS_MS)
+        return await execute(this, entry)
+      }
       const text = entry.replace(/^\/\//, '/').replace(/^"""\n?([\s\S]*?)\n?"""\s*$/, '$1')
       const files = [...this.attached, ...mentioned(text)]
       for (const { name, content } of files) await this.note(`attached ${name} (${bytes(Buffer.byteLength(content))})`)
+      const typed = [text, ...this.attached.map(({ name }) => mentioning(name))].join(' ')
       this.attached.length = 0
-      await this.ask(composed(text, files))
+      await this.ask(composed(text, files), typed)
     } catch (error) {
       await this.failed(error)
       // a mistake in a message is mended, not typed again
       if (error instanceof Failure && this.editor.empty && !entry.startsWith('/')) this.editor.prefill(entry)
+    } finally {
+      clearTimeout(this.#slow)
     }
   }
 

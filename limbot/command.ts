@@ -9,6 +9,7 @@ export const limbot: Command = {
   options: [
     ['-c, --continue', 'go on with the last conversation'],
     ['--session <id>', 'go on with that one: its number, or how its title begins'],
+    ['-l, --list', 'print the conversations that are kept'],
     ['-f, --file <path>', 'attach a file, as often as it is given; - is standard input', [], 'many'],
     ['-n, --no-save', 'keep neither the conversation nor what is typed'],
     ['-x, --extract', 'print the first block of code of the answer, and nothing else'],

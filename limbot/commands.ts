@@ -1,14 +1,19 @@
 import { existsSync, writeFileSync } from 'node:fs'
+import { getSystemErrorMap } from 'node:util'
 import { explain, usage } from '../ctl/common/exit.js'
 import { keys, settings } from '../ctl/common/limbotconf.js'
+import { timeText } from '../ctl/common/listing.js'
 import { bytes } from '../ctl/common/output.js'
 import { didYouMean } from '../ctl/common/suggest.js'
 import type { Completion } from '../ctl/common/terminal/editor.js'
 import { attach, paths } from './attach.js'
 import type { Chat } from './chat.js'
-import { conversationFile, conversations } from './conversation.js'
+import { conversationFile, conversations, type Message, messages } from './conversation.js'
 import { used } from './footer.js'
-import { roles } from './roles.js'
+import { roles, rolesDir } from './roles.js'
+
+/** Conversations that are listed in the chat. */
+const LISTED = 20
 
 type Item = Completion['items'][number]
 
@@ -60,7 +65,7 @@ export const commands: readonly ChatCommand[] = [
   {
     name: 'attach',
     args: '<file>',
-    help: 'attach a file to the next message (@file in it does, too)',
+    help: 'attach a file to the next message, as @file in it does',
     complete: (_, begun) => paths(begun),
     run(chat, arg) {
       if (!arg) throw usage('/attach FILE')
@@ -151,7 +156,7 @@ export const commands: readonly ChatCommand[] = [
   },
   {
     name: 'nohistory',
-    help: 'keep nothing from here on: neither what is typed nor what is said',
+    help: 'from here on keep neither what is typed nor what is said',
     not: ({ talk }) => (talk.settings.get('save') || talk.settings.get('history') ? undefined : 'nothing is kept'),
     run(chat) {
       chat.talk.settings.set('save', 'off')
@@ -180,12 +185,14 @@ const named = (name: string): ChatCommand | undefined => commands.find(one => on
 
 /** Runs a line that begins with a slash. @throws Failure (usage) for a word that is none, or means nothing now */
 export async function execute(chat: Chat, entry: string): Promise<void> {
-  const [, name = '', arg = ''] = /^\/(\S*)\s*([\s\S]*?)\s*$/.exec(entry) ?? []
+  const [, word = '', arg = ''] = /^\/(\S*)\s*([\s\S]*?)\s*$/.exec(entry) ?? []
+  const name = word.toLowerCase()
   const command = named(name)
   if (!command) {
     const known = commands.map(one => `/${one.name}`)
     throw usage(`/${name}: unknown command${didYouMean(`/${name}`, known) || '; /help lists them'}`)
   }
+  if (arg && !command.args) throw usage(`/${name} takes nothing behind it, not ${arg}`)
   const why = command.not?.(chat)
   if (why !== undefined) throw usage(`/${name}: ${why}`)
   await command.run(chat, arg)
@@ -231,6 +238,12 @@ async function help(chat: Chat): Promise<void> {
   await chat.print(`${bold('Commands')}\n${rows.join('\n')}\n${bold('Keys')}\n${table.join('\n')}\n`)
 }
 
+/** What is chosen goes with the conversation, also if nothing more is said in it. */
+async function chosen(chat: Chat, line: string): Promise<void> {
+  chat.talk.conversation.save()
+  await chat.note(line)
+}
+
 async function model(chat: Chat, arg: string): Promise<void> {
   const { talk } = chat
   const models = await talk.models(chat.signal)
@@ -246,8 +259,9 @@ async function model(chat: Chat, arg: string): Promise<void> {
     throw usage(
       `no model ${arg}${didYouMean(arg, known) || `; there ${known.length ? `are ${known.join(', ')}` : 'is none'}`}`,
     )
-  talk.settings.set('model', arg === 'any' ? undefined : arg)
-  await chat.note(arg === 'any' ? 'whichever model is loaded' : `${arg} answers from here on`)
+  if (arg === 'any') talk.settings.unset('model')
+  else talk.settings.set('model', arg)
+  await chosen(chat, arg === 'any' ? 'whichever model is loaded' : `${arg} answers from here on`)
 }
 
 async function workers(chat: Chat, signal: AbortSignal): Promise<string[]> {
@@ -278,7 +292,7 @@ async function node(chat: Chat, arg: string): Promise<void> {
 async function system(chat: Chat, arg: string): Promise<void> {
   const { talk } = chat
   if (arg) talk.settings.set('system', arg === 'off' ? '' : arg)
-  await chat.note(talk.system ? `system: ${talk.system}` : 'there is no system prompt')
+  await chosen(chat, talk.system ? `system: ${talk.system}` : 'there is no system prompt')
 }
 
 async function role(chat: Chat, arg: string): Promise<void> {
@@ -286,19 +300,19 @@ async function role(chat: Chat, arg: string): Promise<void> {
   const before = talk.settings.get('role')
   if (!arg) {
     const known = roles(io.env)
-    if (known.length === 0)
-      return chat.note('there are no roles: roles/NAME.md in the configuration directory makes one')
+    if (known.length === 0) return chat.note(`there are no roles; a file NAME.md in ${rolesDir(io.env)} makes one`)
     for (const name of known) await chat.note(`${name === before ? '*' : ' '} ${name}`)
     return
   }
-  talk.settings.set('role', arg === 'off' ? undefined : arg)
+  if (arg === 'off') talk.settings.unset('role')
+  else talk.settings.set('role', arg)
   try {
     await talk.role()
   } catch (error) {
     talk.settings.set('role', before)
     throw error
   }
-  await chat.note(arg === 'off' ? 'no role' : `the role is ${arg}`)
+  await chosen(chat, arg === 'off' ? 'no role' : `the role is ${arg}`)
 }
 
 async function context(chat: Chat): Promise<void> {
@@ -308,7 +322,7 @@ async function context(chat: Chat): Promise<void> {
   const total = figures ? used(figures) : room.tokens(conversation.messages, system)
   const full = room.context ? ` of ${room.context} (${Math.round((100 * total) / room.context)} %)` : ''
   const lines = [
-    `${conversation.messages.length} messages${past ? `, ${past} older ones summed up or left out` : ''}`,
+    `${messages(conversation.messages.length)}${past ? `, ${past} older ones summed up or left out` : ''}`,
     `${figures ? '' : 'about '}${total} tokens${full}`,
     ...(system ? [`of these the system prompt: about ${room.tokens([], system)}`] : []),
     ...attached.map(({ name, content }) => `attached: ${name}, about ${room.tokens([{ role: 'user', content }])}`),
@@ -326,23 +340,28 @@ async function undo(chat: Chat, arg: string): Promise<void> {
   const before = chat.talk.conversation.messages.length
   chat.talk.conversation.undo(count)
   chat.talk.session.stale()
-  await chat.note(`${before - chat.talk.conversation.messages.length} messages taken back`)
+  chat.talk.figures = undefined
+  await chat.note(`${messages(before - chat.talk.conversation.messages.length)} taken back`)
 }
 
 /** Takes back the last exchange. @returns what was asked */
-function takenBack(chat: Chat): string {
+function takenBack(chat: Chat): Message {
   const question = chat.talk.conversation.undo(1)
   chat.talk.session.stale()
+  chat.talk.figures = undefined
   if (question === undefined) throw usage('what was asked has been summed up')
   return question
 }
 
 async function retry(chat: Chat): Promise<void> {
-  await chat.ask(takenBack(chat))
+  const { content, typed } = takenBack(chat)
+  await chat.ask(content, typed)
 }
 
 async function edit(chat: Chat): Promise<void> {
-  chat.editor.prefill(takenBack(chat))
+  const { content, typed } = takenBack(chat)
+  // one that begins with a slash is no command
+  chat.editor.prefill((typed ?? content).replace(/^\//, '//'))
 }
 
 async function copy(chat: Chat): Promise<void> {
@@ -360,27 +379,27 @@ async function save(chat: Chat, arg: string): Promise<void> {
   try {
     writeFileSync(arg, conversation.markdown(), { mode: 0o600, flag: 'wx' })
   } catch (error) {
-    throw usage(explain(error))
+    const { errno = 0 } = error as NodeJS.ErrnoException
+    throw usage(`${arg}: ${getSystemErrorMap().get(errno)?.[1] ?? explain(error)}`)
   }
   await chat.note(`written to ${arg}`)
 }
 
 async function load(chat: Chat, arg: string): Promise<void> {
   if (!arg) throw usage('/load ID; /sessions lists them')
-  const { conversation, session } = chat.talk
-  conversation.load(conversationFile(arg, chat.io.env))
-  session.stale()
-  chat.talk.figures = undefined
-  await chat.note(`“${conversation.title}”, ${conversation.all.length} messages`)
+  const { conversation } = chat.talk
+  await chat.note(await chat.talk.resume(conversationFile(arg, chat.io.env), line => void chat.note(line)))
   const last = conversation.all.findLast(({ role }) => role === 'assistant')
   if (last) await chat.note(`… ${last.content.slice(-300)}`)
 }
 
 async function sessions(chat: Chat): Promise<void> {
-  for (const { id, title, messages, changed } of conversations(chat.io.env).slice(0, 20))
+  const all = conversations(chat.io.env)
+  for (const { id, title, messages, changed } of all.slice(0, LISTED))
     await chat.note(
-      `${id === chat.talk.conversation.id ? '*' : ' '} ${id}  ${changed.toISOString().slice(0, 16).replace('T', ' ')}  ${String(messages).padStart(3)}  ${title}`,
+      `${id === chat.talk.conversation.id ? '*' : ' '} ${id}  ${timeText(changed.getTime() / 1000).slice(0, 16)}  ${String(messages).padStart(3)}  ${title}`,
     )
+  if (all.length > LISTED) await chat.note(`… and ${all.length - LISTED} more: limbot --list`)
 }
 
 async function tokens(chat: Chat): Promise<void> {
@@ -398,10 +417,14 @@ async function set(chat: Chat, arg: string): Promise<void> {
   if (!name) for (const line of settings.lines()) await chat.note(line)
   else if (!value) await chat.note(settings.line(name))
   else {
-    if (name === 'model') return model(chat, value)
-    if (name === 'role') return role(chat, value)
+    if (value !== 'default') {
+      if (name === 'model') return model(chat, value)
+      if (name === 'role') return role(chat, value)
+      if (name === 'system') return system(chat, value)
+    }
     const key = settings.set(name, value === 'default' ? undefined : value)
     if (key === 'history') settings.get('history') ? chat.history.on() : chat.history.off()
-    await chat.note(settings.line(key))
+    if (key === 'role') await chat.talk.role()
+    await chosen(chat, settings.line(key))
   }
 }

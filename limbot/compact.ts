@@ -35,6 +35,11 @@ export class Room {
     return Math.ceil((letters(messages) + system.length) * this.#perLetter)
   }
 
+  /** Whether a message has room where nothing has been said before it. */
+  holds(content: string, system: string): boolean {
+    return this.context === 0 || this.tokens([{ role: 'user', content }], system) < this.context
+  }
+
   /** Tokens that an answer is to have. */
   reserve(max_tokens = 1024): number {
     return Math.min(max_tokens, Math.floor(this.context / 4))
@@ -45,7 +50,8 @@ export class Room {
    * @returns undefined: all fits, or there is nothing to sum up
    */
   keep(messages: readonly Message[], next: string, system: string, max_tokens?: number): number | undefined {
-    if (this.context === 0) return undefined
+    // one that is too long by itself is refused, and nothing is given up for it
+    if (this.context === 0 || !this.holds(next, system)) return undefined
     const question: Message = { role: 'user', content: next }
     if (this.tokens([...messages, question], system) + this.reserve(max_tokens) <= this.context) return undefined
     return this.kept(messages)

@@ -3,11 +3,14 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, wri
 import { join } from 'node:path'
 import { explain, usage } from '../ctl/common/exit.js'
 import { dataDir } from '../ctl/common/paths.js'
+import type { Settings } from './settings.js'
 
 /** One message of a conversation. */
 export interface Message {
   readonly role: 'user' | 'assistant'
   readonly content: string
+  /** What was typed, where files were attached to it: what is to be written anew. */
+  readonly typed?: string
   /** An answer that was ended before its own end: by the user, or by what this says. */
   readonly stopped?: true | string
   /** It has been summed up: it is kept to be read, and the model does not see it any more. */
@@ -20,6 +23,8 @@ interface Head {
   readonly id: string
   readonly created: string
   readonly title: string
+  /** What was chosen for it: settings by their names; null: none. */
+  readonly settings?: Readonly<Record<string, unknown>>
 }
 
 /** What a list of conversations shows. */
@@ -58,8 +63,8 @@ export class Conversation {
   constructor(
     readonly env: NodeJS.ProcessEnv,
     readonly warn: (line: string) => void,
-    /** Whether it is kept. */
-    readonly keep: () => boolean,
+    /** Whether it is kept, and what is chosen for it. */
+    readonly settings: Settings,
   ) {}
 
   /** All there is, what has been summed up as well. */
@@ -83,10 +88,10 @@ export class Conversation {
   }
 
   /** The user's message; one before it that had no answer goes. */
-  ask(content: string): void {
+  ask(content: string, typed = content): void {
     if (this.unanswered !== undefined) this.#messages.pop()
-    this.title ||= titleOf(content)
-    this.#messages.push({ role: 'user', content })
+    this.call(content)
+    this.#messages.push({ role: 'user', content, ...(typed !== content && { typed }) })
     this.save()
   }
 
@@ -98,13 +103,13 @@ export class Conversation {
   }
 
   /** Takes back the last exchanges. @returns the question of the last one taken back */
-  undo(count: number): string | undefined {
-    let question: string | undefined
+  undo(count: number): Message | undefined {
+    let question: Message | undefined
     for (let n = 0; n < count; n++) {
       if (this.#messages.at(-1)?.past) break
       if (this.#messages.at(-1)?.role === 'assistant') this.#messages.pop()
       if (this.#messages.at(-1)?.role !== 'user') break
-      question = this.#messages.pop()!.content
+      question = this.#messages.pop()!
     }
     this.save()
     return question
@@ -122,6 +127,11 @@ export class Conversation {
       ...now.slice(cut),
     ]
     this.save()
+  }
+
+  /** Gives it a title, if it has none and there is one. */
+  call(text: string): void {
+    this.title ||= brief(text, TITLE)
   }
 
   rename(title: string): void {
@@ -147,19 +157,20 @@ export class Conversation {
     this.#messages = []
   }
 
-  /** Becomes a conversation that was kept. @throws Failure naming the file and its line */
-  load(file: string): void {
+  /** Becomes a conversation that was kept. @returns what was chosen for it @throws Failure naming the file and its line */
+  load(file: string): Readonly<Record<string, unknown>> {
     const { head, messages } = read(file)
     this.id = head.id
     this.title = head.title
     this.#created = head.created
     this.#messages = messages
     this.#written = statSync(file).mtimeMs
+    return head.settings ?? {}
   }
 
   /** Writes the whole file, beside and then in its place. A disk that is full costs one warning. */
   save(): void {
-    if (!this.keep() || (this.#messages.length === 0 && this.#written === undefined)) return
+    if (!this.settings.get('save') || (this.#messages.length === 0 && this.#written === undefined)) return
     try {
       mkdirSync(sessionsDir(this.env), { recursive: true, mode: 0o700 })
       if (this.#written !== undefined && changedAt(this.file) !== this.#written) {
@@ -171,7 +182,9 @@ export class Conversation {
         this.#written = undefined
         return
       }
-      const head: Head = { limbot: 1, id: this.id, created: this.#created, title: this.title }
+      const { chosen } = this.settings
+      const settings = Object.keys(chosen).length > 0 && { settings: chosen }
+      const head: Head = { limbot: 1, id: this.id, created: this.#created, title: this.title, ...settings }
       const beside = `${this.file}.${process.pid}`
       writeFileSync(beside, [head, ...this.#messages].map(line => `${JSON.stringify(line)}\n`).join(''), {
         mode: 0o600,
@@ -196,9 +209,13 @@ export class Conversation {
 
 const changedAt = (file: string): number | undefined => statSync(file, { throwIfNoEntry: false })?.mtimeMs
 
-const titleOf = (content: string): string => {
-  const line = content.trim().split('\n')[0]!.replaceAll(/\s+/g, ' ')
-  return line.length > TITLE ? `${line.slice(0, TITLE - 1)}…` : line
+/** So many messages, in words. */
+export const messages = (count: number): string => `${count} message${count === 1 ? '' : 's'}`
+
+/** The first line of a text, of so many characters. */
+export const brief = (text: string, most: number): string => {
+  const line = text.trim().split('\n')[0]!.replaceAll(/\s+/g, ' ')
+  return line.length > most ? `${line.slice(0, most - 1)}…` : line
 }
 
 function read(file: string): { head: Head; messages: Message[] } {
@@ -219,7 +236,9 @@ function read(file: string): { head: Head; messages: Message[] } {
       throw usage(`${file}:${i + 2}: not a message`)
     messages.push(message as Message)
   })
-  return { head: { limbot: 1, id: head.id, created: head.created ?? '', title: head.title ?? '' }, messages }
+  const { id, created = '', title = '' } = head
+  const settings = typeof head.settings === 'object' ? (head.settings ?? {}) : {}
+  return { head: { limbot: 1, id, created, title, settings }, messages }
 }
 
 function json(line: string): unknown {
@@ -260,6 +279,7 @@ export function conversationFile(given: string, env: NodeJS.ProcessEnv): string 
   const exact = kept.find(({ id, title }) => id === given || title === given)
   const found =
     exact ?? kept.find(({ id, title }) => id.startsWith(given) || title.toLowerCase().startsWith(given.toLowerCase()))
-  if (!found) throw usage(`no conversation ${given}: ${kept.length ? '/sessions lists them' : 'none is kept'}`)
+  if (!found)
+    throw usage(`no conversation ${given}: ${kept.length ? 'limbot --list, or /sessions, lists them' : 'none is kept'}`)
   return join(sessionsDir(env), `${found.id}.jsonl`)
 }

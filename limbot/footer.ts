@@ -16,7 +16,8 @@ export function footer(figures: Figures, context: number): string {
     tok_s !== undefined && tok_s > 0 && `${figure(tok_s)} tok/s`,
     ttft_ms !== undefined && `ttft ${ttft_ms} ms`,
     context > 0 && figures.prompt_tokens !== undefined && `ctx ${Math.round((100 * used(figures)) / context)} %`,
-    reason === 'length' && 'cut off: max_tokens',
+    reason === 'length' &&
+      `cut off: ${context > 0 && used(figures) >= context - 1 ? 'the context is full' : 'max_tokens'}`,
   ]
   return sanitize(parts.filter(Boolean).join(' · '))
 }

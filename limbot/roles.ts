@@ -11,7 +11,8 @@ export interface Role {
   readonly values: Map<Key, unknown>
 }
 
-const rolesDir = (env: NodeJS.ProcessEnv): string => join(configDir(env), 'roles')
+/** Where they are. */
+export const rolesDir = (env: NodeJS.ProcessEnv): string => join(configDir(env), 'roles')
 
 /** The names of the roles there are. */
 export function roles(env: NodeJS.ProcessEnv): string[] {

@@ -1,7 +1,9 @@
 import { Chalk } from 'chalk'
-import type { Run } from '../ctl/common/command.js'
+import type { Options, Run } from '../ctl/common/command.js'
 import { explain, usage } from '../ctl/common/exit.js'
 import type { Invocation } from '../ctl/common/invocation.js'
+import { timeText } from '../ctl/common/listing.js'
+import { table } from '../ctl/common/output.js'
 import { sanitize } from '../ctl/common/terminal/sanitize.js'
 import { attach, checked } from './attach.js'
 import { Conversation, conversationFile, conversations } from './conversation.js'
@@ -16,6 +18,7 @@ const MOST = 16 * 1024 * 1024
 
 /** Makes a chat of a command line, or one answer. */
 export const run: Run = async (io, words, options) => {
+  if (options.list) return list(io)
   const said: string[] = []
   const settings = await Settings.load(options, io.env, line => said.push(line))
   const single = words.length > 0 || !io.stdin.isTTY || options.file !== undefined || options.dryRun === true
@@ -25,18 +28,19 @@ export const run: Run = async (io, words, options) => {
   const chalk = new Chalk({ level: io.colors(io.stderr).level })
   let note = (line: string) => io.note(chalk.dim(sanitize(line)))
   const link = new Link(io, line => note(line), single ? { first: 0, again: PATIENCE_MS } : undefined)
-  const conversation = new Conversation(
-    io.env,
-    line => note(line),
-    () => settings.get('save') === true,
-  )
+  const conversation = new Conversation(io.env, line => note(line), settings)
   const talk = new Talk(link, settings, conversation)
-  await talk.role()
   for (const line of said) note(line)
-  resume(conversation, options, io, note)
+  const file = resumed(options, io, note)
+  let head: string | undefined
+  if (file === undefined) await talk.role()
+  else head = await talk.resume(file, note)
   try {
     if (single) {
       const { single: one } = await import('./oneshot.js')
+      if (head) note(head)
+      // not what was piped in, which may begin with anything
+      talk.conversation.call(words.join(' '))
       const message = await given(io, words, options.file)
       await one({ io, talk, options, look, note, ...message })
     } else {
@@ -45,6 +49,7 @@ export const run: Run = async (io, words, options) => {
         io,
         talk,
         look,
+        head,
         noteTo: to => {
           note = to
         },
@@ -56,20 +61,29 @@ export const run: Run = async (io, words, options) => {
   }
 }
 
-/** Goes on with the conversation that is asked for. */
-function resume(
-  conversation: Conversation,
-  options: Readonly<Record<string, unknown>>,
+/** Prints the conversations that are kept, the last one first. */
+async function list(io: Invocation): Promise<void> {
+  const rows = conversations(io.env).map(({ id, title, messages, changed }) => [
+    id,
+    timeText(changed.getTime() / 1000),
+    `${messages}`,
+    sanitize(title),
+  ])
+  await io.print(table(['id', 'changed', 'messages', 'title'], rows, io.stdout.isTTY))
+}
+
+/** The file of the conversation that is to be gone on with, if there is one. */
+function resumed(
+  { session, continue: last }: Options,
   io: Invocation,
   note: (line: string) => void,
-): void {
-  const { session } = options
-  if (typeof session === 'string') conversation.load(conversationFile(session, io.env))
-  else if (options.continue) {
-    const [last] = conversations(io.env)
-    if (last) conversation.load(conversationFile(last.id, io.env))
-    else note('there is no conversation to go on with; this one is new')
-  }
+): string | undefined {
+  if (session !== undefined) return conversationFile(session, io.env)
+  if (!last) return undefined
+  const [newest] = conversations(io.env)
+  if (newest) return conversationFile(newest.id, io.env)
+  note('there is no conversation to go on with; this one is new')
+  return undefined
 }
 
 /** The message of a single answer: standard input, then the words; and the files. */

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import type { Options } from '../ctl/common/command.js'
 import {
   confFile,
+  conversationKeys,
   flagOf,
   type Key,
   keyOf,
@@ -12,8 +13,12 @@ import {
   type Values,
   variableOf,
 } from '../ctl/common/limbotconf.js'
+import { brief } from './conversation.js'
 
 type Layer = Map<Key, unknown>
+
+/** Columns of a setting in a line that names several. */
+const SHOWN = 40
 
 /** The settings in force: /set > command line > environment > role > limbot.conf > what goes unless anything is said. */
 export class Settings {
@@ -65,6 +70,45 @@ export class Settings {
     return key
   }
 
+  /** `/model any` and its like: none, also where the command line or a file names one. */
+  unset(key: Key): void {
+    this.#layers.set.set(key, undefined)
+  }
+
+  /** What was chosen for the conversation, here or on the command line; null: none. */
+  get chosen(): Readonly<Record<string, unknown>> {
+    const { flags, set } = this.#layers
+    const chosen = new Map([...flags, ...set])
+    return Object.fromEntries(
+      conversationKeys.filter(key => chosen.has(key)).map(key => [key, chosen.get(key) ?? null]),
+    )
+  }
+
+  /**
+   * Becomes what was chosen for a conversation; the command line goes before it.
+   * @returns what is other than it would have been, and what of it cannot be meant
+   */
+  take(chosen: Readonly<Record<string, unknown>>): { taken: string[]; wrong: string[] } {
+    const { flags, set } = this.#layers
+    const taken: string[] = []
+    const wrong: string[] = []
+    for (const key of conversationKeys) {
+      set.delete(key)
+      const value = chosen[key]
+      const before = this.get(key) ?? ''
+      if (value === undefined || flags.has(key)) continue
+      try {
+        if (value === null) this.unset(key)
+        else this.set(key, String(value))
+        const now = this.get(key) ?? ''
+        if (now !== before) taken.push(brief(`${key} ${now === '' ? 'none' : now}`, SHOWN))
+      } catch (error) {
+        wrong.push((error as Error).message)
+      }
+    }
+    return { taken, wrong }
+  }
+
   /** What a role says. */
   set role(values: Layer) {
     this.#layers.role = values
@@ -80,12 +124,14 @@ export class Settings {
   line(given: string): string {
     const key = keyOf(given)
     const value = this.get(key)
-    const shown = value === undefined ? '' : typeof value === 'boolean' ? (value ? 'on' : 'off') : `${value}`
+    const shown =
+      value === undefined || value === '' ? '–' : typeof value === 'boolean' ? (value ? 'on' : 'off') : `${value}`
     return `${key.padEnd(12)} ${shown.replaceAll('\n', ' ')}`.trimEnd()
   }
 
+  /** All of them, each with what it takes. */
   lines(): string[] {
-    return keys.map(key => this.line(key))
+    return keys.map(key => `${this.line(key).padEnd(22)} ${settings[key].help}`)
   }
 }
 

@@ -3,7 +3,7 @@ import { readText } from '../ctl/common/files.js'
 import { FsError } from '../fs/errors.js'
 import { parseRecords } from '../fs/quote.js'
 import { Room, summary } from './compact.js'
-import type { Conversation } from './conversation.js'
+import { type Conversation, messages } from './conversation.js'
 import { used } from './footer.js'
 import type { Link } from './link.js'
 import { readRole } from './roles.js'
@@ -19,6 +19,7 @@ export interface Model {
   readonly name: string
   readonly context: number
   readonly loaded: boolean
+  readonly digest: string
 }
 
 /** A conversation with whichever server there is: what both the chat and a single answer do. */
@@ -52,6 +53,30 @@ export class Talk {
     this.settings.role = role?.values ?? new Map()
   }
 
+  /**
+   * Goes on with a conversation that was kept, as it was.
+   * @param note told, a line each, what of it cannot be had any more
+   * @returns what it is, and what was taken up of what had been chosen for it
+   * @throws Failure naming what is wrong with the file
+   */
+  async resume(file: string, note: (line: string) => void): Promise<string> {
+    const { conversation } = this
+    const { taken, wrong } = this.settings.take(conversation.load(file))
+    this.session.stale()
+    this.figures = undefined
+    for (const line of wrong) note(`${file}: ${line}`)
+    try {
+      await this.role()
+    } catch (error) {
+      // one from the command line is a mistake; one that was there when it was chosen is missed
+      if (!taken.some(line => line.startsWith('role '))) throw error
+      note(`${explain(error)}; goes on without it`)
+      this.#role = ''
+      this.settings.role = new Map()
+    }
+    return [`“${conversation.title}”, ${messages(conversation.all.length)}`, ...taken].join(' · ')
+  }
+
   /** Talks to that worker only; undefined: to whichever is chosen. */
   async at(worker: string | undefined): Promise<void> {
     await this.leave()
@@ -66,6 +91,7 @@ export class Talk {
         name: attrs.name ?? '',
         context: Number(attrs.context ?? 0),
         loaded: attrs.loaded === 'yes',
+        digest: attrs.digest ?? '',
       }))
   }
 
@@ -75,20 +101,22 @@ export class Talk {
 
   /**
    * One exchange: the message is kept, then what came of it, however it ended.
+   * @param typed the message without what is attached to it
    * @throws FsError, Failure why there is no answer, or no more of it; what came is kept
    */
-  async *ask(content: string, signal: AbortSignal): AsyncGenerator<Said, Figures> {
+  async *ask(content: string, signal: AbortSignal, typed = content): AsyncGenerator<Said, Figures> {
     const { conversation } = this
-    await this.#measure(signal)
+    const models = await this.#measure(signal)
+    const digests = new Map(models.map(({ name, digest }) => [name, digest]))
     // one that had no answer is not a message that the model has seen
     if (conversation.unanswered !== undefined) conversation.undo(1)
     if (this.settings.get('compact')) yield* this.#fit(content, signal)
     for (let tries = 0; ; tries++) {
       const wanted = this.#wanted()
-      conversation.ask(content)
+      conversation.ask(content, typed)
       let text = ''
       try {
-        const steps = turn({ link: this.link, session: this.session, wanted, content, signal })
+        const steps = turn({ link: this.link, session: this.session, wanted, content, digests, signal })
         let step = await steps.next()
         for (; !step.done; step = await steps.next()) {
           if (step.value.is === 'text') text += step.value.text
@@ -104,7 +132,8 @@ export class Talk {
         // a turn that failed is not in the server's history
         this.session.stale()
         const full = error instanceof FsError && error.is('contextFull')
-        if (text !== '' || !full || tries > 0 || !this.settings.get('compact')) {
+        const hopeless = tries > 0 || !this.settings.get('compact') || !this.room.holds(content, this.system)
+        if (text !== '' || !full || hopeless) {
           if (text !== '') conversation.answer(text.replace(/\n$/, ''), explain(error))
           throw error
         }
@@ -140,8 +169,8 @@ export class Talk {
     }
   }
 
-  /** How large the context is, of the model that is going to answer. */
-  async #measure(signal: AbortSignal): Promise<void> {
+  /** The models there are, and so how large the context is of the one that is going to answer. */
+  async #measure(signal: AbortSignal): Promise<Model[]> {
     const models = await this.models(signal).catch(error => {
       if (error instanceof FsError) return []
       throw error
@@ -149,6 +178,7 @@ export class Talk {
     const name = this.settings.get('model')
     const model = models.find(model => (name ? model.name === name : model.loaded))
     if (model) this.room.context = model.context
+    return models
   }
 
   async *#fit(content: string, signal: AbortSignal): AsyncGenerator<Said> {

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { exitCode, Failure } from '../ctl/common/exit.js'
 import { readText, withFile } from '../ctl/common/files.js'
 import type { Fid } from '../fs/client.js'
-import { FsError, fail, received } from '../fs/errors.js'
+import { FsError, fail, received, toFsError } from '../fs/errors.js'
 import { ORDWR, OREAD, OWRITE } from '../fs/protocol.js'
 import { parseRecords } from '../fs/quote.js'
 import { isAway, type Link } from './link.js'
@@ -12,6 +12,8 @@ import type { Session, Wanted } from './session.js'
 const KEEP_S = 60
 /** How long it is looked for at a server that is back, in ms: its workers dial it first. */
 const FIND_MS = 10_000
+/** How long the model that began an answer may take to be loaded again, in ms: a large one takes a minute. */
+const LOAD_MS = 120_000
 /** How long an answer that is cancelled may take to end, in ms. */
 const CANCEL_MS = 3000
 const POLL_MS = 300
@@ -52,13 +54,16 @@ export interface TurnOptions {
   /** As the session is to be before the message. */
   readonly wanted: Wanted
   readonly content: string
+  /** The digests of the models there are, by their names. */
+  readonly digests: ReadonlyMap<string, string>
   /** Ends it, at the server as well; what has come by then is kept. */
   readonly signal: AbortSignal
 }
 
 /**
  * One exchange: a message to a session's `generate`, and what comes of it. It outlives its connection: when that breaks, the
- * task is found again by its number, and read on behind what has been read.
+ * task is found again by its number, and read on behind what has been read; where nobody has it any more, it is asked for again
+ * from the last token that came.
  * @returns the figures; their `reason` is `cancelled` if the signal has ended it
  * @throws FsError, Failure why there is no answer, or no more of it
  */
@@ -67,6 +72,8 @@ export async function* turn(o: TurnOptions): AsyncGenerator<Step, Figures> {
   const progress: Progress = {
     task: undefined,
     bytes: 0,
+    before: 0,
+    ids: [],
     begun: false,
     prefill: false,
     held: '',
@@ -81,8 +88,8 @@ export async function* turn(o: TurnOptions): AsyncGenerator<Step, Figures> {
         : foundAgain(o, root, figures, progress)
       return figures
     } catch (error) {
-      const ended = o.signal.aborted && error instanceof FsError && error.is('interrupted')
-      const lost = root !== undefined && (await isLost(root, error, progress))
+      const ended = o.signal.aborted && toFsError(error).is('interrupted')
+      const lost = root !== undefined && (await isLost(root, error, progress, goesOn(o, figures, progress)))
       if (!ended && !lost) throw error
       // what the server has of this turn is not known any more
       o.session.stale()
@@ -94,12 +101,18 @@ export async function* turn(o: TurnOptions): AsyncGenerator<Step, Figures> {
   }
 }
 
+/** What has come of an answer, as a request that goes on behind it; undefined where its model's tokens are not known. */
+function goesOn({ digests }: TurnOptions, { model = '' }: Figures, { ids }: Progress) {
+  const digest = digests.get(model)
+  return ids?.length && digest ? { prefix_ids: ids, digest } : undefined
+}
+
 /** Whether it is our connection that is gone or about to go, and not something behind the server. */
-async function isLost({ client }: Fid, error: unknown, progress: Progress): Promise<boolean> {
+async function isLost({ client }: Fid, error: unknown, progress: Progress, goes?: object): Promise<boolean> {
   const gone = client.closed.then(() => true)
   if (isAway(error)) return Promise.race([gone, sleep(50).then(() => false)])
-  if (!(error instanceof FsError && error.is('shuttingDown')) || progress.bytes > 0) return false
-  // it had not begun: the next server is asked
+  if (!(error instanceof FsError && error.is('shuttingDown')) || (progress.bytes > 0 && !goes)) return false
+  // it had not begun, or can go on from its tokens: the next server is asked
   progress.task = undefined
   return Promise.race([gone, sleep(GOING_MS).then(() => false)])
 }
@@ -108,6 +121,10 @@ interface Progress {
   task: string | undefined
   /** Of the answer's text that has come. */
   bytes: number
+  /** Those of them that came before this task. */
+  before: number
+  /** Its tokens; undefined: some of its text came without. */
+  ids: number[] | undefined
   /** Whether any text has come. */
   begun: boolean
   /** Whether the server says how far the prompt is read: then it is not asked whether it is. */
@@ -118,13 +135,35 @@ interface Progress {
 }
 
 async function* submitted(o: TurnOptions, root: Fid, figures: Figures, progress: Progress): AsyncGenerator<Step> {
+  const given = goesOn(o, figures, progress)
+  if (!given) return yield* asked(o, root, figures, progress)
+  progress.before = progress.bytes
+  for (const end = Date.now() + LOAD_MS; ; await sleep(1000, undefined, { signal: o.signal })) {
+    try {
+      yield* asked(o, root, figures, progress, given)
+      // the server's history has the rest of the answer only
+      return o.session.stale()
+    } catch (error) {
+      // its workers are back before their models are
+      if (!(error instanceof FsError && error.is('noWorker')) || Date.now() > end) throw error
+    }
+  }
+}
+
+async function* asked(
+  o: TurnOptions,
+  root: Fid,
+  figures: Figures,
+  progress: Progress,
+  given: object = {},
+): AsyncGenerator<Step> {
   const { session, signal } = o
   await session.ready(root, o.wanted, signal)
   const fid = await root.walk([...session.path, 'generate'], signal)
   const over = new AbortController()
   try {
     await fid.open(ORDWR, signal)
-    const request = { messages: [{ role: 'user', content: o.content }], keep_s: KEEP_S }
+    const request = { messages: [{ role: 'user', content: o.content }], keep_s: KEEP_S, ...given }
     await fid.write(0, Buffer.from(JSON.stringify(request)), signal)
     yield* events(o, root, fid, figures, progress, over)
   } finally {
@@ -173,8 +212,11 @@ async function* events(
       let text = ''
       for (const line of lines) {
         const event = eventOf(line)
-        if (event.event === 'token') text += event.text
-        else {
+        if (event.event === 'token') {
+          text += event.text
+          if (event.ids?.length) progress.ids?.push(...event.ids)
+          else progress.ids = undefined
+        } else {
           if (text) yield said(text, progress)
           text = ''
           const step = noted(event, figures, progress)
@@ -213,13 +255,16 @@ function noted(event: Record<string, any>, figures: Figures, progress: Progress)
     progress.prefill = true
     return { is: 'prompt', share: attrs.tokens / attrs.prompt_tokens }
   }
-  if (kind === 'start') Object.assign(figures, attrs)
-  if (kind === 'end') Object.assign(figures, attrs)
+  if (kind === 'start' && progress.begun) return goesOnAt(attrs.worker, figures)
+  if (kind === 'start' || kind === 'end') Object.assign(figures, attrs)
   if (kind === 'error') throw received(String(attrs.error))
-  if (kind !== 'resume') return undefined
+  return kind === 'resume' ? goesOnAt(attrs.worker, figures) : undefined
+}
+
+function goesOnAt(worker: string, figures: Figures): Step {
   figures.resumed++
-  figures.worker = attrs.worker
-  return { is: 'resumed', worker: attrs.worker }
+  figures.worker = worker
+  return { is: 'resumed', worker }
 }
 
 /** Until the first text comes: looks now and then whether the prompt is being read by now. */
@@ -246,9 +291,8 @@ async function* foundAgain(o: TurnOptions, root: Fid, figures: Figures, progress
   const base = [...o.session.path.slice(0, -2), 'task', progress.task!]
   const over = new AbortController()
   if (!(await appears(root, base, o.signal))) {
-    if (progress.bytes > 0)
+    if (progress.bytes > 0 && !goesOn(o, figures, progress))
       throw new Failure(exitCode.failed, `the server is back, and has not this answer any more (task ${progress.task})`)
-    // nothing of it has been seen: it is asked for again
     progress.task = undefined
     return yield* submitted(o, root, figures, progress)
   }
@@ -258,9 +302,10 @@ async function* foundAgain(o: TurnOptions, root: Fid, figures: Figures, progress
     try {
       await fid.open(OREAD, over.signal)
       for (;;) {
-        const data = await fid.read(progress.bytes, Number.MAX_SAFE_INTEGER, over.signal)
+        const data = await fid.read(progress.bytes - progress.before, Number.MAX_SAFE_INTEGER, over.signal)
         if (data.length === 0) break
         progress.bytes += data.length
+        progress.ids = undefined
         const text = progress.held + progress.decoder.decode(data, { stream: true })
         progress.held = text.endsWith('\n') ? '\n' : ''
         if (text !== progress.held) yield { is: 'text', text: progress.held ? text.slice(0, -1) : text }

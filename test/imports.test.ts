@@ -44,7 +44,7 @@ const may: Readonly<Record<string, readonly string[]>> = {
   cluster: ['fs'],
   ctl: ['fs', 'mnt', 'cluster', 'limbot', 'dish'],
   limbot: ['fs', 'ctl/common'],
-  dish: ['fs', 'ctl/common'],
+  dish: ['fs', 'ctl/common', 'ctl/top'],
 }
 
 /** Packages that only some files may have. */

@@ -37,6 +37,7 @@ interface Event {
   prompt_tokens?: unknown
   reused_tokens?: unknown
   completion_tokens?: unknown
+  tok_s?: unknown
   calls?: unknown
   error?: unknown
 }
@@ -272,7 +273,7 @@ export class Attempt {
     if (first) this.onGave()
   }
 
-  #end({ reason, prompt_tokens, completion_tokens }: Event): void {
+  #end({ reason, prompt_tokens, completion_tokens, tok_s }: Event): void {
     const { task } = this
     if (reason === 'cancelled') {
       this.#outcome = { how: 'failed', error: fail('cancelled') }
@@ -284,7 +285,8 @@ export class Attempt {
       throw fail('badMessage', `it counts ${said} tokens and has given ${task.completion_tokens}`)
     if (!this.gave && task.completion_tokens > 0) task.resumes()
     const counts = { reason: reason as EndReason, prompt_tokens: count(prompt_tokens), completion_tokens: said }
-    task.counts({ ...counts, ...(this.#calls && { calls: this.#calls }) })
+    const rate = Number.isFinite(tok_s) && (tok_s as number) >= 0 ? (tok_s as number) : undefined
+    task.counts({ ...counts, tok_s: rate, ...(this.#calls && { calls: this.#calls }) })
     this.#outcome = { how: 'ended' }
   }
 

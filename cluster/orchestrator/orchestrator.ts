@@ -264,7 +264,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
         rates: root.tasks.rates(),
         clusters: registry.clusters,
         uptime_s: Math.floor((clock.now() - began) / 1000),
-        members: [...registry.members.values()].sort((a, b) => (a.name < b.name ? -1 : 1)),
+        members: registry.listed,
         hostOf: member => hosts.nameOf(member),
         hosts: hosts.peers.size,
         models: models.list(),
@@ -272,7 +272,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     models: models.dir(owner, o.host),
     namespace: () => [
       ...(o.mounts?.() ?? []),
-      ...[...registry.members.values()].map(({ name, peer }) => `mount ${quote(peer.client.transport.name)} ${name}`),
+      ...registry.listed.map(({ name, peer }) => `mount ${quote(peer.client.transport.name)} ${name}`),
       ...[...hosts.peers].map(([name, peer]) => `mount ${quote(peer.client.transport.name)} host/${name}`),
       ...models.stores(o.host).map(({ name }) => `bind -a ${name}/models models`),
     ],
@@ -305,7 +305,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
   const list = (): Entry[] => [
     ...root.files,
     ['host', hostDir],
-    ...[...registry.members].map(([name, { peer }]) => [name, peer.root] as const),
+    ...registry.listed.map(({ name, peer }) => [name, peer.root] as const),
   ]
 
   return {

@@ -106,8 +106,16 @@ export class Registry {
   member(name: string): Member {
     const member = this.members.get(name)
     if (member) return member
-    const known = [...this.members.keys()].slice(0, 20).join(' ')
+    const known = this.listed
+      .slice(0, 20)
+      .map(({ name }) => name)
+      .join(' ')
     throw fail('badArgument', `worker ${name}: ${known ? `there are ${known}` : 'there are none'}`)
+  }
+
+  /** The members as they are shown: by number, whatever order they came in. */
+  get listed(): Member[] {
+    return [...this.members.values()].sort((a, b) => a.name.length - b.name.length || (a.name < b.name ? -1 : 1))
   }
 
   /** A member is not to be counted on any more. Its connection is closed. */

@@ -37,6 +37,8 @@ export interface Counts {
   reason?: EndReason | undefined
   prompt_tokens?: number | undefined
   completion_tokens?: number | undefined
+  /** Where it was made this is known best: on its way tokens bunch up. */
+  tok_s?: number | undefined
   calls?: readonly unknown[] | undefined
 }
 
@@ -227,11 +229,11 @@ export class Task implements Exchange {
   }
 
   /** The generation has come to its own end. */
-  counts({ reason, prompt_tokens, completion_tokens, calls }: Counts): void {
+  counts({ reason, prompt_tokens, completion_tokens, tok_s, calls }: Counts): void {
     this.#begin()
     this.completion_tokens = completion_tokens ?? this.completion_tokens
     this.prompt_tokens = prompt_tokens ?? this.prompt_tokens
-    this.tok_s = this.#rate()
+    this.tok_s = tok_s ?? this.#rate()
     this.reason = reason
     if (calls) this.#event({ event: 'tool', calls })
   }
@@ -279,7 +281,9 @@ export class Task implements Exchange {
 
   #rate(): number {
     const seconds = (this.#clock.now() - this.#first!) / 1000
-    return seconds > 0 ? Math.round(((this.completion_tokens - this.#given) / seconds) * 10) / 10 : 0
+    // the first one began the time
+    const made = Math.max(0, this.completion_tokens - this.#given - 1)
+    return seconds > 0 ? Math.round((made / seconds) * 10) / 10 : 0
   }
 
   #event(event: object): void {

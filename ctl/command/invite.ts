@@ -31,9 +31,10 @@ export const run: Run = async (io, _args, { user = userInfo().username, json }) 
   if (json) return io.print(`${JSON.stringify({ command, token, user, addresses, fingerprint }, null, 2)}\n`)
   await io.print(`${command}\n`)
   io.note('')
-  io.note('Type this on the other machine. Its token lets machines join this cluster and does nothing else; it is good')
-  io.note(`until its line is removed from ${tokens.path}.`)
-  if (others.length > 0) io.note(`This machine has more addresses, should that one not be reached: ${others.join(' ')}`)
+  io.note('Type this on the other machine (in a checkout there it is npx llamboctl).')
+  io.note('The token lets machines join this cluster and does nothing else; it is good until')
+  io.note(`its line is removed from ${tokens.path}.`)
+  if (others.length > 0) io.note(`If that address is not reached, this machine has others: ${others.join(' ')}`)
 }
 
 /** Where other machines join by a listener's address: none where they do not reach it, several where it is on all of ours. */

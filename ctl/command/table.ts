@@ -72,7 +72,7 @@ export const llamboctl: Command = {
       name: 'top',
       summary: 'the cluster on one screen: workers, tasks, events, as they change',
       options: [['--once', 'print it once and exit; so it is where standard output is no terminal'], json],
-      load: () => import('./top.js'),
+      load: () => import('../top/top.js'),
     },
     {
       name: 'logs',

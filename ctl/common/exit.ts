@@ -47,9 +47,14 @@ export function codeOf(thrown: unknown): number {
   return exitCode.failed
 }
 
-/** An error as one line for a person; what caused it follows in brackets where that says more. */
+/** Whether we were run by npx, or by npm in our own checkout: there the programs are not on the path. */
+const byNpx = ({ npm_lifecycle_event, npm_package_name }: NodeJS.ProcessEnv): boolean =>
+  npm_lifecycle_event === 'npx' || npm_package_name === 'llambo'
+
+/** An error as one line for a person; what caused it follows in brackets where that says more. A remedy can be typed as it stands. */
 export function explain(thrown: unknown): string {
   if (!(thrown instanceof Error)) return String(thrown)
   const cause = thrown instanceof FsError && thrown.cause instanceof Error ? ` (${thrown.cause.message})` : ''
-  return `${thrown.message}${cause}`.replace(/\s*\n\s*/g, ' ')
+  const line = `${thrown.message}${cause}`.replace(/\s*\n\s*/g, ' ')
+  return byNpx(process.env) ? line.replaceAll(/\bllamboctl (?=[a-z])/g, 'npx llamboctl ') : line
 }

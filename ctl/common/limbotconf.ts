@@ -88,6 +88,10 @@ export const settings = {
 
 export type Key = keyof typeof settings
 export const keys = Object.keys(settings) as Key[]
+/** Those that are a conversation's, not a person's: who answers, as whom, and how. */
+export const conversationKeys: readonly Key[] = keys.filter(
+  key => /^(model|role|system)$/.test(key) || 'sampling' in settings[key],
+)
 type Value<K extends Key> = (typeof settings)[K] extends Setting<infer T> ? T : never
 export type Values = { readonly [K in Key]: Value<K> | undefined }
 

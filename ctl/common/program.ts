@@ -38,6 +38,7 @@ export function program(root: Command, call: Call): Commander {
       at.addOption(option)
     }
     for (const child of command.commands ?? []) describe(at.command(child.name), child)
+    if (at !== cli) at.showHelpAfterError(`(it is ${path(at)} ${at.usage()}; -h says more)`)
     if (!command.load) return
     at.action(async (...given: unknown[]) => {
       const args = given
@@ -48,6 +49,9 @@ export function program(root: Command, call: Call): Commander {
     })
   }
 }
+
+const path = (command: Commander): string =>
+  command.parent ? `${path(command.parent)} ${command.name()}` : command.name()
 
 const every = (command: Commander): Commander[] => [command, ...command.commands.flatMap(every)]
 

@@ -14,7 +14,7 @@ export function summary(text: string): string {
   const records = parseRecords(text)
   const of = (word: string) => records.filter(record => record.word === word).map(({ attrs }) => attrs)
   const [server = {}] = of('server')
-  const workers = of('worker')
+  const workers = of('worker').sort((a, b) => (a.name! < b.name! ? -1 : 1))
   const models = of('model')
   const more = workers.length - MOST
   return [
@@ -28,13 +28,17 @@ export function summary(text: string): string {
 function headline(server: Attrs): string {
   const { kind = 'server', name = '', state = '', workers, loading, error } = server
   const now = loading ? `loading ${loading} (${percent(server.progress)})` : state
+  const rates = [server.active, server.tok_s, server.queue]
+  const busy = [
+    `${number(server.tok_s)} tok/s`,
+    `${number(server.latency_ms)} ms latency`,
+    `${number(server.queue)} queued`,
+  ]
   const parts = [
     ...(workers === undefined ? [] : [`${number(workers)} ${workers === '1' ? 'worker' : 'workers'}`]),
     now,
     `${percent(server.util)} of ${number(server.slots)} slots in use`,
-    `${number(server.tok_s)} tok/s`,
-    `${number(server.latency_ms)} ms latency`,
-    `${number(server.queue)} queued`,
+    ...(rates.some(rate => Number(rate) > 0) ? busy : []),
     `up ${duration(Number(server.uptime_s) || 0)}`,
   ]
   return `${kind} ${name}: ${parts.join(', ')}${error ? `\n${error}` : ''}`

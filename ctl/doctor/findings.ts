@@ -68,7 +68,9 @@ const checks: Record<string, Check> = {
   descriptors,
 
   async port(env) {
-    if (running(env)) return ok('5641 is in use by your server, or was busy when it started')
+    const file = running(env)
+    if (file?.addresses.some(address => /:5641\b/.test(address))) return ok('5641 is your server’s')
+    if (file) return ok('your server runs without 5641: it was busy, or another was asked for')
     const busy = await new Promise<string | undefined>(resolve => {
       const server = createServer()
       server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code))

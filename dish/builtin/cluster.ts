@@ -55,7 +55,7 @@ export async function tasks(call: Call, ended = false): Promise<Row[]> {
   return out
 }
 
-export const taskColumns = ['id', 'state', 'user', 'worker', 'prompt_tokens', 'completion_tokens', 'tok_s'] as const
+const taskColumns = ['id', 'state', 'user', 'worker', 'prompt_tokens', 'completion_tokens', 'tok_s'] as const
 
 export async function ps(call: Call): Promise<void> {
   const rows = await tasks(call, Boolean(call.options.a))
@@ -70,6 +70,7 @@ export async function kill(call: Call): Promise<void> {
   await call.each(call.args, async arg => {
     if (arg.startsWith('%')) {
       const one = job(call, arg)
+      if (one.status !== undefined) throw new ShellError(`kill: ${arg}: it is over`)
       one.stop.abort(new Error('stopped'))
       return one.ended
     }
@@ -85,14 +86,22 @@ export async function kill(call: Call): Promise<void> {
   })
 }
 
-/** A prompt and its answer on one open file, so that no other comes between. */
+/** A prompt, its words or what is piped in, and its answer on one open file, so that no other comes between. */
 export async function task(call: Call): Promise<void> {
   const path = `${HOME}/data`
   const fid = await tree.open(call.state, path, ORDWR, call.signal)
   try {
-    await tree.named(call.state, path, call.signal, () =>
-      fid.write(0, Buffer.from(`${call.args.join(' ')}\n`), call.signal),
-    )
+    let at = 0
+    const put = async (data: Uint8Array) => {
+      at += await tree.named(call.state, path, call.signal, () => fid.write(at, data, call.signal))
+    }
+    if (call.args.length > 0) await put(Buffer.from(`${call.args.join(' ')}\n`))
+    else {
+      const { stdin } = call.io
+      for (let data = await stdin.read(call.reading); data.length > 0; data = await stdin.read(call.reading))
+        await put(data)
+      if (at === 0) throw call.usage('a prompt is missing')
+    }
     await tree.drain(call.state, path, fid, call.reading, data => call.data(data))
   } finally {
     tree.close(fid)

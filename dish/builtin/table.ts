@@ -47,9 +47,9 @@ export const builtins: readonly Builtin[] = [
   { name: 'nodes', summary: 'its workers, a line each', options: [json], load: pick(cluster, 'nodes') },
   {
     name: 'task',
-    args: 'PROMPT…',
+    args: '[PROMPT…]',
     raw: true,
-    summary: 'ask, and print the answer as it comes; Ctrl-C cancels it',
+    summary: 'ask, with what is piped in unless words are given; Ctrl-C cancels it',
     completes: ['text'],
     load: pick(cluster, 'task'),
   },
@@ -66,7 +66,12 @@ export const builtins: readonly Builtin[] = [
     completes: ['task'],
     load: pick(cluster, 'kill'),
   },
-  { name: 'top', summary: 'status, workers and exchanges, drawn anew each second', load: pick(watching, 'top') },
+  {
+    name: 'top',
+    summary: 'the cluster on one screen; ? lists its keys, q leaves',
+    options: [['--once', 'print it once, as where the output is no terminal'], json],
+    load: pick(() => import('./top.js'), 'top'),
+  },
   {
     name: 'on',
     args: 'WORKER COMMAND…',

@@ -34,5 +34,8 @@ export class TestClock implements Clock {
   }
 }
 
-/** Lets every promise that can go on do so. */
-export const settled = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
+/** Lets every promise that can go on do so, also after what the disk is asked for, whose time is not the clock's. */
+export async function settled(): Promise<void> {
+  do await new Promise(resolve => setImmediate(resolve))
+  while (process.getActiveResourcesInfo().some(name => /^(FSReq|CloseReq)/.test(name)))
+}

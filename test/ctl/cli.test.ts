@@ -27,6 +27,10 @@ t.test('a command line that cannot be meant exits 2 and says what was near', asy
     [['up', '--slots', 'many'], /^llamboctl: --slots: expected number.*not "many"\n$/],
     [['cp', 'a', 'b'], /neither side is in the namespace/],
     [['cp', '/n/llambo/status'], /name a file and where it goes/],
+    [
+      ['load'],
+      /missing required argument 'model'\n\(it is llamboctl load \[options\] <model> \[worker\]; -h says more\)\n$/,
+    ],
     [['pull', 'llama'], /^llamboctl: pull llama: give hf:USER\/MODEL:QUANT/],
     [['ls', '--at', 'nonsense'], /nonsense/],
   ]
@@ -52,6 +56,8 @@ t.test('without a server every client says how to start one, and exits 3', async
     t.match(stderr, /^llamboctl: no server answers at unix!\S+\/llambo\/9p; start one with: llamboctl up -d\n$/)
     t.equal(stdout, '')
   }
+  const npx = home.start(['status'], { npm_lifecycle_event: 'npx' })
+  t.match((await npx.ended).stderr, /; start one with: npx llamboctl up -d\n$/, 'so that it can be typed as it stands')
   const down = await home.ctl('down')
   t.equal(down.code, 3)
   t.equal(down.stderr, 'llamboctl: no server of yours is running\n')

@@ -128,8 +128,8 @@ t.test('a status as a person reads it: the whole in a line, then who and what', 
     'server name=alpha kind=cluster state=idle slots=8 active=3 queue=2 util=0.375 tok_s=12.4 latency_ms=45 uptime_s=185 workers=2\n' +
     'model name=llambo-tiny type=text size=2840000 context=1024 loaded=yes workers=2\n' +
     `model name=old type=text size=7000000000 loaded=no problem='model file is damaged: magic'\n` +
-    worker(1, 'state=idle active=0') +
-    worker(2, 'state=busy active=3')
+    worker(2, 'state=busy active=3') +
+    worker(1, 'state=idle active=0')
   t.equal(
     summary(text),
     `cluster alpha: 2 workers, idle, 38 % of 8 slots in use, 12 tok/s, 45 ms latency, 2 queued, up 3 min 5 s
@@ -146,7 +146,7 @@ old          text  7.0 GB           no: model file is damaged: magic
   const many = `${text}${worker(3, 'state=idle active=0').repeat(30)}`
   t.match(summary(many), /\n… and 12 more: llamboctl top shows them, and the file status has all\n/)
   const loading = 'server name=w kind=worker state=loading slots=4 loading=big progress=0.42 uptime_s=1\n'
-  t.match(summary(loading), /^worker w: loading big \(42 %\), 0 % of 4 slots/)
+  t.match(summary(loading), /^worker w: loading big \(42 %\), 0 % of 4 slots in use, up 1 s$/m)
   const failed = `server name=w kind=worker state=failed slots=4 error='not enough memory for big' uptime_s=1\n`
   t.match(summary(failed), /, up 1 s\nnot enough memory for big\n$/)
 })

@@ -102,6 +102,13 @@ const rows: Readonly<Record<string, readonly (readonly [text: string, out: strin
     ['nonsense', '', "nonsense: no such command; help lists them, !nonsense runs the host's"],
     ['ls -z', '', 'ls: -z: no such option; it is ls [-l] [-d] [--json] [PATH…]'],
     ['head -n', '', /^head: -n: its value is missing/],
+    ['X=1 !env', '', /^!env: no such command; ! stands before all of the host's command: !VARIABLE=VALUE env$/],
+    [
+      'echo a > /tmp/x',
+      '',
+      /^\/tmp\/x: file does not exist \(dish, as \S+\); files of this machine are for ! commands$/,
+    ],
+    ['import ws://127.0.0.1:1/9p', '', /^import: cannot reach ws:\/\/127\.0\.0\.1:1\/9p: no server answers$/],
     ['head -n x a.txt', '', /^head: -n x: a number from 0/],
     ['cp a.txt', '', /^cp: something is missing; it is cp PATH PATH…/],
     ['bind a', '', /^bind: something is missing/],

@@ -44,6 +44,10 @@ t.test('what is typed, in entries of one line and of several', { skip: noTermina
   t.match(await terminal.screen(/tw0\nllambo>$/), /0ne\ntw0/)
   await terminal.enter('lss')
   await terminal.screen(/dish: lss: no such command \(did you mean ls\?\)\nllambo>$/)
+  await terminal.enter(`echo '"one"'; !echo "two"`)
+  await terminal.screen(/^llambo> echo '"one"'; !echo "two"\n"one"\ntwo\nllambo>$/m)
+  await terminal.enter('echo "one two"')
+  await terminal.screen(/dish: " is no quote here, ' is\n"one two"\nllambo>$/)
   await terminal.enter('echo a)')
   t.match(await terminal.screen(/cannot stand here/), /\n {2}echo a\)\n {8}\^/)
   await terminal.paste('echo pasted\necho twice')
@@ -94,11 +98,24 @@ t.test('Ctrl-C in every state', { skip: noTerminal }, async t => {
     'tail -f events',
   ].entries()) {
     await terminal.enter(`echo run ${i}; ${line}`)
-    await terminal.screen(line.startsWith('watch') ? /looked/ : new RegExp(`^run ${i}$`, 'm'))
+    await terminal.screen(line.startsWith('watch') ? /^looked$/m : new RegExp(`^run ${i}$`, 'm'))
     await terminal.press('C-c')
     await terminal.screen(again)
     await terminal.enter('clear=$status; echo said $clear')
     await terminal.screen(/said interrupted\nllambo>$/)
+  }
+})
+
+t.test('Ctrl-C right behind Enter ends what the entry has not yet begun', { skip: noTerminal }, async t => {
+  const { terminal } = await start(t)
+  for (let i = 0; i < 5; i++) {
+    await terminal.type('sleep 1000')
+    await terminal.press('Enter', 'C-c')
+    await terminal.screen(/sleep 1000\n\^C\nllambo>$/)
+    await terminal.enter('clear=$status; echo said $clear')
+    await terminal.screen(/said interrupted\nllambo>$/)
+    await terminal.press('C-l')
+    await terminal.screen(screen => screen === 'llambo>')
   }
 })
 
@@ -201,3 +218,37 @@ t.test('a terminal that is dumb gets no escape sequence', { skip: noTerminal }, 
   await terminal.press('C-d')
   t.equal(await terminal.ended(), 0)
 })
+
+t.test(
+  'task takes words or what is piped in; top is that of llamboctl, and gives the terminal back',
+  { skip: noTerminal },
+  async t => {
+    const home = new Home(t)
+    await home.up('--workers', '2')
+    const terminal = await Terminal.start(t, [process.execPath, program], {
+      cwd: home.dir,
+      columns: 100,
+      rows: 30,
+      env: { ...home.env, SHELL: '/bin/sh' },
+    })
+    await terminal.screen(again)
+    await terminal.enter('task a b; echo c d | task; task')
+    await terminal.screen(/^0:a 1:b\n0:c 1:d\ndish: task: a prompt is missing; it is task \[PROMPT…\]\nllambo>$/m)
+    await terminal.enter('top')
+    await terminal.screen(/Active nodes 2\/2[\s\S]*> worker-0001[\s\S]* q leave/)
+    await terminal.press('Enter')
+    await terminal.screen(/^worker-0001\nserver\n/)
+    await terminal.press('Escape')
+    await terminal.screen(/Active nodes/)
+    await terminal.press('q')
+    await terminal.screen(/^llambo> top\nllambo>$/m)
+    await terminal.enter('on worker-0002 top --once | grep Active; top --json | wc -l')
+    await terminal.screen(/^Active nodes 0\/0 .*\n\d+\nllambo>$/m)
+    await terminal.enter('top')
+    await terminal.screen(/Active nodes 2\/2[\s\S]* q leave/)
+    await terminal.press('C-c')
+    await terminal.screen(again)
+    await terminal.enter('echo on')
+    await terminal.screen(/^on\nllambo>$/m)
+  },
+)

@@ -1,7 +1,8 @@
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { noTerminal } from '../terminal.js'
+import { Home } from '../ctl/fixture.js'
+import { noTerminal, type Terminal } from '../terminal.js'
 import { chat, homeOf, Model } from './fixture.js'
 
 const lines = (count: number) => Array.from({ length: count }, (_, i) => `line ${i + 1}\n`)
@@ -166,7 +167,10 @@ t.test('limbot, the chat', { skip: noTerminal }, async t => {
       await terminal.screen(what)
     }
     await said('/contxt', /^\/contxt: unknown command \(did you mean \/context\?\)$/m)
-    await said('/undo', /^\/undo: nothing has been said yet$/m)
+    await said('/hepl', /^\/hepl: unknown command \(did you mean \/help\?\)$/m)
+    await said('/Undo', /^\/undo: nothing has been said yet$/m)
+    await said('/clear all', /^\/clear takes nothing behind it, not all$/m)
+    await said('/set', /^temperature +– +0 \(always the likeliest word\) to 5$/m)
     await said('/model n', /^no model n /m)
     await said('/role pirat', /^no role pirat \(did you mean pirate\?\)$/m)
     await said('/set temperature hot', /^temperature: expected a number from 0 to 5, not "hot"$/m)
@@ -182,6 +186,14 @@ t.test('limbot, the chat', { skip: noTerminal }, async t => {
     t.equal(model.given.at(-1), 'user: see @note.txt\n\nnote.txt:\n```\nfrom a file\n```')
     t.equal(model.given[0], 'system: Talk like a pirate.')
     t.equal(model.asked.at(-1)!.temperature, 0.25)
+    await said('/retry', /you said see @note\.txt[\s\S]*you said see @note\.txt/)
+    await said('/edit', /^You: see @note\.txt$/m)
+    await said('/attach note.txt', /^note\.txt \(12 B\) goes/m)
+    await said('look', /you said look/)
+    t.equal(model.given.at(-1), 'user: look\n\nnote.txt:\n```\nfrom a file\n```')
+    await said('/edit', /^You: look @note\.txt$/m)
+    await terminal.press('Enter')
+    await terminal.screen(/you said look @note/)
     await said('/undo', /^2 messages taken back$/m)
     await said('one', /^you said one$/m)
     t.same(model.given.slice(5), ['user: one'])
@@ -212,6 +224,7 @@ t.test('limbot, the chat', { skip: noTerminal }, async t => {
       /^# Alpha\n\n## You\n\nalpha one\n\n## Llambo\n\nyou said alpha one\n/,
     )
     await said('/save out.md', /^out\.md: file exists$/m)
+    await said('/save nowhere/out.md', /^nowhere\/out\.md: no such file or directory$/m)
     await said('/context', /^4 messages\n11 tokens$/m)
     await said('/tokens', /^all 3: 30 read, 3 made$/m)
     for (const number of (await home.ctl('ls', 'session')).stdout.match(/\d+/g)!)
@@ -239,6 +252,34 @@ t.test('limbot, the chat', { skip: noTerminal }, async t => {
     await terminal.press('C-u')
     await said('/exit', /\/exit/)
     t.equal(await terminal.ended(), 0)
+  })
+
+  await t.test('what is chosen in a conversation is there when one goes on with it, and not in another', async t => {
+    home.file('.config/llambo/roles/cook.md', 'Talk like a cook.\n')
+    const terminal = await chat(t, home, ['-r', 'cook'])
+    const said = async (where: Terminal, entry: string, what: RegExp) => {
+      await where.enter(entry)
+      return where.screen(what)
+    }
+    await said(terminal, 'first of it', /you said first of it$/m)
+    t.equal(model.given[0], 'system: Talk like a cook.')
+    await said(terminal, '/role off', /^no role$/m)
+    await said(terminal, '/set temperature 0.25', /^temperature +0\.25$/m)
+    await said(terminal, '/set seed 1', /^seed +1$/m)
+    await said(terminal, '/set seed default', /^seed +–$/m)
+    await said(terminal, '/set system Be kind.', /^system: Be kind\.$/m)
+    await terminal.press('C-d')
+    t.equal(await terminal.ended(), 0)
+
+    const again = await chat(t, home, ['-c'])
+    await again.screen(/“first of it”, 2 messages · system Be kind\. · temperature 0\.25$/m)
+    await said(again, 'second of it', /you said second of it$/m)
+    t.equal(model.given[0], 'system: Be kind.')
+    t.equal(model.asked.at(-1)!.temperature, 0.25)
+    await said(again, '/load Alpha', /^“Alpha”, \d+ messages$/m)
+    await said(again, 'third', /you said third$/m)
+    t.not(model.asked.at(-1)!.temperature, 0.25)
+    t.match(model.given[0], /^user/)
   })
 
   await t.test('without colours Markdown stays as it is', async t => {
@@ -292,4 +333,15 @@ t.test('limbot, the chat', { skip: noTerminal }, async t => {
     t.notMatch(readFileSync(join(kept(), file!), 'utf8'), /second/)
     t.equal(readdirSync(kept()).length, before.length + 1)
   })
+})
+
+t.test('without a server a command says that it waits, and can be ended', { skip: noTerminal }, async t => {
+  const terminal = await chat(t, new Home(t), [], { columns: 200 })
+  await terminal.screen(/^no server answers at .*; start one with: llamboctl up -d; waiting for it$/m)
+  await terminal.enter('/model')
+  await terminal.screen(/^waiting · Ctrl-C ends it$/m)
+  await terminal.press('C-c')
+  await terminal.screen(/^You: \/model\ninterrupted\nYou:$/m)
+  await terminal.press('C-d')
+  t.equal(await terminal.ended(), 0)
 })

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { Home, type Run } from '../ctl/fixture.js'
 import { homeOf, limbot, Model } from './fixture.js'
@@ -65,6 +65,13 @@ t.test('limbot, one answer', async t => {
     })
   })
 
+  await t.test('it is called what was asked, not what was piped in, and listed', async t => {
+    await ask(['what is', 'wrong here?'], 'diff --git a b\n')
+    const [first, ...rest] = (await ask(['--list'])).stdout.trimEnd().split('\n')
+    t.match(first, /^\d{8}-\d{6}-\w{4}\t\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\t2\twhat is wrong here\?$/)
+    t.equal(rest.length, kept().length - 2, 'all but the broken one')
+  })
+
   await t.test('options', async t => {
     await all(t, [
       [
@@ -90,6 +97,29 @@ t.test('limbot, one answer', async t => {
     t.equal(model.asked.at(-1)!.temperature, 0.5)
     await ask(['x'], undefined, { LLAMBO_LIMBOT_TEMPERATURE: '1' })
     t.equal(model.asked.at(-1)!.temperature, 1)
+  })
+
+  await t.test('what was chosen for a conversation goes on with it; the command line goes before it', async t => {
+    const pirate = home.file('.config/llambo/roles/pirate.md', '---\ntop_p: 0.5\n---\nTalk like a pirate.\n')
+    await ask(['-r', 'pirate', '-s', 'Be brief.\nAnd kind.', '--temperature', '0.5', 'chosen'])
+    t.equal(
+      (await ask(['-c', 'two'])).stderr,
+      '“chosen”, 2 messages · role pirate · system Be brief. · temperature 0.5\n',
+    )
+    t.equal(model.given[0], 'system: Be brief.\nAnd kind.\n\nTalk like a pirate.')
+    t.equal(model.asked.at(-1)!.temperature, 0.5)
+    t.equal((await ask(['-c', '--temperature', '0', '-s', '', 'three'])).stderr, '“chosen”, 4 messages · role pirate\n')
+    t.equal(model.given[0], 'system: Talk like a pirate.')
+    t.equal(model.asked.at(-1)!.temperature, 0)
+    rmSync(pirate)
+    t.match(
+      (await ask(['-c', 'four'])).stderr,
+      /^no role pirate; .*; goes on without it\n“chosen”, 6 messages · role pirate · temperature 0\n$/,
+    )
+    t.equal(model.given[0], 'user: chosen')
+    t.match(await ask(['-c', '-r', 'other', 'x']), { code: 2, stderr: /no role other/ })
+    await ask(['plain'])
+    t.equal((await ask(['-c', 'again'])).stderr, '“plain”, 2 messages\n')
   })
 
   await t.test('files', async t => {
@@ -181,5 +211,11 @@ t.test('what overflows the context is summed up first', async t => {
   const kinds = messages
     .map(line => JSON.parse(line))
     .map(({ past, content }) => (past ? 'past' : content.slice(0, 13)))
+  const before = messages.length
+  const fourth = await ask('-c', `${'word '.repeat(400)}x1`)
+  t.match(fourth, { code: 1, stderr: /^limbot: context full/m })
+  t.notMatch(fourth.stderr, /summed up/, 'nothing is given up for a message that is too long by itself')
+  const after = readFileSync(home.path('.local/share/llambo/sessions', file!), 'utf8').trim().split('\n').slice(1)
+  t.equal(after.length, before + 1, 'and it is kept, to be made shorter')
   t.same(kinds, [...Array(4).fill('past'), 'What was said', 'I go on from ', 'b b b b b b b', '0:b 1:b 2:b'])
 })

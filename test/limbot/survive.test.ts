@@ -57,3 +57,35 @@ t.test('a chat outlives the worker that answers and the server', { skip: noTermi
   await terminal.press('C-d')
   t.equal(await terminal.ended(), 0)
 })
+
+t.test('an answer whose worker dies with the server goes on from its last token', { skip: noTerminal }, async t => {
+  const home = new Home(t, { LLAMBO_ENGINE_RATE: '60', LLAMBO_MDNS: 'off' })
+  const server = await home.up('--workers', '1')
+  const terminal = await chat(t, home)
+  await terminal.enter('a b c x200')
+  await terminal.screen(/^0:a 1:b/m)
+  const host = (await home.ctl('ls', 'host')).stdout.trim()
+  const status = parseRecords((await home.ctl('cat', `host/${host}/status`)).stdout)
+  const worker = Number(status.find(({ word }) => word === 'worker')!.attrs.pid)
+  for (const pid of [server.child.pid!, worker]) process.kill(pid, 'SIGKILL')
+  await server.ended
+  await terminal.screen(/^connection lost/m)
+  const again = await home.up('--workers', '1')
+  await terminal.screen(/^worker-\d+ goes on · /m)
+
+  // and once more: what it had then came of two servers
+  const seen = last(await terminal.shown())
+  await terminal.screen(screen => last(screen) > seen + 5)
+  await home.ctl('down')
+  await again.ended
+  await home.up('--workers', '1')
+  const screen = await terminal.screen(/^worker-\d+ \(went on there\) · echo · 200 tok/m)
+  t.same(screen.match(/\d+:[abc]/g), words(0, 200), 'no word is lost or doubled')
+  t.notMatch(screen, /retry/)
+
+  await terminal.enter('and then')
+  await terminal.screen(/0:and 1:then/)
+  const session = (await home.ctl('ls', 'session')).stdout.split('\n')[0]
+  const history = (await home.ctl('cat', `session/${session}/history`)).stdout
+  t.equal(history, readFileSync(home.path(`.local/share/llambo/sessions/${kept(home)}`), 'utf8').replace(/^.*\n/, ''))
+})

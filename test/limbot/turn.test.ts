@@ -24,9 +24,9 @@ async function exchange(said: (offset: number, count: number) => Uint8Array): Pr
   const fid = await client.attach({ uname: 'glenda' })
   const link = { root: async () => fid } as unknown as Link
   const session = { path: [], ready: async () => {}, stale: () => {}, cancel: async () => {} } as unknown as Session
-  const wanted = {} as never
+  const { signal } = new AbortController()
   try {
-    for await (const _ of turn({ link, session, wanted, content: 'hi', signal: new AbortController().signal }));
+    for await (const _ of turn({ link, session, wanted: {} as never, content: 'hi', digests: new Map(), signal }));
   } finally {
     client.close()
   }

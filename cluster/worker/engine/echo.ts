@@ -1,7 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { type Clock, sleep, systemClock } from '../../../fs/clock.js'
 import { fail } from '../../../fs/errors.js'
-import type { Engine, GenerateRequest, TokenChunk } from './engine.js'
+import { contextFull, type Engine, type GenerateRequest, type TokenChunk } from './engine.js'
 import { Hold } from './hold.js'
 import { Slots } from './slots.js'
 
@@ -37,7 +37,7 @@ export function createEchoEngine(o: {
       [...(request.messages ?? []).map(m => m.content), request.prompt ?? ''].join(' '),
     ).length
     if (context > 0 && prompt_tokens >= context) {
-      throw fail('contextFull', `prompt ${prompt_tokens} tokens, context ${context}`)
+      throw contextFull(`prompt ${prompt_tokens} tokens`, context)
     }
     const token = tokens(request)
     const room = Math.min(request.max_tokens, context > 0 ? context - prompt_tokens : Number.POSITIVE_INFINITY)

@@ -2,6 +2,7 @@
  * The engine seam: the one place where text is made. Three live behind it: `llama` (llama.cpp in this process), `openai` (any
  * server with that API) and `echo` (deterministic, for tests and simulation). Nothing above it knows which.
  */
+import { type FsError, fail } from '../../../fs/errors.js'
 import type { EndReason, GenerateRequest } from '../../root/generation.js'
 
 export type { ChatMessage, EndReason, GenerateRequest, Sampling } from '../../root/generation.js'
@@ -69,3 +70,7 @@ export interface Engine {
   /** Frees the model. Generations still running end with `shutting down`. */
   close(): Promise<void>
 }
+
+/** What a text that does not fit fails with. @param what `prompt 3456 tokens` @param context tokens there is room for */
+export const contextFull = (what: string, context: number): FsError =>
+  fail('contextFull', `${what}, context ${context}; shorten it, or load a model that holds more`)

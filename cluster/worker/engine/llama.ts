@@ -9,7 +9,7 @@ import type {
 } from 'node-llama-cpp'
 import { FsError, fail } from '../../../fs/errors.js'
 import { checkModel } from '../gguf.js'
-import type { Engine, GenerateRequest, ModelInfo, TokenChunk } from './engine.js'
+import { contextFull, type Engine, type GenerateRequest, type ModelInfo, type TokenChunk } from './engine.js'
 import { Hold } from './hold.js'
 import { Gate } from './llama/gate.js'
 import { grammarOf } from './llama/grammar.js'
@@ -146,12 +146,12 @@ class LlamaEngine implements Engine {
     // Making tokens of a MiB takes most of a second, in which nothing else runs; what cannot fit is told before.
     const characters = (request.messages ?? []).reduce((n, m) => n + m.content.length, request.prompt?.length ?? 0)
     if (characters > contextSize * this.#longest) {
-      throw fail('contextFull', `prompt over ${contextSize} tokens, context ${contextSize}`)
+      throw contextFull(`prompt over ${contextSize} tokens`, contextSize)
     }
     const prompt = this.#prompter.make(request)
     const count = prompt.tokens.length
     // One place is kept by node-llama-cpp: a context of 1024 takes 1023 tokens before it would shift.
-    if (count >= contextSize) throw fail('contextFull', `prompt ${count} tokens, context ${contextSize}`)
+    if (count >= contextSize) throw contextFull(`prompt ${count} tokens`, contextSize)
     const prefix = (request.prefix_ids ?? []) as Token[]
     if (prefix.length > 0 && request.schema !== undefined) throw fail('badArgument', 'prefix_ids: not with a schema')
     // llama.cpp is not to be asked about tokens it has not.
@@ -252,7 +252,7 @@ class LlamaEngine implements Engine {
       })
       const length = context.calculateInputLength(text)
       const { contextSize } = this.context
-      if (length >= contextSize) throw fail('contextFull', `text ${length} tokens, context ${contextSize}`)
+      if (length >= contextSize) throw contextFull(`text ${length} tokens`, contextSize)
       const { vector } = await context.getEmbeddingFor(text)
       const norm = Math.hypot(...vector) || 1
       out.push(Float32Array.from(vector, x => x / norm))

@@ -147,6 +147,11 @@ export class Editor {
     return `${rows.map(({ text }) => text).join('\n')}\n`
   }
 
+  /** Whether keys are for an entry. */
+  get reading(): boolean {
+    return this.#done !== undefined
+  }
+
   /** Whether nothing has been typed. */
   get empty(): boolean {
     return this.#buffer.text === ''
@@ -234,8 +239,8 @@ export class Editor {
   readonly #onkey = (text: string | undefined, key: Key): void => {
     if (this.#away) return
     if (this.#done) this.#key(text, key)
-    else if (keyName(text, key) === 'C-c') this.#o.interrupt?.()
-    else this.#ahead.push([text, key])
+    // what nothing has begun to run for yet, the next `read` sees
+    else if (keyName(text, key) !== 'C-c' || !this.#o.interrupt?.()) this.#ahead.push([text, key])
   }
 
   readonly #onend = (): void => this.#finish(undefined)

@@ -19,6 +19,23 @@ t.test('the root has the files of a worker, and host/ and each worker beside the
   t.equal(await root.ask('worker-0002/data', 'red green'), '0:red 1:green\n')
 })
 
+t.test('workers are shown by number, whatever order they came in', async t => {
+  const cluster = await rig(t, [{}, {}, {}])
+  cluster.members[0]!.cut()
+  await cluster.ready(2)
+  cluster.members[0]!.join()
+  await cluster.ready(3)
+  const root = await cluster.as('root')
+  const names = ['worker-0001', 'worker-0002', 'worker-0003']
+  const workers = (await cluster.status()).filter(({ word }) => word === 'worker')
+  t.same(
+    workers.map(({ attrs }) => attrs.name),
+    names,
+  )
+  t.same((await root.names('')).slice(-3), names)
+  await t.rejects(root.write('ctl', 'drain worker-9'), { message: new RegExp(`there are ${names.join(' ')}$`) })
+})
+
 t.test('what a user may not see at the root he may not see through worker-N either', async t => {
   const cluster = await rig(t, [{}])
   const ann = await cluster.as('ann')
@@ -65,6 +82,15 @@ t.test('a worker that dies in the midst of an answer: the reader notices nothing
   t.match(await ann.read(`task/${id}/status`), / tries=2 resumed=1 .*completion_tokens=40/)
   t.match(await ann.read(`task/${id}/trace`), /^lost .* attempt=1$/m)
   t.match(await ann.read(`task/${id}/trace`), /^resumed .* at=\d+$/m)
+})
+
+t.test('how fast an answer was made is what its worker says', async t => {
+  const cluster = await rig(t, [{}])
+  const ann = await cluster.as('ann')
+  const events = await ann.events('generate', say('a b c x40'))
+  const [, remote] = /^remote .* task=(\d+)/m.exec(await ann.read(`task/${events[0]!.task}/trace`))!
+  const [, tok_s] = / tok_s=(\S+)/.exec(await ann.read(`worker-0001/task/${remote}/status`))!
+  t.equal(events.at(-1)!.tok_s, Number(tok_s))
 })
 
 t.test('of a worker with many answers all go on at once, however long they take', async t => {
@@ -325,13 +351,16 @@ t.test('a drained worker gets nothing more and loses nothing; one after another 
 
 t.test('a model that nobody has loaded is loaded where that disturbs least, and who asked waits', async t => {
   const cluster = await rig(t, [
-    { models: ['red', 'blue'], load_ms: 100, rate: 20 },
-    { models: ['red', 'blue'], load_ms: 100, rate: 20 },
+    { models: ['red', 'blue'], load_ms: 500, rate: 20 },
+    { models: ['red', 'blue'], load_ms: 500, rate: 20 },
   ])
   const ann = await cluster.as('ann')
-  const busy = ann.events('generate', { ...say('a b x20') })
-  await until(async () => (await cluster.status()).some(({ attrs }) => attrs.active === '1' && attrs.name !== 'test'))
-  const on = (await cluster.status()).find(({ word, attrs }) => word === 'worker' && attrs.active === '1')!.attrs.name
+  const busy = ann.events('generate', { ...say('a b x40') })
+  let on: string | undefined
+  await until(async () => {
+    on = (await cluster.status()).find(({ word, attrs }) => word === 'worker' && attrs.active === '1')?.attrs.name
+    return on !== undefined
+  })
   const asked = ann.events('generate', { ...say('hello'), model: 'blue' })
   await until(async () =>
     (await cluster.status()).some(({ word, attrs }) => word === 'worker' && attrs.loading === 'blue'),
@@ -342,7 +371,7 @@ t.test('a model that nobody has loaded is loaded where that disturbs least, and 
     { model: 'blue' },
   )
   t.not(events.find(({ event }) => event === 'start')!.worker, on, 'never on one that is generating')
-  t.equal(ids(await busy).length, 20)
+  t.equal(ids(await busy).length, 40)
   const models = (await cluster.status()).filter(({ word }) => word === 'model')
   t.same(
     models.map(({ attrs }) => `${attrs.name} ${attrs.workers}`),

@@ -105,7 +105,24 @@ t.test('status tells what the worker is and does', async t => {
     word: 'model',
     attrs: { name: 'echo', loaded: 'yes', digest: 'echo:1' },
   })
-  t.match(await root.read('metrics'), /llambo_requests_total\{state="done"\} 3/)
+  const metrics = await root.read('metrics')
+  t.match(metrics, /^llambo_requests_total\{state="done"\} 3$/m)
+  t.match(metrics, /^llambo_completion_tokens_total 30$/m)
+  t.match(metrics, /^process_resident_memory_bytes [1-9]\d+$/m)
+  // https://prometheus.io/docs/instrumenting/exposition_formats/
+  for (const line of metrics.split('\n').slice(0, -1))
+    t.match(line, /^(# (HELP \w+ .*|TYPE \w+ (counter|gauge|histogram))|\w+(\{\w+="[^"\\]*"\})? -?[\d.e+-]+)$/)
+  const buckets = [...metrics.matchAll(/_seconds_bucket\{le="(.*)"\} (\d+)$/gm)].map(([, le, count]) => [
+    le,
+    Number(count),
+  ])
+  t.same(buckets.at(-1), ['+Inf', 3])
+  t.same(
+    buckets,
+    [...buckets].sort(([, a], [, b]) => Number(a) - Number(b)),
+    'each counts those below it, too',
+  )
+  t.match(metrics, /_seconds_sum \d+\.\d+\n\w+_seconds_count 3$/m)
 })
 
 t.test('a draining worker refuses new prompts and ends the running ones', async t => {

@@ -4,12 +4,12 @@ import { parseRecords } from '../../fs/quote.js'
 import type { Run } from '../common/command.js'
 import type { Invocation } from '../common/invocation.js'
 import { sanitize } from '../common/terminal/sanitize.js'
-import { Keys } from '../top/keys.js'
-import { Model } from '../top/model.js'
-import { firstChoice, page, snapshot } from '../top/page.js'
-import { Screen } from '../top/screen.js'
-import { Source } from '../top/source.js'
-import { eventLine, type Style } from '../top/view.js'
+import { Keys } from './keys.js'
+import { Model } from './model.js'
+import { firstChoice, page, snapshot } from './page.js'
+import { Screen } from './screen.js'
+import { Source } from './source.js'
+import { eventLine, type Style } from './view.js'
 
 /** Columns of a snapshot where nobody knows how wide the paper is. */
 const WIDE = 120

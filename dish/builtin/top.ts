@@ -1,0 +1,35 @@
+import type { Connection } from '../../ctl/common/connect.js'
+import { Invocation } from '../../ctl/common/invocation.js'
+import { run } from '../../ctl/top/top.js'
+import type { Call } from '../call.js'
+import { Space } from '../space.js'
+import { HOME } from '../state.js'
+import * as tree from '../tree.js'
+
+/** llamboctl's invocation, of the tree that the shell has at /n/llambo. */
+class Here extends Invocation {
+  constructor(readonly call: Call) {
+    super(call.terminal ? {} : { color: false }, call.state.shared.env, call.reading)
+  }
+
+  override print(data: string | Uint8Array): Promise<void> {
+    return this.call.styled(data.toString())
+  }
+
+  /** A connection of its own to the shell's name space: it is closed when the screen is left. */
+  override async connect(): Promise<Connection> {
+    const { state, signal } = this.call
+    const root = await new Space(state.space.namespace).root()
+    const at = await tree.named(state, HOME, signal, () => root.walk(HOME.split('/').filter(Boolean), signal))
+    return { client: root.client, root: at, address: HOME }
+  }
+}
+
+/** The cluster on one screen, which has the terminal until it is left; once, where nobody would see it change. */
+export function top(call: Call): Promise<void> {
+  const { json } = call.options
+  const once = call.options.once || !call.terminal || call.io.background
+  const { lend } = call.state.shared
+  const show = () => run(new Here(call), [], { json, once })
+  return lend && !once && !json ? lend(show) : show()
+}
