@@ -35,6 +35,11 @@ export class Hosts {
     return this.#names.get(host_id) ?? host
   }
 
+  /** What tells a member's machine from others. A cluster is not on one, whatever it is called. */
+  machineOf(member: Member): string {
+    return member.report.kind === 'cluster' ? member.id : this.nameOf(member) || member.id
+  }
+
   /** The host that supervises a worker. */
   of(member: Member): Peer | undefined {
     return this.peers.get(this.nameOf(member))

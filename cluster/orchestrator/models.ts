@@ -179,7 +179,7 @@ export class Models {
   stores(local: string): Member[] {
     const hosts = new Map<string, Member[]>([[local, []]])
     for (const member of this.registry.members.values()) {
-      const host = this.hosts.nameOf(member) || member.name
+      const host = this.hosts.machineOf(member)
       const others = hosts.get(host)
       if (others) others.push(member)
       else hosts.set(host, [member])
@@ -210,7 +210,7 @@ export class Models {
       ...union(() => this.stores(local).map(lazily), owner, 0o775, this.clock),
       create: async (name, perm, mode, ctx): Promise<Created> => {
         const [first] = this.stores(local)
-        const own = first && this.hosts.nameOf(first) === local ? await storeOf(first, ctx) : undefined
+        const own = first && this.hosts.machineOf(first) === local ? await storeOf(first, ctx) : undefined
         if (own?.create) return own.create(name, perm, mode, ctx)
         const other = first?.name ?? 'worker-NNNN'
         throw fail('notPermitted', `no worker is on this machine; write to ${other}/models/${name}`)

@@ -266,6 +266,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
         uptime_s: Math.floor((clock.now() - began) / 1000),
         members: registry.listed,
         hostOf: member => hosts.nameOf(member),
+        machineOf: member => hosts.machineOf(member),
         hosts: hosts.peers.size,
         models: models.list(),
       }),

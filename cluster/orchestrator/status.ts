@@ -19,6 +19,8 @@ export interface ClusterStatus {
   members: readonly Member[]
   /** What a member's machine is called in the tree. */
   hostOf(member: Member): string
+  /** What tells it from others. */
+  machineOf(member: Member): string
   hosts: number
   models: readonly ClusterModel[]
 }
@@ -27,7 +29,7 @@ export interface ClusterStatus {
 export function clusterStatus(o: ClusterStatus): string {
   const { members, slots, active, hostOf } = o
   // memory is a machine's, whose workers all report it
-  const machines = new Map(members.map(member => [hostOf(member) || member.id, member.report]))
+  const machines = new Map(members.map(member => [o.machineOf(member), member.report]))
   const sum = (of: 'mem_total' | 'mem_free' | 'gpu_mem') =>
     [...machines.values()].reduce((n, report) => n + report[of], 0)
   const all = (of: 'cpu' | 'gpu') => [...new Set([...machines.values()].map(report => report[of]))].join(',') || 'none'

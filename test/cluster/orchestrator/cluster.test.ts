@@ -1,5 +1,6 @@
 import t from 'tap'
 import type { Engine } from '../../../cluster/worker/engine/engine.js'
+import { OWRITE } from '../../../fs/protocol.js'
 import { parseRecords } from '../../../fs/quote.js'
 import { TestClock } from '../clock.js'
 import { readAll } from '../worker/fixture.js'
@@ -428,6 +429,11 @@ t.test('a cluster joins a cluster as one worker, two deep, and a ring is refused
   t.equal(server!.attrs.clusters!.split(',').length, 3, 'who is below is known above')
   t.equal(await ann.ask('data', 'red green'), '0:red 1:green\n')
   t.match(await ann.read('worker-0001/worker-0001/worker-0002/status'), /^server name=worker-0002 kind=worker/)
+
+  const models = await (await top.as('root')).root.walk(['models'])
+  await t.rejects(models.create('x.gguf', 0o644, OWRITE), {
+    message: /no worker is on this machine; write to worker-0001/,
+  })
 
   const answer = ann.events('generate', say('a b x40'))
   const root = await bottom.as('root')
