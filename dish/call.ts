@@ -105,10 +105,12 @@ export class Call {
     return Number(value)
   }
 
-  /** Colours where the output has them. */
+  /** Colours where the output has them, and knows them for ours. */
   paint(code: number, text: string): string {
     const clean = sanitize(text)
-    return this.terminal && this.state.shared.colors ? `\x1b[${code}m${clean}\x1b[0m` : clean
+    return this.terminal && this.out instanceof Styled && this.state.shared.colors
+      ? `\x1b[${code}m${clean}\x1b[0m`
+      : clean
   }
 }
 

@@ -107,7 +107,11 @@ export class Capture implements Sink {
   readonly #parts: Uint8Array[] = []
   #bytes = 0
 
-  constructor(readonly most: number) {}
+  /** @param columns of the terminal that it is shown on in the end */
+  constructor(
+    readonly most: number,
+    readonly columns?: number,
+  ) {}
 
   async write(data: Uint8Array): Promise<void> {
     this.#bytes += data.length

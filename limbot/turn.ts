@@ -145,7 +145,8 @@ async function* submitted(o: TurnOptions, root: Fid, figures: Figures, progress:
       return o.session.stale()
     } catch (error) {
       // its workers are back before their models are
-      if (!(error instanceof FsError && error.is('noWorker')) || Date.now() > end) throw error
+      const waits = error instanceof FsError && (error.is('noWorker') || error.is('loading'))
+      if (!waits || Date.now() > end) throw error
     }
   }
 }

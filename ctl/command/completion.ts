@@ -18,7 +18,11 @@ interface Level {
   /** `llamboctl`, `llamboctl cat`, `llamboctl config show`. */
   readonly path: string
   readonly commands: readonly Word[]
-  readonly options: readonly (Word & { readonly values: readonly string[]; readonly takesValue: boolean })[]
+  readonly options: readonly (Word & {
+    readonly values: readonly string[]
+    readonly takesValue: boolean
+    readonly kind: Kind | undefined
+  })[]
   readonly takes: readonly Kind[]
 }
 
@@ -35,7 +39,15 @@ function levels(command: Commander, row: Command, path = row.name): Level[] {
     options: [...help.visibleOptions(command), ...global].flatMap(option =>
       [option.long, option.short].flatMap(word =>
         word
-          ? [{ word, help: plain(option.description), values: option.argChoices ?? [], takesValue: option.required }]
+          ? [
+              {
+                word,
+                help: plain(option.description),
+                values: option.argChoices ?? [],
+                takesValue: option.required,
+                kind: option.long === '--model' ? ('model' as const) : undefined,
+              },
+            ]
           : [],
       ),
     ),
@@ -44,7 +56,7 @@ function levels(command: Commander, row: Command, path = row.name): Level[] {
   return [own, ...rows.flatMap((child, i) => levels(command.commands[i]!, child, `${path} ${child.name}`))]
 }
 
-const words = (level: Level) => [...level.commands, ...level.options].map(({ word }) => word).join(' ')
+const words = (list: readonly Word[]) => list.map(({ word }) => word).join(' ')
 
 /** Questions to the server are short, so that typing never waits for one. */
 const ASK = 'timeout 1 llamboctl'
@@ -60,12 +72,17 @@ function bash(all: readonly Level[], names: readonly string[]): string {
   const valued = all.flatMap(({ path, options }) => options.filter(o => o.takesValue).map(o => `${path} ${o.word}`))
   const values = all.flatMap(({ path, options }) =>
     options
-      .filter(o => o.values.length)
-      .map(o => clause([`${path} ${o.word}`], `words='${o.values.join(' ')}' kind=word`)),
+      .filter(o => o.takesValue)
+      .map(o =>
+        clause(
+          [`${path} ${o.word}`],
+          `words='${o.values.join(' ')}' kind=${o.values.length ? 'word' : (o.kind ?? "''")}`,
+        ),
+      ),
   )
   return `# llamboctl completion bash; in ~/.bashrc: source <(llamboctl completion bash)
 _llambo() {
-  local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD-1]} path=\${COMP_WORDS[0]##*/} words='' takes='' kind='' word skip='' n=0
+  local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD-1]} path=\${COMP_WORDS[0]##*/} words='' options='' takes='' kind='' word skip='' n=0
   COMPREPLY=()
   for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     if [[ $skip ]]; then skip=''; continue; fi
@@ -74,15 +91,15 @@ ${below.join('')}${clause(valued, 'skip=1; continue')}    esac
     [[ $word == -* ]] || n=$((n + 1))
   done
   case $path in
-${all.map(level => clause([level.path], `words='${words(level)}' takes='${level.takes.join(' ')}'`)).join('')}  esac
+${all.map(level => clause([level.path], `words='${words(level.commands)}' options='${words(level.options)}' takes='${level.takes.join(' ')}'`)).join('')}  esac
   takes=($takes)
   if (( \${#takes[@]} )); then kind=\${takes[n]:-word}; fi
   case "$path $prev" in
 ${values.join('')}  esac
   # what the server says is compared, never expanded
-  offer() { while IFS= read -r word; do if [[ $word == "$cur"* ]]; then COMPREPLY+=("$word"); fi; done; }
+  offer() { while IFS= read -r word; do if [[ $word && $word == "$cur"* ]]; then COMPREPLY+=("$word"); fi; done; }
   case $cur in
-    -*) offer <<< "\${words// /$'\\n'}" ;;
+    -*) offer <<< "\${options// /$'\\n'}" ;;
     /n/llambo/*) offer < <(${ASK} ls "\${cur%/*}/" 2>/dev/null | while IFS= read -r word; do printf '%s\\n' "\${cur%/*}/$word"; done) ;;
     *)
       offer <<< "\${words// /$'\\n'}"
@@ -105,8 +122,10 @@ function zsh(all: readonly Level[], names: readonly string[]): string {
   const valued = all.flatMap(({ path, options }) => options.filter(o => o.takesValue).map(o => `${path} ${o.word}`))
   const values = all.flatMap(({ path, options }) =>
     options
-      .filter(o => o.values.length)
-      .map(o => clause([`${path} ${o.word}`], `compadd -- ${o.values.join(' ')}; return`)),
+      .filter(o => o.values.length || o.kind)
+      .map(o =>
+        clause([`${path} ${o.word}`], o.kind ? `takes=(${o.kind}) n=1` : `compadd -- ${o.values.join(' ')}; return`),
+      ),
   )
   return `#compdef ${names.join(' ')}
 # llamboctl completion zsh > a file _llamboctl in $fpath, or in ~/.zshrc: source <(llamboctl completion zsh)
@@ -120,11 +139,12 @@ _llambo() {
 ${below.join('')}${clause(valued, 'skip=1; continue')}    esac
     [[ $word == -* ]] || (( n++ ))
   done
-  case "$path_ \${words[CURRENT-1]}" in
-${values.join('')}  esac
   case $path_ in
 ${all.map(l => clause([l.path], `list=(${describe([...l.commands, ...l.options])}) takes=(${l.takes.join(' ')})`)).join('')}  esac
-  _describe "$path_" list
+  [[ $PREFIX == -* ]] || list=(\${list:#-*})
+  case "$path_ \${words[CURRENT-1]}" in
+${values.join('')}  esac
+  (( $#list )) && _describe "$path_" list
   case \${takes[n]:-\${takes:+none}} in
     worker|class|model|strategy)
       found=(\${(f)"$(_call_program values ${ASK} completion --values \${takes[n]} 2>/dev/null)"})
@@ -149,9 +169,10 @@ function fish(all: readonly Level[]): string {
     return [
       ...commands.map(({ word, help }) => `${start}-f -a ${word} -d '${help}'`),
       ...[...new Set(takes)].map(kind => `${start}-f -a '(${ASK} completion --values ${kind} 2>/dev/null)'`),
-      ...options.map(({ word, help, values, takesValue }) => {
+      ...options.map(({ word, help, values, takesValue, kind }) => {
         const flag = word.startsWith('--') ? `-l ${word.slice(2)}` : `-s ${word.slice(1)}`
-        const value = values.length > 0 ? ` -x -a '${values.join(' ')}'` : takesValue ? ' -r' : ''
+        const these = kind ? `(${ASK} completion --values ${kind} 2>/dev/null)` : values.join(' ')
+        const value = these ? ` -x -a '${these}'` : takesValue ? ' -r' : ''
         return `${start}${flag}${value} -d '${help}'`
       }),
     ]

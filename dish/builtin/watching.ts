@@ -33,7 +33,7 @@ export async function watch(call: Call): Promise<void> {
   const [name = '', ...args] = call.args
   for (let i = 0; i < times; i++) {
     if (i > 0) await rest(call, every)
-    const kept = new Capture(MAX_LOOK)
+    const kept = new Capture(MAX_LOOK, call.out.columns)
     const io = { stdin: empty, stdout: kept, stderr: kept, signal: call.reading }
     await invoke(name, args, io, call.state)
     if (call.terminal) await draw(call, kept.text, i === 0)

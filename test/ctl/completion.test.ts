@@ -23,7 +23,9 @@ COMP_WORDS=(llamboctl ${words.map(word => `'${word}'`).join(' ')}); COMP_CWORD=$
   }
   t.same(complete('drain', 'w'), ['worker-0001', ''])
   t.same(complete('--at', 'x', 'load', 'm', 'w'), ['worker-0001', ''], 'values of options are no arguments')
-  for (const name of names) t.ok(complete('drain', '').includes(name), name)
+  t.same(complete('drain', ''), [...names, ''], 'options only where one is begun')
+  t.same(complete('drain', '--he'), ['--help', ''])
+  t.same(complete('--at', 'x', 'up', '--model', ''), [...names, ''], 'where a model is to be named')
   t.same(complete('ls', '/n/llambo/w'), ['/n/llambo/worker-0001', ''])
   t.ok(complete('ls', '/n/llambo/').includes('/n/llambo/$(touch hacked)'))
   t.notOk(existsSync(home.path('hacked')))
@@ -36,6 +38,7 @@ COMP_WORDS=(llamboctl ${words.map(word => `'${word}'`).join(' ')}); COMP_CWORD=$
   }
   t.match(fish('llamboctl drain w'), /^worker-0001$/m)
   t.match(fish('llamboctl dra'), /^drain\tgive a worker no new prompts$/m)
+  t.match(fish('llamboctl up --model w'), /^worker-0001\t/m)
   t.match(fish('llamboctl up --eng'), /^--engine\t/m)
   t.notOk(existsSync(home.path('hacked')))
 })

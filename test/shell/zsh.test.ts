@@ -233,6 +233,7 @@ t.test('zsh completes commands, options and names of what there is', skip, async
   await tab('llamboctl dra', /^% llamboctl drain$/m)
   await tab('llamboctl drain w', /^% llamboctl drain worker-0001$/m)
   await tab('llamboctl up --engine ec', /^% llamboctl up --engine echo$/m)
+  await tab('llamboctl up --model w', /^% llamboctl up --model worker-0001$/m)
   await tab('llamboctl top --o', /^% llamboctl top --once$/m)
   await tab('llamboctl drain \\$', /^% llamboctl drain \\\$\\\(touch\\ hacked\\\)$/m)
   await terminal.enter('[ -e hacked ] || echo none')
