@@ -22,6 +22,8 @@ export class Member {
   alone = false
   /** The model it has been told to load. */
   loading: string | undefined
+  /** How many exchanges we have given it. */
+  given = 0
   /** Exchanges on it that are not ours: its other users'. */
   foreign: number
   left = false

@@ -237,6 +237,7 @@ export class ClusterPlace implements Place {
   async #run(task: Task, course: Course, attempt: Attempt, work: Promise<Outcome>): Promise<'ended' | 'again'> {
     const { member } = attempt
     member.running.add(attempt)
+    member.given++
     this.routing.update(member)
     this.#active++
     if (course.barren > 0) this.#retrying.add(attempt)

@@ -281,7 +281,7 @@ export class Registry {
   }
 
   async #look(member: Member): Promise<void> {
-    const ours = member.running.size
+    const before = member.running.size - member.given
     try {
       await member.peer.look()
     } catch (error) {
@@ -294,6 +294,8 @@ export class Registry {
     const { stuck } = member.report
     // the slot is given back by nothing but the end of the process
     if (stuck > 0) return this.#o.on.hung(member, `${stuck} of its answers were told to stop and run on`)
+    // what it was given while it was asked may be in its answer
+    const ours = before + member.given
     member.foreign = Math.max(0, member.report.active - ours)
     this.#looked(member)
   }
