@@ -91,10 +91,12 @@ export class User {
       try {
         const client = await Client.connect(await load.net.dial(process, load.door), { clock: process })
         this.#client = client
+        const root = await client.attach({ uname: this.name, n_uname: this.uid })
+        // not before: a connection that breaks by then is dialled again here, and by nobody else as well
         client.closed.then(() => {
           if (this.#client === client) this.#root = undefined
         })
-        return await client.attach({ uname: this.name, n_uname: this.uid })
+        return root
       } catch (error) {
         if (process.now() > until) throw error
         await sleep(process, load.random.whole(50, 1000))
