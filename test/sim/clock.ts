@@ -141,6 +141,8 @@ export class Process implements Clock {
   #timers: (() => void)[] = []
   #arrivals: (() => void)[] = []
   #jumped = 0
+  /** When it began, or went on. */
+  awake: number
   readonly #born: number
   /** Called when it dies, in the order they were added. */
   readonly onDeath: (() => void)[] = []
@@ -156,6 +158,7 @@ export class Process implements Clock {
     readonly late: () => number = () => 0,
   ) {
     this.#born = time.now
+    this.awake = time.now
   }
 
   get alive(): boolean {
@@ -207,6 +210,7 @@ export class Process implements Clock {
   resume(): void {
     if (this.#state !== 'paused') return
     this.#state = 'running'
+    this.awake = this.time.now
     const due = [...this.#timers.splice(0), ...this.#arrivals.splice(0)]
     // each by itself, and it may be paused or killed again between them
     for (const call of due) this.time.at(this.time.now, () => this.arrive(call))

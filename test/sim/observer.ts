@@ -88,11 +88,13 @@ export class Observer {
     for (;;) {
       const { time } = this.process
       const asked = (this.#asked = time.now)
-      time.at(asked + ANSWER_MS, () => {
+      const late = () => {
         const { orchestrator } = this.cluster
-        if (this.#asked === asked && orchestrator.alive && !orchestrator.paused)
-          time.fail(new Wrong(`status was not answered within ${ANSWER_MS} ms`))
-      })
+        if (this.#asked !== asked || !orchestrator.alive || orchestrator.paused) return
+        if (orchestrator.awake + ANSWER_MS > time.now) time.at(orchestrator.awake + ANSWER_MS, late)
+        else time.fail(new Wrong(`status was not answered within ${ANSWER_MS} ms`))
+      }
+      time.at(asked + ANSWER_MS, late)
       const text = decoder.decode(await (await this.#tree()).readFile('status'))
       this.#asked = undefined
       this.#check(text)
