@@ -12,7 +12,7 @@ function metric(type: string, name: string, help: string, samples: readonly (rea
 /**
  * What `metrics` shows, in Prometheus' text format 0.0.4
  * (https://prometheus.io/docs/instrumenting/exposition_formats/); names mirror vLLM's and OpenTelemetry's where those have one.
- * Without a library: the usual one takes 70 ms and 12 MiB of each process for these lines.
+ * Without a library: the usual one is 88 of the modules that each process would load for these lines, 70 ms of its start.
  */
 export class Metrics {
   readonly #gauges: Record<string, { help: string; value: () => number }>
