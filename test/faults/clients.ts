@@ -167,7 +167,7 @@ export class Tally {
 
   /** @throws where an answer was wrong, or fewer than that share came whole */
   check(share: number): string {
-    must(this.wrong.length === 0, `${this.wrong.length} wrong answers, the first: ${this.wrong[0]}`)
+    must(this.wrong.length === 0, `${this.wrong.length} wrong answers: ${this.wrong.slice(0, 5).join('; ')}`)
     const done = this.completed / this.asked
     must(done >= share, `${this.completed} of ${this.asked} completed; ${this.failed.slice(0, 5).join('; ')}`)
     return `${this.completed} of ${this.asked} answers whole, 0 wrong`

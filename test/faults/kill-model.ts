@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { parseRecords } from '../../fs/quote.js'
 import { ndjson, readAll, type Tree } from '../cluster/worker/fixture.js'
 import { type Asker, Tally, Wrong } from './clients.js'
 import { Cluster } from './cluster.js'
@@ -28,18 +30,35 @@ const beginnings = [
   'Nobody knew',
 ] as const
 
-/** How long an answer is to take where nothing is killed, in ms, and the most tokens that fit into the model's context. */
-const LONG_MS = 5_000
+/**
+ * How long an answer is to take where nothing is killed, in ms: with workers being killed and started it takes twice that. And the most
+ * tokens that fit into the model's context.
+ */
+const LONG_MS = 3_000
 const MOST_TOKENS = 900
+/** Where in an answer it is continued, where nothing is killed. */
+const SEAMS = [0, 0.2, 0.4, 0.6, 0.8]
+/** How far apart answers begin that are made at once, in ms. */
+const STAGGERS = [10, 30, 70, 150]
+
+/** A request as far as this looks at it. */
+interface Asked {
+  readonly prompt: unknown
+  readonly temperature?: number
+  readonly max_tokens?: number
+  readonly prefix_ids?: readonly unknown[]
+}
 
 interface Answer {
   readonly text: string
   readonly ids: readonly unknown[]
+  /** After how many tokens it went on elsewhere. */
+  readonly seams: readonly number[]
   readonly task: string
 }
 
-/** Asks for a continuation. @throws `Wrong` where its events are no story; what its `error` says */
-async function goOn(tree: Tree, request: object): Promise<Answer> {
+/** Asks for a continuation; `ids` has those that were given, too. @throws `Wrong` where its events are no story; what its `error` says */
+async function goOn(tree: Tree, request: Asked): Promise<Answer> {
   const fid = await tree.open('generate')
   let lines: Record<string, unknown>[]
   try {
@@ -48,20 +67,23 @@ async function goOn(tree: Tree, request: object): Promise<Answer> {
   } finally {
     fid.clunk().catch(() => undefined)
   }
-  const ids: unknown[] = []
+  const ids = [...(request.prefix_ids ?? [])]
+  const seams: number[] = []
   let text = ''
   for (const event of lines) {
     if (event.event === 'token') {
       text += event.text
       ids.push(...(event.ids as unknown[]))
-    } else if (event.event === 'resume' && event.at !== ids.length)
-      throw new Wrong(`resume at ${event.at} after ${ids.length} tokens`)
+    } else if (event.event === 'resume') {
+      if (event.at !== ids.length) throw new Wrong(`resume at ${event.at} after ${ids.length} tokens`)
+      seams.push(ids.length)
+    }
   }
   const end = lines.at(-1)
   if (end?.event === 'error') throw new Error(String(end.error))
   if (end?.event !== 'end' || end.completion_tokens !== ids.length)
     throw new Wrong(`${ids.length} tokens, and the end is ${JSON.stringify(end)}`)
-  return { text, ids, task: String(lines[0]!.task) }
+  return { text, ids, seams, task: String(lines[0]!.task) }
 }
 
 /** The bundled model's answers, while its workers are killed: greedy ones are what they would have been. */
@@ -72,7 +94,7 @@ async function killModel(stage: Stage): Promise<string> {
     ctl: ['retry tries 5 resumes 5'],
   })
   const trees = await Promise.all(beginnings.map(() => cluster.tree()))
-  const greedy = (i: number, max_tokens: number) => ({ prompt: beginnings[i], temperature: 0, max_tokens })
+  const greedy = (i: number, max_tokens: number): Asked => ({ prompt: beginnings[i], temperature: 0, max_tokens })
   // undisturbed, and all at once: so many tokens that they take 5 s
   let tokens = 60
   let undisturbed: Answer[]
@@ -83,12 +105,28 @@ async function killModel(stage: Stage): Promise<string> {
     if (took >= LONG_MS || tokens === MOST_TOKENS) break
     tokens = Math.min(MOST_TOKENS, Math.ceil((tokens * 1.2 * LONG_MS) / took))
   }
-  // Sums are rounded otherwise where more answers are made at once. Where two tokens are that near each other the greedy one
-  // is another without any fault: those are left out.
-  const long: number[] = []
-  for (const [i, { text, ids }] of undisturbed.entries())
-    if (ids.length === tokens && (await goOn(trees[0]!, greedy(i, tokens))).text === text) long.push(i)
-  must(long.length >= 5, `only ${long.length} of the answers are the same alone and together`)
+  // Sums are rounded otherwise where more answers are made at once, where prompts are read meanwhile, and where tokens are read as one.
+  // Where two tokens are that near each other the greedy one is another without any fault: those are left out.
+  const models = parseRecords(await trees[0]!.read('status')).filter(({ word }) => word === 'model')
+  const { digest } = models.find(({ attrs }) => attrs.loaded === 'yes')!.attrs
+  const same = async (i: number, share: number) => {
+    const { text, ids } = undisturbed[i]!
+    const prefix_ids = ids.slice(0, Math.floor(tokens * share))
+    const rest = await goOn(trees[0]!, { ...greedy(i, tokens), ...(share > 0 && { prefix_ids, digest }) })
+    return rest.text !== '' && text.endsWith(rest.text) && rest.ids.length === tokens
+  }
+  let long = beginnings.flatMap((_, i) => (undisturbed[i]!.ids.length === tokens ? [i] : []))
+  for (const stagger of STAGGERS) {
+    const others = trees.map((tree, i) => sleep(i * stagger).then(() => goOn(tree, greedy(i, tokens))))
+    const texts = (await Promise.all(others)).map(({ text }) => text)
+    long = long.filter(i => texts[i] === undisturbed[i]!.text)
+  }
+  for (const share of SEAMS) {
+    const equal = new Set<number>()
+    for (const i of long) if (await same(i, share)) equal.add(i)
+    long = long.filter(i => equal.has(i))
+  }
+  must(long.length >= 5, `only ${long.length} of the answers are the same alone, together and continued`)
 
   const askers: Record<'greedy' | 'warm', Record<string, Asker>> = { greedy: {}, warm: {} }
   for (const [n, tree] of trees.entries()) {
@@ -96,8 +134,12 @@ async function killModel(stage: Stage): Promise<string> {
     if (n % 3 > 0) {
       askers.greedy[`greedy${n}`] = async () => {
         const answer = await goOn(tree, greedy(i, tokens))
-        if (answer.text !== undisturbed[i]!.text)
-          throw new Wrong(`${JSON.stringify(answer.text)} was ${JSON.stringify(undisturbed[i]!.text)}`)
+        const { ids } = undisturbed[i]!
+        const at = answer.ids.findIndex((id, n) => id !== ids[n])
+        if (at >= 0 || answer.text !== undisturbed[i]!.text)
+          throw new Wrong(
+            `“${beginnings[i]}” is another from token ${at} of ${tokens}, moved after ${answer.seams.join(', ') || 'none'}`,
+          )
       }
       continue
     }
