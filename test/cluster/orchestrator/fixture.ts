@@ -196,3 +196,16 @@ export function memoryStore(files = new Map<string, string>()): Store {
     list: () => [...files.keys()],
   }
 }
+
+/** A request of one message. */
+export const say = (content: string) => ({ messages: [{ role: 'user', content }] })
+/** The text of a `generate`'s events, and their tokens' ids. */
+export const text = (events: Record<string, unknown>[]) => events.map(({ text }) => text ?? '').join('')
+export const ids = (events: Record<string, unknown>[]) => events.flatMap(({ ids }) => (ids as number[]) ?? [])
+
+/** The events of that kind so far. */
+export async function events(cluster: Rig, kind: string): Promise<Record<string, string>[]> {
+  const fid = await (await cluster.as('root')).open('events', 0)
+  const records = parseRecords(Buffer.from(await fid.read(0, 65536)).toString())
+  return records.map(({ attrs }) => attrs).filter(attrs => attrs.kind === kind)
+}

@@ -1,0 +1,81 @@
+import t from 'tap'
+import { rig, until } from './fixture.js'
+
+t.test('a prompt that waits says where it stands, and is fair between users', async t => {
+  const cluster = await rig(t, [{ rate: 40, slots: 1 }])
+  const [ann, bob] = [await cluster.as('ann'), await cluster.as('bob')]
+  const order: string[] = []
+  const ask = async (who: typeof ann, name: string) => {
+    await who.ask('data', `${name} x4`)
+    order.push(name)
+  }
+  // nothing ends while they come
+  const first = ann.ask('data', 'first x100000')
+  first.catch(() => undefined)
+  await until(async () => (await ann.names('task')).length === 1)
+  const anns = ['a1', 'a2', 'a3', 'a4'].map(name => ask(ann, name))
+  await until(async () => (await ann.names('task')).length === 5)
+  const bobs = ['b1', 'b2'].map(name => ask(bob, name))
+  await until(async () => (await bob.names('task')).length === 2)
+  const [b1] = await bob.names('task')
+  t.match(await bob.read(`task/${b1}/status`), / state=queued .*position=\d eta_s=[\d.]+/)
+  await ann.write('task/1/ctl', 'cancel')
+  await Promise.all([...anns, ...bobs])
+  t.ok(order.indexOf('b1') <= 2, `not behind all of the other's: ${order}`)
+  t.ok(order.indexOf('b2') < order.indexOf('a4'), String(order))
+})
+
+t.test('one user does not keep another out of the queue: in a full one who has most gives way', async t => {
+  const cluster = await rig(t, [])
+  const [root, ann, bob, cat] = await Promise.all(['root', 'ann', 'bob', 'cat'].map(name => cluster.as(name)))
+  await root!.write('ctl', 'queue max 4')
+  const answers: Promise<string>[] = []
+  const wait = async (who: typeof ann, prompt: string) => {
+    const before = (await who!.names('task')).length
+    answers.push(who!.ask('data', prompt).catch((error: Error) => error.message))
+    await until(async () => (await who!.names('task')).length > before)
+  }
+  for (const prompt of ['a1', 'a2', 'a3', 'a4']) await wait(ann, prompt)
+  await t.rejects(ann!.ask('data', 'a5'), { message: /^queue full, retry after \d+ s$/ }, 'nobody gives way to himself')
+  await wait(bob, 'b1')
+  t.match(await answers[3], /^queue full, retry after \d+ s$/, 'the last of who has most')
+  await wait(bob, 'b2')
+  t.match(await answers[2], /^queue full/)
+  await t.rejects(bob!.ask('data', 'b3'), { message: /^queue full/ }, 'they have the same')
+  await wait(cat, 'c1')
+  t.match(await answers[1], /^queue full/)
+  await cluster.add()
+  const rest = await Promise.all([0, 4, 5, 6].map(i => answers[i]))
+  t.same(rest, ['0:a1\n', '0:b1\n', '0:b2\n', '0:c1\n'])
+})
+
+t.test('nobody is there: a prompt waits, and then says for how long it did', async t => {
+  const cluster = await rig(t, [])
+  const [root, ann] = [await cluster.as('root'), await cluster.as('ann')]
+  await root.write('ctl', 'queue ttl 0.2 max 2')
+  await t.rejects(ann.ask('data', 'hello'), { message: /^waited 0.2 s for a worker; retry after \d+ s$/, errno: 110 })
+  await root.write('ctl', 'queue ttl 60')
+  const waiting = [ann.ask('data', 'one'), ann.ask('data', 'two')]
+  await until(async () => (await ann.names('task')).length === 3)
+  await t.rejects(ann.ask('data', 'three'), { message: /^queue full, retry after \d+ s$/, errno: 16 })
+  await cluster.add()
+  t.same(await Promise.all(waiting), ['0:one\n', '0:two\n'], 'who waited is answered when one comes')
+})
+
+t.test('cancelled by rmdir or by ctl, an answer ends on its worker, too', async t => {
+  const cluster = await rig(t, [{ rate: 20, slots: 2 }])
+  const ann = await cluster.as('ann')
+  const active = async () => /active=(\d+)/.exec(await ann.read('worker-0001/status'))![1]
+  for (const cancel of [
+    (id: string) => ann.write(`task/${id}/ctl`, 'cancel'),
+    async (id: string) => (await ann.root.walk(['task', id])).remove(),
+  ]) {
+    const answer = ann.ask('data', 'a b x1000')
+    answer.catch(() => undefined)
+    await until(async () => (await active()) === '1')
+    const [id] = (await ann.names('task')).slice(-1)
+    await cancel(id!)
+    await t.rejects(answer, { message: 'cancelled' })
+    await until(async () => (await active()) === '0')
+  }
+})

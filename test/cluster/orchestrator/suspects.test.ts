@@ -1,0 +1,136 @@
+import t from 'tap'
+import type { Engine } from '../../../cluster/worker/engine/engine.js'
+import { TestClock } from '../clock.js'
+import { events, Member, rig, say, text, until } from './fixture.js'
+
+t.test('a content that ended two workers by their own hand is refused, others of that moment are not', async t => {
+  const cluster = await rig(t, [{ rate: 20 }, { rate: 20 }])
+  const [root, ann] = [await cluster.as('root'), await cluster.as('ann')]
+  await root.write('ctl', 'retry tries 5 resumes 5')
+  const { default: host } = await import('./host.js')
+  const died = await host(cluster)
+  const answer = ann.ask('data', 'poison x200')
+  answer.catch(() => undefined)
+  for (let i = 0; i < 2; i++) {
+    let on = ''
+    await until(async () => {
+      on =
+        (await cluster.status()).find(({ word, attrs }) => word === 'worker' && attrs.active === '1')?.attrs.name ?? ''
+      return on !== ''
+    })
+    const member = cluster.members[Number(on.slice(-1)) - 1]!
+    const boot = /boot=(\S+)/.exec(await ann.read(`${on}/status`))![1]!
+    await member.kill()
+    died(boot, 'SIGSEGV')
+    if (i === 0) await member.start()
+  }
+  await t.rejects(answer, { message: 'request ended 2 workers' })
+  await t.rejects(ann.ask('data', 'poison x200'), { message: 'request ended 2 workers' }, 'it is given to no other')
+  for (const member of cluster.members) await member.start().catch(() => undefined)
+  t.equal(await ann.ask('data', 'bread'), '0:bread\n')
+  t.equal(text(await ann.events('generate', say('bread'))), '0:bread')
+})
+
+t.test('who joins and then hangs is not let in, and hung up on', async t => {
+  const clock = new TestClock()
+  const cluster = await rig(t, [], { clock })
+  const member = new Member(cluster.cluster, {}, 'id-1')
+  t.teardown(() => member.worker.close())
+  const join = member.join.bind(member)
+  let asked = false
+  // it answers who it is, and not what it is told
+  member.join = () => {
+    const { walk } = member.worker.root
+    member.worker.root.walk = (name, ctx) => {
+      if (name !== 'ctl') return walk!(name, ctx)
+      asked = true
+      return new Promise(() => undefined)
+    }
+    join()
+  }
+  await member.start()
+  await until(() => asked)
+  let closed = false
+  void member.session!.closed.then(() => {
+    closed = true
+  })
+  await until(async () => {
+    await clock.pass(1000)
+    return closed
+  })
+  t.match(await events(cluster, 'join-refused'), [{ type: 'worker', error: /no Rflush within 10 s|interrupted/ }])
+  await member.session!.closed
+  t.same(
+    (await cluster.status()).filter(({ word }) => word === 'worker'),
+    [],
+  )
+})
+
+t.test(
+  'a worker that comes back again and again gets nothing for a while, unless it is the last of its model',
+  async t => {
+    const clock = new TestClock()
+    const cluster = await rig(t, [{}, {}], { clock })
+    const [flapping, other] = cluster.members as [Member, Member]
+    for (let i = 0; i < 3; i++) {
+      flapping.cut()
+      await until(async () => (await cluster.status()).filter(({ word }) => word === 'worker').length === 1)
+      flapping.join()
+      await cluster.ready()
+    }
+    t.match(await events(cluster, 'worker-aside'), [
+      { worker: 'worker-0001', seconds: '30', error: 'it came 4 times within a minute' },
+    ])
+    const ann = await cluster.as('ann')
+    await (await cluster.as('root')).write('ctl', 'strategy round-robin')
+    const by = async (prompt: string) =>
+      (await ann.events('generate', say(prompt))).find(({ worker }) => worker)!.worker
+    for (const prompt of ['a', 'b', 'c']) t.equal(await by(prompt), 'worker-0002')
+    other.cut()
+    await until(async () => (await cluster.status()).filter(({ word }) => word === 'worker').length === 1)
+    t.equal(await by('d'), 'worker-0001', 'the last')
+    other.join()
+    await cluster.ready()
+    t.equal(await by('e'), 'worker-0002')
+    await clock.pass(30_000)
+    await cluster.ready()
+    t.same(new Set([await by('f'), await by('g')]), new Set(['worker-0001', 'worker-0002']), 'its time is over')
+  },
+)
+
+t.test('a worker on which answers break off again and again is set aside, and no answer fails', async t => {
+  let broken = 0
+  const breaks = (_: string, engine: Engine): Engine => ({
+    ...engine,
+    async *generate(request, signal) {
+      for await (const chunk of engine.generate(request, signal)) {
+        yield chunk
+        if (chunk.event !== 'token' || request.messages?.[0]?.content === 'ping') continue
+        broken++
+        throw new Error('broken')
+      }
+    },
+  })
+  const cluster = await rig(t, [{ engine: breaks }, {}])
+  const ann = await cluster.as('ann')
+  await (await cluster.as('root')).write('ctl', 'strategy round-robin')
+  const prompts = Array.from({ length: 12 }, (_, i) => `a${i} b c`)
+  for (const prompt of prompts) t.equal(await ann.ask('data', prompt), `0:${prompt.split(' ')[0]} 1:b 2:c\n`)
+  t.equal(broken, 3)
+  t.match(await events(cluster, 'worker-aside'), [
+    { worker: 'worker-0001', seconds: '30', error: '3 answers broke off in a row' },
+  ])
+})
+
+t.test('a worker that takes no prompt, though it should, is asked how it is, and another answers', async t => {
+  const cluster = await rig(t, [{}, {}])
+  const root = await cluster.as('root')
+  await root.write('worker-0001/ctl', 'unload')
+  for (let i = 0; i < 4; i++) t.equal(await root.ask('data', `p${i}`), `0:p${i}\n`)
+  await root.write('worker-0002/ctl', 'drain')
+  await root.write('ctl', 'queue ttl 0.3')
+  await t.rejects(root.ask('data', 'nobody'), { message: /^waited 0.3 s for a worker; retry after/ })
+  await root.write('ctl', 'resume worker-0002')
+  await cluster.ready(1)
+  t.equal(await root.ask('data', 'again'), '0:again\n')
+})
