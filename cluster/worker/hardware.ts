@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import os from 'node:os'
+import { type Memory, memoryReader } from '../memory.js'
 
 /** What a machine offers a model, for the capability record. */
 export interface Machine {
@@ -11,8 +12,8 @@ export interface Machine {
   /** Bytes of its memory; 0 where that is not known. */
   gpu_mem: number
   cores: number
-  /** Bytes of memory, and how many of them a process could still take. */
-  memory(): { total: number; free: number }
+  /** What this process may use of it, and what is free of that. */
+  memory(): Memory
 }
 
 function flags(): string {
@@ -53,16 +54,6 @@ export function thisMachine(): Machine {
     gpu: nvidia ? 'nvidia' : 'none',
     gpu_mem: nvidia ? gpuMemory() : 0,
     cores: os.availableParallelism(),
-    memory,
+    memory: memoryReader(),
   }
-}
-
-/** What a process could still take is what the kernel calls available. */
-function memory(): { total: number; free: number } {
-  const total = os.totalmem()
-  try {
-    const kib = readFileSync('/proc/meminfo', 'utf8').match(/^MemAvailable:\s+(\d+) kB/m)?.[1]
-    if (kib) return { total, free: Number(kib) * 1024 }
-  } catch {}
-  return { total, free: os.freemem() }
 }

@@ -1,7 +1,7 @@
-import { totalmem } from 'node:os'
 import t, { type Test } from 'tap'
 import type { Exit } from '../../../cluster/host/process.js'
 import { createHost, type Host } from '../../../cluster/host.js'
+import { memoryReader } from '../../../cluster/memory.js'
 import { createOrchestrator } from '../../../cluster/orchestrator/orchestrator.js'
 import { createEchoEngine } from '../../../cluster/worker/engine/echo.js'
 import type { ModelStore } from '../../../cluster/worker/models.js'
@@ -217,7 +217,7 @@ t.test('machines of one name are told apart, and so are their workers', async t 
   t.same(await where(), ['host-0 default', 'host-0 default', 'host-0-2 large'])
   t.match((await events('worker-joined')).at(-1), { host: 'host-0-2', class: 'large' })
   const [cluster] = parseRecords(await tree.read('status'))
-  t.equal(Number(cluster!.attrs.mem_total), 2 * totalmem(), 'each has memory of its own')
+  t.equal(Number(cluster!.attrs.mem_total), 2 * memoryReader()().total, 'each has memory of its own')
   const large = (await workers()).find(({ class: of }) => of === 'large')!
   await tree.write('ctl', `shutdown ${large.name}`)
   await pass(40)
