@@ -4,7 +4,9 @@ import { fileURLToPath } from 'node:url'
 import t from 'tap'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
-const folders = ['fs', 'mnt', 'cluster', 'ctl', 'limbot', 'dish'].filter(folder => existsSync(join(root, folder)))
+const folders = ['fs', 'api', 'mnt', 'cluster', 'ctl', 'limbot', 'dish'].filter(folder =>
+  existsSync(join(root, folder)),
+)
 const files = folders
   .flatMap(folder =>
     readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map(file => `${folder}/${file}`),
@@ -40,11 +42,12 @@ const isNode = (to: string) => to.startsWith('node:')
 /** Where a folder may look besides itself. */
 const may: Readonly<Record<string, readonly string[]>> = {
   fs: [],
+  api: ['fs'],
   mnt: ['fs'],
-  cluster: ['fs'],
-  ctl: ['fs', 'mnt', 'cluster', 'limbot', 'dish'],
-  limbot: ['fs', 'ctl/common'],
-  dish: ['fs', 'ctl/common', 'ctl/top'],
+  cluster: ['fs', 'api'],
+  ctl: ['fs', 'api', 'mnt', 'cluster', 'limbot', 'dish'],
+  limbot: ['fs', 'api', 'ctl/common'],
+  dish: ['fs', 'api', 'ctl/common', 'ctl/top'],
 }
 
 /** Packages that only some files may have. */
@@ -97,6 +100,13 @@ t.test('what a browser loads brings no Node along', async t => {
     for (const one of all)
       t.notMatch(readFileSync(join(root, one), 'utf8'), /\bBuffer\b(?!Like|Source)/, `${one} needs no Buffer`)
   }
+})
+
+t.test('api/ reads texts and values: nothing of Node and no package is needed for that', async t => {
+  const own = files.filter(file => file.startsWith('api/'))
+  t.ok(own.includes('api/field.ts'))
+  for (const file of own)
+    for (const { to } of importsOf(file)) t.ok(isFile(to), `${file} imports ${to}, which is a file of ours`)
 })
 
 t.test('packages stay where they belong, and fs/ has none but ws', async t => {

@@ -1,0 +1,175 @@
+/**
+ * Readers of single values from outside: what a peer, a file or a client says is believed only after one of these has read it. Each has
+ * bounds on length, characters, range or count, and gives a value of the right type or throws `Unfit`.
+ */
+
+/** Reads one value. `name` is what a message calls it. @throws Unfit */
+export type Field<T> = (value: unknown, name: string) => T
+
+/** What a Field gives. */
+export type Of<F> = F extends Field<infer T> ? T : never
+
+/** A value from outside that breaks its bounds. The message is one line that is safe to print. */
+export class Unfit extends Error {
+  constructor(name: string, why: string) {
+    super(`${name}: ${why}`)
+    this.name = 'Unfit'
+  }
+}
+
+/** Characters that a terminal, a log or a listing must not get raw: controls, halves of a pair, separators, bidirectional overrides. */
+const harmful = /[\p{Cc}\p{Cs}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu
+const blanks = /[\t\n\v\f\r\u0085\u2028\u2029]+/g
+
+/** Longest piece of a refused value that a message repeats, in characters. */
+const SHOWN = 40
+
+/** A text of others as one harmless line of at most that many characters; `…` stands for what was cut. */
+export function plain(text: string, most: number): string {
+  // one more than is kept tells whether something was cut, and the rest is never looked at
+  const head = text.slice(0, most + 1).replace(blanks, ' ')
+  const line = head.replace(harmful, '\ufffd')
+  return text.length > most ? `${line.slice(0, Math.max(0, most - 1))}…` : line
+}
+
+/** A refused value as a message repeats it: short, quoted, harmless. */
+export function shown(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(plain(value, SHOWN))
+  if (typeof value === 'number' || typeof value === 'boolean' || value === null || value === undefined)
+    return String(value)
+  return Array.isArray(value) ? 'a list' : `a value of type ${typeof value}`
+}
+
+/** A string that matches the whole pattern and has at most that many characters. `what` names the class of characters in messages. */
+export function matching(pattern: RegExp, most: number, what: string): Field<string> {
+  return (value, name) => {
+    if (typeof value !== 'string') throw new Unfit(name, `a string, not ${shown(value)}`)
+    if (value.length > most) throw new Unfit(name, `${value.length} characters, at most ${most}`)
+    // the length is bounded by now, so a pattern cannot take long
+    if (!pattern.test(value)) throw new Unfit(name, `${shown(value)}: ${what}`)
+    return value
+  }
+}
+
+/** A name that may stand in a directory and in a record: a host, a class, a worker. No `/`, no blank, nothing to quote. */
+export const name = matching(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, 64, 'letters, digits, . _ and -')
+
+/** What tells one thing from all others: of a worker, a host, a cluster, a start of one. */
+export const id = matching(/^[A-Za-z0-9-]+$/, 64, 'letters, digits and -')
+
+/** The number of a task or a session, which is also its name in the tree. */
+export const serial = matching(/^(?:0|[1-9][0-9]*)$/, 16, 'a number')
+
+/** A SHA-256 in hex, with its prefix. */
+export const digest = matching(/^sha256:[0-9a-f]{64}$/, 71, 'sha256: and 64 hex digits')
+
+/** One word of ASCII that needs no quotes: a version, a kind of processor. */
+export const word = matching(/^[!#-&*-<>-~]+$/, 64, 'printable ASCII without blanks and quotes')
+
+/** The name of a user: an attach takes the same ones (fs/message.ts, checkName). */
+export const user = matching(/^(?!\.{1,2}$)[^/\p{Cc}\p{Cs}]+$/u, 255, 'no / and no control characters')
+
+/** The name of a model: a file's without its ending, or what a server elsewhere calls it, which may have `/`. */
+export const model = matching(
+  /^[^\s.\p{Cc}\p{Cs}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069](?:[^\p{Cc}\p{Cs}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]*[^\s\p{Cc}\p{Cs}])?$/u,
+  255,
+  'printable characters, no blank or dot at its beginning',
+)
+
+/** Free text: made one harmless line and cut, never refused for its characters. */
+export function line(most: number): Field<string> {
+  return (value, name) => {
+    if (typeof value !== 'string') throw new Unfit(name, `a string, not ${shown(value)}`)
+    return plain(value, most)
+  }
+}
+
+/** Text of any characters but NUL, kept as it is: an answer, a prompt. */
+export function text(most: number): Field<string> {
+  return (value, name) => {
+    if (typeof value !== 'string') throw new Unfit(name, `a string, not ${shown(value)}`)
+    if (value.length > most) throw new Unfit(name, `${value.length} characters, at most ${most}`)
+    if (value.includes('\0')) throw new Unfit(name, 'a NUL in a text')
+    return value
+  }
+}
+
+const decimal = /^-?(?:0|[1-9]\d{0,15})(?:\.\d{1,20})?(?:[eE][+-]?\d{1,3})?$/
+
+/** A finite number of that range, as JSON has it or as a record's text has it. */
+export function number(least: number, most: number): Field<number> {
+  return (value, name) => {
+    const n = typeof value === 'string' && decimal.test(value.slice(0, 50)) ? Number(value) : value
+    if (typeof n !== 'number' || !Number.isFinite(n)) throw new Unfit(name, `a number, not ${shown(value)}`)
+    if (n < least || n > most) throw new Unfit(name, `${shown(value)}: from ${least} to ${most}`)
+    return n
+  }
+}
+
+/** A whole number of that range. */
+export function integer(least: number, most: number): Field<number> {
+  const any = number(least, most)
+  return (value, name) => {
+    const n = any(value, name)
+    if (!Number.isSafeInteger(n)) throw new Unfit(name, `${shown(value)}: a whole number`)
+    return n
+  }
+}
+
+/** One of some words. */
+export function oneOf<const T extends string>(words: readonly T[]): Field<T> {
+  return (value, name) => {
+    const found = words.find(word => word === value)
+    if (found === undefined) throw new Unfit(name, `${shown(value)}: one of ${words.join(' ')}`)
+    return found
+  }
+}
+
+/** JSON's true and false, or a record's `yes` and `no`. */
+export const flag: Field<boolean> = (value, name) => {
+  if (value === true || value === 'yes') return true
+  if (value === false || value === 'no') return false
+  throw new Unfit(name, `${shown(value)}: yes or no`)
+}
+
+/** A list of at most that many. */
+export function list<T>(of: Field<T>, most: number): Field<T[]> {
+  return (value, name) => {
+    if (!Array.isArray(value)) throw new Unfit(name, `a list, not ${shown(value)}`)
+    if (value.length > most) throw new Unfit(name, `${value.length} items, at most ${most}`)
+    return value.map((item, i) => of(item, `${name}[${i}]`))
+  }
+}
+
+/** A list in one text, its items divided by commas: `a,b`. An empty text is an empty list. */
+export function commas<T>(of: Field<T>, most: number, characters: number): Field<T[]> {
+  const items = list(of, most)
+  return (value, name) => {
+    if (typeof value !== 'string') throw new Unfit(name, `a string, not ${shown(value)}`)
+    if (value.length > characters) throw new Unfit(name, `${value.length} characters, at most ${characters}`)
+    return items(value === '' ? [] : value.split(','), name)
+  }
+}
+
+/** A value that may be missing, or in a record empty: then it is `absent`. */
+export function optional<T, A>(of: Field<T>, absent: A): Field<T | A> {
+  return (value, name) => (value === undefined || value === null || value === '' ? absent : of(value, name))
+}
+
+type Shape = Readonly<Record<string, Field<any>>>
+export type Shaped<S extends Shape> = { readonly [K in keyof S]: Of<S[K]> }
+
+/** An object with these fields. Others are left out: a newer peer may say more. A field that gives undefined is left out as well. */
+export function object<const S extends Shape>(shape: S): Field<Shaped<S>> {
+  const fields = Object.entries(shape)
+  return (value, name) => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value))
+      throw new Unfit(name, `an object, not ${shown(value)}`)
+    const out: Record<string, unknown> = {}
+    for (const [key, field] of fields) {
+      const read = field(Object.hasOwn(value, key) ? (value as Record<string, unknown>)[key] : undefined, key)
+      if (read !== undefined) out[key] = read
+    }
+    return out as Shaped<S>
+  }
+}
