@@ -9,6 +9,9 @@ export interface WorkerClass {
   readonly type?: string | undefined
   /** Answers it makes at once. */
   readonly slots: number
+  /** Tokens of context for each, and how it is kept. Without them, as the plain settings say. */
+  readonly context?: number | undefined
+  readonly kv_type?: string | undefined
   /** Bytes of memory it needs; 0: not known, and not checked. */
   readonly memory: number
   /** Processors it needs; it computes with as many threads, at least one. 0: the engine says. */
@@ -19,5 +22,5 @@ export interface WorkerClass {
 export const DEFAULT_CLASS = 'default'
 
 /** A class as a record of a host's `status`. */
-export const classRecord = ({ name, model, type, slots, memory, cores }: WorkerClass): string =>
-  record('class', { name, model, type, slots, memory, cores })
+export const classRecord = ({ name, model, type, slots, context, kv_type, memory, cores }: WorkerClass) =>
+  record('class', { name, model, type, slots, context, kv_type, memory, cores })

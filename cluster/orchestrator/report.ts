@@ -12,6 +12,8 @@ export interface ModelRecord {
   readonly context: number
   /** Why it cannot be loaded. */
   readonly problem?: string
+  /** What a person should know of it as it is loaded, such as that it could hold more. */
+  readonly note?: string
 }
 
 /** An exchange that came through a cluster, and whose reader there is gone. */
@@ -135,6 +137,7 @@ export function parseReport(text: string): Report {
       digest: m.digest ?? '',
       context: Number(m.context) || 0,
       ...(m.problem !== undefined && { problem: m.problem }),
+      ...(m.note !== undefined && { note: m.note }),
     })),
     // a cluster's are its members, which concern nobody here
     workers: kind === 'host' ? of('worker').map(w => ({ id: w.id ?? '', state: w.state ?? '' })) : [],

@@ -83,6 +83,7 @@ export function clusterStatus(o: ClusterStatus): string {
         workers: model.workers,
         conflict: model.conflict || undefined,
         problem: model.problem,
+        note: model.note,
       }),
     ),
     ...members.map(member => {

@@ -98,14 +98,16 @@ export async function checkGguf(path: string, signal?: AbortSignal): Promise<Ggu
 /**
  * What must hold before a model is loaded: `checkGguf`, that it is a model and not an adapter or a projector, and for the
  * first part of a split model the same of all its parts, which llama.cpp opens by itself.
+ * @returns what the first part says, and the bytes of all parts
  */
-export async function checkModel(path: string, signal?: AbortSignal): Promise<GgufSummary> {
+export async function checkModel(path: string, signal?: AbortSignal): Promise<GgufSummary & { weights: number }> {
   const first = await checkGguf(path, signal)
   if (first.type !== 'model' || first.architecture === 'clip') {
     const kind = first.architecture === 'clip' ? 'projector' : first.type
     throw fail('badModel', `not a model but ${/^[aeiou]/.test(kind) ? 'an' : 'a'} ${kind}`)
   }
-  if (!first.part) return first
+  let weights = first.size
+  if (!first.part) return { ...first, weights }
   const { number, of } = first.part
   if (number !== 1) throw fail('badModel', `part ${number} of ${of}: load part 1`)
   const [, prefix] = /^(.*)-00001-of-\d{5}\.gguf$/.exec(basename(path)) ?? []
@@ -115,8 +117,9 @@ export async function checkModel(path: string, signal?: AbortSignal): Promise<Gg
     const name = `${prefix}-${String(i).padStart(5, '0')}-of-${count}.gguf`
     const part = await checkGguf(join(dirname(path), name), signal)
     if (part.part?.number !== i) throw fail('badModel', `${name} is not part ${i} of ${of}`)
+    weights += part.size
   }
-  return first
+  return { ...first, weights }
 }
 
 /** The values of a header that matter here, by key. */

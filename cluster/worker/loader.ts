@@ -5,7 +5,7 @@ import { LOAD_TIMEOUT_MS } from './limits.js'
 /** How an engine is opened. */
 export interface EngineSettings {
   slots: number
-  /** Tokens per slot; undefined: what the model was trained for, as far as memory goes. */
+  /** Tokens per slot; undefined: the engine decides. */
   context?: number
 }
 

@@ -87,6 +87,7 @@ export function statusText(o: {
         context: model.context || undefined,
         loaded: true,
         digest: model.digest || undefined,
+        note: model.note,
       }),
     )
   for (const { name, size, context, architecture, problem } of models)

@@ -28,6 +28,9 @@ const size = z.unknown().transform((value, { addIssue }) => {
   return n ?? z.NEVER
 })
 
+const contextSize = count(256, 16 * 1024 * 1024)
+const kvType = z.enum(['f16', 'q8_0', 'q4_0'])
+
 const className = z
   .string()
   .regex(/^[a-z0-9][a-z0-9._-]{0,63}$/, 'a class is called by a-z, 0-9, . _ and -, up to 64 of them')
@@ -40,6 +43,8 @@ export const workerClass = z.strictObject({
   model: text.optional(),
   type: text.max(64).optional(),
   slots: count(1, 256).optional(),
+  context: contextSize.optional(),
+  kv_type: kvType.optional(),
   memory: size.optional(),
   cores: z.number().min(0).max(1024).optional(),
 })
@@ -132,8 +137,14 @@ export const settings = {
   }),
   'engine.context': setting({
     env: 'LLAMBO_ENGINE_CONTEXT',
-    schema: count(256, 16 * 1024 * 1024),
-    help: 'tokens of context for each slot; the model says unless set',
+    schema: contextSize,
+    help: 'tokens of context for each slot; 8192, or what the model and half of the free memory allow, unless set',
+  }),
+  'engine.kv_type': setting({
+    env: 'LLAMBO_ENGINE_KV_TYPE',
+    schema: kvType,
+    initial: 'f16',
+    help: 'llama: how the context is kept; q8_0 takes half of the memory, q4_0 a quarter, and answers get a little worse',
   }),
   'engine.threads': setting({
     env: 'LLAMBO_ENGINE_THREADS',

@@ -22,6 +22,7 @@ export function summary(text: string): string {
     ...(workers.length > 0 ? ['\n', table(WORKER, workers.slice(0, MOST).map(worker), true)] : []),
     ...(more > 0 ? [`… and ${number(`${more}`)} more: llamboctl top shows them, and the file status has all\n`] : []),
     ...(models.length > 0 ? ['\n', table(MODEL, models.map(model), true)] : []),
+    ...models.flatMap(({ name, note }) => (note ? [`${name}: ${note}\n`] : [])),
   ].join('')
 }
 

@@ -36,6 +36,7 @@ export function engineOpener(config: Config, store: ModelStore, env: NodeJS.Proc
     'engine.threads': threads,
     'engine.gpu': gpu = 'auto',
     'engine.context': context,
+    'engine.kv_type': kvType,
   } = config
   switch (config['engine.kind']) {
     case 'echo':
@@ -62,6 +63,7 @@ export function engineOpener(config: Config, store: ModelStore, env: NodeJS.Proc
             digest: store.digest(path),
             gpu: gpu === 'off' ? false : gpu,
             ...(threads && { threads }),
+            ...(kvType && { kvType }),
             ...(context && { context }),
             ...settings,
           },

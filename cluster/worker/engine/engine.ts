@@ -15,6 +15,8 @@ export interface ModelInfo {
   readonly size: number
   /** Tokens that fit, prompt and answer together; 0 where unknown. */
   readonly context: number
+  /** What a person should know of it, such as that it could hold more. */
+  readonly note?: string | undefined
   /**
    * `sha256:…` of the file: tokens of one digest may be continued by another engine of the same digest. Empty: they may not,
    * or not yet (a large file takes a while to read).

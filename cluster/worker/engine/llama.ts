@@ -11,9 +11,10 @@ import { FsError, fail } from '../../../fs/errors.js'
 import { checkModel } from '../gguf.js'
 import { contextFull, type Engine, type GenerateRequest, type ModelInfo, type TokenChunk } from './engine.js'
 import { Hold } from './hold.js'
+import { contextNote } from './llama/context.js'
 import { Gate } from './llama/gate.js'
 import { grammarOf } from './llama/grammar.js'
-import { loadModel, makeContext, makeEmbeddingContext } from './llama/model.js'
+import { type KvType, loadModel, makeContext, makeEmbeddingContext } from './llama/model.js'
 import { Pieces } from './llama/pieces.js'
 import { type Prompt, Prompter } from './llama/prompt.js'
 import { defaultThreads, type Gpu, type Runtime, startRuntime } from './llama/runtime.js'
@@ -25,8 +26,10 @@ interface LlamaOptions {
   /** What requests call it; the file's name without `.gguf` if not said. */
   name?: string
   slots: number
-  /** Tokens of each slot; if not said, what the model was trained for, as far as memory goes. */
+  /** Tokens of each slot; if not said, see `defaultContext`. */
   context?: number
+  /** `f16` if not said. */
+  kvType?: KvType
   /** See `defaultThreads`. */
   threads?: number
   /** `auto` if not said. */
@@ -49,14 +52,15 @@ export async function createLlamaEngine(
 ): Promise<Engine> {
   o.digest?.catch(() => undefined) // if the file goes meanwhile, its tokens are continued nowhere else
   // Before llama.cpp sees it: some hostile headers it answers by looping, not by an error.
-  const { size } = await checkModel(o.path, signal)
+  const { size, weights } = await checkModel(o.path, signal)
   const runtime = await startRuntime(o.gpu ?? 'auto')
   signal?.throwIfAborted()
   const threads = o.threads ?? defaultThreads(runtime.llama)
-  const model = await loadModel(runtime, o.path, signal, progress)
+  const model = await loadModel(runtime, o.path, weights, signal, progress)
   let context: LlamaContext
   try {
-    context = await makeContext(runtime, model, { slots: o.slots, context: o.context, threads }, signal)
+    const { slots, kvType = 'f16' } = o
+    context = await makeContext(runtime, model, { slots, context: o.context, kvType, threads }, weights, signal)
   } catch (error) {
     await model.dispose()
     throw error
@@ -65,6 +69,7 @@ export async function createLlamaEngine(
     name: o.name ?? basename(o.path).replace(/\.gguf$/i, ''),
     size,
     context: context.contextSize,
+    note: contextNote(model.trainContextSize, context.contextSize, o.context),
     digest: '',
   }
   o.digest?.then(

@@ -1,66 +1,89 @@
 import { basename } from 'node:path'
 import type { LlamaContext, LlamaEmbeddingContext, LlamaModel } from 'node-llama-cpp'
 import { type FsError, fail } from '../../../../fs/errors.js'
+import { memoryReader } from '../../../memory.js'
+import { defaultContext, fits, type Memory } from './context.js'
 import type { Runtime } from './runtime.js'
+
+/** Types of the KV cache: a quantised one takes half or a quarter of the memory, and costs some sense. */
+export const kvTypes = ['f16', 'q8_0', 'q4_0'] as const
+export type KvType = (typeof kvTypes)[number]
 
 interface ContextSettings {
   readonly slots: number
-  /** Tokens of each slot; undefined: what the model was trained for, as far as memory goes. */
+  /** Tokens of each slot; undefined: see `defaultContext`. */
   readonly context: number | undefined
+  readonly kvType: KvType
   readonly threads: number
-}
-
-interface Memory {
-  readonly cpuRam: number
-  readonly gpuVram: number
 }
 
 /**
  * Loads a model file that has passed the header check.
+ * @param size bytes of all its parts
  * @throws FsError `model file is damaged: …` with what llama.cpp says, `not enough memory for …`
  */
 export async function loadModel(
   runtime: Runtime,
   path: string,
+  size: number,
   signal?: AbortSignal,
   onLoadProgress: (share: number) => void = () => undefined,
 ): Promise<LlamaModel> {
+  const room = await free(runtime)
+  // the weights are read from the file again and again: where they do not stay in memory a token takes seconds
+  if (!fits({ cpuRam: size, gpuVram: 0 }, { ...room, cpuRam: room.cpuRam + room.gpuVram }))
+    throw noMemory(basename(path), { cpuRam: size, gpuVram: 0 }, room)
+  await limit(runtime)
   const load = () => runtime.llama.loadModel({ modelPath: path, onLoadProgress, ...(signal && { loadSignal: signal }) })
   return runtime.watch(load, async (error, lines) => {
     signal?.throwIfAborted()
     const { GgufInsights, InsufficientMemoryError, readGgufFileInfo } = runtime.library
     if (!(error instanceof InsufficientMemoryError)) throw fail('badModel', reason(error, lines), error)
     const insights = await GgufInsights.from(await readGgufFileInfo(path, { sourceType: 'filesystem' }), runtime.llama)
-    throw await noMemory(runtime, basename(path), await insights.estimateModelResourceRequirementsV2({ gpuLayers: 0 }))
+    const needs = await insights.estimateModelResourceRequirementsV2({ gpuLayers: 0 })
+    throw noMemory(basename(path), needs, await free(runtime))
   })
 }
 
-/** Makes the context all slots share. @throws FsError `not enough memory for MODEL…: needs A has B` */
+/**
+ * Makes the context all slots share.
+ * @param weights bytes of the model's files: their memory looks free, as it is page cache, and is in use
+ * @throws FsError `not enough memory for MODEL…: needs A has B`
+ */
 export async function makeContext(
   runtime: Runtime,
   model: LlamaModel,
-  { slots, context, threads }: ContextSettings,
+  { slots, context, kvType, threads }: ContextSettings,
+  weights: number,
   signal?: AbortSignal,
 ): Promise<LlamaContext> {
-  const size = { contextSize: context ?? model.trainContextSize, sequences: slots, modelGpuLayers: model.gpuLayers }
-  const what = `${model.filename} with ${slots} x ${size.contextSize} tokens of context`
-  if (context !== undefined) {
-    // The cache alone, by arithmetic: node-llama-cpp tries contexts out, which for hopeless ones takes minutes.
-    const needs = model.fileInsights.estimateContextResourceRequirements({ ...size, includeGraphOverhead: false })
-    if (needs.cpuRam + needs.gpuVram > (await free(runtime))) throw await noMemory(runtime, what, needs)
-  }
+  const type = runtime.library.GgmlType[kvType.toUpperCase() as Uppercase<KvType>]
+  const kv = { kvCacheKeyType: type, kvCacheValueType: type }
+  const base = { sequences: slots, modelGpuLayers: model.gpuLayers, ...kv }
+  // The cache alone, by arithmetic: node-llama-cpp tries contexts out, which for hopeless ones takes minutes.
+  const costs = (contextSize: number) =>
+    model.fileInsights.estimateContextResourceRequirements({ ...base, contextSize, includeGraphOverhead: false })
+  const room = await free(runtime)
+  const has = { ...room, cpuRam: Math.max(0, room.cpuRam - (model.gpuLayers > 0 ? 0 : weights)) }
+  const contextSize = context ?? defaultContext(model.trainContextSize, costs, has)
+  const what = `${model.filename} with ${slots} x ${contextSize} tokens of context`
+  if (!fits(costs(contextSize), has)) throw noMemory(what, costs(contextSize), has)
   const make = () =>
     model.createContext({
       // Of each sequence, in node-llama-cpp's terms; it makes room for slots times as much.
-      ...(context !== undefined && { contextSize: context }),
+      contextSize,
       sequences: slots,
       threads,
+      experimentalKvCacheKeyType: type,
+      experimentalKvCacheValueType: type,
       ...(signal && { createSignal: signal }),
     })
+  await limit(runtime)
   return runtime.watch(make, async (error, lines) => {
     signal?.throwIfAborted()
     if (!(error instanceof runtime.library.InsufficientMemoryError)) throw fail('io', reason(error, lines), error)
-    throw await noMemory(runtime, what, await model.fileInsights.estimateContextResourceRequirementsV2(size))
+    const needs = await model.fileInsights.estimateContextResourceRequirementsV2({ ...base, contextSize })
+    throw noMemory(what, needs, await free(runtime))
   })
 }
 
@@ -75,19 +98,26 @@ export async function makeEmbeddingContext(
     if (!(error instanceof runtime.library.InsufficientMemoryError)) throw fail('io', reason(error, lines), error)
     const size = { contextSize: context, sequences: 1, isEmbeddingContext: true, modelGpuLayers: model.gpuLayers }
     const needs = await model.fileInsights.estimateContextResourceRequirementsV2(size)
-    throw await noMemory(runtime, `vectors of ${model.filename}`, needs)
+    throw noMemory(`vectors of ${model.filename}`, needs, await free(runtime))
   })
 }
 
-/** Bytes that are free, of the machine and its GPU. */
-async function free({ llama }: Runtime): Promise<number> {
-  const vram = llama.gpu === false ? 0 : (await llama.getVramState()).free
-  return (await llama.getRamState()).free + vram
+const memory = memoryReader()
+
+/** Bytes that are free for this process. */
+async function free({ llama }: Runtime): Promise<Memory> {
+  const gpuVram = llama.gpu === false ? 0 : (await llama.getVramState()).free
+  return { cpuRam: memory().free, gpuVram }
 }
 
-async function noMemory(runtime: Runtime, what: string, needs: Memory): Promise<FsError> {
-  const mib = (bytes: number) => `${Math.ceil(bytes / 2 ** 20)} MiB`
-  return fail('noMemory', `${what}: needs ${mib(needs.cpuRam + needs.gpuVram)} has ${mib(await free(runtime))}`)
+/** node-llama-cpp looks at the machine's memory: here it learns what a cgroup leaves of it. */
+async function limit({ llama }: Runtime): Promise<void> {
+  await llama.setRamCap((await llama.getLlamaMemoryUsage()).cpuRam + memory().free)
+}
+
+function noMemory(what: string, needs: Memory, has: Memory): FsError {
+  const mib = ({ cpuRam, gpuVram }: Memory) => `${Math.ceil((cpuRam + gpuVram) / 2 ** 20)} MiB`
+  return fail('noMemory', `${what}: needs ${mib(needs)} has ${mib(has)}`)
 }
 
 /** Why it failed: llama.cpp's own line where it gave one (node-llama-cpp says only that it failed). */
