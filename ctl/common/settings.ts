@@ -68,7 +68,7 @@ export const settings = {
     env: 'LLAMBO_CLASSES',
     schema: z.record(className, workerClass),
     initial: {},
-    help: 'kinds of workers that can be started besides `default`: for each model, type, slots, memory and cores',
+    help: 'kinds of workers that can be started besides `default`: for each model, type, slots, context, kv_type, memory and cores',
   }),
   workers: setting({
     env: 'LLAMBO_WORKERS',

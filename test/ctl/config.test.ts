@@ -125,6 +125,15 @@ classes:
   t.notOk('listen' in of[0]!, 'a worker is told what concerns it')
 })
 
+t.test('a class has a context and a type of KV cache of its own, or those of the plain settings', async t => {
+  const text = 'engine: {context: 4096}\nclasses: {long: {context: 65536, kv_type: q8_0}, plain: {}}\n'
+  const { config } = loadConfig({}, {}, yaml(text))
+  const [first, long, plain] = classesOf(config).map(one => configOf(config, one))
+  t.match(first, { 'engine.context': 4096, 'engine.kv_type': 'f16' })
+  t.match(long, { 'engine.context': 65_536, 'engine.kv_type': 'q8_0' })
+  t.match(plain, { 'engine.context': 4096, 'engine.kv_type': 'f16' })
+})
+
 t.test('a class names the model at a server of the OpenAI API, and none where there is none', async t => {
   const { config } = loadConfig(
     {},
@@ -143,7 +152,11 @@ t.test('a class that cannot be meant names the file, the line and what of it', a
   const sizes = 'expected bytes, or a number with KiB, MiB, GiB or TiB'
   const rows: readonly (readonly [string, string])[] = [
     ['classes:\n  a: {}\n  b:\n    slot: 3\n', 'FILE:4: classes.b.slot: unknown key (did you mean slots?)'],
-    ['classes: {a: {colour: 1}}', 'FILE:1: classes.a.colour: unknown key; known are model, type, slots, memory, cores'],
+    [
+      'classes: {a: {colour: 1}}',
+      'FILE:1: classes.a.colour: unknown key; known are model, type, slots, context, kv_type, memory, cores',
+    ],
+    ['classes: {a: {context: 8}}', 'FILE:1: classes.a.context: Too small: expected number to be >=256, not 8'],
     ['classes:\n  a:\n    slots: 0\n', 'FILE:3: classes.a.slots: Too small: expected number to be >=1, not 0'],
     ['classes:\n  a:\n    model:\n', 'FILE:3: classes.a.model: expected string, received null, not null'],
     ['classes:\n  a:\n    cores: -1\n', 'FILE:3: classes.a.cores: Too small: expected number to be >=0, not -1'],
