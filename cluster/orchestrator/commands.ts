@@ -10,6 +10,7 @@ import type { ClusterPlace } from './place.js'
 import type { Registry } from './registry.js'
 import type { Routing, Strategy } from './routing.js'
 import type { ClusterSettings } from './verbs.js'
+import type { Wanted, WantedModels } from './wanted.js'
 
 /** What a cluster's commands are done with. */
 export interface CommandsOptions {
@@ -19,6 +20,7 @@ export interface CommandsOptions {
   routing: Routing
   registry: Registry
   models: Models
+  wanted: WantedModels
   fleet: Fleet
   hosts: Hosts
   place: ClusterPlace
@@ -32,6 +34,8 @@ export interface CommandsOptions {
 /** What the words of a cluster's ctl do (verbs.ts has what they are). */
 export class Commands {
   readonly #o: CommandsOptions
+  /** While the settings of an earlier server are read: nobody has joined yet. */
+  #restoring = true
 
   constructor(o: CommandsOptions) {
     this.#o = o
@@ -58,6 +62,21 @@ export class Commands {
   /** @throws FsError `bad argument` that lists the workers there are */
   check(name: string): void {
     this.#o.registry.member(name)
+  }
+
+  /** As `check`, for a command that is kept: an earlier server's workers have yet to join. */
+  checkKept(name: string): void {
+    if (!this.#restoring) this.check(name)
+  }
+
+  /** The settings of an earlier server have been read. */
+  restored(): void {
+    this.#restoring = false
+  }
+
+  /** The commands that say which worker holds which model. */
+  get wantedLines(): string[] {
+    return this.#o.wanted.lines
   }
 
   drain(name: string): void {
@@ -91,32 +110,61 @@ export class Commands {
     const until = clock.now() + limits.DRAIN_MS
     while (member.running.size > 0 && clock.now() < until && !member.left) await sleep(clock, 50)
     place.move(member, fail('shuttingDown'))
+    this.#o.wanted.forget(member.name)
     if (member.left) return
     // its host has to know that it is not to come back
     const stopped = hosts.of(member)?.command(`stop ${member.id}\n`) ?? Promise.reject()
     await stopped.catch(() => member.peer.command('shutdown\n')).catch(() => undefined)
   }
 
-  /** On one worker; else on all that have the file, one after another, so that the others serve meanwhile. */
+  /**
+   * On one worker; else on all that have the file, one after another, so that the others serve meanwhile. What has been loaded is
+   * remembered: a worker that is started again holds it.
+   */
   async load(model: string, name: string | undefined): Promise<void> {
     const { registry, models } = this.#o
-    if (name !== undefined) return models.load(registry.member(name), model)
+    const wanted: Wanted = { verb: 'load', model }
+    if (this.#restoring) return this.#want(wanted, name, [])
+    if (name !== undefined) {
+      await models.load(registry.member(name), model)
+      return this.#want(wanted, name, [])
+    }
     const holders = models.holders(model)
     // a path is for the worker to find, and to say that it cannot
     const all = holders.length > 0 ? holders : [...registry.members.values()].filter(m => m.report.kind === 'worker')
     if (all.length === 0) throw fail('noWorker', `${model}: no worker has joined`)
     const failures: Error[] = []
-    for (const member of all) await models.load(member, model).catch(error => failures.push(error as Error))
+    const loaded: Member[] = []
+    for (const member of all) {
+      try {
+        await models.load(member, model)
+        loaded.push(member)
+        // with the first: plain prompts are the new model's from now on, and the next worker to change is none of theirs
+        this.#want(wanted, undefined, loaded)
+      } catch (error) {
+        failures.push(error as Error)
+      }
+    }
     if (failures.length === all.length) throw failures[0]!
   }
 
   async unload(model: string, name: string | undefined): Promise<void> {
     const { registry, models } = this.#o
+    const wanted: Wanted = { verb: 'unload', model }
+    if (this.#restoring) return this.#want(wanted, name, [])
     const named = name === undefined ? undefined : registry.member(name)
     const all = models.loadedOn(model).filter(member => !named || member === named)
     if (all.length === 0)
       throw fail('loading', named ? `${name} has ${named.model?.name ?? 'none'}` : `no worker has ${model}`)
+    // first: what is freed is not to be loaded again for a plain prompt
+    this.#want(wanted, name, all)
     for (const member of all) await models.unload(member, model)
+  }
+
+  #want(wanted: Wanted, name: string | undefined, members: readonly Member[]): void {
+    if (name === undefined) this.#o.wanted.setAll(wanted, members)
+    else this.#o.wanted.setOne(name, wanted)
+    this.#o.models.rewanted()
   }
 
   spawn(kind: string, n: number, host: string | undefined): Promise<void> {

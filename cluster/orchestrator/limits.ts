@@ -39,6 +39,8 @@ export const MAX_ATTACHED = 1_000
 export const MAX_ATTEMPTS = 3_000
 /** Names that are kept for workers that are gone: who comes back is called as before. */
 export const MAX_NAMES = 100_000
+/** Workers whose model is remembered: as many as one host may start, ten times. Each is a line of `ctl`. */
+export const MAX_WANTED = 10_000
 /** Bytes of one NDJSON line from a worker; the longest are tool calls. */
 export const MAX_LINE = 16 * 1024 * 1024
 /** How long a worker that is to be shut down may finish what it is doing before that is moved elsewhere. */

@@ -51,6 +51,11 @@ export class Member {
     return this.report.models.find(model => model.loaded)
   }
 
+  /** Whether it has a model loaded. */
+  has(model: string | undefined): boolean {
+    return this.report.models.some(({ name, loaded }) => loaded && name === model)
+  }
+
   get active(): number {
     return this.running.size + this.foreign
   }

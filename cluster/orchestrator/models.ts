@@ -3,11 +3,13 @@ import { fail, toFsError } from '../../fs/errors.js'
 import type { Created, File, Owner } from '../../fs/file.js'
 import { union } from '../../fs/kit/dir.js'
 import { quote } from '../../fs/quote.js'
+import { DEFAULT_CLASS } from '../class.js'
 import type { Request } from '../root/request.js'
 import type { Hosts } from './hosts.js'
 import type { Member } from './member.js'
 import type { Registry } from './registry.js'
 import type { ModelRecord } from './report.js'
+import { modelName, type Wanted, type WantedModels } from './wanted.js'
 
 /** How long after a look in vain for a worker to load a model on there is none again, in ms. */
 const PAUSE_MS = 200
@@ -29,14 +31,21 @@ export class Models {
   /** By member, what it was last counted with. */
   readonly #counted = new Map<Member, readonly ModelRecord[]>()
   #notBefore = 0
+  /** Whether some worker should hold a model, by the model's name; empty: to be found out. */
+  readonly #held = new Map<string, boolean>()
 
   constructor(
     readonly registry: Registry,
     readonly hosts: Hosts,
+    readonly wanted: WantedModels,
     readonly clock: Clock,
+    /** The host that we are on. */
+    readonly local: string,
     /** Gets what could not be loaded: who waits for it fails. */
     readonly onFailed: (model: string, error: Error) => void,
     readonly onChange: (member: Member) => void,
+    /** Gets what a worker that was started again should hold and does not. */
+    readonly onNotRestored: (member: Member, wanted: Wanted, error: Error) => void,
   ) {}
 
   /** A member has come, gone or said something new. */
@@ -53,8 +62,52 @@ export class Models {
     }
     count(before, -1)
     count(now, 1)
+    if (member.left || !this.#counted.has(member)) this.#held.clear()
     if (member.left) this.#counted.delete(member)
     else this.#counted.set(member, now)
+    if (!member.left && member.report.kind === 'worker') this.#restore(member)
+  }
+
+  /** Has a worker that was started again hold what it was told to hold. */
+  #restore(member: Member): void {
+    const due = this.wanted.due(member)
+    if (!due) return
+    const { verb, model } = due
+    void this[verb](member, model).catch(error => this.onNotRestored(member, due, toFsError(error)))
+  }
+
+  /** What should be held has changed: by a command, or by a host that came or went. */
+  rewanted(): void {
+    this.#held.clear()
+  }
+
+  /**
+   * The model that answers a request which names none, so that one cluster does not answer with two: the one that `load` was last
+   * given for all, else the one of the default class of our own host. undefined: no worker is to hold that, so any model may.
+   */
+  get plain(): string | undefined {
+    const model = this.wanted.model ?? this.#classModel(this.local, DEFAULT_CLASS)
+    if (model === undefined || !this.#listed.has(model)) return undefined
+    return this.#loaded.has(model) || this.#isHeld(model) ? model : undefined
+  }
+
+  #isHeld(model: string): boolean {
+    let held = this.#held.get(model)
+    if (held === undefined) {
+      held = [...this.registry.members.values()].some(
+        member =>
+          this.wanted.modelOf(member, this.#classModel(this.hosts.nameOf(member), member.report.class)) === model,
+      )
+      this.#held.set(model, held)
+    }
+    return held
+  }
+
+  /** The model that a host's class starts with. */
+  #classModel(host: string, name: string): string | undefined {
+    const classes = this.hosts.peers.get(host)?.report.classes ?? []
+    const model = classes.find(one => one.name === (name || DEFAULT_CLASS))?.model
+    return model ? modelName(model) : undefined
   }
 
   /**
@@ -63,7 +116,13 @@ export class Models {
    */
   known({ model, digest }: Request): void {
     if (this.registry.members.size === 0) return
-    if (model === undefined && this.#loaded.size === 0 && !this.coming({ model }))
+    const { plain } = this
+    if (
+      model === undefined &&
+      this.#loaded.size === 0 &&
+      !this.coming({ model }) &&
+      !(plain !== undefined && this.holders(plain).length > 0)
+    )
       throw fail('loading', "write 'load MODEL' to ctl; models/ lists them")
     if (model !== undefined && !this.#listed.has(model) && !this.coming({ model })) {
       const here = [...this.#loaded.keys()].slice(0, 5).join(', ')
@@ -73,8 +132,8 @@ export class Models {
       throw fail('noWorker', `a model of digest ${digest || "''"}`)
   }
 
-  /** Whether the model that is named, or where none is any, is being loaded. */
-  coming({ model }: Pick<Request, 'model'>): boolean {
+  /** Whether the model that answers a request is being loaded; where it may be any, whether one is. */
+  coming({ model = this.plain }: Pick<Request, 'model'>): boolean {
     for (const { loading, report } of this.registry.members.values()) {
       const coming = loading ?? report.loading
       if (coming && (model === undefined || coming === model)) return true
@@ -92,7 +151,7 @@ export class Models {
    * that is generating.
    * @returns whether it is ready somewhere or on its way
    */
-  bring({ model }: Request): boolean {
+  bring({ model = this.plain }: Request): boolean {
     if (model === undefined || this.#loaded.has(model)) return true
     const now = this.clock.now()
     if (now < this.#notBefore) return false
@@ -101,7 +160,10 @@ export class Models {
     const idle = [...this.registry.members.values()].filter(
       member => member.active === 0 && member.loading === undefined && this.#has(member, model) && !member.draining,
     )
-    const [oldest] = idle.sort((a, b) => a.lastUsed - b.lastUsed)
+    const { plain } = this
+    const last = plain !== undefined && this.#loaded.get(plain) === 1 ? plain : undefined
+    // the last worker with the model of plain prompts only where there is no other
+    const [oldest] = idle.sort((a, b) => Number(a.has(last)) - Number(b.has(last)) || a.lastUsed - b.lastUsed)
     if (!oldest) return false
     void this.load(oldest, model).catch(error => this.onFailed(model, toFsError(error)))
     return true
@@ -132,9 +194,7 @@ export class Models {
 
   /** Those that have it loaded. */
   loadedOn(model: string): Member[] {
-    return [...this.registry.members.values()].filter(({ report }) =>
-      report.models.some(({ name, loaded }) => loaded && name === model),
-    )
+    return [...this.registry.members.values()].filter(member => member.has(model))
   }
 
   /** All models, each name once. */

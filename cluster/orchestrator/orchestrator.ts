@@ -24,6 +24,7 @@ import { Routing } from './routing.js'
 import { Counters, Saver, type Store } from './saved.js'
 import { clusterStatus } from './status.js'
 import { type ClusterSettings, clusterLines, clusterVerbs } from './verbs.js'
+import { WantedModels } from './wanted.js'
 
 export interface OrchestratorOptions {
   /** What the cluster is called. */
@@ -37,6 +38,8 @@ export interface OrchestratorOptions {
   clock?: Clock
   random?: () => number
   settings?: Partial<ClusterSettings>
+  /** Whether the model was chosen for this start: what `load` was told for the whole cluster before is forgotten. */
+  newModel?: boolean
   /** What suits a model where nobody has said anything. Workers know better; this is for what is shown. */
   defaults?: (model: string) => Partial<Sampling>
   /** What `namespace` shows besides the workers. */
@@ -131,6 +134,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
       members: () => registry.members.values(),
       known: request => models.known(request),
       coming: request => models.coming(request),
+      plain: () => models.plain,
       bring: request => models.bring(request),
       accept() {
         if (closing) throw fail('shuttingDown')
@@ -183,10 +187,13 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     waiting: () => root.tasks.waiting(),
     retire: member => commands.retire(member),
   })
+  const wanted = new WantedModels()
   const models: Models = new Models(
     registry,
     hosts,
+    wanted,
     clock,
+    o.host,
     (model, error) => {
       for (const task of [...root.tasks.waiting()]) if (task.request.model === model) task.stop(error)
     },
@@ -194,6 +201,8 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
       member.ready = false
       registry.look(member)
     },
+    (member, { verb, model }, error) =>
+      events.add('not-restored', { worker: member.name, setting: `${verb} ${model}`, error: error.message }),
   )
 
   let waiting: { model: boolean; resolve(): void; reject(error: Error): void }[] = []
@@ -226,6 +235,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     routing,
     registry,
     models,
+    wanted,
     fleet,
     hosts,
     place,
@@ -245,8 +255,11 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     saveSession: (number, session) =>
       saver?.save(`session-${number}`, session && (() => JSON.stringify(session.saved()))),
     saveSettings: lines => saver?.save('ctl', lines.length ? () => lines.join('\n') : undefined),
-    base: request => o.defaults?.(request.model ?? models.only ?? '') ?? {},
-    embed: (request, user, signal) => embed(registry.members.values(), request, user, signal),
+    base: request => o.defaults?.(request.model ?? models.plain ?? models.only ?? '') ?? {},
+    embed: (request, user, signal) => {
+      const { plain } = models
+      return embed(registry.members.values(), { ...(plain && { model: plain }), ...request }, user, signal)
+    },
     verbs: { ...clusterVerbs(commands), ...fleet.verbs },
     settings: () => [...clusterLines(commands), ...fleet.lines],
     status: async () =>
@@ -258,6 +271,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
         host: o.host,
         draining: closing,
         strategy: routing.strategy,
+        model: models.plain,
         slots: place.slots,
         active: place.active,
         queued: root.tasks.queued,
@@ -295,6 +309,11 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
   place.onFree = () => root.tasks.pump()
   events.add('started', { cluster: o.name, version: o.version, boot })
   root.restoreSettings(store?.read('ctl') ?? '', { user: self, signal: new AbortController().signal })
+  commands.restored()
+  if (o.newModel) {
+    wanted.clear()
+    root.keepSettings()
+  }
 
   const hostDir = generated({
     owner,

@@ -45,6 +45,8 @@ export interface Cluster {
   known(request: Request): void
   /** Whether a model that would do is being loaded. */
   coming(request: Request): boolean
+  /** The model of requests that name none; undefined: any. */
+  plain(): string | undefined
   /** Has a model loaded that nobody has ready. @returns whether it is on its way. @throws FsError where it cannot be */
   bring(request: Request): boolean
   /** A member does not answer as it should: it is to be ended, and what ran on it goes elsewhere. */
@@ -112,7 +114,12 @@ export class ClusterPlace implements Place {
       return undefined
     const { request } = task
     const digest = course.ids.length > 0 ? course.digest : request.digest
-    const choice = this.routing.choose(task, { digest, avoid: course.avoid, alone: course.deaths > 0 })
+    const choice = this.routing.choose(task, {
+      digest,
+      plain: this.cluster.plain(),
+      avoid: course.avoid,
+      alone: course.deaths > 0,
+    })
     if (!choice) {
       this.cluster.bring(request)
       return undefined
@@ -230,7 +237,7 @@ export class ClusterPlace implements Place {
     task.starts(member.name, member.model?.name ?? task.request.model ?? '')
     if (course.deaths > 0 && member.running.size === 0) member.alone = true
     this.routing.used(member)
-    return this.#run(task, course, attempt, attempt.run(this.#request(task, course)))
+    return this.#run(task, course, attempt, attempt.run(this.#request(task, course, member)))
   }
 
   /** Sees an attempt through. */
@@ -296,7 +303,7 @@ export class ClusterPlace implements Place {
   }
 
   /** The request as the worker gets it. What is only a note to a worker, a cluster that joined as one routes by. */
-  #request(task: Task, course: Course): string {
+  #request(task: Task, course: Course, member: Member): string {
     const { request, id, session, answer } = task
     const given = course.ids.length > 0 && course.digest
     const via: Via = {
@@ -306,8 +313,13 @@ export class ClusterPlace implements Place {
       ...(session !== undefined && { session }),
       ...(answer.length > 0 && { given: answer.text() }),
     }
+    const plain = this.cluster.plain()
+    // a cluster below has a model of its own for requests that name none
+    const { model, type, model_hint } = request
+    const names = !(model ?? type ?? model_hint) && member.report.kind === 'cluster' && member.has(plain)
     const sent: Request = {
       ...request,
+      ...(names && { model: plain }),
       generate: { ...request.generate, ...(given && { prefix_ids: course.ids }) },
       ...(given && { digest: course.digest }),
       session: undefined,

@@ -97,7 +97,7 @@ export class Routing {
   }
 
   /** Those with a free slot that could answer a request; undefined: none. */
-  #candidates(request: Request, digest: string | undefined): Heap<Member> | undefined {
+  #candidates(request: Request, digest: string | undefined, plain: string | undefined): Heap<Member> | undefined {
     const { model, type, model_hint } = request
     const some = (key: string) => {
       const pool = this.#pools.get(key)
@@ -105,20 +105,22 @@ export class Routing {
     }
     if (digest !== undefined) return some(`digest ${digest}`)
     if (model !== undefined) return some(`model ${model}`)
-    return (model_hint && some(`model ${model_hint}`)) || (type && some(`type ${type}`)) || some('')
+    const any = plain === undefined ? '' : `model ${plain}`
+    return (model_hint && some(`model ${model_hint}`)) || (type && some(`type ${type}`)) || some(any)
   }
 
   /**
    * The worker for a task, or undefined where none has a free slot now.
    * @param o.digest of the model that must go on
+   * @param o.plain the model of requests that name none; undefined: any
    * @param o.avoid where it just broke off: taken only if there is no other
    * @param o.alone it wants a worker with nothing on it, if there is one
    */
   choose(
     { request, session }: Pick<Task, 'request' | 'session'>,
-    o: { digest?: string | undefined; avoid?: string | undefined; alone?: boolean } = {},
+    o: { digest?: string | undefined; plain?: string | undefined; avoid?: string | undefined; alone?: boolean } = {},
   ): Choice | undefined {
-    const pool = this.#candidates(request, o.digest)
+    const pool = this.#candidates(request, o.digest, o.plain)
     if (!pool) return undefined
     const { items } = pool
     let member = this.#strategy === 'random' ? items[Math.floor(this.random() * items.length)]! : items[0]!

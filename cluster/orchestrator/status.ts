@@ -10,6 +10,8 @@ export interface ClusterStatus {
   host: string
   draining: boolean
   strategy: string
+  /** What answers a request that names no model; undefined: any. */
+  model: string | undefined
   slots: number
   active: number
   queued: number
@@ -70,6 +72,7 @@ export function clusterStatus(o: ClusterStatus): string {
       workers: members.length,
       hosts: o.hosts,
       strategy: o.strategy,
+      model: o.model,
       loading: loading[0],
     }),
     ...o.models.map(model =>

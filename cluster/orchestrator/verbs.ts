@@ -61,7 +61,7 @@ export function clusterVerbs(c: Commands): Record<string, Verb> {
     c.check(name)
     return name
   }
-  const someWorker = (_: string, name: string | undefined) => void (name !== undefined && c.check(name))
+  const someWorker = (_: string, name: string | undefined) => void (name !== undefined && c.checkKept(name))
   return {
     strategy: word1(
       strategies.join('|'),
@@ -123,12 +123,14 @@ export function clusterVerbs(c: Commands): Record<string, Verb> {
 }
 
 /** The lines that would set these settings. */
-export function clusterLines({ strategy, settings: { queue, retry, heartbeat_s, log } }: Commands): string[] {
+export function clusterLines({ strategy, wantedLines, settings }: Commands): string[] {
+  const { queue, retry, heartbeat_s, log } = settings
   return [
     `strategy ${strategy}`,
     `queue max ${queue.max} ttl ${queue.ttl_s}`,
     `retry tries ${retry.tries} resumes ${retry.resumes}`,
     `heartbeat ${heartbeat_s}`,
     `log level ${log}`,
+    ...wantedLines,
   ]
 }

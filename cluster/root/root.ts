@@ -101,7 +101,7 @@ export class Root {
       this.#lines()
         .map(line => `${line}\n`)
         .join('')
-    const changed = () => o.saveSettings?.(this.#lines().filter(line => !this.#initial.includes(line)))
+    const changed = () => this.keepSettings()
     this.#ctl = { owner, verbs, read, changed }
     this.#initial = this.#lines()
     this.files = new Map<string, File>([
@@ -156,6 +156,11 @@ export class Root {
   #lines(): string[] {
     const { system, sampling } = this.#settings
     return [...this.#o.settings(), ...(system ? [`system ${quote(system)}`] : []), ...samplingLines(sampling)]
+  }
+
+  /** Has what is set kept for the next server. */
+  keepSettings(): void {
+    this.#o.saveSettings?.(this.#lines().filter(line => !this.#initial.includes(line)))
   }
 
   /** Sets what a server before this one was told. What cannot be meant any more is told, and left out. */

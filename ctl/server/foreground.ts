@@ -27,7 +27,14 @@ export async function runServer(io: Invocation, options: Options, ready: (server
   // A server outlives the terminal or pipe it was started in.
   quietPipe(() => {})
   const { trace, note } = { trace: io.trace, note: (line: string) => io.note(`llamboctl: ${line}`) }
-  const server = await startServer({ config, env: io.env, note, trace, signal: io.signal })
+  const server = await startServer({
+    config,
+    env: io.env,
+    note,
+    trace,
+    signal: io.signal,
+    newModel: options.model !== undefined,
+  })
   ready(server)
   // A terminal is no such parent. Its directory is not ours to keep busy.
   if (process.send) {

@@ -31,6 +31,8 @@ export interface ServerOptions {
   readonly trace?: ((line: string) => void) | undefined
   /** Aborts while starting: everything begun is undone and the start fails. */
   readonly signal: AbortSignal
+  /** The model was named for this start: what an earlier one was told to load is forgotten. */
+  readonly newModel?: boolean
   /** For one answer: nothing but the unix socket, and nothing that outlives it. */
   readonly passing?: boolean
   /** Where `mount: auto` tries, in order. */
@@ -82,6 +84,7 @@ export async function startServer(o: ServerOptions): Promise<Server> {
       owner,
       host: host.name,
       ...(!o.passing && { store: fileStore(join(privateDir(stateDir(env)), 'cluster')) }),
+      newModel: o.newModel ?? false,
       // what the model that comes along says at any temperature but 0 is noise: shown as its worker will have it
       defaults: name => (name === bundledModel ? { temperature: 0 } : {}),
       shutdown: stop,

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { ids, rig, say, text, until } from './fixture.js'
+import { events, ids, memoryStore, type Rig, rig, say, text, until } from './fixture.js'
 
 t.test('a model that nobody has loaded is loaded where that disturbs least, and who asked waits', async t => {
   const cluster = await rig(t, [
@@ -68,3 +68,90 @@ t.test('different files of one name are marked, and not loaded', async t => {
   t.match((await cluster.status()).find(({ word }) => word === 'model')!.attrs, { name: 'red', conflict: 'yes' })
   await t.rejects(root.write('ctl', 'load red'), { message: /different files of that name/ })
 })
+
+const held = async (cluster: Rig) =>
+  (await cluster.status()).filter(({ word }) => word === 'worker').map(({ attrs }) => `${attrs.name} ${attrs.model}`)
+
+t.test(
+  'a worker that is killed and started again holds what it was told to load, and not what it starts with',
+  async t => {
+    const models = ['red', 'blue', 'green']
+    const cluster = await rig(t, [{ models }, { models }, { models }])
+    const root = await cluster.as('root')
+    await root.write('ctl', 'load blue')
+    await root.write('ctl', 'load green worker-0003')
+    for (const member of cluster.members) {
+      await member.kill()
+      await member.start()
+    }
+    const wanted = ['worker-0001 blue', 'worker-0002 blue', 'worker-0003 green']
+    await until(async () => JSON.stringify(await held(cluster)) === JSON.stringify(wanted))
+    t.match(await root.read('ctl'), /\nload blue\nload green worker-0003\n/)
+
+    // a worker that comes for the first time is like the others
+    await cluster.add({ models })
+    await until(async () => (await held(cluster)).at(-1) === 'worker-0004 blue')
+  },
+)
+
+t.test('what was loaded outlives the server, until a start that names a model', async t => {
+  const models = ['red', 'blue', 'green']
+  const store = memoryStore()
+  const first = await rig(t, [{ models }, { models }], { store })
+  const root = await first.as('root')
+  await root.write('ctl', 'load blue')
+  await root.write('ctl', 'load green worker-0002')
+  await first.cluster.close()
+
+  const second = await rig(t, [{ models }, { models }], { store })
+  await until(async () => `${await held(second)}` === 'worker-0001 blue,worker-0002 green')
+  await second.cluster.close()
+
+  const third = await rig(t, [{ models }, { models }], { store, newModel: true })
+  await until(async () => `${await held(third)}` === 'worker-0001 red,worker-0002 green')
+  t.notMatch(await (await third.as('root')).read('ctl'), /load blue/)
+})
+
+t.test('what was unloaded is not loaded by a worker that is started again', async t => {
+  const cluster = await rig(t, [{ models: ['red', 'blue'] }])
+  const root = await cluster.as('root')
+  await root.write('ctl', 'unload red')
+  await cluster.members[0]!.kill()
+  await cluster.members[0]!.start()
+  await until(async () => (await held(cluster))[0] === 'worker-0001 undefined')
+})
+
+t.test('a model that can no longer be loaded is named in events, and the worker serves what it has', async t => {
+  const cluster = await rig(t, [{ models: ['red', 'blue'] }])
+  const [member] = cluster.members
+  await (await cluster.as('root')).write('ctl', 'load blue')
+  await member!.kill()
+  Object.assign(member!.shape, { models: ['red'] })
+  await member!.start()
+  await until(async () => (await events(cluster, 'not-restored')).length > 0)
+  t.match(await events(cluster, 'not-restored'), [
+    { worker: 'worker-0001', setting: 'load blue', error: 'file does not exist: model blue' },
+  ])
+  t.equal(await (await cluster.as('ann')).ask('data', 'hello'), '0:hello\n')
+})
+
+t.test(
+  'a prompt that names no model gets the model that was loaded for all, whatever single requests have loaded',
+  async t => {
+    const models = ['red', 'blue']
+    const cluster = await rig(t, [{ models }, { models }])
+    const root = await cluster.as('root')
+    await root.write('ctl', 'load blue')
+    const ann = await cluster.as('ann')
+    const model = async (request: object) =>
+      (await ann.events('generate', { ...say('hello'), ...request })).find(({ event }) => event === 'start')!.model
+    t.equal(await model({ model: 'red' }), 'red')
+    for (let i = 0; i < 6; i++) t.equal(await model({}), 'blue')
+    t.match((await cluster.status())[0]!.attrs, { model: 'blue' })
+
+    // also where every worker has been taken for another: one gets it back
+    await Promise.all([model({ model: 'red' }), model({ model: 'red' })])
+    await root.write('ctl', 'load red worker-0001')
+    t.equal(await model({}), 'blue')
+  },
+)
