@@ -173,6 +173,11 @@ export const llamboctl: Command = {
           load: async () => ({ run: (await import('./shell.js')).shell('bash') }),
         },
         {
+          name: 'sent',
+          summary: 'print what was last sent to the cluster for a shell, and what was taken out before',
+          load: () => import('./sent.js'),
+        },
+        {
           name: 'agent',
           summary: 'the process that shells ask; the scripts start it',
           options: [['--idle <s>', 'seconds without a question after which it ends']],

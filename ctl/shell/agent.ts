@@ -2,15 +2,21 @@ import { chmodSync, linkSync, statSync, unlinkSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { answerLine } from './answer.js'
-import { FAILURE_MS, LOOK_MS, MAX_ASKING, MAX_QUESTION, QUESTION_MS, TYPING_MS } from './limits.js'
-import { isAnswer, parseQuestion, type Question } from './question.js'
-import { hasSecret, redact } from './redact.js'
+import { FAILURE_MS, LOOK_MS, MAX_ASKING, MAX_QUESTION, MAX_REMOVED, QUESTION_MS, TYPING_MS } from './limits.js'
+import { asksWhatWasSent, isAnswer, parseQuestion, type Question } from './question.js'
+import { hasSecret, type Removed, takeOut } from './redact.js'
 import { request } from './request.js'
 import { end, output } from './screen.js'
 
 /** What the agent asks: the text that a model makes of a request. */
 export interface Oracle {
   ask(request: object, signal: AbortSignal): Promise<string>
+}
+
+/** What has last left this machine, and what was taken out of it before: for the user, who asks for it with `shell sent`. */
+export interface Sent {
+  readonly text: string
+  readonly removed: readonly Removed[]
 }
 
 /** Whether somebody answers at a unix socket. */
@@ -58,6 +64,8 @@ export class Agent {
   readonly #server = createServer(socket => void this.#serve(socket))
   /** The newest question of each kind of each shell. */
   readonly #asking = new Map<string, { readonly number: number; readonly controller: AbortController }>()
+  /** Kept in memory only, and gone with the agent. */
+  #sent: Sent | undefined
   #idle: NodeJS.Timeout | undefined
   #look: NodeJS.Timeout | undefined
   /** Its socket, while the name is its own. */
@@ -136,7 +144,11 @@ export class Agent {
     }
     const asked = parseQuestion(text)
     // silence is the answer to everything that goes wrong
-    const line = asked ? await this.#answer(asked, socket).catch(() => '') : ''
+    const line = asksWhatWasSent(text)
+      ? JSON.stringify(this.#sent ?? null)
+      : asked
+        ? await this.#answer(asked, socket).catch(() => '')
+        : ''
     this.#rest()
     if (!socket.destroyed) socket.end(`${line}\n`)
   }
@@ -165,12 +177,19 @@ export class Agent {
   }
 
   async #ask(asked: Question, signal: AbortSignal): Promise<string> {
-    const clean = (text: string) => redact(text, this.env)
+    const removed: Removed[] = []
+    const clean = (text: string) => {
+      const taken = takeOut(text, this.env)
+      removed.push(...taken.removed)
+      return taken.text
+    }
     // a secret that is cut in two would not be seen
     const seen = asked.kind === 'failure' ? end(clean(await output(asked, signal))) : ''
     const safe = { ...asked, line: clean(asked.line), cwd: clean(asked.cwd) }
     signal.throwIfAborted()
-    const said = await this.oracle.ask(request(safe, seen, this.env.LLAMBO_SHELL_MODEL || undefined), signal)
+    const given = request(safe, seen, this.env.LLAMBO_SHELL_MODEL || undefined)
+    this.#sent = { text: given.messages.at(-1)!.content, removed: removed.slice(0, MAX_REMOVED) }
+    const said = await this.oracle.ask(given, signal)
     return answerLine(said, asked)
   }
 }

@@ -12,6 +12,8 @@ export const TYPING_MS = 1000
 export const SCREEN_MS = 500
 /** Characters of a command's output that are looked through for secrets before it is cut. */
 export const MAX_SEEN = 64 * 1024
+/** Secrets of one question that are remembered for `shell sent`. */
+export const MAX_REMOVED = 100
 /** How much of a command's output is sent: its last lines, where errors are. */
 export const MAX_LINES = 40
 export const MAX_OUTPUT = 4000

@@ -53,6 +53,15 @@ export function parseQuestion(text: string): Question | undefined {
   }
 }
 
+/** Whether a line asks what was sent last, and no question of a shell. */
+export function asksWhatWasSent(text: string): boolean {
+  try {
+    return JSON.parse(text)?.kind === 'sent'
+  } catch {
+    return false
+  }
+}
+
 /** Commands whose exit status 1 is an answer: no. */
 const no =
   /^(?:[efz]?grep|rg|ag|ack|git-grep|test|\[|\[\[|diff|cmp|colordiff|comm|expr|let|\(\(|false|pgrep|pidof|which|type|command|whence|hash|id|getent|read|fzf|systemctl|mountpoint|cksum|bc|true|return|exit)$/

@@ -1,55 +1,59 @@
+import { byPlace } from './arguments.js'
+import { byChance } from './entropy.js'
+import { bySight, SECRET, type Span } from './secrets.js'
+
 /** What stands for a secret in what is sent. */
 export const REDACTED = '[redacted]'
 
-/** A value behind a name: quoted, or up to the next blank. */
-const value = String.raw`(?:"[^"\n]*"?|'[^'\n]*'?|[^\s"'&;|]+)`
-const secret = '(?:token|secret|passw(?:or)?d|passphrase|api_?-?key|access_?-?key|private_?-?key|credential|auth)'
-
-/**
- * What looks like a secret, and what of it is kept. The order counts: whole blocks before what is in them. Repetitions have bounds: the
- * text is anybody's.
- */
-const patterns: readonly (readonly [pattern: RegExp, kept: string])[] = [
-  [/-----BEGIN [A-Z ]*PRIVATE KEY[A-Z ]*-----[\s\S]*?(?:-----END [A-Z ]*-----|$)/g, ''],
-  // Authorization: Bearer …; Cookie: …; to the end of the line or of the quoted word
-  [/\b((?:proxy-)?authorization|x-[a-z-]*(?:key|token)|(?:set-)?cookie)(\s*:\s*)[^\n"']+/gi, '$1$2'],
-  [/\b(bearer|basic)(\s+)[\w.~+/=-]{8,}/gi, '$1$2'],
-  // https://user:pass@host
-  [/\b([a-z][a-z0-9+.-]*:\/\/[^\s/:@]*:)[^\s/@]+(?=@)/gi, '$1'],
-  // NAME_TOKEN=…, "api_key": "…", token: …
-  [new RegExp(String.raw`\b(\w{0,64}${secret}\w{0,64}["']?\s*[=:]\s*)${value}`, 'gi'), '$1'],
-  // --password …, --api-key=…
-  [new RegExp(String.raw`(?<![\w-])(--?[\w-]{0,64}?${secret}[\w-]{0,64}(?:=|\s+))${value}`, 'gi'), '$1'],
-  // curl -u user:pass, --user user:pass
-  [/(\s(?:-u\s*|--(?:proxy-)?user[= ])['"]?[^\s:'"]+:)[^\s'"]+/g, '$1'],
-  // sshpass -p …, mysql -p…
-  [new RegExp(String.raw`\b(sshpass\s+-p\s*)${value}`, 'g'), '$1'],
-  [new RegExp(String.raw`\b((?:mysql|mysqldump|mariadb|mysqladmin)\b[^\n|;&]{0,200}?\s-p)${value}`, 'g'), '$1'],
-  // tokens known by their look: OpenAI, GitHub, GitLab, Slack, AWS, Google, Hugging Face, npm, llambo; JSON web tokens
-  [/\bsk-[\w-]{16,}/g, ''],
-  [/\b(?:gh[pousr]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|xox[a-z]-[\w-]{10,}|(?:AKIA|ASIA)[A-Z0-9]{16})/g, ''],
-  [/\b(?:AIza[\w-]{30,}|hf_\w{20,}|npm_\w{20,}|llb_[\w-]{8,})/g, ''],
-  [/\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?/g, ''],
-]
-
-/** Values of the environment's variables whose names say that they are secrets. */
-const own = (env: NodeJS.ProcessEnv): string[] =>
-  Object.entries(env).flatMap(([name, value]) =>
-    value !== undefined && value.length >= 8 && new RegExp(secret, 'i').test(name) && !value.startsWith('/')
-      ? value
-      : [],
-  )
-
-/**
- * A text without what looks like a secret: nothing that leaves the shell's own machine leaves it otherwise. It would rather take
- * too much.
- * @param env whose secrets are taken out wherever they stand
- */
-export function redact(text: string, env: NodeJS.ProcessEnv = {}): string {
-  for (const value of own(env)) text = text.replaceAll(value, REDACTED)
-  for (const [pattern, kept] of patterns) text = text.replace(pattern, `${kept}${REDACTED}`)
-  return text
+/** What was taken out of a text, and by which rule. */
+export interface Removed {
+  readonly rule: string
+  readonly text: string
 }
 
+const secretName = new RegExp(SECRET, 'i')
+
+/** Adds where values of the environment's variables stand whose names say that they are secrets. */
+function byEnvironment(text: string, env: NodeJS.ProcessEnv, add: (span: Span) => void): void {
+  for (const [name, value] of Object.entries(env)) {
+    if (value === undefined || value.length < 8 || value.startsWith('/') || !secretName.test(name)) continue
+    for (let from = text.indexOf(value); from >= 0; from = text.indexOf(value, from + value.length))
+      add({ from, to: from + value.length, rule: `$${name}` })
+  }
+}
+
+/**
+ * Takes out of a text what looks like a secret: nothing that leaves the shell's own machine leaves it otherwise. It would rather
+ * take too much. Takes time in proportion to the text, whatever the text is.
+ * @param env whose secrets are taken out wherever they stand
+ * @returns the text without them, and what was taken out in its order
+ */
+export function takeOut(text: string, env: NodeJS.ProcessEnv = {}): { text: string; removed: Removed[] } {
+  const spans: Span[] = []
+  const add = (span: Span) => void spans.push(span)
+  byEnvironment(text, env, add)
+  bySight(text, add)
+  byPlace(text, add)
+  byChance(text, add)
+  // what several rules have found is one: the one that begins first and is longest names it
+  spans.sort((a, b) => a.from - b.from || b.to - a.to)
+  const removed: Removed[] = []
+  const kept: string[] = []
+  let at = 0
+  for (let i = 0; i < spans.length; ) {
+    const { from, rule } = spans[i]!
+    let { to } = spans[i]!
+    for (i++; i < spans.length && spans[i]!.from < to; i++) to = Math.max(to, spans[i]!.to)
+    kept.push(text.slice(at, from), REDACTED)
+    if (!text.startsWith(REDACTED, from)) removed.push({ rule, text: text.slice(from, to) })
+    else if (from + REDACTED.length > to) to = from + REDACTED.length
+    at = to
+  }
+  return { text: kept.join('') + text.slice(at), removed }
+}
+
+/** A text without what looks like a secret. */
+export const redact = (text: string, env: NodeJS.ProcessEnv = {}): string => takeOut(text, env).text
+
 /** Whether there is a secret in it. */
-export const hasSecret = (text: string, env: NodeJS.ProcessEnv = {}): boolean => redact(text, env) !== text
+export const hasSecret = (text: string, env: NodeJS.ProcessEnv = {}): boolean => takeOut(text, env).removed.length > 0

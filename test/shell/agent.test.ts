@@ -7,66 +7,8 @@ import t from 'tap'
 import { Agent, type Oracle } from '../../ctl/shell/agent.js'
 import { answerLine } from '../../ctl/shell/answer.js'
 import { isAnswer, parseQuestion, type Question } from '../../ctl/shell/question.js'
-import { hasSecret, REDACTED, redact } from '../../ctl/shell/redact.js'
+import { REDACTED } from '../../ctl/shell/redact.js'
 import { printed } from '../../ctl/shell/screen.js'
-
-t.test('secrets are taken out, whatever way they are written', async t => {
-  const rows: readonly (readonly [text: string, secret: string])[] = [
-    ['export API_TOKEN=abc123', 'abc123'],
-    ['DB_PASSWORD="a b c" run', 'a b c'],
-    ["aws_secret_access_key='xyz'", 'xyz'],
-    ['{"api_key": "k-1", "x": 1}', 'k-1'],
-    ['password: hunter2', 'hunter2'],
-    ['tool --password hunter2 --verbose', 'hunter2'],
-    ['tool --api-key=k1', 'k1'],
-    ['tool --auth-token "k 1"', 'k 1'],
-    ['git clone https://ann:hunter2@example.org/x', 'hunter2'],
-    ['curl -u ann:hunter2 https://x', 'hunter2'],
-    ['curl --user ann:hunter2 https://x', 'hunter2'],
-    ["curl -H 'Authorization: Bearer abc.def' x", 'abc.def'],
-    ['Cookie: session=1; id=2', 'session=1'],
-    ['sshpass -p hunter2 ssh x', 'hunter2'],
-    ['mysql -h db -u ann -phunter2 base', 'hunter2'],
-    ['llambo: llb_0123456789abcdef', 'llb_0123456789abcdef'],
-    ['sk-abcdefghijklmnopqrstuvwx', 'sk-abcdefghijklmnopqrstuvwx'],
-    [`ghp_${'a'.repeat(36)}`, 'aaaa'],
-    ['AKIAIOSFODNN7EXAMPLE', 'AKIA'],
-    [`hf_${'b'.repeat(34)}`, 'bbbb'],
-    ['eyJhbGciOiJI.eyJzdWIiOiIx.SflKxwRJSM', 'eyJ'],
-    ['-----BEGIN RSA PRIVATE KEY-----\nMIIE\nxyz\n-----END RSA PRIVATE KEY-----\nafter', 'MIIE'],
-    ['-----BEGIN PRIVATE KEY-----\ncut off here: MIIE', 'MIIE'],
-  ]
-  for (const [text, secret] of rows) {
-    t.notOk(redact(text).includes(secret), text)
-    t.ok(hasSecret(text), text)
-  }
-  for (const text of [
-    'ls -la /tmp',
-    'git commit -m "tokens"',
-    'make -j8 test',
-    'kubectl get pods -n auth',
-    'cd /etc/ssl',
-  ])
-    t.equal(redact(text), text)
-  t.equal(
-    redact('echo correct-horse', { MY_SECRET: 'correct-horse' }),
-    `echo ${REDACTED}`,
-    'what the environment calls a secret',
-  )
-})
-
-t.test('redaction takes no longer for hostile text', async t => {
-  for (const text of [
-    'a'.repeat(60_000),
-    `${'-'.repeat(60_000)}`,
-    'token'.repeat(12_000),
-    '-----BEGIN PRIVATE KEY-----'.repeat(2000),
-    'mysql '.repeat(10_000),
-    ':'.repeat(60_000),
-  ]) {
-    t.ok(redact(text).length > 0, `${text.slice(0, 20)} …`)
-  }
-})
 
 t.test('an exit status that is an answer is no failure', async t => {
   const rows: readonly (readonly [line: string, rc: number, answer: boolean])[] = [
@@ -269,6 +211,13 @@ t.test('what is sent has no secrets, and a line with one is not completed', asyn
     deadline_ms: 10_000,
     max_tokens: 256,
     schema: { required: ['cause', 'command'] },
+  })
+  t.match(JSON.parse(await ask('{"kind":"sent"}\n').answer), {
+    text: /command: deploy --token \[redacted\] \[redacted\]/,
+    removed: [
+      { rule: '--token', text: 's3cret' },
+      { rule: '$DEPLOY_TOKEN', text: 'an-own-secret' },
+    ],
   })
   t.equal(await ask(line({ kind: 'typing', line: 'deploy --token s3cr' })).answer, '\n')
   t.equal(sent.length, 1)

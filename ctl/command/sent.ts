@@ -1,0 +1,34 @@
+import { connect } from 'node:net'
+import { join } from 'node:path'
+import type { Run } from '../common/command.js'
+import { exitCode, Failure } from '../common/exit.js'
+import { privateDir, runtimeDir } from '../common/paths.js'
+import { sanitize } from '../common/terminal/sanitize.js'
+import type { Sent } from '../shell/agent.js'
+import { QUESTION_MS } from '../shell/limits.js'
+import { SOCKET } from '../shell/script.js'
+
+/** `shell sent`: what the agent of this user has last sent for a shell, and what it took out before. */
+export const run: Run = async io => {
+  const line = await ask(join(privateDir(runtimeDir(io.env)), SOCKET))
+  const sent = JSON.parse(line || 'null') as Sent | null
+  if (!sent) throw new Failure(exitCode.failed, 'nothing has been sent since the agent started')
+  const removed = sent.removed.map(({ rule, text }) => `  ${rule}: ${text}\n`)
+  const text = `sent:\n${sent.text.replace(/^/gm, '  ')}\n\ntaken out:${removed.length ? '\n' : ' nothing\n'}${removed.join('')}`
+  await io.print(io.stdout.isTTY ? sanitize(text) : text)
+}
+
+/** @throws Failure where no agent answers */
+const ask = (path: string) =>
+  new Promise<string>((resolve, reject) => {
+    let said = ''
+    const none = 'no shell agent is running: it starts at the first command that fails in a shell with the sentinel'
+    const socket = connect(path, () => socket.write('{"kind":"sent"}\n'))
+    socket
+      .setTimeout(QUESTION_MS, () => socket.destroy(new Error('no answer')))
+      .on('data', data => {
+        said += data
+      })
+      .once('end', () => resolve(said))
+      .once('error', () => reject(new Failure(exitCode.unreachable, none)))
+  })
