@@ -1,10 +1,14 @@
 import { existsSync, readFileSync } from 'node:fs'
-import { isAbsolute, resolve } from 'node:path'
+import { dirname, isAbsolute, join, resolve } from 'node:path'
+import { checkModel } from '../../cluster/worker/gguf.js'
 import type { OpenEngine } from '../../cluster/worker/loader.js'
 import type { ModelStore } from '../../cluster/worker/models.js'
 import { fail } from '../../fs/errors.js'
 import { usage } from '../common/exit.js'
+import { stateDir } from '../common/paths.js'
 import type { Config } from '../common/settings.js'
+import { bundledModels } from './bundled.js'
+import { tryOut } from './trial.js'
 
 /** What is loaded at the start: the model asked for, or what the engine has of its own. */
 export function firstModel(config: Config): string | undefined {
@@ -36,7 +40,7 @@ export function engineOpener(config: Config, store: ModelStore, env: NodeJS.Proc
     'engine.threads': threads,
     'engine.gpu': gpu = 'auto',
     'engine.context': context,
-    'engine.kv_type': kvType,
+    'engine.kv_type': kvType = 'f16',
   } = config
   switch (config['engine.kind']) {
     case 'echo':
@@ -56,19 +60,22 @@ export function engineOpener(config: Config, store: ModelStore, env: NodeJS.Proc
       return async (model, settings, signal, progress) => {
         const path = isAbsolute(model) ? model : await store.find(model.replace(/\.gguf$/, ''))
         if (!path || !existsSync(path)) throw fail('notFound', `model ${model}; llamboctl models lists what there is`)
+        const how = { path, gpu: gpu === 'off' ? false : gpu, kvType, ...(threads && { threads }) } as const
         const { createLlamaEngine } = await import('../../cluster/worker/engine/llama.js')
+        // what comes along with the package was tried out; another file is read twice the first time, so that is half of the way
+        let from = 0
+        if (dirname(path) !== bundledModels) {
+          // before llama.cpp sees it: some hostile headers it answers by looping
+          await checkModel(path, signal)
+          await tryOut({ dir: join(stateDir(env), 'tried'), env }, how, signal, share => {
+            from = 0.5
+            progress(share * from)
+          })
+        }
         return createLlamaEngine(
-          {
-            path,
-            digest: store.digest(path),
-            gpu: gpu === 'off' ? false : gpu,
-            ...(threads && { threads }),
-            ...(kvType && { kvType }),
-            ...(context && { context }),
-            ...settings,
-          },
+          { ...how, digest: store.digest(path), ...(context && { context }), ...settings },
           signal,
-          progress,
+          share => progress(from + share * (1 - from)),
         )
       }
   }
