@@ -37,7 +37,7 @@ export async function named<T>(state: State, path: string, signal: AbortSignal, 
     const text = said.endsWith(`: ${path}`) ? said.slice(0, -path.length - 2) : said
     const node = nodeOf(state, path)
     // where nothing is mounted, who asks may think of his own machine
-    const elsewhere = node === 'dish' && error.is('notFound') && !/^\/(?:n|usr)\b/.test(path)
+    const elsewhere = node === 'dish' && error.isMissing && !/^\/(?:n|usr)\b/.test(path)
     const remedy = elsewhere ? '; files of this machine are for ! commands' : ''
     throw new ShellError(`${path}: ${text} (${node}, as ${user.name})${remedy}`, codeOf(error), { cause: error })
   }
@@ -73,7 +73,7 @@ export function openToWrite(state: State, path: string, signal: AbortSignal, app
         const { fid } = await root.ask(names(path), fid => fid.open(mode, signal), signal)
         return { fid, offset: append ? Number((await fid.stat(signal)).length) : 0 }
       } catch (error) {
-        if (!(error instanceof FsError && error.is('notFound'))) throw error
+        if (!(error instanceof FsError && error.isMissing)) throw error
         return { fid: await create(root, path, 0o644, OWRITE, signal), offset: 0 }
       }
     }),
@@ -125,7 +125,7 @@ export async function find(state: State, path: string, signal: AbortSignal): Pro
   try {
     return await stat(state, path, signal)
   } catch (error) {
-    if (error instanceof ShellError && error.cause instanceof FsError && error.cause.is('notFound')) return undefined
+    if (error instanceof ShellError && error.cause instanceof FsError && error.cause.isMissing) return undefined
     throw error
   }
 }

@@ -11,10 +11,16 @@ export const GROUP = 'admin'
 /** Never NONUNAME where the owner has a number: Linux v9fs writes to no file of a group it cannot name (EACCES before it asks). */
 const groupOf = (owner: Owner): number => owner.gid ?? owner.uid
 
+/**
+ * `type` of every stat of our servers, `ll`. 9P leaves the field to kernels, which fill in a number of their own; a client of ours knows by it
+ * that the server checks a file when all of it is there (`Fid.finish`).
+ */
+export const OUR_TYPE = 0x6c6c
+
 /** stat(5) of a file. */
 export function toStat(name: string, qid: Qid, a: Attributes): Stat {
   return {
-    type: 0,
+    type: OUR_TYPE,
     dev: 0,
     qid,
     mode: ((qid.type << 24) | a.mode) >>> 0,

@@ -29,6 +29,10 @@ const WINDOW = 8
 
 const clunked = ({ fid }: Fid) => fail('unknownFid', `${fid}, it was clunked`)
 
+/** What a server says of an entry that this user may see in its directory, and not ask about. */
+const EPERM = 1
+const EACCES = 13
+
 /** Linux open(2) flags, as 9P2000.L has them on every machine. */
 const O_CREAT = 0o100
 const O_EXCL = 0o200
@@ -189,11 +193,12 @@ export class Fid {
   /**
    * In a directory: makes a file and becomes it, opened (create(5)). `perm` with DMDIR makes a directory, opened OREAD. In 9P2000.L
    * `perm` may have the bits above 0o777, and `mode` OEXCL: there a file of that name is opened unless that forbids it.
+   * @param gid the new file's group in 9P2000.L; this process's own unless given
    */
-  async create(name: string, perm: number, mode: number, signal?: AbortSignal): Promise<this> {
+  async create(name: string, perm: number, mode: number, signal?: AbortSignal, gid = linux.ownGroup()): Promise<this> {
     const { fid } = this
     if (this.linux && perm & DMDIR) {
-      await this.rpc({ type: 'Tmkdir', dfid: fid, name, mode: perm & 0o7777, gid: NONUNAME }, signal)
+      await this.rpc({ type: 'Tmkdir', dfid: fid, name, mode: perm & 0o7777, gid }, signal)
       const { wqid } = await this.rpc({ type: 'Twalk', fid, newfid: fid, wname: [name] }, signal)
       if (wqid.length === 0) throw fail('notFound')
       this.#at = { ...this.#at, names: [...this.#at.names, name] }
@@ -201,7 +206,7 @@ export class Fid {
     }
     const flags = linuxFlags(mode) | O_CREAT
     const reply = this.linux
-      ? await this.rpc({ type: 'Tlcreate', fid, name, flags, mode: perm & 0o7777, gid: NONUNAME }, signal)
+      ? await this.rpc({ type: 'Tlcreate', fid, name, flags, mode: perm & 0o7777, gid }, signal)
       : await this.rpc({ type: 'Tcreate', fid, name, perm, mode }, signal)
     this.#at = { ...this.#at, names: [...this.#at.names, name] }
     this.#qid = reply.qid
@@ -302,6 +307,17 @@ export class Fid {
   }
 
   /**
+   * Asks what the server finds wrong with a written file now that all of it is there, before the clunk, whose failure tells less. Our
+   * servers check models and settings then. Others have no such check, and may refuse the wstat that asks, or write to a disk: they
+   * are not asked. @throws FsError what the server finds
+   */
+  async finish(signal?: AbortSignal): Promise<void> {
+    if (this.linux) return
+    if (this.client.ours === undefined) await this.rpc({ type: 'Tstat', fid: this.fid }, signal)
+    if (this.client.ours) await this.sync(signal)
+  }
+
+  /**
    * The entries of this opened directory, from the first to the last, without `.` and `..`, which some servers have among
    * them. In 9P2000.L, whose Rreaddir has no more, only name, qid and what kind of file it is (the DM bits of mode) are true.
    * @throws FsError `file too large` beyond MAX_ENTRIES or MAX_LISTING, `bad message` for a name that no file can have
@@ -339,7 +355,10 @@ export class Fid {
     }
   }
 
-  /** As `list`, with every field of each stat true: in 9P2000.L that takes a walk to each, and what is gone by then is left out. */
+  /**
+   * As `list`, with every field of each stat true: in 9P2000.L that takes a walk to each. What is gone by then is left out; of what the
+   * server does not let us ask about, only what `list` has is true.
+   */
   async stats(signal?: AbortSignal): Promise<Stat[]> {
     const entries = await this.list(signal)
     if (!this.linux) return entries
@@ -350,7 +369,9 @@ export class Fid {
     }
     const one = (entry: Stat) =>
       ask(entry).catch(error => {
-        if (!(error instanceof FsError && error.is('notFound'))) throw error
+        if (!(error instanceof FsError)) throw error
+        if (error.errno === EACCES || error.errno === EPERM) return entry
+        if (!error.isMissing) throw error
       })
     const out: Stat[] = []
     for (let i = 0; i < entries.length; i += WINDOW)

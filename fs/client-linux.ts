@@ -40,9 +40,20 @@ export const setattr = (
   signal?: AbortSignal,
 ): Promise<unknown> => ask(fid, { type: 'Tsetattr', fid: fid.fid, ...changes }, signal)
 
+/**
+ * The group that what this process makes belongs to, as open(2) has it; ~0 where a process has none (a browser). 9P2000.L servers of real
+ * files take the number as it is.
+ */
+export const ownGroup = (): number => globalThis.process?.getgid?.() ?? NONUNAME
+
 /** Makes a symbolic link in a directory; `target` is any text. */
-export const symlink = (dir: Fid, name: string, target: string, signal?: AbortSignal): Promise<unknown> =>
-  ask(dir, { type: 'Tsymlink', dfid: dir.fid, name, target, gid: NONUNAME }, signal)
+export const symlink = (
+  dir: Fid,
+  name: string,
+  target: string,
+  signal?: AbortSignal,
+  gid = ownGroup(),
+): Promise<unknown> => ask(dir, { type: 'Tsymlink', dfid: dir.fid, name, target, gid }, signal)
 
 /** The target of a symbolic link. */
 export const readlink = async (fid: Fid, signal?: AbortSignal): Promise<string> =>
@@ -59,7 +70,8 @@ export const mknod = (
   mode: number,
   device: { major: number; minor: number },
   signal?: AbortSignal,
-): Promise<unknown> => ask(dir, { type: 'Tmknod', dfid: dir.fid, name, mode, ...device, gid: NONUNAME }, signal)
+  gid = ownGroup(),
+): Promise<unknown> => ask(dir, { type: 'Tmknod', dfid: dir.fid, name, mode, ...device, gid }, signal)
 
 /** rename(2): into any directory of the tree, in place of what has the name there. Trename: diod knows no Trenameat. */
 export const rename = (file: Fid, dir: Fid, name: string, signal?: AbortSignal): Promise<unknown> =>

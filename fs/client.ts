@@ -1,3 +1,4 @@
+import { OUR_TYPE } from './attributes.js'
 import { Fid } from './client-fid.js'
 import { type Clock, systemClock } from './clock.js'
 import { errnoString, FsError, fail, received, toFsError } from './errors.js'
@@ -23,8 +24,8 @@ export { Fid } from './client-fid.js'
 
 export interface ClientOptions {
   /**
-   * Asked for in Tversion; the server may answer with plain 9P2000. Unless given it is 9P2000.u, and 9P2000.L of a server that
-   * refuses that.
+   * Asked for in Tversion; the server may answer with another that we speak. Unless given it is 9P2000.u, then 9P2000.L, then plain
+   * 9P2000, until the server takes one.
    */
   dialect?: Dialect
   /** Largest message in bytes, DEFAULT_MSIZE unless given; the server may answer with less. */
@@ -46,10 +47,19 @@ export interface Attach {
   token?: string
 }
 
-const DIALECTS: readonly Dialect[] = ['9P2000.u', '9P2000.L']
+const DIALECTS: readonly Dialect[] = ['9P2000.u', '9P2000.L', '9P2000']
+
+/**
+ * The most of plain 9P2000. Inferno agrees to more and then counts in 16 bits: what it lists beyond 65,536 bytes is garbage. Servers
+ * that speak a later dialect are younger than such counts.
+ */
+const MAX_PLAIN_MSIZE = 65535
 
 /** No server that can be worked with offers less: a stat must fit into a message. */
 const MIN_SERVER_MSIZE = 256
+
+/** What there is instead of an afid where no token was given. */
+const NO_AFID: { afid: number; refused?: FsError | undefined } = { afid: NOFID }
 
 /** A request as it was asked: its tag is where it stands in the table, and on the wire. */
 type Asked = Omit<TMessage, 'tag'>
@@ -72,6 +82,8 @@ interface Pending {
 export class Client {
   /** Resolves when the connection is gone: with the reason, or undefined for an ordinary end. Never rejects. */
   readonly closed: Promise<Error | undefined>
+  /** Whether the server is one of ours, by the first stat that it sent; undefined before that. */
+  ours: boolean | undefined
   #dialect: Dialect
   #msize: number
   #framer = new Framer()
@@ -143,17 +155,22 @@ export class Client {
       if (this.#gone || others.length === 0) throw error
     })
     const { msize, version } = (reply ?? { version: 'unknown' }) as Msg<'Rversion'>
+    const spoken = DIALECTS.find(known => known === version)
     // version(5): nothing was agreed on, and another Tversion may come
-    if (version === 'unknown' && others.length > 0) return this.#agree(others)
-    if (version !== asked.version && version !== '9P2000')
+    if (!spoken && others.length > 0) return this.#agree(others)
+    if (!spoken)
       throw fail(
         'notSupported',
-        `we speak ${asked.version}, ${this.transport.name} answered ${JSON.stringify(version)}`,
+        `we speak ${DIALECTS.join(', ')}; ${this.transport.name} answered ${JSON.stringify(version.slice(0, 80))}`,
       )
     if (msize > asked.msize) throw fail('badMessage', `Rversion msize ${msize}: asked for ${asked.msize}`)
     if (msize < MIN_SERVER_MSIZE) throw fail('badMessage', `Rversion msize ${msize}: at least ${MIN_SERVER_MSIZE}`)
-    this.#dialect = version
+    this.#dialect = spoken
     this.#msize = msize
+    if (spoken === '9P2000' && msize > MAX_PLAIN_MSIZE) {
+      this.#msize = MAX_PLAIN_MSIZE
+      return this.#agree([spoken])
+    }
     this.#framer.most = msize
   }
 
@@ -163,14 +180,15 @@ export class Client {
    */
   async attach(who: Attach, signal?: AbortSignal): Promise<Fid> {
     const { uname, n_uname = NONUNAME, aname = '', token } = who
-    const afid = token === undefined ? NOFID : await this.#auth({ uname, n_uname, aname }, token, signal)
+    const { afid, refused } = token === undefined ? NO_AFID : await this.#auth({ uname, n_uname, aname }, token, signal)
     const fid = this.takeFid()
     let root: Fid
     try {
       root = new Fid(this, fid, (await this.rpc({ type: 'Tattach', fid, afid, uname, aname, n_uname }, signal)).qid)
     } catch (error) {
       this.giveFid(fid)
-      throw error
+      if (!refused || !(error instanceof FsError) || this.#gone || signal?.aborted) throw error
+      throw new FsError(`${error.message}; before it, to Tauth: ${refused.message}`, error.errno, { cause: error })
     } finally {
       if (afid !== NOFID) this.#clunkAuth(afid)
     }
@@ -182,21 +200,24 @@ export class Client {
     return root
   }
 
-  /** Makes an afid and writes the token to it. @returns NOFID if the server wants none. */
+  /**
+   * Makes an afid and writes the token to it. A server that refuses to make one wants none: each has words of its own for that
+   * (`ramfs: authentication not required`, ENOENT, `unknown message`), and whether it lets us in, its Rattach says.
+   * @returns NOFID then, with what the server said, where that is not our own word for it
+   * @throws FsError where the token is refused
+   */
   async #auth(
     who: { uname: string; n_uname: number; aname: string },
     token: string,
     signal?: AbortSignal,
-  ): Promise<number> {
+  ): Promise<{ afid: number; refused?: FsError | undefined }> {
     const afid = this.takeFid()
     try {
       await this.rpc({ type: 'Tauth', afid, ...who }, signal)
     } catch (error) {
       this.giveFid(afid)
-      if (error instanceof FsError && error.is('noAuth')) return NOFID
-      // .L has no string: there ENOENT says that no authentication is wanted (diod)
-      if (this.#dialect === '9P2000.L' && error instanceof FsError && error.errno === 2) return NOFID
-      throw error
+      if (this.#gone || signal?.aborted || !(error instanceof FsError)) throw error
+      return { afid: NOFID, refused: error.is('noAuth') ? undefined : error }
     }
     this.#secret.add(afid)
     try {
@@ -205,7 +226,7 @@ export class Client {
       this.#clunkAuth(afid)
       throw error
     }
-    return afid
+    return { afid }
   }
 
   #clunkAuth(afid: number): void {
@@ -304,9 +325,7 @@ export class Client {
     try {
       this.#framer.push(chunk, bytes => {
         if (this.#gone) return
-        // a server that speaks 9P2000.L alone refuses others in its own words
-        const refusal = this.#version && bytes[4] === messages.Rlerror.type
-        this.#reply(unpack(bytes, refusal ? '9P2000.L' : this.#dialect))
+        this.#reply(this.#version ? unpackVersion(bytes) : unpack(bytes, this.#dialect))
       })
     } catch (error) {
       this.#broken(toFsError(error).message)
@@ -326,7 +345,10 @@ export class Client {
     if (m.type === 'Rerror' || m.type === 'Rlerror') {
       const error = m.type === 'Rerror' ? received(m.ename, m.errno) : new FsError(errnoString(m.ecode), m.ecode)
       pending.reject(pending.signal?.aborted ? fail('interrupted', undefined, error) : error)
-    } else pending.resolve(m as RMessage)
+    } else {
+      if (m.type === 'Rstat') this.ours ??= m.stat.type === OUR_TYPE
+      pending.resolve(m as RMessage)
+    }
   }
 
   #free(tag: number, pending: Pending): void {
@@ -358,6 +380,20 @@ export class Client {
       if (!pending.answered) pending.reject(this.#gone)
     }
     this.#closed(reason)
+  }
+}
+
+/**
+ * The answer to a Tversion. What it is in is not agreed on yet: a server that speaks 9P2000.L alone refuses others by Rlerror, and an Rerror
+ * comes with an errno (9P2000.u) or without, whatever was asked for.
+ */
+function unpackVersion(bytes: Uint8Array): Message {
+  if (bytes[4] === messages.Rlerror.type) return unpack(bytes, '9P2000.L')
+  try {
+    return unpack(bytes, '9P2000')
+  } catch (error) {
+    if (bytes[4] !== messages.Rerror.type) throw error
+    return unpack(bytes, '9P2000.u')
   }
 }
 

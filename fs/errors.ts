@@ -1,3 +1,5 @@
+import { errnoOf } from './foreign-errors.js'
+
 /**
  * The one table of errors (namespace.md). A row is the string a 9P2000 client sees and the Linux errno that a
  * 9P2000.u or .L client, or a program behind FUSE, sees for the same failure. The strings are API: clients compare them,
@@ -70,7 +72,12 @@ export class FsError extends Error {
     this.name = 'FsError'
   }
 
-  /** Whether this is the failure `code` names (by its string, as a client must). */
+  /** Whether the file is not there: by number, as each server has words of its own for it. */
+  get isMissing(): boolean {
+    return this.errno === errors.notFound[1]
+  }
+
+  /** Whether this is our own failure `code` (by its string, as a client must). For "not there" ask `isMissing`. */
   is(code: ErrorCode): boolean {
     const [head = ''] = errors[code][0].split('{}')
     return this.message.startsWith(head)
@@ -88,14 +95,20 @@ export function fail(code: ErrorCode, detail?: string | number, cause?: unknown)
   return new FsError(message, errno, cause === undefined ? undefined : { cause })
 }
 
-/** An error as it came over the wire. 9P2000 has no number (0): the row whose string it begins with gives it, else EIO. */
+/** Linux' own bound on error numbers. What is above it (~0 in 9P2000.u: the server has none) says nothing. */
+const MAX_ERRNO = 4095
+
+/**
+ * An error as it came over the wire. Where no number came with it (9P2000 has none) its text gives one: the row of ours that it begins
+ * with, else a text that other servers are known for, else EIO.
+ */
 export function received(ename: string, errno = 0): FsError {
-  if (errno > 0) return new FsError(ename, errno)
+  if (errno > 0 && errno <= MAX_ERRNO) return new FsError(ename, errno)
   for (const [string, number] of Object.values(errors)) {
     const [head = ''] = string.split('{}')
     if (ename.startsWith(head)) return new FsError(ename, number)
   }
-  return new FsError(ename, errors.io[1])
+  return new FsError(ename, errnoOf(ename) ?? errors.io[1])
 }
 
 /** The string for an errno that came without one (9P2000.L). */

@@ -4,8 +4,8 @@
 export const MAX_MSIZE = 1024 * 1024
 /** Offered when nobody asks for less: 128 KiB of payload and its header, as v9fs since 5.16. */
 export const DEFAULT_MSIZE = 128 * 1024 + 24
-/** Below this no directory entry is sure to fit; v9fs refuses less as well. */
-export const MIN_MSIZE = 4096
+/** Small clients (microcontrollers, old Styx programs) offer this little; a walk of 16 names and an error still fit. */
+export const MIN_MSIZE = 512
 /** Before Tversion nothing longer can be meant; a longer size field is garbage or an attack. */
 export const MAX_FIRST_MESSAGE = 8192
 /** What read and write headers leave room for: clients clamp I/O at msize - 24. */

@@ -338,7 +338,9 @@ export class Session implements Host {
     const error = toFsError(thrown)
     if (!(thrown instanceof FsError) && error.cause !== undefined) this.options.onerror?.(thrown)
     if (this.dialect === '9P2000.L' && this.msize > 0) return { type: 'Rlerror', tag, ecode: error.errno }
-    return { type: 'Rerror', tag, ename: clip(error.message || errnoString(error.errno)), errno: error.errno }
+    // size[4] type[1] tag[2] ename[s] errno[4]
+    const room = this.msize === 0 ? limits.MAX_ENAME : Math.min(limits.MAX_ENAME, this.msize - 13)
+    return { type: 'Rerror', tag, ename: clip(error.message || errnoString(error.errno), room), errno: error.errno }
   }
 
   #reply(m: RMessage): void {
@@ -389,6 +391,7 @@ export class Session implements Host {
       return this.#reply({ type: 'Rversion', tag, msize: Math.min(msize, limits.MAX_MSIZE), version: 'unknown' })
     }
     if (msize < limits.MIN_MSIZE) {
+      // nothing is agreed on, so the refusal is in plain 9P2000, which every client can read
       this.msize = 0
       return this.#reply(this.#error(tag, fail('badArgument', `msize ${msize}: at least ${limits.MIN_MSIZE}`)))
     }
@@ -466,11 +469,9 @@ function lengthOf(parts: readonly Uint8Array[]): number {
   return parts.reduce((n, part) => n + part.length, 0)
 }
 
-/** An error string that fits on the wire: whole characters, and no NUL, which it may have from what a user wrote. */
-function clip(text: string): string {
+/** An error string that fits on the wire: whole characters of at most `most` bytes, and no NUL, which it may have from what a user wrote. */
+function clip(text: string, most: number): string {
   const ename = text.replaceAll('\0', '\ufffd')
   const bytes = new TextEncoder().encode(ename)
-  return bytes.length <= limits.MAX_ENAME
-    ? ename
-    : new TextDecoder().decode(bytes.subarray(0, limits.MAX_ENAME - 3), { stream: true })
+  return bytes.length <= most ? ename : new TextDecoder().decode(bytes.subarray(0, most - 3), { stream: true })
 }

@@ -137,7 +137,7 @@ export class Session {
 }
 
 function ifGone(error: unknown): undefined {
-  if (error instanceof FsError && error.is('notFound')) return undefined
+  if (error instanceof FsError && error.isMissing) return undefined
   throw error
 }
 

@@ -344,7 +344,7 @@ async function appears(root: Fid, path: readonly string[], signal: AbortSignal):
       await (await root.walk(path, signal)).clunk()
       return true
     } catch (error) {
-      if (!(error instanceof FsError && error.is('notFound'))) throw error
+      if (!(error instanceof FsError && error.isMissing)) throw error
     }
   }
   return false

@@ -117,7 +117,7 @@ function operations(link: Link, stopped: AbortSignal): Record<string, (...args: 
   }
   const sync = async (signal: AbortSignal, fd: number) => {
     const { fid, writes } = handle(fd)
-    if (writes) await fid.sync(signal)
+    if (writes) await fid.finish(signal)
   }
   const change = (path: string, signal: AbortSignal, to: Partial<Stat>) =>
     at(path, signal, fid => fid.wstat(to, signal))

@@ -45,7 +45,7 @@ async function isInto(io: Invocation, root: Fid, target: string, remote: boolean
     const fid = await root.walk(io.names(target), io.signal)
     return isDirectory(await fid.stat(io.signal).finally(() => fid.clunk().catch(() => {})))
   } catch (error) {
-    if (error instanceof FsError && error.is('notFound')) return false
+    if (error instanceof FsError && error.isMissing) return false
     throw error
   }
 }
@@ -58,7 +58,7 @@ async function create(root: Fid, path: readonly string[], signal: AbortSignal): 
     const fid = await root.walk(path, signal)
     return await fid.open(OWRITE | OTRUNC, signal).catch(error => fid.clunk().then(() => Promise.reject(error)))
   } catch (error) {
-    if (!(error instanceof FsError && error.is('notFound'))) throw error
+    if (!(error instanceof FsError && error.isMissing)) throw error
     const parent = await root.walk(path.slice(0, -1), signal)
     return await parent
       .create(name, 0o644, OWRITE, signal)
@@ -66,7 +66,7 @@ async function create(root: Fid, path: readonly string[], signal: AbortSignal): 
   }
 }
 
-/** Writes what comes to a file of the server. Its check of the whole happens at the sync, where its error still reaches us. */
+/** Writes what comes to a file of the server, which checks the whole of it before the clunk, where its error still reaches us. */
 async function put(
   io: Invocation,
   root: Fid,
@@ -83,7 +83,7 @@ async function put(
         offset += await fid.write(offset, chunk, io.signal)
         at(offset)
       }
-      await fid.sync(io.signal)
+      await fid.finish(io.signal)
     } finally {
       await fid.clunk().catch(() => {})
     }

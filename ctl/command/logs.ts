@@ -13,7 +13,7 @@ async function place(root: Fid, name: string, signal: AbortSignal): Promise<stri
       await (await root.walk([...path, 'events'], signal)).clunk()
       return path
     } catch (error) {
-      if (!(error instanceof FsError && error.is('notFound'))) throw error
+      if (!(error instanceof FsError && error.isMissing)) throw error
     }
   }
   throw new Failure(exitCode.failed, `no worker or host is called ${name}; llamboctl status has their names`)

@@ -9,7 +9,7 @@ export const run: Run = async (io, [path = '', ...words], { append }) => {
     // where a file has no length (llambo's have none) it keeps what is there by itself
     await writeInput(io, fid, words, append ? Number((await fid.stat(io.signal)).length) : 0)
     // What a file finds wrong only when all is there, it says here: the error of a clunk is lost.
-    await fid.sync(io.signal)
+    await fid.finish(io.signal)
   })
   client.close()
 }

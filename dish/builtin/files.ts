@@ -157,7 +157,7 @@ export async function rm(call: Call): Promise<void> {
 
 /** What went meanwhile is gone. */
 function ignoreGone(error: unknown): void {
-  if (!(error instanceof ShellError && error.cause instanceof FsError && error.cause.is('notFound'))) throw error
+  if (!(error instanceof ShellError && error.cause instanceof FsError && error.cause.isMissing)) throw error
 }
 
 export async function rmdir(call: Call): Promise<void> {

@@ -135,7 +135,7 @@ class RemoteFile implements File {
       const stat = await this.#at(ctx, (fid, signal) => fid.stat(signal), path)
       return new RemoteFile(this.tree, path, stat)
     } catch (error) {
-      if (error instanceof FsError && error.is('notFound')) return undefined
+      if (error instanceof FsError && error.isMissing) return undefined
       throw error
     }
   }
@@ -180,10 +180,11 @@ class RemoteFile implements File {
       read: (offset, count, ctx): Maybe<Uint8Array> => fid.read(offset, count, ctx.signal),
       write: (offset, data, ctx) => fid.write(offset, data.slice(), ctx.signal),
       list: async ctx =>
-        (await fid.list(ctx.signal)).map(
+        // each entry's stat answers what is asked of it next: 9P2000.L lists names alone
+        (await fid.stats(ctx.signal)).map(
           stat => [stat.name, new RemoteFile(this.tree, [...this.path, stat.name], stat)] as const,
         ),
-      sync: ctx => fid.sync(ctx.signal),
+      sync: ctx => fid.finish(ctx.signal),
       close: () => fid.clunk(),
     }
   }

@@ -158,13 +158,13 @@ export class Driver implements Handlers {
   }
 
   SYMLINK({ header, in: { name, target } }: R<'SYMLINK'>, flight: Flight) {
-    return this.#made(header, name, flight, dir => linux.symlink(dir, name, target, flight.signal))
+    return this.#made(header, name, flight, dir => linux.symlink(dir, name, target, flight.signal, header.gid))
   }
 
   MKNOD({ header, in: { name, mode, rdev } }: R<'MKNOD'>, flight: Flight) {
     // as the kernel's new_encode_dev puts them together
     const device = { major: (rdev >>> 8) & 0xfff, minor: (rdev & 0xff) | ((rdev >>> 12) & 0xfff00) }
-    return this.#made(header, name, flight, dir => linux.mknod(dir, name, mode, device, flight.signal))
+    return this.#made(header, name, flight, dir => linux.mknod(dir, name, mode, device, flight.signal, header.gid))
   }
 
   LINK({ header, in: { oldnodeid, name } }: R<'LINK'>, flight: Flight) {
@@ -186,11 +186,11 @@ export class Driver implements Handlers {
     return this.#open(node, fid, openMode(flags, true), flight)
   }
 
-  async CREATE({ header: { nodeid, uid }, in: { name, flags, mode } }: R<'CREATE'>, flight: Flight) {
+  async CREATE({ header: { nodeid, uid, gid }, in: { name, flags, mode } }: R<'CREATE'>, flight: Flight) {
     const parent = this.nodes.get(nodeid)
     const fid = await (await this.#fid(parent, uid, flight)).walk([], flight.signal)
     try {
-      await fid.create(name, mode & 0o7777, openMode(flags, fid.linux), flight.signal)
+      await fid.create(name, mode & 0o7777, openMode(flags, fid.linux), flight.signal, gid)
       const stat = await this.#stat(fid, flight)
       if (flight.answered) throw fail('interrupted')
       const node = this.nodes.lookup(parent, name, fid.qid)
@@ -218,8 +218,7 @@ export class Driver implements Handlers {
   /** What can still fail fails here, at close(2): RELEASE's outcome reaches nobody. It submits nothing (namespace.md, data 2). */
   FLUSH({ in: { fh } }: R<'FLUSH'>, flight: Flight): A<'FLUSH'> {
     const { fid, writes } = this.#handle(fh)
-    // of 9P2000.L's servers of real files this would have every close(2) wait for the disk
-    if (writes && !fid.linux) return fid.sync(flight.signal)
+    if (writes) return fid.finish(flight.signal)
   }
 
   FSYNC({ in: { fh } }: R<'FSYNC'>, flight: Flight): A<'FSYNC'> {
@@ -263,7 +262,7 @@ export class Driver implements Handlers {
     return this.#made(header, name, flight, async dir => {
       const made = await dir.walk([], flight.signal)
       try {
-        await made.create(name, (DMDIR | (mode & 0o7777)) >>> 0, OREAD, flight.signal)
+        await made.create(name, (DMDIR | (mode & 0o7777)) >>> 0, OREAD, flight.signal, header.gid)
       } finally {
         drop(made)
       }

@@ -61,8 +61,13 @@ export async function connected(options: ClientOptions = {}): Promise<{ client: 
   }
   peer.dialect = options.dialect ?? '9P2000.u'
   const connecting = Client.connect(ours, options)
-  const { tag, msize, version } = await peer.next('Tversion')
-  peer.say({ type: 'Rversion', tag, msize, version })
+  const answer = async () => {
+    const { tag, msize, version } = await peer.next('Tversion')
+    peer.say({ type: 'Rversion', tag, msize, version })
+    return msize
+  }
+  // plain 9P2000 is asked for again where that is too much for it
+  if ((await answer()) > 65535 && peer.dialect === '9P2000') await answer()
   const client = await connecting
   return { client, peer }
 }
