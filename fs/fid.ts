@@ -11,6 +11,13 @@ export interface Place {
   readonly parent: Place | undefined
 }
 
+/** A file's path from the root of its attach, such as `session/7/data`. */
+export function pathOf(place: Place | undefined): string {
+  const names: string[] = []
+  for (let at = place; at?.parent; at = at.parent) names.unshift(at.name)
+  return names.join('/')
+}
+
 /** The auth file behind an afid: one write, of a token; the user it proved. */
 export interface AuthFile {
   readonly uname: string

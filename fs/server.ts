@@ -1,7 +1,7 @@
 import type { Attaching } from './attach.js'
 import { type Cancel, type Clock, systemClock } from './clock.js'
 import { errnoString, FsError, fail, toFsError } from './errors.js'
-import type { FidState } from './fid.js'
+import { type FidState, pathOf } from './fid.js'
 import type { File, User } from './file.js'
 import { Framer } from './framer.js'
 import * as limits from './limits.js'
@@ -29,8 +29,13 @@ export interface ServeOptions {
   trace?: (line: string) => void
   /** Gets what was thrown that is no FsError: a fault of a tree's author, answered as `i/o error`. */
   onerror?: (error: unknown) => void
-  /** Gets each failure a user was answered with, but for those of looking for files: what a tree's `error` file shows. */
-  onfail?: (error: FsError, user: User) => void
+  /**
+   * Gets each failure that a user was answered with, and the path of the file it was about: what a tree's `error` file shows. Failures
+   * of looking for files are left out.
+   */
+  onfail?: (error: FsError, user: User, path: string) => void
+  /** Gets each user whose write succeeded. */
+  onwrite?: (user: User) => void
   /** Times, in ms, where a test needs shorter ones. */
   times?: Partial<{ version: number; attach: number; frame: number; queued: number; flush: number }>
   /** What these are measured by; the machine's own unless given. */
@@ -311,6 +316,7 @@ export class Session implements Host {
 
   #settle(request: Pending, reply: RMessage): void {
     if (request.dropped) return
+    if (reply.type === 'Rwrite' && request.user) this.options.onwrite?.(request.user)
     const interrupted = request.aborted && (reply.type === 'Rerror' || reply.type === 'Rlerror')
     if (!interrupted || !request.flushes || request.ends) this.#reply(reply)
     this.#release(request)
@@ -330,7 +336,7 @@ export class Session implements Host {
     const error = toFsError(thrown)
     // nor is a fid that is none a user's mistake: a client may have asked behind a walk that failed
     if (request.user && !request.aborted && !looking.has(m.type) && !error.is('unknownFid'))
-      this.options.onfail?.(error, request.user)
+      this.options.onfail?.(error, request.user, pathOf(request.fid?.place))
     return this.#error(m.tag, thrown)
   }
 

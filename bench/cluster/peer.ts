@@ -80,7 +80,7 @@ export function peer(o: PeerOptions): File {
       version: o.version,
       host: 'farm',
       class: 'peer',
-      state: active < o.slots ? 'idle' : 'busy',
+      state: active > 0 ? 'busy' : 'idle',
       slots: o.slots,
       active,
       queue: 0,

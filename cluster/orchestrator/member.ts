@@ -81,6 +81,6 @@ export class Member {
     if (this.report.state === 'failed') return 'failed'
     if (this.report.loading !== '' && !this.model) return 'loading'
     if (!this.ready || !this.model) return 'joining'
-    return this.active >= this.report.slots ? 'busy' : 'idle'
+    return this.active > 0 ? 'busy' : 'idle'
   }
 }

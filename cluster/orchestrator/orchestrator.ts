@@ -64,7 +64,9 @@ export interface Orchestrator {
    * @throws why a worker cannot load its model, where none can answer
    */
   ready(o: { model: boolean }, signal?: AbortSignal): Promise<void>
-  failed(error: Error, user: User): void
+  failed(error: Error, user: User, file: string): void
+  /** A write of a user succeeded: what serves the tree calls it for each. */
+  succeeded(user: User): void
   /** Ends all exchanges with `shutting down`. */
   close(): Promise<void>
 }
@@ -341,7 +343,8 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
         announceReady()
       })
     },
-    failed: (error, user) => root.failed(error, user),
+    failed: (error, user, file) => root.failed(error, user, file),
+    succeeded: user => root.succeeded(user),
     async close() {
       closing = true
       fleet.close()

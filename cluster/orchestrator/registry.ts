@@ -192,7 +192,8 @@ export class Registry {
       type: kind,
       host: this.#o.hosts.nameOf(member),
       class: kindOf,
-      slots,
+      // those of a cluster come one after another: worker-ready has them
+      slots: kind === 'worker' ? slots : undefined,
       model: member.model?.name,
     })
     void peer.client.closed.then(reason => this.leave(member, hungUp(reason, name)))
@@ -335,7 +336,7 @@ export class Registry {
       if (!/"event":"end"/.test(answer)) throw fail('io', answer.slice(-200))
       if (member.left || member.suspect) return
       member.ready = true
-      events.add('worker-ready', { worker: member.name, model: member.model?.name })
+      events.add('worker-ready', { worker: member.name, slots: member.report.slots, model: member.model?.name })
     } catch (error) {
       if (!member.left) events.add('probe-failed', { worker: member.name, error: toFsError(error).message })
       // others' answers are not what it waited for

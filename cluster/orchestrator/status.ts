@@ -1,4 +1,5 @@
 import { record } from '../../fs/quote.js'
+import type { Rates } from '../root/tasks.js'
 import type { Member } from './member.js'
 import type { ClusterModel } from './models.js'
 
@@ -15,7 +16,7 @@ export interface ClusterStatus {
   slots: number
   active: number
   queued: number
-  rates: { tok_s: number; latency_ms: number }
+  rates: Rates
   clusters: readonly string[]
   uptime_s: number
   members: readonly Member[]
@@ -44,7 +45,7 @@ export function clusterStatus(o: ClusterStatus): string {
         : members.some(member => member.report.state === 'failed')
           ? 'failed'
           : 'joining'
-      : active >= slots
+      : active > 0
         ? 'busy'
         : 'idle'
   const lines = [
@@ -101,7 +102,7 @@ export function clusterStatus(o: ClusterStatus): string {
         active: member.active,
         queue: report.queue,
         tok_s: report.tok_s,
-        latency_ms: report.latency_ms,
+        latency_ms: report.latency_ms || undefined,
         mem_free: report.mem_free,
         kind: report.kind,
         loading: member.loading ?? (report.loading || undefined),

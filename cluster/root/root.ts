@@ -62,6 +62,7 @@ export class Root {
   readonly metrics: Metrics
   readonly sessions: Sessions
   readonly #o: RootOptions
+  readonly #clock: Clock
   readonly #settings: Settings = { sampling: {}, system: '' }
   readonly #errors = new UserMap<string>()
   readonly #ctl: CtlOptions
@@ -70,6 +71,7 @@ export class Root {
 
   constructor(o: RootOptions) {
     this.#o = o
+    this.#clock = o.clock ?? systemClock
     const { owner, clock = systemClock, place } = o
     const last = { task: 0, session: 0 }
     const id = o.id ?? (kind => String(++last[kind]))
@@ -89,7 +91,7 @@ export class Root {
         tasks: this.tasks,
         settings: this.#settings,
         base: request => o.base?.(request) ?? {},
-        onError: (error, ctx) => this.failed(error, ctx.user),
+        onError: (error, ctx, file) => this.failed(error, ctx.user, file),
         id: () => id('session'),
         changed: (id, session) => o.saveSession?.(id, session),
         clock,
@@ -111,7 +113,7 @@ export class Root {
       ['embed', this.#embed()],
       ['status', text(() => o.status(), { owner })],
       ['events', events.file(owner, 0o444)],
-      ['error', text(({ user }) => (this.#errors.get(user) ? `${this.#errors.get(user)}\n` : ''), { owner })],
+      ['error', text(({ user }) => this.#errors.get(user) ?? '', { owner })],
       ['metrics', text(() => metrics.text(), { owner })],
       ['models', o.models],
       ['session', this.sessions.dir],
@@ -120,9 +122,18 @@ export class Root {
     ])
   }
 
-  /** Keeps a user's last failure for his `error` file; what serves the tree calls it for each it answers with. */
-  failed(error: Error, user: User): void {
-    this.#errors.set(user, error.message)
+  /**
+   * Keeps a user's last failure for their `error` file; what serves the tree calls it for each failure it answers with.
+   * @param file the path of the file it was about
+   */
+  failed(error: Error, user: User, file: string): void {
+    const time = new Date(this.#clock.date()).toISOString()
+    this.#errors.set(user, `${time} ${file}: ${error.message}\n`)
+  }
+
+  /** A write of a user succeeded: the failure before it is history. */
+  succeeded(user: User): void {
+    this.#errors.delete(user)
   }
 
   /** A task that a server before this one began, under the number it had; whoever asks for it makes it run. */
@@ -134,7 +145,7 @@ export class Root {
       ...o,
       asked: layered(request.generate),
       base: this.#o.base?.(request) ?? {},
-      onEnd: ended => (turn ? turn.ended(ended) : ended.error && this.failed(ended.error, user)),
+      onEnd: ended => (turn ? turn.ended(ended) : ended.error && this.failed(ended.error, user, `task/${id}`)),
     })
     turn?.began(task)
     return task
@@ -181,7 +192,7 @@ export class Root {
     for (const line of lines) set(line.map(quote).join(' '))
   }
 
-  #submit(request: Request, prompt: string, ctx: Context): Task {
+  #submit(file: string, request: Request, prompt: string, ctx: Context): Task {
     const { messages } = request.generate
     const { system } = this.#settings
     const first: ChatMessage[] = system && messages?.[0]?.role !== 'system' ? [{ role: 'system', content: system }] : []
@@ -194,17 +205,18 @@ export class Root {
       prompt,
       asked: layered(this.#settings.sampling, request.generate),
       base: this.#o.base?.(request) ?? {},
-      onEnd: ended => ended.error && this.failed(ended.error, ctx.user),
+      onEnd: ended => ended.error && this.failed(ended.error, ctx.user, file),
     })
   }
 
   #data(): File {
     return this.#exchange(
+      'data',
       limits.MAX_PROMPT,
       (prompt, ctx) => {
         // `echo` ends a prompt with a newline that nobody meant
         const content = prompt.replace(/\r?\n$/, '')
-        return this.#submit(plainRequest([{ role: 'user', content }]), content, ctx)
+        return this.#submit('data', plainRequest([{ role: 'user', content }]), content, ctx)
       },
       ({ user }) => this.tasks.accept(user, plainRequest([])),
     )
@@ -212,6 +224,7 @@ export class Root {
 
   #generate(): File {
     return this.#exchange(
+      'generate',
       limits.MAX_REQUEST,
       (json, ctx) => {
         const request = parseRequest(json)
@@ -221,7 +234,7 @@ export class Root {
           return session.generate(json, ctx)
         }
         const { prompt, messages } = request.generate
-        const task = this.#submit(request, prompt ?? messages?.at(-1)?.content ?? '', ctx)
+        const task = this.#submit('generate', request, prompt ?? messages?.at(-1)?.content ?? '', ctx)
         return { answer: task.stream, abandon: () => task.abandon() }
       },
       ({ user }) => this.tasks.accept(user),
@@ -229,7 +242,7 @@ export class Root {
   }
 
   #embed(): File {
-    return this.#exchange(limits.MAX_REQUEST, (json, ctx) => {
+    return this.#exchange('embed', limits.MAX_REQUEST, (json, ctx) => {
       const request = parseEmbedRequest(json)
       const answer = new Log()
       const controller = new AbortController()
@@ -242,21 +255,26 @@ export class Root {
         // also an answer too large for the log
         .catch(error => {
           answer.end(error as Error)
-          this.failed(error as Error, ctx.user)
+          this.failed(error as Error, ctx.user, 'embed')
         })
       return { answer, abandon: () => controller.abort(fail('cancelled')) }
     })
   }
 
   /** A file of the `data` kind whose exchanges are remembered a user. */
-  #exchange(limit: number, begin: (prompt: string, ctx: Context) => Exchange, accept?: (ctx: Context) => void): File {
+  #exchange(
+    file: string,
+    limit: number,
+    begin: (prompt: string, ctx: Context) => Exchange,
+    accept?: (ctx: Context) => void,
+  ): File {
     const newest = new UserMap<Exchange>()
     const remember = (exchange: Exchange, ctx: Context) => {
       newest.set(ctx.user, exchange)
       return exchange
     }
     const refused = (error: Error, ctx: Context): Exchange => {
-      this.failed(error, ctx.user)
+      this.failed(error, ctx.user, file)
       const answer = new Log()
       answer.end(error)
       return remember({ answer, abandon: () => undefined }, ctx)

@@ -26,7 +26,7 @@ export interface SessionHost {
   readonly settings: Settings
   /** What suits the model, where nobody has said anything. */
   base(request: Request): Partial<Sampling>
-  onError(error: Error, ctx: Context): void
+  onError(error: Error, ctx: Context, file: string): void
   /** A new session's number. */
   id(): string
   /** A session is other than it was; undefined: it has ended. */
@@ -171,7 +171,7 @@ export class Session {
         }
       },
       onEnd: task => {
-        if (task.error) this.host.onError(task.error, ctx)
+        if (task.error) this.host.onError(task.error, ctx, this.#path)
         this.#ended(task, added, ctx)
       },
     }
@@ -227,7 +227,7 @@ export class Session {
         this.#runs(task)
       },
       ended: task => {
-        if (task.error) this.host.onError(task.error, ctx)
+        if (task.error) this.host.onError(task.error, ctx, this.#path)
         this.#ended(task, added, ctx)
       },
     }
@@ -258,7 +258,7 @@ export class Session {
       this.#add(...added, { role: 'assistant', content: content.replace(/\n$/, ''), ...(stopped && { stopped }) })
     } catch (error) {
       // the answer is the reader's all the same
-      this.host.onError(error as Error, ctx)
+      this.host.onError(error as Error, ctx, this.#path)
     }
     this.#changed()
   }
@@ -307,8 +307,13 @@ export class Session {
     }
   }
 
+  /** Where it is in the tree. */
+  get #path(): string {
+    return `session/${this.id}`
+  }
+
   #refused(file: 'data' | 'generate', error: Error, ctx: Context): void {
-    this.host.onError(error, ctx)
+    this.host.onError(error, ctx, `${this.#path}/${file}`)
     const answer = new Log()
     answer.end(error)
     this.#newest[file] = { answer, abandon: () => undefined }

@@ -29,6 +29,12 @@ export interface Submission {
   onEnd?: (task: Task) => void
 }
 
+/** Tokens a second over all that run, and the usual time to the first token in ms; undefined: not known yet. */
+export interface Rates {
+  readonly tok_s: number
+  readonly latency_ms: number | undefined
+}
+
 /** Where tasks run: a worker's engine, or the workers of a cluster. */
 export interface Place {
   /** Tasks that can run at once, and that do. */
@@ -78,8 +84,8 @@ export class Tasks {
   readonly #sweep: Cancel
   /** How long a task has lately taken, in s: what the estimate in `queue full` and `eta_s` is made from. */
   #usual_s = 1
-  /** Time to first token of late, in ms. */
-  #latency_ms = 0
+  /** Time to first token of late, in ms; undefined until a task has ended. */
+  #latency_ms: number | undefined
 
   constructor(o: TasksOptions) {
     this.#o = o
@@ -269,17 +275,23 @@ export class Tasks {
     const began = clock.now()
     void end.then(how => {
       this.#usual_s = 0.8 * this.#usual_s + 0.2 * ((clock.now() - began) / 1000)
-      if (task.ttft_ms !== undefined) this.#latency_ms = this.#latency_ms * 0.8 + task.ttft_ms * 0.2
+      if (task.ttft_ms !== undefined) this.#latency_ms = 0.8 * (this.#latency_ms ?? task.ttft_ms) + 0.2 * task.ttft_ms
       if (how === 'again') this.again(task)
       this.pump()
     })
   }
 
-  /** What `status` says of speed: tokens a second over all running, and the usual time to the first token. */
-  rates(): { tok_s: number; latency_ms: number } {
+  /** What `status` says of speed: tokens a second over all running, and the usual time to the first token where it is known. */
+  rates(): Rates {
     let tok_s = 0
-    for (const task of this.#tasks.values()) if (task.state === 'running') tok_s += task.tok_s ?? 0
-    return { tok_s: Math.round(tok_s * 10) / 10, latency_ms: Math.round(this.#latency_ms) }
+    let first: number | undefined
+    for (const task of this.#tasks.values()) {
+      if (task.state !== 'running') continue
+      tok_s += task.tok_s ?? 0
+      first ??= task.ttft_ms
+    }
+    const latency_ms = this.#latency_ms ?? first
+    return { tok_s: Math.round(tok_s * 10) / 10, latency_ms: latency_ms && Math.round(latency_ms) }
   }
 
   /** No model will come: what waits for one fails with why. */

@@ -9,6 +9,10 @@ export class UserMap<T> {
     return this.#values.get(name)
   }
 
+  delete({ name }: User): void {
+    this.#values.delete(name)
+  }
+
   set({ name }: User, value: T): void {
     this.#values.delete(name)
     this.#values.set(name, value)

@@ -1,5 +1,6 @@
 import { record } from '../../fs/quote.js'
 import type { Task } from '../root/task.js'
+import type { Rates } from '../root/tasks.js'
 import type { Machine } from './hardware.js'
 import type { Loader } from './loader.js'
 import type { ModelEntry } from './models.js'
@@ -23,7 +24,7 @@ export type WorkerState = 'joining' | 'loading' | 'idle' | 'busy' | 'draining' |
 export function stateOf(loader: Loader, draining: boolean, failed: boolean): WorkerState {
   if (draining) return 'draining'
   if (!loader.current) return loader.loading !== undefined ? 'loading' : failed ? 'failed' : 'joining'
-  return loader.current.running >= loader.current.engine.slots ? 'busy' : 'idle'
+  return loader.current.running > 0 ? 'busy' : 'idle'
 }
 
 /** The text of `status` at a worker's root: the capability record, then a record for each model (namespace.md). */
@@ -41,7 +42,7 @@ export function statusText(o: {
   stuck: number
   /** Exchanges whose cluster has let go of them. */
   orphans: Iterable<Task>
-  rates: { tok_s: number; latency_ms: number }
+  rates: Rates
   uptime_s: number
 }): string {
   const { identity, machine, loader, models } = o

@@ -59,7 +59,9 @@ export interface Worker {
   /** Takes no new prompts. @returns when the running ones have ended */
   drain(): Promise<void>
   /** Keeps a user's last failure for his `error` file; what serves the tree calls it for each it answers with. */
-  failed(error: Error, user: User): void
+  failed(error: Error, user: User, file: string): void
+  /** A write of a user succeeded: what serves the tree calls it for each. */
+  succeeded(user: User): void
   /** Ends all exchanges with `shutting down` and frees the model. */
   close(): Promise<void>
 }
@@ -176,7 +178,8 @@ export function createWorker(o: WorkerOptions): Worker {
       if (!place.draining) drain(true)
       await root.tasks.idle()
     },
-    failed: (error, user) => root.failed(error, user),
+    failed: (error, user, file) => root.failed(error, user, file),
+    succeeded: user => root.succeeded(user),
     async close() {
       place.draining = true
       root.close()

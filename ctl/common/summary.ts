@@ -32,7 +32,7 @@ function headline(server: Attrs): string {
   const rates = [server.active, server.tok_s, server.queue]
   const busy = [
     `${number(server.tok_s)} tok/s`,
-    `${number(server.latency_ms)} ms latency`,
+    ...(server.latency_ms === undefined ? [] : [`${number(server.latency_ms)} ms latency`]),
     `${number(server.queue)} queued`,
   ]
   const parts = [

@@ -32,7 +32,7 @@ export function parentOf(config: Config, env: NodeJS.ProcessEnv): Upstream | und
 /** Keeps a cluster joined to another, until the signal. */
 export function joinParent(
   parent: Upstream,
-  { root, failed }: Orchestrator,
+  { root, failed, succeeded }: Orchestrator,
   note: (line: string) => void,
   signal: AbortSignal,
 ): Promise<void> {
@@ -53,6 +53,7 @@ export function joinParent(
           attachOptions: ['role'],
           attach: who => ({ root, user: parentsUser(who) }),
           onfail: failed,
+          onwrite: succeeded,
         })
       },
       onPause: error => error && tell(`not joined: ${explain(error)}; trying again`),

@@ -103,6 +103,7 @@ export async function startServer(o: ServerOptions): Promise<Server> {
         attach: ({ user, ...claim }) => ({ root, user: user ?? userOf(claim) }),
         onerror: error => note(`fault: ${error instanceof Error ? (error.stack ?? error.message) : error}`),
         onfail: orchestrator.failed,
+        onwrite: orchestrator.succeeded,
         ...(o.trace && { trace: o.trace }),
       })
       sessions.add(session)

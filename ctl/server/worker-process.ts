@@ -98,6 +98,7 @@ async function run(spec: WorkerSpec): Promise<number> {
           },
           onerror: error => note(`fault: ${error instanceof Error ? (error.stack ?? error.message) : error}`),
           onfail: worker.failed,
+          onwrite: worker.succeeded,
         })
         void session.closed.then(() => {
           if (attached.delete(session) && attached.size === 0) alone()

@@ -3,6 +3,7 @@ import type { ReadStream, WriteStream } from 'node:tty'
 import { parseRecords } from '../../fs/quote.js'
 import type { Run } from '../common/command.js'
 import type { Invocation } from '../common/invocation.js'
+import { bytes, duration } from '../common/output.js'
 import { sanitize } from '../common/terminal/sanitize.js'
 import { Keys } from './keys.js'
 import { Model } from './model.js'
@@ -34,13 +35,21 @@ export const run: Run = async (io, _args, { once, json }) => {
   )
 }
 
+/** A value of a record as a person says it: sizes and spans of time with their unit. */
+function spoken(name: string, value: string): string {
+  const n = Number(value)
+  if (value === '' || !Number.isFinite(n)) return value
+  if (/^(mem_|memory|gpu_mem$|size$)/.test(name)) return bytes(n)
+  return name === 'uptime_s' ? duration(n) : value
+}
+
 /** A file of records as lines for a closer look: each with its attributes below it. */
-function readable(text: string): string[] {
+export function readable(text: string): string[] {
   try {
     return parseRecords(text).flatMap(({ word, attrs }) => [
       word,
       ...Object.entries(attrs).map(
-        ([name, value]) => `  ${name.padEnd(18)} ${sanitize(value).replace(/[\n\t]/g, ' ')}`,
+        ([name, value]) => `  ${name.padEnd(18)} ${sanitize(spoken(name, value)).replace(/[\n\t]/g, ' ')}`,
       ),
     ])
   } catch {

@@ -173,7 +173,12 @@ export function header(model: Model, now: number, room: number, style: Style): s
   const painted = color[colors[word]!].bold(word)
   const pairs: readonly (readonly [string, string, string, string])[] = [
     ['Active nodes', `${thousands(up)}/${thousands(workers.size)}`, 'Status', `${painted}${why && `  ${safe(why)}`}`],
-    ['Throughput', `${rate(of('tok_s'))} tok/s`, 'Latency', `${Math.round(of('latency_ms'))} ms`],
+    [
+      'Throughput',
+      `${rate(of('tok_s'))} tok/s`,
+      'Latency',
+      server.latency_ms === undefined ? 'not known yet' : `${Math.round(of('latency_ms'))} ms`,
+    ],
     ['Utilisation', `${bar(of('util'), 10, style)} ${percent(of('util'))}`, 'Uptime', duration(of('uptime_s'))],
     ['Running', thousands(tasks.size - queued), 'Queued', thousands(Math.max(queued, of('queue')))],
   ]

@@ -120,13 +120,16 @@ class OpenExchange implements Opened {
   #submit(by: 'read' | 'close', ctx: Context): void {
     try {
       this.#prompt += this.#decode(nothing, false)
+      // an answer to an earlier prompt must not be taken for the answer to this one
+      if (this.#bytes > 0 && this.#prompt.trim() === '')
+        throw fail('badArgument', 'the prompt is blank; write some text')
     } catch (error) {
       this.#failed = error as Error
       this.options.refused(error as Error, ctx)
       if (by === 'read') throw error
       return
     }
-    if (this.#prompt.trim() === '') return
+    if (this.#bytes === 0) return
     this.#exchange = this.options.submit(this.#prompt, ctx, by)
     this.#mine = by === 'read'
     this.#prompt = ''

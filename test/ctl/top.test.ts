@@ -7,6 +7,7 @@ import { width } from '../../ctl/common/terminal/width.js'
 import { Keys } from '../../ctl/top/keys.js'
 import { Model } from '../../ctl/top/model.js'
 import { firstChoice, page } from '../../ctl/top/page.js'
+import { readable } from '../../ctl/top/top.js'
 import { noTerminal, Terminal } from '../terminal.js'
 import { FakeCluster } from './fakeCluster.js'
 import { Home, llamboctl, Run } from './fixture.js'
@@ -264,4 +265,17 @@ t.test('the screen is given back and the cursor shown, also at a signal and at a
     t.notMatch(after, /worker-0001/, 'and nothing is drawn on it any more')
     if (signal === 'SIGUSR2') t.match(after, /a crash/, 'what crashed it is told there')
   }
+})
+
+t.test('a closer look says sizes and times with their units, and no latency before there is one', async t => {
+  t.strictSame(readable('server name=w mem_total=25276063744 uptime_s=185 slots=4 gpu_mem=0\n'), [
+    'server',
+    '  name               w',
+    '  mem_total          25.3 GB',
+    '  uptime_s           3 min 5 s',
+    '  slots              4',
+    '  gpu_mem            0 B',
+  ])
+  const model = modelOf(1)
+  t.match(page(model, firstChoice(), 100, 20, NOW, plain).lines.join('\n'), /Latency +not known yet/)
 })

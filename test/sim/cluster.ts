@@ -178,6 +178,7 @@ export class Cluster {
         }),
         onerror,
         onfail: cluster.failed,
+        onwrite: cluster.succeeded,
         clock: process,
       })
       this.sessions.add(session)

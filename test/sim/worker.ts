@@ -115,6 +115,7 @@ export class SimWorker implements WorkerProcess {
             },
             onerror: error => process.time.fail(error),
             onfail: this.worker.failed,
+            onwrite: this.worker.succeeded,
             clock: process,
           })
           session.closed.then(() => {

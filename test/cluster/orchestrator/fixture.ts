@@ -93,6 +93,7 @@ export class Member {
         user: { name: uname, uid: n_uname, role: (options.get('role') ?? 'use') as User['role'] },
       }),
       onfail: this.worker.failed,
+      onwrite: this.worker.succeeded,
     })
     void this.cluster.join(near)
   }
@@ -127,7 +128,11 @@ export class Rig {
   async as(name: string): Promise<Tree> {
     const [near, far] = transportPair()
     const user: User = { name, uid: name === 'root' ? 0 : 1000, role: name === 'root' ? 'admin' : 'use' }
-    serve(far, { attach: () => ({ root: this.cluster.root, user }), onfail: this.cluster.failed })
+    serve(far, {
+      attach: () => ({ root: this.cluster.root, user }),
+      onfail: this.cluster.failed,
+      onwrite: this.cluster.succeeded,
+    })
     const client = await Client.connect(near)
     this.t.teardown(() => client.close())
     return new Tree(await client.attach({ uname: name }))

@@ -32,11 +32,22 @@ t.test('several writes are one prompt, and a character may be cut between them',
   t.equal(await ann.read('data'), '0:grün 1:weiß\n')
 })
 
-t.test('a blank prompt is not submitted', async t => {
+t.test('a blank prompt is refused, and the answer before it is not shown for it', async t => {
   const ann = await (await rig(t)).as('ann')
+  await ann.write('data', 'hello')
+  t.equal(await ann.read('data'), '0:hello\n')
   await ann.write('data', ' \n\n')
-  t.equal(await ann.read('data'), '', 'nothing was asked')
-  t.same(await ann.names('task'), [])
+  await t.rejects(ann.read('data'), { message: 'bad argument: the prompt is blank; write some text', errno: 22 })
+  t.match(
+    await ann.read('error'),
+    /^\d{4}-\d\d-\d\dT[\d:.]+Z data: bad argument: the prompt is blank; write some text\n$/,
+  )
+
+  await ann.write('data', '')
+  t.same(await ann.names('task'), ['1'], 'to open and close it is no prompt')
+  await ann.write('data', 'again')
+  t.equal(await ann.read('data'), '0:again\n')
+  t.equal(await ann.read('error'), '', 'nothing is wrong any more')
 })
 
 t.test('users see their own answers and nobody else’s', async t => {

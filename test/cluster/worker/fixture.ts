@@ -47,6 +47,7 @@ export async function rig(
         attach: () => ({ root: worker.root, user }),
         onerror: e => faults.push(e),
         onfail: worker.failed,
+        onwrite: worker.succeeded,
       })
       const client = await Client.connect(near)
       t.teardown(async () => {
