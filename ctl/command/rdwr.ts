@@ -1,13 +1,48 @@
 import { ORDWR } from '../../fs/protocol.js'
 import type { Run } from '../common/command.js'
+import { exitCode, Failure } from '../common/exit.js'
 import { drain, withFile } from '../common/files.js'
 import { writeInput } from './input.js'
 
 export const run: Run = async (io, [path = '', ...words]) => {
   const { root, client } = await io.connect()
-  await withFile(root, io.names(path), ORDWR, io.signal, async fid => {
+  const names = io.names(path)
+  const events = names.at(-1) === 'generate' ? new Ending() : undefined
+  await withFile(root, names, ORDWR, io.signal, async fid => {
     await writeInput(io, fid, words)
-    await drain(fid, data => io.print(data), io.signal)
+    await drain(
+      fid,
+      data => {
+        events?.take(data)
+        return io.print(data)
+      },
+      io.signal,
+    )
   })
   client.close()
+  const error = events?.error
+  if (error !== undefined) throw new Failure(exitCode.failed, error)
+}
+
+/** The last whole line of a `generate`: the stream of an exchange that failed ends in an `error` event, which is no failure of the read. */
+class Ending {
+  #rest = ''
+  #last = ''
+  readonly #decoder = new TextDecoder()
+
+  take(data: Uint8Array): void {
+    const lines = (this.#rest + this.#decoder.decode(data, { stream: true })).split('\n')
+    this.#rest = lines.pop()!
+    this.#last = lines.at(-1) ?? this.#last
+  }
+
+  /** What the exchange failed with; undefined: it did not fail. */
+  get error(): string | undefined {
+    try {
+      const { event, error } = JSON.parse(this.#last) as { event?: unknown; error?: unknown }
+      return event === 'error' ? String(error) : undefined
+    } catch {
+      return undefined
+    }
+  }
 }

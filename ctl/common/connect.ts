@@ -1,8 +1,13 @@
 import { userInfo } from 'node:os'
 import { Client, type Fid } from '../../fs/client.js'
+import { deadline, systemClock } from '../../fs/clock.js'
 import { dial } from '../../fs/dial.js'
-import { FsError } from '../../fs/errors.js'
+import { FsError, fail } from '../../fs/errors.js'
+import type { Transport } from '../../fs/transport.js'
 import { exitCode, Failure } from './exit.js'
+
+/** How long a server may take until it has let us in, in ms: one that is alive takes a few, over a slow network some hundreds. */
+const CONNECT_MS = 10_000
 
 export interface Connection {
   readonly client: Client
@@ -20,7 +25,8 @@ export function whoami(): { uname: string; n_uname?: number } {
  * Dials a server and attaches to its root, or to the tree that `aname` is there.
  * @param options.token what it asks for where it is no unix socket
  * @param options.fingerprint of the certificate it must have; without, an authority has to vouch for it
- * @throws Failure (unreachable) that says how to start a server, or (auth) how to get a token
+ * @throws Failure (unreachable) that says how to start a server, or that one accepts and does not answer within 10 s, or (auth) how to get
+ *   a token
  */
 export async function connect(
   address: string,
@@ -34,14 +40,38 @@ export async function connect(
 ): Promise<Connection> {
   const { token, fingerprint, aname, trace } = options
   const given = token === undefined ? {} : { token }
+  const late = deadline(systemClock, CONNECT_MS, () => silent(address))
+  const both = signal ? AbortSignal.any([signal, late.signal]) : late.signal
+  let transport: Transport | undefined
   try {
-    const transport = await dial(address, { token, fingerprint }, signal)
-    const client = await Client.connect(transport, trace ? { trace } : {}, signal)
-    const root = await client.attach({ ...whoami(), ...given, ...(aname !== undefined && { aname }) }, signal)
+    transport = await dial(address, { token, fingerprint }, both)
+    const client = await Client.connect(transport, trace ? { trace } : {}, both)
+    const attached = client.attach({ ...whoami(), ...given, ...(aname !== undefined && { aname }) }, both)
+    // the attach itself ends only when its flush is answered, and a silent server answers none
+    const root = await Promise.race([attached, aborted(both)])
     return { client, root, address }
   } catch (error) {
+    transport?.destroy()
+    if (late.signal.aborted && !signal?.aborted) throw late.signal.reason
     throw unreachable(address, error)
+  } finally {
+    late.cancel()
   }
+}
+
+/** Rejects as soon as the signal aborts. */
+const aborted = (signal: AbortSignal) =>
+  new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(fail('interrupted')), { once: true }))
+
+/** What is said of a server that accepts connections and says nothing on them. */
+function silent(address: string): Failure {
+  const remedy = address.startsWith('unix!')
+    ? '; if it stays so, stop its process and start it again with: llamboctl up -d'
+    : '; it may be stopped or hang, or no llambo server listens there'
+  return new Failure(
+    exitCode.unreachable,
+    `${address} accepts connections and does not answer within ${CONNECT_MS / 1000} s${remedy}`,
+  )
 }
 
 /** Why the other end does not answer, with the remedy. */
