@@ -218,6 +218,11 @@ export class Task implements Exchange {
     this.#event({ event: 'prefill', tokens, prompt_tokens })
   }
 
+  /** What makes it is at work, though there is no text: for who waits, and decides whether to go on waiting. */
+  alive(): void {
+    this.#event({ event: 'alive' })
+  }
+
   /** Text that is final, with the ids it came from. */
   token(text: string, ids: readonly number[]): void {
     this.#begin()

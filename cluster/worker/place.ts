@@ -92,6 +92,7 @@ async function run(task: Task, engine: Engine): Promise<void> {
     for await (const chunk of engine.generate({ ...task.request.generate, ...task.sampling }, task.signal)) {
       if (chunk.event === 'start') task.prefilled(chunk.prompt_tokens, chunk.reused)
       else if (chunk.event === 'prefill') task.prefills(chunk.tokens)
+      else if (chunk.event === 'alive') task.alive()
       else if (chunk.event === 'token') task.token(chunk.text, chunk.ids)
       else task.counts(chunk)
     }

@@ -24,7 +24,7 @@ export interface ModelInfo {
   readonly digest: string
 }
 
-/** What a generation yields, in this order: one `start`, any number of `prefill`, any number of `token`, one `end`. */
+/** What a generation yields, in this order: one `start`, any number of `prefill`, any number of `token`, one `end`; between these, `alive`. */
 export type TokenChunk =
   | {
       readonly event: 'start'
@@ -36,6 +36,10 @@ export type TokenChunk =
       /** How many tokens of the prompt are in the KV cache by now; only of a prompt that takes its time. */
       readonly event: 'prefill'
       readonly tokens: number
+    }
+  | {
+      /** Something has come that is no text: a server elsewhere is at work on it. Every few seconds at most. */
+      readonly event: 'alive'
     }
   | {
       /**
@@ -67,10 +71,20 @@ export interface Engine {
    * @throws FsError `context full`, `bad argument: …` (schema the engine cannot obey), `i/o error: …` from a remote engine
    */
   generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<TokenChunk>
+  /** Of an engine whose text is made by a server elsewhere; absent where this process makes it. */
+  readonly remote?: Remote
   /** One vector per text, all of one length. @throws FsError where the model cannot */
   embed(texts: readonly string[], signal: AbortSignal): Promise<Float32Array[]>
   /** Frees the model. Generations still running end with `shutting down`. */
   close(): Promise<void>
+}
+
+/** A server elsewhere that makes the text. */
+export interface Remote {
+  /** How long an answer may bring nothing before the engine gives it up, in ms. */
+  readonly silence_ms: number
+  /** Asks whether it would answer, without a prompt, which may cost money. @throws FsError why it would not, within seconds */
+  check(signal: AbortSignal): Promise<void>
 }
 
 /** What a text that does not fit fails with. @param what `prompt 3456 tokens` @param context tokens there is room for */

@@ -44,6 +44,7 @@ export async function collect(
     if (chunk.event === 'start') start = chunk
     else if (chunk.event === 'end') end = chunk
     else if (chunk.event === 'prefill') prefill.push(chunk.tokens)
+    else if (chunk.event === 'alive') continue
     else chunks.push(chunk)
   }
   if (!start || !end) throw new Error('the generation ended without an end')

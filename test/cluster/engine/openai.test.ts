@@ -2,8 +2,9 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import fc from 'fast-check'
 import t from 'tap'
-import { eventData } from '../../../cluster/worker/engine/openai/sse.js'
+import { events } from '../../../cluster/worker/engine/openai/sse.js'
 import { createOpenAIEngine } from '../../../cluster/worker/engine/openai.js'
+import { type Clock, systemClock } from '../../../fs/clock.js'
 import { collect, request } from './common.js'
 
 interface Request {
@@ -22,7 +23,7 @@ async function serve(t: { teardown(f: () => unknown): void }, answer: Answer, ch
     let body = ''
     for await (const chunk of incoming) body += chunk
     const closed = new Promise<void>(resolve => response.on('close', () => resolve()))
-    const request = { path: incoming.url!, key: incoming.headers.authorization, body: JSON.parse(body), closed }
+    const request = { path: incoming.url!, key: incoming.headers.authorization, body: JSON.parse(body || '{}'), closed }
     requests.push(request)
     await answer(request, response)
   })
@@ -42,6 +43,9 @@ const delta = (content: string) => event({ choices: [{ delta: { content } }] })
 const finish = (reason: string) => event({ choices: [{ delta: {}, finish_reason: reason }] })
 const usage = event({ choices: [], usage: { prompt_tokens: 9, completion_tokens: 4 } })
 const done = event('[DONE]')
+
+/** A clock on which ten minutes pass within a second; what waits on it waits as long as ever. */
+const hurried: Clock = { ...systemClock, now: () => performance.now() * 600 }
 
 const chat = request({ messages: [{ role: 'user', content: 'hi' }], max_tokens: 50 })
 
@@ -77,15 +81,15 @@ t.test('bytes split in the middle of lines and characters make the same text', a
 })
 
 t.test('server-sent events are the same however they are cut', async () => {
-  const events = fc.array(
+  const lists = fc.array(
     fc.array(
       fc.string({ unit: 'grapheme' }).map(s => s.replace(/[\r\n]/g, ' ')),
       { minLength: 1 },
     ),
   )
   await fc.assert(
-    fc.asyncProperty(events, fc.constantFrom('\n', '\r\n'), fc.array(fc.nat(9)), async (events, end, cuts) => {
-      const text = events
+    fc.asyncProperty(lists, fc.constantFrom('\n', '\r\n', '\r'), fc.array(fc.nat(9)), async (all, end, cuts) => {
+      const text = all
         .map(lines => `: x${end}${lines.map(l => `data: ${l}${end}`).join('')}id: 1${end}${end}`)
         .join('')
       const bytes = Buffer.from(text)
@@ -95,8 +99,8 @@ t.test('server-sent events are the same however they are cut', async () => {
         yield bytes.subarray(at)
       }
       const out: string[] = []
-      for await (const data of eventData(pieces())) out.push(data)
-      return JSON.stringify(out) === JSON.stringify(events.map(lines => lines.join('\n')))
+      for await (const event of events(pieces())) if (event !== 'idle') out.push(event.data)
+      return JSON.stringify(out) === JSON.stringify(all.map(lines => lines.join('\n')))
     }),
     { numRuns: 300 },
   )
@@ -106,7 +110,10 @@ t.test('an event without end is refused at 1 MiB', async t => {
   async function* endless() {
     for (;;) yield Buffer.from('data: '.padEnd(65536, 'x'))
   }
-  await t.rejects(eventData(endless()).next(), { message: /^i\/o error: an event over/ })
+  const reading = (async () => {
+    for await (const _ of events(endless()));
+  })()
+  await t.rejects(reading, { message: /^the upstream failed: an event over/ })
 })
 
 t.test('a raw prompt goes to completions', async t => {
@@ -154,29 +161,335 @@ t.test('a schema and tools are passed, and calls come back whole', async t => {
   })
 })
 
-t.test('an error of the server is told with its status and words', async t => {
-  const replies: [number, string, RegExp][] = [
-    [
-      401,
-      '{"error":{"message":"Incorrect API key"}}',
-      /^i\/o error: http:\S+\/chat\/completions: 401 Incorrect API key$/,
+t.test(
+  'a failure says whether the request is refused, to be asked again later, or failed here, with the status and the words',
+  async t => {
+    const date = new Date(Date.now() + 5_500).toUTCString()
+    const message = (words: string) => JSON.stringify({ error: { message: words } })
+    const replies: [number, Record<string, string>, string, RegExp, number][] = [
+      [
+        401,
+        {},
+        message('Incorrect API key: secret'),
+        /^the upstream refuses this: http:\S+\/chat\/completions: 401 Incorrect API key: …$/,
+        22,
+      ],
+      [400, {}, '{"error":"no such model"}', /^the upstream refuses this: .*: 400 no such model$/, 22],
+      [
+        400,
+        {},
+        '{"object":"error","message":"context length exceeded: 5000 > 4096","code":400}',
+        /refuses this: .*: 400 context length exceeded: 5000 > 4096$/,
+        22,
+      ],
+      [
+        404,
+        { 'content-type': 'text/html' },
+        '<html>\n <b>404\u001b[31m</b> </html>',
+        /refuses this: .*: 404 <html> <b>404\ufffd\[31m<\/b> <\/html>$/,
+        22,
+      ],
+      [
+        422,
+        {},
+        '{"detail":[{"loc":["body","x"],"msg":"Extra inputs are not permitted"}]}',
+        /refuses this: .*: 422 Extra inputs are not permitted$/,
+        22,
+      ],
+      [
+        307,
+        { location: 'http://elsewhere/v1' },
+        '',
+        /refuses this: .*: 307: it redirects to http:\/\/elsewhere\/v1; set engine.url/,
+        22,
+      ],
+      [429, { 'retry-after': '7' }, message('Rate limit'), /^the upstream asks to wait 7 s: .*: 429 Rate limit$/, 16],
+      [429, { 'retry-after': date }, message('Rate limit'), /^the upstream asks to wait [456] s: /, 16],
+      [
+        429,
+        { 'retry-after-ms': '1500', 'retry-after': '9' },
+        '',
+        /^the upstream asks to wait 2 s: .*: 429 Too Many Requests$/,
+        16,
+      ],
+      [429, { 'retry-after': '99999999' }, '', /^the upstream asks to wait 86400 s: /, 16],
+      [429, { 'retry-after': 'soon' }, '', /^the upstream asks to wait 1 s: /, 16],
+      [
+        503,
+        {},
+        '{"error":"Model is loading","estimated_time":19.2}',
+        /^the upstream asks to wait 20 s: .*: 503 Model is loading$/,
+        16,
+      ],
+      [503, {}, '', /^the upstream asks to wait 1 s: .*: 503 Service Unavailable$/, 16],
+      [408, {}, '', /^the upstream failed: .*: 408 Request Timeout$/, 121],
+      [500, {}, 'x'.repeat(100_000), /^the upstream failed: .*: 500 x{299}…$/, 121],
+      [502, {}, '<html>\n bad gateway </html>', /^the upstream failed: .*: 502 <html> bad gateway <\/html>$/, 121],
+      [200, {}, event({ error: { message: 'out of memory' } }), /^the upstream failed: .*: 500 out of memory$/, 121],
+      [
+        200,
+        {},
+        event({ error: 'model runner has stopped' }),
+        /^the upstream failed: .*: 500 model runner has stopped$/,
+        121,
+      ],
+      [
+        200,
+        {},
+        `event: error\n${event({ message: 'slot died', code: 500 })}`,
+        /^the upstream failed: .*: 500 slot died$/,
+        121,
+      ],
+      [
+        200,
+        {},
+        event({ error: { code: 400, message: 'too long' } }),
+        /^the upstream refuses this: .*: 400 too long$/,
+        22,
+      ],
+      [200, {}, event('{"choices":[{"del'), /^the upstream failed: .*: not JSON: \{"choices"/, 121],
+      [200, {}, event({ choices: [{ delta: { content: 5 } }] }), /^the upstream failed: .*: content: a string/, 121],
+      [200, {}, event({ choices: 'x' }), /^the upstream failed: .*: choices: a list, not "x"$/, 121],
+      [200, {}, delta('half'), /^the upstream failed: .*: the answer broke off$/, 121],
+      [
+        200,
+        { 'content-type': 'text/html' },
+        '<html>welcome</html>',
+        /^the upstream failed: .*: a web page; is engine.url right\?$/,
+        121,
+      ],
+      [200, { 'content-encoding': 'gzip' }, 'x', /^the upstream failed: .*: its body is gzip/, 121],
+      [200, { 'x-long': 'x'.repeat(20_000) }, 'x', /^the upstream failed: .*: a header over 16384 bytes/, 121],
+      [
+        200,
+        {},
+        `${delta('Part')}${finish('content_filter')}${done}`,
+        /^the upstream refuses this: .*: its content filter ended the answer$/,
+        22,
+      ],
+    ]
+    const { engine } = await serve(t, (_request, response) => {
+      const [status, headers, body] = replies[0]!
+      response.writeHead(status, headers).end(body)
+    })
+    while (replies.length > 0) {
+      const [status, , body, message, errno] = replies[0]!
+      await t.rejects(collect(engine, chat), { message, errno }, `${status} ${body.slice(0, 40)}`)
+      replies.shift()
+    }
+  },
+)
+
+t.test('answers in the shapes that real servers give them are read', async t => {
+  const chunk = (d: object, reason: string | null = null, more = {}) =>
+    event({ choices: [{ index: 0, delta: d, finish_reason: reason }], ...more })
+  const call = (part: object, reason: string | null = null) => chunk({ tool_calls: [part] }, reason)
+  const rome = [{ name: 'f', arguments: { city: 'Rome' } }]
+  const shapes: Record<string, [string, object]> = {
+    'reasoning before text': [
+      `${chunk({ reasoning_content: 'Hm. ' })}${chunk({ content: '4' }, 'stop')}${done}`,
+      { text: '4' },
     ],
-    [400, '{"error":"no such model"}', /: 400 no such model$/],
-    [502, '<html>\n bad gateway </html>', /: 502 <html> bad gateway <\/html>$/],
-    [503, '', /: 503 Service Unavailable$/],
-    [500, 'x'.repeat(100_000), /: 500 x{300}$/],
-    [200, event({ error: { message: 'out of memory' } }), /: out of memory$/],
-    [200, event('{'), /: not JSON: \{$/],
-    [200, delta('half'), /: the answer broke off$/],
-  ]
+    'nothing but reasoning': [
+      `${chunk({ reasoning: 'It is ' })}${chunk({ reasoning: '4.' })}${chunk({}, 'length')}`,
+      { text: 'It is 4.', reason: 'length' },
+    ],
+    comments: [
+      `: PROCESSING\n\n: PROCESSING\n\n${chunk({ content: 'ok' })}${chunk({}, 'stop')}${done}`,
+      { text: 'ok' },
+    ],
+    'a byte order mark': [`\ufeff${chunk({ content: 'a' })}${chunk({ content: 'b' }, 'stop')}${done}`, { text: 'ab' }],
+    'lines that end in CR': [
+      `${chunk({ content: 'a' })}${chunk({ content: 'b' }, 'stop')}${done}`.replaceAll('\n', '\r'),
+      { text: 'ab' },
+    ],
+    'no last blank line': [`${chunk({ content: 'a' })}${chunk({ content: 'b' }, 'stop')}`.trimEnd(), { text: 'ab' }],
+    'no finish_reason and a [DONE]': [`${chunk({ content: 'a' })}${done}`, { text: 'a', reason: 'stop' }],
+    'words that are no JSON': [
+      `${event('ping')}${chunk({ content: 'a' })}${event('')}${event('pong')}${chunk({}, 'stop')}`,
+      { text: 'a' },
+    ],
+    'a reply that is no stream': [
+      JSON.stringify({ choices: [{ message: { content: 'whole' }, finish_reason: 'stop' }] }),
+      { text: 'whole' },
+    ],
+    'content in parts': [
+      `${chunk({ content: [{ type: 'text', text: 'hel' }, { text: 'lo' }] }, 'stop')}`,
+      { text: 'hello' },
+    ],
+    'a refusal': [`${chunk({ refusal: 'I cannot.' })}${chunk({}, 'stop')}`, { text: 'I cannot.' }],
+    'a pair that is cut': [
+      `${event('{"choices":[{"delta":{"content":"\\ud83d"}}]}')}${event('{"choices":[{"delta":{"content":"\\ude00"},"finish_reason":"stop"}]}')}`,
+      { text: '😀' },
+    ],
+    'two choices': [
+      `${event({
+        choices: [
+          { index: 1, delta: { content: 'no' } },
+          { index: 0, delta: { content: 'yes' } },
+        ],
+      })}${chunk({}, 'stop')}`,
+      { text: 'yes' },
+    ],
+    'counts as text': [
+      `${chunk({ content: 'a' }, 'stop')}${event({ choices: [], usage: { prompt_tokens: '3', completion_tokens: '1' } })}${done}`,
+      { completion_tokens: 1 },
+    ],
+    'counts that cannot be': [
+      `${chunk({ content: 'a' }, 'stop', { usage: { completion_tokens: -5, prompt_tokens: {} } })}${done}`,
+      { completion_tokens: 1 },
+    ],
+    'a call without index': [
+      `${call({ id: 'c1', function: { name: 'f', arguments: '{"city":' } })}${call({ function: { arguments: '"Rome"}' } }, 'tool_calls')}`,
+      { calls: rome, reason: 'tool' },
+    ],
+    'a call at index 1': [
+      `${call({ index: 1, id: 'c1', function: { name: 'f', arguments: '{"city":"Rome"}' } }, 'tool_calls')}`,
+      { calls: rome },
+    ],
+    'a call whose name comes twice': [
+      `${call({ index: 0, id: 'c1', function: { name: 'f', arguments: '{"city":' } })}${call({ index: 0, id: 'c1', function: { name: 'f', arguments: '"Rome"}' } }, 'stop')}`,
+      { calls: rome, reason: 'tool' },
+    ],
+    'a call with an object': [
+      `${call({ function: { name: 'f', arguments: { city: 'Rome' } } }, 'stop')}`,
+      { calls: rome },
+    ],
+    'a call that is cut off': [
+      `${call({ index: 0, id: 'c1', function: { name: 'f', arguments: '{"a":' } })}${chunk({}, 'length')}`,
+      { calls: undefined, reason: 'length' },
+    ],
+  }
+  let now = ''
   const { engine } = await serve(t, (_request, response) => {
-    const [status, body] = replies[0]!
-    response.writeHead(status).end(body)
+    const body = shapes[now]![0]
+    response
+      .writeHead(200, { 'content-type': body.startsWith('{') ? 'application/json' : 'text/event-stream' })
+      .end(body)
+  })
+  for (now of Object.keys(shapes)) t.match(await collect(engine, chat), shapes[now]![1], now)
+})
+
+t.test('what came before a failure is kept: before a broken event, a cut, an error', async t => {
+  const bodies = [event('{"choices":['), event({ error: 'died' }), '']
+  const { engine } = await serve(t, (_request, response) => {
+    response.end(`${delta('good\n')}${bodies[0]}`)
+  })
+  while (bodies.length > 0) {
+    let text = ''
+    const failing = collect(engine, { ...chat, stop: ['odd'] }, undefined, chunk => {
+      if (chunk.event === 'token') text += chunk.text
+    })
+    await t.rejects(failing, { message: /^the upstream failed/ })
+    t.equal(text, 'good')
+    bodies.shift()
+  }
+})
+
+t.test('a parameter that the server does not take is left out or renamed, then and later', async t => {
+  const no = (param: string, words = '') =>
+    JSON.stringify({ error: { message: words || 'no', param: words ? null : param } })
+  const { engine, requests } = await serve(t, ({ body }, response) => {
+    const refused =
+      'max_tokens' in body
+        ? no('max_tokens')
+        : 'temperature' in body
+          ? no('', "Unsupported parameter: 'temperature' is not supported with this model")
+          : undefined
+    if (refused) response.writeHead(400).end(refused)
+    else response.end(`${delta('ok')}${finish('stop')}`)
+  })
+  t.equal((await collect(engine, chat)).text, 'ok')
+  t.equal((await collect(engine, chat)).text, 'ok')
+  t.equal(requests.length, 4, 'the second request is asked once')
+  t.match(requests.at(-1)!.body, { max_completion_tokens: 50, top_p: 1 })
+  t.notOk('max_tokens' in requests.at(-1)!.body || 'temperature' in requests.at(-1)!.body)
+})
+
+t.test('an address with a path is taken as it is, with its query', async t => {
+  const { url, requests } = await serve(t, (_request, response) => {
+    response.end(`${delta('ok')}${finish('stop')}`)
+  })
+  for (const [path, asked] of [
+    ['', '/v1/chat/completions'],
+    ['/', '/v1/chat/completions'],
+    ['/v1/', '/v1/chat/completions'],
+    ['/v1beta/openai', '/v1beta/openai/chat/completions'],
+    ['/api/v3/?version=2', '/api/v3/chat/completions?version=2'],
+  ]) {
+    await collect(createOpenAIEngine({ url: `${url}${path}`, model: 'm', slots: 1 }), chat)
+    t.equal(requests.at(-1)!.path, asked)
+  }
+})
+
+t.test('a check asks for the list of models and for no prompt', async t => {
+  const list = (...names: string[]) => JSON.stringify({ data: names.map(id => ({ id })) })
+  const replies: [number, string, RegExp | undefined][] = [
+    [200, list('a', 'm'), undefined],
+    [200, list('m:latest'), undefined],
+    [200, '{"models":[{"name":"m"}]}', undefined],
+    [200, '{"data":[{"id":"/path/other.gguf","owned_by":"llamacpp"}]}', undefined],
+    [404, '', undefined],
+    [200, list('a', 'b'), /^the upstream refuses this: .*: it has no model m; it has a, b$/],
+    [401, '{"error":{"message":"no"}}', /^the upstream refuses this: .*\/models: 401 no$/],
+    [500, '', /^the upstream failed: .*\/models: 500 /],
+  ]
+  const { engine, requests } = await serve(t, ({ path }, response) => {
+    const [status, body] = path.endsWith('/models') ? replies[0]! : ([404, ''] as const)
+    response.writeHead(status, { 'content-type': 'application/json' }).end(body)
   })
   while (replies.length > 0) {
-    await t.rejects(collect(engine, chat), { message: replies[0]![2], errno: 5 })
+    const [status, body, message] = replies[0]!
+    const checked = engine.remote!.check(AbortSignal.timeout(5000))
+    if (message) await t.rejects(checked, { message }, `${status} ${body}`)
+    else await t.resolves(checked, `${status} ${body}`)
     replies.shift()
   }
+  t.ok(requests.every(({ path }) => path.startsWith('/v1/models')))
+})
+
+t.test('what brings no text tells that the server is at work; silence ends that request alone', async t => {
+  const { engine } = await serve(
+    t,
+    async ({ body }, response) => {
+      response.write(': waking up\n\n')
+      if (body.max_tokens === 51) return
+      for (let i = 0; i < 8; i++) {
+        await new Promise(resolve => setTimeout(resolve, 200))
+        response.write(event({ choices: [{ delta: { reasoning_content: 'hm' } }] }))
+      }
+      response.end(`${delta('42')}${finish('stop')}`)
+    },
+    { silence_ms: 1_000, clock: hurried },
+  )
+  const seen: string[] = []
+  const [thinking] = await Promise.all([
+    collect(engine, chat, undefined, chunk => seen.push(chunk.event)),
+    t.rejects(collect(engine, { ...chat, max_tokens: 51 }), {
+      message: /^the upstream failed: .*: silent for 1 s$/,
+      errno: 121,
+    }),
+  ])
+  t.equal(thinking.text, '42')
+  t.ok(seen.includes('alive'))
+})
+
+t.test('comments without end are given up, and so is one line without end', async t => {
+  let endless = ': x\n'.repeat(10_000)
+  const { engine } = await serve(
+    t,
+    (_request, response) => {
+      const more = () => {
+        while (!response.destroyed && response.write(endless));
+        if (!response.destroyed) response.once('drain', more)
+      }
+      more()
+    },
+    { clock: hurried },
+  )
+  await t.rejects(collect(engine, chat), { message: /^the upstream failed: .*: nothing but comments for \d+ s$/ })
+  endless = 'x'.repeat(100_000)
+  await t.rejects(collect(engine, chat), { message: /^the upstream failed: an event over/ })
 })
 
 t.test('a server that is not there, or goes away, is told with the remedy', async t => {
@@ -194,7 +507,7 @@ t.test('a server that is not there, or goes away, is told with the remedy', asyn
   })
   const engine = createOpenAIEngine({ url: `http://127.0.0.1:${port}`, model: 'm', slots: 1 })
   await t.rejects(collect(engine, chat), {
-    message: `i/o error: http://127.0.0.1:${port}/v1/chat/completions: connection refused: is the server running there?`,
+    message: `the upstream failed: http://127.0.0.1:${port}/v1/chat/completions: connection refused: is the server running there?`,
   })
   for (const url of ['127.0.0.1:9', 'ftp://x', '']) {
     t.throws(() => createOpenAIEngine({ url, model: 'm', slots: 1 }), { message: /^bad argument: url / })
@@ -244,5 +557,7 @@ t.test('embed asks for vectors and gives them in the order of the texts', async 
   t.same(vectors, [Float32Array.of(1, 2), Float32Array.of(3, 4)])
   t.match(requests[0], { path: '/v1/embeddings', body: { model: 'm', input: ['a', 'b'] } })
   reply = { data: [{ index: 1, embedding: [1] }] }
-  await t.rejects(engine.embed(['a', 'b'], AbortSignal.timeout(5000)), { message: /not a vector for each text$/ })
+  await t.rejects(engine.embed(['a', 'b'], AbortSignal.timeout(5000)), {
+    message: /^the upstream failed: .*: data: 2 vectors$/,
+  })
 })

@@ -1,95 +1,240 @@
+import { type ClientRequest, type IncomingMessage, request as plainly, type RequestOptions } from 'node:http'
+import { request as secretly } from 'node:https'
+import { plain } from '../../../../api/field.js'
+import type { Clock } from '../../../../fs/clock.js'
 import { FsError, fail } from '../../../../fs/errors.js'
+import { failureOf, retryAfter } from './failure.js'
+import { CONNECT_MS, MAX_BODY, MAX_ERROR, MAX_HEADER, MAX_SAID } from './limits.js'
+import { readError } from './reply.js'
 
-/** How long the server may say nothing, before its first byte (it may be evaluating a long prompt) and between any two. */
-export const SILENCE_MS = 120_000
-/** Bytes of an error's body that are read; of those, characters that are told. */
-const MAX_ERROR = 8192
-const MAX_TOLD = 300
-
-/** What a connection can fail with, as remedies (undici's codes and the system's). */
+/** What a connection can fail with, as remedies. */
 const remedies: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'connection refused: is the server running there?',
   ENOTFOUND: 'no such host',
   EAI_AGAIN: 'no such host, or no name server',
   ECONNRESET: 'the server closed the connection',
-  UND_ERR_SOCKET: 'the server closed the connection',
-  UND_ERR_CONNECT_TIMEOUT: 'no connection within 10 s',
+  EPIPE: 'the server closed the connection',
   ETIMEDOUT: 'no connection',
+  HPE_HEADER_OVERFLOW: `a header over ${MAX_HEADER} bytes`,
   DEPTH_ZERO_SELF_SIGNED_CERT: 'its certificate is self-signed: name it in NODE_EXTRA_CA_CERTS',
 }
 
-/** A server with the OpenAI API. */
+/** A response whose status is good, and its body. */
+export interface Reply {
+  readonly type: string
+  /** At most 1 GiB. Leaving the iteration closes the request. */
+  readonly body: AsyncIterable<Uint8Array>
+  /** Closes the request, also where the body was never read. */
+  close(): void
+}
+
+/** A server with the OpenAI API: requests that are bounded in time and size, and what their failures mean. */
 export class Server {
   readonly base: string
-  readonly #key: string | undefined
+  readonly #url: URL
 
-  /** @throws FsError `bad argument: url …` */
-  constructor(url: string, key: string | undefined) {
+  /**
+   * @param url with a path it is taken as it is; without one the API is at `/v1`. A query goes with every request
+   * @param silence_ms how long a request may bring nothing at all
+   * @throws FsError `bad argument: url …`
+   */
+  constructor(
+    url: string,
+    readonly key: string | undefined,
+    readonly silence_ms: number,
+    readonly clock: Clock,
+  ) {
     const parsed = URL.canParse(url) ? new URL(url) : undefined
     if (!parsed || !/^https?:$/.test(parsed.protocol))
       throw fail('badArgument', `url ${url}: http://HOST:PORT or https://…`)
     if (parsed.username || parsed.password) throw fail('badArgument', 'url: give the key apart from it')
-    const path = parsed.pathname.replace(/\/+$/, '')
-    this.base = parsed.origin + (path.endsWith('/v1') ? path : `${path}/v1`)
-    this.#key = key
+    parsed.hash = ''
+    parsed.pathname = parsed.pathname.replace(/\/+$/, '') || '/v1'
+    if (parsed.pathname === '/') parsed.pathname = '/v1'
+    this.#url = parsed
+    this.base = parsed.origin + parsed.pathname
   }
 
   /**
-   * Posts JSON, and hands on the bytes of the answer as they come. Leaving the iteration, or aborting, closes the request.
-   * A connection that does not come about in 10 s is given up by fetch itself.
-   * @throws FsError `i/o error: URL: …`, with the status and what the server says of it
+   * Posts JSON, and gives the response as it comes. Aborting closes the request.
+   * @throws FsError `the upstream refuses this`, `asks to wait` or `failed`, with the status and what the server says of it
    */
-  async *post(path: string, body: unknown, signal: AbortSignal): AsyncGenerator<Uint8Array, void> {
-    const url = this.base + path
+  post(path: string, body: unknown, signal: AbortSignal): Promise<Reply> {
+    return this.#ask('POST', path, JSON.stringify(body), signal)
+  }
+
+  get(path: string, signal: AbortSignal): Promise<Reply> {
+    return this.#ask('GET', path, undefined, signal)
+  }
+
+  async #ask(method: string, path: string, body: string | undefined, signal: AbortSignal): Promise<Reply> {
+    const url = new URL(this.#url)
+    url.pathname += path
+    const where = url.origin + url.pathname
     const stop = new AbortController()
     const abort = () => stop.abort(signal.reason)
     signal.addEventListener('abort', abort, { once: true })
-    const listen = () =>
-      setTimeout(() => stop.abort(fail('io', `${url}: silent for ${SILENCE_MS / 1000} s`)), SILENCE_MS)
-    let silent = listen()
+    const silence = new Silence(this.clock, this.silence_ms, () =>
+      stop.abort(fail('upstreamFailed', `${where}: silent for ${this.silence_ms / 1000} s`)),
+    )
+    const over = () => {
+      silence.end()
+      signal.removeEventListener('abort', abort)
+      stop.abort(fail('cancelled'))
+    }
+    const failed = (error: unknown): unknown => {
+      if (stop.signal.aborted) return stop.signal.reason
+      return error instanceof FsError ? error : this.#broken(where, error)
+    }
     try {
       signal.throwIfAborted()
-      const response = await fetch(url, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json', ...(this.#key && { authorization: `Bearer ${this.#key}` }) },
-        body: JSON.stringify(body),
-        signal: stop.signal,
-      })
-      if (!response.ok) throw fail('io', `${url}: ${response.status} ${await said(response)}`)
-      for await (const chunk of response.body ?? []) {
-        // While the reader takes its time, the silence is ours.
-        clearTimeout(silent)
-        yield chunk
-        silent = listen()
+      const response = await this.#send(url, where, method, body, stop.signal)
+      silence.heard()
+      const { statusCode = 0, headers } = response
+      if (statusCode < 200 || statusCode >= 300) throw await this.#refusal(where, response)
+      const coding = headers['content-encoding'] ?? 'identity'
+      if (coding !== 'identity')
+        throw fail('upstreamFailed', `${where}: its body is ${plain(coding, 40)}, and no coding was offered`)
+      return {
+        type: headers['content-type'] ?? '',
+        body: this.#body(where, response, silence, failed, over),
+        close: over,
       }
     } catch (error) {
-      stop.signal.throwIfAborted()
-      if (error instanceof FsError) throw error
-      const { code, message } = ((error as Error).cause ?? error) as { code?: string; message: string }
-      throw fail('io', `${url}: ${remedies[code ?? ''] ?? message}`, error)
-    } finally {
-      clearTimeout(silent)
-      signal.removeEventListener('abort', abort)
-      stop.abort()
+      const why = failed(error)
+      over()
+      throw why
     }
+  }
+
+  async *#body(
+    where: string,
+    response: IncomingMessage,
+    silence: Silence,
+    failed: (error: unknown) => unknown,
+    over: () => void,
+  ): AsyncGenerator<Uint8Array, void> {
+    let size = 0
+    try {
+      for await (const chunk of response as AsyncIterable<Uint8Array>) {
+        if ((size += chunk.length) > MAX_BODY) throw fail('upstreamFailed', `${where}: a body over ${MAX_BODY} bytes`)
+        // while the reader takes its time, the silence is ours
+        silence.end()
+        yield chunk
+        silence.heard()
+      }
+      // a response that was cut off ends like one that is whole
+      if (!response.complete) throw Object.assign(new Error('aborted'), { code: 'ECONNRESET' })
+    } catch (error) {
+      throw failed(error)
+    } finally {
+      over()
+    }
+  }
+
+  /** Sends a request; once more where a connection that had been kept open turns out to be gone. */
+  async #send(
+    url: URL,
+    where: string,
+    method: string,
+    body: string | undefined,
+    signal: AbortSignal,
+  ): Promise<IncomingMessage> {
+    const options: RequestOptions = {
+      method,
+      signal,
+      maxHeaderSize: MAX_HEADER,
+      headers: {
+        accept: 'text/event-stream, application/json',
+        'accept-encoding': 'identity',
+        'user-agent': 'llambo',
+        ...(body !== undefined && { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }),
+        ...(this.key && { authorization: `Bearer ${this.key}` }),
+      },
+    }
+    const send = () => {
+      const request = (url.protocol === 'https:' ? secretly : plainly)(url, options)
+      const response = new Promise<IncomingMessage>((resolve, reject) => {
+        request.once('response', resolve).on('error', reject)
+      })
+      this.#hurry(request, where)
+      request.end(body)
+      return { request, response }
+    }
+    const first = send()
+    try {
+      return await first.response
+    } catch (error) {
+      const gone = ['ECONNRESET', 'EPIPE'].includes((error as NodeJS.ErrnoException).code ?? '')
+      if (!gone || !first.request.reusedSocket || signal.aborted) throw error
+      return send().response
+    }
+  }
+
+  /** Gives a connection up that does not come about. */
+  #hurry(request: ClientRequest, where: string): void {
+    request.once('socket', socket => {
+      if (!socket.connecting) return
+      const late = this.clock.after(CONNECT_MS, () =>
+        request.destroy(fail('upstreamFailed', `${where}: no connection within ${CONNECT_MS / 1000} s`)),
+      )
+      socket.once(this.#url.protocol === 'https:' ? 'secureConnect' : 'connect', late).once('close', late)
+    })
+  }
+
+  /** What a status that is not good means, with what the server says of it. */
+  async #refusal(where: string, response: IncomingMessage): Promise<FsError> {
+    const { statusCode = 0, statusMessage = '', headers } = response
+    if (statusCode >= 300 && statusCode < 400) {
+      const to = headers.location === undefined ? '' : ` to ${plain(headers.location, MAX_SAID)}`
+      return fail('upstreamRefused', `${where}: ${statusCode}: it redirects${to}; set engine.url to where it is`)
+    }
+    let text = ''
+    const decoder = new TextDecoder()
+    for await (const chunk of response as AsyncIterable<Uint8Array>) {
+      text += decoder.decode(chunk.subarray(0, MAX_ERROR), { stream: true })
+      if (text.length > MAX_ERROR) break
+    }
+    let json: unknown = text
+    try {
+      json = JSON.parse(text)
+    } catch {
+      // told as it is
+    }
+    const said = readError(json, true) ?? { message: '', status: undefined, param: '', seconds: undefined }
+    const message = this.hidden(said.message) || plain(statusMessage, MAX_SAID)
+    return failureOf(where, statusCode, { ...said, message }, retryAfter(headers, this.clock.date()))
+  }
+
+  /** A server's words without the key that they may repeat. */
+  hidden(words: string): string {
+    return this.key ? words.replaceAll(this.key, '…') : words
+  }
+
+  #broken(where: string, error: unknown): FsError {
+    const { code, message } = error as NodeJS.ErrnoException
+    return fail('upstreamFailed', `${where}: ${remedies[code ?? ''] ?? this.hidden(plain(message, MAX_SAID))}`, error)
   }
 }
 
-/** What a server says of an error: the message in its JSON, or the text as it is, or only the status' name. */
-async function said(response: Response): Promise<string> {
-  let text = ''
-  const decoder = new TextDecoder()
-  for await (const chunk of response.body ?? []) {
-    text += decoder.decode(chunk, { stream: true })
-    if (text.length > MAX_ERROR) break
+/** Calls once, when nothing was heard for so long. */
+class Silence {
+  #cancel: () => void
+
+  constructor(
+    readonly clock: Clock,
+    readonly ms: number,
+    readonly late: () => void,
+  ) {
+    this.#cancel = clock.after(ms, late)
   }
-  let message: unknown
-  try {
-    const { error } = JSON.parse(text) as { error?: { message?: unknown } | string }
-    message = typeof error === 'object' ? error.message : error
-  } catch {
-    message = text
+
+  heard(): void {
+    this.#cancel()
+    this.#cancel = this.clock.after(this.ms, this.late)
   }
-  const line = typeof message === 'string' ? message.replace(/\s+/g, ' ').trim() : ''
-  return line.slice(0, MAX_TOLD) || response.statusText
+
+  end(): void {
+    this.#cancel()
+  }
 }

@@ -1,32 +1,63 @@
 import { fail } from '../../../../fs/errors.js'
+import { MAX_EVENT } from './limits.js'
 
-/** One event's data, and so the longest line, in characters: a token with its frame takes a few hundred. */
-const MAX_EVENT = 1024 * 1024
+/** One server-sent event, or `idle`: bytes came and no event was complete, such as a comment that keeps the connection alive. */
+export type Event = { readonly type: string; readonly data: string } | 'idle'
+
+const ends = /\r\n|\n|\r/g
 
 /**
- * The data of server-sent events (HTML standard, 9.2.6), however the bytes are cut: lines end in LF or CRLF, a blank one ends
- * an event, data lines are joined, comments and the other fields are skipped.
- * @throws FsError `i/o error: …` at an event over 1 MiB
+ * Server-sent events (HTML standard, 9.2.6), however the bytes are cut: lines end in LF, CRLF or CR, a blank one ends an event, data
+ * lines are joined, comments and fields other than `event` and `data` are skipped. Unlike there, an event that only the end of the
+ * stream ends is given: many servers leave out the last blank line.
+ * @throws FsError `the upstream failed: …` at an event over 1 MiB
  */
-export async function* eventData(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<string, void> {
+export async function* events(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Event, void> {
   const decoder = new TextDecoder()
   let rest = ''
+  let type = ''
   let data: string[] = []
   let size = 0
+
+  /** Takes one line. @returns the event that it ends */
+  const take = (line: string): Event | undefined => {
+    if (line === '') {
+      const event = data.length > 0 ? { type, data: data.join('\n') } : undefined
+      type = ''
+      data = []
+      size = 0
+      return event
+    }
+    const colon = line.indexOf(':')
+    const [name, value] = colon < 0 ? [line, ''] : [line.slice(0, colon), line.slice(colon + 1).replace(/^ /, '')]
+    if (name === 'data') data.push(value)
+    else if (name === 'event') type = value
+    if (name === 'data' || name === 'event') size += line.length
+    return undefined
+  }
+
   for await (const chunk of bytes) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n')
-    rest = lines.pop()!
-    for (const each of lines) {
-      const line = each.endsWith('\r') ? each.slice(0, -1) : each
-      if (line === '') {
-        if (data.length > 0) yield data.join('\n')
-        data = []
-        size = 0
-      } else if (line.startsWith('data:')) {
-        data.push(line.slice(line[5] === ' ' ? 6 : 5))
-        size += line.length
+    const text = rest + decoder.decode(chunk, { stream: true })
+    let from = 0
+    let given = false
+    for (const { 0: end, index } of text.matchAll(ends)) {
+      // a CR at the end of what has come may be half of a CRLF
+      if (end === '\r' && index === text.length - 1) break
+      const event = take(text.slice(from, index))
+      from = index + end.length
+      // comments without end grow nothing, data lines without a blank one do
+      if (size > MAX_EVENT) break
+      if (event) {
+        given = true
+        yield event
       }
     }
-    if (rest.length + size > MAX_EVENT) throw fail('io', `an event over ${MAX_EVENT} characters`)
+    rest = text.slice(from)
+    if (rest.length + size > MAX_EVENT) throw fail('upstreamFailed', `an event over ${MAX_EVENT} characters`)
+    if (!given) yield 'idle'
+  }
+  for (const line of [rest.replace(/\r$/, ''), '']) {
+    const event = take(line)
+    if (event) yield event
   }
 }

@@ -1,0 +1,69 @@
+import { fail } from '../../../../fs/errors.js'
+import { MAX_ARGUMENTS, MAX_CALL_NAME, MAX_CALLS } from './limits.js'
+import type { CallPart } from './reply.js'
+
+interface Call {
+  readonly id: string
+  readonly index: number | undefined
+  name: string
+  arguments: string
+}
+
+/**
+ * The tool calls of one answer, put together from their parts. Servers differ in how a part says which call it belongs to: by the call's
+ * id, by an index (which may begin at 1), or by nothing: then it is the last one's.
+ */
+export class Calls {
+  readonly #calls: Call[] = []
+  #size = 0
+
+  get none(): boolean {
+    return this.#calls.length === 0
+  }
+
+  /** @throws FsError `the upstream failed` beyond the bounds */
+  add(parts: readonly CallPart[]): void {
+    for (const part of parts) {
+      const { name = '', arguments: text = '' } = part.function ?? {}
+      const call = this.#of(part, name)
+      // some say the name with every part
+      if (call.name !== name) call.name += name
+      call.arguments += text
+      this.#size += text.length
+      if (this.#size > MAX_ARGUMENTS || call.name.length > MAX_CALL_NAME)
+        throw fail('upstreamFailed', `tool calls over ${MAX_ARGUMENTS} characters`)
+    }
+  }
+
+  #of({ id = '', index }: CallPart, name: string): Call {
+    const known =
+      (id && this.#calls.findLast(call => call.id === id)) ||
+      (index !== undefined && this.#calls.findLast(call => call.index === index && (!id || !call.id)))
+    if (known) return known
+    const last = this.#calls.at(-1)
+    // a part without id, index or name of its own goes on with the call before
+    if (!id && index === undefined && !name && last) return last
+    const call = { id, index, name: '', arguments: '' }
+    this.#calls.push(call)
+    if (this.#calls.length > MAX_CALLS) throw fail('upstreamFailed', `over ${MAX_CALLS} tool calls`)
+    return call
+  }
+
+  /**
+   * The calls, their arguments read.
+   * @param cut whether the answer was ended by its length: a call that is cut off is no call
+   * @throws FsError `the upstream failed` for arguments that are no JSON object
+   */
+  read(cut: boolean, from: string): { name: string; arguments: unknown }[] {
+    return this.#calls.flatMap(({ name, arguments: text }) => {
+      try {
+        const json: unknown = JSON.parse(text.trim() || '{}')
+        if (typeof json === 'object' && json !== null && name) return [{ name, arguments: json }]
+      } catch {
+        // told below
+      }
+      if (cut) return []
+      throw fail('upstreamFailed', `${from}: a call of ${JSON.stringify(name)} whose arguments are no JSON object`)
+    })
+  }
+}
