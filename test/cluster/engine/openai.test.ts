@@ -89,9 +89,7 @@ t.test('server-sent events are the same however they are cut', async () => {
   )
   await fc.assert(
     fc.asyncProperty(lists, fc.constantFrom('\n', '\r\n', '\r'), fc.array(fc.nat(9)), async (all, end, cuts) => {
-      const text = all
-        .map(lines => `: x${end}${lines.map(l => `data: ${l}${end}`).join('')}id: 1${end}${end}`)
-        .join('')
+      const text = all.map(lines => `: x${end}${lines.map(l => `data: ${l}${end}`).join('')}id: 1${end}${end}`).join('')
       const bytes = Buffer.from(text)
       async function* pieces() {
         let at = 0
