@@ -184,6 +184,7 @@ export function createHost(o: HostOptions): Host {
       ['ctl', ctl({ owner, verbs, read: () => '' })],
       ['status', text(status, { owner })],
       ['events', events.file(owner, 0o444)],
+      ['event', events.stream(owner, 0o444)],
     ]),
     owner,
   )

@@ -1,5 +1,6 @@
 import { fail } from './errors.js'
-import type { Attributes, Owner } from './file.js'
+import type { Attributes, Context, Extent, File, Opened, Owner } from './file.js'
+import { chain, type Maybe } from './maybe.js'
 import type { Msg } from './message.js'
 import { NONUNAME, type Qid, QTDIR, type Stat } from './protocol.js'
 
@@ -16,6 +17,25 @@ const groupOf = (owner: Owner): number => owner.gid ?? owner.uid
  * that the server checks a file when all of it is there (`Fid.finish`).
  */
 export const OUR_TYPE = 0x6c6c
+
+/**
+ * A file's attributes with the length and time of its content: of what an open gives, where there is one, else of what the next
+ * open would.
+ */
+export function measured(file: File, ctx: Context, opened?: Opened): Maybe<Attributes> {
+  const of = opened?.extent ? opened : file
+  if (!of.extent) return file.attributes(ctx)
+  return chain(file.attributes(ctx), attributes => {
+    const known = ({ length, mtime }: Extent): Attributes => ({ ...attributes, length, mtime })
+    try {
+      const extent = of.extent!(ctx)
+      // a content that cannot be made now has no length; the read says why
+      return extent instanceof Promise ? extent.then(known, () => attributes) : known(extent)
+    } catch {
+      return attributes
+    }
+  })
+}
 
 /** stat(5) of a file. */
 export function toStat(name: string, qid: Qid, a: Attributes): Stat {

@@ -1,4 +1,4 @@
-import { toStat } from './attributes.js'
+import { measured, toStat } from './attributes.js'
 import { fail } from './errors.js'
 import { type FidState, isDirectory } from './fid.js'
 import { bareStat, dirent, type Field } from './field.js'
@@ -14,6 +14,7 @@ function snapshot(fid: FidState, fromStart: boolean, ctx: Context): Maybe<Entry[
     const list: Entry[] = []
     for (const entry of entries) {
       if (list.length === MAX_ENTRIES) break
+      if (entry[1].unlisted) continue
       list.push(entry)
     }
     fid.next = { index: 0, offset: 0 }
@@ -46,7 +47,7 @@ export function readStats(
     const loop = (): Maybe<Uint8Array> => {
       while (index < entries.length) {
         const entry = entries[index]!
-        const attributes = entry[1].attributes(ctx)
+        const attributes = measured(entry[1], ctx)
         if (attributes instanceof Promise) {
           // an entry of a mounted tree may be gone by now: it is left out, the listing goes on
           return attributes.then(

@@ -58,6 +58,12 @@ export interface Changes {
   readonly length?: number
 }
 
+/** How long a content is now, in bytes, and when it came to be as it is, in seconds since 1970. */
+export interface Extent {
+  readonly length: number
+  readonly mtime: number
+}
+
 export interface File {
   /** Stable for the object's life; `path` unique in the server's (see `newQid`); `type` says directory, append-only, file. */
   readonly qid: Qid
@@ -66,8 +72,15 @@ export interface File {
    * are shown and not looked at.
    */
   readonly decided?: boolean
+  /** Walked to by its name but in no listing: what would hold up a program that reads all it finds. */
+  readonly unlisted?: boolean
   /** Interruptible where it waits (a mounted remote tree). */
   attributes(ctx: Context): Attributes | Promise<Attributes>
+  /**
+   * Of a file whose content is made when somebody asks: its length and time as it is for this user now. A stat and a listing ask,
+   * permission checks do not. One that fails leaves what `attributes` say. Interruptible.
+   */
+  extent?(ctx: Context): Extent | Promise<Extent>
   /** Directories: the child of that name, or undefined. `.` and `..` never come here. Checked, interruptible. */
   walk?(name: string, ctx: Context): File | undefined | Promise<File | undefined>
   /**
@@ -97,6 +110,8 @@ export interface Opened {
    * The bytes are sent as they are and must not be changed afterwards.
    */
   read?(offset: number, count: number, ctx: Context): Uint8Array | Promise<Uint8Array>
+  /** What the reads of this open give in all, for a stat of its fid. Interruptible. */
+  extent?(ctx: Context): Extent | Promise<Extent>
   /** Takes the bytes (a view on the received message: copy what is kept) and returns how many. Checked, ordered. */
   write?(offset: number, data: Uint8Array, ctx: Context): number | Promise<number>
   /** Directories: all entries, asked once per read from offset 0 and held for the fid. Checked, interruptible. */

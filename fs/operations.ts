@@ -1,5 +1,5 @@
 import { type Attaching, parseAname } from './attach.js'
-import { toGetattr, toStat, type Wanted, wantedOfSetattr, wantedOfStat } from './attributes.js'
+import { measured, toGetattr, toStat, type Wanted, wantedOfSetattr, wantedOfStat } from './attributes.js'
 import { readDirents, readStats } from './directory.js'
 import { fail } from './errors.js'
 import { checked, FidState, isDirectory, type Place, R, step, W, X } from './fid.js'
@@ -221,6 +221,12 @@ function statOf(fid: FidState, ctx: Context) {
   return chain(file.attributes(ctx), attributes => toStat(name, file.qid, attributes))
 }
 
+/** As a client is told it: with the length of what there is to read. */
+function measuredStat(fid: FidState, ctx: Context) {
+  const { file, name } = placeOf(fid)
+  return chain(measured(file, ctx, fid.opened), attributes => toStat(name, file.qid, attributes))
+}
+
 function sync(fid: FidState, ctx: Context): Maybe<void> {
   return fid.opened?.sync ? tracked(fid, fid.opened.sync(ctx)) : undefined
 }
@@ -440,7 +446,7 @@ export const operations: Operations = {
   },
 
   Tstat(host, m, request) {
-    return chain(statOf(find(host, m.fid, request), context(request)), stat => ({ stat }))
+    return chain(measuredStat(find(host, m.fid, request), context(request)), stat => ({ stat }))
   },
 
   Twstat(host, m, request) {
@@ -461,8 +467,9 @@ export const operations: Operations = {
   },
 
   Tgetattr(host, m, request) {
-    const { file } = placeOf(find(host, m.fid, request))
-    return chain(file.attributes(context(request)), a => toGetattr(file.qid, a, host.msize - IOHDRSZ))
+    const fid = find(host, m.fid, request)
+    const { file } = placeOf(fid)
+    return chain(measured(file, context(request), fid.opened), a => toGetattr(file.qid, a, host.msize - IOHDRSZ))
   },
 
   Tsetattr(host, m, request) {

@@ -101,7 +101,7 @@ export class Hosts {
   /** Follows a host's events for what its workers died of. */
   async #exits(peer: Peer): Promise<void> {
     const root = await peer.as(this.#o.self)
-    const { fid } = await root.ask(['events'], fid => fid.open(OREAD))
+    const { fid } = await root.ask(['event'], fid => fid.open(OREAD))
     let rest = ''
     for (let at = 0; ; ) {
       const piece = await fid.read(at, 64 * 1024)

@@ -311,7 +311,7 @@ export class Registry {
   async #soon(member: Member): Promise<void> {
     if (member.model) return
     const root = await member.peer.as(this.#o.self)
-    const { fid } = await root.ask(['events'], fid => fid.open(OREAD))
+    const { fid } = await root.ask(['event'], fid => fid.open(OREAD))
     try {
       for (let at = 0; !member.left && !member.model; ) {
         const piece = await fid.read(at, 16 * 1024)

@@ -1,6 +1,6 @@
 import { fail } from '../../fs/errors.js'
 import { type File, newQid, type Opened, type Owner } from '../../fs/file.js'
-import { now, once } from '../../fs/kit/content.js'
+import { Made, now } from '../../fs/kit/content.js'
 import { OTRUNC } from '../../fs/protocol.js'
 
 /** Takes what is written through one open: text as it comes, cut anywhere; `done` at each sync and at the close. */
@@ -46,6 +46,7 @@ export interface EditableOptions {
 export function editable(o: EditableOptions): File {
   const qid = newQid()
   const encoder = new TextEncoder()
+  const made = new Made(() => encoder.encode(o.read()))
   const truncate = () => {
     o.check()
     o.clear()
@@ -54,6 +55,7 @@ export function editable(o: EditableOptions): File {
   return {
     qid,
     attributes: () => ({ mode: 0o600, owner: o.owner, length: 0, mtime: now(), atime: now() }),
+    extent: ctx => made.extent(ctx),
     truncate,
     open(mode): Opened {
       if (mode & OTRUNC) truncate()
@@ -80,7 +82,7 @@ export function editable(o: EditableOptions): File {
         o.changed()
       }
       return {
-        read: once(() => encoder.encode(o.read())),
+        ...made.open(mode),
         write(_offset, data) {
           o.check()
           if (failed) throw failed

@@ -24,6 +24,14 @@ export const FEW_SESSIONS = 100
 export const MAX_HISTORY = 16 * 1024 * 1024
 /** How long a session lives with none of its files open, in s, unless its `ttl` says otherwise. */
 export const SESSION_TTL_S = 600
+/**
+ * How long a session lives, in s, when its `clone` was read and closed and nothing was said in it: long enough to read its number in
+ * one command and use it in the next, and no more, since a program that reads all it finds makes one each time.
+ */
+export const UNUSED_TTL_S = 60
+/** What programs keep beside the files of one session while they change them (sed -i, vim): so many files, so many bytes in all. */
+export const MAX_SCRATCH_FILES = 8
+export const MAX_SCRATCH = 1024 * 1024
 /** Users whose newest exchange and last error are remembered. */
 export const MAX_USERS = 1000
 /** Texts in one `embed` request. */

@@ -113,6 +113,7 @@ export class Root {
       ['embed', this.#embed()],
       ['status', text(() => o.status(), { owner })],
       ['events', events.file(owner, 0o444)],
+      ['event', events.stream(owner, 0o444)],
       ['error', text(({ user }) => this.#errors.get(user) ?? '', { owner })],
       ['metrics', text(() => metrics.text(), { owner })],
       ['models', o.models],

@@ -13,6 +13,7 @@ import { byLine, editable, type Writer } from './editable.js'
 import type { ChatMessage, Sampling } from './generation.js'
 import * as limits from './limits.js'
 import { layered, message, parseRequest, plainRequest, type Request } from './request.js'
+import { Scratch } from './scratch.js'
 import { number, type Settings, samplingLines, samplingVerbs } from './settings.js'
 import type { Task } from './task.js'
 import type { Submission, Tasks } from './tasks.js'
@@ -56,6 +57,8 @@ export class Session {
   #schema: unknown
   #ttl = limits.SESSION_TTL_S
   #opens = 0
+  /** Whether anybody has opened a file of it by its number, or commanded it: until then it is only a number that was read. */
+  #used = false
   #timer: Cancel | undefined
   /** Settles when the last turn that was submitted has ended: prompts in one session run in order. */
   #tail: Promise<unknown> = Promise.resolve()
@@ -78,7 +81,10 @@ export class Session {
       ...common,
       verbs: this.#verbs(),
       read: () => this.#settingsText(),
-      changed: () => this.#changed(),
+      changed: () => {
+        this.#use()
+        this.#changed()
+      },
     })
     const files: Record<string, File> = {
       ctl: this.ctl,
@@ -107,19 +113,41 @@ export class Session {
       status: text(() => this.#status(), { ...common, mode: 0o400 }),
       trace: text(() => this.#last?.traceText() ?? '', { ...common, mode: 0o400 }),
     }
+    // sed -i and editors write a new file beside one of these and give it its name, or give the old one another name first
+    const scratch: Scratch = new Scratch(
+      owner,
+      onOpen,
+      new Map(Object.entries({ system: files.system!, history: files.history! })),
+      name => Object.hasOwn(files, name),
+    )
     // rm -r works: the parts are removed without effect, the directory's own removal ends the session
-    const entries = new Map(Object.entries(files).map(([name, file]) => [name, { ...file, remove: () => undefined }]))
+    const entries = new Map(
+      Object.entries(files).map(([name, file]) => [
+        name,
+        { ...file, ...scratch.changes(name), remove: () => undefined },
+      ]),
+    )
     this.dir = generated({
       owner,
       mode: 0o700,
-      walk: name => (this.closed ? undefined : entries.get(name)),
-      list: () => entries,
+      walk: name => {
+        if (this.closed) return undefined
+        this.#use()
+        return entries.get(name) ?? scratch.walk(name)
+      },
+      list: () => [...entries, ...scratch.entries()],
+      create: (name, perm, how, ctx) => scratch.create(name, perm, how, ctx),
       remove: ctx => {
         if (ctx.user.name !== user.name) throw fail('permission')
         this.close()
       },
     })
     this.#rest()
+  }
+
+  /** Whether a listing shows it: one that was made by reading `clone` and closed again is only a number until somebody uses it. */
+  get listed(): boolean {
+    return this.#used || this.#opens > 0
   }
 
   get busy(): boolean {
@@ -144,6 +172,7 @@ export class Session {
 
   /** Submits the next turn: the request's messages behind the history, as it is when the turns before have ended. */
   turn(request: Request, prompt: string, ctx: Context): Task {
+    this.#use()
     const added = request.generate.messages ?? []
     const model = request.model ?? this.#model
     const submission: Submission = {
@@ -211,6 +240,7 @@ export class Session {
     this.settings = { sampling: settings.sampling, system: settings.system }
     this.#model = model
     this.#schema = schema
+    this.#used = true
     this.#ttl = number('ttl', ttl, 0, 86_400)
     this.#add(...history.map(turn => message(turn)))
     for (const { role, content } of history) this.#write(role, `${content}${role === 'user' ? '' : '\n'}`)
@@ -241,6 +271,13 @@ export class Session {
     const before = this.#tail
     const told = this.#follow(task)
     this.#tail = before.then(() => told)
+  }
+
+  /** Somebody has come by its number, or said something in it. */
+  #use(): void {
+    if (this.#used) return
+    this.#used = true
+    this.#rest()
   }
 
   #changed(): void {
@@ -340,7 +377,8 @@ export class Session {
   #rest(): void {
     this.#timer?.()
     if (this.closed || this.#opens > 0 || this.busy) return
-    this.#timer = this.host.clock.after(this.#ttl * 1000, () => this.close(), true)
+    const ttl = this.#used ? this.#ttl : Math.min(this.#ttl, limits.UNUSED_TTL_S)
+    this.#timer = this.host.clock.after(ttl * 1000, () => this.close(), true)
   }
 
   #verbs(): Record<string, Verb> {

@@ -29,7 +29,8 @@ export class Sessions {
       walk: (name, ctx) => (name === 'clone' ? cloneFile : this.get(name, ctx)?.dir),
       list: ctx => {
         const out: Entry[] = [['clone', cloneFile]]
-        for (const [id, session] of this.#sessions) if (session.user.name === ctx.user.name) out.push([id, session.dir])
+        for (const [id, session] of this.#sessions)
+          if (session.user.name === ctx.user.name && session.listed) out.push([id, session.dir])
         return out
       },
     })

@@ -10,7 +10,7 @@ import { sanitize } from '../common/terminal/sanitize.js'
 async function place(root: Fid, name: string, signal: AbortSignal): Promise<string[]> {
   for (const path of [[name], ['host', name]]) {
     try {
-      await (await root.walk([...path, 'events'], signal)).clunk()
+      await (await root.walk([...path, 'event'], signal)).clunk()
       return path
     } catch (error) {
       if (!(error instanceof FsError && error.isMissing)) throw error
@@ -28,7 +28,7 @@ export const run: Run = async (io, [name], { follow }) => {
     const text = decoder.decode(data, { stream: true })
     return io.print(io.stdout.isTTY ? sanitize(text) : text)
   }
-  await withFile(root, [...path, 'events'], OREAD, io.signal, async fid => {
+  await withFile(root, [...path, 'event'], OREAD, io.signal, async fid => {
     if (follow) await drain(fid, print, io.signal)
     // an open begins with all that there is, in one piece
     else await print(await fid.read(0, Number.MAX_SAFE_INTEGER, io.signal))

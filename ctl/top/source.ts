@@ -36,7 +36,7 @@ export class Source {
   async once(): Promise<void> {
     const { root } = this.#connection!
     await this.#look(root)
-    await withFile(root, ['events'], OREAD, this.io.signal, async fid =>
+    await withFile(root, ['event'], OREAD, this.io.signal, async fid =>
       this.model.happened(Buffer.from(await fid.read(0, Number.MAX_SAFE_INTEGER, this.io.signal)).toString()),
     )
   }
@@ -85,7 +85,7 @@ export class Source {
   }
 
   async #events(root: Connection['root'], signal: AbortSignal): Promise<void> {
-    await withFile(root, ['events'], OREAD, signal, async fid => {
+    await withFile(root, ['event'], OREAD, signal, async fid => {
       const decoder = new TextDecoder()
       let rest = ''
       const take = async (data: Uint8Array) => {

@@ -1,5 +1,6 @@
-import { type Context, type File, newQid, type Opened, type Owner } from '../file.js'
+import { type Context, type Extent, type File, newQid, type Opened, type Owner } from '../file.js'
 import { chain, type Maybe } from '../maybe.js'
+import { OREAD } from '../protocol.js'
 
 const encoder = new TextEncoder()
 
@@ -25,6 +26,42 @@ export function once(ask: (ctx: Context) => Maybe<Uint8Array>): NonNullable<Open
   }
 }
 
+/** FNV-1a, 32 bits: tells one content from the next. */
+function hash(content: Uint8Array): number {
+  let h = 0x811c9dc5
+  for (const byte of content) h = Math.imul(h ^ byte, 0x01000193)
+  return h >>> 0
+}
+
+/**
+ * The reads, and the length and time, of a file whose content is made when somebody asks. The time is when the content was first
+ * seen as it is: programs that compare times (editors, tar) take a file that says `now` each time for one that somebody changes.
+ */
+export class Made {
+  #seen = { hash: 0, length: -1, mtime: 0 }
+
+  constructor(readonly make: (ctx: Context) => Maybe<Uint8Array>) {}
+
+  /** Of what an open would give now. */
+  extent(ctx: Context): Maybe<Extent> {
+    return chain(this.make(ctx), content => this.#measure(content))
+  }
+
+  /** What an open for reading (or, by its mode, reading and writing) has of it: made once, at its first read or stat. */
+  open(mode: number): Pick<Opened, 'read' | 'extent'> {
+    const read = once(this.make)
+    // who writes as well may read what came of it: a stat between must not fix what the read gives
+    if ((mode & 3) !== OREAD) return { read }
+    return { read, extent: ctx => chain(read(0, Number.MAX_SAFE_INTEGER, ctx), content => this.#measure(content)) }
+  }
+
+  #measure(content: Uint8Array): Extent {
+    const seen = { hash: hash(content), length: content.length }
+    if (seen.hash !== this.#seen.hash || seen.length !== this.#seen.length) this.#seen = { ...seen, mtime: now() }
+    return this.#seen
+  }
+}
+
 export interface ContentOptions {
   owner: Owner
   /** Permission bits; 0444 unless given. */
@@ -33,16 +70,18 @@ export interface ContentOptions {
   onOpen?: () => () => void
 }
 
-/** A file whose content is made anew at the first read of each open (ctx tells for whom). Its length shows as 0. */
+/** A file whose content is made at the first read or stat of each open (ctx tells for whom). */
 export function text(make: (ctx: Context) => Maybe<string>, options: ContentOptions): File {
   const qid = newQid()
   const { owner, mode = 0o444 } = options
+  const made = new Made(ctx => chain(make(ctx), s => encoder.encode(s)))
   return {
     qid,
     attributes: () => ({ mode, owner, length: 0, mtime: now(), atime: now() }),
-    open() {
+    extent: ctx => made.extent(ctx),
+    open(how) {
       const close = options.onOpen?.()
-      return { read: once(ctx => chain(make(ctx), s => encoder.encode(s))), ...(close && { close }) }
+      return { ...made.open(how), ...(close && { close }) }
     },
   }
 }

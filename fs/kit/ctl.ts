@@ -2,7 +2,7 @@ import { fail } from '../errors.js'
 import { type Context, type File, newQid, type Opened, type Owner } from '../file.js'
 import { chain, type Maybe } from '../maybe.js'
 import { words } from '../quote.js'
-import { now, once } from './content.js'
+import { Made, now } from './content.js'
 
 /** What a checked command will do, once every other line of its write has been checked, too. */
 export type Effect = () => Maybe<void>
@@ -33,13 +33,15 @@ export function ctl(options: CtlOptions): File {
   const qid = newQid()
   const { owner, mode = 0o660 } = options
   const encoder = new TextEncoder()
+  const made = new Made(ctx => chain(options.read(ctx), s => encoder.encode(s)))
   return {
     qid,
     attributes: () => ({ mode, owner, length: 0, mtime: now(), atime: now() }),
-    open(): Opened {
+    extent: ctx => made.extent(ctx),
+    open(how): Opened {
       const close = options.onOpen?.()
       return {
-        read: once(ctx => chain(options.read(ctx), s => encoder.encode(s))),
+        ...made.open(how),
         write: (_offset, data, ctx) => chain(run(options, decode(data), ctx), () => data.length),
         ...(close && { close }),
       }

@@ -2,7 +2,7 @@ import { systemClock } from '../clock.js'
 import { type File, newQid, type Opened, type Owner } from '../file.js'
 import type { Maybe } from '../maybe.js'
 import { record, type Value } from '../quote.js'
-import { now } from './content.js'
+import { now, slice } from './content.js'
 import { Readers } from './readers.js'
 
 /** What an open begins with, and how far a reader may fall behind before he is told how much he lost. */
@@ -12,6 +12,7 @@ const KEEP = 10_000
 const BACK = 64 * 1024
 
 const nothing = new Uint8Array(0)
+const encoder = new TextEncoder()
 
 /** The last bytes of two pieces together, up to BACK. */
 function tail(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
@@ -22,13 +23,20 @@ function tail(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * Lines as they happen, numbered without gaps: the `events` file. Each open begins with the newest 100 and then waits;
- * one that falls 10,000 behind reads one line `lost=N` and goes on.
+ * Lines as they happen, numbered without gaps, as two files. The log has them with its true length, which grows, and ends where
+ * they end: what tail(1), less(1) and grep(1) expect. Each open of the stream begins with the newest 100 lines and then waits; a
+ * reader that falls 10,000 behind reads one line `lost=N` and goes on.
+ *
+ * The log is cut as a log that logrotate(8) cuts: at 20,000 lines it begins again with the newest 100, and `tail -f` goes on.
  */
 export class Feed {
   #lines: string[] = []
   /** The number of the first line kept. */
   #first = 1
+  /** The log's content, in the first `#bytes` of a buffer. */
+  #log = nothing
+  #bytes = 0
+  #time = now()
   readonly #readers = new Readers()
 
   /** @param told gets each line as it is added, and of what kind it is */
@@ -42,10 +50,14 @@ export class Feed {
     const seq = this.#first + this.#lines.length
     const line = record('', { seq, time: new Date(this.clock.date()).toISOString(), kind, ...attrs })
     this.#lines.push(`${line}\n`)
+    this.#time = Math.floor(this.clock.date() / 1000)
     if (this.#lines.length >= 2 * KEEP) {
       this.#lines.splice(0, KEEP)
       this.#first += KEEP
-    }
+      this.#log = nothing
+      this.#bytes = 0
+      this.#append(this.#lines.slice(-BEGIN).join(''))
+    } else this.#append(`${line}\n`)
     this.#readers.wake()
     this.told(line, kind)
   }
@@ -54,17 +66,41 @@ export class Feed {
     return this.#first + this.#lines.length
   }
 
+  #append(text: string): void {
+    const more = encoder.encode(text)
+    const length = this.#bytes + more.length
+    if (length > this.#log.length) {
+      // readers hold views on the old buffer, which stays as it is
+      const larger = new Uint8Array(Math.max(length, 4096, this.#log.length * 2))
+      larger.set(this.#log.subarray(0, this.#bytes))
+      this.#log = larger
+    }
+    this.#log.set(more, this.#bytes)
+    this.#bytes = length
+  }
+
+  /** The log: at its end a read is empty. */
   file(owner: Owner, mode = 0o440): File {
     const qid = newQid()
     return {
       qid,
-      attributes: () => ({ mode, owner, length: 0, mtime: now(), atime: now() }),
+      attributes: () => ({ mode, owner, length: this.#bytes, mtime: this.#time, atime: this.#time }),
+      open: () => ({ read: (offset, count) => slice(this.#log.subarray(0, this.#bytes), offset, count) }),
+    }
+  }
+
+  /** The stream: at its end a read waits. In no listing, since a program that reads all it finds would never come to an end. */
+  stream(owner: Owner, mode = 0o440): File {
+    const qid = newQid()
+    return {
+      qid,
+      unlisted: true,
+      attributes: () => ({ mode, owner, length: 0, mtime: this.#time, atime: this.#time }),
       open: () => this.#open(),
     }
   }
 
   #open(): Opened {
-    const encoder = new TextEncoder()
     let next = Math.max(this.#first, this.#end - BEGIN)
     let rest = nothing
     /** What was given last, and the offset behind it. */

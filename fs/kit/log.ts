@@ -86,13 +86,18 @@ export class Log {
   }
 }
 
-/** A file that reads a log, waiting at its end. Its length is said to be 0: it is not known until the log ends. */
+/**
+ * A file that reads a log, waiting at its end. Its length is said to be 0 until the log ends: cp(1), which copies no more than the
+ * length where there is one, then waits for the end as cat(1) does.
+ */
 export function logFile(log: () => Log, owner: Owner, mode = 0o400, onOpen?: () => () => void): File {
   const qid = newQid()
   const time = now()
+  const extent = () => ({ length: log().open ? 0 : log().length, mtime: time })
   return {
     qid,
     attributes: () => ({ mode, owner, length: 0, mtime: time, atime: time }),
+    extent,
     open(): Opened {
       const close = onOpen?.()
       const it = log()

@@ -177,6 +177,11 @@ class RemoteFile implements File {
     return {
       // whether a read waits is the far end's to know: it is treated as one that may
       stream: true,
+      // of what is open: that may be another content by now than what the next open would give
+      extent: async ctx => {
+        const { length, mtime } = await this.tree.quickly(ctx, signal => fid.stat(signal))
+        return { length: Number(length), mtime }
+      },
       read: (offset, count, ctx): Maybe<Uint8Array> => fid.read(offset, count, ctx.signal),
       write: (offset, data, ctx) => fid.write(offset, data.slice(), ctx.signal),
       list: async ctx =>

@@ -119,6 +119,8 @@ export class Driver implements Handlers {
     const handle = getattr_flags & k.GETATTR_FH ? this.#handle(fh) : undefined
     const opened = this.#asks(node, handle)
     if (!opened && !this.#linux) {
+      const read = await this.#read(node, uid, flight)
+      if (read) return (node.stat = read)
       const { fid, answer } = await this.#ask(node, uid, fid => this.#stat(fid, flight), flight)
       drop(fid)
       return (node.stat = answer)
@@ -179,11 +181,11 @@ export class Driver implements Handlers {
       // by its path: what the kernel looked up a second ago may be another file by now
       const mode = openMode(flags)
       const { fid } = await this.#ask(node, uid, fid => fid.open(mode, flight.signal), flight)
-      return this.#opened(node, fid, mode)
+      return this.#opened(node, fid, mode, uid)
     }
     // the fid that the lookup just before has walked becomes the open one
     const fid = this.nodes.take(node, uid, this.link.client) ?? (await this.#walk(node, uid, flight))
-    return this.#open(node, fid, openMode(flags, true), flight)
+    return this.#open(node, fid, openMode(flags, true), uid, flight)
   }
 
   async CREATE({ header: { nodeid, uid, gid }, in: { name, flags, mode } }: R<'CREATE'>, flight: Flight) {
@@ -195,7 +197,7 @@ export class Driver implements Handlers {
       if (flight.answered) throw fail('interrupted')
       const node = this.nodes.lookup(parent, name, fid.qid)
       node.stat = stat
-      return { nodeid: node.id, ...stat, ...this.#opened(node, fid, openMode(flags)) }
+      return { nodeid: node.id, ...stat, ...this.#opened(node, fid, openMode(flags), uid) }
     } catch (error) {
       drop(fid)
       throw error
@@ -232,7 +234,9 @@ export class Driver implements Handlers {
   RELEASE({ in: { fh } }: { in: { fh: number } }): void {
     const handle = this.#handles.get(fh)
     this.#handles.delete(fh)
-    if (handle) drop(handle.fid)
+    if (!handle) return
+    handle.node.handles.delete(handle)
+    drop(handle.fid)
   }
 
   RELEASEDIR(request: R<'RELEASEDIR'>): void {
@@ -242,7 +246,7 @@ export class Driver implements Handlers {
   async OPENDIR({ header: { nodeid, uid } }: R<'OPENDIR'>, flight: Flight) {
     const node = this.nodes.get(nodeid)
     const fid = await (await this.#fid(node, uid, flight)).walk([], flight.signal)
-    return this.#open(node, fid, OREAD, flight)
+    return this.#open(node, fid, OREAD, uid, flight)
   }
 
   READDIR(request: R<'READDIR'>, flight: Flight): A<'READDIR'> {
@@ -331,8 +335,22 @@ export class Driver implements Handlers {
    * 9P2000.L, where the kernel's is as good as the path and diod's does not know that the file was renamed.
    */
   #asks(node: Node, named: Handle | undefined): Fid | undefined {
-    if (node.removed) return (named ?? [...this.#handles.values()].find(handle => handle.node === node))?.fid
+    if (node.removed) return (named ?? [...node.handles][0])?.fid
     return named?.fid.linux ? undefined : named?.fid
+  }
+
+  /**
+   * The stat of a file that this user reads, by what they opened last. The content of that open may be another than that of the next
+   * (`status`), and the kernel does not say that fstat(2) asks: a program that takes the length for how much there is to read (tar,
+   * rsync, sendfile) is to have the length of what it reads.
+   */
+  async #read(node: Node, uid: number, flight: Flight) {
+    const reading = [...node.handles].findLast(handle => handle.uid === uid && !handle.writes)
+    if (!reading || reading.fid.qid.type & QTDIR) return undefined
+    return this.#stat(reading.fid, flight).catch(error => {
+      if (flight.signal.aborted) throw error
+      return undefined
+    })
   }
 
   #root(uid: number): Fid | Promise<Fid> {
@@ -386,7 +404,7 @@ export class Driver implements Handlers {
     return this.#entry(parent, name, uid, dir, flight)
   }
 
-  async #open(node: Node, fid: Fid, mode: number, flight: Flight): Promise<k.Answer<'OPEN'>> {
+  async #open(node: Node, fid: Fid, mode: number, uid: number, flight: Flight): Promise<k.Answer<'OPEN'>> {
     try {
       await fid.open(mode, flight.signal)
       if (flight.answered) throw fail('interrupted')
@@ -394,17 +412,17 @@ export class Driver implements Handlers {
       drop(fid)
       throw error
     }
-    return this.#opened(node, fid, mode)
+    return this.#opened(node, fid, mode, uid)
   }
 
   /**
    * Direct I/O always: the kernel then believes no size, a read(2) is one READ and gets what there is. No FLUSH where nothing
    * was written; other flags (nonseekable, stream) would lose offsets that the data rule needs.
    */
-  #opened(node: Node, fid: Fid, mode: number): k.Answer<'OPEN'> {
+  #opened(node: Node, fid: Fid, mode: number, uid: number): k.Answer<'OPEN'> {
     const fh = ++this.#last
     const writes = (mode & 3) === OWRITE || (mode & 3) === ORDWR
-    this.#handles.set(fh, new Handle(fid, node, writes))
+    this.#handles.set(fh, new Handle(fid, node, writes, uid))
     return {
       fh,
       open_flags: k.FOPEN_DIRECT_IO | k.FOPEN_PARALLEL_DIRECT_WRITES | (writes && !fid.linux ? 0 : k.FOPEN_NOFLUSH),

@@ -18,7 +18,11 @@ export class Handle {
     readonly fid: Fid,
     readonly node: Node,
     readonly writes: boolean,
-  ) {}
+    /** Who opened it. */
+    readonly uid: number,
+  ) {
+    node.handles.add(this)
+  }
 
   /**
    * Up to `size` bytes, fewer only where the file gives no more now.

@@ -2,6 +2,7 @@ import type { Client, Fid } from '../../fs/client.js'
 import { fail } from '../../fs/errors.js'
 import type { Qid } from '../../fs/protocol.js'
 import type { UnixStat } from '../attributes.js'
+import type { Handle } from './handle.js'
 import { ROOT_ID } from './protocol.js'
 
 /** Fids held for nodes that are not open. What a script touches again and again stays; a `find` over thousands passes through. */
@@ -15,6 +16,8 @@ export class Node {
   readonly fids = new Map<number, Fid>()
   /** Removed, or another was renamed to its name: what is at its path now is not this. Programs may have it open yet. */
   removed = false
+  /** What programs have it open. */
+  readonly handles = new Set<Handle>()
   /** What was last told of it: all there is to tell once it is removed, of a server that asks the path (diod). */
   stat: UnixStat | undefined
 

@@ -78,7 +78,7 @@ function rig(options: Partial<HostOptions> = {}) {
       .filter(record => record.word === word)
       .map(({ attrs }) => attrs)
   const events = async () => {
-    const fid = await (await tree()).open('events', 0)
+    const fid = await (await tree()).open('event', 0)
     const text = new TextDecoder().decode(await fid.read(0, 65536))
     return parseRecords(text).map(({ attrs: { seq, time, ...rest } }) => rest)
   }

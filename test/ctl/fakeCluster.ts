@@ -70,6 +70,7 @@ export class FakeCluster {
         new Map([
           ['status', status],
           ['events', this.events.file(owner, 0o444)],
+          ['event', this.events.stream(owner, 0o444)],
           ['task', dir(new Map([...this.tasks.keys()].map(id => [id, this.#task(id)])), owner)],
           ...[...this.workers.keys()].map(name => [name, worker] as const),
         ]),

@@ -101,7 +101,7 @@ t.test('files of a server', async t => {
 t.test('Ctrl-C ends a client that waits, with 130', async t => {
   const home = new Home(t)
   await home.up()
-  const run = home.start(['cat', 'events'])
+  const run = home.start(['cat', 'event'])
   await run.says(/kind=started/)
   run.child.kill('SIGINT')
   t.match(await run.ended, { code: 130, stderr: '' })

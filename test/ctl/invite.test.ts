@@ -29,7 +29,7 @@ t.test('the line that is printed is all that the other machine needs', { skip },
     spawn('sh', ['-c', `exec env ${invited.stdout.trim()}`], { env: { ...other.env, PATH: path }, stdio: 'pipe' }),
   )
   await shell.says(/joined wss:/)
-  const events = home.start(['cat', 'events'])
+  const events = home.start(['cat', 'event'])
   await events.says(/kind=worker-ready worker=worker-0002 /)
   t.equal((await home.ctl('rdwr', 'worker-0002/data', 'hi')).stdout, '0:hi\n')
   shell.child.kill('SIGINT')

@@ -34,7 +34,7 @@ async function rig(t: Test, config: Partial<Config> = {}, options: Partial<Local
 /** Reads a host's events until one is as asked. */
 async function until(host: Host, kind: string, where: Record<string, string> = {}): Promise<Record<string, string>> {
   const ctx = { user: { name: 'root', uid: 0, role: 'admin' as const }, signal: new AbortController().signal }
-  const opened = await (await host.root.walk!('events', ctx))!.open(0, ctx)
+  const opened = await (await host.root.walk!('event', ctx))!.open(0, ctx)
   let text = ''
   for (;;) {
     text += new TextDecoder().decode(await opened.read!(text.length, 65536, ctx))

@@ -92,7 +92,7 @@ t.test('against a server', async t => {
   })
 
   await t.test('Ctrl-C ends what waits', async t => {
-    for (const text of ['cat events', '!sleep 1000', 'while(~ 1 1) {}']) {
+    for (const text of ['cat event', '!sleep 1000', 'while(~ 1 1) {}']) {
       const run = home.start(['-c', `echo begun; ${text}`], {}, [program])
       await run.says(/begun/)
       run.child.kill('SIGINT')
@@ -102,14 +102,14 @@ t.test('against a server', async t => {
     for (const text of [
       'sleep 1000',
       '!sleep 1000',
-      'cat events | cat | !cat',
+      'cat event | cat | !cat',
       'fn f { f2 }; fn f2 { while(not ~ 1 2) ~ a a }; f',
       'watch -n 100 echo',
       'tail -f events',
       'tail -f events | grep nothing',
       'sleep 1000 & wait',
-      'all cat events',
-      'x=`{cat events}',
+      'all cat event',
+      'x=`{cat event}',
     ]) {
       const stop = new AbortController()
       const out = new Capture(1e6)
@@ -174,11 +174,11 @@ t.test('a connection that is lost is said once, and dialled again', async t => {
   const shell = await Shell.at(t, `unix!${home.path('run', 'llambo', '9p')}`, home.env)
   t.equal((await shell.run('cat status | grep -c server')).out, '1\n')
   const events = new Capture(1e6)
-  const reading = shell.run('cat events', undefined, events)
+  const reading = shell.run('cat event', undefined, events)
   while (events.text === '') await sleep(10)
   first.child.kill('SIGKILL')
   await first.ended
-  t.match(await reading, { status: /^\/n\/llambo\/events: i\/o on hungup channel/ })
+  t.match(await reading, { status: /^\/n\/llambo\/event: i\/o on hungup channel/ })
   t.match(await shell.run('cat status; cat status'), { code: 3, status: /cannot reach .*no server answers/ })
   await home.up('--workers', '1')
   t.equal((await shell.run('cat status | grep -c server')).out, '1\n')

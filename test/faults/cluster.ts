@@ -181,7 +181,7 @@ export class Events {
   }
 
   async #follow(tree: Tree): Promise<void> {
-    const fid = await tree.open('events', 0)
+    const fid = await tree.open('event', 0)
     let rest = ''
     for (let at = 0; ; ) {
       const piece = await fid.read(at, 65536)

@@ -192,7 +192,7 @@ async function bad(stage: Stage): Promise<string> {
   const flooder = await serves(
     stage,
     cluster,
-    await worker({ events: logFile(() => flood, owner, 0o444) }, '0.1.0', false),
+    await worker({ event: logFile(() => flood, owner, 0o444) }, '0.1.0', false),
   )
   const hostFlood = logFile(() => flood, owner, 0o444)
   const hostOf = (command: string, name: string) =>
@@ -221,7 +221,7 @@ async function bad(stage: Stage): Promise<string> {
   stage.teardown(() => noisy.close())
   const hosting = await serves(stage, cluster, {
     ...noisy.root,
-    walk: (name, ctx) => (name === 'events' ? hostFlood : noisy.root.walk!(name, ctx)),
+    walk: (name, ctx) => (name === 'event' ? hostFlood : noisy.root.walk!(name, ctx)),
   })
   await events.next('host-joined', { host: 'noisy' })
   await sleep(3000)

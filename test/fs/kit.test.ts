@@ -49,7 +49,7 @@ t.test('generated text is made once per open', async t => {
   t.equal(decode(await fid.read(0, 4)), 'cont')
   t.equal(decode(await fid.read(4, 100)), 'ent 1', 'a later offset agrees with the first read')
   t.equal(decode(await root.readFile('n')), 'content 2')
-  t.equal((await fid.stat()).length, 0n, 'its length is not told')
+  t.equal((await fid.stat()).length, 9n, 'its length is that of what it gives')
 })
 
 t.test('bytes tell their length', async t => {
@@ -95,7 +95,7 @@ t.test('a log is read by offset, by several readers, who wait at its end', async
 t.test('a feed begins with the newest hundred, and tells who falls behind what he lost', async t => {
   const feed = new Feed()
   for (let i = 0; i < 150; i++) feed.add('tick', { i })
-  const root = await tree(t, of({ events: feed.file(owner) }))
+  const root = await tree(t, of({ events: feed.stream(owner) }))
   const fid = await open(root, 'events')
   const begin = await fid.read(0, 65536)
   const first = decode(begin).trim().split('\n')
@@ -116,10 +116,63 @@ t.test('a feed begins with the newest hundred, and tells who falls behind what h
   t.match(lines[1], new RegExp(`^seq=${151 + lost} `))
 })
 
+t.test(
+  'a feed as a log has its true length, grows, and ends; cut, it begins again with the newest hundred',
+  async t => {
+    const feed = new Feed()
+    for (const kind of ['one', 'two']) feed.add(kind)
+    const root = await tree(t, of({ events: feed.file(owner), event: feed.stream(owner) }))
+    const fid = await open(root, 'events')
+    const whole = decode(await fid.read(0, 65536))
+    t.match(whole, /^seq=1 \S+ kind=one\nseq=2 \S+ kind=two\n$/)
+    t.equal(Number((await fid.stat()).length), whole.length)
+    t.equal((await fid.read(whole.length, 100)).length, 0, 'its end does not wait')
+    feed.add('three')
+    t.match(
+      decode(await fid.read(whole.length, 100)),
+      /^seq=3 \S+ kind=three\n$/,
+      'what comes is there to the same reader',
+    )
+    const names = (await (await (await root.walk([])).open(OREAD)).list()).map(({ name }) => name)
+    t.same(names, ['events'], 'the stream is in no listing')
+    for (let i = 4; i < 20_000; i++) feed.add('tick')
+    const before = Number((await fid.stat()).length)
+    feed.add('last')
+    const after = decode(await (await open(root, 'events')).read(0, 65536))
+    t.ok(after.length < before)
+    t.match(after, /^seq=19901 /)
+    t.match(after, /seq=20000 \S+ kind=last\n$/)
+  },
+)
+
+t.test('generated text has its length at a stat, an open its own, and the time of its last change', async t => {
+  let now = 'one\n'
+  const root = await tree(
+    t,
+    of({ file: text(() => now, { owner }), bad: text(() => Promise.reject(fail('io')), { owner }) }),
+  )
+  t.equal(Number((await (await root.walk(['file'])).stat()).length), 4)
+  const fid = await open(root, 'file')
+  t.equal(Number((await fid.stat()).length), 4)
+  now = 'longer\n'
+  t.equal(Number((await (await root.walk(['file'])).stat()).length), 7)
+  t.equal(Number((await fid.stat()).length), 4, 'of what this open reads')
+  t.equal(decode(await fid.read(0, 100)), 'one\n')
+  const listed = await (await (await root.walk([])).open(OREAD)).list()
+  t.same(
+    listed.map(({ name, length }) => [name, Number(length)]),
+    [
+      ['file', 7],
+      ['bad', 0],
+    ],
+    'one that fails has none',
+  )
+})
+
 t.test('a reader of single bytes gets whole lines of a feed', async t => {
   const feed = new Feed()
   feed.add('one')
-  const root = await tree(t, of({ events: feed.file(owner) }))
+  const root = await tree(t, of({ events: feed.stream(owner) }))
   const fid = await open(root, 'events')
   let line = ''
   while (!line.endsWith('\n')) line += decode(await fid.read(line.length, 1))
@@ -131,7 +184,7 @@ t.test(
   async t => {
     const feed = new Feed()
     for (const kind of ['one', 'two', 'three']) feed.add(kind)
-    const root = await tree(t, of({ events: feed.file(owner) }))
+    const root = await tree(t, of({ events: feed.stream(owner) }))
     const fid = await open(root, 'events')
     const kinds: string[] = []
     for (let at = 0; kinds.length < 4; ) {

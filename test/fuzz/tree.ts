@@ -43,7 +43,7 @@ export class FuzzTree {
     })
     const inner = dir(new Map([['file', bytes('deep\n', { owner })]]), owner)
     this.#feed.add('begun', { n: 1 })
-    const watched = this.#feed.file(owner, 0o444)
+    const watched = this.#feed.stream(owner, 0o444)
     const open = watched.open.bind(watched)
     watched.open = (mode, ctx) => {
       this.#fed = true
@@ -57,6 +57,7 @@ export class FuzzTree {
       ['ctl', control],
       ['log', logFile(() => log, owner, 0o444)],
       ['feed', watched],
+      ['fed', this.#feed.file(owner, 0o444)],
       [
         'data',
         exchange({

@@ -98,8 +98,13 @@ async function theirClients(stage: Stage, report: Report): Promise<void> {
     await home.ctl('write', 'data', 'red', 'green')
     same((await run('diodcat', 'data')).out, '0:red 1:green\n')
   })
-  await cat('events: what there is comes, then it waits', async () => {
-    const { out, code } = await run('timeout 1 diodcat', 'events')
+  await cat('events: what there is, and its end', async () => {
+    const { out, code } = await run('timeout 5 diodcat', 'events')
+    matches(out, /^seq=1 .* kind=started/)
+    same(`${code}`, '0')
+  })
+  await cat('event: what there is comes, then it waits', async () => {
+    const { out, code } = await run('timeout 1 diodcat', 'event')
     matches(out, /^seq=1 .* kind=started/)
     same(`${code}`, '124')
   })

@@ -124,7 +124,7 @@ export class Observer {
   /** Events are numbered without gaps. */
   async #follow(): Promise<void> {
     this.#seq = 0
-    const fid = await (await (await this.#tree()).walk(['events'])).open(OREAD)
+    const fid = await (await (await this.#tree()).walk(['event'])).open(OREAD)
     let rest = ''
     for (let at = 0; ; ) {
       const piece = await fid.read(at, 8192)

@@ -232,7 +232,7 @@ t.test('what ctl was told holds for an orchestrator that is started again', asyn
   files.set('ctl', 'strategy best\nheartbeat 5')
   const third = await (await rig(t, [], { store })).as('root')
   t.match(await third.read('ctl'), /^strategy specialise\n.*heartbeat 5\n/s, 'what cannot be meant is left out')
-  const fid = await third.open('events', 0)
+  const fid = await third.open('event', 0)
   t.match(
     Buffer.from(await fid.read(0, 65536)).toString(),
     /kind=not-restored setting='strategy best' error='bad argument/,
@@ -272,7 +272,7 @@ t.test('heartbeats are as often as ctl says, from when it says so', async t => {
   member.worker.root.walk = () => new Promise(() => undefined)
   await root.write('ctl', 'heartbeat 0.1')
   await until(async () => !(await root.names('')).includes('worker-0001'))
-  const events = await root.open('events', 0)
+  const events = await root.open('event', 0)
   t.match(
     Buffer.from(await events.read(0, 65536)).toString(),
     /kind=worker-suspect worker=worker-0001 missed=2[\s\S]*kind=worker-left worker=worker-0001 .*5 heartbeats/,

@@ -210,7 +210,7 @@ export const ids = (events: Record<string, unknown>[]) => events.flatMap(({ ids 
 
 /** The events of that kind so far. */
 export async function events(cluster: Rig, kind: string): Promise<Record<string, string>[]> {
-  const fid = await (await cluster.as('root')).open('events', 0)
+  const fid = await (await cluster.as('root')).open('event', 0)
   const records = parseRecords(Buffer.from(await fid.read(0, 65536)).toString())
   return records.map(({ attrs }) => attrs).filter(attrs => attrs.kind === kind)
 }

@@ -128,7 +128,7 @@ async function rig(t: Test, memories: readonly number[] = [64 * GiB], called = (
       .filter(({ word }) => word === 'worker')
       .map(({ attrs }) => attrs)
   const events = async (kind: string) => {
-    const fid = await tree.open('events', 0)
+    const fid = await tree.open('event', 0)
     const text = new TextDecoder().decode(await fid.read(0, 65_536))
     await fid.clunk()
     return parseRecords(text).flatMap(({ attrs: { seq, time, ...attrs } }) => (attrs.kind === kind ? [attrs] : []))

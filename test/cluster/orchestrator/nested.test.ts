@@ -43,7 +43,7 @@ t.test('a cluster joins a cluster as one worker, two deep, and a ring is refused
   await joins(top, bottom).closed
   t.match(await root.read('error'), /^$/)
   const events = await bottom.as('root')
-  const fid = await events.open('events', 0)
+  const fid = await events.open('event', 0)
   t.match(Buffer.from(await fid.read(0, 65536)).toString(), /kind=join-refused .*that would be a ring/)
   const via = [{ cluster: bottom.cluster.id, task: '1', attempt: 1 }]
   t.match((await root.events('generate', { ...say('x'), via })).at(-1), { error: /through here as task 1: a ring/ })

@@ -199,7 +199,7 @@ t.test('events, which everybody reads, quote nothing of what a user wrote', asyn
   const r = await rig(t, () => echo({ generate }))
   const ann = await r.as('ann')
   await t.rejects(ann.ask('data', 'hi'), { message: 'bad argument: schema: my secret plan' })
-  const bob = await (await r.as('bob')).open('events', 0)
+  const bob = await (await r.as('bob')).open('event', 0)
   const lines = new TextDecoder().decode(await bob.read(0, 65536))
   t.match(lines, /kind=task-failed task=1 user=ann error=/)
   t.notMatch(lines, /plan/)

@@ -7,6 +7,7 @@ import type { EngineSettings } from '../../../cluster/worker/loader.js'
 import { ModelStore } from '../../../cluster/worker/models.js'
 import { createWorker } from '../../../cluster/worker/worker.js'
 import { Client, type Fid } from '../../../fs/client.js'
+import { systemClock } from '../../../fs/clock.js'
 import type { User } from '../../../fs/file.js'
 import { ORDWR } from '../../../fs/protocol.js'
 import { serve } from '../../../fs/server.js'
@@ -32,6 +33,7 @@ export async function rig(
   t: Test,
   open: (model: string, settings: EngineSettings) => Engine | Promise<Engine> = (_m, s) => createEchoEngine(s),
   load = 'echo',
+  clock = systemClock,
 ): Promise<Rig> {
   const models = mkdtempSync(path.join(tmpdir(), 'llambo-test-'))
   const owner = { name: 'root', uid: 0 }
@@ -64,6 +66,7 @@ export async function rig(
     store: new ModelStore(models, { owner }),
     open: async (model, settings) => open(model, settings),
     slots: 2,
+    clock,
     shutdown: () => {
       out.shutdowns++
     },

@@ -1,6 +1,13 @@
 import t from 'tap'
-import { FEW_SESSIONS, MAX_SESSIONS, RESERVED_SESSIONS } from '../../../cluster/root/limits.js'
+import {
+  FEW_SESSIONS,
+  MAX_SESSIONS,
+  RESERVED_SESSIONS,
+  SESSION_TTL_S,
+  UNUSED_TTL_S,
+} from '../../../cluster/root/limits.js'
 import { createEchoEngine } from '../../../cluster/worker/engine/echo.js'
+import { type Clock, systemClock } from '../../../fs/clock.js'
 import { OTRUNC, OWRITE } from '../../../fs/protocol.js'
 import { ndjson, rig } from './fixture.js'
 
@@ -24,7 +31,7 @@ t.test('one user does not keep others from having sessions', async t => {
   await t.rejects(ann.session(), { message: 'too many sessions: rmdir some, or let them expire' })
   for (let i = 0; i < FEW_SESSIONS; i += 50) await Promise.all(Array.from({ length: 50 }, () => bob.session()))
   await t.rejects(bob.session(), { message: /^too many sessions/ })
-  t.equal((await ann.names('session')).length, room + 1)
+  t.match(await ann.read('session/1/status'), /^session id=1 user=ann /, 'who has many keeps them')
 })
 
 t.test('a session keeps its history and sends it along', async t => {
@@ -123,6 +130,30 @@ t.test('a model that there is none of is refused by the write already', async t 
   await ann.write(`session/${id}/ctl`, "model ''")
   t.equal(await ann.ask(`session/${id}/data`, 'hello'), '0:hello\n')
 })
+
+t.test(
+  'a session whose number was only read is in no listing until somebody uses it, and goes after a minute',
+  async t => {
+    const waits: number[] = []
+    const clock: Clock = {
+      ...systemClock,
+      after(ms, call, idle) {
+        waits.push(ms)
+        return systemClock.after(ms, call, idle)
+      },
+    }
+    const ann = await (await rig(t, undefined, 'echo', clock)).as('ann')
+    const [unused, used] = [await ann.session(), await ann.session()]
+    t.same(await ann.names('session'), ['clone'])
+    t.equal(waits.at(-1), UNUSED_TTL_S * 1000)
+    await ann.write(`session/${used}/data`, 'hi')
+    t.same(await ann.names('session'), ['clone', used])
+    await ann.read(`session/${used}/data`)
+    t.equal(waits.at(-1), SESSION_TTL_S * 1000)
+    await ann.read(`session/${unused}/status`)
+    t.same(await ann.names('session'), ['clone', unused, used], 'whoever comes by the number finds it')
+  },
+)
 
 t.test('a session without open files lives for its ttl', async t => {
   const ann = await (await rig(t)).as('ann')

@@ -184,7 +184,7 @@ t.test('without a model a prompt fails with the remedy, and a loading one is wai
 
 t.test('events number what happens', async t => {
   const root = await (await rig(t)).as('root')
-  const fid = await root.open('events', 0)
+  const fid = await root.open('event', 0)
   const begin = new TextDecoder().decode(await fid.read(0, 8192))
   t.match(begin, /^seq=1 time=\S+ kind=/)
   const next = fid.read(begin.length, 8192)

@@ -47,7 +47,7 @@ t.test('machines on two networks of a server find it by its fingerprint and join
   const [left, right] = [joining(net.left), joining(net.right)]
   await left.says(/joined wss:\/\/10\.77\.1\.1:5641\/join/)
   await right.says(/joined wss:\/\/10\.77\.2\.1:5641\/join/)
-  const events = server.start(['cat', 'events'])
+  const events = server.start(['cat', 'event'])
   await events.says(/(kind=worker-joined[\s\S]*){2}/)
   await events.says(/(kind=host-joined[\s\S]*){3}/)
   t.equal((await server.ctl('rdwr', 'data', 'hi')).stdout, '0:hi\n')

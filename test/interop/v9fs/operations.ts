@@ -351,9 +351,9 @@ export const operations: readonly Operation[] = [
     note: () => 'not without: bash reads ahead, and v9fs waits until it has as much',
   },
   {
-    operation: 'bash: while read -r line of events, with ?chunk',
+    operation: 'bash: while read -r line of event, with ?chunk',
     script: shell`
-      bash -c 'for i in 1 2 3 4 5 6 7 8 9 10; do read -r line; echo "$line"; done' <$c/events |
+      bash -c 'for i in 1 2 3 4 5 6 7 8 9 10; do read -r line; echo "$line"; done' <$c/event |
         sed 's/seq=//; s/ .*//' | awk 'NR > 1 && $1 != last + 1 { print "a gap" } { last = $1 } END { print NR }'`,
     want: lines('10'),
   },
@@ -374,9 +374,9 @@ export const operations: readonly Operation[] = [
     }),
   ),
   {
-    operation: 'cat of events as they come, with ?chunk',
+    operation: 'cat of event, a line as it comes, with ?chunk',
     script: shell`
-      cd $c; cat events >/tmp/out & reader=$!
+      cd $c; cat event >/tmp/out & reader=$!
       until_ 'grep -q started /tmp/out'; : >/tmp/seen
       for word in drain resume drain resume; do
         had=$(grep -c 'kind=draining\|kind=resumed' /tmp/out)
