@@ -105,7 +105,7 @@ export async function interact(io: Invocation): Promise<number> {
   try {
     const rc = startFile(io)
     let over = rc !== undefined && (await enter(rc))
-    greet(state, io, tell)
+    const greeted = greet(state, io, tell)
     let told = false
     for (let warned = false; !over && !io.signal.aborted; ) {
       const own = new AbortController()
@@ -127,7 +127,11 @@ export async function interact(io: Invocation): Promise<number> {
         continue
       }
       const { running } = state.shared.jobs
-      if (running.length === 0 || warned || !io.stdin.isTTY || io.signal.aborted) break
+      if (running.length === 0 || warned || !io.stdin.isTTY || io.signal.aborted) {
+        // a script's end may come before the server's answer, or that there is none
+        if (!io.stdin.isTTY) await greeted
+        break
+      }
       warned = true
       io.note(
         `dish: still running: ${running.map(({ id, text }) => `%${id} ${sanitize(text)}`).join('; ')}; Ctrl-D again stops them`,
@@ -144,9 +148,13 @@ export async function interact(io: Invocation): Promise<number> {
   return state.code
 }
 
-/** Says what does not answer, behind the prompt's back. */
-function greet(state: State, io: Invocation, tell: (line: string) => void): void {
-  tree.stat(state, HOME, io.signal).catch(error => io.signal.aborted || tell(`dish: ${why(error)}`))
+/** Says what does not answer, behind the prompt's back. @returns when that is known */
+async function greet(state: State, io: Invocation, tell: (line: string) => void): Promise<void> {
+  try {
+    await tree.stat(state, HOME, io.signal)
+  } catch (error) {
+    if (!io.signal.aborted) tell(`dish: ${why(error)}`)
+  }
 }
 
 /** `llambo> `, and where that is if it is not /n/llambo. */

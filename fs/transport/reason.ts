@@ -6,6 +6,11 @@ const reasons: Record<string, string> = {
   EAI_AGAIN: 'the host name cannot be looked up now',
   ETIMEDOUT: 'no answer',
   EHOSTUNREACH: 'no route to the host',
+  // OpenSSL's own words: Node 26 puts advice behind them that is for whoever starts node themselves
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'self-signed certificate',
+  SELF_SIGNED_CERT_IN_CHAIN: 'self-signed certificate in certificate chain',
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'unable to get local issuer certificate',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'unable to verify the first certificate',
 }
 
 /** Why a connection could not be made, in words where we have them. */
