@@ -13,6 +13,8 @@ if (skip) {
   process.exit()
 }
 
+// the whole tree is read several times, each time with its models
+t.setTimeout(240_000)
 const home = new Home(t)
 const at = home.path('n')
 const out = home.path('out')
