@@ -1,3 +1,4 @@
+import { deeper } from '../../api/text.js'
 import { fail } from '../../fs/errors.js'
 import type { ChatMessage, GenerateRequest, Sampling, Tool } from './generation.js'
 import { defaults, isNumeric, number, numeric, stops } from './settings.js'
@@ -86,6 +87,9 @@ function via(value: unknown): Via {
   }
 }
 
+/** Lists and objects inside one another: a schema of 64 levels has some 200, and what is deeper overflows a stack somewhere. */
+const MAX_JSON_DEPTH = 256
+
 /** What each key of a request means. `undefined` and null values are as if the key were not there. */
 const keys: Record<string, (value: unknown) => unknown> = {
   messages: v =>
@@ -113,6 +117,7 @@ export const accepted = [...Object.keys(keys), 'max_tokens', 'temperature', 'top
  * @throws FsError `bad argument` for what is no JSON, for an unknown key (by name), and for a value out of range
  */
 export function parseRequest(text: string): Request {
+  if (deeper(text, MAX_JSON_DEPTH)) throw bad(`lists and objects over ${MAX_JSON_DEPTH} deep`)
   let json: unknown
   try {
     json = JSON.parse(text)

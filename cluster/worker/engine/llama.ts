@@ -78,7 +78,12 @@ export async function createLlamaEngine(
     },
     () => undefined,
   )
-  return new LlamaEngine(info, runtime, model, context, threads)
+  try {
+    return new LlamaEngine(info, runtime, model, context, threads)
+  } catch (error) {
+    await model.dispose()
+    throw error
+  }
 }
 
 /** Waits until what was just begun is with llama.cpp: node-llama-cpp hands it over in the loop's next turn. */

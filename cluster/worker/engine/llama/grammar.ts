@@ -2,6 +2,13 @@ import { fail } from '../../../../fs/errors.js'
 
 /** Rules one schema may come to. */
 const MAX_RULES = 2000
+/**
+ * Values that all `enum` of one schema may have: at each token llama.cpp tries every one that is still possible with every token
+ * of the vocabulary (measured with 5,000: two seconds in which the worker answers nothing).
+ */
+const MAX_VALUES = 2000
+/** Characters of the grammar: llama.cpp reads it in one go, in which the worker answers nothing. */
+const MAX_GRAMMAR = 512 * 1024
 /** Schemas inside one another. */
 const MAX_DEPTH = 64
 /** llama.cpp writes a repetition out, and refuses long ones. */
@@ -65,9 +72,13 @@ export function grammarOf(schema: unknown): string {
   const defined = new Map<unknown, string>()
   let depth = 0
   let times = 0
+  let choices = 0
+  let size = 0
 
   const add = (body: string): string => {
     if (rules.size >= MAX_RULES) throw fail('badArgument', `schema: over ${MAX_RULES} rules`)
+    size += body.length
+    if (size > MAX_GRAMMAR) throw fail('badArgument', `schema: a grammar of over ${MAX_GRAMMAR} characters`)
     const name = `r${rules.size}`
     rules.set(name, body)
     return name
@@ -104,9 +115,10 @@ export function grammarOf(schema: unknown): string {
     if ('const' in s || 'enum' in s) {
       only('const' in s ? 'const' : 'enum', 'type')
       const types = s.type === undefined ? undefined : [s.type].flat()
-      const values = ('const' in s ? [s.const] : list(s.enum, `${path}.enum`)).filter(
-        v => !types || types.some(t => isA(v, t)),
-      )
+      const listed = 'const' in s ? [s.const] : list(s.enum, `${path}.enum`)
+      choices += listed.length
+      if (choices > MAX_VALUES) throw fail('badArgument', `schema: enum: over ${MAX_VALUES} values all together`)
+      const values = listed.filter(v => !types || types.some(t => isA(v, t)))
       if (values.length === 0) throw refuse(path, 'enum: no value of this type')
       return add(values.map(v => literal(JSON.stringify(v))).join(' | '))
     }

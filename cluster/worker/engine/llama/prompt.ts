@@ -1,7 +1,15 @@
 import type { ChatHistoryItem, ChatWrapper, LlamaModel, LlamaText, Token } from 'node-llama-cpp'
-import { fail } from '../../../../fs/errors.js'
+import { FsError, fail } from '../../../../fs/errors.js'
 import type { ChatMessage, GenerateRequest } from '../engine.js'
+import { bounded } from './bounded.js'
 import type { Library } from './runtime.js'
+
+/** How long a chat template may take for a few short conversations, in ms: usual ones take 50. */
+const TEMPLATE_MS = 5_000
+/** How long node-llama-cpp may take to find out which template it is, in ms: it renders hundreds, for some that is 7 s of a processor. */
+const RESOLVE_MS = 120_000
+/** How long a conversation may take in a template, in ms: one of 200 messages and 100 KB takes 50, one message of a MiB 20. */
+const RENDER_MS = 2_000
 
 /** A request as the model reads it, and what ends its answer. */
 export interface Prompt {
@@ -19,11 +27,14 @@ export interface Prompt {
 export class Prompter {
   readonly wrapper: ChatWrapper
 
+  /** @throws FsError `model file is damaged` for a chat template that does not end */
   constructor(
     library: Library,
     readonly model: LlamaModel,
   ) {
-    this.wrapper = library.resolveChatWrapper(model)
+    const late = (ms: number) => () => fail('badModel', `its chat template does not end within ${ms / 1000} s`)
+    bounded(TEMPLATE_MS, () => sample(library, model), late(TEMPLATE_MS))
+    this.wrapper = bounded(RESOLVE_MS, () => library.resolveChatWrapper(model), late(RESOLVE_MS))
   }
 
   /** @throws FsError `bad argument` for a conversation the model's template refuses, or an empty raw prompt */
@@ -33,9 +44,12 @@ export class Prompter {
 
   #chat(messages: readonly ChatMessage[]): Prompt {
     let state: ReturnType<ChatWrapper['generateContextState']>
+    const late = () =>
+      fail('badArgument', `messages: the model's chat template takes over ${RENDER_MS / 1000} s for them`)
     try {
-      state = this.wrapper.generateContextState({ chatHistory: history(messages) })
+      state = bounded(RENDER_MS, () => this.wrapper.generateContextState({ chatHistory: history(messages) }), late)
     } catch (error) {
+      if (error instanceof FsError) throw error
       throw fail('badArgument', `messages: the model's chat template refuses them: ${(error as Error).message}`, error)
     }
     const stopTokens = new Set<Token>()
@@ -59,6 +73,17 @@ export class Prompter {
     if (shouldPrependBosToken && bos !== null && tokens[0] !== bos) tokens.unshift(bos)
     if (tokens.length === 0) throw fail('badArgument', 'prompt: empty')
     return { tokens, stopTokens: new Set(), stopTexts: [] }
+  }
+}
+
+/** Renders a model's template for the few conversations that node-llama-cpp tries it with first. What fails is not looked at here. */
+function sample(library: Library, model: LlamaModel): void {
+  const template = model.fileInfo.metadata.tokenizer?.chat_template
+  if (template === undefined) return
+  try {
+    new library.JinjaTemplateChatWrapper({ template, functionCallMessageTemplate: 'noJinja' })
+  } catch {
+    // which wrapper is taken instead is not decided here
   }
 }
 

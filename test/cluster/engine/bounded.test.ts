@@ -1,0 +1,75 @@
+import t from 'tap'
+import { parseRequest } from '../../../cluster/root/request.js'
+import { bounded } from '../../../cluster/worker/engine/llama/bounded.js'
+import { grammarOf } from '../../../cluster/worker/engine/llama/grammar.js'
+import { Prompter } from '../../../cluster/worker/engine/llama/prompt.js'
+import type { Library } from '../../../cluster/worker/engine/llama/runtime.js'
+
+const late = () => new Error('late')
+
+t.test('what takes too long is ended wherever it is', async t => {
+  t.throws(
+    () =>
+      bounded(
+        100,
+        () => {
+          for (;;) {
+            try {
+              for (;;);
+            } catch {
+              // it does not get here
+            }
+          }
+        },
+        late,
+      ),
+    { message: 'late' },
+    'a loop that catches all',
+  )
+  t.throws(() => bounded(100, () => /^(a+)+$/.test(`${'a'.repeat(50)}b`), late), { message: 'late' }, 'an expression')
+  t.equal(
+    bounded(10_000, () => 7, late),
+    7,
+  )
+  t.throws(
+    () =>
+      bounded(
+        10_000,
+        () => {
+          throw new Error('its own')
+        },
+        late,
+      ),
+    { message: 'its own' },
+  )
+  t.equal(
+    bounded(10_000, () => bounded(10_000, () => 8, late), late),
+    8,
+    'one inside another',
+  )
+})
+
+t.test('a chat template that does not end is refused when the model is loaded', async t => {
+  const library: Library = await import('node-llama-cpp')
+  const loops =
+    "{% for a in range(3000) %}{% for b in range(3000) %}{% for c in range(3000) %}x{% endfor %}{% endfor %}{% endfor %}{{ messages[0]['content'] }}"
+  const model = { fileInfo: { metadata: { tokenizer: { chat_template: loops } } } }
+  t.throws(() => new Prompter(library, model as never), {
+    message: 'model file is damaged: its chat template does not end within 5 s',
+    errno: 74,
+  })
+})
+
+t.test('a schema and a request that would take long are refused before anybody looks into them', async t => {
+  const values = Array.from({ length: 100_000 }, (_, i) => `value ${i}`)
+  t.throws(() => grammarOf({ enum: values }), { message: 'bad argument: schema: enum: over 2000 values all together' })
+  const half = { enum: values.slice(0, 1001) }
+  t.throws(() => grammarOf({ anyOf: [half, half] }), { message: /enum: over 2000 values all together/ })
+  t.throws(() => grammarOf({ const: 'x'.repeat(600_000) }), { message: /a grammar of over 524288 characters/ })
+  t.ok(grammarOf({ enum: values.slice(0, 2000) }))
+  for (const key of ['schema', 'tools', 'stop', 'prefix_ids', 'no such']) {
+    const text = `{"prompt":"x","${key}":${'['.repeat(5000)}${']'.repeat(5000)}}`
+    t.throws(() => parseRequest(text), { message: 'bad argument: lists and objects over 256 deep', errno: 22 }, key)
+  }
+  t.ok(parseRequest(`{"prompt":"${'[{'.repeat(5000)}"}`), 'brackets in a text are no depth')
+})
