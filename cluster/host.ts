@@ -68,8 +68,8 @@ export interface Host {
   stop(id: string): Promise<void>
   /** Ends one at once, to be started again: one that hangs. */
   kill(id: string): void
-  /** Stops all (SIGKILL after 5 s). Resolves when they are gone. */
-  close(): Promise<void>
+  /** Stops all (SIGKILL after `grace_ms`, 5 s unless given; the last call counts). Resolves when they are gone. */
+  close(grace_ms?: number): Promise<void>
 }
 
 /** Supervises the workers of one machine, and shows them as files: `host/NAME/` in an orchestrator's tree. */
@@ -204,9 +204,9 @@ export function createHost(o: HostOptions): Host {
     spawn,
     stop: id => named(id).stop(STOP_MS),
     kill: id => named(id).kill(),
-    async close() {
+    async close(grace_ms = CLOSE_MS) {
       closing = true
-      await Promise.all([...workers.values()].map(worker => worker.stop(CLOSE_MS)))
+      await Promise.all([...workers.values()].map(worker => worker.stop(grace_ms)))
     },
   }
 }

@@ -12,8 +12,8 @@ import { codeOf, exitCode, explain, Failure } from './common/exit.js'
 import { drain, withFile } from './common/files.js'
 import { Invocation } from './common/invocation.js'
 import { write } from './common/output.js'
-import { quietPipe, untilSignal } from './common/signals.js'
-import { aborted, flagsOf } from './server/foreground.js'
+import { end, endsInOrder, guardOutput, untilSignal } from './common/signals.js'
+import { aborted, flagsOf, sayHungUp } from './server/foreground.js'
 import { type Server, startServer } from './server/server.js'
 
 const PROMPT = 'What is AI?'
@@ -23,9 +23,9 @@ const PROMPT = 'What is AI?'
  * `--once TEXT` the answer to TEXT on standard output and nothing else. Sets the exit code and ends the process.
  */
 export async function start(argv: readonly string[]): Promise<never> {
-  const pipe = new AbortController()
-  quietPipe(() => pipe.abort(new Failure(exitCode.ok, 'EPIPE')))
-  const signal = AbortSignal.any([untilSignal(), pipe.signal])
+  const output = new AbortController()
+  guardOutput(code => output.abort(new Failure(code, 'output')))
+  const signal = AbortSignal.any([untilSignal(), output.signal])
   const command = new Command('npm start --')
     .description('starts a server with the bundled model')
     .addOption(new Option('--once <text>', 'print the answer to TEXT and exit'))
@@ -38,13 +38,14 @@ export async function start(argv: readonly string[]): Promise<never> {
   try {
     command.parse(argv, { from: 'user' })
     const { once, ...options } = command.opts()
+    endsInOrder()
     await (once === undefined ? foreground(options, signal) : answer(once, options, signal))
-    process.exit(exitCode.ok)
+    return await end(exitCode.ok)
   } catch (error) {
-    if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? exitCode.ok : exitCode.usage)
-    if (signal.aborted) process.exit(codeOf(signal.reason))
+    if (error instanceof CommanderError) return await end(error.exitCode === 0 ? exitCode.ok : exitCode.usage)
+    if (signal.aborted) return await end(codeOf(signal.reason))
     process.stderr.write(`llambo: ${explain(error)}\n`)
-    process.exit(codeOf(error))
+    return end(codeOf(error))
   }
 }
 
@@ -73,6 +74,7 @@ async function foreground(options: Record<string, unknown>, signal: AbortSignal)
   } finally {
     await server.close()
   }
+  sayHungUp(signal)
 }
 
 /** One answer from a server of its own, in a runtime directory of its own: it disturbs no other and leaves nothing behind. */

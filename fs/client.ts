@@ -88,6 +88,8 @@ export class Client {
   #msize: number
   #framer = new Framer()
   #pending: (Pending | undefined)[] = []
+  /** By signal, what its requests in flight do when it aborts. */
+  readonly #watched = new Map<AbortSignal, { calls: Set<() => void>; listener: () => void }>()
   #version: Pending | undefined
   #tags = new Numbers(NOTAG - 1)
   #fids = new Numbers(NOFID - 1)
@@ -256,7 +258,7 @@ export class Client {
       }
       const onabort = signal && (() => this.#flush(tag))
       this.#pending[tag] = { m, resolve, reject, signal, onabort, answered: false }
-      if (onabort) signal.addEventListener('abort', onabort, { once: true })
+      if (onabort) this.#watch(signal, onabort)
     }) as Promise<ReplyOf<T>>
   }
 
@@ -300,6 +302,26 @@ export class Client {
   #tell(way: string, m: Message): void {
     const secret = m.type === 'Twrite' && this.#secret.has(m.fid)
     this.#trace?.(way + text(secret ? { ...m, data: new TextEncoder().encode('(a token)') } : m))
+  }
+
+  /** Calls when the signal aborts. However many requests share a signal, they are one listener of it. */
+  #watch(signal: AbortSignal, call: () => void): void {
+    const known = this.#watched.get(signal)
+    if (known) return void known.calls.add(call)
+    const calls = new Set([call])
+    const listener = () => {
+      for (const call of calls) call()
+      this.#watched.delete(signal)
+    }
+    this.#watched.set(signal, { calls, listener })
+    signal.addEventListener('abort', listener, { once: true })
+  }
+
+  #unwatch(signal: AbortSignal, call: () => void): void {
+    const known = this.#watched.get(signal)
+    if (!known?.calls.delete(call) || known.calls.size > 0) return
+    this.#watched.delete(signal)
+    signal.removeEventListener('abort', known.listener)
   }
 
   #flush(oldtag: number): void {
@@ -354,7 +376,7 @@ export class Client {
   #free(tag: number, pending: Pending): void {
     this.#pending[tag] = undefined
     this.#tags.give(tag)
-    if (pending.onabort) pending.signal?.removeEventListener('abort', pending.onabort)
+    if (pending.onabort) this.#unwatch(pending.signal!, pending.onabort)
   }
 
   /** The server broke the protocol: what it says from here on cannot be trusted. */
@@ -376,7 +398,7 @@ export class Client {
     this.#pending = []
     for (const pending of outstanding) {
       if (!pending) continue
-      if (pending.onabort) pending.signal?.removeEventListener('abort', pending.onabort)
+      if (pending.onabort) this.#unwatch(pending.signal!, pending.onabort)
       if (!pending.answered) pending.reject(this.#gone)
     }
     this.#closed(reason)

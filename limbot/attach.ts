@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs'
-import { homedir } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
+import { home } from '../ctl/common/account.js'
 import { usage } from '../ctl/common/exit.js'
 import { bytes } from '../ctl/common/output.js'
 
@@ -17,7 +17,8 @@ const decoder = new TextDecoder('utf-8', { fatal: true })
 /** `@path`, or `@"path with blanks"`, at the beginning of a word. */
 const mention = /(?<=^|\s)@(?:"([^"\n]+)"|([^\s"]+))/g
 
-const expanded = (path: string): string => (path.startsWith('~/') ? join(homedir(), path.slice(2)) : path)
+const expanded = (path: string): string =>
+  path.startsWith('~/') ? join(home(process.env) ?? '/', path.slice(2)) : path
 
 /** Reads a file for a message. @throws Failure (usage) naming it: missing, a directory, a pipe or device, too large, not text */
 export function attach(path: string, cwd = process.cwd()): Attachment {

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { explain, usage } from '../ctl/common/exit.js'
 import { dataDir } from '../ctl/common/paths.js'
+import { makeDirectory } from '../fs/host-directory.js'
 import type { Settings } from './settings.js'
 
 /** One message of a conversation. */
@@ -172,7 +173,7 @@ export class Conversation {
   save(): void {
     if (!this.settings.get('save') || (this.#messages.length === 0 && this.#written === undefined)) return
     try {
-      mkdirSync(sessionsDir(this.env), { recursive: true, mode: 0o700 })
+      makeDirectory(sessionsDir(this.env), 0o700)
       if (this.#written !== undefined && changedAt(this.file) !== this.#written) {
         this.id = newId()
         this.warn(`another limbot has gone on with this conversation; this one is ${this.id} from here`)

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { mkdir, open, readdir, stat, unlink } from 'node:fs/promises'
+import { open, readdir, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fail } from '../../fs/errors.js'
 import {
@@ -11,6 +11,7 @@ import {
   type Opened,
   type Owner,
 } from '../../fs/file.js'
+import { makeDirectory } from '../../fs/host-directory.js'
 import { DMDIR, QTDIR } from '../../fs/protocol.js'
 import { fileError } from './file-error.js'
 import { checkModel, type GgufSummary } from './gguf.js'
@@ -224,9 +225,11 @@ export class ModelStore implements Shelf {
     this.#uploads++
     try {
       await this.#swept
-      await mkdir(this.#home, { recursive: true, mode: 0o755 }).catch(e => {
-        throw fileError(e, name)
-      })
+      try {
+        makeDirectory(this.#home, 0o755)
+      } catch (e) {
+        throw fileError(e as Error, name)
+      }
       return await Upload.begin(this.#home, name, user, touched, installed => {
         this.#uploads--
         ended(installed)

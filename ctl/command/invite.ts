@@ -1,7 +1,7 @@
 import { isIPv4, isIPv6 } from 'node:net'
-import { userInfo } from 'node:os'
 import { bare, isLoopback, isWildcard } from '../../mnt/exposure.js'
 import { JOIN_PATH } from '../../mnt/upgrade.js'
+import { account } from '../common/account.js'
 import type { Run } from '../common/command.js'
 import { exitCode, Failure, usage } from '../common/exit.js'
 import { ownAddresses } from '../common/networks.js'
@@ -11,7 +11,7 @@ import { Tokens } from '../common/tokens.js'
 
 const START = 'llamboctl up --listen wss://0.0.0.0:5641/9p'
 
-export const run: Run = async (io, _args, { user = userInfo().username, json }) => {
+export const run: Run = async (io, _args, { user = account().name, json }) => {
   if (io.globals.at || io.env.LLAMBO)
     throw usage('invite is for your server on this machine: without --at and $LLAMBO, or on the machine of that one')
   const server = readServerFile(io.env)

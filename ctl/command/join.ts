@@ -7,7 +7,7 @@ import { parseFingerprint } from '../common/fingerprint.js'
 import type { Invocation } from '../common/invocation.js'
 import { joinLog, stateDir } from '../common/paths.js'
 import type { Config } from '../common/settings.js'
-import { quietPipe } from '../common/signals.js'
+import { endsInOrder, guardOutput } from '../common/signals.js'
 import { ownToken } from '../common/tokens.js'
 import { checkUpstream } from '../server/upstream.js'
 
@@ -20,21 +20,23 @@ export const run: Run = async (io, [given], options) => {
     const { said } = await startDetached<{ said: string }>(io, joinLog(io.env))
     return io.note(said)
   }
-  const [{ flagsOf }, { joinCluster }] = await Promise.all([
+  const [{ flagsOf, sayHungUp }, { joinCluster }] = await Promise.all([
     import('../server/foreground.js'),
     import('../server/joined.js'),
   ])
   const { config } = loadConfig(io.env, flagsOf(options), options.config)
   const upstream = await upstreamOf(io, given, options, config)
-  // It outlives the terminal or pipe it was started in.
-  quietPipe(() => {})
+  // It goes on when its log is full or nobody reads it any more.
+  guardOutput('ignore')
+  const hurry = endsInOrder()
   const note = (line: string) => io.note(`llamboctl: ${line}`)
   const begun = (said: string) => {
     if (!process.send) return
     process.chdir('/')
     process.send({ said })
   }
-  await joinCluster({ upstream, config, env: io.env, note, begun, signal: io.signal })
+  await joinCluster({ upstream, config, env: io.env, note, begun, signal: io.signal, hurry })
+  sayHungUp(io.signal)
 }
 
 /** What is joined, checked before anything is dialled. */

@@ -1,6 +1,7 @@
-import { mkdirSync, renameSync, rmSync, statSync } from 'node:fs'
+import { renameSync, rmSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { checkModel } from '../../cluster/worker/gguf.js'
+import { makeDirectory } from '../../fs/host-directory.js'
 import { isLoopback } from '../../mnt/exposure.js'
 import type { Run } from '../common/command.js'
 import { exitCode, explain, Failure, usage } from '../common/exit.js'
@@ -30,7 +31,7 @@ export const run: Run = async (io, [name = '']) => {
   const store = modelDir(io.env)
   // Inside the store, but not of it: a server must see neither half a model nor a bad one.
   const beside = join(store, '.pull')
-  mkdirSync(beside, { recursive: true, mode: 0o700 })
+  makeDirectory(beside, 0o700)
   const progress = new Progress(io.stderr, name)
   let begun = false
   try {

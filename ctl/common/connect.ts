@@ -1,9 +1,9 @@
-import { userInfo } from 'node:os'
 import { Client, type Fid } from '../../fs/client.js'
 import { deadline, systemClock } from '../../fs/clock.js'
 import { dial } from '../../fs/dial.js'
 import { FsError, fail } from '../../fs/errors.js'
 import type { Transport } from '../../fs/transport.js'
+import { account } from './account.js'
 import { exitCode, Failure } from './exit.js'
 
 /** How long a server may take until it has let us in, in ms: one that is alive takes a few, over a slow network some hundreds. */
@@ -15,10 +15,10 @@ export interface Connection {
   readonly address: string
 }
 
-/** The name under which our tools attach: the operating system's. Root in a container may have none. */
+/** The name under which our tools attach: the operating system's, or the number of a user without one. */
 export function whoami(): { uname: string; n_uname?: number } {
-  const { username, uid } = userInfo()
-  return uid === -1 ? { uname: username } : { uname: username, n_uname: uid }
+  const { name, uid } = account()
+  return uid === -1 ? { uname: name } : { uname: name, n_uname: uid }
 }
 
 /**

@@ -13,6 +13,7 @@ export const exitCode = {
   /** As timeout(1). */
   timeout: 124,
   /** 128 and the number of the signal. */
+  hungUp: 129,
   interrupted: 130,
   terminated: 143,
 } as const

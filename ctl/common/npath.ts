@@ -1,9 +1,9 @@
-import { homedir } from 'node:os'
 import { join } from 'node:path'
+import { home, ownTemporary } from './account.js'
 
 /** The mount point of the design, and the one of a user who may not make that. */
 export const MOUNT = '/n/llambo'
-export const homeMount = (env: NodeJS.ProcessEnv): string => join(env.HOME || homedir(), 'n', 'llambo')
+export const homeMount = (env: NodeJS.ProcessEnv): string => join(home(env) ?? ownTemporary(), 'n', 'llambo')
 
 /**
  * A path in the namespace as its names. `/n/llambo/data`, `/data` and `data` mean the same file, and so does the path in any

@@ -1,15 +1,16 @@
-import { lstatSync, mkdirSync } from 'node:fs'
-import { homedir, tmpdir, userInfo } from 'node:os'
+import { lstatSync } from 'node:fs'
 import { isAbsolute, join } from 'node:path'
-import { exitCode, Failure } from './exit.js'
+import { makeDirectory } from '../../fs/host-directory.js'
+import { account, home, ownTemporary } from './account.js'
+import { exitCode, explain, Failure } from './exit.js'
 
 /**
  * Where things live, by the XDG base directory specification: a variable that is unset, empty or not absolute is as good as
- * not there.
+ * not there. Without a home, all of it is in this user's own temporary directory, and gone when that is.
  */
 const base = (variable: string, fallback: string) => (env: NodeJS.ProcessEnv) => {
   const value = env[variable]
-  return join(value && isAbsolute(value) ? value : join(env.HOME || homedir(), fallback), 'llambo')
+  return join(value && isAbsolute(value) ? value : join(home(env) ?? privateDir(ownTemporary()), fallback), 'llambo')
 }
 
 /** `config.yaml`. */
@@ -27,17 +28,25 @@ export const joinLog = (env: NodeJS.ProcessEnv) => join(stateDir(env), 'join.log
 /** The socket and `server.json`: `$XDG_RUNTIME_DIR/llambo`, else a directory of the user's own under the temporary one. */
 export function runtimeDir(env: NodeJS.ProcessEnv): string {
   const given = env.XDG_RUNTIME_DIR
-  return given && isAbsolute(given) ? join(given, 'llambo') : join(tmpdir(), `llambo-${userInfo().uid}`)
+  return given && isAbsolute(given) ? join(given, 'llambo') : ownTemporary()
 }
 
 /**
  * Makes a directory that only this user may enter, with what leads to it. One under a shared temporary directory may have
  * been put there by someone else, who would then read every prompt: it is refused.
- * @throws Failure naming the directory
+ * @throws Failure naming the directory, with the remedy
  */
 export function privateDir(path: string): string {
-  mkdirSync(path, { recursive: true, mode: 0o700 })
-  const { uid } = userInfo()
+  try {
+    makeDirectory(path, 0o700)
+  } catch (error) {
+    throw new Failure(
+      exitCode.failed,
+      `${path}: cannot be made (${explain(error)}); set HOME, or the XDG variables, to a directory that you can write`,
+      { cause: error },
+    )
+  }
+  const { uid } = account()
   const stat = lstatSync(path)
   if (!stat.isDirectory()) throw new Failure(exitCode.failed, `${path}: not a directory; remove it`)
   if (uid !== -1 && stat.uid !== uid) {

@@ -1,11 +1,12 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
-import { appendFileSync, mkdirSync, statSync } from 'node:fs'
-import { userInfo } from 'node:os'
+import { appendFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fail } from '../../fs/errors.js'
 import type { User } from '../../fs/file.js'
+import { makeDirectory } from '../../fs/host-directory.js'
 import { NONUNAME } from '../../fs/protocol.js'
+import { account } from './account.js'
 import { MAX_PRIVATE, placePrivate, readPrivate } from './private.js'
 
 /** What a token opens: `join` only the end point where workers and hosts join, the others the tree. */
@@ -51,7 +52,7 @@ export class Tokens {
     private readonly onproblem: (error: Error) => void = () => undefined,
   ) {
     this.path = join(dir, 'tokens')
-    mkdirSync(dir, { recursive: true, mode: 0o700 })
+    makeDirectory(dir, 0o700)
     makeFirst(this.path, join(dir, 'token'))
     this.#load()
   }
@@ -60,8 +61,8 @@ export class Tokens {
   verify(token: string): User | undefined {
     const row = this.#find(token)
     if (!row || row.role === 'join') return undefined
-    const { username, uid } = userInfo()
-    return { name: row.user, uid: row.user === username && uid >= 0 ? uid : NONUNAME, role: row.role }
+    const { name, uid } = account()
+    return { name: row.user, uid: row.user === name && uid >= 0 ? uid : NONUNAME, role: row.role }
   }
 
   /** Whether a token lets its holder join. Takes as long for any. */
@@ -149,7 +150,7 @@ function makeFirst(tokens: string, clear: string): void {
   const header = '# role (read, use, admin, join)  user  sha256 of the token\n'
   placePrivate(
     tokens,
-    header + line('admin', userInfo().username, token, 'made at the first start; our own tools find it in ./token'),
+    header + line('admin', account().name, token, 'made at the first start; our own tools find it in ./token'),
   )
 }
 

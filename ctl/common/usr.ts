@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fail } from '../../fs/errors.js'
 import { type File, newQid, type Opened, type Owner } from '../../fs/file.js'
+import { makeDirectory } from '../../fs/host-directory.js'
 import { now, slice, text } from '../../fs/kit/content.js'
 import { dir, generated } from '../../fs/kit/dir.js'
 import { chain } from '../../fs/maybe.js'
@@ -70,7 +71,7 @@ function conf(path: string, owner: Owner): File {
     const { content } = draft
     await check(content, true)
     draft = undefined
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    makeDirectory(dirname(path), 0o700)
     const beside = `${path}.${randomBytes(6).toString('hex')}`
     writeFileSync(beside, content, { mode: 0o600, flag: 'wx' })
     renameSync(beside, path)

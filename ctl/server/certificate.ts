@@ -1,7 +1,8 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
-import { mkdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { readFileSync, rmSync, statSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import { makeDirectory } from '../../fs/host-directory.js'
 import { fingerprintOf } from '../../fs/transport/websocket.js'
 import { exitCode, Failure, usage } from '../common/exit.js'
 import { placePrivate, readPrivate } from '../common/private.js'
@@ -33,7 +34,7 @@ export async function certificate(config: Config, dir: string, now = Date.now())
   const { 'tls.cert': cert, 'tls.key': key } = config
   if (cert !== undefined && key !== undefined) return given(cert, key)
   const path = join(dir, 'certificate.pem')
-  mkdirSync(dir, { recursive: true, mode: 0o700 })
+  makeDirectory(dir, 0o700)
   for (;;) {
     if (statSync(path, { throwIfNoEntry: false })) {
       const kept = read(path)

@@ -1,8 +1,9 @@
 import type { Options } from '../common/command.js'
 import { fromText, loadConfig } from '../common/config.js'
+import { exitCode, Failure } from '../common/exit.js'
 import type { Invocation } from '../common/invocation.js'
 import type { Key } from '../common/settings.js'
-import { quietPipe } from '../common/signals.js'
+import { endsInOrder, guardOutput } from '../common/signals.js'
 import { type Server, startServer } from './server.js'
 
 /** The settings among the options of a command line, by key. */
@@ -24,9 +25,10 @@ export function flagsOf(options: Options): { [K in Key]?: unknown } {
 /** Starts a server by the options of `up`, tells `ready` and whoever started us with `-d`, and stays until it is stopped. */
 export async function runServer(io: Invocation, options: Options, ready: (server: Server) => void): Promise<void> {
   const { config } = loadConfig(io.env, flagsOf(options), options.config)
-  // A server outlives the terminal or pipe it was started in.
-  quietPipe(() => {})
+  // A server goes on when its log is full or nobody reads it any more.
+  guardOutput('ignore')
   const { trace, note } = { trace: io.trace, note: (line: string) => io.note(`llamboctl: ${line}`) }
+  endsInOrder()
   const server = await startServer({
     config,
     env: io.env,
@@ -44,6 +46,12 @@ export async function runServer(io: Invocation, options: Options, ready: (server
   await Promise.race([server.shutdown, aborted(io.signal)])
   io.note('stopping …')
   await server.close()
+  sayHungUp(io.signal)
+}
+
+/** @throws the signal's reason where it was a hang-up: a server that was stopped ends with 0, one that lost its terminal with 129 */
+export function sayHungUp({ aborted, reason }: AbortSignal): void {
+  if (aborted && reason instanceof Failure && reason.code === exitCode.hungUp) throw reason
 }
 
 /** Resolves when the signal aborts. */

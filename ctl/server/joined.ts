@@ -32,6 +32,8 @@ export interface JoinOptions {
   readonly begun: (said: string) => void
   /** Leaves the cluster. */
   readonly signal: AbortSignal
+  /** Aborts where nobody wants to wait for answers under way any more. */
+  readonly hurry?: AbortSignal
 }
 
 /** The workers of a machine that has joined, apart from those of a server on it. */
@@ -40,6 +42,8 @@ const WORKERS_FILE = 'join-workers.json'
 const ID_FILE = 'join-id'
 /** How long a worker lives without the cluster, in ms: that may be away for longer than one on the same machine. */
 const ORPHAN_MS = 600_000
+/** How long a worker may take to end when nobody wants to wait, in ms. */
+const HURRY_MS = 500
 
 /**
  * Joins a cluster with this machine as a host and workers on it, and stays in it until the signal, or `shutdown` in the host's
@@ -139,6 +143,8 @@ async function stay(o: JoinOptions): Promise<void> {
   )
   await aborted(AbortSignal.any([o.signal, leaving.signal]))
   if (failure === undefined) note('leaving …')
+  o.hurry?.addEventListener('abort', () => void host.close(HURRY_MS), { once: true })
+  if (o.hurry?.aborted) void host.close(HURRY_MS)
   // each is still joined while its answers end
   await Promise.all(host.workers.map(({ id }) => host.stop(id)))
   left.abort()

@@ -1,7 +1,8 @@
-import { accessSync, constants, mkdirSync, rmdirSync } from 'node:fs'
+import { accessSync, constants, rmdirSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { makeDirectory } from '../../fs/host-directory.js'
 import { clearStale, fuseProblem, isMounted, startMount, unmount } from '../../mnt/mount.js'
-import { explain } from '../common/exit.js'
+import { exitCode, explain, Failure } from '../common/exit.js'
 import { MOUNT } from '../common/npath.js'
 
 /**
@@ -48,11 +49,21 @@ async function place(places: readonly string[]): Promise<string> {
   throw new Error(`${places.join(' and ')} cannot be made; give a directory with --mount`)
 }
 
-/** Makes the directory, with what leads to it, as others' mount points are: not by our umask. */
+/**
+ * Makes the directory, with what leads to it, as others' mount points are: not by our umask.
+ * @throws Failure naming the directory and what is in the way
+ */
 export function makeMountPoint(dir: string): void {
   const umask = process.umask(0o022)
   try {
-    mkdirSync(dir, { recursive: true })
+    makeDirectory(dir)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    const why =
+      code === 'EEXIST' || code === 'ENOTDIR'
+        ? 'is not a directory; mount on one'
+        : `cannot be made (${explain(error)}); mount on another directory`
+    throw new Failure(exitCode.failed, `${dir} ${why}`, { cause: error })
   } finally {
     process.umask(umask)
   }

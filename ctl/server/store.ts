@@ -1,13 +1,14 @@
-import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Store } from '../../cluster/orchestrator/saved.js'
+import { makeDirectory } from '../../fs/host-directory.js'
 
 const proper = /^[a-z0-9-]{1,64}$/
 
 /** Small texts as files of one directory that only its owner may read; each is replaced whole, and is on the disk then. */
 export function fileStore(dir: string): Store {
-  mkdirSync(dir, { recursive: true, mode: 0o700 })
+  makeDirectory(dir, 0o700)
   return {
     read(name) {
       try {

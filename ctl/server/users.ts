@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs'
-import { userInfo } from 'node:os'
 import type { Attaching } from '../../fs/attach.js'
 import { fail } from '../../fs/errors.js'
 import type { User } from '../../fs/file.js'
 import { NONUNAME } from '../../fs/protocol.js'
+import { account } from '../common/account.js'
 
 /** Name and number of every account in passwd(5); an empty list where there is no such file. */
 function accounts(): { name: string; uid: number }[] {
@@ -19,8 +19,8 @@ function accounts(): { name: string; uid: number }[] {
 
 /** The account that this process runs as: the owner of what it serves. */
 export function self(): User {
-  const { username, uid } = userInfo()
-  return { name: username, uid: uid === -1 ? NONUNAME : uid, role: 'admin' }
+  const { name, uid } = account()
+  return { name, uid: uid === -1 ? NONUNAME : uid, role: 'admin' }
 }
 
 /**

@@ -12,7 +12,7 @@ import { type Session, serve } from '../../fs/server.js'
 import { codeOf, exitCode, explain, Failure } from '../common/exit.js'
 import { modelDir } from '../common/paths.js'
 import type { Config } from '../common/settings.js'
-import { quietPipe } from '../common/signals.js'
+import { guardOutput } from '../common/signals.js'
 import { version } from '../common/version.js'
 import { bundledModel, bundledModels } from './bundled.js'
 import { engineOpener, firstModel } from './engine.js'
@@ -125,7 +125,7 @@ async function run(spec: WorkerSpec): Promise<number> {
 
 process.umask(0o077)
 // The host that reads what we say may be killed before us.
-quietPipe(() => {})
+guardOutput('ignore')
 try {
   // where memory runs out, a worker goes before the orchestrator that can do without it
   writeFileSync('/proc/self/oom_score_adj', '500')

@@ -551,3 +551,18 @@ async function attached(client: Client, peer: Peer) {
   peer.say({ type: 'Rattach', tag, qid: { type: 128, version: 0, path: 1n } })
   return attaching
 }
+
+t.test('many requests on one signal are no leak', async t => {
+  const { client, peer } = await connected()
+  const warned: Error[] = []
+  const note = (warning: Error) => warned.push(warning)
+  process.on('warning', note)
+  t.teardown(() => process.off('warning', note))
+  const { signal } = new AbortController()
+  const calls = Array.from({ length: 12 }, () => client.rpc({ type: 'Tstat', fid: 1 }, signal).catch(e => e))
+  await peer.next('Tstat')
+  await new Promise(resolve => setImmediate(resolve))
+  t.same(warned, [])
+  client.close()
+  await Promise.all(calls)
+})

@@ -1,5 +1,6 @@
-import { appendFileSync, chmodSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import { appendFileSync, chmodSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { makeDirectory } from '../../../fs/host-directory.js'
 
 /** Entries that are kept unless another number is given. */
 const LIMIT = 2000
@@ -40,7 +41,7 @@ export class History {
     if (this.#entries!.length > this.#limit) this.#entries!.shift()
     if (this.#off) return
     this.#guard(() => {
-      mkdirSync(dirname(this.file), { recursive: true, mode: 0o700 })
+      makeDirectory(dirname(this.file), 0o700)
       appendFileSync(this.file, `${this.#torn ? '\n' : ''}${JSON.stringify(entry)}\n`, { mode: 0o600 })
       this.#torn = false
     })

@@ -1,0 +1,70 @@
+/** A user that the system has no entry for, without a home or a terminal, and directories that cannot be made. */
+import { spawn } from 'node:child_process'
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t from 'tap'
+import { makeDirectory } from '../../fs/host-directory.js'
+import { Home, llamboctl, type Result, Run } from './fixture.js'
+
+const UID = 12345
+const notRoot = process.getuid?.() === 0 ? false : 'takes root'
+
+t.test(
+  'a uid without an entry, HOME and TERM starts, is served under its number, and stops',
+  { skip: notRoot },
+  async t => {
+    const dir = mkdtempSync(join(tmpdir(), 'llambo-nobody-'))
+    chmodSync(dir, 0o1777)
+    const run = (...args: string[]): Promise<Result> => {
+      const env = { PATH: process.env.PATH, TMPDIR: dir, LLAMBO_LISTEN: 'ws://127.0.0.1:0/9p', LLAMBO_ENGINE: 'echo' }
+      return new Run(spawn(process.execPath, [llamboctl, ...args], { uid: UID, gid: UID, env, cwd: '/' })).ended
+    }
+    t.teardown(async () => {
+      await run('down')
+      rmSync(dir, { recursive: true, force: true })
+    })
+    t.match(await run('up', '-d', '--no-mount'), { code: 0, stderr: new RegExp(`llambo-${UID}/9p`) })
+    t.match(await run('rdwr', 'data', 'hi'), { code: 0, stdout: '0:hi\n' })
+    t.match(await run('cat', 'task/1/status'), { code: 0, stdout: new RegExp(`user=${UID} `) })
+    t.match(await run('down'), { code: 0, stderr: '' })
+  },
+)
+
+t.test('a directory that cannot be made is named with the remedy, and soon', async t => {
+  const home = new Home(t)
+  const file = home.file('file', '')
+  const rows: readonly [NodeJS.ProcessEnv, readonly string[], RegExp][] = [
+    [
+      { XDG_STATE_HOME: '/proc/x' },
+      [],
+      /^llamboctl: \/proc\/x\/llambo: cannot be made .*; set HOME, or the XDG variables/,
+    ],
+    [
+      { XDG_RUNTIME_DIR: '/proc/x' },
+      [],
+      /^llamboctl: \/proc\/x\/llambo: cannot be made .*; set HOME, or the XDG variables/,
+    ],
+    [{}, ['--mount', '/proc/x'], /^llamboctl: \/proc\/x cannot be made .*; mount on another directory/],
+    [{}, ['--mount', '/sys/x'], /^llamboctl: \/sys\/x cannot be made .*; mount on another directory/],
+    [{}, ['--mount', file], /file is not a directory; mount on one/],
+    [{}, ['--mount', join(file, 'below')], /below is not a directory; mount on one/],
+  ]
+  for (const [env, args, says] of rows) {
+    const { code, stderr } = await home.start(['up', ...args], env).ended
+    t.equal(code, 1, args.join(' '))
+    t.match(stderr.trim().split('\n').at(-1), says)
+  }
+})
+
+t.test('directories are made as far as they lack', t => {
+  const dir = mkdtempSync(join(tmpdir(), 'llambo-dirs-'))
+  t.teardown(() => rmSync(dir, { recursive: true, force: true }))
+  makeDirectory(join(dir, 'a/b/c'))
+  makeDirectory(join(dir, 'a/b/c'))
+  writeFileSync(join(dir, 'a/f'), '')
+  t.throws(() => makeDirectory(join(dir, 'a/f')), { code: 'EEXIST' })
+  t.throws(() => makeDirectory(join(dir, 'a/f/g')), { code: 'ENOTDIR' })
+  t.throws(() => makeDirectory('/proc/x/y'), { code: 'ENOENT' })
+  t.end()
+})
