@@ -4,6 +4,8 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
+import { privateDir } from '../../ctl/common/paths.js'
+import { makeMountPoint } from '../../ctl/server/mounting.js'
 import { makeDirectory } from '../../fs/host-directory.js'
 import { Home, llamboctl, type Result, Run } from './fixture.js'
 
@@ -34,27 +36,16 @@ t.test(
 t.test('a directory that cannot be made is named with the remedy, and soon', async t => {
   const home = new Home(t)
   const file = home.file('file', '')
-  const rows: readonly [NodeJS.ProcessEnv, readonly string[], RegExp][] = [
-    [
-      { XDG_STATE_HOME: '/proc/x' },
-      [],
-      /^llamboctl: \/proc\/x\/llambo: cannot be made .*; set HOME, or the XDG variables/,
-    ],
-    [
-      { XDG_RUNTIME_DIR: '/proc/x' },
-      [],
-      /^llamboctl: \/proc\/x\/llambo: cannot be made .*; set HOME, or the XDG variables/,
-    ],
-    [{}, ['--mount', '/proc/x'], /^llamboctl: \/proc\/x cannot be made .*; mount on another directory/],
-    [{}, ['--mount', '/sys/x'], /^llamboctl: \/sys\/x cannot be made .*; mount on another directory/],
-    [{}, ['--mount', file], /file is not a directory; mount on one/],
-    [{}, ['--mount', join(file, 'below')], /below is not a directory; mount on one/],
+  const failures: readonly [() => unknown, RegExp][] = [
+    [() => privateDir('/proc/x/llambo'), /^\/proc\/x\/llambo: cannot be made .*; set HOME, or the XDG variables/],
+    [() => makeMountPoint('/sys/x'), /^\/sys\/x cannot be made .*; mount on another directory/],
+    [() => makeMountPoint(file), /file is not a directory; mount on one/],
+    [() => makeMountPoint(join(file, 'below')), /below is not a directory; mount on one/],
   ]
-  for (const [env, args, says] of rows) {
-    const { code, stderr } = await home.start(['up', ...args], env).ended
-    t.equal(code, 1, args.join(' '))
-    t.match(stderr.trim().split('\n').at(-1), says)
-  }
+  for (const [make, message] of failures) t.throws(make, { message })
+  const { code, stderr } = await home.start(['up', '--mount', '/proc/x']).ended
+  t.equal(code, 1)
+  t.match(stderr, /llamboctl: \/proc\/x cannot be made .*; mount on another directory\n$/)
 })
 
 t.test('directories are made as far as they lack', t => {
