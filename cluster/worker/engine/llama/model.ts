@@ -19,13 +19,13 @@ interface ContextSettings {
 
 /**
  * Loads a model file that has passed the header check.
- * @param size bytes of all its parts
+ * @param size bytes of all its parts; 0: not looked at
  * @throws FsError `model file is damaged: …` with what llama.cpp says, `not enough memory for …`
  */
 export async function loadModel(
   runtime: Runtime,
   path: string,
-  size: number,
+  size = 0,
   signal?: AbortSignal,
   onLoadProgress: (share: number) => void = () => undefined,
 ): Promise<LlamaModel> {

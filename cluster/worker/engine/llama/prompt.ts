@@ -1,7 +1,8 @@
-import type { ChatHistoryItem, ChatWrapper, LlamaModel, LlamaText, Token } from 'node-llama-cpp'
+import type { ChatHistoryItem, ChatWrapper, LlamaModel, LlamaText, Token, Tokenizer } from 'node-llama-cpp'
 import { FsError, fail } from '../../../../fs/errors.js'
 import type { ChatMessage, GenerateRequest } from '../engine.js'
 import { bounded } from './bounded.js'
+import { markersOf, withoutMarkers } from './markers.js'
 import type { Library } from './runtime.js'
 
 /** How long a chat template may take for a few short conversations, in ms: usual ones take 50. */
@@ -21,11 +22,13 @@ export interface Prompt {
 
 /**
  * Makes prompts of requests, by the chat template in the model's file. Only what the template itself writes is read for
- * special tokens; the text of messages never is, so `<|im_end|>` in a message is ten plain characters. No system message is
+ * special tokens; the text of messages never is, so `<|im_end|>` in a message is ten plain characters, also where the vocabulary
+ * has it as a token that is found in any text (markers.ts: this holds until prompts are rendered here). No system message is
  * added: without one there is none (which is what LlamaChatSession does for `systemPrompt: ''`; its own default has a text).
  */
 export class Prompter {
   readonly wrapper: ChatWrapper
+  readonly #tokenizer: Tokenizer
 
   /** @throws FsError `model file is damaged` for a chat template that does not end */
   constructor(
@@ -35,6 +38,7 @@ export class Prompter {
     const late = (ms: number) => () => fail('badModel', `its chat template does not end within ${ms / 1000} s`)
     bounded(TEMPLATE_MS, () => sample(library, model), late(TEMPLATE_MS))
     this.wrapper = bounded(RESOLVE_MS, () => library.resolveChatWrapper(model), late(RESOLVE_MS))
+    this.#tokenizer = withoutMarkers(model.tokenizer, markersOf(model))
   }
 
   /** @throws FsError `bad argument` for a conversation the model's template refuses, or an empty raw prompt */
@@ -60,7 +64,7 @@ export class Prompter {
       else stopTexts.push(plain(trigger))
     }
     return {
-      tokens: state.contextText.tokenize(this.model.tokenizer),
+      tokens: state.contextText.tokenize(this.#tokenizer),
       stopTokens,
       stopTexts: stopTexts.filter(t => t !== ''),
     }
