@@ -12,6 +12,8 @@ export interface WorkerClass {
   /** Tokens of context for each, and how it is kept. Without them, as the plain settings say. */
   readonly context?: number | undefined
   readonly kv_type?: string | undefined
+  /** 0 to 100: plain prompts go to the workers with the highest first, and to those with none last. Without one, 0. */
+  readonly prefer?: number | undefined
   /** Bytes of memory it needs; 0: not known, and not checked. */
   readonly memory: number
   /** Processors it needs; it computes with as many threads, at least one. 0: the engine says. */
@@ -22,5 +24,5 @@ export interface WorkerClass {
 export const DEFAULT_CLASS = 'default'
 
 /** A class as a record of a host's `status`. */
-export const classRecord = ({ name, model, type, slots, context, kv_type, memory, cores }: WorkerClass) =>
-  record('class', { name, model, type, slots, context, kv_type, memory, cores })
+export const classRecord = ({ name, model, type, slots, context, kv_type, prefer, memory, cores }: WorkerClass) =>
+  record('class', { name, model, type, slots, context, kv_type, prefer, memory, cores })

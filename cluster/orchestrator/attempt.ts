@@ -10,8 +10,9 @@ import type { Member } from './member.js'
 export type Outcome =
   | { how: 'ended' }
   | { how: 'failed'; error: Error }
-  /** `orderly`: the worker gave it up, as one does that is shut down; it counts against nobody. `blame`: it broke the rules. */
-  | { how: 'lost'; error: Error; orderly?: boolean; blame?: boolean }
+  /** `orderly`: the worker gave it up, as one does that is shut down; it counts against nobody. `blame`: it broke the rules. `pause_ms`: it
+   * wants to be asked again no sooner than that. */
+  | { how: 'lost'; error: Error; orderly?: boolean; blame?: boolean; pause_ms?: number }
 
 /** The tokens of an answer so far. */
 export interface Given {
@@ -50,6 +51,7 @@ const refusals: readonly ErrorCode[] = [
   'notSupported',
   'permission',
   'poison',
+  'upstreamRefused',
 ]
 const busy: readonly ErrorCode[] = ['queueFull', 'shuttingDown', 'loading', 'noWorker']
 
@@ -161,6 +163,8 @@ export class Attempt {
   #broken(error: FsError): Outcome {
     // what the worker answered to our request is for the user; everything about the connection is not
     if (refusals.some(code => error.is(code))) return { how: 'failed', error }
+    const wait = error.is('upstreamBusy') ? /\d+(?= s\b)/.exec(error.message) : undefined
+    if (wait) return { how: 'lost', error, pause_ms: Number(wait[0]) * 1000 }
     return { how: 'lost', error, orderly: busy.some(code => error.is(code)), blame: error.is('badMessage') }
   }
 
@@ -211,7 +215,10 @@ export class Attempt {
     }
     const { task } = this
     // what brings nothing on does not count as a sign of life
-    const idle = event?.event === 'prefill' || (event?.event === 'queued' && event.position === this.position)
+    const idle =
+      event?.event === 'prefill' ||
+      (event?.event === 'queued' && event.position === this.position) ||
+      (event?.event === 'alive' && this.member.report.patience_s === 0)
     if (!idle) this.heard = this.now()
     switch (event?.event) {
       case 'queued':
@@ -224,6 +231,8 @@ export class Attempt {
         if (typeof event.model === 'string') task.model = event.model
         task.prefilled(count(event.prompt_tokens), count(event.reused_tokens))
         return
+      case 'alive':
+        return task.alive()
       case 'token':
         return this.#token(event)
       case 'tool':

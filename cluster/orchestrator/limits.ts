@@ -27,6 +27,19 @@ export const KEEP_S = 60
 /** Attempts at once that follow a broken one: these, or a fifth of what runs. The others wait, so that a failing cluster is not beaten down. */
 export const RETRIES = 10
 export const RETRY_SHARE = 0.2
+/** How long a task waits before the worker that failed it is tried again, times two for each try, and at most; half of it is drawn at random. */
+export const BACKOFF_MS = 1_000
+export const MOST_BACKOFF_MS = 15_000
+/** The longest pause that a worker may ask for: after it one request finds out whether it still wants it. */
+export const MOST_PAUSE_MS = 60_000
+/** How often one task is tried where each try ended in such a pause. */
+export const PAUSES = 4
+/** Checks of a server elsewhere that fail: how long to the next, times two for each, and at most. */
+export const CHECK_MS = 3_000
+export const MOST_CHECK_MS = 30_000
+/** How long prompts wait for a first worker: in a cluster that never had one, and where some may dial again after a restart or a cut. */
+export const FIRST_WORKER_MS = 3_000
+export const NEXT_WORKER_MS = 30_000
 /** How long a content that has ended two workers is refused. */
 export const POISON_MS = 600_000
 /** Such contents that are remembered. */

@@ -13,9 +13,17 @@ export class Member {
   missed = 0
   /** Answers in a row that broke off on it. */
   failures = 0
-  /** Until when it is set aside, by the clock, and how often it was. */
+  /** Whether it is set aside, until when, by the clock, and how often it was. */
+  aside = false
   asideUntil = 0
   asides = 0
+  /** Until when it asked to be given nothing, by the clock, and in which words. */
+  pausedUntil = 0
+  pausedWhy: Error | undefined
+  /** Why it did not answer the last probe, since when none is made before that time, and how many failed in a row. */
+  problem: string | undefined
+  probeAfter = 0
+  probes = 0
   /** When it was last chosen: a count, not a time. */
   lastUsed = 0
   /** It runs something that may be poison, and nothing else beside it. */
@@ -74,12 +82,23 @@ export class Member {
     return this.ready && !this.left && !this.draining && !this.suspect && this.report.state !== 'draining'
   }
 
+  /** Whether a server elsewhere makes its text. */
+  get remote(): boolean {
+    return this.report.patience_s > 0
+  }
+
+  /** Why it cannot answer; undefined: it can, or is on its way. */
+  get error(): string | undefined {
+    return this.state === 'failed' ? (this.report.error ?? this.problem) : undefined
+  }
+
   /** What the cluster's status says of it. */
   get state(): string {
     if (this.suspect) return 'suspect'
     if (this.draining || this.report.state === 'draining') return 'draining'
     if (this.report.state === 'failed') return 'failed'
     if (this.report.loading !== '' && !this.model) return 'loading'
+    if (!this.ready && this.problem !== undefined) return 'failed'
     if (!this.ready || !this.model) return 'joining'
     return this.active > 0 ? 'busy' : 'idle'
   }

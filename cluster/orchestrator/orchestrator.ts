@@ -1,4 +1,4 @@
-import { type Clock, sleep, systemClock } from '../../fs/clock.js'
+import { type Clock, every, sleep, systemClock } from '../../fs/clock.js'
 import { FsError, fail } from '../../fs/errors.js'
 import type { Context, Entry, File, Owner, User } from '../../fs/file.js'
 import { generated } from '../../fs/kit/dir.js'
@@ -61,9 +61,10 @@ export interface Orchestrator {
   join(transport: Transport): Promise<void>
   /**
    * Resolves when a prompt would be answered; without `model` when a worker is there to load one.
-   * @throws why a worker cannot load its model, where none can answer
+   * @param o.workers how many come from the start
+   * @throws why none of them can answer
    */
-  ready(o: { model: boolean }, signal?: AbortSignal): Promise<void>
+  ready(o: { model: boolean; workers: number }, signal?: AbortSignal): Promise<void>
   failed(error: Error, user: User, file: string): void
   /** A write of a user succeeded: what serves the tree calls it for each. */
   succeeded(user: User): void
@@ -75,7 +76,8 @@ export interface Orchestrator {
 export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
   const { owner, clock = systemClock, random = Math.random } = o
   const { store } = o
-  const id = store?.read('id')?.trim() || hexId(random, 32)
+  const known = store?.read('id')?.trim()
+  const id = known || hexId(random, 32)
   const boot = hexId(random, 8)
   const began = clock.now()
   const self: User = { name: owner.name, uid: owner.uid, role: 'admin' }
@@ -102,11 +104,13 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
 
   /** Who is set aside is not chosen, but for the last that serves its model. */
   const allowed = (member: Member): boolean => {
-    if (member.asideUntil <= clock.now()) return true
+    const now = clock.now()
+    const free = ({ asideUntil, pausedUntil }: Member) => asideUntil <= now && pausedUntil <= now
+    if (member.pausedUntil > now) return false
+    if (free(member)) return true
     const { model } = member
     for (const other of registry.members.values()) {
-      if (other !== member && other.model?.name === model?.name && other.serving && other.asideUntil <= clock.now())
-        return false
+      if (other !== member && other.model?.name === model?.name && other.serving && free(other)) return false
     }
     return true
   }
@@ -134,7 +138,11 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     {
       id,
       members: () => registry.members.values(),
-      known: request => models.known(request),
+      known(request) {
+        const lacking = nobody()
+        if (lacking) throw lacking
+        models.known(request)
+      },
       coming: request => models.coming(request),
       plain: () => models.plain,
       bring: request => models.bring(request),
@@ -142,6 +150,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
         if (closing) throw fail('shuttingDown')
       },
       hung,
+      good: member => registry.good(member),
       refused(member) {
         // until it has answered it is taken for full
         member.foreign = member.report.slots
@@ -155,7 +164,8 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
       },
     },
     events,
-    settings.retry,
+    settings,
+    random,
   )
 
   const hosts = new Hosts({ clock, events, self, settings, exited: (boot, signal) => place.died(boot, signal) })
@@ -171,6 +181,8 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     on: {
       changed(member) {
         update(member)
+        met = true
+        lastMet = clock.now()
         if (member.left) affinity.forget(member)
         announceReady()
         root.tasks.pump()
@@ -207,14 +219,34 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
       events.add('not-restored', { worker: member.name, setting: `${verb} ${model}`, error: error.message }),
   )
 
-  let waiting: { model: boolean; resolve(): void; reject(error: Error): void }[] = []
+  /** Whether there ever was a worker, in this cluster or before we were started, and when one last said something. */
+  let met = known !== undefined
+  let lastMet = began
+  /** Why a prompt need not wait: there is no worker, none is starting, and none that was cut off may still come back. */
+  const nobody = (): Error | undefined => {
+    if (registry.members.size > 0 || clock.now() - lastMet < (met ? limits.NEXT_WORKER_MS : limits.FIRST_WORKER_MS))
+      return undefined
+    const reports = [...hosts.peers.values()].map(({ report }) => report)
+    if (reports.some(({ workers }) => workers.some(({ state }) => state !== 'stopping'))) return undefined
+    if (reports.length > 0 && fleet.lines.includes('autoscale on')) return undefined
+    return fail(
+      'noWorkers',
+      'start one with: llamboctl spawn default, or add a machine that has some with: llamboctl join',
+    )
+  }
+  const stopLooking = every(clock, limits.WATCH_MS, () => {
+    const lacking = nobody()
+    if (lacking) root.tasks.fail(lacking)
+  })
+
+  let waiting: { model: boolean; workers: number; resolve(): void; reject(error: Error): void }[] = []
   const announceReady = () => {
     if (waiting.length === 0) return
     const members = [...registry.members.values()]
-    const failure = members.find(member => member.report.state === 'failed')?.report.error
-    waiting = waiting.filter(({ model, resolve, reject }) => {
+    const failures = members.flatMap(({ error }) => error ?? [])
+    waiting = waiting.filter(({ model, workers, resolve, reject }) => {
       if (routing.free || (!model && members.length > 0)) resolve()
-      else if (failure !== undefined) reject(new FsError(failure, 5))
+      else if (failures.length >= workers) reject(new FsError(failures[0]!, 5))
       else return true
       return false
     })
@@ -335,11 +367,11 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     events,
     id,
     join: transport => registry.join(transport),
-    ready({ model }, signal) {
+    ready({ model, workers }, signal) {
       return new Promise((resolve, reject) => {
         if (signal?.aborted) return reject(signal.reason)
         signal?.addEventListener('abort', () => reject(signal.reason), { once: true })
-        waiting.push({ model, resolve, reject })
+        waiting.push({ model, workers: Math.max(1, workers), resolve, reject })
         announceReady()
       })
     },
@@ -347,6 +379,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     succeeded: user => root.succeeded(user),
     async close() {
       closing = true
+      stopLooking()
       fleet.close()
       root.close()
       // the workers are told to stop what they do for us before the connections go

@@ -26,6 +26,10 @@ interface Course extends Given {
   barren: number
   /** Times it was moved that count: a worker that was shut down in order does not. */
   moves: number
+  /** Attempts that ended in a pause that their worker asked for. */
+  pauses: number
+  /** Before this, by the clock, the worker that it broke off on is not tried again. */
+  notBefore: number
   /** Workers that ended themselves while they had it. */
   deaths: number
   /** Of the model that made the first token. */
@@ -53,6 +57,8 @@ export interface Cluster {
   hung(member: Member, why: string): void
   /** A member took no prompt, though we had thought that it would: it is asked how it is. */
   refused(member: Member): void
+  /** A member has given a whole answer. */
+  good(member: Member): void
   /** A member broke the rules, or an answer broke off on it. */
   failed(member: Member, error: Error): void
   accept(): void
@@ -75,7 +81,8 @@ export class ClusterPlace implements Place {
     readonly affinity: Affinity<Member>,
     readonly cluster: Cluster,
     readonly events: Feed,
-    readonly retry: Retry,
+    readonly settings: { readonly retry: Retry; readonly queue: { readonly ttl_s: number } },
+    readonly random: () => number,
   ) {
     this.#poisons = new Poisons(clock)
     this.#stopWatching = every(clock, limits.WATCH_MS, () => this.#watch())
@@ -121,9 +128,13 @@ export class ClusterPlace implements Place {
       alone: course.deaths > 0,
     })
     if (!choice) {
+      const paused = this.#paused(task)
+      if (paused) throw paused
       this.cluster.bring(request)
       return undefined
     }
+    // no other is free, and this one gets its time
+    if (choice.member.id === course.avoid && this.clock.now() < course.notBefore) return undefined
     return this.#begin(task, course, choice)
   }
 
@@ -207,6 +218,8 @@ export class ClusterPlace implements Place {
         begun: 0,
         barren: 0,
         moves: 0,
+        pauses: 0,
+        notBefore: 0,
         deaths: 0,
         digest: task.request.digest,
         avoid: undefined,
@@ -261,7 +274,7 @@ export class ClusterPlace implements Place {
   #after(task: Task, course: Course, attempt: Attempt, outcome: Outcome): 'ended' | 'again' {
     const { member } = attempt
     if (outcome.how === 'ended') {
-      member.failures = 0
+      this.cluster.good(member)
       this.affinity.note(task.request, task.session, task.answer.text(), member)
       task.settle()
       return 'ended'
@@ -270,15 +283,21 @@ export class ClusterPlace implements Place {
       task.settle(task.signal.aborted ? (task.signal.reason as Error) : outcome.error)
       return 'ended'
     }
-    const { error, orderly = false, blame = false } = outcome
-    if (blame || (!orderly && !member.left)) this.cluster.failed(member, error)
+    const { error, orderly = false, blame = false, pause_ms } = outcome
+    if (pause_ms !== undefined) this.#pause(member, course, pause_ms, error)
+    else if (blame || (!orderly && !member.left)) this.cluster.failed(member, error)
     else if (orderly && !attempt.gave && !member.left) this.cluster.refused(member)
     if (attempt.gave) {
       course.barren = 0
       if (!orderly) course.moves++
       course.digest ??= member.report.models.find(model => model.name === task.model)?.digest
     }
-    if (!orderly) course.barren++
+    if (pause_ms === undefined && !orderly) course.barren++
+    if (error instanceof FsError && error.is('upstreamFailed')) {
+      const wait = this.#backoff(course.barren)
+      course.notBefore = this.clock.now() + wait
+      this.clock.after(wait, () => this.onFree(), true)
+    }
     const why = this.#stuck(task, course)
     if (why) {
       task.trace('given-up', { worker: member.name, why, error: error.message })
@@ -292,7 +311,8 @@ export class ClusterPlace implements Place {
 
   /** Why a task whose attempt broke off cannot go on; undefined: it can. */
   #stuck(task: Task, course: Course): string | undefined {
-    const { tries, resumes } = this.retry
+    const { tries, resumes } = this.settings.retry
+    if (course.pauses > limits.PAUSES) return `${course.pauses} pauses`
     if (course.barren >= tries + (task.completion_tokens > 0 ? 1 : 0)) return `${course.barren} tries`
     if (task.answer.length === 0 && task.completion_tokens === 0) return undefined
     if (course.moves > resumes) return `${resumes} resumes`
@@ -300,6 +320,42 @@ export class ClusterPlace implements Place {
     if (schema !== undefined || tools !== undefined) return 'a schema or tools bind the text'
     if (!course.seamless || !course.digest) return 'its tokens have no ids, or its model no digest'
     return undefined
+  }
+
+  /** Gives a member nothing for as long as it asks for, within bounds; each time it asks again for one task, for longer. */
+  #pause(member: Member, course: Course, ms: number, error: Error): void {
+    const wait = Math.min(Math.max(ms, this.#backoff(++course.pauses)), limits.MOST_PAUSE_MS)
+    member.pausedUntil = Math.max(member.pausedUntil, this.clock.now() + wait)
+    member.pausedWhy = error
+    this.events.add('worker-paused', { worker: member.name, seconds: Math.ceil(wait / 1000), error: error.message })
+    this.routing.update(member)
+    const again = () => {
+      this.routing.update(member)
+      this.onFree()
+    }
+    this.clock.after(wait, again, true)
+  }
+
+  /** How long before the nth try at what has failed, in ms: drawn at random, so that many do not come at once. */
+  #backoff(n: number): number {
+    const most = Math.min(limits.BACKOFF_MS * 2 ** Math.max(0, n - 1), limits.MOST_BACKOFF_MS)
+    return most * (0.5 + this.random() / 2)
+  }
+
+  /** Why a task cannot run in time: all that could answer it want to be left alone for longer than it may wait. */
+  #paused(task: Task): Error | undefined {
+    const now = this.clock.now()
+    const { model } = task.request
+    let first: Member | undefined
+    for (const member of this.cluster.members()) {
+      if (!member.serving || (model !== undefined && !member.has(model))) continue
+      if (member.pausedUntil <= now) return undefined
+      if (!first || member.pausedUntil < first.pausedUntil) first = member
+    }
+    if (!first) return undefined
+    const waited = now - (task.waitingSince ?? now)
+    const left = Math.min(this.settings.queue.ttl_s * 1000 - waited, task.left_ms)
+    return first.pausedUntil - now > left ? first.pausedWhy : undefined
   }
 
   /** The request as the worker gets it. What is only a note to a worker, a cluster that joined as one routes by. */
@@ -342,7 +398,14 @@ export class ClusterPlace implements Place {
         const waits = attempt.position > 0 ? limits.TOKEN_SILENCE_MS : 0
         const silence = attempt.gave ? limits.TOKEN_SILENCE_MS : prefill + waits
         const patience = levels > 1 ? levels * Math.max(silence, prefill) : silence
-        if (now - attempt.heard < patience) continue
+        const patient = Math.max(patience, member.report.patience_s * 1000)
+        if (now - attempt.heard < patient) continue
+        // what a server elsewhere does not answer says nothing of the worker, nor of its other answers
+        if (member.remote) {
+          const why = `${member.name} has had no sign of life from it for ${Math.round(patient / 1000)} s`
+          attempt.giveUp({ how: 'lost', error: fail('upstreamFailed', why) })
+          continue
+        }
         this.cluster.hung(member, `no token of task ${attempt.task.id} for ${Math.round(patience / 1000)} s`)
         break
       }

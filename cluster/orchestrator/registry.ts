@@ -239,6 +239,7 @@ export class Registry {
     const pause = Math.min(limits.ASIDE_MS * ++member.asides, limits.MOST_ASIDE_MS)
     member.asideUntil = clock.now() + pause
     member.failures = 0
+    member.aside = true
     this.aside.add(member)
     events.add('worker-aside', { worker: member.name, seconds: pause / 1000, error: why })
     on.changed(member)
@@ -246,12 +247,22 @@ export class Registry {
       pause,
       () => {
         if (member.left || clock.now() < member.asideUntil) return
+        member.aside = false
         this.aside.delete(member)
         member.ready = false
+        member.probeAfter = 0
         void this.#probe(member)
       },
       true,
     )
+  }
+
+  /** A member has given a whole answer: what went wrong before is over. */
+  good(member: Member): void {
+    member.failures = 0
+    member.asides = 0
+    const coming = this.#comings.get(member.id)
+    if (coming) coming.asides = 0
   }
 
   #beat(member: Member): void {
@@ -304,7 +315,8 @@ export class Registry {
   #looked(member: Member): void {
     this.#o.on.changed(member)
     this.#o.on.looked(member)
-    if (!member.ready && member.model && !member.suspect) void this.#probe(member)
+    const due = this.#o.clock.now() >= member.probeAfter
+    if (!member.ready && member.model && !member.suspect && due) void this.#probe(member)
   }
 
   /** While it loads a model its events are followed: that it is there is known at once, not at the next heartbeat. */
@@ -332,13 +344,24 @@ export class Registry {
     const { clock, events, self } = this.#o
     const late = deadline(clock, limits.PROBE_MS, () => fail('interrupted'))
     try {
-      const answer = await member.peer.ask('generate', PING, self, late.signal)
-      if (!/"event":"end"/.test(answer)) throw fail('io', answer.slice(-200))
+      // a prompt may cost money where a server elsewhere answers it
+      if (member.remote && member.report.kind === 'worker') await member.peer.command('check\n', late.signal)
+      else {
+        const answer = await member.peer.ask('generate', PING, self, late.signal)
+        if (!/"event":"end"/.test(answer)) throw fail('io', answer.slice(-200))
+      }
       if (member.left || member.suspect) return
       member.ready = true
+      member.problem = undefined
+      member.probes = 0
       events.add('worker-ready', { worker: member.name, slots: member.report.slots, model: member.model?.name })
     } catch (error) {
-      if (!member.left) events.add('probe-failed', { worker: member.name, error: toFsError(error).message })
+      const { message } = toFsError(error)
+      if (!member.left && message !== member.problem)
+        events.add('probe-failed', { worker: member.name, error: message })
+      if (!late.signal.aborted) member.problem = message
+      const pause = Math.min(limits.CHECK_MS * 2 ** member.probes++, limits.MOST_CHECK_MS)
+      if (member.remote) member.probeAfter = clock.now() + pause
       // others' answers are not what it waited for
       const { active, queue } = member.report
       if (late.signal.aborted && !member.left && active + queue <= 1)

@@ -54,6 +54,10 @@ export interface Report {
   /** Answers that were told to stop long ago, and run on. */
   readonly stuck: number
   readonly tok_s: number
+  /** How long an answer of it may bring nothing, in s, where its text is made by a server elsewhere; 0: it makes it itself. */
+  readonly patience_s: number
+  /** Of those that could answer, the ones with the highest go first. */
+  readonly prefer: number
   readonly latency_ms: number
   readonly mem_total: number
   readonly mem_free: number
@@ -119,6 +123,8 @@ export function parseReport(text: string): Report {
     queue: number('queue'),
     stuck: number('stuck'),
     tok_s: number('tok_s'),
+    patience_s: number('patience_s', 86_400),
+    prefer: number('prefer', 100),
     latency_ms: number('latency_ms'),
     mem_total: number('mem_total'),
     mem_free: number('mem_free'),

@@ -11,14 +11,21 @@ export type Strategy = (typeof strategies)[number]
 /** Free memory in steps of a quarter, so that the noise of a machine does not decide. */
 const memory = (member: Member) => Math.floor(Math.log2(1 + member.report.mem_free) * 3)
 
+/** What is set aside comes last, whatever it is preferred to. */
+const preferred = ({ aside, report }: Member) => (aside ? 1 : -report.prefer)
+
 /** By what one worker is chosen before another, each deciding where those before it are equal. Less is better. */
 const scores: Record<Strategy, readonly ((member: Member) => number)[]> = {
-  specialise: [m => m.load, m => -memory(m), m => m.lastUsed],
-  'least-loaded': [m => m.active, m => m.lastUsed],
-  'round-robin': [m => m.lastUsed],
+  specialise: [preferred, m => m.load, m => -memory(m), m => m.lastUsed],
+  'least-loaded': [preferred, m => m.active, m => m.lastUsed],
+  'round-robin': [preferred, m => m.lastUsed],
   // the choice among them is by lot
-  random: [],
+  random: [preferred],
 }
+
+/** The pool of those that are preferred to others, and of those that would be and are set aside. */
+const PREFERRED = 'preferred'
+const SET_ASIDE = 'preferred but set aside'
 
 /** Candidates that a trace names. */
 const NAMED = 5
@@ -96,17 +103,19 @@ export class Routing {
     else this.#places.delete(member)
   }
 
-  /** Those with a free slot that could answer a request; undefined: none. */
-  #candidates(request: Request, digest: string | undefined, plain: string | undefined): Heap<Member> | undefined {
+  /** Those with a free slot that could answer a request, the ones that it prefers first. Each has some. */
+  #candidates(request: Request, digest: string | undefined, plain: string | undefined): Heap<Member>[] {
     const { model, type, model_hint } = request
-    const some = (key: string) => {
-      const pool = this.#pools.get(key)
-      return pool?.items.length ? pool : undefined
-    }
+    const some = (...keys: readonly (string | false | undefined)[]) =>
+      keys.flatMap(key => {
+        const pool = typeof key === 'string' ? this.#pools.get(key) : undefined
+        return pool?.items.length ? [pool] : []
+      })
     if (digest !== undefined) return some(`digest ${digest}`)
     if (model !== undefined) return some(`model ${model}`)
     const any = plain === undefined ? '' : `model ${plain}`
-    return (model_hint && some(`model ${model_hint}`)) || (type && some(`type ${type}`)) || some(any)
+    const hint = model_hint !== undefined && `model ${model_hint}`
+    return some(hint, type !== undefined && `type ${type}`, PREFERRED, any, SET_ASIDE)
   }
 
   /**
@@ -120,14 +129,22 @@ export class Routing {
     { request, session }: Pick<Task, 'request' | 'session'>,
     o: { digest?: string | undefined; plain?: string | undefined; avoid?: string | undefined; alone?: boolean } = {},
   ): Choice | undefined {
-    const pool = this.#candidates(request, o.digest, o.plain)
+    const pools = this.#candidates(request, o.digest, o.plain)
+    // what is preferred and has just failed is no reason to pass over the others
+    const pool = pools.find(({ items }) => items.some(({ id }) => id !== o.avoid)) ?? pools[0]
     if (!pool) return undefined
     const { items } = pool
-    let member = this.#strategy === 'random' ? items[Math.floor(this.random() * items.length)]! : items[0]!
+    let member = items[0]!
+    if (this.#strategy === 'random') {
+      const { prefer } = member.report
+      const best = prefer > 0 ? items.filter(other => other.report.prefer === prefer) : items
+      member = best[Math.floor(this.random() * best.length)]!
+    }
     let why: string = this.#strategy
     const warm = this.affinity.find(request, session)
     // never behind a busy one while another is idler by two
-    if (warm && pool.has(warm) && warm.active - member.active < 2) {
+    const near = warm && warm.active - member.active < 2 && warm.report.prefer === member.report.prefer
+    if (near && pool.has(warm)) {
       member = warm
       why = 'cache'
     }
@@ -171,8 +188,9 @@ export class Routing {
 }
 
 /** What a member can be asked for by: '' is anything. */
-function keysOf({ report }: Member): string[] {
+function keysOf({ report, aside }: Member): string[] {
   const keys = new Set([''])
+  if (report.prefer > 0) keys.add(aside ? SET_ASIDE : PREFERRED)
   for (const model of report.models) {
     if (!model.loaded) continue
     keys.add(`model ${model.name}`)

@@ -42,7 +42,7 @@ export function clusterStatus(o: ClusterStatus): string {
     : slots === 0
       ? loading.length > 0
         ? 'loading'
-        : members.some(member => member.report.state === 'failed')
+        : members.some(member => member.state === 'failed')
           ? 'failed'
           : 'joining'
       : active > 0
@@ -69,6 +69,7 @@ export function clusterStatus(o: ClusterStatus): string {
       gpu: all('gpu'),
       gpu_mem: sum('gpu_mem'),
       clusters: o.clusters.join(','),
+      patience_s: Math.max(0, ...members.map(({ report }) => report.patience_s)) || undefined,
       uptime_s: o.uptime_s,
       workers: members.length,
       hosts: o.hosts,
@@ -106,6 +107,7 @@ export function clusterStatus(o: ClusterStatus): string {
         mem_free: report.mem_free,
         kind: report.kind,
         loading: member.loading ?? (report.loading || undefined),
+        error: member.error,
         progress: report.loading ? report.progress : undefined,
         id: report.id,
         boot: report.boot,

@@ -80,6 +80,8 @@ export class Task implements Exchange {
   ttft_ms: number | undefined
   tok_s: number | undefined
   error: Error | undefined
+  /** What the last attempt broke off with. */
+  cause: Error | undefined
   reason: EndReason | undefined
   /** When it ended, by the clock. */
   endedAt: number | undefined
@@ -118,6 +120,12 @@ export class Task implements Exchange {
     this.trace('submitted', { user: o.user.name, session: o.session, type, model_hint, via: from })
     if (deadline_ms !== undefined)
       this.#deadline = this.#clock.after(deadline_ms, () => this.stop(fail('deadline', deadline_ms)))
+  }
+
+  /** How long until its deadline, in ms. */
+  get left_ms(): number {
+    const { deadline_ms = Number.POSITIVE_INFINITY } = this.request
+    return this.#submitted + deadline_ms - this.#clock.now()
   }
 
   get ended(): boolean {
@@ -194,6 +202,7 @@ export class Task implements Exchange {
   /** The attempt has broken off, and it waits for another. */
   waits(why: Error, attrs: Record<string, Value | undefined> = {}): void {
     this.state = 'queued'
+    this.cause = why
     this.trace('lost', { worker: this.worker, tokens: this.completion_tokens, error: why.message, ...attrs })
   }
 

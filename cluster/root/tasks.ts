@@ -244,7 +244,8 @@ export class Tasks {
       const { message, errno } = task.completion_tokens
         ? fail('workerLost', task.completion_tokens)
         : fail('waited', ttl_s)
-      task.stop(new FsError(`${message}; retry after ${Math.ceil(this.#wait(this.#queue.length))} s`, errno))
+      const cause = task.cause ? ` (before that: ${task.cause.message})` : ''
+      task.stop(new FsError(`${message}; retry after ${Math.ceil(this.#wait(this.#queue.length))} s${cause}`, errno))
     }
     // an attempt that came to nothing does not make the waiting begin anew
     task.waitingSince ??= clock.now()

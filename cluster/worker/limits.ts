@@ -41,6 +41,12 @@ export const LIST_MS = 1_000
 export const DIGEST_CHUNK = 512 * KiB
 
 /**
+ * How much longer than the engine itself a cluster waits for an answer that a server elsewhere makes, in ms: the engine knows why it gives
+ * one up.
+ */
+export const PATIENCE_MS = 15_000
+
+/**
  * What was told to stop and runs on for so long, in ms, and for each character of its prompt, holds a slot that only the end of the
  * process gives back: an engine hears it between two tokens, or behind a prefill.
  */

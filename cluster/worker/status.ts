@@ -2,6 +2,7 @@ import { record } from '../../fs/quote.js'
 import type { Task } from '../root/task.js'
 import type { Rates } from '../root/tasks.js'
 import type { Machine } from './hardware.js'
+import { PATIENCE_MS } from './limits.js'
 import type { Loader } from './loader.js'
 import type { ModelEntry } from './models.js'
 
@@ -15,6 +16,8 @@ export interface Identity {
   readonly host: string | undefined
   readonly host_id: string | undefined
   readonly class: string | undefined
+  /** Among workers that could answer, the ones with the highest go first. */
+  readonly prefer: number
   /** What its model is for: requests of that `type` go here first. */
   readonly type: string
 }
@@ -46,7 +49,7 @@ export function statusText(o: {
   uptime_s: number
 }): string {
   const { identity, machine, loader, models } = o
-  const model = loader.current?.engine.model
+  const { model, remote } = loader.current?.engine ?? {}
   const slots = loader.current?.engine.slots ?? loader.settings.slots
   const active = loader.current?.running ?? 0
   const { total, free } = machine.memory()
@@ -77,6 +80,8 @@ export function statusText(o: {
       error: o.error,
       stuck: o.stuck || undefined,
       host_id: identity.host_id,
+      patience_s: remote && Math.ceil((remote.silence_ms + PATIENCE_MS) / 1000),
+      prefer: identity.prefer || undefined,
     }),
   ]
   if (model)

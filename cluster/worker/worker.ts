@@ -47,6 +47,8 @@ export interface WorkerOptions {
   class?: string
   /** What its model is for, such as `code`; `text` unless given. */
   type?: string
+  /** 0 to 100: of the workers that could answer, the ones with the highest go first; 0 unless given. */
+  prefer?: number
   /** What it runs on; looked at unless given. */
   machine?: Machine
 }
@@ -78,6 +80,7 @@ export function createWorker(o: WorkerOptions): Worker {
     host_id: o.host_id,
     class: o.class,
     type: o.type ?? 'text',
+    prefer: o.prefer ?? 0,
   }
   const machine = o.machine ?? thisMachine()
   const began = clock.now()
@@ -120,6 +123,11 @@ export function createWorker(o: WorkerOptions): Worker {
     verbs: {
       load: word1('MODEL', String, model => loader.load(model)),
       unload: word(() => loader.unload()),
+      check: word(async () => {
+        const engine = loader.current?.engine
+        if (!engine) throw broken ?? fail('loading', "write 'load MODEL' to ctl")
+        await engine.remote?.check(new AbortController().signal)
+      }),
       drain: word(() => drain(true)),
       resume: word(() => drain(false)),
       slots: word1(

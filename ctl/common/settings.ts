@@ -39,12 +39,21 @@ const className = z
     `class ${DEFAULT_CLASS} is what model, slots and engine say; choose another name`,
   )
 
+const engineKind = z.enum(['llama', 'openai', 'echo'])
+const silence = count(5, 3600)
+
 export const workerClass = z.strictObject({
   model: text.optional(),
   type: text.max(64).optional(),
   slots: count(1, 256).optional(),
   context: contextSize.optional(),
   kv_type: kvType.optional(),
+  engine: engineKind.optional(),
+  url: z.url().optional(),
+  key_file: text.optional(),
+  timeout: silence.optional(),
+  prefer: count(0, 100).optional(),
+  workers: count(0, 1000).optional(),
   memory: size.optional(),
   cores: z.number().min(0).max(1024).optional(),
 })
@@ -131,7 +140,7 @@ export const settings = {
   'engine.kind': setting({
     env: 'LLAMBO_ENGINE',
     flag: '--engine',
-    schema: z.enum(['llama', 'openai', 'echo']),
+    schema: engineKind,
     initial: 'llama',
     help: 'llama: llama.cpp in this process; openai: a server with that API; echo: a stand-in that repeats the prompt',
   }),
@@ -167,6 +176,12 @@ export const settings = {
     env: 'LLAMBO_ENGINE_KEY_FILE',
     schema: text,
     help: 'openai: a file with the API key; else OPENAI_API_KEY is used where it is set',
+  }),
+  'engine.timeout': setting({
+    env: 'LLAMBO_ENGINE_TIMEOUT',
+    schema: silence,
+    initial: 120,
+    help: 'openai: seconds in which an answer may bring nothing at all, before it is given up',
   }),
   'engine.rate': setting({
     env: 'LLAMBO_ENGINE_RATE',

@@ -12,6 +12,7 @@ import { isAlive, readServerFile } from '../common/serverfile.js'
 import { gpu } from './gpu.js'
 import { descriptors } from './limits.js'
 import { models } from './models.js'
+import { upstream } from './upstream.js'
 
 /** One thing looked at: `bad` keeps llambo from working, `note` from all it could do. */
 export interface Finding {
@@ -105,6 +106,8 @@ const checks: Record<string, Check> = {
   },
 
   models,
+
+  upstream,
 
   disk(env) {
     let dir = modelDir(env)

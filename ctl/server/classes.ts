@@ -1,17 +1,58 @@
 import { DEFAULT_CLASS, type WorkerClass } from '../../cluster/class.js'
+import type { Host } from '../../cluster/host.js'
+import { usage } from '../common/exit.js'
 import type { Config } from '../common/settings.js'
-import { firstModel } from './engine.js'
+import { checkEngine, firstModel } from './engine.js'
+
+/** The plain settings as a class changes them. Without a class of that name, as they are. */
+export function settingsOf(config: Config, name: string): Config {
+  const of = config.classes?.[name]
+  if (!of) return config
+  const { model, engine, url, key_file, timeout } = of
+  return {
+    ...config,
+    ...(model !== undefined && { model, 'engine.model': model }),
+    ...(engine !== undefined && { 'engine.kind': engine }),
+    // a key is sent only where it was meant for
+    ...(url !== undefined && { 'engine.url': url, 'engine.key_file': undefined }),
+    ...(key_file !== undefined && { 'engine.key_file': key_file }),
+    ...(timeout !== undefined && { 'engine.timeout': timeout }),
+  }
+}
 
 /** The classes of worker that a host of this configuration can start: `default`, made from the plain settings, is the first. */
 export function classesOf(config: Config): WorkerClass[] {
   const { slots: all = 4 } = config
-  const own = Object.entries(config.classes ?? {}).map(
-    ([name, { model, slots = all, memory = 0, cores = 0, ...rest }]) => {
-      const named = model === undefined ? config : { ...config, model, 'engine.model': model }
-      return { name, model: firstModel(named), slots, memory, cores, ...rest }
-    },
-  )
+  const own = Object.entries(config.classes ?? {}).map(([name, of]) => {
+    const { slots = all, memory = 0, cores = 0, type, context, kv_type, prefer } = of
+    const model = firstModel(settingsOf(config, name))
+    return { name, model, slots, memory, cores, type, context, kv_type, prefer }
+  })
   return [{ name: DEFAULT_CLASS, model: firstModel(config), slots: all, memory: 0, cores: 0 }, ...own]
+}
+
+/** @throws Failure (usage) for settings of an engine that are missing: before any worker starts */
+export function checkEngines(config: Config): void {
+  checkEngine(config)
+  for (const [name, { engine, model }] of Object.entries(config.classes ?? {})) {
+    checkEngine(settingsOf(config, name))
+    if (engine === 'openai' && model === undefined && config['engine.kind'] !== 'openai')
+      throw usage(`classes.${name}: engine openai needs the model's name there (model)`)
+  }
+}
+
+/** How many workers of each class are there from the start. */
+export const workersOf = (config: Config): [name: string, n: number][] => [
+  [DEFAULT_CLASS, config.workers ?? 1],
+  ...Object.entries(config.classes ?? {}).map(([name, { workers = 0 }]): [string, number] => [name, workers]),
+]
+
+/** Starts the workers that are there from the start, as far as a host before this one has left none. */
+export function startWorkers(config: Config, host: Pick<Host, 'workers' | 'spawn'>): void {
+  for (const [name, n] of workersOf(config)) {
+    const lacking = n - host.workers.filter(({ of }) => of.name === name).length
+    if (lacking > 0) host.spawn(name, lacking)
+  }
 }
 
 /** Of the settings, those that make a worker what it is. */
@@ -19,9 +60,9 @@ export const workerSettings = (config: Config): Config =>
   Object.fromEntries(Object.entries(config).filter(([key]) => /^(model|slots|classes|engine\..*)$/.test(key))) as Config
 
 /** The settings that a worker of that class runs by. */
-export function configOf(config: Config, { model, slots, cores, context, kv_type }: WorkerClass): Config {
+export function configOf(config: Config, { name, model, slots, cores, context, kv_type }: WorkerClass): Config {
   return {
-    ...workerSettings(config),
+    ...workerSettings(settingsOf(config, name)),
     model: model ?? 'none',
     'engine.model': model,
     slots,

@@ -41,6 +41,7 @@ export function engineOpener(config: Config, store: ModelStore, env: NodeJS.Proc
     'engine.gpu': gpu = 'auto',
     'engine.context': context,
     'engine.kv_type': kvType = 'f16',
+    'engine.timeout': timeout = 120,
   } = config
   switch (config['engine.kind']) {
     case 'echo':
@@ -51,9 +52,11 @@ export function engineOpener(config: Config, store: ModelStore, env: NodeJS.Proc
     case 'openai': {
       checkEngine(config)
       const key = keyFile ? readKey(keyFile) : env.OPENAI_API_KEY
+      const silence_ms = timeout * 1000
+      const given = { url: url!, silence_ms, ...(key && { key }), ...(context && { context }) }
       return async (model, settings) => {
         const { createOpenAIEngine } = await import('../../cluster/worker/engine/openai.js')
-        return createOpenAIEngine({ url: url!, model, ...(key && { key }), ...(context && { context }), ...settings })
+        return createOpenAIEngine({ ...given, model, ...settings })
       }
     }
     default:
@@ -81,7 +84,8 @@ export function engineOpener(config: Config, store: ModelStore, env: NodeJS.Proc
   }
 }
 
-function readKey(path: string): string {
+/** The key in a file. @throws Failure (usage) where it cannot be read */
+export function readKey(path: string): string {
   try {
     return readFileSync(path, 'utf8').trim()
   } catch (error) {

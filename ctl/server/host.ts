@@ -39,9 +39,8 @@ const ORPHAN_MS = 60_000
 /** This machine as a host: its workers are processes, and those of a host of this user that was killed go on. */
 export function localHost(o: LocalHostOptions): Host {
   const { env, note } = o
-  const keyFile = o.config['engine.key_file']
   // workers are started from another directory, and later, when we may be in another as well
-  const config = { ...o.config, ...(keyFile && { 'engine.key_file': resolve(keyFile) }) }
+  const config = withWholePaths(o.config)
   const name = hostName(os.hostname())
   const path = join(privateDir(runtimeDir(env)), o.file ?? 'workers.json')
   const asked = config.workers ?? 1
@@ -74,6 +73,16 @@ export function localHost(o: LocalHostOptions): Host {
     shutdown: o.shutdown,
     refused: o.refused ?? (why => note(`the cluster refuses this host: ${why}`)),
   })
+}
+
+/** The configuration with the files of keys as whole paths. */
+function withWholePaths(config: Config): Config {
+  const { 'engine.key_file': keyFile, classes = {} } = config
+  const whole = Object.entries(classes).map(([name, of]) => [
+    name,
+    { ...of, ...(of.key_file && { key_file: resolve(of.key_file) }) },
+  ])
+  return { ...config, classes: Object.fromEntries(whole), ...(keyFile && { 'engine.key_file': resolve(keyFile) }) }
 }
 
 /** What the machine is called as a name in a tree: the first label of its host name, as far as a name may hold it. */

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { DEFAULT_CLASS } from '../../cluster/class.js'
 import type { Upstream } from '../../cluster/host/process.js'
 import type { Host } from '../../cluster/host.js'
 import { keepJoined } from '../../cluster/joining.js'
@@ -15,7 +14,7 @@ import { privateDir, runtimeDir } from '../common/paths.js'
 import { bornAt, isAlive } from '../common/serverfile.js'
 import type { Config } from '../common/settings.js'
 import { readWorkersFile } from '../common/workersfile.js'
-import { workerSettings } from './classes.js'
+import { checkEngines, startWorkers, workerSettings } from './classes.js'
 import { aborted } from './foreground.js'
 import { localHost } from './host.js'
 import { adopt } from './spawn.js'
@@ -54,6 +53,7 @@ const HURRY_MS = 500
 export async function joinCluster(o: JoinOptions): Promise<void> {
   const { upstream, env } = o
   process.umask(0o077)
+  checkEngines(o.config)
   privateDir(runtimeDir(env))
   claim(o)
   const started = new Date().toISOString()
@@ -129,8 +129,7 @@ async function stay(o: JoinOptions): Promise<void> {
           entered = true
           try {
             // those of a host that was killed are there already
-            const lacking = (config.workers ?? 1) - host.workers.length
-            if (lacking > 0) host.spawn(DEFAULT_CLASS, lacking)
+            startWorkers(config, host)
           } catch (error) {
             fail(error)
           }

@@ -1,5 +1,4 @@
 import { join } from 'node:path'
-import { DEFAULT_CLASS } from '../../cluster/class.js'
 import { createOrchestrator } from '../../cluster/orchestrator/orchestrator.js'
 import { type ServeOptions, type Session, serve } from '../../fs/server.js'
 import { transportPair } from '../../fs/transport/pair.js'
@@ -14,7 +13,8 @@ import { Tokens } from '../common/tokens.js'
 import { usr, withUsr } from '../common/usr.js'
 import { version } from '../common/version.js'
 import { bundledModel } from './bundled.js'
-import { checkEngine, firstModel } from './engine.js'
+import { checkEngines, startWorkers, workersOf } from './classes.js'
+import { firstModel } from './engine.js'
 import { localHost } from './host.js'
 import { interruptible } from './interruptible.js'
 import { type Door, type Listener, openJoinSocket, openListener, wanted } from './listeners.js'
@@ -59,7 +59,7 @@ export async function startServer(o: ServerOptions): Promise<Server> {
   process.umask(0o077)
   // All that can be wrong with the configuration is found before anything is touched.
   const addresses = wanted(config, env, !o.passing)
-  checkEngine(config)
+  checkEngines(config)
   const parent = parentOf(config, env)
   privateDir(runtimeDir(env))
   await claim(env)
@@ -129,8 +129,8 @@ export async function startServer(o: ServerOptions): Promise<Server> {
     const [near, far] = transportPair()
     serve(far, { attachOptions: ['role'], attach: who => ({ root: host.root, user: parentsUser(who) }) })
     void orchestrator.join(near)
-    const missing = (config.workers ?? 1) - host.workers.length
-    if (missing > 0) host.spawn(DEFAULT_CLASS, missing)
+    startWorkers(config, host)
+    const workers = workersOf(config).reduce((sum, [, n]) => sum + n, 0)
 
     const listeners: Listener[] = []
     for (const item of addresses) {
@@ -168,7 +168,7 @@ export async function startServer(o: ServerOptions): Promise<Server> {
     })
     // Loading a model and mounting each take about a second and have nothing to do with each other.
     const [loaded, mounted] = await Promise.allSettled([
-      config.workers === 0 ? undefined : orchestrator.ready({ model: model !== undefined }, signal),
+      workers === 0 ? undefined : orchestrator.ready({ model: model !== undefined, workers }, signal),
       interruptible(mounting, signal),
     ])
     if (mounted.status === 'fulfilled' && mounted.value !== undefined) {

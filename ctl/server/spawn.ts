@@ -46,11 +46,17 @@ export function spawner(o: Spawning): (spec: SpawnSpec) => WorkerProcess {
   const { OPENAI_API_KEY } = o.env
   const env = {
     ...Object.fromEntries(Object.entries(o.env).filter(([name]) => passed.test(name))),
-    ...(o.config['engine.kind'] === 'openai' && OPENAI_API_KEY && { OPENAI_API_KEY }),
   }
+  // the key is for the server of the plain settings: a class with a server of its own has its own key, or none
+  const keyFor = (config: Config) =>
+    config['engine.kind'] === 'openai' && config['engine.url'] === o.config['engine.url'] && OPENAI_API_KEY
+      ? { OPENAI_API_KEY }
+      : {}
   const [command, ...args] = o.command ?? [process.execPath, program]
   return spec => {
-    const child = spawn(command, args, { detached: true, env, cwd: '/', stdio: 'pipe' })
+    const config = configOf(o.config, spec.class)
+    const own = { ...env, ...keyFor(config) }
+    const child = spawn(command, args, { detached: true, env: own, cwd: '/', stdio: 'pipe' })
     // without a file descriptor left there are none of them (EMFILE), and `error` says so
     const { stdin, stdout, stderr } = child as Partial<typeof child>
     let said: string | undefined
@@ -62,7 +68,7 @@ export function spawner(o: Spawning): (spec: SpawnSpec) => WorkerProcess {
         setTimeout(done, LAST_WORDS_MS)
       })
     })
-    const told: WorkerSpec = { ...spec, host: o.host, config: configOf(o.config, spec.class), orphan_ms: o.orphan_ms }
+    const told: WorkerSpec = { ...spec, host: o.host, config, orphan_ms: o.orphan_ms }
     // one that ends before it has read this says why by its exit
     stdin?.on('error', () => {}).end(`${JSON.stringify(told)}\n`)
     eachLine(stderr, line => {

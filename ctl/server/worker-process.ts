@@ -65,6 +65,7 @@ async function run(spec: WorkerSpec): Promise<number> {
     host: spec.host,
     host_id: spec.host_id,
     class: spec.class.name,
+    ...(spec.class.prefer !== undefined && { prefer: spec.class.prefer }),
     ...(spec.class.type !== undefined && { type: spec.class.type }),
   })
 

@@ -36,6 +36,8 @@ export interface Shape {
   host?: string
   /** What its model is for. */
   type?: string
+  /** Whether it goes before others. */
+  prefer?: number
   /** How long a model takes to load, in ms. */
   load_ms?: number
   /** Instead of echo's. */
@@ -56,7 +58,7 @@ export class Member {
 
   /** Begins anew, as a process that is started again. */
   async start(): Promise<void> {
-    const { models = ['echo'], slots = 2, rate = 0, host = 'alpha', load_ms = 0, type } = this.shape
+    const { models = ['echo'], slots = 2, rate = 0, host = 'alpha', load_ms = 0, type, prefer } = this.shape
     const list = async (): Promise<ModelEntry[]> =>
       models.map(name => ({ name, size: 1, path: `/${name}.gguf`, architecture: 'echo' }))
     this.worker = createWorker({
@@ -76,6 +78,7 @@ export class Member {
       id: this.id,
       host,
       ...(type !== undefined && { type }),
+      ...(prefer !== undefined && { prefer }),
     })
     const load = this.shape.load ?? models[0]
     if (load) await this.worker.load(load)

@@ -208,7 +208,7 @@ export class Server {
 
   /** A server's words without the key that they may repeat. */
   hidden(words: string): string {
-    return this.key ? words.replaceAll(this.key, '…') : words
+    return this.key && this.key.length > 5 ? words.replaceAll(this.key, '…') : words
   }
 
   #broken(where: string, error: unknown): FsError {

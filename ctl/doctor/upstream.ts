@@ -1,0 +1,30 @@
+import { createOpenAIEngine } from '../../cluster/worker/engine/openai.js'
+import { loadConfig } from '../common/config.js'
+import { explain } from '../common/exit.js'
+import { classesOf, settingsOf } from '../server/classes.js'
+import { readKey } from '../server/engine.js'
+import type { Finding } from './findings.js'
+
+/** Whether the servers that engine `openai` asks are there and have the models: their lists are read, and no prompt is sent. */
+export async function upstream(env: NodeJS.ProcessEnv): Promise<Omit<Finding, 'name'>> {
+  const { config } = loadConfig(env)
+  const asked = classesOf(config).map(async ({ name, model }) => {
+    const { 'engine.kind': kind, 'engine.url': url, 'engine.key_file': file } = settingsOf(config, name)
+    if (kind !== 'openai' || url === undefined || model === undefined) return []
+    try {
+      const key = file ? readKey(file) : url === config['engine.url'] ? env.OPENAI_API_KEY : undefined
+      const engine = createOpenAIEngine({ url, model, slots: 1, ...(key && { key }) })
+      await engine.remote!.check(new AbortController().signal)
+      return [{ bad: false, says: `${model} at ${url}` }]
+    } catch (error) {
+      return [{ bad: true, says: `class ${name}: ${explain(error)}` }]
+    }
+  })
+  const found = (await Promise.all(asked)).flat()
+  const bad = found.filter(one => one.bad)
+  const says = (bad.length > 0 ? bad : found).map(one => one.says).join('; ')
+  if (bad.length === 0) return { state: 'ok', says: says || 'none is used' }
+  const remedy = 'start that server, or correct engine.url, engine.model and engine.key_file'
+  // the others answer, where there are any
+  return { state: bad.length === found.length ? 'bad' : 'note', says, remedy }
+}
