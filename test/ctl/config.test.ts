@@ -154,7 +154,7 @@ t.test('a class that cannot be meant names the file, the line and what of it', a
     ['classes:\n  a: {}\n  b:\n    slot: 3\n', 'FILE:4: classes.b.slot: unknown key (did you mean slots?)'],
     [
       'classes: {a: {colour: 1}}',
-      'FILE:1: classes.a.colour: unknown key; known are model, type, slots, context, kv_type, memory, cores',
+      'FILE:1: classes.a.colour: unknown key; known are model, type, slots, context, kv_type, engine, url, key_file, timeout, prefer, workers, memory, cores',
     ],
     ['classes: {a: {context: 8}}', 'FILE:1: classes.a.context: Too small: expected number to be >=256, not 8'],
     ['classes:\n  a:\n    slots: 0\n', 'FILE:3: classes.a.slots: Too small: expected number to be >=1, not 0'],

@@ -13,6 +13,7 @@ const names = [
   'config',
   'runtime',
   'models',
+  'upstream',
   'disk',
   'server',
 ]

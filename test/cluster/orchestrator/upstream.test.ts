@@ -109,8 +109,8 @@ t.test(
   async t => {
     const first = await upstream(t, says('first'))
     const second = await upstream(t, says('second'))
-  first.models = ['a']
-  second.models = ['b']
+    first.models = ['a']
+    second.models = ['b']
     const cluster = await rig(t, [
       of(second, { models: ['b'], prefer: 1 }),
       of(first, { models: ['a'], prefer: 2 }),
