@@ -8,7 +8,7 @@ import { serverOptions } from './command/table.js'
 import { announce } from './command/up.js'
 import { loadConfig } from './common/config.js'
 import { connect } from './common/connect.js'
-import { codeOf, exitCode, explain, Failure } from './common/exit.js'
+import { asTyped, codeOf, exitCode, explain, Failure } from './common/exit.js'
 import { drain, withFile } from './common/files.js'
 import { Invocation } from './common/invocation.js'
 import { write } from './common/output.js'
@@ -65,10 +65,11 @@ async function foreground(options: Record<string, unknown>, signal: AbortSignal)
     if (dir) {
       say(bold(`    echo "${PROMPT}" > ${dir}/data`))
       say(bold(`    cat ${dir}/data`))
-    } else say(bold(`    npx llamboctl rdwr data "${PROMPT}"`))
+    } else say(bold(asTyped(`    llamboctl rdwr data "${PROMPT}"`)))
     await ask(server, PROMPT, async data => void process.stderr.write(data), signal)
     say('')
     say('Type that in another terminal, with your own prompts. Ctrl-C stops the server.')
+    say(asTyped('Next: llamboctl limbot is a chat, llamboctl --help lists what else there is.'))
     await Promise.race([server.shutdown, aborted(signal)])
     say('stopping …')
   } finally {

@@ -23,18 +23,27 @@ interface Level {
     readonly takesValue: boolean
     readonly kind: Kind | undefined
   })[]
-  readonly takes: readonly Kind[]
+  /** What its arguments are; `none`: it takes none, and no files. */
+  readonly takes: readonly (Kind | 'none')[]
+  /** Other words for the last of the path. */
+  readonly aliases: readonly string[]
 }
 
-/** First sentence, fit for a quoted string in any of the three shells. */
-const plain = (help: string) => help.replace(/['"`$\\[\]:;]/g, '').replace(/\s+/g, ' ')
+/** A text as one line. */
+const plain = (help: string) => help.replace(/\s+/g, ' ')
+
+/** A text between single quotes, as zsh reads it. */
+const zshQuoted = (text: string) => `'${text.replaceAll("'", String.raw`'\''`)}'`
+/** The same for fish, where a backslash means something in them. */
+const fishQuoted = (text: string) => `'${text.replace(/[\\']/g, String.raw`\$&`)}'`
 
 function levels(command: Commander, row: Command, path = row.name): Level[] {
   const help = command.createHelp()
   const global = command.parent ? help.visibleGlobalOptions(command) : []
   const own: Level = {
     path,
-    takes: row.takes ?? [],
+    takes: row.takes ?? (row.args === undefined || row.commands ? ['none'] : []),
+    aliases: row.aliases ?? [],
     commands: help.visibleCommands(command).map(child => ({ word: child.name(), help: plain(child.description()) })),
     options: [...help.visibleOptions(command), ...global].flatMap(option =>
       [option.long, option.short].flatMap(word =>
@@ -56,6 +65,9 @@ function levels(command: Commander, row: Command, path = row.name): Level[] {
   return [own, ...rows.flatMap((child, i) => levels(command.commands[i]!, child, `${path} ${child.name}`))]
 }
 
+/** A command's path by each of its names. */
+const pathsOf = ({ path, aliases }: Level) => [path, ...aliases.map(alias => path.replace(/\S+$/, alias))]
+
 const words = (list: readonly Word[]) => list.map(({ word }) => word).join(' ')
 
 /** Questions to the server are short, so that typing never waits for one. */
@@ -68,7 +80,7 @@ const clause = (patterns: readonly string[], does: string) =>
 function bash(all: readonly Level[], names: readonly string[]): string {
   const below = all
     .filter(({ path }) => path.includes(' '))
-    .map(({ path }) => clause([path], `path='${path}' n=0; continue`))
+    .map(level => clause(pathsOf(level), `path='${level.path}' n=0; continue`))
   const valued = all.flatMap(({ path, options }) => options.filter(o => o.takesValue).map(o => `${path} ${o.word}`))
   const values = all.flatMap(({ path, options }) =>
     options
@@ -104,7 +116,7 @@ ${values.join('')}  esac
     *)
       offer <<< "\${words// /$'\\n'}"
       case $kind in
-        worker|class|model|strategy) offer < <(${ASK} completion --values "$kind" 2>/dev/null) ;;
+        worker|class|model|strategy|shell) offer < <(${ASK} completion --values "$kind" 2>/dev/null) ;;
         '') offer < <(compgen -f -- "$cur") ;;
       esac ;;
   esac
@@ -115,16 +127,24 @@ complete -o filenames -F _llambo ${names.join(' ')}
 }
 
 function zsh(all: readonly Level[], names: readonly string[]): string {
-  const describe = (list: readonly Word[]) => list.map(({ word, help }) => `'${word}:${help}'`).join(' ')
+  const describe = (list: readonly Word[]) =>
+    list.map(({ word, help }) => zshQuoted(`${word}:${help.replaceAll(':', String.raw`\:`)}`)).join(' ')
   const below = all
     .filter(({ path }) => path.includes(' '))
-    .map(({ path }) => clause([path], `path_='${path}' n=1; continue`))
+    .map(level => clause(pathsOf(level), `path_='${level.path}' n=1; continue`))
   const valued = all.flatMap(({ path, options }) => options.filter(o => o.takesValue).map(o => `${path} ${o.word}`))
   const values = all.flatMap(({ path, options }) =>
     options
-      .filter(o => o.values.length || o.kind)
+      .filter(o => o.takesValue)
       .map(o =>
-        clause([`${path} ${o.word}`], o.kind ? `takes=(${o.kind}) n=1` : `compadd -- ${o.values.join(' ')}; return`),
+        clause(
+          [`${path} ${o.word}`],
+          o.kind
+            ? `takes=(${o.kind}) n=1`
+            : o.values.length
+              ? `compadd -- ${o.values.join(' ')}; return`
+              : '_files; return',
+        ),
       ),
   )
   return `#compdef ${names.join(' ')}
@@ -146,7 +166,7 @@ ${all.map(l => clause([l.path], `list=(${describe([...l.commands, ...l.options])
 ${values.join('')}  esac
   (( $#list )) && _describe "$path_" list
   case \${takes[n]:-\${takes:+none}} in
-    worker|class|model|strategy)
+    worker|class|model|strategy|shell)
       found=(\${(f)"$(_call_program values ${ASK} completion --values \${takes[n]} 2>/dev/null)"})
       compadd -a found ;;
     none) ;;
@@ -167,13 +187,15 @@ function fish(all: readonly Level[]): string {
         : ''
     const start = `complete -c ${name} ${when}`
     return [
-      ...commands.map(({ word, help }) => `${start}-f -a ${word} -d '${help}'`),
-      ...[...new Set(takes)].map(kind => `${start}-f -a '(${ASK} completion --values ${kind} 2>/dev/null)'`),
+      ...commands.map(({ word, help }) => `${start}-f -a ${word} -d ${fishQuoted(help)}`),
+      ...[...new Set(takes)].map(kind =>
+        kind === 'none' ? `${start}-f` : `${start}-f -a '(${ASK} completion --values ${kind} 2>/dev/null)'`,
+      ),
       ...options.map(({ word, help, values, takesValue, kind }) => {
         const flag = word.startsWith('--') ? `-l ${word.slice(2)}` : `-s ${word.slice(1)}`
         const these = kind ? `(${ASK} completion --values ${kind} 2>/dev/null)` : values.join(' ')
         const value = these ? ` -x -a '${these}'` : takesValue ? ' -r' : ''
-        return `${start}${flag}${value} -d '${help}'`
+        return `${start}${flag}${value} -d ${fishQuoted(help)}`
       }),
     ]
   })
@@ -193,6 +215,7 @@ const kinds: Readonly<Record<Kind, (io: Invocation) => Promise<readonly string[]
     client.close()
     return [...new Set(all.flatMap(text => namesOf(text, 'class')))]
   },
+  shell: async () => Object.keys(shells),
   strategy: async () => (await import('../../cluster/orchestrator/routing.js')).strategies,
 }
 

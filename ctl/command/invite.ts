@@ -31,7 +31,7 @@ export const run: Run = async (io, _args, { user = account().name, json }) => {
   if (json) return io.print(`${JSON.stringify({ command, token, user, addresses, fingerprint }, null, 2)}\n`)
   await io.print(`${command}\n`)
   io.note('')
-  io.note('Type this on the other machine (in a checkout there it is npx llamboctl).')
+  io.note('Type this on the other machine (in a checkout there it is ./llamboctl).')
   io.note('The token lets machines join this cluster and does nothing else; it is good until')
   io.note(`its line is removed from ${tokens.path}.`)
   if (others.length > 0) io.note(`If that address is not reached, this machine has others: ${others.join(' ')}`)

@@ -1,19 +1,31 @@
+import { ModelStore } from '../../cluster/worker/models.js'
 import { OREAD } from '../../fs/protocol.js'
 import { parseRecords } from '../../fs/quote.js'
 import type { Run } from '../common/command.js'
+import { exitCode, Failure } from '../common/exit.js'
 import { readText, withFile } from '../common/files.js'
+import type { Invocation } from '../common/invocation.js'
 import { bytes, table } from '../common/output.js'
+import { modelDir } from '../common/paths.js'
+import { bundledModels } from '../server/bundled.js'
+import { self } from '../server/users.js'
+
+interface Model {
+  readonly name: string
+  readonly size: number
+  readonly loaded: boolean
+  readonly type?: string
+  readonly context?: number
+  readonly digest?: string
+}
 
 /** Files in models/ with what `status` knows of them: whether they are loaded, their context and digest. */
-export const run: Run = async (io, _args, { json }) => {
+async function served(io: Invocation): Promise<Model[]> {
   const { root, client } = await io.connect()
   const files = await withFile(root, ['models'], OREAD, io.signal, fid => fid.list(io.signal))
   const records = parseRecords(await readText(root, ['status'], io.signal)).filter(({ word }) => word === 'model')
   client.close()
-  const models = new Map<
-    string,
-    { name: string; size: number; loaded: boolean; type?: string; context?: number; digest?: string }
-  >()
+  const models = new Map<string, Model>()
   for (const { name, length } of files.filter(file => file.name.endsWith('.gguf'))) {
     const model = name.slice(0, -'.gguf'.length)
     models.set(model, { name: model, size: Number(length), loaded: false })
@@ -28,7 +40,24 @@ export const run: Run = async (io, _args, { json }) => {
       ...(digest && { digest }),
     })
   }
-  const rows = [...models.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
+  return [...models.values()]
+}
+
+/** What a server of this user would have: its store and the models that come with llambo. */
+const stored = async (io: Invocation): Promise<Model[]> =>
+  (await new ModelStore([modelDir(io.env), bundledModels], { owner: self() }).list()).map(
+    ({ name, size, context }) => ({ name, size, loaded: false, ...(context && { context }) }),
+  )
+
+/** Needs no server where the user's own is meant: what it would have is on the disk. */
+export const run: Run = async (io, _args, { json }) => {
+  const own = io.globals.at === undefined && !io.env.LLAMBO
+  const models = await served(io).catch(error => {
+    if (!own || !(error instanceof Failure && error.code === exitCode.unreachable)) throw error
+    if (io.stdout.isTTY) io.note('no server of yours is running; these are the models that one would have')
+    return stored(io)
+  })
+  const rows = models.sort((a, b) => (a.name < b.name ? -1 : 1))
   if (json) return io.print(`${JSON.stringify(rows, null, 2)}\n`)
   const terminal = io.stdout.isTTY === true
   const cells = rows.map(row => [

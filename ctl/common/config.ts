@@ -71,15 +71,38 @@ function check(key: Key, { value, origin, at }: Found): unknown {
   const part = issue.path.reduce((whole: any, name) => whole?.[name], value)
   const full = [key, ...path].join('.')
   const name = path.length === 0 && origin === settings[key].flag ? '' : ` ${full}:`
-  throw usage(`${path.length && at ? at(path) : origin}:${name} ${reason(issue, part)}`)
+  throw usage(
+    `${path.length && at ? at(path) : origin}:${name} ${reason(issue, part, partOf(settings[key].schema, issue.path))}`,
+  )
 }
 
-function reason(issue: z.core.$ZodIssue, value: unknown): string {
+function reason(issue: z.core.$ZodIssue, value: unknown, schema: unknown): string {
   if (issue.code === 'unrecognized_keys') return unknownKey(issue.keys[0]!, Object.keys(workerClass.shape))
   if (issue.code === 'invalid_key') return issue.issues[0]!.message
   const words = issue.code === 'invalid_value' ? didYouMean(String(value), issue.values.map(String)) : ''
-  return `${issue.message.replace(/^Invalid (input|option): /, '')}, not ${JSON.stringify(value)}${words}`
+  const said = issue.code === 'custom' ? issue.message : `expected ${expected(schema)}`
+  return `${said}, not ${JSON.stringify(value)}${words}`
 }
+
+/** What a schema takes, in words. */
+function expected(schema: unknown): string {
+  if (schema instanceof z.ZodOptional) return expected(schema.unwrap())
+  if (schema instanceof z.ZodNumber)
+    return `a ${schema.isInt ? 'whole ' : ''}number from ${schema.minValue} to ${schema.maxValue}`
+  if (schema instanceof z.ZodEnum) return schema.options.join(' or ')
+  if (schema instanceof z.ZodURL) return 'a URL such as http://127.0.0.1:8080/v1'
+  if (schema instanceof z.ZodArray) return 'a list of words'
+  if (schema instanceof z.ZodRecord || schema instanceof z.ZodObject) return 'keys with values'
+  const { maxLength } = schema as z.ZodString
+  return maxLength ? `a text of 1 to ${maxLength} characters` : 'a text'
+}
+
+/** The schema of a part of a setting. */
+const partOf = (schema: unknown, path: readonly PropertyKey[]): unknown =>
+  path.reduce<unknown>((whole, name) => {
+    if (whole instanceof z.ZodRecord) return whole.valueType
+    return whole instanceof z.ZodObject ? whole.shape[String(name)] : (whole as z.ZodArray).element
+  }, schema)
 
 const unknownKey = (key: string, known: readonly string[]): string =>
   `unknown key${didYouMean(key, known) || `; known are ${known.join(', ')}`}`

@@ -48,14 +48,20 @@ export function codeOf(thrown: unknown): number {
   return exitCode.failed
 }
 
-/** Whether we were run by npx, or by npm in our own checkout: there the programs are not on the path. */
-const byNpx = ({ npm_lifecycle_event, npm_package_name }: NodeJS.ProcessEnv): boolean =>
-  npm_lifecycle_event === 'npx' || npm_package_name === 'llambo'
+/** How the user calls llamboctl: by its name, or as the checkout's script or npx, where it is not on the path. */
+function calledAs({ npm_lifecycle_event, npm_package_name, LLAMBO_CALLED_AS }: NodeJS.ProcessEnv): string {
+  if (LLAMBO_CALLED_AS && /^[\w./~+-]*\/llamboctl$/.test(LLAMBO_CALLED_AS)) return LLAMBO_CALLED_AS
+  if (npm_lifecycle_event === 'npx') return 'npx llamboctl'
+  return npm_package_name === 'llambo' ? './llamboctl' : 'llamboctl'
+}
+
+/** A line for a person, with the commands in it as they are typed here. */
+export const asTyped = (line: string): string =>
+  line.replaceAll(/(?<![./])\bllamboctl (?=[a-z-])/g, `${calledAs(process.env)} `)
 
 /** An error as one line for a person; what caused it follows in brackets where that says more. A remedy can be typed as it stands. */
 export function explain(thrown: unknown): string {
   if (!(thrown instanceof Error)) return String(thrown)
   const cause = thrown instanceof FsError && thrown.cause instanceof Error ? ` (${thrown.cause.message})` : ''
-  const line = `${thrown.message}${cause}`.replace(/\s*\n\s*/g, ' ')
-  return byNpx(process.env) ? line.replaceAll(/\bllamboctl (?=[a-z])/g, 'npx llamboctl ') : line
+  return asTyped(`${thrown.message}${cause}`.replace(/\s*\n\s*/g, ' '))
 }

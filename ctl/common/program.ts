@@ -23,12 +23,20 @@ export function program(root: Command, call: Call): Commander {
   cli.version(version(), '-V, --version').showHelpAfterError(`(${root.name} --help shows what there is)`)
   // commander takes the negated option's default for the pair's: unset must stay unset, for then the terminal decides.
   cli.setOptionValue('color', undefined)
+  if (root.commands) {
+    const firsts = root.commands.filter(({ group }, i, all) => group !== all[i - 1]?.group)
+    // where commander's own `help` stands
+    cli.commandsGroup(root.commands.at(-1)?.group ?? 'Commands:')
+    cli.addHelpText('after', `\nExamples:\n${firsts.map(({ example }) => `  ${example}`).join('\n')}`)
+  }
   describe(cli, root)
   return cli
 
   function describe(at: Commander, command: Command): void {
     at.description(command.summary)
-    if (command.alias) at.alias(command.alias)
+    at.aliases(command.aliases ?? [])
+    if (command.group) at.helpGroup(command.group)
+    if (command.example) at.addHelpText('after', `\nExample:\n  ${command.example}`)
     if (command.args) at.arguments(command.args)
     for (const [flags, help, choices, many] of command.options ?? []) {
       const option = new Option(flags, help)
@@ -45,7 +53,9 @@ export function program(root: Command, call: Call): Commander {
         .slice(0, -2)
         .flat()
         .filter(arg => arg !== undefined) as string[]
-      await call(command, args, at.opts(), cli.opts())
+      // an option that a command shares with those below it is taken by the upper one
+      const above = at.parent && at.parent !== cli ? at.parent.opts() : {}
+      await call(command, args, { ...above, ...at.opts() }, cli.opts())
     })
   }
 }
@@ -54,6 +64,17 @@ const path = (command: Commander): string =>
   command.parent ? `${path(command.parent)} ${command.name()}` : command.name()
 
 const every = (command: Commander): Commander[] => [command, ...command.commands.flatMap(every)]
+
+/** What commander has to say about a command line, with the remedy where we know one. */
+function plainly(text: string, { hints = {} }: Command): string {
+  const said = text.replace(/^error: /, '')
+  const [, word = ''] = /^unknown command '([^']*)'/.exec(said) ?? []
+  if (Object.hasOwn(hints, word)) return `there is no command ${word}; ${hints[word]}\n`
+  const [, name, most] = /^too many arguments for '([^']*)'\. Expected (\d+)/.exec(said) ?? []
+  if (name === undefined) return said
+  const takes = most === '0' ? 'no words' : most === '1' ? 'one word' : `${most} words`
+  return `${name} takes ${takes} behind it; a name with a blank in it needs quotes: 'my model.gguf'\n`
+}
 
 /**
  * Runs a command line of a program to its end.
@@ -72,7 +93,7 @@ export async function main(
   for (const command of every(cli)) {
     command
       .exitOverride()
-      .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, `${root.name}: `)) })
+      .configureOutput({ outputError: (text, write) => write(`${root.name}: ${plainly(text, root)}`) })
   }
   try {
     await cli.parseAsync(argv, { from: 'user' })

@@ -45,16 +45,17 @@ function headline(server: Attrs): string {
   return `${kind} ${name}: ${parts.join(', ')}${error ? `\n${error}` : ''}`
 }
 
-const WORKER = ['worker', 'state', 'in use', 'tok/s', 'class', 'model', 'host'] as const
-const worker = ({ name = '', state = '', active, slots, tok_s, class: kind = '', model = '', host = '' }: Attrs) => [
-  name,
-  state,
-  `${active}/${slots}`,
-  number(tok_s),
-  kind,
-  model,
-  host,
-]
+export const WORKER = ['worker', 'state', 'in use', 'tok/s', 'class', 'model', 'host'] as const
+export const worker = ({
+  name = '',
+  state = '',
+  active,
+  slots,
+  tok_s,
+  class: kind = '',
+  model = '',
+  host = '',
+}: Attrs) => [name, state, `${active}/${slots}`, number(tok_s), kind, model, host]
 
 const MODEL = ['model', 'type', 'size', 'context', 'loaded'] as const
 const model = ({ name = '', type = '', size, context = '', loaded = '', problem, conflict }: Attrs) => [

@@ -46,7 +46,8 @@ const others = (page: Page, all: readonly Page[]) =>
 
 /** Every command of commander's tree that does something, with its path. */
 function* leaves(command: Commander, path: string): Generator<[string, Commander]> {
-  if (command.commands.length === 0 || command.registeredArguments.length > 0) yield [path, command]
+  if (command.commands.length === 0 || command.registeredArguments.length + command.options.length > 0)
+    yield [path, command]
   for (const child of command.commands) yield* leaves(child, `${path} ${child.name()}`)
 }
 

@@ -62,7 +62,8 @@ export function engineOpener(config: Config, store: ModelStore, env: NodeJS.Proc
     default:
       return async (model, settings, signal, progress) => {
         const path = isAbsolute(model) ? model : await store.find(model.replace(/\.gguf$/, ''))
-        if (!path || !existsSync(path)) throw fail('notFound', `model ${model}; llamboctl models lists what there is`)
+        if (!path || !existsSync(path))
+          throw fail('notFound', `model ${model}; llamboctl models lists those there are, llamboctl pull gets others`)
         const how = { path, gpu: gpu === 'off' ? false : gpu, kvType, ...(threads && { threads }) } as const
         const { createLlamaEngine } = await import('../../cluster/worker/engine/llama.js')
         // what comes along with the package was tried out; another file is read twice the first time, so that is half of the way

@@ -1,3 +1,5 @@
+import { statSync } from 'node:fs'
+import { resolve } from 'node:path'
 import type { Options } from '../common/command.js'
 import { fromText, loadConfig } from '../common/config.js'
 import { exitCode, Failure } from '../common/exit.js'
@@ -10,7 +12,7 @@ import { type Server, startServer } from './server.js'
 export function flagsOf(options: Options): { [K in Key]?: unknown } {
   const { model, engine, slots, workers, mount, listen, auth, join, fingerprint } = options
   return {
-    model,
+    model: typeof model === 'string' ? here(model) : model,
     'engine.kind': engine,
     slots: slots === undefined ? undefined : fromText('slots', slots),
     workers: workers === undefined ? undefined : fromText('workers', workers),
@@ -21,6 +23,10 @@ export function flagsOf(options: Options): { [K in Key]?: unknown } {
     'join.fingerprint': fingerprint,
   }
 }
+
+/** A model as it was typed: a name with its ending that is a file of the current directory is that file. */
+const here = (model: string): string =>
+  model.endsWith('.gguf') && statSync(model, { throwIfNoEntry: false })?.isFile() ? resolve(model) : model
 
 /** Starts a server by the options of `up`, tells `ready` and whoever started us with `-d`, and stays until it is stopped. */
 export async function runServer(io: Invocation, options: Options, ready: (server: Server) => void): Promise<void> {

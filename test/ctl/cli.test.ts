@@ -2,7 +2,7 @@ import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import type { Command as Commander } from 'commander'
 import t from 'tap'
-import { llamboctl as table } from '../../ctl/command/table.js'
+import { programs, llamboctl as table } from '../../ctl/command/table.js'
 import { program } from '../../ctl/common/program.js'
 import { type Key, settings } from '../../ctl/common/settings.js'
 import { checkout, Home, llamboctl } from './fixture.js'
@@ -24,7 +24,16 @@ t.test('a command line that cannot be meant exits 2 and says what was near', asy
     [['cat'], /missing required argument 'path'/],
     [['completion', 'tcsh'], /^llamboctl: no completion for tcsh: bash, zsh, fish\n$/],
     [['up', '--engine', 'gpt'], /Allowed choices are llama, openai, echo/],
-    [['up', '--slots', 'many'], /^llamboctl: --slots: expected number.*not "many"\n$/],
+    [['up', '--slots', 'many'], /^llamboctl: --slots: expected a whole number from 1 to 256, not "many"\n$/],
+    [
+      ['up', '--model', 'my', 'model.gguf'],
+      /^llamboctl: up takes no words behind it; .* needs quotes: 'my model\.gguf'\n/,
+    ],
+    [['load', 'my', 'model.gguf'], /needs quotes: llamboctl load 'my model\.gguf'\n$/],
+    [['stop'], /^llamboctl: there is no command stop; llamboctl down stops the server/],
+    [['ps'], /^llamboctl: there is no command ps; llamboctl models shows/],
+    [['spawn', 'default', '--count', '2'], /spawn takes --count and --type, or CLASS and N, not both/],
+    [['scale', '2000'], /a number of workers, up to 1000/],
     [['cp', 'a', 'b'], /neither side is in the namespace/],
     [['cp', '/n/llambo/status'], /name a file and where it goes/],
     [
@@ -48,7 +57,8 @@ t.test('without a server every client says how to start one, and exits 3', async
     ['status'],
     ['cat', 'data'],
     ['rdwr', 'data', 'x'],
-    ['models'],
+    ['nodes', 'list'],
+    ['health'],
     ['cp', '/n/llambo/status', 'x'],
   ]) {
     const { code, stderr, stdout } = await home.ctl(...args)
@@ -58,6 +68,14 @@ t.test('without a server every client says how to start one, and exits 3', async
   }
   const npx = home.start(['status'], { npm_lifecycle_event: 'npx' })
   t.match((await npx.ended).stderr, /; start one with: npx llamboctl up -d\n$/, 'so that it can be typed as it stands')
+  const script = home.start(['status'], { LLAMBO_CALLED_AS: './llamboctl' })
+  t.match((await script.ended).stderr, /; start one with: \.\/llamboctl up -d\n$/)
+  for (const name of ['models', 'list'])
+    t.match(
+      await home.ctl(name),
+      { code: 0, stdout: /^llambo-tiny\t\d+\tno\t/, stderr: '' },
+      'the store needs no server',
+    )
   const down = await home.ctl('down')
   t.equal(down.code, 3)
   t.equal(down.stderr, 'llamboctl: no server of yours is running\n')
@@ -67,7 +85,13 @@ t.test('help and version are no errors', async t => {
   const home = new Home(t)
   const { version } = JSON.parse(readFileSync(`${checkout}/package.json`, 'utf8'))
   t.match(await home.ctl('--version'), { code: 0, stdout: `${version}\n`, stderr: '' })
-  t.match(await home.ctl('--help'), { code: 0, stdout: /rdwr/, stderr: '' })
+  const help = await home.ctl('--help')
+  t.match(help, { code: 0, stdout: /rdwr/, stderr: '' })
+  for (const { group, name, example } of programs[0]!.commands ?? []) {
+    t.ok(help.stdout.includes(`\n${group}\n`), `${group}`)
+    t.ok(example, `${name} has an example`)
+  }
+  t.match((await home.ctl('pull', '-h')).stdout, /\nExample:\n {2}llamboctl pull hf:/)
 })
 
 t.test('errors are coloured on a terminal only, and not under NO_COLOR', async t => {

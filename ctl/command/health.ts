@@ -1,0 +1,17 @@
+import type { Run } from '../common/command.js'
+import { exitCode, Failure } from '../common/exit.js'
+import { sanitize } from '../common/terminal/sanitize.js'
+import { Model } from '../top/model.js'
+import { Source } from '../top/source.js'
+
+/** Prints the word that `top` begins with. Fails where workers are missing, so that a script can ask. */
+export const run: Run = async io => {
+  const model = new Model()
+  const source = new Source(io, model, () => undefined)
+  await source.open()
+  await source.once()
+  source.close()
+  const { word, why } = model.health()
+  await io.print(`${word}${why && `: ${sanitize(why)}`}\n`)
+  if (word === 'DEGRADED' || word === 'DOWN') throw new Failure(exitCode.failed, '')
+}

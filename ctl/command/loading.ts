@@ -1,0 +1,42 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Fid } from '../../fs/client.js'
+import { parseRecords } from '../../fs/quote.js'
+import { readText } from '../common/files.js'
+import type { Invocation } from '../common/invocation.js'
+import { sanitize } from '../common/terminal/sanitize.js'
+
+/** How often it is looked how far a load has come, in ms. */
+const LOOK_MS = 300
+
+/** What `status` says about loads under way: `loading big (45 %)`. */
+export const loading = (status: string): string =>
+  parseRecords(status)
+    .filter(({ attrs }) => attrs.loading !== undefined)
+    .map(({ attrs }) => `${sanitize(attrs.loading!)} (${Math.round((Number(attrs.progress) || 0) * 100)} %)`)
+    .filter((text, i, all) => all.indexOf(text) === i)
+    .join(', ')
+
+/** Waits for a load, and shows meanwhile on a terminal how far it has come. */
+export async function withProgress<T>(io: Invocation, root: Fid, work: Promise<T>): Promise<T> {
+  if (!io.stderr.isTTY) return work
+  const over = new AbortController()
+  const signal = AbortSignal.any([io.signal, over.signal])
+  const show = async () => {
+    const started = performance.now()
+    for (;;) {
+      await sleep(LOOK_MS, undefined, { signal })
+      const now = loading(await readText(root, ['status'], signal))
+      const seconds = ((performance.now() - started) / 1000).toFixed(0)
+      io.stderr.write(`\r\x1b[Kloading ${now || '…'} ${seconds} s`)
+    }
+  }
+  // what goes wrong with looking is no failure of the load
+  const shown = show().catch(() => undefined)
+  try {
+    return await work
+  } finally {
+    over.abort()
+    await shown
+    io.stderr.write('\r\x1b[K')
+  }
+}

@@ -1,0 +1,21 @@
+import { parseRecords } from '../../fs/quote.js'
+import type { Run } from '../common/command.js'
+import { readText } from '../common/files.js'
+import { table } from '../common/output.js'
+import { WORKER, worker } from '../common/summary.js'
+import { sanitize } from '../common/terminal/sanitize.js'
+
+/** The workers that `status` knows, a row each. */
+export const run: Run = async (io, _args, { json }) => {
+  const { root, client } = await io.connect()
+  const records = parseRecords(await readText(root, ['status'], io.signal))
+  client.close()
+  const workers = records
+    .filter(({ word }) => word === 'worker')
+    .map(({ attrs }) => attrs)
+    .sort((a, b) => ((a.name ?? '') < (b.name ?? '') ? -1 : 1))
+  if (json) return io.print(`${JSON.stringify(workers, null, 2)}\n`)
+  const terminal = io.stdout.isTTY === true
+  const text = table(WORKER, workers.map(worker), terminal)
+  await io.print(terminal ? sanitize(text) : text)
+}

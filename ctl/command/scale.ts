@@ -1,0 +1,38 @@
+import { OWRITE } from '../../fs/protocol.js'
+import { parseRecords } from '../../fs/quote.js'
+import type { Run } from '../common/command.js'
+import { usage } from '../common/exit.js'
+import { readText, withFile } from '../common/files.js'
+import type { Invocation } from '../common/invocation.js'
+import { control } from './control.js'
+
+/** Workers of one cluster. */
+const MOST = 1000
+
+/** `scale N` starts or ends workers until there are N; all other words are those of `ctl`. */
+export const run: Run = async (io, args, options) => {
+  const [count = ''] = args
+  if (args.length !== 1 || !/^\d+$/.test(count)) return control('scale')(io, args, options)
+  if (Number(count) > MOST) throw usage(`scale ${count}: a number of workers, up to ${MOST}`)
+  await toCount(io, Number(count))
+}
+
+/** Starts what is missing, of class default; ends the newest of those that are too many, each when its answers are done. */
+async function toCount(io: Invocation, count: number): Promise<void> {
+  const { root, client } = await io.connect()
+  const names = parseRecords(await readText(root, ['status'], io.signal))
+    .filter(({ word, attrs }) => word === 'worker' && attrs.state !== 'draining')
+    .map(({ attrs }) => attrs.name ?? '')
+    .sort()
+  const lines =
+    count > names.length
+      ? [`spawn default ${count - names.length}`]
+      : names.slice(count).map(name => `shutdown ${name}`)
+  await Promise.all(
+    lines.map(line =>
+      withFile(root, ['ctl'], OWRITE, io.signal, fid => fid.write(0, Buffer.from(`${line}\n`), io.signal)),
+    ),
+  )
+  client.close()
+  io.note(`workers: ${names.length} before, ${count} from now on`)
+}

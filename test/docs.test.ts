@@ -1,0 +1,105 @@
+/** The commands that the documents show: they exist, and an interactive shell takes them as they stand. */
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Command as Commander } from 'commander'
+import t from 'tap'
+import { llamboctl } from '../ctl/command/table.js'
+import { program } from '../ctl/common/program.js'
+
+const checkout = fileURLToPath(new URL('../..', import.meta.url))
+const documents = [
+  'README.md',
+  'SECURITY.md',
+  'CONTRIBUTING.md',
+  'models/README.md',
+  ...readdirSync(join(checkout, 'docs')).map(name => `docs/${name}`),
+].filter(name => name.endsWith('.md'))
+
+interface Line {
+  readonly where: string
+  readonly text: string
+}
+
+/** Lines of code blocks, and code within lines: what a reader may type. */
+function* code(name: string): Generator<Line & { readonly block: boolean }> {
+  let fenced = false
+  for (const [i, line] of readFileSync(join(checkout, name), 'utf8').split('\n').entries()) {
+    const where = `${name}:${i + 1}`
+    if (/^\s*```/.test(line)) fenced = !fenced
+    else if (fenced || line.startsWith('    ')) yield { where, text: line.trim(), block: true }
+    else for (const [, text = ''] of line.matchAll(/`([^`]+)`/g)) yield { where, text, block: false }
+  }
+}
+
+/** What a bash or zsh at a terminal does not take as it stands: a ! outside single quotes that a blank, = or ( does not follow. */
+function expands(command: string): boolean {
+  const bare = command
+    .replace(/'[^']*'/g, '')
+    .replace(/(^|\s)#\s.*$/, '')
+    .replace(/\\./g, '')
+  return /![^\s=(]/.test(bare)
+}
+
+t.test('no command that is shown has its ! expanded by an interactive shell', async t => {
+  t.ok(expands('llamboctl --at unix!/run/x'))
+  t.ok(expands('llamboctl --at "unix!$XDG_RUNTIME_DIR/x"'))
+  t.notOk(expands(`llamboctl --at 'unix!/run/x' ls # so!`))
+  t.notOk(expands('if ! true; then [ a != b ]; fi'))
+  for (const name of documents)
+    for (const { where, text, block } of code(name)) {
+      const command = text.replace(/^(?:\w*[$%#>]\s+)/, '')
+      const typed =
+        /^(?:[A-Z_]+=\S* )*(?:npx |\.\/)?(?:llamboctl|limbot|dish|echo|cat|cp|git|exec|sudo|mount|ssh|socat)\b/
+      // what is typed at dish's own prompt, or is its language, has another !
+      const ours = /^llambo/.test(text) && !/^llamboctl/.test(text)
+      if (block && typed.test(command) && !ours && !(name === 'docs/dish.md' && !/llamboctl/.test(command)))
+        t.notOk(expands(command), `${where}: ${text}`)
+    }
+})
+
+t.test('each llamboctl command that is shown exists, with its options', async t => {
+  const cli = program(llamboctl, async () => {})
+  const child = (at: Commander, word: string) =>
+    at.commands.find(one => one.name() === word || one.aliases().includes(word))
+  const long = (command: Commander | null): string[] =>
+    command
+      ? [...command.options.flatMap(({ long, short }) => [long, short]), ...long(command.parent)].filter(
+          o => o !== undefined,
+        )
+      : []
+  let found = 0
+  for (const name of documents)
+    for (const { where, text, block } of code(name)) {
+      // a line of what it says begins with its name and a colon
+      for (const [, rest = ''] of text.matchAll(/(?:^|[\s(;&|"=])(?:npx |\.\/)?llamboctl((?: +[^\s|;&`)>"#]+)*)/g)) {
+        const words = rest
+          .split(/\s+/)
+          .map(word => word.replace(/[[\],…]/g, ''))
+          .filter(Boolean)
+        let command: Commander = cli
+        const used: string[] = []
+        for (let i = 0; i < words.length; i++) {
+          const word = words[i]!
+          if (word.startsWith('-') && word.length > 1) {
+            const [option = ''] = word.split('=')
+            used.push(option)
+            if (['--at', '--aname', '--trace'].includes(option)) i++
+          } else if (command === cli) {
+            // COMMAND and the like stand for any
+            const next = child(cli, word)
+            if (next) command = next
+            else if (/^[a-z]+$/.test(word) && word !== 'help') t.fail(`${where}: llamboctl ${word} is no command`)
+            else break
+          } else command = child(command, word) ?? command
+        }
+        if (command !== cli) found++
+        const known = [...long(command), '-h', '--help']
+        for (const option of block ? used : []) {
+          if (command === cli && !known.includes(option)) continue
+          t.ok(known.includes(option), `${where}: llamboctl ${command.name()} ${option}`)
+        }
+      }
+    }
+  t.ok(found > 100, `${found} were looked at`)
+})
