@@ -23,8 +23,11 @@ export type Part =
 export type Word = readonly Part[]
 
 export interface Redirect {
-  /** `>`, `>>`, `<`, `<>` a file, or `=`: the descriptor `fd` becomes another's copy (`>[2=1]`). */
-  readonly kind: '>' | '>>' | '<' | '<>' | '='
+  /**
+   * `>`, `>>`, `<`, `<>` a file; `<<`: `to` is the text itself, of which only variables are expanded; or `=`: the descriptor `fd`
+   * becomes another's copy (`>[2=1]`).
+   */
+  readonly kind: '>' | '>>' | '<' | '<>' | '<<' | '='
   readonly fd: number
   readonly to: Word | number
 }
@@ -50,6 +53,12 @@ export type Node =
   | { readonly kind: 'for'; readonly name: string; readonly words: readonly Word[] | undefined; readonly body: Node }
   | { readonly kind: 'if'; readonly test: Sequence; readonly body: Node; readonly otherwise: Node | undefined }
   | { readonly kind: 'while'; readonly test: Sequence; readonly body: Node }
+  /** `switch(words) { case patterns; … }`: the commands behind the first `case` that matches one of the words. */
+  | {
+      readonly kind: 'switch'
+      readonly words: readonly Word[]
+      readonly cases: readonly { readonly patterns: readonly Word[]; readonly body: Sequence }[]
+    }
   | { readonly kind: 'match'; readonly subject: Word; readonly patterns: readonly Word[] }
   | { readonly kind: 'not'; readonly body: Node }
   | { readonly kind: 'and' | 'or'; readonly left: Node; readonly right: Node }
@@ -64,7 +73,7 @@ export interface Step {
 export type Sequence = readonly Step[]
 
 /** Words that begin something other than a command where a command may stand. */
-export const keywords: ReadonlySet<string> = new Set(['for', 'if', 'while', 'fn', 'not', '~'])
+export const keywords: ReadonlySet<string> = new Set(['for', 'if', 'while', 'fn', 'not', 'switch', 'case', '~'])
 
 /** A command line that cannot be meant. */
 export class DishSyntaxError extends SyntaxError {

@@ -7,6 +7,9 @@ const DEEPEST = 100
 export class Cursor {
   at = 0
   #depth = 0
+  readonly #awaited: { readonly tag: string; readonly from: number; readonly take: (text: string) => void }[] = []
+  /** From the beginning of a line to what is behind the texts there. */
+  readonly #past = new Map<number, number>()
 
   constructor(readonly text: string) {}
 
@@ -46,8 +49,44 @@ export class Cursor {
 
   /** Blanks, escaped newlines and comments; newlines as well where they mean nothing. */
   blanks(newlines = false): void {
-    const blank = newlines ? /(?:\s|\\\r?\n)+/y : /(?:[^\S\n]|\\\r?\n)+/y
-    while (this.match(blank) || this.match(/#[^\n]*/y)) {}
+    for (;;) {
+      if (this.match(/(?:[^\S\n]|\\\r?\n)+/y) || this.match(/#[^\n]*/y)) continue
+      if (!newlines || this.char !== '\n') return
+      this.at++
+      this.#texts()
+    }
+  }
+
+  /** Notes that a text is to come behind the end of this line. @param take gets it, with its newlines */
+  awaitText(tag: string, take: (text: string) => void): void {
+    this.#awaited.push({ tag, from: this.at, take })
+  }
+
+  /** @throws DishSyntaxError where a text that was announced has not come */
+  ended(): void {
+    const [missing] = this.#awaited
+    if (missing) this.fail(`the text of <<${missing.tag} is not closed by a line ${missing.tag}`, missing.from, true)
+  }
+
+  /** Behind a newline: the texts that its line has announced. Who comes here a second time goes past them. */
+  #texts(): void {
+    const begins = this.at
+    for (let awaited = this.#awaited[0]; awaited; awaited = this.#awaited[0]) {
+      const from = this.at
+      let line: number
+      let end: number
+      do {
+        line = this.at
+        end = this.text.indexOf('\n', line)
+        if (end < 0) end = this.text.length
+        if (line >= this.text.length) this.ended()
+        this.at = Math.min(end + 1, this.text.length)
+      } while (this.text.slice(line, end) !== awaited.tag)
+      this.#awaited.shift()
+      awaited.take(this.text.slice(from, line))
+      this.#past.set(begins, this.at)
+    }
+    this.at = this.#past.get(begins) ?? this.at
   }
 
   /** Parses something that may hold others of its kind. */

@@ -1,5 +1,5 @@
 import { didYouMean } from '../ctl/common/suggest.js'
-import { type Assignment, DishSyntaxError, type Node, type Redirect, type Sequence } from './ast.js'
+import { type Assignment, DishSyntaxError, type Node, type Redirect, type Sequence, type Word } from './ast.js'
 import { builtins, find } from './builtin/table.js'
 import { Call } from './call.js'
 import { expand, type Output, texts, values } from './expand.js'
@@ -117,13 +117,15 @@ async function one(node: Node, io: Io, state: State): Promise<void> {
         if (state.status !== '') return state.end('')
         await evaluate(node.body, io, state)
       }
+    case 'switch': {
+      const subjects = (await Promise.all(node.words.map(word => texts(word, state, output(io, state))))).flat()
+      for (const { patterns, body } of node.cases)
+        if (await matches(subjects, patterns, io, state)) return run(body, io, state)
+      return state.end('')
+    }
     case 'match': {
       const subjects = await texts(node.subject, state, output(io, state))
-      const patterns = (await Promise.all(node.patterns.map(word => values(word, state, output(io, state))))).flat()
-      const tests = patterns.map(pattern)
-      // an empty list matches no pattern but the absence of any
-      const matches = subjects.length === 0 ? tests.length === 0 : subjects.some(s => tests.some(test => test.test(s)))
-      return state.end(matches ? '' : 'no match')
+      return state.end((await matches(subjects, node.patterns, io, state)) ? '' : 'no match')
     }
     case 'not':
       await evaluate(node.body, io, state)
@@ -136,6 +138,13 @@ async function one(node: Node, io: Io, state: State): Promise<void> {
     case 'pipe':
       return pipe(node.commands, io, state)
   }
+}
+
+/** Whether one of some words matches one of some patterns; an empty list matches no pattern but the absence of any. */
+async function matches(subjects: readonly string[], list: readonly Word[], io: Io, state: State): Promise<boolean> {
+  const patterns = (await Promise.all(list.map(word => values(word, state, output(io, state))))).flat()
+  const tests = patterns.map(pattern)
+  return subjects.length === 0 ? tests.length === 0 : subjects.some(s => tests.some(test => test.test(s)))
 }
 
 /** A loop that never waits must leave room for Ctrl-C. */
@@ -195,7 +204,8 @@ async function redirected(
   use: (io: Io) => Promise<void>,
 ): Promise<void> {
   if (redirects.length === 0) return use(io)
-  const { io: own, end } = await redirect(redirects, io, state, async ({ to }) => {
+  const { io: own, end } = await redirect(redirects, io, state, async ({ kind, to }) => {
+    if (kind === '<<') return (await texts(to as Word, state, output(io, state))).join('')
     const names = await words([to as Exclude<typeof to, number>], io, state)
     if (names.length !== 1)
       throw new ShellError(`a redirection needs one file, not ${names.length}: ${names.join(' ')}`)
@@ -211,24 +221,23 @@ async function redirected(
 }
 
 async function simple(node: Node & { kind: 'simple' }, io: Io, state: State): Promise<void> {
-  const assigned: [string, string[]][] = []
-  for (const { name, value } of node.assignments) {
-    assigned.push([name, value ? await words([value], io, state) : []])
-    if (node.words.length === 0) state.set(...assigned.at(-1)!)
-  }
-  const [name, ...args] = await words(node.words, io, state)
-  if (name === undefined) {
+  // before a command they hold for that only, its own words included
+  const local = node.words.length > 0
+  const before: [string, readonly string[] | undefined][] = []
+  try {
+    for (const { name, value } of node.assignments) {
+      const list = value ? await words([value], io, state) : []
+      if (local) before.unshift([name, state.variables.get(name)])
+      state.set(name, list)
+    }
+    const [name, ...args] = await words(node.words, io, state)
+    if (name !== undefined) return await redirected(node.redirects, io, state, io => invoke(name, args, io, state))
     // the status of x=`{…} is that of what it ran
     const said = ({ name, value }: Assignment) => name === 'status' || value?.some(({ kind }) => kind === 'output')
     if (!node.assignments.some(said)) state.end('')
-    return redirected(node.redirects, io, state, async () => undefined)
-  }
-  const before = assigned.map(([name]) => [name, state.variables.get(name)] as const)
-  for (const [name, value] of assigned) state.set(name, value)
-  try {
-    await redirected(node.redirects, io, state, io => invoke(name, args, io, state))
+    await redirected(node.redirects, io, state, async () => undefined)
   } finally {
-    for (const [name, value] of before) state.set(name, value ?? [])
+    for (const [name, value] of before) if (name !== 'status') state.set(name, value ?? [])
   }
 }
 

@@ -53,6 +53,13 @@ export class Jobs {
       .join('')
   }
 
+  /** Waits until none runs any more, or the signal aborts: a script's jobs live in its process, and are its output as well. */
+  async over(signal: AbortSignal): Promise<void> {
+    const aborted = new Promise<void>(resolve => signal.addEventListener('abort', () => resolve(), { once: true }))
+    while (this.running.length > 0 && !signal.aborted)
+      await Promise.race([Promise.all(this.running.map(({ ended }) => ended)), aborted])
+  }
+
   /** Stops all and waits for them. */
   async stop(): Promise<void> {
     const { running } = this

@@ -1,4 +1,13 @@
-import { type Assignment, keywords, type Node, type Redirect, type Sequence, type Step, type Word } from './ast.js'
+import {
+  type Assignment,
+  keywords,
+  type Node,
+  type Part,
+  type Redirect,
+  type Sequence,
+  type Step,
+  type Word,
+} from './ast.js'
 import { Cursor } from './cursor.js'
 import { hostText } from './host-text.js'
 import { beginsWord, parseList, parseWord } from './parse-word.js'
@@ -14,17 +23,21 @@ export function parse(text: string): Sequence {
   const c = new Cursor(text)
   if (text.length > MAX_TEXT) c.fail(`a script of over ${MAX_TEXT} characters`, 0, false)
   const steps = sequence(c)
+  c.ended()
   if (!c.done) c.fail(c.char === '}' ? '} closes nothing' : `${JSON.stringify(c.char)} cannot stand here`)
   return steps
 }
 
-/** Commands up to a closing brace or parenthesis, or the end. */
-function sequence(c: Cursor): Sequence {
+/** Where the next case of a switch begins. */
+const nextCase = /case(?=[\s;}]|$)/y
+
+/** Commands up to a closing brace or parenthesis, or the end; in a switch up to the next case. */
+function sequence(c: Cursor, inSwitch = false): Sequence {
   const steps: Step[] = []
   for (;;) {
     c.blanks(true)
     while (c.take(';')) c.blanks(true)
-    if (c.done || c.char === '}' || c.char === ')') return steps
+    if (c.done || c.char === '}' || c.char === ')' || (inSwitch && c.sees(nextCase))) return steps
     const node = andOr(c)
     c.blanks()
     const background = c.char === '&' && c.take('&')
@@ -88,6 +101,8 @@ const compound: Readonly<Record<string, (c: Cursor) => Node>> = {
   },
   for: loop,
   fn: definition,
+  switch: choice,
+  case: c => c.fail('case stands in switch(WORD) { case PATTERN …; COMMAND … }', c.at - 4, false),
   not: c => {
     c.blanks()
     return { kind: 'not', body: c.nested(() => pipeline(c)) }
@@ -161,6 +176,29 @@ function loop(c: Cursor): Node {
   return { kind: 'for', name, words: list, body: body(c) }
 }
 
+/** `switch(WORD…) { case PATTERN…; COMMAND… }` */
+function choice(c: Cursor): Node {
+  c.blanks()
+  if (c.char !== '(') c.fail('( is missing: switch(WORD) { case PATTERN …; COMMAND … }')
+  const list = parseList(c, () => block(c))
+  c.blanks(true)
+  const opened = c.at
+  if (!c.take('{')) c.fail('{ is missing: switch(WORD) { case PATTERN …; COMMAND … }')
+  const cases: { patterns: Word[]; body: Sequence }[] = []
+  return c.nested(() => {
+    for (;;) {
+      do c.blanks(true)
+      while (c.take(';'))
+      if (c.take('}')) return { kind: 'switch', words: list, cases }
+      if (c.done) c.fail('{ is not closed', opened, true)
+      if (!c.match(nextCase)) c.fail('case is missing: switch(WORD) { case PATTERN …; COMMAND … }', c.at, false)
+      const patterns = words(c)
+      if (!c.done && !/[;\n}]/.test(c.char)) c.fail(`${JSON.stringify(c.char)} cannot stand here`)
+      cases.push({ patterns, body: sequence(c, true) })
+    }
+  })
+}
+
 function definition(c: Cursor): Node {
   c.blanks()
   const name = c.match(/[^\s#;&|^$`'{}()<>*?[\\=~!/]+/y)
@@ -198,6 +236,7 @@ function redirects(c: Cursor): Redirect[] {
 }
 
 function redirect(c: Cursor): Redirect {
+  if (c.sees(/<</y)) return hereText(c)
   const kind = c.match(/>>|<>|[<>]/y) as '>' | '>>' | '<' | '<>'
   const fd = c.match(/\[[0-2](?:=[0-2])?\]/y)
   const own = Number(fd?.[1] ?? (kind[0] === '<' ? 0 : 1))
@@ -208,4 +247,36 @@ function redirect(c: Cursor): Redirect {
   c.blanks()
   if (!beginsWord(c)) c.fail(`a file is missing behind ${kind}`)
   return { kind, fd: own, to: word(c) }
+}
+
+/** `<<TAG`: the lines behind this one up to a line TAG. Variables in it are expanded, unless TAG is quoted. */
+function hereText(c: Cursor): Redirect {
+  c.at += 2
+  c.blanks()
+  const tag = c.match(/'[^'\n]+'|[A-Za-z0-9_]+/y)
+  if (tag === undefined) c.fail("a word is missing behind <<: <<EOF, or <<'EOF' for a text in which $ is a letter")
+  const to: Part[] = []
+  const quoted = tag.startsWith("'")
+  c.awaitText(
+    quoted ? tag.slice(1, -1) : tag,
+    text => void to.push(...(quoted ? plainText(text) : withVariables(text))),
+  )
+  return { kind: '<<', fd: 0, to }
+}
+
+const plainText = (text: string): Part[] => [{ kind: 'text', text }]
+
+/** `$name` is its words with blanks between, `$$` a dollar; a `^` behind a name ends it and is no letter. */
+function withVariables(text: string): Part[] {
+  const parts: Part[] = []
+  let plain = ''
+  for (const [piece, name] of text.matchAll(/\$\$|\$([A-Za-z0-9_]+|\*)\^?|[^$]+|\$/g)) {
+    if (name === undefined) plain += piece === '$$' ? '$' : piece
+    else {
+      if (plain) parts.push({ kind: 'text', text: plain })
+      plain = ''
+      parts.push({ kind: 'variable', name, form: 'joined' })
+    }
+  }
+  return plain || parts.length === 0 ? [...parts, { kind: 'text', text: plain }] : parts
 }

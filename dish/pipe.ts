@@ -35,6 +35,16 @@ export const nothing = new Uint8Array(0)
 /** The end of file, at once. */
 export const empty: Source = { read: async () => nothing, close: () => undefined }
 
+/** Gives back what was read too much of: it is what is read next. */
+export function putBack(source: Source, data: Uint8Array): void {
+  const own = source as { read: Source['read'] }
+  const { read } = own
+  own.read = async () => {
+    own.read = read
+    return data
+  }
+}
+
 /** A bounded pipe between two commands. */
 export class Pipe implements Source, Sink {
   #held: Uint8Array[] = []

@@ -1,21 +1,41 @@
 import { type Assignment, keywords, type Node, type Part, type Redirect, type Sequence, type Word } from './ast.js'
 
-/** The text of commands, which `parse` reads back as the same. */
-export function print(steps: Sequence): string {
-  const last = steps.length - 1
-  return steps.map(({ node, background }, i) => printNode(node) + (background ? ' &' : i < last ? ';' : '')).join(' ')
+/** Texts of `<<` that come behind the line that is being written. */
+let texts: string[] | undefined
+
+/** Writes a line, and behind it the texts that belong to it. */
+function withTexts(write: () => string): string {
+  if (texts) return write()
+  texts = []
+  try {
+    const line = write()
+    return texts.length === 0 ? line : `${line}\n${texts.join('')}`
+  } finally {
+    texts = undefined
+  }
 }
 
-const block = (body: Sequence): string => (body.length === 0 ? '{}' : `{ ${print(body)} }`)
+/** The text of commands, which `parse` reads back as the same. */
+export const print = (steps: Sequence): string => withTexts(() => sequence(steps))
 
-export function printNode(node: Node): string {
+/** The text of one command. */
+export const printNode = (node: Node): string => withTexts(() => command(node))
+
+function sequence(steps: Sequence): string {
+  const last = steps.length - 1
+  return steps.map(({ node, background }, i) => command(node) + (background ? ' &' : i < last ? ';' : '')).join(' ')
+}
+
+const block = (body: Sequence): string => (body.length === 0 ? '{}' : `{ ${sequence(body)} }`)
+
+function command(node: Node): string {
   switch (node.kind) {
     case 'simple': {
-      const words = node.words.map((word, i) => printWord(word, i === 0))
-      const redirects = node.redirects.map(redirect)
+      const words = () => node.words.map((word, i) => printWord(word, i === 0))
+      const redirects = () => node.redirects.map(redirect)
       // a block that is a command's name would be read as a block, but behind something else
-      const behind = node.words[0]?.[0]?.kind === 'block' ? [...redirects, ...words] : [...words, ...redirects]
-      return [...node.assignments.map(assignment), ...behind].join(' ')
+      const parts = node.words[0]?.[0]?.kind === 'block' ? [redirects, words] : [words, redirects]
+      return [...node.assignments.map(assignment), ...parts.flatMap(part => part())].join(' ')
     }
     case 'host':
       // a blank, lest it escape what comes behind it
@@ -25,21 +45,30 @@ export function printNode(node: Node): string {
     case 'function':
       return `fn ${node.name}${node.body ? ` ${block(node.body)}` : ''}`
     case 'for':
-      return `for(${node.name}${node.words ? ` in${node.words.map(word => ` ${printWord(word)}`).join('')}` : ''}) ${printNode(node.body)}`
+      return `for(${node.name}${node.words ? ` in${node.words.map(word => ` ${printWord(word)}`).join('')}` : ''}) ${command(node.body)}`
     case 'if':
-      return `if(${print(node.test)}) ${printNode(node.body)}${node.otherwise ? `; if not ${printNode(node.otherwise)}` : ''}`
+      return `if(${sequence(node.test)}) ${command(node.body)}${node.otherwise ? `; if not ${command(node.otherwise)}` : ''}`
     case 'while':
-      return `while(${print(node.test)}) ${printNode(node.body)}`
+      return `while(${sequence(node.test)}) ${command(node.body)}`
+    case 'switch': {
+      // first what stands first: texts come in that order
+      const words = list(node.words)
+      const cases = node.cases.map(
+        ({ patterns, body }) =>
+          `case${patterns.map(word => ` ${printWord(word)}`).join('')}; ${body.length ? `${sequence(body)}; ` : ''}`,
+      )
+      return `switch${words} { ${cases.join('')}}`
+    }
     case 'match':
       return ['~', printWord(node.subject), ...node.patterns.map(word => printWord(word))].join(' ')
     case 'not':
-      return `not ${printNode(node.body)}`
+      return `not ${command(node.body)}`
     case 'and':
-      return `${printNode(node.left)} && ${printNode(node.right)}`
+      return `${command(node.left)} && ${command(node.right)}`
     case 'or':
-      return `${printNode(node.left)} || ${printNode(node.right)}`
+      return `${command(node.left)} || ${command(node.right)}`
     case 'pipe':
-      return node.commands.map(printNode).join(' | ')
+      return node.commands.map(command).join(' | ')
   }
 }
 
@@ -47,8 +76,28 @@ const assignment = ({ name, value }: Assignment): string => `${name}=${value ? p
 
 function redirect({ kind, fd, to }: Redirect): string {
   if (typeof to === 'number') return `>[${fd}=${to}]`
+  if (kind === '<<') return hereText(to)
   const own = kind[0] === '<' ? 0 : 1
   return `${kind}${fd === own ? '' : `[${fd}]`} ${printWord(to)}`
+}
+
+/** Announces a text, and keeps it for behind the line. The tag is none of its lines. */
+function hereText(to: Word): string {
+  const bare = to.every(({ kind }) => kind === 'text')
+  const text = to
+    .map(part =>
+      part.kind === 'text'
+        ? bare
+          ? part.text
+          : part.text.replaceAll('$', '$$$$')
+        : `$${(part as { name: string }).name}^`,
+    )
+    .join('')
+  const lines = new Set(text.split('\n'))
+  let tag = 'EOF'
+  for (let n = 1; lines.has(tag); n++) tag = `EOF${n}`
+  texts?.push(`${text}${tag}\n`)
+  return bare ? `<<'${tag}'` : `<<${tag}`
 }
 
 /** @param first whether it stands where a command's name does */

@@ -23,7 +23,7 @@ export interface Redirected {
 
 /**
  * Opens the files of redirections, from left to right.
- * @param name gives the one path that a word stands for
+ * @param name gives the one path that a word stands for; of `<<` the text itself
  */
 export async function redirect(
   redirects: readonly Redirect[],
@@ -52,6 +52,10 @@ export async function redirect(
         } else outs[one.fd - 1] = outs[one.to - 1]!
         continue
       }
+      if (one.kind === '<<') {
+        stdin = given(await name(one))
+        continue
+      }
       const path = state.path(await name(one))
       if (one.kind === '<' || one.kind === '<>') {
         if (one.fd !== 0) throw new ShellError(`${one.kind}[${one.fd}]: only 0 is read`)
@@ -71,6 +75,21 @@ export async function redirect(
     throw error
   }
   return { io: { ...io, stdin, stdout: outs[0], stderr: outs[1] }, end }
+}
+
+/** A text that stands in the script. */
+function given(text: string): Source {
+  let rest: Uint8Array = Buffer.from(text)
+  return {
+    read: async () => {
+      const data = rest
+      rest = nothing
+      return data
+    },
+    close: () => {
+      rest = nothing
+    },
+  }
 }
 
 async function reading(state: State, path: string, signal: AbortSignal): Promise<Source> {

@@ -35,13 +35,17 @@ export const run: Run = async (io, [file, ...words], { command, interactive, par
   const { state } = session
   try {
     await evaluate(steps, streams, state)
+    await state.shared.jobs.over(io.signal)
   } catch (error) {
     if (io.signal.aborted) throw error
     if (error instanceof BrokenPipe) state.end('')
     else if (!(error instanceof Exit)) {
       await complain(streams, why(error))
       state.end(why(error), codeFor(error))
-    } else if (error.status !== undefined) state.end(error.status)
+    } else {
+      if (error.status !== undefined) state.end(error.status)
+      await state.shared.jobs.over(io.signal)
+    }
   } finally {
     await session.close()
   }

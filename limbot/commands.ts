@@ -10,6 +10,7 @@ import { attach, paths } from './attach.js'
 import type { Chat } from './chat.js'
 import { conversationFile, conversations, type Message, messages } from './conversation.js'
 import { used } from './footer.js'
+import { wrap } from './inline.js'
 import { roles, rolesDir } from './roles.js'
 
 /** Conversations that are listed in the chat. */
@@ -221,10 +222,17 @@ export async function completion(
 
 async function help(chat: Chat): Promise<void> {
   const { bold, dim } = chat.io.colors(chat.io.stdout)
+  const columns = chat.editor.plain ? Number.POSITIVE_INFINITY : (chat.out.columns || 80) - 1
+  /** A word and what it does; what does not fit goes on below, in the same column. */
+  const row = (word: string, wide: number, what: string) => {
+    const begin = `  ${word.padEnd(wide)} `
+    return wrap([{ text: what }], columns, begin, ' '.repeat(begin.length))
+      .map(({ text }) => text)
+      .join('\n')
+  }
   const rows = commands.map(one => {
-    const usage = `/${one.name}${one.args ? ` ${one.args}` : ''}`
-    const line = `  ${usage.padEnd(22)} ${one.help}`
-    return one.not?.(chat) === undefined ? line : dim(line)
+    const line = row(`/${one.name}${one.args ? ` ${one.args}` : ''}`, 22, one.help)
+    return one.not?.(chat) === undefined ? line : line.split('\n').map(dim).join('\n')
   })
   const pairs = [
     ['Enter', 'send'],
@@ -234,7 +242,7 @@ async function help(chat: Chat): Promise<void> {
     ['Tab', 'complete: commands, @files, models'],
     ['Ctrl-C', 'end the answer; clear the line; twice: leave'],
   ]
-  const table = pairs.map(([key, what]) => `  ${key!.padEnd(28)} ${what}`)
+  const table = pairs.map(([key = '', what = '']) => row(key, 28, what))
   await chat.print(`${bold('Commands')}\n${rows.join('\n')}\n${bold('Keys')}\n${table.join('\n')}\n`)
 }
 

@@ -75,6 +75,12 @@ export class Settings {
     this.#layers.set.set(key, undefined)
   }
 
+  /** As if it had been said neither by `/set` nor on the command line: what was said cannot be had. */
+  forget(key: Key): void {
+    this.#layers.set.delete(key)
+    this.#layers.flags.delete(key)
+  }
+
   /** What was chosen for the conversation, here or on the command line; null: none. */
   get chosen(): Readonly<Record<string, unknown>> {
     const { flags, set } = this.#layers

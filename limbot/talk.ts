@@ -131,6 +131,7 @@ export class Talk {
       } catch (error) {
         // a turn that failed is not in the server's history
         this.session.stale()
+        yield* this.#refused(error, models)
         const full = error instanceof FsError && error.is('contextFull')
         const hopeless = tries > 0 || !this.settings.get('compact') || !this.room.holds(content, this.system)
         if (text !== '' || !full || hopeless) {
@@ -157,6 +158,20 @@ export class Talk {
     if (!this.session.number) return
     const root = await this.link.root(AbortSignal.timeout(200)).catch(() => undefined)
     if (root) await this.session.close(root)
+  }
+
+  /** A model that no worker serves and that is not there is forgotten: the next message would be refused as well. */
+  *#refused(error: unknown, models: readonly Model[]): Generator<Said> {
+    const model = this.settings.get('model')
+    if (model === undefined || models.length === 0 || models.some(({ name }) => name === model)) return
+    if (!(error instanceof FsError && (error.is('noWorker') || error.is('notFound')))) return
+    this.settings.forget('model')
+    this.conversation.save()
+    if (this.settings.get('model') === undefined)
+      yield {
+        is: 'note',
+        line: `there is no model ${model}: whichever is loaded answers from here on; /model lists them`,
+      }
   }
 
   #wanted() {

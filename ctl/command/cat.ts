@@ -1,11 +1,12 @@
 import { OREAD } from '../../fs/protocol.js'
 import type { Run } from '../common/command.js'
-import { drain, withFile } from '../common/files.js'
+import { show, withFile } from '../common/files.js'
 
 export const run: Run = async (io, args) => {
   const { root, client } = await io.connect()
   for (const path of args) {
-    await withFile(root, io.names(path), OREAD, io.signal, fid => drain(fid, data => io.print(data), io.signal))
+    const names = io.names(path)
+    await withFile(root, names, OREAD, io.signal, fid => show(io, names, fid))
   }
   client.close()
 }

@@ -1,7 +1,7 @@
 import { ORDWR } from '../../fs/protocol.js'
 import type { Run } from '../common/command.js'
 import { exitCode, Failure } from '../common/exit.js'
-import { drain, withFile } from '../common/files.js'
+import { show, withFile } from '../common/files.js'
 import { writeInput } from './input.js'
 
 export const run: Run = async (io, [path = '', ...words]) => {
@@ -10,14 +10,7 @@ export const run: Run = async (io, [path = '', ...words]) => {
   const events = names.at(-1) === 'generate' ? new Ending() : undefined
   await withFile(root, names, ORDWR, io.signal, async fid => {
     await writeInput(io, fid, words)
-    await drain(
-      fid,
-      data => {
-        events?.take(data)
-        return io.print(data)
-      },
-      io.signal,
-    )
+    await show(io, names, fid, data => events?.take(data))
   })
   client.close()
   const error = events?.error

@@ -1,7 +1,9 @@
 import type { Fid } from '../../fs/client.js'
 import { OREAD } from '../../fs/protocol.js'
 import { codeOf, explain, Failure } from './exit.js'
+import type { Invocation } from './invocation.js'
 import { shown } from './npath.js'
+import { Flow, isProse } from './terminal/flow.js'
 
 /** Does something with the file of that name; what fails says which file it was. */
 export async function named<T>(path: readonly string[], work: () => Promise<T>): Promise<T> {
@@ -40,6 +42,25 @@ export async function drain(fid: Fid, sink: (data: Uint8Array) => Promise<void>,
     await sink(data)
     offset += data.length
   }
+}
+
+/**
+ * Prints what comes of an open file, as it comes; on a terminal an answer is broken at blanks.
+ * @param seen gets it as it came
+ */
+export async function show(
+  io: Invocation,
+  path: readonly string[],
+  fid: Fid,
+  seen: (data: Uint8Array) => void = () => undefined,
+): Promise<void> {
+  const flow = io.stdout.isTTY && isProse(path) ? new Flow(() => io.stdout.columns || 80) : undefined
+  const print = (data: Uint8Array) => {
+    seen(data)
+    return io.print(flow ? flow.push(data) : data)
+  }
+  await drain(fid, print, io.signal)
+  if (flow) await io.print(flow.end())
 }
 
 /** A small text file. */

@@ -5,6 +5,7 @@ import type { Call } from '../call.js'
 import { ShellError } from '../failure.js'
 import { HOME } from '../state.js'
 import * as tree from '../tree.js'
+import { answer } from './files.js'
 import { job } from './shell.js'
 
 export type Row = { readonly record: string } & Readonly<Record<string, string>>
@@ -102,7 +103,7 @@ export async function task(call: Call): Promise<void> {
         await put(data)
       if (at === 0) throw call.usage('a prompt is missing')
     }
-    await tree.drain(call.state, path, fid, call.reading, data => call.data(data))
+    await answer(call, path, data => tree.drain(call.state, path, fid, call.reading, data))
   } finally {
     tree.close(fid)
   }

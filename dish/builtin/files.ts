@@ -1,5 +1,6 @@
 import { modeText, statRecord, timeText } from '../../ctl/common/listing.js'
 import { bytes } from '../../ctl/common/output.js'
+import { Flow, isProse } from '../../ctl/common/terminal/flow.js'
 import { clip, width } from '../../ctl/common/terminal/width.js'
 import { FsError, fail } from '../../fs/errors.js'
 import { DMDIR, OREAD, type Stat } from '../../fs/protocol.js'
@@ -89,10 +90,22 @@ export async function cat(call: Call): Promise<void> {
 export async function print(call: Call, path: string): Promise<void> {
   const fid = await tree.open(call.state, path, OREAD, call.signal)
   try {
-    await tree.drain(call.state, path, fid, call.reading, data => call.data(data))
+    await answer(call, path, data => tree.drain(call.state, path, fid, call.reading, data))
   } finally {
     tree.close(fid)
   }
+}
+
+/** Prints what a read gives; on a terminal an answer is broken at blanks. */
+export async function answer(
+  call: Call,
+  path: string,
+  read: (sink: (data: Uint8Array) => Promise<void>) => Promise<unknown>,
+): Promise<void> {
+  if (!call.terminal || !isProse(path.split('/'))) return void (await read(data => call.data(data)))
+  const flow = new Flow(() => call.out.columns ?? 80)
+  await read(data => call.print(flow.push(data)))
+  await call.print(flow.end())
 }
 
 export async function cp(call: Call): Promise<void> {

@@ -6,9 +6,13 @@ import { type Call, usageOf } from '../call.js'
 import { called, runText } from '../evaluate.js'
 import { Exit, ShellError } from '../failure.js'
 import { section } from '../manual.js'
+import { putBack } from '../pipe.js'
 import { print } from '../print.js'
 import * as tree from '../tree.js'
 import { builtins, find } from './table.js'
+
+/** Bytes of a line that `read` takes. */
+const MAX_READ = 1024 * 1024
 
 export async function echo(call: Call): Promise<void> {
   const bare = call.args[0] === '-n'
@@ -108,6 +112,47 @@ export async function source(call: Call): Promise<void> {
   const [path = '', ...args] = call.args
   const text = await tree.text(call.state, call.path(path), call.signal)
   await called(call.state, [path, ...args], () => runText(text, call.io, call.state))
+}
+
+export async function yes(call: Call): Promise<void> {
+  call.state.end('')
+}
+
+export async function no(call: Call): Promise<void> {
+  call.state.end('false', 1)
+}
+
+/** One line of standard input, and not a byte more: what follows is the next command's. The status is `eof` behind the last. */
+export async function read(call: Call): Promise<void> {
+  const { stdin } = call.io
+  if (stdin.inherited && call.state.shared.interactive)
+    throw new ShellError('read: what is typed is the shell’s; pipe a text in, or give it by < or <<')
+  for (const name of call.args) if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) throw call.usage(`${name}: no name`)
+  const parts: Uint8Array[] = []
+  let size = 0
+  let ended = false
+  while (!ended) {
+    const data = await stdin.read(call.reading)
+    if (data.length === 0) break
+    const end = data.indexOf(10)
+    ended = end >= 0
+    parts.push(ended ? data.subarray(0, end) : data)
+    size += data.length
+    if (size > MAX_READ) throw new ShellError(`read: a line of over ${MAX_READ} bytes`)
+    if (ended && end + 1 < data.length) putBack(stdin, data.subarray(end + 1))
+  }
+  if (!ended && parts.length === 0) return call.state.end('eof', 1)
+  const line = Buffer.concat(parts).toString('utf8')
+  const names = [...call.args]
+  const last = names.pop()
+  if (last === undefined) return call.print(`${line}\n`)
+  let rest = line
+  for (const name of names) {
+    const [word = ''] = /^\s*\S*/.exec(rest) ?? []
+    rest = rest.slice(word.length)
+    call.state.set(name, word.trim() === '' ? [] : [word.trim()])
+  }
+  call.state.set(last, [names.length > 0 ? rest.trim() : rest])
 }
 
 export async function exit(call: Call): Promise<void> {

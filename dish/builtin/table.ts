@@ -300,6 +300,16 @@ export const builtins: readonly Builtin[] = [
     completes: ['command'],
     load: pick(shell, 'evaluate'),
   },
+  {
+    name: 'read',
+    args: '[NAME…]',
+    summary:
+      'take a line of what is piped in: its words to names, the last gets all that is left; without a name print it',
+    completes: ['text'],
+    load: pick(shell, 'read'),
+  },
+  { name: 'true', summary: 'do nothing, and succeed', load: pick(shell, 'yes') },
+  { name: 'false', summary: 'do nothing, and fail', load: pick(shell, 'no') },
   { name: 'shift', args: '[N]', summary: 'forget the first arguments', load: pick(shell, 'shift') },
   { name: 'sleep', args: 'SECONDS', summary: 'wait', load: pick(shell, 'sleep') },
   {

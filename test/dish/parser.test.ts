@@ -10,6 +10,10 @@ const text = fc.oneof(
   fc.string({ unit: 'grapheme' }),
   fc.constantFrom(
     'for',
+    'switch',
+    'case',
+    '<<EOF',
+    'EOF\n',
     'if',
     'not',
     '~',
@@ -29,7 +33,7 @@ const text = fc.oneof(
   ),
 )
 const name = fc.stringMatching(/^[a-z_][a-z0-9_]{0,4}$/)
-const function_ = fc.stringMatching(/^[a-eg-hj-mo-vx-z][a-z.-]{0,4}$/)
+const function_ = fc.stringMatching(/^[a-eg-hj-mo-vx-z][a-z.-]{0,4}$/).filter(name => name !== 'case')
 
 /** The deeper, the plainer. */
 const near = { depthIdentifier: fc.createDepthIdentifier(), maxDepth: 5, depthSize: 'small' as const }
@@ -37,6 +41,23 @@ const near = { depthIdentifier: fc.createDepthIdentifier(), maxDepth: 5, depthSi
 /** A word's parts as they come out of the parser: no two texts side by side. */
 const side = (parts: readonly Part[]): boolean =>
   parts.every((part, i) => part.kind !== 'text' || parts[i - 1]?.kind !== 'text')
+
+/** A text behind `<<`: lines, with variables in them. */
+const here = fc
+  .array(
+    fc.oneof(
+      fc.record({ kind: fc.constant('text' as const), text: text.filter(text => text !== '') }),
+      fc.record({
+        kind: fc.constant('variable' as const),
+        name: fc.oneof(name, fc.constantFrom('*', '1')),
+        form: fc.constant('joined' as const),
+      }),
+    ),
+    { maxLength: 3 },
+  )
+  .filter(parts => parts.at(-1)?.kind !== 'text')
+  .map((parts): Word => [...parts, { kind: 'text', text: '\n' }])
+  .filter(side)
 
 /**
  * Command lines as `parse` makes them: what takes all up to the end of a line (`for`, `if`, `while`, `not`) stands only where nothing
@@ -59,6 +80,7 @@ const { sequence } = fc.letrec<{
   const redirect: fc.Arbitrary<Redirect> = fc.oneof(
     fc.record({ kind: fc.constantFrom('>' as const, '>>' as const), fd: fc.constantFrom(1, 2), to: tie('word') }),
     fc.record({ kind: fc.constantFrom('<' as const, '<>' as const), fd: fc.constant(0), to: tie('word') }),
+    fc.record({ kind: fc.constant('<<' as const), fd: fc.constant(0), to: here }),
     fc.record({ kind: fc.constant('=' as const), fd: fc.constantFrom(1, 2), to: fc.constantFrom(0, 1, 2) }),
   )
   const redirects = fc.array(redirect, { maxLength: 2 })
@@ -103,6 +125,11 @@ const { sequence } = fc.letrec<{
         kind: fc.constant('function' as const),
         name: function_,
         body: fc.option(tie('sequence'), { nil: undefined }),
+      }),
+      fc.record({
+        kind: fc.constant('switch' as const),
+        words,
+        cases: fc.array(fc.record({ patterns: words, body: tie('sequence') }), { maxLength: 3 }),
       }),
       fc.record({ kind: fc.constant('match' as const), subject: tie('word'), patterns: words }),
     ),
@@ -178,6 +205,12 @@ t.test('what cannot be meant is said with its place, and whether more could comp
     ['for(i of a) b', 'in is missing', 6, false],
     ['fn', 'a name is missing', 2, true],
     ['fn for {a}', "for is dish's own", 3, false],
+    ['switch(a) {', '{ is not closed', 10, true],
+    ['switch(a) { b }', 'case is missing: switch(WORD) { case PATTERN …; COMMAND … }', 12, false],
+    ['switch a', '( is missing: switch(WORD) { case PATTERN …; COMMAND … }', 7, false],
+    ['case a', 'case stands in switch(WORD) { case PATTERN …; COMMAND … }', 0, false],
+    ['cat <<EOF\na', 'the text of <<EOF is not closed by a line EOF', 9, true],
+    ['cat <<', "a word is missing behind <<: <<EOF, or <<'EOF' for a text in which $ is a letter", 6, true],
     ['!', 'a command of the host is missing behind !', 0, false],
     ['a <[1=0]', '<[1=0]: only > copies a descriptor', 3, false],
     ['~', 'a word is missing', 1, true],

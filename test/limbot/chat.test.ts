@@ -172,6 +172,8 @@ t.test('limbot, the chat', { skip: noTerminal }, async t => {
     await said('/clear all', /^\/clear takes nothing behind it, not all$/m)
     await said('/set', /^temperature +– +0 \(always the likeliest word\) to 5$/m)
     await said('/model n', /^no model n /m)
+    await said('/help', /^ {2}Ctrl-C +end the answer; clear the line; twice: leave$/m)
+    t.notMatch(await terminal.shown(true), /[^\n]{80}/, 'help is broken at blanks, within the columns')
     await said('/role pirat', /^no role pirat \(did you mean pirate\?\)$/m)
     await said('/set temperature hot', /^temperature: expected a number from 0 to 5, not "hot"$/m)
     await said('/load nothing', /^no conversation nothing/m)
