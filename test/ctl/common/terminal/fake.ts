@@ -1,6 +1,13 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { Editor, type EditorOptions } from '../../../../ctl/common/terminal/editor.js'
 import { History } from '../../../../ctl/common/terminal/history.js'
+
+/** Where histories go: root could write to any path that is only made up. */
+const own = mkdtempSync(join(tmpdir(), 'llambo-fake-'))
+process.once('exit', () => rmSync(own, { recursive: true, force: true }))
 
 /** Streams that pass for a terminal, for what can be seen without one: what is written is kept. */
 export class FakeTerminal {
@@ -24,7 +31,7 @@ export class FakeTerminal {
     return new Editor({
       input: this.input as never,
       output: this.output as never,
-      history: new History('/nonexistent/history'),
+      history: new History(join(own, 'history')),
       prompt: () => '> ',
       env: { TERM: 'xterm' },
       ...options,
