@@ -35,6 +35,12 @@ export class Table {
     if (row.note) line(`  (${row.note})`)
   }
 
+  /** How many rows there were, and how many missed their aim. */
+  get summary(): string {
+    const missed = this.#results.filter(row => !('skipped' in row) && !row.met).length
+    return `${this.#results.length} rows, ${missed} missed their aim`
+  }
+
   /** Writes bench/results/TIME.json. */
   save(): void {
     const folder = built('../bench/results')

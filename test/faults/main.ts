@@ -2,6 +2,8 @@
  * `npm run test:faults [-- NAME …]`: faults done to real processes; with names, those. One line each, `ok|failed|skipped NAME figures`,
  * and the total at the end. Exit 1 where anything failed.
  */
+
+import { keep } from '../report.js'
 import { cut } from './cut.js'
 import { deaths } from './deaths.js'
 import { disk } from './disk.js'
@@ -69,5 +71,7 @@ for (const scenario of scenarios.filter(({ name }) => names.length === 0 || name
   }
   await stage.end()
 }
-process.stdout.write(`${count.ok} ok, ${count.failed} failed, ${count.skipped} skipped\n`)
+const summary = `${count.ok} ok, ${count.failed} failed, ${count.skipped} skipped`
+process.stdout.write(`${summary}\n`)
+if (names.length === 0) keep('test:faults', count.failed > 0, summary)
 process.exit(count.failed ? 1 : 0)

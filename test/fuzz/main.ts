@@ -5,6 +5,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { keep } from '../report.js'
 import { Coverage } from './coverage.js'
 import { Engine } from './engine.js'
 import { folder } from './store.js'
@@ -33,12 +34,16 @@ if (chosen.length === 0) {
 const seconds = Number(values.seconds) / chosen.length
 console.log(`seed ${seed}`)
 
+let crashers = 0
+let executions = 0
 for (const target of chosen) {
   mkdirSync(folder('crashers', target.name), { recursive: true })
   const watchdog = new Watchdog(join(folder('crashers', target.name), 'hang'), HANG_SECONDS)
   const coverage = new Coverage(url => /\/dist\/(fs|cluster|mnt|dish|limbot|ctl\/common)\//.test(url))
   const engine = new Engine(target, seed, coverage, watchdog)
   const done = await engine.run(seconds, values.tidy)
+  executions += done.executions
+  crashers += done.crashers.length
   const rate = Math.round(done.executions / done.seconds)
   console.log(
     `${target.name}: ${done.executions} executions, ${rate}/s, ${coverage.functions} functions, corpus ${done.corpus}, ${done.crashers.length} crashers`,
@@ -51,4 +56,6 @@ for (const target of chosen) {
   coverage.close()
   await watchdog.stop()
 }
+if (!values.target)
+  keep('test:fuzz', crashers > 0, `${executions} executions in ${values.seconds} s, seed ${seed}, ${crashers} crashers`)
 process.exit()

@@ -4,6 +4,7 @@
  */
 import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { keep } from '../report.js'
 import { diod } from './diod.js'
 import { fuse } from './fuse.js'
 import { need } from './packages.js'
@@ -46,6 +47,7 @@ if (names.length === 0) {
 \`npm run test:interop\` writes this file: programs that nobody here wrote against our server, our client and our mount. ${summary}.
 
 `
+  keep('test:interop', count('failed') > 0, summary)
   writeFileSync(fileURLToPath(new URL('../../../docs/interop.md', import.meta.url)), head + table)
 }
 process.exit(count('failed') ? 1 : 0)

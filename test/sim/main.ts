@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { keep } from '../report.js'
 import { type FaultName, faults } from './faults.js'
 import { guard } from './guard.js'
 import { type Options, type Report, simulate } from './simulation.js'
@@ -177,6 +178,8 @@ async function parent(): Promise<number> {
       .map(([kind, n]) => `${kind} ${n}`)
       .join(', ')}`,
   )
+  if (values.workers === undefined && values.faults === undefined && last > first)
+    keep('test:sim', wrong > 0, `${done} seeds from ${first} on, ${wrong} wrong`)
   return wrong === 0 ? 0 : 1
 }
 
