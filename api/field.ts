@@ -60,8 +60,11 @@ export const id = matching(/^[A-Za-z0-9-]+$/, 64, 'letters, digits and -')
 /** The number of a task or a session, which is also its name in the tree. */
 export const serial = matching(/^(?:0|[1-9][0-9]*)$/, 16, 'a number')
 
-/** A SHA-256 in hex, with its prefix. */
-export const digest = matching(/^sha256:[0-9a-f]{64}$/, 71, 'sha256: and 64 hex digits')
+/** What tells one content from others, with how it was made before it: `sha256:…`. */
+export const digest = matching(/^[a-z0-9]+:[A-Za-z0-9._-]+$/, 128, 'sha256: and hex digits')
+
+/** A secret of 256 bits, or a proof made with one, in hex. */
+export const secret = matching(/^[0-9a-f]{64}$/, 64, '64 hex digits')
 
 /** One word of ASCII that needs no quotes: a version, a kind of processor. */
 export const word = matching(/^[!#-&*-<>-~]+$/, 64, 'printable ASCII without blanks and quotes')
@@ -84,12 +87,11 @@ export function line(most: number): Field<string> {
   }
 }
 
-/** Text of any characters but NUL, kept as it is: an answer, a prompt. */
+/** Text of any characters, kept as it is: an answer, a prompt. */
 export function text(most: number): Field<string> {
   return (value, name) => {
     if (typeof value !== 'string') throw new Unfit(name, `a string, not ${shown(value)}`)
     if (value.length > most) throw new Unfit(name, `${value.length} characters, at most ${most}`)
-    if (value.includes('\0')) throw new Unfit(name, 'a NUL in a text')
     return value
   }
 }

@@ -54,7 +54,7 @@ export function deeper(text: string, most: number): boolean {
 
 /** Cuts a stream of bytes into lines of UTF-8, and holds no more than one line of at most that many characters. */
 export class Lines {
-  readonly #decoder = new TextDecoder('utf-8')
+  readonly #decoder = new TextDecoder('utf-8', { fatal: true })
   #rest = ''
 
   constructor(
@@ -62,14 +62,22 @@ export class Lines {
     readonly most: number,
   ) {}
 
-  /** @returns the lines that are whole by now, without their ends @throws Unfit for a longer one */
+  /** @returns the lines that are whole by now, without their ends @throws Unfit for a longer one, and for what is not UTF-8 */
   take(piece: Uint8Array): string[] {
-    const text = this.#decoder.decode(piece, { stream: true })
+    const text = this.#decode(piece)
     // what only makes a begun line longer is not looked through again: a line may come byte by byte
     const lines = text.includes('\n') ? (this.#rest + text).split('\n') : [this.#rest + text]
     this.#rest = lines.pop()!
     for (const line of [...lines, this.#rest])
       if (line.length > this.most) throw new Unfit(this.name, `a line over ${this.most} characters`)
     return lines
+  }
+
+  #decode(piece: Uint8Array): string {
+    try {
+      return this.#decoder.decode(piece, { stream: true })
+    } catch {
+      throw new Unfit(this.name, 'not UTF-8')
+    }
   }
 }

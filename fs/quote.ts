@@ -9,6 +9,9 @@
 const plain = /^(?!#)[^\s'"()[\]=\p{Cc}]+$/u
 /** What a value (the right of `attr=`) may hold unquoted: it may have `=` in it. */
 const plainValue = /^[^\s'"\p{Cc}]+$/u
+const lineBreaks = /[\r\n]+/g
+/** What would move a cursor, colour, or turn the reading direction: a value may be somebody else's, and records are read on terminals. */
+const harmful = /(?!\t)[\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu
 const quotedText = /[^']*/y
 const unquotedText = /[^\s']*/y
 
@@ -70,17 +73,23 @@ export type Value = string | number | bigint | boolean
 
 /**
  * One ndb(6) record: `word attr=value …` on one line, without its newline. `undefined` values are left out;
- * a boolean prints as `yes` or `no`; line breaks in a value become blanks, for a record is one line.
+ * a boolean prints as `yes` or `no`; line breaks in a value become blanks, for a record is one line, and other control
+ * characters become U+FFFD.
  */
 export function record(word: string, attrs: Record<string, Value | undefined>): string {
   let out = word
   for (const [name, value] of Object.entries(attrs)) {
     if (value === undefined) continue
-    const text = typeof value === 'boolean' ? (value ? 'yes' : 'no') : String(value).replace(/[\r\n]+/g, ' ')
+    const text =
+      typeof value === 'string' ? harmless(value) : typeof value === 'boolean' ? (value ? 'yes' : 'no') : String(value)
     out += `${out ? ' ' : ''}${name}=${plainValue.test(text) ? text : `'${text.replaceAll("'", "''")}'`}`
   }
   return out
 }
+
+/** Most values are short words without anything of that. */
+const harmless = (text: string): string =>
+  plainValue.test(text) && text.search(harmful) < 0 ? text : text.replace(lineBreaks, ' ').replace(harmful, '\ufffd')
 
 /** Reads records back: the first word without `=` is the record's `word` (else ''), the rest its attributes. */
 export function parseRecords(text: string): { word: string; attrs: Record<string, string> }[] {

@@ -1,9 +1,10 @@
+import { type AnswerEvent, MAX_LINE, parseAnswerEvent } from '../../api/answer.js'
+import { Unfit } from '../../api/field.js'
+import { Lines } from '../../api/text.js'
 import type { Fid } from '../../fs/client.js'
 import { type ErrorCode, type FsError, fail, received, toFsError } from '../../fs/errors.js'
 import { ORDWR, OREAD } from '../../fs/protocol.js'
-import type { EndReason } from '../root/generation.js'
 import type { Task } from '../root/task.js'
-import { MAX_LINE } from './limits.js'
 import type { Member } from './member.js'
 
 /** How an attempt came out: the answer is whole, or fails for good, or broke off so that another worker may go on. */
@@ -25,24 +26,6 @@ export interface Given {
 const PIECE = 64 * 1024
 const encoder = new TextEncoder()
 
-/** One line of a worker's `generate` or `stream`, as far as it has been looked at. */
-interface Event {
-  event?: unknown
-  task?: unknown
-  model?: unknown
-  position?: unknown
-  tokens?: unknown
-  text?: unknown
-  ids?: unknown
-  reason?: unknown
-  prompt_tokens?: unknown
-  reused_tokens?: unknown
-  completion_tokens?: unknown
-  tok_s?: unknown
-  calls?: unknown
-  error?: unknown
-}
-
 /** What a worker says of the request, which no other would take, and of itself, so that another may. */
 const refusals: readonly ErrorCode[] = [
   'badArgument',
@@ -54,11 +37,6 @@ const refusals: readonly ErrorCode[] = [
   'upstreamRefused',
 ]
 const busy: readonly ErrorCode[] = ['queueFull', 'shuttingDown', 'loading', 'noWorker']
-
-const reasons: readonly unknown[] = ['stop', 'length', 'tool']
-
-const count = (value: unknown): number | undefined =>
-  typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : undefined
 
 /**
  * One try at a task on one worker: the request written to its `generate`, the events read from it and told to the task. Once it
@@ -77,8 +55,7 @@ export class Attempt {
   gave = false
   readonly #abort = new AbortController()
   #fid: Fid | undefined
-  #rest = ''
-  readonly #decoder = new TextDecoder('utf-8', { fatal: true })
+  readonly #lines = new Lines('its stream', MAX_LINE)
   #outcome: Outcome | undefined
   #calls: readonly unknown[] | undefined
   /** Tokens of the stream that the task has already: an attempt that is found again is read from its beginning. */
@@ -188,64 +165,47 @@ export class Attempt {
   }
 
   #take(piece: Uint8Array): void {
-    const text = this.#rest + this.#decode(piece)
-    let from = 0
-    for (let end = text.indexOf('\n'); end >= 0 && !this.#outcome; end = text.indexOf('\n', from)) {
-      this.#line(text.slice(from, end))
-      from = end + 1
-    }
-    this.#rest = from === 0 ? text : text.slice(from)
-    if (this.#rest.length > MAX_LINE) throw fail('badMessage', `a line over ${MAX_LINE} characters`)
-  }
-
-  #decode(piece: Uint8Array): string {
     try {
-      return this.#decoder.decode(piece, { stream: true })
-    } catch {
-      throw fail('badMessage', 'its stream is not UTF-8')
+      for (const line of this.#lines.take(piece)) {
+        if (this.#outcome) return
+        this.#event(parseAnswerEvent(line))
+      }
+    } catch (error) {
+      throw error instanceof Unfit ? fail('badMessage', error.message) : error
     }
   }
 
-  #line(line: string): void {
-    let event: Event
-    try {
-      event = JSON.parse(line) as Event
-    } catch {
-      throw fail('badMessage', `no JSON in its stream: ${JSON.stringify(line.slice(0, 80))}`)
-    }
+  #event(event: AnswerEvent): void {
     const { task } = this
     // what brings nothing on does not count as a sign of life
     const idle =
-      event?.event === 'prefill' ||
-      (event?.event === 'queued' && event.position === this.position) ||
-      (event?.event === 'alive' && this.member.report.patience_s === 0)
+      event.event === 'prefill' ||
+      (event.event === 'queued' && event.position === this.position) ||
+      (event.event === 'alive' && this.member.report.patience_s === 0)
     if (!idle) this.heard = this.now()
-    switch (event?.event) {
+    switch (event.event) {
       case 'queued':
-        this.remote = typeof event.task === 'string' ? event.task : this.remote
-        this.position = count(event.position) ?? 0
+        this.remote = event.task ?? this.remote
+        this.position = event.position ?? 0
         return
       case 'prefill':
-        return this.#prefill(count(event.tokens) ?? 0, count(event.prompt_tokens) ?? 0)
+        return this.#prefill(event.tokens ?? 0, event.prompt_tokens ?? 0)
       case 'start':
-        if (typeof event.model === 'string') task.model = event.model
-        task.prefilled(count(event.prompt_tokens), count(event.reused_tokens))
-        return
+        if (event.model !== undefined) task.model = event.model
+        return task.prefilled(event.prompt_tokens, event.reused_tokens)
       case 'alive':
         return task.alive()
       case 'token':
-        return this.#token(event)
+        return this.#token(event.text, event.ids)
       case 'tool':
-        this.#calls = Array.isArray(event.calls) ? event.calls : undefined
+        this.#calls = event.calls
         return
       case 'resume':
         return
       case 'end':
         return this.#end(event)
       case 'error':
-        return this.#error(event)
-      default:
-        throw fail('badMessage', `event ${JSON.stringify(event?.event)} in its stream`)
+        this.#outcome = this.#broken(received(event.error))
     }
   }
 
@@ -258,9 +218,7 @@ export class Attempt {
     this.task.prefills(tokens, prompt_tokens)
   }
 
-  #token({ text, ids }: Event): void {
-    if (typeof text !== 'string' || !Array.isArray(ids) || ids.some(id => count(id) === undefined))
-      throw fail('badMessage', 'a token event without text and ids')
+  #token(text: string, ids: readonly number[]): void {
     if (text === '' && ids.length === 0) throw fail('badMessage', 'a token event with nothing in it')
     const { task } = this
     if (this.#skip > 0) {
@@ -276,31 +234,24 @@ export class Attempt {
       this.gave = true
       if (task.completion_tokens > 0) task.resumes()
     }
-    for (const id of ids as number[]) this.given.ids.push(id)
+    for (const id of ids) this.given.ids.push(id)
     if (ids.length === 0) this.given.seamless = false
-    task.token(text, ids as number[])
+    task.token(text, ids)
     if (first) this.onGave()
   }
 
-  #end({ reason, prompt_tokens, completion_tokens, tok_s }: Event): void {
+  #end({ reason, prompt_tokens, completion_tokens, tok_s }: Extract<AnswerEvent, { event: 'end' }>): void {
     const { task } = this
     if (reason === 'cancelled') {
       this.#outcome = { how: 'failed', error: fail('cancelled') }
       return
     }
-    if (!reasons.includes(reason)) throw fail('badMessage', `reason ${JSON.stringify(reason)} at its end`)
-    const said = count(completion_tokens)
-    if (said !== undefined && said < task.completion_tokens)
-      throw fail('badMessage', `it counts ${said} tokens and has given ${task.completion_tokens}`)
+    if (completion_tokens !== undefined && completion_tokens < task.completion_tokens)
+      throw fail('badMessage', `it counts ${completion_tokens} tokens and has given ${task.completion_tokens}`)
     if (!this.gave && task.completion_tokens > 0) task.resumes()
-    const counts = { reason: reason as EndReason, prompt_tokens: count(prompt_tokens), completion_tokens: said }
-    const rate = Number.isFinite(tok_s) && (tok_s as number) >= 0 ? (tok_s as number) : undefined
-    task.counts({ ...counts, tok_s: rate, ...(this.#calls && { calls: this.#calls }) })
+    const counts = { reason, prompt_tokens, completion_tokens, tok_s }
+    task.counts({ ...counts, ...(this.#calls && { calls: this.#calls }) })
     this.#outcome = { how: 'ended' }
-  }
-
-  #error({ error }: Event): void {
-    this.#outcome = this.#broken(received(typeof error === 'string' ? error : 'i/o error'))
   }
 
   /** Leaves the worker as if nobody had asked: what it still makes is stopped there. */

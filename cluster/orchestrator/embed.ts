@@ -1,3 +1,4 @@
+import { parseEmbedded } from '../../api/embedded.js'
 import { fail, toFsError } from '../../fs/errors.js'
 import type { User } from '../../fs/file.js'
 import type { EmbedRequest } from '../root/embed.js'
@@ -20,7 +21,7 @@ export async function embed(
   let failure = model === undefined ? fail('loading', 'no worker is ready') : fail('noWorker', model)
   for (const member of able) {
     try {
-      return JSON.parse(await member.peer.ask('embed', request, user, signal)) as Embedded
+      return parseEmbedded(await member.peer.ask('embed', request, user, signal))
     } catch (error) {
       failure = toFsError(error)
       if (!failure.is('hungUp')) throw failure

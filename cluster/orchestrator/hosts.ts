@@ -1,10 +1,16 @@
-import type { Cancel, Clock } from '../../fs/clock.js'
+import { MAX_EVENT, parseExit } from '../../api/exit.js'
+import { Lines } from '../../api/text.js'
+import { type Cancel, type Clock, sleep } from '../../fs/clock.js'
+import { fail, toFsError } from '../../fs/errors.js'
 import type { User } from '../../fs/file.js'
 import type { Feed } from '../../fs/kit/feed.js'
 import { OREAD } from '../../fs/protocol.js'
 import * as limits from './limits.js'
 import type { Member } from './member.js'
 import type { Peer } from './peer.js'
+
+/** Bytes of events that are asked for at once. */
+const PIECE = 64 * 1024
 
 export interface HostsOptions {
   clock: Clock
@@ -13,8 +19,8 @@ export interface HostsOptions {
   self: User
   /** Seconds between heartbeats. May change. */
   settings: { heartbeat_s: number }
-  /** A host has said what became of one of its workers. */
-  exited(boot: string, signal: string): void
+  /** A host, by its id, has said what became of one of its workers. */
+  exited(host_id: string, boot: string, signal: string): void
 }
 
 /** Machines that have joined: where workers are spawned, and who says what they died of. */
@@ -55,7 +61,11 @@ export class Hosts {
     this.peers.set(name, peer)
     this.#o.events.add('host-joined', { host: name })
     void peer.client.closed.then(() => this.#left(name, peer))
-    void this.#exits(peer).catch(() => undefined)
+    // the end of the connection is told by itself; a host whose events cannot be is put out
+    void this.#exits(peer).catch(thrown => {
+      const error = toFsError(thrown)
+      if (error.is('badMessage')) this.#left(name, peer, error.message)
+    })
     this.#beat(name, peer)
   }
 
@@ -89,30 +99,34 @@ export class Hosts {
     beat()
   }
 
-  #left(name: string, peer: Peer): void {
+  #left(name: string, peer: Peer, error?: string): void {
     if (this.peers.get(name) !== peer) return
     this.peers.delete(name)
     this.#beats.get(peer)?.()
     this.#beats.delete(peer)
-    this.#o.events.add('host-left', { host: name })
+    this.#o.events.add('host-left', { host: name, error })
     peer.close()
   }
 
-  /** Follows a host's events for what its workers died of. */
+  /** Follows a host's events for what its workers died of. @throws FsError where it cannot, or they are none */
   async #exits(peer: Peer): Promise<void> {
-    const root = await peer.as(this.#o.self)
+    const { clock, self, exited } = this.#o
+    const root = await peer.as(self)
     const { fid } = await root.ask(['event'], fid => fid.open(OREAD))
-    let rest = ''
+    const lines = new Lines('events', MAX_EVENT)
     for (let at = 0; ; ) {
-      const piece = await fid.read(at, 64 * 1024)
+      const piece = await fid.read(at, PIECE)
+      if (piece.length === 0) throw fail('badMessage', 'its events have an end')
       at += piece.length
-      const lines = (rest + new TextDecoder().decode(piece)).split('\n')
-      rest = lines.pop()!
-      for (const line of lines) {
-        const boot = / kind=worker-exited .*\bboot=(\S+)/.exec(line)?.[1]
-        const signal = / signal=(\S+)/.exec(line)?.[1]
-        if (boot && signal) this.#o.exited(boot, signal)
+      try {
+        for (const line of lines.take(piece)) {
+          const exit = parseExit(line)
+          if (exit) exited(peer.report.id, exit.boot, exit.signal)
+        }
+      } catch (error) {
+        throw fail('badMessage', (error as Error).message)
       }
+      await sleep(clock, limits.EVENTS_PAUSE_MS, undefined, true)
     }
   }
 }

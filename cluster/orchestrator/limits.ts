@@ -54,8 +54,10 @@ export const MAX_ATTEMPTS = 3_000
 export const MAX_NAMES = 100_000
 /** Workers whose model is remembered: as many as one host may start, ten times. Each is a line of `ctl`. */
 export const MAX_WANTED = 10_000
-/** Bytes of one NDJSON line from a worker; the longest are tool calls. */
-export const MAX_LINE = 16 * 1024 * 1024
+/** How long it is waited between two pieces of a peer's events, of 64 KiB: who floods them costs some percent of a processor. */
+export const EVENTS_PAUSE_MS = 20
+/** How long it is waited between two looks at a worker whose events say that it has loaded something. */
+export const LOOK_PAUSE_MS = 250
 /** How long a worker that is to be shut down may finish what it is doing before that is moved elsewhere. */
 export const DRAIN_MS = 25_000
 /** How long the end of a cluster waits until its workers have heard of it. */

@@ -1,7 +1,7 @@
+import type { ModelRecord, Report } from '../../api/report.js'
 import type { Attempt } from './attempt.js'
 import { SUSPECT_AFTER } from './limits.js'
 import type { Peer } from './peer.js'
-import type { ModelRecord, Report } from './report.js'
 
 /** A worker of the cluster (or a cluster that joined as one): what is known of it, and what runs on it for us. */
 export class Member {

@@ -1,3 +1,4 @@
+import type { ModelRecord } from '../../api/report.js'
 import type { Clock } from '../../fs/clock.js'
 import { fail, toFsError } from '../../fs/errors.js'
 import type { Created, File, Owner } from '../../fs/file.js'
@@ -8,7 +9,6 @@ import type { Request } from '../root/request.js'
 import type { Hosts } from './hosts.js'
 import type { Member } from './member.js'
 import type { Registry } from './registry.js'
-import type { ModelRecord } from './report.js'
 import { modelName, type Wanted, type WantedModels } from './wanted.js'
 
 /** How long after a look in vain for a worker to load a model on there is none again, in ms. */

@@ -168,7 +168,13 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     random,
   )
 
-  const hosts = new Hosts({ clock, events, self, settings, exited: (boot, signal) => place.died(boot, signal) })
+  const hosts = new Hosts({
+    clock,
+    events,
+    self,
+    settings,
+    exited: (host_id, boot, signal) => place.died(host_id, boot, signal),
+  })
   const registry = new Registry({
     hosts,
     clock,

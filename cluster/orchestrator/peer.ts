@@ -1,3 +1,4 @@
+import { mostOf, parseReport, type Report } from '../../api/report.js'
 import { Client, type Fid } from '../../fs/client.js'
 import { type Clock, deadline } from '../../fs/clock.js'
 import { fail } from '../../fs/errors.js'
@@ -6,14 +7,13 @@ import { remote } from '../../fs/kit/remote.js'
 import { ORDWR, OREAD } from '../../fs/protocol.js'
 import type { Transport } from '../../fs/transport.js'
 import { GREETING_MS, MAX_ATTACHED } from './limits.js'
-import { parseReport, type Report } from './report.js'
 
 const decoder = new TextDecoder()
 const encoder = new TextEncoder()
 
 /** Bytes that are asked for at once. */
 const PIECE = 64 * 1024
-/** Bytes of a file that are read at all: the status of a cluster of ten thousand workers has some MiB. */
+/** Bytes of a file or an answer that are read at all: a request with its history is the longest (cluster/root/limits.ts). */
 const MAX_WHOLE = 64 * 1024 * 1024
 
 /** The far end of a joined connection: whose files we use, and only those. It is a worker, a cluster or a host. */
@@ -75,7 +75,7 @@ export class Peer {
     this.looking = true
     let text: string
     try {
-      text = await this.read(['status'], this.self, signal)
+      text = await this.read(['status'], this.self, signal, mostOf)
     } finally {
       this.looking = false
     }
@@ -86,8 +86,17 @@ export class Peer {
     return report
   }
 
-  /** A file's text, as a user may read it. */
-  async read(path: readonly string[], user = this.self, signal?: AbortSignal): Promise<string> {
+  /**
+   * A file's text, as a user may read it.
+   * @param most how many bytes at most, by how the text begins
+   * @throws FsError `file too large`
+   */
+  async read(
+    path: readonly string[],
+    user = this.self,
+    signal?: AbortSignal,
+    most: (head: string) => number = () => MAX_WHOLE,
+  ): Promise<string> {
     const root = await this.as(user)
     this.#forget()
     // the first piece is asked for behind the open: mostly it is all there is
@@ -98,8 +107,9 @@ export class Peer {
     )
     try {
       const parts = [answer]
+      const bound = answer.length === PIECE ? most(decoder.decode(answer)) : PIECE
       for (let at = answer.length; parts.at(-1)!.length === PIECE; at += parts.at(-1)!.length) {
-        if (at > MAX_WHOLE) throw fail('tooLarge', `${path.join('/')} over ${MAX_WHOLE} bytes`)
+        if (at > bound) throw fail('badMessage', `${path.join('/')} over ${bound} bytes`)
         parts.push(await fid.read(at, PIECE, signal))
       }
       return parts.length === 1 ? decoder.decode(answer) : decoder.decode(Buffer.concat(parts))

@@ -69,7 +69,7 @@ export class ClusterPlace implements Place {
   readonly #courses = new WeakMap<Task, Course>()
   readonly #poisons: Poisons
   /** By a dead worker's boot, the tasks it had. */
-  readonly #obituaries = new Map<string, readonly Task[]>()
+  readonly #obituaries = new Map<string, { host_id: string; tasks: readonly Task[] }>()
   /** Attempts that follow a broken one and have given nothing yet. */
   readonly #retrying = new Set<Attempt>()
   #active = 0
@@ -174,8 +174,9 @@ export class ClusterPlace implements Place {
   lost(member: Member, error: Error): void {
     const tasks = [...member.running].map(({ task }) => task)
     if (tasks.length > 0) {
-      this.#obituaries.set(member.report.boot, tasks)
-      this.clock.after(limits.OBITUARY_MS, () => this.#obituaries.delete(member.report.boot), true)
+      const { boot, host_id } = member.report
+      this.#obituaries.set(boot, { host_id, tasks })
+      this.clock.after(limits.OBITUARY_MS, () => this.#obituaries.delete(boot), true)
     }
     for (const attempt of [...member.running]) attempt.giveUp({ how: 'lost', error })
   }
@@ -185,12 +186,16 @@ export class ClusterPlace implements Place {
     for (const attempt of [...member.running]) attempt.giveUp({ how: 'lost', error, orderly: true })
   }
 
-  /** A worker has ended by a signal. Where that was its own, what it was doing may be why. */
-  died(boot: string, signal: string): void {
+  /** A worker of that host has ended by a signal. Where that was its own, what it was doing may be why. */
+  died(host_id: string, boot: string, signal: string): void {
     if (!ownSignals.includes(signal)) return
-    const running = [...this.cluster.members()].find(member => member.report.boot === boot)?.running ?? []
-    const tasks = new Set([...(this.#obituaries.get(boot) ?? []), ...[...running].map(({ task }) => task)])
-    this.#obituaries.delete(boot)
+    const obituary = this.#obituaries.get(boot)
+    const member = [...this.cluster.members()].find(({ report }) => report.boot === boot)
+    // a host speaks of its own workers only
+    const left = obituary?.host_id === host_id ? obituary.tasks : []
+    const running = member?.report.host_id === host_id ? [...member.running].map(({ task }) => task) : []
+    const tasks = new Set([...left, ...running])
+    if (left.length > 0) this.#obituaries.delete(boot)
     for (const task of tasks) {
       if (task.ended && task.state !== 'failed') continue
       const course = this.#course(task)

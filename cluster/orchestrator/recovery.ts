@@ -1,3 +1,4 @@
+import type { OrphanRecord } from '../../api/report.js'
 import { type Clock, sleep } from '../../fs/clock.js'
 import { toFsError } from '../../fs/errors.js'
 import type { User } from '../../fs/file.js'
@@ -5,7 +6,6 @@ import { parseRequest } from '../root/request.js'
 import type { Root } from '../root/root.js'
 import type { Member } from './member.js'
 import type { ClusterPlace } from './place.js'
-import type { OrphanRecord } from './report.js'
 
 /** How long it is waited for other workers, once one has come back with an exchange that we do not know. */
 const GATHER_MS = 250

@@ -1,4 +1,4 @@
-import { type Cancel, type Clock, deadline } from '../../fs/clock.js'
+import { type Cancel, type Clock, deadline, sleep } from '../../fs/clock.js'
 import { FsError, fail, toFsError } from '../../fs/errors.js'
 import type { User } from '../../fs/file.js'
 import type { Feed } from '../../fs/kit/feed.js'
@@ -327,8 +327,12 @@ export class Registry {
     try {
       for (let at = 0; !member.left && !member.model; ) {
         const piece = await fid.read(at, 16 * 1024)
+        if (piece.length === 0) return
         at += piece.length
-        if (/ kind=(loaded|load-failed|worker-ready) /.test(new TextDecoder().decode(piece))) await this.#look(member)
+        // an event that the end of a piece cuts in two is seen at the next heartbeat
+        const loaded = / kind=(loaded|load-failed|worker-ready) /.test(new TextDecoder().decode(piece))
+        if (loaded) await this.#look(member)
+        await sleep(this.#o.clock, loaded ? limits.LOOK_PAUSE_MS : limits.EVENTS_PAUSE_MS, undefined, true)
       }
     } finally {
       fid.clunk().catch(() => undefined)

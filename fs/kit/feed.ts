@@ -8,6 +8,8 @@ import { Readers } from './readers.js'
 /** What an open begins with, and how far a reader may fall behind before he is told how much he lost. */
 const BEGIN = 100
 const KEEP = 10_000
+/** Characters of one value: what a peer gives as its reason may be as long as a message, and 20,000 lines of that are kept. */
+const MAX_VALUE = 1_000
 /** How far a reader may seek back, in bytes: what shells and head(1) read ahead and give back, with room. */
 const BACK = 64 * 1024
 
@@ -20,6 +22,13 @@ function tail(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
   both.set(a)
   both.set(b, a.length)
   return both.slice(-BACK)
+}
+
+function bounded(attrs: Record<string, Value | undefined>): Record<string, Value | undefined> {
+  const out = { ...attrs }
+  for (const [name, value] of Object.entries(out))
+    if (typeof value === 'string' && value.length > MAX_VALUE) out[name] = `${value.slice(0, MAX_VALUE)}…`
+  return out
 }
 
 /**
@@ -48,7 +57,7 @@ export class Feed {
   /** Adds a line: `seq=… time=… kind=…` and the attributes. */
   add(kind: string, attrs: Record<string, Value | undefined> = {}): void {
     const seq = this.#first + this.#lines.length
-    const line = record('', { seq, time: new Date(this.clock.date()).toISOString(), kind, ...attrs })
+    const line = record('', { seq, time: new Date(this.clock.date()).toISOString(), kind, ...bounded(attrs) })
     this.#lines.push(`${line}\n`)
     this.#time = Math.floor(this.clock.date() / 1000)
     if (this.#lines.length >= 2 * KEEP) {

@@ -185,10 +185,11 @@ class RemoteFile implements File {
       read: (offset, count, ctx): Maybe<Uint8Array> => fid.read(offset, count, ctx.signal),
       write: (offset, data, ctx) => fid.write(offset, data.slice(), ctx.signal),
       list: async ctx =>
-        // each entry's stat answers what is asked of it next: 9P2000.L lists names alone
-        (await fid.stats(ctx.signal)).map(
-          stat => [stat.name, new RemoteFile(this.tree, [...this.path, stat.name], stat)] as const,
-        ),
+        (await fid.stats(ctx.signal))
+          // a name that cannot be walked to would spoil the whole listing for who reads it through a mount
+          .filter(({ name }) => !/\p{Cc}/u.test(name))
+          // each entry's stat answers what is asked of it next: 9P2000.L lists names alone
+          .map(stat => [stat.name, new RemoteFile(this.tree, [...this.path, stat.name], stat)] as const),
       sync: ctx => fid.finish(ctx.signal),
       close: () => fid.clunk(),
     }

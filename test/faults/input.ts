@@ -54,10 +54,10 @@ const honest = line(start) + token(0) + token(1)
 
 /** What a worker says behind two honest tokens, and what it is blamed for. */
 const lies: Readonly<Record<string, { says: string | Uint8Array; blame: RegExp }>> = {
-  'no JSON': { says: 'this is no JSON\n', blame: /no JSON in its stream/ },
+  'no JSON': { says: 'this is no JSON\n', blame: /its stream: no JSON/ },
   'not UTF-8': { says: new Uint8Array([0xc3, 0x28, 0x0a]), blame: /not UTF-8/ },
   'an unknown event': { says: line({ event: 'gift' }), blame: /event "gift"/ },
-  'ids that are none': { says: token(2, ['two']), blame: /token event without text and ids/ },
+  'ids that are none': { says: token(2, ['two']), blame: /ids\[0\]: a number/ },
   'more than it was asked for': {
     says: token(2) + token(3) + token(4) + line({ event: 'token', text: ' 5:red', ids: [5] }),
     blame: /more than the 5 tokens/,

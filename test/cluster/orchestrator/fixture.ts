@@ -77,6 +77,7 @@ export class Member {
       shutdown: () => undefined,
       id: this.id,
       host,
+      host_id: `host-${host}`,
       ...(type !== undefined && { type }),
       ...(prefer !== undefined && { prefer }),
     })

@@ -15,7 +15,7 @@ export default async function host(cluster: Rig): Promise<(boot: string, signal:
   const root = dir(
     new Map<string, File>([
       ['ctl', ctl({ owner, verbs: {}, read: () => '' })],
-      ['status', text(() => 'server name=alpha kind=host id=h boot=b version=0.0.0\n', { owner })],
+      ['status', text(() => 'server name=alpha kind=host id=host-alpha boot=b version=0.0.0\n', { owner })],
       ['events', events.file(owner, 0o444)],
       ['event', events.stream(owner, 0o444)],
     ]),

@@ -1,0 +1,52 @@
+/** One line of the events with which a peer answers a `generate`: NDJSON (docs/files.md, generate). */
+import * as field from './field.js'
+import { json } from './text.js'
+
+/** Most characters of one line; the longest are tool calls. */
+export const MAX_LINE = 16 * 1024 * 1024
+/** Most characters of a reason. */
+const MAX_REASON = 1_000
+/** Token ids are 32-bit in llama.cpp. */
+const MAX_ID = 0x7fffffff
+/** Most ids of one event, and most tool calls: a whole answer's. */
+const MAX_IDS = 1_048_576
+const MAX_CALLS = 1_024
+
+const count = field.optional(field.integer(0, Number.MAX_SAFE_INTEGER), undefined)
+const none = undefined
+
+/** By its `event`, what a line may carry. Of a newer peer's other fields nothing is kept. */
+const events = {
+  queued: field.object({ task: field.optional(field.serial, none), position: count }),
+  prefill: field.object({ tokens: count, prompt_tokens: count }),
+  start: field.object({
+    model: field.optional(field.line(255), none),
+    prompt_tokens: count,
+    reused_tokens: count,
+  }),
+  /** Something arrived from the server elsewhere that makes the text. */
+  alive: field.object({}),
+  token: field.object({ text: field.text(MAX_LINE), ids: field.list(field.integer(0, MAX_ID), MAX_IDS) }),
+  tool: field.object({ calls: field.list(value => value as unknown, MAX_CALLS) }),
+  resume: field.object({}),
+  end: field.object({
+    reason: field.oneOf(['stop', 'length', 'tool', 'cancelled']),
+    prompt_tokens: count,
+    completion_tokens: count,
+    tok_s: field.optional(field.number(0, 1e9), none),
+  }),
+  error: field.object({ error: field.optional(field.line(MAX_REASON), 'i/o error') }),
+}
+
+type Events = { [K in keyof typeof events]: { readonly event: K } & field.Of<(typeof events)[K]> }
+export type AnswerEvent = Events[keyof Events]
+
+/** @throws Unfit for what is no JSON, another event than these, or a field that breaks its bounds */
+export function parseAnswerEvent(line: string): AnswerEvent {
+  const value = json(line, 'its stream', MAX_LINE)
+  const name = (value as { event?: unknown } | null)?.event
+  if (typeof name !== 'string' || !Object.hasOwn(events, name))
+    throw new field.Unfit('its stream', `event ${field.shown(name)}`)
+  const event = name as keyof typeof events
+  return { event, ...(events[event] as field.Field<object>)(value, event) } as AnswerEvent
+}

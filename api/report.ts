@@ -1,0 +1,158 @@
+/** The `status` of a worker, a cluster or a host that has joined: the capability record and the records after it (docs/files.md). */
+import { fail } from '../fs/errors.js'
+import * as field from './field.js'
+import { records } from './text.js'
+
+/**
+ * Most characters of one status. A worker's has a record of some 200 for each model of its store, and a host's one for each of up to
+ * 1,000 workers. A cluster's has a record of some 300 for each worker: ten thousand of them fit.
+ */
+export const MAX_STATUS = { worker: 512 * 1024, host: 512 * 1024, cluster: 4 * 1024 * 1024 } as const
+/** Most records of one status: a line has some 100 characters at least, and none that is shorter is worth a record. */
+const MAX_RECORDS = 40_000
+/** Most models of one store or cluster: the cluster keeps a record for each of each member. */
+const MAX_MODELS = 4_096
+/** Most exchanges that a worker reports as left behind: as many as one connection can have open. */
+const MAX_ORPHANS = 4_096
+/** Workers and classes of one host (cluster/host.ts starts no more workers than this). */
+const MAX_WORKERS = 1_000
+/** Clusters at and below one. */
+const MAX_CLUSTERS = 1_000
+/** Most slots one member may claim: routing adds them up. */
+const MAX_SLOTS = 1_000_000
+/** Bytes of memory that a machine may claim: sums over all members stay exact. */
+const MAX_BYTES = 2 ** 50
+
+const count = (most: number) => field.optional(field.integer(0, most), 0)
+const rate = field.optional(field.number(0, 1e12), 0)
+const note = (most: number) => field.optional(field.line(most), '')
+const reason = field.optional(field.line(1000), undefined)
+
+const server = field.object({
+  name: field.name,
+  kind: field.oneOf(['worker', 'cluster', 'host']),
+  /** Its own for good. */
+  id: field.id,
+  /** This start's. */
+  boot: field.optional(field.id, ''),
+  version: field.word,
+  /** The machine's name; empty where none is given. */
+  host: field.optional(field.name, ''),
+  /** Of the host that supervises it; empty where none does. */
+  host_id: field.optional(field.id, ''),
+  class: field.optional(field.name, ''),
+  state: field.optional(field.word, ''),
+  slots: count(MAX_SLOTS),
+  active: count(MAX_SLOTS),
+  queue: count(MAX_SLOTS),
+  /** Answers that were told to stop long ago, and run on. */
+  stuck: count(MAX_SLOTS),
+  tok_s: rate,
+  latency_ms: rate,
+  /** How long an answer of it may bring nothing, in s, where its text is made by a server elsewhere; 0: it makes it itself. */
+  patience_s: field.optional(field.number(0, 86_400), 0),
+  /** Of those that could answer, the ones with the highest go first. */
+  prefer: field.optional(field.number(0, 100), 0),
+  mem_total: count(MAX_BYTES),
+  mem_free: count(MAX_BYTES),
+  cpu: note(256),
+  gpu: field.optional(field.line(256), 'none'),
+  gpu_mem: count(MAX_BYTES),
+  /** The model that is being loaded, and how much of it is done, 0 to 1. */
+  loading: note(255),
+  progress: field.optional(field.number(0, 1), 0),
+  /** Why it holds no model, where it should. */
+  error: reason,
+  /** The ids of all clusters at and below it. */
+  clusters: field.optional(field.commas(field.id, MAX_CLUSTERS, 65 * MAX_CLUSTERS), [] as string[]),
+})
+
+const model = field.object({
+  name: field.model,
+  type: field.optional(field.line(64), 'text'),
+  size: count(MAX_BYTES),
+  loaded: field.optional(field.flag, false),
+  /** `sha256:…`; empty where there is none, or none yet. */
+  digest: field.optional(field.digest, ''),
+  context: count(2 ** 31),
+  /** Why it cannot be loaded. */
+  problem: reason,
+  /** What a person should know of it as it is loaded, such as that it could hold more. */
+  note: reason,
+})
+
+const orphan = field.object({
+  /** Its number there. */
+  id: field.serial,
+  cluster: field.id,
+  /** Its number here. */
+  task: field.serial,
+  attempt: field.integer(1, 1000),
+  user: field.user,
+  uid: field.integer(0, 0xffffffff),
+  session: field.optional(field.serial, undefined),
+  /** What shows that it was given this exchange (orchestrator/proof.ts). */
+  proof: field.optional(field.secret, ''),
+})
+
+const worker = field.object({ id: field.id, state: field.optional(field.word, '') })
+const spawnable = field.object({ name: field.name, model: note(4096) })
+
+/** A model as a `status` has it. */
+export type ModelRecord = field.Of<typeof model>
+/** An exchange that came through a cluster, and whose reader there is gone. */
+export type OrphanRecord = field.Of<typeof orphan>
+/** A worker that a host supervises, and a class of which it can spawn some. */
+export type SupervisedRecord = field.Of<typeof worker>
+export type ClassRecord = field.Of<typeof spawnable>
+
+/** What a worker, a cluster or a host says of itself. */
+export interface Report extends field.Of<typeof server> {
+  readonly models: readonly ModelRecord[]
+  readonly orphans: readonly OrphanRecord[]
+  /** Of a host. */
+  readonly workers: readonly SupervisedRecord[]
+  readonly classes: readonly ClassRecord[]
+}
+
+/** Whether a model's name can stand in our own status: one that cannot is left out, and the others of that store are not. */
+function proper(attrs: Record<string, string>): boolean {
+  try {
+    field.model(attrs.name, 'name')
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Most characters that a status may have, by how it begins: by then its `kind` has been said. */
+export const mostOf = (head: string): number =>
+  /^server [^\n]{0,2000} kind=cluster /.test(head) ? MAX_STATUS.cluster : MAX_STATUS.worker
+
+/**
+ * Reads a `status`.
+ * @throws FsError `bad message` that names what is missing or breaks its bounds: nothing of such a status is believed
+ */
+export function parseReport(text: string): Report {
+  try {
+    return read(text)
+  } catch (error) {
+    throw fail('badMessage', `status: ${(error as Error).message}`)
+  }
+}
+
+function read(text: string): Report {
+  const all = records(text, 'all', { characters: mostOf(text.slice(0, 4096)), count: MAX_RECORDS })
+  const first = all.shift()
+  if (first?.word !== 'server') throw new field.Unfit('it', 'does not begin with a server record')
+  const of = (word: string) => all.filter(record => record.word === word).map(({ attrs }) => attrs)
+  const self = server(first.attrs, 'server')
+  return {
+    ...self,
+    models: field.list(model, MAX_MODELS)(of('model').filter(proper), 'model'),
+    orphans: field.list(orphan, MAX_ORPHANS)(of('orphan'), 'orphan'),
+    // a cluster's are its members, which concern nobody here
+    workers: self.kind === 'host' ? field.list(worker, MAX_WORKERS)(of('worker'), 'worker') : [],
+    classes: field.list(spawnable, MAX_WORKERS)(of('class'), 'class'),
+  }
+}

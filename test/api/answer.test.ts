@@ -1,0 +1,57 @@
+import t from 'tap'
+import { parseAnswerEvent } from '../../api/answer.js'
+import { parseEmbedded } from '../../api/embedded.js'
+import { MAX_EVENT, parseExit } from '../../api/exit.js'
+
+const event = (value: object) => parseAnswerEvent(JSON.stringify(value))
+const unfit = { name: 'Unfit' }
+
+t.test('an event of an answer is one of a few, each with its own fields', async t => {
+  t.same(event({ event: 'token', text: 'a\n', ids: [1, 2], more: 1 }), { event: 'token', text: 'a\n', ids: [1, 2] })
+  t.same(event({ event: 'queued', task: '7', position: 2 }), { event: 'queued', task: '7', position: 2 })
+  t.same(event({ event: 'end', reason: 'stop', tok_s: 2.5 }), { event: 'end', reason: 'stop', tok_s: 2.5 })
+  const bad = [
+    {},
+    { event: 'toString' },
+    { event: 7 },
+    { event: 'token', text: 'a' },
+    { event: 'token', text: 'a', ids: ['1'.repeat(40)] },
+    { event: 'token', text: 'a', ids: [-1] },
+    { event: 'token', text: 'a', ids: [2 ** 31] },
+    { event: 'token', text: ['a'], ids: [] },
+    { event: 'queued', task: '../1' },
+    { event: 'queued', task: 7 },
+    { event: 'end', reason: 'mood' },
+    { event: 'end', reason: 'stop', completion_tokens: -1 },
+    { event: 'prefill', tokens: 1e300 },
+  ]
+  for (const value of bad) t.throws(() => event(value), unfit, JSON.stringify(value))
+  t.throws(() => parseAnswerEvent('null'), unfit)
+  t.throws(() => parseAnswerEvent(`{"event":"tool","calls":${'['.repeat(9000)}${']'.repeat(9000)}}`), unfit)
+})
+
+t.test('what a worker gives as its reason is one short line', async t => {
+  const said = event({ event: 'error', error: `\u001b[31mno\n${'x'.repeat(5000)}` })
+  t.match(said, { error: /^\ufffd\[31mno x+…$/ })
+  t.equal((said as { error: string }).error.length, 1000)
+})
+
+t.test("a host's events tell of a worker's end; every line is read once, however long it is", async t => {
+  const line = 'seq=1 time=2026-01-01T00:00:00Z kind=worker-exited id=a boot=b1 signal=SIGSEGV cause=crashed'
+  t.match(parseExit(line), { boot: 'b1', signal: 'SIGSEGV' })
+  t.equal(parseExit('seq=2 kind=worker-started boot=b1 pid=7'), undefined)
+  t.equal(parseExit('seq=3 kind=worker-exited boot=b1 code=0'), undefined)
+  for (const bad of ['boot=a/b signal=SIGSEGV', "boot='' signal=SIGSEGV", 'boot=b signal=x', `boot=b signal=SIG\u001b`])
+    t.throws(() => parseExit(`kind=worker-exited ${bad}`), unfit, bad)
+  t.throws(() => parseExit(`kind=worker-exited ${'boot= '.repeat(MAX_EVENT)}`), unfit)
+  // the longest that is taken, of what once took a minute
+  const began = performance.now()
+  t.equal(parseExit(` kind=worker-exited ${'boot= '.repeat(10_000)}`), undefined)
+  t.ok(performance.now() - began < 5000)
+})
+
+t.test('vectors are lists of numbers', async t => {
+  t.same(parseEmbedded('{"model":"m","embeddings":[[1,-2.5e-3]]}'), { model: 'm', embeddings: [[1, -0.0025]] })
+  for (const bad of ['{}', '[]', '{"model":"m","embeddings":[["x"]]}', '{"model":"m","embeddings":[[[1]]]}', 'x'])
+    t.throws(() => parseEmbedded(bad), { message: /^bad message: / }, bad)
+})
