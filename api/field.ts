@@ -70,7 +70,7 @@ export const secret = matching(/^[0-9a-f]{64}$/, 64, '64 hex digits')
 export const word = matching(/^[!#-&*-<>-~]+$/, 64, 'printable ASCII without blanks and quotes')
 
 /** The name of a user: an attach takes the same ones (fs/message.ts, checkName). */
-export const user = matching(/^(?!\.{1,2}$)[^/\p{Cc}\p{Cs}]+$/u, 255, 'no / and no control characters')
+export const user = matching(/^[^/\p{Cc}\p{Cs}]+$/u, 255, 'no / and no control characters')
 
 /** The name of a model: a file's without its ending, or what a server elsewhere calls it, which may have `/`. */
 export const model = matching(
@@ -159,7 +159,11 @@ export function optional<T, A>(of: Field<T>, absent: A): Field<T | A> {
 }
 
 type Shape = Readonly<Record<string, Field<any>>>
-export type Shaped<S extends Shape> = { readonly [K in keyof S]: Of<S[K]> }
+/** The fields of a shape that may give undefined. */
+type Missing<S extends Shape> = { [K in keyof S]: undefined extends Of<S[K]> ? K : never }[keyof S]
+export type Shaped<S extends Shape> = { readonly [K in Exclude<keyof S, Missing<S>>]: Of<S[K]> } & {
+  readonly [K in Missing<S>]?: Exclude<Of<S[K]>, undefined>
+}
 
 /** An object with these fields. Others are left out: a newer peer may say more. A field that gives undefined is left out as well. */
 export function object<const S extends Shape>(shape: S): Field<Shaped<S>> {

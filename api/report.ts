@@ -115,14 +115,19 @@ export interface Report extends field.Of<typeof server> {
   readonly classes: readonly ClassRecord[]
 }
 
-/** Whether a model's name can stand in our own status: one that cannot is left out, and the others of that store are not. */
-function proper(attrs: Record<string, string>): boolean {
-  try {
-    field.model(attrs.name, 'name')
-    return true
-  } catch {
-    return false
-  }
+/**
+ * Those records that can be: one that cannot is left out, and the others are not. A store has files and a worker exchanges of people
+ * who are not to blame that worker with them.
+ */
+function proper<T>(of: field.Field<T>, records: readonly object[], name: string, most: number): T[] {
+  if (records.length > most) throw new field.Unfit(name, `${records.length} records, at most ${most}`)
+  return records.flatMap(record => {
+    try {
+      return [of(record, name)]
+    } catch {
+      return []
+    }
+  })
 }
 
 /** Most characters that a status may have, by how it begins: by then its `kind` has been said. */
@@ -149,8 +154,8 @@ function read(text: string): Report {
   const self = server(first.attrs, 'server')
   return {
     ...self,
-    models: field.list(model, MAX_MODELS)(of('model').filter(proper), 'model'),
-    orphans: field.list(orphan, MAX_ORPHANS)(of('orphan'), 'orphan'),
+    models: proper(model, of('model'), 'model', MAX_MODELS),
+    orphans: proper(orphan, of('orphan'), 'orphan', MAX_ORPHANS),
     // a cluster's are its members, which concern nobody here
     workers: self.kind === 'host' ? field.list(worker, MAX_WORKERS)(of('worker'), 'worker') : [],
     classes: field.list(spawnable, MAX_WORKERS)(of('class'), 'class'),

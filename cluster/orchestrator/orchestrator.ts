@@ -9,6 +9,7 @@ import { hexId } from '../id.js'
 import type { Sampling } from '../root/generation.js'
 import * as rootLimits from '../root/limits.js'
 import { Root } from '../root/root.js'
+import { newSecret, savedSecret } from '../secret.js'
 import { Affinity } from './affinity.js'
 import { Commands } from './commands.js'
 import { embed } from './embed.js'
@@ -18,6 +19,7 @@ import * as limits from './limits.js'
 import type { Member } from './member.js'
 import { Models } from './models.js'
 import { ClusterPlace } from './place.js'
+import { Proofs } from './proof.js'
 import { Recovery } from './recovery.js'
 import { Registry } from './registry.js'
 import { Routing } from './routing.js'
@@ -37,6 +39,8 @@ export interface OrchestratorOptions {
   host: string
   clock?: Clock
   random?: () => number
+  /** Makes what nobody may guess; 256 bits of the system's random numbers unless given. */
+  secret?: () => string
   settings?: Partial<ClusterSettings>
   /** Whether the model was chosen for this start: what `load` was told for the whole cluster before is forgotten. */
   newModel?: boolean
@@ -79,6 +83,8 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
   const known = store?.read('id')?.trim()
   const id = known || hexId(random, 32)
   const boot = hexId(random, 8)
+  const secret = savedSecret(store?.read('secret')) ?? (o.secret ?? newSecret)()
+  const proofs = new Proofs(secret)
   const began = clock.now()
   const self: User = { name: owner.name, uid: owner.uid, role: 'admin' }
   const settings: ClusterSettings = {
@@ -137,6 +143,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     affinity,
     {
       id,
+      proofs,
       members: () => registry.members.values(),
       known(request) {
         const lacking = nobody()
@@ -261,6 +268,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
   const saver = store && new Saver(store, unsaved)
   const counters = new Counters(store, saver)
   saver?.save('id', () => `${id}\n`)
+  saver?.save('secret', () => `${secret}\n`)
 
   const { shutdown } = o
   const refused = (why: string) => o.refused?.(why)
@@ -339,6 +347,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     task => Number(task) > counters.began,
     () => registry.members.values(),
     clock,
+    proofs,
   )
   for (const name of store?.list() ?? []) {
     const [, number] = /^session-(\d+)$/.exec(name) ?? []

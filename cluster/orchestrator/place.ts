@@ -9,6 +9,7 @@ import { Attempt, type Given, type Outcome } from './attempt.js'
 import * as limits from './limits.js'
 import type { Member } from './member.js'
 import { DEADLY, ownSignals, Poisons, poison } from './poison.js'
+import type { Proofs } from './proof.js'
 import type { Choice, Routing } from './routing.js'
 
 /** How often an exchange is tried: before its first token, and on from where it broke off. */
@@ -43,6 +44,8 @@ interface Course extends Given {
 export interface Cluster {
   /** Our id. */
   readonly id: string
+  /** What members get with an exchange, to show it when they say later that they have it. */
+  readonly proofs: Proofs
   /** Every member that has joined. */
   members(): Iterable<Member>
   /** Refuses a model that nobody has, loaded or not. @throws FsError */
@@ -365,7 +368,7 @@ export class ClusterPlace implements Place {
 
   /** The request as the worker gets it. What is only a note to a worker, a cluster that joined as one routes by. */
   #request(task: Task, course: Course, member: Member): string {
-    const { request, id, session, answer } = task
+    const { request, id, session, answer, user } = task
     const given = course.ids.length > 0 && course.digest
     const via: Via = {
       cluster: this.cluster.id,
@@ -373,6 +376,7 @@ export class ClusterPlace implements Place {
       attempt: course.attempts,
       ...(session !== undefined && { session }),
       ...(answer.length > 0 && { given: answer.text() }),
+      proof: this.cluster.proofs.of(member.id, { task: id, attempt: course.attempts, user, session }),
     }
     const plain = this.cluster.plain()
     // a cluster below has a model of its own for requests that name none

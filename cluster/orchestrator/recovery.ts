@@ -6,9 +6,15 @@ import { parseRequest } from '../root/request.js'
 import type { Root } from '../root/root.js'
 import type { Member } from './member.js'
 import type { ClusterPlace } from './place.js'
+import type { Proofs } from './proof.js'
 
 /** How long it is waited for other workers, once one has come back with an exchange that we do not know. */
 const GATHER_MS = 250
+/**
+ * For how long after our start exchanges of an orchestrator before us are gone on with. A worker keeps them for a minute (KEEP_S) once it
+ * knows that the connection is gone; a partition may keep that from it for some minutes.
+ */
+const RECOVERY_MS = 600_000
 
 /**
  * Exchanges of ours that a worker has and whose connection is gone: ours broke, or we were killed and started again. They are gone
@@ -17,6 +23,9 @@ const GATHER_MS = 250
 export class Recovery {
   /** What is being looked at, by worker and number there: a heartbeat must not take it up twice. */
   readonly #busy = new Set<string>()
+  readonly #began: number
+  /** Members that have claimed an exchange they were not given: that is said once of each. */
+  readonly #liars = new WeakSet<Member>()
 
   constructor(
     /** Our id. */
@@ -27,13 +36,16 @@ export class Recovery {
     readonly ours: (task: string) => boolean,
     readonly members: () => Iterable<Member>,
     readonly clock: Clock,
-  ) {}
+    readonly proofs: Proofs,
+  ) {
+    this.#began = clock.now()
+  }
 
   /** A member has said what it has. */
   looked(member: Member): void {
     for (const orphan of member.report.orphans) {
       const key = `${member.id} ${orphan.id}`
-      if (orphan.cluster !== this.id || this.#busy.has(key)) continue
+      if (orphan.cluster !== this.id || this.#busy.has(key) || !this.#proved(member, orphan)) continue
       if ([...member.running].some(({ remote }) => remote === orphan.id)) continue
       this.#busy.add(key)
       void this.#take(member, orphan)
@@ -42,13 +54,23 @@ export class Recovery {
     }
   }
 
+  /** Whether we gave it that exchange. What it claims besides is nobody's, and ends there by itself. */
+  #proved(member: Member, orphan: OrphanRecord): boolean {
+    const { task, attempt, user: name, uid, session } = orphan
+    if (this.proofs.holds(orphan.proof, member.id, { task, attempt, user: { name, uid }, session })) return true
+    if (!this.#liars.has(member)) this.root.events.add('orphan-refused', { worker: member.name, task, user: name })
+    this.#liars.add(member)
+    return false
+  }
+
   async #take(member: Member, orphan: OrphanRecord): Promise<void> {
     const user: User = { name: orphan.user, uid: orphan.uid, role: 'use' }
     if (!this.root.tasks.get(orphan.task) && !this.ours(orphan.task)) {
       // a worker that had been given up may be the first to come back: what readers have seen is the newest attempt's
       await sleep(this.clock, GATHER_MS)
       if (!this.root.tasks.get(orphan.task) && this.#newest(orphan.task) === orphan.attempt)
-        return this.#rebuild(member, orphan, user)
+        // an exchange outlives its orchestrator by no more than that: what comes later is an old one, shown again
+        return this.clock.now() - this.#began < RECOVERY_MS ? this.#rebuild(member, orphan, user) : undefined
     }
     const task = this.root.tasks.get(orphan.task)
     const current = task && !task.ended && this.place.attemptOf(task) === orphan.attempt
@@ -59,8 +81,12 @@ export class Recovery {
 
   /** The highest attempt at a task that any worker has. */
   #newest(task: string): number {
-    const all = [...this.members()].flatMap(({ report }) => report.orphans)
-    return Math.max(...all.filter(orphan => orphan.cluster === this.id && orphan.task === task).map(o => o.attempt))
+    let newest = 0
+    for (const member of this.members())
+      for (const orphan of member.report.orphans)
+        if (orphan.cluster === this.id && orphan.task === task && orphan.attempt > newest)
+          if (this.#proved(member, orphan)) newest = orphan.attempt
+    return newest
   }
 
   /** Makes a task anew that an orchestrator before us was asked for. */
@@ -68,7 +94,9 @@ export class Recovery {
     const request = parseRequest(await member.peer.read(['task', orphan.id, 'request'], user))
     const { via = [], generate, digest } = request
     const entry = via.at(-1)
-    if (entry?.cluster !== this.id || entry.task !== orphan.task) return
+    if (entry?.cluster !== this.id || entry.task !== orphan.task || entry.attempt !== orphan.attempt) return
+    // the proof is for that session: an answer gets into no other
+    if (entry.session !== orphan.session) return
     if (this.root.tasks.get(orphan.task)) return
     const { prefix_ids, ...asked } = generate
     const given = entry.given !== undefined

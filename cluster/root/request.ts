@@ -1,3 +1,4 @@
+import * as field from '../../api/field.js'
 import { deeper } from '../../api/text.js'
 import { fail } from '../../fs/errors.js'
 import type { ChatMessage, GenerateRequest, Sampling, Tool } from './generation.js'
@@ -15,6 +16,8 @@ export interface Via {
   readonly attempt: number
   readonly session?: string
   readonly given?: string
+  /** What shows the cluster that it gave this exchange to that worker. */
+  readonly proof?: string
 }
 
 /** A `generate` request as a root takes it: what the engine needs, and what only the root looks at. */
@@ -76,14 +79,21 @@ function list<T>(name: string, value: unknown, most: number, of: (item: unknown)
 /** Clusters inside clusters: more is a mistake. */
 const MAX_DEPTH = 16
 
+/** It stands in the worker's status, which the cluster reads: what cannot stand there is refused here. */
+const passage = field.object({
+  cluster: field.id,
+  task: field.serial,
+  attempt: field.integer(1, 1000),
+  session: field.optional(field.serial, undefined),
+  given: field.optional(field.text(16 * 1024 * 1024), undefined),
+  proof: field.optional(field.secret, undefined),
+})
+
 function via(value: unknown): Via {
-  const o = object('via', value, ['cluster', 'task', 'attempt', 'session', 'given'])
-  return {
-    cluster: string('via: cluster', o.cluster, 64),
-    task: string('via: task', o.task, 64),
-    attempt: number('via: attempt', o.attempt, 1, 1000, true),
-    ...(o.session !== undefined && { session: string('via: session', o.session, 64) }),
-    ...(o.given !== undefined && { given: string('via: given', o.given, 16 * 1024 * 1024) }),
+  try {
+    return passage(object('via', value, ['cluster', 'task', 'attempt', 'session', 'given', 'proof']), 'via')
+  } catch (error) {
+    throw error instanceof field.Unfit ? bad(`via: ${error.message}`) : error
   }
 }
 

@@ -100,8 +100,8 @@ export function statusText(o: {
     if (name !== model?.name)
       lines.push(record('model', { name, type: identity.type, size, context, loaded: false, architecture, problem }))
   for (const { id, request, user } of o.orphans) {
-    const { cluster, task, attempt } = request.via!.at(-1)!
-    lines.push(record('orphan', { id, cluster, task, attempt, user: user.name, uid: user.uid }))
+    const { cluster, task, attempt, session, proof } = request.via!.at(-1)!
+    lines.push(record('orphan', { id, cluster, task, attempt, user: user.name, uid: user.uid, session, proof }))
   }
   return `${lines.join('\n')}\n`
 }

@@ -16,7 +16,7 @@ t.test('names, ids and words take nothing that a listing, a log or a terminal wo
   for (const value of hostile) unfit(t, () => field.serial(value, 'task'), /^task: /)
   unfit(t, () => field.name('x'.repeat(65), 'name'), /^name: 65 characters, at most 64$/)
   t.equal(field.user('Ann Öx', 'user'), 'Ann Öx')
-  for (const value of ['', '..', 'a/b', 'a\u001bb']) unfit(t, () => field.user(value, 'user'), /^user: /)
+  for (const value of ['', 'a/b', 'a\u001bb']) unfit(t, () => field.user(value, 'user'), /^user: /)
 })
 
 t.test('a model has any printable name, also one with blanks or of a server elsewhere', async t => {

@@ -167,6 +167,7 @@ export class Cluster {
       host: this.home,
       clock: process,
       random: random.next,
+      secret: () => random.hex(64),
       shutdown: () => undefined,
     })
     const onerror = (error: unknown) => time.fail(error)

@@ -1,0 +1,58 @@
+import type { File } from '../../../fs/file.js'
+import { text } from '../../../fs/kit/content.js'
+import { ctl } from '../../../fs/kit/ctl.js'
+import { dir, generated } from '../../../fs/kit/dir.js'
+import { Feed } from '../../../fs/kit/feed.js'
+import { type Session, serve } from '../../../fs/server.js'
+import { transportPair } from '../../../fs/transport/pair.js'
+import type { Rig } from './fixture.js'
+
+const owner = { name: 'root', uid: 0 }
+
+/** A joiner whose status says what it likes: attributes of its server record, and further records. */
+export interface Rogue {
+  id: string
+  attrs?: Readonly<Record<string, string>>
+  after?: string
+  /** What `task/N/request` reads as. */
+  task?: () => string
+  files?: ReadonlyMap<string, File>
+}
+
+/** The files of a rogue. */
+export function rogueFiles({ id, attrs = {}, after = '', task = () => '', files = new Map() }: Rogue): File {
+  const all = {
+    name: 'worker-0000',
+    kind: 'worker',
+    id,
+    boot: 'b',
+    version: '0.0.0',
+    host: 'far',
+    slots: '1',
+    ...attrs,
+  }
+  const server = `server ${Object.entries(all)
+    .map(([key, value]) => `${key}=${value}`)
+    .join(' ')}\n`
+  const request = dir(new Map([['request', text(task, { owner })]]), owner)
+  const verb = { usage: '', check: () => () => undefined }
+  return dir(
+    new Map<string, File>([
+      ['ctl', ctl({ owner, verbs: { name: verb, refused: verb, kill: verb }, read: () => '' })],
+      ['status', text(() => server + after, { owner })],
+      ['events', new Feed().file(owner, 0o444)],
+      ['task', generated({ owner, walk: () => request, list: () => [] })],
+      ...files,
+    ]),
+    owner,
+  )
+}
+
+/** Joins as one. */
+export function rogue(cluster: Rig, o: Rogue): Session {
+  const [near, far] = transportPair()
+  const root = rogueFiles(o)
+  const session = serve(far, { attachOptions: ['role'], attach: () => ({ root, user: { ...owner, role: 'admin' } }) })
+  void cluster.cluster.join(near)
+  return session
+}
