@@ -11,6 +11,7 @@ import type { SpawnSpec, Upstream, WorkerProcess, WorkerRecord } from './host/pr
 import { Supervised, type Supervision } from './host/supervised.js'
 import { hexId } from './id.js'
 import { number } from './root/settings.js'
+import { newSecret } from './secret.js'
 import type { Machine } from './worker/hardware.js'
 
 /** How long a worker that is stopped may take, in ms: its answers have 25 s to end. */
@@ -33,6 +34,8 @@ export interface HostOptions {
   clock: Clock
   /** 0 to 1, as Math.random. */
   random: () => number
+  /** Makes what nobody may guess; 256 bits of the system's random numbers unless given. */
+  secret?: () => string
   /** Starts a worker's process. */
   spawn(spec: SpawnSpec): WorkerProcess
   /** Where its workers join. */
@@ -100,8 +103,9 @@ export function createHost(o: HostOptions): Host {
     admit: of => fit(of, 1),
   }
 
-  const add = (id: string, of: WorkerClass): Supervised => {
-    const worker = new Supervised(id, of, by)
+  const { secret: mint = newSecret } = o
+  const add = (id: string, of: WorkerClass, secret = mint()): Supervised => {
+    const worker = new Supervised(id, of, by, secret)
     workers.set(id, worker)
     void worker.gone.then(() => workers.delete(id))
     return worker
@@ -191,7 +195,7 @@ export function createHost(o: HostOptions): Host {
   events.add('started', { host: o.name, version: o.version, boot: o.boot })
   for (const saved of o.saved ?? []) {
     const process = o.adopt?.(saved)
-    if (process) add(saved.id, saved.class).adopt(process, saved.boot)
+    if (process) add(saved.id, saved.class, saved.secret).adopt(process, saved.boot)
   }
 
   return {

@@ -1,4 +1,6 @@
 import { type Clock, sleep } from '../fs/clock.js'
+import type { File, Owner } from '../fs/file.js'
+import { bytes } from '../fs/kit/content.js'
 import type { Session } from '../fs/server.js'
 import type { Transport } from '../fs/transport.js'
 
@@ -7,6 +9,16 @@ const FIRST_PAUSE_MS = 100
 const LONGEST_PAUSE_MS = 30_000
 /** A connection that held this long, in ms, was a good one: the pauses begin anew. */
 const GOOD_MS = 10_000
+
+/** The options of an attach by a cluster that we joined: as which role it asks, and that it asks for our secret. */
+export const joinedOptions = ['role', 'secret'] as const
+/** What the cluster itself attaches to in order to read our secret. No user behind it does: those give a role and nothing else. */
+export const SECRET_ANAME = '/?role=admin&secret=yes'
+
+/** What an attach of the cluster that we joined gets: our files, or where it asks for that our secret. */
+export function joinedRoot(root: File, secret: string, owner: Owner, options: ReadonlyMap<string, string>): File {
+  return options.has('secret') ? bytes(secret, { owner, mode: 0o400 }) : root
+}
 
 export interface JoiningOptions {
   clock: Clock

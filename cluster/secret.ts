@@ -13,6 +13,8 @@ export function same(a: string, b: string): boolean {
   return one.length === other.length && timingSafeEqual(one, other)
 }
 
-/** A secret as a file has it; undefined where it is none. */
-export const savedSecret = (text: string | undefined): string | undefined =>
-  text !== undefined && /^[0-9a-f]{64}$/.test(text.trim()) ? text.trim() : undefined
+/** The secret of a file that has `ID SECRET`; undefined where it is none, or of another id: they are kept in two files. */
+export function paired(id: string, text: string | undefined): string | undefined {
+  const [of, secret = ''] = text?.trim().split(' ') ?? []
+  return of === id && /^[0-9a-f]{64}$/.test(secret) ? secret : undefined
+}

@@ -19,6 +19,8 @@ export interface SpawnSpec {
   /** Of the host that starts it: names of machines are given twice. */
   readonly host_id: string
   readonly upstream: Upstream
+  /** What it shows where it joins, to prove that it is this worker: as secret as the token. */
+  readonly secret: string
 }
 
 /** How a process ended. Neither code nor signal: it could not be started, or is not our child and was found gone. */
@@ -50,4 +52,6 @@ export interface WorkerRecord {
   readonly id: string
   readonly boot: string
   readonly class: WorkerClass
+  /** What it shows where it joins; absent where a version before there were secrets started it. */
+  readonly secret?: string | undefined
 }

@@ -54,6 +54,8 @@ export class Supervised {
     readonly id: string,
     readonly of: WorkerClass,
     readonly by: Supervision,
+    /** What each of its processes shows where it joins. */
+    readonly secret: string,
   ) {
     this.gone = new Promise(resolve => {
       this.#gone = resolve
@@ -67,7 +69,9 @@ export class Supervised {
   /** What a successor of this host needs to find it; undefined while there is no process. */
   get record(): WorkerRecord | undefined {
     const { pid, born } = this.#process ?? {}
-    return pid === undefined ? undefined : { pid, born, id: this.id, boot: this.boot, class: this.of }
+    return pid === undefined
+      ? undefined
+      : { pid, born, id: this.id, boot: this.boot, class: this.of, secret: this.secret }
   }
 
   start(): void {
@@ -76,7 +80,7 @@ export class Supervised {
     const { upstream, host_id } = this.by
     let process: WorkerProcess
     try {
-      process = this.by.spawn({ id, boot, class: of, host_id, upstream })
+      process = this.by.spawn({ id, boot, class: of, host_id, upstream, secret: this.secret })
     } catch (error) {
       const exited = Promise.resolve({ code: null, signal: null, said: (error as Error).message })
       process = { pid: undefined, exited, kill: () => undefined }

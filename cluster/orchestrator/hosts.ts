@@ -30,6 +30,8 @@ export class Hosts {
   readonly #o: HostsOptions
   /** By id what each is called, also when it comes back: two machines may have one name. */
   readonly #names = new Map<string, string>()
+  /** By id, since when those are gone. */
+  readonly #gone = new Map<string, number>()
   readonly #beats = new Map<Peer, Cancel>()
 
   constructor(o: HostsOptions) {
@@ -55,9 +57,11 @@ export class Hosts {
     const { id, name: called } = peer.report
     const old = [...this.peers].find(([, host]) => host.report.id === id)
     if (old) this.#left(...old)
+    if (this.peers.size >= limits.MAX_HOSTS) throw fail('badArgument', `there are ${limits.MAX_HOSTS} hosts already`)
+    this.#gone.delete(id)
+    this.#forget()
     const name = this.#names.get(id) ?? this.#free(called)
     this.#names.set(id, name)
-    if (this.#names.size > limits.MAX_NAMES) this.#names.delete(this.#names.keys().next().value!)
     this.peers.set(name, peer)
     this.#o.events.add('host-joined', { host: name })
     void peer.client.closed.then(() => this.#left(name, peer))
@@ -76,7 +80,22 @@ export class Hosts {
     for (const peer of peers) peer.close()
   }
 
-  /** A name that no host has or had. */
+  /** Whether a host of that id is joined. */
+  has(id: string): boolean {
+    return [...this.peers.values()].some(({ report }) => report.id === id)
+  }
+
+  /** Frees the names of those that do not come back. */
+  #forget(): void {
+    const now = this.#o.clock.now()
+    for (const [id, since] of this.#gone) {
+      if (now - since < limits.NAME_GRACE_MS && this.#gone.size < limits.MAX_HOSTS) return
+      this.#gone.delete(id)
+      this.#names.delete(id)
+    }
+  }
+
+  /** A name that no host has or had of late. */
   #free(name: string): string {
     const taken = new Set(this.#names.values())
     for (let n = 1; ; n++) {
@@ -102,6 +121,8 @@ export class Hosts {
   #left(name: string, peer: Peer, error?: string): void {
     if (this.peers.get(name) !== peer) return
     this.peers.delete(name)
+    this.#gone.delete(peer.report.id)
+    this.#gone.set(peer.report.id, this.#o.clock.now())
     this.#beats.get(peer)?.()
     this.#beats.delete(peer)
     this.#o.events.add('host-left', { host: name, error })

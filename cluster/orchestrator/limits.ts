@@ -58,6 +58,33 @@ export const MAX_WANTED = 10_000
 export const EVENTS_PAUSE_MS = 20
 /** How long it is waited between two looks at a worker whose events say that it has loaded something. */
 export const LOOK_PAUSE_MS = 250
+/**
+ * How long a connection from an address is closed unheard after a joiner from there was refused, doubled each time, and at most: one that
+ * tries again and again costs a status a minute. Others of that address wait as well, so it is no longer.
+ */
+export const REFUSED_PAUSE_MS = 1_000
+export const MOST_REFUSED_PAUSE_MS = 60_000
+/** How long after the end of that a further refusal still counts as one more. */
+export const REFUSED_MS = 600_000
+/** Addresses of which that is known: a record each of some 100 bytes. */
+export const MAX_REFUSED = 10_000
+/** Refusals that are told within a minute: the log of a day has 15,000 of them at most, of some 300 bytes. */
+export const MAX_TOLD = 10
+export const TOLD_WINDOW_MS = 60_000
+/** Characters of a reason that a joiner and the log are given. */
+export const MAX_REASON = 300
+/** Joiners of one address that are asked at once who they are: each holds a status of up to 4 MiB meanwhile. The others wait for their turn. */
+export const MAX_MEETING = 16
+/** Members: ten times as many as are planned for. Each is two files and some KiB. */
+export const MAX_MEMBERS = 10_000
+/** Hosts: a machine each. */
+export const MAX_HOSTS = 1_000
+/** Joiners that are known by their secret: those that were there last. A record has some 150 bytes, and all are in one file. */
+export const MAX_IDENTITIES = 20_000
+/** How long a joiner is known that does not come back: as long as somebody may leave a machine switched off. */
+export const IDENTITY_MS = 30 * 86_400_000
+/** How long the name of one that is gone is kept for it: a worker on another machine lives as long without its cluster. */
+export const NAME_GRACE_MS = 600_000
 /** How long a worker that is to be shut down may finish what it is doing before that is moved elsewhere. */
 export const DRAIN_MS = 25_000
 /** How long the end of a cluster waits until its workers have heard of it. */

@@ -1,4 +1,5 @@
-import { MAX_NAMES } from './limits.js'
+import type { Clock } from '../../fs/clock.js'
+import { MAX_NAMES, NAME_GRACE_MS } from './limits.js'
 
 const shape = /^worker-(\d{4,9})$/
 
@@ -6,10 +7,16 @@ const shape = /^worker-(\d{4,9})$/
 export class Names {
   readonly #byId = new Map<string, string>()
   readonly #taken = new Set<number>()
+  /** By id, since when those are gone whose names are kept, who left longest ago first. */
+  readonly #gone = new Map<string, number>()
   #lowest = 1
+
+  constructor(readonly clock: Clock) {}
 
   /** @param wanted the name it has had, perhaps from an orchestrator before us */
   of(id: string, wanted: string): string {
+    this.#forget()
+    this.#gone.delete(id)
     const known = this.#byId.get(id)
     if (known) return known
     const asked = Number(shape.exec(wanted)?.[1] ?? 0)
@@ -20,14 +27,23 @@ export class Names {
     return name
   }
 
-  /** It is gone. Its name is kept for it as long as there is room. */
+  /** It is gone. Its name is kept for it for a while, as long as there is room. */
   left(id: string): void {
-    const name = this.#byId.get(id)
-    if (name === undefined) return
-    // behind all others: the first to go is who left longest ago
-    this.#byId.delete(id)
-    if (this.#byId.size < MAX_NAMES) this.#byId.set(id, name)
-    else this.#release(name)
+    if (!this.#byId.has(id)) return
+    this.#gone.delete(id)
+    this.#gone.set(id, this.clock.now())
+    this.#forget()
+  }
+
+  /** Frees the names of those that do not come back. */
+  #forget(): void {
+    const now = this.clock.now()
+    for (const [id, since] of this.#gone) {
+      if (now - since < NAME_GRACE_MS && this.#byId.size < MAX_NAMES) return
+      this.#gone.delete(id)
+      this.#release(this.#byId.get(id)!)
+      this.#byId.delete(id)
+    }
   }
 
   #release(name: string): void {

@@ -9,12 +9,13 @@ import { hexId } from '../id.js'
 import type { Sampling } from '../root/generation.js'
 import * as rootLimits from '../root/limits.js'
 import { Root } from '../root/root.js'
-import { newSecret, savedSecret } from '../secret.js'
+import { newSecret, paired } from '../secret.js'
 import { Affinity } from './affinity.js'
 import { Commands } from './commands.js'
 import { embed } from './embed.js'
 import { Fleet } from './fleet.js'
 import { Hosts } from './hosts.js'
+import { Identities } from './identities.js'
 import * as limits from './limits.js'
 import type { Member } from './member.js'
 import { Models } from './models.js'
@@ -61,6 +62,8 @@ export interface Orchestrator {
   readonly events: Feed
   /** Our own id: what a request that came through here carries. */
   readonly id: string
+  /** What shows a cluster that we join that we are this one. */
+  readonly secret: string
   /** Takes in who has dialled our join end point: it serves its files on that connection. */
   join(transport: Transport): Promise<void>
   /**
@@ -80,10 +83,12 @@ export interface Orchestrator {
 export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
   const { owner, clock = systemClock, random = Math.random } = o
   const { store } = o
-  const known = store?.read('id')?.trim()
-  const id = known || hexId(random, 32)
+  const before = store?.read('id')?.trim() ?? ''
+  // made together: a cluster that has lost its secret is another one
+  const kept = paired(before, store?.read('secret'))
+  const id = kept === undefined ? hexId(random, 32) : before
+  const secret = kept ?? (o.secret ?? newSecret)()
   const boot = hexId(random, 8)
-  const secret = savedSecret(store?.read('secret')) ?? (o.secret ?? newSecret)()
   const proofs = new Proofs(secret)
   const began = clock.now()
   const self: User = { name: owner.name, uid: owner.uid, role: 'admin' }
@@ -104,6 +109,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
 
   /** A disk that is full costs what would outlive us, and nothing else. */
   const unsaved = (error: Error) => events.add('not-saved', { error: error.message })
+  const saver = store && new Saver(store, unsaved)
 
   const affinity = new Affinity<Member>()
   const routing = new Routing(random, affinity, member => allowed(member))
@@ -175,6 +181,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     random,
   )
 
+  const identities = new Identities(store, saver, clock, joiner => registry.has(joiner))
   const hosts = new Hosts({
     clock,
     events,
@@ -182,8 +189,9 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     settings,
     exited: (host_id, boot, signal) => place.died(host_id, boot, signal),
   })
-  const registry = new Registry({
+  const registry: Registry = new Registry({
     hosts,
+    identities,
     clock,
     random,
     events,
@@ -233,7 +241,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
   )
 
   /** Whether there ever was a worker, in this cluster or before we were started, and when one last said something. */
-  let met = known !== undefined
+  let met = before !== ''
   let lastMet = began
   /** Why a prompt need not wait: there is no worker, none is starting, and none that was cut off may still come back. */
   const nobody = (): Error | undefined => {
@@ -265,10 +273,9 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     })
   }
 
-  const saver = store && new Saver(store, unsaved)
   const counters = new Counters(store, saver)
   saver?.save('id', () => `${id}\n`)
-  saver?.save('secret', () => `${secret}\n`)
+  saver?.save('secret', () => `${id} ${secret}\n`)
 
   const { shutdown } = o
   const refused = (why: string) => o.refused?.(why)
@@ -381,6 +388,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     root: generated({ owner, walk, list }),
     events,
     id,
+    secret: proofs.joining,
     join: transport => registry.join(transport),
     ready({ model, workers }, signal) {
       return new Promise((resolve, reject) => {

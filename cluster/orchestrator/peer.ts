@@ -1,16 +1,20 @@
+import * as field from '../../api/field.js'
 import { mostOf, parseReport, type Report } from '../../api/report.js'
 import { Client, type Fid } from '../../fs/client.js'
 import { type Clock, deadline } from '../../fs/clock.js'
-import { fail } from '../../fs/errors.js'
+import { fail, toFsError } from '../../fs/errors.js'
 import type { File, User } from '../../fs/file.js'
 import { remote } from '../../fs/kit/remote.js'
 import { ORDWR, OREAD } from '../../fs/protocol.js'
 import type { Transport } from '../../fs/transport.js'
+import { SECRET_ANAME } from '../joining.js'
 import { GREETING_MS, MAX_ATTACHED } from './limits.js'
 
 const decoder = new TextDecoder()
 const encoder = new TextEncoder()
 
+/** Bytes of a secret that are read. */
+const MAX_SECRET = 256
 /** Bytes that are asked for at once. */
 const PIECE = 64 * 1024
 /** Bytes of a file or an answer that are read at all: a request with its history is the longest (cluster/root/limits.ts). */
@@ -19,6 +23,8 @@ const MAX_WHOLE = 64 * 1024 * 1024
 /** The far end of a joined connection: whose files we use, and only those. It is a worker, a cluster or a host. */
 export class Peer {
   report!: Report
+  /** What it shows to prove that it is who it says; undefined where it has nothing to show. */
+  secret: string | undefined
   /** Whether its status has been asked for and has not come. */
   looking = false
   readonly root: File
@@ -40,17 +46,37 @@ export class Peer {
    * @throws FsError where it speaks no 9P we know, says nothing in time, or says nonsense; the connection is closed then
    */
   static async meet(transport: Transport, clock: Clock, self: User): Promise<Peer> {
-    const late = deadline(clock, GREETING_MS, () => fail('hungUp', `${transport.name} joined and said nothing`))
+    const late = deadline(clock, GREETING_MS, () =>
+      fail('badMessage', `it joined and said nothing for ${GREETING_MS / 1000} s`),
+    )
     try {
       const client = await Client.connect(transport, { clock }, late.signal)
       const peer = new Peer(client, clock, self)
       await peer.look(late.signal)
+      peer.secret = await peer.#secret(late.signal)
       return peer
     } catch (error) {
       transport.destroy()
       throw late.signal.aborted ? late.signal.reason : error
     } finally {
       late.cancel()
+    }
+  }
+
+  /** Asks for its secret: a tree of its own, which no user's attach through us reaches. @throws FsError where it shows what is none */
+  async #secret(signal: AbortSignal): Promise<string | undefined> {
+    const { name: uname, uid: n_uname } = this.self
+    try {
+      const fid = await this.client.attach({ uname, n_uname, aname: SECRET_ANAME }, signal)
+      await fid.open(OREAD, signal)
+      const text = decoder.decode(await fid.read(0, MAX_SECRET, signal))
+      fid.clunk().catch(() => undefined)
+      return field.secret(text, 'secret')
+    } catch (error) {
+      if (error instanceof field.Unfit) throw fail('badMessage', error.message)
+      // a version before there were secrets knows no such option
+      if (toFsError(error).is('badArgument')) return undefined
+      throw error
     }
   }
 

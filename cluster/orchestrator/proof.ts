@@ -22,6 +22,11 @@ export class Proofs {
     this.#secret = secret
   }
 
+  /** What we show ourselves where we join: it tells nothing of the secret that it is made of. */
+  get joining(): string {
+    return createHmac('sha256', this.#secret).update('join').digest('hex')
+  }
+
   of(member_id: string, { task, attempt, user, session }: Assignment): string {
     // as a list each value has its own ends: no two assignments give one text
     const text = JSON.stringify([member_id, task, attempt, user.name, user.uid, session ?? null])

@@ -1,3 +1,4 @@
+import { plain } from '../../api/field.js'
 import { type Cancel, type Clock, deadline, sleep } from '../../fs/clock.js'
 import { FsError, fail, toFsError } from '../../fs/errors.js'
 import type { User } from '../../fs/file.js'
@@ -6,10 +7,12 @@ import { OREAD } from '../../fs/protocol.js'
 import { quote } from '../../fs/quote.js'
 import type { Transport } from '../../fs/transport.js'
 import type { Hosts } from './hosts.js'
+import type { Identities } from './identities.js'
 import * as limits from './limits.js'
 import { Member } from './member.js'
 import { Names } from './names.js'
 import { Peer } from './peer.js'
+import { addressOf, Refusals } from './refusals.js'
 
 /** The prompt that a worker answers before it is given others. */
 const PING = { messages: [{ role: 'user', content: 'ping' }], max_tokens: 1, priority: 10 }
@@ -37,6 +40,8 @@ export interface RegistryOptions {
   /** Seconds between heartbeats. May change. */
   settings: { heartbeat_s: number }
   hosts: Hosts
+  /** By whom it is known who is who. */
+  identities: Identities
   on: Registrar
 }
 
@@ -49,7 +54,10 @@ export class Registry {
   /** Members that are set aside. */
   readonly aside = new Set<Member>()
   readonly #o: RegistryOptions
-  readonly #names = new Names()
+  readonly #names: Names
+  readonly #refusals: Refusals
+  /** By address, how many are asked at once who they are, and those that wait for their turn. */
+  readonly #meetings = new Map<string, { asked: number; waiting: (() => void)[] }>()
   readonly #byId = new Map<string, Member>()
   readonly #beats = new Map<Member, Cancel>()
   /** By id, when it came back of late, and how often it was set aside for that. */
@@ -58,6 +66,13 @@ export class Registry {
 
   constructor(o: RegistryOptions) {
     this.#o = o
+    this.#names = new Names(o.clock)
+    this.#refusals = new Refusals(o.clock)
+  }
+
+  /** Whether a member or a host of that id is here. */
+  has(id: string): boolean {
+    return this.#byId.has(id) || this.#o.hosts.has(id)
   }
 
   /** The ids of all clusters at and below us. */
@@ -69,27 +84,61 @@ export class Registry {
 
   /** Takes in who has dialled our join end point. Never rejects: who is not let in is told why, and hung up on. */
   async join(transport: Transport): Promise<void> {
-    const { clock, self, events } = this.#o
-    let peer: Peer
+    const { clock, self } = this.#o
+    if (this.#refusals.waits(transport.name)) return transport.destroy()
+    let peer: Peer | undefined
     try {
-      peer = await Peer.meet(transport, clock, self)
+      peer = await this.#inTurn(transport.name, async () => {
+        // one from there may have been refused while this one waited for its turn
+        if (!this.#refusals.waits(transport.name)) return Peer.meet(transport, clock, self)
+        transport.destroy()
+        return undefined
+      })
     } catch (error) {
-      events.add('join-refused', { from: transport.name, error: toFsError(error).message })
-      return
+      return this.#refused(transport, toFsError(error))
     }
+    if (!peer) return
     try {
       if (this.#closed) throw fail('shuttingDown')
       this.#check(peer)
+      this.#o.identities.admit(peer.report.id, peer.secret)
       if (peer.report.kind === 'host') this.#o.hosts.join(peer)
       else await this.#member(peer)
     } catch (thrown) {
       const error = toFsError(thrown)
       const { id, kind, name } = peer.report
-      events.add('join-refused', { from: transport.name, type: kind, name, error: error.message })
+      this.#refused(transport, error, { type: kind, name })
       if (!this.#byId.has(id)) this.#names.left(id)
-      await this.#promptly(signal => peer.command(`refused ${quote(error.message)}\n`, signal)).catch(() => undefined)
+      const why = plain(error.message, limits.MAX_REASON)
+      await this.#promptly(signal => peer.command(`refused ${quote(why)}\n`, signal)).catch(() => undefined)
       peer.close()
     }
+  }
+
+  /** Does what a few of one address do at a time: who hangs at that takes the turns of others of that address only. */
+  async #inTurn<T>(name: string, meet: () => Promise<T>): Promise<T> {
+    const address = addressOf(name)
+    const meeting = this.#meetings.get(address) ?? { asked: 0, waiting: [] }
+    this.#meetings.set(address, meeting)
+    if (meeting.asked < limits.MAX_MEETING) meeting.asked++
+    else await new Promise<void>(resolve => meeting.waiting.push(resolve))
+    try {
+      return await meet()
+    } finally {
+      // whoever is next has our turn
+      const next = meeting.waiting.shift()
+      if (next) next()
+      else if (--meeting.asked === 0) this.#meetings.delete(address)
+    }
+  }
+
+  /** Tells of one that is not let in, in few words and not too often, and has the next from there wait. */
+  #refused(transport: Transport, error: FsError, what: { type?: string; name?: string } = {}): void {
+    // a connection that breaks says nothing of who was at its other end
+    const more = this.#refusals.refused(transport.name, !error.is('hungUp'))
+    if (!more) return
+    const why = plain(error.message, limits.MAX_REASON)
+    this.#o.events.add('join-refused', { from: plain(transport.name, 200), ...what, ...more, error: why })
   }
 
   /** Asks what who joins has to answer before it is one of us: who hangs at that must not stay at the door for ever. */
@@ -170,6 +219,8 @@ export class Registry {
   async #member(peer: Peer): Promise<void> {
     const { id, boot, kind } = peer.report
     const old = this.#byId.get(id)
+    if (!old && this.members.size >= limits.MAX_MEMBERS)
+      throw fail('badArgument', `there are ${limits.MAX_MEMBERS} workers already`)
     if (old && old.report.boot !== boot && (await this.#answers(old)))
       throw fail('exists', `id ${id} is ${old.name}, which is alive (boot ${old.report.boot})`)
     const name = this.#names.of(id, peer.report.name)

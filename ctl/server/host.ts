@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import { readFileSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import { join, resolve } from 'node:path'
 import type { Upstream } from '../../cluster/host/process.js'
@@ -7,11 +6,12 @@ import { createHost, type Host } from '../../cluster/host.js'
 import { thisMachine } from '../../cluster/worker/hardware.js'
 import { systemClock } from '../../fs/clock.js'
 import { explain } from '../common/exit.js'
-import { privateDir, runtimeDir, stateDir } from '../common/paths.js'
+import { privateDir, runtimeDir } from '../common/paths.js'
 import type { Config } from '../common/settings.js'
 import { version } from '../common/version.js'
 import { readWorkersFile, writeWorkersFile } from '../common/workersfile.js'
 import { classesOf, workerSettings } from './classes.js'
+import { machineIdentity } from './identity.js'
 import { adopt, spawner } from './spawn.js'
 import { self } from './users.js'
 
@@ -51,7 +51,7 @@ export function localHost(o: LocalHostOptions): Host {
   if (useless.length > 0) note(`${useless.length} workers of a server that was killed are not wanted any more, and end`)
   return createHost({
     name,
-    id: machineId(env, o.idFile),
+    id: machineIdentity(env, o.idFile).id,
     boot: randomUUID().slice(0, 8),
     version: version(),
     owner: self(),
@@ -93,18 +93,4 @@ export function hostName(full: string): string {
     .replace(/^[^a-z0-9]+/, '')
     .slice(0, 64)
   return name || 'host'
-}
-
-/** This machine's id for good, kept in the state directory. */
-export function machineId(env: NodeJS.ProcessEnv, file = 'host-id'): string {
-  const path = join(privateDir(stateDir(env)), file)
-  try {
-    const id = readFileSync(path, 'utf8').trim()
-    if (/^[0-9a-f-]{36}$/.test(id)) return id
-  } catch {
-    // the first start
-  }
-  const id = randomUUID()
-  writeFileSync(path, `${id}\n`, { mode: 0o600 })
-  return id
 }

@@ -3,7 +3,7 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Upstream } from '../../cluster/host/process.js'
 import type { Host } from '../../cluster/host.js'
-import { keepJoined } from '../../cluster/joining.js'
+import { joinedOptions, joinedRoot, keepJoined } from '../../cluster/joining.js'
 import { type Cancel, systemClock } from '../../fs/clock.js'
 import { FsError } from '../../fs/errors.js'
 import { type Session, serve } from '../../fs/server.js'
@@ -17,9 +17,10 @@ import { readWorkersFile } from '../common/workersfile.js'
 import { checkEngines, startWorkers, workerSettings } from './classes.js'
 import { aborted } from './foreground.js'
 import { localHost } from './host.js'
+import { machineIdentity } from './identity.js'
 import { adopt } from './spawn.js'
 import { dialUpstream } from './upstream.js'
-import { parentsUser } from './users.js'
+import { parentsUser, self } from './users.js'
 
 export interface JoinOptions {
   readonly upstream: Upstream
@@ -107,6 +108,7 @@ async function stay(o: JoinOptions): Promise<void> {
     file: WORKERS_FILE,
     idFile: ID_FILE,
   })
+  const { secret } = machineIdentity(env, ID_FILE)
   const talk = new Talk(upstream.address, note, o.begun)
   let entered = false
   const joined = keepJoined(
@@ -123,7 +125,7 @@ async function stay(o: JoinOptions): Promise<void> {
         }
       },
       serve(transport) {
-        const session = serveHost(transport, host, note, reason => left.signal.aborted || talk.lost(reason))
+        const session = serveHost(transport, host, secret, note, reason => left.signal.aborted || talk.lost(reason))
         talk.joined()
         if (!entered) {
           entered = true
@@ -167,12 +169,13 @@ function locked(error: FsError, { fingerprint }: Upstream): Failure {
 function serveHost(
   transport: Transport,
   host: Host,
+  secret: string,
   note: (line: string) => void,
   lost: (reason?: Error) => unknown,
 ): Session {
   const session = serve(transport, {
-    attachOptions: ['role'],
-    attach: who => ({ root: host.root, user: parentsUser(who) }),
+    attachOptions: joinedOptions,
+    attach: who => ({ root: joinedRoot(host.root, secret, self(), who.options), user: parentsUser(who) }),
     onerror: error => note(`fault: ${error instanceof Error ? (error.stack ?? error.message) : error}`),
   })
   const { onclose } = transport

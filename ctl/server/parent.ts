@@ -1,4 +1,4 @@
-import { keepJoined } from '../../cluster/joining.js'
+import { joinedOptions, joinedRoot, keepJoined } from '../../cluster/joining.js'
 import type { Orchestrator } from '../../cluster/orchestrator/orchestrator.js'
 import { systemClock } from '../../fs/clock.js'
 import { serve } from '../../fs/server.js'
@@ -8,7 +8,7 @@ import { stateDir } from '../common/paths.js'
 import type { Config } from '../common/settings.js'
 import { ownToken } from '../common/tokens.js'
 import { checkUpstream, dialUpstream } from './upstream.js'
-import { parentsUser } from './users.js'
+import { parentsUser, self } from './users.js'
 
 type Upstream = Parameters<typeof dialUpstream>[0]
 
@@ -32,7 +32,7 @@ export function parentOf(config: Config, env: NodeJS.ProcessEnv): Upstream | und
 /** Keeps a cluster joined to another, until the signal. */
 export function joinParent(
   parent: Upstream,
-  { root, failed, succeeded }: Orchestrator,
+  { root, failed, succeeded, secret }: Orchestrator,
   note: (line: string) => void,
   signal: AbortSignal,
 ): Promise<void> {
@@ -50,8 +50,8 @@ export function joinParent(
       serve(transport) {
         tell(`joined ${parent.address}`)
         return serve(transport, {
-          attachOptions: ['role'],
-          attach: who => ({ root, user: parentsUser(who) }),
+          attachOptions: joinedOptions,
+          attach: who => ({ root: joinedRoot(root, secret, self(), who.options), user: parentsUser(who) }),
           onfail: failed,
           onwrite: succeeded,
         })

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { joinedOptions, joinedRoot } from '../../cluster/joining.js'
 import { createOrchestrator } from '../../cluster/orchestrator/orchestrator.js'
 import { type ServeOptions, type Session, serve } from '../../fs/server.js'
 import { transportPair } from '../../fs/transport/pair.js'
@@ -16,6 +17,7 @@ import { bundledModel } from './bundled.js'
 import { checkEngines, startWorkers, workersOf } from './classes.js'
 import { firstModel } from './engine.js'
 import { localHost } from './host.js'
+import { machineIdentity } from './identity.js'
 import { interruptible } from './interruptible.js'
 import { type Door, type Listener, openJoinSocket, openListener, wanted } from './listeners.js'
 import { clearLeftBehind, mountServer, unmountAll } from './mounting.js'
@@ -127,7 +129,11 @@ export async function startServer(o: ServerOptions): Promise<Server> {
     undo.push(() => joining.close())
     // the machine's own host is in this process, and joins like any other
     const [near, far] = transportPair()
-    serve(far, { attachOptions: ['role'], attach: who => ({ root: host.root, user: parentsUser(who) }) })
+    const { secret } = machineIdentity(env)
+    serve(far, {
+      attachOptions: joinedOptions,
+      attach: who => ({ root: joinedRoot(host.root, secret, owner, who.options), user: parentsUser(who) }),
+    })
     void orchestrator.join(near)
     startWorkers(config, host)
     const workers = workersOf(config).reduce((sum, [, n]) => sum + n, 0)
@@ -155,8 +161,8 @@ export async function startServer(o: ServerOptions): Promise<Server> {
     writeServerFile(state(), env)
     undo.push(async () => removeServerFile(env))
     if (config.mdns !== 'off' && listeners.some(l => l.fingerprint)) {
-      const [{ advertise }, { machineId }] = await Promise.all([import('./discovery.js'), import('./host.js')])
-      const told = advertise({ id: machineId(env), version: version(), listeners, note })
+      const { advertise } = await import('./discovery.js')
+      const told = advertise({ id: machineIdentity(env).id, version: version(), listeners, note })
       undo.push(() => told.close())
     }
 

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { text as wholeOf } from 'node:stream/consumers'
 import type { SpawnSpec } from '../../cluster/host/process.js'
-import { keepJoined } from '../../cluster/joining.js'
+import { joinedOptions, joinedRoot, keepJoined } from '../../cluster/joining.js'
 import { finish } from '../../cluster/leaving.js'
 import { ModelStore } from '../../cluster/worker/models.js'
 import { createWorker } from '../../cluster/worker/worker.js'
@@ -90,12 +90,12 @@ async function run(spec: WorkerSpec): Promise<number> {
       ...(spec.upstream.address.startsWith('unix!') && { longest_ms: NEAR_PAUSE_MS }),
       serve: transport => {
         const session: Session = serve(transport, {
-          attachOptions: ['role'],
+          attachOptions: joinedOptions,
           attach: who => {
             const user = parentsUser(who)
             orphan()
             attached.add(session)
-            return { root: worker.root, user }
+            return { root: joinedRoot(worker.root, spec.secret, owner, who.options), user }
           },
           onerror: error => note(`fault: ${error instanceof Error ? (error.stack ?? error.message) : error}`),
           onfail: worker.failed,

@@ -18,6 +18,7 @@ try {
     boot: 'b',
     class: { name: 'default', slots: 1, memory: 0, cores: 0 },
     host_id: 'h',
+    secret: '',
     upstream: { address: 'unix!/nowhere' },
   })
   process.send?.({ pid, ...(await exited) })

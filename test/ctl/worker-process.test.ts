@@ -7,7 +7,8 @@ import t, { type Test } from 'tap'
 import type { Host } from '../../cluster/host.js'
 import { isAlive } from '../../ctl/common/serverfile.js'
 import type { Config } from '../../ctl/common/settings.js'
-import { hostName, type LocalHostOptions, localHost, machineId } from '../../ctl/server/host.js'
+import { hostName, type LocalHostOptions, localHost } from '../../ctl/server/host.js'
+import { machineIdentity } from '../../ctl/server/identity.js'
 import { spawner } from '../../ctl/server/spawn.js'
 import { OREAD } from '../../fs/protocol.js'
 import { parseRecords } from '../../fs/quote.js'
@@ -200,6 +201,7 @@ t.test('what starts a process tells why it could not, and what it said before it
       boot: 'b',
       class: { name: 'default', slots: 1, memory: 0, cores: 0 },
       host_id: 'h',
+      secret: '',
       upstream: { address: 'unix!/nowhere' },
     })
   const none = run('/nowhere/node')
@@ -308,11 +310,11 @@ t.test('a machine has a name that a tree can hold, and an id for good', async t 
   ]
   for (const [full, name] of rows) t.equal(hostName(full), name, full)
   const { dir, env } = place(t)
-  const id = machineId(env)
+  const id = machineIdentity(env).id
   t.match(id, /^[0-9a-f-]{36}$/)
-  t.equal(machineId(env), id)
+  t.equal(machineIdentity(env).id, id)
   writeFileSync(join(dir, '.local/state/llambo/host-id'), 'rubbish\n')
-  const other = machineId(env)
+  const other = machineIdentity(env).id
   t.not(other, id)
-  t.equal(machineId(env), other)
+  t.equal(machineIdentity(env).id, other)
 })

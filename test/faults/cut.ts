@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { newSecret } from '../../cluster/secret.js'
 import { loadConfig } from '../../ctl/common/config.js'
 import { spawner } from '../../ctl/server/spawn.js'
 import { byData, byGenerate, echoPrompt, Tally } from './clients.js'
@@ -21,7 +22,7 @@ export async function workerBy(
   const { env } = cluster.home
   const spawn = spawner({ config, env, host: 'elsewhere', orphan_ms: 60_000, note: () => undefined })
   const of = { name: 'default', model: 'echo', slots: 4, memory: 0, cores: 0 }
-  const child = spawn({ id, boot: id.slice(0, 8), class: of, host_id: '', upstream: { address } })
+  const child = spawn({ id, boot: id.slice(0, 8), class: of, host_id: '', upstream: { address }, secret: newSecret() })
   const end = async () => {
     child.kill('SIGKILL')
     await child.exited

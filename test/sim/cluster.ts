@@ -1,6 +1,6 @@
 import type { SpawnSpec, WorkerRecord } from '../../cluster/host/process.js'
 import { createHost, type Host } from '../../cluster/host.js'
-import { keepJoined } from '../../cluster/joining.js'
+import { joinedOptions, joinedRoot, keepJoined } from '../../cluster/joining.js'
 import { createOrchestrator } from '../../cluster/orchestrator/orchestrator.js'
 import type { Store } from '../../cluster/orchestrator/saved.js'
 import { sleep } from '../../fs/clock.js'
@@ -201,9 +201,19 @@ export class Cluster {
     }
   }
 
+  /** What is in a machine's state directory. */
+  readonly #secrets = new Map<string, string>()
+
+  #secret(machine: string): string {
+    const secret = this.#secrets.get(machine) ?? this.random.stream(`secret of ${machine}`).hex(64)
+    this.#secrets.set(machine, secret)
+    return secret
+  }
+
   /** A host and its workers' files; it joins, too. */
   #startMachine(name: string, process: Process, workers: number): void {
     const random = this.random.stream(`host ${name} ${this.time.now}`)
+    const secret = this.#secret(name)
     const host = createHost({
       name,
       id: `host-${name}`,
@@ -212,6 +222,7 @@ export class Cluster {
       owner,
       clock: process,
       random: random.next,
+      secret: () => random.hex(64),
       spawn: spec => this.#spawn(name, spec),
       upstream: { address: JOIN },
       classes: [{ name: 'default', model: 'echo', slots: this.shape.slots, memory: 0, cores: 1 }],
@@ -232,9 +243,9 @@ export class Cluster {
         dial: signal => this.net.dial(process, JOIN, signal),
         serve: transport =>
           serve(transport, {
-            attachOptions: ['role'],
+            attachOptions: joinedOptions,
             attach: ({ uname, n_uname, options }) => ({
-              root: host.root,
+              root: joinedRoot(host.root, secret, owner, options),
               user: { name: uname, uid: n_uname, role: (options.get('role') ?? 'use') as User['role'] },
             }),
             onerror: error => this.time.fail(error),

@@ -1,5 +1,5 @@
 import type { Exit, SpawnSpec, WorkerProcess } from '../../cluster/host/process.js'
-import { keepJoined } from '../../cluster/joining.js'
+import { joinedOptions, joinedRoot, keepJoined } from '../../cluster/joining.js'
 import { finish } from '../../cluster/leaving.js'
 import { createEchoEngine } from '../../cluster/worker/engine/echo.js'
 import type { Engine, GenerateRequest, TokenChunk } from '../../cluster/worker/engine/engine.js'
@@ -106,12 +106,12 @@ export class SimWorker implements WorkerProcess {
         dial: signal => net.dial(process, spec.upstream.address, signal),
         serve: transport => {
           const session: Session = serve(transport, {
-            attachOptions: ['role'],
+            attachOptions: joinedOptions,
             attach: ({ uname, n_uname, options }) => {
               orphan()
               this.sessions.add(session)
               const role = (options.get('role') ?? 'use') as User['role']
-              return { root, user: { name: uname, uid: n_uname, role } }
+              return { root: joinedRoot(root, spec.secret, owner, options), user: { name: uname, uid: n_uname, role } }
             },
             onerror: error => process.time.fail(error),
             onfail: this.worker.failed,

@@ -1,10 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { joinedOptions, joinedRoot } from '../../../cluster/joining.js'
 import {
   createOrchestrator,
   type Orchestrator,
   type OrchestratorOptions,
 } from '../../../cluster/orchestrator/orchestrator.js'
 import type { Store } from '../../../cluster/orchestrator/saved.js'
+import { newSecret } from '../../../cluster/secret.js'
 import { createEchoEngine } from '../../../cluster/worker/engine/echo.js'
 import type { Engine } from '../../../cluster/worker/engine/engine.js'
 import type { ModelEntry, ModelStore } from '../../../cluster/worker/models.js'
@@ -49,6 +51,7 @@ export class Member {
   worker!: Worker
   session: Session | undefined
   #near: Transport | undefined
+  readonly #secret = newSecret()
 
   constructor(
     readonly cluster: Orchestrator,
@@ -91,9 +94,9 @@ export class Member {
     const [near, far] = transportPair()
     this.#near = near
     this.session = serve(far, {
-      attachOptions: ['role'],
+      attachOptions: joinedOptions,
       attach: ({ uname, n_uname, options }) => ({
-        root: this.worker.root,
+        root: joinedRoot(this.worker.root, this.#secret, owner, options),
         user: { name: uname, uid: n_uname, role: (options.get('role') ?? 'use') as User['role'] },
       }),
       onfail: this.worker.failed,

@@ -1,3 +1,4 @@
+import { joinedOptions, joinedRoot } from '../../../cluster/joining.js'
 import type { File } from '../../../fs/file.js'
 import { text } from '../../../fs/kit/content.js'
 import { ctl } from '../../../fs/kit/ctl.js'
@@ -17,6 +18,8 @@ export interface Rogue {
   /** What `task/N/request` reads as. */
   task?: () => string
   files?: ReadonlyMap<string, File>
+  /** What it shows as its secret; without one it knows of none. */
+  secret?: string
 }
 
 /** The files of a rogue. */
@@ -52,7 +55,14 @@ export function rogueFiles({ id, attrs = {}, after = '', task = () => '', files 
 export function rogue(cluster: Rig, o: Rogue): Session {
   const [near, far] = transportPair()
   const root = rogueFiles(o)
-  const session = serve(far, { attachOptions: ['role'], attach: () => ({ root, user: { ...owner, role: 'admin' } }) })
+  const { secret } = o
+  const session = serve(far, {
+    attachOptions: secret === undefined ? ['role'] : joinedOptions,
+    attach: ({ options }) => ({
+      root: joinedRoot(root, secret ?? '', owner, options),
+      user: { ...owner, role: 'admin' },
+    }),
+  })
   void cluster.cluster.join(near)
   return session
 }
