@@ -6,7 +6,7 @@ import {
   type OrchestratorOptions,
 } from '../../../cluster/orchestrator/orchestrator.js'
 import type { Store } from '../../../cluster/orchestrator/saved.js'
-import { newSecret } from '../../../cluster/secret.js'
+import { digestOf } from '../../../cluster/secret.js'
 import { createEchoEngine } from '../../../cluster/worker/engine/echo.js'
 import type { Engine } from '../../../cluster/worker/engine/engine.js'
 import type { ModelEntry, ModelStore } from '../../../cluster/worker/models.js'
@@ -51,7 +51,6 @@ export class Member {
   worker!: Worker
   session: Session | undefined
   #near: Transport | undefined
-  readonly #secret = newSecret()
 
   constructor(
     readonly cluster: Orchestrator,
@@ -96,7 +95,7 @@ export class Member {
     this.session = serve(far, {
       attachOptions: joinedOptions,
       attach: ({ uname, n_uname, options }) => ({
-        root: joinedRoot(this.worker.root, this.#secret, owner, options),
+        root: joinedRoot(this.worker.root, digestOf(this.id), owner, options),
         user: { name: uname, uid: n_uname, role: (options.get('role') ?? 'use') as User['role'] },
       }),
       onfail: this.worker.failed,
