@@ -38,12 +38,14 @@ export function rogueFiles({ id, attrs = {}, after = '', task = () => '', files 
     .map(([key, value]) => `${key}=${value}`)
     .join(' ')}\n`
   const request = dir(new Map([['request', text(task, { owner })]]), owner)
+  const events = new Feed()
   const verb = { usage: '', check: () => () => undefined }
   return dir(
     new Map<string, File>([
       ['ctl', ctl({ owner, verbs: { name: verb, refused: verb, kill: verb }, read: () => '' })],
       ['status', text(() => server + after, { owner })],
-      ['events', new Feed().file(owner, 0o444)],
+      ['events', events.file(owner, 0o444)],
+      ['event', events.stream(owner, 0o444)],
       ['task', generated({ owner, walk: () => request, list: () => [] })],
       ...files,
     ]),
