@@ -71,7 +71,9 @@ export interface Wanted {
   name?: string
   length?: number
   owner?: boolean
-  /** Mode bits or times: accepted from who may write the file, and ignored. */
+  /** Other permission bits than it has. */
+  mode?: boolean
+  /** The permission bits it has, or times: accepted from who may write the file, and ignored. */
   other?: boolean
 }
 
@@ -82,10 +84,13 @@ export function wantedOfStat(s: Stat, now: Stat): Wanted {
   if ((s.uid !== '' && s.uid !== now.uid) || (s.gid !== '' && s.gid !== now.gid)) wanted.owner = true
   if ((s.n_uid !== NONUNAME && s.n_uid !== now.n_uid) || (s.n_gid !== NONUNAME && s.n_gid !== now.n_gid))
     wanted.owner = true
+  if (s.mode !== never.u32 && s.mode !== now.mode) wanted.mode = true
   if (s.mode !== never.u32 || s.mtime !== never.u32 || s.atime !== never.u32) wanted.other = true
   return wanted
 }
 
+/** Bits of a mode that chmod(2) sets; those above say what kind of file it is. */
+const PERMISSIONS = 0o7777
 /** Bits of Tsetattr's `valid`. */
 const SET = { MODE: 1, UID: 2, GID: 4, SIZE: 8, TIMES: 0x1f0 }
 
@@ -93,6 +98,7 @@ export function wantedOfSetattr(m: Msg<'Tsetattr'>, now: Stat): Wanted {
   const wanted: Wanted = {}
   if (m.valid & SET.SIZE) wanted.length = safeLength(m.size)
   if ((m.valid & SET.UID && m.uid !== now.n_uid) || (m.valid & SET.GID && m.gid !== now.n_gid)) wanted.owner = true
+  if (m.valid & SET.MODE && (m.mode & PERMISSIONS) !== (now.mode & PERMISSIONS)) wanted.mode = true
   if (m.valid & (SET.MODE | SET.TIMES)) wanted.other = true
   return wanted
 }

@@ -195,6 +195,7 @@ function change(fid: FidState, wanted: Wanted, ctx: Context): Maybe<void> {
   const { file, parent } = place
   const { name, length } = wanted
   if (wanted.owner) throw fail('notPermitted', 'a file keeps its owner')
+  if (wanted.mode) throw fail('notPermitted', 'a file keeps its mode')
   if (name !== undefined) {
     checkName(name)
     if (!parent || !file.change) throw fail('notPermitted', 'this file keeps its name')

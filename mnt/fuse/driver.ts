@@ -131,7 +131,7 @@ export class Driver implements Handlers {
     return (node.stat = await this.#stat(fid, flight))
   }
 
-  /** Where 9P2000.L is not spoken chown is accepted and ignored, as 9P has none; so are access times. */
+  /** Where 9P2000.L is not spoken a file keeps its owner, as 9P has no chown; access times are accepted and ignored. */
   async SETATTR({ header: { nodeid, uid }, in: to }: R<'SETATTR'>, flight: Flight) {
     const node = this.nodes.get(nodeid)
     const opened = this.#asks(node, to.valid & k.FATTR_FH ? this.#handle(to.fh) : undefined)
@@ -142,6 +142,11 @@ export class Driver implements Handlers {
         if (node.removed && !(await this.#still(node, fid, flight))) throw fail('notFound')
         await linux.setattr(fid, linuxChanges(to), flight.signal)
         return (node.stat = await this.#stat(fid, flight))
+      }
+      if (to.valid & (k.FATTR_UID | k.FATTR_GID)) {
+        const { uid: owner, gid } = await this.#stat(fid, flight)
+        if ((to.valid & k.FATTR_UID && to.uid !== owner) || (to.valid & k.FATTR_GID && to.gid !== gid))
+          throw fail('notPermitted', 'a file keeps its owner')
       }
       const changes: Partial<Stat> = {}
       if (to.valid & k.FATTR_SIZE) changes.length = BigInt(to.size)

@@ -128,8 +128,8 @@ export const uses: readonly Use[] = [
     'chmod, chown',
     'of a file of the tree',
     'chmod 600 $N/data; chmod 600 $N/status; stat -c %a $N/data',
-    /^exit 0\n666\nchmod: .*Permission denied\n$/,
-    'accepted where one may write, and changes nothing',
+    /^exit 0\n666\nchmod: .*not permitted\nchmod: .*not permitted\n$/,
+    'refused: a file keeps its mode and its owner',
   ],
   [
     'truncate',

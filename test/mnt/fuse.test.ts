@@ -182,7 +182,16 @@ print(f.seek(0, 2))"`)
   t.match(python, { code: 0, out: "b'012XY56789'\n10\n", err: '' })
   t.match(await sh(`echo new > ${n}/memory; cat ${n}/memory`), { out: 'new\n' }, '> truncates')
   t.match(await sh(`echo more >> ${n}/memory; cat ${n}/memory`), { out: 'new\nmore\n' }, '>> appends')
-  t.match(await sh(`touch ${n}/memory && chmod 600 ${n}/memory && chown 1 ${n}/memory`), { code: 0, err: '' })
+  t.match(await sh(`touch ${n}/memory && touch -d @7 ${n}/memory && chmod $(stat -c %a ${n}/memory) ${n}/memory`), {
+    code: 0,
+    err: '',
+  })
+  const mode = (await sh(`stat -c '%a %u' ${n}/memory`)).out
+  const kept = { code: 1, err: /not permitted/ }
+  t.match(await sh(`chmod 777 ${n}/memory`), kept, 'what would change nothing fails')
+  t.match(await sh(`chown 4711 ${n}/memory`), kept)
+  t.match(await sh(`chgrp 4711 ${n}/memory`), kept)
+  t.match(await sh(`stat -c '%a %u' ${n}/memory`), { out: mode })
 })
 
 t.test('files and directories are made, renamed and removed', options, async t => {
