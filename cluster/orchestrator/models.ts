@@ -6,6 +6,7 @@ import { union } from '../../fs/kit/dir.js'
 import { quote } from '../../fs/quote.js'
 import { DEFAULT_CLASS } from '../class.js'
 import type { Request } from '../root/request.js'
+import { FatalLoads } from './fatal-loads.js'
 import type { Hosts } from './hosts.js'
 import type { Member } from './member.js'
 import type { Registry } from './registry.js'
@@ -31,6 +32,7 @@ export class Models {
   /** By member, what it was last counted with. */
   readonly #counted = new Map<Member, readonly ModelRecord[]>()
   #notBefore = 0
+  readonly fatal: FatalLoads
   /** Whether some worker should hold a model, by the model's name; empty: to be found out. */
   readonly #held = new Map<string, boolean>()
 
@@ -46,7 +48,9 @@ export class Models {
     readonly onChange: (member: Member) => void,
     /** Gets what a worker that was started again should hold and does not. */
     readonly onNotRestored: (member: Member, wanted: Wanted, error: Error) => void,
-  ) {}
+  ) {
+    this.fatal = new FatalLoads(clock)
+  }
 
   /** A member has come, gone or said something new. */
   changed(member: Member): void {
@@ -71,7 +75,7 @@ export class Models {
   /** Has a worker that was started again hold what it was told to hold. */
   #restore(member: Member): void {
     const due = this.wanted.due(member)
-    if (!due) return
+    if (!due || (due.verb === 'load' && this.fatal.has(due.model))) return
     const { verb, model } = due
     void this[verb](member, model).catch(error => this.onNotRestored(member, due, toFsError(error)))
   }
@@ -124,6 +128,7 @@ export class Models {
       !(plain !== undefined && this.holders(plain).length > 0)
     )
       throw fail('loading', "write 'load MODEL' to ctl; models/ lists them")
+    if (model !== undefined && !this.#loaded.has(model)) this.fatal.check(model)
     if (model !== undefined && !this.#listed.has(model) && !this.coming({ model })) {
       const here = [...this.#loaded.keys()].slice(0, 5).join(', ')
       throw fail('noWorker', `${model}${here ? `: there is ${here}` : ''}; models/ lists what can be loaded`)
@@ -157,6 +162,7 @@ export class Models {
     if (now < this.#notBefore) return false
     this.#notBefore = now + PAUSE_MS
     if (this.coming({ model })) return true
+    if (this.fatal.has(model)) return false
     const idle = [...this.registry.members.values()].filter(
       member => member.active === 0 && member.loading === undefined && this.#has(member, model) && !member.draining,
     )
@@ -173,9 +179,17 @@ export class Models {
   async load(member: Member, model: string): Promise<void> {
     this.#refuseConflict(model)
     member.loading = model
+    const { boot, host_id } = member.report
+    this.fatal.begin(host_id, boot, model)
+    let gone = false
     try {
       await member.peer.command(`load ${quote(model)}\n`)
+      this.fatal.forgive(model)
+    } catch (error) {
+      gone = toFsError(error).is('hungUp')
+      throw error
     } finally {
+      this.fatal.end(boot, gone)
       member.loading = undefined
       await this.#again(member)
     }

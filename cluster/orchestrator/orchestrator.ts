@@ -187,7 +187,11 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     events,
     self,
     settings,
-    exited: (host_id, boot, signal) => place.died(host_id, boot, signal),
+    exited(host_id, boot, signal) {
+      place.died(host_id, boot, signal)
+      const model = models.fatal.died(host_id, boot, signal)
+      if (model !== undefined) events.add('load-fatal', { model, boot, signal })
+    },
   })
   const registry: Registry = new Registry({
     hosts,

@@ -155,3 +155,35 @@ t.test(
     t.equal(await model({}), 'blue')
   },
 )
+
+t.test(
+  'a model whose load ended a worker is given to no other by a request, until somebody loads it by name',
+  async t => {
+    const cluster = await rig(t, [
+      { models: ['red', 'blue'], load_ms: 300 },
+      { models: ['red', 'blue'], load_ms: 300 },
+    ])
+    const [root, ann] = [await cluster.as('root'), await cluster.as('ann')]
+    const { default: host } = await import('./host.js')
+    const died = await host(cluster)
+    const loading = root.write('ctl', 'load blue worker-0001')
+    loading.catch(() => undefined)
+    const boot = /boot=(\S+)/.exec(await ann.read('worker-0001/status'))![1]!
+    await until(async () => (await cluster.status()).some(({ attrs }) => attrs.loading === 'blue'))
+    await cluster.members[0]!.kill()
+    died(boot, 'SIGABRT')
+    await t.rejects(loading)
+    await until(async () => (await events(cluster, 'load-fatal')).length === 1)
+    t.match((await ann.events('generate', { ...say('hello'), model: 'blue' })).at(-1), {
+      event: 'error',
+      error: "model file is damaged: a worker ended while it loaded blue; 'load blue' in ctl tries it again",
+    })
+    t.same(
+      (await cluster.status()).filter(({ word }) => word === 'worker').map(({ attrs }) => attrs.model),
+      ['red'],
+      'the other worker serves on',
+    )
+    await root.write('ctl', 'load blue worker-0002')
+    t.equal(text(await ann.events('generate', { ...say('hello'), model: 'blue' })), '0:hello')
+  },
+)
