@@ -1,17 +1,13 @@
 import { OWRITE } from '../../fs/protocol.js'
 import { quote, words } from '../../fs/quote.js'
 import type { Options, Run } from '../common/command.js'
-import { usage } from '../common/exit.js'
+import { exitCode, Failure, usage } from '../common/exit.js'
 import { readText, withFile } from '../common/files.js'
 import { withProgress } from './loading.js'
 
-/** What was meant by words that the shell has cut where a name has a blank. */
-function whole(word: string, args: readonly string[]): void {
-  if (!/^(un)?load$/.test(word) || !args.slice(1).some(arg => /\.gguf$/.test(arg))) return
-  throw usage(
-    `${word} ${args.join(' ')}: a name with a blank in it needs quotes: llamboctl ${word} '${args.join(' ')}'`,
-  )
-}
+/** Of a `load` or `unload` that names no worker behind the model: the shell has cut a name that has a blank in it. */
+const cutName = (word: string, args: readonly string[]): string =>
+  `${word} ${args.join(' ')}: a name with a blank in it needs quotes: llamboctl ${word} '${args.join(' ')}'`
 
 /** The words of a line: `spawn --count N --type CLASS` is `spawn CLASS N`. */
 export function lineOf(word: string, args: readonly string[], { count, type }: Options): string[] {
@@ -27,13 +23,17 @@ export function lineOf(word: string, args: readonly string[], { count, type }: O
 export const control =
   (word: string): Run =>
   async (io, args, options) => {
-    whole(word, args)
+    const loads = /^(un)?load$/.test(word) && args.length > 1
+    if (loads && args.slice(1).some(arg => arg.endsWith('.gguf'))) throw usage(cutName(word, args))
     const given = lineOf(word, args, options)
     const { root, client } = await io.connect()
     if (given.length > 1) {
       const line = Buffer.from(`${given.map(quote).join(' ')}\n`)
       const write = withFile(root, ['ctl'], OWRITE, io.signal, fid => fid.write(0, line, io.signal))
-      await (word === 'load' ? withProgress(io, root, write) : write)
+      await (word === 'load' ? withProgress(io, root, write) : write).catch(error => {
+        if (!loads || !/: worker .*: there /.test(error.message)) throw error
+        throw new Failure(exitCode.failed, `${error.message}; ${cutName(word, args)}`, { cause: error })
+      })
     } else {
       const set = words(await readText(root, ['ctl'], io.signal)).filter(([first]) => first === word)
       await io.print(set.map(line => `${line.map(quote).join(' ')}\n`).join(''))

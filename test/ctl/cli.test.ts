@@ -5,6 +5,7 @@ import t from 'tap'
 import { programs, llamboctl as table } from '../../ctl/command/table.js'
 import { program } from '../../ctl/common/program.js'
 import { type Key, settings } from '../../ctl/common/settings.js'
+import { flagsOf } from '../../ctl/server/foreground.js'
 import { checkout, Home, llamboctl } from './fixture.js'
 
 const ESC = '\u001b['
@@ -92,6 +93,31 @@ t.test('help and version are no errors', async t => {
     t.ok(example, `${name} has an example`)
   }
   t.match((await home.ctl('pull', '-h')).stdout, /\nExample:\n {2}llamboctl pull hf:/)
+})
+
+t.test('up says on a terminal what to type next', async t => {
+  if (spawnSync('script', ['--version']).error) return t.comment('script(1) is missing: not tried')
+  const home = new Home(t)
+  const said = spawnSync('script', ['-qec', `${process.execPath} ${llamboctl} up -d`, '/dev/null'], {
+    env: { ...home.env, TERM: 'xterm', NO_COLOR: '1' },
+    encoding: 'utf8',
+  }).stdout
+  t.match(
+    said,
+    /To type next:\r\n {4}llamboctl rdwr data "What is AI\?" +# a prompt and its answer\r\n {4}llamboctl limbot /,
+  )
+  t.match(said, /llamboctl down +# stops it/)
+  t.match((await home.ctl('rdwr', 'data', 'What is AI?')).stdout, /AI\?/)
+})
+
+t.test('a name that ends in .gguf and is a file of the current directory is that file', async t => {
+  const home = new Home(t)
+  home.file('cut.gguf', 'GGUF')
+  t.match(flagsOf({ model: 'cut.gguf' }).model, /^cut\.gguf$/, 'where it is not, it is a name')
+  const { code, stderr } = await home.ctl('up', '--engine', 'llama', '--model', 'cut.gguf')
+  t.equal(code, 1)
+  t.notMatch(stderr, /file does not exist/)
+  t.match(stderr, /cut\.gguf/)
 })
 
 t.test('errors are coloured on a terminal only, and not under NO_COLOR', async t => {

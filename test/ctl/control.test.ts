@@ -31,6 +31,14 @@ t.test('words of ctl as commands, and logs', async t => {
   t.match(await ctl('drain', 'worker 9'), { code: 1, says: /worker 9: there are worker-0001 worker-0002/ }, 'one word')
   t.match(await ctl('drain'), { code: 2, says: /missing required argument 'worker'/ })
 
+  t.match(await ctl('load', 'big', 'model'), {
+    code: 1,
+    says: /worker model: there are .*; load big model: .* llamboctl load 'big model'\n$/,
+  })
+  t.match(await ctl('rm', 'my-model'), {
+    code: 1,
+    says: /file does not exist; a model .*: llamboctl rm models\/my-model\.gguf\n$/,
+  })
   t.same(await ctl('spawn', 'default', '1'), silent)
   t.match(await ctl('spawn', 'huge'), { code: 1, says: /huge/ })
   const joined = home.start(['logs', '-f'])
