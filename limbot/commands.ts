@@ -232,7 +232,12 @@ async function help(chat: Chat): Promise<void> {
   }
   const rows = commands.map(one => {
     const line = row(`/${one.name}${one.args ? ` ${one.args}` : ''}`, 22, one.help)
-    return one.not?.(chat) === undefined ? line : line.split('\n').map(dim).join('\n')
+    return one.not?.(chat) === undefined
+      ? line
+      : line
+          .split('\n')
+          .map(row => dim(row))
+          .join('\n')
   })
   const pairs = [
     ['Enter', 'send'],
