@@ -1,3 +1,4 @@
+import { serverAddress } from '../ctl/common/address.js'
 import { exitCode, explain, Failure } from '../ctl/common/exit.js'
 import { Invocation } from '../ctl/common/invocation.js'
 import type { Client } from '../fs/client.js'
@@ -29,10 +30,18 @@ export class Links {
     const key = JSON.stringify([address, aname, given])
     let tree = this.#trees.get(key)
     if (!tree) {
-      const attach = () => this.#attach(address, aname, { ...this.io.env, ...given })
+      const attach = () => this.#attach(address, aname, { ...this.#env(address), ...given })
       this.#trees.set(key, (tree = remote({ attach, decided: true, deadline_ms: QUICK_MS })))
     }
     return tree
+  }
+
+  /** The environment for a server. What lets one in that is named there is for the shell's own server, and no other gets it. */
+  #env(address: string): NodeJS.ProcessEnv {
+    const { env, globals } = this.io
+    if (address === serverAddress(globals.at, env)) return env
+    const { LLAMBO_TOKEN: _token, LLAMBO_TOKEN_FILE: _file, LLAMBO_FINGERPRINT: _fingerprint, ...rest } = env
+    return rest
   }
 
   async #attach(address: string, aname: string | undefined, env: NodeJS.ProcessEnv) {

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { runtimeDir } from '../ctl/common/paths.js'
 import { listen } from '../fs/dial.js'
 import type { Namespace } from '../fs/namespace.js'
+import { checkPlace } from '../fs/place.js'
 import type { Session } from '../fs/server.js'
 import { serveSpace } from './space.js'
 
@@ -11,6 +12,7 @@ export const socketOf = (env: NodeJS.ProcessEnv, pid: number): string => join(ru
 
 /** Serves a shell's name space on a socket that only its user may reach, so that another program can read what it does. */
 export async function publish(env: NodeJS.ProcessEnv, namespace: Namespace): Promise<{ close(): Promise<void> }> {
+  checkPlace(runtimeDir(env))
   sweep(env)
   const path = socketOf(env, process.pid)
   const sessions = new Set<Session>()

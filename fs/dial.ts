@@ -2,6 +2,7 @@ import { chmodSync, lstatSync, mkdirSync, statSync, unlinkSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { dirname } from 'node:path'
 import { FsError, fail } from './errors.js'
+import { checkPlace } from './place.js'
 import { reasonOf } from './transport/reason.js'
 import { admit } from './transport/room.js'
 import { socketTransport } from './transport/socket.js'
@@ -49,11 +50,12 @@ export function parseAddress(address: string): Address {
  * Connects to a server. The connection is ready for `Client.connect` or `serve`; nothing has been said on it.
  * @param options.token sent at a WebSocket's upgrade; over unix and tcp it goes through Tauth (`Client.attach`)
  * @param options.fingerprint SHA-256 of a wss server's certificate, `sha256:HEX`, which then need not be signed by an authority
+ * @param options.ownPlace a unix socket is trusted by the directory it lies in, which is checked first (`checkPlace`)
  * @throws FsError `cannot reach ADDRESS: …`, `certificate refused: …`, or `interrupted`
  */
 export async function dial(
   address: string,
-  options: { token?: string | undefined; fingerprint?: string | undefined } = {},
+  options: { token?: string | undefined; fingerprint?: string | undefined; ownPlace?: boolean | undefined } = {},
   signal?: AbortSignal,
 ): Promise<Transport> {
   const to = parseAddress(address)
@@ -64,6 +66,7 @@ export async function dial(
   }
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(fail('interrupted'))
+    if (to.kind === 'unix' && options.ownPlace) checkPlace(dirname(to.path))
     const socket = connect(to.kind === 'unix' ? { path: to.path } : { host: to.host, port: to.port })
     const failed = (error: Error) => {
       signal?.removeEventListener('abort', abort)

@@ -10,6 +10,8 @@ export interface LinkOptions {
   token?: string
   fingerprint?: string
   aname?: string
+  /** The address is a socket that is trusted by its place, which is checked at each dial. */
+  ownPlace?: boolean
   /** Gets every 9P message as a line. */
   trace?: (line: string) => void
   /** How the address is reached, where a test has a connection of its own. */
@@ -84,11 +86,11 @@ export class Link {
   }
 
   async #connect(signal?: AbortSignal): Promise<Client> {
-    const { address, token, fingerprint, trace, dial: reach = dial } = this.options
+    const { address, token, fingerprint, ownPlace, trace, dial: reach = dial } = this.options
     const stops = [this.#closed.signal, AbortSignal.timeout(TRY_MS)]
     if (signal) stops.push(signal)
     const stop = AbortSignal.any(stops)
-    const transport = await reach(address, { token, fingerprint }, stop)
+    const transport = await reach(address, { token, fingerprint, ownPlace }, stop)
     return Client.connect(transport, { msize: MAX_MSIZE, ...(trace ? { trace } : {}) }, stop)
   }
 

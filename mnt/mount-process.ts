@@ -15,6 +15,10 @@ export interface MountRequest {
   fingerprint?: string
   dir: string
   allowOther?: boolean
+  /** With a token and `allowOther`: that everybody who comes in is the token's user is meant. */
+  shareToken?: boolean
+  /** The address is a socket that is trusted by its place. */
+  ownPlace?: boolean
   driver?: 'llambo' | 'fuse-native'
   aname?: string
   trace?: string
@@ -54,7 +58,7 @@ function answer(result: MountResult, code?: number): void {
 }
 
 async function start(request: MountRequest): Promise<void> {
-  const { address, token, fingerprint, dir, aname, allowOther = false } = request
+  const { address, token, fingerprint, dir, aname, ownPlace = false, allowOther = false } = request
   process.title = `llambo-mount ${dir}`
   if (request.trace !== undefined) {
     const file = openSync(request.trace, 'a', 0o600)
@@ -64,6 +68,7 @@ async function start(request: MountRequest): Promise<void> {
   const link = await Link.open(
     {
       address,
+      ownPlace,
       ...(token === undefined ? {} : { token }),
       ...(fingerprint === undefined ? {} : { fingerprint }),
       ...(aname === undefined ? {} : { aname }),

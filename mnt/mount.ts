@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseAddress } from '../fs/dial.js'
+import { fail } from '../fs/errors.js'
 import type { MountRequest, MountResult } from './mount-process.js'
 import { mountName } from './mountpoint.js'
 
@@ -11,6 +12,19 @@ export { clearStale, isMounted, unmount } from './mountpoint.js'
 const PROCESS = fileURLToPath(new URL('./mount-process.js', import.meta.url))
 
 /**
+ * A token stands for one user, whoever comes in by it: a mount for all users of a machine would make each of them that user.
+ * @throws FsError `permission denied` with the remedy, unless that is meant
+ */
+export function checkSharing({ address, token, allowOther, shareToken }: Omit<MountRequest, 'dir'>): void {
+  if (!allowOther || token === undefined || shareToken) return
+  throw fail(
+    'notPermitted',
+    `at ${address} a token says who one is, so --allow-other would let every user of this machine in as its owner; leave it out, ` +
+      'mount the unix socket of a server on this machine, where each user is themselves, or add --share-token if that is meant',
+  )
+}
+
+/**
  * Mounts a server's tree on a directory, by a process of its own that outlives the caller and shows as `llambo-mount DIR`.
  * SIGTERM (or `unmount`) ends it.
  * @param options `trace` is a file that gets every 9P message and every request of the kernel as a line
@@ -18,6 +32,7 @@ const PROCESS = fileURLToPath(new URL('./mount-process.js', import.meta.url))
  * @throws Error with what is in the way, in one line with its remedy
  */
 export async function startMount(options: MountRequest): Promise<{ pid: number; dir: string }> {
+  checkSharing(options)
   const dir = await mountName(options.dir)
   const request: MountRequest = { ...options, dir, address: absolute(options.address) }
   if (options.trace !== undefined) request.trace = resolve(options.trace)

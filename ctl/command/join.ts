@@ -5,10 +5,10 @@ import { loadConfig } from '../common/config.js'
 import { exitCode, explain, Failure, usage } from '../common/exit.js'
 import { parseFingerprint } from '../common/fingerprint.js'
 import type { Invocation } from '../common/invocation.js'
-import { joinLog, stateDir } from '../common/paths.js'
+import { joinLog } from '../common/paths.js'
 import type { Config } from '../common/settings.js'
 import { endsInOrder, guardOutput } from '../common/signals.js'
-import { ownToken } from '../common/tokens.js'
+import { namedToken } from '../common/tokens.js'
 import { checkUpstream } from '../server/upstream.js'
 
 /** How long join looks for a server when it is given no address, in ms. */
@@ -52,7 +52,7 @@ async function upstreamOf(
   const pinned = fingerprint === undefined ? {} : { fingerprint }
   const address = given === undefined ? undefined : meant(() => joinEnd(given))
   if (address !== undefined) meant(() => checkUpstream({ address, ...pinned }))
-  const token = ownToken(io.env, false, stateDir(io.env))
+  const token = namedToken(io.env)
   // our own socket asks for none
   if (token === undefined && !address?.startsWith('unix!'))
     throw new Failure(

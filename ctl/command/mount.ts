@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
-import { clearStale, fuseProblem, startMount } from '../../mnt/mount.js'
+import { checkSharing, clearStale, fuseProblem, startMount } from '../../mnt/mount.js'
 import type { Run } from '../common/command.js'
-import { exitCode, Failure } from '../common/exit.js'
+import { exitCode, Failure, usage } from '../common/exit.js'
 import type { Invocation } from '../common/invocation.js'
 import { homeMount, MOUNT } from '../common/npath.js'
 import { makeMountPoint } from '../server/mounting.js'
@@ -10,23 +10,36 @@ import { makeMountPoint } from '../server/mounting.js'
 export const mountDir = (io: Invocation, dir: string | undefined): string =>
   resolve(dir ?? (process.getuid?.() === 0 ? MOUNT : homeMount(io.env)))
 
-export const run: Run = async (io, [given], { allowOther, driver }) => {
+export const run: Run = async (io, [given], { allowOther, shareToken, driver }) => {
   const problem = await fuseProblem()
   if (problem !== undefined) throw new Failure(exitCode.failed, problem)
   const dir = mountDir(io, given)
+  const [token, fingerprint] = await Promise.all([io.token(), io.fingerprint()])
+  // a mount dials again by itself for as long as it is there, and a port may have another owner by then; a certificate may not
+  if (token !== undefined && fingerprint === undefined && !io.env.LLAMBO_TOKEN && !io.env.LLAMBO_TOKEN_FILE) {
+    throw usage(
+      `mount: your own token would be offered to whoever listens at ${io.address} later; without --at your server is mounted ` +
+        'by its socket, and a token in $LLAMBO_TOKEN_FILE is offered to the address that you name',
+    )
+  }
+  const who = {
+    address: io.address,
+    ...(token && { token }),
+    ...(allowOther && { allowOther }),
+    ...(shareToken && { shareToken }),
+  }
+  checkSharing(who)
   // Tried first, so that a server that is not there is said in a second and not by a mount that fails.
   const { client } = await io.connect()
   client.close()
   await clearStale(dir)
   makeMountPoint(dir)
-  const [token, fingerprint] = await Promise.all([io.token(), io.fingerprint()])
   await startMount({
-    address: io.address,
+    ...who,
     dir,
-    ...(token && { token }),
+    ownPlace: io.ownPlace,
     ...(fingerprint && { fingerprint }),
     ...(io.globals.aname !== undefined && { aname: io.globals.aname }),
-    ...(allowOther && { allowOther }),
     ...(driver && { driver }),
     ...(io.globals.trace && { trace: resolve(io.globals.trace) }),
   })

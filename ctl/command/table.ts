@@ -149,6 +149,7 @@ export const llamboctl: Command = {
         example: 'llamboctl mount ~/n/llambo',
         options: [
           ['--allow-other', 'let other users of this machine in; each sees only what is theirs'],
+          ['--share-token', 'with --allow-other at an address that takes a token: everybody is the token’s owner'],
           ['--driver <name>', 'how to speak FUSE', ['llambo', 'fuse-native']],
         ],
         load: () => import('./mount.js'),

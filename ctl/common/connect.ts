@@ -32,19 +32,23 @@ export async function connect(
   address: string,
   options: {
     token?: string | undefined
+    /** Where a token of the user's is that was not offered, because the server is not known to be theirs. */
+    withheld?: string | undefined
     fingerprint?: string | undefined
     aname?: string | undefined
+    /** The address is a socket that is trusted by its place. */
+    ownPlace?: boolean | undefined
     trace?: ((line: string) => void) | undefined
   } = {},
   signal?: AbortSignal,
 ): Promise<Connection> {
-  const { token, fingerprint, aname, trace } = options
+  const { token, withheld, fingerprint, aname, ownPlace, trace } = options
   const given = token === undefined ? {} : { token }
   const late = deadline(systemClock, CONNECT_MS, () => silent(address))
   const both = signal ? AbortSignal.any([signal, late.signal]) : late.signal
   let transport: Transport | undefined
   try {
-    transport = await dial(address, { token, fingerprint }, both)
+    transport = await dial(address, { token, fingerprint, ownPlace }, both)
     const client = await Client.connect(transport, trace ? { trace } : {}, both)
     const attached = client.attach({ ...whoami(), ...given, ...(aname !== undefined && { aname }) }, both)
     // the attach itself ends only when its flush is answered, and a silent server answers none
@@ -53,7 +57,7 @@ export async function connect(
   } catch (error) {
     transport?.destroy()
     if (late.signal.aborted && !signal?.aborted) throw late.signal.reason
-    throw unreachable(address, error)
+    throw unreachable(address, error, withheld)
   } finally {
     late.cancel()
   }
@@ -75,10 +79,13 @@ function silent(address: string): Failure {
 }
 
 /** Why the other end does not answer, with the remedy. */
-function unreachable(address: string, error: unknown): unknown {
+function unreachable(address: string, error: unknown, withheld: string | undefined): unknown {
   if (!(error instanceof FsError)) return error
   if (error.is('authRequired')) {
-    const remedy = 'give a token in $LLAMBO_TOKEN, or in a file that $LLAMBO_TOKEN_FILE names'
+    const remedy =
+      withheld === undefined
+        ? 'give a token in $LLAMBO_TOKEN, or in a file that $LLAMBO_TOKEN_FILE names'
+        : `your own token goes to a server that llamboctl up has started here, and this is not known to be one; if you trust it: LLAMBO_TOKEN_FILE=${withheld}`
     return new Failure(
       exitCode.auth,
       `${error.message.includes(address) ? '' : `${address}: `}${error.message}; ${remedy}`,

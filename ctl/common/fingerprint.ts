@@ -1,6 +1,6 @@
 import { fail } from '../../fs/errors.js'
 import { isLoopback } from '../../mnt/exposure.js'
-import { isAlive, readServerFile } from './serverfile.js'
+import { runningServer } from './serverfile.js'
 
 /** A fingerprint as people give it, also as openssl(1) writes it: upper case, with colons. @throws FsError `bad argument` */
 export function parseFingerprint(text: string): string {
@@ -17,6 +17,5 @@ export function parseFingerprint(text: string): string {
 export function ownFingerprint(env: NodeJS.ProcessEnv, address: string): string | undefined {
   if (!address.startsWith('wss:')) return undefined
   if (env.LLAMBO_FINGERPRINT) return parseFingerprint(env.LLAMBO_FINGERPRINT)
-  const file = isLoopback(new URL(address).hostname) ? readServerFile(env) : undefined
-  return file && isAlive(file) ? file.fingerprint : undefined
+  return isLoopback(new URL(address).hostname) ? runningServer(env)?.fingerprint : undefined
 }

@@ -1,13 +1,13 @@
 import { appendFileSync } from 'node:fs'
 import type { ChalkInstance } from 'chalk'
-import { serverAddress, socketAddress } from './address.js'
+import { isOwnPlace, serverAddress } from './address.js'
 import { type ColorChoice, colors } from './color.js'
 import type { Connection } from './connect.js'
 import { explain, usage } from './exit.js'
 import { homeMount, MOUNT, names } from './npath.js'
 import { write } from './output.js'
 import { stateDir } from './paths.js'
-import { readServerFile } from './serverfile.js'
+import { runningServer } from './serverfile.js'
 
 /** The options every command takes. */
 export interface Globals {
@@ -85,7 +85,7 @@ export class Invocation {
 
   /** Where the namespace may be mounted: paths below these are taken for paths in it. */
   get mounts(): readonly string[] {
-    return [...(readServerFile(this.env)?.mounts ?? []), homeMount(this.env), MOUNT]
+    return [...(runningServer(this.env)?.mounts ?? []), homeMount(this.env), MOUNT]
   }
 
   /** A path in the namespace, however it is written, as names. */
@@ -93,18 +93,35 @@ export class Invocation {
     return names(path, this.mounts)
   }
 
-  /** What the server is offered where it asks for a token: the owner's own only if it is on this machine. */
+  /** Whether the server is reached by a socket that is trusted by its place, so that the place must be checked. */
+  get ownPlace(): boolean {
+    return isOwnPlace(this.address, this.env)
+  }
+
+  /**
+   * What the server is offered where it asks for a token: the one that the environment names, else the owner's own, if the server is known
+   * to be the owner's.
+   */
   async token(): Promise<string | undefined> {
-    if (this.address === socketAddress(this.env)) return undefined
-    const [{ parseAddress }, { ownToken }, { isLoopback }] = await Promise.all([
-      import('../../fs/dial.js'),
-      import('./tokens.js'),
-      import('../../mnt/exposure.js'),
-    ])
-    const at = addressOf(() => parseAddress(this.address))
-    if (at.kind === 'unix') return undefined
-    const host = at.kind === 'tcp' ? at.host : new URL(at.url).hostname
-    return ownToken(this.env, isLoopback(host), stateDir(this.env))
+    return (await this.#credentials()).token
+  }
+
+  async #credentials(): Promise<{ token?: string | undefined; withheld?: string | undefined }> {
+    if (this.address.startsWith('unix!')) return {}
+    const [{ parseAddress }, { namedToken, ownerToken, ownerTokenFile }, { isOwnServer }, fingerprint] =
+      await Promise.all([
+        import('../../fs/dial.js'),
+        import('./tokens.js'),
+        import('./own-server.js'),
+        this.fingerprint(),
+      ])
+    addressOf(() => parseAddress(this.address))
+    const named = namedToken(this.env)
+    if (named !== undefined) return { token: named }
+    const state = stateDir(this.env)
+    const own = ownerToken(state)
+    if (own === undefined || isOwnServer(this.address, fingerprint, this.env)) return { token: own }
+    return { withheld: ownerTokenFile(state) }
   }
 
   /** The certificate that the server must have; undefined: one that an authority vouches for, or there is no TLS. */
@@ -117,11 +134,12 @@ export class Invocation {
   /** The server's root. @throws Failure (unreachable, auth) */
   async connect(): Promise<Connection> {
     const { aname } = this.globals
-    const [{ connect }, token, fingerprint] = await Promise.all([
+    const [{ connect }, { token, withheld }, fingerprint] = await Promise.all([
       import('./connect.js'),
-      this.token(),
+      this.#credentials(),
       this.fingerprint(),
     ])
-    return connect(this.address, { token, fingerprint, aname, trace: this.trace }, this.signal)
+    const { ownPlace, trace } = this
+    return connect(this.address, { token, withheld, fingerprint, aname, ownPlace, trace }, this.signal)
   }
 }

@@ -14,7 +14,10 @@ export interface JoinFile extends Pick<ServerFile, 'pid' | 'born' | 'started'> {
 
 const path = (env: NodeJS.ProcessEnv) => join(runtimeDir(env), 'join.json')
 
-/** What the file says, whether or not that process still lives; undefined where there is none or it cannot be read. */
+/**
+ * What the file says, whether or not that process still lives; undefined where there is none or it cannot be read.
+ * @throws FsError where another user could have put it there
+ */
 export const readJoinFile = (env: NodeJS.ProcessEnv): JoinFile | undefined =>
   readJson<JoinFile>(path(env), ({ pid, address }) => isPid(pid) && typeof address === 'string')
 

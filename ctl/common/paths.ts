@@ -1,7 +1,8 @@
 import { lstatSync } from 'node:fs'
 import { isAbsolute, join } from 'node:path'
 import { makeDirectory } from '../../fs/host-directory.js'
-import { account, home, ownTemporary } from './account.js'
+import { checkPlace } from '../../fs/place.js'
+import { home, ownTemporary } from './account.js'
 import { exitCode, explain, Failure } from './exit.js'
 
 /**
@@ -46,15 +47,12 @@ export function privateDir(path: string): string {
       { cause: error },
     )
   }
-  const { uid } = account()
-  const stat = lstatSync(path)
-  if (!stat.isDirectory()) throw new Failure(exitCode.failed, `${path}: not a directory; remove it`)
-  if (uid !== -1 && stat.uid !== uid) {
-    throw new Failure(
-      exitCode.failed,
-      `${path}: belongs to another user (${stat.uid}); set XDG_RUNTIME_DIR to a directory of your own`,
-    )
+  try {
+    checkPlace(path)
+  } catch (error) {
+    throw new Failure(exitCode.failed, explain(error).replace(/^permission denied: /, ''), { cause: error })
   }
-  if ((stat.mode & 0o077) !== 0) throw new Failure(exitCode.failed, `${path}: others may enter it; chmod 700 ${path}`)
+  if ((lstatSync(path).mode & 0o077) !== 0)
+    throw new Failure(exitCode.failed, `${path}: others may enter it; chmod 700 ${path}`)
   return path
 }

@@ -46,9 +46,22 @@ export function isAlive({ pid, born }: Pick<ServerFile, 'pid' | 'born'>): boolea
 /** Whether it can be a process's number. */
 export const isPid = (pid: unknown): boolean => Number.isInteger(pid) && (pid as number) > 0
 
-/** What the file says, whether or not that server still lives; undefined where there is none or it cannot be read. */
+/**
+ * What the file says, whether or not that server still lives; undefined where there is none or it cannot be read.
+ * @throws FsError where another user could have put it there
+ */
 export const readServerFile = (env: NodeJS.ProcessEnv): ServerFile | undefined =>
   readJson<ServerFile>(path(env), ({ pid, mounts }) => isPid(pid) && Array.isArray(mounts))
+
+/** The user's own server if it runs; undefined also where its file cannot be trusted: for what works without. */
+export function runningServer(env: NodeJS.ProcessEnv): ServerFile | undefined {
+  try {
+    const file = readServerFile(env)
+    return file && isAlive(file) ? file : undefined
+  } catch {
+    return undefined
+  }
+}
 
 export const writeServerFile = (file: ServerFile, env: NodeJS.ProcessEnv): void => writeJson(path(env), file)
 

@@ -155,20 +155,23 @@ function makeFirst(tokens: string, clear: string): void {
 }
 
 /**
- * The token our own tools offer: from `$LLAMBO_TOKEN`, from the file `$LLAMBO_TOKEN_FILE` names, else, where the server is
- * on this machine, the owner's own of the first start. Never from the command line, which every user can read in ps(1).
- * @param local whether the address dialled is on this machine: the owner's token is offered to no other
- * @param dir the state directory
+ * The token that the user names for the server they speak to: `$LLAMBO_TOKEN`, else what the file `$LLAMBO_TOKEN_FILE` holds. Never from the
+ * command line, which every user can read in ps(1).
  * @throws FsError where a file that is named is not there or may be read by others
  */
-export function ownToken(env: NodeJS.ProcessEnv, local: boolean, dir: string): string | undefined {
+export function namedToken(env: NodeJS.ProcessEnv): string | undefined {
   if (env.LLAMBO_TOKEN) return env.LLAMBO_TOKEN.trim()
-  if (env.LLAMBO_TOKEN_FILE) {
-    if (!statSync(env.LLAMBO_TOKEN_FILE, { throwIfNoEntry: false })) {
-      throw fail('notFound', `${env.LLAMBO_TOKEN_FILE}, named by $LLAMBO_TOKEN_FILE`)
-    }
-    return readPrivate(env.LLAMBO_TOKEN_FILE).trim()
-  }
-  const path = join(dir, 'token')
-  return local && statSync(path, { throwIfNoEntry: false }) ? readPrivate(path).trim() : undefined
+  if (!env.LLAMBO_TOKEN_FILE) return undefined
+  if (!statSync(env.LLAMBO_TOKEN_FILE, { throwIfNoEntry: false }))
+    throw fail('notFound', `${env.LLAMBO_TOKEN_FILE}, named by $LLAMBO_TOKEN_FILE`)
+  return readPrivate(env.LLAMBO_TOKEN_FILE).trim()
+}
+
+/** Where the owner's own token is, which the first start made. */
+export const ownerTokenFile = (dir: string): string => join(dir, 'token')
+
+/** The owner's own token, for their own server and no other; undefined where none has been made. @param dir the state directory */
+export function ownerToken(dir: string): string | undefined {
+  const path = ownerTokenFile(dir)
+  return statSync(path, { throwIfNoEntry: false }) ? readPrivate(path).trim() : undefined
 }

@@ -6,7 +6,7 @@ import { exitCode, explain, Failure } from '../common/exit.js'
 import { MOUNT } from '../common/npath.js'
 
 /**
- * Mounts a server at a directory, or with `auto` at the first of `places` that can be had. Then a machine without FUSE is told so and served all the same; a
+ * Mounts a server, by its own socket, at a directory, or with `auto` at the first of `places` that can be had. Then a machine without FUSE is told so and served all the same; a
  * directory that was asked for must work.
  * @returns the mount point, or undefined where there is none
  */
@@ -20,7 +20,7 @@ export async function mountServer(
   if (mount !== 'auto') {
     await clearStale(mount)
     makeMountPoint(mount)
-    return (await startMount({ address, dir: mount })).dir
+    return (await startMount({ address, dir: mount, ownPlace: true })).dir
   }
   const problem = await fuseProblem()
   if (problem !== undefined) {
@@ -29,7 +29,7 @@ export async function mountServer(
   }
   try {
     const dir = await place(places)
-    return (await startMount({ address, dir })).dir
+    return (await startMount({ address, dir, ownPlace: true })).dir
   } catch (error) {
     note(`not mounted: ${explain(error)}`)
     return undefined

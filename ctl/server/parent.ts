@@ -4,9 +4,8 @@ import { systemClock } from '../../fs/clock.js'
 import { serve } from '../../fs/server.js'
 import { explain, usage } from '../common/exit.js'
 import { parseFingerprint } from '../common/fingerprint.js'
-import { stateDir } from '../common/paths.js'
 import type { Config } from '../common/settings.js'
-import { ownToken } from '../common/tokens.js'
+import { namedToken } from '../common/tokens.js'
 import { checkUpstream, dialUpstream } from './upstream.js'
 import { parentsUser, self } from './users.js'
 
@@ -22,7 +21,7 @@ export function parentOf(config: Config, env: NodeJS.ProcessEnv): Upstream | und
   try {
     const pinned = fingerprint === undefined ? {} : { fingerprint: parseFingerprint(fingerprint) }
     checkUpstream({ address, ...pinned })
-    const token = ownToken(env, false, stateDir(env))
+    const token = namedToken(env)
     return { address, ...pinned, ...(token !== undefined && { token }) }
   } catch (error) {
     throw usage(`--join: ${explain(error)}`)

@@ -3,6 +3,7 @@ import { dial, parseAddress } from '../../fs/dial.js'
 import { fail } from '../../fs/errors.js'
 import type { Transport } from '../../fs/transport.js'
 import { isLoopback } from '../../mnt/exposure.js'
+import { isOwnPlace } from '../common/address.js'
 
 /**
  * Opens a connection to a cluster that a worker, a host or a cluster joins: the one way there, and never in clear beyond this
@@ -11,7 +12,7 @@ import { isLoopback } from '../../mnt/exposure.js'
  */
 export async function dialUpstream(upstream: Upstream, signal?: AbortSignal): Promise<Transport> {
   checkUpstream(upstream)
-  return dial(upstream.address, upstream, signal)
+  return dial(upstream.address, { ...upstream, ownPlace: isOwnPlace(upstream.address, process.env) }, signal)
 }
 
 /** @throws FsError `bad argument` for an address nobody is joined at, or that would be spoken to in clear */

@@ -34,7 +34,7 @@ _llambo_talk() {
   # below a shared /tmp somebody else may have put a directory there before us
   local dir=${_llambo_socket%/*} n
   for (( n = 1; n < $1; n++ )); do [[ -d $dir ]] && break; sleep 0.1; done
-  [[ -O $dir && ! -L $dir ]] || return
+  [[ -O $dir && ! -L $dir && $(LC_ALL=C command ls -ldn -- "$dir" 2>/dev/null) == d????-??-* ]] || return
   if command -v perl >/dev/null; then
     perl -e 'use Socket; alarm 20; my $s;
       for (1 .. $ARGV[1]) {

@@ -34,9 +34,15 @@ _llambo_question() {
   REPLY="$json}"
 }
 
-# Connects to the agent; REPLY is the descriptor. Below a shared /tmp somebody else may have put a directory there before us.
+# Whether the directory of the socket is ours, and nobody else may write in it: below a shared /tmp somebody may have put one there before us.
+_llambo_ours() {
+  local -a own=( ${_llambo_socket:h}(N/Uf:go-w:) )
+  (( $#own ))
+}
+
+# Connects to the agent; REPLY is the descriptor.
 _llambo_dial() {
-  [[ -O ${_llambo_socket:h} && ! -L ${_llambo_socket:h} && -O $_llambo_socket ]] && zsocket "$_llambo_socket" 2>/dev/null
+  _llambo_ours && [[ -O $_llambo_socket ]] && zsocket "$_llambo_socket" 2>/dev/null
 }
 
 # Starts the agent, at most once a minute. It ends by itself when nobody asks.
@@ -131,7 +137,7 @@ _llambo_answered() {
 _llambo_copy() {
   local word=${${(z)1}[1]:t}
   (( ${_llambo_screen[(Ie)$word]} )) && return
-  [[ -O ${_llambo_socket:h} && ! -L ${_llambo_socket:h} ]] || return
+  _llambo_ours || return
   _llambo_copied=${_llambo_socket:h}/stderr.$$
   ( umask 077; : >| "$_llambo_copied" ) 2>/dev/null || { _llambo_copied=; return }
   exec {_llambo_err}>&2

@@ -11,7 +11,7 @@ import {
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { line, newToken, ownToken, roles, Tokens } from '../../../ctl/common/tokens.js'
+import { line, namedToken, newToken, ownerToken, roles, Tokens } from '../../../ctl/common/tokens.js'
 
 const me = userInfo().username
 
@@ -33,32 +33,27 @@ t.test('the first start makes a token for the owner, which our own tools find an
   t.same(readdirSync(dir).sort(), ['token', 'tokens'])
   for (const name of ['token', 'tokens']) t.equal(statSync(join(dir, name)).mode & 0o777, 0o600, name)
   t.equal(statSync(dir).mode & 0o777, 0o700)
-  const token = ownToken({}, true, dir)!
+  const token = ownerToken(dir)!
   t.match(tokens.verify(token), { name: me, uid: process.getuid?.(), role: 'admin' })
   t.notMatch(readFileSync(join(dir, 'tokens'), 'utf8'), token, 'the file the server reads does not hold it')
   new Tokens(dir)
-  t.equal(ownToken({}, true, dir), token, 'a second start changes nothing')
-})
-
-t.test("the owner's token is offered to no other machine", async t => {
-  const dir = t.testdir()
-  new Tokens(dir)
-  t.equal(ownToken({}, false, dir), undefined)
-  t.equal(ownToken({ LLAMBO_TOKEN: 'llb_given ' }, false, dir), 'llb_given')
+  t.equal(ownerToken(dir), token, 'a second start changes nothing')
 })
 
 t.test('a token can come from the environment or a file it names', async t => {
   const dir = t.testdir({ file: 'llb_file\n' })
   const file = join(dir, 'file')
   chmodSync(file, 0o600)
-  t.equal(ownToken({ LLAMBO_TOKEN_FILE: file }, false, dir), 'llb_file')
-  t.equal(ownToken({ LLAMBO_TOKEN: 'llb_env', LLAMBO_TOKEN_FILE: file }, true, dir), 'llb_env')
-  t.equal(ownToken({}, true, dir), undefined, 'and there may be none')
-  t.throws(() => ownToken({ LLAMBO_TOKEN_FILE: join(dir, 'none') }, true, dir), {
+  t.equal(namedToken({ LLAMBO_TOKEN: 'llb_given ' }), 'llb_given')
+  t.equal(namedToken({ LLAMBO_TOKEN_FILE: file }), 'llb_file')
+  t.equal(namedToken({}), undefined)
+  t.equal(namedToken({ LLAMBO_TOKEN: 'llb_env', LLAMBO_TOKEN_FILE: file }), 'llb_env')
+  t.equal(ownerToken(dir), undefined, 'and there may be none')
+  t.throws(() => namedToken({ LLAMBO_TOKEN_FILE: join(dir, 'none') }), {
     message: /file does not exist: .*none, named by/,
   })
   chmodSync(file, 0o640)
-  t.throws(() => ownToken({ LLAMBO_TOKEN_FILE: file }, true, dir), {
+  t.throws(() => namedToken({ LLAMBO_TOKEN_FILE: file }), {
     message: `permission denied: ${file} may be read or changed by others: chmod 600 ${file}`,
   })
 })
@@ -80,7 +75,7 @@ t.test('a line gives its role and user, and a join token does not open the tree'
 t.test('anything but the very token is unknown', async t => {
   const dir = t.testdir()
   const tokens = new Tokens(dir)
-  const token = ownToken({}, true, dir)!
+  const token = ownerToken(dir)!
   const [, digest = ''] = /sha256:(\S+)/.exec(readFileSync(tokens.path, 'utf8')) ?? []
   for (const wrong of [
     '',
@@ -118,7 +113,7 @@ t.test('a file others may read is refused with the remedy, at start and later', 
   const dir = t.testdir()
   const problems: string[] = []
   const tokens = new Tokens(dir, e => problems.push(e.message))
-  const token = ownToken({}, true, dir)!
+  const token = ownerToken(dir)!
   chmodSync(tokens.path, 0o644)
   const message = `permission denied: ${tokens.path} may be read or changed by others: chmod 600 ${tokens.path}`
   t.throws(() => new Tokens(dir), { message })
@@ -134,7 +129,7 @@ t.test('a join token lets its holder join and nobody else does', async t => {
   const tokens = new Tokens(dir)
   const made = roles.map(role => [role, tokens.add(role, 'ada', 'a comment')] as const)
   for (const [role, token] of made) t.equal(tokens.verifyJoin(token), role === 'join', role)
-  for (const wrong of ['', newToken(), ownToken({}, true, dir)!]) t.notOk(tokens.verifyJoin(wrong))
+  for (const wrong of ['', newToken(), ownerToken(dir)!]) t.notOk(tokens.verifyJoin(wrong))
 })
 
 t.test('a token that is added is taken by a server that runs, and is written nowhere', async t => {
@@ -143,7 +138,7 @@ t.test('a token that is added is taken by a server that runs, and is written now
   const before = readFileSync(running.path, 'utf8')
   const token = new Tokens(dir).add('use', 'ada', 'made just now')
   t.match(running.verify(token), { name: 'ada', role: 'use' })
-  t.match(running.verify(ownToken({}, true, dir)!), { name: me }, 'and those before it, still')
+  t.match(running.verify(ownerToken(dir)!), { name: me }, 'and those before it, still')
   const text = readFileSync(running.path, 'utf8')
   t.ok(text.startsWith(before))
   t.match(text.slice(before.length), /^use ada sha256:[0-9a-f]{64} # made just now\n$/)
@@ -163,7 +158,7 @@ t.test('a token is added below a last line that nobody ended', async t => {
 t.test('no token is added that would spoil the file', async t => {
   const dir = t.testdir()
   const tokens = new Tokens(dir)
-  const token = ownToken({}, true, dir)!
+  const token = ownerToken(dir)!
   for (const user of ['', 'a b', 'a\nadmin x', '../x', '#x', 'x'.repeat(65)])
     t.throws(() => tokens.add('use', user, ''), { message: /^bad argument: user / })
   const one = line('use', 'ada', newToken(), '')
@@ -204,7 +199,7 @@ t.test('a running server whose file is mistaken or gone takes no token until it 
   const dir = t.testdir()
   const problems: string[] = []
   const tokens = new Tokens(dir, e => problems.push(e.message))
-  const token = ownToken({}, true, dir)!
+  const token = ownerToken(dir)!
   write(tokens.path, 'nonsense\n')
   t.equal(tokens.verify(token), undefined)
   t.match(problems, [/:1: role nonsense/])
@@ -218,7 +213,7 @@ t.test('a running server whose file is mistaken or gone takes no token until it 
 t.test('a wrong token at Tauth costs a second and always the same words', async t => {
   const dir = t.testdir()
   const tokens = new Tokens(dir)
-  t.match(await tokens.authenticate(ownToken({}, true, dir)!), { name: me })
+  t.match(await tokens.authenticate(ownerToken(dir)!), { name: me })
   const keep = setTimeout(() => undefined, 5000)
   const began = performance.now()
   await Promise.all(

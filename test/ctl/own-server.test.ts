@@ -1,0 +1,118 @@
+/** Whom the owner's token is offered to: their own server, and what they name. */
+import { existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { createServer as createHttp } from 'node:http'
+import t, { type Test } from 'tap'
+import { isOwnServer } from '../../ctl/common/own-server.js'
+import { bornAt, removeServerFile, writeServerFile } from '../../ctl/common/serverfile.js'
+import { dial, listen } from '../../fs/dial.js'
+import { fuseProblem } from '../../mnt/mount.js'
+import { ForeignServer, manners } from '../foreign.js'
+import { Home, type Run } from './fixture.js'
+
+const addressOf = (run: Run): string => /listening on (ws:\S+)/.exec(run.stderr)![1]!
+
+/** A program on loopback that asks for a token, and keeps what it is offered. */
+async function rogue(t: Test) {
+  const server = new ForeignServer({ version: manners.go9p.version, missing: manners.go9p.missing })
+  const { address, close } = await listen('tcp!127.0.0.1!0', transport => server.serve(transport))
+  t.teardown(close)
+  return { address, offered: () => server.requests.filter(line => line.startsWith('Twrite')).length }
+}
+
+t.test("the user's own server is offered the owner's token, and no other program", async t => {
+  const home = new Home(t)
+  const run = await home.up()
+  const address = addressOf(run)
+  t.match(await home.ctl('--at', address, 'ls'), { code: 0, stdout: /^status$/m })
+
+  const { address: other, offered } = await rogue(t)
+  await home.ctl('--at', other, 'ls')
+  t.equal(offered(), 0, 'another port of this machine')
+
+  const token = home.path('.local/state/llambo/token')
+  t.ok(existsSync(token))
+  const named = home.start(['--at', other, 'ls'], { LLAMBO_TOKEN_FILE: token })
+  named.child.stdin?.end()
+  await named.ended
+  t.equal(offered(), 1, 'a token that is named for an address goes there')
+
+  t.match(await home.ctl('--at', address, 'mount', '--allow-other', home.path('n')), {
+    code: 2,
+    stderr: /your own token would be offered to whoever listens at .* later/,
+  })
+
+  run.child.kill('SIGKILL')
+  await run.ended
+  let heard: string | undefined
+  const http = createHttp((request, response) => {
+    heard = request.headers.authorization ?? 'nothing'
+    response.writeHead(401).end()
+  })
+  http.on('upgrade', (request, socket) => {
+    heard = request.headers.authorization ?? 'nothing'
+    socket.end('HTTP/1.1 401 Unauthorized\r\nConnection: close\r\n\r\n')
+  })
+  await new Promise<void>(resolve => http.listen(Number(new URL(address).port), '127.0.0.1', resolve))
+  t.teardown(() => new Promise(resolve => http.close(resolve)))
+  const after = await home.ctl('--at', address, 'ls')
+  t.equal(heard, 'nothing', 'another program has the port of a server that is gone')
+  t.match(after, { code: 4, stderr: `if you trust it: LLAMBO_TOKEN_FILE=${token}\n` })
+})
+
+t.test('an address is our server’s while that runs and nobody else listens on its port', async t => {
+  const home = new Home(t)
+  const { address, close } = await listen('tcp!127.0.0.1!0', () => {})
+  const port = Number(address.split('!')[2])
+  const { XDG_RUNTIME_DIR: run } = home.env
+  mkdirSync(`${run}/llambo`, { mode: 0o700 })
+  // it names this very process, which the home's end would end
+  t.teardown(() => removeServerFile(home.env))
+  const record = (pid: number, addresses: string[], born = bornAt(pid)) =>
+    writeServerFile({ pid, born, addresses, mounts: [], started: '', fingerprint: 'sha256:aa' }, home.env)
+  record(process.pid, [address])
+  t.ok(isOwnServer(address, undefined, home.env))
+  t.ok(isOwnServer(`tcp!localhost!${port}`, undefined, home.env))
+  t.notOk(isOwnServer('tcp!127.0.0.1!1', undefined, home.env), 'a port that it does not listen on')
+  t.notOk(isOwnServer(`tcp!192.0.2.1!${port}`, undefined, home.env), 'another machine')
+  t.ok(isOwnServer('wss://127.0.0.1:1/9p', 'sha256:aa', home.env), 'its certificate proves it')
+  t.notOk(isOwnServer(`wss://127.0.0.1:${port}/9p`, 'sha256:bb', home.env), 'the certificate of another')
+  record(process.pid, ['tcp!127.0.0.1!1'])
+  t.notOk(isOwnServer(address, undefined, home.env), 'not recorded')
+  record(process.ppid, [address])
+  t.notOk(isOwnServer(address, undefined, home.env), 'the port is held by another process')
+  record(process.pid, [address], '1')
+  t.notOk(isOwnServer(address, undefined, home.env), 'the process is another by now')
+
+  // as wide as it can be: a program beside us that has the same port of ::1
+  record(process.pid, [address])
+  const beside = home.start([], {}, [
+    '-e',
+    `require('net').createServer().listen(${port}, '::1', () => console.log('up'))`,
+  ])
+  const there = await Promise.race([beside.says(/up/).then(() => true), beside.ended.then(() => false)])
+  if (there) t.notOk(isOwnServer(`tcp!localhost!${port}`, undefined, home.env), 'localhost is ::1, too')
+  await close()
+  await t.rejects(dial(address))
+  t.notOk(isOwnServer(address, undefined, home.env), 'nobody listens')
+})
+
+const problem = await fuseProblem()
+
+t.test('a mount for other users with a token is refused unless the token is to be shared', async t => {
+  const home = new Home(t)
+  const address = addressOf(await home.up())
+  const token = readFileSync(home.path('.local/state/llambo/token'), 'utf8').trim()
+  const mount = (...args: string[]) => {
+    const run = home.start(['--at', address, 'mount', ...args, home.path('n')], { LLAMBO_TOKEN: token })
+    run.child.stdin?.end()
+    return run.ended
+  }
+  if (problem !== undefined) return t.pass(`no FUSE here: ${problem}`)
+  t.match(await mount('--allow-other'), { code: 1, stderr: /would let every user of this machine in.*--share-token/ })
+  t.notOk(existsSync(home.path('n')), 'nothing was made')
+  if (process.getuid?.() !== 0) return
+  t.match(await mount('--allow-other', '--share-token'), { code: 0, stderr: /^mounted at / })
+  t.equal((await home.ctl('umount', home.path('n'))).code, 0)
+  t.match(await mount(), { code: 0 }, 'for oneself nothing is shared')
+  t.equal((await home.ctl('umount', home.path('n'))).code, 0)
+})
