@@ -1,11 +1,10 @@
 /** Whom the owner's token is offered to: their own server, and what they name. */
-import { existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { existsSync, mkdirSync } from 'node:fs'
 import { createServer as createHttp } from 'node:http'
 import t, { type Test } from 'tap'
 import { isOwnServer } from '../../ctl/common/own-server.js'
 import { bornAt, removeServerFile, writeServerFile } from '../../ctl/common/serverfile.js'
 import { dial, listen } from '../../fs/dial.js'
-import { fuseProblem } from '../../mnt/mount.js'
 import { ForeignServer, manners } from '../foreign.js'
 import { Home, type Run } from './fixture.js'
 
@@ -94,25 +93,4 @@ t.test('an address is our server’s while that runs and nobody else listens on 
   await close()
   await t.rejects(dial(address))
   t.notOk(isOwnServer(address, undefined, home.env), 'nobody listens')
-})
-
-const problem = await fuseProblem()
-
-t.test('a mount for other users with a token is refused unless the token is to be shared', async t => {
-  const home = new Home(t)
-  const address = addressOf(await home.up())
-  const token = readFileSync(home.path('.local/state/llambo/token'), 'utf8').trim()
-  const mount = (...args: string[]) => {
-    const run = home.start(['--at', address, 'mount', ...args, home.path('n')], { LLAMBO_TOKEN: token })
-    run.child.stdin?.end()
-    return run.ended
-  }
-  if (problem !== undefined) return t.pass(`no FUSE here: ${problem}`)
-  t.match(await mount('--allow-other'), { code: 1, stderr: /would let every user of this machine in.*--share-token/ })
-  t.notOk(existsSync(home.path('n')), 'nothing was made')
-  if (process.getuid?.() !== 0) return
-  t.match(await mount('--allow-other', '--share-token'), { code: 0, stderr: /^mounted at / })
-  t.equal((await home.ctl('umount', home.path('n'))).code, 0)
-  t.match(await mount(), { code: 0 }, 'for oneself nothing is shared')
-  t.equal((await home.ctl('umount', home.path('n'))).code, 0)
 })

@@ -35,7 +35,7 @@ async function trapped(t: Test, file = '9p') {
 t.test('no tool of ours dials a socket in a directory that belongs to another user', { skip }, async t => {
   const { home, came } = await trapped(t)
   const refused = /llambo: belongs to another user \(4321\); set XDG_RUNTIME_DIR to a directory of your own/
-  for (const args of [['ls'], ['status'], ['dish', '-c', 'cat status'], ['mount', home.path('n')], ['up']]) {
+  for (const args of [['ls'], ['dish', '-c', 'cat status'], ['mount', home.path('n')], ['up']]) {
     const { code, stderr } = await home.ctl(...args)
     t.not(code, 0, args.join(' '))
     t.match(stderr, refused, args.join(' '))
