@@ -220,8 +220,8 @@ t.test('a reader that has seen enough is no error', async t => {
 
 t.test('a runtime directory that others may enter is refused', async t => {
   const home = new Home(t)
-  mkdirSync(home.path('run/llambo'), { mode: 0o777 })
-  spawnSync('chmod', ['777', home.path('run/llambo')])
+  mkdirSync(home.path('run/llambo'), { mode: 0o755 })
+  spawnSync('chmod', ['755', home.path('run/llambo')])
   const { code, stderr } = await home.ctl('up')
   t.equal(code, 1)
   t.match(stderr, /others may enter it; chmod 700 /)
