@@ -3,7 +3,7 @@ import { fail } from './errors.js'
 import { type FidState, isDirectory } from './fid.js'
 import { bareStat, dirent, type Field } from './field.js'
 import type { Attributes, Context, Entry } from './file.js'
-import { MAX_ENTRIES } from './limits.js'
+import { ENTRY_BYTES, MAX_ENTRIES } from './limits.js'
 import { chain, type Maybe } from './maybe.js'
 import type { Dialect } from './protocol.js'
 
@@ -17,6 +17,9 @@ function snapshot(fid: FidState, fromStart: boolean, ctx: Context): Maybe<Entry[
       if (entry[1].unlisted) continue
       list.push(entry)
     }
+    const more = (list.length - (fid.entries?.length ?? 0)) * ENTRY_BYTES
+    if (more > 0) fid.holding?.grow(more)
+    else fid.holding?.shrink(-more)
     fid.next = { index: 0, offset: 0 }
     fid.entries = list
     return list

@@ -47,6 +47,7 @@ export const errors = {
   diskFull: ['no space left on device', 28],
   badModel: ['model file is damaged', 74],
   noMemory: ['not enough memory for {}', 12],
+  overMemory: ['over the memory budget of this server: {}', 12],
   cancelled: ['cancelled', 125],
   interrupted: ['interrupted', 4],
   authRequired: ['authentication required', 13],
@@ -88,9 +89,16 @@ export class FsError extends Error {
   }
 }
 
+/** Characters of a detail: it may quote what a user wrote, which may be 16 MiB, and errors are kept. */
+const MAX_DETAIL = 4096
+
+/** The middle goes: the beginning says what is wrong, the end what to do. */
+const shortened = (detail: string) => `${detail.slice(0, MAX_DETAIL - 1024)} … ${detail.slice(-1021)}`
+
 /** An error from the table: `fail('notFound')`, `fail('badArgument', 'temperature 9: 0 to 2')`. */
-export function fail(code: ErrorCode, detail?: string | number, cause?: unknown): FsError {
+export function fail(code: ErrorCode, what?: string | number, cause?: unknown): FsError {
   const [string, errno] = errors[code]
+  const detail = typeof what === 'string' && what.length > MAX_DETAIL ? shortened(what) : what
   const message = string.includes('{}')
     ? string.replace('{}', () => String(detail ?? ''))
     : detail === undefined

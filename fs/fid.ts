@@ -1,5 +1,6 @@
 import { fail } from './errors.js'
 import type { Attributes, Context, Entry, File, Opened, User } from './file.js'
+import type { Holding } from './holding.js'
 import { chain, type Maybe } from './maybe.js'
 import { QTDIR } from './protocol.js'
 
@@ -43,6 +44,8 @@ export class FidState {
   boundary = false
   /** Calls on `opened` that have not answered yet. */
   readonly pending = new Set<Promise<unknown>>()
+  /** The memory that it and its open file keep. */
+  holding: Holding | undefined
 
   constructor(
     readonly user: User,

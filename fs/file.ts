@@ -1,3 +1,4 @@
+import type { Holding } from './holding.js'
 import type { Qid } from './protocol.js'
 
 /**
@@ -31,6 +32,8 @@ export interface Context {
    * signal. Who makes a context without a server may leave it out.
    */
   whenAborted?(call: () => void): void
+  /** Counts the memory that is kept for the fid; freed when the fid is gone. Absent: nobody counts. */
+  readonly holding?: Holding | undefined
 }
 
 /** A file's owner is a name and a number; the group of every file is the admins, as for `ctl` (0660). */

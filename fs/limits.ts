@@ -18,6 +18,10 @@ export const MAX_NAME = 255
 export const MAX_ENAME = 512
 /** Fids one connection may hold: a shell script needs ten, a FUSE mount a few hundred. */
 export const MAX_FIDS = 4096
+/** What a fid is counted with: its state, an open file and what a program's reads leave behind. */
+export const FID_BYTES = 1024
+/** What an entry of a listing that a fid holds on to is counted with. */
+export const ENTRY_BYTES = 128
 /**
  * Requests one connection may have unanswered. Above it a request fails at once; reading goes on, because a Tflush must
  * always get through (not reading would leave a mount full of blocked readers unkillable).

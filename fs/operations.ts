@@ -5,7 +5,8 @@ import { fail } from './errors.js'
 import { checked, FidState, isDirectory, type Place, R, step, W, X } from './fid.js'
 import type { Context, File, Opened, User } from './file.js'
 import { newQid } from './file.js'
-import { IOHDRSZ, MAX_FIDS, MAXWELEM } from './limits.js'
+import type { Holding } from './holding.js'
+import { FID_BYTES, IOHDRSZ, MAX_FIDS, MAXWELEM } from './limits.js'
 import { chain, type Maybe } from './maybe.js'
 import { checkName, type Msg, type ReplyOf, type TMessage } from './message.js'
 import { type Dialect, DMDIR, NOFID, OEXEC, ORCLOSE, OREAD, OTRUNC, OWRITE, type Qid, QTAUTH } from './protocol.js'
@@ -25,6 +26,8 @@ export interface Host {
   readonly user: User | undefined
   /** Counts bytes that an answer under way may bring, so that many of them stay bounded. */
   reserve(bytes: number, answer: Promise<unknown>): void
+  /** Counts the memory that one fid of that user keeps; undefined: nobody counts. */
+  hold(user: User): Holding | undefined
 }
 
 /** A request as its operation sees it; becomes a Context once its fid tells the user. */
@@ -115,14 +118,30 @@ function tracked<T>(fid: FidState, answer: Maybe<T>): Maybe<T> {
   return answer
 }
 
+/** Begins to count a fid. @throws FsError where its user has no room for one more */
+function held(host: Host, fid: FidState): FidState {
+  const holding = host.hold(fid.user)
+  holding?.grow(FID_BYTES)
+  fid.holding = holding
+  return fid
+}
+
 /** Frees a fid's open file. Ends what still waits on it first, so that a close is the last thing a file sees. */
 export function close(fid: FidState): Maybe<void> {
   fid.gone = true
   const { opened } = fid
   fid.opened = undefined
-  if (!opened?.close) return
-  if (fid.pending.size === 0) return opened.close()
-  return Promise.allSettled([...fid.pending]).then(() => opened.close!())
+  const free = () => fid.holding?.free()
+  if (!opened?.close) return free()
+  let closed: Maybe<void>
+  try {
+    closed = fid.pending.size === 0 ? opened.close() : Promise.allSettled([...fid.pending]).then(() => opened.close!())
+  } catch (error) {
+    free()
+    throw error
+  }
+  if (closed instanceof Promise) return closed.finally(free)
+  free()
 }
 
 /** Gives up what was opened for a fid that has gone meanwhile, or for nobody. How its close fares is nobody's to hear. */
@@ -275,7 +294,7 @@ export const operations: Operations = {
       })
     const commit = ({ place, user }: { place: Place; user: User }) => {
       if (host.fids.get(m.fid) !== reserved) throw fail('unknownFid')
-      const fid = new FidState(user, chunked)
+      const fid = held(host, new FidState(user, chunked))
       // the attached subtree's own root: `..` does not lead out of it
       fid.place = { file: place.file, name: '/', parent: undefined }
       host.fids.set(m.fid, fid)
@@ -296,7 +315,9 @@ export const operations: Operations = {
     const same = m.fid === m.newfid
     const target = same ? fid : add(host, m.newfid, new FidState(fid.user, fid.chunked), request)
     const abandon = () => {
-      if (!same && host.fids.get(m.newfid) === target) host.fids.delete(m.newfid)
+      if (same) return
+      target.holding?.free()
+      if (host.fids.get(m.newfid) === target) host.fids.delete(m.newfid)
     }
     const ctx = context(request)
     const wqid: Qid[] = []
@@ -329,7 +350,10 @@ export const operations: Operations = {
       else target.place = place
       return { wqid }
     }
-    return orUndo(() => exclusively(target, () => walk(start), finish), abandon)
+    return orUndo(() => {
+      if (!same) held(host, target)
+      return exclusively(target, () => walk(start), finish)
+    }, abandon)
   },
 
   Topen(host, m, request) {

@@ -4,6 +4,7 @@ import { errnoString, FsError, fail, toFsError } from './errors.js'
 import { type FidState, pathOf } from './fid.js'
 import type { File, User } from './file.js'
 import { Framer } from './framer.js'
+import type { Holding } from './holding.js'
 import * as limits from './limits.js'
 import type { Maybe } from './maybe.js'
 import { type Message, packParts, type RMessage, replyTo, type TMessage, tagOf, unpack } from './message.js'
@@ -36,6 +37,8 @@ export interface ServeOptions {
   onfail?: (error: FsError, user: User, path: string) => void
   /** Gets each user whose write succeeded. */
   onwrite?: (user: User) => void
+  /** Counts the memory that one fid of that user keeps. Absent: nobody counts. */
+  hold?: (user: User) => Holding
   /** Times, in ms, where a test needs shorter ones. */
   times?: Partial<{ version: number; attach: number; frame: number; queued: number; flush: number }>
   /** What these are measured by; the machine's own unless given. */
@@ -76,6 +79,10 @@ class Pending implements Request {
   #onabort: (() => void) | undefined
 
   constructor(readonly tag: number) {}
+
+  get holding(): Holding | undefined {
+    return this.fid?.holding
+  }
 
   get signal(): AbortSignal {
     this.#controller ??= new AbortController()
@@ -172,6 +179,10 @@ export class Session implements Host {
     // asked only for who has shown a token, where one is wanted
     this.#clear('attach')
     return this.options.attach(who)
+  }
+
+  hold(user: User): Holding | undefined {
+    return this.options.hold?.(user)
   }
 
   reserve(bytes: number, answer: Promise<unknown>): void {
@@ -308,6 +319,7 @@ export class Session implements Host {
     const { making } = old
     if (making && this.fids.get(making.number) === making.fid) {
       making.fid.gone = true
+      making.fid.holding?.free()
       this.fids.delete(making.number)
     }
     if (old.ends) this.#reply(this.#error(old.tag, fail('interrupted')))

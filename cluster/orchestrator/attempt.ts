@@ -36,7 +36,7 @@ const refusals: readonly ErrorCode[] = [
   'poison',
   'upstreamRefused',
 ]
-const busy: readonly ErrorCode[] = ['queueFull', 'shuttingDown', 'loading', 'noWorker']
+const busy: readonly ErrorCode[] = ['queueFull', 'shuttingDown', 'loading', 'noWorker', 'overMemory']
 
 /**
  * One try at a task on one worker: the request written to its `generate`, the events read from it and told to the task. Once it
@@ -236,7 +236,13 @@ export class Attempt {
     }
     for (const id of ids) this.given.ids.push(id)
     if (ids.length === 0) this.given.seamless = false
-    task.token(text, ids)
+    try {
+      task.token(text, ids)
+    } catch (error) {
+      // we have no room for more of it: no other worker would change that
+      this.#outcome = { how: 'failed', error: error as Error }
+      return
+    }
     if (first) this.onGave()
   }
 
@@ -250,8 +256,12 @@ export class Attempt {
       throw fail('badMessage', `it counts ${completion_tokens} tokens and has given ${task.completion_tokens}`)
     if (!this.gave && task.completion_tokens > 0) task.resumes()
     const counts = { reason, prompt_tokens, completion_tokens, tok_s }
-    task.counts({ ...counts, ...(this.#calls && { calls: this.#calls }) })
-    this.#outcome = { how: 'ended' }
+    try {
+      task.counts({ ...counts, ...(this.#calls && { calls: this.#calls }) })
+      this.#outcome = { how: 'ended' }
+    } catch (error) {
+      this.#outcome = { how: 'failed', error: error as Error }
+    }
   }
 
   /** Leaves the worker as if nobody had asked: what it still makes is stopped there. */

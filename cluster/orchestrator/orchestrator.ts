@@ -6,6 +6,7 @@ import { Feed } from '../../fs/kit/feed.js'
 import { quote } from '../../fs/quote.js'
 import type { Transport } from '../../fs/transport.js'
 import { hexId } from '../id.js'
+import { Budget } from '../root/budget.js'
 import type { Sampling } from '../root/generation.js'
 import * as rootLimits from '../root/limits.js'
 import { Root } from '../root/root.js'
@@ -38,6 +39,8 @@ export interface OrchestratorOptions {
   store?: Store
   /** The machine that the orchestrator is on: where models go that are copied to the cluster. */
   host: string
+  /** The memory that may be kept for users; without end unless given. */
+  budget?: Budget
   clock?: Clock
   random?: () => number
   /** Makes what nobody may guess; 256 bits of the system's random numbers unless given. */
@@ -82,7 +85,7 @@ export interface Orchestrator {
 /** Many workers as one tree: what namespace.md says of a cluster. It uses them through their files, and nothing else. */
 export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
   const { owner, clock = systemClock, random = Math.random } = o
-  const { store } = o
+  const { store, budget = new Budget() } = o
   const before = store?.read('id')?.trim() ?? ''
   // made together: a cluster that has lost its secret is another one
   const kept = paired(before, store?.read('secret'))
@@ -309,6 +312,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     events,
     clock,
     place,
+    budget,
     queue: settings.queue,
     id: kind => counters.next(kind),
     saveSession: (number, session) =>
@@ -333,6 +337,8 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
         model: models.plain,
         slots: place.slots,
         active: place.active,
+        memory: Number.isFinite(budget.limit) ? budget.limit : undefined,
+        memory_used: budget.used,
         queued: root.tasks.queued,
         rates: root.tasks.rates(),
         clusters: registry.clusters,

@@ -15,6 +15,9 @@ export interface ClusterStatus {
   model: string | undefined
   slots: number
   active: number
+  /** Bytes that may be kept for users, and that are. */
+  memory: number | undefined
+  memory_used: number
   queued: number
   rates: Rates
   clusters: readonly string[]
@@ -76,6 +79,8 @@ export function clusterStatus(o: ClusterStatus): string {
       strategy: o.strategy,
       model: o.model,
       loading: loading[0],
+      memory: o.memory,
+      memory_used: o.memory_used,
     }),
     ...o.models.map(model =>
       record('model', {

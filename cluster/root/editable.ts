@@ -6,24 +6,60 @@ import { OTRUNC } from '../../fs/protocol.js'
 /** Takes what is written through one open: text as it comes, cut anywhere; `done` at each sync and at the close. */
 export interface Writer {
   take(piece: string): void
+  /** Bytes that it keeps of what it has taken. */
+  readonly held: number
   done(): void
 }
 
 /** A writer that is given whole lines, the last one with or without its newline. */
 export function byLine(line: (text: string) => void): Writer {
-  let rest = ''
+  const rest = new Pieces()
   const give = (text: string) => text.trim() && line(text)
   return {
     take(piece) {
-      const lines = (rest + piece).split('\n')
-      rest = lines.pop()!
+      const end = piece.indexOf('\n')
+      // a line that comes in many pieces is put together once
+      if (end < 0) return rest.add(piece)
+      rest.add(piece.slice(0, end))
+      give(rest.take())
+      const lines = piece.slice(end + 1).split('\n')
+      rest.add(lines.pop()!)
       for (const text of lines) give(text)
     },
-    done() {
-      const last = rest
-      rest = ''
-      give(last)
+    get held() {
+      return rest.held
     },
+    done() {
+      give(rest.take())
+    },
+  }
+}
+
+/** What a piece of text is counted with besides its characters. */
+const PIECE_BYTES = 48
+
+/** Pieces of a text that is put together when it is wanted. */
+export class Pieces {
+  #pieces: string[] = []
+  #held = 0
+
+  add(piece: string): void {
+    if (piece === '') return
+    this.#pieces.push(piece)
+    this.#held += PIECE_BYTES + 2 * piece.length
+  }
+
+  /** Bytes of memory that they take. */
+  get held(): number {
+    return this.#held
+  }
+
+  /** The whole text; it is not kept any more. */
+  take(): string {
+    const all = this.#pieces.join('')
+    this.#pieces = []
+    this.#held = 0
+    return all
   }
 }
 
@@ -83,12 +119,16 @@ export function editable(o: EditableOptions): File {
       }
       return {
         ...made.open(mode),
-        write(_offset, data) {
+        write(_offset, data, ctx) {
           o.check()
           if (failed) throw failed
           try {
             if ((size += data.length) > o.limit) throw fail('tooLarge', `over ${o.limit} bytes`)
+            ctx.holding?.grow(PIECE_BYTES + 2 * data.length)
+            const before = into.held
             into.take(decode(data))
+            // what it has done with, it does not keep
+            ctx.holding?.shrink(PIECE_BYTES + 2 * data.length + before - into.held)
           } catch (error) {
             failed = error as Error
             throw error

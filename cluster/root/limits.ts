@@ -15,6 +15,14 @@ export const KEPT_TASKS = 1000
 export const KEPT_TASK_MS = 10 * 60_000
 /** And this many bytes of prompts and answers: a thousand of the longest would be more than a machine has. */
 export const KEPT_TASK_BYTES = 256 * 1024 * 1024
+/** What a task is counted with besides its texts: its files, its record, the beginnings of its logs. */
+export const TASK_BYTES = 8 * 1024
+/** How many times a request is there while it waits and runs: as it was parsed, as the JSON that its worker gets, and as bytes on their way. */
+export const COPIES = 3
+/** What a session is counted with besides its texts: its files and settings. */
+export const SESSION_BYTES = 16 * 1024
+/** What a message of a history is counted with besides its text: an empty one is not free. */
+export const TURN_BYTES = 160
 /** Sessions alive at once: each holds its history. */
 export const MAX_SESSIONS = 10_000
 /** The last of them are for users who have few: nobody keeps the others out. */

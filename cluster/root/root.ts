@@ -7,6 +7,7 @@ import { type Exchange, exchange } from '../../fs/kit/exchange.js'
 import type { Feed } from '../../fs/kit/feed.js'
 import { Log } from '../../fs/kit/log.js'
 import { quote, words } from '../../fs/quote.js'
+import { Budget } from './budget.js'
 import { type EmbedRequest, parseEmbedRequest } from './embed.js'
 import type { ChatMessage, Sampling } from './generation.js'
 import * as limits from './limits.js'
@@ -18,6 +19,7 @@ import { type Settings, samplingLines, samplingVerbs, systemVerb } from './setti
 import type { Task } from './task.js'
 import { type Place, Tasks } from './tasks.js'
 import { UserMap } from './user-map.js'
+import { jsonBytes, textBytes } from './weight.js'
 
 export interface RootOptions {
   /** The worker that shows in a task until one is chosen. */
@@ -27,6 +29,8 @@ export interface RootOptions {
   clock?: Clock
   events: Feed
   place: Place
+  /** The memory that may be kept for users; without end unless given. */
+  budget?: Budget
   /** Where the exchanges wait: how many, and for how long in s. May change. */
   queue: { max: number; ttl_s: number }
   /** What a prompt's model would have it sampled with, where nobody has said anything. */
@@ -61,6 +65,7 @@ export class Root {
   readonly tasks: Tasks
   readonly metrics: Metrics
   readonly sessions: Sessions
+  readonly budget: Budget
   readonly #o: RootOptions
   readonly #clock: Clock
   readonly #settings: Settings = { sampling: {}, system: '' }
@@ -76,16 +81,26 @@ export class Root {
     const last = { task: 0, session: 0 }
     const id = o.id ?? (kind => String(++last[kind]))
     this.events = o.events
+    this.budget = o.budget ?? new Budget()
+    const { budget } = this
     this.metrics = new Metrics({
       llambo_requests_running: { help: 'Requests being answered', value: () => place.active },
       llambo_requests_waiting: { help: 'Requests waiting for a slot', value: () => this.tasks.queued },
       llambo_slots: { help: 'Requests that can be answered at once', value: () => place.slots },
       llambo_sessions: { help: 'Sessions alive', value: () => this.sessions.size },
+      llambo_memory_used_bytes: { help: 'Memory kept for users', value: () => budget.used },
+      ...(Number.isFinite(budget.limit) && {
+        llambo_memory_limit_bytes: { help: 'Memory that may be kept for users', value: () => budget.limit },
+        llambo_memory_refusals_total: {
+          help: 'Times the memory budget refused something',
+          value: () => budget.refused,
+        },
+      }),
       process_resident_memory_bytes: { help: 'Resident memory', value: () => process.memoryUsage.rss() },
     })
     const { name, queue } = o
     const { events, metrics } = this
-    this.tasks = new Tasks({ name, place, events, metrics, clock, id: () => id('task'), queue })
+    this.tasks = new Tasks({ name, place, events, metrics, clock, budget, id: () => id('task'), queue })
     this.sessions = new Sessions(
       {
         tasks: this.tasks,
@@ -95,6 +110,7 @@ export class Root {
         id: () => id('session'),
         changed: (id, session) => o.saveSession?.(id, session),
         clock,
+        budget,
       },
       owner,
     )
@@ -144,6 +160,7 @@ export class Root {
     const turn = session === undefined ? undefined : this.sessions.get(session, ctx)?.adopted(request, ctx)
     const task = this.tasks.adopt(id, {
       ...o,
+      bytes: jsonBytes(JSON.stringify(request)),
       asked: layered(request.generate),
       base: this.#o.base?.(request) ?? {},
       onEnd: ended => (turn ? turn.ended(ended) : ended.error && this.failed(ended.error, user, `task/${id}`)),
@@ -193,7 +210,8 @@ export class Root {
     for (const line of lines) set(line.map(quote).join(' '))
   }
 
-  #submit(file: string, request: Request, prompt: string, ctx: Context): Task {
+  /** @param bytes that request and prompt take in memory */
+  #submit(file: string, request: Request, prompt: string, bytes: number, ctx: Context): Task {
     const { messages } = request.generate
     const { system } = this.#settings
     const first: ChatMessage[] = system && messages?.[0]?.role !== 'system' ? [{ role: 'system', content: system }] : []
@@ -204,6 +222,7 @@ export class Root {
       user: ctx.user,
       request: whole,
       prompt,
+      bytes,
       asked: layered(this.#settings.sampling, request.generate),
       base: this.#o.base?.(request) ?? {},
       onEnd: ended => ended.error && this.failed(ended.error, ctx.user, file),
@@ -217,7 +236,7 @@ export class Root {
       (prompt, ctx) => {
         // `echo` ends a prompt with a newline that nobody meant
         const content = prompt.replace(/\r?\n$/, '')
-        return this.#submit('data', plainRequest([{ role: 'user', content }]), content, ctx)
+        return this.#submit('data', plainRequest([{ role: 'user', content }]), content, textBytes(content), ctx)
       },
       ({ user }) => this.tasks.accept(user, plainRequest([])),
     )
@@ -228,6 +247,9 @@ export class Root {
       'generate',
       limits.MAX_REQUEST,
       (json, ctx) => {
+        const bytes = jsonBytes(json)
+        // before it is parsed: nested JSON is many times its text
+        this.budget.check(ctx.user.name, bytes)
         const request = parseRequest(json)
         if (request.session !== undefined) {
           const session = this.sessions.get(request.session, ctx)
@@ -235,7 +257,7 @@ export class Root {
           return session.generate(json, ctx)
         }
         const { prompt, messages } = request.generate
-        const task = this.#submit('generate', request, prompt ?? messages?.at(-1)?.content ?? '', ctx)
+        const task = this.#submit('generate', request, prompt ?? messages?.at(-1)?.content ?? '', bytes, ctx)
         return { answer: task.stream, abandon: () => task.abandon() }
       },
       ({ user }) => this.tasks.accept(user),
@@ -244,8 +266,16 @@ export class Root {
 
   #embed(): File {
     return this.#exchange('embed', limits.MAX_REQUEST, (json, ctx) => {
-      const request = parseEmbedRequest(json)
-      const answer = new Log()
+      const hold = this.budget.hold(ctx.user)
+      hold.grow(limits.TASK_BYTES + limits.COPIES * jsonBytes(json))
+      let request: EmbedRequest
+      try {
+        request = parseEmbedRequest(json)
+      } catch (error) {
+        hold.free()
+        throw error
+      }
+      const answer = new Log(limits.MAX_ANSWER, this.budget.hold(ctx.user))
       const controller = new AbortController()
       this.#o
         .embed(request, ctx.user, controller.signal)
@@ -258,6 +288,7 @@ export class Root {
           answer.end(error as Error)
           this.failed(error as Error, ctx.user, 'embed')
         })
+        .finally(() => hold.free())
       return { answer, abandon: () => controller.abort(fail('cancelled')) }
     })
   }
@@ -269,9 +300,9 @@ export class Root {
     begin: (prompt: string, ctx: Context) => Exchange,
     accept?: (ctx: Context) => void,
   ): File {
-    const newest = new UserMap<Exchange>()
+    const newest = new UserMap<{ exchange: Exchange; release: () => void }>(({ release }) => release())
     const remember = (exchange: Exchange, ctx: Context) => {
-      newest.set(ctx.user, exchange)
+      newest.set(ctx.user, { exchange, release: exchange.answer.keep() })
       return exchange
     }
     const refused = (error: Error, ctx: Context): Exchange => {
@@ -292,7 +323,7 @@ export class Root {
         }
       },
       refused,
-      newest: ctx => newest.get(ctx.user),
+      newest: ctx => newest.get(ctx.user)?.exchange,
     })
   }
 }

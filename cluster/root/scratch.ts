@@ -2,6 +2,7 @@ import { fail } from '../../fs/errors.js'
 import { type Context, type Created, type Entry, type File, newQid, type Opened, type Owner } from '../../fs/file.js'
 import { now, slice } from '../../fs/kit/content.js'
 import { DMDIR, OREAD, OTRUNC, OWRITE } from '../../fs/protocol.js'
+import type { Hold } from './budget.js'
 import { MAX_SCRATCH, MAX_SCRATCH_FILES } from './limits.js'
 
 /** One of them: its bytes, which its writers place by offset. */
@@ -44,12 +45,14 @@ export class Scratch {
   /**
    * @param editable the files whose content they may become, by name
    * @param taken whether the directory has a file of its own of that name
+   * @param hold counts their bytes
    */
   constructor(
     readonly owner: Owner,
     readonly onOpen: () => () => void,
     readonly editable: ReadonlyMap<string, File>,
     readonly taken: (name: string) => boolean,
+    readonly hold: Hold,
   ) {}
 
   walk(name: string): File | undefined {
@@ -93,6 +96,7 @@ export class Scratch {
   #room(more: number): void {
     if (this.#size + more > MAX_SCRATCH)
       throw fail('tooLarge', `files beside a session's own, over ${MAX_SCRATCH} bytes in all`)
+    this.hold.resize(this.#size + more)
   }
 
   #make(name: string, content: Uint8Array<ArrayBuffer>): Kept {
@@ -145,6 +149,7 @@ export class Scratch {
 
   #forget(kept: Kept): void {
     if (this.#kept.get(kept.name) === kept) this.#kept.delete(kept.name)
+    this.hold.resize(this.#size)
   }
 
   async #rename(kept: Kept, to: string, ctx: Context): Promise<void> {

@@ -9,7 +9,8 @@ import { type Exchange, exchange } from '../../fs/kit/exchange.js'
 import { Log } from '../../fs/kit/log.js'
 import { chain } from '../../fs/maybe.js'
 import { quote, record } from '../../fs/quote.js'
-import { byLine, editable, type Writer } from './editable.js'
+import type { Budget, Hold } from './budget.js'
+import { byLine, editable, Pieces, type Writer } from './editable.js'
 import type { ChatMessage, Sampling } from './generation.js'
 import * as limits from './limits.js'
 import { layered, message, parseRequest, plainRequest, type Request } from './request.js'
@@ -17,6 +18,13 @@ import { Scratch } from './scratch.js'
 import { number, type Settings, samplingLines, samplingVerbs } from './settings.js'
 import type { Task } from './task.js'
 import type { Submission, Tasks } from './tasks.js'
+import { jsonBytes, textBytes } from './weight.js'
+
+/** As a request's. */
+function modelName(name: string): string {
+  if (name.length > 4096) throw fail('badArgument', 'model: a name of at most 4096 characters')
+  return name
+}
 
 type Turn = ChatMessage & { stopped?: true }
 
@@ -33,6 +41,7 @@ export interface SessionHost {
   /** A session is other than it was; undefined: it has ended. */
   changed(id: string, session: Session | undefined): void
   readonly clock: Clock
+  readonly budget: Budget
 }
 
 /** A session as it is kept for the next server. */
@@ -53,6 +62,10 @@ export class Session {
   closed = false
   #history: Turn[] = []
   #historyBytes = 0
+  /** The memory that its settings, its history and the files beside them take. */
+  readonly #settingsHold: Hold
+  readonly #historyHold: Hold
+  readonly #scratchHold: Hold
   #model: string | undefined
   #schema: unknown
   #ttl = limits.SESSION_TTL_S
@@ -64,9 +77,11 @@ export class Session {
   #tail: Promise<unknown> = Promise.resolve()
   readonly #running = new Set<Task>()
   #last: Task | undefined
-  readonly #log = new Log(limits.MAX_HISTORY)
+  readonly #log: Log
+  readonly #releaseLog: () => void
   #logTime = now()
   #newest: Record<'data' | 'generate', Exchange | undefined> = { data: undefined, generate: undefined }
+  readonly #keeping: Record<'data' | 'generate', (() => void) | undefined> = { data: undefined, generate: undefined }
 
   constructor(
     readonly id: string,
@@ -74,6 +89,12 @@ export class Session {
     readonly host: SessionHost,
     readonly onClose: () => void,
   ) {
+    const { budget } = host
+    this.#settingsHold = budget.hold(user)
+    this.#settingsHold.grow(limits.SESSION_BYTES)
+    this.#historyHold = budget.hold(user)
+    this.#scratchHold = budget.hold(user)
+    this.#log = new Log(limits.MAX_HISTORY, budget.hold(user))
     const owner = { name: user.name, uid: user.uid }
     const onOpen = () => this.#opened()
     const common = { owner, mode: 0o600, onOpen }
@@ -94,7 +115,8 @@ export class Session {
         accept: () => host.tasks.accept(user, { ...plainRequest([]), model: this.#model }),
         submit: (prompt, ctx) => {
           const content = prompt.replace(/\r?\n$/, '')
-          return (this.#newest.data = this.turn(plainRequest([{ role: 'user', content }]), content, ctx))
+          const task = this.turn(plainRequest([{ role: 'user', content }]), content, textBytes(content), ctx)
+          return this.#remember('data', task)
         },
         refused: (error, ctx) => this.#refused('data', error, ctx),
         newest: () => this.#newest.data,
@@ -119,6 +141,7 @@ export class Session {
       onOpen,
       new Map(Object.entries({ system: files.system!, history: files.history! })),
       name => Object.hasOwn(files, name),
+      this.#scratchHold,
     )
     // rm -r works: the parts are removed without effect, the directory's own removal ends the session
     const entries = new Map(
@@ -142,6 +165,7 @@ export class Session {
         this.close()
       },
     })
+    this.#releaseLog = this.#log.keep()
     this.#rest()
   }
 
@@ -157,7 +181,9 @@ export class Session {
   /** A JSON request written to this session's `generate`. */
   generate(json: string, ctx: Context): Exchange {
     let request: Request
+    const bytes = jsonBytes(json)
     try {
+      this.host.budget.check(this.user.name, bytes)
       request = parseRequest(json)
       if (request.session !== undefined && request.session !== this.id)
         throw fail('badArgument', `session ${request.session}: this is ${this.id}`)
@@ -166,12 +192,24 @@ export class Session {
       this.#refused('generate', error as Error, ctx)
       return this.#newest.generate!
     }
-    const task = this.turn(request, request.generate.messages.at(-1)?.content ?? '', ctx)
-    return (this.#newest.generate = { answer: task.stream, abandon: () => task.abandon() })
+    const task = this.turn(request, request.generate.messages.at(-1)?.content ?? '', bytes, ctx)
+    return this.#remember('generate', { answer: task.stream, abandon: () => task.abandon() })
   }
 
-  /** Submits the next turn: the request's messages behind the history, as it is when the turns before have ended. */
-  turn(request: Request, prompt: string, ctx: Context): Task {
+  /** Its newest exchange is kept until there is a newer one. */
+  #remember(file: 'data' | 'generate', exchange: Exchange): Exchange {
+    const release = exchange.answer.keep()
+    this.#keeping[file]?.()
+    this.#keeping[file] = release
+    if (this.closed) release()
+    return (this.#newest[file] = exchange)
+  }
+
+  /**
+   * Submits the next turn: the request's messages behind the history, as it is when the turns before have ended.
+   * @param bytes that request and prompt take in memory
+   */
+  turn(request: Request, prompt: string, bytes: number, ctx: Context): Task {
     this.#use()
     const added = request.generate.messages ?? []
     const model = request.model ?? this.#model
@@ -179,11 +217,13 @@ export class Session {
       user: this.user,
       request: { ...request, model },
       prompt,
+      bytes,
       asked: layered(this.host.settings.sampling, this.settings.sampling, request.generate),
       base: this.host.base(request),
       session: this.id,
       after: this.#tail,
-      prepare: () => {
+      prepare: task => {
+        task.grow(this.#historyHold.bytes)
         this.#write('user', prompt)
         const system = this.settings.system || this.host.settings.system
         const first: ChatMessage[] = system ? [{ role: 'system', content: system }] : []
@@ -226,6 +266,11 @@ export class Session {
     this.#timer?.()
     for (const task of this.#running) task.cancel()
     this.#log.end()
+    for (const release of Object.values(this.#keeping)) release?.()
+    this.#releaseLog()
+    this.#settingsHold.free()
+    this.#historyHold.free()
+    this.#scratchHold.free()
     this.onClose()
   }
 
@@ -237,6 +282,7 @@ export class Session {
 
   /** Becomes what was kept. @throws for what is no session */
   restore({ settings, model, schema, ttl, history }: SavedSession): void {
+    this.#weigh(settings.system, schema)
     this.settings = { sampling: settings.sampling, system: settings.system }
     this.#model = model
     this.#schema = schema
@@ -280,6 +326,12 @@ export class Session {
     this.#rest()
   }
 
+  /** Counts its settings as they are to be. @throws FsError where there is no room */
+  #weigh(system: string, schema: unknown): void {
+    const json = schema === undefined ? 0 : jsonBytes(JSON.stringify(schema))
+    this.#settingsHold.resize(limits.SESSION_BYTES + textBytes(system) + json)
+  }
+
   #changed(): void {
     if (!this.closed) this.host.changed(this.id, this)
   }
@@ -300,9 +352,11 @@ export class Session {
     this.#changed()
   }
 
+  /** @throws FsError `file too large`, `over the memory budget of this server` */
   #add(...turns: Turn[]): void {
     const size = turns.reduce((n, turn) => n + Buffer.byteLength(turn.content), this.#historyBytes)
     if (size > limits.MAX_HISTORY) throw fail('tooLarge', `a history over ${limits.MAX_HISTORY} bytes`)
+    this.#historyHold.grow(turns.reduce((n, turn) => n + limits.TURN_BYTES + textBytes(turn.content), 0))
     this.#historyBytes = size
     for (const turn of turns) this.#history.push(turn)
   }
@@ -310,6 +364,7 @@ export class Session {
   #clear(): void {
     this.#history = []
     this.#historyBytes = 0
+    this.#historyHold.resize(0)
   }
 
   /** Copies an answer into the transcript as it comes. */
@@ -353,7 +408,7 @@ export class Session {
     this.host.onError(error, ctx, `${this.#path}/${file}`)
     const answer = new Log()
     answer.end(error)
-    this.#newest[file] = { answer, abandon: () => undefined }
+    this.#remember(file, { answer, abandon: () => undefined })
   }
 
   #idle(): void {
@@ -384,7 +439,7 @@ export class Session {
   #verbs(): Record<string, Verb> {
     const settings = () => this.settings
     return {
-      model: word1('NAME', String, name => {
+      model: word1('NAME', modelName, name => {
         this.#model = name || undefined
       }),
       ...samplingVerbs(settings),
@@ -399,6 +454,7 @@ export class Session {
           throw fail('badArgument', "schema: a JSON schema in single quotes, or '' for none")
         },
         schema => {
+          this.#weigh(this.settings.system, schema)
           this.#schema = schema
         },
       ),
@@ -455,15 +511,21 @@ export class Session {
       () => this.settings.system && `${this.settings.system}\n`,
       () => {
         this.settings.system = ''
+        this.#weigh('', this.#schema)
       },
       () => {
-        let all = ''
+        const all = new Pieces()
         return {
-          take: piece => {
-            all += piece
+          take: piece => all.add(piece),
+          get held() {
+            return all.held
           },
           done: () => {
-            this.settings.system = all.replace(/\r?\n$/, '')
+            const text = all.take()
+            all.add(text)
+            const system = text.replace(/\r?\n$/, '')
+            this.#weigh(system, this.#schema)
+            this.settings.system = system
           },
         }
       },

@@ -4,8 +4,9 @@ import type { User } from '../../fs/file.js'
 import type { Exchange } from '../../fs/kit/exchange.js'
 import { Log } from '../../fs/kit/log.js'
 import { record, type Value } from '../../fs/quote.js'
+import type { Budget, Hold } from './budget.js'
 import type { EndReason, Sampling } from './generation.js'
-import { MAX_ANSWER } from './limits.js'
+import { COPIES, MAX_ANSWER } from './limits.js'
 import type { Request } from './request.js'
 
 export type TaskState = 'queued' | 'prefill' | 'running' | 'done' | 'failed' | 'cancelled'
@@ -14,6 +15,9 @@ const CANCELLED = fail('cancelled').message
 
 /** Trace lines one task may write: a failing peer must not fill the memory with them. */
 const MAX_TRACE = 1000
+
+/** What a token's id is counted with, which is kept to go on from. */
+const ID_BYTES = 8
 
 export interface TaskOptions {
   id: string
@@ -28,6 +32,11 @@ export interface TaskOptions {
   worker: string
   session?: string | undefined
   clock?: Clock
+  budget: Budget
+  /** What its request and its prompt were counted with: it goes with the task. */
+  hold: Hold
+  /** Bytes that these take. */
+  bytes: number
   /** Called once, when it has ended in any way. */
   onEnd(task: Task): void
 }
@@ -48,8 +57,8 @@ export interface Counts {
  * `token`, `counts`, and at last `settle`.
  */
 export class Task implements Exchange {
-  readonly answer = new Log(MAX_ANSWER)
-  readonly stream = new Log(8 * MAX_ANSWER)
+  readonly answer: Log
+  readonly stream: Log
   readonly id: string
   readonly user: User
   readonly prompt: string
@@ -85,6 +94,10 @@ export class Task implements Exchange {
   reason: EndReason | undefined
   /** When it ended, by the clock. */
   endedAt: number | undefined
+  readonly #hold: Hold
+  /** Bytes that its request and its prompt take. */
+  #bytes: number
+  readonly #release: (() => void)[]
   readonly #clock: Clock
   readonly #onEnd: (task: Task) => void
   readonly #controller = new AbortController()
@@ -108,6 +121,11 @@ export class Task implements Exchange {
     this.asked = o.asked
     this.worker = o.worker
     this.session = o.session
+    this.#hold = o.hold
+    this.#bytes = o.bytes
+    this.answer = new Log(MAX_ANSWER, o.budget.hold(o.user))
+    this.stream = new Log(8 * MAX_ANSWER, o.budget.hold(o.user))
+    this.#release = [this.answer.keep(), this.stream.keep()]
     this.#clock = o.clock ?? systemClock
     this.#onEnd = o.onEnd
     this.#submitted = this.#clock.now()
@@ -142,11 +160,35 @@ export class Task implements Exchange {
     return this.answer.length + this.stream.length + this.#asked
   }
 
+  /** Whether somebody has its answer open, or may come back for it. */
+  get wanted(): boolean {
+    return this.answer.keepers > 1 || this.stream.keepers > 1
+  }
+
+  /** Bytes that are free once it is forgotten. */
+  get held(): number {
+    return this.#hold.bytes + this.answer.held + this.stream.held
+  }
+
+  /** Counts more of a request that has become larger. @throws FsError `over the memory budget of this server` */
+  grow(bytes: number): void {
+    this.#hold.grow(COPIES * bytes)
+    this.#bytes += bytes
+  }
+
+  /** It is forgotten: what nobody has open goes. */
+  free(): void {
+    this.#hold.free()
+    for (const release of this.#release) release()
+  }
+
   /** Adds a line to `trace`: what was decided, and when (ms since the submission). */
   trace(event: string, attrs: Record<string, Value | undefined> = {}): void {
     if (this.#trace.length >= MAX_TRACE) return
     const ms = Math.round(this.#clock.now() - this.#submitted)
-    this.#trace.push(`${record(event, { ms, ...attrs })}\n`)
+    const line = `${record(event, { ms, ...attrs })}\n`
+    this.#hold.add(line.length)
+    this.#trace.push(line)
   }
 
   traceText(): string {
@@ -236,6 +278,7 @@ export class Task implements Exchange {
   token(text: string, ids: readonly number[]): void {
     this.#begin()
     this.waitingSince = undefined
+    this.#hold.add(ids.length * ID_BYTES)
     this.completion_tokens += ids.length || 1
     this.tok_s = this.#rate()
     this.#event({ event: 'token', text, ids })
@@ -268,11 +311,14 @@ export class Task implements Exchange {
       else this.#event({ event: 'error', error: error.message, worker: this.worker, tokens: this.completion_tokens })
       // a text ends with one newline (namespace.md, data 4); an empty one has none
       if (!error && this.answer.length > 0) this.answer.append('\n')
-    } catch {
-      // a log that is full to the byte: it ends all the same
+    } catch (full) {
+      // a log that is full to the byte, or a server without memory: its reader is told at the end of what there is
+      this.stream.end(error ?? (full as Error))
     }
     this.answer.end(error)
     this.stream.end()
+    // what it was sent to its worker as is gone
+    this.#hold.shrink((COPIES - 1) * this.#bytes)
     this.#onEnd(this)
   }
 

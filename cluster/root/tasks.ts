@@ -6,11 +6,12 @@ import { ctl, word, word1 } from '../../fs/kit/ctl.js'
 import { generated } from '../../fs/kit/dir.js'
 import type { Feed } from '../../fs/kit/feed.js'
 import { logFile } from '../../fs/kit/log.js'
+import type { Budget, Hold } from './budget.js'
 import type { Sampling } from './generation.js'
 import * as limits from './limits.js'
 import type { Metrics } from './metrics.js'
 import { Queue } from './queue.js'
-import { type Request, requestJson, sampling } from './request.js'
+import { plainRequest, type Request, requestJson, sampling } from './request.js'
 import { number } from './settings.js'
 import { Task } from './task.js'
 
@@ -22,10 +23,12 @@ export interface Submission {
   asked: Partial<Sampling>
   base: Partial<Sampling>
   session?: string | undefined
+  /** Bytes that its request and prompt take in memory. */
+  bytes: number
   /** Earlier turns of its session: it does not start before this is settled, and starts then with what `prepare` gives. */
   after?: Promise<unknown>
-  /** Called when it is about to run: the request as it then is. */
-  prepare?: () => Request
+  /** Called when it is about to run: the request as it then is. @throws what the task then fails with */
+  prepare?: (task: Task) => Request
   onEnd?: (task: Task) => void
 }
 
@@ -63,6 +66,7 @@ export interface TasksOptions {
   events: Feed
   metrics: Metrics
   clock: Clock
+  budget: Budget
   /** A new task's number. */
   id(): string
   /** How many may wait, and for how long, in s. */
@@ -90,6 +94,7 @@ export class Tasks {
   constructor(o: TasksOptions) {
     this.#o = o
     this.#sweep = every(o.clock, 60_000, () => this.#forgetOld())
+    o.budget.onShort((user, fits) => this.#reclaim(user, fits))
   }
 
   get queued(): number {
@@ -153,18 +158,25 @@ export class Tasks {
 
   /** Begins an exchange. A refusal is a task that has failed, so that its reader gets the error. */
   submit(s: Submission): Task {
+    const hold = this.#o.budget.hold(s.user)
     try {
       this.accept(s.user, s.request)
+      hold.grow(limits.TASK_BYTES + limits.COPIES * s.bytes)
       for (let last: Task | undefined; (last = this.#yielding(s.user)); ) last.stop(this.#queueFull())
     } catch (error) {
+      hold.free()
       return this.refuse(s, error as Error)
     }
-    const task = this.#add(s)
+    const task = this.#add(s, hold)
     this.#o.events.add('task-queued', { task: task.id, user: s.user.name, session: s.session })
     const enter = () => {
       this.#held.delete(task)
       if (task.ended) return
-      if (s.prepare) task.request = s.prepare()
+      try {
+        if (s.prepare) task.request = s.prepare(task)
+      } catch (error) {
+        return task.settle(error as Error)
+      }
       this.#queue.add(task)
       this.#patient(task)
       this.#place()
@@ -180,7 +192,9 @@ export class Tasks {
 
   /** Puts one that was running elsewhere before us into the queue, under the number it had. */
   adopt(id: string, s: Submission): Task {
-    return this.#add(s, id)
+    const hold = this.#o.budget.hold(s.user)
+    hold.add(limits.TASK_BYTES + limits.COPIES * s.bytes)
+    return this.#add(s, hold, id)
   }
 
   /** Lets one wait (again) whose attempt broke off. */
@@ -203,14 +217,23 @@ export class Tasks {
 
   /** A submission that failed before it was one: a task that only has its error. */
   refuse(s: Submission, error: Error): Task {
-    const task = this.#add(s)
+    const hold = this.#o.budget.hold(s.user)
+    hold.add(limits.TASK_BYTES)
+    let kept = s
+    try {
+      hold.grow(limits.COPIES * s.bytes)
+    } catch {
+      // there is no room even to show what was asked
+      kept = { ...s, request: plainRequest([]), prompt: '', bytes: 0 }
+    }
+    const task = this.#add(kept, hold)
     task.settle(error)
     return task
   }
 
-  #add(s: Submission, id = this.#o.id()): Task {
-    const { name, clock, metrics, events } = this.#o
-    const { user, request, prompt, asked, base, session } = s
+  #add(s: Submission, hold: Hold, id = this.#o.id()): Task {
+    const { name, clock, metrics, events, budget } = this.#o
+    const { user, request, prompt, asked, base, session, bytes } = s
     const onEnd = (ended: Task) => {
       this.take(ended)
       this.#held.delete(ended)
@@ -225,7 +248,8 @@ export class Tasks {
       s.onEnd?.(ended)
     }
     const whole = sampling(base, asked)
-    const task = new Task({ id, user, request, prompt, sampling: whole, asked, worker: name, session, clock, onEnd })
+    const own = { id, user, request, prompt, asked, session, bytes }
+    const task = new Task({ ...own, sampling: whole, worker: name, clock, budget, hold, onEnd })
     this.#tasks.set(id, task)
     this.#forgetOld()
     return task
@@ -333,10 +357,34 @@ export class Tasks {
     }
   }
 
+  /**
+   * Forgets ended tasks, the oldest first, where that makes room for what a user wants: their own, and those of users who hold more.
+   * One whose answer somebody has open, or may come back for, stays.
+   */
+  #reclaim(user: string, fits: (own: number, all: number) => boolean): boolean {
+    const { budget, events } = this.#o
+    const victims: Task[] = []
+    let own = 0
+    let all = 0
+    for (const task of this.#ended) {
+      const { name } = task.user
+      if (task.wanted || (name !== user && budget.usedBy(name) <= budget.usedBy(user))) continue
+      victims.push(task)
+      all += task.held
+      if (name === user) own += task.held
+      if (!fits(own, all)) continue
+      for (const victim of victims) this.#forget(victim)
+      events.add('tasks-forgotten', { tasks: victims.length, error: 'the memory budget has no room to keep them' })
+      return true
+    }
+    return false
+  }
+
   #forget(task: Task): void {
     this.#tasks.delete(task.id)
     this.#files.delete(task.id)
     if (this.#ended.delete(task)) this.#endedBytes -= task.size
+    task.free()
   }
 
   readonly #files = new Map<string, File>()

@@ -5,6 +5,9 @@ import { MAX_USERS } from './limits.js'
 export class UserMap<T> {
   readonly #values = new Map<string, T>()
 
+  /** @param dropped gets each value that is not remembered any more */
+  constructor(readonly dropped: (value: T) => void = () => undefined) {}
+
   get({ name }: User): T | undefined {
     return this.#values.get(name)
   }
@@ -14,8 +17,14 @@ export class UserMap<T> {
   }
 
   set({ name }: User, value: T): void {
-    this.#values.delete(name)
+    this.#drop(name)
     this.#values.set(name, value)
-    if (this.#values.size > MAX_USERS) this.#values.delete(this.#values.keys().next().value!)
+    if (this.#values.size > MAX_USERS) this.#drop(this.#values.keys().next().value!)
+  }
+
+  #drop(name: string): void {
+    const value = this.#values.get(name)
+    if (!this.#values.delete(name)) return
+    this.dropped(value as T)
   }
 }

@@ -31,6 +31,9 @@ const size = z.unknown().transform((value, { addIssue }) => {
 const contextSize = count(256, 16 * 1024 * 1024)
 const kvType = z.enum(['f16', 'q8_0', 'q4_0'])
 
+/** Below this a server could not take a single long request. */
+const MIN_MEMORY = 128 * 1024 ** 2
+
 const className = z
   .string()
   .regex(/^[a-z0-9][a-z0-9._-]{0,63}$/, 'a class is called by a-z, 0-9, . _ and -, up to 64 of them')
@@ -85,6 +88,14 @@ export const settings = {
     schema: count(0, 1000),
     initial: 1,
     help: 'worker processes to start on this machine, each with the model of its own',
+  }),
+  memory: setting({
+    env: 'LLAMBO_MEMORY',
+    schema: size.refine(
+      bytes => bytes >= MIN_MEMORY,
+      `at least ${MIN_MEMORY / 1024 ** 2} MiB: the code alone takes 75`,
+    ),
+    help: 'what the server itself may use, without its workers: such as 512M; a quarter of what the machine or its container has unless set',
   }),
   mount: setting({
     env: 'LLAMBO_MOUNT',

@@ -20,6 +20,7 @@ import { localHost } from './host.js'
 import { machineIdentity } from './identity.js'
 import { interruptible } from './interruptible.js'
 import { type Door, type Listener, openJoinSocket, openListener, wanted } from './listeners.js'
+import { budgetOf } from './memory.js'
 import { clearLeftBehind, mountServer, unmountAll } from './mounting.js'
 import { joinParent, parentOf } from './parent.js'
 import { fileStore } from './store.js'
@@ -80,7 +81,9 @@ export async function startServer(o: ServerOptions): Promise<Server> {
     const model = firstModel(config)
     const host = localHost({ config, env, note, upstream: { address: joinAddress(env) }, shutdown: stop })
     undo.push(() => host.close())
+    const budget = budgetOf(config.memory)
     const orchestrator = createOrchestrator({
+      budget,
       name: host.name,
       version: version(),
       owner,
@@ -106,6 +109,7 @@ export async function startServer(o: ServerOptions): Promise<Server> {
         onerror: error => note(`fault: ${error instanceof Error ? (error.stack ?? error.message) : error}`),
         onfail: orchestrator.failed,
         onwrite: orchestrator.succeeded,
+        hold: user => budget.hold(user),
         ...(o.trace && { trace: o.trace }),
       })
       sessions.add(session)

@@ -15,6 +15,7 @@ export function slice(content: Uint8Array, offset: number, count: number): Uint8
 /** Asks once, at the first read, and answers every read from that: reads at later offsets agree with it. */
 export function once(ask: (ctx: Context) => Maybe<Uint8Array>): NonNullable<Opened['read']> {
   let content: Maybe<Uint8Array> | undefined
+  let counted = false
   return (offset, count, ctx) => {
     content ??= ask(ctx)
     if (content instanceof Promise)
@@ -22,7 +23,17 @@ export function once(ask: (ctx: Context) => Maybe<Uint8Array>): NonNullable<Open
       content.catch(() => {
         content = undefined
       })
-    return chain(content, whole => slice(whole, offset, count))
+    return chain(content, whole => {
+      if (!counted) {
+        const mine = content
+        // where there is no room it is not kept
+        content = undefined
+        ctx.holding?.grow(whole.length)
+        content = mine
+        counted = true
+      }
+      return slice(whole, offset, count)
+    })
   }
 }
 

@@ -1,6 +1,7 @@
 import { fail } from '../errors.js'
 import { type Context, type File, newQid, type Opened, type Owner } from '../file.js'
 import { chain, type Maybe } from '../maybe.js'
+import { Blocks } from './blocks.js'
 import { now } from './content.js'
 import type { Log } from './log.js'
 
@@ -46,13 +47,14 @@ export function exchange(options: ExchangeOptions): File {
 
 class OpenExchange implements Opened {
   readonly stream = true
-  #prompt = ''
-  #bytes = 0
+  #prompt: Blocks | undefined
+  /** Checks that what comes is UTF-8, as it comes. */
   #decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
   #state: 'new' | 'writing' | 'bound' = 'new'
   /** The failure of a write: nothing is submitted any more. */
   #failed: Error | undefined
   #exchange: Exchange | undefined
+  #release: (() => void) | undefined
   /** Whether this fid's own read submitted it. */
   #mine = false
   /** How far the answer has been read. */
@@ -75,11 +77,14 @@ class OpenExchange implements Opened {
     this.#state = 'writing'
     try {
       this.options.accept?.(ctx)
-      this.#bytes += data.length
-      if (this.#bytes > this.options.limit) throw fail('tooLong', `over ${this.options.limit} bytes`)
-      this.#prompt += this.#decode(data, true)
+      this.#prompt ??= new Blocks(ctx.holding)
+      if (this.#prompt.length + data.length > this.options.limit)
+        throw fail('tooLong', `over ${this.options.limit} bytes`)
+      this.#decode(data, true)
+      this.#prompt.append(data)
     } catch (error) {
       this.#failed = error as Error
+      this.#prompt?.clear()
       this.options.refused(error as Error, ctx)
       throw error
     }
@@ -93,7 +98,7 @@ class OpenExchange implements Opened {
         this.#submit('read', ctx)
         this.#base = offset
       } else {
-        this.#exchange = this.options.newest(ctx)
+        this.#bind(this.options.newest(ctx))
         this.#base = 0
       }
       this.#state = 'bound'
@@ -110,6 +115,7 @@ class OpenExchange implements Opened {
   close(): void {
     if (this.#state === 'writing' && !this.#failed) this.#submit('close', this.opener)
     else if (this.#mine && this.#exchange && this.#unread(this.#exchange)) this.#exchange.abandon()
+    this.#release?.()
     this.onClose?.()
   }
 
@@ -118,10 +124,12 @@ class OpenExchange implements Opened {
   }
 
   #submit(by: 'read' | 'close', ctx: Context): void {
+    let prompt: string
     try {
-      this.#prompt += this.#decode(nothing, false)
+      this.#decode(nothing, false)
+      prompt = this.#prompt?.text() ?? ''
       // an answer to an earlier prompt must not be taken for the answer to this one
-      if (this.#bytes > 0 && this.#prompt.trim() === '')
+      if (this.#prompt && this.#prompt.length > 0 && prompt.trim() === '')
         throw fail('badArgument', 'the prompt is blank; write some text')
     } catch (error) {
       this.#failed = error as Error
@@ -129,10 +137,18 @@ class OpenExchange implements Opened {
       if (by === 'read') throw error
       return
     }
-    if (this.#bytes === 0) return
-    this.#exchange = this.options.submit(this.#prompt, ctx, by)
+    const empty = !this.#prompt || this.#prompt.length === 0
+    // before it is submitted: what comes of it is counted there
+    this.#prompt?.clear()
+    if (empty) return
+    this.#bind(this.options.submit(prompt, ctx, by))
     this.#mine = by === 'read'
-    this.#prompt = ''
+  }
+
+  #bind(exchange: Exchange | undefined): void {
+    this.#release?.()
+    this.#exchange = exchange
+    this.#release = exchange?.answer.keep()
   }
 
   #decode(data: Uint8Array, more: boolean): string {
@@ -144,9 +160,8 @@ class OpenExchange implements Opened {
   }
 
   #restart(): void {
-    this.#prompt = ''
-    this.#bytes = 0
-    this.#exchange = undefined
+    this.#prompt = undefined
+    this.#bind(undefined)
     this.#mine = false
     this.#read = 0
     this.#base = undefined

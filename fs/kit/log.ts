@@ -1,7 +1,9 @@
 import { fail } from '../errors.js'
 import type { Context, File, Opened, Owner } from '../file.js'
 import { newQid } from '../file.js'
+import type { Holding } from '../holding.js'
 import type { Maybe } from '../maybe.js'
+import { Blocks } from './blocks.js'
 import { now } from './content.js'
 import { Readers } from './readers.js'
 
@@ -17,14 +19,24 @@ export class Log {
   readonly ended: Promise<void>
   /** Why it broke off, if it did: what a read at its end fails with. */
   error: Error | undefined
-  #bytes = new Uint8Array(512)
+  readonly #blocks: Blocks
   #length = 0
   #open = true
+  /** Those that have not let go of it; once there were some and there are none, its bytes are gone. */
+  #keepers = 0
+  #gone = false
   readonly #readers = new Readers()
   #end!: () => void
 
-  /** @param most bytes it may hold; `append` fails beyond */
-  constructor(readonly most = 16 * 1024 * 1024) {
+  /**
+   * @param most bytes it may hold; `append` fails beyond
+   * @param holding counts them
+   */
+  constructor(
+    readonly most = 16 * 1024 * 1024,
+    readonly holding?: Holding,
+  ) {
+    this.#blocks = new Blocks(holding)
     this.ended = new Promise(resolve => {
       this.#end = resolve
     })
@@ -34,26 +46,48 @@ export class Log {
     return this.#length
   }
 
+  /** Bytes of memory that it takes. */
+  get held(): number {
+    return this.#blocks.held
+  }
+
   /** Whether more may come. */
   get open(): boolean {
     return this.#open
   }
 
+  /** @throws FsError `file too large`, or what its holding refuses with: then it is as it was */
   append(data: string | Uint8Array): void {
-    if (!this.#open) return
+    if (!this.#open || this.#gone) return
     const bytes = typeof data === 'string' ? encoder.encode(data) : data
     if (bytes.length === 0) return
     const length = this.#length + bytes.length
     if (length > this.most) throw fail('tooLarge', `an answer over ${this.most} bytes`)
-    if (length > this.#bytes.length) {
-      // readers hold views on the old buffer, which stays as it is
-      const larger = new Uint8Array(Math.max(length, this.#bytes.length * 2))
-      larger.set(this.#bytes.subarray(0, this.#length))
-      this.#bytes = larger
-    }
-    this.#bytes.set(bytes, this.#length)
+    this.#blocks.append(bytes)
     this.#length = length
     this.#readers.wake()
+  }
+
+  get keepers(): number {
+    return this.#keepers
+  }
+
+  /**
+   * Its bytes stay at least until what this returns is called: when the last keeper has let go, they are gone. Those that nobody counts
+   * go with the log itself.
+   */
+  keep(): () => void {
+    this.#keepers++
+    let kept = true
+    return () => {
+      if (!kept) return
+      kept = false
+      if (--this.#keepers > 0 || !this.holding) return
+      this.#gone = true
+      this.#blocks.clear()
+      this.holding.free()
+      this.#readers.wake()
+    }
   }
 
   /** No more comes; with an error, a read at the end fails with it from now on. */
@@ -74,12 +108,13 @@ export class Log {
 
   /** All that is there, as text. */
   text(): string {
-    return new TextDecoder().decode(this.#bytes.subarray(0, this.#length))
+    return this.#blocks.text()
   }
 
   /** What a read can be given now; undefined if it has to wait. */
   #there(offset: number, count: number): Uint8Array | undefined {
-    if (offset < this.#length) return this.#bytes.subarray(offset, Math.min(offset + count, this.#length))
+    if (this.#gone) throw fail('notFound', 'it was removed, or the server keeps it no longer')
+    if (offset < this.#length) return this.#blocks.read(offset, count)
     if (this.#open) return undefined
     if (this.error) throw this.error
     return nothing
@@ -99,9 +134,14 @@ export function logFile(log: () => Log, owner: Owner, mode = 0o400, onOpen?: () 
     attributes: () => ({ mode, owner, length: 0, mtime: time, atime: time }),
     extent,
     open(): Opened {
-      const close = onOpen?.()
+      const opened = onOpen?.()
       const it = log()
-      return { stream: true, read: (offset, count, ctx) => it.read(offset, count, ctx), ...(close && { close }) }
+      const release = it.keep()
+      const close = () => {
+        release()
+        opened?.()
+      }
+      return { stream: true, read: (offset, count, ctx) => it.read(offset, count, ctx), close }
     },
   }
 }

@@ -1,0 +1,55 @@
+/** How much memory this process may keep for its users, and how it stays below that. */
+import { getHeapStatistics, setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { memoryReader } from '../../cluster/memory.js'
+import { Budget } from '../../cluster/root/budget.js'
+
+const MiB = 1024 * 1024
+
+/** What the process takes with nobody there: Node, our code and its libraries. */
+const CODE = 75 * MiB
+/** Of the memory that the machine or its container has: the models, which are in other processes, need most of it. */
+const DEFAULT_SHARE = 1 / 4
+const LEAST = 256 * MiB
+/** Of what is left beside the code: the rest is for what is on its way, and for what V8 has not collected yet. */
+const KEPT_SHARE = 1 / 2
+/** Of V8's heap, beyond which the process ends. */
+const HEAP_SHARE = 1 / 2
+/** A grant below this is not looked at: what many of them take is counted. */
+const LARGE = 64 * 1024
+/** Times its size that a large text needs while it is taken in: as bytes, as a string and as what was parsed of it. */
+const WORKING_COPIES = 2
+/** Between two collections that we ask for ourselves, in ms: one takes some tens of ms. */
+const COLLECT_MS = 500
+
+/** What a server whose configuration says nothing may use. */
+export function defaultMemory(total = memoryReader()().total): number {
+  return Math.max(LEAST, Math.floor(total * DEFAULT_SHARE))
+}
+
+/**
+ * The budget of a process that may use so many bytes. Its resident size is looked at before each large grant: where that would pass
+ * the limit, what V8 has not collected yet is collected, and if that is not enough the grant is refused.
+ */
+export function budgetOf(memory = defaultMemory()): Budget {
+  const heap = getHeapStatistics().heap_size_limit
+  const limit = Math.floor(Math.min((memory - CODE) * KEPT_SHARE, heap * HEAP_SHARE))
+  const collect = collector()
+  let collected = Number.NEGATIVE_INFINITY
+  const room = (bytes: number) => {
+    if (bytes < LARGE) return true
+    const fits = () => process.memoryUsage.rss() + WORKING_COPIES * bytes <= memory
+    if (fits()) return true
+    if (performance.now() - collected < COLLECT_MS) return false
+    collect()
+    collected = performance.now()
+    return fits()
+  }
+  return new Budget({ limit, room })
+}
+
+/** V8's own collection of everything, which it shows only to who asks for it by a flag. */
+function collector(): () => void {
+  setFlagsFromString('--expose-gc')
+  return runInNewContext('gc') as () => void
+}

@@ -1,0 +1,47 @@
+import { readFileSync } from 'node:fs'
+import t from 'tap'
+import { Client } from '../../fs/client.js'
+import { dial } from '../../fs/dial.js'
+import { Cluster } from '../faults/cluster.js'
+import { type Dial, go, ways } from './ways.js'
+
+const MiB = 1024 * 1024
+/** What a server of `memory 256M` may be resident with: V8 does not stop to the byte. */
+const MOST = 300 * MiB
+
+t.setTimeout(200_000)
+
+t.test(
+  'a server keeps below its memory whatever its users do, says why it refuses them, and serves the others',
+  { timeout: 200_000 },
+  async t => {
+    const cluster = await Cluster.start(t, { workers: 1, env: { LLAMBO_MEMORY: '256M' } })
+    const address = cluster.address
+    const seat: Dial = async user => {
+      const client = await Client.connect(await dial(address))
+      t.teardown(() => client.close())
+      return { client, root: await client.attach({ uname: `u${user}`, n_uname: user }) }
+    }
+    const { pid } = cluster.run.child
+    const peak = () => Number(/^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024
+    const other = await cluster.tree({ name: 'other', uid: 6001 })
+    const figures: string[] = []
+    for (const [i, [name, { harmless }]] of Object.entries(ways).entries()) {
+      const began = Date.now()
+      const ended = await go(name, 5000 + i, seat)
+      if (harmless) t.equal(ended.refusal, undefined, name)
+      else t.match(ended.refusal ?? '', /^over the memory budget of this server: .* MiB; /, name)
+      t.equal(await other.ask('data', `${i} red green`), `0:${i} 1:red 2:green\n`, 'another user is served meanwhile')
+      figures.push(`${name}: ${Math.round(peak() / MiB)} MiB, ${Date.now() - began} ms`)
+      ended.leave()
+    }
+    for (const figure of figures) t.comment(figure)
+    const { memory, memory_used } = await cluster.status()
+    t.ok(Number(memory_used) > 0 && Number(memory_used) <= Number(memory), `status: ${memory_used} of ${memory}`)
+    const metrics = await cluster.root.read('metrics')
+    t.match(metrics, /^llambo_memory_used_bytes \d+$/m)
+    t.match(metrics, new RegExp(`^llambo_memory_limit_bytes ${memory}$`, 'm'))
+    t.match(metrics, /^llambo_memory_refusals_total [1-9]\d*$/m)
+    t.ok(peak() < MOST, `at most ${Math.round(peak() / MiB)} MiB were resident`)
+  },
+)
