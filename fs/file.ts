@@ -20,6 +20,8 @@ export interface User {
   /** The Linux number, or NONUNAME where there is none. */
   readonly uid: number
   readonly role: 'read' | 'use' | 'admin'
+  /** Attached by a cluster that we joined: what its requests say of where they come from is believed. */
+  readonly relayed?: true
 }
 
 /** What every call is given besides its arguments. */

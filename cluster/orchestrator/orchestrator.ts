@@ -39,6 +39,8 @@ export interface OrchestratorOptions {
   store?: Store
   /** The machine that the orchestrator is on: where models go that are copied to the cluster. */
   host: string
+  /** Users besides admins who may ask for a priority above 0. */
+  prioritised?: readonly string[]
   /** The memory that may be kept for users; without end unless given. */
   budget?: Budget
   clock?: Clock
@@ -313,6 +315,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     clock,
     place,
     budget,
+    mayPrioritise: user => user.role === 'admin' || (o.prioritised?.includes(user.name) ?? false),
     queue: settings.queue,
     id: kind => counters.next(kind),
     saveSession: (number, session) =>

@@ -1,15 +1,38 @@
 import type { Task } from './task.js'
 
+/** Turns that a task of a priority above 0 gets for one of each other user: it goes first, and nobody waits for ever. */
+const FIRST = 4
+
+/** Turns that are given out among users (start-time fair queuing, Goyal et al. 1996). */
+class Turns {
+  /** The rank of what left last: a user who comes after a while begins behind it, not with a credit for their absence. */
+  #now = 0
+  /** By user, the rank that they were last given. */
+  readonly #last = new Map<string, number>()
+
+  next(user: string, weight: number): number {
+    const rank = Math.max(this.#now, this.#last.get(user) ?? 0) + 1 / weight
+    if (this.#last.size > 1000) for (const [name, last] of this.#last) if (last <= this.#now) this.#last.delete(name)
+    this.#last.set(user, rank)
+    return rank
+  }
+
+  left(rank: number): void {
+    this.#now = Math.max(this.#now, rank)
+  }
+}
+
 /**
- * Tasks that wait, in the order in which they are to start: by priority, and within one priority fairly between users (start-time
- * fair queuing, Goyal et al. 1996, each task of weight 1): a user's second waits behind everybody's first.
+ * Tasks that wait, in the order in which they are to start. It is fair between users: a user's second waits behind everybody's first,
+ * and their priorities say in which order their own go. A priority above 0 gets four turns for one; one below 0 waits behind all others.
  */
 export class Queue implements Iterable<Task> {
   #tasks: Task[] = []
-  /** The rank of what left last: who comes anew begins behind it, not with a credit for his absence. */
-  #now = 0
-  /** By user, the rank he was last given. */
-  readonly #last = new Map<string, number>()
+  readonly #turns = new Turns()
+  /** Of those below 0. */
+  readonly #low = new Turns()
+  #arrivals = 0
+  readonly #arrived = new WeakMap<Task, number>()
 
   get length(): number {
     return this.#tasks.length
@@ -25,17 +48,15 @@ export class Queue implements Iterable<Task> {
 
   /** Adds one that comes for the first time. */
   add(task: Task): void {
-    const { name } = task.user
-    task.rank = Math.max(this.#now, this.#last.get(name) ?? 0) + 1
-    if (this.#last.size > 1000) for (const [user, rank] of this.#last) if (rank <= this.#now) this.#last.delete(user)
-    this.#last.set(name, task.rank)
-    this.back(task)
+    this.#arrived.set(task, ++this.#arrivals)
+    this.#give(task)
+    this.#insert(task)
+    if (this.#tasks.some(other => other !== task && other.user.name === task.user.name)) this.#own(task.user.name)
   }
 
   /** Adds one that was started before and has to wait again: its turn is the one it had. */
   back(task: Task): void {
-    const at = this.#tasks.findIndex(other => before(task, other))
-    this.#tasks.splice(at < 0 ? this.#tasks.length : at, 0, task)
+    this.#insert(task)
   }
 
   /** @returns whether it was there */
@@ -43,19 +64,44 @@ export class Queue implements Iterable<Task> {
     const at = this.#tasks.indexOf(task)
     if (at < 0) return false
     this.#tasks.splice(at, 1)
-    this.#now = Math.max(this.#now, task.rank)
+    this.#turnsOf(task).left(task.rank)
     return true
   }
 
-  /** A priority has changed. */
-  sort(): void {
+  /** A task's priority has become another. */
+  changed(task: Task): void {
+    if (!this.has(task)) return
+    this.#give(task)
+    this.#own(task.user.name)
+  }
+
+  #turnsOf(task: Task): Turns {
+    return isLow(task) ? this.#low : this.#turns
+  }
+
+  #give(task: Task): void {
+    task.rank = this.#turnsOf(task).next(task.user.name, task.priority > 0 ? FIRST : 1)
+  }
+
+  #insert(task: Task): void {
+    const at = this.#tasks.findIndex(other => before(task, other))
+    this.#tasks.splice(at < 0 ? this.#tasks.length : at, 0, task)
+  }
+
+  /** A user's turns go to their own tasks by priority. */
+  #own(user: string): void {
+    for (const low of [false, true]) {
+      const own = this.#tasks.filter(task => task.user.name === user && isLow(task) === low)
+      const ranks = own.map(({ rank }) => rank).sort((a, b) => a - b)
+      const came = (task: Task) => this.#arrived.get(task) ?? 0
+      own.sort((a, b) => b.priority - a.priority || came(a) - came(b))
+      for (const [i, task] of own.entries()) task.rank = ranks[i]!
+    }
     this.#tasks.sort((a, b) => (before(a, b) ? -1 : 1))
   }
 }
 
+const isLow = (task: Task) => task.priority < 0
+
 const before = (a: Task, b: Task) =>
-  a.priority !== b.priority
-    ? a.priority > b.priority
-    : a.rank !== b.rank
-      ? a.rank < b.rank
-      : Number(a.id) < Number(b.id)
+  isLow(a) !== isLow(b) ? isLow(b) : a.rank !== b.rank ? a.rank < b.rank : Number(a.id) < Number(b.id)

@@ -31,6 +31,8 @@ export interface RootOptions {
   place: Place
   /** The memory that may be kept for users; without end unless given. */
   budget?: Budget
+  /** Whether that user may ask to go before others; everybody unless given: a worker's cluster has decided it. */
+  mayPrioritise?(user: User): boolean
   /** Where the exchanges wait: how many, and for how long in s. May change. */
   queue: { max: number; ttl_s: number }
   /** What a prompt's model would have it sampled with, where nobody has said anything. */
@@ -98,9 +100,9 @@ export class Root {
       }),
       process_resident_memory_bytes: { help: 'Resident memory', value: () => process.memoryUsage.rss() },
     })
-    const { name, queue } = o
+    const { name, queue, mayPrioritise = () => true } = o
     const { events, metrics } = this
-    this.tasks = new Tasks({ name, place, events, metrics, clock, budget, id: () => id('task'), queue })
+    this.tasks = new Tasks({ name, place, events, metrics, clock, budget, id: () => id('task'), queue, mayPrioritise })
     this.sessions = new Sessions(
       {
         tasks: this.tasks,

@@ -71,7 +71,7 @@ export class Task implements Exchange {
   model: string | undefined
   state: TaskState = 'queued'
   priority: number
-  /** Its turn among those of its priority: see Queue. */
+  /** Its turn: see Queue. */
   rank = 0
   /** Places before it in the queue, 0 once it is first or running. */
   position = 0

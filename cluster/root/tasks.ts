@@ -69,6 +69,8 @@ export interface TasksOptions {
   budget: Budget
   /** A new task's number. */
   id(): string
+  /** Whether that user may go before others. */
+  mayPrioritise(user: User): boolean
   /** How many may wait, and for how long, in s. */
   queue: { max: number; ttl_s: number }
 }
@@ -131,7 +133,16 @@ export class Tasks {
   accept(user: User, request?: Request): void {
     this.#o.place.accept()
     if (request) this.#o.place.known(request)
+    // that of a request which came through a cluster was decided there
+    if (request && !(request.via && user.relayed)) this.#allowed(user, request.priority)
     this.#yielding(user)
+  }
+
+  /** @throws FsError `permission denied` for a priority that is not everybody's */
+  #allowed(user: User, priority: number): void {
+    if (priority <= 0 || this.#o.mayPrioritise(user)) return
+    const remedy = 'above 0 is for admins and for the users of priority.users in the configuration; leave it out'
+    throw fail('permission', `priority ${priority}: ${remedy}`)
   }
 
   #queueFull(): FsError {
@@ -420,9 +431,10 @@ export class Tasks {
       priority: word1(
         'N',
         arg => number('priority', arg, -10, 10, true),
-        n => {
+        (n, { user }) => {
+          this.#allowed(user, n)
           task.priority = n
-          this.#queue.sort()
+          this.#queue.changed(task)
           this.#place()
         },
       ),

@@ -97,6 +97,12 @@ export const settings = {
     ),
     help: 'what the server itself may use, without its workers: such as 512M; a quarter of what the machine or its container has unless set',
   }),
+  'priority.users': setting({
+    env: 'LLAMBO_PRIORITY_USERS',
+    schema: list,
+    initial: [],
+    help: 'users besides admins who may ask for a priority above 0: four turns for one of each other user',
+  }),
   mount: setting({
     env: 'LLAMBO_MOUNT',
     flag: '--mount',

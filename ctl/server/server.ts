@@ -84,6 +84,7 @@ export async function startServer(o: ServerOptions): Promise<Server> {
     const budget = budgetOf(config.memory)
     const orchestrator = createOrchestrator({
       budget,
+      prioritised: config['priority.users'] ?? [],
       name: host.name,
       version: version(),
       owner,

@@ -220,7 +220,7 @@ export class User {
       const answer = this.#answer({ stop: true, max_tokens: true })
       const reader = new StreamReader(answer)
       await this.#with(await this.#open('generate', ORDWR), async fid => {
-        await this.#write(fid, this.#json(answer, { priority: this.load.random.whole(-1, 1) }))
+        await this.#write(fid, this.#json(answer, { priority: this.load.random.whole(-1, 0) }))
         await this.#read(fid, reader)
       })
       if (reader.cancelled) throw new Wrong('cancelled, by nobody')

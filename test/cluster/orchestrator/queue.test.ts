@@ -49,6 +49,49 @@ t.test('one user does not keep another out of the queue: in a full one who has m
   t.same(rest, ['0:a1\n', '0:b1\n', '0:b2\n', '0:c1\n'])
 })
 
+t.test('a priority above 0 is for who may have it, and lets nobody else starve', async t => {
+  const cluster = await rig(t, [{ rate: 100, slots: 1 }], { prioritised: ['cat'] })
+  const [root, ann, cat] = await Promise.all(['root', 'ann', 'cat'].map(name => cluster.as(name)))
+  const message = /^permission denied: priority 10: above 0 is for admins and for the users of priority.users/
+  const request = (name: string, priority: number) =>
+    JSON.stringify({ messages: [{ role: 'user', content: `${name} x2` }], priority })
+  await t.rejects(ann!.ask('generate', request('a', 10)), { message, errno: 13 })
+  const via = [{ cluster: 'other', task: '1', attempt: 1 }]
+  const forged = JSON.stringify({ ...JSON.parse(request('a', 10)), via })
+  await t.rejects(ann!.ask('generate', forged), { message }, 'also who says that a cluster decided it')
+
+  const order: string[] = []
+  const ask = async (who: typeof ann, name: string, priority: number) => {
+    await who!.ask('generate', request(name, priority))
+    order.push(name)
+  }
+  const first = root!.ask('data', 'first x100000')
+  first.catch(() => undefined)
+  const waiting = async (who: typeof ann, n: number) =>
+    until(
+      async () =>
+        (await Promise.all((await who!.names('task')).map(id => who!.read(`task/${id}/status`)))).filter(s =>
+          / state=queued /.test(s),
+        ).length === n,
+    )
+  await until(async () => / state=running /.test(await root!.read('task/3/status')))
+  const low = ask(ann, 'low', -1)
+  await waiting(ann, 1)
+  const roots = Array.from({ length: 20 }, (_, i) => ask(root, `r${i}`, 10))
+  const cats = [ask(cat, 'c0', 0), ask(cat, 'c1', 1)]
+  await waiting(cat, 2)
+  const anns = [ask(ann, 'a0', 0), ask(ann, 'a1', 0)]
+  await waiting(ann, 3)
+  const queued = (await ann!.names('task')).at(-1)
+  await t.rejects(ann!.write(`task/${queued}/ctl`, 'priority 1'), { message: /^permission denied: priority 1: / })
+  await root!.write('task/3/ctl', 'cancel')
+  await Promise.all([low, ...roots, ...cats, ...anns])
+  t.ok(order.indexOf('a0') <= 7, `twenty of an admin's do not keep another user waiting: ${order}`)
+  t.ok(order.indexOf('r0') < order.indexOf('a0'), 'they go first')
+  t.ok(order.indexOf('c1') < order.indexOf('c0'), "a user's priority orders their own")
+  t.equal(order.at(-1), 'low')
+})
+
 t.test('nobody is there: a prompt waits, and then says for how long it did', async t => {
   const cluster = await rig(t, [])
   const [root, ann] = [await cluster.as('root'), await cluster.as('ann')]
