@@ -9,6 +9,7 @@ import type { Flight } from './flight.js'
 import { Handle } from './handle.js'
 import { drop, type Node, Nodes } from './nodes.js'
 import * as k from './protocol.js'
+import { Shares } from './shares.js'
 
 type R<K extends k.Operation> = k.Request<K>
 type A<K extends k.Operation> = k.Answer<K> | Promise<k.Answer<K>>
@@ -33,6 +34,7 @@ const encoder = new TextEncoder()
 export class Driver implements Handlers {
   #handles = new Map<number, Handle>()
   #last = 0
+  readonly #shares: Shares
   readonly nodes: Nodes
   /** Bytes in one WRITE at most: a whole number of pages that one Twrite can carry. */
   readonly maxWrite: number
@@ -54,6 +56,7 @@ export class Driver implements Handlers {
     readonly shared: boolean,
   ) {
     this.nodes = new Nodes(root.qid)
+    this.#shares = new Shares(uid => !shared || uid === 0 || uid === owner.uid)
     this.#linux = root.linux
     this.maxWrite = Math.max(1, Math.floor((root.client.msize - IOHDRSZ) / k.PAGE)) * k.PAGE
     this.#valid = shared ? 0 : 1
@@ -180,7 +183,11 @@ export class Driver implements Handlers {
     )
   }
 
-  async OPEN({ header: { nodeid, uid }, in: { flags } }: R<'OPEN'>, flight: Flight) {
+  OPEN(request: R<'OPEN'>, flight: Flight) {
+    return this.#counted(request.header.uid, () => this.#openFile(request, flight))
+  }
+
+  async #openFile({ header: { nodeid, uid }, in: { flags } }: R<'OPEN'>, flight: Flight) {
     const node = this.nodes.get(nodeid)
     if (!this.#linux) {
       // by its path: what the kernel looked up a second ago may be another file by now
@@ -193,7 +200,11 @@ export class Driver implements Handlers {
     return this.#open(node, fid, openMode(flags, true), uid, flight)
   }
 
-  async CREATE({ header: { nodeid, uid, gid }, in: { name, flags, mode } }: R<'CREATE'>, flight: Flight) {
+  CREATE(request: R<'CREATE'>, flight: Flight) {
+    return this.#counted(request.header.uid, () => this.#create(request, flight))
+  }
+
+  async #create({ header: { nodeid, uid, gid }, in: { name, flags, mode } }: R<'CREATE'>, flight: Flight) {
     const parent = this.nodes.get(nodeid)
     const fid = await (await this.#fid(parent, uid, flight)).walk([], flight.signal)
     try {
@@ -241,6 +252,7 @@ export class Driver implements Handlers {
     this.#handles.delete(fh)
     if (!handle) return
     handle.node.handles.delete(handle)
+    this.#shares.give(handle.uid)
     drop(handle.fid)
   }
 
@@ -248,7 +260,11 @@ export class Driver implements Handlers {
     this.RELEASE(request)
   }
 
-  async OPENDIR({ header: { nodeid, uid } }: R<'OPENDIR'>, flight: Flight) {
+  OPENDIR(request: R<'OPENDIR'>, flight: Flight) {
+    return this.#counted(request.header.uid, () => this.#openDirectory(request, flight))
+  }
+
+  async #openDirectory({ header: { nodeid, uid } }: R<'OPENDIR'>, flight: Flight) {
     const node = this.nodes.get(nodeid)
     const fid = await (await this.#fid(node, uid, flight)).walk([], flight.signal)
     return this.#open(node, fid, OREAD, uid, flight)
@@ -407,6 +423,17 @@ export class Driver implements Handlers {
     const dir = await this.#fid(parent, uid, flight)
     await make(dir)
     return this.#entry(parent, name, uid, dir, flight)
+  }
+
+  /** Opens something within a user's share of the connection. */
+  async #counted<T>(uid: number, open: () => Promise<T>): Promise<T> {
+    this.#shares.take(uid)
+    try {
+      return await open()
+    } catch (error) {
+      this.#shares.give(uid)
+      throw error
+    }
   }
 
   async #open(node: Node, fid: Fid, mode: number, uid: number, flight: Flight): Promise<k.Answer<'OPEN'>> {

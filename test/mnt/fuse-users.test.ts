@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { chmod, chown, cp, mkdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -45,6 +47,27 @@ t.test('with allow_other each user is attached as himself, and has his own answe
   t.match(await as(NOBODY, `cat ${n}/secret`), { code: 1, err: /Permission denied/ })
   t.match(await sh(`cat ${n}/status`), { out: 'user root uid 0\n' })
   t.same(seen.attached, ['root 0', 'nobody 65534', 'daemon 1', '4711 4711'], 'one attach each')
+})
+
+t.test('a user who opens all that they can leaves enough for the others', options, async t => {
+  const { n } = await bench(t, { allowOther: true })
+  const as = (uid: number, command: string) => sh(command, { uid, gid: uid })
+  // opens until it is refused, says how often it was not, and holds all until its input ends
+  const script = `let held = 0
+    const fs = require('fs')
+    try { for (;; held++) fs.openSync('${n}/status') } catch (error) { console.log(held, error.code) }
+    fs.readFileSync(0)`
+  const hoard = spawn('prlimit', ['--nofile=5000:5000', process.execPath, '-e', script], { uid: NOBODY, gid: NOBODY })
+  t.teardown(() => hoard.kill('SIGKILL'))
+  const [said] = (await once(hoard.stdout, 'data')) as [Buffer]
+  t.equal(said.toString(), '1024 EMFILE\n')
+  t.match(await as(NOBODY, `cat ${n}/status`), { code: 1, err: /Too many open files/ })
+  t.match(await as(DAEMON, `cat ${n}/status`), { out: 'user daemon uid 1\n' }, 'another user goes on')
+  t.match(await as(DAEMON, `ls ${n}`), { code: 0 })
+  t.match(await sh(`cat ${n}/status`), { out: 'user root uid 0\n' }, 'and root')
+  hoard.stdin.end()
+  await once(hoard, 'close')
+  t.match(await as(NOBODY, `cat ${n}/status`), { out: 'user nobody uid 65534\n' }, 'what is closed is free')
 })
 
 t.test("two users at once never get each other's answers", options, async t => {

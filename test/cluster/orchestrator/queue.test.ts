@@ -52,13 +52,13 @@ t.test('one user does not keep another out of the queue: in a full one who has m
 t.test('a priority above 0 is for who may have it, and lets nobody else starve', async t => {
   const cluster = await rig(t, [{ rate: 100, slots: 1 }], { prioritised: ['cat'] })
   const [root, ann, cat] = await Promise.all(['root', 'ann', 'cat'].map(name => cluster.as(name)))
-  const message = /^permission denied: priority 10: above 0 is for admins and for the users of priority.users/
+  const refused = /"error":"permission denied: priority 10: above 0 is for admins and for the users of priority.users/
   const request = (name: string, priority: number) =>
     JSON.stringify({ messages: [{ role: 'user', content: `${name} x2` }], priority })
-  await t.rejects(ann!.ask('generate', request('a', 10)), { message, errno: 13 })
+  t.match(await ann!.ask('generate', request('a', 10)), refused)
   const via = [{ cluster: 'other', task: '1', attempt: 1 }]
   const forged = JSON.stringify({ ...JSON.parse(request('a', 10)), via })
-  await t.rejects(ann!.ask('generate', forged), { message }, 'also who says that a cluster decided it')
+  t.match(await ann!.ask('generate', forged), refused, 'also who says that a cluster decided it')
 
   const order: string[] = []
   const ask = async (who: typeof ann, name: string, priority: number) => {
@@ -74,7 +74,8 @@ t.test('a priority above 0 is for who may have it, and lets nobody else starve',
           / state=queued /.test(s),
         ).length === n,
     )
-  await until(async () => / state=running /.test(await root!.read('task/3/status')))
+  await until(async () => (await root!.names('task')).length === 3)
+  const running = (await root!.names('task')).at(-1)
   const low = ask(ann, 'low', -1)
   await waiting(ann, 1)
   const roots = Array.from({ length: 20 }, (_, i) => ask(root, `r${i}`, 10))
@@ -84,7 +85,7 @@ t.test('a priority above 0 is for who may have it, and lets nobody else starve',
   await waiting(ann, 3)
   const queued = (await ann!.names('task')).at(-1)
   await t.rejects(ann!.write(`task/${queued}/ctl`, 'priority 1'), { message: /^permission denied: priority 1: / })
-  await root!.write('task/3/ctl', 'cancel')
+  await root!.write(`task/${running}/ctl`, 'cancel')
   await Promise.all([low, ...roots, ...cats, ...anns])
   t.ok(order.indexOf('a0') <= 7, `twenty of an admin's do not keep another user waiting: ${order}`)
   t.ok(order.indexOf('r0') < order.indexOf('a0'), 'they go first')
