@@ -16,6 +16,7 @@ import { killBundled } from './kill-model.js'
 import { nested } from './nested.js'
 import { queue } from './queue.js'
 import { restart } from './restart.js'
+import { rogue } from './rogue.js'
 import { type Scenario, Stage, seconds, within } from './stage.js'
 import { stop } from './stop.js'
 
@@ -33,6 +34,7 @@ const scenarios: readonly Scenario[] = [
   nested,
   input,
   hosts,
+  rogue,
 ]
 
 /** One that takes longer hangs. */

@@ -1,0 +1,30 @@
+import t, { type Test } from 'tap'
+import { stage } from './stage.js'
+import { ways } from './ways.js'
+
+/** What the orchestrator may grow by through all of it, in bytes: once it was over a gigabyte. */
+const MAX_GROWTH = 400 * 2 ** 20
+
+const control = /(?!\n)[\p{Cc}\u202a-\u202e\u2066-\u2069]/u
+
+t.test('a joiner with a token does its worst, and nobody else is the worse for it', async (t: Test) => {
+  const all = await stage(t)
+  const { cluster, log } = all
+  const ann = await cluster.as('ann')
+  const root = await cluster.as('root')
+  const before = process.memoryUsage.rss()
+  let most = before
+  for (const [name, way] of Object.entries(ways)) {
+    await way(all)
+    most = Math.max(most, process.memoryUsage.rss())
+    t.equal(await ann.ask('data', 'bread'), '0:bread\n', `${name}: others are served`)
+    const names = (await (await (await root.root.walk([])).open(0)).list()).map(({ name }) => name)
+    t.ok(names.includes('worker-0001') && names.every(name => /^[a-z0-9-]+$/.test(name)), `${name}: ls`)
+  }
+  t.ok(most - before < MAX_GROWTH, `it grew by ${Math.round((most - before) / 2 ** 20)} MiB`)
+  t.notMatch(await root.read('status'), control)
+  t.notMatch(await root.read('events'), control)
+  t.notMatch(log.join('\n'), control)
+  const bytes = log.reduce((sum, line) => sum + line.length, 0)
+  t.ok(bytes < 64 * 1024, `${bytes} characters were logged`)
+})

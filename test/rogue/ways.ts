@@ -1,0 +1,152 @@
+/** What a joiner with a token and bad intent does. Each way resolves when it has been done, and leaves the cluster to deal with it. */
+import { newSecret } from '../../cluster/secret.js'
+import type { File } from '../../fs/file.js'
+import { text } from '../../fs/kit/content.js'
+import { dir } from '../../fs/kit/dir.js'
+import { exchange } from '../../fs/kit/exchange.js'
+import { Log } from '../../fs/kit/log.js'
+import { record } from '../../fs/quote.js'
+import { events, until } from '../cluster/orchestrator/fixture.js'
+import { rogueFiles } from '../cluster/orchestrator/rogue.js'
+import type { Stage } from './stage.js'
+
+const owner = { name: 'root', uid: 0 }
+const encoder = new TextEncoder()
+let made = 0
+const id = () => `rogue-${++made}`
+
+/** Joins with a status that must not be believed, and waits until it is hung up on. */
+async function refused(stage: Stage, attrs: Record<string, string>, after = ''): Promise<void> {
+  const session = await stage.join(rogueFiles({ id: id(), attrs, after }), { secret: newSecret() })
+  await session.closed
+}
+
+/** A file without end: each read gives as much as is asked for. */
+function endless(of: string): File {
+  const file = text(() => '', { owner })
+  const piece = encoder.encode(of.repeat(Math.ceil(65_536 / of.length)))
+  return {
+    ...file,
+    attributes: ctx => file.attributes(ctx),
+    open: () => ({ read: (_, count) => piece.subarray(0, count) }),
+  }
+}
+
+/** A host whose stream of events is that file. It is put out. */
+async function putOut(stage: Stage, event: File): Promise<void> {
+  const files = new Map([['event', event]])
+  const attrs = { kind: 'host', name: `rogue-${++made}` }
+  const session = await stage.join(rogueFiles({ id: id(), attrs, files }), { secret: newSecret() })
+  await session.closed
+}
+
+/** A worker with a model that answers every `generate` with that. */
+async function answering(stage: Stage, says: string): Promise<void> {
+  const begin = () => {
+    const answer = new Log()
+    answer.append(says)
+    answer.end()
+    return { answer, abandon: () => undefined }
+  }
+  const submit = exchange({ owner, limit: 1 << 20, submit: begin, refused: () => undefined, newest: () => undefined })
+  const after = `${record('model', { name: 'echo', type: 'text', size: 1, loaded: true, digest: 'echo:echo' })}\n`
+  const before = (await events(stage.cluster, 'probe-failed')).length
+  const root = rogueFiles({ id: id(), after, files: new Map([['generate', submit]]) })
+  const session = await stage.join(root, { secret: newSecret() })
+  await until(async () => (await events(stage.cluster, 'probe-failed')).length > before)
+  session.close()
+}
+
+const long = (n: number, of = 'x') => of.repeat(n)
+const harm = '\u001b]0;owned\u0007'
+
+export const ways: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
+  'names with /, blanks, escapes, line breaks, and none': async stage => {
+    const bad = ['a/b', "''", "' '", "'a b'", "'a\nb'", `'${harm}'`, '..', long(70)]
+    for (const name of bad) {
+      await refused(stage, { name })
+      await refused(stage, { name, kind: 'host' })
+    }
+    for (const key of ['host', 'class', 'version', 'state', 'id', 'boot']) await refused(stage, { [key]: `'${harm}'` })
+    await refused(stage, { host: 'a/b', class: 'a/b' })
+  },
+  'numbers that cannot be': async stage => {
+    for (const n of ['1e308', '-1', '0x10', 'NaN', long(400, '9')]) await refused(stage, { slots: n })
+  },
+  'a name of 30 MB': stage => refused(stage, { name: long(30_000_000) }),
+  'a status of 64 MB, and one without end': async stage => {
+    await refused(stage, {}, `model name=${long(1000)} size=1\n`.repeat(64_000))
+    const root = dir(new Map([['status', endless('server name=x kind=cluster id=a x=')]]), owner)
+    const session = await stage.join(root)
+    await session.closed
+  },
+  'ten thousand models, and some with names that harm': async stage => {
+    await refused(stage, {}, 'model name=m size=1\n'.repeat(10_000))
+    const after = `model name='${harm}' size=1 loaded=yes\nmodel name='..' size=1\nmodel name=a\u202eb size=1\n`
+    const session = await stage.join(rogueFiles({ id: id(), after }), { secret: newSecret() })
+    await until(async () => (await events(stage.cluster, 'worker-joined')).length > 1)
+    session.close()
+  },
+  'a line of events without end': stage => putOut(stage, endless('x')),
+  'events that took a regular expression a minute': stage => putOut(stage, endless(' kind=worker-exited boot=')),
+  'events that go backwards and speak of workers of others': async stage => {
+    const { boot } = (await stage.cluster.status()).find(({ word }) => word === 'worker')!.attrs
+    const lines = [9, 1, 5].map(seq => record('', { seq, kind: 'worker-exited', boot, signal: 'SIGSEGV' })).join('\n')
+    await putOut(
+      stage,
+      text(() => `${lines}\n${lines}\n`, { owner }),
+    )
+  },
+  'exchanges it was never given': async stage => {
+    const before = (await events(stage.cluster, 'orphan-refused')).length
+    const cluster = stage.cluster.cluster.id
+    const session = '0'
+    const orphan = { cluster, attempt: 1, user: 'root', uid: 0, session, proof: long(64, '0') }
+    const after = ['0', '1', '99999'].map((task, i) => record('orphan', { id: i, task, ...orphan })).join('\n')
+    const odd = `\norphan id=1 cluster=${cluster} task=a/b attempt=1 user='${harm}' uid=0\n`
+    const joined = await stage.join(rogueFiles({ id: id(), after: after + odd }), { secret: newSecret() })
+    await until(async () => (await events(stage.cluster, 'orphan-refused')).length > before)
+    joined.close()
+  },
+  "a worker's place, by its id and boot": async stage => {
+    const { id = '', boot = '' } = (await stage.cluster.status()).find(({ word }) => word === 'worker')!.attrs
+    for (const secret of [undefined, newSecret()]) {
+      const session = await stage.join(rogueFiles({ id, attrs: { boot } }), secret === undefined ? {} : { secret })
+      await session.closed
+    }
+  },
+  'answers that are none': async stage => {
+    await answering(stage, 'this is no JSON\n')
+    await answering(stage, `{"event":"token","text":"${long(100)}","ids":["1e999"]}\n`)
+    await answering(stage, `{"event":"tool","calls":${long(100_000, '[')}\n`)
+  },
+  'names of files that harm': async stage => {
+    const harmful = new Map<string, File>([harm, 'a\nb', 'a\u009bb'].map(name => [name, text(() => 'x', { owner })]))
+    const before = (await events(stage.cluster, 'worker-joined')).length
+    const session = await stage.join(rogueFiles({ id: id(), files: harmful }), { secret: newSecret() })
+    const root = await stage.cluster.as('root')
+    let name = ''
+    await until(async () => {
+      const joined = await events(stage.cluster, 'worker-joined')
+      name = joined.at(-1)?.worker ?? ''
+      return joined.length > before
+    })
+    const listed = await (await root.open(name, 0)).list()
+    if (listed.some(({ name }) => /\p{Cc}/u.test(name))) throw new Error(`${name} lists ${JSON.stringify(listed)}`)
+    session.close()
+  },
+  'silence, and a byte at a time': async stage => {
+    const address = stage.address()
+    for (let i = 0; i < 40; i++) await stage.dial(address)
+    const slow = await stage.dial()
+    slow.send([[Uint8Array.of(19)]])
+  },
+  'a storm of connections': async stage => {
+    const address = stage.address()
+    await stage.join(rogueFiles({ id: id(), attrs: { name: 'a/b' } }), { address })
+    const said = stage.log.length
+    for (let i = 0; i < 200; i++)
+      await (await stage.join(rogueFiles({ id: id(), attrs: { name: 'a/b' } }), { address })).closed
+    if (stage.log.length - said > 30) throw new Error(`${stage.log.length - said} lines were logged of it`)
+  },
+}
