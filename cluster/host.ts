@@ -42,6 +42,8 @@ export interface HostOptions {
   upstream: Upstream
   classes: readonly WorkerClass[]
   machine: Machine
+  /** Whether the kernel has ended a process for want of memory since this was asked last: the limit in words; else undefined. */
+  outOfMemory?: () => string | undefined
   /** Workers that a host before this one had when it was killed. */
   saved?: readonly WorkerRecord[]
   /** The process of such a worker, if it still lives. */
@@ -101,6 +103,7 @@ export function createHost(o: HostOptions): Host {
     told: (kind, attrs) => events.add(kind, attrs),
     changed: () => o.save?.([...workers.values()].flatMap(worker => worker.record ?? [])),
     admit: of => fit(of, 1),
+    outOfMemory: o.outOfMemory ?? (() => undefined),
   }
 
   const { secret: mint = newSecret } = o

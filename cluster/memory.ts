@@ -67,6 +67,37 @@ export function memoryReader(root = '/'): () => Memory {
   }
 }
 
+/**
+ * Counts the processes that the kernel has ended for want of memory in the cgroups of this process.
+ * @param root the directory that has `proc`
+ * @returns to be asked when a process of the group has ended: the lowest limit in bytes, perhaps infinite, where the count has
+ *   grown since it was asked last; else undefined
+ */
+export function oomKills(root = '/'): () => number | undefined {
+  const hierarchies = mounted(read(join(root, 'proc/self/mountinfo')))
+  const groups = () => {
+    const own = read(join(root, 'proc/self/cgroup'))
+    return hierarchies.flatMap(hierarchy => {
+      const path = hierarchy.row.exec(own)?.[1]
+      const dirs = path === undefined ? [] : upwards(hierarchy, path)
+      return dirs.map(dir => ({ dir: join(root, dir), hierarchy }))
+    })
+  }
+  const count = (dir: string) => {
+    const text = read(join(dir, 'memory.events')) || read(join(dir, 'memory.oom_control'))
+    return Number(/^oom_kill (\d+)$/m.exec(text)?.[1] ?? 0)
+  }
+  const now = () => new Map(groups().map(({ dir }) => [dir, count(dir)]))
+  let before = now()
+  return () => {
+    const after = now()
+    const grown = [...after].some(([dir, kills]) => kills > (before.get(dir) ?? kills))
+    before = after
+    if (!grown) return undefined
+    return Math.min(...groups().map(({ dir, hierarchy }) => limitOf(dir, hierarchy).total))
+  }
+}
+
 function read(path: string): string {
   try {
     return readFileSync(path, 'utf8')

@@ -38,8 +38,8 @@ export async function start(argv: readonly string[]): Promise<never> {
   try {
     command.parse(argv, { from: 'user' })
     const { once, ...options } = command.opts()
-    endsInOrder()
-    await (once === undefined ? foreground(options, signal) : answer(once, options, signal))
+    const hurry = endsInOrder()
+    await (once === undefined ? foreground(options, signal, hurry) : answer(once, options, signal))
     return await end(exitCode.ok)
   } catch (error) {
     if (error instanceof CommanderError) return await end(error.exitCode === 0 ? exitCode.ok : exitCode.usage)
@@ -52,7 +52,7 @@ export async function start(argv: readonly string[]): Promise<never> {
 const say = (line: string) => void process.stderr.write(`${line}\n`)
 const note = (line: string) => say(`llambo: ${line}`)
 
-async function foreground(options: Record<string, unknown>, signal: AbortSignal): Promise<void> {
+async function foreground(options: Record<string, unknown>, signal: AbortSignal, hurry: AbortSignal): Promise<void> {
   const io = new Invocation({}, process.env, signal)
   const { config } = loadConfig(process.env, flagsOf(options), options.config as string | undefined)
   say('starting …')
@@ -73,7 +73,7 @@ async function foreground(options: Record<string, unknown>, signal: AbortSignal)
     await Promise.race([server.shutdown, aborted(signal)])
     say('stopping …')
   } finally {
-    await server.close()
+    await server.close(hurry)
   }
   sayHungUp(signal)
 }
@@ -84,7 +84,9 @@ async function answer(text: string, options: Record<string, unknown>, signal: Ab
   try {
     const env = { ...process.env, XDG_RUNTIME_DIR: own }
     const flags = flagsOf(options)
-    const { config } = loadConfig(env, { mount: 'auto', ...flags, listen: [] }, options.config as string | undefined)
+    const { config: loaded } = loadConfig(env, { ...flags, listen: [] }, options.config as string | undefined)
+    // the directory that is configured is for the server that stays, which may be there now
+    const config = { ...loaded, mount: flags.mount === undefined && loaded.mount !== 'off' ? 'auto' : loaded.mount! }
     const server = await startServer({ config, env, note, signal, passing: true, places: [join(own, 'n')] })
     try {
       await ask(server, text, data => write(process.stdout, data), signal)

@@ -4,9 +4,10 @@
  */
 import { openSync, writeSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { answerQuestions } from './asking.js'
 import type { Mounted } from './fuse/mounted.js'
 import { Link } from './link.js'
-import { checkMountpoint, mountsOn, unmount } from './mountpoint.js'
+import { checkMountpoint, type Mount, mountsOn, unmount } from './mountpoint.js'
 
 export interface MountRequest {
   address: string
@@ -22,12 +23,17 @@ export interface MountRequest {
   driver?: 'llambo' | 'fuse-native'
   aname?: string
   trace?: string
+  /** Whoever asks stays in touch: the channel stays open, and questions on it are answered. */
+  kept?: boolean
 }
 
 export interface MountResult {
+  mounted?: boolean
   error?: string
 }
 
+/** The code of one whose mount was taken away, not by us. */
+const GONE = 3
 /** How long a clean end may take before it is ended anyhow, in ms. */
 const END_MS = 2000
 /** How long the device's end is waited for once unmounted: at once, unless programs hold on to the tree. */
@@ -43,16 +49,17 @@ const orphaned = () => process.exit(1)
 
 process.once('disconnect', orphaned)
 process.once('message', (request: MountRequest) => {
+  answerQuestions()
   start(request).then(
-    () => answer({}),
-    (error: Error) => answer({ error: error.message }, 1),
+    () => answer({ mounted: true }, request.kept),
+    (error: Error) => answer({ mounted: false, error: error.message }, false, 1),
   )
 })
 
-function answer(result: MountResult, code?: number): void {
+function answer(result: MountResult, kept = false, code?: number): void {
   process.off('disconnect', orphaned)
   process.send?.(result, () => {
-    if (process.connected) process.disconnect()
+    if (process.connected && !kept) process.disconnect()
     if (code !== undefined) process.exit(code)
   })
 }
@@ -79,44 +86,48 @@ async function start(request: MountRequest): Promise<void> {
   const { mount } =
     request.driver === 'fuse-native' ? await import('./fuse-native.js') : await import('./fuse/mounted.js')
   const mounted = await mount(link, dir, allowOther, trace)
-  const id = (await mountsOn(dir)).at(-1)?.id
-  const end = once(() => finish(mounted, link, dir, id))
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, end)
-  mounted.done.then(end, error => {
-    trace?.(`# ${error.stack}`)
-    end()
-  })
-  watch(dir, id, end)
+  const ours = (await mountsOn(dir)).at(-1)
+  const end = once((code: number) => finish(mounted, link, dir, ours, code))
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => end(0))
+  mounted.done.catch(error => trace?.(`# ${error.stack}`)).then(() => end(GONE))
+  watch(dir, ours, () => end(GONE))
 }
 
 /** A lazy unmount from outside leaves the device open as long as anybody stands in the tree: nobody new can come, so end. */
-function watch(dir: string, id: number | undefined, end: () => void): void {
+function watch(dir: string, ours: Mount | undefined, end: () => void): void {
   setInterval(async () => {
-    if (!(await mountsOn(dir)).some(mount => mount.id === id)) end()
+    if (!(await mountsOn(dir)).some(mount => same(mount, ours))) end()
   }, WATCH_MS)
 }
 
-async function finish(mounted: Mounted, link: Link, dir: string, id: number | undefined): Promise<void> {
+async function finish(mounted: Mounted, link: Link, dir: string, ours: Mount | undefined, code: number): Promise<void> {
   mounted.stop()
-  await Promise.race([unmountOurs(dir, id).catch(() => {}), sleep(END_MS)])
+  // where the device has ended the kernel has let go of the mount, and its numbers may be another's by now
+  if (!mounted.ended) await Promise.race([unmountOurs(dir, ours).catch(() => {}), sleep(END_MS)])
   await Promise.race([mounted.done.catch(() => {}), sleep(RELEASE_MS)])
   link.close()
   // Node's exit waits for the pool's threads, and one may still be in the device (programs hold on to an unmounted tree):
   // this cannot hang, and an ended process releases them.
   if (!mounted.ended) process.kill(process.pid, 'SIGKILL')
-  process.exit(0)
+  process.exit(code)
 }
 
 /** Unmounts it where it still is there: another may have been mounted in its place. */
-async function unmountOurs(dir: string, id: number | undefined): Promise<void> {
-  if ((await mountsOn(dir)).at(-1)?.id === id) await unmount(dir)
+async function unmountOurs(dir: string, ours: Mount | undefined): Promise<void> {
+  if (same((await mountsOn(dir)).at(-1), ours)) await unmount(dir)
 }
 
-function once(run: () => void): () => void {
+/**
+ * The kernel gives the number of a mount to the next once it is free. It keeps the device of a file system that anybody still
+ * holds, in another mount namespace perhaps: no other mount has both while we serve ours.
+ */
+const same = (a: Mount | undefined, b: Mount | undefined): boolean => a?.id === b?.id && a?.device === b?.device
+
+function once(run: (code: number) => void): (code: number) => void {
   let ran = false
-  return () => {
+  return code => {
     if (ran) return
     ran = true
-    run()
+    run(code)
   }
 }

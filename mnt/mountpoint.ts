@@ -1,17 +1,23 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { constants } from 'node:fs'
 import { access, lstat, readdir, readFile, realpath, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 
 /** The type our mounts carry in the kernel's table; df and findmnt show it. */
 export const FSTYPE = 'fuse.llambo'
 /** A file system that lives answers within this, in ms. */
-const ALIVE_MS = 2000
+const ALIVE_MS = 5000
+
+/** How long a program that mounts or unmounts may take, in ms. */
+const RUN_MS = 20_000
+/** Characters of what it says that are kept: its first line is told. */
+const MAX_SAID = 1_000
 
 export interface Mount {
   /** The kernel's number of the mount. */
   id: number
+  /** The device of its file system, `major:minor`. */
+  device: string
   dir: string
   type: string
 }
@@ -25,17 +31,19 @@ export async function mounts(): Promise<Mount[]> {
     .split('\n')
     .filter(line => line !== '')
     .map(line => {
-      const [id, , , , dir = ''] = line.split(' ')
+      const [id, , device = '', , dir = ''] = line.split(' ')
       const type = line.slice(line.indexOf(' - ') + 3).split(' ')[0]!
       // blanks, tabs, newlines and backslashes stand as \ooo
       const name = dir.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
-      return { id: Number(id), dir: Buffer.from(name, 'latin1').toString('utf8'), type }
+      return { id: Number(id), device, dir: Buffer.from(name, 'latin1').toString('utf8'), type }
     })
 }
 
 /** The directory's real name, found without asking the directory itself: a stale mount on it fails every question. */
 export async function mountName(dir: string): Promise<string> {
   const whole = resolve(dir)
+  // a mount that hangs answers no question at all
+  if ((await mounts()).some(mount => mount.dir === whole)) return whole
   try {
     return await realpath(whole)
   } catch {
@@ -54,13 +62,32 @@ export async function mountsOn(dir: string): Promise<Mount[]> {
  * ours, its server: then it answers EIO and waits for the server, and whoever mounts there anew has a better one.
  */
 async function stale({ dir, type }: Mount): Promise<boolean> {
+  // asked by another process first: a thread of ours that waits there would keep us from ending
+  if (!(await answers(dir))) return false
   const gone = ['ENOTCONN', 'ECONNABORTED', ...(type === FSTYPE ? ['EIO'] : [])]
-  const answer = stat(dir).then(
+  return stat(dir).then(
     () => false,
     error => gone.includes(error.code),
   )
-  // one that does not answer at all has a process, if a slow one
-  return Promise.race([answer, sleep(ALIVE_MS, false, { ref: false })])
+}
+
+/** Whether the file system that a path leads to says anything at all, if only an error. */
+export function answers(path: string): Promise<boolean> {
+  return new Promise(done => {
+    const child = execFile('stat', ['--', path], { cwd: '/', timeout: ALIVE_MS, killSignal: 'SIGKILL' }, error => {
+      done(!error?.killed)
+    })
+    child.unref()
+    // one that waits for a file system cannot always be killed
+    setTimeout(() => done(false), ALIVE_MS + 500).unref()
+  })
+}
+
+/** Where mounts of ours are whose process is gone: every question there fails. */
+export async function deadMounts(): Promise<string[]> {
+  const ours = (await mounts()).filter(({ type }) => type === FSTYPE)
+  const dead = await Promise.all(ours.map(mount => stale(mount)))
+  return ours.filter((_, i) => dead[i]).map(({ dir }) => dir)
 }
 
 /** Whether one of our mounts is there, live or not. */
@@ -103,10 +130,18 @@ function detach(dir: string, lazy: boolean): Promise<void> {
 /** Runs a program to its end; a failure is what it said. */
 export function run(file: string, args: string[]): Promise<void> {
   return new Promise((done, failed) => {
-    execFile(file, args, { cwd: '/', timeout: 20_000 }, (error, _out, said) => {
-      if (!error) done()
-      else if (error.code === 'ENOENT') failed(new Error(`${file} is missing: ${remedies[file] ?? 'install it'}`))
-      else failed(new Error(said.trim().split('\n')[0] || `${file}: ${error.message}`))
+    // in a process group of its own: Ctrl-C in our terminal is not meant for it
+    const child = spawn(file, args, { cwd: '/', detached: true, timeout: RUN_MS, stdio: ['ignore', 'ignore', 'pipe'] })
+    let said = ''
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      said = (said + text).slice(0, MAX_SAID)
+    })
+    child.once('error', (error: NodeJS.ErrnoException) =>
+      failed(error.code === 'ENOENT' ? new Error(`${file} is missing: ${remedies[file] ?? 'install it'}`) : error),
+    )
+    child.once('close', (code, signal) => {
+      if (code === 0) done()
+      else failed(new Error(said.trim().split('\n')[0] || `${file}: ended by ${signal ?? code}`))
     })
   })
 }
@@ -124,7 +159,10 @@ export const remedies: Record<string, string> = {
 export async function checkMountpoint(dir: string): Promise<void> {
   await clearStale(dir)
   const there = (await mountsOn(dir)).at(-1)
-  if (there?.type === FSTYPE) throw new Error(`${dir} is mounted already: llamboctl umount ${dir}`)
+  if (there?.type === FSTYPE)
+    throw new Error(
+      `${dir} has a mount of llambo that is live: mount on another directory, or end that with llamboctl umount ${dir}`,
+    )
   const kind = await lstat(await mountName(dir)).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') throw new Error(`${dir} does not exist: mkdir -p ${dir}`)
     throw new Error(`${dir}: ${error.message}`)

@@ -31,19 +31,24 @@ export interface Exit {
   readonly said?: string | undefined
 }
 
-/** A worker's process, as what starts it hands it out. */
-export interface WorkerProcess {
+/** A child process, as what starts it hands it out. */
+export interface Child {
   /** undefined: it could not be started, and `exited` says why. */
   readonly pid: number | undefined
   /** When it began, in the kernel's ticks: tells it from a later process of the same number. */
   readonly born?: string | undefined
-  /** Resolves when it holds what it loads first, or will not, and so uses the memory that it needs. Absent: at once. */
+  /** Resolves when it holds what it loads first, or will not, and so uses the memory that it needs; a mount: when it is there. Absent: at once. */
   readonly ready?: Promise<void>
+  /** Asks what only a live process answers; never rejects. Absent: that it is there is all that can be known. */
+  readonly ask?: () => Promise<void>
   /** Never rejects. */
   readonly exited: Promise<Exit>
   /** Does nothing once it has ended. */
   kill(signal: 'SIGTERM' | 'SIGKILL'): void
 }
+
+/** A worker's process. */
+export type WorkerProcess = Child
 
 /** A running worker as a host remembers it for its successor, should it be killed. */
 export interface WorkerRecord {

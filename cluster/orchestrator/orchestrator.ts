@@ -80,6 +80,13 @@ export interface Orchestrator {
   failed(error: Error, user: User, file: string): void
   /** A write of a user succeeded: what serves the tree calls it for each. */
   succeeded(user: User): void
+  /** Exchanges that wait or run. */
+  readonly unfinished: number
+  /**
+   * Takes no new prompts, lets those that are here end, and ends the rest with `shutting down` when the signal aborts.
+   * @returns when none is left
+   */
+  drain(signal: AbortSignal): Promise<void>
   /** Ends all exchanges with `shutting down`. */
   close(): Promise<void>
 }
@@ -413,6 +420,18 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     },
     failed: (error, user, file) => root.failed(error, user, file),
     succeeded: user => root.succeeded(user),
+    get unfinished() {
+      return place.active + root.tasks.queued
+    },
+    async drain(signal) {
+      closing = true
+      const aborted = new Promise<void>(resolve => {
+        if (signal.aborted) resolve()
+        else signal.addEventListener('abort', () => resolve(), { once: true })
+      })
+      await Promise.race([root.tasks.idle(), aborted])
+      root.tasks.stop(fail('shuttingDown'))
+    },
     async close() {
       closing = true
       stopLooking()

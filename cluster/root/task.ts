@@ -1,5 +1,5 @@
 import { type Cancel, type Clock, systemClock } from '../../fs/clock.js'
-import { fail } from '../../fs/errors.js'
+import { FsError, fail } from '../../fs/errors.js'
 import type { User } from '../../fs/file.js'
 import type { Exchange } from '../../fs/kit/exchange.js'
 import { Log } from '../../fs/kit/log.js'
@@ -310,7 +310,9 @@ export class Task implements Exchange {
       if (!error || cancelled) this.#event({ event: 'end', reason: error ? 'cancelled' : this.reason, ...counts })
       else this.#event({ event: 'error', error: error.message, worker: this.worker, tokens: this.completion_tokens })
       // a text ends with one newline (namespace.md, data 4); an empty one has none
-      if (!error && this.answer.length > 0) this.answer.append('\n')
+      const whole = !error || (error instanceof FsError && error.is('shuttingDown'))
+      // what a server that ends cuts off is whole lines, too: who reads it has nothing else to wait for
+      if (whole && this.answer.length > 0) this.answer.append('\n')
     } catch (full) {
       // a log that is full to the byte, or a server without memory: its reader is told at the end of what there is
       this.stream.end(error ?? (full as Error))

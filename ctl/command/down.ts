@@ -1,14 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { OWRITE } from '../../fs/protocol.js'
+import { OREAD, OWRITE } from '../../fs/protocol.js'
+import { parseRecords } from '../../fs/quote.js'
 import type { Run } from '../common/command.js'
 import { exitCode, Failure } from '../common/exit.js'
-import { withFile } from '../common/files.js'
+import { drain, withFile } from '../common/files.js'
+import type { Invocation } from '../common/invocation.js'
 import { isAlive, readServerFile, type ServerFile } from '../common/serverfile.js'
+import { interruptible } from '../server/interruptible.js'
 
-/** How long a server may take to stop, in ms: it lets go of mounts and memory, which takes a second or two. */
-const PATIENCE_MS = 30_000
+/** How long a server may take to stop, in ms: its answers have 25 s, and then it lets go of mounts and memory. */
+const PATIENCE_MS = 45_000
+/** How long `status` may take to say what is waited for, in ms. */
+const ASK_MS = 2_000
 
-export const run: Run = async io => {
+export const run: Run = async (io, _args, { now }) => {
   if (io.globals.at || io.env.LLAMBO) {
     const { root, client } = await io.connect()
     await withFile(root, ['ctl'], OWRITE, io.signal, fid => fid.write(0, Buffer.from('shutdown\n'), io.signal))
@@ -17,16 +22,47 @@ export const run: Run = async io => {
   }
   const file = readServerFile(io.env)
   if (!file || !isAlive(file)) throw new Failure(exitCode.unreachable, 'no server of yours is running')
-  await stop(file, PATIENCE_MS, io.signal)
+  const answers = now ? 0 : await unfinished(io)
+  if (answers > 0)
+    io.note(
+      `waiting for ${answers} ${answers === 1 ? 'answer' : 'answers'} to end, 25 s at most; llamboctl down --now does not wait`,
+    )
+  await stop(file, PATIENCE_MS, io.signal, now)
 }
 
-/** Asks a process of ours to end, and waits until it has. @throws Failure (timeout) that says how to end one that does not */
+/** How many answers the server would be waited for; 0 where it does not say. */
+async function unfinished(io: Invocation): Promise<number> {
+  const signal = AbortSignal.any([io.signal, AbortSignal.timeout(ASK_MS)])
+  const ask = async () => {
+    const { root, client } = await io.connect()
+    let text = ''
+    await withFile(root, ['status'], OREAD, signal, fid =>
+      drain(fid, async data => void (text += new TextDecoder().decode(data)), signal),
+    )
+    client.close()
+    return text
+  }
+  try {
+    const [server] = parseRecords(await interruptible(ask(), signal))
+    return Number(server?.attrs.active ?? 0) + Number(server?.attrs.queued ?? 0) || 0
+  } catch {
+    return 0
+  }
+}
+
+/**
+ * Asks a process of ours to end, and waits until it has.
+ * @param now asks twice, so that answers under way are not waited for
+ * @throws Failure (timeout) that says how to end one that does not
+ */
 export async function stop(
   file: Pick<ServerFile, 'pid' | 'born'>,
   patience_ms: number,
   signal: AbortSignal,
+  now = false,
 ): Promise<void> {
   process.kill(file.pid, 'SIGTERM')
+  let again = now
   for (const end = performance.now() + patience_ms; isAlive(file); ) {
     if (performance.now() > end) {
       throw new Failure(
@@ -35,5 +71,8 @@ export async function stop(
       )
     }
     await sleep(20, undefined, { signal })
+    // signals that come together are one
+    if (again) process.kill(file.pid, 'SIGTERM')
+    again = false
   }
 }

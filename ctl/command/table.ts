@@ -68,8 +68,9 @@ export const llamboctl: Command = {
       },
       {
         name: 'down',
-        summary: 'stop the server: unmounts, lets answers end, exits',
+        summary: 'stop the server: lets answers end, unmounts, exits',
         example: 'llamboctl down',
+        options: [['--now', 'do not wait for the answers that are being made']],
         load: () => import('./down.js'),
       },
       {

@@ -12,6 +12,8 @@ export interface ServerFile {
   /** Of the certificate that its wss listeners show, `sha256:HEX`. */
   readonly fingerprint?: string | undefined
   readonly mounts: readonly string[]
+  /** The processes behind the mounts, while they run. */
+  readonly mounters?: readonly { readonly pid: number; readonly born: string | undefined }[]
   /** ISO 8601. */
   readonly started: string
 }

@@ -3,7 +3,7 @@ import { createServer } from 'node:net'
 import { platform } from 'node:os'
 import { dirname } from 'node:path'
 import { thisMachine } from '../../cluster/worker/hardware.js'
-import { fuseProblem } from '../../mnt/mount.js'
+import { deadMounts, fuseProblem } from '../../mnt/mount.js'
 import { loadConfig } from '../common/config.js'
 import { explain } from '../common/exit.js'
 import { bytes } from '../common/output.js'
@@ -40,6 +40,12 @@ const checks: Record<string, Check> = {
     if (problem === undefined) return ok('mounts can be made')
     const [says = '', ...rest] = problem.split(': ')
     return { state: 'note', says, remedy: rest.join(': ') || 'llamboctl reaches every file without a mount' }
+  },
+
+  async mounts() {
+    const [dead] = await deadMounts()
+    if (dead === undefined) return ok('none is dead')
+    return { state: 'note', says: `${dead}: the process behind it is gone`, remedy: `llamboctl umount ${dead}` }
   },
 
   cpu() {

@@ -25,9 +25,16 @@ export async function startDetached<Ready>(io: Invocation, log: string): Promise
   try {
     return await new Promise<Ready>((resolve, reject) => {
       io.signal.addEventListener('abort', () => reject(io.signal.reason), { once: true })
-      child.once('message', message => resolve(message as Ready))
+      let failed: string | undefined
+      child.on('message', message => {
+        if (isFailure(message)) failed = message.failed
+        else resolve(message as Ready)
+      })
       child.once('error', reject)
-      child.once('exit', code => reject(new Failure(code ?? exitCode.failed, lastWords(log, from))))
+      child.once('exit', (code, signal) => {
+        const said = failed ?? lastWords(log, from) ?? (signal ? `it was ended by ${signal}` : `it ended with ${code}`)
+        reject(new Failure(code ?? exitCode.failed, `${said} (log: ${log})`))
+      })
     })
   } catch (error) {
     child.kill()
@@ -38,8 +45,11 @@ export async function startDetached<Ready>(io: Invocation, log: string): Promise
   }
 }
 
+const isFailure = (message: unknown): message is { failed: string } =>
+  typeof (message as { failed?: unknown } | null)?.failed === 'string'
+
 /** What a server that did not start said about it: its last line, without the name of the program. */
-function lastWords(log: string, from: number): string {
+function lastWords(log: string, from: number): string | undefined {
   const lines = readFileSync(log).subarray(from).toString('utf8').trimEnd().split('\n')
-  return `${lines.at(-1)?.replace(/^llamboctl: /, '') || 'it ended without a word'} (log: ${log})`
+  return lines.at(-1)?.replace(/^llamboctl: /, '') || undefined
 }

@@ -34,7 +34,7 @@ export async function runServer(io: Invocation, options: Options, ready: (server
   // A server goes on when its log is full or nobody reads it any more.
   guardOutput('ignore')
   const { trace, note } = { trace: io.trace, note: (line: string) => io.note(`llamboctl: ${line}`) }
-  endsInOrder()
+  const hurry = endsInOrder()
   const server = await startServer({
     config,
     env: io.env,
@@ -51,7 +51,7 @@ export async function runServer(io: Invocation, options: Options, ready: (server
   }
   await Promise.race([server.shutdown, aborted(io.signal)])
   io.note('stopping …')
-  await server.close()
+  await server.close(hurry)
   sayHungUp(io.signal)
 }
 

@@ -3,9 +3,11 @@ import os from 'node:os'
 import { join, resolve } from 'node:path'
 import type { Upstream } from '../../cluster/host/process.js'
 import { createHost, type Host } from '../../cluster/host.js'
+import { oomKills } from '../../cluster/memory.js'
 import { thisMachine } from '../../cluster/worker/hardware.js'
 import { systemClock } from '../../fs/clock.js'
 import { explain } from '../common/exit.js'
+import { bytes } from '../common/output.js'
 import { privateDir, runtimeDir } from '../common/paths.js'
 import type { Config } from '../common/settings.js'
 import { version } from '../common/version.js'
@@ -49,6 +51,8 @@ export function localHost(o: LocalHostOptions): Host {
   const useless = other.flatMap(worker => adopt(worker) ?? [])
   for (const worker of useless) worker.kill('SIGTERM')
   if (useless.length > 0) note(`${useless.length} workers of a server that was killed are not wanted any more, and end`)
+  const machine = thisMachine()
+  const killed = oomKills()
   return createHost({
     name,
     id: machineIdentity(env, o.idFile).id,
@@ -60,7 +64,13 @@ export function localHost(o: LocalHostOptions): Host {
     spawn: spawner({ config, env, host: name, orphan_ms: o.orphan_ms ?? ORPHAN_MS, note }),
     upstream: o.upstream,
     classes: classesOf(config),
-    machine: thisMachine(),
+    machine,
+    outOfMemory() {
+      const limit = killed()
+      if (limit === undefined) return undefined
+      const { total } = machine.memory()
+      return `out of memory${limit <= total ? ` (cgroup limit ${bytes(limit)})` : ''}`
+    },
     saved: same,
     adopt,
     save(workers) {

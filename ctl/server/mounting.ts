@@ -1,26 +1,64 @@
 import { accessSync, constants, rmdirSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { Kept } from '../../cluster/host/kept.js'
+import { systemClock } from '../../fs/clock.js'
 import { makeDirectory } from '../../fs/host-directory.js'
-import { clearStale, fuseProblem, isMounted, startMount, unmount } from '../../mnt/mount.js'
+import type { Value } from '../../fs/quote.js'
+import {
+  answers,
+  clearStale,
+  fuseProblem,
+  isMounted,
+  type MountProcess,
+  spawnMount,
+  unmount,
+  wholly,
+} from '../../mnt/mount.js'
 import { exitCode, explain, Failure } from '../common/exit.js'
 import { MOUNT } from '../common/npath.js'
+
+/** How long a mount's process may take to unmount and end, in ms: twice what it gives itself. */
+const CLOSE_MS = 5_000
+
+export interface MountingOptions {
+  readonly address: string
+  /** What a person should know. */
+  readonly note: (line: string) => void
+  /** Gets what becomes of the mount, for `events`. */
+  readonly told: (kind: string, attrs: Record<string, Value | undefined>) => void
+  /** The process behind it is another, or is there no more. */
+  readonly changed: () => void
+}
+
+/** A mount that is kept: made again when its process ends or somebody else unmounts it. */
+export interface KeptMount {
+  readonly dir: string
+  /** Its process, while there is one. */
+  readonly pid: number | undefined
+  /** Whether it is to be there: not once it was ended on purpose, by `llamboctl umount` or by us. */
+  readonly wanted: boolean
+  /** Unmounts for good. */
+  close(): Promise<void>
+}
 
 /**
  * Mounts a server, by its own socket, at a directory, or with `auto` at the first of `places` that can be had. Then a machine without FUSE is told so and served all the same; a
  * directory that was asked for must work.
- * @returns the mount point, or undefined where there is none
+ * @returns undefined where there is no mount
  */
 export async function mountServer(
   mount: string,
   places: readonly string[],
-  address: string,
-  note: (line: string) => void,
-): Promise<string | undefined> {
+  o: MountingOptions,
+): Promise<KeptMount | undefined> {
+  const { note } = o
   if (mount === 'off') return undefined
   if (mount !== 'auto') {
+    if (!(await answers(mount)))
+      throw new Failure(exitCode.failed, `${mount}: its file system does not answer; mount on another directory`)
     await clearStale(mount)
     makeMountPoint(mount)
-    return (await startMount({ address, dir: mount, ownPlace: true })).dir
+    return keep(mount, o)
   }
   const problem = await fuseProblem()
   if (problem !== undefined) {
@@ -28,11 +66,56 @@ export async function mountServer(
     return undefined
   }
   try {
-    const dir = await place(places)
-    return (await startMount({ address, dir, ownPlace: true })).dir
+    return await keep(await place(places), o)
   } catch (error) {
     note(`not mounted: ${explain(error)}`)
     return undefined
+  }
+}
+
+/** Mounts there, and sees to it that it stays so. @throws Error with what is in the way of the first attempt */
+async function keep(at: string, { address, note, told, changed }: MountingOptions): Promise<KeptMount> {
+  const request = await wholly({ address, dir: at, ownPlace: true })
+  const { dir } = request
+  const start = (): MountProcess => {
+    const child = spawnMount(request)
+    child.ready.then(
+      () => told('mounted', { dir, pid: child.pid }),
+      () => undefined, // its exit says why
+    )
+    return child
+  }
+  const first = start()
+  await first.ready
+  let wanted = true
+  const kept = new Kept({
+    clock: systemClock,
+    random: Math.random,
+    start,
+    exited({ said }, cause) {
+      wanted = cause !== 'stopped'
+      if (!wanted) return told('unmounted', { dir })
+      told('mount-lost', { dir, error: said })
+      note(`the mount at ${dir} is lost (${said}) and is made again`)
+    },
+    paused: () => undefined,
+    hung: silent_s => told('mount-hung', { dir, error: `no answer for ${silent_s} s` }),
+    changed,
+  })
+  kept.adopt(first)
+  return {
+    dir,
+    get pid() {
+      return kept.child?.pid
+    },
+    get wanted() {
+      return wanted
+    },
+    async close() {
+      await kept.stop(CLOSE_MS)
+      if (await isMounted(dir)) await unmount(dir)
+      tidy(dir)
+    },
   }
 }
 
@@ -40,6 +123,7 @@ export async function mountServer(
 async function place(places: readonly string[]): Promise<string> {
   for (const dir of places) {
     try {
+      if (!(await answers(dir))) continue
       await clearStale(dir)
       makeMountPoint(dir)
       accessSync(dir, constants.W_OK)
@@ -69,18 +153,15 @@ export function makeMountPoint(dir: string): void {
   }
 }
 
-/** Unmounts, and takes the directory away again where that leaves nothing else. */
-export async function unmountAll(dirs: readonly string[]): Promise<void> {
-  for (const dir of dirs) {
-    await unmount(dir)
-    try {
-      if (dir === MOUNT || dir.endsWith(MOUNT)) {
-        rmdirSync(dir)
-        rmdirSync(dirname(dir))
-      }
-    } catch {
-      // not empty, or not ours: it stays
+/** Takes our own mount point away again where that leaves nothing else. */
+function tidy(dir: string): void {
+  try {
+    if (dir === MOUNT || dir.endsWith(MOUNT)) {
+      rmdirSync(dir)
+      rmdirSync(dirname(dir))
     }
+  } catch {
+    // not empty, or not ours: it stays
   }
 }
 

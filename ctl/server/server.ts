@@ -1,6 +1,8 @@
 import { join } from 'node:path'
 import { joinedOptions, joinedRoot } from '../../cluster/joining.js'
-import { createOrchestrator } from '../../cluster/orchestrator/orchestrator.js'
+import { createOrchestrator, type Orchestrator } from '../../cluster/orchestrator/orchestrator.js'
+import { sleep, systemClock } from '../../fs/clock.js'
+import { OREAD } from '../../fs/protocol.js'
 import { type ServeOptions, type Session, serve } from '../../fs/server.js'
 import { transportPair } from '../../fs/transport/pair.js'
 import type { Transport } from '../../fs/transport.js'
@@ -21,10 +23,16 @@ import { machineIdentity } from './identity.js'
 import { interruptible } from './interruptible.js'
 import { type Door, type Listener, openJoinSocket, openListener, wanted } from './listeners.js'
 import { budgetOf } from './memory.js'
-import { clearLeftBehind, mountServer, unmountAll } from './mounting.js'
+import { clearLeftBehind, type KeptMount, mountServer } from './mounting.js'
 import { joinParent, parentOf } from './parent.js'
 import { fileStore } from './store.js'
 import { parentsUser, self, userOf } from './users.js'
+
+/** How long the answers under way may take when a server is to end, in ms. */
+const DRAIN_MS = 25_000
+/** How long those that were cut off then may take to be read, in ms, and how often it is looked whether they have been. */
+const READ_MS = 2_000
+const LOOK_MS = 20
 
 export interface ServerOptions {
   readonly config: Config
@@ -49,8 +57,11 @@ export interface Server {
   readonly mounts: readonly string[]
   /** Resolves when `shutdown` was written to ctl. */
   readonly shutdown: Promise<void>
-  /** Unmounts, stops listening, ends all answers with `shutting down`, frees the model. */
-  close(): Promise<void>
+  /**
+   * Lets answers under way end and be read, unmounts, stops listening, ends what is left with `shutting down`, frees the model.
+   * @param hurry aborts where nobody wants to wait for answers any more; without it they are not waited for
+   */
+  close(hurry?: AbortSignal): Promise<void>
 }
 
 /**
@@ -72,12 +83,15 @@ export async function startServer(o: ServerOptions): Promise<Server> {
     stop = resolve
   })
   const undo: (() => Promise<unknown>)[] = []
-  const close = async () => {
+  let letEnd: ((hurry: AbortSignal) => Promise<void>) | undefined
+  const close = async (hurry?: AbortSignal) => {
+    if (hurry) await letEnd?.(hurry)
     for (const step of undo.splice(0).reverse()) await step().catch(error => note(explain(error)))
   }
   try {
     const owner = self()
-    const mounts: string[] = []
+    let mount: KeptMount | undefined
+    const mounts = () => (mount?.wanted ? [mount.dir] : [])
     const model = firstModel(config)
     const host = localHost({ config, env, note, upstream: { address: joinAddress(env) }, shutdown: stop })
     undo.push(() => host.close())
@@ -119,6 +133,7 @@ export async function startServer(o: ServerOptions): Promise<Server> {
     undo.push(async () => {
       for (const session of sessions) session.close()
     })
+    letEnd = hurry => finish(orchestrator, sessions, note, hurry)
     const tokens = new Tokens(stateDir(env), error => note(explain(error)))
     const door: Door = {
       note,
@@ -160,9 +175,17 @@ export async function startServer(o: ServerOptions): Promise<Server> {
       born: bornAt(process.pid),
       addresses: listeners.map(l => l.address),
       fingerprint: listeners.find(l => l.fingerprint)?.fingerprint,
-      mounts,
+      mounts: mounts(),
+      mounters: mounts().flatMap(() => (mount?.pid === undefined ? [] : { pid: mount.pid, born: bornAt(mount.pid) })),
       started,
     })
+    const record = () => {
+      try {
+        writeServerFile(state(), env)
+      } catch (error) {
+        note(`server.json: ${explain(error)}`)
+      }
+    }
     writeServerFile(state(), env)
     undo.push(async () => removeServerFile(env))
     if (config.mdns !== 'off' && listeners.some(l => l.fingerprint)) {
@@ -171,11 +194,17 @@ export async function startServer(o: ServerOptions): Promise<Server> {
       undo.push(() => told.close())
     }
 
-    const mounting = mountServer(config.mount ?? 'auto', places, listeners[0]!.address, note)
+    const mounting = mountServer(config.mount ?? 'auto', places, {
+      address: listeners[0]!.address,
+      note,
+      told: (kind, attrs) => orchestrator.events.add(kind, attrs),
+      changed: () => mount && record(),
+    })
     // also of one that comes when nobody waits for it any more: it would outlive us
     undo.push(async () => {
-      const dir = await mounting.catch(() => undefined)
-      if (dir !== undefined) await unmountAll([dir])
+      const made = await mounting.catch(() => undefined)
+      mount = undefined
+      await made?.close()
     })
     // Loading a model and mounting each take about a second and have nothing to do with each other.
     const [loaded, mounted] = await Promise.allSettled([
@@ -183,8 +212,8 @@ export async function startServer(o: ServerOptions): Promise<Server> {
       interruptible(mounting, signal),
     ])
     if (mounted.status === 'fulfilled' && mounted.value !== undefined) {
-      mounts.push(mounted.value)
-      writeServerFile(state(), env)
+      mount = mounted.value
+      record()
     }
     if (parent) {
       const leaving = new AbortController()
@@ -195,11 +224,30 @@ export async function startServer(o: ServerOptions): Promise<Server> {
       })
     }
     for (const part of [loaded, mounted]) if (part.status === 'rejected') throw part.reason
-    return { addresses: listeners.map(({ address }) => address), mounts, shutdown, close }
+    return { addresses: listeners.map(({ address }) => address), mounts: mounts(), shutdown, close }
   } catch (error) {
     await close()
     throw error
   }
+}
+
+/** Lets the answers under way end, and be read: a mount is there for its readers until then. */
+async function finish(
+  orchestrator: Orchestrator,
+  sessions: Iterable<Session>,
+  note: (line: string) => void,
+  hurry: AbortSignal,
+): Promise<void> {
+  const { unfinished } = orchestrator
+  if (unfinished > 0 && !hurry.aborted)
+    note(
+      `waiting for ${unfinished} ${unfinished === 1 ? 'answer' : 'answers'} to end, ${DRAIN_MS / 1000} s at most; Ctrl-C or llamboctl down --now ends the wait`,
+    )
+  await orchestrator.drain(AbortSignal.any([hurry, AbortSignal.timeout(DRAIN_MS)]))
+  if (unfinished === 0) return
+  const open = ({ fids }: Session) => [...fids.values()].some(({ opened, mode }) => opened && (mode & 3) !== OREAD)
+  const end = performance.now() + READ_MS
+  while ([...sessions].some(open) && performance.now() < end) await sleep(systemClock, LOOK_MS)
 }
 
 /** Refuses where a server of this user runs; clears away what one left that was killed. */

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type { Exit, SpawnSpec, WorkerProcess, WorkerRecord } from '../../cluster/host/process.js'
+import { asker } from '../../mnt/asking.js'
 import { bornAt, isAlive } from '../common/serverfile.js'
 import type { Config } from '../common/settings.js'
 import { configOf } from './classes.js'
@@ -56,7 +57,7 @@ export function spawner(o: Spawning): (spec: SpawnSpec) => WorkerProcess {
   return spec => {
     const config = configOf(o.config, spec.class)
     const own = { ...env, ...keyFor(config) }
-    const child = spawn(command, args, { detached: true, env: own, cwd: '/', stdio: 'pipe' })
+    const child = spawn(command, args, { detached: true, env: own, cwd: '/', stdio: ['pipe', 'pipe', 'pipe', 'ipc'] })
     // without a file descriptor left there are none of them (EMFILE), and `error` says so
     const { stdin, stdout, stderr } = child as Partial<typeof child>
     let said: string | undefined
@@ -77,11 +78,12 @@ export function spawner(o: Spawning): (spec: SpawnSpec) => WorkerProcess {
     })
     const ready = new Promise<void>(resolve => eachLine(stdout, line => line === 'ready' && resolve()))
     const { pid } = child
-    return { pid, born: pid === undefined ? undefined : bornAt(pid), ready, exited, kill: signal => child.kill(signal) }
+    const born = pid === undefined ? undefined : bornAt(pid)
+    return { pid, born, ready, exited, ask: asker(child), kill: signal => child.kill(signal) }
   }
 }
 
-function eachLine(stream: NodeJS.ReadableStream | undefined, call: (line: string) => void): void {
+function eachLine(stream: NodeJS.ReadableStream | null | undefined, call: (line: string) => void): void {
   let rest = ''
   stream?.setEncoding('utf8').on('data', (text: string) => {
     const lines = (rest + text).split('\n')

@@ -9,6 +9,7 @@ import { type Cancel, systemClock } from '../../fs/clock.js'
 import { FsError } from '../../fs/errors.js'
 import { quote } from '../../fs/quote.js'
 import { type Session, serve } from '../../fs/server.js'
+import { answerQuestions } from '../../mnt/asking.js'
 import { codeOf, exitCode, explain, Failure } from '../common/exit.js'
 import { modelDir } from '../common/paths.js'
 import type { Config } from '../common/settings.js'
@@ -125,6 +126,7 @@ async function run(spec: WorkerSpec): Promise<number> {
 }
 
 process.umask(0o077)
+answerQuestions()
 // The host that reads what we say may be killed before us.
 guardOutput('ignore')
 try {

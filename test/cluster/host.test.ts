@@ -436,3 +436,22 @@ t.test('whatever happens, a worker has one process at most, and one that was sto
   await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 40 }), run), { numRuns: 150 })
   t.pass('150 stories')
 })
+
+t.test('what ended a worker by SIGKILL is said by its name', async t => {
+  let out: string | undefined = 'out of memory (cgroup limit 1.5 GB)'
+  const { processes, host, events, records } = rig({ outOfMemory: () => out })
+  const [id = ''] = host.spawn('default')
+  processes[0]!.end({ signal: 'SIGKILL', said: 'its last line' })
+  await settled()
+  const said = 'ended by SIGKILL: out of memory (cgroup limit 1.5 GB)'
+  t.match(
+    (await events()).find(({ kind }) => kind === 'worker-exited'),
+    { signal: 'SIGKILL', error: said },
+  )
+  t.match(await records('worker'), [{ id, state: 'backoff', error: said }])
+  out = undefined
+  host.spawn('default')
+  processes[1]!.end({ signal: 'SIGKILL' })
+  await settled()
+  t.match((await events()).filter(({ kind }) => kind === 'worker-exited').at(-1), { error: 'ended by SIGKILL' })
+})

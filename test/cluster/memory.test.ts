@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmdirSync, writeFileSync } from 'no
 import os from 'node:os'
 import { dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
-import { memoryReader } from '../../cluster/memory.js'
+import { memoryReader, oomKills } from '../../cluster/memory.js'
 
 const MiB = 2 ** 20
 
@@ -126,11 +126,35 @@ const group = realGroup(512 * MiB)
 t.test('a process in a real group with a limit', { skip: group === undefined && 'no cgroup can be made' }, async t => {
   t.teardown(() => rmdirSync(group!))
   const reader = new URL('../../cluster/memory.js', import.meta.url)
-  const program = `import { memoryReader } from '${reader}'; console.log(JSON.stringify(memoryReader()()))`
+  const program = `import { memoryReader, oomKills } from '${reader}'; console.log(JSON.stringify(memoryReader()()))`
   const enter = `echo $$ > ${group}/cgroup.procs && exec "$0" "$@"`
   const out = execFileSync('sh', ['-c', enter, process.execPath, '--input-type=module', '-e', program])
   const { total, free } = JSON.parse(String(out))
   t.equal(total, 512 * MiB)
   t.ok(free > 300 * MiB && free < 512 * MiB, `${free} bytes are free`)
   t.ok(memoryReader()().total <= os.totalmem(), 'and we are outside of it')
+})
+
+t.test('a process that the kernel ended for want of memory is counted once, with the limit of its group', async t => {
+  const rows = [
+    { ...two(), dir: 'sys/fs/cgroup/app/llambo', limit: 'memory.max', kills: 'memory.events' },
+    { ...one(), dir: 'cg/the memory/docker/abc', limit: 'memory.limit_in_bytes', kills: 'memory.oom_control' },
+  ]
+  for (const { dir, limit, kills, ...files } of rows) {
+    const root = t.testdir()
+    const write = (path: string, text: string) => {
+      mkdirSync(dirname(join(root, path)), { recursive: true })
+      writeFileSync(join(root, path), text)
+    }
+    for (const [path, text] of Object.entries(files)) write(path, text)
+    write(`${dir}/${limit}`, `${1500 * MiB}\n`)
+    write(`${dir}/memory.current`, '1\n')
+    write(`${dir}/memory.usage_in_bytes`, '1\n')
+    write(`${dir}/${kills}`, 'oom 3\noom_kill 2\n')
+    const asked = oomKills(root)
+    t.equal(asked(), undefined, 'what was before is nothing new')
+    write(`${dir}/${kills}`, 'oom 4\noom_kill 3\n')
+    t.equal(asked(), 1500 * MiB)
+    t.equal(asked(), undefined)
+  }
 })

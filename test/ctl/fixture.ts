@@ -73,7 +73,7 @@ export class Home {
       ...env,
     }
     t.teardown(async () => {
-      await this.ctl('down')
+      await this.ctl('down', '--now')
       for (const run of this.#runs) run.child.kill('SIGKILL')
       await Promise.all(this.#runs.map(run => run.ended))
       rmSync(this.dir, { recursive: true, force: true })

@@ -1,10 +1,15 @@
+import { execFile, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { readFile, stat, writeFile } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import t from 'tap'
-import { fuseProblem, isMounted } from '../../mnt/mount.js'
+import { isAlive } from '../../ctl/common/serverfile.js'
+import { fuseProblem, isMounted, unmount } from '../../mnt/mount.js'
 import { Home } from './fixture.js'
 
+const run = promisify(execFile)
 const problem = await fuseProblem()
 const skip = problem === undefined ? false : `no FUSE here: ${problem}`
 
@@ -93,4 +98,64 @@ t.test('cat through the mount after cp into it', { skip }, async t => {
   await home.up('--mount', dir)
   await home.ctl('cp', `${dir}/models/llambo-tiny.gguf`, home.path('copy.gguf'))
   t.ok(readFileSync(home.path('copy.gguf')).equals(await readFile(`${dir}/models/llambo-tiny.gguf`)))
+})
+
+/** The process behind the server's mount. */
+const mounter = (home: Home): number =>
+  JSON.parse(readFileSync(home.path('run/llambo/server.json'), 'utf8')).mounters[0]?.pid
+
+/** Waits until the events have that line. */
+async function happened(home: Home, what: RegExp): Promise<void> {
+  const events = home.start(['cat', 'events'])
+  await events.says(what)
+  events.child.kill('SIGTERM')
+  await events.ended
+}
+
+t.test('a mount whose process is killed is made again, and so is one that somebody unmounts', { skip }, async t => {
+  const home = new Home(t)
+  const dir = home.path('n')
+  await home.up('--mount', dir)
+  process.kill(mounter(home), 'SIGKILL')
+  await happened(home, /kind=mount-lost .*ended by SIGKILL[\s\S]*kind=mounted/)
+  t.match(await readFile(`${dir}/status`, 'utf8'), /^server /)
+  await unmount(dir)
+  await happened(home, /kind=mount-lost .*unmounted by somebody else[\s\S]*kind=mounted/)
+  t.match(await readFile(`${dir}/status`, 'utf8'), /^server /)
+  t.equal((await home.ctl('umount', dir)).code, 0)
+  await happened(home, /kind=unmounted/)
+  t.notOk(await isMounted(dir), 'llamboctl umount means it')
+})
+
+t.test('a mount whose process is gone is no obstacle, and umount and doctor see it', { skip }, async t => {
+  const home = new Home(t)
+  await home.up()
+  const dir = home.path('second')
+  await home.ctl('mount', dir)
+  const pid = (await run('pgrep', ['-f', `llambo-mount ${dir}`])).stdout.trim()
+  process.kill(Number(pid), 'SIGKILL')
+  while (await stat(dir).catch(() => undefined)) await sleep(20)
+  t.match((await home.ctl('doctor')).stdout, /mounts .*the process behind it is gone/)
+  t.same(await home.ctl('umount', dir), { code: 0, stdout: '', stderr: '' })
+  t.notOk(await isMounted(dir))
+})
+
+const holding = skip || (process.getuid?.() === 0 ? false : 'takes root, for a mount namespace')
+
+t.test('a mount process whose server is dead leaves the mount of the next server alone', { skip: holding }, async t => {
+  const home = new Home(t)
+  const dir = home.path('n')
+  const first = await home.up('--mount', dir)
+  const old = mounter(home)
+  // a container with the mount in it keeps the old file system, and its process, alive
+  const holder = spawn('unshare', ['-m', 'sh', '-c', 'echo held; exec sleep 60'])
+  t.teardown(() => holder.kill('SIGKILL'))
+  await new Promise(resolve => holder.stdout.once('data', resolve))
+  first.child.kill('SIGKILL')
+  await first.ended
+  await home.up('--mount', dir)
+  holder.kill('SIGKILL')
+  while (isAlive({ pid: old, born: undefined })) await sleep(50)
+  t.ok(await isMounted(dir))
+  t.match(await readFile(`${dir}/status`, 'utf8'), /^server /)
 })

@@ -131,7 +131,7 @@ t.test('what is in the way of a mount is said in one line with its remedy', opti
   await t.rejects(at('n', `unix!${path}/nobody`), { message: /no server/ })
   await t.rejects(at('n', 'http://x'), { message: /tcp!/ })
   const { pid } = await at('n')
-  await t.rejects(at('n'), { message: /mounted already: llamboctl umount / })
+  await t.rejects(at('n'), { message: /has a mount of llambo that is live: .*llamboctl umount / })
   await unmount(join(path, 'n'))
   await gone(pid)
   await t.rejects(unmount(join(path, 'n')), { message: /nothing of llambo is mounted/ })
