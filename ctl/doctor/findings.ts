@@ -12,6 +12,7 @@ import { isAlive, readServerFile } from '../common/serverfile.js'
 import { gpu } from './gpu.js'
 import { descriptors } from './limits.js'
 import { models } from './models.js'
+import { workers } from './workers.js'
 import { upstream } from './upstream.js'
 
 /** One thing looked at: `bad` keeps llambo from working, `note` from all it could do. */
@@ -134,6 +135,8 @@ const checks: Record<string, Check> = {
       file ? `running (pid ${file.pid}) at ${file.addresses.join(', ')}` : 'none is running; llamboctl up starts one',
     )
   },
+
+  workers,
 }
 
 const running = (env: NodeJS.ProcessEnv) => {

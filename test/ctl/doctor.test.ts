@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { type Finding, findings } from '../../ctl/doctor/findings.js'
 import { Home } from './fixture.js'
@@ -5,6 +6,7 @@ import { Home } from './fixture.js'
 const names = [
   'node',
   'fuse',
+  'mounts',
   'cpu',
   'gpu',
   'memory',
@@ -16,6 +18,7 @@ const names = [
   'upstream',
   'disk',
   'server',
+  'workers',
 ]
 
 t.test('doctor looks at everything, and what is not well comes with its remedy', async t => {
@@ -47,4 +50,15 @@ t.test('a damaged model is found', async t => {
   home.file('.local/share/llambo/models/broken.gguf', 'GGUF and then nothing')
   const model = (await findings(home.env)).find(({ name }) => name === 'models')
   t.match(model, { state: 'note', says: /^broken: /, remedy: /^remove .*broken\.gguf/ })
+})
+
+t.test('a worker that was killed is told with what it ended by', async t => {
+  const home = new Home(t)
+  await home.up()
+  const { workers } = JSON.parse(readFileSync(home.path('run/llambo/workers.json'), 'utf8'))
+  process.kill(workers[0].pid, 'SIGKILL')
+  const found = async () => (await findings(home.env)).find(({ name }) => name === 'workers')
+  let finding = await found()
+  while (finding?.state === 'ok') finding = await found()
+  t.match(finding, { state: 'note', says: /^worker [0-9a-f]{8} of \S+: ended by SIGKILL$/ })
 })

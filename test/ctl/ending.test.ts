@@ -73,7 +73,7 @@ t.test('a terminal that is gone ends what reads, draws and talks with 129', { sk
   const home = new Home(t)
   await home.up()
   const rows: readonly [string, readonly string[], string][] = [
-    ['cat events', [llamboctl, 'cat', 'events'], 'worker-joined'],
+    ['cat event', [llamboctl, 'cat', 'event'], 'worker-joined'],
     ['top', [llamboctl, 'top'], '.'],
     ['limbot', [program('limbot/limbot.js'), '-n'], '.'],
     ['dish', [program('dish/dish.js'), '-i'], '.'],

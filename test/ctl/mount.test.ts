@@ -106,7 +106,7 @@ const mounter = (home: Home): number =>
 
 /** Waits until the events have that line. */
 async function happened(home: Home, what: RegExp): Promise<void> {
-  const events = home.start(['cat', 'events'])
+  const events = home.start(['cat', 'event'])
   await events.says(what)
   events.child.kill('SIGTERM')
   await events.ended

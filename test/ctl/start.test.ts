@@ -83,3 +83,12 @@ t.test('a flag it does not know exits 2', async t => {
   const home = new Home(t)
   t.match(await npmStart(home, ['--onec', 'x']).ended, { code: 2, stdout: '', stderr: /unknown option '--onec'/ })
 })
+
+t.test('--once leaves the mount that is configured to the server that has it', { skip: noFuse }, async t => {
+  const home = new Home(t)
+  const dir = home.path('n')
+  await home.up('--mount', dir)
+  const once = await npmStart(home, ['--once', 'hi', '--engine', 'echo'], { LLAMBO_MOUNT: dir }).ended
+  t.match(once, { code: 0, stdout: '0:hi\n', stderr: '' })
+  t.ok(await isMounted(dir))
+})

@@ -1,0 +1,55 @@
+/** What the workers of this user's server last ended by, as the hosts that keep them running say. */
+import type { Fid } from '../../fs/client.js'
+import { OREAD } from '../../fs/protocol.js'
+import { parseRecords } from '../../fs/quote.js'
+import { connect } from '../common/connect.js'
+import { drain, withFile } from '../common/files.js'
+import { isAlive, readServerFile } from '../common/serverfile.js'
+import { interruptible } from '../server/interruptible.js'
+import type { Finding } from './findings.js'
+
+/** How long the server may take to say it, in ms. */
+const ASK_MS = 10_000
+/** Hosts that are asked, and workers that are named: one line has room for no more. */
+const MAX_HOSTS = 20
+const MAX_SAID = 5
+
+export async function workers(env: NodeJS.ProcessEnv): Promise<Omit<Finding, 'name'>> {
+  const file = readServerFile(env)
+  const address = file?.addresses[0]
+  if (!file || address === undefined || !isAlive(file)) return { state: 'ok', says: 'no server is running' }
+  const signal = AbortSignal.timeout(ASK_MS)
+  const ended = await interruptible(ends(address, signal), signal)
+  if (ended.length === 0) return { state: 'ok', says: 'none has ended by itself' }
+  return {
+    state: 'note',
+    says: ended.slice(0, MAX_SAID).join('; '),
+    remedy: 'llamboctl logs shows what was before; a smaller model or engine.context takes less memory',
+  }
+}
+
+/** A line for each worker whose process before this one did not end well. */
+async function ends(address: string, signal: AbortSignal): Promise<string[]> {
+  const { root, client } = await connect(address, {}, signal)
+  try {
+    const hosts = await withFile(root, ['host'], OREAD, signal, fid => fid.list(signal))
+    const lines: string[] = []
+    for (const { name } of hosts.slice(0, MAX_HOSTS)) {
+      for (const { word, attrs } of parseRecords(await text(root, ['host', name, 'status'], signal)))
+        if (word === 'worker' && attrs.error) lines.push(`worker ${attrs.id?.slice(0, 8)} of ${name}: ${attrs.error}`)
+    }
+    return lines
+  } finally {
+    client.close()
+  }
+}
+
+async function text(root: Fid, path: readonly string[], signal: AbortSignal): Promise<string> {
+  const decoder = new TextDecoder()
+  let all = ''
+  const add = async (data: Uint8Array) => {
+    all += decoder.decode(data, { stream: true })
+  }
+  await withFile(root, path, OREAD, signal, fid => drain(fid, add, signal))
+  return all
+}
