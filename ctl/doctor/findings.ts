@@ -12,8 +12,8 @@ import { isAlive, readServerFile } from '../common/serverfile.js'
 import { gpu } from './gpu.js'
 import { descriptors } from './limits.js'
 import { models } from './models.js'
-import { workers } from './workers.js'
 import { upstream } from './upstream.js'
+import { workers } from './workers.js'
 
 /** One thing looked at: `bad` keeps llambo from working, `note` from all it could do. */
 export interface Finding {
