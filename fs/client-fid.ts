@@ -265,8 +265,8 @@ export class Fid {
     return {
       ...unknown(this.#at.names.at(-1) ?? '/', a.qid),
       mode: ((a.qid.type << 24) | (KINDS[(a.mode >>> 12) & 15] ?? 0) | (a.mode & 0o777)) >>> 0,
-      atime: Number(a.atime_sec),
-      mtime: Number(a.mtime_sec),
+      atime: seconds(a.atime_sec),
+      mtime: seconds(a.mtime_sec),
       length: a.qid.type & (DMDIR >>> 24) ? 0n : a.size,
       uid: String(a.uid),
       gid: String(a.gid),
@@ -459,6 +459,11 @@ function linuxFlags(mode: number): number {
   if (mode & ORCLOSE) throw fail('notSupported', 'remove on close in 9P2000.L')
   const access = (mode & 3) === OEXEC ? OREAD : mode & 3
   return access | (mode & OTRUNC ? O_TRUNC : 0) | (mode & OAPPEND ? O_APPEND : 0) | (mode & OEXCL ? O_EXCL : 0)
+}
+
+/** A time of an Rgetattr as a stat has it, in 32 bits: those before 1970 are 0, and what is later than 2106 is that. */
+function seconds(time: bigint): number {
+  return Math.min(Math.max(Number(BigInt.asIntN(64, time)), 0), 0xffffffff)
 }
 
 /** A stat of which only name and qid are known. */

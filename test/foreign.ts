@@ -71,6 +71,8 @@ class Node {
   readonly children = new Map<string, Node>()
   data = Buffer.alloc(0)
   gid = 0
+  /** As 9P2000.L sends it. */
+  mtime = 1_000_000_000n
   constructor(
     readonly name: string,
     readonly directory: boolean,
@@ -292,7 +294,7 @@ function attributes(node: Node): Omit<Msg<'Rgetattr'>, 'tag' | 'type'> {
   const times = {
     atime_sec: 1n,
     atime_nsec: 0n,
-    mtime_sec: 1_000_000_000n,
+    mtime_sec: node.mtime,
     mtime_nsec: 0n,
     ctime_sec: 1n,
     ctime_nsec: 0n,

@@ -4,6 +4,7 @@ import type { Run } from '../common/command.js'
 import { named } from '../common/files.js'
 import { isDirectory, modeText, timeText } from '../common/listing.js'
 import { bytes, table } from '../common/output.js'
+import { sanitize } from '../common/terminal/sanitize.js'
 
 export const run: Run = async (io, args, { long }) => {
   const { root, client } = await io.connect()
@@ -16,12 +17,14 @@ export const run: Run = async (io, args, { long }) => {
       a.name < b.name ? -1 : 1,
     )
     if (paths.length > 1) await io.print(`${path}:\n`)
-    const label = (entry: Stat) => (isDirectory(entry) ? blue(entry.name) : entry.name)
+    // a name is whatever its server says, and a terminal does what it is told
+    const shown = (text: string) => (terminal ? sanitize(text).replace(/[\n\t]/g, '\ufffd') : text)
+    const label = (entry: Stat) => (isDirectory(entry) ? blue(shown(entry.name)) : shown(entry.name))
     if (!long) await io.print(entries.map(entry => `${label(entry)}\n`).join(''))
     else {
       const rows = entries.map(entry => [
         modeText(entry),
-        entry.uid,
+        shown(entry.uid),
         terminal ? bytes(Number(entry.length)) : String(entry.length),
         timeText(entry.mtime),
         label(entry),

@@ -7,6 +7,7 @@ import { readText, withFile } from '../common/files.js'
 import type { Invocation } from '../common/invocation.js'
 import { bytes, table } from '../common/output.js'
 import { modelDir } from '../common/paths.js'
+import { sanitize } from '../common/terminal/sanitize.js'
 import { bundledModels } from '../server/bundled.js'
 import { self } from '../server/users.js'
 
@@ -61,7 +62,7 @@ export const run: Run = async (io, _args, { json }) => {
   if (json) return io.print(`${JSON.stringify(rows, null, 2)}\n`)
   const terminal = io.stdout.isTTY === true
   const cells = rows.map(row => [
-    row.name,
+    terminal ? sanitize(row.name) : row.name,
     terminal ? bytes(row.size) : String(row.size),
     row.loaded ? 'yes' : 'no',
     row.context ? String(row.context) : '',

@@ -2,6 +2,7 @@ import type { Run } from '../common/command.js'
 import { named } from '../common/files.js'
 import { statRecord } from '../common/listing.js'
 import { shown } from '../common/npath.js'
+import { sanitize } from '../common/terminal/sanitize.js'
 
 export const run: Run = async (io, args) => {
   const { root, client } = await io.connect()
@@ -11,7 +12,8 @@ export const run: Run = async (io, args) => {
       const fid = await root.walk(names, io.signal)
       return fid.stat(io.signal).finally(() => fid.clunk().catch(() => {}))
     })
-    await io.print(`${statRecord(shown(names), stat)}\n`)
+    const text = statRecord(shown(names), stat)
+    await io.print(`${io.stdout.isTTY ? sanitize(text) : text}\n`)
   }
   client.close()
 }

@@ -1,4 +1,5 @@
 import { type ErrorCode, FsError } from '../../fs/errors.js'
+import { sanitize } from './terminal/sanitize.js'
 
 /** What our programs exit with, so that scripts can tell failures apart. `docs/llamboctl.md` lists them. */
 export const exitCode = {
@@ -63,5 +64,6 @@ export const asTyped = (line: string): string =>
 export function explain(thrown: unknown): string {
   if (!(thrown instanceof Error)) return String(thrown)
   const cause = thrown instanceof FsError && thrown.cause instanceof Error ? ` (${thrown.cause.message})` : ''
-  return asTyped(`${thrown.message}${cause}`.replace(/\s*\n\s*/g, ' '))
+  // a server may have said it, and it goes to a terminal or a log
+  return asTyped(sanitize(`${thrown.message}${cause}`.replace(/\s*\n\s*/g, ' ')))
 }

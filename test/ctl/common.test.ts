@@ -42,6 +42,7 @@ t.test('failures have the exit codes that scripts count on', async t => {
 
 t.test('an error is one line', async t => {
   t.equal(explain(new Error('a\n  b')), 'a b')
+  t.equal(explain(new Error('\x1b]0;x\x07')), '␛]0;x␇', 'what a server says does nothing to a terminal')
   t.equal(explain(fail('io', undefined, new Error('disk on fire'))), 'i/o error (disk on fire)')
 })
 

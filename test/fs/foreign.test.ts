@@ -205,3 +205,16 @@ t.test('what a file finds wrong when all of it is there is asked of our servers 
   t.equal(lines.filter(line => line.startsWith('<- Twstat')).length, 2)
   t.equal(lines.filter(line => line.startsWith('<- Tstat')).length, 1, 'whose server it is is asked once')
 })
+
+t.test('9P2000.L: times that no stat can have are the nearest that one can', async t => {
+  const { client, server } = await connected(t, manners.linux)
+  const file = server.add('old', '')
+  const root = await client.attach({ uname: 'glenda' })
+  for (const [sent, told] of [
+    [(1n << 64n) - 5n, 0],
+    [1n << 60n, 0xffffffff],
+  ] as const) {
+    file.mtime = sent
+    t.equal((await (await root.walk(['old'])).stat()).mtime, told)
+  }
+})
