@@ -19,7 +19,8 @@ const sha = (data: Uint8Array) => createHash('sha256').update(data).digest('hex'
 const sorted = (text: string) => text.split('\n').filter(Boolean).sort().join('\n')
 
 /** What every root has (docs/files.md). */
-const ROOT = 'ctl data embed error events generate metrics models namespace session status task worker-0001'.split(' ')
+const ROOT =
+  'ctl data embed error events generate host metrics models namespace session status task usr worker-0001'.split(' ')
 const BUNDLED = `${checkout}/models/llambo-tiny.gguf`
 
 /** diod's clients on a llambo server. */
@@ -85,7 +86,7 @@ async function theirClients(stage: Stage, report: Report): Promise<void> {
   const cat = reporter(report, 'diodcat', '9P2000.L')
   await cat('status', async () => matches((await run('diodcat', 'status')).out, /^server name=worker-0001 kind=worker/))
   await cat('several files', async () =>
-    matches((await run('diodcat', 'namespace ctl')).out, /bind \/ worker-0001\n(.*\n)*slots 4\n/),
+    matches((await run('diodcat', 'namespace ctl')).out, /bind -a worker-0001\/models models\nstrategy \w+\n/),
   )
   for (const msize of [4096, 65536])
     await cat(`a model whole, with messages of ${msize / 1024} KiB`, async () =>
