@@ -25,7 +25,7 @@ import { Proofs } from './proof.js'
 import { Recovery } from './recovery.js'
 import { Registry } from './registry.js'
 import { Routing } from './routing.js'
-import { Counters, Saver, type Store } from './saved.js'
+import { Counters, DAMAGED, keepAside, Saver, type Store } from './saved.js'
 import { clusterStatus } from './status.js'
 import { type ClusterSettings, clusterLines, clusterVerbs } from './verbs.js'
 import { WantedModels } from './wanted.js'
@@ -376,10 +376,20 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     clock,
     proofs,
   )
+  /** What is being kept that could not be restored. */
+  const aside: Promise<unknown>[] = []
   for (const name of store?.list() ?? []) {
     const [, number] = /^session-(\d+)$/.exec(name) ?? []
-    const text = number && store?.read(name)
-    if (text) root.sessions.restore(number, text)
+    if (number === undefined || !store) continue
+    try {
+      const text = store.read(name)
+      if (text === undefined) throw fail('io', 'it cannot be read')
+      root.sessions.restore(number, text)
+    } catch (error) {
+      const attrs = { session: number, kept: `${name}${DAMAGED}`, error: (error as Error).message }
+      events.add('not-restored', attrs)
+      aside.push(keepAside(store, name).catch(unsaved))
+    }
   }
   place.onAgain = task => root.tasks.again(task)
   place.onFree = () => root.tasks.pump()
@@ -444,6 +454,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
       registry.close()
       hosts.close()
       counters.close()
+      await Promise.all(aside)
       await saver?.settled()
     },
   }

@@ -8,6 +8,18 @@ export interface Store {
   list(): string[]
 }
 
+/** The end of a name under which a text is kept that could not be restored. */
+export const DAMAGED = '.damaged'
+
+/** Keeps a text aside that could not be restored, where no later start looks for it and a person can. */
+export async function keepAside(store: Store, name: string): Promise<void> {
+  const text = store.read(name)
+  // what cannot be read cannot be copied: it stays where it is
+  if (text === undefined) return
+  await store.write(`${name}${DAMAGED}`, text)
+  await store.remove(name)
+}
+
 /** Numbers that are reserved at a time: so many writes fewer, and so many numbers lost when we are killed. */
 const BLOCK = { task: 1000, session: 100 } as const
 type Kind = keyof typeof BLOCK

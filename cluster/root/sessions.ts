@@ -53,15 +53,17 @@ export class Sessions {
     return session?.user.name === user.name ? session : undefined
   }
 
-  /** A session that a server before this one had. What cannot be read is left out. */
+  /** A session that a server before this one had. @throws what is wrong with what was kept; there is no such session then */
   restore(id: string, text: string): void {
+    let session: Session | undefined
     try {
       const saved = JSON.parse(text) as SavedSession
-      const session = new Session(id, saved.user, this.#host, () => this.#sessions.delete(id))
+      session = new Session(id, saved.user, this.#host, () => this.#sessions.delete(id))
       session.restore(saved)
       this.#sessions.set(id, session)
-    } catch {
-      // of another version, or cut off
+    } catch (error) {
+      session?.leave()
+      throw error
     }
   }
 

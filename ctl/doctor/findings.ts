@@ -1,13 +1,14 @@
-import { existsSync, statfsSync } from 'node:fs'
+import { existsSync, readdirSync, statfsSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { platform } from 'node:os'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
+import { DAMAGED } from '../../cluster/orchestrator/saved.js'
 import { thisMachine } from '../../cluster/worker/hardware.js'
 import { deadMounts, fuseProblem } from '../../mnt/mount.js'
 import { loadConfig } from '../common/config.js'
 import { explain } from '../common/exit.js'
 import { bytes } from '../common/output.js'
-import { configFile, modelDir, privateDir, runtimeDir } from '../common/paths.js'
+import { configFile, modelDir, privateDir, runtimeDir, stateDir } from '../common/paths.js'
 import { isAlive, readServerFile } from '../common/serverfile.js'
 import { gpu } from './gpu.js'
 import { descriptors } from './limits.js'
@@ -113,6 +114,17 @@ const checks: Record<string, Check> = {
   },
 
   models,
+
+  state(env) {
+    const dir = join(stateDir(env), 'cluster')
+    const damaged = existsSync(dir) ? readdirSync(dir).filter(name => name.endsWith(DAMAGED)) : []
+    if (damaged.length === 0) return ok('all that was kept could be restored')
+    return {
+      state: 'note',
+      says: `${damaged.length} files in ${dir} could not be restored: ${damaged.slice(0, 5).join(' ')}`,
+      remedy: 'events had why (not-restored); they are JSON: take out what you need, and remove them',
+    }
+  },
 
   upstream,
 

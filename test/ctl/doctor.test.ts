@@ -15,6 +15,7 @@ const names = [
   'config',
   'runtime',
   'models',
+  'state',
   'upstream',
   'disk',
   'server',
@@ -43,6 +44,13 @@ t.test('a bad finding fails it', async t => {
   t.equal(code, 1)
   t.match(stdout, /^bad +config +\S+config\.yaml:1: slotz: unknown key \(did you mean slots\?\)$/m)
   t.match(stderr, /^llamboctl: what is bad above keeps llambo from working: .*config/)
+})
+
+t.test('what a server could not restore and has kept aside is found', async t => {
+  const home = new Home(t)
+  home.file('.local/state/llambo/cluster/session-7.damaged', '{')
+  const state = (await findings(home.env)).find(({ name }) => name === 'state')
+  t.match(state, { state: 'note', says: /could not be restored: session-7\.damaged$/, remedy: /not-restored/ })
 })
 
 t.test('a damaged model is found', async t => {

@@ -241,6 +241,23 @@ t.test('what ctl was told holds for an orchestrator that is started again', asyn
   t.equal(await (await (await rig(t, [], { store })).as('root')).read('ctl'), initial)
 })
 
+t.test('a session that cannot be restored is kept aside and said; the others are restored', async t => {
+  const files = new Map<string, string>()
+  const store = memoryStore(files)
+  const ann = await (await rig(t, [], { store })).as('ann')
+  const [good, cut] = [await ann.session(), await ann.session()]
+  for (const id of [good, cut]) await ann.write(`session/${id}/history`, '{"role":"user","content":"hello"}\n')
+  await until(() => files.has(`session-${good}`) && files.has(`session-${cut}`))
+  const saved = files.get(`session-${cut}`)!
+  files.set(`session-${cut}`, saved.slice(0, -5))
+  const again = await (await rig(t, [], { store })).as('ann')
+  t.match(await again.read(`session/${good}/history`), /hello/)
+  t.notOk((await again.names('session')).includes(cut))
+  t.match(await again.read('events'), new RegExp(`kind=not-restored session=${cut} kept=session-${cut}.damaged error=`))
+  await until(() => !files.has(`session-${cut}`))
+  t.equal(files.get(`session-${cut}.damaged`), saved.slice(0, -5))
+})
+
 t.test('a drained worker gets nothing more and loses nothing; one after another they can all be replaced', async t => {
   const cluster = await rig(t, [{ rate: 50 }, { rate: 50 }])
   const [root, ann] = [await cluster.as('root'), await cluster.as('ann')]
