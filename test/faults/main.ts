@@ -13,6 +13,7 @@ import { hung } from './hung.js'
 import { input } from './input.js'
 import { kill } from './kill.js'
 import { killBundled } from './kill-model.js'
+import { memory } from './memory.js'
 import { nested } from './nested.js'
 import { queue } from './queue.js'
 import { restart } from './restart.js'
@@ -35,6 +36,7 @@ const scenarios: readonly Scenario[] = [
   input,
   hosts,
   rogue,
+  memory,
 ]
 
 /** One that takes longer hangs. */

@@ -128,7 +128,7 @@ export const ways: Record<string, { times: number; step: Step; harmless?: true }
     },
   },
   'long errors': {
-    times: 30,
+    times: 8,
     // they are kept, but shortened: nothing to refuse
     harmless: true,
     async step(hoard, i) {

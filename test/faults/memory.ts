@@ -1,0 +1,51 @@
+import { readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Client } from '../../fs/client.js'
+import { dial } from '../../fs/dial.js'
+import { go, ways } from '../memory/ways.js'
+import { Cluster } from './cluster.js'
+import { must, type Scenario, type Stage, within } from './stage.js'
+
+const MiB = 1024 * 1024
+const MOST = 300 * MiB
+/** How long it goes on, in s; less where one wants to see it work. */
+const SECONDS = Number(process.env.LLAMBO_FAULTS_MEMORY_S ?? 600)
+
+/** Every way to have a server keep memory, all at once and again and again, beside a user who only asks. */
+async function hoards(stage: Stage): Promise<string> {
+  const cluster = await Cluster.start(stage, { workers: 1, env: { LLAMBO_MEMORY: '256M' } })
+  const seat = async (user: number) => {
+    const client = await Client.connect(await dial(cluster.address))
+    stage.teardown(() => client.close())
+    return { client, root: await client.attach({ uname: `u${user}`, n_uname: user }) }
+  }
+  const { pid } = cluster.run.child
+  const most = () => Number(/^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024
+  const until = Date.now() + SECONDS * 1000
+  let refusals = 0
+  const hoarders = Object.keys(ways).map(async (name, i) => {
+    while (Date.now() < until) {
+      const { refusal, leave } = await go(name, 5000 + i, seat)
+      leave()
+      if (refusal === undefined) continue
+      must(/^over the memory budget of this server: |^queue full, /.test(refusal), `${name}: ${refusal}`)
+      refusals++
+      await sleep(100)
+    }
+  })
+  const other = await cluster.tree({ name: 'other', uid: 6001 })
+  let answers = 0
+  let slowest = 0
+  for (; Date.now() < until; answers++) {
+    const began = Date.now()
+    const answer = await within('another user', 30_000, other.ask('data', `n${answers} red`))
+    must(answer === `0:n${answers} 1:red\n`, answer)
+    slowest = Math.max(slowest, Date.now() - began)
+    await sleep(200)
+  }
+  await Promise.all(hoarders)
+  must(most() < MOST, `${Math.round(most() / MiB)} MiB were resident`)
+  return `${refusals} refusals in ${SECONDS} s, at most ${Math.round(most() / MiB)} MiB resident; another user had ${answers} answers, the slowest after ${slowest} ms`
+}
+
+export const memory: Scenario = { name: 'memory', run: hoards }
