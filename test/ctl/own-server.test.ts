@@ -94,3 +94,17 @@ t.test('an address is our server’s while that runs and nobody else listens on 
   await t.rejects(dial(address))
   t.notOk(isOwnServer(address, undefined, home.env), 'nobody listens')
 })
+
+t.test("a token for dish's own server is offered to no server that is mounted besides", async t => {
+  const home = new Home(t)
+  const { address, offered } = await rogue(t)
+  const dish = (text: string) => {
+    const run = home.start(['dish', '-c', text], { LLAMBO_TOKEN: 'llb_for-the-own-server' })
+    run.child.stdin?.end()
+    return run.ended
+  }
+  t.match(await dish(`import ${address} /n/x; ls /n/x`), { code: 0 })
+  t.equal(offered(), 0)
+  await dish(`LLAMBO_TOKEN=llb_for-that-one import ${address} /n/x`)
+  t.equal(offered(), 1)
+})
