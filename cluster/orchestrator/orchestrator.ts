@@ -1,5 +1,5 @@
 import { type Clock, every, sleep, systemClock } from '../../fs/clock.js'
-import { FsError, fail } from '../../fs/errors.js'
+import { FsError, fail, received } from '../../fs/errors.js'
 import type { Context, Entry, File, Owner, User } from '../../fs/file.js'
 import { generated } from '../../fs/kit/dir.js'
 import { Feed } from '../../fs/kit/feed.js'
@@ -184,6 +184,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
       },
       failed(member, error) {
         events.add('attempt-failed', { worker: member.name, error: error.message })
+        if (error instanceof FsError && error.is('upstreamFailed')) registry.doubt(member)
         if (++member.failures >= limits.FAILURES)
           registry.setAside(member, `${member.failures} answers broke off in a row`)
       },
@@ -259,11 +260,19 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
   /** Whether there ever was a worker, in this cluster or before we were started, and when one last said something. */
   let met = before !== ''
   let lastMet = began
-  /** Why a prompt need not wait: there is no worker, none is starting, and none that was cut off may still come back. */
+  /**
+   * Why a prompt need not wait: there is no worker, none is starting, and none that was cut off may still come back; or the servers that
+   * would make the text are all away.
+   */
   const nobody = (): Error | undefined => {
-    if (registry.members.size > 0 || clock.now() - lastMet < (met ? limits.NEXT_WORKER_MS : limits.FIRST_WORKER_MS))
-      return undefined
     const reports = [...hosts.peers.values()].map(({ report }) => report)
+    const members = [...registry.members.values()]
+    if (members.length > 0) {
+      const starting = reports.some(({ workers }) => workers.some(({ state }) => state === 'starting'))
+      const away = members.every(({ remote, error }) => remote && error !== undefined)
+      return away && !starting ? received(members[0]!.error!) : undefined
+    }
+    if (clock.now() - lastMet < (met ? limits.NEXT_WORKER_MS : limits.FIRST_WORKER_MS)) return undefined
     if (reports.some(({ workers }) => workers.some(({ state }) => state !== 'stopping'))) return undefined
     if (reports.length > 0 && fleet.lines.includes('autoscale on')) return undefined
     return fail(

@@ -308,6 +308,11 @@ export class Registry {
     )
   }
 
+  /** The server that makes a member's text has failed it: whether it is there is asked at once. */
+  doubt(member: Member): void {
+    if (member.remote && this.#o.clock.now() >= member.probeAfter) void this.#probe(member)
+  }
+
   /** A member has given a whole answer: what went wrong before is over. */
   good(member: Member): void {
     member.failures = 0
@@ -406,17 +411,22 @@ export class Registry {
         if (!/"event":"end"/.test(answer)) throw fail('io', answer.slice(-200))
       }
       if (member.left || member.suspect) return
+      const was = member.ready
       member.ready = true
       member.problem = undefined
       member.probes = 0
-      events.add('worker-ready', { worker: member.name, slots: member.report.slots, model: member.model?.name })
+      if (!was)
+        events.add('worker-ready', { worker: member.name, slots: member.report.slots, model: member.model?.name })
     } catch (error) {
       const { message } = toFsError(error)
       if (!member.left && message !== member.problem)
         events.add('probe-failed', { worker: member.name, error: message })
       if (!late.signal.aborted) member.problem = message
       const pause = Math.min(limits.CHECK_MS * 2 ** member.probes++, limits.MOST_CHECK_MS)
-      if (member.remote) member.probeAfter = clock.now() + pause
+      if (member.remote) {
+        member.ready = false
+        member.probeAfter = clock.now() + pause
+      }
       // others' answers are not what it waited for
       const { active, queue } = member.report
       if (late.signal.aborted && !member.left && active + queue <= 1)

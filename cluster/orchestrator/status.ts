@@ -81,6 +81,7 @@ export function clusterStatus(o: ClusterStatus): string {
       loading: loading[0],
       memory: o.memory,
       memory_used: o.memory_used,
+      error: state === 'failed' ? members.find(({ error }) => error !== undefined)?.error : undefined,
     }),
     ...o.models.map(model =>
       record('model', {

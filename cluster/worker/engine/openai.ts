@@ -171,7 +171,8 @@ export function createOpenAIEngine(o: {
     try {
       listed = readModels(await json(await server.get('/models', signal), MAX_LIST))
     } catch (error) {
-      if (lacks(error)) return
+      // one that asks to wait is there
+      if (lacks(error) || (error as FsError).is('upstreamBusy')) return
       throw error
     }
     const { names = [], owner = '' } = listed ?? {}

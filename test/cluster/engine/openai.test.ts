@@ -428,6 +428,7 @@ t.test('a check asks for the list of models and for no prompt', async t => {
     [200, '{"models":[{"name":"m"}]}', undefined],
     [200, '{"data":[{"id":"/path/other.gguf","owned_by":"llamacpp"}]}', undefined],
     [404, '', undefined],
+    [429, '', undefined],
     [200, list('a', 'b'), /^the upstream refuses this: .*: it has no model m; it has a, b$/],
     [401, '{"error":{"message":"no"}}', /^the upstream refuses this: .*\/models: 401 no$/],
     [500, '', /^the upstream failed: .*\/models: 500 /],

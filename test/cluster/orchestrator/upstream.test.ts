@@ -167,7 +167,7 @@ t.test('an upstream that is down shows as a failed worker with the reason, and w
   const server = await upstream(t, says('here'))
   await server.stop()
   const cluster = await rig(t, [], { clock: fast })
-  const member = await cluster.add(of(server))
+  await cluster.add(of(server))
   await until(async () => (await workers(cluster))[0]?.state === 'failed')
   t.match(await workers(cluster), [
     { state: 'failed', error: /^the upstream failed: .*\/models: connection refused: is the server running there\?$/ },
@@ -176,8 +176,14 @@ t.test('an upstream that is down shows as a failed worker with the reason, and w
   await server.start()
   await cluster.ready(1)
   t.equal(await (await cluster.as('ann')).ask('data', 'hi'), 'here\n')
-  server.models = ['other']
-  await member.worker.close()
+  await server.stop()
+  const ann = await cluster.as('ann')
+  const away = { message: /^the upstream failed: .*connection refused/ }
+  await t.rejects(ann.ask('data', 'gone'), away)
+  await until(async () => (await workers(cluster))[0]?.state === 'failed')
+  const began = performance.now()
+  await t.rejects(ann.ask('data', 'again'), away, 'who comes meanwhile does not wait')
+  t.ok(performance.now() - began < 1_000)
 })
 
 t.test('a model that the upstream does not have is told as such', async t => {
