@@ -315,6 +315,10 @@ t.test('answers in the shapes that real servers give them are read', async t => 
       `${chunk({ content: [{ type: 'text', text: 'hel' }, { text: 'lo' }] }, 'stop')}`,
       { text: 'hello' },
     ],
+    'a NUL': [
+      `${event('{"choices":[{"delta":{"content":"a\\u0000b"},"finish_reason":"stop"}]}')}`,
+      { text: 'a\ufffdb' },
+    ],
     'a refusal': [`${chunk({ refusal: 'I cannot.' })}${chunk({}, 'stop')}`, { text: 'I cannot.' }],
     'a pair that is cut': [
       `${event('{"choices":[{"delta":{"content":"\\ud83d"}}]}')}${event('{"choices":[{"delta":{"content":"\\ude00"},"finish_reason":"stop"}]}')}`,
@@ -412,6 +416,7 @@ t.test('an address with a path is taken as it is, with its query', async t => {
     ['', '/v1/chat/completions'],
     ['/', '/v1/chat/completions'],
     ['/v1/', '/v1/chat/completions'],
+    ['/v1/chat/completions', '/v1/chat/completions'],
     ['/v1beta/openai', '/v1beta/openai/chat/completions'],
     ['/api/v3/?version=2', '/api/v3/chat/completions?version=2'],
   ]) {

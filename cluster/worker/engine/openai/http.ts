@@ -49,7 +49,8 @@ export class Server {
       throw fail('badArgument', `url ${url}: http://HOST:PORT or https://…`)
     if (parsed.username || parsed.password) throw fail('badArgument', 'url: give the key apart from it')
     parsed.hash = ''
-    parsed.pathname = parsed.pathname.replace(/\/+$/, '') || '/v1'
+    // the address of a request is as good as that of the API
+    parsed.pathname = parsed.pathname.replace(/\/+$/, '').replace(/\/chat\/completions$/, '')
     if (parsed.pathname === '/') parsed.pathname = '/v1'
     this.#url = parsed
     this.base = parsed.origin + parsed.pathname

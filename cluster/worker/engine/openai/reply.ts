@@ -94,7 +94,8 @@ export function readChunk(json: unknown): Chunk {
   const first = choices.find(({ index }) => index === 0)
   const said = first?.delta ?? first?.message
   return {
-    text: (said?.content ?? '') + (said?.refusal ?? '') + (first?.text ?? ''),
+    // no text that is passed on has a NUL
+    text: ((said?.content ?? '') + (said?.refusal ?? '') + (first?.text ?? '')).replaceAll('\0', '\ufffd'),
     reasoning: said?.reasoning_content || said?.reasoning || '',
     calls: said?.tool_calls ?? [],
     finish: first?.finish_reason ?? '',
