@@ -20,6 +20,9 @@ const fast: Clock = {
   after: (ms, call, idle) => systemClock.after(ms / 20, call, idle),
 }
 
+/** A cluster on that time, whose heartbeats are as far apart as on ours: a busy machine loses no worker. */
+const quick = { clock: fast, settings: { heartbeat_s: 40 } }
+
 const workers = async (cluster: Awaited<ReturnType<typeof rig>>) =>
   (await cluster.status()).filter(({ word }) => word === 'worker').map(({ attrs }) => attrs)
 
@@ -131,7 +134,7 @@ t.test('good answers end the record of an outage: the next one costs no more tha
   const other = await upstream(t, says('well'))
   const asides: string[] = []
   const log = (line: string) => / kind=worker-aside /.test(line) && asides.push(line)
-  const cluster = await rig(t, [of(server, { prefer: 1 }), of(other)], { clock: fast, log })
+  const cluster = await rig(t, [of(server, { prefer: 1 }), of(other)], { ...quick, log })
   const ann = await cluster.as('ann')
   for (let outage = 1; outage <= 2; outage++) {
     server.reply = status(500, 'down')
@@ -153,7 +156,7 @@ t.test('an upstream that thinks for long costs nobody their worker', async t => 
     await sleep(2_000)
     response.end(`${piece('deep')}${finish()}`)
   })
-  const cluster = await rig(t, [of(server)], { clock: fast })
+  const cluster = await rig(t, [of(server)], quick)
   const ann = await cluster.as('ann')
   const thinking = ann.events('generate', say('think'))
   await until(() => server.prompts.length === 1)
@@ -165,7 +168,7 @@ t.test('an upstream that thinks for long costs nobody their worker', async t => 
 t.test('an upstream that is down shows as a failed worker with the reason, and works once it is there', async t => {
   const server = await upstream(t, says('here'))
   await server.stop()
-  const cluster = await rig(t, [], { clock: fast })
+  const cluster = await rig(t, [], quick)
   await cluster.add(of(server))
   await until(async () => (await workers(cluster))[0]?.state === 'failed')
   t.match(await workers(cluster), [
@@ -193,7 +196,7 @@ t.test('a model that the upstream does not have is told as such', async t => {
 })
 
 t.test('without any worker a prompt is refused with what to do, unless one is on its way', async t => {
-  const cluster = await rig(t, [], { clock: fast })
+  const cluster = await rig(t, [], quick)
   const ann = await cluster.as('ann')
   const none = { message: /^there is no worker: start one with: llamboctl spawn/, errno: 6 }
   await t.rejects(ann.ask('data', 'the first waits a moment'), none)
