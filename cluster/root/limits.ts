@@ -44,3 +44,5 @@ export const MAX_SCRATCH = 1024 * 1024
 export const MAX_USERS = 1000
 /** Texts in one `embed` request. */
 export const MAX_TEXTS = 512
+/** Lists and objects of a request inside one another: a schema of 64 levels has some 200, and what is deeper overflows a stack somewhere. */
+export const MAX_JSON_DEPTH = 256

@@ -2,6 +2,7 @@ import * as field from '../../api/field.js'
 import { deeper } from '../../api/text.js'
 import { fail } from '../../fs/errors.js'
 import type { ChatMessage, GenerateRequest, Sampling, Tool } from './generation.js'
+import { MAX_JSON_DEPTH } from './limits.js'
 import { defaults, isNumeric, number, numeric, stops } from './settings.js'
 
 /**
@@ -96,9 +97,6 @@ function via(value: unknown): Via {
     throw error instanceof field.Unfit ? bad(`via: ${error.message}`) : error
   }
 }
-
-/** Lists and objects inside one another: a schema of 64 levels has some 200, and what is deeper overflows a stack somewhere. */
-const MAX_JSON_DEPTH = 256
 
 /** What each key of a request means. `undefined` and null values are as if the key were not there. */
 const keys: Record<string, (value: unknown) => unknown> = {

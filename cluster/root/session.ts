@@ -1,3 +1,4 @@
+import { deeper } from '../../api/text.js'
 import type { Cancel, Clock } from '../../fs/clock.js'
 import { fail } from '../../fs/errors.js'
 import type { Context, File, User } from '../../fs/file.js'
@@ -447,6 +448,8 @@ export class Session {
         'JSON',
         arg => {
           if (arg === '') return undefined
+          if (deeper(arg, limits.MAX_JSON_DEPTH))
+            throw fail('badArgument', `schema: lists and objects over ${limits.MAX_JSON_DEPTH} deep`)
           try {
             const schema: unknown = JSON.parse(arg)
             if (typeof schema === 'object' && schema !== null) return schema

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, statfsSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { platform } from 'node:os'
+import { platform, totalmem } from 'node:os'
 import { dirname, join } from 'node:path'
 import { DAMAGED } from '../../cluster/orchestrator/saved.js'
 import { thisMachine } from '../../cluster/worker/hardware.js'
@@ -65,7 +65,8 @@ const checks: Record<string, Check> = {
 
   memory() {
     const { total, free } = thisMachine().memory()
-    const says = `${bytes(free)} of ${bytes(total)} free`
+    const of = total < totalmem() * 0.99 ? ' that this container may use' : ''
+    const says = `${bytes(free)} of ${bytes(total)}${of} free`
     if (free > 512e6) return ok(says)
     return {
       state: free > 200e6 ? 'note' : 'bad',
