@@ -11,7 +11,7 @@ import { interruptible } from '../server/interruptible.js'
 /** How long a server may take to stop, in ms: its answers have 25 s, and then it lets go of mounts and memory. */
 const PATIENCE_MS = 45_000
 /** How long `status` may take to say what is waited for, in ms. */
-const ASK_MS = 2_000
+const ASK_MS = 5_000
 
 export const run: Run = async (io, _args, { now }) => {
   if (io.globals.at || io.env.LLAMBO) {

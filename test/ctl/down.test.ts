@@ -6,11 +6,11 @@ import { Home, Run } from './fixture.js'
 
 const problem = await fuseProblem()
 const noFuse = problem === undefined ? false : `no FUSE here: ${problem}`
-const prompt = Array.from({ length: 12 }, (_, i) => `w${i}`).join(' ')
-const whole = `${Array.from({ length: 12 }, (_, i) => `${i}:w${i}`).join(' ')}\n`
+const prompt = Array.from({ length: 30 }, (_, i) => `w${i}`).join(' ')
+const whole = `${Array.from({ length: 30 }, (_, i) => `${i}:w${i}`).join(' ')}\n`
 
 t.test('down lets answers end and be read, over 9P and through the mount, and says so', { skip: noFuse }, async t => {
-  const home = new Home(t, { LLAMBO_ENGINE_RATE: '6' })
+  const home = new Home(t, { LLAMBO_ENGINE_RATE: '3' })
   const dir = home.path('n')
   await home.up('--mount', dir)
   const direct = home.start(['rdwr', 'data', prompt])
