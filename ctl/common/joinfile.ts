@@ -1,8 +1,10 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Field } from '../../api/field.js'
+import { joinFile } from '../../api/runtime.js'
 import { readJson, writeJson } from './jsonfile.js'
 import { runtimeDir } from './paths.js'
-import { isPid, type ServerFile } from './serverfile.js'
+import type { ServerFile } from './serverfile.js'
 
 /** `join.json` in the runtime directory: the cluster that this user's machine has joined. A server of his may run besides. */
 export interface JoinFile extends Pick<ServerFile, 'pid' | 'born' | 'started'> {
@@ -19,7 +21,7 @@ const path = (env: NodeJS.ProcessEnv) => join(runtimeDir(env), 'join.json')
  * @throws FsError where another user could have put it there
  */
 export const readJoinFile = (env: NodeJS.ProcessEnv): JoinFile | undefined =>
-  readJson<JoinFile>(path(env), ({ pid, address }) => isPid(pid) && typeof address === 'string')
+  readJson<JoinFile>(path(env), joinFile as Field<JoinFile>)
 
 export const writeJoinFile = (file: JoinFile, env: NodeJS.ProcessEnv): void => writeJson(path(env), file)
 

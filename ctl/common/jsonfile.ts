@@ -1,16 +1,18 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
+import type { Field } from '../../api/field.js'
+import { MAX_FILE } from '../../api/runtime.js'
+import { json } from '../../api/text.js'
 import { checkPlace } from '../../fs/place.js'
 
 /**
  * What a JSON file in a directory of our own holds, if it is what it should be; undefined where there is none, it cannot be read, or it
  * is not. @throws FsError where another user could have put it there
  */
-export function readJson<T>(path: string, is: (value: T) => boolean): T | undefined {
+export function readJson<T>(path: string, of: Field<T>): T | undefined {
   checkPlace(dirname(path))
   try {
-    const value = JSON.parse(readFileSync(path, 'utf8')) as T
-    return is(value) ? value : undefined
+    return of(json(readFileSync(path, 'utf8'), path, MAX_FILE), path)
   } catch {
     return undefined
   }

@@ -1,5 +1,7 @@
 import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Field } from '../../api/field.js'
+import { serverFile } from '../../api/runtime.js'
 import { readJson, writeJson } from './jsonfile.js'
 import { runtimeDir } from './paths.js'
 
@@ -53,7 +55,7 @@ export const isPid = (pid: unknown): boolean => Number.isInteger(pid) && (pid as
  * @throws FsError where another user could have put it there
  */
 export const readServerFile = (env: NodeJS.ProcessEnv): ServerFile | undefined =>
-  readJson<ServerFile>(path(env), ({ pid, mounts }) => isPid(pid) && Array.isArray(mounts))
+  readJson<ServerFile>(path(env), serverFile as Field<ServerFile>)
 
 /** The user's own server if it runs; undefined also where its file cannot be trusted: for what works without. */
 export function runningServer(env: NodeJS.ProcessEnv): ServerFile | undefined {

@@ -1,7 +1,8 @@
+import type { Field } from '../../api/field.js'
+import { workersFile } from '../../api/runtime.js'
 import { DEFAULT_CLASS } from '../../cluster/class.js'
 import type { WorkerRecord } from '../../cluster/host/process.js'
 import { readJson, writeJson } from './jsonfile.js'
-import { isPid } from './serverfile.js'
 import type { Config } from './settings.js'
 
 /** `workers.json` in the runtime directory: the workers that a host runs, for the next one, should this one be killed. */
@@ -23,8 +24,8 @@ export function readWorkersFile(
   config: Config,
   asked: number,
 ): { same: readonly WorkerRecord[]; other: readonly WorkerRecord[] } {
-  const file = readJson<WorkersFile>(path, ({ workers }) => Array.isArray(workers))
-  const workers = (file?.workers ?? []).filter(({ pid, id }) => isPid(pid) && typeof id === 'string')
+  const file = readJson<WorkersFile>(path, workersFile as Field<WorkersFile>)
+  const workers = file?.workers ?? []
   if (JSON.stringify(file?.config) !== JSON.stringify(config)) return { same: [], other: workers }
   const fewer = Math.max(0, (file?.asked ?? 0) - asked)
   const plain = workers.filter(worker => worker.class.name === DEFAULT_CLASS)

@@ -1,0 +1,62 @@
+/** The files in the runtime directory by which programs of one user find each other: `server.json`, `join.json`, `workers.json`. */
+import * as field from './field.js'
+
+/** Most characters of one of them: a thousand workers of a host (cluster/host.ts) with their classes, in words. */
+export const MAX_FILE = 4 * 1024 * 1024
+/** Linux gives no larger process numbers (PID_MAX_LIMIT). */
+const MAX_PID = 4_194_304
+const MAX_PATH = 4_096
+
+const pid = field.integer(1, MAX_PID)
+/** Ticks since the machine began. */
+const born = field.optional(field.matching(/^\d+$/, 20, 'a number'), undefined)
+const path = field.matching(/^[^\p{Cc}]+$/u, MAX_PATH, 'no control characters')
+
+export const serverFile = field.object({
+  pid,
+  born,
+  addresses: field.list(path, 64),
+  /** Of the certificate that its wss listeners show, `sha256:HEX`. */
+  fingerprint: field.optional(field.digest, undefined),
+  mounts: field.list(path, 64),
+  /** ISO 8601. */
+  started: field.optional(field.line(64), ''),
+})
+
+export const joinFile = field.object({
+  pid,
+  born,
+  started: field.optional(field.line(64), ''),
+  /** Where it joined. */
+  address: path,
+  /** Tells its cluster and token from others: SHA-256 of both. */
+  upstream: field.optional(field.secret, ''),
+})
+
+const shape = field.object({
+  name: field.name,
+  slots: field.integer(1, 256),
+  memory: field.number(0, 2 ** 53),
+  cores: field.number(0, 1024),
+})
+/** A class as this or another version wrote it: what else it has is the host's. */
+const workerClass: field.Field<field.Of<typeof shape>> = (value, name) => ({
+  ...(value as object),
+  ...shape(value, name),
+})
+
+export const workersFile = field.object({
+  config: value => value,
+  asked: field.integer(0, 1_000_000),
+  workers: field.list(
+    field.object({
+      pid,
+      born,
+      id: field.id,
+      boot: field.id,
+      class: workerClass,
+      secret: field.optional(field.secret, undefined),
+    }),
+    1_000,
+  ),
+})
