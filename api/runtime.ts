@@ -19,6 +19,8 @@ export const serverFile = field.object({
   /** Of the certificate that its wss listeners show, `sha256:HEX`. */
   fingerprint: field.optional(field.digest, undefined),
   mounts: field.list(path, 64),
+  /** The processes behind the mounts, while they run. */
+  mounters: field.optional(field.list(field.object({ pid, born }), 64), undefined),
   /** ISO 8601. */
   started: field.optional(field.line(64), ''),
 })

@@ -1,7 +1,14 @@
 import t from 'tap'
 import { joinFile, serverFile, workersFile } from '../../api/runtime.js'
 
-const server = { pid: 7, born: '123', addresses: ['unix!/run/9p'], mounts: ['/n/llambo'], started: '2026-01-01' }
+const server = {
+  pid: 7,
+  born: '123',
+  addresses: ['unix!/run/9p'],
+  mounts: ['/n/llambo'],
+  mounters: [{ pid: 9 }],
+  started: '2026-01-01',
+}
 const worker = {
   pid: 8,
   id: 'ab',
