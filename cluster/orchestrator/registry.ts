@@ -288,7 +288,8 @@ export class Registry {
   setAside(member: Member, why: string): void {
     const { clock, events, on } = this.#o
     const pause = Math.min(limits.ASIDE_MS * ++member.asides, limits.MOST_ASIDE_MS)
-    member.asideUntil = clock.now() + pause
+    const until = clock.now() + pause
+    member.asideUntil = until
     member.failures = 0
     member.aside = true
     this.aside.add(member)
@@ -297,7 +298,8 @@ export class Registry {
     clock.after(
       pause,
       () => {
-        if (member.left || clock.now() < member.asideUntil) return
+        // a timer may come a millisecond early: only another setting aside makes this one void
+        if (member.left || member.asideUntil !== until) return
         member.aside = false
         this.aside.delete(member)
         member.ready = false
