@@ -129,6 +129,25 @@ t.test(
   },
 )
 
+t.test('good answers end the record of an outage: the next one costs no more than the first', async t => {
+  const server = await upstream(t, says('well'))
+  const other = await upstream(t, says('well'))
+  const asides: string[] = []
+  const log = (line: string) => / kind=worker-aside /.test(line) && asides.push(line)
+  const cluster = await rig(t, [of(server, { prefer: 1 }), of(other)], { ...quick, log })
+  const ann = await cluster.as('ann')
+  for (let outage = 1; outage <= 2; outage++) {
+    server.reply = status(500, 'down')
+    while (asides.length < outage) t.equal(await ann.ask('data', 'hi'), 'well\n')
+    server.reply = says('well')
+    const before = server.prompts.length
+    // it comes back by a check, and is preferred again
+    while (server.prompts.length === before) t.equal(await ann.ask('data', 'hi'), 'well\n')
+  }
+  t.equal(asides.length, 2)
+  for (const line of asides) t.match(line, / seconds=30 /)
+})
+
 t.test('an upstream that thinks for long costs nobody their worker', async t => {
   const server = await upstream(t, says('quick'))
   server.next.push(async (_asked, response) => {
