@@ -7,16 +7,26 @@ export const MAX_EVENT = 64 * 1024
 
 const exited = field.object({
   boot: field.id,
-  signal: field.matching(/^SIG[A-Z0-9]+$/, 16, 'the name of a signal'),
+  signal: field.optional(field.matching(/^SIG[A-Z0-9]+$/, 16, 'the name of a signal'), undefined),
+  code: field.optional(field.integer(0, 0xffffffff), undefined),
+  /** `stopped`, `killed` or `crashed`. */
+  cause: field.optional(field.word, undefined),
+  /** The last line it said, or who ended it. */
+  error: field.optional(field.line(1000), undefined),
 })
+
+/** The end of a worker's process, as its host tells it: by a signal, or with a code other than 0. */
+export type Exit = field.Of<typeof exited>
 
 /**
  * Reads one line of a host's events.
- * @returns the start of a worker that has ended and the signal that ended it; undefined for every other event
+ * @returns the start of a worker that has ended and how; undefined for every other event, and for an end with code 0
  * @throws Unfit for a line that is none
  */
-export function parseExit(line: string): field.Of<typeof exited> | undefined {
+export function parseExit(line: string): Exit | undefined {
   const [event] = records(line, 'events', { characters: MAX_EVENT, count: 1 })
-  if (event?.attrs.kind !== 'worker-exited' || event.attrs.signal === undefined) return undefined
+  if (event?.attrs.kind !== 'worker-exited') return undefined
+  const { signal, code = '0' } = event.attrs
+  if (signal === undefined && code === '0') return undefined
   return exited(event.attrs, 'events')
 }

@@ -1,4 +1,4 @@
-import { MAX_EVENT, parseExit } from '../../api/exit.js'
+import { type Exit, MAX_EVENT, parseExit } from '../../api/exit.js'
 import { Lines } from '../../api/text.js'
 import { type Cancel, type Clock, sleep } from '../../fs/clock.js'
 import { fail, toFsError } from '../../fs/errors.js'
@@ -20,7 +20,7 @@ export interface HostsOptions {
   /** Seconds between heartbeats. May change. */
   settings: { heartbeat_s: number }
   /** A host, by its id, has said what became of one of its workers. */
-  exited(host_id: string, boot: string, signal: string): void
+  exited(host_id: string, exit: Exit): void
 }
 
 /** Machines that have joined: where workers are spawned, and who says what they died of. */
@@ -142,7 +142,7 @@ export class Hosts {
       try {
         for (const line of lines.take(piece)) {
           const exit = parseExit(line)
-          if (exit) exited(peer.report.id, exit.boot, exit.signal)
+          if (exit) exited(peer.report.id, exit)
         }
       } catch (error) {
         throw fail('badMessage', (error as Error).message)

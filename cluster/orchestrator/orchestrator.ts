@@ -14,6 +14,7 @@ import { newSecret, paired } from '../secret.js'
 import { Affinity } from './affinity.js'
 import { Commands } from './commands.js'
 import { embed } from './embed.js'
+import { Ends } from './ends.js'
 import { Fleet } from './fleet.js'
 import { Hosts } from './hosts.js'
 import { Identities } from './identities.js'
@@ -195,12 +196,16 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
   )
 
   const identities = new Identities(store, saver, clock, joiner => registry.has(joiner))
+  const ends = new Ends(clock, events)
   const hosts = new Hosts({
     clock,
     events,
     self,
     settings,
-    exited(host_id, boot, signal) {
+    exited(host_id, exit) {
+      ends.told(host_id, exit)
+      const { boot, signal } = exit
+      if (signal === undefined) return
       place.died(host_id, boot, signal)
       const model = models.fatal.died(host_id, boot, signal)
       if (model !== undefined) events.add('load-fatal', { model, boot, signal })
@@ -209,6 +214,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
   const registry: Registry = new Registry({
     hosts,
     identities,
+    ends,
     clock,
     random,
     events,
@@ -365,6 +371,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
         members: registry.listed,
         hostOf: member => hosts.nameOf(member),
         machineOf: member => hosts.machineOf(member),
+        endOf: member => ends.why(member),
         hosts: hosts.peers.size,
         models: models.list(),
       }),

@@ -6,6 +6,7 @@ import type { Feed } from '../../fs/kit/feed.js'
 import { OREAD } from '../../fs/protocol.js'
 import { quote } from '../../fs/quote.js'
 import type { Transport } from '../../fs/transport.js'
+import type { Ends } from './ends.js'
 import type { Hosts } from './hosts.js'
 import type { Identities } from './identities.js'
 import * as limits from './limits.js'
@@ -42,6 +43,8 @@ export interface RegistryOptions {
   hosts: Hosts
   /** By whom it is known who is who. */
   identities: Identities
+  /** Gets who comes and goes, to say what ended them. */
+  ends: Ends
   on: Registrar
 }
 
@@ -180,6 +183,7 @@ export class Registry {
       this.#names.left(member.id)
     }
     this.#o.events.add('worker-left', { worker: member.name, host: this.#o.hosts.nameOf(member), error: why.message })
+    this.#o.ends.left(member)
     this.#o.on.changed(member)
     this.#o.on.lost(member, why)
     member.peer.close()
@@ -237,6 +241,7 @@ export class Registry {
     this.#flapping(member)
     this.members.set(name, member)
     this.#byId.set(id, member)
+    this.#o.ends.joined(member, this.#o.hosts.nameOf(member))
     const { class: kindOf, slots } = peer.report
     this.#o.events.add('worker-joined', {
       worker: name,

@@ -27,6 +27,8 @@ export interface ClusterStatus {
   hostOf(member: Member): string
   /** What tells it from others. */
   machineOf(member: Member): string
+  /** What ended the process that it had before this one. */
+  endOf(member: Member): string | undefined
   hosts: number
   models: readonly ClusterModel[]
 }
@@ -117,6 +119,7 @@ export function clusterStatus(o: ClusterStatus): string {
         progress: report.loading ? report.progress : undefined,
         id: report.id,
         boot: report.boot,
+        ended: o.endOf(member),
       })
     }),
   ]

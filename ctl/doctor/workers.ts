@@ -34,9 +34,14 @@ async function ends(address: string, signal: AbortSignal): Promise<string[]> {
   try {
     const hosts = await withFile(root, ['host'], OREAD, signal, fid => fid.list(signal))
     const lines: string[] = []
+    // the cluster has names for workers, a host has ids
+    const names = new Map<string | undefined, string | undefined>()
+    for (const { word, attrs } of parseRecords(await text(root, ['status'], signal)))
+      if (word === 'worker') names.set(attrs.id, attrs.name)
     for (const { name } of hosts.slice(0, MAX_HOSTS)) {
       for (const { word, attrs } of parseRecords(await text(root, ['host', name, 'status'], signal)))
-        if (word === 'worker' && attrs.error) lines.push(`worker ${attrs.id?.slice(0, 8)} of ${name}: ${attrs.error}`)
+        if (word === 'worker' && attrs.error)
+          lines.push(`${names.get(attrs.id) ?? `worker ${attrs.id?.slice(0, 8)}`} of ${name}: ${attrs.error}`)
     }
     return lines
   } finally {

@@ -41,6 +41,11 @@ t.test("a host's events tell of a worker's end; every line is read once, however
   t.match(parseExit(line), { boot: 'b1', signal: 'SIGSEGV' })
   t.equal(parseExit('seq=2 kind=worker-started boot=b1 pid=7'), undefined)
   t.equal(parseExit('seq=3 kind=worker-exited boot=b1 code=0'), undefined)
+  t.same(parseExit("seq=4 kind=worker-exited boot=b1 code=2 error='no room'"), {
+    boot: 'b1',
+    code: 2,
+    error: 'no room',
+  })
   for (const bad of ['boot=a/b signal=SIGSEGV', "boot='' signal=SIGSEGV", 'boot=b signal=x', `boot=b signal=SIG\u001b`])
     t.throws(() => parseExit(`kind=worker-exited ${bad}`), unfit, bad)
   t.throws(() => parseExit(`kind=worker-exited ${'boot= '.repeat(MAX_EVENT)}`), unfit)

@@ -68,5 +68,5 @@ t.test('a worker that was killed is told with what it ended by', async t => {
   const found = async () => (await findings(home.env)).find(({ name }) => name === 'workers')
   let finding = await found()
   while (finding?.state === 'ok') finding = await found()
-  t.match(finding, { state: 'note', says: /^worker [0-9a-f]{8} of \S+: ended by SIGKILL$/ })
+  t.match(finding, { state: 'note', says: /^worker(-\d{4}| [0-9a-f]{8}) of \S+: ended by SIGKILL$/ })
 })

@@ -10,7 +10,7 @@ import type { Rig } from './fixture.js'
 const owner = { name: 'root', uid: 0 }
 
 /** A host that only tells what became of workers. @returns what it tells that with */
-export default async function host(cluster: Rig): Promise<(boot: string, signal: string) => void> {
+export default async function host(cluster: Rig): Promise<(boot: string, signal: string, error?: string) => void> {
   const events = new Feed()
   const root = dir(
     new Map<string, File>([
@@ -24,5 +24,5 @@ export default async function host(cluster: Rig): Promise<(boot: string, signal:
   const [near, far] = transportPair()
   serve(far, { attachOptions: ['role'], attach: () => ({ root, user: { ...owner, role: 'admin' } }) })
   await cluster.cluster.join(near)
-  return (boot, signal) => events.add('worker-exited', { id: 'x', boot, signal, cause: 'crashed' })
+  return (boot, signal, error) => events.add('worker-exited', { id: 'x', boot, signal, cause: 'crashed', error })
 }

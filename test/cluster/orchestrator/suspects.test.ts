@@ -134,3 +134,46 @@ t.test('a worker that takes no prompt, though it should, is asked how it is, and
   await cluster.ready(1)
   t.equal(await root.ask('data', 'again'), '0:again\n')
 })
+
+t.test(
+  "what ended a worker is told under the worker's name, whether its host or its connection says it first",
+  async t => {
+    const cluster = await rig(t, [{}, {}])
+    const ann = await cluster.as('ann')
+    const { default: host } = await import('./host.js')
+    const died = await host(cluster)
+    const [first, second] = cluster.members as [Member, Member]
+    const boot = async (name: string) => /boot=(\S+)/.exec(await ann.read(`${name}/status`))![1]!
+    const [one, two] = [await boot('worker-0001'), await boot('worker-0002')]
+    const ends = () => events(cluster, 'worker-ended')
+
+    died(one, 'SIGKILL', 'ended by SIGKILL: out of memory (cgroup limit 1.5 GB)')
+    await until(async () => (await ends()).length === 1)
+    await first.kill()
+    await second.kill()
+    await until(async () => (await events(cluster, 'worker-left')).length === 2)
+    died(two, 'SIGSEGV')
+    // said once more, or of a start that nobody knows, it is no news
+    died(one, 'SIGKILL')
+    died('feed', 'SIGKILL')
+    await first.start()
+    await cluster.ready(1)
+    const again = await boot('worker-0001')
+    died(again, 'SIGABRT', 'GGML_ASSERT failed')
+    await until(async () => (await ends()).length === 3)
+    t.match(await ends(), [
+      {
+        worker: 'worker-0001',
+        host: 'alpha',
+        signal: 'SIGKILL',
+        error: 'ended by SIGKILL: out of memory (cgroup limit 1.5 GB)',
+      },
+      { worker: 'worker-0002', signal: 'SIGSEGV', error: 'ended by SIGSEGV' },
+      { worker: 'worker-0001', signal: 'SIGABRT', error: 'ended by SIGABRT: GGML_ASSERT failed' },
+    ])
+    t.match(
+      (await cluster.status()).find(({ attrs }) => attrs.name === 'worker-0001'),
+      { attrs: { ended: 'ended by SIGABRT: GGML_ASSERT failed' } },
+    )
+  },
+)
