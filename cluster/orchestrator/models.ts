@@ -1,5 +1,5 @@
 import type { ModelRecord } from '../../api/report.js'
-import type { Clock } from '../../fs/clock.js'
+import { type Clock, sleep } from '../../fs/clock.js'
 import { fail, toFsError } from '../../fs/errors.js'
 import type { Created, File, Owner } from '../../fs/file.js'
 import { union } from '../../fs/kit/dir.js'
@@ -8,6 +8,7 @@ import { DEFAULT_CLASS } from '../class.js'
 import type { Request } from '../root/request.js'
 import { FatalLoads } from './fatal-loads.js'
 import type { Hosts } from './hosts.js'
+import { LOOK_PAUSE_MS } from './limits.js'
 import type { Member } from './member.js'
 import type { Registry } from './registry.js'
 import { modelName, type Wanted, type WantedModels } from './wanted.js'
@@ -32,6 +33,8 @@ export class Models {
   /** By member, what it was last counted with. */
   readonly #counted = new Map<Member, readonly ModelRecord[]>()
   #notBefore = 0
+  /** By member, the last of the loads that it is given, one after another: a worker refuses a second model while it loads a first. */
+  readonly #loads = new Map<Member, Promise<void>>()
   readonly fatal: FatalLoads
   /** Whether some worker should hold a model, by the model's name; empty: to be found out. */
   readonly #held = new Map<string, boolean>()
@@ -74,6 +77,8 @@ export class Models {
 
   /** Has a worker that was started again hold what it was told to hold. */
   #restore(member: Member): void {
+    // somebody has it load another: what it should hold is known when that has ended
+    if (this.#loads.has(member)) return
     const due = this.wanted.due(member)
     if (!due || (due.verb === 'load' && this.fatal.has(due.model))) return
     const { verb, model } = due
@@ -175,15 +180,40 @@ export class Models {
     return true
   }
 
-  /** Loads a model on a member, and says when that is done. */
+  /** Loads a model on a member, once the loads that it was given before have ended, and says when that is done. */
   async load(member: Member, model: string): Promise<void> {
     this.#refuseConflict(model)
+    const before = this.#loads.get(member)
+    const load = Promise.resolve(before).then(() => this.#load(member, model))
+    const ended = load.catch(() => undefined)
+    this.#loads.set(member, ended)
+    try {
+      await load
+    } finally {
+      if (this.#loads.get(member) === ended) this.#loads.delete(member)
+    }
+  }
+
+  /** Writes `load` to a worker's ctl. A model that the worker loads by itself, as at its start, is waited for. */
+  async #command(member: Member, model: string): Promise<void> {
+    for (;;) {
+      try {
+        return await member.peer.command(`load ${quote(model)}\n`)
+      } catch (error) {
+        if (!toFsError(error).is('fileBusy')) throw error
+      }
+      // a worker gives up a load that takes too long, so this ends
+      await sleep(this.clock, LOOK_PAUSE_MS)
+    }
+  }
+
+  async #load(member: Member, model: string): Promise<void> {
     member.loading = model
     const { boot, host_id } = member.report
     this.fatal.begin(host_id, boot, model)
     let gone = false
     try {
-      await member.peer.command(`load ${quote(model)}\n`)
+      await this.#command(member, model)
       this.fatal.forgive(model)
     } catch (error) {
       gone = toFsError(error).is('hungUp')

@@ -187,3 +187,26 @@ t.test(
     t.equal(text(await ann.events('generate', { ...say('hello'), model: 'blue' })), '0:hello')
   },
 )
+
+t.test('a load that comes while a worker loads another waits for that', async t => {
+  const models = ['red', 'blue', 'green']
+  const store = memoryStore()
+  const first = await rig(t, [{ models }], { store })
+  await (await first.as('root')).write('ctl', 'load blue')
+  await first.cluster.close()
+
+  // the worker serves what it starts with, and what it held before is being loaded
+  const second = await rig(t, [{ models, load_ms: 300 }], { store })
+  const root = await second.as('root')
+  await until(async () => (await second.status()).some(({ attrs }) => attrs.loading === 'blue'))
+  await root.write('ctl', 'load green')
+  t.same(await held(second), ['worker-0001 green'])
+
+  // so does one that comes while the worker loads something of its own accord
+  const own = root.write('worker-0001/ctl', 'load red')
+  await until(async () => /loading=red/.test(await root.read('worker-0001/status')))
+  await root.write('ctl', 'load blue')
+  await own
+  t.same(await held(second), ['worker-0001 blue'])
+  t.same(await events(second, 'not-restored'), [])
+})
