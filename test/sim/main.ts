@@ -178,7 +178,9 @@ async function parent(): Promise<number> {
       .map(([kind, n]) => `${kind} ${n}`)
       .join(', ')}`,
   )
-  if (values.workers === undefined && values.faults === undefined && last > first)
+  // a few seeds, or as many as there is time for, say little: npm test runs those
+  const whole = values.workers === undefined && values.faults === undefined && last - first >= 999
+  if (whole && values.within === 'Infinity')
     keep('test:sim', wrong > 0, `${done} seeds from ${first} on, ${wrong} wrong`)
   return wrong === 0 ? 0 : 1
 }
