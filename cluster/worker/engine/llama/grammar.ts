@@ -23,7 +23,8 @@ const json: Readonly<Record<string, string>> = {
   array: '"[" (value ("," sp value)*)? "]"',
   string: '"\\"" char* "\\""',
   // A \u escape is never half a surrogate pair, so that a string's length is what the schema counts: characters.
-  char: String.raw`[^"\\\x7F\x00-\x1F] | "\\" (["\\bfnrt/] | "u" ([0-9a-cA-CefEF] hex | [dD] [0-7]) hex hex)`,
+  // what Unicode has, and no more: a negated set would also take bytes that no decoder reads as one character
+  char: String.raw`[\x20\x21\x23-\x5B\x5D-\x7E\x80-\uD7FF\uE000-\U0010FFFF] | "\\" (["\\bfnrt/] | "u" ([0-9a-cA-CefEF] hex | [dD] [0-7]) hex hex)`,
   hex: '[0-9a-fA-F]',
   number: 'integer ("." [0-9]{1,15})? ([eE] [-+]? [0-9]{1,2})?',
   integer: '"-"? ("0" | [1-9] [0-9]{0,14})',
