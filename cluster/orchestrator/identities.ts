@@ -5,7 +5,7 @@ import { fail } from '../../fs/errors.js'
 import { record } from '../../fs/quote.js'
 import { digestOf, same } from '../secret.js'
 import { IDENTITY_MS, MAX_IDENTITIES } from './limits.js'
-import type { Saver, Store } from './saved.js'
+import type { Restored, Saver } from './saved.js'
 
 /** Where they are kept. */
 const FILE = 'joiners'
@@ -30,13 +30,13 @@ export class Identities {
   readonly #known = new Map<string, { digest: string; seen: number }>()
 
   constructor(
-    store: Store | undefined,
+    restored: Restored,
     readonly saver: Saver | undefined,
     readonly clock: Clock,
     /** Whether one of that id is joined now. */
     readonly joined: (id: string) => boolean,
   ) {
-    for (const { id, digest, seen } of restored(store?.read(FILE) ?? ''))
+    for (const { id, digest, seen } of restored.read(FILE, parse) ?? [])
       if (clock.date() - seen < IDENTITY_MS) this.#known.set(id, { digest, seen })
   }
 
@@ -63,12 +63,8 @@ export class Identities {
   }
 }
 
-/** Those of a file. Of one that is damaged none: each is taken as it comes. */
-function restored(text: string): field.Of<typeof joiner>[] {
-  try {
-    const most = { characters: MAX_RECORD * MAX_IDENTITIES, count: 2 * MAX_IDENTITIES }
-    return records(text, FILE, most).map(({ attrs }) => joiner(attrs, 'joiner'))
-  } catch {
-    return []
-  }
+/** The joiners of a file. @throws Unfit for one that is damaged: of that none is believed, and each is taken as it comes */
+function parse(text: string): field.Of<typeof joiner>[] {
+  const most = { characters: MAX_RECORD * MAX_IDENTITIES, count: 2 * MAX_IDENTITIES }
+  return records(text, FILE, most).map(({ attrs }) => joiner(attrs, 'joiner'))
 }

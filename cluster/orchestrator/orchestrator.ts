@@ -1,3 +1,4 @@
+import * as field from '../../api/field.js'
 import { type Clock, every, sleep, systemClock } from '../../fs/clock.js'
 import { FsError, fail, received } from '../../fs/errors.js'
 import type { Context, Entry, File, Owner, User } from '../../fs/file.js'
@@ -26,7 +27,7 @@ import { Proofs } from './proof.js'
 import { Recovery } from './recovery.js'
 import { Registry } from './registry.js'
 import { Routing } from './routing.js'
-import { Counters, DAMAGED, keepAside, Saver, type Store } from './saved.js'
+import { Counters, DAMAGED, Restored, Saver, type Store, sessionFile } from './saved.js'
 import { clusterStatus } from './status.js'
 import { type ClusterSettings, clusterLines, clusterVerbs } from './verbs.js'
 import { WantedModels } from './wanted.js'
@@ -96,13 +97,6 @@ export interface Orchestrator {
 export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
   const { owner, clock = systemClock, random = Math.random } = o
   const { store, budget = new Budget() } = o
-  const before = store?.read('id')?.trim() ?? ''
-  // made together: a cluster that has lost its secret is another one
-  const kept = paired(before, store?.read('secret'))
-  const id = kept === undefined ? hexId(random, 32) : before
-  const secret = kept ?? (o.secret ?? newSecret)()
-  const boot = hexId(random, 8)
-  const proofs = new Proofs(secret)
   const began = clock.now()
   const self: User = { name: owner.name, uid: owner.uid, role: 'admin' }
   const settings: ClusterSettings = {
@@ -123,6 +117,26 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
   /** A disk that is full costs what would outlive us, and nothing else. */
   const unsaved = (error: Error) => events.add('not-saved', { error: error.message })
   const saver = store && new Saver(store, unsaved)
+  const damaged = (name: string, error: Error) =>
+    events.add('not-restored', {
+      session: sessionFile.exec(name)?.[1],
+      kept: `${name}${DAMAGED}`,
+      error: error.message,
+    })
+  const restored = new Restored(store, damaged, unsaved)
+
+  const before = restored.read('id', text => field.id(text.trim(), 'id')) ?? ''
+  // made together: a cluster that has lost its secret is another one
+  const kept = restored.read('secret', text => {
+    const secret = paired(before, text)
+    if (secret === undefined)
+      throw fail('io', before ? `not the secret of ${before}` : 'the id that it belongs to is lost')
+    return secret
+  })
+  const id = kept === undefined ? hexId(random, 32) : before
+  const secret = kept ?? (o.secret ?? newSecret)()
+  const boot = hexId(random, 8)
+  const proofs = new Proofs(secret)
 
   const affinity = new Affinity<Member>()
   const routing = new Routing(random, affinity, member => allowed(member))
@@ -195,7 +209,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     random,
   )
 
-  const identities = new Identities(store, saver, clock, joiner => registry.has(joiner))
+  const identities = new Identities(restored, saver, clock, joiner => registry.has(joiner))
   const ends = new Ends(clock, events)
   const hosts = new Hosts({
     clock,
@@ -304,7 +318,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     })
   }
 
-  const counters = new Counters(store, saver)
+  const counters = new Counters(restored, saver)
   saver?.save('id', () => `${id}\n`)
   saver?.save('secret', () => `${id} ${secret}\n`)
 
@@ -392,25 +406,20 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     clock,
     proofs,
   )
-  /** What is being kept that could not be restored. */
-  const aside: Promise<unknown>[] = []
-  for (const name of store?.list() ?? []) {
-    const [, number] = /^session-(\d+)$/.exec(name) ?? []
-    if (number === undefined || !store) continue
-    try {
-      const text = store.read(name)
-      if (text === undefined) throw fail('io', 'it cannot be read')
-      root.sessions.restore(number, text)
-    } catch (error) {
-      const attrs = { session: number, kept: `${name}${DAMAGED}`, error: (error as Error).message }
-      events.add('not-restored', attrs)
-      aside.push(keepAside(store, name).catch(unsaved))
-    }
+  for (const name of restored.names) {
+    const [, number] = sessionFile.exec(name) ?? []
+    if (number !== undefined) restored.read(name, text => root.sessions.restore(number, text))
   }
   place.onAgain = task => root.tasks.again(task)
   place.onFree = () => root.tasks.pump()
   events.add('started', { cluster: o.name, version: o.version, boot })
-  root.restoreSettings(store?.read('ctl') ?? '', { user: self, signal: new AbortController().signal })
+  restored.read('ctl', text => {
+    const failures = root.restoreSettings(text, { user: self, signal: new AbortController().signal })
+    if (failures === 0) return
+    // the next command writes the file again, without what could not be set
+    restored.setAside('ctl', fail('io', `${failures} of its lines could not be set`))
+    root.keepSettings()
+  })
   commands.restored()
   if (o.newModel) {
     wanted.clear()
@@ -470,7 +479,6 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
       registry.close()
       hosts.close()
       counters.close()
-      await Promise.all(aside)
       await saver?.settled()
     },
   }

@@ -1,3 +1,5 @@
+import { fail } from '../../fs/errors.js'
+
 /** Where an orchestrator keeps what must outlive it: small texts by name. */
 export interface Store {
   /** The text of that name; undefined where there is none, or it cannot be read. */
@@ -6,23 +8,63 @@ export interface Store {
   write(name: string, text: string): Promise<void>
   remove(name: string): Promise<void>
   list(): string[]
+  /** Renames a text that cannot be restored to NAME.damaged, at once: a new one of that name may be written right after it. */
+  setAside(name: string): void
 }
 
 /** The end of a name under which a text is kept that could not be restored. */
 export const DAMAGED = '.damaged'
 
-/** Keeps a text aside that could not be restored, where no later start looks for it and a person can. */
-export async function keepAside(store: Store, name: string): Promise<void> {
-  const text = store.read(name)
-  // what cannot be read cannot be copied: it stays where it is
-  if (text === undefined) return
-  await store.write(`${name}${DAMAGED}`, text)
-  await store.remove(name)
+/** What the orchestrator before this one has kept. What is not what it should be is set aside, where a person finds it. */
+export class Restored {
+  constructor(
+    readonly store: Store | undefined,
+    /** Gets what could not be restored, and why. */
+    readonly onDamaged: (name: string, error: Error) => void,
+    /** Gets why it could not be set aside either. */
+    readonly onError: (error: Error) => void,
+  ) {}
+
+  /** The names of all texts. */
+  get names(): string[] {
+    return this.store?.list() ?? []
+  }
+
+  /**
+   * Reads a text. One that is damaged is set aside.
+   * @param parse makes a value of it, and throws what is wrong with it
+   * @returns undefined where there is no such text, or it is damaged
+   */
+  read<T>(name: string, parse: (text: string) => T): T | undefined {
+    const { store } = this
+    if (!store) return undefined
+    try {
+      const text = store.read(name)
+      if (text !== undefined) return parse(text)
+      if (store.list().includes(name)) throw fail('io', 'it cannot be read')
+    } catch (error) {
+      this.setAside(name, error as Error)
+    }
+    return undefined
+  }
+
+  /** Sets a text aside that has turned out to be damaged. */
+  setAside(name: string, why: Error): void {
+    this.onDamaged(name, why)
+    try {
+      this.store?.setAside(name)
+    } catch (error) {
+      this.onError(error as Error)
+    }
+  }
 }
 
 /** Numbers that are reserved at a time: so many writes fewer, and so many numbers lost when we are killed. */
 const BLOCK = { task: 1000, session: 100 } as const
 type Kind = keyof typeof BLOCK
+
+/** The name under which a session is kept, and the session's number in it. */
+export const sessionFile = /^session-(\d{1,15})$/
 
 /**
  * The numbers of tasks and sessions, which are never given twice, also by an orchestrator after this one (namespace.md, generate):
@@ -35,13 +77,20 @@ export class Counters {
   readonly began: number
 
   constructor(
-    store: Store | undefined,
+    restored: Restored,
     readonly saver: Saver | undefined,
   ) {
-    for (const line of store?.read('counters')?.split('\n') ?? []) {
-      const [kind, number] = line.split(' ')
-      if ((kind === 'task' || kind === 'session') && Number.isSafeInteger(Number(number)))
-        this.#last[kind] = this.#reserved[kind] = Number(number)
+    restored.read('counters', text => {
+      const lines = text.trimEnd().split('\n')
+      const found = lines.map(line => /^(task|session) (\d{1,15})$/.exec(line))
+      // of a file that is damaged, what is whole still counts
+      for (const match of found) if (match) this.#last[match[1] as Kind] = Number(match[2])
+      if (found.length !== 2 || found.includes(null)) throw fail('io', "not the numbers of 'task' and 'session'")
+    })
+    // whatever the file says, a session that is kept is not overwritten by a new one of its number
+    for (const name of restored.names) {
+      const [, number] = sessionFile.exec(name) ?? []
+      if (number) this.#last.session = Math.max(this.#last.session, Number(number))
     }
     this.began = this.#last.task
     this.#reserve('task')

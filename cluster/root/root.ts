@@ -194,12 +194,19 @@ export class Root {
     this.#o.saveSettings?.(this.#lines().filter(line => !this.#initial.includes(line)))
   }
 
-  /** Sets what a server before this one was told. What cannot be meant any more is told, and left out. */
-  restoreSettings(text: string, ctx: Context): void {
+  /**
+   * Sets what a server before this one was told. What cannot be meant any more is told, and left out.
+   * @returns how many lines that was
+   */
+  restoreSettings(text: string, ctx: Context): number {
+    let failures = 0
+    // the file is not written while it is read
+    const { changed: _, ...ctl } = this.#ctl
     const set = (line: string) => {
       try {
-        run(this.#ctl, line, ctx)
+        run(ctl, line, ctx)
       } catch (error) {
+        failures++
         this.events.add('not-restored', { setting: line, error: (error as Error).message })
       }
     }
@@ -207,9 +214,11 @@ export class Root {
     try {
       lines = words(text)
     } catch {
-      return set(text)
+      set(text)
+      return failures
     }
     for (const line of lines) set(line.map(quote).join(' '))
+    return failures
   }
 
   /** @param bytes that request and prompt take in memory */

@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Field } from '../../api/field.js'
 import { joinFile } from '../../api/runtime.js'
+import type { OnDamaged } from './aside.js'
 import { readJson, writeJson } from './jsonfile.js'
 import { runtimeDir } from './paths.js'
 import type { ServerFile } from './serverfile.js'
@@ -20,8 +21,8 @@ const path = (env: NodeJS.ProcessEnv) => join(runtimeDir(env), 'join.json')
  * What the file says, whether or not that process still lives; undefined where there is none or it cannot be read.
  * @throws FsError where another user could have put it there
  */
-export const readJoinFile = (env: NodeJS.ProcessEnv): JoinFile | undefined =>
-  readJson<JoinFile>(path(env), joinFile as Field<JoinFile>)
+export const readJoinFile = (env: NodeJS.ProcessEnv, onDamaged?: OnDamaged): JoinFile | undefined =>
+  readJson<JoinFile>(path(env), joinFile as Field<JoinFile>, onDamaged)
 
 export const writeJoinFile = (file: JoinFile, env: NodeJS.ProcessEnv): void => writeJson(path(env), file)
 

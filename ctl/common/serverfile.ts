@@ -2,6 +2,7 @@ import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Field } from '../../api/field.js'
 import { serverFile } from '../../api/runtime.js'
+import type { OnDamaged } from './aside.js'
 import { readJson, writeJson } from './jsonfile.js'
 import { runtimeDir } from './paths.js'
 
@@ -54,8 +55,8 @@ export const isPid = (pid: unknown): boolean => Number.isInteger(pid) && (pid as
  * What the file says, whether or not that server still lives; undefined where there is none or it cannot be read.
  * @throws FsError where another user could have put it there
  */
-export const readServerFile = (env: NodeJS.ProcessEnv): ServerFile | undefined =>
-  readJson<ServerFile>(path(env), serverFile as Field<ServerFile>)
+export const readServerFile = (env: NodeJS.ProcessEnv, onDamaged?: OnDamaged): ServerFile | undefined =>
+  readJson<ServerFile>(path(env), serverFile as Field<ServerFile>, onDamaged)
 
 /** The user's own server if it runs; undefined also where its file cannot be trusted: for what works without. */
 export function runningServer(env: NodeJS.ProcessEnv): ServerFile | undefined {

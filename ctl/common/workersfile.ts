@@ -2,6 +2,7 @@ import type { Field } from '../../api/field.js'
 import { workersFile } from '../../api/runtime.js'
 import { DEFAULT_CLASS } from '../../cluster/class.js'
 import type { WorkerRecord } from '../../cluster/host/process.js'
+import type { OnDamaged } from './aside.js'
 import { readJson, writeJson } from './jsonfile.js'
 import type { Config } from './settings.js'
 
@@ -23,8 +24,9 @@ export function readWorkersFile(
   path: string,
   config: Config,
   asked: number,
+  onDamaged: OnDamaged,
 ): { same: readonly WorkerRecord[]; other: readonly WorkerRecord[] } {
-  const file = readJson<WorkersFile>(path, workersFile as Field<WorkersFile>)
+  const file = readJson<WorkersFile>(path, workersFile as Field<WorkersFile>, onDamaged)
   const workers = file?.workers ?? []
   if (JSON.stringify(file?.config) !== JSON.stringify(config)) return { same: [], other: workers }
   const fewer = Math.max(0, (file?.asked ?? 0) - asked)

@@ -117,13 +117,17 @@ const checks: Record<string, Check> = {
   models,
 
   state(env) {
-    const dir = join(stateDir(env), 'cluster')
-    const damaged = existsSync(dir) ? readdirSync(dir).filter(name => name.endsWith(DAMAGED)) : []
+    const dirs = [join(stateDir(env), 'cluster'), stateDir(env), runtimeDir(env)].filter(dir => existsSync(dir))
+    const damaged = dirs.flatMap(dir =>
+      readdirSync(dir)
+        .filter(name => name.endsWith(DAMAGED))
+        .map(name => join(dir, name)),
+    )
     if (damaged.length === 0) return ok('all that was kept could be restored')
     return {
       state: 'note',
-      says: `${damaged.length} files in ${dir} could not be restored: ${damaged.slice(0, 5).join(' ')}`,
-      remedy: 'events had why (not-restored); they are JSON: take out what you need, and remove them',
+      says: `${damaged.length} files could not be restored: ${damaged.slice(0, 5).join(' ')}`,
+      remedy: 'events had why (not-restored); they are text: take out what you need, and remove them',
     }
   },
 

@@ -6,6 +6,7 @@ import { createHost, type Host } from '../../cluster/host.js'
 import { oomKills } from '../../cluster/memory.js'
 import { thisMachine } from '../../cluster/worker/hardware.js'
 import { systemClock } from '../../fs/clock.js'
+import type { OnDamaged } from '../common/aside.js'
 import { explain } from '../common/exit.js'
 import { bytes } from '../common/output.js'
 import { privateDir, runtimeDir } from '../common/paths.js'
@@ -24,6 +25,8 @@ export interface LocalHostOptions {
   readonly upstream: Upstream
   /** What a person should know, and what the workers say. */
   readonly note: (line: string) => void
+  /** Gets what a host before this one kept and what cannot be read. */
+  readonly onDamaged?: OnDamaged
   /** `shutdown` was written to its ctl. */
   shutdown(): void
   /** The cluster does not let it in, and says why. */
@@ -40,13 +43,13 @@ const ORPHAN_MS = 60_000
 
 /** This machine as a host: its workers are processes, and those of a host of this user that was killed go on. */
 export function localHost(o: LocalHostOptions): Host {
-  const { env, note } = o
+  const { env, note, onDamaged = () => undefined } = o
   // workers are started from another directory, and later, when we may be in another as well
   const config = withWholePaths(o.config)
   const name = hostName(os.hostname())
   const path = join(privateDir(runtimeDir(env)), o.file ?? 'workers.json')
   const asked = config.workers ?? 1
-  const { same, other } = readWorkersFile(path, workerSettings(config), asked)
+  const { same, other } = readWorkersFile(path, workerSettings(config), asked, onDamaged)
   // what they answer now is let end
   const useless = other.flatMap(worker => adopt(worker) ?? [])
   for (const worker of useless) worker.kill('SIGTERM')
@@ -55,7 +58,7 @@ export function localHost(o: LocalHostOptions): Host {
   const killed = oomKills()
   return createHost({
     name,
-    id: machineIdentity(env, o.idFile).id,
+    id: machineIdentity(env, o.idFile, onDamaged).id,
     boot: randomUUID().slice(0, 8),
     version: version(),
     owner: self(),

@@ -8,6 +8,7 @@ import { type Cancel, systemClock } from '../../fs/clock.js'
 import { FsError } from '../../fs/errors.js'
 import { type Session, serve } from '../../fs/server.js'
 import type { Transport } from '../../fs/transport.js'
+import type { OnDamaged } from '../common/aside.js'
 import { codeOf, exitCode, explain, Failure } from '../common/exit.js'
 import { readJoinFile, removeJoinFile, writeJoinFile } from '../common/joinfile.js'
 import { privateDir, runtimeDir } from '../common/paths.js'
@@ -68,8 +69,8 @@ export async function joinCluster(o: JoinOptions): Promise<void> {
 }
 
 /** Refuses where this user's machine has joined; workers that were left in another cluster are asked to end. */
-function claim({ upstream, config, env }: JoinOptions): void {
-  const file = readJoinFile(env)
+function claim({ upstream, config, env, note }: JoinOptions): void {
+  const file = readJoinFile(env, damaged(note))
   if (file && isAlive(file))
     throw new Failure(
       exitCode.failed,
@@ -77,10 +78,15 @@ function claim({ upstream, config, env }: JoinOptions): void {
     )
   if (file?.upstream === digest(upstream)) return
   const path = join(runtimeDir(env), WORKERS_FILE)
-  const { same, other } = readWorkersFile(path, workerSettings(config), 0)
+  const { same, other } = readWorkersFile(path, workerSettings(config), 0, damaged(note))
   for (const worker of [...same, ...other]) adopt(worker)?.kill('SIGTERM')
   rmSync(path, { force: true })
 }
+
+const damaged =
+  (note: (line: string) => void): OnDamaged =>
+  (kept, why) =>
+    note(`${kept}: it could not be restored (${why})`)
 
 const digest = ({ address, token, fingerprint }: Upstream): string =>
   createHash('sha256')
@@ -102,6 +108,7 @@ async function stay(o: JoinOptions): Promise<void> {
     env,
     upstream,
     note,
+    onDamaged: damaged(note),
     shutdown: () => leaving.abort(),
     refused: why => fail(new Failure(exitCode.failed, `${upstream.address} does not take this machine: ${why}`)),
     orphan_ms: ORPHAN_MS,

@@ -7,6 +7,7 @@ import { type ServeOptions, type Session, serve } from '../../fs/server.js'
 import { transportPair } from '../../fs/transport/pair.js'
 import type { Transport } from '../../fs/transport.js'
 import { joinAddress } from '../common/address.js'
+import type { OnDamaged } from '../common/aside.js'
 import { exitCode, explain, Failure } from '../common/exit.js'
 import { homeMount, MOUNT } from '../common/npath.js'
 import { privateDir, runtimeDir, stateDir } from '../common/paths.js'
@@ -76,7 +77,10 @@ export async function startServer(o: ServerOptions): Promise<Server> {
   checkEngines(config)
   const parent = parentOf(config, env)
   privateDir(runtimeDir(env))
-  await claim(env)
+  /** What was kept and cannot be read, until there are events to say so. */
+  const damaged: { kept: string; error: string }[] = []
+  const onDamaged: OnDamaged = (kept, error) => damaged.push({ kept, error })
+  await claim(env, onDamaged)
 
   let stop!: () => void
   const shutdown = new Promise<void>(resolve => {
@@ -93,7 +97,7 @@ export async function startServer(o: ServerOptions): Promise<Server> {
     let mount: KeptMount | undefined
     const mounts = () => (mount?.wanted ? [mount.dir] : [])
     const model = firstModel(config)
-    const host = localHost({ config, env, note, upstream: { address: joinAddress(env) }, shutdown: stop })
+    const host = localHost({ config, env, note, onDamaged, upstream: { address: joinAddress(env) }, shutdown: stop })
     undo.push(() => host.close())
     const budget = budgetOf(config.memory)
     const orchestrator = createOrchestrator({
@@ -113,6 +117,7 @@ export async function startServer(o: ServerOptions): Promise<Server> {
       ...(!process.stderr.isTTY && !o.passing && { log: note }),
     })
     undo.push(() => orchestrator.close())
+    for (const file of damaged) orchestrator.events.add('not-restored', file)
 
     // not in the orchestrator's own root: a cluster that we joined has that, and no business here
     const root = withUsr(orchestrator.root, usr(env, owner), owner)
@@ -251,8 +256,8 @@ async function finish(
 }
 
 /** Refuses where a server of this user runs; clears away what one left that was killed. */
-async function claim(env: NodeJS.ProcessEnv): Promise<void> {
-  const file = readServerFile(env)
+async function claim(env: NodeJS.ProcessEnv, onDamaged: OnDamaged): Promise<void> {
+  const file = readServerFile(env, onDamaged)
   if (!file) return
   if (isAlive(file)) {
     throw new Failure(

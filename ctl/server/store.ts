@@ -3,6 +3,7 @@ import { open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Store } from '../../cluster/orchestrator/saved.js'
 import { makeDirectory } from '../../fs/host-directory.js'
+import { setAside } from '../common/aside.js'
 
 const proper = /^[a-z0-9-]{1,64}$/
 
@@ -30,5 +31,6 @@ export function fileStore(dir: string): Store {
     },
     remove: name => rm(join(dir, name), { force: true }),
     list: () => readdirSync(dir).filter(name => proper.test(name)),
+    setAside: name => setAside(join(dir, name)),
   }
 }

@@ -49,8 +49,13 @@ t.test('a bad finding fails it', async t => {
 t.test('what a server could not restore and has kept aside is found', async t => {
   const home = new Home(t)
   home.file('.local/state/llambo/cluster/session-7.damaged', '{')
+  home.file('run/llambo/workers.json.damaged', '{')
   const state = (await findings(home.env)).find(({ name }) => name === 'state')
-  t.match(state, { state: 'note', says: /could not be restored: session-7\.damaged$/, remedy: /not-restored/ })
+  t.match(state, {
+    state: 'note',
+    says: /^2 files could not be restored: \S+session-7\.damaged \S+workers\.json\.damaged$/,
+    remedy: /not-restored/,
+  })
 })
 
 t.test('a damaged model is found', async t => {

@@ -50,8 +50,12 @@ t.test('a killed server is no obstacle', async t => {
   await run.ended
   t.ok(existsSync(home.path('run/llambo/9p')), 'its socket is left behind')
   t.equal((await home.ctl('status')).code, 3)
+  // nor is what it was about to write
+  home.file('run/llambo/server.json', '{"pid":')
   await home.up()
   t.equal((await home.ctl('rdwr', 'data', 'hi')).stdout, '0:hi\n')
+  t.match((await home.ctl('cat', 'events')).stdout, /kind=not-restored kept=server\.json\.damaged error=/)
+  t.equal(readFileSync(home.path('run/llambo/server.json.damaged'), 'utf8'), '{"pid":')
 })
 
 t.test('another process under the old number is not taken for the server', async t => {

@@ -314,7 +314,9 @@ t.test('a machine has a name that a tree can hold, and an id for good', async t 
   t.match(id, /^[0-9a-f-]{36}$/)
   t.equal(machineIdentity(env).id, id)
   writeFileSync(join(dir, '.local/state/llambo/host-id'), 'rubbish\n')
-  const other = machineIdentity(env).id
+  const kept: string[] = []
+  const other = machineIdentity(env, 'host-id', name => kept.push(name)).id
+  t.same(kept, ['host-id.damaged', 'host-secret.damaged'])
   t.not(other, id)
   t.equal(machineIdentity(env).id, other)
 })

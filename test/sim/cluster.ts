@@ -141,6 +141,7 @@ export class Cluster {
     write: async (name, text) => void files.set(name, text),
     remove: async name => void files.delete(name),
     list: () => [...files.keys()],
+    setAside: name => void files.delete(name),
   }))(new Map([['id', 'c0ffee']]))
 
   /** Kills the orchestrator, and with it the host in its process; another of each is started later. */
@@ -198,6 +199,7 @@ export class Cluster {
       write: (name, text) => later(() => files.set(name, text)),
       remove: name => later(() => files.delete(name)),
       list: () => [...files.keys()],
+      setAside: name => void files.delete(name),
     }
   }
 

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { parseRecords } from '../../../fs/quote.js'
 import { readAll } from '../worker/fixture.js'
-import { ids, memoryStore, rig, say, text, until } from './fixture.js'
+import { events, ids, memoryStore, rig, say, text, until } from './fixture.js'
 
 t.test('the root has the files of a worker, and host/ and each worker beside them', async t => {
   const cluster = await rig(t, [{}, {}])
@@ -256,6 +256,35 @@ t.test('a session that cannot be restored is kept aside and said; the others are
   t.match(await again.read('events'), new RegExp(`kind=not-restored session=${cut} kept=session-${cut}.damaged error=`))
   await until(() => !files.has(`session-${cut}`))
   t.equal(files.get(`session-${cut}.damaged`), saved.slice(0, -5))
+})
+
+t.test('what is kept and is not what it should be is set aside and said, and the cluster starts', async t => {
+  const damaged = {
+    id: 'no id\u0000',
+    secret: 'short',
+    counters: 'task 5000\nsession many\n',
+    joiners: 'joiner id=../x',
+    ctl: 'strategy best\nheartbeat 5',
+  }
+  const files = new Map(Object.entries({ ...damaged, 'session-70': '{' }))
+  const cluster = await rig(t, [{}], { store: memoryStore(files) })
+  const root = await cluster.as('root')
+  for (const [name, text] of Object.entries(damaged)) {
+    t.equal(files.get(`${name}.damaged`), text)
+    t.not(files.get(name), text)
+  }
+  const kept = (await events(cluster, 'not-restored')).flatMap(({ kept }) => kept ?? [])
+  t.same(
+    kept,
+    ['id', 'secret', 'joiners', 'counters', 'session-70', 'ctl'].map(name => `${name}.damaged`),
+  )
+  // what was whole holds, and the next start finds nothing to complain about
+  await until(() => files.get('ctl') === 'heartbeat 5')
+  t.match(await root.events('generate', say('hello')), [{ task: '5001' }])
+  t.equal(await root.session(), '71', 'a number that was given is not given again')
+  await cluster.cluster.close()
+  const again = await rig(t, [], { store: memoryStore(files) })
+  t.same(await events(again, 'not-restored'), [])
 })
 
 t.test('a drained worker gets nothing more and loses nothing; one after another they can all be replaced', async t => {

@@ -205,6 +205,10 @@ export function memoryStore(files = new Map<string, string>()): Store {
     write: async (name, text) => void files.set(name, text),
     remove: async name => void files.delete(name),
     list: () => [...files.keys()],
+    setAside(name) {
+      files.set(`${name}.damaged`, files.get(name) ?? '')
+      files.delete(name)
+    },
   }
 }
 

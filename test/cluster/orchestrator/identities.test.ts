@@ -3,7 +3,7 @@ import { joinedOptions, joinedRoot } from '../../../cluster/joining.js'
 import { Identities } from '../../../cluster/orchestrator/identities.js'
 import { IDENTITY_MS, MAX_IDENTITIES, NAME_GRACE_MS } from '../../../cluster/orchestrator/limits.js'
 import { Names } from '../../../cluster/orchestrator/names.js'
-import { Saver } from '../../../cluster/orchestrator/saved.js'
+import { Restored, Saver, type Store } from '../../../cluster/orchestrator/saved.js'
 import { newSecret } from '../../../cluster/secret.js'
 import { Client } from '../../../fs/client.js'
 import { OREAD } from '../../../fs/protocol.js'
@@ -13,13 +13,14 @@ import { TestClock } from '../clock.js'
 import { events, memoryStore, rig, until } from './fixture.js'
 import { rogue } from './rogue.js'
 
+const restored = (store?: Store) => new Restored(store, () => undefined, t.fail)
 const denied = { message: /^permission denied: id a belongs to a joiner with another secret/ }
 
 t.test('an id that came with a secret is had by who shows that, also after a restart', async t => {
   const clock = new TestClock()
   const files = new Map<string, string>()
   const store = memoryStore(files)
-  const make = () => new Identities(store, new Saver(store, t.fail), clock, () => false)
+  const make = () => new Identities(restored(store), new Saver(store, t.fail), clock, () => false)
   const [one, other] = [newSecret(), newSecret()]
   const first = make()
   first.admit('a', one)
@@ -43,12 +44,12 @@ t.test('who has not come for a month is forgotten, and so are those of long ago 
   const files = new Map<string, string>()
   const store = memoryStore(files)
   const one = newSecret()
-  new Identities(store, new Saver(store, t.fail), clock, () => false).admit('a', one)
+  new Identities(restored(store), new Saver(store, t.fail), clock, () => false).admit('a', one)
   await until(() => files.has('joiners'))
   const old = files.get('joiners')!.replace(/seen=(\d+)/, (_, seen) => `seen=${Math.max(0, seen - IDENTITY_MS)}`)
   files.set('joiners', old)
-  new Identities(store, undefined, clock, () => false).admit('a', newSecret())
-  const many = new Identities(undefined, undefined, clock, id => id === 'a')
+  new Identities(restored(store), undefined, clock, () => false).admit('a', newSecret())
+  const many = new Identities(restored(), undefined, clock, id => id === 'a')
   many.admit('a', one)
   many.admit('b', one)
   for (let i = 0; i < MAX_IDENTITIES; i++) many.admit(`id-${i}`, one)
