@@ -11,6 +11,7 @@ import { Budget } from '../root/budget.js'
 import type { Sampling } from '../root/generation.js'
 import * as rootLimits from '../root/limits.js'
 import { Root } from '../root/root.js'
+import { type SpillDisk, Spills } from '../root/spills.js'
 import { newSecret, paired } from '../secret.js'
 import { Affinity } from './affinity.js'
 import { Commands } from './commands.js'
@@ -45,6 +46,8 @@ export interface OrchestratorOptions {
   prioritised?: readonly string[]
   /** The memory that may be kept for users; without end unless given. */
   budget?: Budget
+  /** Where long answers and transcripts go; absent: they are in memory. */
+  spill?: SpillDisk
   clock?: Clock
   random?: () => number
   /** Makes what nobody may guess; 256 bits of the system's random numbers unless given. */
@@ -117,6 +120,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
   /** A disk that is full costs what would outlive us, and nothing else. */
   const unsaved = (error: Error) => events.add('not-saved', { error: error.message })
   const saver = store && new Saver(store, unsaved)
+  const spills = o.spill && new Spills(o.spill, error => events.add('not-spilled', { error: error.message }))
   const damaged = (name: string, error: Error) =>
     events.add('not-restored', {
       session: sessionFile.exec(name)?.[1],
@@ -351,6 +355,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     clock,
     place,
     budget,
+    ...(spills && { spills }),
     mayPrioritise: user => user.role === 'admin' || (o.prioritised?.includes(user.name) ?? false),
     queue: settings.queue,
     id: kind => counters.next(kind),

@@ -13,8 +13,16 @@ export const MAX_QUEUE_BYTES = 256 * 1024 * 1024
 /** Ended tasks are kept for looking at: this many, this long. */
 export const KEPT_TASKS = 1000
 export const KEPT_TASK_MS = 10 * 60_000
-/** And this many bytes of prompts and answers: a thousand of the longest would be more than a machine has. */
+/** And this many bytes of prompts and answers in memory: a thousand of the longest would be more than a machine has. */
 export const KEPT_TASK_BYTES = 256 * 1024 * 1024
+/** Bytes of answers, streams and transcripts that may be on the disk: a thousand tasks of 4 MB. */
+export const MAX_SPILL = 4 * 1024 * 1024 * 1024
+/** And this part of what is free there when the server starts: others need that disk, too, and so do our own sessions. */
+export const SPILL_SHARE = 1 / 10
+/** Once that is reached, nothing more goes there until this part of it is in use: one removed answer does not begin it again. */
+export const SPILL_AGAIN = 7 / 8
+/** Reads of these files at once: each takes a descriptor, and readers may be 10,000. */
+export const SPILL_READS = 32
 /** What a task is counted with besides its texts: its files, its record, the beginnings of its logs. */
 export const TASK_BYTES = 8 * 1024
 /** How many times a request is there while it waits and runs: as it was parsed, as the JSON that its worker gets, and as bytes on their way. */

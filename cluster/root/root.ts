@@ -16,6 +16,7 @@ import { layered, parseRequest, plainRequest, type Request } from './request.js'
 import type { Session } from './session.js'
 import { Sessions } from './sessions.js'
 import { type Settings, samplingLines, samplingVerbs, systemVerb } from './settings.js'
+import type { Spills } from './spills.js'
 import type { Task } from './task.js'
 import { type Place, Tasks } from './tasks.js'
 import { UserMap } from './user-map.js'
@@ -31,6 +32,8 @@ export interface RootOptions {
   place: Place
   /** The memory that may be kept for users; without end unless given. */
   budget?: Budget
+  /** The files that long answers and transcripts go to; absent: they are in memory. */
+  spills?: Spills
   /** Whether that user may ask to go before others; everybody unless given: a worker's cluster has decided it. */
   mayPrioritise?(user: User): boolean
   /** Where the exchanges wait: how many, and for how long in s. May change. */
@@ -85,6 +88,7 @@ export class Root {
     this.events = o.events
     this.budget = o.budget ?? new Budget()
     const { budget } = this
+    const { spills } = o
     this.metrics = new Metrics({
       llambo_requests_running: { help: 'Requests being answered', value: () => place.active },
       llambo_requests_waiting: { help: 'Requests waiting for a slot', value: () => this.tasks.queued },
@@ -98,11 +102,23 @@ export class Root {
           value: () => budget.refused,
         },
       }),
+      ...(spills && {
+        llambo_spill_used_bytes: { help: 'Answers and transcripts on the disk', value: () => spills.used },
+        llambo_spill_limit_bytes: {
+          help: 'Answers and transcripts that may be on the disk',
+          value: () => spills.disk.limit,
+        },
+        llambo_spill_failing: {
+          help: 'Whether the last answer or transcript could not be put on the disk',
+          value: () => Number(spills.failing),
+        },
+      }),
       process_resident_memory_bytes: { help: 'Resident memory', value: () => process.memoryUsage.rss() },
     })
     const { name, queue, mayPrioritise = () => true } = o
     const { events, metrics } = this
-    this.tasks = new Tasks({ name, place, events, metrics, clock, budget, id: () => id('task'), queue, mayPrioritise })
+    const common = { clock, budget, spill: spills }
+    this.tasks = new Tasks({ ...common, name, place, events, metrics, id: () => id('task'), queue, mayPrioritise })
     this.sessions = new Sessions(
       {
         tasks: this.tasks,
@@ -111,8 +127,7 @@ export class Root {
         onError: (error, ctx, file) => this.failed(error, ctx.user, file),
         id: () => id('session'),
         changed: (id, session) => o.saveSession?.(id, session),
-        clock,
-        budget,
+        ...common,
       },
       owner,
     )

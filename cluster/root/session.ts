@@ -8,6 +8,7 @@ import { ctl, type Verb, word, word1 } from '../../fs/kit/ctl.js'
 import { generated } from '../../fs/kit/dir.js'
 import { type Exchange, exchange } from '../../fs/kit/exchange.js'
 import { Log } from '../../fs/kit/log.js'
+import type { Spill } from '../../fs/kit/spill.js'
 import { chain } from '../../fs/maybe.js'
 import { quote, record } from '../../fs/quote.js'
 import type { Budget, Hold } from './budget.js'
@@ -43,6 +44,8 @@ export interface SessionHost {
   changed(id: string, session: Session | undefined): void
   readonly clock: Clock
   readonly budget: Budget
+  /** Where a long transcript goes; undefined: it stays in memory. */
+  readonly spill: Spill | undefined
 }
 
 /** A session as it is kept for the next server. */
@@ -96,6 +99,7 @@ export class Session {
     this.#historyHold = budget.hold(user)
     this.#scratchHold = budget.hold(user)
     this.#log = new Log(limits.MAX_HISTORY, budget.hold(user))
+    this.#log.spillTo(host.spill)
     const owner = { name: user.name, uid: user.uid }
     const onOpen = () => this.#opened()
     const common = { owner, mode: 0o600, onOpen }
@@ -570,7 +574,6 @@ export class Session {
   #logFile(): File {
     const qid = newQid()
     const { name, uid } = this.user
-    const never = { signal: new AbortController().signal }
     return {
       qid,
       attributes: () => ({
@@ -583,9 +586,9 @@ export class Session {
       open: () => {
         const close = this.#opened()
         return {
-          read: (offset, count) =>
+          read: (offset, count, ctx) =>
             offset < this.#log.length
-              ? chain(this.#log.read(offset, count, never), piece => slice(piece, 0, count))
+              ? chain(this.#log.read(offset, count, ctx), piece => slice(piece, 0, count))
               : new Uint8Array(0),
           close,
         }

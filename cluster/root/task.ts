@@ -3,6 +3,7 @@ import { FsError, fail } from '../../fs/errors.js'
 import type { User } from '../../fs/file.js'
 import type { Exchange } from '../../fs/kit/exchange.js'
 import { Log } from '../../fs/kit/log.js'
+import type { Spill } from '../../fs/kit/spill.js'
 import { record, type Value } from '../../fs/quote.js'
 import type { Budget, Hold } from './budget.js'
 import type { EndReason, Sampling } from './generation.js'
@@ -33,6 +34,7 @@ export interface TaskOptions {
   session?: string | undefined
   clock?: Clock
   budget: Budget
+  spill: Spill | undefined
   /** What its request and its prompt were counted with: it goes with the task. */
   hold: Hold
   /** Bytes that these take. */
@@ -97,6 +99,7 @@ export class Task implements Exchange {
   readonly #hold: Hold
   /** Bytes that its request and its prompt take. */
   #bytes: number
+  readonly #spill: Spill | undefined
   readonly #release: (() => void)[]
   readonly #clock: Clock
   readonly #onEnd: (task: Task) => void
@@ -125,6 +128,8 @@ export class Task implements Exchange {
     this.#bytes = o.bytes
     this.answer = new Log(MAX_ANSWER, o.budget.hold(o.user))
     this.stream = new Log(8 * MAX_ANSWER, o.budget.hold(o.user))
+    this.stream.spillTo(o.spill)
+    this.#spill = o.spill
     this.#release = [this.answer.keep(), this.stream.keep()]
     this.#clock = o.clock ?? systemClock
     this.#onEnd = o.onEnd
@@ -155,7 +160,12 @@ export class Task implements Exchange {
     return this.#controller.signal
   }
 
-  /** Bytes it keeps, about. */
+  /** Bytes of its texts in memory, about. */
+  get kept(): number {
+    return this.answer.held + this.stream.held + this.#asked
+  }
+
+  /** Bytes of its texts, about. */
   get size(): number {
     return this.answer.length + this.stream.length + this.#asked
   }
@@ -322,6 +332,8 @@ export class Task implements Exchange {
     // what it was sent to its worker as is gone
     this.#hold.shrink((COPIES - 1) * this.#bytes)
     this.#onEnd(this)
+    // not before: as long as it runs its text is what another attempt goes on from, and then what its session takes
+    this.answer.spillTo(this.#spill)
   }
 
   /** The first token, or an end without any. */

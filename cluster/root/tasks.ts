@@ -6,6 +6,7 @@ import { ctl, word, word1 } from '../../fs/kit/ctl.js'
 import { generated } from '../../fs/kit/dir.js'
 import type { Feed } from '../../fs/kit/feed.js'
 import { logFile } from '../../fs/kit/log.js'
+import type { Spill } from '../../fs/kit/spill.js'
 import type { Budget, Hold } from './budget.js'
 import type { Sampling } from './generation.js'
 import * as limits from './limits.js'
@@ -67,6 +68,8 @@ export interface TasksOptions {
   metrics: Metrics
   clock: Clock
   budget: Budget
+  /** Where their answers go that are long; undefined: they stay in memory. */
+  spill: Spill | undefined
   /** A new task's number. */
   id(): string
   /** Whether that user may go before others. */
@@ -80,9 +83,8 @@ export class Tasks {
   readonly #o: TasksOptions
   readonly #tasks = new Map<string, Task>()
   readonly #queue = new Queue()
-  /** Those that have ended, in that order, and their size together. */
+  /** Those that have ended, in that order. */
   readonly #ended = new Set<Task>()
-  #endedBytes = 0
   /** Turns that wait for an earlier one of their session: not in the queue yet, but as many bytes. */
   readonly #held = new Set<Task>()
   /** What ends the waiting of those in the queue. */
@@ -243,15 +245,12 @@ export class Tasks {
   }
 
   #add(s: Submission, hold: Hold, id = this.#o.id()): Task {
-    const { name, clock, metrics, events, budget } = this.#o
+    const { name, clock, metrics, events, budget, spill } = this.#o
     const { user, request, prompt, asked, base, session, bytes } = s
     const onEnd = (ended: Task) => {
       this.take(ended)
       this.#held.delete(ended)
-      if (this.#tasks.get(id) === ended) {
-        this.#ended.add(ended)
-        this.#endedBytes += ended.size
-      }
+      if (this.#tasks.get(id) === ended) this.#ended.add(ended)
       metrics.ended(ended)
       // everybody reads events: what follows the kind of error may quote what its user wrote
       const error = ended.error?.message.split(': ', 1)[0]
@@ -260,7 +259,7 @@ export class Tasks {
     }
     const whole = sampling(base, asked)
     const own = { id, user, request, prompt, asked, session, bytes }
-    const task = new Task({ ...own, sampling: whole, worker: name, clock, budget, hold, onEnd })
+    const task = new Task({ ...own, sampling: whole, worker: name, clock, budget, spill, hold, onEnd })
     this.#tasks.set(id, task)
     this.#forgetOld()
     return task
@@ -361,9 +360,12 @@ export class Tasks {
 
   #forgetOld(): void {
     const before = this.#o.clock.now() - limits.KEPT_TASK_MS
+    let bytes = 0
+    for (const { kept } of this.#ended) bytes += kept
     for (const task of this.#ended) {
-      const few = this.#ended.size <= limits.KEPT_TASKS && this.#endedBytes <= limits.KEPT_TASK_BYTES
+      const few = this.#ended.size <= limits.KEPT_TASKS && bytes <= limits.KEPT_TASK_BYTES
       if (few && task.endedAt! > before) return
+      bytes -= task.kept
       this.#forget(task)
     }
   }
@@ -394,7 +396,7 @@ export class Tasks {
   #forget(task: Task): void {
     this.#tasks.delete(task.id)
     this.#files.delete(task.id)
-    if (this.#ended.delete(task)) this.#endedBytes -= task.size
+    this.#ended.delete(task)
     task.free()
   }
 

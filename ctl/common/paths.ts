@@ -24,6 +24,8 @@ export const stateDir = base('XDG_STATE_HOME', '.local/state')
 export const configFile = (env: NodeJS.ProcessEnv) => join(configDir(env), 'config.yaml')
 export const modelDir = (env: NodeJS.ProcessEnv) => join(dataDir(env), 'models')
 export const logFile = (env: NodeJS.ProcessEnv) => join(stateDir(env), 'server.log')
+/** Long answers and transcripts, while their server runs. */
+export const spillDir = (env: NodeJS.ProcessEnv) => join(stateDir(env), 'spill')
 export const joinLog = (env: NodeJS.ProcessEnv) => join(stateDir(env), 'join.log')
 
 /** The socket and `server.json`: `$XDG_RUNTIME_DIR/llambo`, else a directory of the user's own under the temporary one. */

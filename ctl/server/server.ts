@@ -26,6 +26,7 @@ import { type Door, type Listener, openJoinSocket, openListener, wanted } from '
 import { budgetOf } from './memory.js'
 import { clearLeftBehind, type KeptMount, mountServer } from './mounting.js'
 import { joinParent, parentOf } from './parent.js'
+import { spillDisk } from './spill.js'
 import { fileStore } from './store.js'
 import { parentsUser, self, userOf } from './users.js'
 
@@ -100,8 +101,12 @@ export async function startServer(o: ServerOptions): Promise<Server> {
     const host = localHost({ config, env, note, onDamaged, upstream: { address: joinAddress(env) }, shutdown: stop })
     undo.push(() => host.close())
     const budget = budgetOf(config.memory)
+    const spill = o.passing ? undefined : spillDisk(env)
+    // after the orchestrator has ended, whose answers are there
+    if (spill) undo.push(() => spill.close())
     const orchestrator = createOrchestrator({
       budget,
+      ...(spill && { spill }),
       prioritised: config['priority.users'] ?? [],
       name: host.name,
       version: version(),

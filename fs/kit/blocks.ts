@@ -2,11 +2,11 @@ import type { Holding } from '../holding.js'
 
 /** Bytes of the first block, and of those that follow when it has grown to that: a short answer costs little, a long one no copies. */
 const FIRST = 512
-const BLOCK = 64 * 1024
+export const BLOCK = 64 * 1024
 
 const nothing = new Uint8Array(0)
 
-/** Bytes that only grow, in blocks of one size, each of which is counted before it is there. */
+/** Bytes that grow at the end and go at the beginning, in blocks of one size, each of which is counted before it is there. */
 export class Blocks {
   #blocks: Uint8Array[] = []
   #length = 0
@@ -53,6 +53,27 @@ export class Blocks {
       pieces.push(decoder.decode(this.#view(at, Math.min(at + BLOCK, this.#length)), { stream: true }))
     pieces.push(decoder.decode())
     return pieces.join('')
+  }
+
+  /**
+   * Up to `most` blocks from the beginning: those that are full and, where `all` is asked for, the last one as far as it goes.
+   * Bytes that come later do not change them.
+   */
+  first(most: number, all: boolean): Uint8Array[] {
+    const full = Math.floor(this.#length / BLOCK)
+    const first = this.#blocks.slice(0, Math.min(full, most))
+    const rest = this.#length % BLOCK
+    if (all && rest > 0 && full < most) first.push(this.#blocks[full]!.subarray(0, rest))
+    return first
+  }
+
+  /** Lets go of so many bytes at the beginning, which are full blocks or all there is: what follows begins at 0 then. */
+  drop(bytes: number): void {
+    if (bytes === this.#length) return this.clear()
+    const before = this.held
+    this.#blocks.splice(0, bytes / BLOCK)
+    this.#length -= bytes
+    this.holding?.shrink(before - this.held)
   }
 
   /** Lets go of all. */

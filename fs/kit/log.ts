@@ -3,9 +3,13 @@ import type { Context, File, Opened, Owner } from '../file.js'
 import { newQid } from '../file.js'
 import type { Holding } from '../holding.js'
 import type { Maybe } from '../maybe.js'
-import { Blocks } from './blocks.js'
+import { BLOCK, Blocks } from './blocks.js'
 import { now } from './content.js'
 import { Readers } from './readers.js'
+import type { Spill, SpillFile } from './spill.js'
+
+/** Blocks that go to a file in one write: 1 MiB, so that one long log does not keep all others waiting. */
+const SPILL_BLOCKS = 16
 
 const encoder = new TextEncoder()
 const nothing = new Uint8Array(0)
@@ -19,9 +23,17 @@ export class Log {
   readonly ended: Promise<void>
   /** Why it broke off, if it did: what a read at its end fails with. */
   error: Error | undefined
+  /** What is in memory: what follows the bytes that are in its file. */
   readonly #blocks: Blocks
   #length = 0
   #open = true
+  #spill: Spill | undefined
+  #file: SpillFile | undefined
+  /** Bytes at the beginning that are in its file only. */
+  #spilled = 0
+  #spilling = false
+  /** Bytes in memory at which more goes to the file. */
+  #spillAt = BLOCK
   /** Those that have not let go of it; once there were some and there are none, its bytes are gone. */
   #keepers = 0
   #gone = false
@@ -66,6 +78,7 @@ export class Log {
     this.#blocks.append(bytes)
     this.#length = length
     this.#readers.wake()
+    this.#spillMore()
   }
 
   get keepers(): number {
@@ -85,6 +98,7 @@ export class Log {
       if (--this.#keepers > 0 || !this.holding) return
       this.#gone = true
       this.#blocks.clear()
+      this.#file?.remove()
       this.holding.free()
       this.#readers.wake()
     }
@@ -97,29 +111,88 @@ export class Log {
     this.error = error
     this.#readers.wake()
     this.#end()
+    this.#spillMore()
+  }
+
+  /**
+   * From now on what fills a block moves to a file, and when the log has ended all of a long one does. Memory has it until it is there,
+   * and keeps it where it cannot be put there.
+   */
+  spillTo(spill: Spill | undefined): void {
+    this.#spill = spill
+    this.#spillMore()
   }
 
   /** Up to `count` bytes at `offset`: at once if there are any, else when there are; empty at the end. */
-  read(offset: number, count: number, ctx: Pick<Context, 'signal' | 'whenAborted'>): Maybe<Uint8Array> {
-    const there = this.#there(offset, count)
+  read(offset: number, count: number, ctx: Reader): Maybe<Uint8Array> {
+    const there = this.#there(offset, count, ctx)
     if (there) return there
-    return this.#readers.wait(() => this.#there(offset, count), ctx)
+    return this.#readers.wait(() => this.#there(offset, count, ctx), ctx)
   }
 
-  /** All that is there, as text. */
+  /** All that is there, as text; of a log that may spill, what is in memory. */
   text(): string {
     return this.#blocks.text()
   }
 
   /** What a read can be given now; undefined if it has to wait. */
-  #there(offset: number, count: number): Uint8Array | undefined {
-    if (this.#gone) throw fail('notFound', 'it was removed, or the server keeps it no longer')
-    if (offset < this.#length) return this.#blocks.read(offset, count)
+  #there(offset: number, count: number, ctx: Reader): Maybe<Uint8Array> | undefined {
+    if (this.#gone) throw removed()
+    if (offset < this.#spilled) return this.#fromFile(offset, Math.min(count, this.#length - offset), ctx)
+    if (offset < this.#length) return this.#blocks.read(offset - this.#spilled, count)
     if (this.#open) return undefined
     if (this.error) throw this.error
     return nothing
   }
+
+  /** Bytes that begin in the file. Their end may be in memory: as a read through a mount that comes short would end a file there. */
+  async #fromFile(offset: number, count: number, ctx: Reader): Promise<Uint8Array> {
+    const inFile = Math.min(count, this.#spilled - offset)
+    // before anything is waited for: it may have moved to the file by then
+    const inMemory = this.#blocks.read(0, count - inFile)
+    let first: Uint8Array
+    try {
+      first = await this.#file!.read(offset, inFile, ctx)
+    } catch (error) {
+      throw this.#gone ? removed() : error
+    }
+    if (this.#gone) throw removed()
+    if (inMemory.length === 0) return first
+    const all = new Uint8Array(first.length + inMemory.length)
+    all.set(first)
+    all.set(inMemory, first.length)
+    return all
+  }
+
+  /** Begins to move to the file what is to go there, unless some of it is on its way. */
+  #spillMore(): void {
+    if (!this.#spill || this.#spilling || this.#gone) return
+    const waiting = this.#blocks.length
+    if (waiting === 0 || (waiting < this.#spillAt && (this.#open || this.#length < BLOCK))) return
+    const pieces = this.#blocks.first(SPILL_BLOCKS, !this.#open)
+    const bytes = pieces.reduce((n, piece) => n + piece.length, 0)
+    this.#file ??= this.#spill.create()
+    this.#spilling = true
+    void this.#file.append(pieces).then(there => {
+      this.#spilling = false
+      if (this.#gone) return
+      if (!there) {
+        // the next block tries again; an ended log, which gets no more, stays as it is
+        this.#spillAt = this.#blocks.length + BLOCK
+        return
+      }
+      this.#blocks.drop(bytes)
+      this.#spilled += bytes
+      this.#spillAt = BLOCK
+      this.#spillMore()
+    })
+  }
 }
+
+/** What a read is interrupted by. */
+type Reader = Pick<Context, 'signal' | 'whenAborted'>
+
+const removed = () => fail('notFound', 'it was removed, or the server keeps it no longer')
 
 /**
  * A file that reads a log, waiting at its end. Its length is said to be 0 until the log ends: cp(1), which copies no more than the

@@ -1,5 +1,6 @@
 import { fail } from '../errors.js'
 import type { Context } from '../file.js'
+import type { Maybe } from '../maybe.js'
 
 /** Readers who wait for more: each looks again whenever something has come, and gives up when its call is aborted. */
 export class Readers {
@@ -15,7 +16,7 @@ export class Readers {
    * Waits until `take` gives something.
    * @throws what `take` throws, or FsError `interrupted` when the call is aborted, having taken nothing
    */
-  wait<T>(take: () => T | undefined, ctx: Pick<Context, 'signal' | 'whenAborted'>): Promise<T> {
+  wait<T>(take: () => Maybe<T> | undefined, ctx: Pick<Context, 'signal' | 'whenAborted'>): Promise<T> {
     return new Promise((resolve, reject) => {
       let over = () => void this.#waiting.delete(look)
       const look = () => {

@@ -1,0 +1,172 @@
+/** The files that long answers, streams and transcripts are in: so many bytes in all, written one after the other. */
+import { fail } from '../../fs/errors.js'
+import type { Context } from '../../fs/file.js'
+import { Readers } from '../../fs/kit/readers.js'
+import type { Spill, SpillFile } from '../../fs/kit/spill.js'
+import { SPILL_AGAIN, SPILL_READS } from './limits.js'
+
+const MiB = 1024 * 1024
+
+/** Files by name, on a disk that may be slow, full, or not to be written. */
+export interface SpillDisk {
+  /** Bytes that the files may have in all. */
+  readonly limit: number
+  /** Writes pieces at an offset, in order, and makes the file at offset 0. Rejects unless all are there; then the file is cut to the offset. */
+  write(name: string, offset: number, pieces: readonly Uint8Array[]): Promise<void>
+  /** Up to `count` bytes at `offset`. */
+  read(name: string, offset: number, count: number): Promise<Uint8Array>
+  /** Removes a file, which need not be there. */
+  remove(name: string): Promise<void>
+}
+
+/** What a read is interrupted by. */
+type Reader = Pick<Context, 'signal' | 'whenAborted'>
+
+export class Spills implements Spill {
+  #created = 0
+  #used = 0
+  #failing = false
+  #full = false
+  /** Files that have something to write, or are to be removed, in order. */
+  readonly #waiting = new Set<Spilled>()
+  #working = false
+  #reading = 0
+  readonly #turns = new Readers()
+
+  /** @param failed gets why nothing can be written; once, until something can */
+  constructor(
+    readonly disk: SpillDisk,
+    readonly failed: (error: Error) => void,
+  ) {}
+
+  /** Bytes that are in files. */
+  get used(): number {
+    return this.#used
+  }
+
+  /** Whether what was to be written last could not be. */
+  get failing(): boolean {
+    return this.#failing
+  }
+
+  create(): SpillFile {
+    return new Spilled(this, String(++this.#created))
+  }
+
+  /** Has that file do what it has to, after those before it. */
+  work(file: Spilled): void {
+    this.#waiting.add(file)
+    if (!this.#working) void this.#work()
+  }
+
+  /** That file has nothing to do any more. */
+  rest(file: Spilled): void {
+    this.#waiting.delete(file)
+  }
+
+  async #work(): Promise<void> {
+    this.#working = true
+    for (const file of this.#waiting) {
+      this.#waiting.delete(file)
+      await file.work()
+    }
+    this.#working = false
+  }
+
+  /** @returns whether all is written. Never rejects */
+  async write(name: string, offset: number, pieces: readonly Uint8Array[]): Promise<boolean> {
+    const { limit } = this.disk
+    const bytes = pieces.reduce((n, piece) => n + piece.length, 0)
+    try {
+      this.#full = this.#used + bytes > (this.#full ? SPILL_AGAIN : 1) * limit
+      if (this.#full) throw fail('diskFull', `answers and transcripts may take ${Math.floor(limit / MiB)} MiB there`)
+      await this.disk.write(name, offset, pieces)
+      this.#used += bytes
+      this.#failing = false
+      return true
+    } catch (error) {
+      if (!this.#failing) this.failed(error as Error)
+      this.#failing = true
+      return false
+    }
+  }
+
+  async read(name: string, offset: number, count: number, ctx: Reader): Promise<Uint8Array> {
+    const take = () => (this.#reading < SPILL_READS ? ++this.#reading : undefined)
+    take() ?? (await this.#turns.wait(take, ctx))
+    // who no longer waits for a slow disk leaves; the read keeps its turn until it is done
+    const done = new Readers()
+    let outcome: (() => Uint8Array) | undefined
+    const settle = (to: () => Uint8Array) => {
+      outcome = to
+      this.#reading--
+      this.#turns.wake()
+      done.wake()
+    }
+    const lost = (why: string) => () => {
+      throw fail('io', `the file with this part of it: ${why}`)
+    }
+    this.disk.read(name, offset, count).then(
+      bytes => settle(bytes.length === count ? () => bytes : lost('it was cut')),
+      error => settle(lost((error as NodeJS.ErrnoException).code ?? (error as Error).message)),
+    )
+    return done.wait(() => outcome?.(), ctx)
+  }
+
+  /** Never rejects. */
+  async remove(name: string, bytes: number): Promise<void> {
+    try {
+      await this.disk.remove(name)
+      this.#used -= bytes
+    } catch {
+      // it is still there, and still counts
+    }
+  }
+}
+
+class Spilled implements SpillFile {
+  #length = 0
+  /** Whether it may be on the disk. */
+  #made = false
+  #removed = false
+  #next: { pieces: readonly Uint8Array[]; done(there: boolean): void } | undefined
+
+  constructor(
+    readonly spills: Spills,
+    readonly name: string,
+  ) {}
+
+  append(pieces: readonly Uint8Array[]): Promise<boolean> {
+    return new Promise(done => {
+      if (this.#removed) return done(false)
+      this.#next = { pieces, done }
+      this.spills.work(this)
+    })
+  }
+
+  read(offset: number, count: number, ctx: Reader): Promise<Uint8Array> {
+    return this.spills.read(this.name, offset, count, ctx)
+  }
+
+  remove(): void {
+    if (this.#removed) return
+    this.#removed = true
+    // a slow disk does not keep the memory of what is gone
+    this.#next?.done(false)
+    this.#next = undefined
+    if (this.#made) this.spills.work(this)
+    else this.spills.rest(this)
+  }
+
+  /** Writes what is to be written, or removes the file. Never rejects. */
+  async work(): Promise<void> {
+    if (this.#removed) return this.spills.remove(this.name, this.#length)
+    const next = this.#next
+    if (!next) return
+    this.#next = undefined
+    this.#made = true
+    const there = await this.spills.write(this.name, this.#length, next.pieces)
+    if (there) this.#length += next.pieces.reduce((n, piece) => n + piece.length, 0)
+    next.done(there)
+  }
+}

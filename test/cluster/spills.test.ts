@@ -1,0 +1,266 @@
+/** Long logs that go to files, with a disk that is slow, full or cut as a test wants it. */
+import { setImmediate as turn } from 'node:timers/promises'
+import t from 'tap'
+import { Budget } from '../../cluster/root/budget.js'
+import { SPILL_READS } from '../../cluster/root/limits.js'
+import { type SpillDisk, Spills } from '../../cluster/root/spills.js'
+import { Log } from '../../fs/kit/log.js'
+
+const BLOCK = 64 * 1024
+const never = { signal: new AbortController().signal }
+
+/** Files in memory. */
+class Disk implements SpillDisk {
+  readonly files = new Map<string, Buffer>()
+  writes = 0
+  reads = 0
+  mostReads = 0
+  full = false
+  /** What waits for a slow disk; undefined: it is fast. */
+  slow: (() => void)[] | undefined
+
+  constructor(readonly limit = 1e9) {}
+
+  /** All that waits goes on, and what comes later does not wait. */
+  async go(): Promise<void> {
+    const waiting = this.slow ?? []
+    this.slow = undefined
+    for (const on of waiting) on()
+    await settled()
+  }
+
+  async #wait(): Promise<void> {
+    if (this.slow) await new Promise<void>(resolve => this.slow!.push(resolve))
+  }
+
+  async write(name: string, offset: number, pieces: readonly Uint8Array[]): Promise<void> {
+    this.writes++
+    await this.#wait()
+    if (this.full) throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' })
+    const before = this.files.get(name) ?? Buffer.alloc(0)
+    if (before.length !== offset) throw new Error(`a write at ${offset} of a file of ${before.length}`)
+    this.files.set(name, Buffer.concat([before, ...pieces]))
+  }
+
+  async read(name: string, offset: number, count: number): Promise<Uint8Array> {
+    this.mostReads = Math.max(this.mostReads, ++this.reads)
+    await this.#wait()
+    this.reads--
+    const file = this.files.get(name)
+    if (!file) throw Object.assign(new Error('ENOENT'), { code: 'ENOENT' })
+    return file.subarray(offset, offset + count)
+  }
+
+  async remove(name: string): Promise<void> {
+    await this.#wait()
+    this.files.delete(name)
+  }
+}
+
+/** Until nothing more happens by itself. */
+async function settled(): Promise<void> {
+  for (let i = 0; i < 20; i++) await turn()
+}
+
+function stage(limit?: number) {
+  const disk = new Disk(limit)
+  const failures: string[] = []
+  const spills = new Spills(disk, error => failures.push(error.message))
+  const budget = new Budget({ limit: 1e9 })
+  const log = () => {
+    const log = new Log(100_000_000, budget.hold({ name: 'ann' }))
+    const release = log.keep()
+    log.spillTo(spills)
+    return { log, release }
+  }
+  return { disk, failures, spills, budget, log }
+}
+
+const bytes = (length: number, seed = 0) =>
+  Buffer.from(Uint8Array.from({ length }, (_, i) => (i * 7 + (i >> 8) + seed) % 251))
+
+/** All of a log, in reads of so many bytes. */
+async function whole(log: Log, count: number): Promise<Buffer> {
+  const pieces: Uint8Array[] = []
+  for (let at = 0; at < log.length; at += pieces.at(-1)!.length) {
+    const piece = await log.read(at, count, never)
+    if (piece.length !== Math.min(count, log.length - at)) throw new Error(`a short read at ${at}: ${piece.length}`)
+    pieces.push(piece)
+  }
+  return Buffer.concat(pieces)
+}
+
+t.test(
+  'a long log is on the disk when it has ended, takes no memory, and reads as it was written at every offset',
+  async t => {
+    const { disk, spills, budget, log } = stage()
+    const { log: it, release } = log()
+    const all = bytes(5 * BLOCK + 1234)
+    for (let at = 0, i = 0; at < all.length; i++) {
+      const size = [1, 700, BLOCK, 3, 100_000][i % 5]!
+      it.append(all.subarray(at, at + size))
+      at += size
+      if (i % 2) await settled()
+      const offset = Math.max(0, it.length - 2 * BLOCK - 5)
+      const end = Buffer.from(await it.read(offset, 1e6, never))
+      t.ok(end.equals(all.subarray(offset, it.length)), `while it grows: ${it.length}`)
+    }
+    await settled()
+    t.ok(budget.used <= BLOCK, `a block at most is in memory: ${budget.used}`)
+    it.end()
+    await settled()
+    t.equal(budget.used, 0)
+    t.equal(spills.used, all.length)
+    for (const count of [1000, BLOCK, BLOCK + 1, 1e7]) t.ok((await whole(it, count)).equals(all), `reads of ${count}`)
+    t.equal((await it.read(all.length, 10, never)).length, 0)
+    release()
+    await settled()
+    t.same([disk.files.size, spills.used], [0, 0], 'its file goes with it')
+  },
+)
+
+t.test('a short log stays in memory', async t => {
+  const { disk, log } = stage()
+  const { log: it } = log()
+  it.append(bytes(BLOCK - 1))
+  it.end()
+  await settled()
+  t.equal(disk.writes, 0)
+  t.equal(it.length, BLOCK - 1)
+})
+
+t.test('while a slow disk writes, memory has what is on its way, and more comes', async t => {
+  const { disk, budget, log } = stage()
+  disk.slow = []
+  const { log: it } = log()
+  const all = bytes(10 * BLOCK)
+  it.append(all.subarray(0, 2 * BLOCK))
+  await settled()
+  it.append(all.subarray(2 * BLOCK))
+  it.end()
+  t.ok((await whole(it, 50_000)).equals(all))
+  t.equal(budget.used, 10 * BLOCK, 'what is not written yet counts')
+  await disk.go()
+  t.equal(budget.used, 0)
+  t.ok((await whole(it, 50_000)).equals(all))
+})
+
+t.test('a log that is removed while it is written leaves nothing, and its memory is free at once', async t => {
+  const { disk, spills, budget, log } = stage()
+  disk.slow = []
+  const [first, second] = [log(), log()]
+  first.log.append(bytes(BLOCK))
+  second.log.append(bytes(BLOCK))
+  await settled()
+  first.release()
+  second.release()
+  t.equal(budget.used, 0)
+  await disk.go()
+  t.equal(disk.writes, 1, 'what had not begun is not begun')
+  t.same([disk.files.size, spills.used, budget.used], [0, 0, 0])
+})
+
+t.test('a read that is under way when its log is removed says so', async t => {
+  const { disk, log } = stage()
+  const { log: it, release } = log()
+  it.append(bytes(3 * BLOCK))
+  it.end()
+  await settled()
+  disk.slow = []
+  const read = it.read(5, 100, never)
+  release()
+  await Promise.all([t.rejects(Promise.resolve(read), /^file does not exist: it was removed/), disk.go()])
+  t.throws(() => it.read(5, 100, never), /^file does not exist: it was removed/)
+})
+
+t.test('on a full disk a log stays in memory, which is said once, and the next block tries again', async t => {
+  const { disk, failures, spills, log } = stage()
+  const { log: it } = log()
+  const all = bytes(6 * BLOCK)
+  it.append(all.subarray(0, BLOCK))
+  await settled()
+  disk.full = true
+  for (let n = 1; n < 4; n++) {
+    it.append(all.subarray(n * BLOCK, (n + 1) * BLOCK))
+    await settled()
+  }
+  t.same(failures, ['ENOSPC: no space left on device, write'])
+  t.equal(disk.writes, 4, 'once a block')
+  t.ok(spills.failing)
+  t.ok((await whole(it, 70_000)).equals(all.subarray(0, 4 * BLOCK)))
+  disk.full = false
+  it.append(all.subarray(4 * BLOCK))
+  it.end()
+  await settled()
+  t.notOk(spills.failing)
+  t.equal(spills.used, all.length)
+  t.ok((await whole(it, 70_000)).equals(all))
+  disk.full = true
+  const { log: other } = log()
+  other.append(bytes(BLOCK))
+  other.end()
+  await settled()
+  t.equal(failures.length, 2, 'and again when it was all right in between')
+  t.ok((await whole(other, 70_000)).equals(bytes(BLOCK)))
+})
+
+t.test('the files have so many bytes in all: what is over stays in memory until enough of them are gone', async t => {
+  const { failures, spills, log } = stage(16 * BLOCK)
+  const logs = Array.from({ length: 3 }, (_, i) => {
+    const one = log()
+    one.log.append(bytes(7 * BLOCK, i))
+    one.log.end()
+    return one
+  })
+  await settled()
+  t.same(failures, ['no space left on device: answers and transcripts may take 1 MiB there'])
+  t.equal(spills.used, 14 * BLOCK)
+  for (const [i, one] of logs.entries()) t.ok((await whole(one.log, BLOCK)).equals(bytes(7 * BLOCK, i)))
+  logs[0]!.release()
+  await settled()
+  const next = log()
+  next.log.append(bytes(3 * BLOCK))
+  next.log.end()
+  await settled()
+  t.equal(spills.used, 10 * BLOCK)
+  t.notOk(spills.failing)
+})
+
+t.test('a read of a disk that does not answer can be interrupted, and many wait for their turn', async t => {
+  const { disk, log } = stage()
+  const { log: it } = log()
+  const all = bytes(3 * BLOCK)
+  it.append(all)
+  it.end()
+  await settled()
+  disk.slow = []
+  const patient = Array.from({ length: 2 * SPILL_READS }, (_, i) => it.read(i * 1000, 1000, new AbortController()))
+  const stops = Array.from({ length: SPILL_READS }, () => new AbortController())
+  const ends = Promise.allSettled(stops.map((stop, i) => it.read(i, 1, stop)))
+  await settled()
+  for (const stop of stops) stop.abort()
+  for (const end of await ends) t.match(end, { status: 'rejected', reason: { message: 'interrupted' } })
+  await disk.go()
+  for (const [i, piece] of (await Promise.all(patient)).entries())
+    t.ok(all.subarray(i * 1000, i * 1000 + 1000).equals(piece), `read ${i}`)
+  t.equal(disk.mostReads, SPILL_READS)
+  const late = new AbortController()
+  disk.slow = []
+  const begun = it.read(0, 10, late)
+  await settled()
+  late.abort()
+  await t.rejects(Promise.resolve(begun), { message: 'interrupted' })
+})
+
+t.test('a file that somebody has cut or removed is an i/o error', async t => {
+  const { disk, log } = stage()
+  const { log: it } = log()
+  it.append(bytes(2 * BLOCK))
+  it.end()
+  await settled()
+  const [name] = disk.files.keys()
+  disk.files.set(name!, Buffer.alloc(10))
+  await t.rejects(Promise.resolve(it.read(0, 100, never)), { message: /^i\/o error: .*cut/, errno: 5 })
+  disk.files.clear()
+  await t.rejects(Promise.resolve(it.read(0, 100, never)), { message: /^i\/o error: .*ENOENT/ })
+})
