@@ -13,6 +13,7 @@ import { isAlive, readServerFile } from '../common/serverfile.js'
 import { gpu } from './gpu.js'
 import { descriptors } from './limits.js'
 import { models } from './models.js'
+import { spill } from './spill.js'
 import { upstream } from './upstream.js'
 import { workers } from './workers.js'
 
@@ -130,6 +131,8 @@ const checks: Record<string, Check> = {
       remedy: 'events had why (not-restored); they are text: take out what you need, and remove them',
     }
   },
+
+  spill,
 
   upstream,
 

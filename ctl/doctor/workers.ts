@@ -1,12 +1,11 @@
 /** What the workers of this user's server last ended by, as the hosts that keep them running say. */
-import type { Fid } from '../../fs/client.js'
 import { OREAD } from '../../fs/protocol.js'
 import { parseRecords } from '../../fs/quote.js'
-import { connect } from '../common/connect.js'
-import { drain, withFile } from '../common/files.js'
+import { withFile } from '../common/files.js'
 import { isAlive, readServerFile } from '../common/serverfile.js'
 import { interruptible } from '../server/interruptible.js'
 import type { Finding } from './findings.js'
+import { readText, withTree } from './read.js'
 
 /** How long the server may take to say it, in ms. */
 const ASK_MS = 10_000
@@ -29,32 +28,19 @@ export async function workers(env: NodeJS.ProcessEnv): Promise<Omit<Finding, 'na
 }
 
 /** A line for each worker whose process before this one did not end well. */
-async function ends(address: string, signal: AbortSignal): Promise<string[]> {
-  const { root, client } = await connect(address, {}, signal)
-  try {
+function ends(address: string, signal: AbortSignal): Promise<string[]> {
+  return withTree(address, signal, async root => {
     const hosts = await withFile(root, ['host'], OREAD, signal, fid => fid.list(signal))
     const lines: string[] = []
     // the cluster has names for workers, a host has ids
     const names = new Map<string | undefined, string | undefined>()
-    for (const { word, attrs } of parseRecords(await text(root, ['status'], signal)))
+    for (const { word, attrs } of parseRecords(await readText(root, ['status'], signal)))
       if (word === 'worker') names.set(attrs.id, attrs.name)
     for (const { name } of hosts.slice(0, MAX_HOSTS)) {
-      for (const { word, attrs } of parseRecords(await text(root, ['host', name, 'status'], signal)))
+      for (const { word, attrs } of parseRecords(await readText(root, ['host', name, 'status'], signal)))
         if (word === 'worker' && attrs.error)
           lines.push(`${names.get(attrs.id) ?? `worker ${attrs.id?.slice(0, 8)}`} of ${name}: ${attrs.error}`)
     }
     return lines
-  } finally {
-    client.close()
-  }
-}
-
-async function text(root: Fid, path: readonly string[], signal: AbortSignal): Promise<string> {
-  const decoder = new TextDecoder()
-  let all = ''
-  const add = async (data: Uint8Array) => {
-    all += decoder.decode(data, { stream: true })
-  }
-  await withFile(root, path, OREAD, signal, fid => drain(fid, add, signal))
-  return all
+  })
 }

@@ -16,6 +16,7 @@ const names = [
   'runtime',
   'models',
   'state',
+  'spill',
   'upstream',
   'disk',
   'server',
@@ -55,6 +56,17 @@ t.test('what a server could not restore and has kept aside is found', async t =>
     state: 'note',
     says: /^2 files could not be restored: \S+session-7\.damaged \S+workers\.json\.damaged$/,
     remedy: /not-restored/,
+  })
+})
+
+t.test('a state directory that cannot be written is found, where long answers then stay in memory', async t => {
+  const home = new Home(t)
+  const spill = async (env: NodeJS.ProcessEnv) => (await findings(env)).find(({ name }) => name === 'spill')
+  t.match(await spill(home.env), { state: 'ok', says: /^up to .* in .*\/state\/llambo\/spill$/ })
+  t.match(await spill({ ...home.env, XDG_STATE_HOME: '/proc/sys' }), {
+    state: 'note',
+    says: /^\/proc\/sys cannot be written \(E\w+\): long answers and transcripts stay in memory$|\/proc\/sys: most long answers/,
+    remedy: /XDG_STATE_HOME/,
   })
 })
 

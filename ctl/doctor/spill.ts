@@ -1,0 +1,51 @@
+/** Whether long answers and transcripts can go to the disk: as a running server says, else as the disk looks. */
+import { accessSync, constants, existsSync, statfsSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { MAX_SPILL, SPILL_SHARE } from '../../cluster/root/limits.js'
+import { bytes } from '../common/output.js'
+import { spillDir } from '../common/paths.js'
+import { runningServer } from '../common/serverfile.js'
+import { interruptible } from '../server/interruptible.js'
+import type { Finding } from './findings.js'
+import { readText, withTree } from './read.js'
+
+/** How long the server may take to say it, in ms. */
+const ASK_MS = 10_000
+/** Fewer bytes than this are not worth having: four of the longest answers. */
+const FEW = 64e6
+
+const inMemory = 'long answers and transcripts stay in memory'
+
+export async function spill(env: NodeJS.ProcessEnv): Promise<Omit<Finding, 'name'>> {
+  const dir = spillDir(env)
+  const address = runningServer(env)?.addresses[0]
+  if (address !== undefined) {
+    const signal = AbortSignal.timeout(ASK_MS)
+    const metrics = await interruptible(
+      withTree(address, signal, root => readText(root, ['metrics'], signal)),
+      signal,
+    )
+    const value = (name: string) => Number(new RegExp(`^llambo_spill_${name} (\\d+)$`, 'm').exec(metrics)?.[1] ?? 0)
+    const used = `${bytes(value('used_bytes'))} of ${bytes(value('limit_bytes'))}`
+    if (value('failing') === 0) return { state: 'ok', says: `${used} of answers and transcripts in ${dir}` }
+    return {
+      state: 'note',
+      says: `${dir} takes no more (${used} there): ${inMemory}`,
+      remedy:
+        'events has why (not-spilled); free some of that disk, remove tasks (rm -r task/N), or set XDG_STATE_HOME',
+    }
+  }
+  let there = dir
+  while (!existsSync(there) && there !== dirname(there)) there = dirname(there)
+  const remedy = 'free some of that disk, or set XDG_STATE_HOME to a directory on another'
+  try {
+    accessSync(there, constants.W_OK)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    return { state: 'note', says: `${there} cannot be written (${code}): ${inMemory}`, remedy }
+  }
+  const { bavail, bsize } = statfsSync(there)
+  const room = Math.min(MAX_SPILL, bavail * bsize * SPILL_SHARE)
+  if (room >= FEW) return { state: 'ok', says: `up to ${bytes(room)} of answers and transcripts in ${dir}` }
+  return { state: 'note', says: `${bytes(bavail * bsize)} free in ${there}: most ${inMemory}`, remedy }
+}
