@@ -1,5 +1,7 @@
-import { readFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
+import type { Finding } from '../../ctl/doctor/findings.js'
 import { Client } from '../../fs/client.js'
 import { dial } from '../../fs/dial.js'
 import { Cluster } from '../faults/cluster.js'
@@ -15,7 +17,11 @@ t.test(
   'a server keeps below its memory whatever its users do, says why it refuses them, and serves the others',
   { timeout: 200_000 },
   async t => {
-    const cluster = await Cluster.start(t, { workers: 1, env: { LLAMBO_MEMORY: '256M' } })
+    // a disk that takes no answers: what cannot be refused for lack of memory would fill it first
+    const state = t.testdir()
+    mkdirSync(join(state, 'llambo'), { mode: 0o700 })
+    writeFileSync(join(state, 'llambo/spill'), '')
+    const cluster = await Cluster.start(t, { workers: 1, env: { LLAMBO_MEMORY: '256M', XDG_STATE_HOME: state } })
     const address = cluster.address
     const seat: Dial = async user => {
       const client = await Client.connect(await dial(address))
@@ -42,6 +48,11 @@ t.test(
     t.match(metrics, /^llambo_memory_used_bytes \d+$/m)
     t.match(metrics, new RegExp(`^llambo_memory_limit_bytes ${memory}$`, 'm'))
     t.match(metrics, /^llambo_memory_refusals_total [1-9]\d*$/m)
+    t.match(metrics, /^llambo_spill_used_bytes 0$/m)
+    t.equal((await cluster.root.read('events')).match(/ kind=not-spilled error=.*spill/g)?.length, 1, 'it is said once')
+    const { stdout } = await cluster.home.ctl('doctor', '--json')
+    const spill = (JSON.parse(stdout) as Finding[]).find(({ name }) => name === 'spill')
+    t.match(spill, { state: 'note', says: /takes no more .* stay in memory$/, remedy: /not-spilled/ })
     t.ok(peak() < MOST, `at most ${Math.round(peak() / MiB)} MiB were resident`)
   },
 )
