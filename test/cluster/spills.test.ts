@@ -1,66 +1,13 @@
 /** Long logs that go to files, with a disk that is slow, full or cut as a test wants it. */
-import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
 import { Budget } from '../../cluster/root/budget.js'
 import { SPILL_READS } from '../../cluster/root/limits.js'
-import { type SpillDisk, Spills } from '../../cluster/root/spills.js'
+import { Spills } from '../../cluster/root/spills.js'
 import { Log } from '../../fs/kit/log.js'
+import { Disk, settled } from './disk.js'
 
 const BLOCK = 64 * 1024
 const never = { signal: new AbortController().signal }
-
-/** Files in memory. */
-class Disk implements SpillDisk {
-  readonly files = new Map<string, Buffer>()
-  writes = 0
-  reads = 0
-  mostReads = 0
-  full = false
-  /** What waits for a slow disk; undefined: it is fast. */
-  slow: (() => void)[] | undefined
-
-  constructor(readonly limit = 1e9) {}
-
-  /** All that waits goes on, and what comes later does not wait. */
-  async go(): Promise<void> {
-    const waiting = this.slow ?? []
-    this.slow = undefined
-    for (const on of waiting) on()
-    await settled()
-  }
-
-  async #wait(): Promise<void> {
-    if (this.slow) await new Promise<void>(resolve => this.slow!.push(resolve))
-  }
-
-  async write(name: string, offset: number, pieces: readonly Uint8Array[]): Promise<void> {
-    this.writes++
-    await this.#wait()
-    if (this.full) throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' })
-    const before = this.files.get(name) ?? Buffer.alloc(0)
-    if (before.length !== offset) throw new Error(`a write at ${offset} of a file of ${before.length}`)
-    this.files.set(name, Buffer.concat([before, ...pieces]))
-  }
-
-  async read(name: string, offset: number, count: number): Promise<Uint8Array> {
-    this.mostReads = Math.max(this.mostReads, ++this.reads)
-    await this.#wait()
-    this.reads--
-    const file = this.files.get(name)
-    if (!file) throw Object.assign(new Error('ENOENT'), { code: 'ENOENT' })
-    return file.subarray(offset, offset + count)
-  }
-
-  async remove(name: string): Promise<void> {
-    await this.#wait()
-    this.files.delete(name)
-  }
-}
-
-/** Until nothing more happens by itself. */
-async function settled(): Promise<void> {
-  for (let i = 0; i < 20; i++) await turn()
-}
 
 function stage(limit?: number) {
   const disk = new Disk(limit)

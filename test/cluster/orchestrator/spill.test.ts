@@ -1,0 +1,43 @@
+import t from 'tap'
+import { parseRecords } from '../../../fs/quote.js'
+import { Disk } from '../disk.js'
+import { events, rig, text, until } from './fixture.js'
+
+/** Some 300 kB from echo. */
+const prompt = `${'y'.repeat(3000)} x100`
+
+t.test('what a session and its task keep is on the disk, reads as before, and goes with them', async t => {
+  const disk = new Disk()
+  const cluster = await rig(t, [{}], { spill: disk })
+  const ann = await cluster.as('ann')
+  const id = await ann.session()
+  const answer = await ann.ask(`session/${id}/data`, prompt)
+  t.ok(answer.length > 300_000)
+  const { attrs } = parseRecords(await ann.read(`session/${id}/status`))[0]!
+  await until(() => disk.files.size === 3)
+  t.equal(await ann.read(`task/${attrs.task}/answer`), answer)
+  const lines = (await ann.read(`task/${attrs.task}/stream`)).trim().split('\n')
+  t.equal(`${text(lines.map(line => JSON.parse(line)))}\n`, answer)
+  const transcript = `user: ${prompt}\nassistant: ${answer}\n`
+  t.equal(await ann.read(`session/${id}/log`), transcript)
+  t.match(await ann.read(`session/${id}/history`), answer.trim(), 'the history is whole')
+  t.equal(await ann.ask(`session/${id}/data`, 'red'), '0:red\n', 'and the next turn goes on from it')
+  t.equal(await ann.read(`session/${id}/log`), `${transcript}user: red\nassistant: 0:red\n\n`)
+
+  await (await ann.root.walk(['session', id])).remove()
+  await until(() => disk.files.size === 2)
+  await (await ann.root.walk(['task', attrs.task!])).remove()
+  await until(() => disk.files.size === 0)
+})
+
+t.test('a full disk is said once, and answers are kept all the same', async t => {
+  const disk = new Disk()
+  disk.full = true
+  const cluster = await rig(t, [{}], { spill: disk })
+  const ann = await cluster.as('ann')
+  const answers = [await ann.ask('data', prompt), await ann.ask('data', prompt)]
+  for (const [i, answer] of answers.entries()) t.equal(await ann.read(`task/${i + 1}/answer`), answer)
+  t.match(await events(cluster, 'not-spilled'), [{ error: 'ENOSPC: no space left on device, write' }])
+  t.equal((await events(cluster, 'not-spilled')).length, 1)
+  t.match(await ann.read('metrics'), /^llambo_spill_failing 1$/m)
+})
