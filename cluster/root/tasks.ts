@@ -371,15 +371,17 @@ export class Tasks {
   }
 
   /**
-   * Forgets ended tasks, the oldest first, where that makes room for what a user wants: their own, and those of users who hold more.
-   * One whose answer somebody has open, or may come back for, stays.
+   * Forgets ended tasks where that makes room for what a user wants: their own, and those of users who hold more. Those that take
+   * much memory go first, the oldest of them before the others: one whose answer is on the disk would make next to no room. One whose answer somebody has open, or may come back for, stays.
    */
   #reclaim(user: string, fits: (own: number, all: number) => boolean): boolean {
     const { budget, events } = this.#o
     const victims: Task[] = []
     let own = 0
     let all = 0
-    for (const task of this.#ended) {
+    const large = (task: Task) => task.held >= limits.LARGE_TASK
+    const ended = [...this.#ended]
+    for (const task of [...ended.filter(large), ...ended.filter(task => !large(task))]) {
       const { name } = task.user
       if (task.wanted || (name !== user && budget.usedBy(name) <= budget.usedBy(user))) continue
       victims.push(task)

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { Budget } from '../../../cluster/root/budget.js'
 import { parseRecords } from '../../../fs/quote.js'
 import { Disk } from '../disk.js'
 import { events, rig, text, until } from './fixture.js'
@@ -41,3 +42,20 @@ t.test('a full disk is said once, and answers are kept all the same', async t =>
   t.equal((await events(cluster, 'not-spilled')).length, 1)
   t.match(await ann.read('metrics'), /^llambo_spill_failing 1$/m)
 })
+
+t.test(
+  'where memory is short an answer that is in it is forgotten, and an older one that is on the disk stays',
+  async t => {
+    const disk = new Disk()
+    const cluster = await rig(t, [{}], { spill: disk, budget: new Budget({ limit: 2e6 }) })
+    const ann = await cluster.as('ann')
+    const answer = await ann.ask('data', prompt)
+    await until(() => disk.files.size === 2)
+    disk.full = true
+    t.equal(await ann.ask('data', prompt), answer)
+    t.equal(await ann.ask('data', prompt), answer)
+    t.match(await events(cluster, 'tasks-forgotten'), [{ tasks: '1' }])
+    t.same((await ann.names('task')).sort(), ['1', '3'])
+    t.equal(await ann.read('task/1/answer'), answer)
+  },
+)
