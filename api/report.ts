@@ -95,7 +95,12 @@ const orphan = field.object({
   proof: field.optional(field.secret, ''),
 })
 
-const worker = field.object({ id: field.id, state: field.optional(field.word, '') })
+const worker = field.object({
+  id: field.id,
+  state: field.optional(field.word, ''),
+  /** The model that its next process loads first, where that is not its class's. */
+  hold: note(4096),
+})
 const spawnable = field.object({ name: field.name, model: note(4096) })
 
 /** A model as a `status` has it. */

@@ -57,6 +57,7 @@ export const workersFile = field.object({
       id: field.id,
       boot: field.id,
       class: workerClass,
+      hold: field.optional(field.line(MAX_PATH), undefined),
       secret: field.optional(field.secret, undefined),
     }),
     1_000,

@@ -18,6 +18,8 @@ import type { Machine } from './worker/hardware.js'
 const STOP_MS = 30_000
 /** The same when its host ends, and somebody waits for that. */
 const CLOSE_MS = 5_000
+/** Characters of the name or path of a model: Linux has no longer paths (PATH_MAX). */
+const MAX_MODEL = 4_096
 /** Workers of one host: more than any machine runs, and all of them stand in one `status`. */
 const MAX_WORKERS = 1_000
 
@@ -65,10 +67,11 @@ export interface Host {
   readonly workers: readonly Supervised[]
   /**
    * Starts n workers of a class, all or none.
+   * @param hold the model that they load first, or `none`; their class's unless given
    * @returns their ids
    * @throws FsError `bad argument` for a class there is none of, `not enough memory for CLASS: needs A has B` in bytes
    */
-  spawn(name: string, n?: number): string[]
+  spawn(name: string, n?: number, hold?: string): string[]
   /** Ends one in peace (SIGTERM, SIGKILL after 30 s), not to be started again. Resolves when it is gone. */
   stop(id: string): Promise<void>
   /** Ends one at once, to be started again: one that hangs. */
@@ -129,7 +132,7 @@ export function createHost(o: HostOptions): Host {
     return of
   }
 
-  const spawn = (name: string, n = 1): string[] => {
+  const spawn = (name: string, n = 1, hold?: string): string[] => {
     const of = check(name, n)
     try {
       fit(of, n)
@@ -139,6 +142,7 @@ export function createHost(o: HostOptions): Host {
     }
     return Array.from({ length: n }, () => {
       const worker = add(hexId(random, 32), of)
+      worker.hold = hold
       worker.start()
       return worker.id
     })
@@ -163,6 +167,19 @@ export function createHost(o: HostOptions): Host {
     // how it goes on is in events: a drain takes longer than a write should
     stop: word1('ID', named, ({ id }) => void workers.get(id)?.stop(STOP_MS)),
     kill: word1('ID', named, worker => worker.kill()),
+    hold: {
+      usage: "ID MODEL|none|''",
+      check(args) {
+        if (args.length !== 2) throw fail('badArgument', `${args.length} words: hold ID MODEL`)
+        const [id = '', model = ''] = args
+        named(id)
+        if (model.length > MAX_MODEL) throw fail('badArgument', `hold: over ${MAX_MODEL} characters`)
+        return () => {
+          const worker = workers.get(id)
+          if (worker) worker.hold = model || undefined
+        }
+      },
+    },
     shutdown: word(() => o.shutdown()),
     refused: word1('WHY', String, why => {
       events.add('refused', { error: why })
@@ -178,8 +195,8 @@ export function createHost(o: HostOptions): Host {
     const has = { mem_total: total, mem_free: free, cpu, cores, gpu, gpu_mem }
     const lines = [
       record('server', { name, kind: 'host', id, boot, version, ...has, workers: workers.size, uptime_s }),
-      ...[...workers.values()].map(({ id, pid, of, state, restarts, boot, said }) =>
-        record('worker', { id, pid, class: of.name, state, restarts, boot, error: said }),
+      ...[...workers.values()].map(({ id, pid, of, state, restarts, boot, hold, said }) =>
+        record('worker', { id, pid, class: of.name, state, restarts, boot, hold, error: said }),
       ),
       ...o.classes.map(classRecord),
     ]
@@ -198,7 +215,10 @@ export function createHost(o: HostOptions): Host {
   events.add('started', { host: o.name, version: o.version, boot: o.boot })
   for (const saved of o.saved ?? []) {
     const process = o.adopt?.(saved)
-    if (process) add(saved.id, saved.class, saved.secret).adopt(process, saved.boot)
+    if (!process) continue
+    const worker = add(saved.id, saved.class, saved.secret)
+    worker.adopt(process, saved.boot)
+    worker.hold = saved.hold
   }
 
   return {

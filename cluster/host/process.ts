@@ -16,6 +16,8 @@ export interface SpawnSpec {
   /** This start's. */
   readonly boot: string
   readonly class: WorkerClass
+  /** The model that it loads first: a name or a path, or `none`. Absent: its class's. */
+  readonly hold?: string | undefined
   /** Of the host that starts it: names of machines are given twice. */
   readonly host_id: string
   readonly upstream: Upstream
@@ -57,6 +59,8 @@ export interface WorkerRecord {
   readonly id: string
   readonly boot: string
   readonly class: WorkerClass
+  /** The model that its next process loads first, where that is not its class's. */
+  readonly hold?: string | undefined
   /** What it shows where it joins; absent where a version before there were secrets started it. */
   readonly secret?: string | undefined
 }

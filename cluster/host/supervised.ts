@@ -31,6 +31,7 @@ export class Supervised {
   readonly #kept: Kept
   /** Whether we ended the process ourselves. */
   #killed: string | undefined
+  #hold: string | undefined
 
   constructor(
     readonly id: string,
@@ -76,12 +77,23 @@ export class Supervised {
     return this.#kept.child?.pid
   }
 
+  /** The model that its next process loads first: a name or a path, or `none`; undefined: its class's. */
+  get hold(): string | undefined {
+    return this.#hold
+  }
+
+  set hold(model: string | undefined) {
+    if (model === this.#hold) return
+    this.#hold = model
+    this.by.changed()
+  }
+
   /** What a successor of this host needs to find it; undefined while there is no process. */
   get record(): WorkerRecord | undefined {
     const { pid, born } = this.#kept.child ?? {}
     return pid === undefined
       ? undefined
-      : { pid, born, id: this.id, boot: this.boot, class: this.of, secret: this.secret }
+      : { pid, born, id: this.id, boot: this.boot, class: this.of, hold: this.#hold, secret: this.secret }
   }
 
   start(): void {
@@ -109,9 +121,9 @@ export class Supervised {
   #spawn(): WorkerProcess {
     this.boot = hexId(this.by.random, 8)
     this.#killed = undefined
-    const { id, boot, of } = this
+    const { id, boot, of, hold, secret } = this
     const { upstream, host_id } = this.by
-    const process = this.by.spawn({ id, boot, class: of, host_id, upstream, secret: this.secret })
+    const process = this.by.spawn({ id, boot, class: of, hold, host_id, upstream, secret })
     if (process.pid !== undefined) this.by.told('worker-started', { id, boot, pid: process.pid, class: of.name })
     return this.#explained(process)
   }
@@ -136,6 +148,8 @@ export class Supervised {
 
   #exited({ code, signal, said }: Exit, cause: Cause, began: boolean): void {
     const { id, boot, of } = this
+    // the model may be what ended it: the next process begins with its class's
+    if (this.#kept.state === 'starting') this.#hold = undefined
     if (!began) return this.by.told('spawn-refused', { class: of.name, error: said, id })
     const attrs = { id, boot, code: code ?? undefined, signal: signal ?? undefined, cause }
     this.by.told('worker-exited', { ...attrs, class: of.name, error: cause === 'stopped' ? undefined : said })

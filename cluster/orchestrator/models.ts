@@ -10,6 +10,7 @@ import { FatalLoads } from './fatal-loads.js'
 import type { Hosts } from './hosts.js'
 import { LOOK_PAUSE_MS } from './limits.js'
 import type { Member } from './member.js'
+import type { Peer } from './peer.js'
 import type { Registry } from './registry.js'
 import { modelName, type Wanted, type WantedModels } from './wanted.js'
 
@@ -35,6 +36,8 @@ export class Models {
   #notBefore = 0
   /** By member, the last of the loads that it is given, one after another: a worker refuses a second model while it loads a first. */
   readonly #loads = new Map<Member, Promise<void>>()
+  /** By host and worker, what the host was told that the worker's next process should load. */
+  readonly #told = new WeakMap<Peer, Map<string, string>>()
   readonly fatal: FatalLoads
   /** Whether some worker should hold a model, by the model's name; empty: to be found out. */
   readonly #held = new Map<string, boolean>()
@@ -72,7 +75,26 @@ export class Models {
     if (member.left || !this.#counted.has(member)) this.#held.clear()
     if (member.left) this.#counted.delete(member)
     else this.#counted.set(member, now)
-    if (!member.left && member.report.kind === 'worker') this.#restore(member)
+    if (member.left || member.report.kind !== 'worker') return
+    this.#restore(member)
+    this.#tellHost(member)
+  }
+
+  /** Tells the host of a worker what the worker's next process should load first. */
+  #tellHost(member: Member): void {
+    const host = this.hosts.of(member)
+    const { id, host_id, class: of } = member.report
+    if (host?.report.id !== host_id) return
+    const wanted = this.wanted.holdOf(member, this.#classModel(this.hosts.nameOf(member), of))
+    const hold = this.fatal.has(wanted) ? '' : wanted
+    const told = this.#told.get(host) ?? new Map<string, string>()
+    this.#told.set(host, told)
+    // a host drops a model that ended a process while it loaded: it is not told the same again
+    const known = told.get(id) ?? host.report.workers.find(worker => worker.id === id)?.hold
+    if (known === undefined || known === hold) return
+    told.set(id, hold)
+    // a host of an earlier version knows no such command: there a worker loads its class's model, and then the one it should hold
+    host.command(`hold ${id} ${quote(hold)}\n`).catch(() => undefined)
   }
 
   /** Has a worker that was started again hold what it was told to hold. */

@@ -74,6 +74,8 @@ export interface Orchestrator {
   readonly id: string
   /** What shows a cluster that we join that we are this one. */
   readonly secret: string
+  /** What a new worker of the default class should load first, where the class has that model: a name or a path, or `none`; empty: that. */
+  holds(model: string | undefined): string
   /** Takes in who has dialled our join end point: it serves its files on that connection. */
   join(transport: Transport): Promise<void>
   /**
@@ -449,6 +451,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     events,
     id,
     secret: proofs.joining,
+    holds: model => wanted.holdOf(undefined, model),
     join: transport => registry.join(transport),
     ready({ model, workers }, signal) {
       return new Promise((resolve, reject) => {

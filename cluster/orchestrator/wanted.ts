@@ -38,6 +38,19 @@ export class WantedModels {
     return own === modelName(wanted.model) ? undefined : own
   }
 
+  /**
+   * The model that a worker's next process should load first: a name or a path, or `none`; empty: that of its class.
+   * @param member absent: a worker of the default class that has no name yet
+   * @param model that of its class, where it has one
+   */
+  holdOf(member: Member | undefined, model: string | undefined): string {
+    const wanted = member ? this.of(member) : this.#all
+    if (!wanted) return ''
+    const own = modelName(wanted.model) === (model && modelName(model))
+    if (wanted.verb === 'unload') return own ? 'none' : ''
+    return own ? '' : wanted.model
+  }
+
   /** The commands that would set this again. */
   get lines(): string[] {
     const line = ({ verb, model }: Wanted, ...worker: string[]) => [verb, model, ...worker].map(quote).join(' ')

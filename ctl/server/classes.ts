@@ -47,11 +47,14 @@ export const workersOf = (config: Config): [name: string, n: number][] => [
   ...Object.entries(config.classes ?? {}).map(([name, { workers = 0 }]): [string, number] => [name, workers]),
 ]
 
-/** Starts the workers that are there from the start, as far as a host before this one has left none. */
-export function startWorkers(config: Config, host: Pick<Host, 'workers' | 'spawn'>): void {
+/**
+ * Starts the workers that are there from the start, as far as a host before this one has left none.
+ * @param hold what those of the default class load first, where that is not the class's model
+ */
+export function startWorkers(config: Config, host: Pick<Host, 'workers' | 'spawn'>, hold = ''): void {
   for (const [name, n] of workersOf(config)) {
     const lacking = n - host.workers.filter(({ of }) => of.name === name).length
-    if (lacking > 0) host.spawn(name, lacking)
+    if (lacking > 0) host.spawn(name, lacking, (name === DEFAULT_CLASS && hold) || undefined)
   }
 }
 

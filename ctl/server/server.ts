@@ -165,7 +165,7 @@ export async function startServer(o: ServerOptions): Promise<Server> {
       attach: who => ({ root: joinedRoot(host.root, secret, owner, who.options), user: parentsUser(who) }),
     })
     void orchestrator.join(near)
-    startWorkers(config, host)
+    startWorkers(config, host, orchestrator.holds(model))
     const workers = workersOf(config).reduce((sum, [, n]) => sum + n, 0)
 
     const listeners: Listener[] = []

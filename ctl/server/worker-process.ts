@@ -4,7 +4,7 @@ import type { SpawnSpec } from '../../cluster/host/process.js'
 import { joinedOptions, joinedRoot, keepJoined } from '../../cluster/joining.js'
 import { finish } from '../../cluster/leaving.js'
 import { ModelStore } from '../../cluster/worker/models.js'
-import { createWorker } from '../../cluster/worker/worker.js'
+import { createWorker, type Worker } from '../../cluster/worker/worker.js'
 import { type Cancel, systemClock } from '../../fs/clock.js'
 import { FsError } from '../../fs/errors.js'
 import { quote } from '../../fs/quote.js'
@@ -38,6 +38,20 @@ const NEAR_PAUSE_MS = 500
 
 const clock = systemClock
 const note = (line: string) => process.stderr.write(`${line}\n`)
+
+/** Loads the model that the worker should hold; where that cannot be loaded, its class's. Never rejects. */
+async function loadFirst(worker: Worker, { config, hold }: WorkerSpec): Promise<void> {
+  const own = firstModel(config)
+  const models = hold === 'none' ? [] : hold === undefined || hold === own ? [own] : [hold, own]
+  for (const model of models) {
+    if (model === undefined) return
+    try {
+      return await worker.load(model)
+    } catch (error) {
+      note(`${model}: ${explain(error)}`)
+    }
+  }
+}
 
 /** Runs a worker until it is told to end (SIGTERM, or `shutdown` in its ctl) or its cluster is gone for too long. */
 async function run(spec: WorkerSpec): Promise<number> {
@@ -111,10 +125,8 @@ async function run(spec: WorkerSpec): Promise<number> {
     ended.signal,
   )
 
-  const model = firstModel(config)
-  const loaded = model === undefined ? Promise.resolve() : worker.load(model)
   // it is served while it loads, and when that has failed: its cluster may have it load another
-  void loaded.catch(error => note(`${model}: ${explain(error)}`)).then(() => process.stdout.write('ready\n'))
+  void loadFirst(worker, spec).then(() => process.stdout.write('ready\n'))
 
   if (!leaving.signal.aborted)
     await new Promise(resolve => leaving.signal.addEventListener('abort', resolve, { once: true }))

@@ -215,6 +215,39 @@ t.test('stop asks, kills after 30 s, and does not start it again', async t => {
   t.same(await records('worker'), [])
 })
 
+t.test(
+  'a worker is started again with the model that it is to hold, unless a start with that did not end well',
+  async t => {
+    const { host, processes, clock, records, saves, tree } = rig()
+    const [id, other] = host.spawn('default', 2)
+    for (const process of processes) process.load()
+    const root = await tree()
+    await root.write('ctl', `hold ${id} '/models/big one.gguf'`)
+    await root.write('ctl', `hold ${other} big\nhold ${other} ''`)
+    await t.rejects(root.write('ctl', 'hold nobody big'), { message: /^file does not exist: worker nobody/ })
+    t.match(await records('worker'), [{ hold: '/models/big one.gguf' }, {}])
+    t.match(saves.at(-1), [
+      { id, hold: '/models/big one.gguf' },
+      { id: other, hold: undefined },
+    ])
+    for (const process of [...processes]) process.end({ signal: 'SIGKILL' })
+    await clock.pass(1000)
+    const again = (of: string | undefined) => processes.slice(2).filter(({ spec }) => spec.id === of)
+    t.match(
+      [again(id), again(other)].map(([first]) => first?.spec.hold),
+      ['/models/big one.gguf', undefined],
+    )
+    // it ends while it loads: that model may be why
+    again(id)[0]!.end({ signal: 'SIGKILL' })
+    await clock.pass(2000)
+    t.equal(again(id)[1]!.spec.hold, undefined)
+    t.equal((await records('worker'))[0]!.hold, undefined)
+
+    host.spawn('default', 1, 'none')
+    t.equal(processes.at(-1)!.spec.hold, 'none')
+  },
+)
+
 t.test('stop of one that waits to be started again ends that', async t => {
   const { host, processes, clock } = rig()
   const [id] = host.spawn('default')
@@ -368,7 +401,7 @@ t.test('ctl takes spawn, stop, kill and shutdown, from admins', async t => {
     ['spawn large 9', new RegExp(`^not enough memory for large: needs ${9 * GiB} has ${3 * GiB}$`)],
     ['stop nobody', /^file does not exist: worker nobody; status lists/],
     ['kill nobody', /^file does not exist: worker nobody; status lists/],
-    ['reboot', /^unknown command: reboot: accepts spawn stop kill shutdown refused$/],
+    ['reboot', /^unknown command: reboot: accepts spawn stop kill hold shutdown refused$/],
   ]
   for (const [line, message] of bad) await t.rejects(root.write('ctl', line), { message }, line)
   await t.rejects((await tree('ann')).write('ctl', 'spawn default'), { message: 'permission denied' })

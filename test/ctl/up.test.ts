@@ -113,3 +113,21 @@ t.test('a server is its user’s alone: nothing it makes may be read by others',
     t.equal(mode & 0o077, 0, name)
   }
 })
+
+t.test(
+  'the workers of the next up begin with what was loaded for all, and not with the model of their class',
+  async t => {
+    const home = new Home(t)
+    const first = async () => {
+      const { stdout } = await home.ctl('cat', 'worker-0001/events')
+      return /kind=loading model=(\S+)/.exec(stdout)?.[1]
+    }
+    const run = await home.up()
+    t.equal(await first(), 'echo')
+    t.match(await home.ctl('write', 'ctl', 'load blue'), { code: 0 })
+    t.equal((await home.ctl('down')).code, 0)
+    await run.ended
+    await home.up()
+    t.equal(await first(), 'blue')
+  },
+)

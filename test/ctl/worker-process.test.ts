@@ -287,6 +287,25 @@ t.test('of the workers that a host left, which was killed, as many go on as are 
   await Promise.all([first.close(), second.close(), third.close()])
 })
 
+t.test('a worker loads first what it is to hold, and the model of its class where that cannot be loaded', async t => {
+  const { host, parent } = await rig(t)
+  const loads = async (hold: string | undefined) => {
+    host.spawn('default', 1, hold)
+    const { tree } = await parent.next()
+    while (host.workers.some(({ state }) => state === 'starting')) await sleep(10)
+    return /^load .*/m.exec(await tree.read('ctl'))?.[0]
+  }
+  t.equal(await loads('blue'), 'load blue')
+  t.equal(await loads('none'), undefined)
+  t.equal(await loads(undefined), 'load echo')
+
+  const other = await rig(t, { 'engine.kind': 'llama', model: 'none-such' })
+  other.host.spawn('default', 1, 'removed')
+  const worker = await other.parent.next()
+  while (!(await worker.status()).error?.includes('none-such')) await sleep(10)
+  t.match(await worker.tree.read('events'), /kind=load-failed model=removed [\s\S]*kind=load-failed model=none-such /)
+})
+
 t.test('a host that closes leaves no worker behind', async t => {
   const { host, parent, dir } = await rig(t)
   host.spawn('default', 2)

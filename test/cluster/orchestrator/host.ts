@@ -1,6 +1,6 @@
 import type { File } from '../../../fs/file.js'
 import { text } from '../../../fs/kit/content.js'
-import { ctl } from '../../../fs/kit/ctl.js'
+import { ctl, type Verb } from '../../../fs/kit/ctl.js'
 import { dir } from '../../../fs/kit/dir.js'
 import { Feed } from '../../../fs/kit/feed.js'
 import { serve } from '../../../fs/server.js'
@@ -9,13 +9,33 @@ import type { Rig } from './fixture.js'
 
 const owner = { name: 'root', uid: 0 }
 
-/** A host that only tells what became of workers. @returns what it tells that with */
-export default async function host(cluster: Rig): Promise<(boot: string, signal: string, error?: string) => void> {
+/**
+ * A host that tells what became of workers, and starts none.
+ * @param held gets what its workers are to hold
+ * @returns what it tells that with
+ */
+export default async function host(
+  cluster: Rig,
+  held: (id: string, model: string) => void = () => undefined,
+): Promise<(boot: string, signal: string, error?: string) => void> {
   const events = new Feed()
+  const hold: Verb = {
+    usage: 'ID MODEL',
+    check:
+      ([id = '', model = '']) =>
+      () =>
+        held(id, model),
+  }
+  const verbs = { hold }
+  const workers = cluster.members.map(({ id }) => `worker id=${id} state=running\n`).join('')
+  const own = 'class name=default model=red\n'
   const root = dir(
     new Map<string, File>([
-      ['ctl', ctl({ owner, verbs: {}, read: () => '' })],
-      ['status', text(() => 'server name=alpha kind=host id=host-alpha boot=b version=0.0.0\n', { owner })],
+      ['ctl', ctl({ owner, verbs, read: () => '' })],
+      [
+        'status',
+        text(() => `server name=alpha kind=host id=host-alpha boot=b version=0.0.0\n${workers}${own}`, { owner }),
+      ],
       ['events', events.file(owner, 0o444)],
       ['event', events.stream(owner, 0o444)],
     ]),

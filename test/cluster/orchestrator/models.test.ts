@@ -112,6 +112,26 @@ t.test('what was loaded outlives the server, until a start that names a model', 
   t.notMatch(await (await third.as('root')).read('ctl'), /load blue/)
 })
 
+t.test("a worker's host knows what the worker's next process should load first", async t => {
+  const models = ['red', 'blue', 'green']
+  const cluster = await rig(t, [{ models }, { models }], { settings: { heartbeat_s: 0.1 } })
+  const { default: host } = await import('./host.js')
+  const held: string[] = []
+  await host(cluster, (id, model) => held.push(`${id} ${model}`))
+  const root = await cluster.as('root')
+  const told = async (command: string, ...what: string[]) => {
+    held.length = 0
+    await root.write('ctl', command)
+    await until(() => held.length >= what.length)
+    t.same([...held].sort(), what, command)
+  }
+  await told('load blue', 'id-1 blue', 'id-2 blue')
+  await told('load green worker-0002', 'id-2 green')
+  // the class has it
+  await told('load red', 'id-1 ', 'id-2 ')
+  await told('unload red worker-0001', 'id-1 none')
+})
+
 t.test('what was unloaded is not loaded by a worker that is started again', async t => {
   const cluster = await rig(t, [{ models: ['red', 'blue'] }])
   const root = await cluster.as('root')
