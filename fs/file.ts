@@ -34,6 +34,11 @@ export interface Context {
    * signal. Who makes a context without a server may leave it out.
    */
   whenAborted?(call: () => void): void
+  /**
+   * Counts bytes that the answer will bring as soon as it is there: a client that asks for much and reads nothing is asked to wait. For a
+   * `stream` that has them, on a disk say: what waits for others brings nothing yet, and all other files are counted anyway.
+   */
+  reserve?(bytes: number, answer: Promise<unknown>): void
   /** Counts the memory that is kept for the fid; freed when the fid is gone. Absent: nobody counts. */
   readonly holding?: Holding | undefined
 }

@@ -24,8 +24,6 @@ export interface Host {
   readonly authenticate: ((token: string, uname: string) => Maybe<User>) | undefined
   /** Whom the connection itself has proved. */
   readonly user: User | undefined
-  /** Counts bytes that an answer under way may bring, so that many of them stay bounded. */
-  reserve(bytes: number, answer: Promise<unknown>): void
   /** Counts the memory that one fid of that user keeps; undefined: nobody counts. */
   hold(user: User): Holding | undefined
 }
@@ -40,6 +38,8 @@ export interface Request {
   readonly dropped: boolean
   readonly signal: AbortSignal
   whenAborted(call: () => void): void
+  /** Counts bytes that an answer under way may bring, so that many of them stay bounded; once a request. */
+  reserve(bytes: number, answer: Promise<unknown>): void
 }
 
 type Body<T extends TMessage['type']> = Omit<ReplyOf<T>, 'tag' | 'type'>
@@ -422,7 +422,7 @@ export const operations: Operations = {
       return { data: empty }
     }
     const answer = opened.read(offset, count, ctx)
-    if (answer instanceof Promise && !opened.stream) host.reserve(count, answer)
+    if (answer instanceof Promise && !opened.stream) request.reserve(count, answer)
     return chain(tracked(fid, answer), data => {
       // a read that got all it asked for needs no end, and its reader would take an empty one for the file's
       if (fid.chunked && opened.stream && data.length > 0 && data.length < count) fid.boundary = true

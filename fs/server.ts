@@ -77,8 +77,12 @@ class Pending implements Request {
   aborted = false
   #controller: AbortController | undefined
   #onabort: (() => void) | undefined
+  #reserved = false
 
-  constructor(readonly tag: number) {}
+  constructor(
+    readonly tag: number,
+    readonly session: Session,
+  ) {}
 
   get holding(): Holding | undefined {
     return this.fid?.holding
@@ -93,6 +97,12 @@ class Pending implements Request {
   whenAborted(call: () => void): void {
     if (this.aborted) call()
     else this.#onabort = call
+  }
+
+  reserve(bytes: number, answer: Promise<unknown>): void {
+    if (this.#reserved) return
+    this.#reserved = true
+    this.session.reserve(bytes, answer)
   }
 
   abort(): void {
@@ -185,6 +195,7 @@ export class Session implements Host {
     return this.options.hold?.(user)
   }
 
+  /** Takes so many bytes for queued until that answer is there. */
   reserve(bytes: number, answer: Promise<unknown>): void {
     this.#reserved += bytes
     const release = () => {
@@ -265,7 +276,7 @@ export class Session implements Host {
     if (m.type === 'Tflush') return this.#flush(tag, m.oldtag)
     if (this.#pending.size >= limits.MAX_OUTSTANDING) return this.#reply(this.#error(tag, fail('tooManyRequests')))
 
-    const request = new Pending(tag)
+    const request = new Pending(tag, this)
     this.#pending.set(tag, request)
     let answer: Maybe<object>
     try {

@@ -122,7 +122,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
   /** A disk that is full costs what would outlive us, and nothing else. */
   const unsaved = (error: Error) => events.add('not-saved', { error: error.message })
   const saver = store && new Saver(store, unsaved)
-  const spills = o.spill && new Spills(o.spill, error => events.add('not-spilled', { error: error.message }))
+  const spills = o.spill && new Spills(o.spill, clock, error => events.add('not-spilled', { error: error.message }))
   const damaged = (name: string, error: Error) =>
     events.add('not-restored', {
       session: sessionFile.exec(name)?.[1],

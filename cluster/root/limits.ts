@@ -23,6 +23,8 @@ export const SPILL_SHARE = 1 / 10
 export const SPILL_AGAIN = 7 / 8
 /** Reads of these files at once: each takes a descriptor, and readers may be 10,000. */
 export const SPILL_READS = 32
+/** How long a read may take with its waiting for others, in ms: a disk that no longer answers must not keep its readers for ever. */
+export const SPILL_READ_MS = 30_000
 /** Bytes of memory from which an ended task is forgotten before smaller ones: what two logs of one block each take, which stay in memory. */
 export const LARGE_TASK = 128 * 1024
 /** What a task is counted with besides its texts: its files, its record, the beginnings of its logs. */

@@ -1,9 +1,10 @@
 /** The files that long answers, streams and transcripts are in: so many bytes in all, written one after the other. */
+import type { Clock } from '../../fs/clock.js'
 import { fail } from '../../fs/errors.js'
 import type { Context } from '../../fs/file.js'
 import { Readers } from '../../fs/kit/readers.js'
 import type { Spill, SpillFile } from '../../fs/kit/spill.js'
-import { SPILL_AGAIN, SPILL_READS } from './limits.js'
+import { SPILL_AGAIN, SPILL_READ_MS, SPILL_READS } from './limits.js'
 
 const MiB = 1024 * 1024
 
@@ -36,6 +37,7 @@ export class Spills implements Spill {
   /** @param failed gets why nothing can be written; once, until something can */
   constructor(
     readonly disk: SpillDisk,
+    readonly clock: Clock,
     readonly failed: (error: Error) => void,
   ) {}
 
@@ -92,10 +94,9 @@ export class Spills implements Spill {
   }
 
   async read(name: string, offset: number, count: number, ctx: Reader): Promise<Uint8Array> {
-    const take = () => (this.#reading < SPILL_READS ? ++this.#reading : undefined)
-    take() ?? (await this.#turns.wait(take, ctx))
-    // who no longer waits for a slow disk leaves; the read keeps its turn until it is done
+    const lost = (why: string) => fail('io', `the file with this part of it: ${why}`)
     const done = new Readers()
+    let late = false
     let outcome: (() => Uint8Array) | undefined
     const settle = (to: () => Uint8Array) => {
       outcome = to
@@ -103,14 +104,32 @@ export class Spills implements Spill {
       this.#turns.wake()
       done.wake()
     }
-    const lost = (why: string) => () => {
-      throw fail('io', `the file with this part of it: ${why}`)
+    const inTime = <T>(take: () => T | undefined) => {
+      if (late) throw lost(`the disk has not answered for ${SPILL_READ_MS / 1000} s`)
+      return take()
     }
-    this.disk.read(name, offset, count).then(
-      bytes => settle(bytes.length === count ? () => bytes : lost('it was cut')),
-      error => settle(lost((error as NodeJS.ErrnoException).code ?? (error as Error).message)),
-    )
-    return done.wait(() => outcome?.(), ctx)
+    const turn = () => inTime(() => (this.#reading < SPILL_READS ? ++this.#reading : undefined))
+    const timer = this.clock.after(SPILL_READ_MS, () => {
+      late = true
+      this.#turns.wake()
+      done.wake()
+    })
+    try {
+      if (turn() === undefined) await this.#turns.wait(turn, ctx)
+      // who no longer waits for a slow disk leaves; the read keeps its turn until it is done
+      this.disk.read(name, offset, count).then(
+        bytes => settle(() => bytes),
+        (error: NodeJS.ErrnoException) =>
+          settle(() => {
+            throw lost(error.code ?? error.message)
+          }),
+      )
+      const bytes = await done.wait(() => inTime(() => outcome?.()), ctx)
+      if (bytes.length !== count) throw lost('it was cut')
+      return bytes
+    } finally {
+      timer()
+    }
   }
 
   /** Never rejects. */

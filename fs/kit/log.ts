@@ -152,7 +152,9 @@ export class Log {
     const inMemory = this.#blocks.read(0, count - inFile)
     let first: Uint8Array
     try {
-      first = await this.#file!.read(offset, inFile, ctx)
+      const read = this.#file!.read(offset, inFile, ctx)
+      ctx.reserve?.(count, read)
+      first = await read
     } catch (error) {
       throw this.#gone ? removed() : error
     }
@@ -189,8 +191,8 @@ export class Log {
   }
 }
 
-/** What a read is interrupted by. */
-type Reader = Pick<Context, 'signal' | 'whenAborted'>
+/** What a read is interrupted by, and counts what it will bring with. */
+type Reader = Pick<Context, 'signal' | 'whenAborted' | 'reserve'>
 
 const removed = () => fail('notFound', 'it was removed, or the server keeps it no longer')
 

@@ -1,9 +1,15 @@
 /** Long logs that go to files, with a disk that is slow, full or cut as a test wants it. */
 import t from 'tap'
 import { Budget } from '../../cluster/root/budget.js'
-import { SPILL_READS } from '../../cluster/root/limits.js'
+import { SPILL_READ_MS, SPILL_READS } from '../../cluster/root/limits.js'
 import { Spills } from '../../cluster/root/spills.js'
-import { Log } from '../../fs/kit/log.js'
+import { Client } from '../../fs/client.js'
+import { Log, logFile } from '../../fs/kit/log.js'
+import { MAX_MSIZE, MAX_QUEUED } from '../../fs/limits.js'
+import { OREAD } from '../../fs/protocol.js'
+import { serve } from '../../fs/server.js'
+import { transportPair } from '../../fs/transport/pair.js'
+import { TestClock } from './clock.js'
 import { Disk, settled } from './disk.js'
 
 const BLOCK = 64 * 1024
@@ -12,7 +18,8 @@ const never = { signal: new AbortController().signal }
 function stage(limit?: number) {
   const disk = new Disk(limit)
   const failures: string[] = []
-  const spills = new Spills(disk, error => failures.push(error.message))
+  const clock = new TestClock()
+  const spills = new Spills(disk, clock, error => failures.push(error.message))
   const budget = new Budget({ limit: 1e9 })
   const log = () => {
     const log = new Log(100_000_000, budget.hold({ name: 'ann' }))
@@ -20,7 +27,7 @@ function stage(limit?: number) {
     log.spillTo(spills)
     return { log, release }
   }
-  return { disk, failures, spills, budget, log }
+  return { disk, clock, failures, spills, budget, log }
 }
 
 const bytes = (length: number, seed = 0) =>
@@ -197,6 +204,48 @@ t.test('a read of a disk that does not answer can be interrupted, and many wait 
   await settled()
   late.abort()
   await t.rejects(Promise.resolve(begun), { message: 'interrupted' })
+})
+
+t.test(
+  'a disk that no longer answers is an i/o error for its readers after a while, and for those who wait for a turn',
+  async t => {
+    const { disk, clock, log } = stage()
+    const { log: it } = log()
+    it.append(bytes(2 * BLOCK))
+    it.end()
+    await settled()
+    disk.slow = []
+    const reads = Promise.allSettled(
+      Array.from({ length: SPILL_READS + 1 }, () => it.read(0, 10, new AbortController())),
+    )
+    await clock.pass(SPILL_READ_MS)
+    for (const end of await reads)
+      t.match(end, { status: 'rejected', reason: { message: /^i\/o error: .*not answered for 30 s/, errno: 5 } })
+    await disk.go()
+    t.equal((await it.read(0, 10, never)).length, 10, 'and it goes on when the disk does')
+  },
+)
+
+t.test('a client that asks for much of a file and reads no answer has a few reads under way, not all', async t => {
+  const { disk, log } = stage()
+  const { log: it } = log()
+  const all = bytes(2_000_000)
+  it.append(all)
+  it.end()
+  await settled()
+  disk.slow = []
+  const owner = { name: 'ann', uid: 1000 }
+  const [near, far] = transportPair()
+  serve(far, { attach: () => ({ root: logFile(() => it, owner), user: { ...owner, role: 'use' } }) })
+  const client = await Client.connect(near, { msize: MAX_MSIZE })
+  t.teardown(() => client.close())
+  const fid = await client.attach({ uname: 'ann' })
+  await fid.open(OREAD)
+  const reads = Promise.all(Array.from({ length: 30 }, (_, i) => fid.read(i, 1_000_000)))
+  await settled()
+  t.ok(disk.reads <= MAX_QUEUED / 1e6 + 1, `${disk.reads} reads`)
+  await disk.go()
+  for (const [i, piece] of (await reads).entries()) t.ok(all.subarray(i, i + 1_000_000).equals(piece), `read ${i}`)
 })
 
 t.test('a file that somebody has cut or removed is an i/o error', async t => {
