@@ -41,6 +41,20 @@ function expands(command: string): boolean {
   return /![^\s=(]/.test(bare)
 }
 
+t.test('every kind of event that a server writes is in the list of them', async t => {
+  const list = readFileSync(join(checkout, 'docs/files.md'), 'utf8').split('\n## events\n')[1]!.split('\n## ')[0]!
+  // those of a server itself; what a worker and a host write is listed with them
+  const files = ['cluster/root', 'cluster/orchestrator', 'ctl/server'].flatMap(folder =>
+    readdirSync(join(checkout, folder)).map(name => `${folder}/${name}`),
+  )
+  const kinds = files
+    .filter(name => name.endsWith('.ts'))
+    .flatMap(name => [...readFileSync(join(checkout, name), 'utf8').matchAll(/(?:events\.add|told)\('([a-z-]+)'/g)])
+    .map(([, kind]) => kind!)
+  t.ok(kinds.length > 30, `${kinds.length} places`)
+  for (const kind of kinds) t.ok(list.includes(`\`${kind}\``), kind)
+})
+
 t.test('no command that is shown has its ! expanded by an interactive shell', async t => {
   t.ok(expands('llamboctl --at unix!/run/x'))
   t.ok(expands('llamboctl --at "unix!$XDG_RUNTIME_DIR/x"'))

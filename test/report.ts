@@ -9,7 +9,7 @@ const checkout = fileURLToPath(new URL('../..', import.meta.url))
 /** The suites that `npm test` does not run: the name of each npm script, and the folders whose changes make its report old. */
 export const suites: Readonly<Record<string, readonly string[]>> = {
   'test:interop': ['fs', 'mnt', 'cluster', 'test/interop'],
-  'test:faults': ['fs', 'api', 'mnt', 'cluster', 'ctl', 'limbot', 'dish', 'test/faults'],
+  'test:faults': ['fs', 'api', 'mnt', 'cluster', 'ctl', 'limbot', 'dish', 'test/faults', 'test/memory', 'test/rogue'],
   'test:fuzz': ['fs', 'api', 'mnt', 'cluster', 'dish', 'limbot', 'test/fuzz'],
   'test:sim': ['fs', 'api', 'cluster', 'test/sim'],
   'test:mutate': ['cluster', 'test/sim'],
