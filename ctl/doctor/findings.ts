@@ -151,6 +151,13 @@ const checks: Record<string, Check> = {
 
   server(env) {
     const file = running(env)
+    const path = join(runtimeDir(env), 'server.json')
+    if (!readServerFile(env) && existsSync(path))
+      return {
+        state: 'note',
+        says: `${path} cannot be read: a server that runs is not found`,
+        remedy: 'llamboctl up keeps it aside and starts one',
+      }
     return ok(
       file ? `running (pid ${file.pid}) at ${file.addresses.join(', ')}` : 'none is running; llamboctl up starts one',
     )

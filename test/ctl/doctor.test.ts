@@ -70,6 +70,13 @@ t.test('a state directory that cannot be written is found, where long answers th
   })
 })
 
+t.test('a server.json that cannot be read is found', async t => {
+  const home = new Home(t)
+  home.file('run/llambo/server.json', '{')
+  const server = (await findings(home.env)).find(({ name }) => name === 'server')
+  t.match(server, { state: 'note', says: /server\.json cannot be read/, remedy: /llamboctl up/ })
+})
+
 t.test('a damaged model is found', async t => {
   const home = new Home(t)
   home.file('.local/share/llambo/models/broken.gguf', 'GGUF and then nothing')

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import type { Host } from '../../cluster/host.js'
+import { readJoinFile } from '../../ctl/common/joinfile.js'
 import { isAlive } from '../../ctl/common/serverfile.js'
 import type { Config } from '../../ctl/common/settings.js'
 import { hostName, type LocalHostOptions, localHost } from '../../ctl/server/host.js'
@@ -304,6 +305,24 @@ t.test('a worker loads first what it is to hold, and the model of its class wher
   const worker = await other.parent.next()
   while (!(await worker.status()).error?.includes('none-such')) await sleep(10)
   t.match(await worker.tree.read('events'), /kind=load-failed model=removed [\s\S]*kind=load-failed model=none-such /)
+})
+
+t.test('of what a host before it kept, a host sets aside what cannot be read, and starts', async t => {
+  const { dir, env } = place(t)
+  const parent = await Parent.listen(t, dir)
+  for (const name of ['workers.json', 'join.json'])
+    writeFileSync(join(dir, 'run/llambo', name), '{"workers":[{"pid":-1}]}')
+  const kept: string[] = []
+  const onDamaged = (name: string, why: string) => kept.push(`${name} ${why.length > 0}`)
+  const upstream = { address: parent.address }
+  const host = localHost({ config: echo, env, upstream, note: () => {}, shutdown: () => {}, onDamaged })
+  t.same(host.workers, [])
+  t.equal(readJoinFile(env, onDamaged), undefined)
+  t.same(kept, ['workers.json.damaged true', 'join.json.damaged true'])
+  t.ok(existsSync(join(dir, 'run/llambo/join.json.damaged')))
+  t.equal(readJoinFile(env, onDamaged), undefined)
+  t.equal(kept.length, 2, 'said once')
+  await host.close()
 })
 
 t.test('a host that closes leaves no worker behind', async t => {
