@@ -1,8 +1,9 @@
 /** What ended each worker, under the worker's name in the cluster: its host says it by the worker's start. */
 import type { Exit } from '../../api/exit.js'
+import { plain } from '../../api/field.js'
 import type { Clock } from '../../fs/clock.js'
 import type { Feed } from '../../fs/kit/feed.js'
-import { MAX_ENDS, OBITUARY_MS } from './limits.js'
+import { MAX_ENDED, MAX_ENDS, OBITUARY_MS } from './limits.js'
 import type { Member } from './member.js'
 
 interface Start {
@@ -50,7 +51,7 @@ export class Ends {
     const { member, host } = start
     const how = signal === undefined ? `ended with code ${code}` : `ended by ${signal}`
     const why = error === undefined ? how : error.startsWith(how) ? error : `${how}: ${error}`
-    put(this.#why, member.id, why)
+    put(this.#why, member.id, plain(why, MAX_ENDED))
     this.events.add('worker-ended', { worker: member.name, host, signal, code, error: why })
   }
 

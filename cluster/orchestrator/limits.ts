@@ -46,8 +46,10 @@ export const POISON_MS = 600_000
 export const MAX_POISONS = 1_000
 /** How long it is known which exchanges a dead worker had, until its host says what it died of. */
 export const OBITUARY_MS = 60_000
-/** Workers of which it is known what ended them last: as many as there may be members, of some 200 bytes each. */
+/** Workers of which it is known what ended them last: as many as there may be members. */
 export const MAX_ENDS = 10_000
+/** Characters of that: each stands in the record of its worker, and ten thousand of them fit into one status (api/report.ts). */
+export const MAX_ENDED = 100
 /** Users attached on one worker's connection: each is a fid there. */
 export const MAX_ATTACHED = 1_000
 /** Exchanges at once on one connection, on which a cluster may offer more: each is one of its 4,096 fids, as are the users above. */
