@@ -1,5 +1,7 @@
+import type { Clock } from './clock.js'
 import { fail } from './errors.js'
 import type { Attributes, Context, Extent, File, Opened, Owner } from './file.js'
+import { EXTENT_MS, OPEN_EXTENT_MS } from './limits.js'
 import { chain, type Maybe } from './maybe.js'
 import type { Msg } from './message.js'
 import { NONUNAME, type Qid, QTDIR, type Stat } from './protocol.js'
@@ -20,9 +22,9 @@ export const OUR_TYPE = 0x6c6c
 
 /**
  * A file's attributes with the length and time of its content: of what an open gives, where there is one, else of what the next
- * open would.
+ * open would. A content that takes long to make has length 0: a listing must not wait for what a read would wait for.
  */
-export function measured(file: File, ctx: Context, opened?: Opened): Maybe<Attributes> {
+export function measured(file: File, ctx: Context, clock: Clock, opened?: Opened): Maybe<Attributes> {
   const of = opened?.extent ? opened : file
   if (!of.extent) return file.attributes(ctx)
   return chain(file.attributes(ctx), attributes => {
@@ -30,7 +32,19 @@ export function measured(file: File, ctx: Context, opened?: Opened): Maybe<Attri
     try {
       const extent = of.extent!(ctx)
       // a content that cannot be made now has no length; the read says why
-      return extent instanceof Promise ? extent.then(known, () => attributes) : known(extent)
+      if (!(extent instanceof Promise)) return known(extent)
+      const patience = opened?.extent ? OPEN_EXTENT_MS : EXTENT_MS
+      return new Promise(resolve => {
+        const cancel = clock.after(patience, () => resolve(attributes))
+        const done = (made: Attributes) => {
+          cancel()
+          resolve(made)
+        }
+        extent.then(
+          it => done(known(it)),
+          () => done(attributes),
+        )
+      })
     } catch {
       return attributes
     }

@@ -1,4 +1,5 @@
 import { measured, toStat } from './attributes.js'
+import type { Clock } from './clock.js'
 import { fail } from './errors.js'
 import { type FidState, isDirectory } from './fid.js'
 import { bareStat, dirent, type Field } from './field.js'
@@ -33,6 +34,7 @@ export function readStats(
   count: number,
   dialect: Dialect,
   ctx: Context,
+  clock: Clock,
 ): Maybe<Uint8Array> {
   if (offset !== 0 && (!fid.entries || offset !== fid.next.offset)) throw fail('badOffset', 'in directory read')
   return chain(snapshot(fid, offset === 0, ctx), entries => {
@@ -50,7 +52,7 @@ export function readStats(
     const loop = (): Maybe<Uint8Array> => {
       while (index < entries.length) {
         const entry = entries[index]!
-        const attributes = measured(entry[1], ctx)
+        const attributes = measured(entry[1], ctx, clock)
         if (attributes instanceof Promise) {
           // an entry of a mounted tree may be gone by now: it is left out, the listing goes on
           return attributes.then(

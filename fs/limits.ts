@@ -6,6 +6,10 @@ export const MAX_MSIZE = 1024 * 1024
 export const DEFAULT_MSIZE = 128 * 1024 + 24
 /** Small clients (microcontrollers, old Styx programs) offer this little; a walk of 16 names and an error still fit. */
 export const MIN_MSIZE = 512
+/** How long a stat waits for a content to be made, for its length: what a listing of some such files may take, in ms. */
+export const EXTENT_MS = 50
+/** The same of a file that is open: another machine may have to be asked, and a wrong length cuts off what tar copies. */
+export const OPEN_EXTENT_MS = 2_000
 /** Before Tversion nothing longer can be meant; a longer size field is garbage or an attack. */
 export const MAX_FIRST_MESSAGE = 8192
 /** What read and write headers leave room for: clients clamp I/O at msize - 24. */

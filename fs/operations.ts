@@ -1,5 +1,6 @@
 import { type Attaching, parseAname } from './attach.js'
 import { measured, toGetattr, toStat, type Wanted, wantedOfSetattr, wantedOfStat } from './attributes.js'
+import type { Clock } from './clock.js'
 import { readDirents, readStats } from './directory.js'
 import { fail } from './errors.js'
 import { checked, FidState, isDirectory, type Place, R, step, W, X } from './fid.js'
@@ -16,6 +17,7 @@ export interface Host {
   readonly dialect: Dialect
   readonly msize: number
   readonly fids: Map<number, FidState>
+  readonly clock: Clock
   /** Resolves a Tattach to a tree and a user. */
   attach(who: Attaching): Maybe<{ root: File; user: User }>
   /** Names of the attach options that `attach` takes. */
@@ -242,9 +244,9 @@ function statOf(fid: FidState, ctx: Context) {
 }
 
 /** As a client is told it: with the length of what there is to read. */
-function measuredStat(fid: FidState, ctx: Context) {
+function measuredStat(fid: FidState, ctx: Context, clock: Clock) {
   const { file, name } = placeOf(fid)
-  return chain(measured(file, ctx, fid.opened), attributes => toStat(name, file.qid, attributes))
+  return chain(measured(file, ctx, clock, fid.opened), attributes => toStat(name, file.qid, attributes))
 }
 
 function sync(fid: FidState, ctx: Context): Maybe<void> {
@@ -408,7 +410,7 @@ export const operations: Operations = {
           fid,
           exclusively(
             fid,
-            () => readStats(fid, offset, count, host.dialect, ctx),
+            () => readStats(fid, offset, count, host.dialect, ctx, host.clock),
             data => data,
           ),
         ),
@@ -471,7 +473,7 @@ export const operations: Operations = {
   },
 
   Tstat(host, m, request) {
-    return chain(measuredStat(find(host, m.fid, request), context(request)), stat => ({ stat }))
+    return chain(measuredStat(find(host, m.fid, request), context(request), host.clock), stat => ({ stat }))
   },
 
   Twstat(host, m, request) {
@@ -494,7 +496,9 @@ export const operations: Operations = {
   Tgetattr(host, m, request) {
     const fid = find(host, m.fid, request)
     const { file } = placeOf(fid)
-    return chain(measured(file, context(request), fid.opened), a => toGetattr(file.qid, a, host.msize - IOHDRSZ))
+    return chain(measured(file, context(request), host.clock, fid.opened), a =>
+      toGetattr(file.qid, a, host.msize - IOHDRSZ),
+    )
   },
 
   Tsetattr(host, m, request) {

@@ -145,7 +145,7 @@ export class Session implements Host {
   #soon: NodeJS.Immediate | undefined
   #paused = false
   #ended = false
-  readonly #clock: Clock
+  readonly clock: Clock
   #timers: Record<TimerName, Cancel | undefined> = {
     attach: undefined,
     frame: undefined,
@@ -161,7 +161,7 @@ export class Session implements Host {
     this.authenticate = options.authenticate
     this.user = options.user
     this.attachOptions = options.attachOptions ?? []
-    this.#clock = options.clock ?? systemClock
+    this.clock = options.clock ?? systemClock
     this.#times = {
       version: limits.VERSION_TIMEOUT_MS,
       attach: limits.ATTACH_TIMEOUT_MS,
@@ -321,7 +321,7 @@ export class Session implements Host {
     old.flushes = [tag]
     old.abort()
     const late = () => this.#pending.get(old.tag) === old && this.#giveUp(old)
-    this.#clock.after(this.#times.flush, late, true)
+    this.clock.after(this.#times.flush, late, true)
   }
 
   /** A flush has waited long enough. The fid that the old request makes is the client's to use for another from here on. */
@@ -464,7 +464,7 @@ export class Session implements Host {
 
   #timer(name: TimerName, ms: number, why: string): void {
     const late = () => this.transport.destroy(new Error(`${this.transport.name}: ${why}`))
-    this.#timers[name] = this.#clock.after(ms, late, true)
+    this.#timers[name] = this.clock.after(ms, late, true)
   }
 
   #clear(name: TimerName): void {

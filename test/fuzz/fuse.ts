@@ -50,7 +50,8 @@ export const fuse: Target = {
     const turn = (turns = TURNS) => settle(() => false, turns)
     const trace = has('traces') ? { trace: () => {} } : {}
     const opening = Link.open({ address: 'fuzz', dial: async () => server.wire, ...trace }, 0)
-    for (let i = 0; i < 2; i++) {
+    // Tversion, in plain 9P2000 another with a smaller msize, and Tattach
+    for (let i = 0; i < 3; i++) {
       await turn()
       server.answer()
     }

@@ -196,7 +196,7 @@ export class HostileServer {
     const type = replyTo(m.type)
     switch (m.type) {
       case 'Tversion':
-        return { type, msize: this.msize, version: this.dialect }
+        return { type, msize: Math.min(m.msize, this.msize), version: this.dialect }
       case 'Tattach':
         return { type, qid: qidOf('/') }
       case 'Twalk':

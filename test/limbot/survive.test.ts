@@ -76,7 +76,7 @@ t.test('an answer whose worker dies with the server goes on from its last token'
   // and once more: what it had then came of two servers
   const seen = last(await terminal.shown())
   await terminal.screen(screen => last(screen) > seen + 5)
-  await home.ctl('down')
+  await home.ctl('down', '--now')
   await again.ended
   // nor is the model there at once
   await home.up('--workers', '1', '--model', 'none')
