@@ -1,6 +1,7 @@
 import { codeOf } from '../ctl/common/exit.js'
 import { isDirectory } from '../ctl/common/listing.js'
 import type { Fid } from '../fs/client.js'
+import { timeLimit } from '../fs/clock.js'
 import { FsError, fail } from '../fs/errors.js'
 import { OREAD, OTRUNC, OWRITE, QTDIR, type Stat } from '../fs/protocol.js'
 import { ShellError, why } from './failure.js'
@@ -45,7 +46,7 @@ export async function named<T>(state: State, path: string, signal: AbortSignal, 
 
 /** Asks what should be answered at once: who does not answer is taken for dead. */
 export async function quickly<T>(signal: AbortSignal, ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const late = AbortSignal.timeout(QUICK_MS)
+  const late = timeLimit(QUICK_MS)
   try {
     return await ask(AbortSignal.any([signal, late]))
   } catch (error) {

@@ -52,6 +52,16 @@ export function deadline(clock: Clock, ms: number, error: () => Error): { signal
   return { signal: controller.signal, cancel: clock.after(ms, () => controller.abort(error()), true) }
 }
 
+/**
+ * A signal that aborts `ms` later. It takes the place of AbortSignal.timeout, which Node 20 collects as garbage, timer and all, where only
+ * AbortSignal.any refers to it: a limit that never comes.
+ */
+export function timeLimit(ms: number): AbortSignal {
+  const controller = new AbortController()
+  systemClock.after(ms, () => controller.abort(new DOMException(`not done within ${ms} ms`, 'TimeoutError')), true)
+  return controller.signal
+}
+
 /** Calls every `ms` until cancelled; never keeps a process from ending. */
 export function every(clock: Clock, ms: number, call: () => void): Cancel {
   let cancel: Cancel

@@ -1,5 +1,6 @@
 import { readText, withFile } from '../ctl/common/files.js'
 import type { Fid } from '../fs/client.js'
+import { timeLimit } from '../fs/clock.js'
 import { FsError } from '../fs/errors.js'
 import { ORDWR, OTRUNC, OWRITE } from '../fs/protocol.js'
 import { parseRecords, quote } from '../fs/quote.js'
@@ -69,7 +70,7 @@ export class Session {
 
   /** Ends it at the server. */
   async close(root: Fid): Promise<void> {
-    const signal = AbortSignal.timeout(1000)
+    const signal = timeLimit(1000)
     if (this.path.length) await this.#write(root, 'ctl', 'close\n', OWRITE, signal).catch(() => {})
     this.path = []
   }

@@ -1,5 +1,6 @@
 import { explain } from '../ctl/common/exit.js'
 import { readText } from '../ctl/common/files.js'
+import { timeLimit } from '../fs/clock.js'
 import { FsError } from '../fs/errors.js'
 import { parseRecords } from '../fs/quote.js'
 import { Room, summary } from './compact.js'
@@ -156,7 +157,7 @@ export class Talk {
   /** Ends the session at the server. */
   async leave(): Promise<void> {
     if (!this.session.number) return
-    const root = await this.link.root(AbortSignal.timeout(200)).catch(() => undefined)
+    const root = await this.link.root(timeLimit(200)).catch(() => undefined)
     if (root) await this.session.close(root)
   }
 

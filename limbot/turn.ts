@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { exitCode, Failure } from '../ctl/common/exit.js'
 import { readText, withFile } from '../ctl/common/files.js'
 import type { Fid } from '../fs/client.js'
+import { timeLimit } from '../fs/clock.js'
 import { FsError, fail, received, toFsError } from '../fs/errors.js'
 import { ORDWR, OREAD, OWRITE } from '../fs/protocol.js'
 import { parseRecords } from '../fs/quote.js'
@@ -181,7 +182,7 @@ function cancelling(
 ): () => void {
   const abort = () => {
     setTimeout(() => over.abort(), CANCEL_MS).unref()
-    cancel(AbortSignal.any([over.signal, AbortSignal.timeout(CANCEL_MS)])).catch(() => over.abort())
+    cancel(AbortSignal.any([over.signal, timeLimit(CANCEL_MS)])).catch(() => over.abort())
   }
   if (signal.aborted) abort()
   else signal.addEventListener('abort', abort, { once: true })
@@ -320,7 +321,7 @@ async function* foundAgain(o: TurnOptions, root: Fid, figures: Figures, progress
     stop()
   }
   const { worker, ...attrs } =
-    parseRecords(await readText(root, [...base, 'status'], AbortSignal.timeout(CANCEL_MS)))[0]?.attrs ?? {}
+    parseRecords(await readText(root, [...base, 'status'], timeLimit(CANCEL_MS)))[0]?.attrs ?? {}
   if (worker) figures.worker = worker
   // the times are not: they count from when the server was started anew
   for (const name of ['prompt_tokens', 'reused_tokens', 'completion_tokens'] as const)

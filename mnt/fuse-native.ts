@@ -1,4 +1,5 @@
 import type { Fid } from '../fs/client.js'
+import { timeLimit } from '../fs/clock.js'
 import { fail, toFsError } from '../fs/errors.js'
 import { DMDIR, ORDWR, OREAD, OWRITE, QTDIR, type Stat } from '../fs/protocol.js'
 import { openMode, unixStat } from './attributes.js'
@@ -64,7 +65,7 @@ function operations(link: Link, stopped: AbortSignal): Record<string, (...args: 
     <A extends unknown[]>(work: (signal: AbortSignal, ...args: A) => Promise<unknown>, late = fail('io')) =>
     (...all: unknown[]) => {
       const done = all.pop() as Done
-      const timeout = AbortSignal.timeout(WAIT_MS)
+      const timeout = timeLimit(WAIT_MS)
       work(AbortSignal.any([timeout, stopped]), ...(all as A)).then(
         result => (typeof result === 'number' ? done(result) : done(0, ...(Array.isArray(result) ? result : []))),
         error => done(-(timeout.aborted ? late : toFsError(error)).errno),

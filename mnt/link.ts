@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client, type Fid } from '../fs/client.js'
+import { timeLimit } from '../fs/clock.js'
 import { dial } from '../fs/dial.js'
 import { fail } from '../fs/errors.js'
 import { MAX_MSIZE } from '../fs/limits.js'
@@ -87,7 +88,7 @@ export class Link {
 
   async #connect(signal?: AbortSignal): Promise<Client> {
     const { address, token, fingerprint, ownPlace, trace, dial: reach = dial } = this.options
-    const stops = [this.#closed.signal, AbortSignal.timeout(TRY_MS)]
+    const stops = [this.#closed.signal, timeLimit(TRY_MS)]
     if (signal) stops.push(signal)
     const stop = AbortSignal.any(stops)
     const transport = await reach(address, { token, fingerprint, ownPlace }, stop)

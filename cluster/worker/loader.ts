@@ -1,3 +1,4 @@
+import { timeLimit } from '../../fs/clock.js'
 import { fail, toFsError } from '../../fs/errors.js'
 import type { Engine } from './engine/engine.js'
 import { LOAD_TIMEOUT_MS } from './limits.js'
@@ -59,7 +60,7 @@ export class Loader {
     this.loading = model
     this.progress = 0
     this.#controller = new AbortController()
-    const signal = AbortSignal.any([this.#controller.signal, AbortSignal.timeout(LOAD_TIMEOUT_MS)])
+    const signal = AbortSignal.any([this.#controller.signal, timeLimit(LOAD_TIMEOUT_MS)])
     this.onChange('loading', model)
     try {
       const engine = await this.open(model, settings, signal, share => {

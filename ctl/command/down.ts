@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { timeLimit } from '../../fs/clock.js'
 import { OREAD, OWRITE } from '../../fs/protocol.js'
 import { parseRecords } from '../../fs/quote.js'
 import type { Run } from '../common/command.js'
@@ -32,7 +33,7 @@ export const run: Run = async (io, _args, { now }) => {
 
 /** How many answers the server would be waited for; 0 where it does not say. */
 async function unfinished(io: Invocation): Promise<number> {
-  const signal = AbortSignal.any([io.signal, AbortSignal.timeout(ASK_MS)])
+  const signal = AbortSignal.any([io.signal, timeLimit(ASK_MS)])
   const ask = async () => {
     const { root, client } = await io.connect()
     let text = ''

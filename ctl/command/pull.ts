@@ -1,6 +1,7 @@
 import { renameSync, rmSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { checkModel } from '../../cluster/worker/gguf.js'
+import { timeLimit } from '../../fs/clock.js'
 import { makeDirectory } from '../../fs/host-directory.js'
 import { isLoopback } from '../../mnt/exposure.js'
 import type { Run } from '../common/command.js'
@@ -80,7 +81,7 @@ const hub = (env: NodeJS.ProcessEnv) => env.HF_ENDPOINT || 'https://huggingface.
 /** Asks the host for anything at all: the downloader would try for minutes where there is no network. */
 async function reach(uri: string, io: Invocation): Promise<void> {
   const { origin } = new URL(uri.startsWith('hf:') ? hub(io.env) : uri)
-  const signal = AbortSignal.any([io.signal, AbortSignal.timeout(REACH_MS)])
+  const signal = AbortSignal.any([io.signal, timeLimit(REACH_MS)])
   await fetch(origin, { method: 'HEAD', signal }).catch(error => {
     throw new Error(`${origin} is not reached: ${reason(error)}`)
   })

@@ -1,7 +1,9 @@
 /** Whether long answers and transcripts can go to the disk: as a running server says, else as the disk looks. */
+
 import { accessSync, constants, existsSync, statfsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { MAX_SPILL, SPILL_SHARE } from '../../cluster/root/limits.js'
+import { timeLimit } from '../../fs/clock.js'
 import { bytes } from '../common/output.js'
 import { spillDir } from '../common/paths.js'
 import { runningServer } from '../common/serverfile.js'
@@ -20,7 +22,7 @@ export async function spill(env: NodeJS.ProcessEnv): Promise<Omit<Finding, 'name
   const dir = spillDir(env)
   const address = runningServer(env)?.addresses[0]
   if (address !== undefined) {
-    const signal = AbortSignal.timeout(ASK_MS)
+    const signal = timeLimit(ASK_MS)
     const metrics = await interruptible(
       withTree(address, signal, root => readText(root, ['metrics'], signal)),
       signal,

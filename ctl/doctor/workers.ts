@@ -1,4 +1,5 @@
 /** What the workers of this user's server last ended by, as the hosts that keep them running say. */
+import { timeLimit } from '../../fs/clock.js'
 import { OREAD } from '../../fs/protocol.js'
 import { parseRecords } from '../../fs/quote.js'
 import { withFile } from '../common/files.js'
@@ -17,7 +18,7 @@ export async function workers(env: NodeJS.ProcessEnv): Promise<Omit<Finding, 'na
   const file = readServerFile(env)
   const address = file?.addresses[0]
   if (!file || address === undefined || !isAlive(file)) return { state: 'ok', says: 'no server is running' }
-  const signal = AbortSignal.timeout(ASK_MS)
+  const signal = timeLimit(ASK_MS)
   const ended = await interruptible(ends(address, signal), signal)
   if (ended.length === 0) return { state: 'ok', says: 'none has ended by itself' }
   return {

@@ -2,6 +2,7 @@ import { BlockList, isIPv4 } from 'node:net'
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import Bonjour, { type Service } from 'bonjour-service'
+import { timeLimit } from '../../fs/clock.js'
 import { bare, isLoopback, isNumeric, isWildcard } from '../../mnt/exposure.js'
 import { JOIN_PATH } from '../../mnt/upgrade.js'
 import { ownAddresses } from '../common/networks.js'
@@ -137,7 +138,7 @@ export async function discover(
 ): Promise<Found[]> {
   const found = new Map<string, Found>()
   const satisfied = new AbortController()
-  const over = AbortSignal.any([signal, satisfied.signal, AbortSignal.timeout(ms)])
+  const over = AbortSignal.any([signal, satisfied.signal, timeLimit(ms)])
   const networks = ownAddresses()
     .filter(isIPv4)
     .map(address => onNetwork(address, note))

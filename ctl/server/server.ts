@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { joinedOptions, joinedRoot } from '../../cluster/joining.js'
 import { createOrchestrator, type Orchestrator } from '../../cluster/orchestrator/orchestrator.js'
-import { sleep, systemClock } from '../../fs/clock.js'
+import { sleep, systemClock, timeLimit } from '../../fs/clock.js'
 import { OREAD } from '../../fs/protocol.js'
 import { type ServeOptions, type Session, serve } from '../../fs/server.js'
 import { transportPair } from '../../fs/transport/pair.js'
@@ -253,7 +253,7 @@ async function finish(
     note(
       `waiting for ${unfinished} ${unfinished === 1 ? 'answer' : 'answers'} to end, ${DRAIN_MS / 1000} s at most; Ctrl-C or llamboctl down --now ends the wait`,
     )
-  await orchestrator.drain(AbortSignal.any([hurry, AbortSignal.timeout(DRAIN_MS)]))
+  await orchestrator.drain(AbortSignal.any([hurry, timeLimit(DRAIN_MS)]))
   if (unfinished === 0) return
   const open = ({ fids }: Session) => [...fids.values()].some(({ opened, mode }) => opened && (mode & 3) !== OREAD)
   const end = performance.now() + READ_MS

@@ -1,3 +1,4 @@
+import { timeLimit } from '../../fs/clock.js'
 import { clean } from '../../fs/namespace.js'
 import type { Call } from '../call.js'
 import { invoke } from '../evaluate.js'
@@ -73,7 +74,7 @@ export async function all(call: Call): Promise<void> {
   const one = async (name: string) => {
     const out = new Prefixed(`${name}: `, call.out)
     const err = new Prefixed(`${name}: `, call.io.stderr)
-    const late = seconds > 0 ? AbortSignal.timeout(seconds * 1000) : undefined
+    const late = seconds > 0 ? timeLimit(seconds * 1000) : undefined
     const signal = AbortSignal.any([call.signal, ...(late ? [late] : [])])
     let status: string
     try {

@@ -1,4 +1,5 @@
 import type { Fid } from '../../fs/client.js'
+import { timeLimit } from '../../fs/clock.js'
 import { fail } from '../../fs/errors.js'
 import { IOHDRSZ } from '../../fs/limits.js'
 import type { Stat } from '../../fs/protocol.js'
@@ -72,7 +73,7 @@ export class Handle {
 
   /** For a program that will not wait (`grep -r` opens what it finds so): what has not come in a moment is not there yet. */
   async #soon(offset: number, size: number, signal: AbortSignal): Promise<Uint8Array> {
-    const late = AbortSignal.timeout(NONBLOCK_MS)
+    const late = timeLimit(NONBLOCK_MS)
     try {
       return await this.fid.read(offset, size, AbortSignal.any([signal, late]))
     } catch (error) {
