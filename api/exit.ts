@@ -21,7 +21,7 @@ export type Exit = field.Of<typeof exited>
 /**
  * Reads one line of a host's events.
  * @returns the start of a worker that has ended and how; undefined for every other event, and for an end with code 0
- * @throws Unfit for a line that is none
+ * @throws Unfit for a line that is not one
  */
 export function parseExit(line: string): Exit | undefined {
   const [event] = records(line, 'events', { characters: MAX_EVENT, count: 1 })

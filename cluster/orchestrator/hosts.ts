@@ -65,7 +65,7 @@ export class Hosts {
     this.peers.set(name, peer)
     this.#o.events.add('host-joined', { host: name })
     void peer.client.closed.then(() => this.#left(name, peer))
-    // the end of the connection is told by itself; a host whose events cannot be is put out
+    // the connection says its own end; a host whose events cannot be read is disconnected
     void this.#exits(peer).catch(thrown => {
       const error = toFsError(thrown)
       if (error.is('badMessage')) this.#left(name, peer, error.message)

@@ -21,7 +21,7 @@ const joiner = field.object({
 })
 
 /**
- * Who has joined, each known by the digest of a secret that it showed when it first came under its id: whoever knows only the id, which
+ * The joiners, each known by the digest of the secret that it showed when it first came under its id. A peer that knows only the id, which
  * stands in `status`, cannot take its place. Nobody is locked out for good: who has lost its secret has lost its id with it and comes as
  * a new one, and where this list is lost each is taken as it comes.
  */

@@ -72,7 +72,7 @@ export const MOST_REFUSED_PAUSE_MS = 60_000
 export const REFUSED_MS = 600_000
 /** Addresses of which that is known: a record each of some 100 bytes. */
 export const MAX_REFUSED = 10_000
-/** Refusals that are told within a minute: the log of a day has 15,000 of them at most, of some 300 bytes. */
+/** Refusals that the log names in one minute: the log of a day has 15,000 of them at most, of some 300 bytes. */
 export const MAX_TOLD = 10
 export const TOLD_WINDOW_MS = 60_000
 /** Characters of a reason that a joiner and the log are given. */

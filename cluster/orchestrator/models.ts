@@ -206,7 +206,7 @@ export class Models {
   async load(member: Member, model: string): Promise<void> {
     this.#refuseConflict(model)
     const before = this.#loads.get(member)
-    // at once where nothing is before it: who asks next sees that the model is on its way
+    // at once where nothing is before it: the next request sees that the model is on its way
     const load = before ? before.then(() => this.#load(member, model)) : this.#load(member, model)
     const ended = load.catch(() => undefined)
     this.#loads.set(member, ended)

@@ -54,7 +54,7 @@ export class Recovery {
     }
   }
 
-  /** Whether we gave it that exchange. What it claims besides is nobody's, and ends there by itself. */
+  /** Whether we gave it that exchange. Any other exchange that it claims is ignored, and ends there by itself. */
   #proved(member: Member, orphan: OrphanRecord): boolean {
     const { task, attempt, user: name, uid, session } = orphan
     if (this.proofs.holds(orphan.proof, member.id, { task, attempt, user: { name, uid }, session })) return true

@@ -128,7 +128,7 @@ export class Registry {
     try {
       return await meet()
     } finally {
-      // whoever is next has our turn
+      // the next joiner gets our turn
       const next = meeting.waiting.shift()
       if (next) next()
       else if (--meeting.asked === 0) this.#meetings.delete(address)
