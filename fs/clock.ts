@@ -56,9 +56,9 @@ export function deadline(clock: Clock, ms: number, error: () => Error): { signal
  * A signal that aborts `ms` later. It takes the place of AbortSignal.timeout, which Node 20 collects as garbage, timer and all, where only
  * AbortSignal.any refers to it: a limit that never comes.
  */
-export function timeLimit(ms: number): AbortSignal {
+export function timeLimit(ms: number, clock: Clock = systemClock): AbortSignal {
   const controller = new AbortController()
-  systemClock.after(ms, () => controller.abort(new DOMException(`not done within ${ms} ms`, 'TimeoutError')), true)
+  clock.after(ms, () => controller.abort(new DOMException(`not done within ${ms} ms`, 'TimeoutError')), true)
   return controller.signal
 }
 

@@ -226,7 +226,7 @@ export class Task implements Exchange {
     this.abandoned = true
     if (this.ended) return
     if (keep_s === 0) this.cancel()
-    else this.#keep ??= this.#clock.after(keep_s * 1000, () => this.cancel())
+    else this.#keep ??= this.#clock.after(keep_s * 1000, () => this.cancel(), true)
   }
 
   /** When it was told to end early, by the clock. */

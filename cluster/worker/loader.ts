@@ -1,4 +1,4 @@
-import { timeLimit } from '../../fs/clock.js'
+import { type Clock, systemClock, timeLimit } from '../../fs/clock.js'
 import { fail, toFsError } from '../../fs/errors.js'
 import type { Engine } from './engine/engine.js'
 import { LOAD_TIMEOUT_MS } from './limits.js'
@@ -51,6 +51,8 @@ export class Loader {
       model: string,
       error?: Error,
     ) => void,
+    /** What the time that a load may take is measured by. */
+    readonly clock: Clock = systemClock,
   ) {
     this.settings = settings
   }
@@ -60,7 +62,7 @@ export class Loader {
     this.loading = model
     this.progress = 0
     this.#controller = new AbortController()
-    const signal = AbortSignal.any([this.#controller.signal, timeLimit(LOAD_TIMEOUT_MS)])
+    const signal = AbortSignal.any([this.#controller.signal, timeLimit(LOAD_TIMEOUT_MS, this.clock)])
     this.onChange('loading', model)
     try {
       const engine = await this.open(model, settings, signal, share => {

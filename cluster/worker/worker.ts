@@ -98,6 +98,7 @@ export function createWorker(o: WorkerOptions): Worker {
       if (broken) root.tasks.fail(broken)
       root.tasks.pump()
     },
+    clock,
   )
   const place = new EnginePlace(loader, () => identity.name)
   const drain = (draining: boolean) => {

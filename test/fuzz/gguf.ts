@@ -27,7 +27,7 @@ const more = [0, 1, 64 * 1024, 1024 * 1024]
 /** And where there is more of the input: longer than a header may be. */
 const MUCH = 80 * 1024 * 1024
 /** A check may take no more of the processor: how long that is on the wall depends on what else runs. */
-const MAX_MS = 2000
+const MAX_MS = 5000
 /** What a check may hold: a window, 1 MiB of keys, and the names of 65,536 keys and as many tensors to find doubles. */
 const MAX_HELD = 32 * 1024 * 1024
 /** Bytes of a file before its first key. */
