@@ -5,6 +5,8 @@ export const GREETING_MS = 10_000
 /** Heartbeats that may stay unanswered before a worker gets no new work, and before it is given up. */
 export const SUSPECT_AFTER = 2
 export const DEAD_AFTER = 5
+/** Heartbeats that a ring of clusters may last before each of them ends it: the one that should has had its time by then. */
+export const RING_LOOKS = 4
 /** A probe prompt must be answered within this: a large model's first prefill on a slow machine. */
 export const PROBE_MS = 60_000
 /** Answers that break off one after another before a worker is set aside. */

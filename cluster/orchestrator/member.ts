@@ -9,6 +9,8 @@ export class Member {
   ready = false
   /** `drain` was said here. */
   draining = false
+  /** Heartbeats in a row at which it, a cluster, had ours among those below it. */
+  ringed = 0
   /** Heartbeats since its last answer. */
   missed = 0
   /** Answers in a row that broke off on it. */

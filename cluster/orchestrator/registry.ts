@@ -1,4 +1,5 @@
 import { plain } from '../../api/field.js'
+import type { Report } from '../../api/report.js'
 import { type Cancel, type Clock, deadline, sleep } from '../../fs/clock.js'
 import { FsError, fail, toFsError } from '../../fs/errors.js'
 import type { User } from '../../fs/file.js'
@@ -216,8 +217,32 @@ export class Registry {
     const { version, id } = this.#o
     if (major(report.version) !== major(version))
       throw fail('notSupported', `version ${report.version} joins a cluster of version ${version}`)
-    if (report.id === id || report.clusters.includes(id))
-      throw fail('badArgument', `cluster ${report.name} holds this cluster already (clusters=): that would be a ring`)
+    if (report.id === id || report.clusters.includes(id)) throw ring(report)
+  }
+
+  /**
+   * Ends the ring that clusters make which join one another at the same moment: none of them had heard of the others when it let
+   * in the next. The one of the least id lets go at once, so that the others stay joined; where a cluster outside the ring has the
+   * least id, each lets go after a few heartbeats.
+   * @returns whether this member was let go
+   */
+  #endRing(member: Member): boolean {
+    const { id } = this.#o
+    const { clusters } = member.report
+    if (!clusters.includes(id)) {
+      member.ringed = 0
+      return false
+    }
+    const least = clusters.every(other => other >= id)
+    if (!least && ++member.ringed < limits.RING_LOOKS) return false
+    const error = ring(member.report)
+    this.#refused(member.peer.client.transport, error, { type: 'cluster', name: member.report.name })
+    void this.#promptly(signal =>
+      member.peer.command(`refused ${quote(plain(error.message, limits.MAX_REASON))}\n`, signal),
+    )
+      .catch(() => undefined)
+      .finally(() => this.leave(member, error))
+    return true
   }
 
   async #member(peer: Peer): Promise<void> {
@@ -366,6 +391,7 @@ export class Registry {
     }
     if (member.left) return
     member.missed = 0
+    if (this.#endRing(member)) return
     const { stuck } = member.report
     // the slot is given back by nothing but the end of the process
     if (stuck > 0) return this.#o.on.hung(member, `${stuck} of its answers were told to stop and run on`)
@@ -445,6 +471,10 @@ export class Registry {
     this.#o.on.changed(member)
   }
 }
+
+/** Why a cluster that holds ours may not join. */
+const ring = ({ name }: Report): FsError =>
+  fail('badArgument', `cluster ${name} holds this cluster already (clusters=): that would be a ring`)
 
 /** Why a connection is gone, with the name of who was there where it does not say. */
 function hungUp(reason: Error | undefined, name: string): FsError {

@@ -2,7 +2,7 @@ import t from 'tap'
 import type { Engine } from '../../../cluster/worker/engine/engine.js'
 import { OWRITE } from '../../../fs/protocol.js'
 import { TestClock } from '../clock.js'
-import { events, ids, joins, rig, say, until } from './fixture.js'
+import { events, ids, joins, type Rig, rig, say, until } from './fixture.js'
 
 t.test('a cluster joins a cluster as one worker, two deep, and a ring is refused', async t => {
   const [top, middle, bottom] = [await rig(t, []), await rig(t, []), await rig(t, [{ rate: 50 }, { rate: 50 }])]
@@ -84,5 +84,23 @@ t.test(
     t.equal(answer, '0:a 1:b 2:a 3:b\n')
     t.equal((await events(below, 'worker-hung')).length, 1)
     t.same(await events(top, 'worker-hung'), [])
+  },
+)
+
+t.test(
+  'clusters that join one another in a ring at the same moment: one connection is ended, and the others hold',
+  async t => {
+    const settings = { heartbeat_s: 0.1 }
+    const all = [await rig(t, [], { settings }), await rig(t, [], { settings }), await rig(t, [{}], { settings })]
+    const [a, b, c] = all as [Rig, Rig, Rig]
+    joins(a, b)
+    joins(b, c)
+    joins(c, a)
+    const clusters = async (of: Rig) => (await of.status()).filter(({ attrs }) => attrs.kind === 'cluster').length - 1
+    const joined = async () => (await clusters(a)) + (await clusters(b)) + (await clusters(c))
+    await until(async () => (await Promise.all(all.map(of => events(of, 'join-refused')))).flat().length > 0)
+    await until(async () => (await joined()) === 2)
+    const [refused] = (await Promise.all(all.map(of => events(of, 'join-refused')))).flat()
+    t.match(refused!.error, /that would be a ring/)
   },
 )
