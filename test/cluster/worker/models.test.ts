@@ -150,7 +150,9 @@ t.test('an uploaded model is in place when its writer has synced it, and its byt
   t.equal(statSync(join(dir, 'Mine-Q8_0.gguf')).mode & 0o777, 0o644)
   t.same(readdirSync(dir), ['Mine-Q8_0.gguf'])
   t.equal(await walk(models, 'Mine-Q8_0.gguf'), file, 'the file that was created is the file that is there')
-  t.ok((await readAll(await file.open(OREAD, ada))).equals(bytes), 'and it can be read')
+  const reader = await file.open(OREAD, ada)
+  t.ok((await readAll(reader)).equals(bytes), 'and it can be read')
+  await reader.close!()
   t.equal(events.length, 1)
 })
 
@@ -248,7 +250,9 @@ t.test('a model is replaced whole, and who has it open goes on reading the old o
   t.not(file.qid.version, version)
   t.ok((await readAll(reader)).equals(readFileSync(bundled)))
   await reader.close!()
-  t.ok((await readAll(await file.open(OREAD, ada))).equals(gguf()))
+  const later = await file.open(OREAD, ada)
+  t.ok((await readAll(later)).equals(gguf()))
+  await later.close!()
   t.same(readdirSync(dir), ['a.gguf'])
 })
 
