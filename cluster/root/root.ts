@@ -210,7 +210,7 @@ export class Root {
   }
 
   /**
-   * Sets what a server before this one was told. What cannot be meant any more is told, and left out.
+   * Restores the settings of an earlier server. A line that no longer applies is named in `events`, and left out.
    * @returns how many lines that was
    */
   restoreSettings(text: string, ctx: Context): number {

@@ -321,10 +321,10 @@ export class Task implements Exchange {
       else this.#event({ event: 'error', error: error.message, worker: this.worker, tokens: this.completion_tokens })
       // a text ends with one newline (namespace.md, data 4); an empty one has none
       const whole = !error || (error instanceof FsError && error.is('shuttingDown'))
-      // what a server that ends cuts off is whole lines, too: who reads it has nothing else to wait for
+      // a server that ends cuts an answer at a whole line, too: nothing more comes for its reader
       if (whole && this.answer.length > 0) this.answer.append('\n')
     } catch (full) {
-      // a log that is full to the byte, or a server without memory: its reader is told at the end of what there is
+      // a log that is full to the byte, or a server without memory: its reader gets the error behind what there is
       this.stream.end(error ?? (full as Error))
     }
     this.answer.end(error)

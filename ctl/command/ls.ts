@@ -17,7 +17,7 @@ export const run: Run = async (io, args, { long }) => {
       a.name < b.name ? -1 : 1,
     )
     if (paths.length > 1) await io.print(`${path}:\n`)
-    // a name is whatever its server says, and a terminal does what it is told
+    // the server chooses its names, and a terminal obeys the escape sequences in them
     const shown = (text: string) => (terminal ? sanitize(text).replace(/[\n\t]/g, '\ufffd') : text)
     const label = (entry: Stat) => (isDirectory(entry) ? blue(shown(entry.name)) : shown(entry.name))
     if (!long) await io.print(entries.map(entry => `${label(entry)}\n`).join(''))

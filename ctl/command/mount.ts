@@ -18,7 +18,7 @@ export const run: Run = async (io, [given], { allowOther, shareToken, driver }) 
   // a mount dials again by itself for as long as it is there, and a port may have another owner by then; a certificate may not
   if (token !== undefined && fingerprint === undefined && !io.env.LLAMBO_TOKEN && !io.env.LLAMBO_TOKEN_FILE) {
     throw usage(
-      `mount: your own token would be offered to whoever listens at ${io.address} later; without --at your server is mounted ` +
+      `mount: your own token would be offered to any program that listens at ${io.address} later; without --at your server is mounted ` +
         'by its socket, and a token in $LLAMBO_TOKEN_FILE is offered to the address that you name',
     )
   }

@@ -105,7 +105,7 @@ export async function main(
     if (error instanceof Failure && error.message === '') return error.code
     const { red } = colors(process.stderr, 'auto', env)
     process.stderr.write(`${red(`${root.name}:`)} ${explain(error)}\n`)
-    // whoever started us with -d may have a log that cannot be written
+    // the parent that started us with -d may have a log that cannot be written
     if (process.connected) process.send?.({ failed: explain(error) }, undefined, undefined, () => undefined)
     return codeOf(error)
   }

@@ -54,7 +54,7 @@ export function untilSignal(): AbortSignal {
 /**
  * For a program that leaves mounts, workers or sockets behind unless it ends in order: from now on no signal ends the process,
  * and output that cannot be written does not either.
- * @returns aborts at the second signal: whoever sent it does not want to wait for answers under way
+ * @returns aborts at the second signal: its sender does not want to wait for answers under way
  */
 export function endsInOrder(): AbortSignal {
   hurried ??= new AbortController()

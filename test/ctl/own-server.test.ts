@@ -37,7 +37,7 @@ t.test("the user's own server is offered the owner's token, and no other program
 
   t.match(await home.ctl('--at', address, 'mount', '--allow-other', home.path('n')), {
     code: 2,
-    stderr: /your own token would be offered to whoever listens at .* later/,
+    stderr: /your own token would be offered to any program that listens at .* later/,
   })
 
   run.child.kill('SIGKILL')

@@ -2,7 +2,7 @@ import { FsError, fail } from '../../../../fs/errors.js'
 import { MOST_PAUSE_S } from './limits.js'
 import type { Said } from './reply.js'
 
-/** What goes with a refusal, for who asks again in other words. */
+/** What goes with a refusal, so that the engine can ask again with other parameters. */
 export interface Refusal {
   readonly status: number
   readonly param: string
