@@ -80,7 +80,8 @@ t.test('an answer whose worker dies with the server goes on from its last token'
   await again.ended
   // nor is the model there at once
   await home.up('--workers', '1', '--model', 'none')
-  await terminal.screen(/connected again[\s\S]*connected again[\s\S]*looking for the answer/)
+  // once the server has found the answer, it waits for a worker
+  await terminal.screen(/connected again[\s\S]*connected again[\s\S]*(looking for the answer|queued)/)
   t.equal((await home.ctl('load', 'echo')).code, 0)
   const screen = await terminal.screen(/^worker-\d+ \(went on there\) · echo · 200 tok/m)
   t.same(screen.match(/\d+:[abc]/g), words(0, 200), 'no word is lost or doubled')
