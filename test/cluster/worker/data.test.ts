@@ -84,7 +84,7 @@ t.test('a read gives what is there and waits for the rest', async t => {
 })
 
 t.test('an interrupted read costs the answer nothing', async t => {
-  const ann = await (await rig(t, slow(50))).as('ann')
+  const ann = await (await rig(t, slow(2))).as('ann')
   await ann.write('data', 'a b c d')
   const fid = await ann.open('data', OREAD)
   const stop = new AbortController()

@@ -74,7 +74,7 @@ t.test('history is replaced by truncation and appended to without', async t => {
 t.test('prompts in one session run in order, and history is busy meanwhile', async t => {
   const ann = await (await rig(t, () => createEchoEngine({ rate: 100, slots: 2 }))).as('ann')
   const s = `session/${await ann.session()}`
-  const first = ann.ask(`${s}/data`, 'a x10')
+  const first = ann.ask(`${s}/data`, 'a x200')
   const second = ann.ask(`${s}/data`, 'b')
   await ann.read(`${s}/status`)
   await t.rejects(ann.write(`${s}/history`, '{}'), { message: /^session busy/, errno: 16 })
@@ -85,7 +85,7 @@ t.test('prompts in one session run in order, and history is busy meanwhile', asy
     ndjson(await ann.read(`${s}/history`))
       .map(m => m.content)
       .filter((_, i) => i % 2 === 0),
-    ['a x10', 'b'],
+    ['a x200', 'b'],
   )
 })
 
