@@ -118,8 +118,8 @@ export function integer(least: number, most: number): Field<number> {
   }
 }
 
-/** One of some words. */
-export function oneOf<const T extends string>(words: readonly T[]): Field<T> {
+/** One of some values, mostly words. */
+export function oneOf<const T extends string | true>(words: readonly T[]): Field<T> {
   return (value, name) => {
     const found = words.find(word => word === value)
     if (found === undefined) throw new Unfit(name, `${shown(value)}: one of ${words.join(' ')}`)
@@ -132,6 +132,13 @@ export const flag: Field<boolean> = (value, name) => {
   if (value === true || value === 'yes') return true
   if (value === false || value === 'no') return false
   throw new Unfit(name, `${shown(value)}: yes or no`)
+}
+
+/** A JSON object, whatever is in it. */
+export const some: Field<object> = (value, name) => {
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new Unfit(name, `an object, not ${shown(value)}`)
+  return value
 }
 
 /** A list of at most that many. */
@@ -169,11 +176,10 @@ export type Shaped<S extends Shape> = { readonly [K in Exclude<keyof S, Missing<
 export function object<const S extends Shape>(shape: S): Field<Shaped<S>> {
   const fields = Object.entries(shape)
   return (value, name) => {
-    if (typeof value !== 'object' || value === null || Array.isArray(value))
-      throw new Unfit(name, `an object, not ${shown(value)}`)
+    const from = some(value, name) as Record<string, unknown>
     const out: Record<string, unknown> = {}
     for (const [key, field] of fields) {
-      const read = field(Object.hasOwn(value, key) ? (value as Record<string, unknown>)[key] : undefined, key)
+      const read = field(Object.hasOwn(from, key) ? from[key] : undefined, key)
       if (read !== undefined) out[key] = read
     }
     return out as Shaped<S>

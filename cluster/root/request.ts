@@ -1,3 +1,4 @@
+import { MAX_MODEL, roles } from '../../api/conversation.js'
 import * as field from '../../api/field.js'
 import { deeper } from '../../api/text.js'
 import { fail } from '../../fs/errors.js'
@@ -37,8 +38,6 @@ export interface Request {
   readonly model_hint: string | undefined
 }
 
-const roles = ['system', 'user', 'assistant', 'tool']
-
 const bad = (text: string) => fail('badArgument', text)
 
 function string(name: string, value: unknown, most = 1024): string {
@@ -56,7 +55,8 @@ function object(name: string, value: unknown, keys?: readonly string[]): Record<
 /** One message of a conversation, as `history` and `messages` have it. */
 export function message(value: unknown, name = 'message'): ChatMessage & { stopped?: true } {
   const { role, content, stopped } = object(name, value, ['role', 'content', 'stopped'])
-  if (typeof role !== 'string' || !roles.includes(role)) throw bad(`${name}: role is one of ${roles.join(' ')}`)
+  if (typeof role !== 'string' || !roles.some(known => known === role))
+    throw bad(`${name}: role is one of ${roles.join(' ')}`)
   if (typeof content !== 'string') throw bad(`${name}: content is a string`)
   return { role: role as ChatMessage['role'], content, ...(stopped === true && { stopped }) }
 }
@@ -103,7 +103,7 @@ const keys: Record<string, (value: unknown) => unknown> = {
   messages: v =>
     list('messages', v, 10_000, (m, i?: number) => message(m, `messages${i === undefined ? '' : `[${i}]`}`)),
   prompt: v => string('prompt', v, 16 * 1024 * 1024),
-  model: v => string('model', v, 4096),
+  model: v => string('model', v, MAX_MODEL),
   stop: stops,
   schema: v => (typeof v === 'boolean' ? v : object('schema', v)),
   tools: v => list('tools', v, 128, tool),

@@ -1,4 +1,8 @@
-import { deeper } from '../../api/text.js'
+import { MAX_MODEL, MAX_TTL_S, MAX_TURNS } from '../../api/conversation.js'
+import * as field from '../../api/field.js'
+import type { SavedSession } from '../../api/session.js'
+import { json } from '../../api/text.js'
+import type { Written } from '../../api/written.js'
 import type { Cancel, Clock } from '../../fs/clock.js'
 import { fail } from '../../fs/errors.js'
 import type { Context, File, User } from '../../fs/file.js'
@@ -24,7 +28,7 @@ import { jsonBytes, textBytes } from './weight.js'
 
 /** As a request's. */
 function modelName(name: string): string {
-  if (name.length > 4096) throw fail('badArgument', 'model: a name of at most 4096 characters')
+  if (name.length > MAX_MODEL) throw fail('badArgument', `model: a name of at most ${MAX_MODEL} characters`)
   return name
 }
 
@@ -48,16 +52,6 @@ export interface SessionHost {
   readonly spill: Spill | undefined
 }
 
-/** A session as it is kept for the next server. */
-export interface SavedSession {
-  readonly user: User
-  readonly settings: Settings
-  readonly model?: string | undefined
-  readonly schema?: unknown
-  readonly ttl: number
-  readonly history: readonly Turn[]
-}
-
 /** One conversation: its history is here, in the server that gave it; an engine only caches prefixes of it. */
 export class Session {
   readonly dir: File
@@ -71,7 +65,7 @@ export class Session {
   readonly #historyHold: Hold
   readonly #scratchHold: Hold
   #model: string | undefined
-  #schema: unknown
+  #schema: object | undefined
   #ttl = limits.SESSION_TTL_S
   #opens = 0
   /** Whether anybody has opened a file of it by its number, or commanded it: until then it is only a number that was read. */
@@ -279,21 +273,21 @@ export class Session {
     this.onClose()
   }
 
-  /** What is kept of it. */
-  saved(): SavedSession {
+  /** What is kept of it: what `restore` of the next server's session is given. */
+  saved(): Written<SavedSession> {
     const { user, settings } = this
     return { user, settings, model: this.#model, schema: this.#schema, ttl: this.#ttl, history: this.#history }
   }
 
-  /** Becomes what was kept. @throws for what is no session */
+  /** Becomes what was kept. @throws FsError where there is no room for it */
   restore({ settings, model, schema, ttl, history }: SavedSession): void {
     this.#weigh(settings.system, schema)
     this.settings = { sampling: settings.sampling, system: settings.system }
     this.#model = model
     this.#schema = schema
     this.#used = true
-    this.#ttl = number('ttl', ttl, 0, 86_400)
-    this.#add(...history.map(turn => message(turn)))
+    this.#ttl = ttl
+    this.#add(...history)
     for (const { role, content } of history) this.#write(role, `${content}${role === 'user' ? '' : '\n'}`)
     this.#rest()
   }
@@ -361,6 +355,8 @@ export class Session {
   #add(...turns: Turn[]): void {
     const size = turns.reduce((n, turn) => n + Buffer.byteLength(turn.content), this.#historyBytes)
     if (size > limits.MAX_HISTORY) throw fail('tooLarge', `a history over ${limits.MAX_HISTORY} bytes`)
+    if (this.#history.length + turns.length > MAX_TURNS)
+      throw fail('tooLarge', `a history over ${MAX_TURNS} messages; 'reset' in ctl forgets it`)
     this.#historyHold.grow(turns.reduce((n, turn) => n + limits.TURN_BYTES + textBytes(turn.content), 0))
     this.#historyBytes = size
     for (const turn of turns) this.#history.push(turn)
@@ -452,13 +448,11 @@ export class Session {
         'JSON',
         arg => {
           if (arg === '') return undefined
-          if (deeper(arg, limits.MAX_JSON_DEPTH))
-            throw fail('badArgument', `schema: lists and objects over ${limits.MAX_JSON_DEPTH} deep`)
           try {
-            const schema: unknown = JSON.parse(arg)
-            if (typeof schema === 'object' && schema !== null) return schema
-          } catch {}
-          throw fail('badArgument', "schema: a JSON schema in single quotes, or '' for none")
+            return field.some(json(arg, 'schema', limits.MAX_PROMPT, limits.MAX_JSON_DEPTH), 'schema')
+          } catch (error) {
+            throw fail('badArgument', `${(error as Error).message}; a JSON schema in single quotes, or '' for none`)
+          }
         },
         schema => {
           this.#weigh(this.settings.system, schema)
@@ -467,7 +461,7 @@ export class Session {
       ),
       ttl: word1(
         'S',
-        arg => number('ttl', arg, 0, 86_400),
+        arg => number('ttl', arg, 0, MAX_TTL_S),
         s => {
           this.#ttl = s
           this.#rest()

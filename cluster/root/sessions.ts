@@ -1,9 +1,10 @@
+import { parseSession } from '../../api/session.js'
 import { fail } from '../../fs/errors.js'
 import type { Context, Entry, File, Owner } from '../../fs/file.js'
 import { clone } from '../../fs/kit/clone.js'
 import { generated } from '../../fs/kit/dir.js'
 import { FEW_SESSIONS, MAX_SESSIONS, RESERVED_SESSIONS } from './limits.js'
-import { type SavedSession, Session, type SessionHost } from './session.js'
+import { Session, type SessionHost } from './session.js'
 
 /** A server's conversations: `session/`. Each user sees his own. */
 export class Sessions {
@@ -57,7 +58,7 @@ export class Sessions {
   restore(id: string, text: string): void {
     let session: Session | undefined
     try {
-      const saved = JSON.parse(text) as SavedSession
+      const saved = parseSession(text)
       session = new Session(id, saved.user, this.#host, () => this.#sessions.delete(id))
       session.restore(saved)
       this.#sessions.set(id, session)

@@ -1,3 +1,4 @@
+import { MAX_STOP, MAX_STOPS, ranges } from '../../api/conversation.js'
 import { fail } from '../../fs/errors.js'
 import { type Verb, word1 } from '../../fs/kit/ctl.js'
 import { quote } from '../../fs/quote.js'
@@ -14,17 +15,7 @@ export function number(name: string, value: unknown, low: number, high: number, 
 /** A value as an error names it. What JSON holds may have a `toString` of its own, or be too deep for one. */
 const shown = (value: unknown) => (typeof value === 'object' && value !== null ? 'that is no number' : String(value))
 
-type Numeric = Exclude<keyof Sampling, 'stop'>
-
-/** The numeric settings of a generation: the same words in a ctl, in a `generate` request and in a configuration. */
-export const ranges: Record<Numeric, { low: number; high: number; whole: boolean }> = {
-  temperature: { low: 0, high: 5, whole: false },
-  top_p: { low: 0, high: 1, whole: false },
-  top_k: { low: 0, high: 100_000, whole: true },
-  min_p: { low: 0, high: 1, whole: false },
-  seed: { low: 0, high: 0xffffffff, whole: true },
-  max_tokens: { low: 1, high: 1_048_576, whole: true },
-}
+type Numeric = keyof typeof ranges
 
 export const isNumeric = (name: string): name is Numeric => Object.hasOwn(ranges, name)
 
@@ -44,16 +35,13 @@ export const defaults: Sampling = {
   stop: [],
 }
 
-const MAX_STOPS = 16
-const MAX_STOP_LENGTH = 256
-
-/** Stop strings: at most 16, of 1 to 256 characters. */
+/** Stop strings, each of 1 character at least. */
 export function stops(value: unknown): string[] {
   const list = typeof value === 'string' ? [value] : value
   if (!Array.isArray(list) || list.length > MAX_STOPS) throw fail('badArgument', `stop: up to ${MAX_STOPS} strings`)
   for (const item of list)
-    if (typeof item !== 'string' || item === '' || item.length > MAX_STOP_LENGTH)
-      throw fail('badArgument', `stop: strings of 1 to ${MAX_STOP_LENGTH} characters`)
+    if (typeof item !== 'string' || item === '' || item.length > MAX_STOP)
+      throw fail('badArgument', `stop: strings of 1 to ${MAX_STOP} characters`)
   return list
 }
 
