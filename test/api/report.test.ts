@@ -52,6 +52,10 @@ t.test('a joiner with a field that breaks its bounds is not believed in any', as
   }
 })
 
+t.test('what is no status is refused in a sentence', async t => {
+  t.throws(() => parseReport('hello\n'), { message: 'bad message: status: it does not begin with a server record' })
+})
+
 t.test('an orphan with a task, a user or an attempt that cannot be is left out, and the worker is not', async t => {
   const orphan = { id: '1', cluster: 'c', task: '7', attempt: '1', user: 'ann', uid: '1000' }
   const text = (changes: object) =>

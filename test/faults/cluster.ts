@@ -93,6 +93,11 @@ export class Cluster {
     return `unix!${this.path('9p')}`
   }
 
+  /** Where it listens for HTTP. */
+  get url(): string {
+    return /listening on (ws:\S+)/.exec(this.run.stderr + this.run.stdout)![1]!
+  }
+
   /** A file of its runtime directory. */
   path(name: string): string {
     return join(this.home.dir, 'run/llambo', name)

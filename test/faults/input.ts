@@ -68,7 +68,7 @@ const lies: Readonly<Record<string, { says: string | Uint8Array; blame: RegExp }
   },
   'a reason there is none': {
     says: line({ event: 'end', reason: 'mood', completion_tokens: 2 }),
-    blame: /reason "mood"/,
+    blame: /reason: "mood"/,
   },
   'no end': { says: '', blame: /ended without an end/ },
 }
@@ -105,12 +105,12 @@ async function bad(stage: Stage): Promise<string> {
     [
       'no id',
       () => worker({ status: text(() => 'server name=x kind=worker version=0.1.0\n', { owner }) }),
-      /status: id=/,
+      /status: id: a string/,
     ],
     [
       'slots that cannot be',
       () => worker({ status: text(() => 'server name=x kind=worker id=x version=0.1.0 slots=-1\n', { owner }) }),
-      /slots=-1/,
+      /status: slots: .*-1.*: from 0 to/,
     ],
     [
       'its id is another’s',
@@ -120,7 +120,7 @@ async function bad(stage: Stage): Promise<string> {
           status: text(() => `server name=x kind=worker id=${id} boot=x version=0.1.0 slots=4\n`, { owner }),
         })
       },
-      /which is alive/,
+      /belongs to a joiner with another secret/,
     ],
   ]
   for (const [name, tree, error] of refusals) {

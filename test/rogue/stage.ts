@@ -1,20 +1,34 @@
-/** A cluster with one honest worker, whose join end point is a WebSocket that asks for a token, and what joins it with bad intent. */
+/** A cluster with one honest worker, which is joined by a WebSocket with a token, and what joins it with bad intent. */
 import { WebSocket } from 'ws'
 import { joinedOptions, joinedRoot } from '../../cluster/joining.js'
 import { newSecret, same } from '../../cluster/secret.js'
+import { stateDir } from '../../ctl/common/paths.js'
+import { Tokens } from '../../ctl/common/tokens.js'
 import type { File } from '../../fs/file.js'
+import { parseRecords } from '../../fs/quote.js'
 import { type Session, serve } from '../../fs/server.js'
 import { webSocketTransport } from '../../fs/transport/websocket.js'
 import type { Transport } from '../../fs/transport.js'
 import { listenHttp } from '../../mnt/http.js'
-import { memoryStore, type Rig, rig } from '../cluster/orchestrator/fixture.js'
+import { memoryStore, rig } from '../cluster/orchestrator/fixture.js'
+import type { Tree } from '../cluster/worker/fixture.js'
+import type { Cluster } from '../faults/cluster.js'
 
 const owner = { name: 'root', uid: 0 }
 
+/** The cluster that is joined, as far as the ways look at it. */
+export interface Target {
+  readonly id: string
+  readonly version: string
+  /** Attaches under a name; `root` is the admin. */
+  as(name: string): Promise<Tree>
+  status(): Promise<{ word: string; attrs: Record<string, string> }[]>
+  /** Everything that it has logged. */
+  log(): string
+}
+
 export interface Stage {
-  readonly cluster: Rig
-  /** Everything that was logged. */
-  readonly log: string[]
+  readonly cluster: Target
   /** Opens a connection with the token, from an address of its own: what one does makes no other wait. */
   dial(address?: string): Promise<Transport>
   /** Joins with these files. */
@@ -27,19 +41,50 @@ interface Test {
   teardown(fn: () => unknown): unknown
 }
 
+/** A cluster in this process. */
 export async function stage(t: Test): Promise<Stage> {
-  const log: string[] = []
-  const cluster = await rig(t, [{ slots: 8 }], { store: memoryStore(), log: line => log.push(line) })
+  let log = ''
+  const all = await rig(t, [{ slots: 8 }], {
+    store: memoryStore(),
+    log: line => {
+      log += `${line}\n`
+    },
+  })
+  const { cluster } = all
   const token = newSecret()
   const listener = await listenHttp({
     host: '0.0.0.0',
     port: 0,
     authenticate: () => undefined,
     accept: transport => transport.destroy(),
-    join: { verify: offered => same(offered, token), accept: transport => void cluster.cluster.join(transport) },
+    join: { verify: offered => same(offered, token), accept: transport => void cluster.join(transport) },
   })
   t.teardown(() => listener.close())
-  const port = new URL(listener.address).port
+  const target = {
+    id: cluster.id,
+    version: '0.0.0',
+    as: (name: string) => all.as(name),
+    status: () => all.status(),
+    log: () => log,
+  }
+  return against(t, target, new URL(listener.address).port, token)
+}
+
+/** A server in a process of its own, which listens on this machine. */
+export async function stageOf(t: Test, cluster: Cluster): Promise<Stage> {
+  const token = new Tokens(stateDir(cluster.home.env)).add('join', 'root', 'joiners with bad intent')
+  const { id, version } = await cluster.status()
+  const target = {
+    id: id!,
+    version: version!,
+    as: async (name: string) => (name === 'root' ? cluster.root : cluster.tree({ name, uid: 1000 })),
+    status: async () => parseRecords(await cluster.root.read('status')),
+    log: () => cluster.run.stderr,
+  }
+  return against(t, target, new URL(cluster.url).port, token)
+}
+
+function against(t: Test, cluster: Target, port: string, token: string): Stage {
   let addresses = 0
   const address = () => `127.0.${1 + (++addresses >> 7)}.${1 + (addresses & 127)}`
   const open: Transport[] = []
@@ -61,7 +106,6 @@ export async function stage(t: Test): Promise<Stage> {
     })
   return {
     cluster,
-    log,
     address,
     dial,
     async join(root, { address: from, secret } = {}) {

@@ -7,7 +7,7 @@ import { exchange } from '../../fs/kit/exchange.js'
 import { Log } from '../../fs/kit/log.js'
 import { record } from '../../fs/quote.js'
 import { events, until } from '../cluster/orchestrator/fixture.js'
-import { rogueFiles } from '../cluster/orchestrator/rogue.js'
+import { type Rogue, rogueFiles } from '../cluster/orchestrator/rogue.js'
 import type { Stage } from './stage.js'
 
 const owner = { name: 'root', uid: 0 }
@@ -15,9 +15,13 @@ const encoder = new TextEncoder()
 let made = 0
 const id = () => `rogue-${++made}`
 
+/** The files of a rogue of the cluster's version, under an id that nobody has unless one is given. */
+const rogue = ({ cluster }: Stage, { attrs, ...rest }: Partial<Rogue>) =>
+  rogueFiles({ id: id(), ...rest, attrs: { version: cluster.version, ...attrs } })
+
 /** Joins with a status that must not be believed, and waits until it is hung up on. */
 async function refused(stage: Stage, attrs: Record<string, string>, after = ''): Promise<void> {
-  const session = await stage.join(rogueFiles({ id: id(), attrs, after }), { secret: newSecret() })
+  const session = await stage.join(rogue(stage, { attrs, after }), { secret: newSecret() })
   await session.closed
 }
 
@@ -36,7 +40,7 @@ function endless(of: string): File {
 async function putOut(stage: Stage, event: File): Promise<void> {
   const files = new Map([['event', event]])
   const attrs = { kind: 'host', name: `rogue-${++made}` }
-  const session = await stage.join(rogueFiles({ id: id(), attrs, files }), { secret: newSecret() })
+  const session = await stage.join(rogue(stage, { attrs, files }), { secret: newSecret() })
   await session.closed
 }
 
@@ -51,7 +55,7 @@ async function answering(stage: Stage, says: string): Promise<void> {
   const submit = exchange({ owner, limit: 1 << 20, submit: begin, refused: () => undefined, newest: () => undefined })
   const after = `${record('model', { name: 'echo', type: 'text', size: 1, loaded: true, digest: 'echo:echo' })}\n`
   const before = (await events(stage.cluster, 'probe-failed')).length
-  const root = rogueFiles({ id: id(), after, files: new Map([['generate', submit]]) })
+  const root = rogue(stage, { after, files: new Map([['generate', submit]]) })
   const session = await stage.join(root, { secret: newSecret() })
   await until(async () => (await events(stage.cluster, 'probe-failed')).length > before)
   session.close()
@@ -83,7 +87,7 @@ export const ways: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
   'ten thousand models, and some with names that harm': async stage => {
     await refused(stage, {}, 'model name=m size=1\n'.repeat(10_000))
     const after = `model name='${harm}' size=1 loaded=yes\nmodel name='..' size=1\nmodel name=a\u202eb size=1\n`
-    const session = await stage.join(rogueFiles({ id: id(), after }), { secret: newSecret() })
+    const session = await stage.join(rogue(stage, { after }), { secret: newSecret() })
     await until(async () => (await events(stage.cluster, 'worker-joined')).length > 1)
     session.close()
   },
@@ -99,19 +103,19 @@ export const ways: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
   },
   'exchanges it was never given': async stage => {
     const before = (await events(stage.cluster, 'orphan-refused')).length
-    const cluster = stage.cluster.cluster.id
+    const cluster = stage.cluster.id
     const session = '0'
     const orphan = { cluster, attempt: 1, user: 'root', uid: 0, session, proof: long(64, '0') }
     const after = ['0', '1', '99999'].map((task, i) => record('orphan', { id: i, task, ...orphan })).join('\n')
     const odd = `\norphan id=1 cluster=${cluster} task=a/b attempt=1 user='${harm}' uid=0\n`
-    const joined = await stage.join(rogueFiles({ id: id(), after: after + odd }), { secret: newSecret() })
+    const joined = await stage.join(rogue(stage, { after: after + odd }), { secret: newSecret() })
     await until(async () => (await events(stage.cluster, 'orphan-refused')).length > before)
     joined.close()
   },
   "a worker's place, by its id and boot": async stage => {
     const { id = '', boot = '' } = (await stage.cluster.status()).find(({ word }) => word === 'worker')!.attrs
     for (const secret of [undefined, newSecret()]) {
-      const session = await stage.join(rogueFiles({ id, attrs: { boot } }), secret === undefined ? {} : { secret })
+      const session = await stage.join(rogue(stage, { id, attrs: { boot } }), secret === undefined ? {} : { secret })
       await session.closed
     }
   },
@@ -123,7 +127,7 @@ export const ways: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
   'names of files that harm': async stage => {
     const harmful = new Map<string, File>([harm, 'a\nb', 'a\u009bb'].map(name => [name, text(() => 'x', { owner })]))
     const before = (await events(stage.cluster, 'worker-joined')).length
-    const session = await stage.join(rogueFiles({ id: id(), files: harmful }), { secret: newSecret() })
+    const session = await stage.join(rogue(stage, { files: harmful }), { secret: newSecret() })
     const root = await stage.cluster.as('root')
     let name = ''
     await until(async () => {
@@ -143,10 +147,10 @@ export const ways: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
   },
   'a storm of connections': async stage => {
     const address = stage.address()
-    await stage.join(rogueFiles({ id: id(), attrs: { name: 'a/b' } }), { address })
-    const said = stage.log.length
-    for (let i = 0; i < 200; i++)
-      await (await stage.join(rogueFiles({ id: id(), attrs: { name: 'a/b' } }), { address })).closed
-    if (stage.log.length - said > 30) throw new Error(`${stage.log.length - said} lines were logged of it`)
+    await stage.join(rogue(stage, { attrs: { name: 'a/b' } }), { address })
+    const lines = () => stage.cluster.log().split('\n').length
+    const said = lines()
+    for (let i = 0; i < 200; i++) await (await stage.join(rogue(stage, { attrs: { name: 'a/b' } }), { address })).closed
+    if (lines() - said > 30) throw new Error(`${lines() - said} lines were logged of it`)
   },
 }

@@ -219,7 +219,7 @@ export const text = (events: Record<string, unknown>[]) => events.map(({ text })
 export const ids = (events: Record<string, unknown>[]) => events.flatMap(({ ids }) => (ids as number[]) ?? [])
 
 /** The events of that kind so far. */
-export async function events(cluster: Rig, kind: string): Promise<Record<string, string>[]> {
+export async function events(cluster: Pick<Rig, 'as'>, kind: string): Promise<Record<string, string>[]> {
   const fid = await (await cluster.as('root')).open('event', 0)
   const records = parseRecords(Buffer.from(await fid.read(0, 65536)).toString())
   return records.map(({ attrs }) => attrs).filter(attrs => attrs.kind === kind)
