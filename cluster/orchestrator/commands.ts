@@ -37,6 +37,10 @@ export class Commands {
   /** While the settings of an earlier server are read: nobody has joined yet. */
   #restoring = true
 
+  /** Commands that said what workers hold, and for each worker the last that was for it. */
+  #begun = 0
+  readonly #last = new WeakMap<Member, number>()
+
   constructor(o: CommandsOptions) {
     this.#o = o
   }
@@ -126,7 +130,9 @@ export class Commands {
     const wanted: Wanted = { verb: 'load', model }
     if (this.#restoring) return this.#want(wanted, name, [])
     if (name !== undefined) {
-      await models.load(registry.member(name), model)
+      const member = registry.member(name)
+      this.#begin([member])
+      await models.load(member, model)
       return this.#want(wanted, name, [])
     }
     const holders = models.holders(model)
@@ -134,13 +140,13 @@ export class Commands {
     const all = holders.length > 0 ? holders : [...registry.members.values()].filter(m => m.report.kind === 'worker')
     if (all.length === 0) throw fail('noWorker', `${model}: no worker has joined`)
     const failures: Error[] = []
-    const loaded: Member[] = []
+    const holds = this.#begin(all)
     for (const member of all) {
+      if (!holds(member)) continue
       try {
         await models.load(member, model)
-        loaded.push(member)
         // with the first: plain prompts are the new model's from now on, and the next worker to change is none of theirs
-        this.#want(wanted, undefined, loaded)
+        this.#want(wanted, undefined, holds(member) ? [member] : [])
       } catch (error) {
         failures.push(error as Error)
       }
@@ -156,9 +162,20 @@ export class Commands {
     const all = models.loadedOn(model).filter(member => !named || member === named)
     if (all.length === 0)
       throw fail('loading', named ? `${name} has ${named.model?.name ?? 'none'}` : `no worker has ${model}`)
+    this.#begin(all)
     // first: what is freed is not to be loaded again for a plain prompt
     this.#want(wanted, name, all)
     for (const member of all) await models.unload(member, model)
+  }
+
+  /**
+   * Begins a command that says what workers hold. A worker may be told something else before its turn in a command for all has come.
+   * @returns whether the command still is the last that a worker was given
+   */
+  #begin(members: readonly Member[]): (member: Member) => boolean {
+    const own = ++this.#begun
+    for (const member of members) this.#last.set(member, own)
+    return member => this.#last.get(member) === own
   }
 
   #want(wanted: Wanted, name: string | undefined, members: readonly Member[]): void {

@@ -3,6 +3,7 @@ import { type Clock, sleep } from '../../fs/clock.js'
 import { fail, toFsError } from '../../fs/errors.js'
 import type { Created, File, Owner } from '../../fs/file.js'
 import { union } from '../../fs/kit/dir.js'
+import type { Feed } from '../../fs/kit/feed.js'
 import { quote } from '../../fs/quote.js'
 import { DEFAULT_CLASS } from '../class.js'
 import type { Request } from '../root/request.js'
@@ -12,7 +13,7 @@ import { LOOK_PAUSE_MS } from './limits.js'
 import type { Member } from './member.js'
 import type { Peer } from './peer.js'
 import type { Registry } from './registry.js'
-import { modelName, type Wanted, type WantedModels } from './wanted.js'
+import { modelName, type WantedModels } from './wanted.js'
 
 /** How long after a look in vain for a worker to load a model on there is none again, in ms. */
 const PAUSE_MS = 200
@@ -38,6 +39,11 @@ export class Models {
   readonly #loads = new Map<Member, Promise<void>>()
   /** By host and worker, what the host was told that the worker's next process should load. */
   readonly #told = new WeakMap<Peer, Map<string, string>>()
+  /** By worker, the model that it was loading when it was looked at last, and why it had none. */
+  readonly #loading = new WeakMap<
+    Member,
+    { readonly loading: string | undefined; readonly error: string | undefined }
+  >()
   readonly fatal: FatalLoads
   /** Whether some worker should hold a model, by the model's name; empty: to be found out. */
   readonly #held = new Map<string, boolean>()
@@ -52,8 +58,7 @@ export class Models {
     /** Gets what could not be loaded: who waits for it fails. */
     readonly onFailed: (model: string, error: Error) => void,
     readonly onChange: (member: Member) => void,
-    /** Gets what a worker that was started again should hold and does not. */
-    readonly onNotRestored: (member: Member, wanted: Wanted, error: Error) => void,
+    readonly events: Feed,
   ) {
     this.fatal = new FatalLoads(clock)
   }
@@ -76,8 +81,18 @@ export class Models {
     if (member.left) this.#counted.delete(member)
     else this.#counted.set(member, now)
     if (member.left || member.report.kind !== 'worker') return
+    this.#tellFailure(member)
     this.#restore(member)
     this.#tellHost(member)
+  }
+
+  /** Tells of a load that a worker has begun by itself, as at its start, and that has failed; #load tells of those that it was given. */
+  #tellFailure(member: Member): void {
+    const { loading, error } = member.report
+    const before = this.#loading.get(member)
+    this.#loading.set(member, { loading: loading || before?.loading, error })
+    if (error === undefined || error === before?.error || this.#loads.has(member)) return
+    this.events.add('load-failed', { worker: member.name, model: before?.loading, error })
   }
 
   /** Tells the host of a worker what the worker's next process should load first. */
@@ -104,7 +119,13 @@ export class Models {
     const due = this.wanted.due(member)
     if (!due || (due.verb === 'load' && this.fatal.has(due.model))) return
     const { verb, model } = due
-    void this[verb](member, model).catch(error => this.onNotRestored(member, due, toFsError(error)))
+    void this[verb](member, model).catch(error =>
+      this.events.add('not-restored', {
+        worker: member.name,
+        setting: `${verb} ${model}`,
+        error: toFsError(error).message,
+      }),
+    )
   }
 
   /** What should be held has changed: by a command, or by a host that came or went. */
@@ -239,7 +260,10 @@ export class Models {
       await this.#command(member, model)
       this.fatal.forgive(model)
     } catch (error) {
-      gone = toFsError(error).is('hungUp')
+      const failure = toFsError(error)
+      gone = failure.is('hungUp')
+      // of one that is gone, `worker-left` and `worker-ended` say why
+      if (!gone) this.events.add('load-failed', { worker: member.name, model, error: failure.message })
       throw error
     } finally {
       this.fatal.end(boot, gone)
@@ -249,6 +273,8 @@ export class Models {
   }
 
   async unload(member: Member, model: string): Promise<void> {
+    // one that is on its way comes first: it cannot be taken back
+    if (member.loading === model) await this.#loads.get(member)
     // a worker has one; a cluster may have others besides
     await member.peer.command(member.report.kind === 'cluster' ? `unload ${quote(model)}\n` : 'unload\n')
     await this.#again(member)
@@ -259,9 +285,9 @@ export class Models {
     return [...this.registry.members.values()].filter(member => this.#has(member, model))
   }
 
-  /** Those that have it loaded. */
+  /** Those that have it loaded, or are having it loaded. */
   loadedOn(model: string): Member[] {
-    return [...this.registry.members.values()].filter(member => member.has(model))
+    return [...this.registry.members.values()].filter(member => member.has(model) || member.loading === model)
   }
 
   /** All models, each name once. */

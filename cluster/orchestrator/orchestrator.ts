@@ -279,8 +279,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
       member.ready = false
       registry.look(member)
     },
-    (member, { verb, model }, error) =>
-      events.add('not-restored', { worker: member.name, setting: `${verb} ${model}`, error: error.message }),
+    events,
   )
 
   /** Whether there ever was a worker, in this cluster or before we were started, and when one last said something. */

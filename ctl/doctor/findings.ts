@@ -2,9 +2,9 @@ import { existsSync, readdirSync, statfsSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { platform, totalmem } from 'node:os'
 import { dirname, join } from 'node:path'
-import { DAMAGED } from '../../cluster/orchestrator/saved.js'
 import { thisMachine } from '../../cluster/worker/hardware.js'
 import { deadMounts, fuseProblem } from '../../mnt/mount.js'
+import { isAside } from '../common/aside.js'
 import { loadConfig } from '../common/config.js'
 import { explain } from '../common/exit.js'
 import { bytes } from '../common/output.js'
@@ -121,7 +121,7 @@ const checks: Record<string, Check> = {
     const dirs = [join(stateDir(env), 'cluster'), stateDir(env), runtimeDir(env)].filter(dir => existsSync(dir))
     const damaged = dirs.flatMap(dir =>
       readdirSync(dir)
-        .filter(name => name.endsWith(DAMAGED))
+        .filter(isAside)
         .map(name => join(dir, name)),
     )
     if (damaged.length === 0) return ok('all that was kept could be restored')

@@ -155,6 +155,65 @@ t.test('a model that can no longer be loaded is named in events, and the worker 
   t.equal(await (await cluster.as('ann')).ask('data', 'hello'), '0:hello\n')
 })
 
+t.test('of several commands about a worker the last holds, whichever ends last', async t => {
+  const files = new Map<string, string>()
+  const models = ['red', 'blue', 'green']
+  const cluster = await rig(t, [], { store: memoryStore(files) })
+  for (let i = 0; i < 3; i++) await cluster.add({ models, load_ms: 150 })
+  await cluster.ready()
+  const root = await cluster.as('root')
+  const all = root.write('ctl', 'load blue')
+  await until(async () =>
+    (await cluster.status()).some(({ word, attrs }) => word === 'worker' && attrs.loading === 'blue'),
+  )
+  // the command for all has yet to come to the third worker, or comes to it while this one is under way
+  await root.write('ctl', 'load green worker-0003')
+  await all
+  t.same(await held(cluster), ['worker-0001 blue', 'worker-0002 blue', 'worker-0003 green'])
+  t.equal(files.get('ctl'), 'load blue\nload green worker-0003')
+
+  const first = root.write('ctl', 'load red worker-0001')
+  const second = root.write('ctl', 'load green worker-0001')
+  await Promise.all([first, second])
+  t.equal((await held(cluster))[0], 'worker-0001 green')
+})
+
+t.test('what a person says of a worker comes behind what an earlier server had it load, and holds', async t => {
+  const models = ['red', 'blue', 'green']
+  const store = () => memoryStore(new Map(Object.entries({ id: 'abc\n', ctl: 'load blue worker-0001' })))
+  for (const [command, holds, ctl] of [
+    ['load green worker-0001', 'worker-0001 green', /^load green worker-0001$/m],
+    ['unload blue worker-0001', 'worker-0001 undefined', /^unload blue worker-0001$/m],
+  ] as const) {
+    const cluster = await rig(t, [], { store: store() })
+    await cluster.add({ models, load_ms: 150 })
+    const root = await cluster.as('root')
+    await until(async () =>
+      (await cluster.status()).some(({ word, attrs }) => word === 'worker' && attrs.loading === 'blue'),
+    )
+    await root.write('ctl', command)
+    t.same(await held(cluster), [holds])
+    t.match(await root.read('ctl'), ctl)
+  }
+})
+
+t.test("a load that fails is told in the cluster's events, of whichever worker, once", async t => {
+  const cluster = await rig(t, [{ models: ['red'] }])
+  const root = await cluster.as('root')
+  await t.rejects(root.write('ctl', 'load green worker-0001'))
+  const told = { worker: 'worker-0001', model: 'green', error: 'file does not exist: model green' }
+  t.match(await events(cluster, 'load-failed'), [told])
+  // one that it begins by itself, and that leaves it without any
+  const member = await cluster.add({ models: ['red'], load: false, load_ms: 50 })
+  await until(async () => (await cluster.status()).filter(({ word }) => word === 'worker').length === 2)
+  await t.rejects(member.worker.load('blue'))
+  await until(async () => (await events(cluster, 'load-failed')).length > 1)
+  await root.write('ctl', 'heartbeat 0.1')
+  const again = (await events(cluster, 'load-failed')).length
+  t.match((await events(cluster, 'load-failed')).at(-1), { worker: 'worker-0002', error: /model blue/ })
+  t.equal(again, 2)
+})
+
 t.test(
   'a prompt that names no model gets the model that was loaded for all, whatever single requests have loaded',
   async t => {

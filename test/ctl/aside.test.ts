@@ -1,0 +1,35 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t from 'tap'
+import { isAside, keepAside, setAside } from '../../ctl/common/aside.js'
+
+t.test('damaged files of one name are all kept, the newest under the plain name, and five at most', async t => {
+  const dir = mkdtempSync(join(tmpdir(), 'llambo-aside-'))
+  t.teardown(() => rmSync(dir, { recursive: true }))
+  const path = join(dir, 'ctl')
+  const kept = () => readdirSync(dir).map(name => [name, readFileSync(join(dir, name), 'utf8')])
+  for (const text of ['first', 'second']) {
+    writeFileSync(path, text)
+    setAside(path)
+  }
+  t.same(kept(), [
+    ['ctl.damaged', 'second'],
+    ['ctl.damaged.1', 'first'],
+  ])
+  for (let n = 3; n <= 9; n++) {
+    writeFileSync(path, String(n))
+    setAside(path)
+  }
+  t.same(
+    kept().map(([, text]) => text),
+    ['9', '8', '7', '6', '5'],
+  )
+  t.ok(kept().every(([name]) => isAside(name!)))
+  for (const name of ['ctl', 'damaged', 'ctl.damaged.10', 'ctl.damaged.new']) t.notOk(isAside(name), name)
+
+  const said: string[] = []
+  keepAside(path, new Error('cut'), (name, why) => said.push(`${name}: ${why}`))
+  t.match(said, [/^ctl: cut; .*ENOENT|no such file/], 'what cannot be set aside is said, and moves nothing')
+  t.equal(kept()[0]![1], '9')
+})
