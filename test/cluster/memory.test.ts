@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, rmdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import { dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
 import { memoryReader, oomKills } from '../../cluster/memory.js'
+import { Group } from '../cgroup.js'
 
 const MiB = 2 ** 20
 
@@ -107,29 +108,15 @@ t.test('in a container the mount shows its own group as the top', async t => {
   t.strictSame(machine(t, { ...two('/../other', '/docker/abc'), ...at('sys/fs/cgroup') }), [500, 400], 'outside')
 })
 
-/** A real group with a limit; undefined where none can be made. */
-function realGroup(limit: number): string | undefined {
-  const v2 = existsSync('/sys/fs/cgroup/cgroup.controllers')
-  let group: string | undefined
-  try {
-    group = mkdtempSync(`/sys/fs/cgroup${v2 ? '' : '/memory'}/llambo-test-`)
-    writeFileSync(join(group, v2 ? 'memory.max' : 'memory.limit_in_bytes'), `${limit}`)
-    return group
-  } catch {
-    if (group) rmdirSync(group)
-    return undefined
-  }
-}
-
-const group = realGroup(512 * MiB)
+const group = Group.make()
 
 t.test('a process in a real group with a limit', { skip: group === undefined && 'no cgroup can be made' }, async t => {
-  t.teardown(() => rmdirSync(group!))
+  t.teardown(() => group!.remove())
+  group!.limit(512 * MiB)
   const reader = new URL('../../cluster/memory.js', import.meta.url)
   const program = `import { memoryReader, oomKills } from '${reader}'; console.log(JSON.stringify(memoryReader()()))`
-  const enter = `echo $$ > ${group}/cgroup.procs && exec "$0" "$@"`
-  const out = execFileSync('sh', ['-c', enter, process.execPath, '--input-type=module', '-e', program])
-  const { total, free } = JSON.parse(String(out))
+  const [command, ...args] = [...group!.within, process.execPath, '--input-type=module', '-e', program]
+  const { total, free } = JSON.parse(String(execFileSync(command!, args)))
   t.equal(total, 512 * MiB)
   t.ok(free > 300 * MiB && free < 512 * MiB, `${free} bytes are free`)
   t.ok(memoryReader()().total <= os.totalmem(), 'and we are outside of it')

@@ -4,6 +4,7 @@
  */
 
 import { keep } from '../report.js'
+import { crowd } from './crowd.js'
 import { cut } from './cut.js'
 import { deaths } from './deaths.js'
 import { disk } from './disk.js'
@@ -15,6 +16,7 @@ import { kill } from './kill.js'
 import { killBundled } from './kill-model.js'
 import { memory } from './memory.js'
 import { nested } from './nested.js'
+import { oom } from './oom.js'
 import { queue } from './queue.js'
 import { restart } from './restart.js'
 import { rogue } from './rogue.js'
@@ -26,10 +28,12 @@ const scenarios: readonly Scenario[] = [
   killBundled,
   stop,
   restart,
+  crowd,
   cut,
   disk,
   deaths,
   hung,
+  oom,
   drain,
   queue,
   nested,
