@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { bytes, text } from '../../fs/kit/content.js'
@@ -203,7 +203,12 @@ t.test('dishrc is run first, and its mistakes keep nobody out', { skip: noTermin
   await terminal.enter('hello you')
   const screen = await terminal.screen(/hello you\nllambo>$/)
   t.match(screen, /dish: nonsense: no such command/)
-  t.match(screen, /dish: history is not kept: /)
+  t.match(screen, /dish: history is not kept: .*not a file/)
+  t.equal(
+    statSync(home.path('.local/state/llambo/dish_history')).mode & 0o100,
+    0o100,
+    'a directory stays one that can be entered',
+  )
 })
 
 t.test('a terminal that is dumb gets no escape sequence', { skip: noTerminal }, async t => {

@@ -151,7 +151,7 @@ t.test('half a message is waited for so long and no longer', async t => {
 
 t.test('a message in pieces is no half message, as long as each is completed', async t => {
   const [ours, theirs] = transportPair()
-  serve(theirs, { ...options(), times: { frame: 60 } })
+  serve(theirs, { ...options(), times: { frame: 1000 } })
   let replies = 0
   ours.ondata = () => {
     replies++
@@ -161,12 +161,13 @@ t.test('a message in pieces is no half message, as long as each is completed', a
     closed = true
   }
   const version = pack({ type: 'Tversion', tag: 0xffff, msize: 8192, version: '9P2000' }, '9P2000')
+  // together longer than one message may take
   for (let i = 0; i < 8; i++) {
     ours.send([[version.subarray(0, 9)]])
-    await new Promise(resolve => setTimeout(resolve, 15))
+    await new Promise(resolve => setTimeout(resolve, 200))
     ours.send([[version.subarray(9)]])
   }
-  await new Promise(resolve => setTimeout(resolve, 80))
+  await new Promise(resolve => setTimeout(resolve, 1100))
   t.same([replies, closed], [8, false])
   ours.destroy()
 })

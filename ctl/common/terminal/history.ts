@@ -78,7 +78,9 @@ export class History {
 
   #text(): string {
     try {
-      const { mode, size } = statSync(this.file)
+      const found = statSync(this.file)
+      if (!found.isFile()) throw new Error('not a file')
+      const { mode, size } = found
       if (mode & 0o077) chmodSync(this.file, 0o600)
       if (size > MOST) throw new Error(`over ${MOST} bytes`)
       return readFileSync(this.file, 'utf8')
