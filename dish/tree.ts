@@ -1,8 +1,10 @@
 import { codeOf } from '../ctl/common/exit.js'
 import { isDirectory } from '../ctl/common/listing.js'
 import type { Fid } from '../fs/client.js'
-import { timeLimit } from '../fs/clock.js'
+import { systemClock } from '../fs/clock.js'
 import { FsError, fail } from '../fs/errors.js'
+import { within } from '../fs/interruptible.js'
+import { ANSWER_MS } from '../fs/limits.js'
 import { OREAD, OTRUNC, OWRITE, QTDIR, type Stat } from '../fs/protocol.js'
 import { ShellError, why } from './failure.js'
 import { QUICK_MS } from './link.js'
@@ -45,13 +47,12 @@ export async function named<T>(state: State, path: string, signal: AbortSignal, 
 }
 
 /** Asks what should be answered at once: who does not answer is taken for dead. */
-export async function quickly<T>(signal: AbortSignal, ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const late = timeLimit(QUICK_MS)
-  try {
-    return await ask(AbortSignal.any([signal, late]))
-  } catch (error) {
-    throw late.aborted && !signal.aborted ? fail('io', `no answer within ${QUICK_MS / 1000} s`) : error
-  }
+export function quickly<T>(
+  signal: AbortSignal,
+  ask: (signal: AbortSignal) => Promise<T>,
+  ms: number = QUICK_MS,
+): Promise<T> {
+  return within(systemClock, ms, signal, () => fail('io', `no answer within ${ms / 1000} s`), ask)
 }
 
 /** An open file. Who opened it closes it. */
@@ -177,17 +178,18 @@ export function drain(
 /** The most of a file that is kept whole. */
 const MAX_KEPT = 16 * 1024 * 1024
 
-/** A small file's text. */
+/** A small file's text, of one that waits for nothing: a server that does not give it within ANSWER_MS is taken to hang. */
 export async function text(state: State, path: string, signal: AbortSignal): Promise<string> {
   const fid = await open(state, path, OREAD, signal)
   const parts: Uint8Array[] = []
   let length = 0
+  const take = async (data: Uint8Array) => {
+    length += data.length
+    if (length > MAX_KEPT) throw fail('tooLarge', `over ${MAX_KEPT} bytes`)
+    parts.push(data)
+  }
   try {
-    await drain(state, path, fid, signal, async data => {
-      length += data.length
-      if (length > MAX_KEPT) throw fail('tooLarge', `over ${MAX_KEPT} bytes`)
-      parts.push(data)
-    })
+    await named(state, path, signal, () => quickly(signal, signal => drain(state, path, fid, signal, take), ANSWER_MS))
   } finally {
     close(fid)
   }

@@ -59,6 +59,11 @@ export const MAX_CONNECTIONS = 10_240
 export const RESERVED_DESCRIPTORS = 256
 /** A file that is read whole into memory; a larger one is read in pieces. */
 export const MAX_WHOLE = 64 * 1024 * 1024
+/**
+ * How long a program of ours waits for what waits for nothing: `status` and other control files, whole. Longer than the 15 s after which a
+ * server gives up on a machine behind it, so that its own error, which names that, comes first. In ms.
+ */
+export const ANSWER_MS = 20_000
 /** How long a WebSocket handshake may take, in ms. */
 export const DIAL_TIMEOUT_MS = 10_000
 /** One WebSocket message: a whole 9P message of the largest kind, and a peer that merges a little is borne with. */

@@ -1,4 +1,4 @@
-import { readText, withFile } from '../ctl/common/files.js'
+import { promptly, readText, withFile } from '../ctl/common/files.js'
 import type { Fid } from '../fs/client.js'
 import { timeLimit } from '../fs/clock.js'
 import { FsError } from '../fs/errors.js'
@@ -50,7 +50,9 @@ export class Session {
 
   /** Makes it there, and as it should be. @throws FsError, Failure */
   async ready(root: Fid, wanted: Wanted, signal: AbortSignal): Promise<void> {
-    if (!(await this.#found(root, signal))) await this.#make(root, signal)
+    await promptly(root, [...this.path], signal, async signal => {
+      if (!(await this.#found(root, signal))) await this.#make(root, signal)
+    })
     const ctl = this.#lines(wanted)
     if (ctl !== this.#ctl) {
       await this.#write(root, 'ctl', ctl, OWRITE, signal)

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { exitCode, Failure } from '../ctl/common/exit.js'
-import { readText, withFile } from '../ctl/common/files.js'
+import { promptly, readText, withFile } from '../ctl/common/files.js'
 import type { Fid } from '../fs/client.js'
 import { timeLimit } from '../fs/clock.js'
 import { FsError, fail, received, toFsError } from '../fs/errors.js'
@@ -161,10 +161,11 @@ async function* asked(
 ): AsyncGenerator<Step> {
   const { session, signal } = o
   await session.ready(root, o.wanted, signal)
-  const fid = await root.walk([...session.path, 'generate'], signal)
+  const path = [...session.path, 'generate']
+  const ask = (signal: AbortSignal) => root.ask(path, fid => fid.open(ORDWR, signal), signal)
+  const { fid } = await promptly(root, path, signal, ask)
   const over = new AbortController()
   try {
-    await fid.open(ORDWR, signal)
     const request = { messages: [{ role: 'user', content: o.content }], keep_s: KEEP_S, ...given }
     await fid.write(0, Buffer.from(JSON.stringify(request)), signal)
     yield* events(o, root, fid, figures, progress, over)

@@ -105,6 +105,8 @@ export class ForeignServer {
   readonly root = new Node('/', true)
   /** Every request, as text.ts writes it. */
   readonly requests: string[] = []
+  /** Requests, as text.ts writes them, that it never answers. */
+  stuck: RegExp | undefined
 
   constructor(readonly manner: Manner) {}
 
@@ -131,6 +133,7 @@ export class ForeignServer {
       framer.push(chunk, bytes => {
         const m = unpack(bytes, dialect) as TMessage
         this.requests.push(text(m))
+        if (this.stuck?.test(text(m))) return
         let reply: Message
         let spoken = dialect
         try {

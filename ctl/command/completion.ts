@@ -1,9 +1,8 @@
 import type { Command as Commander } from 'commander'
-import { OREAD } from '../../fs/protocol.js'
 import { parseRecords } from '../../fs/quote.js'
 import type { Command, Kind, Run } from '../common/command.js'
 import { usage } from '../common/exit.js'
-import { readText, withFile } from '../common/files.js'
+import { entries, readText } from '../common/files.js'
 import type { Invocation } from '../common/invocation.js'
 import { program } from '../common/program.js'
 import { programs } from './table.js'
@@ -210,7 +209,7 @@ const kinds: Readonly<Record<Kind, (io: Invocation) => Promise<readonly string[]
   model: io => recorded(io, 'model'),
   class: async io => {
     const { root, client } = await io.connect()
-    const hosts = await withFile(root, ['host'], OREAD, io.signal, fid => fid.list(io.signal))
+    const hosts = await entries(root, ['host'], io.signal)
     const all = await Promise.all(hosts.map(({ name }) => readText(root, ['host', name, 'status'], io.signal)))
     client.close()
     return [...new Set(all.flatMap(text => namesOf(text, 'class')))]

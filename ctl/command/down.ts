@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { timeLimit } from '../../fs/clock.js'
+import { interruptible } from '../../fs/interruptible.js'
 import { OREAD, OWRITE } from '../../fs/protocol.js'
 import { parseRecords } from '../../fs/quote.js'
 import type { Run } from '../common/command.js'
@@ -7,7 +8,6 @@ import { exitCode, Failure } from '../common/exit.js'
 import { drain, withFile } from '../common/files.js'
 import type { Invocation } from '../common/invocation.js'
 import { isAlive, readServerFile, type ServerFile } from '../common/serverfile.js'
-import { interruptible } from '../server/interruptible.js'
 
 /** How long a server may take to stop, in ms: its answers have 25 s, and then it lets go of mounts and memory. */
 const PATIENCE_MS = 45_000

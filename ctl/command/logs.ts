@@ -3,14 +3,14 @@ import { FsError } from '../../fs/errors.js'
 import { OREAD } from '../../fs/protocol.js'
 import type { Run } from '../common/command.js'
 import { exitCode, Failure } from '../common/exit.js'
-import { drain, withFile } from '../common/files.js'
+import { drain, promptly, withFile } from '../common/files.js'
 import { sanitize } from '../common/terminal/sanitize.js'
 
 /** Where a worker's or a host's events are. @throws Failure where there is neither */
 async function place(root: Fid, name: string, signal: AbortSignal): Promise<string[]> {
   for (const path of [[name], ['host', name]]) {
     try {
-      await (await root.walk([...path, 'event'], signal)).clunk()
+      await promptly(root, path, signal, async signal => (await root.walk([...path, 'event'], signal)).clunk())
       return path
     } catch (error) {
       if (!(error instanceof FsError && error.isMissing)) throw error
@@ -28,10 +28,13 @@ export const run: Run = async (io, [name], { follow }) => {
     const text = decoder.decode(data, { stream: true })
     return io.print(io.stdout.isTTY ? sanitize(text) : text)
   }
-  await withFile(root, [...path, 'event'], OREAD, io.signal, async fid => {
-    if (follow) await drain(fid, print, io.signal)
+  const at = [...path, 'event']
+  if (follow) await withFile(root, at, OREAD, io.signal, fid => drain(fid, print, io.signal))
+  else {
     // an open begins with all that there is, in one piece
-    else await print(await fid.read(0, Number.MAX_SAFE_INTEGER, io.signal))
-  })
+    const newest = (signal: AbortSignal) =>
+      withFile(root, at, OREAD, signal, fid => fid.read(0, Number.MAX_SAFE_INTEGER, signal))
+    await print(await promptly(root, at, io.signal, newest))
+  }
   client.close()
 }

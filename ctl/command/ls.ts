@@ -1,7 +1,7 @@
 import type { Fid } from '../../fs/client.js'
 import { OREAD, type Stat } from '../../fs/protocol.js'
 import type { Run } from '../common/command.js'
-import { named } from '../common/files.js'
+import { named, promptly } from '../common/files.js'
 import { isDirectory, modeText, timeText } from '../common/listing.js'
 import { bytes, table } from '../common/output.js'
 import { sanitize } from '../common/terminal/sanitize.js'
@@ -37,13 +37,14 @@ export const run: Run = async (io, args, { long }) => {
 
 /** A directory's entries, or the file itself. */
 async function list(root: Fid, path: readonly string[], long: boolean, signal: AbortSignal): Promise<Stat[]> {
-  const fid = await root.walk(path, signal)
+  const { fid, answer } = await promptly(root, path, signal, signal => root.ask(path, fid => fid.stat(signal), signal))
   try {
-    const stat = await fid.stat(signal)
-    if (!isDirectory(stat)) return [stat]
-    await fid.open(OREAD, signal)
+    if (!isDirectory(answer)) return [answer]
+    await promptly(root, path, signal, signal => fid.open(OREAD, signal))
+    // a large one may take its time
     return await (long ? fid.stats(signal) : fid.list(signal))
   } finally {
-    await fid.clunk().catch(() => {})
+    // the next request comes behind it, and a server that hangs is not waited for
+    fid.clunk().catch(() => {})
   }
 }

@@ -1,9 +1,8 @@
 import { ModelStore } from '../../cluster/worker/models.js'
-import { OREAD } from '../../fs/protocol.js'
 import { parseRecords } from '../../fs/quote.js'
 import type { Run } from '../common/command.js'
 import { exitCode, Failure } from '../common/exit.js'
-import { readText, withFile } from '../common/files.js'
+import { entries, readText } from '../common/files.js'
 import type { Invocation } from '../common/invocation.js'
 import { bytes, table } from '../common/output.js'
 import { modelDir } from '../common/paths.js'
@@ -23,7 +22,7 @@ interface Model {
 /** Files in models/ with what `status` knows of them: whether they are loaded, their context and digest. */
 async function served(io: Invocation): Promise<Model[]> {
   const { root, client } = await io.connect()
-  const files = await withFile(root, ['models'], OREAD, io.signal, fid => fid.list(io.signal))
+  const files = await entries(root, ['models'], io.signal)
   const records = parseRecords(await readText(root, ['status'], io.signal)).filter(({ word }) => word === 'model')
   client.close()
   const models = new Map<string, Model>()

@@ -1,5 +1,5 @@
 import type { Run } from '../common/command.js'
-import { named } from '../common/files.js'
+import { named, promptly } from '../common/files.js'
 import { statRecord } from '../common/listing.js'
 import { shown } from '../common/npath.js'
 import { sanitize } from '../common/terminal/sanitize.js'
@@ -9,8 +9,10 @@ export const run: Run = async (io, args) => {
   for (const path of args) {
     const names = io.names(path)
     const stat = await named(names, async () => {
-      const fid = await root.walk(names, io.signal)
-      return fid.stat(io.signal).finally(() => fid.clunk().catch(() => {}))
+      const ask = (signal: AbortSignal) => root.ask(names, fid => fid.stat(signal), signal)
+      const { fid, answer } = await promptly(root, names, io.signal, ask)
+      fid.clunk().catch(() => {})
+      return answer
     })
     const text = statRecord(shown(names), stat)
     await io.print(`${io.stdout.isTTY ? sanitize(text) : text}\n`)

@@ -44,7 +44,7 @@ export async function connect(
 ): Promise<Connection> {
   const { token, withheld, fingerprint, aname, ownPlace, trace } = options
   const given = token === undefined ? {} : { token }
-  const late = deadline(systemClock, CONNECT_MS, () => silent(address))
+  const late = deadline(systemClock, CONNECT_MS, () => silent(`${address} accepts connections`, CONNECT_MS))
   const both = signal ? AbortSignal.any([signal, late.signal]) : late.signal
   let transport: Transport | undefined
   try {
@@ -67,15 +67,12 @@ export async function connect(
 const aborted = (signal: AbortSignal) =>
   new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(fail('interrupted')), { once: true }))
 
-/** What is said of a server that accepts connections and says nothing on them. */
-function silent(address: string): Failure {
-  const remedy = address.startsWith('unix!')
+/** What is said of a server that does as `what` says (with its address), and then nothing for so long. */
+export function silent(what: string, ms: number): Failure {
+  const remedy = /\bunix!/.test(what)
     ? '; if it stays so, stop its process and start it again with: llamboctl up -d'
     : '; it may be stopped or hang, or no llambo server listens there'
-  return new Failure(
-    exitCode.unreachable,
-    `${address} accepts connections and does not answer within ${CONNECT_MS / 1000} s${remedy}`,
-  )
+  return new Failure(exitCode.unreachable, `${what} and does not answer within ${ms / 1000} s${remedy}`)
 }
 
 /** Why the other end does not answer, with the remedy. */

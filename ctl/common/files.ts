@@ -1,5 +1,10 @@
 import type { Fid } from '../../fs/client.js'
-import { OREAD } from '../../fs/protocol.js'
+import { systemClock } from '../../fs/clock.js'
+import { fail } from '../../fs/errors.js'
+import { within } from '../../fs/interruptible.js'
+import { ANSWER_MS, MAX_WHOLE } from '../../fs/limits.js'
+import { OREAD, type Stat } from '../../fs/protocol.js'
+import { silent } from './connect.js'
 import { codeOf, explain, Failure } from './exit.js'
 import type { Invocation } from './invocation.js'
 import { shown } from './npath.js'
@@ -15,7 +20,21 @@ export async function named<T>(path: readonly string[], work: () => Promise<T>):
   }
 }
 
-/** Walks there, opens, and clunks whatever comes of it. */
+/**
+ * Asks a server about the file of that name for what waits for nothing there: not for content, nor for a model to be loaded.
+ * @throws Failure (unreachable) for a server that has let us in and does not answer within ANSWER_MS
+ */
+export function promptly<T>(
+  root: Fid,
+  path: readonly string[],
+  signal: AbortSignal,
+  ask: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const late = () => silent(`${shown(path)}: ${root.client.transport.name} has let us in`, ANSWER_MS)
+  return within(systemClock, ANSWER_MS, signal, late, ask)
+}
+
+/** Walks there, opens, and clunks whatever comes of it. Only `use` may wait. */
 export function withFile<T>(
   root: Fid,
   path: readonly string[],
@@ -24,12 +43,19 @@ export function withFile<T>(
   use: (fid: Fid) => Promise<T>,
 ): Promise<T> {
   return named(path, async () => {
-    const fid = await root.walk(path, signal)
+    const fid = await promptly(root, path, signal, async signal => {
+      const fid = await root.walk(path, signal)
+      return fid.open(mode, signal).catch(error => {
+        fid.clunk().catch(() => {})
+        throw error
+      })
+    })
     try {
-      await fid.open(mode, signal)
       return await use(fid)
     } finally {
-      await fid.clunk().catch(() => {})
+      const closed = fid.clunk().catch(() => {})
+      // a server that hangs is not waited for by who has given up
+      if (!signal.aborted) await closed
     }
   })
 }
@@ -63,9 +89,25 @@ export async function show(
   if (flow) await io.print(flow.end())
 }
 
-/** A small text file. */
-export async function readText(root: Fid, path: readonly string[], signal: AbortSignal): Promise<string> {
-  const parts: Uint8Array[] = []
-  await withFile(root, path, OREAD, signal, fid => drain(fid, async data => void parts.push(data), signal))
-  return Buffer.concat(parts).toString('utf8')
+/** What `list` has of a directory of ours. @throws Failure as `promptly` does */
+export function entries(root: Fid, path: readonly string[], signal: AbortSignal): Promise<Stat[]> {
+  return promptly(root, path, signal, signal => withFile(root, path, OREAD, signal, fid => fid.list(signal)))
+}
+
+/**
+ * A small text file that waits for nothing.
+ * @throws Failure as `promptly` does, or `file too large` beyond MAX_WHOLE
+ */
+export function readText(root: Fid, path: readonly string[], signal: AbortSignal): Promise<string> {
+  return promptly(root, path, signal, async signal => {
+    const parts: Uint8Array[] = []
+    let length = 0
+    const add = async (data: Uint8Array) => {
+      length += data.length
+      if (length > MAX_WHOLE) throw fail('tooLarge', `over ${MAX_WHOLE} bytes`)
+      parts.push(data)
+    }
+    await withFile(root, path, OREAD, signal, fid => drain(fid, add, signal))
+    return Buffer.concat(parts).toString('utf8')
+  })
 }

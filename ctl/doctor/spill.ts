@@ -4,12 +4,13 @@ import { accessSync, constants, existsSync, statfsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { MAX_SPILL, SPILL_SHARE } from '../../cluster/root/limits.js'
 import { timeLimit } from '../../fs/clock.js'
+import { interruptible } from '../../fs/interruptible.js'
+import { readText } from '../common/files.js'
 import { bytes } from '../common/output.js'
 import { spillDir } from '../common/paths.js'
 import { runningServer } from '../common/serverfile.js'
-import { interruptible } from '../server/interruptible.js'
 import type { Finding } from './findings.js'
-import { readText, withTree } from './read.js'
+import { withTree } from './tree.js'
 
 /** How long the server may take to say it, in ms. */
 const ASK_MS = 10_000

@@ -1,12 +1,11 @@
 /** What the workers of this user's server last ended by, as the hosts that keep them running say. */
 import { timeLimit } from '../../fs/clock.js'
-import { OREAD } from '../../fs/protocol.js'
+import { interruptible } from '../../fs/interruptible.js'
 import { parseRecords } from '../../fs/quote.js'
-import { withFile } from '../common/files.js'
+import { entries, readText } from '../common/files.js'
 import { isAlive, readServerFile } from '../common/serverfile.js'
-import { interruptible } from '../server/interruptible.js'
 import type { Finding } from './findings.js'
-import { readText, withTree } from './read.js'
+import { withTree } from './tree.js'
 
 /** How long the server may take to say it, in ms. */
 const ASK_MS = 10_000
@@ -31,7 +30,7 @@ export async function workers(env: NodeJS.ProcessEnv): Promise<Omit<Finding, 'na
 /** A line for each worker whose process before this one did not end well. */
 function ends(address: string, signal: AbortSignal): Promise<string[]> {
   return withTree(address, signal, async root => {
-    const hosts = await withFile(root, ['host'], OREAD, signal, fid => fid.list(signal))
+    const hosts = await entries(root, ['host'], signal)
     const lines: string[] = []
     // the cluster has names for workers, a host has ids
     const names = new Map<string | undefined, string | undefined>()

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { OREAD, OWRITE } from '../../fs/protocol.js'
 import type { Connection } from '../common/connect.js'
 import { explain } from '../common/exit.js'
-import { drain, readText, withFile } from '../common/files.js'
+import { drain, entries, promptly, readText, withFile } from '../common/files.js'
 import type { Invocation } from '../common/invocation.js'
 import type { Model } from './model.js'
 
@@ -36,9 +36,11 @@ export class Source {
   async once(): Promise<void> {
     const { root } = this.#connection!
     await this.#look(root)
-    await withFile(root, ['event'], OREAD, this.io.signal, async fid =>
-      this.model.happened(Buffer.from(await fid.read(0, Number.MAX_SAFE_INTEGER, this.io.signal)).toString()),
+    // an open begins with all that there is, in one piece
+    const events = await promptly(root, ['event'], this.io.signal, signal =>
+      withFile(root, ['event'], OREAD, signal, fid => fid.read(0, Number.MAX_SAFE_INTEGER, signal)),
     )
+    this.model.happened(Buffer.from(events).toString())
   }
 
   /** Reads until the signal aborts. */
@@ -73,7 +75,7 @@ export class Source {
   async #look(root: Connection['root'], signal = this.io.signal): Promise<void> {
     const { model } = this
     model.status(await readText(root, ['status'], signal), Date.now())
-    const names = await withFile(root, ['task'], OREAD, signal, fid => fid.list(signal))
+    const names = await entries(root, ['task'], signal)
     const unknown = model.listed(names.map(({ name }) => name)).sort((a, b) => Number(b) - Number(a))
     const ask = [...new Set([...this.visible(), ...unknown])].slice(0, MAX_ROUND)
     const next = ask.values()

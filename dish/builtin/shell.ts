@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { setTimeout as pause } from 'node:timers/promises'
 import { didYouMean } from '../../ctl/common/suggest.js'
+import { interruptible } from '../../fs/interruptible.js'
 import { quote } from '../../fs/quote.js'
 import { type Call, usageOf } from '../call.js'
 import { called, runText } from '../evaluate.js'
@@ -68,15 +69,6 @@ export async function wait(call: Call): Promise<void> {
     await interruptible(one.ended, call.signal)
     if (one.status) call.state.end(one.status)
   }
-}
-
-function interruptible<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason)
-    if (signal.aborted) return abort()
-    signal.addEventListener('abort', abort, { once: true })
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
-  })
 }
 
 export async function whatis(call: Call): Promise<void> {

@@ -1,6 +1,7 @@
-import { type Clock, deadline, systemClock } from '../clock.js'
+import { type Clock, systemClock } from '../clock.js'
 import { type FsError, fail, toFsError } from '../errors.js'
 import type { Context } from '../file.js'
+import { within } from '../interruptible.js'
 
 /** How long one of several may keep the others waiting, in ms. */
 export const PATIENCE_MS = 3000
@@ -50,23 +51,17 @@ export async function first<M, T>(
   if (failed) throw failed
 }
 
-/** Asks for so long, and waits no longer even if what was asked does not give up. */
+/** Asks for so long. @throws FsError `interrupted`, or that no answer came */
 async function promptly<T>(
   ms: number,
   ctx: Context,
   ask: (ctx: Context) => Promise<T>,
   clock = systemClock,
 ): Promise<T> {
-  const late = deadline(clock, ms, () => fail('io', `no answer within ${ms / 1000} s`))
-  const signal = AbortSignal.any([ctx.signal, late.signal])
+  const late = () => fail('io', `no answer within ${ms / 1000} s`)
   try {
-    return await Promise.race([
-      ask({ user: ctx.user, signal }),
-      new Promise<never>((_, reject) =>
-        signal.addEventListener('abort', () => reject(late.signal.aborted ? late.signal.reason : fail('interrupted'))),
-      ),
-    ])
-  } finally {
-    late.cancel()
+    return await within(clock, ms, ctx.signal, late, signal => ask({ user: ctx.user, signal }))
+  } catch (error) {
+    throw ctx.signal.aborted ? fail('interrupted') : error
   }
 }

@@ -1,7 +1,13 @@
 import { createServer, type Socket } from 'node:net'
+import { setTimeout as later } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
+import { listen } from '../../fs/dial.js'
 import { pack } from '../../fs/message.js'
-import { Home } from './fixture.js'
+import { ForeignServer, manners } from '../foreign.js'
+import { Home, type Result } from './fixture.js'
+
+const program = (name: string) => [fileURLToPath(new URL(`../../${name}/${name}.js`, import.meta.url))]
 
 /** A unix socket that accepts and says what a test says, which may be nothing. */
 async function socket(t: Test, path: string, said: Uint8Array): Promise<string> {
@@ -34,6 +40,59 @@ t.test('a server that accepts and does not answer is given up, whatever was aske
       code: 3,
       stderr: /^llamboctl: unix!\S+ accepts connections and does not answer within 10 s; .*up -d/,
     })
+})
+
+/** A server with the files of ours, which lets everybody in and does not answer what is `stuck`, nor a Tflush. */
+async function hanging(t: Test, home: Home, name: string, stuck: RegExp) {
+  const server = new ForeignServer(manners.go9p)
+  for (const file of ['status', 'metrics', 'event', 'ctl', 'data']) server.add(file, 'x\n')
+  for (const folder of ['models', 'task', 'session']) server.add(folder)
+  server.add('session/clone', '7\n')
+  server.stuck = stuck
+  const address = `unix!${home.path(name)}`
+  const { close } = await listen(address, transport => server.serve(transport))
+  t.teardown(close)
+  return { server, address }
+}
+
+t.test('a server that lets in and then hangs in a read is given up by who reads a control file', async t => {
+  const home = new Home(t)
+  const { address } = await hanging(t, home, 'reads', /^(Tread|Tflush) /)
+  const { address: walks } = await hanging(t, home, 'walks', /^(Twalk|Tflush) /)
+  const ctl = (...args: string[]) => home.ctl('--at', address, ...args)
+  const start = (name: string, ...args: string[]) => {
+    const run = home.start(args, { LLAMBO: address }, program(name))
+    run.child.stdin?.end()
+    return run.ended
+  }
+  const [dish, ...runs] = await Promise.all([
+    start('dish', '-c', 'status'),
+    start('limbot', 'hi'),
+    ...['status', 'metrics', 'nodes', 'health', 'logs', 'models', 'strategy'].map(name => ctl(name)),
+    ...[['status'], ['ls', 'models'], ['stat', 'status']].map(args => home.ctl('--at', walks, ...args)),
+  ])
+  t.match(dish, { code: 1, stderr: /status: no answer within 20 s/ })
+  for (const { code, stderr } of runs as Result[]) {
+    t.equal(code, 3, stderr)
+    t.match(stderr, /^\w+: \/n\/llambo(\/[\w/]+)?: unix!\S+ has let us in and does not answer within 20 s; .*up -d\n/)
+  }
+})
+
+t.test('what waits on purpose is waited for, and Ctrl-C ends whatever waits', async t => {
+  const home = new Home(t)
+  const { server, address } = await hanging(t, home, 'reads', /^(Tread|Tflush) /)
+  const runs = [
+    home.start(['--at', address, 'status']),
+    home.start(['--at', address, 'logs', '-f']),
+    home.start(['--at', address, 'cat', 'data']),
+    home.start(['-c', 'status'], { LLAMBO: address }, program('dish')),
+    home.start(['hi'], { LLAMBO: address }, program('limbot')),
+  ]
+  for (const { child } of runs) child.stdin?.end()
+  const reads = () => server.requests.filter(line => line.startsWith('Tread ')).length
+  while (reads() < runs.length) await later(20)
+  for (const { child } of runs) child.kill('SIGINT')
+  for (const run of runs) t.match(await run.ended, { code: 130 })
 })
 
 t.test('rdwr of a generate that ends in an error event exits with 1 and says why, behind the events', async t => {

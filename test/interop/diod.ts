@@ -84,7 +84,9 @@ async function theirClients(stage: Stage, report: Report): Promise<void> {
   })
 
   const cat = reporter(report, 'diodcat', '9P2000.L')
-  await cat('status', async () => matches((await run('diodcat', 'status')).out, /^server name=worker-0001 kind=worker/))
+  await cat('status', async () =>
+    matches((await run('diodcat', 'status')).out, /^server name=\S+ kind=cluster .*\nmodel name=/),
+  )
   await cat('several files', async () =>
     matches((await run('diodcat', 'namespace ctl')).out, /bind -a worker-0001\/models models\nstrategy \w+\n/),
   )

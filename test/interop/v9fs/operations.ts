@@ -379,15 +379,18 @@ export const operations: readonly Operation[] = [
     operation: 'cat of event, a line as it comes, with ?chunk',
     script: shell`
       cd $c; cat event >/tmp/out & reader=$!
-      until_ 'grep -q started /tmp/out'; : >/tmp/seen
+      told() { grep -o 'kind=worker-\(draining\|resumed\)' /tmp/out; }
+      until_ 'grep -q kind= /tmp/out'
       for word in drain resume drain resume; do
-        had=$(grep -c 'kind=draining\|kind=resumed' /tmp/out)
-        echo $word >ctl
-        until_ '[ $(grep -c "kind=draining\|kind=resumed" /tmp/out) -gt $had ]'
-        tail -1 /tmp/out | grep -o 'kind=.*'
+        had=$(told | wc -l)
+        echo $word worker-0001 >ctl
+        until_ '[ $(told | wc -l) -gt $had ]'; told | tail -1
       done
       kill $reader; ended $reader`,
-    want: lines('kind=draining', 'kind=resumed', 'kind=draining', 'kind=resumed', 'ended 143'),
+    want: lines(
+      ...['kind=worker-draining', 'kind=worker-resumed', 'kind=worker-draining', 'kind=worker-resumed'],
+      'ended 143',
+    ),
   },
   {
     operation: 'cat of an answer without ?chunk',

@@ -1,6 +1,6 @@
 import { setTimeout as later } from 'node:timers/promises'
 import t from 'tap'
-import { interruptible } from '../../ctl/server/interruptible.js'
+import { interruptible } from '../../fs/interruptible.js'
 
 t.test("work whose failure comes after the abort is nobody's", async t => {
   const lost: unknown[] = []
