@@ -347,7 +347,7 @@ export class Client {
     try {
       this.#framer.push(chunk, bytes => {
         if (this.#gone) return
-        this.#reply(this.#version ? unpackVersion(bytes) : unpack(bytes, this.#dialect))
+        this.#reply(this.#version ? unpackVersion(bytes) : unpackReply(bytes, this.#dialect))
       })
     } catch (error) {
       this.#broken(toFsError(error).message)
@@ -410,13 +410,24 @@ export class Client {
  * comes with an errno (9P2000.u) or without, whatever was asked for.
  */
 function unpackVersion(bytes: Uint8Array): Message {
-  if (bytes[4] === messages.Rlerror.type) return unpack(bytes, '9P2000.L')
+  if (bytes[4] === messages.Rlerror.type || isNumber(bytes)) return unpackReply(bytes, '9P2000.L')
   try {
     return unpack(bytes, '9P2000')
   } catch (error) {
     if (bytes[4] !== messages.Rerror.type) throw error
     return unpack(bytes, '9P2000.u')
   }
+}
+
+/** Whether an Rerror has a number where a text should be. */
+const isNumber = (bytes: Uint8Array) => bytes[4] === messages.Rerror.type && bytes.length === 11
+
+/** A reply. nfs-ganesha (seen: 4.3) sends the number of an Rlerror under the type of an Rerror, which Linux' own client takes for one. */
+function unpackReply(bytes: Uint8Array, dialect: Dialect): Message {
+  if (dialect !== '9P2000.L' || !isNumber(bytes)) return unpack(bytes, dialect)
+  const meant = bytes.slice()
+  meant[4] = messages.Rlerror.type
+  return unpack(meant, dialect)
 }
 
 /** Whether a reply can be one to this request; a server that answers otherwise has lost its place. */

@@ -15,6 +15,8 @@ export interface Manner {
   missing: Refusal
   /** What it says to Twstat; undefined: it does as asked. */
   wstat?: Refusal
+  /** Its errors are Rerrors with a number and no text. */
+  bare?: boolean
   /** What it makes of the count of a Tread. */
   count?(count: number): number
 }
@@ -62,6 +64,14 @@ export const manners = {
     version: msize => ({ msize: Math.min(msize, 65536), version: '9P2000.L' }),
     auth: { ename: '', errno: 38 },
     missing: { ename: '', errno: 2 },
+  },
+  /** nfs-ganesha 4.3: 9P2000.L alone, its errors an Rlerror's number under the type of an Rerror, also before a version is agreed on. */
+  ganesha: {
+    version: (msize, asked) =>
+      asked === '9P2000.L' ? { msize: Math.min(msize, 65536), version: asked } : { ename: '', errno: 2 },
+    auth: { ename: '', errno: 95 },
+    missing: { ename: '', errno: 2 },
+    bare: true,
   },
 } satisfies Record<string, Manner>
 
@@ -149,11 +159,12 @@ export class ForeignServer {
           if (ename === undefined) throw error
           if (numbered) spoken = '9P2000.u'
           reply =
-            dialect === '9P2000.L'
+            dialect === '9P2000.L' || this.manner.bare
               ? { type: 'Rlerror', tag: m.tag, ecode: errno }
               : { type: 'Rerror', tag: m.tag, ename, errno }
         }
-        transport.send([packParts(reply, spoken)])
+        if (reply.type === 'Rlerror' && this.manner.bare) transport.send([[bare(reply)]])
+        else transport.send([packParts(reply, spoken)])
       })
   }
 
@@ -265,6 +276,13 @@ export class ForeignServer {
     made(node)
     return { qid: node.qid, iounit: 0 }
   }
+}
+
+/** An Rlerror under the type of an Rerror. */
+function bare(reply: Msg<'Rlerror'>): Uint8Array {
+  const bytes = Buffer.concat(packParts(reply, '9P2000.L'))
+  bytes[4] = 107
+  return bytes
 }
 
 function refuse(refusal: Refusal): never {

@@ -57,7 +57,7 @@ t.test('a number that came counts, and one that is none does not', async t => {
   t.equal(received('file not found', 4096).errno, 2)
 })
 
-for (const name of ['lib9p', 'go9p', 'inferno', 'plain', 'linux'] as const)
+for (const name of ['lib9p', 'go9p', 'inferno', 'plain', 'linux', 'ganesha'] as const)
   t.test(`${name}: a token that it has no use for, a name that is not there, one that is made and listed`, async t => {
     const { server, client } = await connected(t, manners[name])
     const root = await client.attach({ uname: 'glenda', token: 'llb_of-no-use' })
