@@ -292,10 +292,16 @@ export class Session {
     this.#rest()
   }
 
-  /** A turn that a server before this one began: its messages are those behind the history. */
+  /**
+   * A turn that a server before this one began: its messages are those behind what it has in common with the history, which has become
+   * longer where the next turn has ended before this one was found.
+   */
   adopted(request: Request, ctx: Context): { began(task: Task): void; ended(task: Task): void } {
     const all = request.generate.messages ?? []
-    const added = all.slice((all[0]?.role === 'system' ? 1 : 0) + this.#history.length)
+    const asked = all.slice(all[0]?.role === 'system' ? 1 : 0)
+    const past = this.#history
+    const other = asked.findIndex(({ role, content }, i) => role !== past[i]?.role || content !== past[i]?.content)
+    const added = other < 0 ? [] : asked.slice(other)
     return {
       began: task => {
         this.#last = task

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { parseRecords } from '../../../fs/quote.js'
-import { readAll } from '../worker/fixture.js'
-import { events, ids, memoryStore, rig, say, text, until } from './fixture.js'
+import { ndjson, readAll } from '../worker/fixture.js'
+import { events, ids, Member, memoryStore, rig, say, text, until } from './fixture.js'
 
 t.test('the root has the files of a worker, and host/ and each worker beside them', async t => {
   const cluster = await rig(t, [{}, {}])
@@ -180,6 +180,47 @@ t.test('an orchestrator that is started again has its tasks, its sessions and it
   t.ok(Number(last) > Number(id), 'a number is never given twice')
   await first.cluster.close()
 })
+
+t.test(
+  'a turn whose worker comes back after the next turn has ended is in the history, question and answer',
+  async t => {
+    const files = new Map<string, string>()
+    const first = await rig(t, [{ rate: 50 }], { store: memoryStore(files) })
+    const ann = await first.as('ann')
+    const session = await ann.session()
+    await ann.ask(`session/${session}/data`, 'one two')
+    const fid = await ann.open(`session/${session}/data`)
+    await fid.write(0, Buffer.from('late red x40'))
+    await fid.read(0, 100)
+    await until(() => files.has(`session-${session}`))
+    const kept = new Map(files)
+    first.members[0]!.cut()
+
+    const second = await rig(t, [], { store: memoryStore(kept) })
+    const other = new Member(second.cluster, { host: 'beta' }, 'id-2')
+    t.teardown(() => other.worker.close())
+    await other.start()
+    await second.ready(1)
+    const again = await second.as('ann')
+    await again.ask(`session/${session}/data`, 'sooner')
+    const worker = first.members[0]!
+    Object.assign(worker, { cluster: second.cluster })
+    worker.join()
+    await until(async () => (await again.read(`session/${session}/history`)).includes('39:red'))
+    const history = ndjson(await again.read(`session/${session}/history`)).map(
+      ({ role, content }) => `${role} ${content}`,
+    )
+    t.match(history, [
+      'user one two',
+      'assistant 0:one 1:two',
+      'user sooner',
+      'assistant 0:sooner',
+      'user late red x40',
+      /^assistant 0:late 1:red .* 39:red$/,
+    ])
+    await first.cluster.close()
+  },
+)
 
 t.test(
   'embed is answered by who has least to do, also when all slots are taken, and by another where that one goes',
