@@ -12,7 +12,7 @@ const folder = join(import.meta.dirname, '../../../../test/interop/v9fs')
 const programs = 'bash cat chmod chown cp dash dd head ls mkdir mv rm rmdir setpriv tail'.split(' ')
 
 /**
- * How long the guest may say nothing, for one that is wedged as a whole. Its own limit of an operation is 150 s by its clock, which runs
+ * How long the guest may say nothing, for one that is wedged as a whole. Its own limit of an operation is 600 s by its clock, which runs
  * ten times slower than ours on a machine with much else to do.
  */
 const SILENCE_MS = 1_800_000

@@ -21,7 +21,7 @@ for dialect in 9p2000 9p2000.u 9p2000.L; do
     mount_all
     for operation in $(ls /job/operation); do
         echo "@ begin $dialect $operation" >/dev/ttyS1
-        timeout -s KILL 150 dash -c '. /job/lib.sh; . "$0"' "/job/operation/$operation" >/tmp/said 2>&1
+        timeout -s KILL 600 dash -c '. /job/lib.sh; . "$0"' "/job/operation/$operation" >/tmp/said 2>&1
         status=$?
         # of one that hung: where
         [ $status = 137 ] && for process in /proc/[0-9]*; do
