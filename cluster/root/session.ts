@@ -60,6 +60,8 @@ export class Session {
   closed = false
   #history: Turn[] = []
   #historyBytes = 0
+  /** How many messages of it the server before this one had kept. */
+  #restored = 0
   /** The memory that its settings, its history and the files beside them take. */
   readonly #settingsHold: Hold
   readonly #historyHold: Hold
@@ -287,21 +289,19 @@ export class Session {
     this.#schema = schema
     this.#used = true
     this.#ttl = ttl
+    this.#restored = history.length
     this.#add(...history)
     for (const { role, content } of history) this.#write(role, `${content}${role === 'user' ? '' : '\n'}`)
     this.#rest()
   }
 
   /**
-   * A turn that a server before this one began: its messages are those behind what it has in common with the history, which has become
-   * longer where the next turn has ended before this one was found.
+   * A turn that a server before this one began: its messages are those behind the history that was kept. By now the history may be longer,
+   * for the next turn may have ended before this one was found.
    */
   adopted(request: Request, ctx: Context): { began(task: Task): void; ended(task: Task): void } {
     const all = request.generate.messages ?? []
-    const asked = all.slice(all[0]?.role === 'system' ? 1 : 0)
-    const past = this.#history
-    const other = asked.findIndex(({ role, content }, i) => role !== past[i]?.role || content !== past[i]?.content)
-    const added = other < 0 ? [] : asked.slice(other)
+    const added = all.slice((all[0]?.role === 'system' ? 1 : 0) + this.#restored)
     return {
       began: task => {
         this.#last = task
