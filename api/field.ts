@@ -11,8 +11,12 @@ export type Of<F> = F extends Field<infer T> ? T : never
 
 /** A value from outside that breaks its bounds. The message is one line that is safe to print. */
 export class Unfit extends Error {
-  constructor(name: string, why: string) {
-    super(`${name}: ${why}`)
+  constructor(
+    /** What it was called. */
+    readonly subject: string,
+    why: string,
+  ) {
+    super(`${subject}: ${why}`)
     this.name = 'Unfit'
   }
 }

@@ -1,5 +1,6 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { readBounded } from '../ctl/common/bounded.js'
 import { explain, usage } from '../ctl/common/exit.js'
 import { type Key, readConf } from '../ctl/common/limbotconf.js'
 import { configDir } from '../ctl/common/paths.js'
@@ -10,6 +11,9 @@ export interface Role {
   readonly system: string
   readonly values: Map<Key, unknown>
 }
+
+/** Bytes of one: a system prompt may be as long as a prompt. */
+const MAX_ROLE = 1024 * 1024
 
 /** Where they are. */
 export const rolesDir = (env: NodeJS.ProcessEnv): string => join(configDir(env), 'roles')
@@ -34,7 +38,7 @@ export async function readRole(name: string, env: NodeJS.ProcessEnv): Promise<Ro
   const file = join(rolesDir(env), `${name}.md`)
   let text: string
   try {
-    text = readFileSync(file, 'utf8')
+    text = readBounded(file, MAX_ROLE)
   } catch (error) {
     const known = roles(env)
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw usage(`${file}: ${explain(error)}`)

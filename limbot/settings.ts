@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readBounded } from '../ctl/common/bounded.js'
 import type { Options } from '../ctl/common/command.js'
 import {
   confFile,
@@ -7,6 +7,7 @@ import {
   type Key,
   keyOf,
   keys,
+  MAX_CONF,
   parseSetting,
   readConf,
   settings,
@@ -147,7 +148,7 @@ async function fromFile(env: NodeJS.ProcessEnv, wrong: (line: string) => void): 
   const file = confFile(env)
   let content: string
   try {
-    content = readFileSync(file, 'utf8')
+    content = readBounded(file, MAX_CONF)
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     if (code !== 'ENOENT') wrong(`${file}: ${message}`)

@@ -1,29 +1,9 @@
 import { join } from 'node:path'
+import type { Node } from 'yaml'
 import { usage } from './exit.js'
+import { decimal, type Kind, name, prose, toggle, whole } from './kinds.js'
 import { configDir } from './paths.js'
 import { didYouMean } from './suggest.js'
-
-/** What a setting is as text, and what of that it takes. Gives the value, or throws an Error that says what it would take. */
-type Kind<T> = (text: string) => T
-
-const text: Kind<string> = value => value
-const name: Kind<string> = value => {
-  if (!/^[\p{L}\p{N}][\p{L}\p{N}._:/@-]{0,255}$/u.test(value)) throw new Error('a name')
-  return value
-}
-const toggle: Kind<boolean> = value => {
-  if (/^(on|true|yes)$/.test(value)) return true
-  if (/^(off|false|no)$/.test(value)) return false
-  throw new Error('on or off')
-}
-const number =
-  (low: number, high: number, whole = false): Kind<number> =>
-  value => {
-    const n = value.trim() === '' ? Number.NaN : Number(value)
-    if (!(n >= low && n <= high) || (whole && !Number.isInteger(n)))
-      throw new Error(`a ${whole ? 'whole ' : ''}number from ${low} to ${high}`)
-    return n
-  }
 
 interface Setting<T> {
   readonly kind: Kind<T>
@@ -55,7 +35,7 @@ export const settings = {
     short: 'r',
     help: 'a role: roles/NAME.md in the configuration directory',
   }),
-  system: setting({ kind: text, value: 'text', short: 's', help: 'the system prompt; goes before the role’s' }),
+  system: setting({ kind: prose, value: 'text', short: 's', help: 'the system prompt; goes before the role’s' }),
   stats: setting({ kind: toggle, value: 'on|off', initial: true, help: 'a line of figures behind each answer' }),
   markdown: setting({
     kind: toggle,
@@ -71,19 +51,19 @@ export const settings = {
     initial: true,
     help: 'sum up the older messages before the context overflows',
   }),
-  editor: setting({ kind: text, value: 'command', help: 'what Ctrl-G opens; $VISUAL or $EDITOR unless set' }),
-  temperature: setting({ kind: number(0, 5), value: 'n', sampling: true, help: '0 (always the likeliest word) to 5' }),
-  top_p: setting({ kind: number(0, 1), value: 'n', sampling: true, help: '0 to 1' }),
-  top_k: setting({ kind: number(0, 100_000, true), value: 'n', sampling: true, help: '0 (all) to 100000' }),
-  min_p: setting({ kind: number(0, 1), value: 'n', sampling: true, help: '0 to 1' }),
+  editor: setting({ kind: prose, value: 'command', help: 'what Ctrl-G opens; $VISUAL or $EDITOR unless set' }),
+  temperature: setting({ kind: decimal(0, 5), value: 'n', sampling: true, help: '0 (always the likeliest word) to 5' }),
+  top_p: setting({ kind: decimal(0, 1), value: 'n', sampling: true, help: '0 to 1' }),
+  top_k: setting({ kind: whole(0, 100_000), value: 'n', sampling: true, help: '0 (all) to 100000' }),
+  min_p: setting({ kind: decimal(0, 1), value: 'n', sampling: true, help: '0 to 1' }),
   seed: setting({
-    kind: number(0, 0xffffffff, true),
+    kind: whole(0, 0xffffffff),
     value: 'n',
     sampling: true,
     help: 'the same seed gives the same text',
   }),
-  max_tokens: setting({ kind: number(1, 1_048_576, true), value: 'n', sampling: true, help: 'of an answer' }),
-  stop: setting({ kind: text, value: 'text', sampling: true, help: 'where an answer ends' }),
+  max_tokens: setting({ kind: whole(1, 1_048_576), value: 'n', sampling: true, help: 'of an answer' }),
+  stop: setting({ kind: prose, value: 'text', sampling: true, help: 'where an answer ends' }),
 }
 
 export type Key = keyof typeof settings
@@ -98,6 +78,8 @@ export type Values = { readonly [K in Key]: Value<K> | undefined }
 /** A setting's name on the command line: `max-tokens`. */
 export const flagOf = (key: Key): string => key.replaceAll('_', '-')
 export const variableOf = (key: Key): string => `LLAMBO_LIMBOT_${key.toUpperCase()}`
+/** Bytes of limbot.conf: as many as its YAML may have characters (yaml.ts), each of up to four. */
+export const MAX_CONF = 128 * 1024
 export const confFile = (env: NodeJS.ProcessEnv): string => join(configDir(env), 'limbot.conf')
 
 /** The setting of that name, written with `_` or `-`. @throws Failure (usage) with those there are */
@@ -113,9 +95,9 @@ export function keyOf(given: string, origin = ''): Key {
 export function parseSetting(given: string, value: string, origin = ''): { key: Key; value: unknown } {
   const key = keyOf(given, origin)
   try {
-    return { key, value: settings[key].kind(value) }
+    return { key, value: settings[key].kind(value, key) }
   } catch (error) {
-    throw usage(`${origin && `${origin}: `}${key}: expected ${(error as Error).message}, not ${JSON.stringify(value)}`)
+    throw usage(`${origin && `${origin}: `}${(error as Error).message}`)
   }
 }
 
@@ -130,21 +112,20 @@ export interface Conf {
 
 /** Reads limbot.conf: YAML, a setting a line. */
 export async function readConf(content: string, file: string): Promise<Conf> {
-  const { isMap, isScalar, LineCounter, parseDocument } = await import('yaml')
+  const [{ isMap, isScalar }, { readYaml }] = await Promise.all([import('yaml'), import('./yaml.js')])
   const values = new Map<Key, unknown>()
   const wrong: string[] = []
-  const lines = new LineCounter()
   // values are read as they are written: `off` is a word of ours, not YAML's
-  const doc = parseDocument(content, { lineCounter: lines, prettyErrors: false, schema: 'failsafe' })
-  const at = (offset = 0) => `${file}:${lines.linePos(offset).line}`
-  for (const { pos, message } of doc.errors) wrong.push(`${at(pos[0])}: ${message}`)
-  const unfinished = doc.errors.length > 0 && doc.errors.every(({ pos }) => pos[0] >= content.length)
-  if (doc.contents === null) return { values, wrong, unfinished }
-  if (!isMap(doc.contents)) {
-    wrong.push(`${at(doc.contents.range?.[0])}: the file must hold settings with values, such as "stats: off"`)
+  const { contents, errors, lineOf } = readYaml(content, 'failsafe')
+  const at = (offset = 0) => `${file}:${lineOf(offset)}`
+  for (const error of errors) wrong.push(`${at(error.at)}: ${error.message}`)
+  const unfinished = errors.length > 0 && errors.every(error => error.at >= content.length)
+  if (contents === null) return { values, wrong, unfinished }
+  if (!isMap(contents)) {
+    wrong.push(`${at((contents as Node).range?.[0])}: the file must hold settings with values, such as "stats: off"`)
     return { values, wrong, unfinished }
   }
-  for (const { key: node, value } of doc.contents.items) {
+  for (const { key: node, value } of contents.items) {
     const where = isScalar(node) ? at(node.range?.[0]) : file
     const word = String(isScalar(node) ? node.value : node)
     try {

@@ -11,9 +11,8 @@ import { OTRUNC } from '../../fs/protocol.js'
 import { confFile, readConf } from './limbotconf.js'
 import { stateDir } from './paths.js'
 import { History } from './terminal/history.js'
+import { MAX_YAML } from './yaml.js'
 
-/** Bytes of a configuration. */
-const MOST = 64 * 1024
 const NEWLINE = 10
 
 /**
@@ -91,7 +90,7 @@ function conf(path: string, owner: Owner): File {
         async write(offset, data) {
           if (failed) throw failed
           const end = offset + data.length
-          if (end > MOST) throw fail('tooLarge', `over ${MOST} bytes`)
+          if (end > MAX_YAML) throw fail('tooLarge', `over ${MAX_YAML} bytes`)
           const before = draft?.content ?? read()
           const content = new Uint8Array(Math.max(before.length, end))
           content.set(before)

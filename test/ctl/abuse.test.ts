@@ -94,8 +94,13 @@ t.test(`${count} connections that idle are held, and one that works is answered`
   t.equal((await home.ctl('rdwr', 'data', 'hi')).stdout, '0:hi\n', 'and all is well when they have gone')
 })
 
+t.test('a server starts where it may open a hundred files', async t => {
+  const home = new Home(t, {}, ['sh', '-c', 'ulimit -n 100; exec "$@"', 'sh'])
+  t.equal(await ask((await attach(socketOf(await home.up()))).root, 'red\n'), '0:red\n')
+})
+
 t.test('a server without descriptors keeps whom it has, refuses others, says so, and recovers', async t => {
-  // Node opens up to 105 files at once while it loads our modules and zod's
+  // Node opens some 70 files at once while it loads our modules
   const home = new Home(t, {}, ['sh', '-c', 'ulimit -n 192; exec "$@"', 'sh'])
   const run = await home.up()
   const address = socketOf(run)

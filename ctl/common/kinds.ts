@@ -1,0 +1,102 @@
+/** What a setting may be, of a server and of limbot alike: readers of api/ that say in plain words what they would take. */
+import * as field from '../../api/field.js'
+import { parseSize } from './size.js'
+import { didYouMean } from './suggest.js'
+
+/** Reads a value of a file, a variable or the command line. @throws Unfit `NAME: expected …, not …` */
+export type Kind<T> = field.Field<T>
+
+/** Characters of a word, a path or a command. */
+const MAX_WORD = 4096
+/** Words of one list. */
+const MAX_WORDS = 1000
+
+/** A reader whose refusal says what it would take. */
+function kind<T>(of: field.Field<T>, takes: string, more: (value: unknown) => string = () => ''): Kind<T> {
+  return (value, name) => {
+    try {
+      return of(value, name)
+    } catch {
+      throw new field.Unfit(name, `expected ${takes}, not ${field.shown(value)}${more(value)}`)
+    }
+  }
+}
+
+/** Printable text of 1 to that many characters. */
+export const text = (most = MAX_WORD): Kind<string> =>
+  kind(field.matching(/^\P{Cc}+$/u, most, ''), `a text of 1 to ${most} characters`)
+
+/** Text of any characters, and of any length that a file may have. */
+export const prose: Kind<string> = kind(field.text(1024 * 1024), 'a text')
+
+/** A name that a person gives, in any script. */
+export const name: Kind<string> = kind(field.matching(/^[\p{L}\p{N}][\p{L}\p{N}._:/@-]{0,255}$/u, 256, ''), 'a name')
+
+export const decimal = (low: number, high: number): Kind<number> =>
+  kind(trimmed(field.number(low, high)), `a number from ${low} to ${high}`)
+
+export const whole = (low: number, high: number): Kind<number> =>
+  kind(trimmed(field.integer(low, high)), `a whole number from ${low} to ${high}`)
+
+const trimmed =
+  (of: field.Field<number>): field.Field<number> =>
+  (value, name) =>
+    of(typeof value === 'string' ? value.trim() : value, name)
+
+export const oneOf = <const T extends string>(...words: readonly T[]): Kind<T> =>
+  kind(field.oneOf(words), words.join(' or '), value => didYouMean(String(value).slice(0, 64), words))
+
+export const toggle: Kind<boolean> = kind((value, name) => {
+  if (/^(on|true|yes)$/.test(String(value))) return true
+  if (/^(off|false|no)$/.test(String(value))) return false
+  throw new field.Unfit(name, '')
+}, 'on or off')
+
+export const words: Kind<string[]> = kind(field.list(text(), MAX_WORDS), `a list of up to ${MAX_WORDS} words`)
+
+export const url: Kind<string> = kind((value, name) => {
+  const given = text()(value, name)
+  if (!URL.canParse(given)) throw new field.Unfit(name, '')
+  return given
+}, 'a URL such as http://127.0.0.1:8080/v1')
+
+/** Bytes as a number, or as a text with a unit. */
+export const size: Kind<number> = kind((value, name) => {
+  const bytes = parseSize(value)
+  if (bytes === undefined) throw new field.Unfit(name, '')
+  return bytes
+}, 'bytes, or a number with KiB, MiB, GiB or TiB')
+
+/** Keys with values, all of them known. */
+export function only<const S extends Readonly<Record<string, Kind<any>>>>(shape: S): Kind<Partial<field.Shaped<S>>> {
+  const some = kind(field.some, 'keys with values')
+  return (value, name) => {
+    const from = some(value, name) as Readonly<Record<string, unknown>>
+    const unknown = Object.keys(from).find(key => !Object.hasOwn(shape, key))
+    if (unknown !== undefined)
+      throw new field.Unfit(`${name}.${field.plain(unknown, 64)}`, unknownKey(unknown, Object.keys(shape)))
+    const read = Object.entries(from).map(([key, value]) => [key, shape[key]!(value, `${name}.${key}`)])
+    return Object.fromEntries(read) as Partial<field.Shaped<S>>
+  }
+}
+
+/** Keys that people choose, with values of one kind. @param most how many */
+export function named<T>(
+  key: (name: string) => string | undefined,
+  of: Kind<T>,
+  most: number,
+): Kind<Record<string, T>> {
+  const some = kind(field.some, 'keys with values')
+  return (value, name) => {
+    const from = Object.entries(some(value, name))
+    if (from.length > most) throw new field.Unfit(name, `${from.length} keys, at most ${most}`)
+    for (const [word] of from) {
+      const why = key(word)
+      if (why !== undefined) throw new field.Unfit(`${name}.${field.plain(word, 64)}`, why)
+    }
+    return Object.fromEntries(from.map(([word, value]) => [word, of(value, `${name}.${word}`)]))
+  }
+}
+
+export const unknownKey = (key: string, known: readonly string[]): string =>
+  `unknown key${didYouMean(key.slice(0, 64), known) || `; known are ${known.join(', ')}`}`
