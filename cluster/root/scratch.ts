@@ -9,6 +9,8 @@ import { MAX_SCRATCH, MAX_SCRATCH_FILES } from './limits.js'
 interface Kept {
   name: string
   content: Uint8Array<ArrayBuffer>
+  /** It has no name any more: who still has it open finds it empty, and cannot write. */
+  gone: boolean
   readonly file: File
 }
 
@@ -41,6 +43,7 @@ async function writeAll(file: File, content: Uint8Array, ctx: Context): Promise<
  */
 export class Scratch {
   readonly #kept = new Map<string, Kept>()
+  #ended = false
 
   /**
    * @param editable the files whose content they may become, by name
@@ -64,6 +67,7 @@ export class Scratch {
   }
 
   create(name: string, perm: number, how: number, ctx: Context): Created | Promise<Created> {
+    if (this.#ended) throw fail('notFound', 'the session is closed')
     if (perm & DMDIR) throw fail('permission')
     if (this.#kept.has(name) || this.taken(name)) throw fail('exists')
     const { file } = this.#make(name, new Uint8Array(0))
@@ -81,10 +85,17 @@ export class Scratch {
         if (to === undefined) return
         if (this.taken(to)) throw fail('notPermitted', 'this file keeps its name')
         const content = await readAll(file, ctx)
-        this.#kept.delete(to)
+        const before = this.#kept.get(to)
+        if (before) this.#forget(before)
         this.#make(to, content.slice())
       },
     }
+  }
+
+  /** The directory has ended. */
+  end(): void {
+    this.#ended = true
+    for (const kept of [...this.#kept.values()]) this.#forget(kept)
   }
 
   get #size(): number {
@@ -108,6 +119,7 @@ export class Scratch {
     const kept: Kept = {
       name,
       content,
+      gone: false,
       file: {
         qid: newQid(),
         attributes: () => ({ mode: 0o600, owner, length: kept.content.length, mtime, atime: mtime }),
@@ -123,6 +135,7 @@ export class Scratch {
           return {
             read: (offset, count) => slice(kept.content, offset, count),
             write: (offset, data) => {
+              if (kept.gone) throw fail('notFound', 'it was removed while it was open')
               const end = offset + data.length
               if (end > kept.content.length) resize(end)
               // a copy: readers hold views on what there was
@@ -137,6 +150,7 @@ export class Scratch {
       },
     }
     const resize = (length: number) => {
+      if (kept.gone) return
       if (length > kept.content.length) this.#room(length - kept.content.length)
       const content = new Uint8Array(length)
       content.set(kept.content.subarray(0, length))
@@ -147,18 +161,24 @@ export class Scratch {
     return kept
   }
 
+  /** Lets go of its bytes, too: whoever has it open would keep them, and nobody would count them. */
   #forget(kept: Kept): void {
     if (this.#kept.get(kept.name) === kept) this.#kept.delete(kept.name)
+    kept.content = new Uint8Array(0)
+    kept.gone = true
     this.hold.resize(this.#size)
   }
 
   async #rename(kept: Kept, to: string, ctx: Context): Promise<void> {
+    if (kept.gone) throw fail('notFound', 'it was removed while it was open')
     const file = this.editable.get(to)
     if (!file) {
       if (this.taken(to)) throw fail('notPermitted', `${to} is no file whose content can be replaced`)
-      this.#forget(kept)
+      this.#kept.delete(kept.name)
+      const before = this.#kept.get(to)
       kept.name = to
       this.#kept.set(to, kept)
+      if (before) this.#forget(before)
       return
     }
     const before = await readAll(file, ctx)

@@ -66,6 +66,7 @@ export class Session {
   readonly #settingsHold: Hold
   readonly #historyHold: Hold
   readonly #scratchHold: Hold
+  readonly #scratch: Scratch
   #model: string | undefined
   #schema: object | undefined
   #ttl = limits.SESSION_TTL_S
@@ -137,13 +138,14 @@ export class Session {
       trace: text(() => this.#last?.traceText() ?? '', { ...common, mode: 0o400 }),
     }
     // sed -i and editors write a new file beside one of these and give it its name, or give the old one another name first
-    const scratch: Scratch = new Scratch(
+    const scratch = new Scratch(
       owner,
       onOpen,
       new Map(Object.entries({ system: files.system!, history: files.history! })),
       name => Object.hasOwn(files, name),
       this.#scratchHold,
     )
+    this.#scratch = scratch
     // rm -r works: the parts are removed without effect, the directory's own removal ends the session
     const entries = new Map(
       Object.entries(files).map(([name, file]) => [
@@ -257,6 +259,11 @@ export class Session {
   close(): void {
     if (this.closed) return
     this.leave()
+    // whoever has a file of it open keeps it in memory, and nobody counts what it has there any more
+    this.#clear()
+    this.#scratch.end()
+    this.settings = { sampling: {}, system: '' }
+    this.#schema = undefined
     this.host.changed(this.id, undefined)
   }
 
@@ -331,8 +338,9 @@ export class Session {
     this.#rest()
   }
 
-  /** Counts its settings as they are to be. @throws FsError where there is no room */
+  /** Counts its settings as they are to be. @throws FsError where there is no room, or the session has ended */
   #weigh(system: string, schema: unknown): void {
+    this.#open()
     const json = schema === undefined ? 0 : jsonBytes(JSON.stringify(schema))
     this.#settingsHold.resize(limits.SESSION_BYTES + textBytes(system) + json)
   }
@@ -345,6 +353,7 @@ export class Session {
     this.#running.delete(task)
     this.#rest()
     const content = task.answer.text()
+    if (this.closed) return
     // a failed turn is not added; a stopped answer stays, marked so
     if (task.state === 'failed' || (task.state === 'cancelled' && content === '')) return
     const stopped = task.state === 'cancelled'
@@ -418,7 +427,12 @@ export class Session {
     this.#remember(file, { answer, abandon: () => undefined })
   }
 
+  #open(): void {
+    if (this.closed) throw fail('notFound', `session/${this.id} is closed`)
+  }
+
   #idle(): void {
+    this.#open()
     if (this.busy) throw fail('sessionBusy', 'an answer is being made; cancel ends it')
   }
 
