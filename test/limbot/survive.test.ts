@@ -14,7 +14,7 @@ const last = (screen: string): number => Number([...screen.matchAll(/(\d+):[abc]
 const kept = (home: Home): string => readdirSync(home.path('.local/share/llambo/sessions'))[0]!
 
 t.test('a chat outlives the worker that answers and the server', { skip: noTerminal }, async t => {
-  const home = new Home(t, { LLAMBO_ENGINE_RATE: '60', LLAMBO_MDNS: 'off' })
+  const home = new Home(t, { LLAMBO_ENGINE_RATE: '25', LLAMBO_MDNS: 'off' })
   const server = await home.up('--workers', '2')
   const records = async (path: string) => parseRecords((await home.ctl('cat', path)).stdout)
   const terminal = await chat(t, home)
@@ -59,7 +59,7 @@ t.test('a chat outlives the worker that answers and the server', { skip: noTermi
 })
 
 t.test('an answer whose worker dies with the server goes on from its last token', { skip: noTerminal }, async t => {
-  const home = new Home(t, { LLAMBO_ENGINE_RATE: '60', LLAMBO_MDNS: 'off' })
+  const home = new Home(t, { LLAMBO_ENGINE_RATE: '25', LLAMBO_MDNS: 'off' })
   const server = await home.up('--workers', '1')
   const terminal = await chat(t, home)
   await terminal.enter('a b c x200')
