@@ -24,6 +24,10 @@ export const MAX_ENAME = 512
 export const MAX_FIDS = 4096
 /** What a fid is counted with: its state, an open file and what a program's reads leave behind. */
 export const FID_BYTES = 1024
+/** What a connection is counted with besides its fids and messages: a socket of Node's and what the session has of it. */
+export const CONNECTION_BYTES = 8 * 1024
+/** What a request that is not answered at once is counted with besides its message: what waits for its answer. */
+export const REQUEST_BYTES = 2 * 1024
 /** What an entry of a listing that a fid holds on to is counted with. */
 export const ENTRY_BYTES = 128
 /**

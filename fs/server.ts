@@ -1,3 +1,4 @@
+import { Account } from './account.js'
 import type { Attaching } from './attach.js'
 import { type Cancel, type Clock, systemClock } from './clock.js'
 import { errnoString, FsError, fail, toFsError } from './errors.js'
@@ -37,8 +38,8 @@ export interface ServeOptions {
   onfail?: (error: FsError, user: User, path: string) => void
   /** Gets each user whose write succeeded. */
   onwrite?: (user: User) => void
-  /** Counts the memory that one fid of that user keeps. Absent: nobody counts. */
-  hold?: (user: User) => Holding
+  /** Counts the memory that a fid or a connection of that user keeps; undefined: of nobody yet. Absent: nobody counts. */
+  hold?: (user: User | undefined) => Holding
   /** Times, in ms, where a test needs shorter ones. */
   times?: Partial<{ version: number; attach: number; frame: number; queued: number; flush: number }>
   /** What these are measured by; the machine's own unless given. */
@@ -76,7 +77,11 @@ class Pending implements Request {
   dropped = false
   aborted = false
   #controller: AbortController | undefined
+  /** Why there was no room for what it keeps while it waits. */
+  refusal: unknown
   #onabort: (() => void) | undefined
+  #keeper: Holding | undefined
+  #kept = 0
   #reserved = false
 
   constructor(
@@ -102,7 +107,26 @@ class Pending implements Request {
   reserve(bytes: number, answer: Promise<unknown>): void {
     if (this.#reserved) return
     this.#reserved = true
+    this.keep(bytes)
     this.session.reserve(bytes, answer)
+  }
+
+  /** Counts bytes that it keeps until it is answered; where there is no room it ends. */
+  keep(bytes: number): void {
+    this.#keeper ??= this.holding ?? this.session.account
+    try {
+      this.#keeper.grow(bytes, true)
+      this.#kept += bytes
+    } catch (error) {
+      this.refusal ??= error
+      this.abort()
+    }
+  }
+
+  /** It is answered, or nobody waits for it any more. */
+  done(): void {
+    this.#keeper?.shrink(this.#kept)
+    this.#kept = 0
   }
 
   abort(): void {
@@ -133,14 +157,20 @@ export class Session implements Host {
   readonly attachOptions: readonly string[]
   /** Resolves when the connection has ended and every open file of it is closed. */
   readonly closed: Promise<void>
+  /** The memory that the connection keeps. */
+  readonly account: Account
   #end!: () => void
-  #framer = new Framer()
+  readonly #framer: Framer
   #inbox: Uint8Array[] = []
   /** Requests by tag; a Tflush that waits stands here as the request it waits for. */
   #pending = new Map<number, Pending>()
   #out: Uint8Array[][] = []
   #outBytes = 0
   #reserved = 0
+  /** Bytes that wait here, which are counted: requests that are not looked at yet, and replies that have not left. */
+  #waiting = 0
+  /** Whether there was no room for more of them. */
+  #short = false
   #sending = false
   #soon: NodeJS.Immediate | undefined
   #paused = false
@@ -173,10 +203,25 @@ export class Session implements Host {
     this.closed = new Promise(resolve => {
       this.#end = resolve
     })
+    let refusal: unknown
+    try {
+      this.account = new Account(options.hold)
+    } catch (error) {
+      this.account = new Account(undefined)
+      refusal = error
+    }
+    this.#framer = new Framer(this.account)
     this.#timer('version', this.#times.version, 'no Tversion came')
     transport.ondata = chunk => this.#receive(chunk)
     transport.onclose = () => this.#ending()
     transport.ondrain = () => this.#pump()
+    if (refusal !== undefined) this.giveUp(toFsError(refusal))
+  }
+
+  /** Ends the connection at once, for the reason given. */
+  giveUp(why: Error): void {
+    this.#ending()
+    this.transport.destroy(why)
   }
 
   /** Ends the connection: what is queued still leaves, what waits is aborted, all fids are clunked. */
@@ -192,6 +237,7 @@ export class Session implements Host {
   }
 
   hold(user: User): Holding | undefined {
+    this.account.attached(user)
     return this.options.hold?.(user)
   }
 
@@ -207,14 +253,18 @@ export class Session implements Host {
 
   #receive(chunk: Uint8Array): void {
     try {
-      this.#framer.push(chunk, bytes => this.#inbox.push(bytes))
+      this.#framer.push(
+        chunk,
+        bytes => this.#inbox.push(bytes),
+        (head, why) => this.#reply(this.#error(tagOf(head), why)),
+      )
     } catch (error) {
       // the stream has lost its place: answer what came before, then hang up
       this.#pump()
       this.transport.destroy(toFsError(error))
       return
     }
-    if (this.#framer.partial)
+    if (this.#framer.partial || this.transport.unread)
       this.#timers.frame ?? this.#timer('frame', this.#times.frame, 'a message was not completed')
     else this.#clear('frame')
     if (chunk.length < FULL_CHUNK) this.#pump()
@@ -227,7 +277,21 @@ export class Session implements Host {
 
   /** Whether replies have piled up so far that no more requests are taken. */
   get #full(): boolean {
-    return this.transport.queued + this.#outBytes + this.#reserved > limits.MAX_QUEUED
+    const { queued } = this.transport
+    // what leaves at once need not be looked at
+    this.#short = queued > 0 && !this.account.fits(Math.max(0, queued + this.#outBytes + this.msize - this.#waiting))
+    return this.#short || queued + this.#outBytes + this.#reserved > limits.MAX_QUEUED
+  }
+
+  /** Counts what waits. A connection that nobody has room for is given up: what its peer has asked for is here, and cannot be refused. */
+  #weigh(): void {
+    const { queued, unread = 0 } = this.transport
+    const waiting = this.#inbox.reduce((n, { length }) => n + length, queued + this.#outBytes + unread)
+    const more = waiting - this.#waiting
+    if (more < 0) this.account.shrink(-more)
+    else if (more > 0 && !this.account.owe(more))
+      return this.giveUp(fail('overMemory', `${waiting} bytes wait on a connection`))
+    this.#waiting = waiting
   }
 
   /** Handles what has come, as long as the client takes its replies, and sends all replies of it in one write. */
@@ -251,7 +315,8 @@ export class Session implements Host {
       this.#paused = false
       this.transport.resume()
     }
-    if (this.transport.queued > limits.MAX_QUEUED) {
+    this.#weigh()
+    if (this.transport.queued > limits.MAX_QUEUED || (this.#short && full)) {
       if (!this.#timers.queued) this.#timer('queued', this.#times.queued, 'replies were not read')
     } else this.#clear('queued')
   }
@@ -288,15 +353,17 @@ export class Session implements Host {
       request.ends = true
       this.#interrupt(request)
     }
-    if (answer instanceof Promise) this.#later(m, request, answer)
-    else this.#settle(request, replyOf(m, answer))
+    if (answer instanceof Promise) {
+      if (!request.ends) request.keep(limits.REQUEST_BYTES + bytes.length)
+      this.#later(m, request, answer)
+    } else this.#settle(request, replyOf(m, answer))
   }
 
   /** A function of its own, so that what is answered at once makes no closures. */
   #later(m: TMessage, request: Pending, answer: Promise<object>): void {
     answer.then(
       body => this.#settle(request, replyOf(m, body)),
-      error => this.#settle(request, this.#failed(m, request, error)),
+      error => this.#settle(request, this.#failed(m, request, request.refusal ?? error)),
     )
   }
 
@@ -347,6 +414,7 @@ export class Session implements Host {
 
   /** Frees a request's tag and answers the flushes that waited for it. */
   #release(request: Pending): void {
+    request.done()
     this.#pending.delete(request.tag)
     if (!request.flushes) return
     for (const tag of request.flushes) {
@@ -433,6 +501,7 @@ export class Session implements Host {
   /** version(5): all outstanding I/O is aborted, without replies, and all fids are clunked. */
   #reset(): Promise<unknown> {
     for (const request of this.#pending.values()) {
+      request.done()
       request.dropped = true
       request.abort()
     }
@@ -459,6 +528,7 @@ export class Session implements Host {
     this.#ended = true
     for (const name of Object.keys(this.#timers) as TimerName[]) this.#clear(name)
     this.#inbox = []
+    this.account.free()
     this.#reset().then(() => this.#end())
   }
 

@@ -7,6 +7,8 @@ export interface Transport {
   readonly name: string
   /** Bytes handed to `send` that have not left yet. */
   readonly queued: number
+  /** Bytes that have come and are kept below `ondata`, which is called with nothing when that has changed; absent: there are never any. */
+  readonly unread?: number
   /** Set by the owner before anything else; called with bytes as they come, split anyhow. */
   ondata: (chunk: Uint8Array) => void
   /** Called once when the connection is gone, with the reason if it was not an ordinary end. */

@@ -145,10 +145,21 @@ class Gate {
     const { remoteAddress: from } = socket
     const count = this.#count.get(from ?? '') ?? 0
     if (from === undefined || count >= limits.MAX_UNPROVEN) return void socket.destroy()
+    // a machine has more addresses than one: all of 127/8, or a network's part of IPv6
+    if (this.#unproven.size >= limits.MAX_UNPROVEN_IN_ALL) this.#dropOldest()
     const key = keyOf(socket)
     this.#count.set(from, count + 1)
     this.#unproven.set(key, socket)
     socket.once('close', () => this.#gone(from, key))
+  }
+
+  #dropOldest(): void {
+    for (const [key, oldest] of this.#unproven) {
+      // closed, it no longer says the address that it is counted by
+      this.#gone(oldest.remoteAddress ?? '', key)
+      oldest.destroy()
+      return
+    }
   }
 
   #gone(from: string, key: string): void {

@@ -10,6 +10,8 @@ export const TLS_TIMEOUT_MS = 5_000
 export const MAX_HEAD = 16 * 1024
 /** Sockets of one peer address that have not shown a token yet: enough for any program, too few to fill the table with. */
 export const MAX_UNPROVEN = 64
+/** And of all addresses together: beyond it the oldest goes. With TLS each takes some 60 KiB. */
+export const MAX_UNPROVEN_IN_ALL = 512
 /** A wrong token is answered after this, in ms. */
 export const REFUSAL_DELAY_MS = 1_000
 /** A refused peer that does not hang up is hung up on after this, in ms. */

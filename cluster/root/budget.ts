@@ -70,21 +70,33 @@ export class Budget {
   }
 
   /** Grants a user so many bytes. @throws FsError `over the memory budget of this server` */
-  grant(name: string, bytes: number): void {
-    this.check(name, bytes)
+  grant(name: string, bytes: number, passing = false): void {
+    this.check(name, bytes, passing)
     this.count(name, bytes)
   }
 
-  /** Refuses what `grant` would refuse, and counts nothing. @throws FsError `over the memory budget of this server` */
-  check(name: string, bytes: number): void {
-    const fits = (own: number, all: number) => {
-      const holds = this.usedBy(name) - own + bytes
-      const used = this.#used - all + bytes
-      if (holds <= LITTLE * this.limit) return used <= this.limit
-      return holds <= SHARE * ((1 - RESERVED) * this.limit - used)
-    }
+  /**
+   * Refuses what `grant` would refuse, and counts nothing.
+   * @param passing the process is not looked at
+   * @throws FsError `over the memory budget of this server`
+   */
+  check(name: string, bytes: number, passing = false): void {
+    const fits = (own: number, all: number) => this.fits(name, bytes, own, all)
     if (!fits(0, 0) && !this.#reclaims.some(reclaim => reclaim(name, fits))) throw this.#refusal(name)
-    if (!this.#room(bytes)) throw this.#refusal(name)
+    if (!passing && !this.#room(bytes)) throw this.#refusal(name)
+  }
+
+  /** Whether a user may have so many bytes more, once so many of their own and so many of all are free. */
+  fits(name: string, bytes: number, own = 0, all = 0): boolean {
+    const holds = this.usedBy(name) - own + bytes
+    const used = this.#used - all + bytes
+    if (holds <= LITTLE * this.limit) return used <= this.limit
+    return holds <= SHARE * ((1 - RESERVED) * this.limit - used)
+  }
+
+  /** Whether there is room for so many bytes that cannot be refused any more: only what is reserved for others is out of reach. */
+  bears(bytes: number): boolean {
+    return this.#used + bytes <= (1 - RESERVED) * this.limit
   }
 
   /** Counts what is there already, or is given back. */
@@ -119,10 +131,20 @@ export class Hold implements Holding {
     return this.#bytes
   }
 
-  grow(bytes: number): void {
+  grow(bytes: number, passing = false): void {
     if (this.#freed) return
-    this.budget.grant(this.user, bytes)
+    this.budget.grant(this.user, bytes, passing)
     this.#bytes += bytes
+  }
+
+  fits(bytes: number): boolean {
+    return this.budget.fits(this.user, bytes)
+  }
+
+  owe(bytes: number): boolean {
+    if (!this.fits(bytes) && !this.budget.bears(bytes)) return false
+    this.add(bytes)
+    return true
   }
 
   /** Counts what cannot be refused any more. */

@@ -21,6 +21,9 @@ const LARGE = 64 * 1024
 const WORKING_COPIES = 2
 /** Between two collections that we ask for ourselves, in ms: one takes some tens of ms. */
 const COLLECT_MS = 500
+/** What comes in small pieces is looked at so often, in ms, and is collected where the process has grown by so much since the last time. */
+const LOOK_MS = 250
+const GROWN = 8 * MiB
 
 /** What a server whose configuration says nothing may use. */
 export function defaultMemory(total = memoryReader()().total): number {
@@ -29,27 +32,41 @@ export function defaultMemory(total = memoryReader()().total): number {
 
 /**
  * The budget of a process that may use so many bytes. Its resident size is looked at before each large grant: where that would pass
- * the limit, what V8 has not collected yet is collected, and if that is not enough the grant is refused.
+ * the limit, what V8 has not collected yet is collected, and if that is not enough the grant is refused. It is looked at from time to time
+ * as well, for what nobody asks leave for: V8 lets garbage grow as far as its own heap may.
+ * @returns the budget, and what ends the looking
  */
-export function budgetOf(memory = defaultMemory()): Budget {
+export function budgetOf(memory = defaultMemory()): { budget: Budget; close(): void } {
   const heap = getHeapStatistics().heap_size_limit
   const limit = Math.floor(Math.min((memory - CODE) * KEPT_SHARE, heap * HEAP_SHARE))
-  const collect = collector()
+  const collector = collectorOf()
   let collected = Number.NEGATIVE_INFINITY
+  /** Resident bytes after the last collection. */
+  let left = 0
+  const resident = () => process.memoryUsage.rss()
+  const collect = () => {
+    if (performance.now() - collected < COLLECT_MS) return
+    collector()
+    collected = performance.now()
+    left = resident()
+  }
   const room = (bytes: number) => {
     if (bytes < LARGE) return true
-    const fits = () => process.memoryUsage.rss() + WORKING_COPIES * bytes <= memory
+    const fits = () => resident() + WORKING_COPIES * bytes <= memory
     if (fits()) return true
-    if (performance.now() - collected < COLLECT_MS) return false
     collect()
-    collected = performance.now()
     return fits()
   }
-  return new Budget({ limit, room })
+  const looking = setInterval(() => {
+    const now = resident()
+    if (now > memory && now > left + GROWN) collect()
+  }, LOOK_MS)
+  looking.unref()
+  return { budget: new Budget({ limit, room }), close: () => clearInterval(looking) }
 }
 
 /** V8's own collection of everything, which it shows only to who asks for it by a flag. */
-function collector(): () => void {
+function collectorOf(): () => void {
   setFlagsFromString('--expose-gc')
   return runInNewContext('gc') as () => void
 }

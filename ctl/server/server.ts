@@ -1,7 +1,9 @@
 import { join } from 'node:path'
 import { joinedOptions, joinedRoot } from '../../cluster/joining.js'
 import { createOrchestrator, type Orchestrator } from '../../cluster/orchestrator/orchestrator.js'
+import type { Reclaim } from '../../cluster/root/budget.js'
 import { sleep, systemClock, timeLimit } from '../../fs/clock.js'
+import { fail } from '../../fs/errors.js'
 import { interruptible } from '../../fs/interruptible.js'
 import { OREAD } from '../../fs/protocol.js'
 import { type ServeOptions, type Session, serve } from '../../fs/server.js'
@@ -35,6 +37,8 @@ const DRAIN_MS = 25_000
 /** How long those that were cut off then may take to be read, in ms, and how often it is looked whether they have been. */
 const READ_MS = 2_000
 const LOOK_MS = 20
+/** Who connections are counted for before somebody has attached. */
+const NOBODY = { name: 'connections on which nobody has attached' }
 
 export interface ServerOptions {
   readonly config: Config
@@ -100,7 +104,9 @@ export async function startServer(o: ServerOptions): Promise<Server> {
     const model = firstModel(config)
     const host = localHost({ config, env, note, onDamaged, upstream: { address: joinAddress(env) }, shutdown: stop })
     undo.push(() => host.close())
-    const budget = budgetOf(config.memory)
+    const memory = budgetOf(config.memory)
+    undo.push(async () => memory.close())
+    const { budget } = memory
     const spill = o.passing ? undefined : spillDisk(env)
     // after the orchestrator has ended, whose answers are there
     if (spill) undo.push(() => spill.close())
@@ -127,6 +133,7 @@ export async function startServer(o: ServerOptions): Promise<Server> {
     // not in the orchestrator's own root: a cluster that we joined has that, and no business here
     const root = withUsr(orchestrator.root, usr(env, owner), owner)
     const sessions = new Set<Session>()
+    budget.onShort((name, fits) => name === NOBODY.name && giveUpOldest(sessions, fits))
     const take = (transport: Transport, options: Omit<ServeOptions, 'attach'>) => {
       const session = serve(transport, {
         ...options,
@@ -134,7 +141,7 @@ export async function startServer(o: ServerOptions): Promise<Server> {
         onerror: error => note(`fault: ${error instanceof Error ? (error.stack ?? error.message) : error}`),
         onfail: orchestrator.failed,
         onwrite: orchestrator.succeeded,
-        hold: user => budget.hold(user),
+        hold: user => budget.hold(user ?? NOBODY),
         ...(o.trace && { trace: o.trace }),
       })
       sessions.add(session)
@@ -258,6 +265,21 @@ async function finish(
   const open = ({ fids }: Session) => [...fids.values()].some(({ opened, mode }) => opened && (mode & 3) !== OREAD)
   const end = performance.now() + READ_MS
   while ([...sessions].some(open) && performance.now() < end) await sleep(systemClock, LOOK_MS)
+}
+
+/** Ends the oldest connections on which nobody has attached, if that makes room for one more: who means to attach has done so by then. */
+function giveUpOldest(sessions: Iterable<Session>, fits: Parameters<Reclaim>[1]): boolean {
+  const oldest: Session[] = []
+  let bytes = 0
+  for (const session of sessions) {
+    if (session.account.owned) continue
+    oldest.push(session)
+    bytes += session.account.bytes
+    if (!fits(bytes, bytes)) continue
+    for (const one of oldest) one.giveUp(fail('overMemory', 'too many connections on which nobody has attached'))
+    return true
+  }
+  return false
 }
 
 /** Refuses where a server of this user runs; clears away what one left that was killed. */

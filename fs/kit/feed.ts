@@ -1,5 +1,6 @@
 import { systemClock } from '../clock.js'
 import { type File, newQid, type Opened, type Owner } from '../file.js'
+import type { Holding } from '../holding.js'
 import type { Maybe } from '../maybe.js'
 import { record, type Value } from '../quote.js'
 import { now, slice } from './content.js'
@@ -109,33 +110,39 @@ export class Feed {
     }
   }
 
+  /** The lines from that number on, of so many bytes or a line more, and the number behind them. */
+  #from(next: number, count: number): { bytes: Uint8Array; next: number } {
+    const behind = Math.max(0, this.#end - KEEP - next)
+    let lines = behind > 0 ? `lost=${behind}\n` : ''
+    let at = next + behind
+    while (at < this.#end && lines.length < count) lines += this.#lines[at++ - this.#first]
+    return { bytes: encoder.encode(lines), next: at }
+  }
+
   #open(): Opened {
     let next = Math.max(this.#first, this.#end - BEGIN)
-    let rest = nothing
+    /** What has been taken and not given. */
+    let rest: Uint8Array = nothing
     /** What was given last, and the offset behind it. */
     let given = nothing
     let end = 0
-    const take = (count: number): Uint8Array => {
-      if (rest.length === 0) {
-        let lines = ''
-        const behind = this.#end - KEEP - next
-        if (behind > 0) {
-          lines = `lost=${behind}\n`
-          next += behind
-        }
-        while (next < this.#end && lines.length < count) lines += this.#lines[next++ - this.#first]
-        rest = encoder.encode(lines)
-      }
-      const out = rest.subarray(0, count)
-      rest = rest.subarray(out.length)
-      return out
-    }
-    const read = (offset: number, count: number): Uint8Array | undefined => {
+    let counted = 0
+    const read = (offset: number, count: number, holding?: Holding): Uint8Array | undefined => {
       const back = end - offset
       if (back > 0 && back <= given.length) return given.subarray(given.length - back).subarray(0, count)
       if (rest.length === 0 && next >= this.#end) return undefined
-      const out = take(count)
-      given = tail(back === 0 ? given : nothing, out)
+      const taken = rest.length > 0 ? { bytes: rest, next } : this.#from(next, count)
+      const out = taken.bytes.subarray(0, count)
+      const last = tail(back === 0 ? given : nothing, out)
+      const left = out.length < taken.bytes.length ? taken.bytes.byteLength : 0
+      const more = last.length + left - counted
+      // before anything is taken: where there is no room the next read has it
+      if (more > 0) holding?.grow(more, true)
+      else holding?.shrink(-more)
+      counted += more
+      rest = taken.bytes.subarray(out.length)
+      next = taken.next
+      given = last
       end = offset + out.length
       return out
     }
@@ -144,7 +151,7 @@ export class Feed {
       // What a reader has had is gone from his queue and what he has not comes next, at whatever offset: but bash, which reads
       // ahead and seeks back to the end of its line, is given again what it gave back.
       read: (offset, count, ctx): Maybe<Uint8Array> =>
-        read(offset, count) ?? this.#readers.wait(() => read(offset, count), ctx),
+        read(offset, count, ctx.holding) ?? this.#readers.wait(() => read(offset, count, ctx.holding), ctx),
     }
   }
 }

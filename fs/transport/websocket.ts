@@ -15,6 +15,18 @@ const SUBPROTOCOL = '9p'
 /** Both ends: no compression (tokens are small and secrets leak through it), nothing larger than a message may be. */
 const settings = { perMessageDeflate: false, maxPayload: MAX_WS_MESSAGE, maxFragments: 1024, maxBufferedChunks: 4096 }
 
+/** What ws has of frames and messages that are not complete. */
+interface Kept {
+  readonly _bufferedBytes: number
+  readonly _messageLength: number
+  readonly _buffers: readonly unknown[]
+}
+/** What a chunk of them takes besides its bytes. */
+const CHUNK_BYTES = 256
+const nothing = new Uint8Array(0)
+
+const socketOf = (ws: WebSocket) => (ws as unknown as { _socket: Duplex })._socket
+
 /** 9P over an open WebSocket. Nothing is read from it before `ondata` is set. */
 export function webSocketTransport(ws: WebSocket, name: string): Transport {
   return new WebSocketTransport(ws, name)
@@ -28,6 +40,7 @@ class WebSocketTransport implements Transport {
   #over = false
   #paused = false
   #alive = true
+  #unread = 0
 
   constructor(
     readonly ws: WebSocket,
@@ -38,6 +51,8 @@ class WebSocketTransport implements Transport {
       if (!binary) return this.#refuse(1003, 'binary messages only')
       this.#ondata?.(new Uint8Array(data.buffer, data.byteOffset, data.length))
     })
+    // behind ws's own listener, which keeps a frame until it has come whole
+    socketOf(ws).on('data', () => this.#looked())
     ws.on('error', error => {
       this.#reason ??= error
     })
@@ -57,6 +72,18 @@ class WebSocketTransport implements Transport {
     return this.ws.bufferedAmount
   }
 
+  get unread(): number {
+    return this.#unread
+  }
+
+  #looked(): void {
+    const { _receiver: kept } = this.ws as unknown as { _receiver: Kept | null }
+    const unread = kept ? kept._bufferedBytes + kept._messageLength + CHUNK_BYTES * kept._buffers.length : 0
+    if (unread === this.#unread) return
+    this.#unread = unread
+    this.#ondata?.(nothing)
+  }
+
   get ondata(): (chunk: Uint8Array) => void {
     return this.#ondata ?? (() => {})
   }
@@ -73,7 +100,7 @@ class WebSocketTransport implements Transport {
       if (ws.bufferedAmount === 0) this.ondrain()
     }
     // ws has no call for several messages at once: its socket is held back, so that they leave in one write
-    const { _socket: socket } = ws as unknown as { _socket: Duplex }
+    const socket = socketOf(ws)
     socket.cork()
     messages.forEach((parts, i) => {
       const last = i === messages.length - 1

@@ -1,7 +1,5 @@
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Client } from '../../fs/client.js'
-import { dial } from '../../fs/dial.js'
 import { go, ways } from '../memory/ways.js'
 import { Cluster } from './cluster.js'
 import { must, type Scenario, type Stage, within } from './stage.js'
@@ -13,19 +11,15 @@ const SECONDS = Number(process.env.LLAMBO_FAULTS_MEMORY_S ?? 600)
 
 /** Every way to have a server keep memory, all at once and again and again, beside a user who only asks. */
 async function hoards(stage: Stage): Promise<string> {
-  const cluster = await Cluster.start(stage, { workers: 1, env: { LLAMBO_MEMORY: '256M' } })
-  const seat = async (user: number) => {
-    const client = await Client.connect(await dial(cluster.address))
-    stage.teardown(() => client.close())
-    return { client, root: await client.attach({ uname: `u${user}`, n_uname: user }) }
-  }
+  const cluster = await Cluster.start(stage, { workers: 1, env: { LLAMBO_MEMORY: '256M', LLAMBO_AUTH: 'none' } })
+  const server = { address: cluster.address, url: cluster.url }
   const { pid } = cluster.run.child
   const most = () => Number(/^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024
   const until = Date.now() + SECONDS * 1000
   let refusals = 0
   const hoarders = Object.keys(ways).map(async (name, i) => {
     while (Date.now() < until) {
-      const { refusal, leave } = await go(name, 5000 + i, seat)
+      const { refusal, leave } = await go(name, 5000 + i, server)
       leave()
       if (refusal === undefined) continue
       must(/^over the memory budget of this server: |^queue full, /.test(refusal), `${name}: ${refusal}`)

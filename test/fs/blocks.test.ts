@@ -9,6 +9,8 @@ const never = { signal: new AbortController().signal }
 function counter(limit = Number.POSITIVE_INFINITY) {
   const of = {
     held: 0,
+    fits: (bytes: number) => of.held + bytes <= limit,
+    owe: () => false,
     grow(bytes: number) {
       if (of.held + bytes > limit) throw new Error('full')
       of.held += bytes

@@ -1,19 +1,30 @@
 /** Ways to have a server keep memory, each until it refuses: what `npm test` does one by one, and `test:faults` all at once. */
-import type { Client, Fid } from '../../fs/client.js'
-import { ORDWR, OREAD } from '../../fs/protocol.js'
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Client, type Fid } from '../../fs/client.js'
+import { dial } from '../../fs/dial.js'
+import { MAX_MSIZE } from '../../fs/limits.js'
+import { pack, unpack } from '../../fs/message.js'
+import { NOFID, NOTAG, ORDWR, OREAD } from '../../fs/protocol.js'
 
 /** Somebody's root on a connection of their own. */
-export interface Seat {
+interface Seat {
   readonly client: Client
   readonly root: Fid
 }
 
-/** Gives a user a new connection. */
-export type Dial = (user: number) => Promise<Seat>
+/** Where the server is reached: by its unix socket, and over HTTP, there as its owner. */
+export interface Server {
+  readonly address: string
+  readonly url: string
+}
 
 /** How a way ended: what it was refused with, or nothing where it was let do all it wanted. */
 export interface Ended {
   readonly refusal: string | undefined
+  /** Whether it ended as it is meant to. */
+  readonly asMeant: boolean
   /** Lets go of everything that it holds. */
   leave(): void
 }
@@ -27,17 +38,54 @@ type Step = (hoard: Hoard, i: number) => Promise<unknown>
 /** One user's connections and what is open on them. */
 class Hoard {
   readonly #seats: Seat[] = []
+  readonly #others: { destroy(): void }[] = []
+  /** Why the server has closed a connection. */
+  closed: string | undefined
   /** The session that a way fills once and reads often. */
   filled = ''
 
   constructor(
     readonly user: number,
-    readonly dial: Dial,
+    readonly server: Server,
   ) {}
 
   /** A connection of this user, made at the first use. */
-  async seat(n = 0): Promise<Seat> {
-    return (this.#seats[n] ??= await this.dial(this.user))
+  async seat(n = 0, address = this.server.address): Promise<Seat> {
+    return (this.#seats[n] ??= await this.connect(this.user, address))
+  }
+
+  /** A new connection of a user. */
+  async connect(user: number, address = this.server.address): Promise<Seat> {
+    const transport = await dial(address)
+    this.#others.push(transport)
+    const client = await Client.connect(transport, { msize: MAX_MSIZE })
+    void client.closed.then(why => {
+      this.closed ??= why?.message ?? 'closed'
+    })
+    return { client, root: await client.attach({ uname: `u${user}`, n_uname: user }) }
+  }
+
+  /** A connection on which this user has attached, and that has cost us as little as may be. @throws what it was refused with */
+  async attached(): Promise<void> {
+    const socket = await this.bare()
+    const replies = once(socket, 'data') as Promise<[Uint8Array]>
+    socket.write(greeting(this.user))
+    let all = Buffer.concat(await replies)
+    if (all.length === all.readUInt32LE()) all = Buffer.concat([all, ...((await once(socket, 'data')) as [Uint8Array])])
+    const reply = unpack(all.subarray(all.readUInt32LE()), '9P2000.u')
+    if (reply.type === 'Rerror') throw new Error(reply.ename)
+  }
+
+  /** A bare connection that says nothing. */
+  async bare(from?: string): Promise<Socket> {
+    const { hostname, port } = new URL(this.server.url)
+    const path = this.server.address.slice('unix!'.length)
+    const to = from === undefined ? { path } : { host: hostname, port: Number(port), localAddress: from }
+    const socket = connect(to)
+    this.#others.push(socket)
+    socket.on('error', () => undefined).resume()
+    await new Promise(resolve => socket.once('connect', resolve).once('close', resolve))
+    return socket
   }
 
   async open(path: string, mode: number, n = 0): Promise<Fid> {
@@ -65,7 +113,7 @@ class Hoard {
   }
 
   leave(): void {
-    for (const seat of this.#seats) seat?.client.close()
+    for (const one of this.#others) one.destroy()
   }
 }
 
@@ -75,8 +123,19 @@ const long = 'x'.repeat(15 * MB)
 /** 15 MB of an answer from a request of 60 kB: engine echo says its words again and again. */
 const loud = json({ prompt: `${'y'.repeat(60_000)} z x500`, max_tokens: 500 })
 
+interface Way {
+  times: number
+  step: Step
+  /** What it is refused with; the memory budget unless given. */
+  ends?: RegExp
+  /** It is never refused: what it has the server keep has a bound, and the oldest of it goes. */
+  harmless?: true
+}
+
+const budget = /^over the memory budget of this server: .* MiB; /
+
 /** Each way: how often it does what. */
-export const ways: Record<string, { times: number; step: Step; harmless?: true }> = {
+export const ways: Record<string, Way> = {
   'requests that are not read': {
     times: 60,
     step: hoard => hoard.write('generate', encoder.encode(`{"prompt":"${long}`)),
@@ -129,15 +188,13 @@ export const ways: Record<string, { times: number; step: Step; harmless?: true }
   },
   'long errors': {
     times: 8,
-    // they are kept, but shortened: nothing to refuse
     harmless: true,
     async step(hoard, i) {
-      const other = await hoard.dial(20_000 + i)
+      const other = await hoard.connect(20_000 + i)
       const fid = await other.root.walk(['generate'])
       await fid.open(ORDWR)
       await fid.write(0, json({ [long.slice(0, MB)]: 1 }))
       await fid.read(0, 10).catch(error => {
-        other.client.close()
         if (/memory budget/.test(error.message)) throw error
       })
     },
@@ -160,18 +217,127 @@ export const ways: Record<string, { times: number; step: Step; harmless?: true }
       await (await hoard.open(`session/${hoard.filled}/history`, OREAD)).read(0, 10)
     },
   },
+  'messages that are half there': {
+    times: 300,
+    async step(hoard, i) {
+      const { client } = await hoard.seat(i + 1)
+      client.transport.send([[part]])
+      // one that is whole goes the same way, and is answered
+      const fid = await hoard.open('status', OREAD)
+      await fid.write(0, part).catch(refusal)
+      await fid.clunk()
+    },
+  },
+  'WebSocket frames that are half there': {
+    times: 300,
+    // a frame has nobody to answer: its connection is closed
+    ends: /over the memory budget/,
+    async step(hoard, i) {
+      const { client } = await hoard.seat(i, hoard.server.url)
+      const { ws } = client.transport as unknown as { ws: { _socket: Socket } }
+      await new Promise(resolve => ws._socket.write(frame, resolve))
+      await sleep(10)
+    },
+  },
+  'connections that idle': {
+    times: 70,
+    step: hoard => Promise.all(Array.from({ length: 100 }, () => hoard.attached())),
+  },
+  'connections on which nobody attaches': {
+    times: 60,
+    harmless: true,
+    step: hoard =>
+      Promise.all(Array.from({ length: 50 }, async () => (await hoard.bare()).write(part.subarray(0, 8000)))),
+  },
+  'HTTP heads that are half there': {
+    times: 60,
+    harmless: true,
+    step: (hoard, i) =>
+      Promise.all(
+        Array.from({ length: 50 }, async (_, n) =>
+          (await hoard.bare(`127.0.${1 + i}.${1 + n}`)).write(`GET /9p HTTP/1.1\r\nX: ${'x'.repeat(16_000)}`),
+        ),
+      ),
+  },
+  'followers of events': {
+    times: 10,
+    async step(hoard, i) {
+      const { root } = await hoard.seat(i)
+      for (let n = 0; n < 4000; n += 100)
+        await Promise.all(
+          Array.from({ length: 100 }, async () => {
+            const fid = await root.walk(['event'])
+            await fid.open(OREAD)
+            await fid.read(0, 65536)
+          }),
+        )
+    },
+  },
+  'reads that wait': {
+    times: 20,
+    async step(hoard, i) {
+      const { root } = await hoard.seat(i)
+      const fid = await root.walk(['event'])
+      await fid.open(OREAD)
+      const newest = await fid.read(0, 65536)
+      let refused: Error | undefined
+      const failed = (error: Error) => {
+        if (!/memory budget/.test(error.message)) return
+        refused ??= error
+      }
+      for (let n = 0; n < 4000; n++) void fid.read(newest.length, 10).catch(failed)
+      // answered behind all of them
+      await root.stat()
+      if (refused) throw refused
+    },
+  },
+  'replies that are not read': {
+    times: 300,
+    // what was asked for before cannot be refused: such a connection is closed
+    ends: /^closed$|EPIPE|ECONNRESET|^over the memory budget/,
+    async step(hoard, i) {
+      const { client, root } = await hoard.seat(i)
+      const fid = await root.walk(['models', 'llambo-tiny.gguf'])
+      await fid.open(OREAD)
+      client.transport.pause()
+      for (let n = 0; n < 8; n++) void fid.read((n % 2) * 1e6, MAX_MSIZE).catch(() => undefined)
+      await sleep(20)
+      // it is seen by who writes once more
+      void root.stat().catch(() => undefined)
+      await sleep(5)
+    },
+  },
 }
 
+/** All but the last byte of a message as long as may be. */
+const part = Buffer.alloc(MAX_MSIZE - 1)
+part.writeUInt32LE(MAX_MSIZE)
+part[4] = 118
+/** What a client says first. */
+const greeting = (user: number) =>
+  Buffer.concat([
+    pack({ type: 'Tversion', tag: NOTAG, msize: MAX_MSIZE, version: '9P2000.u' }, '9P2000'),
+    pack({ type: 'Tattach', tag: 1, fid: 1, afid: NOFID, uname: `u${user}`, aname: '', n_uname: user }, '9P2000.u'),
+  ])
+/** A WebSocket's frame of as much, masked, without its last byte. */
+const frame = Buffer.concat([Buffer.from([0x82, 0xff, 0, 0, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 0]), part])
+
+/** Lets pass what is no refusal for want of memory. */
+const refusal = (error: Error) => {
+  if (/memory budget/.test(error.message)) throw error
+}
 const end = (fid: Fid) => fid.clunk()
 
 /** Goes one way as one user until that is refused or has been done as often as it says. What it holds stays held until `leave`. */
-export async function go(name: string, user: number, dial: Dial): Promise<Ended> {
-  const { times, step } = ways[name]!
-  const hoard = new Hoard(user, dial)
+export async function go(name: string, user: number, server: Server): Promise<Ended> {
+  const { times, step, ends = budget, harmless } = ways[name]!
+  const hoard = new Hoard(user, server)
   let refusal: string | undefined
-  for (let i = 0; i < times && refusal === undefined; i++)
+  for (let i = 0; i < times && refusal === undefined; i++) {
     await step(hoard, i).catch(error => {
       refusal = (error as Error).message
     })
-  return { refusal, leave: () => hoard.leave() }
+    refusal = hoard.closed ?? refusal
+  }
+  return { refusal, asMeant: harmless ? refusal === undefined : ends.test(refusal ?? ''), leave: () => hoard.leave() }
 }

@@ -1,0 +1,65 @@
+/** What one connection keeps besides its fids. */
+import { fail } from './errors.js'
+import type { User } from './file.js'
+import type { Holding } from './holding.js'
+import { CONNECTION_BYTES, MAX_FIRST_MESSAGE } from './limits.js'
+
+/** Counts for nobody until somebody attaches, then for the first who has. */
+export class Account implements Holding {
+  #holding: Holding | undefined
+  #bytes = 0
+  #owned = false
+
+  /** @throws FsError where there is no room for one more connection */
+  constructor(readonly hold: ((user: User | undefined) => Holding) | undefined) {
+    this.#holding = hold?.(undefined)
+    this.grow(CONNECTION_BYTES)
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** Whether somebody has attached. */
+  get owned(): boolean {
+    return this.#owned
+  }
+
+  grow(bytes: number): void {
+    if (!this.#owned && this.#bytes + bytes > CONNECTION_BYTES + MAX_FIRST_MESSAGE)
+      throw fail('badMessage', `over ${MAX_FIRST_MESSAGE} bytes before anybody has attached`)
+    this.#holding?.grow(bytes, true)
+    this.#bytes += bytes
+  }
+
+  owe(bytes: number): boolean {
+    if (!this.#owned && this.#bytes + bytes > CONNECTION_BYTES + MAX_FIRST_MESSAGE) return false
+    if (this.#holding?.owe(bytes) === false) return false
+    this.#bytes += bytes
+    return true
+  }
+
+  shrink(bytes: number): void {
+    this.#holding?.shrink(bytes)
+    this.#bytes -= bytes
+  }
+
+  fits(bytes: number): boolean {
+    return this.#holding?.fits(bytes) ?? true
+  }
+
+  /** It is that user's, unless it is somebody's already. @throws FsError where they have no room for it */
+  attached(user: User): void {
+    if (this.#owned) return
+    const own = this.hold?.(user)
+    own?.grow(this.#bytes, true)
+    this.#holding?.free()
+    this.#holding = own
+    this.#owned = true
+  }
+
+  free(): void {
+    this.#holding?.free()
+    this.#holding = undefined
+  }
+}
