@@ -45,16 +45,16 @@ export function budgetOf(memory = defaultMemory()): { budget: Budget; close(): v
   let left = 0
   const resident = () => process.memoryUsage.rss()
   const collect = () => {
-    if (performance.now() - collected < COLLECT_MS) return
     collector()
-    collected = performance.now()
     left = resident()
   }
   const room = (bytes: number) => {
     if (bytes < LARGE) return true
     const fits = () => resident() + WORKING_COPIES * bytes <= memory
     if (fits()) return true
+    if (performance.now() - collected < COLLECT_MS) return false
     collect()
+    collected = performance.now()
     return fits()
   }
   const looking = setInterval(() => {

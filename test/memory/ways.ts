@@ -158,9 +158,9 @@ export const ways: Record<string, Way> = {
     },
   },
   'empty messages': {
-    times: 40,
+    times: 60,
     async step(hoard) {
-      const lines = '{"role":"user","content":""}\n'.repeat(500_000)
+      const lines = '{"role":"user","content":""}\n'.repeat(100_000)
       await hoard.write(`session/${await hoard.session()}/history`, encoder.encode(lines)).then(end)
     },
   },
