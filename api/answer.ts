@@ -1,6 +1,7 @@
 /** One line of the events with which a peer answers a `generate`: NDJSON (docs/files.md, generate). */
 import * as field from './field.js'
 import { json } from './text.js'
+import type { Written } from './written.js'
 
 /** Most characters of one line; the longest are tool calls. */
 export const MAX_LINE = 16 * 1024 * 1024
@@ -37,6 +38,20 @@ const events = {
   }),
   error: field.object({ error: field.optional(field.line(MAX_REASON), 'i/o error') }),
 }
+
+/** Fields for whoever has asked: a cluster on the way makes its own of them. */
+interface Shown {
+  start: 'worker' | 'ttft_ms'
+  resume: 'worker' | 'at'
+  error: 'worker' | 'tokens'
+}
+/** An event as a server writes it. */
+export type SaidEvent = {
+  [K in keyof typeof events]: { readonly event: K } & Written<
+    field.Of<(typeof events)[K]>,
+    K extends keyof Shown ? Shown[K] : never
+  >
+}[keyof typeof events]
 
 type Events = { [K in keyof typeof events]: { readonly event: K } & field.Of<(typeof events)[K]> }
 export type AnswerEvent = Events[keyof Events]

@@ -1,6 +1,7 @@
 /** What a host says in its `events` of the end of a worker: `kind=worker-exited`. */
 import * as field from './field.js'
 import { records } from './text.js'
+import type { Attributes } from './written.js'
 
 /** Most characters of one line of `events`: our own feed cuts each value at 1,000 (fs/kit/feed.ts). */
 export const MAX_EVENT = 64 * 1024
@@ -17,6 +18,8 @@ const exited = field.object({
 
 /** The end of a worker's process, as its host tells it: by a signal, or with a code other than 0. */
 export type Exit = field.Of<typeof exited>
+/** What a host writes of it. */
+export type ExitAttributes = Attributes<Exit, 'id' | 'class'>
 
 /**
  * Reads one line of a host's events.

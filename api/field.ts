@@ -123,7 +123,7 @@ export function integer(least: number, most: number): Field<number> {
 }
 
 /** One of some values, mostly words. */
-export function oneOf<const T extends string | true>(words: readonly T[]): Field<T> {
+export function oneOf<const T extends string | boolean>(words: readonly T[]): Field<T> {
   return (value, name) => {
     const found = words.find(word => word === value)
     if (found === undefined) throw new Unfit(name, `${shown(value)}: one of ${words.join(' ')}`)

@@ -2,6 +2,7 @@
 import { fail } from '../fs/errors.js'
 import * as field from './field.js'
 import { records } from './text.js'
+import type { Attributes } from './written.js'
 
 /**
  * Most characters of one status. A worker's has a record of some 200 for each model of its store, and a host's one for each of up to
@@ -110,6 +111,19 @@ export type OrphanRecord = field.Of<typeof orphan>
 /** A worker that a host supervises, and a class of which it can spawn some. */
 export type SupervisedRecord = field.Of<typeof worker>
 export type ClassRecord = field.Of<typeof spawnable>
+
+/** What the records have when they are written: what is read above, and what people and other programs read. */
+export type ServerAttributes = Attributes<
+  field.Of<typeof server>,
+  'util' | 'uptime_s' | 'cores' | 'workers' | 'hosts' | 'strategy' | 'model' | 'memory' | 'memory_used'
+>
+export type ModelAttributes = Attributes<ModelRecord, 'architecture' | 'workers' | 'conflict'>
+export type OrphanAttributes = Attributes<OrphanRecord>
+export type SupervisedAttributes = Attributes<SupervisedRecord, 'pid' | 'class' | 'restarts' | 'boot' | 'error'>
+export type ClassAttributes = Attributes<
+  ClassRecord,
+  'type' | 'slots' | 'context' | 'kv_type' | 'prefer' | 'memory' | 'cores'
+>
 
 /** What a worker, a cluster or a host says of itself. */
 export interface Report extends field.Of<typeof server> {

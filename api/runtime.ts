@@ -1,5 +1,6 @@
 /** The files in the runtime directory by which programs of one user find each other: `server.json`, `join.json`, `workers.json`. */
 import * as field from './field.js'
+import { workerClass } from './worker.js'
 
 /** Most characters of one of them: a thousand workers of a host (cluster/host.ts) with their classes, in words. */
 export const MAX_FILE = 4 * 1024 * 1024
@@ -33,18 +34,6 @@ export const joinFile = field.object({
   address: path,
   /** Tells its cluster and token from others: SHA-256 of both. */
   upstream: field.optional(field.secret, ''),
-})
-
-const shape = field.object({
-  name: field.name,
-  slots: field.integer(1, 256),
-  memory: field.number(0, 2 ** 53),
-  cores: field.number(0, 1024),
-})
-/** A class as this or another version wrote it: what else it has is the host's. */
-const workerClass: field.Field<field.Of<typeof shape>> = (value, name) => ({
-  ...(value as object),
-  ...shape(value, name),
 })
 
 export const workersFile = field.object({

@@ -1,3 +1,4 @@
+import type { ClassAttributes } from '../api/report.js'
 import { record } from '../fs/quote.js'
 
 /** A kind of worker that a host can start: what it holds and what it needs. */
@@ -25,4 +26,4 @@ export const DEFAULT_CLASS = 'default'
 
 /** A class as a record of a host's `status`. */
 export const classRecord = ({ name, model, type, slots, context, kv_type, prefer, memory, cores }: WorkerClass) =>
-  record('class', { name, model, type, slots, context, kv_type, prefer, memory, cores })
+  record('class', { name, model, type, slots, context, kv_type, prefer, memory, cores } satisfies ClassAttributes)

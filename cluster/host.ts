@@ -1,3 +1,4 @@
+import type { ServerAttributes, SupervisedAttributes } from '../api/report.js'
 import type { Clock } from '../fs/clock.js'
 import { fail } from '../fs/errors.js'
 import type { File, Owner } from '../fs/file.js'
@@ -192,11 +193,29 @@ export function createHost(o: HostOptions): Host {
     const { name, id, boot, version } = o
     const { cpu, cores, gpu, gpu_mem } = o.machine
     const uptime_s = Math.floor((clock.now() - began) / 1000)
-    const has = { mem_total: total, mem_free: free, cpu, cores, gpu, gpu_mem }
+    const has = { mem_total: total, mem_free: free, cpu, cores, gpu, gpu_mem } satisfies ServerAttributes
     const lines = [
-      record('server', { name, kind: 'host', id, boot, version, ...has, workers: workers.size, uptime_s }),
+      record('server', {
+        name,
+        kind: 'host',
+        id,
+        boot,
+        version,
+        ...has,
+        workers: workers.size,
+        uptime_s,
+      } satisfies ServerAttributes),
       ...[...workers.values()].map(({ id, pid, of, state, restarts, boot, hold, said }) =>
-        record('worker', { id, pid, class: of.name, state, restarts, boot, hold, error: said }),
+        record('worker', {
+          id,
+          pid,
+          class: of.name,
+          state,
+          restarts,
+          boot,
+          hold,
+          error: said,
+        } satisfies SupervisedAttributes),
       ),
       ...o.classes.map(classRecord),
     ]

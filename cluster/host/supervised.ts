@@ -1,4 +1,5 @@
 /** One worker of a host, as the supervisor keeps it. */
+import type { ExitAttributes } from '../../api/exit.js'
 import type { Clock } from '../../fs/clock.js'
 import type { Value } from '../../fs/quote.js'
 import type { WorkerClass } from '../class.js'
@@ -151,7 +152,15 @@ export class Supervised {
     // the model may be what ended it: the next process begins with its class's
     if (this.#kept.state === 'starting') this.#hold = undefined
     if (!began) return this.by.told('spawn-refused', { class: of.name, error: said, id })
-    const attrs = { id, boot, code: code ?? undefined, signal: signal ?? undefined, cause }
-    this.by.told('worker-exited', { ...attrs, class: of.name, error: cause === 'stopped' ? undefined : said })
+    const exit = {
+      id,
+      boot,
+      code: code ?? undefined,
+      signal: signal ?? undefined,
+      cause,
+      class: of.name,
+      error: cause === 'stopped' ? undefined : said,
+    } satisfies ExitAttributes
+    this.by.told('worker-exited', exit)
   }
 }

@@ -1,3 +1,4 @@
+import type { ModelAttributes, ServerAttributes } from '../../api/report.js'
 import { record } from '../../fs/quote.js'
 import type { Rates } from '../root/tasks.js'
 import type { Member } from './member.js'
@@ -84,7 +85,7 @@ export function clusterStatus(o: ClusterStatus): string {
       memory: o.memory,
       memory_used: o.memory_used,
       error: state === 'failed' ? members.find(({ error }) => error !== undefined)?.error : undefined,
-    }),
+    } satisfies ServerAttributes),
     ...o.models.map(model =>
       record('model', {
         name: model.name,
@@ -97,7 +98,7 @@ export function clusterStatus(o: ClusterStatus): string {
         conflict: model.conflict || undefined,
         problem: model.problem,
         note: model.note,
-      }),
+      } satisfies ModelAttributes),
     ),
     ...members.map(member => {
       const { report } = member

@@ -1,3 +1,4 @@
+import type { SaidEvent } from '../../api/answer.js'
 import { type Cancel, type Clock, systemClock } from '../../fs/clock.js'
 import { FsError, fail } from '../../fs/errors.js'
 import type { User } from '../../fs/file.js'
@@ -360,7 +361,7 @@ export class Task implements Exchange {
     return seconds > 0 ? Math.round((made / seconds) * 10) / 10 : 0
   }
 
-  #event(event: object): void {
+  #event(event: SaidEvent): void {
     this.stream.append(`${JSON.stringify(event)}\n`)
   }
 

@@ -1,3 +1,4 @@
+import type { ModelAttributes, OrphanAttributes, ServerAttributes } from '../../api/report.js'
 import { record } from '../../fs/quote.js'
 import type { Task } from '../root/task.js'
 import type { Rates } from '../root/tasks.js'
@@ -82,7 +83,7 @@ export function statusText(o: {
       host_id: identity.host_id,
       patience_s: remote && Math.ceil((remote.silence_ms + PATIENCE_MS) / 1000),
       prefer: identity.prefer || undefined,
-    }),
+    } satisfies ServerAttributes),
   ]
   if (model)
     lines.push(
@@ -94,14 +95,35 @@ export function statusText(o: {
         loaded: true,
         digest: model.digest || undefined,
         note: model.note,
-      }),
+      } satisfies ModelAttributes),
     )
   for (const { name, size, context, architecture, problem } of models)
     if (name !== model?.name)
-      lines.push(record('model', { name, type: identity.type, size, context, loaded: false, architecture, problem }))
+      lines.push(
+        record('model', {
+          name,
+          type: identity.type,
+          size,
+          context,
+          loaded: false,
+          architecture,
+          problem,
+        } satisfies ModelAttributes),
+      )
   for (const { id, request, user } of o.orphans) {
     const { cluster, task, attempt, session, proof } = request.via!.at(-1)!
-    lines.push(record('orphan', { id, cluster, task, attempt, user: user.name, uid: user.uid, session, proof }))
+    lines.push(
+      record('orphan', {
+        id,
+        cluster,
+        task,
+        attempt,
+        user: user.name,
+        uid: user.uid,
+        session,
+        proof,
+      } satisfies OrphanAttributes),
+    )
   }
   return `${lines.join('\n')}\n`
 }

@@ -1,19 +1,14 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Field } from '../../api/field.js'
+import type { Of } from '../../api/field.js'
 import { joinFile } from '../../api/runtime.js'
+import type { Written } from '../../api/written.js'
 import type { OnDamaged } from './aside.js'
 import { readJson, writeJson } from './jsonfile.js'
 import { runtimeDir } from './paths.js'
-import type { ServerFile } from './serverfile.js'
 
 /** `join.json` in the runtime directory: the cluster that this user's machine has joined. A server of his may run besides. */
-export interface JoinFile extends Pick<ServerFile, 'pid' | 'born' | 'started'> {
-  /** Where it joined. */
-  readonly address: string
-  /** Tells its cluster and token from others: SHA-256 of both. */
-  readonly upstream: string
-}
+export type JoinFile = Of<typeof joinFile>
 
 const path = (env: NodeJS.ProcessEnv) => join(runtimeDir(env), 'join.json')
 
@@ -22,8 +17,8 @@ const path = (env: NodeJS.ProcessEnv) => join(runtimeDir(env), 'join.json')
  * @throws FsError where another user could have put it there
  */
 export const readJoinFile = (env: NodeJS.ProcessEnv, onDamaged?: OnDamaged): JoinFile | undefined =>
-  readJson<JoinFile>(path(env), joinFile as Field<JoinFile>, onDamaged)
+  readJson(path(env), joinFile, onDamaged)
 
-export const writeJoinFile = (file: JoinFile, env: NodeJS.ProcessEnv): void => writeJson(path(env), file)
+export const writeJoinFile = (file: Written<JoinFile>, env: NodeJS.ProcessEnv): void => writeJson(path(env), file)
 
 export const removeJoinFile = (env: NodeJS.ProcessEnv): void => rmSync(path(env), { force: true })

@@ -1,25 +1,14 @@
 import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Field } from '../../api/field.js'
+import type { Of } from '../../api/field.js'
 import { serverFile } from '../../api/runtime.js'
+import type { Written } from '../../api/written.js'
 import type { OnDamaged } from './aside.js'
 import { readJson, writeJson } from './jsonfile.js'
 import { runtimeDir } from './paths.js'
 
 /** `server.json` in the runtime directory: the server of this user that is running, for the tools that look for it. */
-export interface ServerFile {
-  readonly pid: number
-  /** When the process began, in the kernel's ticks since the machine did: a pid alone may be another process's by now. */
-  readonly born: string | undefined
-  readonly addresses: readonly string[]
-  /** Of the certificate that its wss listeners show, `sha256:HEX`. */
-  readonly fingerprint?: string | undefined
-  readonly mounts: readonly string[]
-  /** The processes behind the mounts, while they run. */
-  readonly mounters?: readonly { readonly pid: number; readonly born: string | undefined }[]
-  /** ISO 8601. */
-  readonly started: string
-}
+export type ServerFile = Of<typeof serverFile>
 
 const path = (env: NodeJS.ProcessEnv) => join(runtimeDir(env), 'server.json')
 
@@ -38,7 +27,7 @@ function statOf(pid: number): { state?: string | undefined; born?: string | unde
 export const bornAt = (pid: number): string | undefined => statOf(pid).born
 
 /** Whether that process is running: there, the same one as then, and not dead with nobody to bury it (a container without an init). */
-export function isAlive({ pid, born }: Pick<ServerFile, 'pid' | 'born'>): boolean {
+export function isAlive({ pid, born }: { readonly pid: number; readonly born?: string | undefined }): boolean {
   try {
     process.kill(pid, 0)
   } catch (error) {
@@ -56,7 +45,7 @@ export const isPid = (pid: unknown): boolean => Number.isInteger(pid) && (pid as
  * @throws FsError where another user could have put it there
  */
 export const readServerFile = (env: NodeJS.ProcessEnv, onDamaged?: OnDamaged): ServerFile | undefined =>
-  readJson<ServerFile>(path(env), serverFile as Field<ServerFile>, onDamaged)
+  readJson(path(env), serverFile, onDamaged)
 
 /** The user's own server if it runs; undefined also where its file cannot be trusted: for what works without. */
 export function runningServer(env: NodeJS.ProcessEnv): ServerFile | undefined {
@@ -68,6 +57,6 @@ export function runningServer(env: NodeJS.ProcessEnv): ServerFile | undefined {
   }
 }
 
-export const writeServerFile = (file: ServerFile, env: NodeJS.ProcessEnv): void => writeJson(path(env), file)
+export const writeServerFile = (file: Written<ServerFile>, env: NodeJS.ProcessEnv): void => writeJson(path(env), file)
 
 export const removeServerFile = (env: NodeJS.ProcessEnv): void => rmSync(path(env), { force: true })

@@ -1,4 +1,4 @@
-import { shown, Unfit } from '../../api/field.js'
+import { plain, shown, Unfit } from '../../api/field.js'
 import { DEFAULT_CLASS } from '../../cluster/class.js'
 import { decimal, type Kind, named, oneOf, only, size, text, url, whole, words } from './kinds.js'
 
@@ -220,3 +220,11 @@ type Value<K extends Key> = Row<K> extends Setting<infer T> ? T : never
 
 /** The settings in force. One that is not set and has no initial value is undefined. */
 export type Config = { readonly [K in Key]: Value<K> | undefined }
+
+/** Settings as another process of ours hands them on; those that it leaves out are not set. @throws Unfit */
+export function readConfig(from: object): Config {
+  const unknown = Object.keys(from).find(key => !Object.hasOwn(settings, key))
+  if (unknown !== undefined) throw new Unfit(`setting ${plain(unknown, 64)}`, 'there is no such setting')
+  const read = Object.entries(from).map(([key, value]) => [key, settings[key as Key].kind(value, key)])
+  return Object.fromEntries(read) as Config
+}

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import type { Written } from '../../api/written.js'
 import { joinedOptions, joinedRoot } from '../../cluster/joining.js'
 import { createOrchestrator, type Orchestrator } from '../../cluster/orchestrator/orchestrator.js'
 import type { Reclaim } from '../../cluster/root/budget.js'
@@ -14,7 +15,14 @@ import type { OnDamaged } from '../common/aside.js'
 import { exitCode, explain, Failure } from '../common/exit.js'
 import { homeMount, MOUNT } from '../common/npath.js'
 import { privateDir, runtimeDir, stateDir } from '../common/paths.js'
-import { bornAt, isAlive, readServerFile, removeServerFile, writeServerFile } from '../common/serverfile.js'
+import {
+  bornAt,
+  isAlive,
+  readServerFile,
+  removeServerFile,
+  type ServerFile,
+  writeServerFile,
+} from '../common/serverfile.js'
 import type { Config } from '../common/settings.js'
 import { Tokens } from '../common/tokens.js'
 import { usr, withUsr } from '../common/usr.js'
@@ -187,7 +195,7 @@ export async function startServer(o: ServerOptions): Promise<Server> {
       }
     }
     const started = new Date().toISOString()
-    const state = () => ({
+    const state = (): Written<ServerFile> => ({
       pid: process.pid,
       born: bornAt(process.pid),
       addresses: listeners.map(l => l.address),

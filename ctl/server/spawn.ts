@@ -5,6 +5,7 @@ import { asker } from '../../mnt/asking.js'
 import { bornAt, isAlive } from '../common/serverfile.js'
 import type { Config } from '../common/settings.js'
 import { configOf } from './classes.js'
+import { eachLine } from './lines.js'
 import type { WorkerSpec } from './worker-process.js'
 
 const program = fileURLToPath(new URL('./worker-process.js', import.meta.url))
@@ -22,8 +23,6 @@ const around = /^(\s|}|Node\.js v|-----|\d+: |$)/
 const LAST_WORDS_MS = 500
 /** How often a process that is not our child is looked for, in ms. */
 const LOOK_MS = 500
-/** Characters of a line that are kept. */
-const MAX_LINE = 500
 
 /** What all worker processes of a host are started with. */
 export interface Spawning {
@@ -81,16 +80,6 @@ export function spawner(o: Spawning): (spec: SpawnSpec) => WorkerProcess {
     const born = pid === undefined ? undefined : bornAt(pid)
     return { pid, born, ready, exited, ask: asker(child), kill: signal => child.kill(signal) }
   }
-}
-
-function eachLine(stream: NodeJS.ReadableStream | null | undefined, call: (line: string) => void): void {
-  let rest = ''
-  stream?.setEncoding('utf8').on('data', (text: string) => {
-    const lines = (rest + text).split('\n')
-    rest = lines.pop()!.slice(0, MAX_LINE)
-    for (const line of lines) call(line.slice(0, MAX_LINE))
-  })
-  stream?.on('end', () => rest && call(rest))
 }
 
 /** The process of a worker that a host before this one started, if it still lives. How it will end is not to be known. */

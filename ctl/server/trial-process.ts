@@ -1,8 +1,9 @@
 /** Tries a model file out for a worker: loads it and makes one token, so that a file which ends llama.cpp ends nothing else. */
-import { createInterface } from 'node:readline'
+import { MAX_LINE, parseTrialSpec, type parseTrialWord } from '../../api/worker.js'
+import type { Written } from '../../api/written.js'
 import { createLlamaEngine } from '../../cluster/worker/engine/llama.js'
 import { toFsError } from '../../fs/errors.js'
-import type { TrialSpec } from './trial.js'
+import { eachLine } from './lines.js'
 
 /** Whatever it says: the file is only to reach the end of what a prompt does. */
 const PROMPT = {
@@ -16,15 +17,27 @@ const PROMPT = {
   stop: [],
 } as const
 
-const tell = (line: object) => process.stdout.write(`${JSON.stringify(line)}\n`)
+/** What parseTrialWord of the worker reads. */
+const tell = (line: Written<NonNullable<ReturnType<typeof parseTrialWord>>>) =>
+  process.stdout.write(`${JSON.stringify(line)}\n`)
 
-const input = createInterface(process.stdin)
+let told = false
+eachLine(
+  process.stdin,
+  line => {
+    if (!told) void tryOut(line)
+    told = true
+  },
+  MAX_LINE,
+)
 // the worker that wanted to know is gone
-input.once('close', () => process.exit(1))
-input.once('line', async line => {
+process.stdin.once('end', () => process.exit(1)).once('close', () => process.exit(1))
+
+async function tryOut(line: string): Promise<void> {
   try {
-    const spec = JSON.parse(line) as TrialSpec
-    const engine = await createLlamaEngine({ ...spec, slots: 1 }, undefined, progress => tell({ progress }))
+    const { threads, ...spec } = parseTrialSpec(line)
+    const settings = { ...spec, slots: 1, ...(threads !== undefined && { threads }) }
+    const engine = await createLlamaEngine(settings, undefined, progress => tell({ progress }))
     tell({ loaded: true })
     for await (const _ of engine.generate(PROMPT, new AbortController().signal));
     await engine.close()
@@ -34,4 +47,4 @@ input.once('line', async line => {
     tell({ message, errno })
   }
   process.exit(0)
-})
+}

@@ -4,13 +4,15 @@ import { createHash } from 'node:crypto'
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { MAX_LINE, parseTrialWord } from '../../api/worker.js'
 import type { KvType } from '../../cluster/worker/engine/llama/model.js'
 import type { Gpu } from '../../cluster/worker/engine/llama/runtime.js'
 import { fileError } from '../../cluster/worker/file-error.js'
 import { FsError, fail } from '../../fs/errors.js'
 import { version } from '../common/version.js'
+import { eachLine } from './lines.js'
+import { alone } from './once.js'
 
 /** What a model is tried with: what could make the difference between a good end and a bad one. */
 export interface TrialSpec {
@@ -56,21 +58,35 @@ export async function tryOut(
   progress: (share: number) => void,
 ): Promise<void> {
   const result = join(dir, await keyOf(spec))
-  const known = read(result)
-  if (known === 'ok') return
   const name = basename(spec.path).replace(/\.gguf$/i, '')
   const ends = (why: string) =>
     fail('badModel', `${name} ends llama.cpp: ${why}; touch the file to have it tried again`)
-  if (known !== undefined) throw ends(known)
-  const { died, error, lines } = await attempt(tries, env, { ...spec, context: CONTEXT }, signal, progress)
-  signal.throwIfAborted()
-  if (error) throw error
-  if (died === 'SIGKILL') throw fail('noMemory', `${name}: the system ended the process that tried it out`)
-  if (died !== undefined && !own.includes(died))
-    throw fail('io', `${name}: the process that tried it out ended by ${died}: ${lastOf(lines)}`)
-  const why = died === undefined ? undefined : lastOf(lines)
-  keep(dir, result, why ?? 'ok')
-  if (why !== undefined) throw ends(why)
+  /** Whether it is known to be good. */
+  const known = (): boolean => {
+    const is = read(result)
+    if (is !== undefined && is !== 'ok') throw ends(is)
+    return is === 'ok'
+  }
+  if (known()) return
+  // workers that start together find one new file together: each trial takes the memory of a model
+  const done = await alone(`${result}.lock`, signal)
+  try {
+    if (!known()) await decide()
+  } finally {
+    done()
+  }
+
+  async function decide(): Promise<void> {
+    const { died, error, lines } = await attempt(tries, env, { ...spec, context: CONTEXT }, signal, progress)
+    signal.throwIfAborted()
+    if (error) throw error
+    if (died === 'SIGKILL') throw fail('noMemory', `${name}: the system ended the process that tried it out`)
+    if (died !== undefined && !own.includes(died))
+      throw fail('io', `${name}: the process that tried it out ended by ${died}: ${lastOf(lines)}`)
+    const why = died === undefined ? undefined : lastOf(lines)
+    keep(dir, result, why ?? 'ok')
+    if (why !== undefined) throw ends(why)
+  }
 }
 
 interface Attempt {
@@ -98,11 +114,16 @@ function attempt(
     let timer: NodeJS.Timeout | undefined
     const kill = () => child.kill('SIGKILL')
     signal.addEventListener('abort', kill, { once: true })
-    createInterface(child.stderr).on('line', line => {
-      if (lines.push(line.slice(0, LINE)) > LINES) lines.shift()
-    })
-    createInterface(child.stdout).on('line', line => {
-      const told = JSON.parse(line) as { progress?: number; loaded?: true; ok?: true; message?: string; errno?: number }
+    eachLine(
+      child.stderr,
+      line => {
+        if (lines.push(line) > LINES) lines.shift()
+      },
+      LINE,
+    )
+    const hear = (line: string) => {
+      const told = parseTrialWord(line)
+      if (!told) return
       if (told.progress !== undefined) progress(told.progress)
       if (told.ok) ok = true
       if (told.message !== undefined) error = new FsError(told.message, told.errno ?? 0)
@@ -113,7 +134,8 @@ function attempt(
         }
         timer = setTimeout(late, TOKEN_MS)
       }
-    })
+    }
+    eachLine(child.stdout, hear, MAX_LINE)
     child.once('error', thrown => resolve({ error: fail('io', thrown.message, thrown), lines }))
     child.once('close', (code, by) => {
       clearTimeout(timer)

@@ -1,18 +1,18 @@
 import { writeFileSync } from 'node:fs'
-import { text as wholeOf } from 'node:stream/consumers'
+import { MAX_SPEC, parseWorkerSpec } from '../../api/worker.js'
 import type { SpawnSpec } from '../../cluster/host/process.js'
 import { joinedOptions, joinedRoot, keepJoined } from '../../cluster/joining.js'
 import { finish } from '../../cluster/leaving.js'
 import { ModelStore } from '../../cluster/worker/models.js'
 import { createWorker, type Worker } from '../../cluster/worker/worker.js'
 import { type Cancel, systemClock } from '../../fs/clock.js'
-import { FsError } from '../../fs/errors.js'
+import { FsError, fail } from '../../fs/errors.js'
 import { quote } from '../../fs/quote.js'
 import { type Session, serve } from '../../fs/server.js'
 import { answerQuestions } from '../../mnt/asking.js'
 import { codeOf, exitCode, explain, Failure } from '../common/exit.js'
 import { modelDir } from '../common/paths.js'
-import type { Config } from '../common/settings.js'
+import { type Config, readConfig } from '../common/settings.js'
 import { guardOutput } from '../common/signals.js'
 import { version } from '../common/version.js'
 import { bundledModel, bundledModels } from './bundled.js'
@@ -153,4 +153,22 @@ const failed = (error: unknown): never => {
   process.exit(codeOf(error))
 }
 process.on('uncaughtException', failed).on('unhandledRejection', failed)
-process.exit(await run(JSON.parse(await wholeOf(process.stdin))))
+
+/** What our host tells us. @throws FsError for what is none: then somebody else has started this program */
+async function told(): Promise<WorkerSpec> {
+  const parts: Buffer[] = []
+  let length = 0
+  for await (const part of process.stdin) {
+    length += part.length
+    if (length > 4 * MAX_SPEC) break
+    parts.push(part)
+  }
+  try {
+    const spec = parseWorkerSpec(Buffer.concat(parts).toString('utf8'))
+    return { ...spec, config: readConfig(spec.config) }
+  } catch (error) {
+    throw fail('badArgument', `standard input: ${(error as Error).message}; llamboctl spawn starts a worker`)
+  }
+}
+
+process.exit(await run(await told()))

@@ -26,7 +26,7 @@ t.test('files of the runtime directory are taken as a whole or not at all', asyn
     upstream: '',
   })
   const file = { config: { slots: 4 }, asked: 1, workers: [worker] }
-  t.same(workersFile(file, 'f'), file, 'what a class has besides is kept')
+  t.same(workersFile(file, 'f'), file)
   for (const bad of [
     { pid: 0 },
     { pid: -1 },

@@ -1,5 +1,7 @@
+import { spawn } from 'node:child_process'
 import { readdir, readFile, utimes, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { type Trials, tryOut } from '../../ctl/server/trial.js'
 
@@ -20,7 +22,7 @@ function fake(t: Test, code: string) {
   const dir = t.testdir({
     'm.gguf': 'x',
     'process.mjs': `import fs from 'node:fs'; fs.appendFileSync(new URL('./starts', import.meta.url), '.')
-      const tell = line => console.log(JSON.stringify(line)); setTimeout(() => {}, 60_000); ${code}`,
+      const tell = line => console.log(JSON.stringify(line)); setTimeout(() => {}, 60_000); process.stdin.on('end', () => process.exit(1)).resume(); ${code}`,
   })
   const starts = async () => (await readFile(join(dir, 'starts'), 'utf8')).length
   const trials: Trials = { dir: join(dir, 'tried'), env: process.env, program: join(dir, 'process.mjs') }
@@ -80,4 +82,53 @@ t.test('an abort ends the process', async t => {
   setTimeout(() => stop.abort(new Error('enough')), 200)
   await t.rejects(running, { message: 'enough' })
   t.strictSame(await readdir(trials.dir).catch(() => []), [])
+})
+
+t.test('workers that find one new file together try it once, and each gets the result', async t => {
+  const good = fake(
+    t,
+    'console.log("a line of a library"); setTimeout(() => { tell({ ok: true }); process.exit(0) }, 400)',
+  )
+  await Promise.all(Array.from({ length: 6 }, () => good.run()))
+  t.equal(await good.starts(), 1)
+  t.equal((await readdir(good.trials.dir)).length, 1, 'nothing else is left')
+
+  const bad = fake(t, `setTimeout(() => { console.error('GGML_ASSERT(x) failed'); process.abort() }, 300)`)
+  const ended = await Promise.allSettled(Array.from({ length: 4 }, () => bad.run()))
+  t.ok(ended.every(({ status, ...of }) => status === 'rejected' && /GGML_ASSERT/.test(String((of as any).reason))))
+  t.equal(await bad.starts(), 1)
+})
+
+t.test('who waits for a trial can be interrupted, and goes on where who tries was killed', async t => {
+  const { run, starts, trials, path } = fake(t, 'if (starts() > 1) { tell({ ok: true }); process.exit(0) }')
+  const program = trials.program!
+  await writeFile(
+    program,
+    (await readFile(program, 'utf8')).replace(
+      'const tell',
+      `const starts = () => fs.readFileSync(new URL('./starts', import.meta.url), 'utf8').length; const tell`,
+    ),
+  )
+  const first = spawn(
+    process.execPath,
+    [
+      '--input-type=module',
+      '-e',
+      `import { tryOut } from ${JSON.stringify(new URL('../../ctl/server/trial.js', import.meta.url).href)}
+       await tryOut({ ...${JSON.stringify({ dir: trials.dir, program })}, env: process.env },
+         { path: ${JSON.stringify(path)}, gpu: false, kvType: 'f16' }, new AbortController().signal, () => {})`,
+    ],
+    { stdio: 'ignore' },
+  )
+  t.teardown(() => first.kill('SIGKILL'))
+  while ((await starts().catch(() => 0)) === 0) await sleep(20)
+  const stop = new AbortController()
+  const waiting = run(stop.signal)
+  setTimeout(() => stop.abort(new Error('enough')), 100)
+  await t.rejects(waiting, { message: 'enough' })
+  t.equal(await starts(), 1)
+  const next = run()
+  first.kill('SIGKILL')
+  await next
+  t.equal(await starts(), 2)
 })
