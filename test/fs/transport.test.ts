@@ -392,8 +392,10 @@ t.test('a browser’s WebSocket carries messages, also those sent before it is o
   ours.resume()
   t.equal(sink.text, 'hello')
   ours.send([[new Uint8Array(500_000)]])
+  // the kernel may take all of it at once: then there is nothing to drain
+  const drains = ours.queued > 0 ? 1 : 0
   await theirs.until(() => theirs.length === 500_014)
-  await sink.until(() => sink.drains > 0)
+  await sink.until(() => sink.drains >= drains)
   ours.close()
   await sink.until(() => sink.closed !== undefined)
   t.equal(sink.closed?.reason, undefined)
