@@ -64,7 +64,7 @@ export class Task implements Exchange {
   readonly stream: Log
   readonly id: string
   readonly user: User
-  readonly prompt: string
+  prompt: string
   readonly sampling: Sampling
   readonly asked: Partial<Sampling>
   readonly session: string | undefined
@@ -103,7 +103,7 @@ export class Task implements Exchange {
   readonly #spill: Spill | undefined
   readonly #release: (() => void)[]
   readonly #clock: Clock
-  readonly #onEnd: (task: Task) => void
+  #onEnd: (task: Task) => void
   readonly #controller = new AbortController()
   readonly #submitted: number
   readonly #asked: number
@@ -115,6 +115,7 @@ export class Task implements Exchange {
   abandoned = false
   #keep: Cancel | undefined
   #deadline: Cancel | undefined
+  #forgotten = false
 
   constructor(o: TaskOptions) {
     this.id = o.id
@@ -191,6 +192,16 @@ export class Task implements Exchange {
   free(): void {
     this.#hold.free()
     for (const release of this.#release) release()
+    this.#forgotten = true
+    if (this.ended) this.#drop()
+  }
+
+  /** Lets go of what it was asked: whoever has one of its files open would keep that in memory, and nobody would count it. */
+  #drop(): void {
+    this.request = { ...this.request, generate: {}, via: undefined }
+    this.prompt = ''
+    this.#trace.length = 0
+    this.#onEnd = () => undefined
   }
 
   /** Adds a line to `trace`: what was decided, and when (ms since the submission). */
@@ -335,6 +346,7 @@ export class Task implements Exchange {
     this.#onEnd(this)
     // not before: as long as it runs its text is what another attempt goes on from, and then what its session takes
     this.answer.spillTo(this.#spill)
+    if (this.#forgotten) this.#drop()
   }
 
   /** The first token, or an end without any. */

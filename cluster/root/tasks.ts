@@ -1,7 +1,7 @@
 import { type Cancel, type Clock, every } from '../../fs/clock.js'
 import { FsError, fail } from '../../fs/errors.js'
 import type { Context, Entry, File, Owner, User } from '../../fs/file.js'
-import { bytes, text } from '../../fs/kit/content.js'
+import { text } from '../../fs/kit/content.js'
 import { ctl, word, word1 } from '../../fs/kit/ctl.js'
 import { generated } from '../../fs/kit/dir.js'
 import type { Feed } from '../../fs/kit/feed.js'
@@ -447,7 +447,7 @@ export class Tasks {
     const part = (file: File): File => ({ ...file, remove: () => undefined })
     const files = new Map<string, File>([
       ['ctl', part(ctl({ owner, verbs, read: () => `priority ${task.priority}\n` }))],
-      ['prompt', part(bytes(`${task.prompt}\n`, { owner, mode: 0o400 }))],
+      ['prompt', part(text(() => `${task.prompt}\n`, { owner, mode: 0o400 }))],
       ['request', part(text(() => `${requestJson(task.request, task.asked)}\n`, { owner, mode: 0o400 }))],
       ['answer', part(logFile(() => task.answer, owner))],
       ['stream', part(logFile(() => task.stream, owner))],

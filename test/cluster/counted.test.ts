@@ -1,15 +1,15 @@
-/** What a session keeps is counted for as long as it is kept, whatever happens to its files meanwhile. */
+/** What a session or a task keeps is counted for as long as it is kept, whatever happens to its files meanwhile. */
 import t, { type Test } from 'tap'
 import { Budget } from '../../cluster/root/budget.js'
-import { ORDWR } from '../../fs/protocol.js'
-import { rig } from './orchestrator/fixture.js'
+import { ORDWR, OREAD } from '../../fs/protocol.js'
+import { rig, type Shape, until } from './orchestrator/fixture.js'
 
 const KB = 1000
 
 /** A session of ann's, and what she is counted with. */
-async function session(t: Test) {
+async function session(t: Test, shape: Shape = {}) {
   const budget = new Budget({ limit: 100_000 * KB })
-  const cluster = await rig(t, [{}], { budget })
+  const cluster = await rig(t, [shape], { budget })
   const ann = await cluster.as('ann')
   const id = await ann.session()
   const create = async (name: string) => {
@@ -64,4 +64,25 @@ t.test('a session that is closed keeps nothing for who has its files open, and t
   await t.rejects(history.write(0, Buffer.from(line)), closed)
   await t.rejects(system.write(0, Buffer.from('be brief')), closed)
   await t.rejects(ctl.write(0, Buffer.from(`schema '{"type":"object"}'\n`)), closed)
+})
+
+t.test('a task that is removed keeps nothing of what it was asked for who has its files open', async t => {
+  const { ann, counted } = await session(t)
+  await ann.events('generate', { prompt: `a ${'z'.repeat(500 * KB)}`, max_tokens: 1 })
+  t.ok(counted() >= 500)
+  const files = await Promise.all(['prompt', 'request'].map(name => ann.open(`task/1/${name}`, OREAD)))
+  await (await ann.root.walk(['task', '1'])).remove()
+  t.ok(counted() < 100, `${counted()} kB are counted`)
+  for (const file of files) t.ok((await file.read(0, 1000 * KB)).length < KB)
+})
+
+t.test('so does one that is removed while it runs, once it has ended', async t => {
+  const { ann } = await session(t, { rate: 20 })
+  const fid = await ann.open('generate')
+  await fid.write(0, Buffer.from(JSON.stringify({ prompt: `a ${'z'.repeat(50 * KB)} x1000` })))
+  await fid.read(0, KB)
+  const request = await ann.open('task/1/request', OREAD)
+  await (await ann.root.walk(['task', '1'])).remove()
+  await until(async () => (await ann.read('status')).includes(' active=0 '))
+  t.ok((await request.read(0, 1000 * KB)).length < KB)
 })
