@@ -17,12 +17,15 @@ async function hoards(stage: Stage): Promise<string> {
   const most = () => Number(/^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024
   const until = Date.now() + SECONDS * 1000
   let refusals = 0
+  const broken: string[] = []
   const hoarders = Object.keys(ways).map(async (name, i) => {
     while (Date.now() < until) {
-      const { refusal, leave } = await go(name, 5000 + i, server)
+      const { refusal, asMeant, leave } = await go(name, 5000 + i, server)
       leave()
       if (refusal === undefined) continue
-      must(/^over the memory budget of this server: |^queue full, /.test(refusal), `${name}: ${refusal}`)
+      // where others have taken all there is, a way is refused before it is where it wants to be, or its connection is closed
+      if (!asMeant && !/over the memory budget|^queue full, |^i\/o on hungup channel/.test(refusal))
+        broken.push(`${name}: ${refusal}`)
       refusals++
       await sleep(100)
     }
@@ -38,6 +41,7 @@ async function hoards(stage: Stage): Promise<string> {
     await sleep(200)
   }
   await Promise.all(hoarders)
+  must(broken.length === 0, `${broken.length} other errors: ${[...new Set(broken)].slice(0, 5).join('; ')}`)
   must(most() < MOST, `${Math.round(most() / MiB)} MiB were resident`)
   return `${refusals} refusals in ${SECONDS} s, at most ${Math.round(most() / MiB)} MiB resident; another user had ${answers} answers, the slowest after ${slowest} ms`
 }
