@@ -11,7 +11,7 @@ export class Account implements Holding {
   #owned = false
 
   /** @throws FsError where there is no room for one more connection */
-  constructor(readonly hold: ((user: User | undefined) => Holding) | undefined) {
+  constructor(readonly hold: ((user: User | undefined) => Holding | undefined) | undefined) {
     this.#holding = hold?.(undefined)
     this.grow(CONNECTION_BYTES)
   }
@@ -51,7 +51,7 @@ export class Account implements Holding {
   /** It is that user's, unless it is somebody's already. @throws FsError where they have no room for it */
   attached(user: User): void {
     if (this.#owned) return
-    const own = this.hold?.(user)
+    const own = this.#holding && this.hold?.(user)
     own?.grow(this.#bytes, true)
     this.#holding?.free()
     this.#holding = own

@@ -38,8 +38,11 @@ export interface ServeOptions {
   onfail?: (error: FsError, user: User, path: string) => void
   /** Gets each user whose write succeeded. */
   onwrite?: (user: User) => void
-  /** Counts the memory that a fid or a connection of that user keeps; undefined: of nobody yet. Absent: nobody counts. */
-  hold?: (user: User | undefined) => Holding
+  /**
+   * Counts the memory that a fid or a connection of that user keeps; undefined: of nobody yet. Where there is nothing for nobody, connections
+   * are not counted. Absent: nobody counts.
+   */
+  hold?: (user: User | undefined) => Holding | undefined
   /** Times, in ms, where a test needs shorter ones. */
   times?: Partial<{ version: number; attach: number; frame: number; queued: number; flush: number }>
   /** What these are measured by; the machine's own unless given. */

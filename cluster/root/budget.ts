@@ -64,9 +64,12 @@ export class Budget {
     this.#reclaims.push(reclaim)
   }
 
-  /** Counts for one thing that is kept for that user. */
-  hold({ name }: Pick<User, 'name'>): Hold {
-    return new Hold(this, name)
+  /**
+   * Counts for one thing that is kept for that user.
+   * @param small so many bytes at once are given beyond the user's share, if others leave room
+   */
+  hold({ name }: Pick<User, 'name'>, small = 0): Hold {
+    return new Hold(this, name, small)
   }
 
   /** Grants a user so many bytes. @throws FsError `over the memory budget of this server` */
@@ -125,6 +128,7 @@ export class Hold implements Holding {
   constructor(
     readonly budget: Budget,
     readonly user: string,
+    readonly small = 0,
   ) {}
 
   get bytes(): number {
@@ -132,7 +136,7 @@ export class Hold implements Holding {
   }
 
   grow(bytes: number, passing = false): void {
-    if (this.#freed) return
+    if (this.#freed || (bytes <= this.small && this.owe(bytes))) return
     this.budget.grant(this.user, bytes, passing)
     this.#bytes += bytes
   }

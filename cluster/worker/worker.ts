@@ -6,6 +6,7 @@ import { dir } from '../../fs/kit/dir.js'
 import { Feed } from '../../fs/kit/feed.js'
 import { quote } from '../../fs/quote.js'
 import { hexId } from '../id.js'
+import type { Budget } from '../root/budget.js'
 import type { Sampling } from '../root/generation.js'
 import * as limits from '../root/limits.js'
 import { Root } from '../root/root.js'
@@ -36,6 +37,8 @@ export interface WorkerOptions {
   shutdown(): void
   /** The cluster that was dialled does not take us, and says why. */
   refused?(why: string): void
+  /** The memory that may be kept for users; without end unless given. */
+  budget?: Budget
   clock?: Clock
   random?: () => number
   /** Unique to the worker, and to this start of it; made up unless given. */
@@ -112,6 +115,7 @@ export function createWorker(o: WorkerOptions): Worker {
     clock,
     events,
     place,
+    ...(o.budget && { budget: o.budget }),
     queue: { max: limits.MAX_QUEUE, ttl_s: Number.POSITIVE_INFINITY },
     base: () => o.defaults?.(loader.current?.engine.model.name ?? loader.loading ?? '') ?? {},
     async embed({ input, model }, _user, signal) {

@@ -60,7 +60,9 @@ export function startWorkers(config: Config, host: Pick<Host, 'workers' | 'spawn
 
 /** Of the settings, those that make a worker what it is. */
 export const workerSettings = (config: Config): Config =>
-  Object.fromEntries(Object.entries(config).filter(([key]) => /^(model|slots|classes|engine\..*)$/.test(key))) as Config
+  Object.fromEntries(
+    Object.entries(config).filter(([key]) => /^(model|slots|memory|classes|engine\..*)$/.test(key)),
+  ) as Config
 
 /** The settings that a worker of that class runs by. */
 export function configOf(config: Config, { name, model, slots, cores, context, kv_type }: WorkerClass): Config {

@@ -65,6 +65,14 @@ export function budgetOf(memory = defaultMemory()): { budget: Budget; close(): v
   return { budget: new Budget({ limit, room }), close: () => clearInterval(looking) }
 }
 
+/**
+ * The budget of a worker, whose process is as large as its model: what it keeps is counted, and its size is not looked at. It is twice the
+ * server's, for it keeps whole what the server has on the disk.
+ */
+export function workerBudget(memory = defaultMemory()): Budget {
+  return new Budget({ limit: Math.floor(Math.min(memory - CODE, getHeapStatistics().heap_size_limit * HEAP_SHARE)) })
+}
+
 /** V8's own collection of everything, which it shows only to who asks for it by a flag. */
 function collectorOf(): () => void {
   setFlagsFromString('--expose-gc')

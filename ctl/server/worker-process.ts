@@ -17,6 +17,7 @@ import { guardOutput } from '../common/signals.js'
 import { version } from '../common/version.js'
 import { bundledModel, bundledModels } from './bundled.js'
 import { engineOpener, firstModel } from './engine.js'
+import { workerBudget } from './memory.js'
 import { dialUpstream } from './upstream.js'
 import { parentsUser, self } from './users.js'
 
@@ -35,6 +36,9 @@ export interface WorkerSpec extends SpawnSpec {
  * us when its orchestrator was killed and is there again.
  */
 const NEAR_PAUSE_MS = 500
+
+/** What a cluster needs to ask a worker how it is: a fid, and a status of some models. */
+const ASKED = 32 * 1024
 
 const clock = systemClock
 const note = (line: string) => process.stderr.write(`${line}\n`)
@@ -60,6 +64,7 @@ async function run(spec: WorkerSpec): Promise<number> {
   const owner = self()
   const own = modelDir(env)
   const store = new ModelStore([own, bundledModels], { owner })
+  const budget = workerBudget(config.memory)
   const leaving = new AbortController()
   const ended = new AbortController()
 
@@ -70,6 +75,7 @@ async function run(spec: WorkerSpec): Promise<number> {
     store,
     open: engineOpener(config, store, env),
     slots: spec.class.slots,
+    budget,
     ...(config['engine.context'] && { context: config['engine.context'] }),
     // the model that comes along knows little: what it says at any temperature but 0 is noise
     defaults: model => (model === bundledModel ? { temperature: 0 } : {}),
@@ -115,6 +121,8 @@ async function run(spec: WorkerSpec): Promise<number> {
           onerror: error => note(`fault: ${error instanceof Error ? (error.stack ?? error.message) : error}`),
           onfail: worker.failed,
           onwrite: worker.succeeded,
+          // The connection is the cluster's, and not counted. It asks for itself as our owner, who must not be in its way.
+          hold: user => user && budget.hold(user, user.role === 'admin' ? ASKED : 0),
         })
         void session.closed.then(() => {
           if (attached.delete(session) && attached.size === 0) alone()

@@ -307,6 +307,10 @@ export const ways: Record<string, Way> = {
       await sleep(5)
     },
   },
+  'a worker that keeps what it is written': {
+    times: 30,
+    step: hoard => hoard.write('worker-0001/generate', encoder.encode(`{"prompt":"${long}`)),
+  },
 }
 
 /** All but the last byte of a message as long as may be. */
