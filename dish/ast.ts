@@ -58,6 +58,7 @@ export type Node =
       readonly kind: 'switch'
       readonly words: readonly Word[]
       readonly cases: readonly { readonly patterns: readonly Word[]; readonly body: Sequence }[]
+      readonly redirects: readonly Redirect[]
     }
   | { readonly kind: 'match'; readonly subject: Word; readonly patterns: readonly Word[] }
   | { readonly kind: 'not'; readonly body: Node }

@@ -117,12 +117,13 @@ async function one(node: Node, io: Io, state: State): Promise<void> {
         if (state.status !== '') return state.end('')
         await evaluate(node.body, io, state)
       }
-    case 'switch': {
-      const subjects = (await Promise.all(node.words.map(word => texts(word, state, output(io, state))))).flat()
-      for (const { patterns, body } of node.cases)
-        if (await matches(subjects, patterns, io, state)) return run(body, io, state)
-      return state.end('')
-    }
+    case 'switch':
+      return redirected(node.redirects, io, state, async io => {
+        const subjects = (await Promise.all(node.words.map(word => texts(word, state, output(io, state))))).flat()
+        for (const { patterns, body } of node.cases)
+          if (await matches(subjects, patterns, io, state)) return run(body, io, state)
+        state.end('')
+      })
     case 'match': {
       const subjects = await texts(node.subject, state, output(io, state))
       return state.end((await matches(subjects, node.patterns, io, state)) ? '' : 'no match')

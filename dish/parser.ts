@@ -189,7 +189,7 @@ function choice(c: Cursor): Node {
     for (;;) {
       do c.blanks(true)
       while (c.take(';'))
-      if (c.take('}')) return { kind: 'switch', words: list, cases }
+      if (c.take('}')) return { kind: 'switch', words: list, cases, redirects: redirects(c) }
       if (c.done) c.fail('{ is not closed', opened, true)
       if (!c.match(nextCase)) c.fail('case is missing: switch(WORD) { case PATTERN …; COMMAND … }', c.at, false)
       const patterns = words(c)

@@ -57,7 +57,7 @@ function command(node: Node): string {
         ({ patterns, body }) =>
           `case${patterns.map(word => ` ${printWord(word)}`).join('')}; ${body.length ? `${sequence(body)}; ` : ''}`,
       )
-      return `switch${words} { ${cases.join('')}}`
+      return [`switch${words} { ${cases.join('')}}`, ...node.redirects.map(redirect)].join(' ')
     }
     case 'match':
       return ['~', printWord(node.subject), ...node.patterns.map(word => printWord(word))].join(' ')

@@ -130,6 +130,7 @@ const { sequence } = fc.letrec<{
         kind: fc.constant('switch' as const),
         words,
         cases: fc.array(fc.record({ patterns: words, body: tie('sequence') }), { maxLength: 3 }),
+        redirects,
       }),
       fc.record({ kind: fc.constant('match' as const), subject: tie('word'), patterns: words }),
     ),
