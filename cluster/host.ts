@@ -11,7 +11,7 @@ import { classRecord, type WorkerClass } from './class.js'
 import type { SpawnSpec, Upstream, WorkerProcess, WorkerRecord } from './host/process.js'
 import { Supervised, type Supervision } from './host/supervised.js'
 import { hexId } from './id.js'
-import { number } from './root/settings.js'
+import { modelWord, number } from './root/settings.js'
 import { newSecret } from './secret.js'
 import type { Machine } from './worker/hardware.js'
 
@@ -19,8 +19,6 @@ import type { Machine } from './worker/hardware.js'
 const STOP_MS = 30_000
 /** The same when its host ends, and somebody waits for that. */
 const CLOSE_MS = 5_000
-/** Characters of the name or path of a model: Linux has no longer paths (PATH_MAX). */
-const MAX_MODEL = 4_096
 /** Workers of one host: more than any machine runs, and all of them stand in one `status`. */
 const MAX_WORKERS = 1_000
 
@@ -174,7 +172,7 @@ export function createHost(o: HostOptions): Host {
         if (args.length !== 2) throw fail('badArgument', `${args.length} words: hold ID MODEL`)
         const [id = '', model = ''] = args
         named(id)
-        if (model.length > MAX_MODEL) throw fail('badArgument', `hold: over ${MAX_MODEL} characters`)
+        modelWord(model)
         return () => {
           const worker = workers.get(id)
           if (worker) worker.hold = model || undefined

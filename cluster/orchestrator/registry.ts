@@ -163,7 +163,7 @@ export class Registry {
       .slice(0, 20)
       .map(({ name }) => name)
       .join(' ')
-    throw fail('badArgument', `worker ${name}: ${known ? `there are ${known}` : 'there are none'}`)
+    throw fail('badArgument', `worker ${plain(name, 64)}: ${known ? `there are ${known}` : 'there are none'}`)
   }
 
   /** The members as they are shown: by number, whatever order they came in. */

@@ -1,6 +1,6 @@
 import { fail } from '../../fs/errors.js'
 import { type Verb, word1 } from '../../fs/kit/ctl.js'
-import { number } from '../root/settings.js'
+import { modelWord, number } from '../root/settings.js'
 import type { Commands } from './commands.js'
 import { strategies } from './routing.js'
 
@@ -61,7 +61,10 @@ export function clusterVerbs(c: Commands): Record<string, Verb> {
     c.check(name)
     return name
   }
-  const someWorker = (_: string, name: string | undefined) => void (name !== undefined && c.checkKept(name))
+  const someWorker = (model: string, name: string | undefined) => {
+    modelWord(model)
+    if (name !== undefined) c.checkKept(name)
+  }
   return {
     strategy: word1(
       strategies.join('|'),

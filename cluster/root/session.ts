@@ -1,4 +1,4 @@
-import { MAX_MODEL, MAX_TTL_S, MAX_TURNS } from '../../api/conversation.js'
+import { MAX_TTL_S, MAX_TURNS } from '../../api/conversation.js'
 import * as field from '../../api/field.js'
 import type { SavedSession } from '../../api/session.js'
 import { json } from '../../api/text.js'
@@ -21,16 +21,10 @@ import type { ChatMessage, Sampling } from './generation.js'
 import * as limits from './limits.js'
 import { layered, message, parseRequest, plainRequest, type Request } from './request.js'
 import { Scratch } from './scratch.js'
-import { number, type Settings, samplingLines, samplingVerbs } from './settings.js'
+import { modelWord, number, type Settings, samplingLines, samplingVerbs } from './settings.js'
 import type { Task } from './task.js'
 import type { Submission, Tasks } from './tasks.js'
 import { jsonBytes, textBytes } from './weight.js'
-
-/** As a request's. */
-function modelName(name: string): string {
-  if (name.length > MAX_MODEL) throw fail('badArgument', `model: a name of at most ${MAX_MODEL} characters`)
-  return name
-}
 
 type Turn = ChatMessage & { stopped?: true }
 
@@ -460,7 +454,7 @@ export class Session {
   #verbs(): Record<string, Verb> {
     const settings = () => this.settings
     return {
-      model: word1('NAME', modelName, name => {
+      model: word1('NAME', modelWord, name => {
         this.#model = name || undefined
       }),
       ...samplingVerbs(settings),

@@ -1,4 +1,4 @@
-import { MAX_STOP, MAX_STOPS, ranges } from '../../api/conversation.js'
+import { MAX_MODEL, MAX_STOP, MAX_STOPS, ranges } from '../../api/conversation.js'
 import { fail } from '../../fs/errors.js'
 import { type Verb, word1 } from '../../fs/kit/ctl.js'
 import { quote } from '../../fs/quote.js'
@@ -16,6 +16,13 @@ export function number(name: string, value: unknown, low: number, high: number, 
 const shown = (value: unknown) => (typeof value === 'object' && value !== null ? 'that is no number' : String(value))
 
 type Numeric = keyof typeof ranges
+
+/** The name or path of a model in a command. @throws FsError `bad argument` with the bound */
+export function modelWord(name: string): string {
+  if (name.length > MAX_MODEL)
+    throw fail('badArgument', `model: a name or path of ${name.length} characters, at most ${MAX_MODEL}`)
+  return name
+}
 
 export const isNumeric = (name: string): name is Numeric => Object.hasOwn(ranges, name)
 

@@ -10,7 +10,7 @@ import type { Budget } from '../root/budget.js'
 import type { Sampling } from '../root/generation.js'
 import * as limits from '../root/limits.js'
 import { Root } from '../root/root.js'
-import { number } from '../root/settings.js'
+import { modelWord, number } from '../root/settings.js'
 import { type Machine, thisMachine } from './hardware.js'
 import { listing } from './listing.js'
 import { Loader, type OpenEngine } from './loader.js'
@@ -126,7 +126,7 @@ export function createWorker(o: WorkerOptions): Worker {
       return { model: engine.model.name, embeddings: vectors.map(vector => [...vector]) }
     },
     verbs: {
-      load: word1('MODEL', String, model => loader.load(model)),
+      load: word1('MODEL', modelWord, model => loader.load(model)),
       unload: word(() => loader.unload()),
       check: word(async () => {
         const engine = loader.current?.engine
@@ -203,6 +203,7 @@ export function createWorker(o: WorkerOptions): Worker {
 
 /** A name that a cluster gives. @throws FsError `bad argument` */
 function workerName(name: string): string {
-  if (!/^[a-z0-9][a-z0-9._-]{0,63}$/.test(name)) throw fail('badArgument', `name ${name}: a-z, 0-9, . _ and -`)
+  if (!/^[a-z0-9][a-z0-9._-]{0,63}$/.test(name))
+    throw fail('badArgument', `name ${name.slice(0, 64)}: 1 to 64 of a-z, 0-9, . _ and -`)
   return name
 }

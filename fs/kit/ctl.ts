@@ -26,6 +26,15 @@ export interface CtlOptions {
 }
 
 /**
+ * Shells write what echo says in pieces of so many bytes, or of a multiple (dash and coreutils 4096): one that has just that length and no end is the beginning of a
+ * command, and to do what stands in it would be to do something else than was said.
+ */
+const PIECE = 4096
+const NEWLINE = 10
+/** Characters of an unknown command that its error repeats. */
+const SHOWN = 64
+
+/**
  * A control file (plan9-idioms): one command a line, words quoted as rc does. All lines of a write are checked before the
  * first takes effect; an unknown one fails the write with what would be accepted.
  */
@@ -40,9 +49,23 @@ export function ctl(options: CtlOptions): File {
     extent: ctx => made.extent(ctx),
     open(how): Opened {
       const close = options.onOpen?.()
+      /** Whether the last piece that was written is the beginning of a command of which the end is still to come. */
+      let cut = false
       return {
         ...made.open(how),
-        write: (_offset, data, ctx) => chain(run(options, decode(data), ctx), () => data.length),
+        write(_offset, data, ctx) {
+          const end = data.lastIndexOf(NEWLINE)
+          const before = cut
+          // a piece without an end is followed by more of the line
+          if (end < 0 && data.length > 0 && data.length % PIECE === 0) cut = true
+          else if (end >= 0) cut = false
+          if (before || cut)
+            throw fail(
+              'badArgument',
+              `a command over ${PIECE - 1} bytes, or one without a newline behind it: a shell's echo writes it in pieces, cat and llamboctl write it whole`,
+            )
+          return chain(run(options, decode(data), ctx), () => data.length)
+        },
         ...(close && { close }),
       }
     },
@@ -71,7 +94,11 @@ export function run(
   }
   const effects = lines.map(([name = '', ...args]) => {
     const verb = Object.hasOwn(verbs, name) ? verbs[name] : undefined
-    if (!verb) throw fail('unknownCommand', `${name}: accepts ${Object.keys(verbs).join(' ')}`)
+    if (!verb)
+      throw fail(
+        'unknownCommand',
+        `${name.length > SHOWN ? `${name.slice(0, SHOWN)}…` : name}: accepts ${Object.keys(verbs).join(' ')}`,
+      )
     return verb.check(args, ctx)
   })
   const next = (i: number): Maybe<void> => {

@@ -75,7 +75,29 @@ t.test('a ctl runs all lines or none', async t => {
   await t.rejects(root.writeFile('ctl', 'say one\nfly\n'), { message: 'unknown command: fly: accepts say stop' })
   await t.rejects(root.writeFile('ctl', 'say one\nstop now\n'), { message: /now: nothing may follow/ })
   await t.rejects(root.writeFile('ctl', 'constructor\n'), { message: /unknown command: constructor/ })
+  await t.rejects(root.writeFile('ctl', 'x'.repeat(5000)), {
+    message: `unknown command: ${'x'.repeat(64)}…: accepts say stop`,
+  })
   t.equal(did.length, 2)
+})
+
+t.test('a command that a shell writes in pieces is refused as a whole, and says why', async t => {
+  const did: string[] = []
+  const verbs = { say: word1('WORD', String, w => void did.push(w)) }
+  const root = await tree(t, of({ ctl: ctl({ owner, verbs, read: () => '' }) }))
+  const said = Buffer.from(`say ${'x'.repeat(9000)}\n`)
+  const fid = await open(root, 'ctl', OWRITE)
+  // as dash's echo does
+  for (let at = 0; at < said.length; at += 4096)
+    await t.rejects(fid.write(at, said.subarray(at, at + 4096)), {
+      message: /^bad argument: a command over 4095 bytes, or one without a newline behind it: .* cat and llamboctl/,
+    })
+  t.same(did, [])
+  await fid.write(0, Buffer.from('say more\n'))
+  await fid.write(0, said)
+  await fid.write(0, Buffer.from('say unended'))
+  t.same(did, ['more', 'x'.repeat(9000), 'unended'])
+  await fid.clunk()
 })
 
 t.test('a log is read by offset, by several readers, who wait at its end', async t => {
