@@ -170,6 +170,17 @@ export const ways: Record<string, Way> = {
       await hoard.write(`session/${await hoard.session()}/system`, encoder.encode(long)).then(end)
     },
   },
+  "files beside a session's own": {
+    times: 200,
+    async step(hoard) {
+      const { root } = await hoard.seat()
+      const file = await root.walk(['session', await hoard.session()])
+      await file.create('draft', 0o600, ORDWR)
+      await file.write(0, part.subarray(0, MB))
+      // under another name they take as much
+      await file.wstat({ name: 'text' })
+    },
+  },
   'thousands of sessions': { times: 12_000, step: hoard => hoard.session() },
   'texts to embed': {
     times: 60,
