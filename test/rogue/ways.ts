@@ -6,6 +6,7 @@ import { dir } from '../../fs/kit/dir.js'
 import { exchange } from '../../fs/kit/exchange.js'
 import { Log } from '../../fs/kit/log.js'
 import { record } from '../../fs/quote.js'
+import type { Transport } from '../../fs/transport.js'
 import { events, until } from '../cluster/orchestrator/fixture.js'
 import { type Rogue, rogueFiles } from '../cluster/orchestrator/rogue.js'
 import type { Stage } from './stage.js'
@@ -60,6 +61,17 @@ async function answering(stage: Stage, says: string): Promise<void> {
   await until(async () => (await events(stage.cluster, 'probe-failed')).length > before)
   session.close()
 }
+
+/** Waits until the worker of that id is one of the cluster's. */
+const joined = (stage: Stage, own: string): Promise<void> =>
+  until(async () => (await stage.cluster.status()).some(({ word, attrs }) => word === 'worker' && attrs.id === own))
+
+/** Resolves when the other end has hung up. */
+const gone = (transport: Transport): Promise<unknown> =>
+  new Promise(resolve => {
+    transport.ondata = () => undefined
+    transport.onclose = resolve
+  })
 
 const long = (n: number, of = 'x') => of.repeat(n)
 const harm = '\u001b]0;owned\u0007'
@@ -139,11 +151,73 @@ export const ways: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
     if (listed.some(({ name }) => /\p{Cc}/u.test(name))) throw new Error(`${name} lists ${JSON.stringify(listed)}`)
     session.close()
   },
-  'silence, and a byte at a time': async stage => {
+  'silence, and a byte a second': async stage => {
     const address = stage.address()
-    for (let i = 0; i < 40; i++) await stage.dial(address)
+    const silent = Array.from({ length: 40 }, async () => gone(await stage.dial(address)))
     const slow = await stage.dial()
-    slow.send([[Uint8Array.of(19)]])
+    const cut = gone(slow)
+    // the beginning of an answer of 8,192 bytes to the version that it is asked for
+    const sending = setInterval(() => slow.send([[Uint8Array.of(0)]]), 1000)
+    slow.send([[Uint8Array.of(0, 32, 0, 0, 101)]])
+    try {
+      await Promise.all([...silent, cut])
+    } finally {
+      clearInterval(sending)
+    }
+  },
+  'one id many times': async stage => {
+    const [own, secret] = [id(), newSecret()]
+    const first = await stage.join(rogueFiles({ id: own, attrs: { boot: 'first' } }), { secret })
+    await joined(stage, own)
+    // with the secret and without it, and some of them at once
+    const others = Array.from({ length: 20 }, async (_, i) => {
+      const files = rogueFiles({ id: own, attrs: { boot: `boot-${i}` } })
+      return (await stage.join(files, { secret: i % 2 ? secret : newSecret() })).closed
+    })
+    await Promise.all(others)
+    const all = (await stage.cluster.status()).filter(({ word, attrs }) => word === 'worker' && attrs.id === own)
+    if (all.length !== 1 || all[0]!.attrs.boot !== 'first') throw new Error(`${all.length} workers of one id`)
+    first.close()
+    await until(async () => (await stage.cluster.status()).every(({ attrs }) => attrs.id !== own))
+  },
+  'answers for exchanges that are yet to come': async stage => {
+    const ann = await stage.cluster.as('ann')
+    await ann.ask('data', 'bread')
+    const last = Math.max(...(await ann.names('task')).map(Number))
+    const { id: cluster } = stage.cluster
+    const orphan = { cluster, attempt: 1, user: 'ann', uid: 1000, proof: long(64, 'a') }
+    const after = Array.from({ length: 2000 }, (_, i) => record('orphan', { id: i, task: last + i, ...orphan })).join(
+      '\n',
+    )
+    const forged = JSON.stringify({ messages: [{ role: 'user', content: 'forged' }] })
+    const own = id()
+    const session = await stage.join(rogueFiles({ id: own, after, task: () => forged }), { secret: newSecret() })
+    await joined(stage, own)
+    for (let i = 0; i < 5; i++) {
+      const answer = await ann.ask('data', `right ${i}`)
+      if (answer !== `0:right 1:${i}\n`) throw new Error(`an answer is ${JSON.stringify(answer)}`)
+    }
+    session.close()
+  },
+  'a host of thousands of workers': async stage => {
+    const workers = (n: number, hold = '') =>
+      Array.from({ length: n }, (_, i) => record('worker', { id: `w-${i}`, state: 'running', hold })).join('\n')
+    const host = () => ({ kind: 'host', name: `rogue-${++made}` })
+    await refused(stage, host(), workers(5000))
+    await refused(stage, host(), workers(900, long(4096)))
+    await refused(stage, host(), 'class name=c\n'.repeat(5000))
+    // as many as a host may have, and the end of each and of thousands besides
+    const lines = Array.from({ length: 5000 }, (_, i) =>
+      record('', { seq: i, kind: 'worker-exited', boot: `boot-${i}`, signal: 'SIGSEGV', error: long(500) }),
+    )
+    const event = text(() => `${lines.join('\n')}\n`, { owner })
+    const files = new Map([['event', event]])
+    const attrs = host()
+    const root = rogueFiles({ id: id(), attrs, after: workers(1000), files })
+    await (await stage.join(root, { secret: newSecret() })).closed
+    const hosts = await events(stage.cluster, 'host-joined')
+    if (!hosts.some(({ host }) => host === attrs.name)) throw new Error('it was not let in')
+    if ((await events(stage.cluster, 'worker-ended')).length > 0) throw new Error('it was believed')
   },
   'a storm of connections': async stage => {
     const address = stage.address()
