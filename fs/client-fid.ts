@@ -21,6 +21,7 @@ import {
   OTRUNC,
   OWRITE,
   type Qid,
+  QTDIR,
   type Stat,
 } from './protocol.js'
 
@@ -32,6 +33,13 @@ const clunked = ({ fid }: Fid) => fail('unknownFid', `${fid}, it was clunked`)
 /** What a server says of an entry that this user may see in its directory, and not ask about. */
 const EPERM = 1
 const EACCES = 13
+
+/** What a server says that has no Tunlinkat. */
+const ENOSYS = 38
+const EOPNOTSUPP = 95
+
+/** Of Tunlinkat: what is removed is a directory. */
+const AT_REMOVEDIR = 0x200
 
 /** Linux open(2) flags, as 9P2000.L has them on every machine. */
 const O_CREAT = 0o100
@@ -187,6 +195,9 @@ export class Fid {
       : await this.rpc({ type: 'Topen', fid, mode }, signal)
     this.#qid = reply.qid
     this.#iounit = reply.iounit
+    // Linux' own client truncates once more, and nfs-ganesha (seen: 4.3) leaves it to that
+    if (this.linux && mode & OTRUNC && (await linux.getattr(this, signal)).size > 0n)
+      await this.wstat({ length: 0n }, signal)
     return this
   }
 
@@ -381,21 +392,39 @@ export class Fid {
 
   /** Removes the file. The fid is gone, whether that worked or not (remove(5)). */
   remove(): Promise<void> {
-    return this.#end('Tremove')
+    this.#ending ??= this.#remove()
+    return this.#ending
+  }
+
+  /** In 9P2000.L by its name, as Linux' own client does: nfs-ganesha (seen: 4.3) ends by SIGSEGV at a Tremove. */
+  async #remove(): Promise<void> {
+    const { root, names } = this.#at
+    if (!this.linux || names.length === 0) return this.#gone('Tremove')
+    const flags = this.#qid.type & QTDIR ? AT_REMOVEDIR : 0
+    try {
+      const dir = await root.walk(names.slice(0, -1))
+      await linux.unlinkat(dir, names.at(-1)!, flags).finally(() => dir.clunk().catch(() => {}))
+    } catch (error) {
+      if (error instanceof FsError && (error.errno === ENOSYS || error.errno === EOPNOTSUPP))
+        return this.#gone('Tremove')
+      await this.#gone('Tclunk').catch(() => {})
+      throw error
+    }
+    return this.#gone('Tclunk')
   }
 
   /** Closes the file. The fid is gone, even when this fails; a second call answers as the first did. */
   clunk(): Promise<void> {
-    return this.#end('Tclunk')
+    this.#ending ??= this.#gone('Tclunk')
+    return this.#ending
   }
 
-  #end(type: 'Tclunk' | 'Tremove'): Promise<void> {
+  #gone(type: 'Tclunk' | 'Tremove'): Promise<void> {
     const freed = () => this.client.giveFid(this.fid)
-    this.#ending ??= this.client.rpc({ type, fid: this.fid }).then(freed, error => {
+    return this.client.rpc({ type, fid: this.fid }).then(freed, error => {
       freed()
       throw error
     })
-    return this.#ending
   }
 
   /** A whole file, by its path below this directory. @throws FsError `file too large` beyond MAX_WHOLE */

@@ -80,3 +80,7 @@ export const rename = (file: Fid, dir: Fid, name: string, signal?: AbortSignal):
 /** statfs(2). */
 export const statfs = (fid: Fid, signal?: AbortSignal): Promise<ReplyOf<'Tstatfs'>> =>
   ask(fid, { type: 'Tstatfs', fid: fid.fid }, signal)
+
+/** Removes what has that name in a directory; a directory with the flag AT_REMOVEDIR. */
+export const unlinkat = (dir: Fid, name: string, flags: number, signal?: AbortSignal): Promise<unknown> =>
+  ask(dir, { type: 'Tunlinkat', dirfid: dir.fid, name, flags }, signal)

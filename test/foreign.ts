@@ -17,6 +17,8 @@ export interface Manner {
   wstat?: Refusal
   /** Its errors are Rerrors with a number and no text. */
   bare?: boolean
+  /** Leaves a truncation to Tsetattr, and a removal to Tunlinkat. */
+  byName?: boolean
   /** What it makes of the count of a Tread. */
   count?(count: number): number
 }
@@ -72,8 +74,13 @@ export const manners = {
     auth: { ename: '', errno: 95 },
     missing: { ename: '', errno: 2 },
     bare: true,
+    // it ends by SIGSEGV at a Tremove
+    byName: true,
   },
 } satisfies Record<string, Manner>
+
+/** Of Tsetattr's `valid`: the length is given. */
+const SIZE = 8
 
 class Node {
   static last = 0n
@@ -197,7 +204,7 @@ export class ForeignServer {
       case 'Topen':
       case 'Tlopen': {
         const { node } = known(m.fid)
-        if ('mode' in m ? m.mode & OTRUNC : m.flags & 0o1000) node.data = Buffer.alloc(0)
+        if ('mode' in m ? m.mode & OTRUNC : m.flags & 0o1000 && !manner.byName) node.data = Buffer.alloc(0)
         return { qid: node.qid, iounit: 0 }
       }
       case 'Tcreate':
@@ -236,7 +243,13 @@ export class ForeignServer {
       case 'Tclunk':
         fids.delete(m.fid)
         return {}
+      case 'Tunlinkat': {
+        const { node } = known(m.dirfid)
+        if (!manner.byName) return refuse({ ename: '', errno: 95 })
+        return node.children.delete(m.name) ? {} : refuse(manner.missing)
+      }
       case 'Tremove': {
+        if (manner.byName) return refuse({ ename: '', errno: 5 })
         const { node, parent } = known(m.fid)
         fids.delete(m.fid)
         parent.children.delete(node.name)
@@ -249,6 +262,8 @@ export class ForeignServer {
       case 'Tgetattr':
         return attributes(known(m.fid).node)
       case 'Tsetattr':
+        if (m.valid & SIZE) known(m.fid).node.data = known(m.fid).node.data.subarray(0, Number(m.size))
+        return {}
       case 'Tfsync':
         return {}
       case 'Tstatfs':

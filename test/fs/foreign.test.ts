@@ -80,6 +80,23 @@ for (const name of ['lib9p', 'go9p', 'inferno', 'plain', 'linux', 'ganesha'] as 
     )
   })
 
+for (const name of ['lib9p', 'linux', 'ganesha'] as const)
+  t.test(`${name}: a file is written over by a shorter one, and removed`, async t => {
+    const { server, client } = await connected(t, manners[name])
+    server.add('dir')
+    server.add('dir/old', 'a long text')
+    const root = await client.attach({ uname: 'glenda' })
+    await root.writeFile('dir/old', 'short')
+    t.equal(server.file('dir/old')?.data.toString(), 'short')
+    const fid = await root.walk(['dir', 'old'])
+    await fid.remove()
+    t.notOk(server.file('dir/old'))
+    await t.rejects(fid.stat(), /it was (clunked|removed)/)
+    await (await root.walk(['dir'])).remove()
+    t.notOk(server.file('dir'))
+    t.equal((await root.walk([])).fid, 1, 'no fid is left behind')
+  })
+
 t.test('a server that answers plain 9P2000 with a larger msize is asked again for 65,535', async t => {
   const { server, client } = await connected(t, manners.inferno, { msize: 1024 * 1024 })
   t.match(client, { dialect: '9P2000', msize: 65535 })
