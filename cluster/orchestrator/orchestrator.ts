@@ -1,4 +1,5 @@
 import * as field from '../../api/field.js'
+import { sessionText, turnText } from '../../api/session.js'
 import { type Clock, every, sleep, systemClock } from '../../fs/clock.js'
 import { FsError, fail, received } from '../../fs/errors.js'
 import type { Context, Entry, File, Owner, User } from '../../fs/file.js'
@@ -360,8 +361,8 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     mayPrioritise: user => user.role === 'admin' || (o.prioritised?.includes(user.name) ?? false),
     queue: settings.queue,
     id: kind => counters.next(kind),
-    saveSession: (number, session) =>
-      saver?.save(`session-${number}`, session && (() => JSON.stringify(session.saved()))),
+    saveSession: (number, session, added) =>
+      saver?.save(`session-${number}`, session && (() => sessionText(session.saved())), added && turnText(added)),
     saveSettings: lines => saver?.save('ctl', lines.length ? () => lines.join('\n') : undefined),
     base: request => o.defaults?.(request.model ?? models.plain ?? models.only ?? '') ?? {},
     embed: (request, user, signal) => {

@@ -6,6 +6,8 @@ export interface Store {
   read(name: string): string | undefined
   /** Replaces it, whole or not at all. */
   write(name: string, text: string): Promise<void>
+  /** Adds to the end of one that is there. Where that fails, some of it may be there. */
+  append(name: string, text: string): Promise<void>
   remove(name: string): Promise<void>
   list(): string[]
   /** Renames a text that cannot be restored to NAME.damaged, at once: a new one of that name may be written right after it. */
@@ -119,10 +121,22 @@ export class Counters {
   }
 }
 
+/** Bytes that wait to be added to a text; beyond it the whole is written, which is made when its turn has come. */
+const MAX_WAITING = 1024 * 1024
+
+/** What is to be written of one text: all of it, or what has come since. */
+interface Wanted {
+  readonly whole: () => string
+  /** Absent: the whole. */
+  more?: string
+}
+
 /** Writes texts as they change, one write of each at a time, and only the newest. */
 export class Saver {
-  readonly #wanted = new Map<string, (() => string) | undefined>()
+  readonly #wanted = new Map<string, Wanted | undefined>()
   readonly #writing = new Map<string, Promise<void>>()
+  /** Texts that are on the disk as we have written them. */
+  readonly #there = new Set<string>()
   /** Said once, until a write succeeds again: a full disk is no reason to repeat oneself. */
   #failing = false
 
@@ -131,10 +145,21 @@ export class Saver {
     readonly onError: (error: Error) => void,
   ) {}
 
-  /** @param text asked for when it is written; undefined: it is to go */
-  save(name: string, text: (() => string) | undefined): void {
-    this.#wanted.set(name, text)
+  /**
+   * @param text asked for when it is written; undefined: it is to go
+   * @param more what of it is new, at its end, where nothing else is
+   */
+  save(name: string, text: (() => string) | undefined, more?: string): void {
+    this.#wanted.set(name, text && this.#next(name, text, more))
     if (!this.#writing.has(name)) this.#writing.set(name, this.#write(name))
+  }
+
+  #next(name: string, whole: () => string, more: string | undefined): Wanted {
+    const before = this.#wanted.get(name)
+    // a write of the whole that has not begun will have it
+    if (more === undefined || (before && before.more === undefined)) return { whole }
+    const all = (before?.more ?? '') + more
+    return all.length > MAX_WAITING ? { whole } : { whole, more: all }
   }
 
   /** Resolves when all is written. */
@@ -144,12 +169,19 @@ export class Saver {
 
   async #write(name: string): Promise<void> {
     while (this.#wanted.has(name)) {
-      const text = this.#wanted.get(name)
+      const wanted = this.#wanted.get(name)
       this.#wanted.delete(name)
+      const there = this.#there.delete(name)
+      const adds = there && wanted?.more !== undefined
       try {
-        await (text ? this.store.write(name, text()) : this.store.remove(name))
+        if (!wanted) await this.store.remove(name)
+        else if (adds) await this.store.append(name, wanted.more!)
+        else await this.store.write(name, wanted.whole())
+        if (wanted) this.#there.add(name)
         this.#failing = false
       } catch (error) {
+        // of what was added some may be there: the whole puts it right, unless there is something newer by now
+        if (adds && !this.#wanted.has(name)) this.#wanted.set(name, { whole: wanted.whole })
         if (!this.#failing) this.onError(error as Error)
         this.#failing = true
       }

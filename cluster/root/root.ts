@@ -1,3 +1,4 @@
+import type { turnText } from '../../api/session.js'
 import { type Clock, systemClock } from '../../fs/clock.js'
 import { fail } from '../../fs/errors.js'
 import type { Context, File, Owner, User } from '../../fs/file.js'
@@ -42,8 +43,8 @@ export interface RootOptions {
   base?(request: Request): Partial<Sampling>
   /** A new task's or session's number. */
   id?(kind: 'task' | 'session'): string
-  /** Keeps a session as it now is; undefined: it has ended. Absent: they end with the process. */
-  saveSession?(id: string, session: Session | undefined): void
+  /** Keeps a session as it now is, of which only `added` may be new; undefined: it has ended. Absent: they end with the process. */
+  saveSession?(id: string, session: Session | undefined, added?: Parameters<typeof turnText>[0]): void
   /** Keeps the commands that set what is set, of which there may be none. Absent: it ends with the process. */
   saveSettings?(lines: readonly string[]): void
   /** Vectors for texts. */
@@ -126,7 +127,7 @@ export class Root {
         base: request => o.base?.(request) ?? {},
         onError: (error, ctx, file) => this.failed(error, ctx.user, file),
         id: () => id('session'),
-        changed: (id, session) => o.saveSession?.(id, session),
+        changed: (id, session, added) => o.saveSession?.(id, session, added),
         ...common,
       },
       owner,

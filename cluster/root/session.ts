@@ -38,8 +38,11 @@ export interface SessionHost {
   onError(error: Error, ctx: Context, file: string): void
   /** A new session's number. */
   id(): string
-  /** A session is other than it was; undefined: it has ended. */
-  changed(id: string, session: Session | undefined): void
+  /**
+   * A session is other than it was; undefined: it has ended.
+   * @param added what has come to its history, where nothing else has changed
+   */
+  changed(id: string, session: Session | undefined, added?: readonly Turn[]): void
   readonly clock: Clock
   readonly budget: Budget
   /** Where a long transcript goes; undefined: it stays in memory. */
@@ -54,6 +57,8 @@ export class Session {
   closed = false
   #history: Turn[] = []
   #historyBytes = 0
+  /** Whether it has been written to since it was kept: then what a turn adds is not all that is new. */
+  #edited = false
   /** How many messages of it the server before this one had kept. */
   #restored = 0
   /** The memory that its settings, its history and the files beside them take. */
@@ -339,8 +344,10 @@ export class Session {
     this.#settingsHold.resize(limits.SESSION_BYTES + textBytes(system) + json)
   }
 
-  #changed(): void {
-    if (!this.closed) this.host.changed(this.id, this)
+  #changed(added?: readonly Turn[]): void {
+    if (this.closed) return
+    this.host.changed(this.id, this, this.#edited ? undefined : added)
+    this.#edited = false
   }
 
   #ended(task: Task, added: readonly ChatMessage[], ctx: Context): void {
@@ -351,13 +358,15 @@ export class Session {
     // a failed turn is not added; a stopped answer stays, marked so
     if (task.state === 'failed' || (task.state === 'cancelled' && content === '')) return
     const stopped = task.state === 'cancelled'
+    const answer: Turn = { role: 'assistant', content: content.replace(/\n$/, ''), ...(stopped && { stopped }) }
+    const turns = [...added, answer]
     try {
-      this.#add(...added, { role: 'assistant', content: content.replace(/\n$/, ''), ...(stopped && { stopped }) })
+      this.#add(...turns)
     } catch (error) {
       // the answer is the reader's all the same
-      this.host.onError(error as Error, ctx, this.#path)
+      return this.host.onError(error as Error, ctx, this.#path)
     }
-    this.#changed()
+    this.#changed(turns)
   }
 
   /** @throws FsError `file too large`, `over the memory budget of this server` */
@@ -374,6 +383,7 @@ export class Session {
   #clear(): void {
     this.#history = []
     this.#historyBytes = 0
+    this.#edited = true
     this.#historyHold.resize(0)
   }
 
@@ -557,6 +567,7 @@ export class Session {
         throw fail('badArgument', `history: not JSON: ${(error as Error).message}`)
       }
       this.#add(message(json, 'history'))
+      this.#edited = true
     }
     return this.#editable(
       () => this.#history.map(turn => `${JSON.stringify(turn)}\n`).join(''),

@@ -1,13 +1,14 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { constants, readdirSync, readFileSync } from 'node:fs'
 import { open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Store } from '../../cluster/orchestrator/saved.js'
 import { makeDirectory } from '../../fs/host-directory.js'
 import { setAside } from '../common/aside.js'
 
+const { O_APPEND, O_NOFOLLOW, O_WRONLY } = constants
 const proper = /^[a-z0-9-]{1,64}$/
 
-/** Small texts as files of one directory that only its owner may read; each is replaced whole, and is on the disk then. */
+/** Small texts as files of one directory that only its owner may read; each is replaced whole or added to, and is on the disk then. */
 export function fileStore(dir: string): Store {
   makeDirectory(dir, 0o700)
   return {
@@ -28,6 +29,15 @@ export function fileStore(dir: string): Store {
         await file.close()
       }
       await rename(`${path}.new`, path)
+    },
+    async append(name, text) {
+      const file = await open(join(dir, name), O_WRONLY | O_APPEND | O_NOFOLLOW)
+      try {
+        await file.writeFile(text)
+        await file.sync()
+      } finally {
+        await file.close()
+      }
     },
     remove: name => rm(join(dir, name), { force: true }),
     list: () => readdirSync(dir).filter(name => proper.test(name)),

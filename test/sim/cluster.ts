@@ -139,6 +139,7 @@ export class Cluster {
   readonly store: Store = (files => ({
     read: name => files.get(name),
     write: async (name, text) => void files.set(name, text),
+    append: async (name, text) => void files.set(name, files.get(name)! + text),
     remove: async name => void files.delete(name),
     list: () => [...files.keys()],
     setAside: name => void files.delete(name),
@@ -197,6 +198,7 @@ export class Cluster {
     return {
       read: name => files.get(name),
       write: (name, text) => later(() => files.set(name, text)),
+      append: (name, text) => later(() => files.set(name, files.get(name)! + text)),
       remove: name => later(() => files.delete(name)),
       list: () => [...files.keys()],
       setAside: name => void files.delete(name),

@@ -203,6 +203,7 @@ export function memoryStore(files = new Map<string, string>()): Store {
   return {
     read: name => files.get(name),
     write: async (name, text) => void files.set(name, text),
+    append: async (name, text) => void files.set(name, files.get(name)! + text),
     remove: async name => void files.delete(name),
     list: () => [...files.keys()],
     setAside(name) {

@@ -1,0 +1,123 @@
+/** How a session is kept on the disk: what a turn adds is added, and all else is written anew. */
+import t from 'tap'
+import { parseSession, sessionText, turnText } from '../../../api/session.js'
+import { Saver, type Store } from '../../../cluster/orchestrator/saved.js'
+import { memoryStore, rig } from './fixture.js'
+
+const settled = () => new Promise(resolve => setTimeout(resolve, 20))
+
+/** A store in memory that counts, and fails while `full`. */
+function counting(files = new Map<string, string>()) {
+  const of = { files, written: 0, full: false, store: memoryStore(files) as Store }
+  const { write, append } = of.store
+  of.store = {
+    ...of.store,
+    async write(name, text) {
+      of.written += text.length
+      if (of.full) throw new Error('ENOSPC')
+      await write(name, text)
+    },
+    async append(name, text) {
+      of.written += text.length
+      if (of.full) {
+        // as a disk does that becomes full in the middle
+        await append(name, text.slice(0, text.length / 2))
+        throw new Error('ENOSPC')
+      }
+      await append(name, text)
+    },
+  }
+  return of
+}
+
+const saved = { user: { name: 'ann', uid: 1, role: 'use' as const }, settings: { sampling: {}, system: '' }, ttl: 600 }
+const question = { role: 'user', content: 'red' } as const
+const answer = { role: 'assistant', content: '0:red\nblue' } as const
+
+t.test('a kept session is its first line and what was added; the end of a write that was cut is left out', async t => {
+  const whole = sessionText({ ...saved, history: [question, answer] })
+  t.same(parseSession(whole.trim()).history, [question, answer], 'as earlier versions write it')
+  t.same(parseSession(whole).history, [question, answer])
+  const two = whole + turnText([question, { ...answer, stopped: true }])
+  t.match(parseSession(two).history, [question, answer, question, { ...answer, stopped: true }])
+  for (let cut = whole.length; cut < two.length; cut++)
+    t.same(parseSession(two.slice(0, cut)).history, [question, answer])
+  t.throws(() => parseSession(`${whole}[1]\n`), /turn/)
+  t.throws(() => parseSession(`${whole}garbage\n${turnText([question])}`), /turn: no JSON/)
+})
+
+t.test('what a turn adds is added to what is there; what is not there, and what failed, is written whole', async t => {
+  const disk = counting()
+  const failures: string[] = []
+  const saver = new Saver(disk.store, error => failures.push(error.message))
+  let text = 'one\n'
+  const add = (more: string) => {
+    text += more
+    saver.save('a', () => text, more)
+  }
+  disk.files.set('a', 'of another server')
+  add('two\n')
+  await saver.settled()
+  t.equal(disk.files.get('a'), text, 'the first write is whole')
+  disk.written = 0
+  add('three\n')
+  add('four\n')
+  await saver.settled()
+  t.same([disk.files.get('a'), disk.written], [text, 'three\nfour\n'.length])
+
+  disk.full = true
+  add('five\n')
+  await saver.settled()
+  add('six\n')
+  await saver.settled()
+  t.same(failures, ['ENOSPC'], 'it is said once')
+  disk.full = false
+  add('seven\n')
+  await saver.settled()
+  t.equal(disk.files.get('a'), text, 'nothing of what was cut is left')
+  saver.save('a', undefined)
+  await saver.settled()
+  add('eight\n')
+  await saver.settled()
+  t.equal(disk.files.get('a'), text)
+})
+
+t.test('a session of many turns is written once, not once a turn, and the next server has it whole', async t => {
+  const disk = counting()
+  const cluster = await rig(t, [{}], { store: disk.store })
+  const ann = await cluster.as('ann')
+  const id = await ann.session()
+  const word = 'w'.repeat(1000)
+  for (let n = 0; n < 40; n++) await ann.ask(`session/${id}/data`, `${n}${word}`)
+  await settled()
+  const name = `session-${id}`
+  const length = disk.files.get(name)!.length
+  t.ok(length > 80_000)
+  t.ok(disk.written < 3 * length, `${disk.written} bytes are written of a session of ${length}`)
+
+  const line = JSON.stringify({ role: 'user', content: 'from a program' })
+  await ann.write(`session/${id}/history`, `${line}\n`)
+  await ann.ask(`session/${id}/data`, 'last')
+  const history = await ann.read(`session/${id}/history`)
+  t.match(history, /from a program/)
+  await settled()
+  const again = await rig(t, [{}], { store: memoryStore(new Map(disk.files)) })
+  t.equal(await (await again.as('ann')).read(`session/${id}/history`), history)
+})
+
+t.test('a turn that ends while its history is being written to keeps what was written', async t => {
+  const disk = counting()
+  const cluster = await rig(t, [{}], { store: disk.store })
+  const ann = await cluster.as('ann')
+  const id = await ann.session()
+  await ann.ask(`session/${id}/data`, 'red')
+  await settled()
+  const fid = await ann.open(`session/${id}/history`, 1)
+  await fid.write(0, Buffer.from(`${JSON.stringify({ role: 'user', content: 'between' })}\n`))
+  await ann.ask(`session/${id}/data`, 'green')
+  await settled()
+  t.match(
+    parseSession(disk.files.get(`session-${id}`)!).history.map(({ content }) => content),
+    ['red', '0:red', 'between', 'green', '0:green'],
+  )
+})
