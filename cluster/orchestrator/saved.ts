@@ -2,7 +2,7 @@ import { fail } from '../../fs/errors.js'
 
 /** Where an orchestrator keeps what must outlive it: small texts by name. */
 export interface Store {
-  /** The text of that name; undefined where there is none, or it cannot be read. */
+  /** The text of that name; undefined where there is none. @throws why it cannot be read */
   read(name: string): string | undefined
   /** Replaces it, whole or not at all. */
   write(name: string, text: string): Promise<void>
@@ -43,7 +43,6 @@ export class Restored {
     try {
       const text = store.read(name)
       if (text !== undefined) return parse(text)
-      if (store.list().includes(name)) throw fail('io', 'it cannot be read')
     } catch (error) {
       this.setAside(name, error as Error)
     }

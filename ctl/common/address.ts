@@ -1,4 +1,5 @@
 import { dirname, join } from 'node:path'
+import { variable } from '../../api/environment.js'
 import { runtimeDir } from './paths.js'
 
 /** Where a user's own server is reached unless something else is said. */
@@ -16,4 +17,4 @@ export const HTTP_ADDRESS = 'ws://127.0.0.1:5641/9p'
 
 /** The server that a command speaks to: `--at`, else `$LLAMBO`, else the user's own. */
 export const serverAddress = (at: string | undefined, env: NodeJS.ProcessEnv): string =>
-  at || env.LLAMBO || socketAddress(env)
+  at || variable(env, 'LLAMBO') || socketAddress(env)

@@ -1,3 +1,4 @@
+import { variable } from '../../api/environment.js'
 import { fail } from '../../fs/errors.js'
 import { isLoopback } from '../../mnt/exposure.js'
 import { runningServer } from './serverfile.js'
@@ -16,6 +17,7 @@ export function parseFingerprint(text: string): string {
  */
 export function ownFingerprint(env: NodeJS.ProcessEnv, address: string): string | undefined {
   if (!address.startsWith('wss:')) return undefined
-  if (env.LLAMBO_FINGERPRINT) return parseFingerprint(env.LLAMBO_FINGERPRINT)
+  const given = variable(env, 'LLAMBO_FINGERPRINT')
+  if (given !== undefined) return parseFingerprint(given)
   return isLoopback(new URL(address).hostname) ? runningServer(env)?.fingerprint : undefined
 }

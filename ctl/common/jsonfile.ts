@@ -1,10 +1,11 @@
-import { readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { renameSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Field } from '../../api/field.js'
 import { MAX_FILE } from '../../api/runtime.js'
 import { json } from '../../api/text.js'
 import { checkPlace } from '../../fs/place.js'
 import { keepAside, type OnDamaged } from './aside.js'
+import { readBounded } from './bounded.js'
 
 /**
  * What a JSON file in a directory of our own holds, if it is what it should be; undefined where there is none, it cannot be read, or it
@@ -15,7 +16,7 @@ import { keepAside, type OnDamaged } from './aside.js'
 export function readJson<T>(path: string, of: Field<T>, onDamaged?: OnDamaged): T | undefined {
   checkPlace(dirname(path))
   try {
-    return of(json(readFileSync(path, 'utf8'), path, MAX_FILE), path)
+    return of(json(readBounded(path, 4 * MAX_FILE), path, MAX_FILE), path)
   } catch (error) {
     if (onDamaged && (error as NodeJS.ErrnoException).code !== 'ENOENT') keepAside(path, error, onDamaged)
     return undefined

@@ -2,6 +2,7 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { appendFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { variable } from '../../api/environment.js'
 import { fail } from '../../fs/errors.js'
 import type { User } from '../../fs/file.js'
 import { makeDirectory } from '../../fs/host-directory.js'
@@ -160,11 +161,12 @@ function makeFirst(tokens: string, clear: string): void {
  * @throws FsError where a file that is named is not there or may be read by others
  */
 export function namedToken(env: NodeJS.ProcessEnv): string | undefined {
-  if (env.LLAMBO_TOKEN) return env.LLAMBO_TOKEN.trim()
-  if (!env.LLAMBO_TOKEN_FILE) return undefined
-  if (!statSync(env.LLAMBO_TOKEN_FILE, { throwIfNoEntry: false }))
-    throw fail('notFound', `${env.LLAMBO_TOKEN_FILE}, named by $LLAMBO_TOKEN_FILE`)
-  return readPrivate(env.LLAMBO_TOKEN_FILE).trim()
+  const token = variable(env, 'LLAMBO_TOKEN')
+  if (token !== undefined) return token
+  const file = variable(env, 'LLAMBO_TOKEN_FILE')
+  if (file === undefined) return undefined
+  if (!statSync(file, { throwIfNoEntry: false })) throw fail('notFound', `${file}, named by $LLAMBO_TOKEN_FILE`)
+  return variable({ LLAMBO_TOKEN: readPrivate(file) }, 'LLAMBO_TOKEN')
 }
 
 /** Where the owner's own token is, which the first start made. */

@@ -1,3 +1,4 @@
+import { variable } from '../../api/environment.js'
 import { createOpenAIEngine } from '../../cluster/worker/engine/openai.js'
 import { loadConfig } from '../common/config.js'
 import { explain } from '../common/exit.js'
@@ -12,7 +13,7 @@ export async function upstream(env: NodeJS.ProcessEnv): Promise<Omit<Finding, 'n
     const { 'engine.kind': kind, 'engine.url': url, 'engine.key_file': file } = settingsOf(config, name)
     if (kind !== 'openai' || url === undefined || model === undefined) return []
     try {
-      const key = file ? readKey(file) : url === config['engine.url'] ? env.OPENAI_API_KEY : undefined
+      const key = file ? readKey(file) : url === config['engine.url'] ? variable(env, 'OPENAI_API_KEY') : undefined
       const engine = createOpenAIEngine({ url, model, slots: 1, ...(key && { key }) })
       await engine.remote!.check(new AbortController().signal)
       return [{ bad: false, says: `${model} at ${url}` }]

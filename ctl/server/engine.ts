@@ -1,9 +1,11 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
+import { variable } from '../../api/environment.js'
 import { checkModel } from '../../cluster/worker/gguf.js'
 import type { OpenEngine } from '../../cluster/worker/loader.js'
 import type { ModelStore } from '../../cluster/worker/models.js'
 import { fail } from '../../fs/errors.js'
+import { readBounded } from '../common/bounded.js'
 import { usage } from '../common/exit.js'
 import { stateDir } from '../common/paths.js'
 import type { Config } from '../common/settings.js'
@@ -51,7 +53,7 @@ export function engineOpener(config: Config, store: ModelStore, env: NodeJS.Proc
       }
     case 'openai': {
       checkEngine(config)
-      const key = keyFile ? readKey(keyFile) : env.OPENAI_API_KEY
+      const key = keyFile ? readKey(keyFile) : variable(env, 'OPENAI_API_KEY')
       const silence_ms = timeout * 1000
       const given = { url: url!, silence_ms, ...(key && { key }), ...(context && { context }) }
       return async (model, settings) => {
@@ -85,10 +87,13 @@ export function engineOpener(config: Config, store: ModelStore, env: NodeJS.Proc
   }
 }
 
+/** Bytes of a file with a key. */
+const MAX_KEY = 16 * 1024
+
 /** The key in a file. @throws Failure (usage) where it cannot be read */
 export function readKey(path: string): string {
   try {
-    return readFileSync(path, 'utf8').trim()
+    return readBounded(path, MAX_KEY).trim()
   } catch (error) {
     throw usage(`engine.key_file: ${(error as Error).message}`)
   }

@@ -1,9 +1,14 @@
-import { constants, readdirSync, readFileSync } from 'node:fs'
+import { constants, readdirSync } from 'node:fs'
 import { open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { MAX_SAVED } from '../../api/session.js'
 import type { Store } from '../../cluster/orchestrator/saved.js'
 import { makeDirectory } from '../../fs/host-directory.js'
 import { setAside } from '../common/aside.js'
+import { readBounded } from '../common/bounded.js'
+
+/** Bytes of one: a session is the longest; its characters beyond ASCII are far fewer than its JSON's escapes may be. */
+const MAX_KEPT = MAX_SAVED
 
 const { O_APPEND, O_NOFOLLOW, O_WRONLY } = constants
 const proper = /^[a-z0-9-]{1,64}$/
@@ -14,9 +19,10 @@ export function fileStore(dir: string): Store {
   return {
     read(name) {
       try {
-        return readFileSync(join(dir, name), 'utf8')
-      } catch {
-        return undefined
+        return readBounded(join(dir, name), MAX_KEPT)
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+        throw error
       }
     },
     async write(name, text) {

@@ -1,6 +1,7 @@
 import { chmodSync, linkSync, statSync, unlinkSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
+import { variable } from '../../api/environment.js'
 import { answerLine } from './answer.js'
 import { FAILURE_MS, LOOK_MS, MAX_ASKING, MAX_QUESTION, MAX_REMOVED, QUESTION_MS, TYPING_MS } from './limits.js'
 import { asksWhatWasSent, isAnswer, parseQuestion, type Question } from './question.js'
@@ -187,7 +188,7 @@ export class Agent {
     const seen = asked.kind === 'failure' ? end(clean(await output(asked, signal))) : ''
     const safe = { ...asked, line: clean(asked.line), cwd: clean(asked.cwd) }
     signal.throwIfAborted()
-    const given = request(safe, seen, this.env.LLAMBO_SHELL_MODEL || undefined)
+    const given = request(safe, seen, variable(this.env, 'LLAMBO_SHELL_MODEL'))
     this.#sent = { text: given.messages.at(-1)!.content, removed: removed.slice(0, MAX_REMOVED) }
     const said = await this.oracle.ask(given, signal)
     return answerLine(said, asked)

@@ -1,8 +1,10 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { isAside, keepAside, setAside } from '../../ctl/common/aside.js'
+import { readBounded } from '../../ctl/common/bounded.js'
+import { fileStore } from '../../ctl/server/store.js'
 
 t.test('damaged files of one name are all kept, the newest under the plain name, and five at most', async t => {
   const dir = mkdtempSync(join(tmpdir(), 'llambo-aside-'))
@@ -32,4 +34,20 @@ t.test('damaged files of one name are all kept, the newest under the plain name,
   keepAside(path, new Error('cut'), (name, why) => said.push(`${name}: ${why}`))
   t.match(said, [/^ctl: cut; .*ENOENT|no such file/], 'what cannot be set aside is said, and moves nothing')
   t.equal(kept()[0]![1], '9')
+})
+
+t.test('what was kept is read up to a bound, and what cannot be read says why', async t => {
+  const dir = mkdtempSync(join(tmpdir(), 'llambo-store-'))
+  t.teardown(() => rmSync(dir, { recursive: true }))
+  const store = fileStore(dir)
+  t.equal(store.read('counters'), undefined)
+  mkdirSync(join(dir, 'ctl'))
+  t.throws(() => store.read('ctl'), { code: 'EISDIR' })
+  const file = join(dir, 'session-1')
+  writeFileSync(file, '0123456789')
+  t.equal(store.read('session-1'), '0123456789')
+  t.equal(readBounded(file, 10), '0123456789')
+  t.throws(() => readBounded(file, 9), { message: `file too large: ${file}: at most 9 bytes` })
+  truncateSync(file, 300 * 2 ** 20)
+  t.throws(() => store.read('session-1'), { message: /^file too large: .*session-1: at most \d+ bytes$/ })
 })
