@@ -118,7 +118,7 @@ export class Root {
     })
     const { name, queue, mayPrioritise = () => true } = o
     const { events, metrics } = this
-    const common = { clock, budget, spill: spills }
+    const common = { clock, budget, spills }
     this.tasks = new Tasks({ ...common, name, place, events, metrics, id: () => id('task'), queue, mayPrioritise })
     this.sessions = new Sessions(
       {

@@ -12,7 +12,6 @@ import { ctl, type Verb, word, word1 } from '../../fs/kit/ctl.js'
 import { generated } from '../../fs/kit/dir.js'
 import { type Exchange, exchange } from '../../fs/kit/exchange.js'
 import { Log } from '../../fs/kit/log.js'
-import type { Spill } from '../../fs/kit/spill.js'
 import { chain } from '../../fs/maybe.js'
 import { quote, record } from '../../fs/quote.js'
 import type { Budget, Hold } from './budget.js'
@@ -22,6 +21,7 @@ import * as limits from './limits.js'
 import { layered, message, parseRequest, plainRequest, type Request } from './request.js'
 import { Scratch } from './scratch.js'
 import { modelWord, number, type Settings, samplingLines, samplingVerbs } from './settings.js'
+import type { Spills } from './spills.js'
 import type { Task } from './task.js'
 import type { Submission, Tasks } from './tasks.js'
 import { jsonBytes, textBytes } from './weight.js'
@@ -46,7 +46,7 @@ export interface SessionHost {
   readonly clock: Clock
   readonly budget: Budget
   /** Where a long transcript goes; undefined: it stays in memory. */
-  readonly spill: Spill | undefined
+  readonly spills: Spills | undefined
 }
 
 /** One conversation: its history is here, in the server that gave it; an engine only caches prefixes of it. */
@@ -95,7 +95,7 @@ export class Session {
     this.#historyHold = budget.hold(user)
     this.#scratchHold = budget.hold(user)
     this.#log = new Log(limits.MAX_HISTORY, budget.hold(user))
-    this.#log.spillTo(host.spill)
+    this.#log.spillTo(host.spills?.of(user.name))
     const owner = { name: user.name, uid: user.uid }
     const onOpen = () => this.#opened()
     const common = { owner, mode: 0o600, onOpen }

@@ -4,6 +4,7 @@ import { fail } from '../../fs/errors.js'
 import type { Context } from '../../fs/file.js'
 import { Readers } from '../../fs/kit/readers.js'
 import type { Spill, SpillFile } from '../../fs/kit/spill.js'
+import { Budget } from './budget.js'
 import { SPILL_AGAIN, SPILL_READ_MS, SPILL_READS } from './limits.js'
 
 const MiB = 1024 * 1024
@@ -23,11 +24,13 @@ export interface SpillDisk {
 /** What a read is interrupted by. */
 type Reader = Pick<Context, 'signal' | 'whenAborted'>
 
-export class Spills implements Spill {
+export class Spills {
+  /** Who has how much there: shares are given out as those of memory are. */
+  readonly #shares: Budget
   #created = 0
-  #used = 0
   #failing = false
-  #full = false
+  /** Users who had their share when they wanted more. */
+  readonly #full = new Set<string>()
   /** Files that have something to write, or are to be removed, in order. */
   readonly #waiting = new Set<Spilled>()
   #working = false
@@ -39,20 +42,23 @@ export class Spills implements Spill {
     readonly disk: SpillDisk,
     readonly clock: Clock,
     readonly failed: (error: Error) => void,
-  ) {}
+  ) {
+    this.#shares = new Budget({ limit: disk.limit })
+  }
 
   /** Bytes that are in files. */
   get used(): number {
-    return this.#used
+    return this.#shares.used
   }
 
-  /** Whether what was to be written last could not be. */
+  /** Whether what was to be written last could not be, or somebody has their share. */
   get failing(): boolean {
-    return this.#failing
+    return this.#failing || this.#full.size > 0
   }
 
-  create(): SpillFile {
-    return new Spilled(this, String(++this.#created))
+  /** Files of that user. */
+  of(user: string): Spill {
+    return { create: () => new Spilled(this, String(++this.#created), user) }
   }
 
   /** Has that file do what it has to, after those before it. */
@@ -75,15 +81,28 @@ export class Spills implements Spill {
     this.#working = false
   }
 
+  /** Whether that user has their share, or there is no room at all: said once, until they have less again. */
+  #isFull(user: string, bytes: number): boolean {
+    const own = this.#shares.usedBy(user)
+    const was = this.#full.has(user)
+    if (this.#shares.fits(user, bytes + (was ? (1 / SPILL_AGAIN - 1) * own : 0))) {
+      this.#full.delete(user)
+      return false
+    }
+    const mib = (n: number) => Math.floor(n / MiB)
+    const says = `${user} has ${mib(own)} of the ${mib(this.disk.limit)} MiB that answers and transcripts may take there`
+    if (!was) this.failed(fail('diskFull', says))
+    this.#full.add(user)
+    return true
+  }
+
   /** @returns whether all is written. Never rejects */
-  async write(name: string, offset: number, pieces: readonly Uint8Array[]): Promise<boolean> {
-    const { limit } = this.disk
+  async write(user: string, name: string, offset: number, pieces: readonly Uint8Array[]): Promise<boolean> {
     const bytes = pieces.reduce((n, piece) => n + piece.length, 0)
+    if (this.#isFull(user, bytes)) return false
     try {
-      this.#full = this.#used + bytes > (this.#full ? SPILL_AGAIN : 1) * limit
-      if (this.#full) throw fail('diskFull', `answers and transcripts may take ${Math.floor(limit / MiB)} MiB there`)
       await this.disk.write(name, offset, pieces)
-      this.#used += bytes
+      this.#shares.count(user, bytes)
       this.#failing = false
       return true
     } catch (error) {
@@ -133,10 +152,11 @@ export class Spills implements Spill {
   }
 
   /** Never rejects. */
-  async remove(name: string, bytes: number): Promise<void> {
+  async remove(user: string, name: string, bytes: number): Promise<void> {
     try {
       await this.disk.remove(name)
-      this.#used -= bytes
+      this.#shares.count(user, -bytes)
+      for (const one of [...this.#full]) this.#isFull(one, 0)
     } catch {
       // it is still there, and still counts
     }
@@ -153,6 +173,7 @@ class Spilled implements SpillFile {
   constructor(
     readonly spills: Spills,
     readonly name: string,
+    readonly user: string,
   ) {}
 
   append(pieces: readonly Uint8Array[]): Promise<boolean> {
@@ -179,12 +200,12 @@ class Spilled implements SpillFile {
 
   /** Writes what is to be written, or removes the file. Never rejects. */
   async work(): Promise<void> {
-    if (this.#removed) return this.spills.remove(this.name, this.#length)
+    if (this.#removed) return this.spills.remove(this.user, this.name, this.#length)
     const next = this.#next
     if (!next) return
     this.#next = undefined
     this.#made = true
-    const there = await this.spills.write(this.name, this.#length, next.pieces)
+    const there = await this.spills.write(this.user, this.name, this.#length, next.pieces)
     if (there) this.#length += next.pieces.reduce((n, piece) => n + piece.length, 0)
     next.done(there)
   }

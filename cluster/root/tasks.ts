@@ -6,7 +6,6 @@ import { ctl, word, word1 } from '../../fs/kit/ctl.js'
 import { generated } from '../../fs/kit/dir.js'
 import type { Feed } from '../../fs/kit/feed.js'
 import { logFile } from '../../fs/kit/log.js'
-import type { Spill } from '../../fs/kit/spill.js'
 import type { Budget, Hold } from './budget.js'
 import type { Sampling } from './generation.js'
 import * as limits from './limits.js'
@@ -14,6 +13,7 @@ import type { Metrics } from './metrics.js'
 import { Queue } from './queue.js'
 import { plainRequest, type Request, requestJson, sampling } from './request.js'
 import { number } from './settings.js'
+import type { Spills } from './spills.js'
 import { Task } from './task.js'
 
 export interface Submission {
@@ -69,7 +69,7 @@ export interface TasksOptions {
   clock: Clock
   budget: Budget
   /** Where their answers go that are long; undefined: they stay in memory. */
-  spill: Spill | undefined
+  spills: Spills | undefined
   /** A new task's number. */
   id(): string
   /** Whether that user may go before others. */
@@ -245,7 +245,7 @@ export class Tasks {
   }
 
   #add(s: Submission, hold: Hold, id = this.#o.id()): Task {
-    const { name, clock, metrics, events, budget, spill } = this.#o
+    const { name, clock, metrics, events, budget, spills } = this.#o
     const { user, request, prompt, asked, base, session, bytes } = s
     const onEnd = (ended: Task) => {
       this.take(ended)
@@ -259,7 +259,16 @@ export class Tasks {
     }
     const whole = sampling(base, asked)
     const own = { id, user, request, prompt, asked, session, bytes }
-    const task = new Task({ ...own, sampling: whole, worker: name, clock, budget, spill, hold, onEnd })
+    const task = new Task({
+      ...own,
+      sampling: whole,
+      worker: name,
+      clock,
+      budget,
+      spill: spills?.of(user.name),
+      hold,
+      onEnd,
+    })
     this.#tasks.set(id, task)
     this.#forgetOld()
     return task

@@ -21,10 +21,10 @@ function stage(limit?: number) {
   const clock = new TestClock()
   const spills = new Spills(disk, clock, error => failures.push(error.message))
   const budget = new Budget({ limit: 1e9 })
-  const log = () => {
-    const log = new Log(100_000_000, budget.hold({ name: 'ann' }))
+  const log = (user = 'ann') => {
+    const log = new Log(100_000_000, budget.hold({ name: user }))
     const release = log.keep()
-    log.spillTo(spills)
+    log.spillTo(spills.of(user))
     return { log, release }
   }
   return { disk, clock, failures, spills, budget, log }
@@ -158,27 +158,35 @@ t.test('on a full disk a log stays in memory, which is said once, and the next b
   t.ok((await whole(other, 70_000)).equals(bytes(BLOCK)))
 })
 
-t.test('the files have so many bytes in all: what is over stays in memory until enough of them are gone', async t => {
-  const { failures, spills, log } = stage(16 * BLOCK)
-  const logs = Array.from({ length: 3 }, (_, i) => {
-    const one = log()
-    one.log.append(bytes(7 * BLOCK, i))
-    one.log.end()
-    return one
-  })
-  await settled()
-  t.same(failures, ['no space left on device: answers and transcripts may take 1 MiB there'])
-  t.equal(spills.used, 14 * BLOCK)
-  for (const [i, one] of logs.entries()) t.ok((await whole(one.log, BLOCK)).equals(bytes(7 * BLOCK, i)))
-  logs[0]!.release()
-  await settled()
-  const next = log()
-  next.log.append(bytes(3 * BLOCK))
-  next.log.end()
-  await settled()
-  t.equal(spills.used, 10 * BLOCK)
-  t.notOk(spills.failing)
-})
+t.test(
+  'the files have so many bytes in all, and each user a share: what is over stays in memory until enough of theirs are gone',
+  async t => {
+    const { failures, spills, log } = stage(16 * BLOCK)
+    const make = (user: string, blocks: number, seed: number) => {
+      const one = log(user)
+      one.log.append(bytes(blocks * BLOCK, seed))
+      one.log.end()
+      return { ...one, all: bytes(blocks * BLOCK, seed) }
+    }
+    const logs = [make('ann', 7, 1), make('ann', 7, 2), make('bob', 3, 3), make('ann', 7, 4)]
+    await settled()
+    t.same(
+      failures,
+      ['no space left on device: ann has 0 of the 1 MiB that answers and transcripts may take there'],
+      'it is said once',
+    )
+    t.equal(spills.used, 10 * BLOCK, 'who comes later has a share')
+    t.ok(spills.failing)
+    for (const one of logs) t.ok((await whole(one.log, BLOCK)).equals(one.all))
+    logs[0]!.release()
+    await settled()
+    t.notOk(spills.failing)
+    make('ann', 3, 5)
+    await settled()
+    t.equal(spills.used, 6 * BLOCK)
+    t.equal(failures.length, 1)
+  },
+)
 
 t.test('a read of a disk that does not answer can be interrupted, and many wait for their turn', async t => {
   const { disk, log } = stage()
