@@ -1,22 +1,14 @@
 import { randomBytes } from 'node:crypto'
-import { readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { MAX_CONVERSATION, type Message, parseHead, parseMessage } from '../api/limbot.js'
+import { readBounded } from '../ctl/common/bounded.js'
 import { explain, usage } from '../ctl/common/exit.js'
 import { dataDir } from '../ctl/common/paths.js'
 import { makeDirectory } from '../fs/host-directory.js'
 import type { Settings } from './settings.js'
 
-/** One message of a conversation. */
-export interface Message {
-  readonly role: 'user' | 'assistant'
-  readonly content: string
-  /** What was typed, where files were attached to it: what is to be written anew. */
-  readonly typed?: string
-  /** An answer that was ended before its own end: by the user, or by what this says. */
-  readonly stopped?: true | string
-  /** It has been summed up: it is kept to be read, and the model does not see it any more. */
-  readonly past?: true
-}
+export type { Message }
 
 /** The first line of a conversation's file. */
 interface Head {
@@ -37,8 +29,6 @@ export interface Kept {
 }
 
 const TITLE = 60
-/** Bytes of a conversation that is read. */
-const MOST = 64 * 1024 * 1024
 
 const sessionsDir = (env: NodeJS.ProcessEnv): string => join(dataDir(env), 'sessions')
 
@@ -222,31 +212,22 @@ export const brief = (text: string, most: number): string => {
 function read(file: string): { head: Head; messages: Message[] } {
   let text: string
   try {
-    if (statSync(file).size > MOST) throw usage(`over ${MOST} bytes`)
-    text = readFileSync(file, 'utf8')
+    text = readBounded(file, MAX_CONVERSATION)
   } catch (error) {
     throw usage(`${file}: ${explain(error)}`)
   }
-  const [first, ...rest] = text.split('\n').filter(Boolean)
-  const head = json(first ?? '') as Partial<Head> | undefined
-  if (head?.limbot !== 1 || typeof head.id !== 'string') throw usage(`${file}: not a conversation of limbot`)
-  const messages: Message[] = []
-  rest.forEach((line, i) => {
-    const message = json(line) as Partial<Message> | undefined
-    if (typeof message?.content !== 'string' || !/^(user|assistant)$/.test(message.role ?? ''))
-      throw usage(`${file}:${i + 2}: not a message`)
-    messages.push(message as Message)
-  })
-  const { id, created = '', title = '' } = head
-  const settings = typeof head.settings === 'object' ? (head.settings ?? {}) : {}
-  return { head: { limbot: 1, id, created, title, settings }, messages }
+  const [first = '', ...rest] = text.split('\n').filter(Boolean)
+  const { settings = {}, ...head } = parsed(() => parseHead(first), `${file}: not a conversation of limbot`)
+  const messages = rest.map((line, i) => parsed(() => parseMessage(line), `${file}:${i + 2}: not a message`))
+  return { head: { ...head, settings: settings as Record<string, unknown> }, messages }
 }
 
-function json(line: string): unknown {
+/** @throws Failure (usage) with the place, and what of it cannot be */
+function parsed<T>(parse: () => T, where: string): T {
   try {
-    return JSON.parse(line)
-  } catch {
-    return undefined
+    return parse()
+  } catch (error) {
+    throw usage(`${where} (${(error as Error).message})`)
   }
 }
 
