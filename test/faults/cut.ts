@@ -22,13 +22,22 @@ export async function workerBy(
   const { env } = cluster.home
   const spawn = spawner({ config, env, host: 'elsewhere', orphan_ms: 60_000, note: () => undefined })
   const of = { name: 'default', model: 'echo', slots: 4, memory: 0, cores: 0 }
-  const child = spawn({ id, boot: id.slice(0, 8), class: of, host_id: '', upstream: { address }, secret: newSecret() })
+  const child = spawn({
+    id,
+    boot: id.slice(0, 8),
+    class: of,
+    host_id: 'elsewhere',
+    upstream: { address },
+    secret: newSecret(),
+  })
   const end = async () => {
     child.kill('SIGKILL')
     await child.exited
   }
   stage.teardown(end)
-  await within('a worker started', 30_000, child.ready!)
+  const ended = child.exited.then(({ code, said }) => Promise.reject(new Error(`a worker ended (${code}): ${said}`)))
+  ended.catch(() => undefined)
+  await within('a worker started', 30_000, Promise.race([child.ready!, ended]))
   return end
 }
 

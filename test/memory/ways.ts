@@ -1,9 +1,9 @@
 /** Ways to have a server keep memory, each until it refuses: what `npm test` does one by one, and `test:faults` all at once. */
-import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client, type Fid } from '../../fs/client.js'
 import { dial } from '../../fs/dial.js'
+import { fail } from '../../fs/errors.js'
 import { MAX_MSIZE } from '../../fs/limits.js'
 import { pack, unpack } from '../../fs/message.js'
 import { NOFID, NOTAG, ORDWR, OREAD } from '../../fs/protocol.js'
@@ -68,11 +68,18 @@ class Hoard {
   /** A connection on which this user has attached, and that has cost us as little as may be. @throws what it was refused with */
   async attached(): Promise<void> {
     const socket = await this.bare()
-    const replies = once(socket, 'data') as Promise<[Uint8Array]>
+    // Rversion, and behind it what is said to the attach: they come in one piece or in several
+    const second = new Promise<Uint8Array>((resolve, reject) => {
+      let all = Buffer.alloc(0)
+      socket.on('data', (piece: Uint8Array) => {
+        all = Buffer.concat([all, piece])
+        const rest = all.length < 4 ? all.subarray(all.length) : all.subarray(all.readUInt32LE())
+        if (rest.length >= 4 && rest.length >= rest.readUInt32LE()) resolve(rest)
+      })
+      socket.once('close', () => reject(fail('hungUp')))
+    })
     socket.write(greeting(this.user))
-    let all = Buffer.concat(await replies)
-    if (all.length === all.readUInt32LE()) all = Buffer.concat([all, ...((await once(socket, 'data')) as [Uint8Array])])
-    const reply = unpack(all.subarray(all.readUInt32LE()), '9P2000.u')
+    const reply = unpack(await second, '9P2000.u')
     if (reply.type === 'Rerror') throw new Error(reply.ename)
   }
 
