@@ -22,6 +22,9 @@ export const MAX_NAME = 255
 export const MAX_ENAME = 512
 /** Fids one connection may hold: a shell script needs ten, a FUSE mount a few hundred. */
 export const MAX_FIDS = 4096
+/** And so many more for users who have few of them, where others have the rest. */
+export const RESERVED_FIDS = 256
+export const LITTLE_FIDS = 16
 /** What a fid is counted with: its state, an open file and what a program's reads leave behind. */
 export const FID_BYTES = 1024
 /** What a connection is counted with besides its fids and messages: a socket of Node's and what the session has of it. */

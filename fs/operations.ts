@@ -4,10 +4,11 @@ import type { Clock } from './clock.js'
 import { readDirents, readStats } from './directory.js'
 import { fail } from './errors.js'
 import { checked, FidState, isDirectory, type Place, R, step, W, X } from './fid.js'
+import { type Fids, NOBODY } from './fids.js'
 import type { Context, File, Opened, User } from './file.js'
 import { newQid } from './file.js'
 import type { Holding } from './holding.js'
-import { FID_BYTES, IOHDRSZ, MAX_FIDS, MAXWELEM } from './limits.js'
+import { FID_BYTES, IOHDRSZ, MAXWELEM } from './limits.js'
 import { chain, type Maybe } from './maybe.js'
 import { checkName, type Msg, type ReplyOf, type TMessage } from './message.js'
 import { type Dialect, DMDIR, NOFID, OEXEC, ORCLOSE, OREAD, OTRUNC, OWRITE, type Qid, QTAUTH } from './protocol.js'
@@ -16,7 +17,7 @@ import { type Dialect, DMDIR, NOFID, OEXEC, ORCLOSE, OREAD, OTRUNC, OWRITE, type
 export interface Host {
   readonly dialect: Dialect
   readonly msize: number
-  readonly fids: Map<number, FidState>
+  readonly fids: Fids
   readonly clock: Clock
   /** Resolves a Tattach to a tree and a user. */
   attach(who: Attaching): Maybe<{ root: File; user: User }>
@@ -71,7 +72,7 @@ function context(request: Request): Context {
 
 function add(host: Host, number: number, fid: FidState, request: Request): FidState {
   if (number === NOFID || host.fids.has(number)) throw fail('fidInUse', number)
-  if (host.fids.size >= MAX_FIDS) throw fail('tooManyFids')
+  host.fids.admit(fid.user)
   host.fids.set(number, fid)
   request.making = { number, fid }
   return fid
@@ -263,7 +264,7 @@ const unsupported = () => {
 export const operations: Operations = {
   Tauth(host, m, request) {
     if (!host.authenticate || host.user) throw fail('noAuth')
-    const nobody: User = { name: 'none', uid: m.n_uname ?? NOFID, role: 'read' }
+    const nobody: User = { name: NOBODY, uid: m.n_uname ?? NOFID, role: 'read' }
     const fid = add(host, m.afid, new FidState(nobody, false), request)
     request.fid = fid
     fid.auth = { uname: m.uname, aname: m.aname, user: undefined }
@@ -282,7 +283,7 @@ export const operations: Operations = {
     if (m.uname !== '') checkName(m.uname)
     const { names, chunked, options } = parseAname(m.aname, host.attachOptions)
     const who = { uname: m.uname, n_uname: m.n_uname ?? NOFID, aname: m.aname, options, ...(user && { user }) }
-    const reserved = add(host, m.fid, new FidState({ name: 'none', uid: NOFID, role: 'read' }, false), request)
+    const reserved = add(host, m.fid, new FidState({ name: NOBODY, uid: NOFID, role: 'read' }, false), request)
     const drop = () => {
       if (host.fids.get(m.fid) === reserved) host.fids.delete(m.fid)
     }

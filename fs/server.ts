@@ -3,6 +3,7 @@ import type { Attaching } from './attach.js'
 import { type Cancel, type Clock, systemClock } from './clock.js'
 import { errnoString, FsError, fail, toFsError } from './errors.js'
 import { type FidState, pathOf } from './fid.js'
+import { Fids } from './fids.js'
 import type { File, User } from './file.js'
 import { Framer } from './framer.js'
 import type { Holding } from './holding.js'
@@ -154,7 +155,7 @@ export function serve(transport: Transport, options: ServeOptions): Session {
 export class Session implements Host {
   dialect: Dialect = '9P2000'
   msize = 0
-  readonly fids = new Map<number, FidState>()
+  readonly fids = new Fids()
   readonly authenticate: Host['authenticate']
   readonly user: User | undefined
   readonly attachOptions: readonly string[]

@@ -40,6 +40,23 @@ t.test(
   },
 )
 
+t.test('of a connection that users share nobody takes all fids, and who has few gets some more', async t => {
+  const { root } = await attached(t)
+  const bob = await root.client.attach({ uname: 'bob' })
+  const take = async (from: Fid) => {
+    const results = await Promise.allSettled(Array.from({ length: 5000 }, () => from.walk(['hello'])))
+    return results.flatMap(r => (r.status === 'fulfilled' ? [r.value] : []))
+  }
+  const half = (await take(root)).length
+  t.ok(half <= limits.MAX_FIDS / 2, `${half} of ${limits.MAX_FIDS} are one user's`)
+  t.ok((await take(bob)).length > half / 3, 'another has a share')
+  const alone = await attached(t)
+  await take(alone.root)
+  const late = await alone.root.client.attach({ uname: 'late' })
+  await late.walk(['hello'])
+  t.ok((await take(late)).length < limits.LITTLE_FIDS, 'of what is left each has a few')
+})
+
 t.test(
   `of 5,000 requests ${limits.MAX_OUTSTANDING} wait, the rest fail at once, and a flush still gets through`,
   async t => {
