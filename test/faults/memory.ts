@@ -8,6 +8,8 @@ const MiB = 1024 * 1024
 const MOST = 300 * MiB
 /** How long it goes on, in s; less where one wants to see it work. */
 const SECONDS = Number(process.env.LLAMBO_FAULTS_MEMORY_S ?? 600)
+/** How long the ways may take that have begun by then, in ms. */
+const LAST_MS = 120_000
 
 /** Every way to have a server keep memory, all at once and again and again, beside a user who only asks. */
 async function hoards(stage: Stage): Promise<string> {
@@ -18,9 +20,12 @@ async function hoards(stage: Stage): Promise<string> {
   const until = Date.now() + SECONDS * 1000
   let refusals = 0
   const broken: string[] = []
+  const going = new Set<string>()
   const hoarders = Object.keys(ways).map(async (name, i) => {
     while (Date.now() < until) {
+      going.add(name)
       const { refusal, asMeant, leave } = await go(name, 5000 + i, server)
+      going.delete(name)
       leave()
       if (refusal === undefined) continue
       // where others have taken all there is, a way is refused before it is where it wants to be, or its connection is closed
@@ -40,7 +45,9 @@ async function hoards(stage: Stage): Promise<string> {
     slowest = Math.max(slowest, Date.now() - began)
     await sleep(200)
   }
-  await Promise.all(hoarders)
+  await within('the last ways', LAST_MS, Promise.all(hoarders)).catch(error => {
+    throw new Error(`${error.message}: ${[...going].join('; ')}`)
+  })
   must(broken.length === 0, `${broken.length} other errors: ${[...new Set(broken)].slice(0, 5).join('; ')}`)
   must(most() < MOST, `${Math.round(most() / MiB)} MiB were resident`)
   return `${refusals} refusals in ${SECONDS} s, at most ${Math.round(most() / MiB)} MiB resident; another user had ${answers} answers, the slowest after ${slowest} ms`

@@ -67,7 +67,9 @@ class Hoard {
 
   /** A connection on which this user has attached, and that has cost us as little as may be. @throws what it was refused with */
   async attached(): Promise<void> {
-    const socket = await this.bare()
+    let socket = await this.bare()
+    // a server that is busy has no room in its queue of those who dial
+    for (; socket.destroyed; socket = await this.bare()) await sleep(50)
     // Rversion, and behind it what is said to the attach: they come in one piece or in several
     const second = new Promise<Uint8Array>((resolve, reject) => {
       let all = Buffer.alloc(0)
