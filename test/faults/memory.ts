@@ -28,8 +28,8 @@ async function hoards(stage: Stage): Promise<string> {
       going.delete(name)
       leave()
       if (refusal === undefined) continue
-      // where others have taken all there is, a way is refused before it is where it wants to be, or its connection is closed
-      if (!asMeant && !/over the memory budget|^queue full, |^i\/o on hungup channel/.test(refusal))
+      // where others have taken all there is, a way is refused before it is where it wants to be, or its connection is closed, or not taken
+      if (!asMeant && !/over the memory budget|^queue full, |^i\/o on hungup channel|connect EAGAIN/.test(refusal))
         broken.push(`${name}: ${refusal}`)
       refusals++
       await sleep(100)
