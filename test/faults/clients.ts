@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { ndjson, readAll, type Tree } from '../cluster/worker/fixture.js'
 import { ended } from '../mnt/fixture.js'
 import { must } from './stage.js'
@@ -149,6 +150,8 @@ export class Tally {
       const line = `${who}: ${(error as Error).message}`
       if (error instanceof Wrong) this.wrong.push(line)
       else this.failed.push(line)
+      // who asks a server that is gone fails at once, again and again: nothing else would get its turn
+      await sleep(100)
     }
   }
 
