@@ -7,10 +7,12 @@ import { bornAt, isAlive } from '../common/serverfile.js'
 
 /** How often it is looked whether the one before us has done, in ms. */
 const LOOK_MS = 200
+/** A directory in the lock's place, say: it holds nobody back. */
+const UNREADABLE = Symbol('unreadable')
 
 /**
- * Waits until no other process holds that lock, and takes it. One that was killed holds it no longer. Where no file can be made everybody
- * goes on at once.
+ * Waits until no other process holds that lock, and takes it. One that was killed holds it no longer. Where no file can be made or read
+ * everybody goes on at once.
  * @param path of a file that stands for the lock
  * @returns what gives it back
  * @throws the signal's reason
@@ -27,8 +29,9 @@ export async function alone(path: string, signal: AbortSignal): Promise<() => vo
   try {
     while (!take(beside, path)) {
       const holder = read(path)
+      if (holder === UNREADABLE) return () => undefined
       if (holder !== undefined && !lives(holder) && read(path) === holder) rmSync(path, { force: true })
-      else if (holder !== undefined) await sleep(LOOK_MS, undefined, { signal }).catch(() => signal.throwIfAborted())
+      else await sleep(LOOK_MS, undefined, { signal }).catch(() => signal.throwIfAborted())
     }
   } finally {
     rmSync(beside, { force: true })
@@ -48,11 +51,12 @@ function take(beside: string, path: string): boolean {
   }
 }
 
-function read(path: string): string | undefined {
+/** Who holds it; undefined where nobody does any more. */
+function read(path: string): string | typeof UNREADABLE | undefined {
   try {
     return readFileSync(path, 'utf8')
-  } catch {
-    return undefined
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT' ? undefined : UNREADABLE
   }
 }
 
