@@ -1,5 +1,6 @@
 import { renameSync, rmSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
+import { loadLibrary } from '../../cluster/worker/engine/llama/library.js'
 import { checkModel } from '../../cluster/worker/gguf.js'
 import { timeLimit } from '../../fs/clock.js'
 import { makeDirectory } from '../../fs/host-directory.js'
@@ -37,7 +38,7 @@ export const run: Run = async (io, [name = '']) => {
   let begun = false
   try {
     await reach(uri, io)
-    const { createModelDownloader } = await import('node-llama-cpp')
+    const { createModelDownloader } = await loadLibrary()
     const downloader = await createModelDownloader({
       modelUri: uri,
       dirPath: beside,

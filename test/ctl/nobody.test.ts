@@ -18,8 +18,9 @@ t.test(
   async t => {
     const dir = mkdtempSync(join(tmpdir(), 'llambo-nobody-'))
     chmodSync(dir, 0o1777)
+    // with the model that comes along
     const run = (...args: string[]): Promise<Result> => {
-      const env = { PATH: process.env.PATH, TMPDIR: dir, LLAMBO_LISTEN: 'ws://127.0.0.1:0/9p', LLAMBO_ENGINE: 'echo' }
+      const env = { PATH: process.env.PATH, TMPDIR: dir, LLAMBO_LISTEN: 'ws://127.0.0.1:0/9p' }
       return new Run(spawn(process.execPath, [llamboctl, ...args], { uid: UID, gid: UID, env, cwd: '/' })).ended
     }
     t.teardown(async () => {
@@ -27,7 +28,7 @@ t.test(
       rmSync(dir, { recursive: true, force: true })
     })
     t.match(await run('up', '-d', '--no-mount'), { code: 0, stderr: new RegExp(`llambo-${UID}/9p`) })
-    t.match(await run('rdwr', 'data', 'hi'), { code: 0, stdout: '0:hi\n' })
+    t.match(await run('rdwr', 'data', 'hi'), { code: 0, stdout: /\w/ })
     t.match(await run('cat', 'task/1/status'), { code: 0, stdout: new RegExp(`user=${UID} `) })
     t.match(await run('down'), { code: 0, stderr: '' })
   },

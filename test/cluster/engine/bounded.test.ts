@@ -2,8 +2,8 @@ import t from 'tap'
 import { parseRequest } from '../../../cluster/root/request.js'
 import { bounded } from '../../../cluster/worker/engine/llama/bounded.js'
 import { grammarOf } from '../../../cluster/worker/engine/llama/grammar.js'
+import { loadLibrary } from '../../../cluster/worker/engine/llama/library.js'
 import { Prompter } from '../../../cluster/worker/engine/llama/prompt.js'
-import type { Library } from '../../../cluster/worker/engine/llama/runtime.js'
 
 const late = () => new Error('late')
 
@@ -50,7 +50,7 @@ t.test('what takes too long is ended wherever it is', async t => {
 })
 
 t.test('a chat template that does not end is refused when the model is loaded', async t => {
-  const library: Library = await import('node-llama-cpp')
+  const library = await loadLibrary()
   const loops =
     "{% for a in range(3000) %}{% for b in range(3000) %}{% for c in range(3000) %}x{% endfor %}{% endfor %}{% endfor %}{{ messages[0]['content'] }}"
   const model = { fileInfo: { metadata: { tokenizer: { chat_template: loops } } } }

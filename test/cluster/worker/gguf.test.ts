@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import t from 'tap'
 import { architectures } from '../../../cluster/worker/architectures.js'
+import { loadLibrary } from '../../../cluster/worker/engine/llama/library.js'
 import { checkGguf, checkModel } from '../../../cluster/worker/gguf.js'
 import { FsError } from '../../../fs/errors.js'
 import { architecture, gguf, key, type Parts, str, tensor, u16, u32, u64 } from './ggufBytes.js'
@@ -294,7 +295,7 @@ t.test('bytes changed at random never hang or crash the check, nor make it need 
 
 t.test('the list of architectures has all that node-llama-cpp knows', async t => {
   // a const enum, of which TypeScript does not believe that it exists at run time
-  const theirs: object = (await import('node-llama-cpp'))['GgufArchitectureType' as never]
+  const theirs: object = (await loadLibrary())['GgufArchitectureType' as never]
   for (const name of Object.values(theirs)) {
     if (name !== '(unknown)') t.ok(architectures.has(name), name)
   }

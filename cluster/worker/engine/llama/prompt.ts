@@ -2,8 +2,8 @@ import type { ChatHistoryItem, ChatWrapper, LlamaModel, LlamaText, Token, Tokeni
 import { FsError, fail } from '../../../../fs/errors.js'
 import type { ChatMessage, GenerateRequest } from '../engine.js'
 import { bounded } from './bounded.js'
+import type { Library } from './library.js'
 import { markersOf, withoutMarkers } from './markers.js'
-import type { Library } from './runtime.js'
 
 /** How long a chat template may take for a few short conversations, in ms: usual ones take 50. */
 const TEMPLATE_MS = 5_000

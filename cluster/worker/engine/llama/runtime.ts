@@ -2,8 +2,8 @@ import { availableParallelism } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Llama } from 'node-llama-cpp'
 import { fail } from '../../../../fs/errors.js'
+import { type Library, loadLibrary } from './library.js'
 
-export type Library = typeof import('node-llama-cpp')
 export type Gpu = 'auto' | 'cuda' | 'vulkan' | 'metal' | false
 
 /** Past this, decoding is bound by memory, not by cores, on common machines; and a host runs several workers. */
@@ -52,7 +52,7 @@ export function startRuntime(gpu: Gpu): Promise<Runtime> {
 async function start(gpu: Gpu): Promise<Runtime> {
   // Asked for metal elsewhere, node-llama-cpp takes the CPU without a word.
   if (gpu === 'metal' && process.platform !== 'darwin') throw noBinary(gpu)
-  const library = await import('node-llama-cpp')
+  const library = await loadLibrary()
   let llama: Llama
   try {
     llama = await library.getLlama({
