@@ -1,10 +1,13 @@
 import { spawn } from 'node:child_process'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { write } from '../ctl/common/output.js'
 import { BrokenPipe, type Sink, type Source } from './pipe.js'
 import type { Io, State } from './state.js'
 
 /** A command that is older than this many ms is in its place when the terminal sends something. */
 const STARTING_MS = 250
+/** How much later than a command we may hear of the Ctrl-C that ended it, in ms: on a machine with much to do. */
+const LATE_MS = 500
 
 /** What a variable of dish is called in the environment of the host's commands: its own name. */
 const exported = /^[A-Za-z_][A-Za-z0-9_]*$/
@@ -85,6 +88,8 @@ async function run(text: string, io: Io, state: State): Promise<string> {
     ])
     await feeding
     const status = await ended
+    // the terminal's Ctrl-C is for it and for us, and its end may be seen first
+    if (status === 'SIGINT' && !detached) await aborted(signal, LATE_MS)
     return unread ? '' : status
   } catch (error) {
     if (detached) kill(child.pid, 'SIGTERM')
@@ -96,6 +101,11 @@ async function run(text: string, io: Io, state: State): Promise<string> {
     clearTimeout(again)
     signal.removeEventListener('abort', interrupt)
   }
+}
+
+/** Waits for the signal, for that many ms at most. */
+async function aborted(signal: AbortSignal, most: number): Promise<void> {
+  if (!signal.aborted) await sleep(most, undefined, { signal }).catch(() => undefined)
 }
 
 /** Ends a process group, if it is still there. */
