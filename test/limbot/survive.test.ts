@@ -18,12 +18,14 @@ t.test('a chat outlives the worker that answers and the server', { skip: noTermi
   const server = await home.up('--workers', '2')
   const records = async (path: string) => parseRecords((await home.ctl('cat', path)).stdout)
   const terminal = await chat(t, home)
+  const host = (await home.ctl('ls', 'host')).stdout.trim()
+  const processes = await records(`host/${host}/status`)
 
+  // between its first word and its last there is time for one command on a busy machine
   await terminal.enter('a b c x200')
   await terminal.screen(/^0:a 1:b/m)
   const busy = (await records('status')).find(({ word, attrs }) => word === 'worker' && attrs.active === '1')!
-  const host = (await home.ctl('ls', 'host')).stdout.trim()
-  const { pid } = (await records(`host/${host}/status`)).find(({ attrs }) => attrs.id === busy.attrs.id)!.attrs
+  const { pid } = processes.find(({ attrs }) => attrs.id === busy.attrs.id)!.attrs
   process.kill(Number(pid), 'SIGKILL')
   // another has gone on with it: what only the server had would be lost with the server
   await terminal.screen(/^worker-\d+ goes on · /m)
@@ -62,11 +64,11 @@ t.test('an answer whose worker dies with the server goes on from its last token'
   const home = new Home(t, { LLAMBO_ENGINE_RATE: '25', LLAMBO_MDNS: 'off' })
   const server = await home.up('--workers', '1')
   const terminal = await chat(t, home)
-  await terminal.enter('a b c x200')
-  await terminal.screen(/^0:a 1:b/m)
   const host = (await home.ctl('ls', 'host')).stdout.trim()
   const status = parseRecords((await home.ctl('cat', `host/${host}/status`)).stdout)
   const worker = Number(status.find(({ word }) => word === 'worker')!.attrs.pid)
+  await terminal.enter('a b c x200')
+  await terminal.screen(/^0:a 1:b/m)
   for (const pid of [server.child.pid!, worker]) process.kill(pid, 'SIGKILL')
   await server.ended
   await terminal.screen(/^connection lost/m)
