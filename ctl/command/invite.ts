@@ -22,7 +22,9 @@ export const run: Run = async (io, _args, { user = account().name, json }) => {
   if (address === undefined)
     throw new Failure(
       exitCode.failed,
-      `the server listens on this machine only, and no other can join it; llamboctl down, then: ${START}`,
+      server.addresses.some(isOpen)
+        ? 'this machine has no address by which others could reach it: connect it to a network, and invite again'
+        : `the server listens on this machine only, and no other can join it; llamboctl down, then: ${START}`,
     )
   const tokens = new Tokens(stateDir(io.env))
   const token = tokens.add('join', user, `invited ${new Date().toISOString().slice(0, 10)}`)
@@ -37,12 +39,14 @@ export const run: Run = async (io, _args, { user = account().name, json }) => {
   if (others.length > 0) io.note(`If that address is not reached, this machine has others: ${others.join(' ')}`)
 }
 
+/** Whether others could join by it, if this machine is in a network. */
+const isOpen = (address: string): boolean => address.startsWith('wss:') && !isLoopback(bare(new URL(address).hostname))
+
 /** Where other machines join by a listener's address: none where they do not reach it, several where it is on all of ours. */
 export function joinAddresses(address: string): string[] {
-  if (!address.startsWith('wss:')) return []
+  if (!isOpen(address)) return []
   const url = new URL(address)
   const host = bare(url.hostname)
-  if (isLoopback(host)) return []
   const own = ownAddresses()
   // on :: it listens for IPv4 as well
   const hosts = !isWildcard(host) ? [host] : [...own.filter(isIPv4), ...(host === '::' ? own.filter(isIPv6) : [])]

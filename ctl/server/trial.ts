@@ -1,7 +1,7 @@
 /** Model files are tried out in a process of their own before a worker loads them: some end llama.cpp instead of failing. */
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -10,6 +10,7 @@ import type { KvType } from '../../cluster/worker/engine/llama/model.js'
 import type { Gpu } from '../../cluster/worker/engine/llama/runtime.js'
 import { fileError } from '../../cluster/worker/file-error.js'
 import { FsError, fail } from '../../fs/errors.js'
+import { readBounded } from '../common/bounded.js'
 import { version } from '../common/version.js'
 import { eachLine } from './lines.js'
 import { alone } from './once.js'
@@ -32,6 +33,8 @@ const TOKEN_MS = 10 * 60_000
 /** Lines of what the process said that are kept, and characters of each. */
 const LINES = 50
 const LINE = 300
+/** Bytes of a result: such a line, of which UTF-8 takes four for a character at most. */
+const MAX_RESULT = 4 * LINE + 1
 /** Results that are kept; each is a file of one line. */
 const MOST_RESULTS = 1_000
 /** Signals by which a process ends itself. */
@@ -162,9 +165,12 @@ async function keyOf({ path, gpu, kvType }: Omit<TrialSpec, 'context'>): Promise
   return createHash('sha256').update(`${version()} ${gpu} ${kvType} ${dev} ${ino} ${size} ${mtimeNs}`).digest('hex')
 }
 
+/** A result that was kept; undefined where there is none, or none that can be read. */
 function read(path: string): string | undefined {
   try {
-    return readFileSync(path, 'utf8').trim() || undefined
+    const text = readBounded(path, MAX_RESULT).trim()
+    // zeros: what a file may be after a power failure
+    return text.includes('\0') ? undefined : text || undefined
   } catch {
     return undefined
   }

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { chmodSync, readFileSync } from 'node:fs'
 import { isIPv4 } from 'node:net'
 import t from 'tap'
@@ -75,6 +75,18 @@ t.test('nobody is invited to a server that no other machine reaches, and it is s
     stdout: '',
     stderr: /listens on this machine only, .*llamboctl down, then: llamboctl up --listen wss:\/\/0\.0\.0\.0:5641\/9p/,
   })
+  t.equal(tokensOf(home), before)
+})
+
+const apart = ['-rn', process.execPath, llamboctl, 'invite']
+const unshared = spawnSync('unshare', ['-rn', 'true']).status === 0 ? false : 'no network namespace can be made here'
+
+t.test('a machine in no network is told so, not to listen as it does already', { skip: unshared }, async t => {
+  const home = new Home(t)
+  await home.up('--listen', 'wss://0.0.0.0:0/9p')
+  const before = tokensOf(home)
+  const alone = await new Run(spawn('unshare', apart, { env: home.env, stdio: 'pipe' })).ended
+  t.match(alone, { code: 1, stdout: '', stderr: /no address by which others could reach it: connect it to a network/ })
   t.equal(tokensOf(home), before)
 })
 

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { readdir, readFile, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, rmdir, utimes, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
@@ -131,4 +131,26 @@ t.test('who waits for a trial can be interrupted, and goes on where who tries wa
   first.kill('SIGKILL')
   await next
   t.equal(await starts(), 2)
+})
+
+t.test('what stands in the place of a result or of a lock, and is none, keeps nobody', async t => {
+  const { run, starts, trials } = fake(t, 'tell({ ok: true }); process.exit(0)')
+  await run()
+  const [name] = await readdir(trials.dir)
+  const result = join(trials.dir, name!)
+  for (const [i, damage] of [Buffer.alloc(3), Buffer.alloc(1 << 20, 'a'), Buffer.alloc(0)].entries()) {
+    await writeFile(result, damage)
+    await run()
+    t.equal(await starts(), i + 2, 'it is tried again')
+  }
+  await rm(result)
+  await mkdir(`${result}.lock`)
+  await run()
+  t.equal(await starts(), 5)
+  await rm(result)
+  await rmdir(`${result}.lock`)
+  await writeFile(`${result}.lock`, 'half a lo')
+  await run()
+  t.equal(await starts(), 6)
+  t.strictSame(await readdir(trials.dir), [name])
 })
