@@ -8,7 +8,7 @@ export const MAX_PRIVATE = 256 * 1024
 /** Reads a file that nobody else may read. @throws FsError with the command that mends it */
 export function readPrivate(path: string): string {
   // what is looked at is what is read, whatever comes to have the name meanwhile
-  const file = openSync(path, 'r')
+  const file = opened(path)
   try {
     check(path, file)
     return readFileSync(file, 'utf8')
@@ -17,8 +17,19 @@ export function readPrivate(path: string): string {
   }
 }
 
+function opened(path: string): number {
+  try {
+    return openSync(path, 'r')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error
+    throw fail('notPermitted', `${path} cannot be read: chown ${process.getuid?.() ?? ''} ${path}; chmod 600 ${path}`)
+  }
+}
+
 function check(path: string, file: number): void {
-  const { mode, uid, size } = fstatSync(file)
+  const stat = fstatSync(file)
+  const { mode, uid, size } = stat
+  if (stat.isDirectory()) throw fail('badArgument', `${path} is a directory: mv ${path} ${path}.old`)
   if (mode & 0o077) throw fail('notPermitted', `${path} may be read or changed by others: chmod 600 ${path}`)
   const own = process.getuid?.()
   if (own !== undefined && uid !== own && uid !== 0) {

@@ -1,7 +1,7 @@
 import { Command as Commander, CommanderError, Option } from 'commander'
 import { colors } from './color.js'
 import type { Command } from './command.js'
-import { codeOf, exitCode, explain, Failure } from './exit.js'
+import { asTyped, codeOf, exitCode, explain, Failure } from './exit.js'
 import { type Globals, Invocation } from './invocation.js'
 import { version } from './version.js'
 
@@ -69,7 +69,7 @@ const every = (command: Commander): Commander[] => [command, ...command.commands
 function plainly(text: string, { hints = {} }: Command): string {
   const said = text.replace(/^error: /, '')
   const [, word = ''] = /^unknown command '([^']*)'/.exec(said) ?? []
-  if (Object.hasOwn(hints, word)) return `there is no command ${word}; ${hints[word]}\n`
+  if (Object.hasOwn(hints, word)) return asTyped(`there is no command ${word}; ${hints[word]}\n`)
   const [, name, most] = /^too many arguments for '([^']*)'\. Expected (\d+)/.exec(said) ?? []
   if (name === undefined) return said
   const takes = most === '0' ? 'no words' : most === '1' ? 'one word' : `${most} words`

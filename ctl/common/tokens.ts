@@ -130,11 +130,11 @@ function parse(path: string, text: string): Row[] {
     const words = full.replace(/(^|\s)#.*$/, '').split(/\s+/)
     const [role, user, digest, ...more] = words.filter(word => word !== '')
     if (role === undefined) return
-    const bad = (what: string) => fail('badArgument', `${path}:${i + 1}: ${what}`)
-    if (!roles.some(known => known === role)) throw bad(`role ${role}: ${roles.join(', ')}`)
+    // no word of the line is shown: somebody may have put the token there
+    const bad = (what: string) => fail('badArgument', `${path}:${i + 1}: ${what}; mend the line, or remove it`)
+    if (!roles.some(known => known === role)) throw bad(`a line begins with a role: ${roles.join(', ')}`)
     if (user === undefined || !userName.test(user)) throw bad('a user follows the role')
     const [, hex] = /^sha256:([0-9a-f]{64})$/.exec(digest ?? '') ?? []
-    // The word itself is not shown: someone may have put the token there.
     if (hex === undefined || more.length > 0)
       throw bad('sha256: and 64 hexadecimal digits follow the user, then nothing but a # comment')
     rows.push({ role: role as Role, user, digest: Buffer.from(hex, 'hex') })

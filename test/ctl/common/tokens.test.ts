@@ -179,7 +179,8 @@ t.test('a mistake in the file is an error with its line and not with the token',
   const { path } = new Tokens(dir)
   const token = newToken()
   for (const [text, error] of [
-    ['\nroot ada sha256:00', `${path}:2: role root: read, use, admin, join`],
+    ['\nroot ada sha256:00', `${path}:2: a line begins with a role: read, use, admin, join; mend the line, or remove it`],
+    [`${token} use ada`, `${path}:1: a line begins with a role`],
     ['use', `${path}:1: a user follows the role`],
     ['use ../ada x', `${path}:1: a user follows the role`],
     [`use ada ${token}`, `${path}:1: sha256: and 64 hexadecimal digits follow the user, then nothing but a # comment`],
@@ -195,6 +196,13 @@ t.test('a mistake in the file is an error with its line and not with the token',
   }
 })
 
+t.test('a directory in the place of the file is named, with the remedy', async t => {
+  const dir = t.testdir({ tokens: {} })
+  const path = join(dir, 'tokens')
+  chmodSync(path, 0o700)
+  t.throws(() => new Tokens(dir), { message: `bad argument: ${path} is a directory: mv ${path} ${path}.old` })
+})
+
 t.test('a running server whose file is mistaken or gone takes no token until it is mended', async t => {
   const dir = t.testdir()
   const problems: string[] = []
@@ -202,7 +210,7 @@ t.test('a running server whose file is mistaken or gone takes no token until it 
   const token = ownerToken(dir)!
   write(tokens.path, 'nonsense\n')
   t.equal(tokens.verify(token), undefined)
-  t.match(problems, [/:1: role nonsense/])
+  t.match(problems, [/:1: a line begins with a role/])
   write(tokens.path, line('read', 'ada', token, ''))
   t.match(tokens.verify(token), { role: 'read' })
   unlinkSync(tokens.path)
