@@ -43,8 +43,9 @@ const ending = '.gguf'
  * with their names elsewhere; up to 200 characters, for they pack publisher, model, size and quantisation in one.
  */
 const proper = /^[A-Za-z0-9][A-Za-z0-9._-]{0,199}\.gguf$/
-/** What is shown of what the host's user put in the directory himself: any name a 9P client can say. */
-const shown = (name: string) => name.endsWith(ending) && !/^\.|[/\p{Cc}]/u.test(name) && Buffer.byteLength(name) <= 255
+/** Whether a file that the host's user put in the directory himself is shown: any name a 9P client can say. */
+export const isModelName = (name: string): boolean =>
+  name.endsWith(ending) && !/^\.|[/\p{Cc}]/u.test(name) && Buffer.byteLength(name) <= 255
 /** The later parts of a split model belong to the first. */
 const laterPart = /-(?!00001)\d{5}-of-\d{5}\.gguf$/
 
@@ -103,7 +104,7 @@ export class ModelStore implements Shelf {
   /** The path of the model of that name (with or without `.gguf`), or undefined. */
   async find(name: string): Promise<string | undefined> {
     for (const full of name.endsWith(ending) ? [name, name + ending] : [name + ending]) {
-      const found = shown(full) ? await this.locate(full) : undefined
+      const found = isModelName(full) ? await this.locate(full) : undefined
       if (found) return found.path
     }
     return undefined
@@ -126,7 +127,7 @@ export class ModelStore implements Shelf {
     await this.#swept
     const names = new Set<string>()
     for (const dir of this.#dirs) {
-      for (const name of await readdir(dir).catch(() => [])) if (shown(name)) names.add(name)
+      for (const name of await readdir(dir).catch(() => [])) if (isModelName(name)) names.add(name)
     }
     for (const name of this.#files.keys()) if (!names.has(name)) this.#files.delete(name)
     return [...names].sort().slice(0, MAX_MODELS)
@@ -161,7 +162,7 @@ export class ModelStore implements Shelf {
   async file(name: string, user?: string): Promise<ModelFile | undefined> {
     const making = this.#making.get(name)
     if (making?.upload && making.upload.user === user) return making
-    const found = shown(name) ? await this.locate(name) : undefined
+    const found = isModelName(name) ? await this.locate(name) : undefined
     if (!found) {
       this.#files.delete(name)
       return undefined

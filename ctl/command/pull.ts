@@ -1,7 +1,9 @@
 import { renameSync, rmSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
+import { plain } from '../../api/field.js'
 import { loadLibrary } from '../../cluster/worker/engine/llama/library.js'
 import { checkModel } from '../../cluster/worker/gguf.js'
+import { isModelName } from '../../cluster/worker/models.js'
 import { timeLimit } from '../../fs/clock.js'
 import { makeDirectory } from '../../fs/host-directory.js'
 import { isLoopback } from '../../mnt/exposure.js'
@@ -50,6 +52,12 @@ export const run: Run = async (io, [name = '']) => {
       },
     })
     const files = downloader.filesInfo.map(({ filePath }) => ({ from: filePath, to: join(store, basename(filePath)) }))
+    for (const { to } of files)
+      if (!isModelName(basename(to)))
+        throw new Failure(
+          exitCode.failed,
+          `pull ${name}: the file is called ${plain(basename(to), 100)} there, and no server would see it: the name of a model ends in .gguf and does not begin with a dot; download it otherwise, then: llamboctl cp FILE /n/llambo/models/NAME.gguf`,
+        )
     const there = files.every(({ to }) => statSync(to, { throwIfNoEntry: false }))
     if (there) io.note(`${downloader.entrypointFilename} is there already; llamboctl rm /n/llambo/models/… removes it`)
     else {

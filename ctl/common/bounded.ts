@@ -20,6 +20,10 @@ export function readBounded(path: string, most: number): string {
       if (length > most) throw fail('tooLarge', `${path}: at most ${most} bytes`)
       parts.push(part.subarray(0, n))
     }
+  } catch (error) {
+    // open(2) names the file where it fails, read(2) does not: a directory in its place is seen only then
+    if ((error as NodeJS.ErrnoException).syscall === 'read') (error as Error).message += ` '${path}'`
+    throw error
   } finally {
     closeSync(file)
   }

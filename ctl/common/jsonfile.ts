@@ -1,4 +1,3 @@
-import { renameSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Field } from '../../api/field.js'
 import { MAX_FILE } from '../../api/runtime.js'
@@ -6,6 +5,7 @@ import { json } from '../../api/text.js'
 import { checkPlace } from '../../fs/place.js'
 import { keepAside, type OnDamaged } from './aside.js'
 import { readBounded } from './bounded.js'
+import { replacePrivate } from './private.js'
 
 /**
  * What a JSON file in a directory of our own holds, if it is what it should be; undefined where there is none, it cannot be read, or it
@@ -25,6 +25,5 @@ export function readJson<T>(path: string, of: Field<T>, onDamaged?: OnDamaged): 
 
 /** Replaces a JSON file, whole or not at all, for its owner alone. */
 export function writeJson(path: string, value: object): void {
-  writeFileSync(`${path}.new`, `${JSON.stringify(value, null, 2)}\n`, { mode: 0o600 })
-  renameSync(`${path}.new`, path)
+  replacePrivate(path, `${JSON.stringify(value, null, 2)}\n`)
 }

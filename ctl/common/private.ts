@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { closeSync, fstatSync, linkSync, openSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs'
+import { closeSync, fstatSync, linkSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { fail } from '../../fs/errors.js'
 
 /** Bytes of a file that holds secrets; of tokens it has room for some two thousand, each compared with every one offered. */
@@ -41,12 +41,34 @@ function check(path: string, file: number): void {
 /** Writes a whole file at once, for us alone, unless it is there. */
 export function placePrivate(path: string, text: string): void {
   const beside = `${path}.${randomBytes(8).toString('hex')}`
-  writeFileSync(beside, text, { mode: 0o600, flag: 'wx' })
   try {
+    write(beside, text)
     linkSync(beside, path)
   } catch (e) {
     if ((e as NodeJS.ErrnoException).code !== 'EEXIST') throw e
   } finally {
-    unlinkSync(beside)
+    rmSync(beside, { force: true })
+  }
+}
+
+/** Replaces a file, whole or not at all, for us alone. @throws what open(2) and write(2) fail with, with the file's path */
+export function replacePrivate(path: string, text: string): void {
+  const beside = `${path}.new`
+  try {
+    write(beside, text)
+    renameSync(beside, path)
+  } catch (error) {
+    rmSync(beside, { force: true })
+    throw error
+  }
+}
+
+function write(path: string, text: string): void {
+  try {
+    writeFileSync(path, text, { mode: 0o600 })
+  } catch (error) {
+    // open(2) names the file where it fails, write(2) does not: a full disk
+    if ((error as NodeJS.ErrnoException).syscall === 'write') (error as Error).message += ` '${path}'`
+    throw error
   }
 }

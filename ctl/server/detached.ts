@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { exitCode, Failure } from '../common/exit.js'
+import { exitCode, explain, Failure } from '../common/exit.js'
 import type { Invocation } from '../common/invocation.js'
 import { privateDir } from '../common/paths.js'
 
@@ -13,7 +13,7 @@ import { privateDir } from '../common/paths.js'
  */
 export async function startDetached<Ready>(io: Invocation, log: string): Promise<Ready> {
   privateDir(dirname(log))
-  const fd = openSync(log, 'a', 0o600)
+  const fd = opened(log)
   const from = fstatSync(fd).size
   const args = process.argv.slice(1).filter(arg => arg !== '-d' && arg !== '--detach')
   const child = spawn(process.execPath, args, {
@@ -52,4 +52,15 @@ const isFailure = (message: unknown): message is { failed: string } =>
 function lastWords(log: string, from: number): string | undefined {
   const lines = readFileSync(log).subarray(from).toString('utf8').trimEnd().split('\n')
   return lines.at(-1)?.replace(/^llamboctl: /, '') || undefined
+}
+
+/** @throws Failure with the remedy, such as for a directory in its place, or a file of another user */
+function opened(log: string): number {
+  try {
+    return openSync(log, 'a', 0o600)
+  } catch (error) {
+    throw new Failure(exitCode.failed, `the log cannot be written: ${explain(error)}; mv ${log} ${log}.old`, {
+      cause: error,
+    })
+  }
 }

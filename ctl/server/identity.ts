@@ -1,9 +1,13 @@
 import { randomUUID } from 'node:crypto'
-import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { newSecret, paired } from '../../cluster/secret.js'
 import { keepAside, type OnDamaged } from '../common/aside.js'
+import { readBounded } from '../common/bounded.js'
 import { privateDir, stateDir } from '../common/paths.js'
+import { replacePrivate } from '../common/private.js'
+
+/** Bytes of either file: an id and a secret. */
+const MAX_FILE = 256
 
 /** Who this machine is to a cluster that it joins. */
 export interface Identity {
@@ -32,21 +36,16 @@ export function machineIdentity(
   if (was !== undefined && !fit) keepAside(path, new Error('not an id'), onDamaged)
   if (proof !== undefined && secret === undefined) keepAside(beside, new Error('not the secret of the id'), onDamaged)
   const made = { id: randomUUID(), secret: newSecret() }
-  write(beside, `${made.id} ${made.secret}\n`)
-  write(path, `${made.id}\n`)
+  replacePrivate(beside, `${made.id} ${made.secret}\n`)
+  replacePrivate(path, `${made.id}\n`)
   return made
 }
 
 /** The text of a file; undefined where there is none, empty where it cannot be read. */
 function read(path: string): string | undefined {
   try {
-    return readFileSync(path, 'utf8').slice(0, 256)
+    return readBounded(path, MAX_FILE)
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'ENOENT' ? undefined : ''
   }
-}
-
-function write(path: string, text: string): void {
-  writeFileSync(`${path}.new`, text, { mode: 0o600 })
-  renameSync(`${path}.new`, path)
 }

@@ -42,7 +42,7 @@ t.test('what was kept is read up to a bound, and what cannot be read says why', 
   const store = fileStore(dir)
   t.equal(store.read('counters'), undefined)
   mkdirSync(join(dir, 'ctl'))
-  t.throws(() => store.read('ctl'), { code: 'EISDIR' })
+  t.throws(() => store.read('ctl'), { code: 'EISDIR', message: / '.*\/ctl'$/ }, 'named, also where read(2) fails')
   const file = join(dir, 'session-1')
   writeFileSync(file, '0123456789')
   t.equal(store.read('session-1'), '0123456789')

@@ -59,6 +59,22 @@ t.test('a file that the host has not is said at once', async t => {
   t.match(stderr, /^llamboctl: pull http\S+none\.gguf: [^\n]+\n$/)
 })
 
+t.test('a file whose name no server would see is refused before it is downloaded', async t => {
+  const home = new Home(t)
+  const url = await host(t, { '/download': model, '/.hidden.gguf': model })
+  for (const name of ['download', '.hidden.gguf']) {
+    const { code, stderr, stdout } = await home.ctl('pull', `${url}/${name}`)
+    t.equal(code, 1)
+    t.equal(stdout, '')
+    t.ok(stderr.includes(`the file is called ${name} there`), stderr)
+    t.match(stderr, /ends in \.gguf .*llamboctl cp FILE \/n\/llambo\/models\/NAME\.gguf\n$/)
+  }
+  t.same(
+    readdirSync(home.path('.local/share/llambo/models')).filter(name => name !== '.pull'),
+    [],
+  )
+})
+
 t.test('what is no model is thrown away and said', async t => {
   const home = new Home(t)
   const url = await host(t, { '/bad.gguf': model.subarray(0, 60) })

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import { isAlive } from '../../ctl/common/serverfile.js'
 import { Home } from './fixture.js'
@@ -23,6 +23,18 @@ t.test('up -d returns when a prompt is answered, down when the server is gone', 
   t.notOk(alive(pid))
   t.notOk(existsSync(home.path('run/llambo/server.json')))
   t.equal((await home.ctl('down')).code, 3)
+})
+
+t.test('a directory in the place of the log is said with the remedy', async t => {
+  const home = new Home(t)
+  home.file('.local/state/llambo/server.log/x', '')
+  chmodSync(home.path('.local/state/llambo'), 0o700)
+  const log = home.path('.local/state/llambo/server.log')
+  const { code, stderr } = await home.ctl('up', '-d')
+  t.equal(code, 1)
+  t.match(stderr, /the log cannot be written: EISDIR: /)
+  t.ok(stderr.endsWith(`mv ${log} ${log}.old\n`), stderr)
+  rmSync(log, { recursive: true })
 })
 
 t.test('Ctrl-C and SIGTERM stop a server in the foreground cleanly', async t => {

@@ -179,7 +179,10 @@ t.test('a mistake in the file is an error with its line and not with the token',
   const { path } = new Tokens(dir)
   const token = newToken()
   for (const [text, error] of [
-    ['\nroot ada sha256:00', `${path}:2: a line begins with a role: read, use, admin, join; mend the line, or remove it`],
+    [
+      '\nroot ada sha256:00',
+      `${path}:2: a line begins with a role: read, use, admin, join; mend the line, or remove it`,
+    ],
     [`${token} use ada`, `${path}:1: a line begins with a role`],
     ['use', `${path}:1: a user follows the role`],
     ['use ../ada x', `${path}:1: a user follows the role`],
