@@ -42,7 +42,7 @@ function check(path: string, file: number): void {
 export function placePrivate(path: string, text: string): void {
   const beside = `${path}.${randomBytes(8).toString('hex')}`
   try {
-    write(beside, text)
+    write(beside, text, 'wx')
     linkSync(beside, path)
   } catch (e) {
     if ((e as NodeJS.ErrnoException).code !== 'EEXIST') throw e
@@ -55,7 +55,7 @@ export function placePrivate(path: string, text: string): void {
 export function replacePrivate(path: string, text: string): void {
   const beside = `${path}.new`
   try {
-    write(beside, text)
+    write(beside, text, 'w')
     renameSync(beside, path)
   } catch (error) {
     rmSync(beside, { force: true })
@@ -63,9 +63,9 @@ export function replacePrivate(path: string, text: string): void {
   }
 }
 
-function write(path: string, text: string): void {
+function write(path: string, text: string, flag: 'w' | 'wx'): void {
   try {
-    writeFileSync(path, text, { mode: 0o600 })
+    writeFileSync(path, text, { mode: 0o600, flag })
   } catch (error) {
     // open(2) names the file where it fails, write(2) does not: a full disk
     if ((error as NodeJS.ErrnoException).syscall === 'write') (error as Error).message += ` '${path}'`

@@ -1,9 +1,19 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { isAside, keepAside, setAside } from '../../ctl/common/aside.js'
 import { readBounded } from '../../ctl/common/bounded.js'
+import { replacePrivate } from '../../ctl/common/private.js'
 import { fileStore } from '../../ctl/server/store.js'
 
 t.test('damaged files of one name are all kept, the newest under the plain name, and five at most', async t => {
@@ -50,4 +60,16 @@ t.test('what was kept is read up to a bound, and what cannot be read says why', 
   t.throws(() => readBounded(file, 9), { message: `file too large: ${file}: at most 9 bytes` })
   truncateSync(file, 300 * 2 ** 20)
   t.throws(() => store.read('session-1'), { message: /^file too large: .*session-1: at most \d+ bytes$/ })
+})
+
+t.test('a disk that takes no more is said with the file, and leaves nothing half written', t => {
+  const dir = t.testdir({ kept: 'as it was' })
+  const path = join(dir, 'kept')
+  symlinkSync('/dev/full', `${path}.new`)
+  t.throws(() => replacePrivate(path, 'more'), { code: 'ENOSPC', message: new RegExp(` '${path}\\.new'$`) })
+  t.strictSame(readdirSync(dir), ['kept'])
+  t.equal(readFileSync(path, 'utf8'), 'as it was')
+  replacePrivate(path, 'more')
+  t.equal(readFileSync(path, 'utf8'), 'more')
+  t.end()
 })
