@@ -104,7 +104,7 @@ function readMap(map: YAMLMap, prefix: string, at: (offset?: number) => string, 
           `${where}: ${key}: must hold keys with values, such as "${keys.find(k => k.startsWith(`${key}.`))?.replace('.', ': ')}"`,
         )
       readMap(value, `${key}.`, at, found)
-    } else if (key in settings) {
+    } else if (Object.hasOwn(settings, key)) {
       found.set(key as Key, {
         value: (value as { toJSON(): unknown } | null)?.toJSON() ?? null,
         origin: where,

@@ -24,7 +24,9 @@ function kind<T>(of: field.Field<T>, takes: string, more: (value: unknown) => st
 
 /** Printable text of 1 to that many characters. */
 export const text = (most = MAX_WORD): Kind<string> =>
-  kind(field.matching(/^\P{Cc}+$/u, most, ''), `a text of 1 to ${most} characters`)
+  kind(field.matching(/^\P{Cc}+$/u, most, ''), `a text of 1 to ${most} characters`, value =>
+    typeof value === 'number' || typeof value === 'boolean' ? '; put it in quotes' : '',
+  )
 
 /** Text of any characters, and of any length that a file may have. */
 export const prose: Kind<string> = kind(field.text(1024 * 1024), 'a text')
@@ -52,7 +54,12 @@ export const toggle: Kind<boolean> = kind((value, name) => {
   throw new field.Unfit(name, '')
 }, 'on or off')
 
-export const words: Kind<string[]> = kind(field.list(text(), MAX_WORDS), `a list of up to ${MAX_WORDS} words`)
+const list: Kind<unknown[]> = kind(
+  field.list(value => value, MAX_WORDS),
+  `a list of up to ${MAX_WORDS} words`,
+)
+
+export const words: Kind<string[]> = (value, name) => list(value, name).map((word, i) => text()(word, `${name}[${i}]`))
 
 export const url: Kind<string> = kind((value, name) => {
   const given = text()(value, name)
