@@ -8,12 +8,12 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs'
-import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
+import { account } from '../../../ctl/common/account.js'
 import { line, namedToken, newToken, ownerToken, roles, Tokens } from '../../../ctl/common/tokens.js'
 
-const me = userInfo().username
+const me = account().name
 
 /** Replaces the token file; its time is moved so that two writes in one tick differ. */
 let tick = 1_000_000
