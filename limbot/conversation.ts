@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { MAX_CONVERSATION, type Message, parseHead, parseMessage } from '../api/limbot.js'
 import { readBounded } from '../ctl/common/bounded.js'
@@ -231,8 +231,11 @@ function parsed<T>(parse: () => T, where: string): T {
   }
 }
 
-/** The conversations that are kept, the last one first. What cannot be read is left out. */
-export function conversations(env: NodeJS.ProcessEnv): Kept[] {
+/**
+ * The conversations that are kept, the last one first. What cannot be read is left out.
+ * @param unread gets each file that cannot be read, and why
+ */
+export function conversations(env: NodeJS.ProcessEnv, unread: (why: string) => void = () => undefined): Kept[] {
   const dir = sessionsDir(env)
   let names: string[]
   try {
@@ -247,7 +250,8 @@ export function conversations(env: NodeJS.ProcessEnv): Kept[] {
         const file = join(dir, name)
         const { head, messages } = read(file)
         return [{ id: head.id, title: head.title, messages: messages.length, changed: statSync(file).mtime }]
-      } catch {
+      } catch (error) {
+        unread(`${explain(error)}; it is left out until you mend it or move it away`)
         return []
       }
     })
@@ -257,6 +261,9 @@ export function conversations(env: NodeJS.ProcessEnv): Kept[] {
 /** The file of a conversation: by its number, the beginning of its number or title, or as a path. @throws Failure */
 export function conversationFile(given: string, env: NodeJS.ProcessEnv): string {
   if (given.includes('/') || given.endsWith('.jsonl')) return given
+  const own = join(sessionsDir(env), `${given}.jsonl`)
+  // also one that cannot be read: who reads it says why
+  if (existsSync(own)) return own
   const kept = conversations(env)
   const exact = kept.find(({ id, title }) => id === given || title === given)
   const found =

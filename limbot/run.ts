@@ -63,7 +63,7 @@ export const run: Run = async (io, words, options) => {
 
 /** Prints the conversations that are kept, the last one first. */
 async function list(io: Invocation): Promise<void> {
-  const rows = conversations(io.env).map(({ id, title, messages, changed }) => [
+  const rows = conversations(io.env, why => io.note(why)).map(({ id, title, messages, changed }) => [
     id,
     timeText(changed.getTime() / 1000),
     `${messages}`,
@@ -80,7 +80,7 @@ function resumed(
 ): string | undefined {
   if (session !== undefined) return conversationFile(session, io.env)
   if (!last) return undefined
-  const [newest] = conversations(io.env)
+  const [newest] = conversations(io.env, note)
   if (newest) return conversationFile(newest.id, io.env)
   note('there is no conversation to go on with; this one is new')
   return undefined

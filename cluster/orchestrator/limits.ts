@@ -62,6 +62,8 @@ export const MAX_NAMES = 100_000
 export const MAX_WANTED = 10_000
 /** How long it is waited between two pieces of a peer's events, of 64 KiB: who floods them costs some percent of a processor. */
 export const EVENTS_PAUSE_MS = 20
+/** How long a worker may take with a load that it is given: it gives up one after 30 minutes, and may be in another when it is given this. */
+export const LOAD_MS = 61 * 60_000
 /** How long it is waited between two looks at a worker whose events say that it has loaded something. */
 export const LOOK_PAUSE_MS = 250
 /**

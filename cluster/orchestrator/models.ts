@@ -2,6 +2,7 @@ import type { ModelRecord } from '../../api/report.js'
 import { type Clock, sleep } from '../../fs/clock.js'
 import { fail, toFsError } from '../../fs/errors.js'
 import type { Created, File, Owner } from '../../fs/file.js'
+import { within } from '../../fs/interruptible.js'
 import { union } from '../../fs/kit/dir.js'
 import type { Feed } from '../../fs/kit/feed.js'
 import { quote } from '../../fs/quote.js'
@@ -9,12 +10,14 @@ import { DEFAULT_CLASS } from '../class.js'
 import type { Request } from '../root/request.js'
 import { FatalLoads } from './fatal-loads.js'
 import type { Hosts } from './hosts.js'
-import { LOOK_PAUSE_MS } from './limits.js'
+import { LOAD_MS, LOOK_PAUSE_MS } from './limits.js'
 import type { Member } from './member.js'
 import type { Peer } from './peer.js'
 import type { Registry } from './registry.js'
 import { modelName, type WantedModels } from './wanted.js'
 
+/** Who asked for a load may leave: it goes on. */
+const never = new AbortController().signal
 /** How long after a look in vain for a worker to load a model on there is none again, in ms. */
 const PAUSE_MS = 200
 
@@ -239,15 +242,14 @@ export class Models {
   }
 
   /** Writes `load` to a worker's ctl. A model that the worker loads by itself, as at its start, is waited for. */
-  async #command(member: Member, model: string): Promise<void> {
+  async #command(member: Member, model: string, signal: AbortSignal): Promise<void> {
     for (;;) {
       try {
-        return await member.peer.command(`load ${quote(model)}\n`)
+        return await member.peer.command(`load ${quote(model)}\n`, signal)
       } catch (error) {
         if (!toFsError(error).is('fileBusy')) throw error
       }
-      // a worker gives up a load that takes too long, so this ends
-      await sleep(this.clock, LOOK_PAUSE_MS)
+      await sleep(this.clock, LOOK_PAUSE_MS, signal)
     }
   }
 
@@ -257,7 +259,14 @@ export class Models {
     this.fatal.begin(host_id, boot, model)
     let gone = false
     try {
-      await this.#command(member, model)
+      const why = `${member.name} has not loaded ${model} within ${LOAD_MS / 60_000} minutes; 'shutdown ${member.name}' ends it`
+      await within(
+        this.clock,
+        LOAD_MS,
+        never,
+        () => fail('io', why),
+        signal => this.#command(member, model, signal),
+      )
       this.fatal.forgive(model)
     } catch (error) {
       const failure = toFsError(error)

@@ -1,5 +1,10 @@
 import t from 'tap'
+import { LOAD_MS } from '../../../cluster/orchestrator/limits.js'
+import { newSecret } from '../../../cluster/secret.js'
+import { ctl } from '../../../fs/kit/ctl.js'
+import { TestClock } from '../clock.js'
 import { events, ids, memoryStore, type Rig, rig, say, text, until } from './fixture.js'
+import { rogue } from './rogue.js'
 
 t.test('a model that nobody has loaded is loaded where that disturbs least, and who asked waits', async t => {
   const cluster = await rig(t, [
@@ -288,4 +293,31 @@ t.test('a load that comes while a worker loads another waits for that', async t 
   await own
   t.same(await held(second), ['worker-0001 blue'])
   t.same(await events(second, 'not-restored'), [])
+})
+
+t.test('a worker that never says what became of a load keeps the others waiting for so long and no longer', async t => {
+  const clock = new TestClock()
+  const cluster = await rig(t, [], { clock })
+  const verb = (done: () => unknown) => ({ usage: '', check: () => done })
+  const verbs = { name: verb(() => undefined), load: verb(() => new Promise(() => undefined)) }
+  const file = ctl({ owner: { name: 'root', uid: 0 }, verbs: verbs as never, read: () => '' })
+  const after = 'model name=red type=text size=1 loaded=no\n'
+  rogue(cluster, { id: 'rogue', secret: newSecret(), after, files: new Map([['ctl', file]]) })
+  const workers = async () => (await cluster.status()).filter(({ word }) => word === 'worker').length
+  await until(async () => (await workers()) === 1)
+  await cluster.add({ models: ['red', 'blue'], load: false })
+  await until(async () => (await workers()) === 2)
+  const root = await cluster.as('root')
+  await root.write('ctl', 'heartbeat 60')
+  let ended = false
+  const load = root.write('ctl', 'load red').then(() => {
+    ended = true
+  })
+  await clock.pass(LOAD_MS / 2)
+  t.notOk(ended)
+  await clock.pass(LOAD_MS)
+  await load
+  t.match(await events(cluster, 'load-failed'), [
+    { worker: 'worker-0001', error: /has not loaded red within 61 minutes/ },
+  ])
 })
