@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { timeLimit } from '../../fs/clock.js'
-import { interruptible } from '../../fs/interruptible.js'
+import { systemClock, timeLimit } from '../../fs/clock.js'
+import { interruptible, within } from '../../fs/interruptible.js'
 import { OREAD, OWRITE } from '../../fs/protocol.js'
 import { parseRecords } from '../../fs/quote.js'
 import type { Run } from '../common/command.js'
+import type { Connection } from '../common/connect.js'
 import { exitCode, Failure } from '../common/exit.js'
 import { drain, withFile } from '../common/files.js'
 import type { Invocation } from '../common/invocation.js'
@@ -15,20 +16,29 @@ const PATIENCE_MS = 45_000
 const ASK_MS = 5_000
 
 export const run: Run = async (io, _args, { now }) => {
-  if (io.globals.at || io.env.LLAMBO) {
-    const { root, client } = await io.connect()
-    await withFile(root, ['ctl'], OWRITE, io.signal, fid => fid.write(0, Buffer.from('shutdown\n'), io.signal))
-    client.close()
-    return
-  }
+  if (io.globals.at || io.env.LLAMBO) return tell(await io.connect(), io.signal)
   const file = readServerFile(io.env)
-  if (!file || !isAlive(file)) throw new Failure(exitCode.unreachable, 'no server of yours is running')
+  if (!file || !isAlive(file)) {
+    const none = () => new Failure(exitCode.unreachable, 'no server of yours is running')
+    const connection = await io.connect().catch(error => {
+      throw io.signal.aborted ? error : none()
+    })
+    io.note('server.json is gone or damaged: the server that answers at your socket is stopped')
+    return tell(connection, io.signal)
+  }
   const answers = now ? 0 : await unfinished(io)
   if (answers > 0)
     io.note(
       `waiting for ${answers} ${answers === 1 ? 'answer' : 'answers'} to end, 25 s at most; llamboctl down --now does not wait`,
     )
   await stop(file, PATIENCE_MS, io.signal, now)
+}
+
+/** Has a server end by its files, and returns when it has let go of the connection. @throws Failure (timeout) where it does not */
+async function tell({ root, client }: Connection, signal: AbortSignal): Promise<void> {
+  await withFile(root, ['ctl'], OWRITE, signal, fid => fid.write(0, Buffer.from('shutdown\n'), signal))
+  const late = () => new Failure(exitCode.timeout, `the server has not ended within ${PATIENCE_MS / 1000} s`)
+  await within(systemClock, PATIENCE_MS, signal, late, () => client.closed.then(() => undefined))
 }
 
 /** How many answers the server would be waited for; 0 where it does not say. */

@@ -1,4 +1,5 @@
-import { chmodSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { isAlive } from '../../ctl/common/serverfile.js'
 import { Home } from './fixture.js'
@@ -35,6 +36,18 @@ t.test('a directory in the place of the log is said with the remedy', async t =>
   t.match(stderr, /the log cannot be written: EISDIR: /)
   t.ok(stderr.endsWith(`mv ${log} ${log}.old\n`), stderr)
   rmSync(log, { recursive: true })
+})
+
+t.test('down stops a server whose server.json is damaged by its socket', async t => {
+  const home = new Home(t)
+  await home.ctl('up', '-d')
+  const pid = pidOf(home)
+  truncateSync(home.path('run/llambo/server.json'), 20)
+  const { code, stderr } = await home.ctl('down')
+  t.equal(code, 0, stderr)
+  t.match(stderr, /^server\.json is gone or damaged: the server that answers at your socket is stopped\n$/)
+  while (alive(pid)) await sleep(50)
+  t.match(await home.ctl('down'), { code: 3, stderr: /no server of yours is running/ })
 })
 
 t.test('Ctrl-C and SIGTERM stop a server in the foreground cleanly', async t => {
