@@ -169,7 +169,11 @@ function test(args) {
   const steps = [
     [program('@biomejs/biome/bin/biome'), 'check'],
     // tap's own program shows a person how far it is, and needs a home directory; others read TAP, which the suite writes itself
-    args.length ? [tap, ...args] : process.stdout.isTTY ? [tap, '--timeout=0', suite] : [join(root, suite)],
+    args.length
+      ? [tap, ...args]
+      : process.stdout.isTTY
+        ? [tap, '--timeout=0', suite]
+        : ['--import=./test/plain-children.mjs', suite],
   ]
   for (const step of steps) {
     const code = run(process.execPath, step, { out: 1 })
