@@ -164,16 +164,14 @@ function gpu([kind = detectGpu()]) {
 function test(args) {
   const suite = 'dist/test/suite.js'
   const tap = program('tap/dist/esm/run.mjs')
+  // tap's own program shows a person how far it is, and needs a home directory; others read TAP, which the suite writes itself
+  const watched = process.stdout.isTTY || args.some(arg => arg.startsWith('-'))
   // the suite has a time limit for each of its files
-  if (!args.length) process.env.TAP_TIMEOUT = '0'
+  if (!watched || !args.length) process.env.TAP_TIMEOUT = '0'
+  const tests = args.length ? args : ['--timeout=0', suite]
   const steps = [
     [program('@biomejs/biome/bin/biome'), 'check'],
-    // tap's own program shows a person how far it is, and needs a home directory; others read TAP, which the suite writes itself
-    args.length
-      ? [tap, ...args]
-      : process.stdout.isTTY
-        ? [tap, '--timeout=0', suite]
-        : ['--import=./test/plain-children.mjs', suite],
+    watched ? [tap, ...tests] : ['--import=./test/plain-children.mjs', suite, ...args],
   ]
   for (const step of steps) {
     const code = run(process.execPath, step, { out: 1 })

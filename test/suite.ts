@@ -1,6 +1,6 @@
 /**
- * Every test file, two at a time: `npm test` has tap run this one. Given the files themselves, tap loads plugins into each that none of them
- * uses (typescript, mock), which costs 1.5 s of processor time a file.
+ * Every test file, or those that are named, two at a time: what `npm test` runs. tap's own program loads plugins into each file that none of
+ * them uses (typescript, mock), which costs 1.5 s of processor time a file.
  */
 import { readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -11,9 +11,10 @@ const checkout = fileURLToPath(new URL('../..', import.meta.url))
 const TIMEOUT_S = 240
 
 t.jobs = 2
-const files = readdirSync(`${checkout}/dist/test`, { recursive: true, encoding: 'utf8' })
-for (const name of files.filter(file => file.endsWith('.test.js')).sort()) {
-  const file = `dist/test/${name}`
+const all = readdirSync(`${checkout}/dist/test`, { recursive: true, encoding: 'utf8' })
+const files = all.filter(file => file.endsWith('.test.js')).map(file => `dist/test/${file}`)
+const named = process.argv.slice(2)
+for (const file of named.length ? named : files.sort())
   t.spawn(process.execPath, ['--enable-source-maps', '--import=./test/plain-children.mjs', file], {
     name: file,
     cwd: checkout,
@@ -21,4 +22,3 @@ for (const name of files.filter(file => file.endsWith('.test.js')).sort()) {
     // each file tells its parent, and ends itself with the name of what it waits for
     env: { ...process.env, TAP_TIMEOUT: `${TIMEOUT_S}` },
   })
-}
