@@ -39,7 +39,7 @@ const events = {
   error: field.object({ error: field.optional(field.line(MAX_REASON), 'i/o error') }),
 }
 
-/** Fields for whoever has asked: a cluster on the way makes its own of them. */
+/** Fields for the client that asked. A cluster between the two replaces them with its own. */
 interface Shown {
   start: 'worker' | 'ttft_ms'
   resume: 'worker' | 'at'

@@ -30,6 +30,6 @@ export function variable(env: Env, name: keyof typeof variables): string | undef
   const value = given.length > 2 * most ? given : given.trim()
   if (value === '') return undefined
   if (value.length > most || !pattern.test(value))
-    throw fail('badArgument', `$${name}: up to ${most} ${takes}; unset ${name}, or set it anew`)
+    throw fail('badArgument', `$${name}: up to ${most} ${takes}; unset ${name}, or set it again`)
   return value
 }

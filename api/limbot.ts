@@ -27,7 +27,7 @@ const head = field.object({
 const message = field.object({
   role: field.oneOf(['user', 'assistant']),
   content: field.text(MAX_TEXT),
-  /** What was typed, where files were attached to it: what is to be written anew. */
+  /** What the person typed, for a message with attached files: `/retry` and `/edit` offer it again. */
   typed: field.optional(field.text(MAX_TEXT), none),
   /** An answer that was ended before its own end: by the user, or by what this says. */
   stopped: field.optional<true | string, undefined>(

@@ -24,7 +24,7 @@ const savedSession = field.object({
   }),
   settings: field.object({ sampling, system: field.optional(field.text(MAX_TEXT), '') }),
   model: field.optional(field.text(MAX_MODEL), undefined),
-  /** A JSON schema: what is in it is read by whoever makes a grammar of it. */
+  /** A JSON schema. The engine checks what is in it when it makes a grammar of it. */
   schema: field.optional(field.some, undefined),
   ttl: field.number(0, MAX_TTL_S),
   history: field.list(turn, MAX_TURNS),

@@ -1,11 +1,11 @@
-/** What a process that is started for a model is told on its standard input, and what it says: a worker by its host, a trial by its worker. */
+/** What a host sends to a worker's standard input, and what a worker and its trial process send each other. */
 import { MAX_MODEL } from './conversation.js'
 import * as field from './field.js'
 import { json } from './text.js'
 
-/** Most characters of what a worker is told: the settings, with up to a thousand classes. */
+/** Most characters of a worker's spec: the settings, with up to a thousand classes. */
 export const MAX_SPEC = 1024 * 1024
-/** Most characters of a line that a trial is told or says: a path and a sentence. */
+/** Most characters of a line to or from a trial process: a path and a sentence. */
 export const MAX_LINE = 16 * 1024
 
 const none = undefined
@@ -46,7 +46,7 @@ const workerSpec = field.object({
   orphan_ms: field.number(0, 2 ** 31),
 })
 
-/** What a worker is told by its host. @throws Unfit */
+/** Reads the spec that a host sends to its worker. @throws Unfit */
 export const parseWorkerSpec = (text: string) => workerSpec(json(text, 'the spec', MAX_SPEC), 'the spec')
 
 const gpu = field.oneOf(['auto', 'cuda', 'vulkan', 'metal', false])
@@ -59,7 +59,7 @@ const trialSpec = field.object({
   context,
 })
 
-/** What a trial is told: a model file, and what it is tried with. @throws Unfit */
+/** Reads what a worker sends to a trial process: a model file, and the settings to try it with. @throws Unfit */
 export const parseTrialSpec = (text: string) => trialSpec(json(text, 'the trial', MAX_LINE), 'the trial')
 
 const yes = field.optional(field.oneOf([true]), none)

@@ -21,7 +21,7 @@ import { workerBudget } from './memory.js'
 import { dialUpstream } from './upstream.js'
 import { parentsUser, self } from './users.js'
 
-/** What a worker's process is told on its standard input: one line of JSON. */
+/** The host sends it to the worker's standard input: one line of JSON. */
 export interface WorkerSpec extends SpawnSpec {
   /** The name of the machine. */
   readonly host: string

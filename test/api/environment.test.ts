@@ -18,6 +18,8 @@ t.test('a variable is read within its bounds, and a refusal names it and not wha
     ['LLAMBO_SHELL_MODEL', 'm'.repeat(256)],
   ] as const)
     t.throws(() => variable({ [name]: value }, name), {
-      message: new RegExp(`^bad argument: \\$${name}: up to \\d+ printable [a-zA-Z ]+; unset ${name}, or set it anew$`),
+      message: new RegExp(
+        `^bad argument: \\$${name}: up to \\d+ printable [a-zA-Z ]+; unset ${name}, or set it again$`,
+      ),
     })
 })
