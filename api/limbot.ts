@@ -27,7 +27,7 @@ const head = field.object({
 const message = field.object({
   role: field.oneOf(['user', 'assistant']),
   content: field.text(MAX_TEXT),
-  /** What the person typed, for a message with attached files: `/retry` and `/edit` offer it again. */
+  /** What the person typed, where the content holds attached files as well. An edit starts from it. */
   typed: field.optional(field.text(MAX_TEXT), none),
   /** An answer that was ended before its own end: by the user, or by what this says. */
   stopped: field.optional<true | string, undefined>(
