@@ -162,11 +162,12 @@ export class Conversation {
   /** Writes the whole file, beside and then in its place. A disk that is full costs one warning. */
   save(): void {
     if (!this.settings.get('save') || (this.#messages.length === 0 && this.#written === undefined)) return
+    let forked = false
     try {
       makeDirectory(sessionsDir(this.env), 0o700)
       if (this.#written !== undefined && changedAt(this.file) !== this.#written) {
         this.id = newId()
-        this.warn(`another limbot has gone on with this conversation; this one is ${this.id} from here`)
+        forked = true
       }
       if (this.#messages.length === 0) {
         rmSync(this.file, { force: true })
@@ -182,6 +183,7 @@ export class Conversation {
       })
       renameSync(beside, this.file)
       this.#written = changedAt(this.file)
+      if (forked) this.warn(`another limbot has gone on with this conversation; this one is ${this.id} from here`)
     } catch (error) {
       if (!this.#warned) this.warn(`the conversation is not kept: ${explain(error)}`)
       this.#warned = true
