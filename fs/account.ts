@@ -11,9 +11,13 @@ export class Account implements Holding {
   #owned = false
 
   /** @throws FsError where there is no room for one more connection */
-  constructor(readonly hold: ((user: User | undefined) => Holding | undefined) | undefined) {
+  constructor(
+    readonly hold: ((user: User | undefined) => Holding | undefined) | undefined,
+    /** What the connection itself takes. */
+    readonly own = CONNECTION_BYTES,
+  ) {
     this.#holding = hold?.(undefined)
-    this.grow(CONNECTION_BYTES)
+    this.#take(own)
   }
 
   get bytes(): number {
@@ -26,14 +30,18 @@ export class Account implements Holding {
   }
 
   grow(bytes: number): void {
-    if (!this.#owned && this.#bytes + bytes > CONNECTION_BYTES + MAX_FIRST_MESSAGE)
+    if (!this.#owned && this.#bytes + bytes > this.own + MAX_FIRST_MESSAGE)
       throw fail('badMessage', `over ${MAX_FIRST_MESSAGE} bytes before anybody has attached`)
+    this.#take(bytes)
+  }
+
+  #take(bytes: number): void {
     this.#holding?.grow(bytes, true)
     this.#bytes += bytes
   }
 
   owe(bytes: number): boolean {
-    if (!this.#owned && this.#bytes + bytes > CONNECTION_BYTES + MAX_FIRST_MESSAGE) return false
+    if (!this.#owned && this.#bytes + bytes > this.own + MAX_FIRST_MESSAGE) return false
     if (this.#holding?.owe(bytes) === false) return false
     this.#bytes += bytes
     return true

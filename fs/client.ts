@@ -3,7 +3,7 @@ import { Fid } from './client-fid.js'
 import { type Clock, systemClock } from './clock.js'
 import { errnoString, FsError, fail, received, toFsError } from './errors.js'
 import { Framer } from './framer.js'
-import { DEFAULT_MSIZE, MAX_MSIZE, RFLUSH_TIMEOUT_MS } from './limits.js'
+import { DEFAULT_MSIZE, MAX_MSIZE, MAX_QUEUED, RFLUSH_TIMEOUT_MS } from './limits.js'
 import {
   type Message,
   type Msg,
@@ -88,6 +88,8 @@ export class Client {
   #msize: number
   #framer = new Framer()
   #pending: (Pending | undefined)[] = []
+  /** Requests that wait until the server has read those before them. */
+  readonly #waiting = new Set<() => void>()
   /** By signal, what its requests in flight do when it aborts. */
   readonly #watched = new Map<AbortSignal, { calls: Set<() => void>; listener: () => void }>()
   #version: Pending | undefined
@@ -114,6 +116,11 @@ export class Client {
     })
     transport.ondata = chunk => this.#receive(chunk)
     transport.onclose = reason => this.#over(reason)
+    transport.ondrain = () => this.#drained()
+  }
+
+  #drained(): void {
+    for (const done of [...this.#waiting]) done()
   }
 
   /**
@@ -245,6 +252,9 @@ export class Client {
    * @throws FsError what the server answered, `interrupted`, or `i/o on hungup channel`
    */
   rpc<T extends TMessage['type']>(m: { type: T } & Omit<Msg<T>, 'tag'>, signal?: AbortSignal): Promise<ReplyOf<T>> {
+    // a server that reads nothing must not have us keep what is asked of it: what was given up cannot be taken back from the queue
+    if (this.transport.queued > MAX_QUEUED && !this.#gone && m.type !== 'Tflush' && m.type !== 'Tclunk')
+      return this.#room(signal).then(() => this.rpc(m, signal))
     return new Promise<RMessage>((resolve, reject) => {
       if (this.#gone) return reject(this.#hungUp())
       if (signal?.aborted) return reject(fail('interrupted'))
@@ -260,6 +270,24 @@ export class Client {
       this.#pending[tag] = { m, resolve, reject, signal, onabort, answered: false }
       if (onabort) this.#watch(signal, onabort)
     }) as Promise<ReplyOf<T>>
+  }
+
+  /** Resolves when the server has read what was sent, or is gone. @throws FsError `interrupted` */
+  #room(signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(fail('interrupted'))
+      const done = () => {
+        this.#waiting.delete(done)
+        if (signal) this.#unwatch(signal, give)
+        resolve()
+      }
+      const give = () => {
+        this.#waiting.delete(done)
+        reject(fail('interrupted'))
+      }
+      this.#waiting.add(done)
+      if (signal) this.#watch(signal, give)
+    })
   }
 
   /** Ends the connection: requests sent still leave, everything outstanding rejects. */
@@ -401,6 +429,7 @@ export class Client {
       if (pending.onabort) this.#unwatch(pending.signal!, pending.onabort)
       if (!pending.answered) pending.reject(this.#gone)
     }
+    this.#drained()
     this.#closed(reason)
   }
 }

@@ -209,7 +209,7 @@ export class Session implements Host {
     })
     let refusal: unknown
     try {
-      this.account = new Account(options.hold)
+      this.account = new Account(options.hold, limits.CONNECTION_BYTES + (transport.extra ?? 0))
     } catch (error) {
       this.account = new Account(undefined)
       refusal = error

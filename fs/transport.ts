@@ -9,6 +9,8 @@ export interface Transport {
   readonly queued: number
   /** Bytes that have come and are kept below `ondata`, which is called with nothing when that has changed; absent: there are never any. */
   readonly unread?: number
+  /** Bytes that the connection itself takes beyond those of a plain socket, such as for encryption; absent: none. */
+  readonly extra?: number
   /** Set by the owner before anything else; called with bytes as they come, split anyhow. */
   ondata: (chunk: Uint8Array) => void
   /** Called once when the connection is gone, with the reason if it was not an ordinary end. */

@@ -33,6 +33,8 @@ export class Hosts {
   /** By id, since when those are gone. */
   readonly #gone = new Map<string, number>()
   readonly #beats = new Map<Peer, Cancel>()
+  /** Members that their host has listed among its workers. */
+  readonly #confirmed = new WeakSet<Member>()
 
   constructor(o: HostsOptions) {
     this.#o = o
@@ -43,9 +45,29 @@ export class Hosts {
     return this.#names.get(host_id) ?? host
   }
 
-  /** What tells a member's machine from others. A cluster is not on one, whatever it is called. */
+  /**
+   * What tells a member's machine from others. A cluster is not on one, whatever it is called. A worker is on the machine of a joined host
+   * only if that host lists it: anybody can name another's host, and would be given the models that people copy to that machine.
+   */
   machineOf(member: Member): string {
-    return member.report.kind === 'cluster' ? member.id : this.nameOf(member) || member.id
+    const { kind, host, host_id } = member.report
+    if (kind === 'cluster') return member.id
+    if (this.#confirms(member)) return this.nameOf(member)
+    return this.#names.has(host_id) || this.peers.has(host) ? member.id : host || member.id
+  }
+
+  /** Asks the host that a worker names at once whether it is one of its workers, where the host has not said so yet. */
+  confirm(member: Member): void {
+    const host = this.of(member)
+    if (host && !host.looking && !this.#confirms(member)) void host.look().catch(() => undefined)
+  }
+
+  #confirms(member: Member): boolean {
+    if (this.#confirmed.has(member)) return true
+    const host = this.of(member)
+    const is = host?.report.id === member.report.host_id && host.report.workers.some(({ id }) => id === member.id)
+    if (is) this.#confirmed.add(member)
+    return is
   }
 
   /** The host that supervises a worker. */

@@ -266,6 +266,7 @@ export class Registry {
     this.#flapping(member)
     this.members.set(name, member)
     this.#byId.set(id, member)
+    this.#o.hosts.confirm(member)
     this.#o.ends.joined(member, this.#o.hosts.nameOf(member))
     const { class: kindOf, slots } = peer.report
     this.#o.events.add('worker-joined', {

@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
 import { WebSocket, WebSocketServer } from 'ws'
 import { FsError, fail } from '../errors.js'
-import { CLOSE_TIMEOUT_MS, DIAL_TIMEOUT_MS, MAX_WS_MESSAGE, PING_MS } from '../limits.js'
+import { CLOSE_TIMEOUT_MS, DIAL_TIMEOUT_MS, MAX_WS_MESSAGE, PING_MS, TLS_BYTES } from '../limits.js'
 import type { Transport } from '../transport.js'
 import { reasonOf } from './reason.js'
 
@@ -70,6 +70,10 @@ class WebSocketTransport implements Transport {
 
   get queued(): number {
     return this.ws.bufferedAmount
+  }
+
+  get extra(): number {
+    return (socketOf(this.ws) as Partial<TLSSocket> | null)?.encrypted ? TLS_BYTES : 0
   }
 
   get unread(): number {

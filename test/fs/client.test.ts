@@ -3,7 +3,7 @@ import { untouched } from '../../fs/attributes.js'
 import { Client, Fid } from '../../fs/client.js'
 import type { FsError } from '../../fs/errors.js'
 import { bareStat, dirent } from '../../fs/field.js'
-import { MAX_MSIZE } from '../../fs/limits.js'
+import { MAX_MSIZE, MAX_QUEUED } from '../../fs/limits.js'
 import type { Message } from '../../fs/message.js'
 import { NOFID, NOTAG, OREAD } from '../../fs/protocol.js'
 import { parse } from '../../fs/text.js'
@@ -566,3 +566,39 @@ t.test('many requests on one signal are no leak', async t => {
   client.close()
   await Promise.all(calls)
 })
+
+t.test(
+  'what is asked of a server that reads nothing waits with who asks it, and is not kept once they have given up',
+  async t => {
+    const { client, peer } = await connected({ msize: MAX_MSIZE })
+    peer.transport.pause()
+    const data = new Uint8Array(client.msize - 64)
+    const late: Promise<unknown>[] = []
+    for (let i = 0; i < 40; i++) {
+      const gaveUp = new AbortController()
+      const write = client.rpc({ type: 'Twrite', fid: 1, offset: 0n, data }, gaveUp.signal)
+      write.catch(() => undefined)
+      await settled(Promise.resolve())
+      gaveUp.abort()
+      if (client.transport.queued > MAX_QUEUED) late.push(write)
+    }
+    t.ok(client.transport.queued < MAX_QUEUED + 2 * MAX_MSIZE, `${client.transport.queued} bytes wait`)
+    t.ok(late.length > 10)
+    for (const write of late.slice(1)) await t.rejects(write, { message: 'interrupted' })
+    const stat = client.rpc({ type: 'Tstat', fid: 1 }).catch(error => (error as FsError).message)
+    t.notOk(await settled(stat))
+    peer.transport.resume()
+    await settled(Promise.resolve())
+    const asked = peer.requests.find(({ type }) => type === 'Tstat')!
+    peer.say({ type: 'Rerror', tag: asked.tag, ename: 'it reads again', errno: 1 })
+    t.equal(await stat, 'it reads again')
+    const [first] = late
+    peer.transport.pause()
+    for (let i = 0; i < 5; i++) client.rpc({ type: 'Twrite', fid: 1, offset: 0n, data }).catch(() => undefined)
+    await settled(Promise.resolve())
+    const lost = client.rpc({ type: 'Tstat', fid: 1 })
+    client.close()
+    await t.rejects(lost, { message: /hungup/ })
+    await first!.catch(() => undefined)
+  },
+)

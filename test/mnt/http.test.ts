@@ -430,6 +430,10 @@ t.test('over TLS, it is 1.3 and the same', async t => {
   t.match(await open({ origin: `http://127.0.0.1:${port}` }), /403/)
   t.match(await open({ maxVersion: 'TLSv1.2' }), /protocol version/)
   t.equal(accepted.length, 2)
+  t.ok(
+    accepted.every(({ transport }) => transport.extra! > 0),
+    'what its encryption takes counts',
+  )
   await t.rejects(listening(t, { tls: { ...tls, key: 'nonsense' } }), {
     message: /^bad argument: tls.cert and tls.key: /,
   })

@@ -2,6 +2,8 @@ import t from 'tap'
 import { LOAD_MS } from '../../../cluster/orchestrator/limits.js'
 import { newSecret } from '../../../cluster/secret.js'
 import { ctl } from '../../../fs/kit/ctl.js'
+import { dir } from '../../../fs/kit/dir.js'
+import { OWRITE } from '../../../fs/protocol.js'
 import { TestClock } from '../clock.js'
 import { events, ids, memoryStore, type Rig, rig, say, text, until } from './fixture.js'
 import { rogue } from './rogue.js'
@@ -320,4 +322,22 @@ t.test('a worker that never says what became of a load keeps the others waiting 
   t.match(await events(cluster, 'load-failed'), [
     { worker: 'worker-0001', error: /has not loaded red within 61 minutes/ },
   ])
+})
+
+t.test('a worker that only claims to be on the machine of a host is not given what people copy to models/', async t => {
+  const { default: host } = await import('./host.js')
+  const cluster = await rig(t, [])
+  await host(cluster)
+  const create = async () => {
+    throw new Error('it was given to the thief')
+  }
+  const owner = { name: 'root', uid: 0 }
+  const files = new Map([['models', { ...dir(new Map(), owner, 0o777), create }]])
+  const claims = [{ host: 'alpha', host_id: 'host-alpha' }, { host: 'alpha' }]
+  for (const [n, attrs] of claims.entries()) rogue(cluster, { id: `thief-${n}`, secret: newSecret(), attrs, files })
+  await until(async () => (await cluster.status()).filter(({ word }) => word === 'worker').length === 2)
+  const models = await (await cluster.as('root')).root.walk(['models'])
+  await t.rejects(models.create('x.gguf', 0o644, OWRITE), {
+    message: /no worker is on this machine; write to worker-0001\//,
+  })
 })
