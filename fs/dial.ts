@@ -1,7 +1,9 @@
 import { chmodSync, lstatSync, mkdirSync, statSync, unlinkSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { dirname } from 'node:path'
+import { sleep, systemClock } from './clock.js'
 import { FsError, fail } from './errors.js'
+import { DIAL_TIMEOUT_MS } from './limits.js'
 import { checkPlace } from './place.js'
 import { reasonOf } from './transport/reason.js'
 import { admit } from './transport/room.js'
@@ -16,6 +18,9 @@ export type Address =
 const forms = 'unix!PATH, tcp!HOST!PORT, ws://HOST:PORT/9p or wss://HOST/9p'
 /** sun_path's 108 bytes with their NUL; macOS has 104. */
 const MAX_SOCKET_PATH = process.platform === 'linux' ? 107 : 103
+
+/** How long a unix socket whose queue is full is left alone, in ms. */
+const FULL_PAUSE_MS = 50
 
 /**
  * Reads a dial string (namespace.md, Reaching it).
@@ -64,9 +69,29 @@ export async function dial(
     const { dialWebSocket } = await import('./transport/websocket.js')
     return dialWebSocket(to.url, options, signal)
   }
+  for (const until = Date.now() + DIAL_TIMEOUT_MS; ; ) {
+    try {
+      return await dialSocket(address, to, options.ownPlace, signal)
+    } catch (error) {
+      // unix(7): the queue of a server that is busy is full; over tcp the kernel waits by itself
+      const busy = error instanceof FsError && (error.cause as NodeJS.ErrnoException | undefined)?.code === 'EAGAIN'
+      if (!busy || Date.now() > until) throw error
+    }
+    await sleep(systemClock, FULL_PAUSE_MS, signal).catch(() => {
+      throw fail('interrupted')
+    })
+  }
+}
+
+function dialSocket(
+  address: string,
+  to: Exclude<Address, { kind: 'ws' }>,
+  ownPlace: boolean | undefined,
+  signal: AbortSignal | undefined,
+): Promise<Transport> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(fail('interrupted'))
-    if (to.kind === 'unix' && options.ownPlace) checkPlace(dirname(to.path))
+    if (to.kind === 'unix' && ownPlace) checkPlace(dirname(to.path))
     const socket = connect(to.kind === 'unix' ? { path: to.path } : { host: to.host, port: to.port })
     const failed = (error: Error) => {
       signal?.removeEventListener('abort', abort)

@@ -121,7 +121,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
   })
 
   /** A disk that is full costs what would outlive us, and nothing else. */
-  const unsaved = (error: Error) => events.add('not-saved', { error: error.message })
+  const unsaved = (file: string, error: Error) => events.add('not-saved', { file, error: error.message })
   const saver = store && new Saver(store, unsaved)
   const spills = o.spill && new Spills(o.spill, clock, error => events.add('not-spilled', { error: error.message }))
   const damaged = (name: string, error: Error) =>

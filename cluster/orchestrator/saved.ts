@@ -23,8 +23,8 @@ export class Restored {
     readonly store: Store | undefined,
     /** Gets what could not be restored, and why. */
     readonly onDamaged: (name: string, error: Error) => void,
-    /** Gets why it could not be set aside either. */
-    readonly onError: (error: Error) => void,
+    /** Gets what could not be set aside either, and why. */
+    readonly onError: (name: string, error: Error) => void,
   ) {}
 
   /** The names of all texts. */
@@ -55,7 +55,7 @@ export class Restored {
     try {
       this.store?.setAside(name)
     } catch (error) {
-      this.onError(error as Error)
+      this.onError(name, error as Error)
     }
   }
 }
@@ -141,7 +141,7 @@ export class Saver {
 
   constructor(
     readonly store: Store,
-    readonly onError: (error: Error) => void,
+    readonly onError: (name: string, error: Error) => void,
   ) {}
 
   /**
@@ -181,7 +181,7 @@ export class Saver {
       } catch (error) {
         // of what was added some may be there: the whole puts it right, unless there is something newer by now
         if (adds && !this.#wanted.has(name)) this.#wanted.set(name, { whole: wanted.whole })
-        if (!this.#failing) this.onError(error as Error)
+        if (!this.#failing) this.onError(name, error as Error)
         this.#failing = true
       }
     }

@@ -3,10 +3,11 @@ import { createServer } from 'node:net'
 import { platform, totalmem } from 'node:os'
 import { dirname, join } from 'node:path'
 import { thisMachine } from '../../cluster/worker/hardware.js'
+import { FsError } from '../../fs/errors.js'
 import { deadMounts, fuseProblem } from '../../mnt/mount.js'
 import { isAside } from '../common/aside.js'
 import { loadConfig } from '../common/config.js'
-import { explain } from '../common/exit.js'
+import { explain, Failure } from '../common/exit.js'
 import { bytes } from '../common/output.js'
 import { configFile, modelDir, privateDir, runtimeDir, stateDir } from '../common/paths.js'
 import { isAlive, readServerFile } from '../common/serverfile.js'
@@ -171,6 +172,10 @@ const running = (env: NodeJS.ProcessEnv) => {
   return file && isAlive(file) ? file : undefined
 }
 
+/** Whether the cause is in llambo: what the system or a check of ours says of a file or directory is not. */
+const isOurs = (error: unknown): boolean =>
+  !(error instanceof Failure || error instanceof FsError || (error as NodeJS.ErrnoException).errno !== undefined)
+
 /** Looks at everything, one after the other: some of it costs memory. */
 export async function findings(env: NodeJS.ProcessEnv): Promise<Finding[]> {
   const out: Finding[] = []
@@ -182,7 +187,9 @@ export async function findings(env: NodeJS.ProcessEnv): Promise<Finding[]> {
         name,
         state: 'note',
         says: `could not be looked at: ${explain(error)}`,
-        remedy: 'report this, with llamboctl doctor --json',
+        remedy: isOurs(error)
+          ? 'report this, with llamboctl doctor --json'
+          : 'put that right, then run llamboctl doctor again',
       })
     }
   }

@@ -4,6 +4,7 @@ const reasons: Record<string, string> = {
   EACCES: 'it belongs to another user',
   ENOTFOUND: 'no such host',
   EAI_AGAIN: 'the host name cannot be looked up now',
+  EAGAIN: 'the server is busy, and its queue is full',
   ETIMEDOUT: 'no answer',
   EHOSTUNREACH: 'no route to the host',
   // OpenSSL's own words: Node 26 puts advice behind them that is for whoever starts node themselves

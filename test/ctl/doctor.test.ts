@@ -47,6 +47,15 @@ t.test('a bad finding fails it', async t => {
   t.match(stderr, /^llamboctl: what is bad above keeps llambo from working: .*config/)
 })
 
+t.test('where a runtime directory is at fault, nobody is asked to report that', async t => {
+  const home = new Home(t)
+  home.file('in-the-way', '')
+  const all = await findings({ ...home.env, XDG_RUNTIME_DIR: home.path('in-the-way') })
+  const notes = all.filter(({ says }) => says.startsWith('could not be looked at'))
+  t.ok(notes.length > 0)
+  for (const { name, remedy } of notes) t.match(remedy, /^put that right/, name)
+})
+
 t.test('what a server could not restore and has kept aside is found', async t => {
   const home = new Home(t)
   home.file('.local/state/llambo/cluster/session-7.damaged', '{')

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
@@ -159,6 +160,40 @@ t.test('where nobody listens, dial says so', async t => {
   await t.rejects(dial(`ws://127.0.0.1:${port}/9p`), { message: /^cannot reach ws:.*no server listens there/ })
   await t.rejects(dial(`tcp!127.0.0.1!${port}`, {}, AbortSignal.abort()), { message: 'interrupted' })
   await t.rejects(dial(`ws://127.0.0.1:${port}/9p`, {}, AbortSignal.abort()), { message: 'interrupted' })
+})
+
+t.test('a busy server whose queue is full is waited for, and the wait can be given up', async t => {
+  const dir = mkdtempSync(join(tmpdir(), '9p-'))
+  t.teardown(() => rmSync(dir, { recursive: true }))
+  const path = join(dir, '9p')
+  const busy = (ms: number) => {
+    const script = `
+      require('net').createServer(socket => socket.end()).listen({ path: ${JSON.stringify(path)}, backlog: 1 }, () => {
+        require('fs').writeSync(1, 'x')
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ${ms})
+      })`
+    const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
+    t.teardown(() => child.kill('SIGKILL'))
+    return once(child.stdout, 'data')
+  }
+  await busy(700)
+  const began = Date.now()
+  const all = await Promise.all(Array.from({ length: 8 }, () => dial(`unix!${path}`)))
+  t.ok(Date.now() - began > 300, 'those beyond its queue have waited')
+  for (const transport of all) transport.destroy()
+
+  rmSync(path)
+  await busy(60_000)
+  const gaveUp = new AbortController()
+  const waiting = Array.from({ length: 8 }, () => dial(`unix!${path}`, {}, gaveUp.signal))
+  const results = Promise.allSettled(waiting)
+  setTimeout(() => gaveUp.abort(), 200)
+  const ends = (await results).map(r => (r.status === 'rejected' ? (r.reason as Error).message : 'connected'))
+  t.ok(ends.includes('interrupted'), `${ends}`)
+  t.same(
+    ends.filter(end => end !== 'interrupted' && end !== 'connected'),
+    [],
+  )
 })
 
 t.test('a dial can be given up while it waits', async t => {

@@ -49,7 +49,7 @@ t.test('a kept session is its first line and what was added; the end of a write 
 t.test('what a turn adds is added to what is there; what is not there, and what failed, is written whole', async t => {
   const disk = counting()
   const failures: string[] = []
-  const saver = new Saver(disk.store, error => failures.push(error.message))
+  const saver = new Saver(disk.store, (name, error) => failures.push(`${name}: ${error.message}`))
   let text = 'one\n'
   const add = (more: string) => {
     text += more
@@ -70,7 +70,7 @@ t.test('what a turn adds is added to what is there; what is not there, and what 
   await saver.settled()
   add('six\n')
   await saver.settled()
-  t.same(failures, ['ENOSPC'], 'it is said once')
+  t.same(failures, ['a: ENOSPC'], 'it is said once')
   disk.full = false
   add('seven\n')
   await saver.settled()
