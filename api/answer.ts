@@ -1,22 +1,22 @@
-/** One line of the events with which a peer answers a `generate`: NDJSON (docs/files.md, generate). */
+/** Parses one line of the events with which a peer answers a `generate` request: NDJSON (docs/files.md, generate). */
 import * as field from './field.js'
 import { json } from './text.js'
 import type { Written } from './written.js'
 
-/** Most characters of one line; the longest are tool calls. */
+/** Most characters of one line. Tool calls make the longest lines. */
 export const MAX_LINE = 16 * 1024 * 1024
-/** Most characters of a reason. */
+/** Most characters of an error's text. */
 const MAX_REASON = 1_000
 /** Token ids are 32-bit in llama.cpp. */
 const MAX_ID = 0x7fffffff
-/** Most ids of one event, and most tool calls: a whole answer's. */
+/** Most ids of one event, and most tool calls: as many as a whole answer can have. */
 const MAX_IDS = 1_048_576
 const MAX_CALLS = 1_024
 
 const count = field.optional(field.integer(0, Number.MAX_SAFE_INTEGER), undefined)
 const none = undefined
 
-/** By its `event`, what a line may carry. Of a newer peer's other fields nothing is kept. */
+/** The fields of a line, by its `event`. Fields that only a newer peer knows are dropped. */
 const events = {
   queued: field.object({ task: field.optional(field.serial, none), position: count }),
   prefill: field.object({ tokens: count, prompt_tokens: count }),
@@ -25,7 +25,7 @@ const events = {
     prompt_tokens: count,
     reused_tokens: count,
   }),
-  /** Something arrived from the server elsewhere that makes the text. */
+  /** The remote server that makes the text sent something, but there is no text yet. */
   alive: field.object({}),
   token: field.object({ text: field.text(MAX_LINE), ids: field.list(field.integer(0, MAX_ID), MAX_IDS) }),
   tool: field.object({ calls: field.list(value => value as unknown, MAX_CALLS) }),
@@ -39,7 +39,7 @@ const events = {
   error: field.object({ error: field.optional(field.line(MAX_REASON), 'i/o error') }),
 }
 
-/** Fields for the client that asked. A cluster between the two replaces them with its own. */
+/** Fields meant for the client that sent the request. A cluster between the two replaces them with its own. */
 interface Shown {
   start: 'worker' | 'ttft_ms'
   resume: 'worker' | 'at'
@@ -56,7 +56,10 @@ export type SaidEvent = {
 type Events = { [K in keyof typeof events]: { readonly event: K } & field.Of<(typeof events)[K]> }
 export type AnswerEvent = Events[keyof Events]
 
-/** @throws Unfit for what is no JSON, another event than these, or a field that breaks its bounds */
+/**
+ * Reads one line.
+ * @throws Unfit for text that is not JSON, an unknown event, or a field that breaks its bounds
+ */
 export function parseAnswerEvent(line: string): AnswerEvent {
   const value = json(line, 'its stream', MAX_LINE)
   const name = (value as { event?: unknown } | null)?.event

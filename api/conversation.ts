@@ -1,7 +1,10 @@
-/** What a conversation is made of, and the ranges of what a generation may be asked for. */
+/** The parts of a conversation, and the ranges of a generation's settings. */
 import * as field from './field.js'
 
-/** The numeric settings of a generation: the same words in a ctl, in a `generate` request, in a configuration and in a saved session. */
+/**
+ * The numeric settings of a generation. A ctl, a `generate` request, a configuration and a saved session use the same
+ * names.
+ */
 export const ranges = {
   temperature: { low: 0, high: 5, whole: false },
   top_p: { low: 0, high: 1, whole: false },
@@ -11,16 +14,19 @@ export const ranges = {
   max_tokens: { low: 1, high: 1_048_576, whole: true },
 } as const
 
-/** Stop strings of one generation, and characters of each. */
+/** Most stop strings of one generation, and most characters of each. */
 export const MAX_STOPS = 16
 export const MAX_STOP = 256
-/** Characters of a model's name or path: Linux has no longer paths (PATH_MAX). */
+/** Most characters of a model's name or path: PATH_MAX, the longest path of Linux. */
 export const MAX_MODEL = 4096
-/** Characters of a message, a system prompt or a history. Its bytes, which are at least as many, have the same bound (cluster/root/limits.ts). */
+/**
+ * Most characters of a message, a system prompt or a history. Their size in bytes, which is never less, has the same
+ * bound (cluster/root/limits.ts).
+ */
 export const MAX_TEXT = 16 * 1024 * 1024
-/** Messages of one conversation, which may be empty: more than a person writes in a lifetime. */
+/** Most messages of one conversation, empty ones included: more than a person writes in a lifetime. */
 export const MAX_TURNS = 100_000
-/** Longest time to live of a session, in s. */
+/** Longest time to live of a session, in seconds. */
 export const MAX_TTL_S = 86_400
 
 export const roles = ['system', 'user', 'assistant', 'tool'] as const
@@ -29,14 +35,14 @@ export const roles = ['system', 'user', 'assistant', 'tool'] as const
 export const turn = field.object({
   role: field.oneOf(roles),
   content: field.text(MAX_TEXT),
-  /** Only an answer that was cancelled has it. */
+  /** Set only on an answer that was cancelled. */
   stopped: field.optional(field.oneOf([true]), undefined),
 })
 
 const within = ({ low, high, whole }: (typeof ranges)[keyof typeof ranges]) =>
   field.optional((whole ? field.integer : field.number)(low, high), undefined)
 
-/** What was set of a generation; what was not set is left out. */
+/** The sampling settings that were given; the others are absent. */
 export const sampling = field.object({
   temperature: within(ranges.temperature),
   top_p: within(ranges.top_p),

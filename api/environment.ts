@@ -1,7 +1,13 @@
-/** Variables of the environment that name a server, a model, and what lets one in. Settings have their own (ctl/common/settings.ts). */
+/**
+ * Reads the environment variables that name a server, a model and credentials. Settings have their own variables
+ * (ctl/common/settings.ts).
+ */
 import { fail } from '../fs/errors.js'
 
-/** Characters of an address or a path, and of a token or a key: those of some providers have over a thousand. */
+/**
+ * Most characters of an address or a path, and of a token or a key: the keys of some providers have more than a
+ * thousand.
+ */
 const MAX_TEXT = 4096
 
 const printable = { pattern: /^\P{Cc}+$/u, takes: 'printable characters' }
@@ -19,14 +25,16 @@ const variables = {
 type Env = Readonly<Record<string, string | undefined>>
 
 /**
- * What a variable holds, without blanks around it; undefined where it is not set, or empty.
- * @throws FsError `bad argument` that names the variable and what it may hold; not what it holds, which may be a secret
+ * Reads a variable and trims it.
+ * @returns its value; undefined if it is not set, or empty
+ * @throws FsError `bad argument` that names the variable and the characters it may have, but not its value, which may
+ *   be a secret
  */
 export function variable(env: Env, name: keyof typeof variables): string | undefined {
   const { pattern, takes, most } = variables[name]
   const given = env[name]
   if (given === undefined || given === '') return undefined
-  // what is far too long is not even trimmed
+  // a value that is far too long is refused below without being trimmed
   const value = given.length > 2 * most ? given : given.trim()
   if (value === '') return undefined
   if (value.length > most || !pattern.test(value))

@@ -1,9 +1,9 @@
-/** What a host says in its `events` of the end of a worker: `kind=worker-exited`. */
+/** Parses the events in which a host reports the end of a worker: `kind=worker-exited` in its `events`. */
 import * as field from './field.js'
 import { records } from './text.js'
 import type { Attributes } from './written.js'
 
-/** Most characters of one line of `events`: our own feed cuts each value at 1,000 (fs/kit/feed.ts). */
+/** Most characters of one line of `events`. Our own event log cuts each value at 1,000 (fs/kit/feed.ts). */
 export const MAX_EVENT = 64 * 1024
 
 const exited = field.object({
@@ -12,19 +12,19 @@ const exited = field.object({
   code: field.optional(field.integer(0, 0xffffffff), undefined),
   /** `stopped`, `killed` or `crashed`. */
   cause: field.optional(field.word, undefined),
-  /** The last line it said, or who ended it. */
+  /** The last line the worker printed, or what ended it. */
   error: field.optional(field.line(1000), undefined),
 })
 
-/** The end of a worker's process, as its host tells it: by a signal, or with a code other than 0. */
+/** The end of a worker's process, as its host reports it: by a signal, or with an exit code other than 0. */
 export type Exit = field.Of<typeof exited>
-/** What a host writes of it. */
+/** What a host writes into such an event. */
 export type ExitAttributes = Attributes<Exit, 'id' | 'class'>
 
 /**
  * Reads one line of a host's events.
- * @returns the start of a worker that has ended and how; undefined for every other event, and for an end with code 0
- * @throws Unfit for a line that is not one
+ * @returns which start of a worker ended, and how; undefined for every other event, and for an exit with code 0
+ * @throws Unfit for a malformed line
  */
 export function parseExit(line: string): Exit | undefined {
   const [event] = records(line, 'events', { characters: MAX_EVENT, count: 1 })

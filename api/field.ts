@@ -1,18 +1,18 @@
 /**
- * Readers of single values from outside: what a peer, a file or a client says is believed only after one of these has read it. Each has
- * bounds on length, characters, range or count, and gives a value of the right type or throws `Unfit`.
+ * Readers of single values from outside. A value from a peer, a file or a client is trusted only after one of these has
+ * read it. Each checks length, characters, range or count, and returns a value of the right type or throws `Unfit`.
  */
 
-/** Reads one value. `name` is what a message calls it. @throws Unfit */
+/** Reads one value. `name` is the name of the value in error messages. @throws Unfit */
 export type Field<T> = (value: unknown, name: string) => T
 
-/** What a Field gives. */
+/** The type that a Field returns. */
 export type Of<F> = F extends Field<infer T> ? T : never
 
-/** A value from outside that breaks its bounds. The message is one line that is safe to print. */
+/** Thrown for a value from outside that breaks its bounds. The message is one line that is safe to print. */
 export class Unfit extends Error {
   constructor(
-    /** What it was called. */
+    /** The name of the value. */
     readonly subject: string,
     why: string,
   ) {
@@ -21,22 +21,25 @@ export class Unfit extends Error {
   }
 }
 
-/** Characters that a terminal, a log or a listing must not get raw: controls, halves of a pair, separators, bidirectional overrides. */
+/**
+ * Characters that must not reach a terminal, a log or a listing unescaped: controls, lone surrogates, line separators,
+ * bidirectional overrides.
+ */
 const harmful = /[\p{Cc}\p{Cs}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu
 const blanks = /[\t\n\v\f\r\u0085\u2028\u2029]+/g
 
-/** Longest piece of a refused value that a message repeats, in characters. */
+/** Most characters of a refused value that a message repeats. */
 const SHOWN = 40
 
-/** A text of others as one harmless line of at most that many characters; `…` stands for what was cut. */
+/** Makes a foreign text one harmless line of at most `most` characters. `…` replaces the part that was cut. */
 export function plain(text: string, most: number): string {
-  // one more than is kept tells whether something was cut, and the rest is never looked at
+  // one character beyond the limit shows whether something was cut; the rest is never looked at
   const head = text.slice(0, most + 1).replace(blanks, ' ')
   const line = head.replace(harmful, '\ufffd')
   return text.length > most ? `${line.slice(0, Math.max(0, most - 1))}…` : line
 }
 
-/** A refused value as a message repeats it: short, quoted, harmless. */
+/** Formats a refused value for a message: short, quoted, harmless. */
 export function shown(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(plain(value, SHOWN))
   if (typeof value === 'number' || typeof value === 'boolean' || value === null || value === undefined)
@@ -44,46 +47,52 @@ export function shown(value: unknown): string {
   return Array.isArray(value) ? 'a list' : `a value of type ${typeof value}`
 }
 
-/** A string that matches the whole pattern and has at most that many characters. `what` names the class of characters in messages. */
+/**
+ * Reads a string of at most `most` characters that the pattern matches. `what` names the allowed characters in
+ * messages.
+ */
 export function matching(pattern: RegExp, most: number, what: string): Field<string> {
   return (value, name) => {
     if (typeof value !== 'string') throw new Unfit(name, `a string, not ${shown(value)}`)
     if (value.length > most) throw new Unfit(name, `${value.length} characters, at most ${most}`)
-    // the length is bounded by now, so a pattern cannot take long
+    // the length is bounded here, so matching cannot take long
     if (!pattern.test(value)) throw new Unfit(name, `${shown(value)}: ${what}`)
     return value
   }
 }
 
-/** A name that may stand in a directory and in a record: a host, a class, a worker. No `/`, no blank, nothing to quote. */
+/**
+ * A name that can stand in a directory and in a record: a host, a class, a worker. It has no `/`, no space and nothing
+ * to quote.
+ */
 export const name = matching(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, 64, 'letters, digits, . _ and -')
 
-/** What tells one thing from all others: of a worker, a host, a cluster, a start of one. */
+/** A unique id: of a worker, a host, a cluster, or one start of these. */
 export const id = matching(/^[A-Za-z0-9-]+$/, 64, 'letters, digits and -')
 
 /** The number of a task or a session, which is also its name in the tree. */
 export const serial = matching(/^(?:0|[1-9][0-9]*)$/, 16, 'a number')
 
-/** What tells one content from others, with how it was made before it: `sha256:…`. */
+/** The digest of a content, behind the name of its algorithm: `sha256:…`. */
 export const digest = matching(/^[a-z0-9]+:[A-Za-z0-9._-]+$/, 128, 'sha256: and hex digits')
 
-/** A secret of 256 bits, or a proof made with one, in hex. */
+/** A 256-bit secret, or a proof made with one, in hex. */
 export const secret = matching(/^[0-9a-f]{64}$/, 64, '64 hex digits')
 
-/** One word of ASCII that needs no quotes: a version, a kind of processor. */
+/** A word of ASCII that needs no quotes: a version, a kind of processor. */
 export const word = matching(/^[!#-&*-<>-~]+$/, 64, 'printable ASCII without blanks and quotes')
 
-/** The name of a user: an attach takes the same ones (fs/message.ts, checkName). */
+/** The name of a user: the names that an attach accepts (fs/message.ts, checkName). */
 export const user = matching(/^[^/\p{Cc}\p{Cs}]+$/u, 255, 'no / and no control characters')
 
-/** The name of a model: a file's without its ending, or what a server elsewhere calls it, which may have `/`. */
+/** The name of a model: a file's name without its extension, or the name on a remote server, which may contain `/`. */
 export const model = matching(
   /^[^\s.\p{Cc}\p{Cs}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069](?:[^\p{Cc}\p{Cs}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]*[^\s\p{Cc}\p{Cs}])?$/u,
   255,
   'printable characters, no blank or dot at its beginning',
 )
 
-/** Free text: made one harmless line and cut, never refused for its characters. */
+/** Reads free text and makes it one harmless line, cut at `most` characters. It is never refused for its characters. */
 export function line(most: number): Field<string> {
   return (value, name) => {
     if (typeof value !== 'string') throw new Unfit(name, `a string, not ${shown(value)}`)
@@ -91,7 +100,7 @@ export function line(most: number): Field<string> {
   }
 }
 
-/** Text of any characters, kept as it is: an answer, a prompt. */
+/** Reads text of any characters and keeps it unchanged: an answer, a prompt. */
 export function text(most: number): Field<string> {
   return (value, name) => {
     if (typeof value !== 'string') throw new Unfit(name, `a string, not ${shown(value)}`)
@@ -102,7 +111,7 @@ export function text(most: number): Field<string> {
 
 const decimal = /^-?(?:0|[1-9]\d{0,15})(?:\.\d{1,20})?(?:[eE][+-]?\d{1,3})?$/
 
-/** A finite number of that range, as JSON has it or as a record's text has it. */
+/** Reads a finite number of that range, given as a JSON number or as a record's text. */
 export function number(least: number, most: number): Field<number> {
   return (value, name) => {
     const n = typeof value === 'string' && decimal.test(value.slice(0, 50)) ? Number(value) : value
@@ -112,7 +121,7 @@ export function number(least: number, most: number): Field<number> {
   }
 }
 
-/** A whole number of that range. */
+/** Reads a whole number of that range. */
 export function integer(least: number, most: number): Field<number> {
   const any = number(least, most)
   return (value, name) => {
@@ -122,7 +131,7 @@ export function integer(least: number, most: number): Field<number> {
   }
 }
 
-/** One of some values, mostly words. */
+/** Reads one of a set of values, mostly words. */
 export function oneOf<const T extends string | boolean>(words: readonly T[]): Field<T> {
   return (value, name) => {
     const found = words.find(word => word === value)
@@ -131,21 +140,21 @@ export function oneOf<const T extends string | boolean>(words: readonly T[]): Fi
   }
 }
 
-/** JSON's true and false, or a record's `yes` and `no`. */
+/** Reads JSON's true and false, or a record's `yes` and `no`. */
 export const flag: Field<boolean> = (value, name) => {
   if (value === true || value === 'yes') return true
   if (value === false || value === 'no') return false
   throw new Unfit(name, `${shown(value)}: yes or no`)
 }
 
-/** A JSON object, whatever is in it. */
+/** Reads any JSON object, without looking at its members. */
 export const some: Field<object> = (value, name) => {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new Unfit(name, `an object, not ${shown(value)}`)
   return value
 }
 
-/** A list of at most that many. */
+/** Reads a list of at most `most` items. */
 export function list<T>(of: Field<T>, most: number): Field<T[]> {
   return (value, name) => {
     if (!Array.isArray(value)) throw new Unfit(name, `a list, not ${shown(value)}`)
@@ -154,7 +163,7 @@ export function list<T>(of: Field<T>, most: number): Field<T[]> {
   }
 }
 
-/** A list in one text, its items divided by commas: `a,b`. An empty text is an empty list. */
+/** Reads a list from one text of items separated by commas: `a,b`. An empty text is an empty list. */
 export function commas<T>(of: Field<T>, most: number, characters: number): Field<T[]> {
   const items = list(of, most)
   return (value, name) => {
@@ -164,19 +173,22 @@ export function commas<T>(of: Field<T>, most: number, characters: number): Field
   }
 }
 
-/** A value that may be missing, or in a record empty: then it is `absent`. */
+/** Reads a value that may be missing, or empty in a record; it is `absent` then. */
 export function optional<T, A>(of: Field<T>, absent: A): Field<T | A> {
   return (value, name) => (value === undefined || value === null || value === '' ? absent : of(value, name))
 }
 
 type Shape = Readonly<Record<string, Field<any>>>
-/** The fields of a shape that may give undefined. */
+/** The fields of a shape that may be undefined. */
 type Missing<S extends Shape> = { [K in keyof S]: undefined extends Of<S[K]> ? K : never }[keyof S]
 export type Shaped<S extends Shape> = { readonly [K in Exclude<keyof S, Missing<S>>]: Of<S[K]> } & {
   readonly [K in Missing<S>]?: Exclude<Of<S[K]>, undefined>
 }
 
-/** An object with these fields. Others are left out: a newer peer may say more. A field that gives undefined is left out as well. */
+/**
+ * Reads an object with these fields. Unknown fields are dropped, since a newer peer may send more. So are fields that
+ * are undefined.
+ */
 export function object<const S extends Shape>(shape: S): Field<Shaped<S>> {
   const fields = Object.entries(shape)
   return (value, name) => {

@@ -1,27 +1,31 @@
-/** The `status` of a worker, a cluster or a host that has joined: the capability record and the records after it (docs/files.md). */
+/**
+ * Parses the `status` of a worker, a cluster or a host that has joined: the capability record and the records after it
+ * (docs/files.md).
+ */
 import { fail } from '../fs/errors.js'
 import * as field from './field.js'
 import { records } from './text.js'
 import type { Attributes } from './written.js'
 
 /**
- * Most characters of one status. A worker's has a record of some 200 for each model of its store, and a host's one for each of up to
- * 1,000 workers. A cluster's has a record of some 300 for each worker: ten thousand of them fit.
+ * Most characters of one status. A worker's has a record of some 200 characters for each model of its store, and a
+ * host's one for each of up to 1,000 workers. A cluster's has a record of some 300 characters for each worker: ten
+ * thousand of them fit.
  */
 export const MAX_STATUS = { worker: 512 * 1024, host: 512 * 1024, cluster: 4 * 1024 * 1024 } as const
-/** Most records of one status: a line has some 100 characters at least, and none that is shorter is worth a record. */
+/** Most records of one status. A useful record has at least some 100 characters. */
 const MAX_RECORDS = 40_000
-/** Most models of one store or cluster: the cluster keeps a record for each of each member. */
+/** Most models of one store or cluster. The cluster keeps a record for each model of each member. */
 const MAX_MODELS = 4_096
-/** Most exchanges that a worker reports as left behind: as many as one connection can have open. */
+/** Most orphaned exchanges that a worker reports: as many as one connection can have open. */
 const MAX_ORPHANS = 4_096
-/** Workers and classes of one host (cluster/host.ts starts no more workers than this). */
+/** Most workers, and most classes, of one host (cluster/host.ts starts no more workers than this). */
 const MAX_WORKERS = 1_000
-/** Clusters at and below one. */
+/** Most clusters at and below one cluster. */
 const MAX_CLUSTERS = 1_000
-/** Most slots one member may claim: routing adds them up. */
+/** Most slots that one member may claim: routing adds them up. */
 const MAX_SLOTS = 1_000_000
-/** Bytes of memory that a machine may claim: sums over all members stay exact. */
+/** Most bytes of memory that a machine may claim: sums over all members stay exact. */
 const MAX_BYTES = 2 ** 50
 
 const count = (most: number) => field.optional(field.integer(0, most), 0)
@@ -32,39 +36,42 @@ const reason = field.optional(field.line(1000), undefined)
 const server = field.object({
   name: field.name,
   kind: field.oneOf(['worker', 'cluster', 'host']),
-  /** Its own for good. */
+  /** Stays the same for life. */
   id: field.id,
-  /** This start's. */
+  /** Changes with each start of the process. */
   boot: field.optional(field.id, ''),
   version: field.word,
-  /** The machine's name; empty where none is given. */
+  /** The name of the machine; empty if not known. */
   host: field.optional(field.name, ''),
-  /** Of the host that supervises it; empty where none does. */
+  /** The id of the host that supervises it; empty if none does. */
   host_id: field.optional(field.id, ''),
   class: field.optional(field.name, ''),
   state: field.optional(field.word, ''),
   slots: count(MAX_SLOTS),
   active: count(MAX_SLOTS),
   queue: count(MAX_SLOTS),
-  /** Answers that were told to stop long ago, and run on. */
+  /** Answers that were told to stop long ago and still run. */
   stuck: count(MAX_SLOTS),
   tok_s: rate,
   latency_ms: rate,
-  /** How long an answer of it may bring nothing, in s, where its text is made by a server elsewhere; 0: it makes it itself. */
+  /**
+   * How long an answer may produce nothing, in seconds, where a remote server makes the text; 0: the worker makes it
+   * itself.
+   */
   patience_s: field.optional(field.number(0, 86_400), 0),
-  /** Of those that could answer, the ones with the highest go first. */
+  /** Prompts go first to the workers with the highest value, of those that could answer. */
   prefer: field.optional(field.number(0, 100), 0),
   mem_total: count(MAX_BYTES),
   mem_free: count(MAX_BYTES),
   cpu: note(256),
   gpu: field.optional(field.line(256), 'none'),
   gpu_mem: count(MAX_BYTES),
-  /** The model that is being loaded, and how much of it is done, 0 to 1. */
+  /** The model that is being loaded, and how far, 0 to 1. */
   loading: note(255),
   progress: field.optional(field.number(0, 1), 0),
-  /** Why it holds no model, where it should. */
+  /** Why it holds no model although it should. */
   error: reason,
-  /** The ids of all clusters at and below it. */
+  /** The ids of this cluster and of all clusters below it. */
   clusters: field.optional(field.commas(field.id, MAX_CLUSTERS, 65 * MAX_CLUSTERS), [] as string[]),
 })
 
@@ -73,46 +80,49 @@ const model = field.object({
   type: field.optional(field.line(64), 'text'),
   size: count(MAX_BYTES),
   loaded: field.optional(field.flag, false),
-  /** `sha256:…`; empty where there is none, or none yet. */
+  /** `sha256:…`; empty if there is none, or not yet. */
   digest: field.optional(field.digest, ''),
   context: count(2 ** 31),
   /** Why it cannot be loaded. */
   problem: reason,
-  /** What a person should know of it as it is loaded, such as that it could hold more. */
+  /** What the operator should know about the loaded model, such as that its context could be longer. */
   note: reason,
 })
 
 const orphan = field.object({
-  /** Its number there. */
+  /** Its number on the worker. */
   id: field.serial,
   cluster: field.id,
-  /** Its number here. */
+  /** Its number in the cluster that sent it. */
   task: field.serial,
   attempt: field.integer(1, 1000),
   user: field.user,
   uid: field.integer(0, 0xffffffff),
   session: field.optional(field.serial, undefined),
-  /** What shows that it was given this exchange (orchestrator/proof.ts). */
+  /** Proves that this worker was given the exchange (orchestrator/proof.ts). */
   proof: field.optional(field.secret, ''),
 })
 
 const worker = field.object({
   id: field.id,
   state: field.optional(field.word, ''),
-  /** The model that its next process loads first, where that is not its class's. */
+  /** The model that its next process loads first, if not that of its class. */
   hold: note(4096),
 })
 const spawnable = field.object({ name: field.name, model: note(4096) })
 
-/** A model as a `status` has it. */
+/** A model's record in a `status`. */
 export type ModelRecord = field.Of<typeof model>
-/** An exchange that came through a cluster, and whose reader there is gone. */
+/** An exchange that came through a cluster which is no longer connected to read it. */
 export type OrphanRecord = field.Of<typeof orphan>
-/** A worker that a host supervises, and a class of which it can spawn some. */
+/** A worker that a host supervises, and a class of worker that it can start. */
 export type SupervisedRecord = field.Of<typeof worker>
 export type ClassRecord = field.Of<typeof spawnable>
 
-/** What the records have when they are written: what is read above, and what people and other programs read. */
+/**
+ * The attributes of the records as they are written: those that are read above, and those for people and other
+ * programs.
+ */
 export type ServerAttributes = Attributes<
   field.Of<typeof server>,
   'util' | 'uptime_s' | 'cores' | 'workers' | 'hosts' | 'strategy' | 'model' | 'memory' | 'memory_used'
@@ -125,18 +135,18 @@ export type ClassAttributes = Attributes<
   'type' | 'slots' | 'context' | 'kv_type' | 'prefer' | 'memory' | 'cores'
 >
 
-/** What a worker, a cluster or a host says of itself. */
+/** The parsed status of a worker, a cluster or a host. */
 export interface Report extends field.Of<typeof server> {
   readonly models: readonly ModelRecord[]
   readonly orphans: readonly OrphanRecord[]
-  /** Of a host. */
+  /** Only from a host. */
   readonly workers: readonly SupervisedRecord[]
   readonly classes: readonly ClassRecord[]
 }
 
 /**
- * Those records that can be: one that cannot is left out, and the others are not. A store has files and a worker exchanges of people
- * who are not to blame that worker with them.
+ * Reads the records that are valid and skips the others. The names of files and users in them come from people, and the
+ * worker must not be refused because of them.
  */
 function proper<T>(of: field.Field<T>, records: readonly object[], name: string, most: number): T[] {
   if (records.length > most) throw new field.Unfit(name, `${records.length} records, at most ${most}`)
@@ -149,13 +159,13 @@ function proper<T>(of: field.Field<T>, records: readonly object[], name: string,
   })
 }
 
-/** Most characters that a status may have, by how it begins: by then its `kind` has been said. */
+/** Most characters that a status may have, given its beginning, which already says the `kind`. */
 export const mostOf = (head: string): number =>
   /^server [^\n]{0,2000} kind=cluster /.test(head) ? MAX_STATUS.cluster : MAX_STATUS.worker
 
 /**
  * Reads a `status`.
- * @throws FsError `bad message` that names what is missing or breaks its bounds: nothing of such a status is believed
+ * @throws FsError `bad message` that names what is missing or breaks its bounds; nothing of such a status is used
  */
 export function parseReport(text: string): Report {
   try {
@@ -175,7 +185,7 @@ function read(text: string): Report {
     ...self,
     models: proper(model, of('model'), 'model', MAX_MODELS),
     orphans: proper(orphan, of('orphan'), 'orphan', MAX_ORPHANS),
-    // a cluster's are its members, which concern nobody here
+    // a cluster's worker records are its members; no reader here needs them
     workers: self.kind === 'host' ? field.list(worker, MAX_WORKERS)(of('worker'), 'worker') : [],
     classes: field.list(spawnable, MAX_WORKERS)(of('class'), 'class'),
   }

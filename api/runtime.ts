@@ -1,15 +1,18 @@
-/** The files in the runtime directory by which programs of one user find each other: `server.json`, `join.json`, `workers.json`. */
+/**
+ * Parses the files in the runtime directory by which the programs of one user find each other: `server.json`,
+ * `join.json`, `workers.json`.
+ */
 import * as field from './field.js'
 import { workerClass } from './worker.js'
 
-/** Most characters of one of them: a thousand workers of a host (cluster/host.ts) with their classes, in words. */
+/** Most characters of one file: the thousand workers of a host (cluster/host.ts) with their classes written out. */
 export const MAX_FILE = 4 * 1024 * 1024
-/** Linux gives no larger process numbers (PID_MAX_LIMIT). */
+/** The largest process number on Linux (PID_MAX_LIMIT). */
 const MAX_PID = 4_194_304
 const MAX_PATH = 4_096
 
 const pid = field.integer(1, MAX_PID)
-/** Ticks since the machine began. */
+/** When the process started, in clock ticks since the machine booted. */
 const born = field.optional(field.matching(/^\d+$/, 20, 'a number'), undefined)
 const path = field.matching(/^[^\p{Cc}]+$/u, MAX_PATH, 'no control characters')
 
@@ -17,10 +20,10 @@ export const serverFile = field.object({
   pid,
   born,
   addresses: field.list(path, 64),
-  /** Of the certificate that its wss listeners show, `sha256:HEX`. */
+  /** The fingerprint of the certificate that its wss listeners present, `sha256:HEX`. */
   fingerprint: field.optional(field.digest, undefined),
   mounts: field.list(path, 64),
-  /** The processes behind the mounts, while they run. */
+  /** The processes behind the mounts, as long as they run. */
   mounters: field.optional(field.list(field.object({ pid, born }), 64), undefined),
   /** ISO 8601. */
   started: field.optional(field.line(64), ''),
@@ -30,9 +33,9 @@ export const joinFile = field.object({
   pid,
   born,
   started: field.optional(field.line(64), ''),
-  /** Where it joined. */
+  /** The address it joined. */
   address: path,
-  /** Tells its cluster and token from others: SHA-256 of both. */
+  /** Identifies its cluster and token: SHA-256 of both. */
   upstream: field.optional(field.secret, ''),
 })
 

@@ -1,6 +1,7 @@
 /**
- * A session as a cluster's server keeps it for the next one: `session-N` in its state directory. Its first line is the session as it was when
- * it was written; each further line is what a turn has added to its history since.
+ * Reads and writes the file in which a cluster's server saves a session for the next server: `session-N` in its state
+ * directory. The first line is the session as it was when the file was written; each further line holds the messages
+ * that a turn has added to the history since.
  */
 import { MAX_MODEL, MAX_TEXT, MAX_TTL_S, MAX_TURNS, sampling, turn } from './conversation.js'
 import * as field from './field.js'
@@ -8,11 +9,14 @@ import { json } from './text.js'
 import type { Written } from './written.js'
 
 /**
- * Most characters of one file: a history and a system prompt of the longest, of whose characters JSON may write each as six (`\u0001`),
- * and a schema, names and brackets besides.
+ * Most characters of one file: the longest history and the longest system prompt, in which JSON may write each
+ * character as six (`\u0001`), with a schema, names and brackets besides.
  */
 export const MAX_SAVED = 6 * 2 * MAX_TEXT + MAX_TEXT
-/** Lists and objects in each other: a schema may have 256 (cluster/root/limits.ts), and stands in the session. */
+/**
+ * Most levels of nested lists and objects: a schema may have 256 (cluster/root/limits.ts), and is nested in the
+ * session.
+ */
 const MAX_DEPTH = 256 + 1
 
 const savedSession = field.object({
@@ -24,7 +28,7 @@ const savedSession = field.object({
   }),
   settings: field.object({ sampling, system: field.optional(field.text(MAX_TEXT), '') }),
   model: field.optional(field.text(MAX_MODEL), undefined),
-  /** A JSON schema. The engine checks what is in it when it makes a grammar of it. */
+  /** A JSON schema. The engine checks its content when it builds a grammar from it. */
   schema: field.optional(field.some, undefined),
   ttl: field.number(0, MAX_TTL_S),
   history: field.list(turn, MAX_TURNS),
@@ -32,15 +36,15 @@ const savedSession = field.object({
 
 export type SavedSession = field.Of<typeof savedSession>
 
-/** What a turn adds: its messages. */
+/** The messages that a turn adds. */
 const added = field.list(turn, MAX_TURNS)
 
 /**
- * Reads a kept session. A last line that has no end is one that was being written when the server was killed: it is left out.
- * @throws Unfit for what is no session, naming what of it is missing or breaks its bounds
+ * Reads a saved session. An unfinished last line was being written when the server was killed, and is skipped.
+ * @throws Unfit for anything else, naming what is missing or breaks its bounds
  */
 export function parseSession(text: string): SavedSession {
-  // by earlier versions the first line, which is all they write, has no end
+  // earlier versions write only the first line, without a newline
   const [first = '', ...lines] = text.split('\n')
   const saved = savedSession(json(first, 'session', MAX_SAVED, MAX_DEPTH), 'session')
   lines.pop()
@@ -51,8 +55,8 @@ export function parseSession(text: string): SavedSession {
   return { ...saved, history }
 }
 
-/** The first line of a kept session. */
+/** Formats the first line of a saved session. */
 export const sessionText = (session: Written<SavedSession>): string => `${JSON.stringify(session)}\n`
-/** A further line of it. */
+/** Formats a further line of it, for one turn. */
 export const turnText = (messages: readonly Written<SavedSession['history'][number]>[]): string =>
   `${JSON.stringify(messages)}\n`

@@ -1,20 +1,20 @@
-/** Whole texts from outside, as records, JSON or lines: bounded before anything looks into them. */
+/** Parses whole texts from outside, as records, JSON or lines, and bounds them before anything looks into them. */
 import { parseRecords } from '../fs/quote.js'
 import { shown, Unfit } from './field.js'
 
 export interface Bounds {
   /** Most characters of the whole text. */
   readonly characters: number
-  /** Most records, or values of one JSON text. */
+  /** Most records, or most values of one JSON text. */
   readonly count: number
 }
 
-/** ndb records of at most that size and number. @throws Unfit */
+/** Parses ndb records within those bounds. @throws Unfit */
 export function records(text: string, name: string, most: Bounds): ReturnType<typeof parseRecords> {
   if (text.length > most.characters) throw new Unfit(name, `${text.length} characters, at most ${most.characters}`)
   let lines = 1
   for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) lines++
-  // a last line that is ended, or one that is empty, is no record: one more is let through
+  // the newline at the end of the last record starts an empty line, which is not a record: allow one more
   if (lines > most.count + 1) throw new Unfit(name, `${lines} lines, at most ${most.count}`)
   try {
     return parseRecords(text)
@@ -23,22 +23,22 @@ export function records(text: string, name: string, most: Bounds): ReturnType<ty
   }
 }
 
-/** Lists and objects in each other: more than any format of ours has, and few enough for a reader that calls itself. */
+/** Most levels of nested lists and objects: more than any format of ours has, and few enough for a recursive reader. */
 const MAX_DEPTH = 64
 
-/** One JSON value of at most that many characters and that depth. @throws Unfit */
+/** Parses one JSON value of at most that many characters and levels. @throws Unfit */
 export function json(text: string, name: string, characters: number, depth = MAX_DEPTH): unknown {
   if (text.length > characters) throw new Unfit(name, `${text.length} characters, at most ${characters}`)
   if (deeper(text, depth)) throw new Unfit(name, `lists and objects over ${depth} deep`)
   try {
     return JSON.parse(text)
   } catch {
-    // the parser's own message repeats the text
+    // the parser's own message would repeat the text
     throw new Unfit(name, `no JSON: ${shown(text)}`)
   }
 }
 
-/** Whether brackets outside strings stand in each other over that many deep. Looks at each character once. */
+/** Returns whether brackets outside strings nest deeper than `most` levels. Reads each character once. */
 export function deeper(text: string, most: number): boolean {
   let depth = 0
   for (let at = 0; at < text.length; at++) {
@@ -52,7 +52,7 @@ export function deeper(text: string, most: number): boolean {
   return false
 }
 
-/** Cuts a stream of bytes into lines of UTF-8, and holds no more than one line of at most that many characters. */
+/** Cuts a stream of bytes into lines of UTF-8. Buffers at most one line, of at most `most` characters. */
 export class Lines {
   readonly #decoder = new TextDecoder('utf-8', { fatal: true })
   #rest = ''
@@ -62,10 +62,15 @@ export class Lines {
     readonly most: number,
   ) {}
 
-  /** @returns the lines that are whole by now, without their ends @throws Unfit for a longer one, and for what is not UTF-8 */
+  /**
+   * Takes the next piece of the stream.
+   * @returns the lines that are complete now, without newlines
+   * @throws Unfit for a longer line, and for bytes that are not UTF-8
+   */
   take(piece: Uint8Array): string[] {
     const text = this.#decode(piece)
-    // what only makes a begun line longer is not looked through again: a line may come byte by byte
+    // a piece without a newline only extends the unfinished line, which is not scanned again: a line may come byte by
+    // byte
     const lines = text.includes('\n') ? (this.#rest + text).split('\n') : [this.#rest + text]
     this.#rest = lines.pop()!
     for (const line of [...lines, this.#rest])

@@ -1,9 +1,9 @@
-/** What a host sends to a worker's standard input, and what a worker and its trial process send each other. */
+/** Parses what a host sends to a worker's standard input, and what a worker and its trial process send each other. */
 import { MAX_MODEL } from './conversation.js'
 import * as field from './field.js'
 import { json } from './text.js'
 
-/** Most characters of a worker's spec: the settings, with up to a thousand classes. */
+/** Most characters of a worker's spec: the settings with up to a thousand classes. */
 export const MAX_SPEC = 1024 * 1024
 /** Most characters of a line to or from a trial process: a path and a sentence. */
 export const MAX_LINE = 16 * 1024
@@ -12,7 +12,7 @@ const none = undefined
 const path = field.matching(/^[^\p{Cc}]+$/u, MAX_MODEL, 'no control characters')
 const context = field.integer(256, 16 * 1024 * 1024)
 
-/** A kind of worker that a host can start, as settings, `workers.json` and a worker's process have it. */
+/** A class of workers that a host can start, as it stands in the settings, in `workers.json` and in a worker's spec. */
 export const workerClass = field.object({
   name: field.name,
   model: field.optional(path, none),
@@ -29,7 +29,7 @@ const workerSpec = field.object({
   id: field.id,
   boot: field.id,
   class: workerClass,
-  /** What it loads first, where that is not its class's. */
+  /** The model it loads first, if not that of its class. */
   hold: field.optional(path, none),
   host_id: field.id,
   upstream: field.object({
@@ -40,9 +40,9 @@ const workerSpec = field.object({
   secret: field.secret,
   /** The name of the machine. */
   host: field.name,
-  /** Settings: ctl/common/settings.ts reads each. */
+  /** The settings. ctl/common/settings.ts checks each of them. */
   config: field.some,
-  /** How long it lives without its cluster, in ms. */
+  /** How long it keeps running without its cluster, in ms. */
   orphan_ms: field.number(0, 2 ** 31),
 })
 
@@ -73,7 +73,7 @@ const trialWord = field.object({
   errno: field.optional(field.integer(0, 4095), none),
 })
 
-/** What a trial says; undefined for a line that is none, such as a library's own. */
+/** Reads a line that a trial process prints; undefined for any other line, such as one of a library. */
 export function parseTrialWord(line: string): field.Of<typeof trialWord> | undefined {
   try {
     return trialWord(json(line, 'the trial', MAX_LINE), 'the trial')

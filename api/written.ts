@@ -1,8 +1,11 @@
-/** The type by which what a server writes is held to what is read of it: a field that no reader knows does not compile. */
+/**
+ * Types that hold what a server writes to what readers accept: writing a field that no reader knows does not compile.
+ */
 
 /**
- * A record, or an object of a file, of which T is what is read. An object literal that is given this type has no other fields than those.
- * @template T what a reader of api/ gives
+ * A record, or an object in a file, for the writer; T is the type that its reader returns. An object literal of this
+ * type can have no other fields.
+ * @template T what a reader of api/ returns
  * @template More fields for people and other programs, which no reader of ours needs
  */
 export type Written<T, More extends string = never> = T extends readonly (infer E)[]
@@ -11,7 +14,7 @@ export type Written<T, More extends string = never> = T extends readonly (infer 
     ? { readonly [K in keyof T]?: Written<T[K]> | undefined } & { readonly [K in More]?: unknown }
     : T
 
-/** A record's attributes, as text: T's names, whatever the type of each. */
+/** The attributes of a record, for the writer: T's names, each with a value of any type. */
 export type Attributes<T, More extends string = never> = {
   readonly [K in keyof T | More]?: string | number | boolean | undefined
 }
