@@ -1,3 +1,4 @@
+/** The memory budget of a server: how many bytes it may keep for its users, shared fairly between them. */
 import { fail } from '../../fs/errors.js'
 import type { User } from '../../fs/file.js'
 import type { Holding } from '../../fs/holding.js'
@@ -5,32 +6,40 @@ import type { Holding } from '../../fs/holding.js'
 const MiB = 1024 * 1024
 
 /**
- * How many times what is free a user may hold: 2 leaves a third for the others where one user takes all that they can get, and a
- * share for one more however many do.
+ * A user may hold this many times what is free. With 2, one user that takes everything they can get leaves a third for
+ * the others, and any number of such users leave a share for one more.
  */
 const SHARE = 2
-/** The last of it is for users who hold little: a dozen who each took all that they could get would leave nothing for the next. */
+/**
+ * The last part of the budget is for users that hold little. Otherwise a dozen users that each take all they can get
+ * would leave nothing for the next.
+ */
 const RESERVED = 1 / 8
 const LITTLE = 1 / 64
 
 /**
- * Frees what is kept for looking at only, where that makes room for what a user wants.
- * @param fits whether there is room once so many bytes of that user, and so many of all users, are free
+ * Frees things that are kept only so that users can look at them (ended tasks), if that makes room for what a user
+ * wants.
+ * @param fits returns whether there is room once `own` bytes of that user, and `all` bytes of all users, are free
  * @returns whether it made room
  */
 export type Reclaim = (user: string, fits: (own: number, all: number) => boolean) => boolean
 
 export interface BudgetOptions {
-  /** Bytes that may be held, by all users together; without end unless given. */
+  /** Bytes that all users together may hold; unlimited if omitted. */
   limit?: number
-  /** Whether the process itself has room for so many bytes more: what is not collected yet counts. Yes unless given. */
+  /**
+   * Returns whether the process itself has room for that many more bytes, counting memory that is not garbage-collected
+   * yet. Always true if omitted.
+   */
   room?: (bytes: number) => boolean
 }
 
 /**
- * The memory that a server keeps for its users, in bytes: each holding is granted before anything is kept. A user may hold up to
- * twice what is free (dynamic thresholds: Choudhury and Hahne 1998), and the last eighth is for those who hold little. So the biggest is
- * refused first, one who holds little can go on, and nobody needs a share of their own in a configuration.
+ * Counts the memory that a server keeps for its users, in bytes. Each holding is granted before anything is kept. A
+ * user may hold up to twice what is free (dynamic thresholds: Choudhury and Hahne 1998), and the last eighth is for
+ * users that hold little. So the biggest user is refused first, a user that holds little can go on, and no share has to
+ * be configured for anybody.
  */
 export class Budget {
   readonly limit: number
@@ -50,7 +59,7 @@ export class Budget {
     return this.#used
   }
 
-  /** Times that somebody was refused. */
+  /** How many times something was refused. */
   get refused(): number {
     return this.#refused
   }
@@ -59,20 +68,22 @@ export class Budget {
     return this.#users.get(name) ?? 0
   }
 
-  /** Is asked, before a user is refused, to free what is only kept for looking at. */
+  /**
+   * Registers a callback that is asked, before a user is refused, to free things that are only kept to be looked at.
+   */
   onShort(reclaim: Reclaim): void {
     this.#reclaims.push(reclaim)
   }
 
   /**
-   * Counts for one thing that is kept for that user.
-   * @param small so many bytes at once are given beyond the user's share, if others leave room
+   * Makes a counter for one thing that is kept for that user.
+   * @param small growth by at most this many bytes at once may exceed the user's share, if others leave room
    */
   hold({ name }: Pick<User, 'name'>, small = 0): Hold {
     return new Hold(this, name, small)
   }
 
-  /** Grants a user so many bytes. @throws FsError `over the memory budget of this server` */
+  /** Grants a user that many bytes. @throws FsError `over the memory budget of this server` */
   grant(name: string, bytes: number, passing = false): void {
     this.check(name, bytes, passing)
     this.count(name, bytes)
@@ -80,7 +91,7 @@ export class Budget {
 
   /**
    * Refuses what `grant` would refuse, and counts nothing.
-   * @param passing the process is not looked at
+   * @param passing the bytes are only on their way: the size of the process is not checked
    * @throws FsError `over the memory budget of this server`
    */
   check(name: string, bytes: number, passing = false): void {
@@ -89,7 +100,7 @@ export class Budget {
     if (!passing && !this.#room(bytes)) throw this.#refusal(name)
   }
 
-  /** Whether a user may have so many bytes more, once so many of their own and so many of all are free. */
+  /** Whether a user may hold `bytes` more, once `own` of their own bytes and `all` of everybody's are free. */
   fits(name: string, bytes: number, own = 0, all = 0): boolean {
     const holds = this.usedBy(name) - own + bytes
     const used = this.#used - all + bytes
@@ -97,12 +108,15 @@ export class Budget {
     return holds <= SHARE * ((1 - RESERVED) * this.limit - used)
   }
 
-  /** Whether there is room for so many bytes that cannot be refused any more: only what is reserved for others is out of reach. */
+  /**
+   * Whether there is room for bytes that can no longer be refused. Only the part reserved for users that hold little is
+   * out of reach.
+   */
   bears(bytes: number): boolean {
     return this.#used + bytes <= (1 - RESERVED) * this.limit
   }
 
-  /** Counts what is there already, or is given back. */
+  /** Counts bytes without asking: they are there already, or, if negative, have been freed. */
   count(name: string, bytes: number): void {
     this.#used += bytes
     const own = this.usedBy(name) + bytes
@@ -120,7 +134,7 @@ export class Budget {
   }
 }
 
-/** What one thing holds of a budget. */
+/** Counts the bytes that one thing holds of a budget. */
 export class Hold implements Holding {
   #bytes = 0
   #freed = false
@@ -151,7 +165,7 @@ export class Hold implements Holding {
     return true
   }
 
-  /** Counts what cannot be refused any more. */
+  /** Counts bytes that can no longer be refused. */
   add(bytes: number): void {
     if (this.#freed) return
     this.budget.count(this.user, bytes)
@@ -165,7 +179,7 @@ export class Hold implements Holding {
     this.budget.count(this.user, -less)
   }
 
-  /** Becomes so many bytes. @throws FsError where these are more, and there is no room: then it is as it was */
+  /** Sets the size to that many bytes. @throws FsError if it grows and there is no room; the size is unchanged then */
   resize(bytes: number): void {
     if (bytes > this.#bytes) this.grow(bytes - this.#bytes)
     else this.shrink(this.#bytes - bytes)

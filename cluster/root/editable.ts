@@ -1,24 +1,28 @@
+/** A text file that its owner can edit: what is written takes effect when the file is closed or synced. */
 import { fail } from '../../fs/errors.js'
 import { type File, newQid, type Opened, type Owner } from '../../fs/file.js'
 import { Made, now } from '../../fs/kit/content.js'
 import { OTRUNC } from '../../fs/protocol.js'
 
-/** Takes what is written through one open: text as it comes, cut anywhere; `done` at each sync and at the close. */
+/**
+ * Receives what is written through one open: `take` gets the text as it comes, cut anywhere; `done` is called at each
+ * sync and at the close.
+ */
 export interface Writer {
   take(piece: string): void
-  /** Bytes that it keeps of what it has taken. */
+  /** Bytes of the received text that it still keeps. */
   readonly held: number
   done(): void
 }
 
-/** A writer that is given whole lines, the last one with or without its newline. */
+/** Makes a writer that calls `line` with whole lines; the last one may lack its newline. */
 export function byLine(line: (text: string) => void): Writer {
   const rest = new Pieces()
   const give = (text: string) => text.trim() && line(text)
   return {
     take(piece) {
       const end = piece.indexOf('\n')
-      // a line that comes in many pieces is put together once
+      // a line that comes in many pieces is joined only once
       if (end < 0) return rest.add(piece)
       rest.add(piece.slice(0, end))
       give(rest.take())
@@ -35,10 +39,10 @@ export function byLine(line: (text: string) => void): Writer {
   }
 }
 
-/** What a piece of text is counted with besides its characters. */
+/** Overhead of a piece of text in bytes, besides its characters. */
 const PIECE_BYTES = 48
 
-/** Pieces of a text that is put together when it is wanted. */
+/** Collects pieces of a text and joins them when it is needed. */
 export class Pieces {
   #pieces: string[] = []
   #held = 0
@@ -49,12 +53,12 @@ export class Pieces {
     this.#held += PIECE_BYTES + 2 * piece.length
   }
 
-  /** Bytes of memory that they take. */
+  /** Bytes of memory that the pieces take. */
   get held(): number {
     return this.#held
   }
 
-  /** The whole text; it is not kept any more. */
+  /** Returns the whole text and forgets it. */
   take(): string {
     const all = this.#pieces.join('')
     this.#pieces = []
@@ -65,20 +69,20 @@ export class Pieces {
 
 export interface EditableOptions {
   owner: Owner
-  /** Bytes one open may write. */
+  /** Most bytes that one open may write. */
   limit: number
-  /** Throws where it may not be changed now. */
+  /** Throws if the file may not be changed now. */
   check(): void
   read(): string
-  /** Truncation. */
+  /** Called when the file is truncated. */
   clear(): void
   writer(): Writer
   onOpen(): () => void
-  /** What was written, or that it was emptied, has taken effect. */
+  /** Called when a write or a truncation has taken effect. */
   changed(): void
 }
 
-/** A file of UTF-8 text that its owner reads and writes, but not while `check` throws. */
+/** Makes a file of UTF-8 text that its owner can read, and can write unless `check` throws. */
 export function editable(o: EditableOptions): File {
   const qid = newQid()
   const encoder = new TextEncoder()
@@ -106,9 +110,9 @@ export function editable(o: EditableOptions): File {
         }
       }
       let size = 0
-      /** Whether anything came since the last sync. */
+      /** Whether anything was written since the last sync. */
       let dirty = false
-      /** A write that failed: what follows it would be put together wrongly. */
+      /** The error of a failed write. Later writes fail with it too: their text would be joined to the wrong text. */
       let failed: Error | undefined
       const finish = () => {
         if (!dirty || failed) return
@@ -127,7 +131,7 @@ export function editable(o: EditableOptions): File {
             ctx.holding?.grow(PIECE_BYTES + 2 * data.length)
             const before = into.held
             into.take(decode(data))
-            // what it has done with, it does not keep
+            // the writer keeps only what it has not processed yet
             ctx.holding?.shrink(PIECE_BYTES + 2 * data.length + before - into.held)
           } catch (error) {
             failed = error as Error

@@ -1,18 +1,20 @@
+/** Parses the requests written to `embed`. */
 import { fail } from '../../fs/errors.js'
 import { MAX_TEXTS } from './limits.js'
 
-/** What is asked of `embed`, as it is written there. */
+/** A parsed request. */
 export interface EmbedRequest {
   readonly input: readonly string[]
-  /** Vectors of different models have nothing to do with each other. */
+  /** The model to use: vectors of different models cannot be compared. */
   readonly model?: string
 }
 
 const keys = ['input', 'model']
 
 /**
- * Reads a request of `embed`: `{"input": "text"}` or `{"input": ["text", …]}`, perhaps with a `model`. The answer is
+ * Parses a request of `embed`: `{"input": "text"}` or `{"input": ["text", …]}`, with an optional `model`. The answer is
  * `{"model": NAME, "embeddings": [[…], …]}`, one vector per text.
+ * @throws FsError `bad argument` for anything else
  */
 export function parseEmbedRequest(json: string): EmbedRequest {
   let request: unknown

@@ -1,16 +1,16 @@
-/** What is asked of a model: the words that a request, a session and an engine share. */
+/** The types of a generation request, shared by requests, sessions and engines. */
 
 export interface ChatMessage {
   readonly role: 'system' | 'user' | 'assistant' | 'tool'
   readonly content: string
 }
 
-/** How the next token is chosen. Ranges are checked before a request reaches an engine. */
+/** How the next token is chosen. The ranges are checked before a request reaches an engine. */
 export interface Sampling {
   /** 0 is greedy. */
   readonly temperature: number
   readonly top_p: number
-  /** 0: all. */
+  /** 0 keeps all tokens. */
   readonly top_k: number
   readonly min_p: number
   readonly seed: number | undefined
@@ -26,13 +26,16 @@ export interface Tool {
 }
 
 export interface GenerateRequest extends Sampling {
-  /** A conversation, or `prompt`: raw text without a chat template. Exactly one of the two. */
+  /** Either a conversation, or `prompt`, which is raw text without a chat template; never both. */
   readonly messages?: readonly ChatMessage[]
   readonly prompt?: string
-  /** JSON schema the answer must obey. */
+  /** A JSON schema that the answer must obey. */
   readonly schema?: unknown
   readonly tools?: readonly Tool[]
-  /** Token ids that were already given out for this request, to go on from without a seam; they count towards max_tokens. */
+  /**
+   * Ids of tokens that were already given out for this request, to continue from without a seam. They count towards
+   * max_tokens.
+   */
   readonly prefix_ids?: readonly number[]
 }
 

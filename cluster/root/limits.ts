@@ -1,60 +1,85 @@
-/** Every bound of a root's files, a worker's and a cluster's alike, with the reason it is there. */
+/** Every bound of a root's files, for workers and clusters alike, with the reason for it. */
 
-/** Bytes of a prompt written to a `data` (namespace.md). */
+/** Most bytes of a prompt written to a `data` file (docs/files.md). */
 export const MAX_PROMPT = 1024 * 1024
-/** Bytes of one JSON request: a prompt, its escapes, a history and the ids of a long answer. */
+/** Most bytes of one JSON request: a prompt, its escapes, a history and the ids of a long answer. */
 export const MAX_REQUEST = 16 * 1024 * 1024
-/** Bytes of one answer: more than any context makes; a remote engine that never stops must not fill the memory. */
+/** Most bytes of one answer. No context makes more; a remote engine that never stops must not fill the memory. */
 export const MAX_ANSWER = 16 * 1024 * 1024
-/** Requests that wait for a slot: beyond this a prompt is refused, with the time to come again. */
+/** Most requests that wait for a slot. Beyond this a prompt is refused, with the time after which to retry. */
 export const MAX_QUEUE = 512
-/** Bytes of prompts that wait, all together. */
+/** Most bytes of waiting prompts, all together. */
 export const MAX_QUEUE_BYTES = 256 * 1024 * 1024
-/** Ended tasks are kept for looking at: this many, this long. */
+/** Ended tasks are kept to be looked at: at most this many, for this long. */
 export const KEPT_TASKS = 1000
 export const KEPT_TASK_MS = 10 * 60_000
-/** And this many bytes of prompts and answers in memory: a thousand of the longest would be more than a machine has. */
+/**
+ * Most bytes in memory of the prompts and answers of ended tasks: a thousand of the longest would be more than a
+ * machine has.
+ */
 export const KEPT_TASK_BYTES = 256 * 1024 * 1024
-/** Bytes of answers, streams and transcripts that may be on the disk: a thousand tasks of 4 MB. */
+/** Most bytes of answers, streams and transcripts on the disk: a thousand tasks of 4 MB. */
 export const MAX_SPILL = 4 * 1024 * 1024 * 1024
-/** And this part of what is free there when the server starts: others need that disk, too, and so do our own sessions. */
+/**
+ * Most of the space that is free on the disk when the server starts: other programs need that disk too, and so do saved
+ * sessions.
+ */
 export const SPILL_SHARE = 1 / 10
-/** Once that is reached, nothing more goes there until this part of it is in use: one removed answer does not begin it again. */
+/**
+ * Once that limit is reached, nothing more is written there until use has fallen to this part of it. Otherwise one
+ * removed answer would start it again.
+ */
 export const SPILL_AGAIN = 7 / 8
-/** Reads of these files at once: each takes a descriptor, and readers may be 10,000. */
+/** Most simultaneous reads of these files: each takes a descriptor, and there may be 10,000 readers. */
 export const SPILL_READS = 32
-/** How long a read may take with its waiting for others, in ms: a disk that no longer answers must not keep its readers for ever. */
+/**
+ * Longest time that a read may take, in ms, waiting for other reads included. A disk that no longer answers must not
+ * block its readers for ever.
+ */
 export const SPILL_READ_MS = 30_000
-/** Bytes of memory from which an ended task is forgotten before smaller ones: what two logs of one block each take, which stay in memory. */
+/**
+ * An ended task that holds at least this many bytes of memory is forgotten before smaller ones. Two logs of one block
+ * each, which stay in memory, take that much.
+ */
 export const LARGE_TASK = 128 * 1024
-/** What a task is counted with besides its texts: its files, its record, the beginnings of its logs. */
+/** What a task counts besides its texts: its files, its record, the beginnings of its logs. */
 export const TASK_BYTES = 8 * 1024
-/** How many times a request is there while it waits and runs: as it was parsed, as the JSON that its worker gets, and as bytes on their way. */
+/**
+ * A request counts this many times while it waits and runs: as parsed, as the JSON for its worker, and as bytes being
+ * sent.
+ */
 export const COPIES = 3
-/** What a session is counted with besides its texts: its files and settings. */
+/** What a session counts besides its texts: its files and settings. */
 export const SESSION_BYTES = 16 * 1024
-/** What a message of a history is counted with besides its text: an empty one is not free. */
+/** What a message of a history counts besides its text: an empty message is not free. */
 export const TURN_BYTES = 160
-/** Sessions alive at once: each holds its history. */
+/** Most sessions alive at once: each holds its history. */
 export const MAX_SESSIONS = 10_000
-/** The last of them are for users who have few: nobody keeps the others out. */
+/** The last of them are for users that have few, so that nobody can keep the others out. */
 export const RESERVED_SESSIONS = 1_000
 export const FEW_SESSIONS = 100
-/** Bytes of one session's history or system prompt. */
+/** Most bytes of one session's history or system prompt. */
 export const MAX_HISTORY = 16 * 1024 * 1024
-/** How long a session lives with none of its files open, in s, unless its `ttl` says otherwise. */
+/** How long a session lives while none of its files is open, in seconds, unless its `ttl` says otherwise. */
 export const SESSION_TTL_S = 600
 /**
- * How long a session lives, in s, when its `clone` was read and closed and nothing was said in it: long enough to read its number in
- * one command and use it in the next, and no more, since a program that reads all it finds makes one each time.
+ * How long a session lives, in seconds, after its `clone` was read and closed and the session was not used. That is
+ * long enough to read its number in one command and use it in the next; not longer, because a program that reads every
+ * file it finds makes a session each time.
  */
 export const UNUSED_TTL_S = 60
-/** What programs keep beside the files of one session while they change them (sed -i, vim): so many files, so many bytes in all. */
+/**
+ * Most files, and most bytes in all, that programs may keep beside the files of one session while they change them (sed
+ * -i, vim).
+ */
 export const MAX_SCRATCH_FILES = 8
 export const MAX_SCRATCH = 1024 * 1024
-/** Users whose newest exchange and last error are remembered. */
+/** Most users whose newest exchange and last error are remembered. */
 export const MAX_USERS = 1000
-/** Texts in one `embed` request. */
+/** Most texts in one `embed` request. */
 export const MAX_TEXTS = 512
-/** Lists and objects of a request inside one another: a schema of 64 levels has some 200, and what is deeper overflows a stack somewhere. */
+/**
+ * Most levels of nested lists and objects in a request. A schema of 64 levels has some 200; deeper ones overflow a
+ * stack somewhere.
+ */
 export const MAX_JSON_DEPTH = 256

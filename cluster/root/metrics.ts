@@ -1,18 +1,20 @@
+/** The counters and gauges of the `metrics` file. */
 import type { Task } from './task.js'
 
-/** Upper bounds of the histogram's buckets, in s. */
+/** Upper bounds of the histogram's buckets, in seconds. */
 const BUCKETS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
 
-/** One metric: what its name ends in and its labels, and a value, for each line. */
+/** Formats one metric. Each sample has the end of its name with its labels, and a value. */
 function metric(type: string, name: string, help: string, samples: readonly (readonly [end: string, value: number])[]) {
   const lines = samples.map(([end, value]) => `${name}${end} ${value}\n`)
   return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join('')}`
 }
 
 /**
- * What `metrics` shows, in Prometheus' text format 0.0.4
- * (https://prometheus.io/docs/instrumenting/exposition_formats/); names mirror vLLM's and OpenTelemetry's where those have one.
- * Without a library: the usual one is 88 of the modules that each process would load for these lines, 70 ms of its start.
+ * Collects what `metrics` shows, in Prometheus' text format 0.0.4
+ * (https://prometheus.io/docs/instrumenting/exposition_formats/). Names are those of vLLM and OpenTelemetry where these
+ * have one. It uses no library: the usual one would be 88 of the modules that each process loads, and 70 ms of its
+ * start, for these few lines.
  */
 export class Metrics {
   readonly #gauges: Record<string, { help: string; value: () => number }>
@@ -20,11 +22,14 @@ export class Metrics {
   #prompt = 0
   #reused = 0
   #completion = 0
-  /** Of first tokens: how many were in each bucket, the last of which has no bound, and their sum in s. */
+  /**
+   * First tokens: the count of each bucket, the last of which has no upper bound, and the sum of their times in
+   * seconds.
+   */
   readonly #ttft = [...BUCKETS, Number.POSITIVE_INFINITY].map(bound => ({ bound, count: 0 }))
   #ttftSum = 0
 
-  /** @param gauges what is asked for at each reading */
+  /** @param gauges are evaluated at each read of the file */
   constructor(gauges: Record<string, { help: string; value: () => number }>) {
     this.#gauges = gauges
   }

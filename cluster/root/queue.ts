@@ -1,13 +1,20 @@
+/** The queue of a root's tasks, fair between users. */
 import type { Task } from './task.js'
 
-/** Turns that a task of a priority above 0 gets for one of each other user: it goes first, and nobody waits for ever. */
+/**
+ * Turns that a task with a priority above 0 gets for one turn of each other user: it goes first, but nobody waits for
+ * ever.
+ */
 const FIRST = 4
 
-/** Turns that are given out among users (start-time fair queuing, Goyal et al. 1996). */
+/** Gives out turns among users (start-time fair queuing, Goyal et al. 1996). */
 class Turns {
-  /** The rank of what left last: a user who comes after a while begins behind it, not with a credit for their absence. */
+  /**
+   * The rank of the task that left last. A user that comes back after a while starts behind it, without credit for the
+   * absence.
+   */
   #now = 0
-  /** By user, the rank that they were last given. */
+  /** The last rank given to each user. */
   readonly #last = new Map<string, number>()
 
   next(user: string, weight: number): number {
@@ -23,13 +30,14 @@ class Turns {
 }
 
 /**
- * Tasks that wait, in the order in which they are to start. It is fair between users: a user's second waits behind everybody's first,
- * and their priorities say in which order their own go. A priority above 0 gets four turns for one; one below 0 waits behind all others.
+ * The waiting tasks, in the order in which they are to start. The order is fair between users: the second task of a
+ * user waits behind the first of every other user. A user's priorities order that user's own tasks. A priority above 0
+ * gets four turns for one; a task with a priority below 0 waits behind all others.
  */
 export class Queue implements Iterable<Task> {
   #tasks: Task[] = []
   readonly #turns = new Turns()
-  /** Of those below 0. */
+  /** Turns of the tasks with a priority below 0. */
   readonly #low = new Turns()
   #arrivals = 0
   readonly #arrived = new WeakMap<Task, number>()
@@ -46,7 +54,7 @@ export class Queue implements Iterable<Task> {
     return this.#tasks.includes(task)
   }
 
-  /** Adds one that comes for the first time. */
+  /** Adds a task that comes for the first time. */
   add(task: Task): void {
     this.#arrived.set(task, ++this.#arrivals)
     this.#give(task)
@@ -54,12 +62,12 @@ export class Queue implements Iterable<Task> {
     if (this.#tasks.some(other => other !== task && other.user.name === task.user.name)) this.#own(task.user.name)
   }
 
-  /** Adds one that was started before and has to wait again: its turn is the one it had. */
+  /** Adds a task that was started before and has to wait again. It keeps the turn it had. */
   back(task: Task): void {
     this.#insert(task)
   }
 
-  /** @returns whether it was there */
+  /** Removes a task. @returns whether it was in the queue */
   remove(task: Task): boolean {
     const at = this.#tasks.indexOf(task)
     if (at < 0) return false
@@ -68,7 +76,7 @@ export class Queue implements Iterable<Task> {
     return true
   }
 
-  /** A task's priority has become another. */
+  /** Reorders the queue after a task's priority has changed. */
   changed(task: Task): void {
     if (!this.has(task)) return
     this.#give(task)
@@ -88,7 +96,7 @@ export class Queue implements Iterable<Task> {
     this.#tasks.splice(at < 0 ? this.#tasks.length : at, 0, task)
   }
 
-  /** A user's turns go to their own tasks by priority. */
+  /** Reassigns the turns of a user to that user's tasks by priority. */
   #own(user: string): void {
     for (const low of [false, true]) {
       const own = this.#tasks.filter(task => task.user.name === user && isLow(task) === low)

@@ -1,3 +1,4 @@
+/** Parses `generate` requests, and builds those of a plain `data`. */
 import { MAX_MODEL, roles } from '../../api/conversation.js'
 import * as field from '../../api/field.js'
 import { deeper } from '../../api/text.js'
@@ -7,22 +8,22 @@ import { MAX_JSON_DEPTH } from './limits.js'
 import { defaults, isNumeric, number, numeric, stops } from './settings.js'
 
 /**
- * Which exchange a request is at a cluster that it came through. What the cluster needs to know after it was started anew goes with
- * it: of a stream that is continued, the text of `prefix_ids`.
+ * Identifies the exchange in a cluster that the request came through. It carries what that cluster needs to know after
+ * a restart: of a continued stream, also the text of `prefix_ids`.
  */
 export interface Via {
   /** The cluster's id. */
   readonly cluster: string
   readonly task: string
-  /** Counted from 1: what an earlier attempt still says is nobody's. */
+  /** Counted from 1. Results of earlier attempts are discarded. */
   readonly attempt: number
   readonly session?: string
   readonly given?: string
-  /** What shows the cluster that it gave this exchange to that worker. */
+  /** Proves to the cluster that it gave this exchange to that worker. */
   readonly proof?: string
 }
 
-/** A `generate` request as a root takes it: what the engine needs, and what only the root looks at. */
+/** A parsed `generate` request: what the engine needs, and what only the root looks at. */
 export interface Request {
   readonly generate: Omit<GenerateRequest, keyof Sampling> & Partial<Sampling>
   readonly model: string | undefined
@@ -33,7 +34,7 @@ export interface Request {
   readonly digest: string | undefined
   /** The clusters it came through, the outermost first. */
   readonly via: readonly Via[] | undefined
-  /** Hints for an orchestrator's routing; a worker has one model and keeps them for `trace`. */
+  /** Hints for the routing of an orchestrator. A worker has only one model and just keeps them for `trace`. */
   readonly type: string | undefined
   readonly model_hint: string | undefined
 }
@@ -52,7 +53,7 @@ function object(name: string, value: unknown, keys?: readonly string[]): Record<
   return value as Record<string, unknown>
 }
 
-/** One message of a conversation, as `history` and `messages` have it. */
+/** Checks one message of a conversation, as in `history` and `messages`. @throws FsError `bad argument` */
 export function message(value: unknown, name = 'message'): ChatMessage & { stopped?: true } {
   const { role, content, stopped } = object(name, value, ['role', 'content', 'stopped'])
   if (typeof role !== 'string' || !roles.some(known => known === role))
@@ -77,10 +78,13 @@ function list<T>(name: string, value: unknown, most: number, of: (item: unknown)
   return value.map(of)
 }
 
-/** Clusters inside clusters: more is a mistake. */
+/** Most clusters nested in each other: more is a mistake. */
 const MAX_DEPTH = 16
 
-/** It stands in the worker's status, which the cluster reads: what cannot stand there is refused here. */
+/**
+ * A worker repeats these values in its status, which the cluster reads: a value that could not stand there is refused
+ * here.
+ */
 const passage = field.object({
   cluster: field.id,
   task: field.serial,
@@ -98,7 +102,7 @@ function via(value: unknown): Via {
   }
 }
 
-/** What each key of a request means. `undefined` and null values are as if the key were not there. */
+/** The parser of each key. `undefined` and null values are ignored, as if the key were absent. */
 const keys: Record<string, (value: unknown) => unknown> = {
   messages: v =>
     list('messages', v, 10_000, (m, i?: number) => message(m, `messages${i === undefined ? '' : `[${i}]`}`)),
@@ -121,8 +125,8 @@ const keys: Record<string, (value: unknown) => unknown> = {
 export const accepted = [...Object.keys(keys), 'max_tokens', 'temperature', 'top_p', 'top_k', 'min_p', 'seed']
 
 /**
- * Reads one JSON request.
- * @throws FsError `bad argument` for what is no JSON, for an unknown key (by name), and for a value out of range
+ * Parses one JSON request.
+ * @throws FsError `bad argument` for text that is not JSON, for an unknown key (by name), and for a value out of range
  */
 export function parseRequest(text: string): Request {
   if (deeper(text, MAX_JSON_DEPTH)) throw bad(`lists and objects over ${MAX_JSON_DEPTH} deep`)
@@ -157,12 +161,12 @@ export function parseRequest(text: string): Request {
   }
 }
 
-/** A request as one would write it to `generate`, with the sampling that was asked for. */
+/** Formats a request as a client would write it to `generate`, with the sampling settings that were asked for. */
 export function requestJson({ generate, ...rest }: Request, asked: Partial<Sampling>): string {
   return JSON.stringify({ ...generate, ...asked, ...rest })
 }
 
-/** The request a plain `data` makes: one conversation, everything else as the settings have it. */
+/** Makes the request for a prompt written to a plain `data`: one conversation, everything else as set in `ctl`. */
 export function plainRequest(messages: readonly ChatMessage[]): Request {
   return {
     generate: { messages },
@@ -180,12 +184,12 @@ export function plainRequest(messages: readonly ChatMessage[]): Request {
 
 const samplingKeys = ['temperature', 'top_p', 'top_k', 'min_p', 'seed', 'max_tokens', 'stop'] as const
 
-/** Lays settings over each other, the later ones winning. Other keys of a layer do not count. */
+/** Merges layers of sampling settings; later ones win. Other keys of a layer are ignored. */
 export function layered(...layers: readonly Partial<Sampling>[]): Partial<Sampling> {
   const all: Partial<Sampling> = Object.assign({}, ...layers)
   return Object.fromEntries(samplingKeys.flatMap(key => (all[key] === undefined ? [] : [[key, all[key]]])))
 }
 
-/** The same, down to a full set. */
+/** Merges layers in the same way, and fills in the defaults. */
 export const sampling = (...layers: readonly Partial<Sampling>[]): Sampling =>
   ({ ...defaults, ...layered(...layers) }) as Sampling

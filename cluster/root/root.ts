@@ -1,3 +1,7 @@
+/**
+ * The files that every root has, of a worker as of a cluster: `ctl`, `data`, `generate`, `status`, `session/`, `task/`
+ * and the rest.
+ */
 import type { turnText } from '../../api/session.js'
 import { type Clock, systemClock } from '../../fs/clock.js'
 import { fail } from '../../fs/errors.js'
@@ -24,38 +28,46 @@ import { UserMap } from './user-map.js'
 import { jsonBytes, textBytes } from './weight.js'
 
 export interface RootOptions {
-  /** The worker that shows in a task until one is chosen. */
+  /** The worker that a task shows until one is chosen. */
   name: string
-  /** Whose process this is: who owns its files. */
+  /** The user of this process, who owns the files. */
   owner: Owner
   clock?: Clock
   events: Feed
   place: Place
-  /** The memory that may be kept for users; without end unless given. */
+  /** The memory that may be kept for users; unlimited if omitted. */
   budget?: Budget
-  /** The files that long answers and transcripts go to; absent: they are in memory. */
+  /** The files that long answers and transcripts go to. If omitted, they stay in memory. */
   spills?: Spills
-  /** Whether that user may ask to go before others; everybody unless given: a worker's cluster has decided it. */
+  /**
+   * Whether that user may use a priority above 0. Always true if omitted: on a worker, its cluster has decided that.
+   */
   mayPrioritise?(user: User): boolean
-  /** Where the exchanges wait: how many, and for how long in s. May change. */
+  /** How many exchanges may wait, and for how long, in seconds. May change. */
   queue: { max: number; ttl_s: number }
-  /** What a prompt's model would have it sampled with, where nobody has said anything. */
+  /** The sampling that suits the request's model, where neither the user nor the operator has set anything. */
   base?(request: Request): Partial<Sampling>
-  /** A new task's or session's number. */
+  /** Returns the number of a new task or session. */
   id?(kind: 'task' | 'session'): string
-  /** Keeps a session as it now is, of which only `added` may be new; undefined: it has ended. Absent: they end with the process. */
+  /**
+   * Saves a session. `added` are the messages that are new, if nothing else has changed; an undefined session has
+   * ended. If omitted, sessions end with the process.
+   */
   saveSession?(id: string, session: Session | undefined, added?: Parameters<typeof turnText>[0]): void
-  /** Keeps the commands that set what is set, of which there may be none. Absent: it ends with the process. */
+  /**
+   * Saves the commands that would restore the current settings; the list may be empty. If omitted, settings end with
+   * the process.
+   */
   saveSettings?(lines: readonly string[]): void
-  /** Vectors for texts. */
+  /** Computes vectors for texts. */
   embed(request: EmbedRequest, user: User, signal: AbortSignal): Promise<Embedded>
-  /** Commands of this root's ctl, besides those that all have. */
+  /** The commands of this root's ctl, besides those that all roots have. */
   verbs: Record<string, Verb>
-  /** The lines of ctl that these would set. */
+  /** The settings of those commands, as the commands that would set them. */
   settings(): string[]
   status(): Promise<string>
   models: File
-  /** What `namespace` shows: where each part comes from, as ns(1) prints it. */
+  /** The lines of `namespace`: where each part of the tree comes from, as ns(1) prints it. */
   namespace?: () => string[]
 }
 
@@ -64,7 +76,7 @@ export interface Embedded {
   readonly embeddings: readonly (readonly number[])[]
 }
 
-/** The files that every root has, a worker's and a cluster's alike, over the place where its tasks run. */
+/** The files that every root has, for workers and clusters alike, and the tasks behind them, which run at `place`. */
 export class Root {
   readonly files: Map<string, File>
   readonly events: Feed
@@ -77,7 +89,7 @@ export class Root {
   readonly #settings: Settings = { sampling: {}, system: '' }
   readonly #errors = new UserMap<string>()
   readonly #ctl: CtlOptions
-  /** The settings of one that nobody has told anything. */
+  /** The settings before any command. */
   readonly #initial: readonly string[]
 
   constructor(o: RootOptions) {
@@ -158,20 +170,20 @@ export class Root {
   }
 
   /**
-   * Keeps a user's last failure for their `error` file; what serves the tree calls it for each failure it answers with.
-   * @param file the path of the file it was about
+   * Keeps a user's last failure for their `error` file. Called for each failure that a request is answered with.
+   * @param file path of the file that the failure is about
    */
   failed(error: Error, user: User, file: string): void {
     const time = new Date(this.#clock.date()).toISOString()
     this.#errors.set(user, `${time} ${file}: ${error.message}\n`)
   }
 
-  /** A write of a user succeeded: the failure before it is history. */
+  /** Clears the `error` file of a user after a successful write. */
   succeeded(user: User): void {
     this.#errors.delete(user)
   }
 
-  /** A task that a server before this one began, under the number it had; whoever asks for it makes it run. */
+  /** Takes over a task that an earlier server began, under its old number. The caller makes it run. */
   adopt(id: string, o: { user: User; request: Request; prompt: string; session?: string | undefined }): Task {
     const { user, request, session } = o
     const ctx = { user, signal: new AbortController().signal }
@@ -189,7 +201,7 @@ export class Root {
 
   /** Ends all exchanges with `shutting down`, and all sessions. */
   close(): void {
-    // first: a session that closes cancels its turns, and theirs was not the wish
+    // before the sessions: a session that closes cancels its turns, but nobody asked to cancel these
     this.tasks.stop(fail('shuttingDown'))
     this.sessions.close()
   }
@@ -205,18 +217,18 @@ export class Root {
     return [...this.#o.settings(), ...(system ? [`system ${quote(system)}`] : []), ...samplingLines(sampling)]
   }
 
-  /** Has what is set kept for the next server. */
+  /** Saves the current settings for the next server. */
   keepSettings(): void {
     this.#o.saveSettings?.(this.#lines().filter(line => !this.#initial.includes(line)))
   }
 
   /**
-   * Restores the settings of an earlier server. A line that no longer applies is named in `events`, and left out.
-   * @returns how many lines that was
+   * Restores the settings of an earlier server. Lines that are no longer valid are reported in `events` and skipped.
+   * @returns how many lines were skipped
    */
   restoreSettings(text: string, ctx: Context): number {
     let failures = 0
-    // the file is not written while it is read
+    // settings are not saved while they are being restored
     const { changed: _, ...ctl } = this.#ctl
     const set = (line: string) => {
       try {
@@ -237,7 +249,7 @@ export class Root {
     return failures
   }
 
-  /** @param bytes that request and prompt take in memory */
+  /** Submits a request that belongs to no session. @param bytes that request and prompt take in memory */
   #submit(file: string, request: Request, prompt: string, bytes: number, ctx: Context): Task {
     const { messages } = request.generate
     const { system } = this.#settings
@@ -261,7 +273,7 @@ export class Root {
       'data',
       limits.MAX_PROMPT,
       (prompt, ctx) => {
-        // `echo` ends a prompt with a newline that nobody meant
+        // the newline that `echo` adds is not part of the prompt
         const content = prompt.replace(/\r?\n$/, '')
         return this.#submit('data', plainRequest([{ role: 'user', content }]), content, textBytes(content), ctx)
       },
@@ -275,7 +287,7 @@ export class Root {
       limits.MAX_REQUEST,
       (json, ctx) => {
         const bytes = jsonBytes(json)
-        // before it is parsed: nested JSON is many times its text
+        // before parsing: nested JSON takes many times its text
         this.budget.check(ctx.user.name, bytes)
         const request = parseRequest(json)
         if (request.session !== undefined) {
@@ -310,7 +322,7 @@ export class Root {
           answer.append(`${JSON.stringify(embedded)}\n`)
           answer.end()
         })
-        // also an answer too large for the log
+        // also if the answer is too large for the log
         .catch(error => {
           answer.end(error as Error)
           this.failed(error as Error, ctx.user, 'embed')
@@ -320,7 +332,7 @@ export class Root {
     })
   }
 
-  /** A file of the `data` kind whose exchanges are remembered a user. */
+  /** Makes a file that works like `data` and remembers the newest exchange of each user. */
   #exchange(
     file: string,
     limit: number,

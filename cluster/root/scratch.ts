@@ -1,3 +1,4 @@
+/** The temporary files that programs make beside the files of a session while they edit them. */
 import { fail } from '../../fs/errors.js'
 import { type Context, type Created, type Entry, type File, newQid, type Opened, type Owner } from '../../fs/file.js'
 import { now, slice } from '../../fs/kit/content.js'
@@ -5,11 +6,13 @@ import { DMDIR, OREAD, OTRUNC, OWRITE } from '../../fs/protocol.js'
 import type { Hold } from './budget.js'
 import { MAX_SCRATCH, MAX_SCRATCH_FILES } from './limits.js'
 
-/** One of them: its bytes, which its writers place by offset. */
+/** One such file: its bytes, which writers place by offset. */
 interface Kept {
   name: string
   content: Uint8Array<ArrayBuffer>
-  /** It has no name any more: who still has it open finds it empty, and cannot write. */
+  /**
+   * It was removed, or replaced by a rename. A program that still has it open finds it empty and cannot write to it.
+   */
   gone: boolean
   readonly file: File
 }
@@ -18,14 +21,14 @@ interface Kept {
 async function readAll(file: File, ctx: Context): Promise<Uint8Array> {
   const opened = await file.open(OREAD, ctx)
   try {
-    // made at once, whole: these are files of generated text
+    // the files are generated as a whole, so one read returns everything
     return (await opened.read?.(0, Number.MAX_SAFE_INTEGER, ctx))?.slice() ?? new Uint8Array(0)
   } finally {
     await opened.close?.()
   }
 }
 
-/** Replaces what a file has, as `>` does. @throws what its write or close fails with */
+/** Replaces the content of a file, as `>` does. @throws the error of the write or the close */
 async function writeAll(file: File, content: Uint8Array, ctx: Context): Promise<void> {
   const opened = await file.open(OWRITE | OTRUNC, ctx)
   try {
@@ -37,9 +40,9 @@ async function writeAll(file: File, content: Uint8Array, ctx: Context): Promise<
 }
 
 /**
- * The files that programs make beside one that they change: sed's new text, an editor's backup and swap file. They are in memory,
- * few and small, and end with the directory. One that is given the name of an editable file becomes that file's content; an editable
- * file that is given another name leaves a copy of itself under that name, and stays.
+ * The files that programs make beside a file that they change: sed's new text, an editor's backup and swap file. They
+ * are in memory, few and small, and end with the directory. A file that is renamed to an editable file becomes that
+ * file's content. An editable file that is renamed stays, and leaves a copy of itself under the new name.
  */
 export class Scratch {
   readonly #kept = new Map<string, Kept>()
@@ -47,7 +50,7 @@ export class Scratch {
 
   /**
    * @param editable the files whose content they may become, by name
-   * @param taken whether the directory has a file of its own of that name
+   * @param taken returns whether the directory has a file of its own of that name
    * @param hold counts their bytes
    */
   constructor(
@@ -75,7 +78,7 @@ export class Scratch {
     return opened instanceof Promise ? opened.then(opened => ({ file, opened })) : { file, opened }
   }
 
-  /** What an editable file of that name does when it is renamed; nothing for another. */
+  /** Implements the rename of the editable file of that name; empty for any other file. */
   changes(name: string): Pick<File, 'change'> {
     const file = this.editable.get(name)
     if (!file) return {}
@@ -92,7 +95,7 @@ export class Scratch {
     }
   }
 
-  /** The directory has ended. */
+  /** Removes all files: the directory has ended. */
   end(): void {
     this.#ended = true
     for (const kept of [...this.#kept.values()]) this.#forget(kept)
@@ -138,7 +141,7 @@ export class Scratch {
               if (kept.gone) throw fail('notFound', 'it was removed while it was open')
               const end = offset + data.length
               if (end > kept.content.length) resize(end)
-              // a copy: readers hold views on what there was
+              // write to a copy: readers hold views of the old content
               kept.content = kept.content.slice()
               kept.content.set(data, offset)
               mtime = now()
@@ -161,7 +164,7 @@ export class Scratch {
     return kept
   }
 
-  /** Lets go of its bytes, too: whoever has it open would keep them, and nobody would count them. */
+  /** Also drops the bytes: a program that has the file open would keep them in memory, uncounted. */
   #forget(kept: Kept): void {
     if (this.#kept.get(kept.name) === kept) this.#kept.delete(kept.name)
     kept.content = new Uint8Array(0)
@@ -185,7 +188,7 @@ export class Scratch {
     try {
       await writeAll(file, kept.content, ctx)
     } catch (error) {
-      // a line that is no message: what was there stays, as a rename that fails changes nothing
+      // e.g. a line that is not a message: restore the old content, since a rename that fails changes nothing
       await writeAll(file, before, ctx).catch(() => undefined)
       throw error
     }

@@ -1,3 +1,4 @@
+/** One conversation and the files of its directory, `session/N/`. */
 import { MAX_TTL_S, MAX_TURNS } from '../../api/conversation.js'
 import * as field from '../../api/field.js'
 import type { SavedSession } from '../../api/session.js'
@@ -28,28 +29,30 @@ import { jsonBytes, textBytes } from './weight.js'
 
 type Turn = ChatMessage & { stopped?: true }
 
-/** What a session needs of the root it is on. */
+/** What a session needs from its root. */
 export interface SessionHost {
   readonly tasks: Tasks
-  /** The root's settings, which a session's go before. */
+  /** The root's settings. Those of a session take precedence. */
   readonly settings: Settings
-  /** What suits the model, where nobody has said anything. */
+  /** The sampling that suits the request's model, where neither the user nor the operator has set anything. */
   base(request: Request): Partial<Sampling>
   onError(error: Error, ctx: Context, file: string): void
-  /** A new session's number. */
+  /** Returns the number of a new session. */
   id(): string
   /**
-   * A session is other than it was; undefined: it has ended.
-   * @param added what has come to its history, where nothing else has changed
+   * A session has changed; `session` is undefined if it has ended.
+   * @param added the messages added to its history, if nothing else has changed
    */
   changed(id: string, session: Session | undefined, added?: readonly Turn[]): void
   readonly clock: Clock
   readonly budget: Budget
-  /** Where a long transcript goes; undefined: it stays in memory. */
+  /** Where long transcripts go; undefined: they stay in memory. */
   readonly spills: Spills | undefined
 }
 
-/** One conversation: its history is here, in the server that gave it; an engine only caches prefixes of it. */
+/**
+ * One conversation. This server, which created the session, holds its history; an engine only caches prefixes of it.
+ */
 export class Session {
   readonly dir: File
   readonly ctl: File
@@ -57,11 +60,14 @@ export class Session {
   closed = false
   #history: Turn[] = []
   #historyBytes = 0
-  /** Whether it has been written to since it was kept: then what a turn adds is not all that is new. */
+  /**
+   * Whether the history was edited since it was last saved. If so, saving only the messages of the next turn is not
+   * enough.
+   */
   #edited = false
-  /** How many messages of it the server before this one had kept. */
+  /** How many messages of the history an earlier server had saved. */
   #restored = 0
-  /** The memory that its settings, its history and the files beside them take. */
+  /** The memory that its settings, its history and its scratch files take. */
   readonly #settingsHold: Hold
   readonly #historyHold: Hold
   readonly #scratchHold: Hold
@@ -70,10 +76,13 @@ export class Session {
   #schema: object | undefined
   #ttl = limits.SESSION_TTL_S
   #opens = 0
-  /** Whether anybody has opened a file of it by its number, or commanded it: until then it is only a number that was read. */
+  /**
+   * Whether anybody has opened one of its files by number, or sent it a command. Until then it is only a number that
+   * was read.
+   */
   #used = false
   #timer: Cancel | undefined
-  /** Settles when the last turn that was submitted has ended: prompts in one session run in order. */
+  /** Settles when the last submitted turn has ended: the prompts of a session run in order. */
   #tail: Promise<unknown> = Promise.resolve()
   readonly #running = new Set<Task>()
   #last: Task | undefined
@@ -136,7 +145,7 @@ export class Session {
       status: text(() => this.#status(), { ...common, mode: 0o400 }),
       trace: text(() => this.#last?.traceText() ?? '', { ...common, mode: 0o400 }),
     }
-    // sed -i and editors write a new file beside one of these and give it its name, or give the old one another name first
+    // sed -i and editors write a new file beside one of these and rename it over that, or rename the old file first
     const scratch = new Scratch(
       owner,
       onOpen,
@@ -145,7 +154,7 @@ export class Session {
       this.#scratchHold,
     )
     this.#scratch = scratch
-    // rm -r works: the parts are removed without effect, the directory's own removal ends the session
+    // for rm -r: removing a file does nothing, and removing the directory ends the session
     const entries = new Map(
       Object.entries(files).map(([name, file]) => [
         name,
@@ -171,7 +180,10 @@ export class Session {
     this.#rest()
   }
 
-  /** Whether a listing shows it: one that was made by reading `clone` and closed again is only a number until somebody uses it. */
+  /**
+   * Whether a listing shows it. A session made by reading `clone`, and closed again, is only a number until somebody
+   * uses it.
+   */
   get listed(): boolean {
     return this.#used || this.#opens > 0
   }
@@ -180,7 +192,7 @@ export class Session {
     return this.#running.size > 0
   }
 
-  /** A JSON request written to this session's `generate`. */
+  /** Submits a JSON request written to this session's `generate`. */
   generate(json: string, ctx: Context): Exchange {
     let request: Request
     const bytes = jsonBytes(json)
@@ -198,7 +210,7 @@ export class Session {
     return this.#remember('generate', { answer: task.stream, abandon: () => task.abandon() })
   }
 
-  /** Its newest exchange is kept until there is a newer one. */
+  /** Keeps the newest exchange until there is a newer one. */
   #remember(file: 'data' | 'generate', exchange: Exchange): Exchange {
     const release = exchange.answer.keep()
     this.#keeping[file]?.()
@@ -208,7 +220,7 @@ export class Session {
   }
 
   /**
-   * Submits the next turn: the request's messages behind the history, as it is when the turns before have ended.
+   * Submits the next turn: the request's messages appended to the history as it is when the earlier turns have ended.
    * @param bytes that request and prompt take in memory
    */
   turn(request: Request, prompt: string, bytes: number, ctx: Context): Task {
@@ -254,11 +266,11 @@ export class Session {
     return task
   }
 
-  /** The user's end of it. */
+  /** Ends the session for good: the user has closed it, or its time to live has passed. */
   close(): void {
     if (this.closed) return
     this.leave()
-    // whoever has a file of it open keeps it in memory, and nobody counts what it has there any more
+    // a program that has one of its files open would keep their content in memory, and the budget no longer counts it
     this.#clear()
     this.#scratch.end()
     this.settings = { sampling: {}, system: '' }
@@ -266,7 +278,7 @@ export class Session {
     this.host.changed(this.id, undefined)
   }
 
-  /** The server's end of it. */
+  /** Ends the session in this process. What was saved remains for the next server. */
   leave(): void {
     if (this.closed) return
     this.closed = true
@@ -281,13 +293,13 @@ export class Session {
     this.onClose()
   }
 
-  /** What is kept of it: what `restore` of the next server's session is given. */
+  /** The state to save; the next server passes it to `restore`. */
   saved(): Written<SavedSession> {
     const { user, settings } = this
     return { user, settings, model: this.#model, schema: this.#schema, ttl: this.#ttl, history: this.#history }
   }
 
-  /** Becomes what was kept. @throws FsError where there is no room for it */
+  /** Takes over a saved state. @throws FsError if there is no room for it */
   restore({ settings, model, schema, ttl, history }: SavedSession): void {
     this.#weigh(settings.system, schema)
     this.settings = { sampling: settings.sampling, system: settings.system }
@@ -302,8 +314,8 @@ export class Session {
   }
 
   /**
-   * A turn that a server before this one began: its messages are those behind the history that was kept. By now the history may be longer,
-   * for the next turn may have ended before this one was found.
+   * Takes over a turn that an earlier server began: its new messages are those behind the saved history. The history
+   * may be longer by now, since a later turn may have ended before this one was found.
    */
   adopted(request: Request, ctx: Context): { began(task: Task): void; ended(task: Task): void } {
     const all = request.generate.messages ?? []
@@ -320,24 +332,24 @@ export class Session {
     }
   }
 
-  /** It waits or runs: the next prompts come behind it. */
+  /** Marks a task as waiting or running: later prompts run after it. */
   #runs(task: Task): void {
     this.#running.add(task)
     this.#timer?.()
-    // behind all turns before, too: one that is cancelled while it waits must not let the next overtake them
+    // wait for all earlier turns too: a turn that is cancelled while it waits must not let the next one overtake them
     const before = this.#tail
     const told = this.#follow(task)
     this.#tail = before.then(() => told)
   }
 
-  /** Somebody has come by its number, or said something in it. */
+  /** Called when somebody opens one of its files by number, or says something in it. */
   #use(): void {
     if (this.#used) return
     this.#used = true
     this.#rest()
   }
 
-  /** Counts its settings as they are to be. @throws FsError where there is no room, or the session has ended */
+  /** Counts the settings as they are about to be. @throws FsError if there is no room, or the session has ended */
   #weigh(system: string, schema: unknown): void {
     this.#open()
     const json = schema === undefined ? 0 : jsonBytes(JSON.stringify(schema))
@@ -355,7 +367,7 @@ export class Session {
     this.#rest()
     const content = task.answer.text()
     if (this.closed) return
-    // a failed turn is not added; a stopped answer stays, marked so
+    // a failed turn is not added; a cancelled answer is added and marked `stopped`
     if (task.state === 'failed' || (task.state === 'cancelled' && content === '')) return
     const stopped = task.state === 'cancelled'
     const answer: Turn = { role: 'assistant', content: content.replace(/\n$/, ''), ...(stopped && { stopped }) }
@@ -363,13 +375,13 @@ export class Session {
     try {
       this.#add(...turns)
     } catch (error) {
-      // the answer is the reader's all the same
+      // the reader gets the answer all the same
       return this.host.onError(error as Error, ctx, this.#path)
     }
     this.#changed(turns)
   }
 
-  /** @throws FsError `file too large`, `over the memory budget of this server` */
+  /** Appends to the history. @throws FsError `file too large`, `over the memory budget of this server` */
   #add(...turns: Turn[]): void {
     const size = turns.reduce((n, turn) => n + Buffer.byteLength(turn.content), this.#historyBytes)
     if (size > limits.MAX_HISTORY) throw fail('tooLarge', `a history over ${limits.MAX_HISTORY} bytes`)
@@ -387,7 +399,7 @@ export class Session {
     this.#historyHold.resize(0)
   }
 
-  /** Copies an answer into the transcript as it comes. */
+  /** Copies an answer into the transcript as it is generated. */
   async #follow(task: Task): Promise<void> {
     const never = { signal: new AbortController().signal }
     let at = 0
@@ -414,12 +426,12 @@ export class Session {
       this.#log.append(data)
       this.#logTime = now()
     } catch {
-      // the transcript is full; the conversation goes on, and history has it
+      // the transcript is full; the conversation goes on, and `history` has it
       this.#log.end()
     }
   }
 
-  /** Where it is in the tree. */
+  /** Its path in the tree. */
   get #path(): string {
     return `session/${this.id}`
   }
@@ -440,7 +452,7 @@ export class Session {
     if (this.busy) throw fail('sessionBusy', 'an answer is being made; cancel ends it')
   }
 
-  /** One more of its files is open; gives what to call when it is closed again. */
+  /** Counts one more open file. @returns a function to call when the file is closed */
   #opened(): () => void {
     this.#opens++
     this.#timer?.()
@@ -453,7 +465,7 @@ export class Session {
     }
   }
 
-  /** With nothing open and nothing running, the time to live begins. */
+  /** Starts the time to live if nothing is open and nothing is running. */
   #rest(): void {
     this.#timer?.()
     if (this.closed || this.#opens > 0 || this.busy) return
@@ -530,7 +542,7 @@ export class Session {
     })}\n`
   }
 
-  /** `system`: what is written replaces the prompt when the file is closed (or synced). */
+  /** `system`: the written text replaces the system prompt when the file is closed or synced. */
   #systemFile(): File {
     return this.#editable(
       () => this.settings.system && `${this.settings.system}\n`,
@@ -557,7 +569,7 @@ export class Session {
     )
   }
 
-  /** `history`: a JSON message a line; truncation empties it, lines written are appended. */
+  /** `history`: one JSON message per line. Truncation empties it; written lines are appended. */
   #historyFile(): File {
     const add = (line: string) => {
       let json: unknown
@@ -589,7 +601,7 @@ export class Session {
     })
   }
 
-  /** `log`: the transcript, with its true length and time, so that `tail -f`, which polls, can follow it. */
+  /** `log`: the transcript. It shows its true length and time, so that `tail -f`, which polls, can follow it. */
   #logFile(): File {
     const qid = newQid()
     const { name, uid } = this.user

@@ -1,3 +1,4 @@
+/** The `session/` directory of a server. */
 import { parseSession } from '../../api/session.js'
 import { fail } from '../../fs/errors.js'
 import type { Context, Entry, File, Owner } from '../../fs/file.js'
@@ -6,7 +7,7 @@ import { generated } from '../../fs/kit/dir.js'
 import { FEW_SESSIONS, MAX_SESSIONS, RESERVED_SESSIONS } from './limits.js'
 import { Session, type SessionHost } from './session.js'
 
-/** A server's conversations: `session/`. Each user sees his own. */
+/** The conversations of a server: `session/`. Each user sees only their own. */
 export class Sessions {
   readonly dir: File
   readonly #sessions = new Map<string, Session>()
@@ -16,7 +17,7 @@ export class Sessions {
   constructor(host: SessionHost, owner: Owner) {
     this.#host = host
     const cloneFile = clone(ctx => {
-      // opening it for reading makes something: more than reading
+      // opening it for reading creates a session, so read permission is not enough
       if (ctx.user.role === 'read') throw fail('permission')
       if (this.#sessions.size >= this.#most(ctx)) throw fail('tooManySessions', 'rmdir some, or let them expire')
       const id = host.id()
@@ -37,7 +38,7 @@ export class Sessions {
     })
   }
 
-  /** How many there may be for a user to make one more. */
+  /** How many sessions there may be for that user to make one more. */
   #most({ user }: Context): number {
     if (this.#sessions.size < MAX_SESSIONS - RESERVED_SESSIONS) return MAX_SESSIONS
     const own = [...this.#sessions.values()].filter(session => session.user.name === user.name).length
@@ -48,13 +49,13 @@ export class Sessions {
     return this.#sessions.size
   }
 
-  /** The session, if it is this user's. */
+  /** The session with that number, if it belongs to this user. */
   get(id: string, { user }: Context): Session | undefined {
     const session = this.#sessions.get(id)
     return session?.user.name === user.name ? session : undefined
   }
 
-  /** A session that a server before this one had. @throws what is wrong with what was kept; there is no such session then */
+  /** Restores a session of an earlier server. @throws if the saved text is invalid; no session is made then */
   restore(id: string, text: string): void {
     let session: Session | undefined
     try {
@@ -68,7 +69,7 @@ export class Sessions {
     }
   }
 
-  /** Ends them here; those that are kept are there for the next server. */
+  /** Ends all sessions in this process. Saved ones remain for the next server. */
   close(): void {
     for (const session of [...this.#sessions.values()]) session.leave()
   }

@@ -1,10 +1,14 @@
+/** The sampling settings of a root and of a session: their ranges, defaults and `ctl` commands. */
 import { MAX_MODEL, MAX_STOP, MAX_STOPS, ranges } from '../../api/conversation.js'
 import { fail } from '../../fs/errors.js'
 import { type Verb, word1 } from '../../fs/kit/ctl.js'
 import { quote } from '../../fs/quote.js'
 import type { Sampling } from './generation.js'
 
-/** The number a text or a JSON value means, within its range. @throws FsError `bad argument` naming setting and range */
+/**
+ * Reads a number within a range from a text or a JSON value.
+ * @throws FsError `bad argument` naming setting and range
+ */
 export function number(name: string, value: unknown, low: number, high: number, whole = false): number {
   const n = typeof value === 'string' && value.trim() !== '' ? Number(value) : value
   if (typeof n !== 'number' || !Number.isFinite(n) || n < low || n > high || (whole && !Number.isInteger(n)))
@@ -12,12 +16,12 @@ export function number(name: string, value: unknown, low: number, high: number, 
   return n
 }
 
-/** A value as an error names it. What JSON holds may have a `toString` of its own, or be too deep for one. */
+/** Formats a value for an error. A JSON object may have a `toString` of its own, or be nested too deep for one. */
 const shown = (value: unknown) => (typeof value === 'object' && value !== null ? 'that is no number' : String(value))
 
 type Numeric = keyof typeof ranges
 
-/** The name or path of a model in a command. @throws FsError `bad argument` with the bound */
+/** Checks the name or path of a model in a command. @throws FsError `bad argument` with the bound */
 export function modelWord(name: string): string {
   if (name.length > MAX_MODEL)
     throw fail('badArgument', `model: a name or path of ${name.length} characters, at most ${MAX_MODEL}`)
@@ -31,7 +35,7 @@ export function numeric(name: Numeric, value: unknown): number {
   return number(name, value, low, high, whole)
 }
 
-/** What a generation uses unless its request says otherwise. */
+/** The settings of a generation whose request does not say otherwise. */
 export const defaults: Sampling = {
   temperature: 0.7,
   top_p: 0.95,
@@ -42,7 +46,7 @@ export const defaults: Sampling = {
   stop: [],
 }
 
-/** Stop strings, each of 1 character at least. */
+/** Reads stop strings, each of at least 1 character. @throws FsError `bad argument` */
 export function stops(value: unknown): string[] {
   const list = typeof value === 'string' ? [value] : value
   if (!Array.isArray(list) || list.length > MAX_STOPS) throw fail('badArgument', `stop: up to ${MAX_STOPS} strings`)
@@ -52,13 +56,13 @@ export function stops(value: unknown): string[] {
   return list
 }
 
-/** Settings that a ctl holds: what a session or a root uses for a plain `data`. */
+/** The settings that a ctl holds, used for a plain `data` of a session or a root. */
 export interface Settings {
   sampling: Partial<Sampling>
   system: string
 }
 
-/** The ctl verbs of the sampling settings. A word without an argument goes back to the default. */
+/** The ctl commands of the sampling settings. A command without an argument restores the default. */
 export function samplingVerbs(settings: () => Settings): Record<string, Verb> {
   const verbs: Record<string, Verb> = {}
   for (const name of Object.keys(ranges) as Numeric[])
@@ -91,7 +95,7 @@ export function systemVerb(settings: () => Settings): Verb {
   })
 }
 
-/** The lines that would set these settings. */
+/** Formats these settings as the commands that would set them. */
 export function samplingLines(sampling: Partial<Sampling>): string[] {
   const lines: string[] = []
   for (const [name, value] of Object.entries(sampling)) {

@@ -1,4 +1,4 @@
-/** The files that long answers, streams and transcripts are in: so many bytes in all, written one after the other. */
+/** The files that long answers, streams and transcripts are moved to: bounded in all, and written one after another. */
 import type { Clock } from '../../fs/clock.js'
 import { fail } from '../../fs/errors.js'
 import type { Context } from '../../fs/file.js'
@@ -9,27 +9,30 @@ import { SPILL_AGAIN, SPILL_READ_MS, SPILL_READS } from './limits.js'
 
 const MiB = 1024 * 1024
 
-/** Files by name, on a disk that may be slow, full, or not to be written. */
+/** The disk with these files, by name. It may be slow, full or read-only. */
 export interface SpillDisk {
-  /** Bytes that the files may have in all. */
+  /** Most bytes of all files together. */
   readonly limit: number
-  /** Writes pieces at an offset, in order, and makes the file at offset 0. Rejects unless all are there; then the file is cut to the offset. */
+  /**
+   * Writes pieces in order at an offset; at offset 0 it creates the file. Rejects unless everything is written; the
+   * file is then cut to the offset again.
+   */
   write(name: string, offset: number, pieces: readonly Uint8Array[]): Promise<void>
-  /** Up to `count` bytes at `offset`. */
+  /** Reads up to `count` bytes at `offset`. */
   read(name: string, offset: number, count: number): Promise<Uint8Array>
-  /** Removes a file, which need not be there. */
+  /** Removes a file. A missing file is not an error. */
   remove(name: string): Promise<void>
 }
 
-/** What a read is interrupted by. */
+/** What interrupts a read. */
 type Reader = Pick<Context, 'signal' | 'whenAborted'>
 
 export class Spills {
-  /** Who has how much there: shares are given out as those of memory are. */
+  /** Bytes per user. Shares are granted as those of memory are. */
   readonly #shares: Budget
   #created = 0
   #failing = false
-  /** Users who had their share when they wanted more. */
+  /** Users that were refused because they had used up their share. */
   readonly #full = new Set<string>()
   /** Files that have something to write, or are to be removed, in order. */
   readonly #waiting = new Set<Spilled>()
@@ -37,7 +40,7 @@ export class Spills {
   #reading = 0
   readonly #turns = new Readers()
 
-  /** @param failed gets why nothing can be written; once, until something can */
+  /** @param failed is called with the reason when writing fails; once, until a write succeeds again */
   constructor(
     readonly disk: SpillDisk,
     readonly clock: Clock,
@@ -51,23 +54,23 @@ export class Spills {
     return this.#shares.used
   }
 
-  /** Whether what was to be written last could not be, or somebody has their share. */
+  /** Whether the last write failed, or a user has used up their share. */
   get failing(): boolean {
     return this.#failing || this.#full.size > 0
   }
 
-  /** Files of that user. */
+  /** Makes files for that user. */
   of(user: string): Spill {
     return { create: () => new Spilled(this, String(++this.#created), user) }
   }
 
-  /** Has that file do what it has to, after those before it. */
+  /** Queues a file that has something to do. */
   work(file: Spilled): void {
     this.#waiting.add(file)
     if (!this.#working) void this.#work()
   }
 
-  /** That file has nothing to do any more. */
+  /** Takes a file out of that queue. */
   rest(file: Spilled): void {
     this.#waiting.delete(file)
   }
@@ -81,7 +84,10 @@ export class Spills {
     this.#working = false
   }
 
-  /** Whether that user has their share, or there is no room at all: said once, until they have less again. */
+  /**
+   * Whether that user has used up their share, or there is no room at all. Reported once, until the user has less
+   * again.
+   */
   #isFull(user: string, bytes: number): boolean {
     const own = this.#shares.usedBy(user)
     const was = this.#full.has(user)
@@ -96,7 +102,7 @@ export class Spills {
     return true
   }
 
-  /** @returns whether all is written. Never rejects */
+  /** Appends to a file. Never rejects. @returns whether everything was written */
   async write(user: string, name: string, offset: number, pieces: readonly Uint8Array[]): Promise<boolean> {
     const bytes = pieces.reduce((n, piece) => n + piece.length, 0)
     if (this.#isFull(user, bytes)) return false
@@ -135,7 +141,7 @@ export class Spills {
     })
     try {
       if (turn() === undefined) await this.#turns.wait(turn, ctx)
-      // who no longer waits for a slow disk leaves; the read keeps its turn until it is done
+      // a reader that no longer wants to wait for a slow disk returns early; its read keeps its turn until it is done
       this.disk.read(name, offset, count).then(
         bytes => settle(() => bytes),
         (error: NodeJS.ErrnoException) =>
@@ -151,7 +157,7 @@ export class Spills {
     }
   }
 
-  /** Never rejects. */
+  /** Removes a file. Never rejects. */
   async remove(user: string, name: string, bytes: number): Promise<void> {
     try {
       await this.disk.remove(name)
@@ -165,7 +171,7 @@ export class Spills {
 
 class Spilled implements SpillFile {
   #length = 0
-  /** Whether it may be on the disk. */
+  /** Whether the file may exist on the disk. */
   #made = false
   #removed = false
   #next: { pieces: readonly Uint8Array[]; done(there: boolean): void } | undefined
@@ -191,14 +197,14 @@ class Spilled implements SpillFile {
   remove(): void {
     if (this.#removed) return
     this.#removed = true
-    // a slow disk does not keep the memory of what is gone
+    // a slow disk must not keep the memory of a removed file
     this.#next?.done(false)
     this.#next = undefined
     if (this.#made) this.spills.work(this)
     else this.spills.rest(this)
   }
 
-  /** Writes what is to be written, or removes the file. Never rejects. */
+  /** Writes the pending pieces, or removes the file. Never rejects. */
   async work(): Promise<void> {
     if (this.#removed) return this.spills.remove(this.user, this.name, this.#length)
     const next = this.#next

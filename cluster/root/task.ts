@@ -1,3 +1,4 @@
+/** One exchange, from its submission to its last token: what `task/N/` shows. */
 import type { SaidEvent } from '../../api/answer.js'
 import { type Cancel, type Clock, systemClock } from '../../fs/clock.js'
 import { FsError, fail } from '../../fs/errors.js'
@@ -15,48 +16,48 @@ export type TaskState = 'queued' | 'prefill' | 'running' | 'done' | 'failed' | '
 
 const CANCELLED = fail('cancelled').message
 
-/** Trace lines one task may write: a failing peer must not fill the memory with them. */
+/** Most trace lines of one task: a peer that keeps failing must not fill the memory with them. */
 const MAX_TRACE = 1000
 
-/** What a token's id is counted with, which is kept to go on from. */
+/** What a kept token id counts. Ids are kept so that another attempt can go on from them. */
 const ID_BYTES = 8
 
 export interface TaskOptions {
   id: string
   user: User
   request: Request
-  /** What the user wrote. */
+  /** The text that the user wrote. */
   prompt: string
   sampling: Sampling
-  /** What of that somebody has asked for. */
+  /** The part of `sampling` that somebody has set explicitly. */
   asked: Partial<Sampling>
-  /** Where it is to run, as far as that is known. */
+  /** The worker it is to run on, as far as that is known. */
   worker: string
   session?: string | undefined
   clock?: Clock
   budget: Budget
   spill: Spill | undefined
-  /** What its request and its prompt were counted with: it goes with the task. */
+  /** Counts the request and the prompt; freed with the task. */
   hold: Hold
-  /** Bytes that these take. */
+  /** Bytes that request and prompt take. */
   bytes: number
-  /** Called once, when it has ended in any way. */
+  /** Called once, when the task has ended in any way. */
   onEnd(task: Task): void
 }
 
-/** What is known at the end of a generation. */
+/** The figures at the end of a generation. */
 export interface Counts {
   reason?: EndReason | undefined
   prompt_tokens?: number | undefined
   completion_tokens?: number | undefined
-  /** Where it was made this is known best: on its way tokens bunch up. */
+  /** The worker that generates measures this best: tokens bunch up on their way. */
   tok_s?: number | undefined
   calls?: readonly unknown[] | undefined
 }
 
 /**
- * One exchange, from its submission to its last token and for a while after: what `task/N/` shows. It owns two logs that
- * readers wait on, the answer's text and the NDJSON of its events. Whoever runs it tells it what happens: `starts`, `prefilled`,
+ * One exchange, from its submission to its last token and for a while after. It owns two logs that readers wait on: the
+ * text of the answer, and the NDJSON of its events. Whatever runs the task reports its progress: `starts`, `prefilled`,
  * `token`, `counts`, and at last `settle`.
  */
 export class Task implements Exchange {
@@ -68,31 +69,31 @@ export class Task implements Exchange {
   readonly sampling: Sampling
   readonly asked: Partial<Sampling>
   readonly session: string | undefined
-  /** Set anew once, when an earlier turn it waited for has ended. */
+  /** Replaced once, when the earlier turn it waited for has ended. */
   request: Request
   worker: string
   model: string | undefined
   state: TaskState = 'queued'
   priority: number
-  /** Its turn: see Queue. */
+  /** Its turn in the queue: see Queue. */
   rank = 0
-  /** Places before it in the queue, 0 once it is first or running. */
+  /** How many tasks are before it in the queue; 0 if it is first, or running. */
   position = 0
   eta_s: number | undefined
-  /** Since when it waits without having got on, by the clock. */
+  /** Since when it waits without progress, by the clock. */
   waitingSince: number | undefined
-  /** Attempts that were begun, and how many of them went on where another had broken off. */
+  /** Attempts started, and how many of them continued an answer that another attempt had broken off. */
   tries = 0
   resumed = 0
   prompt_tokens: number | undefined
-  /** Of the prompt, those that have been evaluated. */
+  /** How many tokens of the prompt have been evaluated. */
   prefill_tokens: number | undefined
   reused_tokens: number | undefined
   completion_tokens = 0
   ttft_ms: number | undefined
   tok_s: number | undefined
   error: Error | undefined
-  /** What the last attempt broke off with. */
+  /** The error that the last attempt failed with. */
   cause: Error | undefined
   reason: EndReason | undefined
   /** When it ended, by the clock. */
@@ -109,9 +110,12 @@ export class Task implements Exchange {
   readonly #asked: number
   readonly #trace: string[] = []
   #first: number | undefined
-  /** Tokens that had been made elsewhere when the first of ours came: they count, but not towards the speed. */
+  /**
+   * Tokens that another server had generated before our first one. They count as completion tokens, but not towards the
+   * speed.
+   */
   #given = 0
-  /** The fid that it was submitted by is gone, and has not read it to the end. */
+  /** Whether the fid that submitted it was clunked before the answer was read to the end. */
   abandoned = false
   #keep: Cancel | undefined
   #deadline: Cancel | undefined
@@ -147,7 +151,7 @@ export class Task implements Exchange {
       this.#deadline = this.#clock.after(deadline_ms, () => this.stop(fail('deadline', deadline_ms)))
   }
 
-  /** How long until its deadline, in ms. */
+  /** Time until its deadline, in ms. */
   get left_ms(): number {
     const { deadline_ms = Number.POSITIVE_INFINITY } = this.request
     return this.#submitted + deadline_ms - this.#clock.now()
@@ -157,17 +161,17 @@ export class Task implements Exchange {
     return this.endedAt !== undefined
   }
 
-  /** Aborts, with why, when it is to end early. */
+  /** Aborted, with the reason, when the task is to end early. */
   get signal(): AbortSignal {
     return this.#controller.signal
   }
 
-  /** Bytes of its texts in memory, about. */
+  /** Bytes of its texts in memory, approximately. */
   get kept(): number {
     return this.answer.held + this.stream.held + this.#asked
   }
 
-  /** Bytes of its texts, about. */
+  /** Bytes of its texts, approximately. */
   get size(): number {
     return this.answer.length + this.stream.length + this.#asked
   }
@@ -177,18 +181,18 @@ export class Task implements Exchange {
     return this.answer.keepers > 1 || this.stream.keepers > 1
   }
 
-  /** Bytes that are free once it is forgotten. */
+  /** Bytes that forgetting it would free. */
   get held(): number {
     return this.#hold.bytes + this.answer.held + this.stream.held
   }
 
-  /** Counts more of a request that has become larger. @throws FsError `over the memory budget of this server` */
+  /** Counts more bytes for a request that has grown. @throws FsError `over the memory budget of this server` */
   grow(bytes: number): void {
     this.#hold.grow(COPIES * bytes)
     this.#bytes += bytes
   }
 
-  /** It is forgotten: what nobody has open goes. */
+  /** Forgets the task: everything that nobody has open is freed. */
   free(): void {
     this.#hold.free()
     for (const release of this.#release) release()
@@ -196,7 +200,9 @@ export class Task implements Exchange {
     if (this.ended) this.#drop()
   }
 
-  /** Lets go of what it was asked: whoever has one of its files open would keep that in memory, and nobody would count it. */
+  /**
+   * Drops the request and the prompt. A program that has one of its files open would keep them in memory, uncounted.
+   */
   #drop(): void {
     this.request = { ...this.request, generate: {}, via: undefined }
     this.prompt = ''
@@ -204,7 +210,7 @@ export class Task implements Exchange {
     this.#onEnd = () => undefined
   }
 
-  /** Adds a line to `trace`: what was decided, and when (ms since the submission). */
+  /** Adds a line to `trace`: what was decided, and when, in ms since the submission. */
   trace(event: string, attrs: Record<string, Value | undefined> = {}): void {
     if (this.#trace.length >= MAX_TRACE) return
     const ms = Math.round(this.#clock.now() - this.#submitted)
@@ -217,7 +223,7 @@ export class Task implements Exchange {
     return this.#trace.join('')
   }
 
-  /** The NDJSON event that says where in the queue it stands. */
+  /** Writes the NDJSON event with its position in the queue. */
   announce(): void {
     this.#event({
       event: 'queued',
@@ -227,12 +233,15 @@ export class Task implements Exchange {
     })
   }
 
-  /** The user's own end of it. */
+  /** Ends it on the user's request. */
   cancel(): void {
     this.stop(fail('cancelled'))
   }
 
-  /** The fid that submitted it by reading was clunked before it had read all: it ends, now or `keep_s` later. */
+  /**
+   * Called when the fid that submitted it by reading was clunked before everything was read. The task ends, now or
+   * `keep_s` seconds later.
+   */
   abandon(): void {
     const { keep_s } = this.request
     this.abandoned = true
@@ -244,7 +253,10 @@ export class Task implements Exchange {
   /** When it was told to end early, by the clock. */
   stoppedAt: number | undefined
 
-  /** Ends it early. Running, it stops within a token and whoever runs it settles it; queued, it is settled here. */
+  /**
+   * Ends it early. A running task stops within a token, and whatever runs it calls `settle`; a queued task is settled
+   * here.
+   */
   stop(error: Error): void {
     if (this.ended || this.signal.aborted) return
     this.stoppedAt = this.#clock.now()
@@ -252,7 +264,7 @@ export class Task implements Exchange {
     if (this.state === 'queued') this.settle(error)
   }
 
-  /** An attempt begins. */
+  /** Called when an attempt starts. */
   starts(worker: string, model: string): void {
     this.state = 'prefill'
     this.position = 0
@@ -263,14 +275,14 @@ export class Task implements Exchange {
     this.trace('started', { worker, model })
   }
 
-  /** The attempt has broken off, and it waits for another. */
+  /** Called when the attempt has failed and the task waits for another one. */
   waits(why: Error, attrs: Record<string, Value | undefined> = {}): void {
     this.state = 'queued'
     this.cause = why
     this.trace('lost', { worker: this.worker, tokens: this.completion_tokens, error: why.message, ...attrs })
   }
 
-  /** It goes on, on the worker that the last attempt began on, where another had broken off. */
+  /** Called when the current attempt continues an answer that an earlier attempt had broken off. */
   resumes(): void {
     this.resumed++
     this.trace('resumed', { worker: this.worker, at: this.completion_tokens })
@@ -283,7 +295,10 @@ export class Task implements Exchange {
     this.trace('prefill', { prompt_tokens, reused_tokens })
   }
 
-  /** So many tokens of the prompt have been evaluated. What goes on where it broke off has been begun long ago: that says nothing. */
+  /**
+   * Reports how many tokens of the prompt have been evaluated. Ignored once an answer has begun: an attempt that
+   * continues one evaluates its beginning again, which would tell the reader nothing.
+   */
   prefills(tokens: number, prompt_tokens = this.prompt_tokens): void {
     if (this.#first !== undefined) return
     this.prompt_tokens = prompt_tokens
@@ -291,12 +306,15 @@ export class Task implements Exchange {
     this.#event({ event: 'prefill', tokens, prompt_tokens })
   }
 
-  /** What makes it is at work, though there is no text: for who waits, and decides whether to go on waiting. */
+  /**
+   * Tells readers that the engine is at work although there is no text, so that they can decide whether to keep
+   * waiting.
+   */
   alive(): void {
     this.#event({ event: 'alive' })
   }
 
-  /** Text that is final, with the ids it came from. */
+  /** Adds final text, with the token ids it came from. */
   token(text: string, ids: readonly number[]): void {
     this.#begin()
     this.waitingSince = undefined
@@ -307,7 +325,7 @@ export class Task implements Exchange {
     this.answer.append(text)
   }
 
-  /** The generation has come to its own end. */
+  /** Takes the figures of a generation that ended by itself. */
   counts({ reason, prompt_tokens, completion_tokens, tok_s, calls }: Counts): void {
     this.#begin()
     this.completion_tokens = completion_tokens ?? this.completion_tokens
@@ -317,7 +335,7 @@ export class Task implements Exchange {
     if (calls) this.#event({ event: 'tool', calls })
   }
 
-  /** It has ended: well, or with why not. */
+  /** Ends the task: successfully, or with the error that ended it. */
   settle(error?: Error): void {
     if (this.ended) return
     this.#keep?.()
@@ -331,25 +349,25 @@ export class Task implements Exchange {
     try {
       if (!error || cancelled) this.#event({ event: 'end', reason: error ? 'cancelled' : this.reason, ...counts })
       else this.#event({ event: 'error', error: error.message, worker: this.worker, tokens: this.completion_tokens })
-      // a text ends with one newline (namespace.md, data 4); an empty one has none
+      // the answer ends with one newline (docs/files.md, data); an empty answer has none
       const whole = !error || (error instanceof FsError && error.is('shuttingDown'))
-      // a server that ends cuts an answer at a whole line, too: nothing more comes for its reader
+      // a server that shuts down completes the line too: the reader gets nothing more
       if (whole && this.answer.length > 0) this.answer.append('\n')
     } catch (full) {
-      // a log that is full to the byte, or a server without memory: its reader gets the error behind what there is
+      // the log is full to the byte, or the server has no memory left: the reader gets the error after what there is
       this.stream.end(error ?? (full as Error))
     }
     this.answer.end(error)
     this.stream.end()
-    // what it was sent to its worker as is gone
+    // the copies that were sent to its worker are gone
     this.#hold.shrink((COPIES - 1) * this.#bytes)
     this.#onEnd(this)
-    // not before: as long as it runs its text is what another attempt goes on from, and then what its session takes
+    // not before: while it runs, another attempt may go on from its text, and onEnd copies the text into the session
     this.answer.spillTo(this.#spill)
     if (this.#forgotten) this.#drop()
   }
 
-  /** The first token, or an end without any. */
+  /** Called at the first token, or at an end without tokens. */
   #begin(): void {
     this.state = 'running'
     if (this.#first !== undefined) return
@@ -368,7 +386,7 @@ export class Task implements Exchange {
 
   #rate(): number {
     const seconds = (this.#clock.now() - this.#first!) / 1000
-    // the first one began the time
+    // the time starts at the first token, so that one is not counted
     const made = Math.max(0, this.completion_tokens - this.#given - 1)
     return seconds > 0 ? Math.round((made / seconds) * 10) / 10 : 0
   }

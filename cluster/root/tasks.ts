@@ -1,3 +1,4 @@
+/** The tasks of a root: submission, the queue, starting, and how long ended tasks are kept. */
 import { type Cancel, type Clock, every } from '../../fs/clock.js'
 import { FsError, fail } from '../../fs/errors.js'
 import type { Context, Entry, File, Owner, User } from '../../fs/file.js'
@@ -20,79 +21,93 @@ export interface Submission {
   user: User
   request: Request
   prompt: string
-  /** What somebody has asked for, and what goes for the rest. */
+  /** The sampling that somebody asked for, and the values for the rest. */
   asked: Partial<Sampling>
   base: Partial<Sampling>
   session?: string | undefined
-  /** Bytes that its request and prompt take in memory. */
+  /** Bytes that request and prompt take in memory. */
   bytes: number
-  /** Earlier turns of its session: it does not start before this is settled, and starts then with what `prepare` gives. */
+  /**
+   * The earlier turns of its session. The task enters the queue only when this settles, with the request that `prepare`
+   * returns.
+   */
   after?: Promise<unknown>
-  /** Called when it is about to run: the request as it then is. @throws what the task then fails with */
+  /**
+   * Called when the earlier turns have ended; returns the request as it is then.
+   * @throws the error that the task then fails with
+   */
   prepare?: (task: Task) => Request
   onEnd?: (task: Task) => void
 }
 
-/** Tokens a second over all that run, and the usual time to the first token in ms; undefined: not known yet. */
+/**
+ * Tokens per second over all running tasks, and the usual time to the first token in ms; undefined if not known yet.
+ */
 export interface Rates {
   readonly tok_s: number
   readonly latency_ms: number | undefined
 }
 
-/** Where tasks run: a worker's engine, or the workers of a cluster. */
+/** Where tasks run: the engine of a worker, or the workers of a cluster. */
 export interface Place {
-  /** Tasks that can run at once, and that do. */
+  /** How many tasks can run at once, and how many do. */
   readonly slots: number
   readonly active: number
   /** Whether any task could start now. */
   readonly free: boolean
-  /** Refuses what need not even be written. @throws what a submission would fail with */
+  /**
+   * Refuses a prompt as early as its first write, if it could not be submitted.
+   * @throws the error that a submission would fail with
+   */
   accept(): void
-  /** @throws FsError where nobody here could ever answer that request */
+  /** @throws FsError if nothing here could ever answer that request */
   known(request: Request): void
   /**
-   * Starts it if that can be now. It settles the task, or lets it wait again.
-   * @returns undefined: not now; else its end, and whether it is to wait `again`. Never rejects
-   * @throws what it is refused with, where it can run no more
+   * Starts the task if that is possible now. It settles the task, or lets it wait again.
+   * @returns undefined if not now; otherwise a promise for how it ended: `ended`, or `again` if it is to wait again.
+   *   The promise never rejects
+   * @throws the error to refuse the task with, if it can never run
    */
   start(task: Task): Promise<'ended' | 'again'> | undefined
-  /** Whether what it waits for is under way (its model is being loaded): then waiting has no end. */
+  /** Whether what the task waits for is under way (its model is being loaded). If so, it may wait without limit. */
   coming(task: Task): boolean
 }
 
 export interface TasksOptions {
-  /** The worker that shows in a task until one is chosen. */
+  /** The worker that a task shows until one is chosen. */
   name: string
   place: Place
   events: Feed
   metrics: Metrics
   clock: Clock
   budget: Budget
-  /** Where their answers go that are long; undefined: they stay in memory. */
+  /** Where long answers go; undefined: they stay in memory. */
   spills: Spills | undefined
-  /** A new task's number. */
+  /** Returns the number of a new task. */
   id(): string
-  /** Whether that user may go before others. */
+  /** Whether that user may use a priority above 0. */
   mayPrioritise(user: User): boolean
-  /** How many may wait, and for how long, in s. */
+  /** How many tasks may wait, and for how long, in seconds. */
   queue: { max: number; ttl_s: number }
 }
 
-/** A root's exchanges: those that wait, those that run, and those that lately ended. */
+/** The exchanges of a root: those that wait, those that run, and those that ended recently. */
 export class Tasks {
   readonly #o: TasksOptions
   readonly #tasks = new Map<string, Task>()
   readonly #queue = new Queue()
-  /** Those that have ended, in that order. */
+  /** Ended tasks, in the order in which they ended. */
   readonly #ended = new Set<Task>()
-  /** Turns that wait for an earlier one of their session: not in the queue yet, but as many bytes. */
+  /** Turns that wait for an earlier turn of their session. They are not in the queue yet, but take as much memory. */
   readonly #held = new Set<Task>()
-  /** What ends the waiting of those in the queue. */
+  /** The timers that end the waiting of queued tasks. */
   readonly #patience = new Map<Task, Cancel>()
   readonly #sweep: Cancel
-  /** How long a task has lately taken, in s: what the estimate in `queue full` and `eta_s` is made from. */
+  /**
+   * Moving average of how long a task takes, in seconds. The estimates in `queue full` and `eta_s` are made from it.
+   */
   #usual_s = 1
-  /** Time to first token of late, in ms; undefined until a task has ended. */
+  /** Moving average of the time to first token, in ms; undefined until a task has ended. */
   #latency_ms: number | undefined
 
   constructor(o: TasksOptions) {
@@ -113,7 +128,7 @@ export class Tasks {
     return this.#tasks.get(id)
   }
 
-  /** Those that came through a cluster which has let go of them, and may come back for them: for as long as they are kept. */
+  /** The tasks of a cluster that has disconnected from them but may come back, until their `keep_s` has passed. */
   *orphans(): Iterable<Task> {
     const now = this.#o.clock.now()
     for (const task of this.#tasks.values()) {
@@ -122,25 +137,25 @@ export class Tasks {
     }
   }
 
-  /** Those in the queue, in order. */
+  /** The queued tasks, in order. */
   waiting(): Iterable<Task> {
     return this.#queue
   }
 
   /**
-   * Refuses what need not even be written.
-   * @param request as far as it is known before
-   * @throws what a submission would fail with
+   * Refuses a prompt as early as its first write, if it could not be submitted.
+   * @param request as far as it is known by then
+   * @throws the error that a submission would fail with
    */
   accept(user: User, request?: Request): void {
     this.#o.place.accept()
     if (request) this.#o.place.known(request)
-    // that of a request which came through a cluster was decided there
+    // the priority of a request that came through a cluster was checked there
     if (request && !(request.via && user.relayed)) this.#allowed(user, request.priority)
     this.#yielding(user)
   }
 
-  /** @throws FsError `permission denied` for a priority that is not everybody's */
+  /** @throws FsError `permission denied` for a priority that this user may not ask for */
   #allowed(user: User, priority: number): void {
     if (priority <= 0 || this.#o.mayPrioritise(user)) return
     const remedy = 'above 0 is for admins and for the users of priority.users in the configuration; leave it out'
@@ -152,9 +167,10 @@ export class Tasks {
   }
 
   /**
-   * What gives way in a full queue to one more of that user: the last of who has most there, who keeps more than the other has.
-   * @returns undefined: there is room
-   * @throws FsError `queue full` where nobody has so much more
+   * Picks the task to evict from a full queue so that `user` can add one: the newest task of the user with the most
+   * queued, if that user would still have more than `user`.
+   * @returns undefined if there is room
+   * @throws FsError `queue full` if nobody has that much more
    */
   #yielding(user: User): Task | undefined {
     const waiting = [...this.#queue, ...this.#held]
@@ -169,7 +185,7 @@ export class Tasks {
     return last
   }
 
-  /** Begins an exchange. A refusal is a task that has failed, so that its reader gets the error. */
+  /** Starts an exchange. A refusal is a task that has failed, so that its reader gets the error. */
   submit(s: Submission): Task {
     const hold = this.#o.budget.hold(s.user)
     try {
@@ -203,14 +219,14 @@ export class Tasks {
     return task
   }
 
-  /** Puts one that was running elsewhere before us into the queue, under the number it had. */
+  /** Registers a task that an earlier server began, under its old number. */
   adopt(id: string, s: Submission): Task {
     const hold = this.#o.budget.hold(s.user)
     hold.add(limits.TASK_BYTES + limits.COPIES * s.bytes)
     return this.#add(s, hold, id)
   }
 
-  /** Lets one wait (again) whose attempt broke off. */
+  /** Queues a task again whose attempt has failed. */
   again(task: Task): void {
     if (task.ended || this.#queue.has(task)) return
     if (task.signal.aborted) return task.settle(task.signal.reason as Error)
@@ -219,7 +235,10 @@ export class Tasks {
     this.#place()
   }
 
-  /** Takes one out of the queue that is started by other means. @returns whether it was there */
+  /**
+   * Takes a task out of the queue because it is started by other means, or has ended.
+   * @returns whether it was queued
+   */
   take(task: Task): boolean {
     this.#patience.get(task)?.()
     this.#patience.delete(task)
@@ -228,7 +247,7 @@ export class Tasks {
     return there
   }
 
-  /** A submission that failed before it was one: a task that only has its error. */
+  /** Makes a failed task for a submission that was refused, so that its reader gets the error. */
   refuse(s: Submission, error: Error): Task {
     const hold = this.#o.budget.hold(s.user)
     hold.add(limits.TASK_BYTES)
@@ -236,7 +255,7 @@ export class Tasks {
     try {
       hold.grow(limits.COPIES * s.bytes)
     } catch {
-      // there is no room even to show what was asked
+      // there is not even room to show the request
       kept = { ...s, request: plainRequest([]), prompt: '', bytes: 0 }
     }
     const task = this.#add(kept, hold)
@@ -252,7 +271,7 @@ export class Tasks {
       this.#held.delete(ended)
       if (this.#tasks.get(id) === ended) this.#ended.add(ended)
       metrics.ended(ended)
-      // everybody reads events: what follows the kind of error may quote what its user wrote
+      // everybody can read `events`, and the text after the kind of error may quote what the user wrote
       const error = ended.error?.message.split(': ', 1)[0]
       events.add(`task-${ended.state}`, { task: id, user: user.name, error })
       s.onEnd?.(ended)
@@ -274,7 +293,7 @@ export class Tasks {
     return task
   }
 
-  /** Begins the time that it may wait. */
+  /** Starts the timer that limits its waiting. */
   #patient(task: Task): void {
     const { clock, queue, place } = this.#o
     const { ttl_s } = queue
@@ -290,13 +309,13 @@ export class Tasks {
       const cause = task.cause ? ` (before that: ${task.cause.message})` : ''
       task.stop(new FsError(`${message}; retry after ${Math.ceil(this.#wait(this.#queue.length))} s${cause}`, errno))
     }
-    // an attempt that came to nothing does not make the waiting begin anew
+    // a failed attempt does not restart the waiting time
     task.waitingSince ??= clock.now()
     const left = task.waitingSince + ttl_s * 1000 - clock.now()
     this.#patience.set(task, clock.after(Math.max(0, left), late))
   }
 
-  /** Starts what can start. Called whenever a slot, a model or a task has come. */
+  /** Starts every task that can start. Called whenever a slot, a model or a task has become available. */
   pump(): void {
     const { place } = this.#o
     for (const task of [...this.#queue]) {
@@ -325,7 +344,10 @@ export class Tasks {
     })
   }
 
-  /** What `status` says of speed: tokens a second over all running, and the usual time to the first token where it is known. */
+  /**
+   * The speeds that `status` reports: tokens per second over all running tasks, and the usual time to the first token,
+   * if known.
+   */
   rates(): Rates {
     let tok_s = 0
     let first: number | undefined
@@ -338,17 +360,17 @@ export class Tasks {
     return { tok_s: Math.round(tok_s * 10) / 10, latency_ms: latency_ms && Math.round(latency_ms) }
   }
 
-  /** No model will come: what waits for one fails with why. */
+  /** Fails all queued tasks: no model will come for them. */
   fail(error: Error): void {
     for (const task of [...this.#queue]) task.stop(error)
   }
 
-  /** Resolves when nothing waits and nothing runs. */
+  /** Resolves when nothing is waiting or running. */
   async idle(): Promise<void> {
     for (const task of [...this.#tasks.values()]) if (!task.ended) await task.answer.ended
   }
 
-  /** Ends everything, at shutdown. */
+  /** Ends all tasks, at shutdown. */
   stop(error: FsError): void {
     this.#sweep()
     for (const task of this.#tasks.values()) task.stop(error)
@@ -380,8 +402,9 @@ export class Tasks {
   }
 
   /**
-   * Forgets ended tasks where that makes room for what a user wants: their own, and those of users who hold more. Those that take
-   * much memory go first, the oldest of them before the others: one whose answer is on the disk would make next to no room. One whose answer somebody has open, or may come back for, stays.
+   * Forgets ended tasks if that makes room for what a user wants: the user's own tasks, and those of users that hold
+   * more. Tasks that take much memory go first, then the others, the oldest first: a task whose answer is on the disk
+   * would free next to nothing. A task whose answer somebody has open, or may come back for, stays.
    */
   #reclaim(user: string, fits: (own: number, all: number) => boolean): boolean {
     const { budget, events } = this.#o
@@ -413,7 +436,7 @@ export class Tasks {
 
   readonly #files = new Map<string, File>()
 
-  /** `task/`: each user sees his own, an admin also that others' exist. */
+  /** `task/`: each user sees their own tasks; an admin also sees that those of others exist. */
   dir(owner: Owner): File {
     const visible = (task: Task, { user }: Context) => task.user.name === user.name || user.role === 'admin'
     return generated({
@@ -452,7 +475,7 @@ export class Tasks {
         },
       ),
     }
-    // rm -r works: its parts are removed without effect, the directory's own removal cancels and forgets
+    // for rm -r: removing a file does nothing, and removing the directory cancels and forgets the task
     const part = (file: File): File => ({ ...file, remove: () => undefined })
     const files = new Map<string, File>([
       ['ctl', part(ctl({ owner, verbs, read: () => `priority ${task.priority}\n` }))],

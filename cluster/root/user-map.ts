@@ -1,11 +1,12 @@
+/** A bounded map with one value per user. */
 import type { User } from '../../fs/file.js'
 import { MAX_USERS } from './limits.js'
 
-/** One value a user, for the users lately heard of: the newest exchange, the last error. */
+/** One value per user, for the most recent users: the newest exchange, the last error. */
 export class UserMap<T> {
   readonly #values = new Map<string, T>()
 
-  /** @param dropped gets each value that is not remembered any more */
+  /** @param dropped is called with each value that is replaced, deleted or evicted */
   constructor(readonly dropped: (value: T) => void = () => undefined) {}
 
   get({ name }: User): T | undefined {

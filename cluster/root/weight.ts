@@ -1,6 +1,6 @@
-/** How many bytes texts and JSON take in memory, about: never less than V8 needs for them. */
+/** Estimates how many bytes texts and JSON take in memory; never less than V8 needs for them. */
 
-/** An object, an array, a value or a string of its own beside its characters. */
+/** Overhead of an object, an array, a value, or a string besides its characters. */
 const ITEM = 64
 
 const code = (character: string) => character.charCodeAt(0)
@@ -8,13 +8,16 @@ const QUOTE = code('"')
 const BACKSLASH = code('\\')
 const items = new Set([code('{'), code('['), code(','), code(':')])
 
-/** A string: a byte a character, or two where one of them needs it. */
+/** Bytes of a string: one per character, or two if any character needs two. */
 export function textBytes(text: string): number {
   const bytes = Buffer.byteLength(text)
   return ITEM + (bytes === text.length ? bytes : 2 * text.length)
 }
 
-/** What comes of a JSON text when it is parsed: its strings, and an item for each member; `[[],[],…]` is 20 times its text. */
+/**
+ * Bytes of the value that a JSON text parses to: its strings, and an item for each member. `[[],[],…]` takes 20 times
+ * its text.
+ */
 export function jsonBytes(json: string): number {
   let count = 1
   let quoted = false
