@@ -1,7 +1,7 @@
-/** What a command line of dish is made of. `parse` makes it, `print` writes it, `evaluate` runs it. */
+/** The syntax tree of a dish command line: `parse` makes it, `print` writes it as text, `evaluate` runs it. */
 
 export type Part =
-  /** Text that stands for itself, quoted or not. Two never stand beside each other in a word. */
+  /** Literal text, quoted or not. A word never holds two adjacent texts. */
   | { readonly kind: 'text'; readonly text: string }
   /** `*`, `?` or `[…]`. */
   | { readonly kind: 'glob'; readonly text: string }
@@ -14,18 +14,18 @@ export type Part =
     }
   /** `(a b)` */
   | { readonly kind: 'list'; readonly words: readonly Word[] }
-  /** `` `{…} ``: what it prints, as words. */
+  /** `` `{…} ``: the output of the commands, split into words. */
   | { readonly kind: 'output'; readonly body: Sequence }
-  /** `{…}` as an argument: itself, as text, for the commands that take commands (`on`, `all`, `watch`). */
+  /** `{…}` as an argument: its own text, for the commands that take commands (`on`, `all`, `watch`). */
   | { readonly kind: 'block'; readonly body: Sequence }
 
-/** Parts side by side: one word, or a list. */
+/** Parts written side by side. A word expands to one string or to a list of strings. */
 export type Word = readonly Part[]
 
 export interface Redirect {
   /**
-   * `>`, `>>`, `<`, `<>` a file; `<<`: `to` is the text itself, of which only variables are expanded; or `=`: the descriptor `fd`
-   * becomes another's copy (`>[2=1]`).
+   * `>`, `>>`, `<` or `<>`: `to` is the file. `<<`: `to` is the text itself, in which only variables are expanded. `=`:
+   * the descriptor `fd` becomes a copy of descriptor `to` (`>[2=1]`).
    */
   readonly kind: '>' | '>>' | '<' | '<>' | '<<' | '='
   readonly fd: number
@@ -44,16 +44,16 @@ export type Node =
       readonly words: readonly Word[]
       readonly redirects: readonly Redirect[]
     }
-  /** `!…`: for the host's shell, as it stands. */
+  /** `!…`: a command line for the host's shell, unchanged. */
   | { readonly kind: 'host'; readonly text: string }
   | { readonly kind: 'block'; readonly body: Sequence; readonly redirects: readonly Redirect[] }
-  /** `fn name {…}`; without a body it is forgotten. */
+  /** `fn name {…}`. Without a body the function is deleted. */
   | { readonly kind: 'function'; readonly name: string; readonly body: Sequence | undefined }
-  /** `for(name in words) body`; without words over `$*`. */
+  /** `for(name in words) body`. Without words it loops over `$*`. */
   | { readonly kind: 'for'; readonly name: string; readonly words: readonly Word[] | undefined; readonly body: Node }
   | { readonly kind: 'if'; readonly test: Sequence; readonly body: Node; readonly otherwise: Node | undefined }
   | { readonly kind: 'while'; readonly test: Sequence; readonly body: Node }
-  /** `switch(words) { case patterns; … }`: the commands behind the first `case` that matches one of the words. */
+  /** `switch(words) { case patterns; … }`: runs the commands after the first `case` that matches one of the words. */
   | {
       readonly kind: 'switch'
       readonly words: readonly Word[]
@@ -67,30 +67,30 @@ export type Node =
 
 export interface Step {
   readonly node: Node
-  /** `&` behind it. */
+  /** Whether `&` follows the command. */
   readonly background: boolean
 }
 
 export type Sequence = readonly Step[]
 
-/** Words that begin something other than a command where a command may stand. */
+/** Words that begin a construct rather than a command, where a command may stand. */
 export const keywords: ReadonlySet<string> = new Set(['for', 'if', 'while', 'fn', 'not', 'switch', 'case', '~'])
 
-/** A command line that cannot be meant. */
+/** A syntax error in a command line. */
 export class DishSyntaxError extends SyntaxError {
   constructor(
     message: string,
     readonly text: string,
-    /** Where in the text, counted in UTF-16 units. */
+    /** Position in the text, in UTF-16 units. */
     readonly at: number,
-    /** Whether more text could complete it: an open quote, brace or pipe. */
+    /** Whether more text could complete the command: a quote, brace or pipe is still open. */
     readonly incomplete: boolean,
   ) {
     super(message)
     this.name = 'DishSyntaxError'
   }
 
-  /** Which line that is, from 1, the line itself, and a caret below the place. */
+  /** The number of the line with the error (from 1), the line itself, and a caret that points at the column. */
   get shown(): { line: number; text: string; caret: string } {
     const before = this.text.slice(0, this.at).split('\n')
     const text = this.text.split('\n')[before.length - 1] ?? ''

@@ -1,3 +1,5 @@
+/** Parses the arguments of a builtin, and gives the builtin its streams and ways to print. */
+
 import { table } from '../ctl/common/output.js'
 import { didYouMean } from '../ctl/common/suggest.js'
 import { sanitize } from '../ctl/common/terminal/sanitize.js'
@@ -7,16 +9,16 @@ import type { Sink } from './pipe.js'
 import type { Io, State } from './state.js'
 import { Styled } from './streams.js'
 
-/** What a command of dish's own is given: its arguments without the options, the options, and the world. */
+/** The invocation of a builtin: its arguments, parsed options, and shell state. */
 export class Call {
   readonly args: readonly string[]
-  /** By letter or name: true, or the option's value. */
+  /** Options by letter or long name: `true`, or the option's value. */
   readonly options: Readonly<Record<string, string | true>>
   readonly signal: AbortSignal
-  /** Aborts as well when nobody reads the output any more: for what waits and does nothing else. */
+  /** Aborts also when nobody reads the output any more: for a builtin that only waits. */
   readonly reading: AbortSignal
 
-  /** @throws ShellError (usage) */
+  /** @throws ShellError with the usage, if an option is unknown or the number of arguments is wrong */
   constructor(
     readonly builtin: Builtin,
     given: readonly string[],
@@ -41,7 +43,7 @@ export class Call {
     return new ShellError(`${this.name}: ${message}; it is ${usageOf(this.builtin)}`)
   }
 
-  /** An absolute path of the name space. */
+  /** A path as an absolute path of the name space. */
   path(path: string): string {
     return this.state.path(path)
   }
@@ -50,12 +52,12 @@ export class Call {
     return this.io.stdout
   }
 
-  /** Whether a person looks at the output. */
+  /** Whether the output is a terminal, where a person reads it. */
   get terminal(): boolean {
     return this.out.columns !== undefined
   }
 
-  /** Bytes as they are; on a terminal they are made harmless. */
+  /** Writes bytes. A terminal gets them sanitized. */
   data(data: Uint8Array): Promise<void> {
     return this.out.write(data, this.signal)
   }
@@ -64,13 +66,13 @@ export class Call {
     return this.data(Buffer.from(text))
   }
 
-  /** Text with colours of ours in it; what is not ours in it has been sanitized. */
+  /** Prints text that contains our own escape sequences. Everything else in it must be sanitized already. */
   styled(text: string): Promise<void> {
     const { out } = this
     return out instanceof Styled ? out.styled(text, this.signal) : this.print(text)
   }
 
-  /** Rows under a header on a terminal, else with tabs between. */
+  /** Prints rows: with a header on a terminal, otherwise separated by tabs. */
   table(header: readonly string[], rows: readonly (readonly string[])[]): Promise<void> {
     return this.print(table(header, rows, this.terminal))
   }
@@ -79,24 +81,29 @@ export class Call {
     return this.print(`${JSON.stringify(value, null, 2)}\n`)
   }
 
-  /** A line for the person, beside the output. */
+  /** Prints a line for the user on standard error. */
   note(line: string): Promise<void> {
     return this.io.stderr.write(Buffer.from(`${line}\n`), this.signal)
   }
 
-  /** A failure of one of several things: said, kept as the status, and the others go on. @throws what is no failure of a file's */
+  /**
+   * Reports the failure of one of several things and keeps it as the status, so that the others go on. @throws the
+   * error itself if it is not a ShellError, or if the command was aborted
+   */
   async failed(error: unknown): Promise<void> {
     if (this.signal.aborted || !(error instanceof ShellError)) throw error
     await this.note(`dish: ${why(error)}`)
     this.state.end(why(error), codeFor(error))
   }
 
-  /** Does something for each argument. */
+  /** Runs `work` for each argument. A failure is reported, and the next argument follows. */
   async each(args: readonly string[], work: (arg: string) => Promise<void>): Promise<void> {
     for (const arg of args) await work(arg).catch(error => this.failed(error))
   }
 
-  /** An option's whole number. */
+  /**
+   * The number given for an option, or `otherwise`. @throws ShellError if it is not a number or is less than `least`
+   */
   number(option: string, otherwise: number, least = 0): number {
     const value = this.options[option]
     if (value === undefined) return otherwise
@@ -105,7 +112,9 @@ export class Call {
     return Number(value)
   }
 
-  /** Colours where the output has them, and knows them for ours. */
+  /**
+   * Colours a text if the output is a terminal that lets our escape sequences through. The text itself is sanitized.
+   */
   paint(code: number, text: string): string {
     const clean = sanitize(text)
     return this.terminal && this.out instanceof Styled && this.state.shared.colors
@@ -114,12 +123,12 @@ export class Call {
   }
 }
 
-/** How a command is called. */
+/** The usage line of a builtin. */
 export function usageOf({ name, args, options = [] }: Builtin): string {
   return [name, ...options.map(([flag]) => `[${flag}]`), ...(args ? [args] : [])].join(' ')
 }
 
-/** How many arguments `NAME [NAME…]` stands for. */
+/** How many arguments a usage such as `NAME [NAME…]` allows. */
 function arity(args: string): { least: number; most: number } {
   const all = args.split(' ').filter(Boolean)
   return {
@@ -128,7 +137,10 @@ function arity(args: string): { least: number; most: number } {
   }
 }
 
-/** Options stand anywhere, single letters together if one likes, up to `--`; or only in front, of a command that takes others' words. */
+/**
+ * Options may stand anywhere up to `--`, and single letters may be combined. A builtin that takes another command's
+ * words (`raw`) has its options in front only.
+ */
 function parseOptions(builtin: Builtin, given: readonly string[]) {
   const known = new Map<string, string | undefined>()
   for (const [flag] of builtin.options ?? []) {

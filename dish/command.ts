@@ -1,6 +1,7 @@
+/** The command `dish`, a program by itself and also `llamboctl dish`. */
+
 import type { Command } from '../ctl/common/command.js'
 
-/** dish, by itself and as `llamboctl dish`. */
 export const dish: Command = {
   name: 'dish',
   args: '[file] [words...]',

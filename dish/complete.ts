@@ -1,3 +1,5 @@
+/** Tab completion: finds the word at the cursor and what could complete it. */
+
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Completion } from '../ctl/common/terminal/editor.js'
 import type { Stat } from '../fs/protocol.js'
@@ -7,11 +9,11 @@ import { builtins, find, type Kind } from './builtin/table.js'
 import { HOME, type State } from './state.js'
 import * as tree from './tree.js'
 
-/** How long a Tab may wait for a directory, in ms. */
+/** How long Tab may wait for a directory, in ms. */
 const BUDGET_MS = 150
-/** How long a listing is as good as new, in ms. */
+/** How long a listing counts as fresh, in ms. */
 const FRESH_MS = 2000
-/** Directories that are remembered. */
+/** How many directories are remembered. */
 const KEPT = 200
 
 interface Listing {
@@ -20,18 +22,18 @@ interface Listing {
   asking: Promise<void> | undefined
 }
 
-/** What the word at the cursor is: where it begins, its text without quotes, and the words of its command before it. */
+/** The word at the cursor: where it begins, its text without quotes, and the words of its command before it. */
 export interface Place {
   readonly from: number
   readonly word: string
   readonly quoted: boolean
   readonly before: readonly string[]
   readonly redirected: boolean
-  /** In a command of the host's, or in a comment: nothing of ours. */
+  /** The cursor is in a command for the host or in a comment, where dish completes nothing. */
   readonly foreign: boolean
 }
 
-/** Reads a line up to the cursor, which need not be a whole command. */
+/** Reads a line up to the cursor. It need not be a whole command. */
 export function placeOf(text: string): Place {
   let before: string[] = []
   let word = ''
@@ -83,11 +85,11 @@ export function placeOf(text: string): Place {
   return { from, word, quoted, before, redirected, foreign }
 }
 
-/** What could stand where the cursor is. Asks the tree, with a budget, and remembers. */
+/** Finds what could stand at the cursor. Asks the tree, with a time limit, and remembers the answers. */
 export class Completer {
   readonly #listings = new Map<string, Listing>()
 
-  /** @param hint shows a line while there is no better answer; undefined takes it away */
+  /** @param hint shows a line while there is no better answer; undefined removes it */
   constructor(
     readonly state: State,
     readonly hint: (line: string | undefined) => void,
@@ -162,7 +164,7 @@ export class Completer {
     return { from: plain ? place.from + cut : place.from, items }
   }
 
-  /** A directory's entries, if they come in time; else those it had, if we know any. */
+  /** A directory's entries if they arrive in time; otherwise the last ones known, if any. */
   async #list(path: string, signal: AbortSignal): Promise<readonly Stat[] | undefined> {
     const known = this.#listings.get(path)
     const listing: Listing = known ?? { entries: undefined, at: Number.NEGATIVE_INFINITY, asking: undefined }
@@ -171,7 +173,7 @@ export class Completer {
       this.#listings.set(path, listing)
     }
     if (performance.now() - listing.at < FRESH_MS) return listing.entries
-    // an answer that comes too late for this Tab is there for the next
+    // an answer that is too late for this Tab is there for the next
     listing.asking ??= tree
       .list(this.state, path, new AbortController().signal)
       .then(
@@ -202,7 +204,7 @@ const commands = (state: State): Completion['items'] => [
   ...[...state.functions.keys()].map(name => ({ text: `${name} `, help: 'a function' })),
 ]
 
-/** The words of the command itself: behind `on WORKER`, `all`, `watch` and `not` another begins. */
+/** The words of the innermost command: after `on WORKER`, `all`, `watch` and `not` another one begins. */
 function commandOf(before: readonly string[]): readonly string[] {
   const [name = '', ...rest] = before
   if (name === 'not' || /^[A-Za-z_][A-Za-z0-9_]*=/.test(name)) return commandOf(rest)
@@ -212,7 +214,7 @@ function commandOf(before: readonly string[]): readonly string[] {
   return commandOf(args.slice(at))
 }
 
-/** What stands behind these words. */
+/** The kind of argument that comes after these words. */
 function kindOf(before: readonly string[]): Kind {
   const [name, ...rest] = commandOf(before)
   if (name === undefined) return 'command'

@@ -1,14 +1,16 @@
+/** A cursor over a command line, for the parser. */
+
 import { DishSyntaxError } from './ast.js'
 
-/** How deep braces, lists and commands may stand in each other: beyond any use, and within the stack. */
+/** How deep braces, lists and commands may be nested: far more than anyone needs, and within the stack. */
 const DEEPEST = 100
 
-/** A place in a text that is being parsed. */
+/** A position in a text that is being parsed. */
 export class Cursor {
   at = 0
   #depth = 0
   readonly #awaited: { readonly tag: string; readonly from: number; readonly take: (text: string) => void }[] = []
-  /** From the beginning of a line to what is behind the texts there. */
+  /** From the start of a line to the position after the here documents there. */
   readonly #past = new Map<number, number>()
 
   constructor(readonly text: string) {}
@@ -21,14 +23,14 @@ export class Cursor {
     return this.at >= this.text.length
   }
 
-  /** Whether that comes next; takes it if so. */
+  /** Takes `what` if it comes next. @returns whether it did */
   take(what: string): boolean {
     if (!this.text.startsWith(what, this.at)) return false
     this.at += what.length
     return true
   }
 
-  /** What the expression (sticky) finds here, taken. */
+  /** Takes what a sticky expression matches here. @returns the match, if any */
   match(expression: RegExp): string | undefined {
     expression.lastIndex = this.at
     const found = expression.exec(this.text)?.[0]
@@ -36,18 +38,18 @@ export class Cursor {
     return found
   }
 
-  /** Whether the expression (sticky) finds something here, which is left. */
+  /** Whether a sticky expression matches here. Takes nothing. */
   sees(expression: RegExp): boolean {
     expression.lastIndex = this.at
     return expression.test(this.text)
   }
 
-  /** @throws DishSyntaxError that points at `at`, here unless given */
+  /** @throws DishSyntaxError that points at `at`, by default the current position */
   fail(message: string, at = this.at, incomplete = this.done): never {
     throw new DishSyntaxError(message, this.text, at, incomplete)
   }
 
-  /** Blanks, escaped newlines and comments; newlines as well where they mean nothing. */
+  /** Skips spaces, escaped newlines and comments; with `newlines`, newlines too. */
   blanks(newlines = false): void {
     for (;;) {
       if (this.match(/(?:[^\S\n]|\\\r?\n)+/y) || this.match(/#[^\n]*/y)) continue
@@ -57,18 +59,21 @@ export class Cursor {
     }
   }
 
-  /** Notes that a text is to come behind the end of this line. @param take gets it, with its newlines */
+  /** Announces a here document after the end of this line. @param take is called with its text, newlines included */
   awaitText(tag: string, take: (text: string) => void): void {
     this.#awaited.push({ tag, from: this.at, take })
   }
 
-  /** @throws DishSyntaxError where a text that was announced has not come */
+  /** @throws DishSyntaxError if an announced here document has not come */
   ended(): void {
     const [missing] = this.#awaited
     if (missing) this.fail(`the text of <<${missing.tag} is not closed by a line ${missing.tag}`, missing.from, true)
   }
 
-  /** Behind a newline: the texts that its line has announced. Who comes here a second time goes past them. */
+  /**
+   * After a newline: reads the here documents that the line announced. If the parser backtracks and comes here again,
+   * they are skipped.
+   */
   #texts(): void {
     const begins = this.at
     for (let awaited = this.#awaited[0]; awaited; awaited = this.#awaited[0]) {
@@ -89,7 +94,7 @@ export class Cursor {
     this.at = this.#past.get(begins) ?? this.at
   }
 
-  /** Parses something that may hold others of its kind. */
+  /** Parses something that may contain others of its kind. @throws DishSyntaxError if they are nested too deep */
   nested<T>(parse: () => T): T {
     if (++this.#depth > DEEPEST) this.fail(`over ${DEEPEST} levels of braces and lists`, this.at, false)
     const value = parse()

@@ -1,3 +1,5 @@
+/** Runs the syntax tree of a command line. */
+
 import { didYouMean } from '../ctl/common/suggest.js'
 import { type Assignment, DishSyntaxError, type Node, type Redirect, type Sequence, type Word } from './ast.js'
 import { builtins, find } from './builtin/table.js'
@@ -12,19 +14,19 @@ import { printNode } from './print.js'
 import { redirect } from './redirect.js'
 import type { Io, State } from './state.js'
 
-/** Bytes that `` `{…} `` keeps. */
+/** The most output of `` `{…} `` that is kept, in bytes. */
 const MAX_OUTPUT = 16 * 1024 * 1024
-/** Functions and files that call each other. */
+/** How deep functions and sourced files may call each other. */
 const DEEPEST = 200
 
 const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
 
-/** Writes a line about what went wrong. */
+/** Writes a line about a failure to standard error. */
 export function complain(io: Io, line: string): Promise<void> {
   return io.stderr.write(Buffer.from(`dish: ${line}\n`), io.signal).catch(() => undefined)
 }
 
-/** A syntax error with the line it is in and a caret below the place. */
+/** A syntax error as text: the message, the line it is in, and a caret below the column. */
 export function syntaxText(error: DishSyntaxError): string {
   const { line, text, caret } = error.shown
   return `${error.message}${error.text.includes('\n') ? ` (line ${line})` : ''}\n  ${text}\n  ${caret}`
@@ -32,7 +34,7 @@ export function syntaxText(error: DishSyntaxError): string {
 
 /**
  * Runs commands one after another; `state` has the last one's status.
- * @throws Exit, BrokenPipe, or the signal's reason; every other failure is a status, and a line on standard error
+ * @throws Exit, BrokenPipe, or the signal's reason. Every other failure becomes a status and a line on standard error
  */
 export async function run(steps: Sequence, io: Io, state: State): Promise<void> {
   for (const { node, background } of steps) {
@@ -43,7 +45,7 @@ export async function run(steps: Sequence, io: Io, state: State): Promise<void> 
   if (io.signal.aborted) throw io.signal.reason
 }
 
-/** Parses and runs a text, whose mistakes are a status as well. */
+/** Parses and runs a text. A syntax error becomes a status too. */
 export async function runText(text: string, io: Io, state: State): Promise<void> {
   let steps: Sequence
   try {
@@ -56,7 +58,7 @@ export async function runText(text: string, io: Io, state: State): Promise<void>
   await run(steps, io, state)
 }
 
-/** `&` */
+/** Starts a command that ends in `&` as a job. */
 function beside(node: Node, io: Io, state: State): void {
   const copy = state.fork()
   const own = state.shared.beside?.(io) ?? io
@@ -141,20 +143,24 @@ async function one(node: Node, io: Io, state: State): Promise<void> {
   }
 }
 
-/** Whether one of some words matches one of some patterns; an empty list matches no pattern but the absence of any. */
+/**
+ * Whether one of the words matches one of the patterns. An empty list of words matches only an empty list of patterns.
+ */
 async function matches(subjects: readonly string[], list: readonly Word[], io: Io, state: State): Promise<boolean> {
   const patterns = (await Promise.all(list.map(word => values(word, state, output(io, state))))).flat()
   const tests = patterns.map(pattern)
   return subjects.length === 0 ? tests.length === 0 : subjects.some(s => tests.some(test => test.test(s)))
 }
 
-/** A loop that never waits must leave room for Ctrl-C. */
+/** Waits for the next turn of the event loop: a loop that never waits must leave room for Ctrl-C. */
 async function turnOf({ signal }: Io): Promise<void> {
   await turn()
   if (signal.aborted) throw signal.reason
 }
 
-/** Each command with a copy of the state; the status is theirs, with `|` between, or '' if all are. */
+/**
+ * Runs each command of a pipe with a copy of the state. The status is '' if all are, otherwise theirs with `|` between.
+ */
 async function pipe(commands: readonly Node[], io: Io, state: State): Promise<void> {
   const pipes = commands.slice(1).map(() => new Pipe())
   const forks = commands.map(() => state.fork())
@@ -222,7 +228,7 @@ async function redirected(
 }
 
 async function simple(node: Node & { kind: 'simple' }, io: Io, state: State): Promise<void> {
-  // before a command they hold for that only, its own words included
+  // assignments before a command hold for that command only, and already for its own words
   const local = node.words.length > 0
   const before: [string, readonly string[] | undefined][] = []
   try {
@@ -233,7 +239,7 @@ async function simple(node: Node & { kind: 'simple' }, io: Io, state: State): Pr
     }
     const [name, ...args] = await words(node.words, io, state)
     if (name !== undefined) return await redirected(node.redirects, io, state, io => invoke(name, args, io, state))
-    // the status of x=`{…} is that of what it ran
+    // the status of x=`{…} is that of the commands in it
     const said = ({ name, value }: Assignment) => name === 'status' || value?.some(({ kind }) => kind === 'output')
     if (!node.assignments.some(said)) state.end('')
     await redirected(node.redirects, io, state, async () => undefined)
@@ -242,7 +248,7 @@ async function simple(node: Node & { kind: 'simple' }, io: Io, state: State): Pr
   }
 }
 
-/** Runs a command by its name: a function, one of dish's own, or a block. */
+/** Runs a command by its name: a function, a block, or a builtin. @throws ShellError if there is no such command */
 export async function invoke(name: string, args: readonly string[], io: Io, state: State): Promise<void> {
   if (io.signal.aborted) throw io.signal.reason
   const body = state.functions.get(name)
@@ -262,7 +268,7 @@ export async function invoke(name: string, args: readonly string[], io: Io, stat
   await start(call)
 }
 
-/** Runs something with arguments of its own. */
+/** Runs a function or a sourced file with its own arguments. @throws ShellError if calls are nested too deep */
 export async function called(
   state: State,
   [name, ...args]: readonly string[],

@@ -1,19 +1,21 @@
+/** Expands words: variables, lists, command output and globs. */
+
 import type { Part, Word } from './ast.js'
 import { ShellError } from './failure.js'
 import { globbed, type Piece } from './glob.js'
 import { print } from './print.js'
 import type { State } from './state.js'
 
-/** What a word is before its globs are looked up: a text with marks on those characters that match others. */
+/** A word before its globs are looked up: a text in pieces, each either literal or a glob. */
 export type Value = readonly Piece[]
 
-/** Runs the commands of `` `{…} `` and gives what they print. */
+/** Runs the commands of `` `{…} `` and returns what they print. */
 export type Output = (part: Part & { kind: 'output' }) => Promise<string>
 
-/** Items of one list: a list of lists joined to itself grows fast. */
+/** The most items in one list: a list that is joined to itself again and again grows fast. */
 const MOST = 1_000_000
 
-/** A word's values: none, one, or a list. @throws ShellError for lists that cannot be joined */
+/** The values of a word: none, one, or a list. @throws ShellError if lists cannot be joined */
 export async function values(word: Word, state: State, output: Output): Promise<readonly Value[]> {
   let out: readonly Value[] | undefined
   for (const part of word) {
@@ -23,7 +25,7 @@ export async function values(word: Word, state: State, output: Output): Promise<
   return out ?? []
 }
 
-/** `^`: one by one, or one with each. */
+/** Joins two lists as `^` does: item by item, or a single item with each of the other list. */
 function join(a: readonly Value[], b: readonly Value[]): readonly Value[] {
   if (a.length === 0 || b.length === 0) throw new ShellError('an empty list cannot be joined to anything')
   if (a.length !== 1 && b.length !== 1 && a.length !== b.length)
@@ -70,7 +72,7 @@ async function partValues(part: Part, state: State, output: Output): Promise<rea
   }
 }
 
-/** `$1` is the first argument. */
+/** The value of a variable. `$1` is the first argument. */
 const variable = (state: State, name: string): readonly string[] =>
   /^\d+$/.test(name) ? (name === '0' ? state.get('0') : pick(state.get('*'), name)) : state.get(name)
 
@@ -80,12 +82,12 @@ function pick(list: readonly string[], index: string): readonly string[] {
   return list.slice(Number(from) - 1, dash ? (to ? Number(to) : undefined) : Number(from))
 }
 
-/** A word as texts, globs as they are written. */
+/** Expands a word to texts. Globs stay as they are written. */
 export async function texts(word: Word, state: State, output: Output): Promise<string[]> {
   return (await values(word, state, output)).map(value => value.map(({ text }) => text).join(''))
 }
 
-/** Words as a command gets them: globs replaced by the files they match. */
+/** Expands words to what a command gets, with globs replaced by the files they match. */
 export async function expand(
   words: readonly Word[],
   state: State,

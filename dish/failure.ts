@@ -1,9 +1,11 @@
+/** The shell's errors, and their texts and exit codes. */
+
 import { codeOf, exitCode, explain } from '../ctl/common/exit.js'
 import { FsError } from '../fs/errors.js'
 
-/** What a command failed with: one line, its `$status`. */
+/** The failure of a command: one line, which becomes `$status`. */
 export class ShellError extends Error {
-  /** @param code what a dish that ends with it exits with */
+  /** @param code the exit code of a dish that ends with this failure */
   constructor(
     message: string,
     readonly code: number = exitCode.failed,
@@ -14,17 +16,17 @@ export class ShellError extends Error {
   }
 }
 
-/** `exit`: the whole shell, or the script, is over. */
+/** Thrown by `exit`: the whole shell, or the script, ends. */
 export class Exit extends Error {
   constructor(readonly status: string | undefined) {
     super('exit')
   }
 }
 
-/** What to exit with for whatever was thrown: as llamboctl's commands do. */
+/** The exit code for anything that was thrown, the same as for llamboctl's commands. */
 export const codeFor = (thrown: unknown): number => (thrown instanceof ShellError ? thrown.code : codeOf(thrown))
 
-/** A failure of a file's, less what every failure has. */
+/** The text of a failure. A file's `no answer` comes without the prefix `i/o error`. */
 export function why(thrown: unknown): string {
   const text = explain(thrown)
   return thrown instanceof FsError ? text.replace(/^i\/o error: (?=no answer)/, '') : text

@@ -1,17 +1,19 @@
+/** Glob patterns: how they match, and which files they match. */
+
 import { ShellError } from './failure.js'
 import type { State } from './state.js'
 import { isDirectory, list } from './tree.js'
 
-/** Text that stands for itself, or `*`, `?`, `[…]`. */
+/** Literal text, or one of `*`, `?`, `[…]`. */
 export interface Piece {
   readonly text: string
   readonly glob: boolean
 }
 
-/** Names that one pattern may match. */
+/** How many names one pattern may match. */
 const MOST = 100_000
 
-/** A pattern as a regular expression for a whole text. */
+/** A pattern as a regular expression that matches a whole text. */
 export function pattern(pieces: readonly Piece[]): RegExp {
   const source = pieces.map(({ text, glob }) => {
     if (!glob) return text.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&')
@@ -21,11 +23,11 @@ export function pattern(pieces: readonly Piece[]): RegExp {
     const inner = text.slice(not ? 2 : 1, -1).replace(/[\\\]^[]/g, '\\$&')
     return range(`[${not ? '^' : ''}${inner}]`)
   })
-  // two stars beside each other match what one does, in much less time
+  // adjacent stars match the same as one, and one takes much less time
   return new RegExp(`^${source.join('').replace(/(?:\.\*\?){2,}/g, '.*?')}$`, 'su')
 }
 
-/** A range that is none (`[z-a]`) matches nothing. */
+/** An invalid range (`[z-a]`) matches nothing. */
 function range(source: string): string {
   try {
     new RegExp(source, 'u')
@@ -35,7 +37,10 @@ function range(source: string): string {
   }
 }
 
-/** The files a pattern matches, in order; the pattern itself if there are none. Directories that cannot be read have none. */
+/**
+ * The files that a pattern matches, in order, or the pattern itself if there are none. A directory that cannot be read
+ * counts as empty.
+ */
 export async function globbed(pieces: readonly Piece[], state: State, signal: AbortSignal): Promise<string[]> {
   const segments = split(pieces)
   const absolute = segments.length > 1 && segments[0]!.length === 0
@@ -46,7 +51,7 @@ export async function globbed(pieces: readonly Piece[], state: State, signal: Ab
     if (!segment.some(({ glob }) => glob)) {
       const name = segment.map(({ text }) => text).join('')
       found = found.map(dir => dir + name + (last ? '' : '/'))
-      // a name behind a pattern must be there
+      // a literal name after a glob must exist
       if (last && segments.some(s => s !== segment && s.some(({ glob }) => glob)))
         found = await existing(found, state, signal)
       continue
@@ -66,7 +71,7 @@ export async function globbed(pieces: readonly Piece[], state: State, signal: Ab
   return found.length > 0 ? found : [pieces.map(({ text }) => text).join('')]
 }
 
-/** Directories that are read at once. */
+/** How many directories are read at once. */
 const AT_ONCE = 32
 
 function* batches<T>(all: readonly T[]): Generator<readonly T[]> {
@@ -96,7 +101,7 @@ async function existing(paths: readonly string[], state: State, signal: AbortSig
   return out
 }
 
-/** A pattern at its slashes. */
+/** Splits a pattern at its slashes. */
 function split(pieces: readonly Piece[]): Piece[][] {
   const out: Piece[][] = [[]]
   for (const piece of pieces) {

@@ -1,11 +1,14 @@
+/** Finds the end of a command for the host's shell. */
+
 import type { Cursor } from './cursor.js'
 
 const open = '({'
 const close = ')}'
 
 /**
- * What stands behind `!`, for the host's shell: up to a `|`, `;`, `&`, newline or closing brace that is neither quoted nor in braces or
- * parentheses of its own. `2>&1` and `&>` are the host's; so is everything else in it.
+ * Takes the text after `!`, for the host's shell: up to a `|`, `;`, `&`, newline or closing brace that is neither
+ * quoted nor within braces or parentheses of the text. `2>&1` and `&>` are the host's, as is everything else in it.
+ * @throws DishSyntaxError
  */
 export function hostText(c: Cursor): string {
   const began = c.at

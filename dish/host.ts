@@ -1,17 +1,19 @@
+/** Runs commands of the host's shell. */
+
 import { spawn } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { write } from '../ctl/common/output.js'
 import { BrokenPipe, type Sink, type Source } from './pipe.js'
 import type { Io, State } from './state.js'
 
-/** A command that is older than this many ms is in its place when the terminal sends something. */
+/** A command that started more than this many ms ago is running, and gets what the terminal sends. */
 const STARTING_MS = 250
-/** How much later than a command we may hear of the Ctrl-C that ended it, in ms: on a machine with much to do. */
+/** How long after a command's end we may see the Ctrl-C that ended it, in ms, on a busy machine. */
 const LATE_MS = 500
 
-/** What a variable of dish is called in the environment of the host's commands: its own name. */
+/** Which of dish's variables the host's commands get in their environment, under the same name. */
 const exported = /^[A-Za-z_][A-Za-z0-9_]*$/
-/** What is not handed on: ours mean something else, and these decide what the host runs. */
+/** Variables that are not passed on: dish's mean something else, and these decide what the host runs. */
 const kept = new Set([
   'PATH',
   'HOME',
@@ -32,9 +34,9 @@ function environment(state: State): NodeJS.ProcessEnv {
 }
 
 /**
- * Runs a command line with `$SHELL -c` (sh unless that is set), in the host's own working directory. Streams that are the process's own it
- * is given as they are, so that a full-screen program works; bytes of others are carried across.
- * @returns its status: '' for 0, its exit code, or the name of the signal that ended it
+ * Runs a command line with `$SHELL -c` (`sh` if that is not set), in the host's own working directory. Streams that are
+ * the process's own are passed on as they are, so that a full-screen program works; other streams are copied.
+ * @returns the status: '' for exit code 0, another exit code, or the name of the signal that ended the command
  */
 export function runHost(text: string, io: Io, state: State): Promise<string> {
   const { lend } = state.shared
@@ -45,7 +47,7 @@ export function runHost(text: string, io: Io, state: State): Promise<string> {
 async function run(text: string, io: Io, state: State): Promise<string> {
   const { signal } = io
   if (signal.aborted) throw signal.reason
-  // in a process group of its own, unless it is what the terminal's Ctrl-C is for
+  // in its own process group, unless the terminal's Ctrl-C is meant for it
   const detached = io.background === true || !state.shared.terminal
   const own = (sink: Sink) => sink.own ?? 'pipe'
   const child = spawn(state.shared.env.SHELL || '/bin/sh', ['-c', text], {
@@ -63,8 +65,9 @@ async function run(text: string, io: Io, state: State): Promise<string> {
     else if (state.shared.interactive) process.kill(0, 'SIGINT')
     else child.kill('SIGINT')
   }
-  // A terminal sends Ctrl-C to the command itself, and one that does not heed it goes on, as in any shell. One that was just being
-  // started, or whose shell was, may have missed it: it is told again, with all of our group, which the terminal told as well.
+  // The terminal sends Ctrl-C to the command itself; a command that ignores it goes on, as in any shell. A command that
+  // was just being started, or whose shell was, may have missed the signal. It is sent again, to our whole process
+  // group, which had it from the terminal too.
   const begun = performance.now()
   let again: NodeJS.Timeout | undefined
   const interrupt = () => {
@@ -88,7 +91,7 @@ async function run(text: string, io: Io, state: State): Promise<string> {
     ])
     await feeding
     const status = await ended
-    // the terminal's Ctrl-C is for it and for us, and its end may be seen first
+    // the terminal's Ctrl-C goes to the command and to us, and we may see the command's end first
     if (status === 'SIGINT' && !detached) await aborted(signal, LATE_MS)
     return unread ? '' : status
   } catch (error) {
@@ -103,12 +106,12 @@ async function run(text: string, io: Io, state: State): Promise<string> {
   }
 }
 
-/** Waits for the signal, for that many ms at most. */
+/** Waits until the signal aborts, for `most` ms at most. */
 async function aborted(signal: AbortSignal, most: number): Promise<void> {
   if (!signal.aborted) await sleep(most, undefined, { signal }).catch(() => undefined)
 }
 
-/** Ends a process group, if it is still there. */
+/** Signals a process group, if it still exists. */
 function kill(pid: number | undefined, signal: NodeJS.Signals): void {
   try {
     if (pid !== undefined) process.kill(-pid, signal)
@@ -122,7 +125,7 @@ async function feed(
   to: NodeJS.WritableStream & { destroyed?: boolean },
   signal: AbortSignal,
 ): Promise<void> {
-  // the command need not read what it is given
+  // the command may end without having read all of its input
   to.on('error', () => undefined)
   try {
     for (;;) {
@@ -138,8 +141,9 @@ async function feed(
 }
 
 /**
- * Hands on what a command prints. When nobody reads that any more, its next write is told so, by SIGPIPE: what Node gives it for a pipe is a
- * socket, whose end would be an error of its own to it (ECONNRESET).
+ * Passes on what a command prints. When nobody reads that any more, the command gets SIGPIPE. Closing its output would
+ * not do: Node gives a child a socket instead of a pipe, and a write to a closed socket fails with another error
+ * (ECONNRESET).
  */
 async function carry(
   from: NodeJS.ReadableStream | null,

@@ -1,6 +1,8 @@
+/** Jobs: commands that run in the background. */
+
 import { record } from '../fs/quote.js'
 
-/** A command that runs beside what is typed. */
+/** A command that runs while the user types others. */
 export interface Job {
   readonly id: number
   readonly text: string
@@ -10,7 +12,7 @@ export interface Job {
   ended: Promise<void>
 }
 
-/** Jobs that have ended and are remembered. */
+/** How many jobs that have ended are remembered. */
 const KEPT = 100
 
 /** The jobs of one shell. */
@@ -18,10 +20,10 @@ export class Jobs {
   readonly #jobs = new Map<number, Job>()
   #last = 0
 
-  /** @param told gets a line when a job ends */
+  /** @param told is called with a line when a job ends */
   constructor(readonly told: (line: string) => void = () => undefined) {}
 
-  /** @param run resolves with the job's status when it is over; never rejects */
+  /** Starts a job. @param run resolves with the job's status when it ends; never rejects */
   start(text: string, run: (signal: AbortSignal) => Promise<string>): Job {
     const stop = new AbortController()
     const job: Job = { id: ++this.#last, text, stop, status: undefined, ended: Promise.resolve() }
@@ -43,7 +45,7 @@ export class Jobs {
     return [...this.#jobs.values()].filter(({ status }) => status === undefined)
   }
 
-  /** A record a job. */
+  /** One record for each job. */
   text(): string {
     return [...this.#jobs.values()]
       .map(({ id, status, text }) => {
@@ -53,14 +55,17 @@ export class Jobs {
       .join('')
   }
 
-  /** Waits until none runs any more, or the signal aborts: a script's jobs live in its process, and are its output as well. */
+  /**
+   * Waits until no job runs any more, or the signal aborts. A script's jobs live in its process, and their output is
+   * part of the script's.
+   */
   async over(signal: AbortSignal): Promise<void> {
     const aborted = new Promise<void>(resolve => signal.addEventListener('abort', () => resolve(), { once: true }))
     while (this.running.length > 0 && !signal.aborted)
       await Promise.race([Promise.all(this.running.map(({ ended }) => ended)), aborted])
   }
 
-  /** Stops all and waits for them. */
+  /** Stops all jobs and waits for their end. */
   async stop(): Promise<void> {
     const { running } = this
     for (const { stop } of running) stop.abort(new Error('stopped'))

@@ -1,3 +1,5 @@
+/** The shell's connections to servers. */
+
 import { serverAddress } from '../ctl/common/address.js'
 import { exitCode, explain, Failure } from '../ctl/common/exit.js'
 import { Invocation } from '../ctl/common/invocation.js'
@@ -6,17 +8,20 @@ import { FsError, fail } from '../fs/errors.js'
 import type { File } from '../fs/file.js'
 import { remote } from '../fs/kit/remote.js'
 
-/** How long a question to a server may take that is not for content, in ms. */
+/** How long a request that is not for content may take, in ms. */
 export const QUICK_MS = 5000
 
-/** Servers, each dialled when its tree is first used, and again when it is used after the connection was lost. */
+/**
+ * The trees of servers. Each server is dialled when its tree is first used, and again on the next use after a lost
+ * connection.
+ */
 export class Links {
   readonly #trees = new Map<string, File>()
   readonly #clients = new Set<Client>()
-  /** Where the connection was lost, which is said once. */
+  /** Addresses of lost connections: each loss is reported once. */
   readonly #lost = new Set<string>()
 
-  /** @param told gets a line when a connection is lost, and when it is back */
+  /** @param told is called with a line when a connection is lost, and when it is back */
   constructor(
     readonly io: Invocation,
     readonly told: (line: string) => void,
@@ -24,7 +29,7 @@ export class Links {
 
   /**
    * A server's tree. Nothing is dialled before it is used.
-   * @param given `LLAMBO_TOKEN` and its like, where they are others than in the environment
+   * @param given `LLAMBO_TOKEN` and the like, where they differ from the environment
    */
   tree(address: string, aname?: string, given: NodeJS.ProcessEnv = {}): File {
     const key = JSON.stringify([address, aname, given])
@@ -36,7 +41,10 @@ export class Links {
     return tree
   }
 
-  /** The environment for a server. What lets one in that is named there is for the shell's own server, and no other gets it. */
+  /**
+   * The environment for connecting to a server. Credentials in the environment are for the shell's own server, and no
+   * other server gets them.
+   */
   #env(address: string): NodeJS.ProcessEnv {
     const { env, globals } = this.io
     if (address === serverAddress(globals.at, env)) return env
@@ -69,7 +77,7 @@ export class Links {
   }
 }
 
-/** A failure to connect as a file's error, which keeps its kind on its way through the name space. */
+/** Turns a failure to connect into a file error, which keeps its kind on its way through the name space. */
 function said(error: unknown): FsError {
   if (error instanceof FsError) return error
   const text = explain(error)

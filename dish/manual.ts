@@ -1,10 +1,12 @@
+/** Finds what the documentation says about a file, for `man`. */
+
 import { fileURLToPath } from 'node:url'
 import { ShellError } from './failure.js'
 
-/** The references that come with the package, and what they speak of. */
+/** The reference documents in the package, by what they describe. */
 const pages = { llambo: '../../docs/files.md', dish: '../../docs/dish.md' }
 
-/** What a page says under a heading of the second level; undefined if it has none of that name. */
+/** The text under a heading of the second level; undefined if there is no such heading. */
 function under(page: string, heading: string): string | undefined {
   const lines = page.split('\n')
   const from = lines.indexOf(`## ${heading}`)
@@ -16,7 +18,7 @@ function under(page: string, heading: string): string | undefined {
     .trim()}\n`
 }
 
-/** The row of a section's table that begins with that name: its cells, the last one on lines of its own. */
+/** The row of a section's table that begins with a name: its cells on one line, the last one below. */
 function row(section: string, name: string): string | undefined {
   const line = section.split('\n').find(line => line.startsWith('|') && line.split('|')[1]!.includes(`\`${name}\``))
   const cells = line
@@ -27,9 +29,9 @@ function row(section: string, name: string): string | undefined {
 }
 
 /**
- * What a file is, in the reference's own words.
- * @param read gives a page's text
- * @throws ShellError where the reference has nothing about it
+ * What the reference says about a file.
+ * @param read returns the text of a page
+ * @throws ShellError if the reference says nothing about it
  */
 export async function section(path: string, read: (file: string) => Promise<string>): Promise<string> {
   const names = path.split('/').filter(Boolean)
@@ -39,7 +41,7 @@ export async function section(path: string, read: (file: string) => Promise<stri
     const found = names[2] === undefined ? text : row(text, names[2])
     if (found) return found
   } else {
-    // a worker, a host or a mounted server has the files that a root has
+    // a worker, a host or a mounted server has the same files as a root
     const worker = names.findLastIndex(name => /^worker-\d{4,}$/.test(name))
     const rest = names.slice(worker === -1 ? (names[0] === 'n' ? 2 : 1) : worker + 1)
     const text = await page('llambo')
@@ -49,7 +51,7 @@ export async function section(path: string, read: (file: string) => Promise<stri
   throw new ShellError(`man: ${path}: the reference says nothing of it`)
 }
 
-/** `session/7/history`, `session/7`, `status` */
+/** The text for a path such as `session/7/history`, `session/7` or `status`. */
 function of(page: string, [first = '', ...rest]: readonly string[]): string | undefined {
   const file = rest.at(-1)
   const section = under(page, first) ?? under(page, `${first}/`)

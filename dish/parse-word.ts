@@ -1,7 +1,9 @@
+/** Parses a word of a command line. */
+
 import type { Part, Sequence, Word } from './ast.js'
 import type { Cursor } from './cursor.js'
 
-/** What a word's unquoted text is made of: all but blanks and what means something. */
+/** The unquoted text of a word: everything but spaces and characters that mean something. */
 const plain = /[^\s#;&|^$`'{}()<>*?[\\]+|#|\[|\\(?!\r?\n)/y
 const bracket = /\[[^\s\]/'][^\s\]/']*\]/y
 const name = /[A-Za-z0-9_]+|\*/y
@@ -10,8 +12,8 @@ const name = /[A-Za-z0-9_]+|\*/y
 export const beginsWord = (c: Cursor): boolean => !c.done && !/[\s;&|)}<>^#]/.test(c.char) && !c.sees(/\\\r?\n/y)
 
 /**
- * One word: parts side by side, or joined by `^`.
- * @param block what parses `{…}`: commands may stand in words
+ * Parses one word: parts side by side, or joined by `^`.
+ * @param block parses `{…}`, since a word may contain commands
  * @throws DishSyntaxError
  */
 export function parseWord(c: Cursor, block: () => Sequence): Word {
@@ -27,12 +29,12 @@ export function parseWord(c: Cursor, block: () => Sequence): Word {
       continue
     }
     c.at = before
-    // a list or a block beside something is joined to it by ^ only
+    // only ^ joins a list or a block to what is beside it
     if (c.done || c.char === '(' || c.char === '{' || (!beginsWord(c) && c.char !== '#')) return parts
   }
 }
 
-/** Texts that meet are one. */
+/** Adds a part. Adjacent texts become one. */
 function add(parts: Part[], part: Part): void {
   const last = parts.at(-1)
   if (last?.kind === 'text' && part.kind === 'text')
@@ -62,7 +64,7 @@ function parsePart(c: Cursor, block: () => Sequence): Part {
   return { kind: 'text', text }
 }
 
-/** `(a b)`; newlines are blanks in it. */
+/** `(a b)`. Newlines in it count as spaces. */
 export function parseList(c: Cursor, block: () => Sequence): Word[] {
   const opened = c.at
   c.at++

@@ -1,3 +1,5 @@
+/** Parses command lines and scripts. */
+
 import {
   type Assignment,
   keywords,
@@ -12,12 +14,12 @@ import { Cursor } from './cursor.js'
 import { hostText } from './host-text.js'
 import { beginsWord, parseList, parseWord } from './parse-word.js'
 
-/** The most of a script that is parsed at once, in UTF-16 units. */
+/** The longest script that is parsed, in UTF-16 units. */
 const MAX_TEXT = 4 * 1024 * 1024
 
 /**
- * A whole script, or what was typed.
- * @throws DishSyntaxError that says where, and whether more text could complete it
+ * Parses a script or a line that was typed.
+ * @throws DishSyntaxError that says where the error is, and whether more text could complete the command
  */
 export function parse(text: string): Sequence {
   const c = new Cursor(text)
@@ -56,7 +58,7 @@ function block(c: Cursor): Sequence {
   return body
 }
 
-/** `(…)` behind `if` and `while`. */
+/** `(…)` after `if` and `while`. */
 function test(c: Cursor): Sequence {
   c.blanks()
   const opened = c.at
@@ -138,7 +140,7 @@ function words(c: Cursor): Word[] {
   }
 }
 
-/** What a compound command does: all up to the end of the command line. */
+/** The body of a compound command: everything up to the end of the command line. */
 function body(c: Cursor): Node {
   c.blanks(true)
   return c.nested(() => andOr(c))
@@ -169,7 +171,7 @@ function loop(c: Cursor): Node {
   c.blanks(true)
   let list: Word[] | undefined
   if (c.match(/in(?=[\s)])/y)) {
-    // from here it is as a list is, up to its )
+    // the rest is parsed as a list up to its ); parseList skips one character, its (
     c.at--
     list = parseList(c, () => block(c))
   } else if (!c.take(')')) c.fail(c.done ? '( is not closed' : 'in is missing', c.done ? opened : c.at)
@@ -249,7 +251,7 @@ function redirect(c: Cursor): Redirect {
   return { kind, fd: own, to: word(c) }
 }
 
-/** `<<TAG`: the lines behind this one up to a line TAG. Variables in it are expanded, unless TAG is quoted. */
+/** `<<TAG`: the lines after this one, up to a line TAG. Variables in them are expanded, unless TAG is quoted. */
 function hereText(c: Cursor): Redirect {
   c.at += 2
   c.blanks()
@@ -266,7 +268,7 @@ function hereText(c: Cursor): Redirect {
 
 const plainText = (text: string): Part[] => [{ kind: 'text', text }]
 
-/** `$name` is its words with blanks between, `$$` a dollar; a `^` behind a name ends it and is no letter. */
+/** `$name` is its words with spaces between, `$$` a dollar sign. A `^` after a name ends the name and is dropped. */
 function withVariables(text: string): Part[] {
   const parts: Part[] = []
   let plain = ''

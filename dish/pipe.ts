@@ -1,29 +1,31 @@
-/** Bytes that a pipe holds for a reader that is slower: as a pipe of Linux. */
+/** The streams of commands: sources, sinks and pipes. */
+
+/** How many bytes a pipe holds for a slower reader: as many as a pipe of Linux. */
 const MAX_HELD = 64 * 1024
 
-/** Where a command reads. */
+/** What a command reads from. */
 export interface Source {
-  /** What is there, at once or when it comes; empty at the end. @throws the signal's reason */
+  /** Returns what is there, or waits until something comes; empty at the end. @throws the signal's reason */
   read(signal: AbortSignal): Promise<Uint8Array>
-  /** Nobody reads it any more. */
+  /** Tells the source that nobody reads it any more. */
   close(): void
-  /** It is the process's own standard input, which a command of the host may be given as it is. */
+  /** Whether this is the process's own standard input, which a command of the host gets as it is. */
   readonly inherited?: boolean
 }
 
-/** Where a command writes. */
+/** What a command writes to. */
 export interface Sink {
-  /** Resolves when there is room for more. @throws BrokenPipe when nobody reads it any more, or the signal's reason */
+  /** Resolves when there is room for more. @throws BrokenPipe when nobody reads any more, or the signal's reason */
   write(data: Uint8Array, signal: AbortSignal): Promise<void>
-  /** The columns of the terminal that it is; undefined: it is none. */
+  /** The columns of the terminal; undefined if this is not a terminal. */
   readonly columns?: number | undefined
-  /** Aborts when nobody reads it any more: what waits for something to write need not. */
+  /** Aborts when nobody reads any more, so that a writer that is waiting for something can stop. */
   readonly gone?: AbortSignal | undefined
-  /** Which of the process's own streams it is, if one: a command of the host may be given that. */
+  /** Which of the process's own streams this is, if any; a command of the host gets it as it is. */
   readonly own?: 1 | 2
 }
 
-/** The reader has seen enough: no failure of the one who writes. */
+/** The reader has closed the pipe. This is not a failure of the writer. */
 export class BrokenPipe extends Error {
   constructor() {
     super('broken pipe')
@@ -32,10 +34,10 @@ export class BrokenPipe extends Error {
 
 export const nothing = new Uint8Array(0)
 
-/** The end of file, at once. */
+/** A source that is at its end. */
 export const empty: Source = { read: async () => nothing, close: () => undefined }
 
-/** Gives back what was read too much of: it is what is read next. */
+/** Gives back data that was read too far: the next read returns it. */
 export function putBack(source: Source, data: Uint8Array): void {
   const own = source as { read: Source['read'] }
   const { read } = own
@@ -81,7 +83,7 @@ export class Pipe implements Source, Sink {
     return data
   }
 
-  /** The writer is done. */
+  /** The writer is done: readers see the end after what is still held. */
   end(): void {
     this.#ended = true
     this.#awake()
@@ -112,12 +114,12 @@ export class Pipe implements Source, Sink {
   }
 }
 
-/** Keeps what is written, up to a bound. @throws Error beyond */
+/** Keeps what is written. @throws Error beyond `most` bytes */
 export class Capture implements Sink {
   readonly #parts: Uint8Array[] = []
   #bytes = 0
 
-  /** @param columns of the terminal that it is shown on in the end */
+  /** @param columns of the terminal on which the text is shown in the end */
   constructor(
     readonly most: number,
     readonly columns?: number,
@@ -134,7 +136,7 @@ export class Capture implements Sink {
   }
 }
 
-/** Hands on whole lines, each with what stands before it; the last one with a newline. */
+/** Passes on whole lines, each with a prefix. The last line gets a newline if it has none. */
 export class Prefixed implements Sink {
   #rest = ''
   readonly #decoder = new TextDecoder()
@@ -151,7 +153,7 @@ export class Prefixed implements Sink {
   async write(data: Uint8Array, signal: AbortSignal): Promise<void> {
     const lines = (this.#rest + this.#decoder.decode(data, { stream: true })).split('\n')
     this.#rest = lines.pop()!
-    // a line without end is cut, not kept
+    // a line that does not end is cut, not kept
     if (this.#rest.length > MAX_HELD) lines.push(this.#rest)
     if (this.#rest.length > MAX_HELD) this.#rest = ''
     await this.#put(lines, signal)
@@ -169,7 +171,7 @@ export class Prefixed implements Sink {
   }
 }
 
-/** All that comes, as text. */
+/** The lines of a source, up to its end. */
 export async function* lines(source: Source, signal: AbortSignal): AsyncGenerator<string> {
   const decoder = new TextDecoder()
   let rest = ''

@@ -1,9 +1,11 @@
+/** Writes a syntax tree as text. */
+
 import { type Assignment, keywords, type Node, type Part, type Redirect, type Sequence, type Word } from './ast.js'
 
-/** Texts of `<<` that come behind the line that is being written. */
+/** The here documents that come after the line that is being written. */
 let texts: string[] | undefined
 
-/** Writes a line, and behind it the texts that belong to it. */
+/** Writes a line, and after it the here documents that belong to it. */
 function withTexts(write: () => string): string {
   if (texts) return write()
   texts = []
@@ -15,7 +17,7 @@ function withTexts(write: () => string): string {
   }
 }
 
-/** The text of commands, which `parse` reads back as the same. */
+/** Commands as text, which `parse` reads back as the same commands. */
 export const print = (steps: Sequence): string => withTexts(() => sequence(steps))
 
 /** The text of one command. */
@@ -33,12 +35,12 @@ function command(node: Node): string {
     case 'simple': {
       const words = () => node.words.map((word, i) => printWord(word, i === 0))
       const redirects = () => node.redirects.map(redirect)
-      // a block that is a command's name would be read as a block, but behind something else
+      // a block that is a command's name would be read as a block of commands, unless something comes before it
       const parts = node.words[0]?.[0]?.kind === 'block' ? [redirects, words] : [words, redirects]
       return [...node.assignments.map(assignment), ...parts.flatMap(part => part())].join(' ')
     }
     case 'host':
-      // a blank, lest it escape what comes behind it
+      // a space, so that a final backslash does not escape what comes after it
       return `!${node.text}${node.text.endsWith('\\') ? ' ' : ''}`
     case 'block':
       return [block(node.body), ...node.redirects.map(redirect)].join(' ')
@@ -51,7 +53,7 @@ function command(node: Node): string {
     case 'while':
       return `while(${sequence(node.test)}) ${command(node.body)}`
     case 'switch': {
-      // first what stands first: texts come in that order
+      // written in the order of the text, because here documents are kept in that order
       const words = list(node.words)
       const cases = node.cases.map(
         ({ patterns, body }) =>
@@ -81,7 +83,7 @@ function redirect({ kind, fd, to }: Redirect): string {
   return `${kind}${fd === own ? '' : `[${fd}]`} ${printWord(to)}`
 }
 
-/** Announces a text, and keeps it for behind the line. The tag is none of its lines. */
+/** Writes `<<TAG`, and keeps the text until the end of the line. The tag differs from every line of the text. */
 function hereText(to: Word): string {
   const bare = to.every(({ kind }) => kind === 'text')
   const text = to
@@ -112,7 +114,7 @@ export function printWord(word: Word, first = false): string {
   return out
 }
 
-/** Whether the text would be read as part of what stands before it. */
+/** Whether the text would be read as part of the variable's name before it. */
 function joins(before: Part, text: string): boolean {
   return before.kind === 'variable' && !before.index && before.name !== '*' && /^[A-Za-z0-9_]/.test(text)
 }
@@ -138,7 +140,7 @@ function printPart(part: Part, first: boolean): string {
 
 const list = (words: readonly Word[]): string => `(${words.map(word => printWord(word)).join(' ')})`
 
-/** Quoted where anything in it means something. */
+/** Quotes a text if a character in it means something. */
 function printText(text: string, first: boolean): string {
   const safe = /^[^\s#;&|^$`'{}()<>*?[\\]+$/.test(text) && !(first && (keywords.has(text) || /^!|=/.test(text)))
   return safe ? text : `'${text.replaceAll("'", "''")}'`

@@ -1,3 +1,5 @@
+/** Serves a shell's name space on a socket, for other programs of its user. */
+
 import { readdirSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { runtimeDir } from '../ctl/common/paths.js'
@@ -7,10 +9,13 @@ import { checkPlace } from '../fs/place.js'
 import type { Session } from '../fs/server.js'
 import { serveSpace } from './space.js'
 
-/** Where the shell with that process number is read from outside. */
+/** The socket of the shell with that process number. */
 export const socketOf = (env: NodeJS.ProcessEnv, pid: number): string => join(runtimeDir(env), `dish-${pid}`)
 
-/** Serves a shell's name space on a socket that only its user may reach, so that another program can read what it does. */
+/**
+ * Serves a shell's name space on a socket that only its user may reach, so that another program can read what the shell
+ * does.
+ */
 export async function publish(env: NodeJS.ProcessEnv, namespace: Namespace): Promise<{ close(): Promise<void> }> {
   checkPlace(runtimeDir(env))
   sweep(env)
@@ -29,14 +34,14 @@ export async function publish(env: NodeJS.ProcessEnv, namespace: Namespace): Pro
   }
 }
 
-/** Removes what shells that were killed left behind. */
+/** Removes the sockets of shells that were killed. */
 function sweep(env: NodeJS.ProcessEnv): void {
   const dir = runtimeDir(env)
   let names: string[] = []
   try {
     names = readdirSync(dir)
   } catch {
-    // there is none yet
+    // the directory does not exist yet
   }
   for (const name of names) {
     const [, pid] = /^dish-(\d+)$/.exec(name) ?? []

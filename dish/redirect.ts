@@ -1,3 +1,5 @@
+/** Opens the files of a command's redirections. */
+
 import { fail } from '../fs/errors.js'
 import { ORDWR, OREAD, QTDIR } from '../fs/protocol.js'
 import type { Redirect } from './ast.js'
@@ -6,7 +8,7 @@ import { BrokenPipe, nothing, type Sink, type Source } from './pipe.js'
 import type { Io, State } from './state.js'
 import { close, FileSink, named, open, openToWrite } from './tree.js'
 
-/** A file that is read, as it comes. */
+/** A file that is read as its content arrives. */
 class FileSource implements Source {
   constructor(
     readonly read: Source['read'],
@@ -14,16 +16,16 @@ class FileSource implements Source {
   ) {}
 }
 
-/** What a command's redirections made of its streams, and what must be closed when it is over. */
+/** A command's streams after its redirections. */
 export interface Redirected {
   readonly io: Io
-  /** @throws ShellError what a file finds wrong when all is there */
+  /** Closes the files. @throws ShellError if a file rejects what was written as a whole */
   end(): Promise<void>
 }
 
 /**
  * Opens the files of redirections, from left to right.
- * @param name gives the one path that a word stands for; of `<<` the text itself
+ * @param name returns the path of a redirection, or the text itself for `<<`
  */
 export async function redirect(
   redirects: readonly Redirect[],
@@ -44,7 +46,7 @@ export async function redirect(
     for (const one of redirects) {
       if (typeof one.to === 'number') {
         if (one.fd === 0 || one.to === 0) {
-          // >[1=0]: what is open for reading and writing as 0 is written
+          // >[1=0]: writes go to what is open for both as 0
           const both = stdin as Source & Partial<Pick<Sink, 'write'>>
           if (one.to !== 0 || one.fd === 0 || !both.write)
             throw new ShellError(`>[${one.fd}=${one.to}]: 0 is not open for writing: <> opens for both`)
@@ -77,7 +79,7 @@ export async function redirect(
   return { io: { ...io, stdin, stdout: outs[0], stderr: outs[1] }, end }
 }
 
-/** A text that stands in the script. */
+/** A here document as a source. */
 function given(text: string): Source {
   let rest: Uint8Array = Buffer.from(text)
   return {
@@ -115,7 +117,7 @@ async function reading(state: State, path: string, signal: AbortSignal): Promise
   )
 }
 
-/** `<>`: one open file that is read and written, each from its own place: what an exchange on one descriptor needs. */
+/** `<>`: one open file that is read and written, each at its own offset, as an exchange on one descriptor needs. */
 async function both(state: State, path: string, signal: AbortSignal): Promise<Source & Sink> {
   const fid = await open(state, path, ORDWR, signal)
   let read = 0

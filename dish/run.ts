@@ -1,3 +1,5 @@
+/** Runs `dish`: an interactive shell, a script, or the commands after `-c`. */
+
 import { readFileSync } from 'node:fs'
 import type { Run } from '../ctl/common/command.js'
 import { Failure, usage } from '../ctl/common/exit.js'
@@ -20,7 +22,7 @@ export const run: Run = async (io, [file, ...words], { command, interactive, par
     return leave(await interact(io))
   }
   const text = given ?? (file === undefined ? await all(io) : read(file))
-  // behind -c the first word is an argument, and there is no file
+  // after -c the first word is an argument, and there is no file
   const name = given === undefined ? (file ?? 'dish') : 'dish'
   const args = given === undefined || file === undefined ? words : [file, ...words]
   const streams: Io = {
@@ -68,7 +70,7 @@ async function parsed(text: string, io: Io): Promise<Sequence> {
 
 function read(file: string): string {
   try {
-    // the first line may say what runs it, which is a comment here as well
+    // a #! line at the top is a comment in dish as well
     return readFileSync(file, 'utf8')
   } catch (error) {
     throw usage(

@@ -1,3 +1,5 @@
+/** Sets up a shell: its name space, its own files and its variables. */
+
 import { serverAddress } from '../ctl/common/address.js'
 import type { Invocation } from '../ctl/common/invocation.js'
 import { usr } from '../ctl/common/usr.js'
@@ -11,13 +13,16 @@ import { Links } from './link.js'
 import { asking, Space, user } from './space.js'
 import { HOME, type Shared, State } from './state.js'
 
-/** Of the environment, what becomes a variable: not what is our own, nor what lets one in at a server, which is for one server only. */
+/**
+ * Which variables of the environment become variables of the shell: not the shell's own, and not llambo's, because
+ * credentials are for one server only.
+ */
 const taken = /^(?!LLAMBO|(?:ifs|prompt|status|pid|apid)$)[A-Za-z_][A-Za-z0-9_]*$/
 
 /** What differs between a shell for a person and one for a script. */
 export interface Manner {
   readonly interactive: boolean
-  /** Lines for the person: a lost connection, a job that is over. */
+  /** Called with a line for the user: a connection was lost, a job has ended. */
   readonly told: (line: string) => void
   readonly history?: () => readonly string[]
   readonly beside?: Shared['beside']
@@ -28,11 +33,14 @@ export interface Manner {
 export interface Session {
   readonly state: State
   readonly namespace: Namespace
-  /** Ends the jobs and the connections. */
+  /** Stops the jobs and closes the connections. */
   close(): Promise<void>
 }
 
-/** Makes a shell: the server's tree is at /n/llambo, its own files at /n/dish, its user's at /usr. Nothing is dialled yet. */
+/**
+ * Makes a shell: the server's tree is at /n/llambo, its own files at /n/dish, its user's at /usr. Nothing is dialled
+ * yet.
+ */
 export async function begin(io: Invocation, manner: Manner, words: readonly string[] = []): Promise<Session> {
   const started = Date.now()
   const links = new Links(io, line => manner.told(`dish: ${line}`))

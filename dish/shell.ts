@@ -1,3 +1,5 @@
+/** The interactive shell: reads what a person types and runs it. */
+
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Invocation } from '../ctl/common/invocation.js'
@@ -17,13 +19,13 @@ import { HOME, type Io, type State } from './state.js'
 import { Styled } from './streams.js'
 import * as tree from './tree.js'
 
-/** A word in what other shells have for quotes. `$"` means something. */
+/** A word in double quotes, as other shells have them. `$"` is left out: it means something in dish. */
 const doubleQuoted = /(?:^|[\s=(^])"/
 
-/** Ctrl-C, to whatever runs. */
+/** The reason with which Ctrl-C aborts what runs. */
 const interrupted = () => new Error('interrupted')
 
-/** A shell for a person. @returns the exit code */
+/** Runs a shell for a person. @returns the exit code */
 export async function interact(io: Invocation): Promise<number> {
   const history = new History(join(stateDir(io.env), 'dish_history'), { warn: line => io.note(`dish: ${line}`) })
   let completer: Completer | undefined
@@ -35,7 +37,7 @@ export async function interact(io: Invocation): Promise<number> {
     more: incomplete,
     complete: (text, cursor, signal) =>
       (completer ??= new Completer(session.state, hint)).complete(text, cursor, signal),
-    // what is typed while a command runs is for the next entry
+    // what is typed while a command runs goes into the next entry
     hold: true,
     interrupt: () => interrupt(true),
     env: io.env,
@@ -56,9 +58,9 @@ export async function interact(io: Invocation): Promise<number> {
     error => void tell(`dish: others cannot read this shell: ${why(error)}`),
   )
 
-  /** Ends the reading of an entry, and from when it is read on what runs for it. */
+  /** Ends the reading of an entry and, once it is read, the command that runs for it. */
   let stop: AbortController | undefined
-  /** Ctrl-C. @returns whether there was something to end */
+  /** Handles Ctrl-C. @returns whether there was something to end */
   function interrupt(key: boolean): boolean {
     if (!stop || (key && editor.reading)) return false
     if (key && !stop.signal.aborted) io.stdout.write('^C')
@@ -69,13 +71,13 @@ export async function interact(io: Invocation): Promise<number> {
   const before = process.listeners('SIGINT')
   process.removeAllListeners('SIGINT').on('SIGINT', onInterrupt)
   const streams = (signal: AbortSignal): Io => ({
-    // what is typed is the shell's; a command of the host is given the terminal itself
+    // what is typed belongs to the shell; a command of the host gets the terminal itself
     stdin: { ...empty, inherited: true },
     stdout: new Styled(io.stdout, 1),
     stderr: new Styled(io.stderr, 2),
     signal,
   })
-  /** @param own what ends it @returns whether the shell is to end */
+  /** Runs an entry. @param own ends it @returns whether the shell is to end */
   const enter = async (text: string, own = new AbortController()): Promise<boolean> => {
     stop = own
     const end = () => own.abort(io.signal.reason)
@@ -121,14 +123,14 @@ export async function interact(io: Invocation): Promise<number> {
         over = entry.trim() !== '' && (await enter(entry, own))
         continue
       }
-      // Ctrl-C where the terminal makes lines of what is typed
+      // Ctrl-C where the terminal edits the lines, not the editor
       if (own.signal.aborted && !io.signal.aborted) {
         io.stdout.write('\n')
         continue
       }
       const { running } = state.shared.jobs
       if (running.length === 0 || warned || !io.stdin.isTTY || io.signal.aborted) {
-        // a script's end may come before the server's answer, or that there is none
+        // piped commands may end before the server answers, or before it is known that there is no server
         if (!io.stdin.isTTY) await greeted
         break
       }
@@ -148,7 +150,7 @@ export async function interact(io: Invocation): Promise<number> {
   return state.code
 }
 
-/** Says what does not answer, behind the prompt's back. @returns when that is known */
+/** Reports in the background that the server does not answer. @returns when that is known */
 async function greet(state: State, io: Invocation, tell: (line: string) => void): Promise<void> {
   try {
     await tree.stat(state, HOME, io.signal)
@@ -157,7 +159,7 @@ async function greet(state: State, io: Invocation, tell: (line: string) => void)
   }
 }
 
-/** `llambo> `, and where that is if it is not /n/llambo. */
+/** The prompt: `llambo> `, with the directory if that is not /n/llambo. */
 function prompt(state: State, io: Invocation): string {
   const [own] = state.get('prompt')
   if (own !== undefined) return sanitize(own)
@@ -167,7 +169,7 @@ function prompt(state: State, io: Invocation): string {
   return `${bold('llambo')}${blue(sanitize(where))}> `
 }
 
-/** Whether an entry goes on in the next line. */
+/** Whether an entry continues on the next line. */
 function incomplete(text: string): boolean {
   try {
     parse(text)
@@ -177,7 +179,7 @@ function incomplete(text: string): boolean {
   }
 }
 
-/** What a person has written for every shell. */
+/** The text of the user's `dishrc`, which every interactive shell runs first. */
 function startFile(io: Invocation): string | undefined {
   const file = join(configDir(io.env), 'dishrc')
   try {
@@ -188,7 +190,7 @@ function startFile(io: Invocation): string | undefined {
   }
 }
 
-/** Lets commands of the host have the terminal, from the first one's start to the last one's end. */
+/** Lends the terminal to commands of the host, from the start of the first to the end of the last. */
 function lender(editor: Editor): <T>(work: () => Promise<T>) => Promise<T> {
   let borrowers = 0
   let back: (() => void) | undefined
@@ -212,7 +214,7 @@ function lender(editor: Editor): <T>(work: () => Promise<T>) => Promise<T> {
   }
 }
 
-/** A job's lines go above what is being typed. */
+/** Shows the lines of a job above what is being typed. */
 function aside(editor: Editor): (io: Io) => Io {
   const over = (sink: Sink): Sink => {
     if (!sink.own) return sink

@@ -1,3 +1,5 @@
+/** A shell's name space, which its commands reach over 9P. */
+
 import { whoami } from '../ctl/common/connect.js'
 import { Client, type Fid } from '../fs/client.js'
 import type { Context, User } from '../fs/file.js'
@@ -10,16 +12,16 @@ import type { Transport } from '../fs/transport.js'
 
 const { uname, n_uname = NONUNAME } = whoami()
 
-/** Whose shell this is: all that comes through its name space comes from this user. */
+/** The user of this shell. Everything that comes through its name space comes from this user. */
 export const user: User = { name: uname, uid: n_uname, role: 'admin' }
 
-/** What the shell asks its own name space as. */
+/** The context in which the shell calls its own name space. */
 export const asking = (signal: AbortSignal): Context => ({ user, signal })
 
-/** How long a server that is asked to give up may take, in ms: Ctrl-C is not to wait for one that hangs. */
+/** How long a server may take to answer a flush, in ms: Ctrl-C must not wait for a server that hangs. */
 const FLUSH_MS = 100
 
-/** Serves a name space on a connection. Who comes that way is the shell's user. */
+/** Serves a name space on a connection. Every client there acts as the shell's user. */
 export function serveSpace(transport: Transport, namespace: Namespace, onerror?: (error: unknown) => void): Session {
   return serve(transport, {
     attach: () => ({ root: namespace.root, user }),
@@ -28,7 +30,7 @@ export function serveSpace(transport: Transport, namespace: Namespace, onerror?:
   })
 }
 
-/** A name space, and a client of it: what a command's paths are looked up in. */
+/** A name space and a client of it, with which commands look up their paths. */
 export class Space {
   #root: Promise<Fid> | undefined
 
@@ -47,7 +49,7 @@ export class Space {
     return client.attach({ uname, n_uname })
   }
 
-  /** A copy, whose binds are its own. */
+  /** A copy with its own binds. */
   fork(): Space {
     return new Space(this.namespace.clone())
   }

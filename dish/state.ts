@@ -1,3 +1,5 @@
+/** The state of a shell: variables, functions, directory, status. */
+
 import { MOUNT } from '../ctl/common/npath.js'
 import { clean } from '../fs/namespace.js'
 import type { Sequence } from './ast.js'
@@ -6,50 +8,52 @@ import type { Links } from './link.js'
 import type { Sink, Source } from './pipe.js'
 import type { Space } from './space.js'
 
-/** Where the shell is, unless it went elsewhere: the server's tree. */
+/** Where the shell begins: the server's tree. */
 export const HOME = MOUNT
 
-/** What a command is given by who runs it. */
+/** The streams of a command, and its signal. */
 export interface Io {
   readonly stdin: Source
   readonly stdout: Sink
   readonly stderr: Sink
   /** Aborts at Ctrl-C. */
   readonly signal: AbortSignal
-  /** A job: the terminal's Ctrl-C is not for it. */
+  /** Whether this is a job: the terminal's Ctrl-C is not for it. */
   readonly background?: boolean
 }
 
-/** What all parts of one shell share. */
+/** What all copies of one shell's state share. */
 export interface Shared {
   readonly links: Links
   readonly jobs: Jobs
   readonly env: NodeJS.ProcessEnv
-  /** The server that is at /n/llambo. */
+  /** The address of the server at /n/llambo. */
   readonly server: string
   /** Lines that were typed, the newest last. */
   readonly history: () => readonly string[]
   readonly interactive: boolean
-  /** Commands of the host may have the terminal: nobody else reads it. */
+  /** Whether commands of the host may have the terminal: nothing else reads it. */
   readonly terminal: boolean
   readonly colors: boolean
-  /** Lets a command of the host have the terminal while it runs. */
+  /** Gives the terminal to a command of the host while that runs. */
   readonly lend?: <T>(work: () => Promise<T>) => Promise<T>
-  /** What a job writes to instead of the terminal that somebody types at. */
+  /** The streams of a job, which writes elsewhere than to the line that somebody is typing. */
   readonly beside?: (io: Io) => Io
 }
 
-/** One shell's variables, functions, directory and name space. A part of a pipe, a job, and `` `{…} `` have a copy. */
+/**
+ * One shell's variables, functions, directory and name space. Each part of a pipe, each job, and `` `{…} `` has a copy.
+ */
 export class State {
   readonly variables = new Map<string, readonly string[]>()
   readonly functions = new Map<string, Sequence>()
   cwd = HOME
   before = HOME
-  /** What the last command said: '' is success. */
+  /** The status of the last command: '' is success. */
   #status = ''
-  /** What to exit with for it. */
+  /** The exit code for that status. */
   code = 0
-  /** Calls of functions and files within each other. */
+  /** How deep functions and sourced files are nested in each other. */
   depth = 0
 
   constructor(
@@ -61,7 +65,10 @@ export class State {
     return this.#status
   }
 
-  /** @param code what a shell that ends with it exits with; unless given, the number that the status is, else 1 */
+  /**
+   * Sets the status. @param code the exit code of a shell that ends with it; by default the status if it is a number,
+   * else 1
+   */
   end(status: string, code?: number): void {
     this.#status = status
     const number = /^\d{1,3}$/.test(status) ? Number(status) % 256 : 1
@@ -79,12 +86,12 @@ export class State {
     else this.variables.set(name, value)
   }
 
-  /** An absolute path. */
+  /** A path as an absolute one, from the current directory. */
   path(path: string): string {
     return clean(path.startsWith('/') ? path : `${this.cwd}/${path}`)
   }
 
-  /** A copy, whose changes are its own. @param space its name space, the same unless given */
+  /** A copy, whose changes are its own. @param space the copy's name space, by default the same one */
   fork(space = this.space): State {
     const copy = new State(this.shared, space)
     for (const [name, value] of this.variables) copy.variables.set(name, value)

@@ -1,12 +1,14 @@
+/** The process's own standard streams. */
+
 import type { Writable } from 'node:stream'
 import { write } from '../ctl/common/output.js'
 import { sanitize } from '../ctl/common/terminal/sanitize.js'
 import { BrokenPipe, nothing, type Sink, type Source } from './pipe.js'
 
-/** Which of the process's streams. */
+/** Which of the process's output streams: standard output or standard error. */
 export type Own = 1 | 2
 
-/** One of the process's own output streams. On a terminal all that is not ours is made harmless. */
+/** One of the process's own output streams. On a terminal everything is sanitized but what `styled` writes. */
 export class Styled implements Sink {
   readonly #decoder = new TextDecoder()
   readonly #terminal: boolean
@@ -26,7 +28,7 @@ export class Styled implements Sink {
     return this.#put(this.#terminal ? sanitize(this.#decoder.decode(data, { stream: true })) : data, signal)
   }
 
-  /** Text that has escape sequences of ours. */
+  /** Writes text that contains our own escape sequences. */
   styled(text: string, signal: AbortSignal): Promise<void> {
     return this.#put(text, signal)
   }
@@ -45,7 +47,7 @@ export class Stdin implements Source {
 
   constructor(readonly stream: NodeJS.ReadStream) {}
 
-  /** Not once we have read of it: what is in our buffer a command of the host would miss. */
+  /** False once something was read from it: a command of the host would miss what is in our buffer. */
   get inherited(): boolean {
     return this.#chunks === undefined
   }
@@ -53,7 +55,7 @@ export class Stdin implements Source {
   async read(signal: AbortSignal): Promise<Uint8Array> {
     if (signal.aborted) throw signal.reason
     this.#chunks ??= this.stream[Symbol.asyncIterator]() as AsyncIterator<Buffer>
-    // what comes after a reader gave up is the next one's
+    // data that comes after a reader gave up goes to the next reader
     this.#next ??= this.#chunks.next()
     const next = this.#next
     const { done, value } = await new Promise<IteratorResult<Buffer>>((resolve, reject) => {

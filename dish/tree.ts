@@ -1,3 +1,5 @@
+/** Operations on files of the name space. Their errors say which file it was and which server answers for it. */
+
 import { codeOf } from '../ctl/common/exit.js'
 import { isDirectory } from '../ctl/common/listing.js'
 import type { Fid } from '../fs/client.js'
@@ -15,7 +17,10 @@ import type { State } from './state.js'
 const names = (path: string): string[] => path.split('/').filter(name => name !== '')
 const nodes = /^worker-\d{4,}$/
 
-/** Who answers for a path: the workers it leads through, else the server that is mounted there. */
+/**
+ * The part of the cluster that answers for a path: the workers it leads through, or else the server that is mounted
+ * there.
+ */
 export function nodeOf(state: State, path: string): string {
   const source = state.space.namespace.source(path)
   if (!source) return 'dish'
@@ -29,7 +34,7 @@ export function nodeOf(state: State, path: string): string {
     : (names(source.from.startsWith('/') ? source.from : source.old).at(-1) ?? '/')
 }
 
-/** Does something with the file there; what fails says which file it was, whose, and for whom. */
+/** Works on a file. @throws ShellError that says which file it was, who answers for it, and as which user */
 export async function named<T>(state: State, path: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   try {
     return await work()
@@ -39,14 +44,14 @@ export async function named<T>(state: State, path: string, signal: AbortSignal, 
     const said = why(error)
     const text = said.endsWith(`: ${path}`) ? said.slice(0, -path.length - 2) : said
     const node = nodeOf(state, path)
-    // where nothing is mounted, who asks may think of his own machine
+    // where nothing is mounted, the user may have meant a file of this machine
     const elsewhere = node === 'dish' && error.isMissing && !/^\/(?:n|usr)\b/.test(path)
     const remedy = elsewhere ? '; files of this machine are for ! commands' : ''
     throw new ShellError(`${path}: ${text} (${node}, as ${user.name})${remedy}`, codeOf(error), { cause: error })
   }
 }
 
-/** Asks what should be answered at once: who does not answer is taken for dead. */
+/** Asks something that should be answered at once. @throws FsError after `ms`, because the server is taken for dead */
 export function quickly<T>(
   signal: AbortSignal,
   ask: (signal: AbortSignal) => Promise<T>,
@@ -55,7 +60,7 @@ export function quickly<T>(
   return within(systemClock, ms, signal, () => fail('io', `no answer within ${ms / 1000} s`), ask)
 }
 
-/** An open file. Who opened it closes it. */
+/** Opens a file. The caller closes it. */
 export function open(state: State, path: string, mode: number, signal: AbortSignal): Promise<Fid> {
   return named(state, path, signal, () =>
     quickly(signal, async signal => {
@@ -65,7 +70,7 @@ export function open(state: State, path: string, mode: number, signal: AbortSign
   )
 }
 
-/** Opens for writing from its start, or behind what is there; a file that is not there is created. */
+/** Opens a file for writing, from its start or at its end. Creates it if it does not exist. */
 export function openToWrite(state: State, path: string, signal: AbortSignal, append = false) {
   return named(state, path, signal, () =>
     quickly(signal, async signal => {
@@ -102,7 +107,7 @@ export function make(state: State, path: string, perm: number, signal: AbortSign
   )
 }
 
-/** A question about a file. */
+/** Walks to a file and asks one question about it. */
 export function about<T>(
   state: State,
   path: string,
@@ -122,7 +127,7 @@ export function about<T>(
 export const stat = (state: State, path: string, signal: AbortSignal): Promise<Stat> =>
   about(state, path, signal, (fid, signal) => fid.stat(signal))
 
-/** Whether there is a file; its stat if so. */
+/** The stat of a file, or undefined if it does not exist. */
 export async function find(state: State, path: string, signal: AbortSignal): Promise<Stat | undefined> {
   try {
     return await stat(state, path, signal)
@@ -132,7 +137,7 @@ export async function find(state: State, path: string, signal: AbortSignal): Pro
   }
 }
 
-/** A directory's entries by name, with all that a stat has if `full`. */
+/** A directory's entries in order of their names; with complete stats if `full`. */
 export async function list(state: State, path: string, signal: AbortSignal, full = false): Promise<Stat[]> {
   const fid = await open(state, path, OREAD, signal)
   try {
@@ -147,15 +152,18 @@ export async function list(state: State, path: string, signal: AbortSignal, full
 
 const collator = new Intl.Collator('en', { numeric: true })
 
-/** Names as people sort them: worker-2 before worker-10. */
+/** Compares names as people sort them: worker-2 before worker-10. */
 export const compare = (a: string, b: string): number => collator.compare(a, b) || (a < b ? -1 : 1)
 
-/** Ends with a file. How that fares is not waited for: what is asked next on the connection comes behind it. */
+/** Closes a file without waiting for the answer: later requests on the connection come after the clunk. */
 export function close(fid: Fid): void {
   fid.clunk().catch(() => undefined)
 }
 
-/** Reads an open file to its end and hands on what comes, as it comes. Waits for content as long as it takes. */
+/**
+ * Reads an open file to its end and passes on the content as it arrives, however long that takes. @returns the offset
+ * of the end
+ */
 export function drain(
   state: State,
   path: string,
@@ -175,10 +183,12 @@ export function drain(
   })
 }
 
-/** The most of a file that is kept whole. */
+/** The most of a file that is kept whole, in bytes. */
 const MAX_KEPT = 16 * 1024 * 1024
 
-/** A small file's text, of one that waits for nothing: a server that does not give it within ANSWER_MS is taken to hang. */
+/**
+ * The text of a small file whose reads never wait. A server that does not deliver it within ANSWER_MS is taken to hang.
+ */
 export async function text(state: State, path: string, signal: AbortSignal): Promise<string> {
   const fid = await open(state, path, OREAD, signal)
   const parts: Uint8Array[] = []
@@ -196,7 +206,7 @@ export async function text(state: State, path: string, signal: AbortSignal): Pro
   return Buffer.concat(parts).toString('utf8')
 }
 
-/** A file that is being written. What it finds wrong when all is there, `end` says. */
+/** A file that is being written. `end` throws what the file finds wrong with the whole content. */
 export class FileSink implements Sink {
   constructor(
     readonly state: State,

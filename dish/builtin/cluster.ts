@@ -1,3 +1,5 @@
+/** The builtins about the cluster: `status`, `nodes`, `ps`, `kill` and `task`. */
+
 import { summary } from '../../ctl/common/summary.js'
 import { ORDWR } from '../../fs/protocol.js'
 import { parseRecords } from '../../fs/quote.js'
@@ -8,9 +10,10 @@ import * as tree from '../tree.js'
 import { answer } from './files.js'
 import { job } from './shell.js'
 
+/** A record of a `status` file: its first word as `record`, and its attributes. */
 export type Row = { readonly record: string } & Readonly<Record<string, string>>
 
-/** The records of a `status` file. */
+/** Reads the records of a `status` file. */
 export async function records(call: Call, path: string): Promise<Row[]> {
   const text = await tree.text(call.state, path, call.signal)
   return parseRecords(text).map(({ word, attrs }) => ({ record: word, ...attrs }))
@@ -34,11 +37,11 @@ export async function nodes(call: Call): Promise<void> {
   )
 }
 
-/** Tasks whose status is read at once. */
+/** How many tasks' status files are read at once. */
 const AT_ONCE = 32
 const over = new Set(['done', 'failed', 'cancelled'])
 
-/** Exchanges, the oldest first. */
+/** The tasks, oldest first. Those that have ended are included only if `ended`. */
 export async function tasks(call: Call, ended = false): Promise<Row[]> {
   const dir = `${HOME}/task`
   const names = (await tree.list(call.state, dir, call.signal)).map(({ name }) => name)
@@ -47,7 +50,7 @@ export async function tasks(call: Call, ended = false): Promise<Row[]> {
     const some = names.slice(i, i + AT_ONCE).map(name =>
       records(call, `${dir}/${name}/status`).catch(error => {
         if (call.signal.aborted) throw error
-        // it was forgotten meanwhile
+        // the task was removed meanwhile
         return []
       }),
     )
@@ -87,7 +90,10 @@ export async function kill(call: Call): Promise<void> {
   })
 }
 
-/** A prompt, its words or what is piped in, and its answer on one open file, so that no other comes between. */
+/**
+ * Sends a prompt (the arguments, or standard input) and prints the answer, both on one open file, so that no other
+ * exchange comes between.
+ */
 export async function task(call: Call): Promise<void> {
   const path = `${HOME}/data`
   const fid = await tree.open(call.state, path, ORDWR, call.signal)

@@ -1,3 +1,5 @@
+/** The builtins about files: `ls`, `cat`, `cp`, `rm`, `mkdir`, `rmdir`, `stat` and `find`. */
+
 import { modeText, statRecord, timeText } from '../../ctl/common/listing.js'
 import { bytes } from '../../ctl/common/output.js'
 import { Flow, isProse } from '../../ctl/common/terminal/flow.js'
@@ -61,7 +63,7 @@ function long(call: Call, entries: readonly Stat[]): string {
   return all.map(row => `${row.map(cell).join('  ')}\n`).join('')
 }
 
-/** Names in columns on a terminal, down and then across; else one a line. */
+/** Names in columns on a terminal, filled downwards and then across; otherwise one name a line. */
 function short(call: Call, entries: readonly Stat[]): string {
   const names = entries.map(entry => label(call, entry))
   const { columns } = call.out
@@ -86,7 +88,7 @@ export async function cat(call: Call): Promise<void> {
   await call.each(call.args, path => print(call, call.path(path)))
 }
 
-/** A file, as it comes. */
+/** Prints a file as its content arrives. */
 export async function print(call: Call, path: string): Promise<void> {
   const fid = await tree.open(call.state, path, OREAD, call.signal)
   try {
@@ -96,7 +98,7 @@ export async function print(call: Call, path: string): Promise<void> {
   }
 }
 
-/** Prints what a read gives; on a terminal an answer is broken at blanks. */
+/** Prints what `read` delivers. On a terminal an answer is wrapped at spaces. */
 export async function answer(
   call: Call,
   path: string,
@@ -144,7 +146,7 @@ async function remove(call: Call, path: string): Promise<void> {
   )
 }
 
-/** The failure of a command about one file. */
+/** A command's error about one file. */
 const about = (path: string, code: 'isDirectory' | 'notDirectory', remedy = '') =>
   new ShellError(`${path}: ${fail(code).message}${remedy}`)
 
@@ -168,7 +170,7 @@ export async function rm(call: Call): Promise<void> {
   })
 }
 
-/** What went meanwhile is gone. */
+/** Ignores the error of a file that somebody else removed meanwhile. */
 function ignoreGone(error: unknown): void {
   if (!(error instanceof ShellError && error.cause instanceof FsError && error.cause.isMissing)) throw error
 }
@@ -192,7 +194,7 @@ export async function stat(call: Call): Promise<void> {
   })
 }
 
-/** A pattern that came as a text: its globs count. */
+/** The matcher for `--name`. The pattern arrives as plain text and is parsed here, so that its globs count. */
 async function nameTest(call: Call, text: string): Promise<RegExp> {
   const node = parse(`~ '' ${text}`)[0]?.node
   if (node?.kind !== 'match') throw call.usage(`--name ${text}: a pattern`)
@@ -210,7 +212,7 @@ export async function find(call: Call): Promise<void> {
   }
   const down = async (path: string, level: number): Promise<void> => {
     if (level >= deepest) return
-    // a directory that does not answer keeps nobody from the others
+    // a directory that does not answer is reported, and the others are still listed
     const entries = await tree.list(call.state, call.path(path), call.signal).catch(error => call.failed(error))
     for (const entry of entries ?? []) {
       const below = path.endsWith('/') ? path + entry.name : `${path}/${entry.name}`

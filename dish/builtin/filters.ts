@@ -1,3 +1,5 @@
+/** The builtins that read lines, of files or of standard input: `head`, `tail`, `wc`, `grep` and `sort`. */
+
 import { setTimeout as pause } from 'node:timers/promises'
 import { fail } from '../../fs/errors.js'
 import { OREAD, QTDIR } from '../../fs/protocol.js'
@@ -6,7 +8,7 @@ import { ShellError } from '../failure.js'
 import { lines, nothing, type Source } from '../pipe.js'
 import { close, compare, named, open } from '../tree.js'
 
-/** Each file that is named, else what is piped in. */
+/** Calls `use` for each named file, or for standard input if none is named. */
 async function inputs(
   call: Call,
   paths: readonly string[],
@@ -32,7 +34,7 @@ async function inputs(
   })
 }
 
-/** `==> NAME <==` between several. */
+/** Prints `==> NAME <==` if there are several files. */
 async function title(call: Call, paths: readonly string[], name: string | undefined): Promise<void> {
   if (paths.length > 1) await call.print(`==> ${name} <==\n`)
 }
@@ -62,11 +64,14 @@ export async function head(call: Call): Promise<void> {
   })
 }
 
-/** Bytes at the end that are looked at for the last lines. */
+/** How many bytes at the end are searched for the last lines. */
 const TAIL = 4 * 1024 * 1024
-/** A file that says it has no more is asked again after this many ms. */
+/** At the end of a file, `tail -f` reads again after this many ms. */
 const AGAIN_MS = 500
-/** A file that does not answer within this many ms waits for something to happen: what came so far is its end. */
+/**
+ * A read that takes longer than this many ms is waiting for something to happen: `tail -f` takes what has arrived so
+ * far as the end of the file.
+ */
 const QUIET_MS = 100
 
 export async function tail(call: Call): Promise<void> {
@@ -142,7 +147,7 @@ export async function wc(call: Call): Promise<void> {
   if (call.args.length > 1) await row(total, 'total')
 }
 
-/** A brace that counts nothing stands for itself, which only expressions without `u` have. */
+/** Tries the expression with the flag `u` first. A brace that is not a quantifier is literal only without `u`. */
 function expression(source: string, flags: string): RegExp {
   try {
     return new RegExp(source, `${flags}u`)
@@ -179,7 +184,7 @@ export async function grep(call: Call): Promise<void> {
   if (!found && call.state.status === '') call.state.end('no match')
 }
 
-/** Lines that are sorted at once. */
+/** The most lines that are sorted. */
 const MOST = 5_000_000
 
 export async function sort(call: Call): Promise<void> {

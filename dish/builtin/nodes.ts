@@ -1,3 +1,5 @@
+/** The builtins that run a command on workers: `on` and `all`. */
+
 import { timeLimit } from '../../fs/clock.js'
 import { clean } from '../../fs/namespace.js'
 import type { Call } from '../call.js'
@@ -10,12 +12,12 @@ import * as tree from '../tree.js'
 
 const worker = /^worker-\d{4,}$/
 
-/** The workers that are there. */
+/** The names of the cluster's workers. */
 export async function workers(call: Call): Promise<string[]> {
   return (await tree.list(call.state, HOME, call.signal)).map(({ name }) => name).filter(name => worker.test(name))
 }
 
-/** A copy of the shell, with another tree at /n/llambo. */
+/** A copy of the shell's state with a worker's tree at /n/llambo. */
 async function there(call: Call, name: string, signal: AbortSignal): Promise<State> {
   const space = call.state.space.fork()
   const copy = call.state.fork(space)
@@ -26,7 +28,7 @@ async function there(call: Call, name: string, signal: AbortSignal): Promise<Sta
   return copy
 }
 
-/** Runs it there; what it fails with is its status, and said. */
+/** Runs a command on a worker. A failure is printed and becomes the status. */
 async function runThere(
   call: Call,
   worker: string,
@@ -49,7 +51,7 @@ async function runThere(
     return { status: why(error), code: error.code }
   } finally {
     const space = state?.space
-    // what it left running beside goes on there
+    // jobs that the command started go on in this name space: it is closed after the last one
     const left = jobs.running.filter(job => !before.has(job)).map(({ ended }) => ended)
     if (left.length === 0) space?.close()
     else Promise.all(left).then(() => space?.close())

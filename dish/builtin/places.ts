@@ -1,3 +1,5 @@
+/** The builtins about the name space: `cd`, `pwd`, `bind`, `mount`, `import`, `unmount` and `ns`. */
+
 import { parseAddress } from '../../fs/dial.js'
 import type { Flags } from '../../fs/namespace.js'
 import { quote } from '../../fs/quote.js'
@@ -26,7 +28,7 @@ function flags(call: Call): Flags {
   return { ...(a && { where: 'after' as const }), ...(b && { where: 'before' as const }), create: Boolean(c) }
 }
 
-/** What changes the name space, with what went wrong as one line. */
+/** Runs a change of the name space. @throws ShellError, one line that says what went wrong */
 async function change(call: Call, work: () => void | Promise<void>): Promise<void> {
   try {
     await work()
@@ -46,7 +48,7 @@ export async function bind(call: Call): Promise<void> {
   )
 }
 
-/** `mount`, and `import`, which has a place of its own for it. */
+/** `mount` and `import`. `import` chooses the mount point in /n itself if none is given. */
 export async function mount(call: Call): Promise<void> {
   const [address, given, aname] = call.args as [string, string?, string?]
   const path = call.path(given ?? `/n/${place(call, address)}`)
@@ -56,7 +58,7 @@ export async function mount(call: Call): Promise<void> {
     parseAddress(address)
     await tree.quickly(call.signal, async signal => {
       const ctx = asking(signal)
-      // whoever mounts is told at once what does not answer
+      // asks the server now, so that one that does not answer is reported by the mount itself
       await file.attributes(ctx)
       await namespace.mount(file, address, path, flags(call), ctx, aname === undefined ? [] : [aname])
     })
@@ -64,7 +66,7 @@ export async function mount(call: Call): Promise<void> {
   if (call.name === 'import' && given === undefined) await call.note(path)
 }
 
-/** What lets one in at a server, where the shell's variables say it: `LLAMBO_TOKEN=… import …`. */
+/** The credentials for a server, where the shell's variables set them: `LLAMBO_TOKEN=… import …`. */
 function credentials({ state }: Call): NodeJS.ProcessEnv {
   const names = ['LLAMBO_TOKEN', 'LLAMBO_TOKEN_FILE', 'LLAMBO_FINGERPRINT']
   return Object.fromEntries(
@@ -75,7 +77,7 @@ function credentials({ state }: Call): NodeJS.ProcessEnv {
   )
 }
 
-/** A name for a server in /n: its host's, or its socket's directory. */
+/** A name for a server in /n: its host name, or the last two names in its socket's path. */
 function place(call: Call, address: string): string {
   try {
     const at = parseAddress(address)

@@ -1,3 +1,5 @@
+/** The builtins of the shell itself: `echo`, `help`, `read`, `jobs`, `wait`, `eval`, `exit` and others. */
+
 import { readFile } from 'node:fs/promises'
 import { setTimeout as pause } from 'node:timers/promises'
 import { didYouMean } from '../../ctl/common/suggest.js'
@@ -12,7 +14,7 @@ import { print } from '../print.js'
 import * as tree from '../tree.js'
 import { builtins, find } from './table.js'
 
-/** Bytes of a line that `read` takes. */
+/** The longest line that `read` takes, in bytes. */
 const MAX_READ = 1024 * 1024
 
 export async function echo(call: Call): Promise<void> {
@@ -56,7 +58,7 @@ export async function history(call: Call): Promise<void> {
 
 export const jobs = (call: Call): Promise<void> => call.print(call.state.shared.jobs.text())
 
-/** A job by its number, with or without %. @throws ShellError */
+/** Finds a job by its number, with or without %. @throws ShellError if there is none */
 export function job(call: Call, text: string) {
   const found = /^%?\d+$/.test(text) ? call.state.shared.jobs.get(Number(text.replace('%', ''))) : undefined
   if (!found) throw new ShellError(`${call.name}: ${text}: no such job`)
@@ -114,7 +116,10 @@ export async function no(call: Call): Promise<void> {
   call.state.end('false', 1)
 }
 
-/** One line of standard input, and not a byte more: what follows is the next command's. The status is `eof` behind the last. */
+/**
+ * Reads one line of standard input and not a byte more: the rest is for the next command. After the last line the
+ * status is `eof`.
+ */
 export async function read(call: Call): Promise<void> {
   const { stdin } = call.io
   if (stdin.inherited && call.state.shared.interactive)

@@ -1,18 +1,23 @@
+/** The table of dish's builtins: names, arguments, options and help texts. */
+
 import type { Call } from '../call.js'
 
-/** What stands behind a command, for completion. */
+/** What an argument of a command is, for completion. */
 export type Kind = 'path' | 'directory' | 'worker' | 'task' | 'command' | 'job' | 'builtin' | 'text'
 
-/** A command of dish's own, as `help` and completion show it. Its code is loaded when it runs. */
+/** A builtin, as `help` and completion show it. Its code is loaded when it runs. */
 export interface Builtin {
   readonly name: string
-  /** Arguments: `PATH`, `[PATH]`, `PATH…`, `[PATH…]`. */
+  /** Arguments: `PATH`, `[PATH]`, `PATH…`, `[PATH…]`. They also say how many the command takes. */
   readonly args?: string
   readonly summary: string
   readonly options?: readonly (readonly [flag: string, help: string])[]
-  /** What stands at each argument; the last one's holds for those behind it. */
+  /** The kind of each argument. The last kind also holds for the arguments after it. */
   readonly completes?: readonly Kind[]
-  /** Behind its first argument nothing is an option of its own; and nothing at all if it has none. */
+  /**
+   * Whether options end at the first argument, because the rest are another command's words. If the command has no
+   * options, every word is an argument.
+   */
   readonly raw?: boolean
   readonly load: () => Promise<{ run: (call: Call) => Promise<void> }>
 }
@@ -36,7 +41,7 @@ const bound = [
   ['-c', 'files are created here'],
 ] as const
 
-/** In the order in which help shows them. */
+/** The builtins, in the order in which `help` shows them. */
 export const builtins: readonly Builtin[] = [
   {
     name: 'status',

@@ -1,3 +1,5 @@
+/** The builtin `top`: llamboctl's screen, which here reads the tree at /n/llambo. */
+
 import type { Connection } from '../../ctl/common/connect.js'
 import { Invocation } from '../../ctl/common/invocation.js'
 import { run } from '../../ctl/top/top.js'
@@ -6,7 +8,7 @@ import { Space } from '../space.js'
 import { HOME } from '../state.js'
 import * as tree from '../tree.js'
 
-/** llamboctl's invocation, of the tree that the shell has at /n/llambo. */
+/** A llamboctl invocation that reads the tree at /n/llambo in the shell's name space. */
 class Here extends Invocation {
   constructor(readonly call: Call) {
     super(call.terminal ? {} : { color: false }, call.state.shared.env, call.reading)
@@ -16,7 +18,7 @@ class Here extends Invocation {
     return this.call.styled(data.toString())
   }
 
-  /** A connection of its own to the shell's name space: it is closed when the screen is left. */
+  /** Opens a separate connection to the shell's name space, which is closed when the screen is left. */
   override async connect(): Promise<Connection> {
     const { state, signal } = this.call
     const root = await new Space(state.space.namespace).root()
@@ -25,7 +27,10 @@ class Here extends Invocation {
   }
 }
 
-/** The cluster on one screen, which has the terminal until it is left; once, where nobody would see it change. */
+/**
+ * Shows the cluster on one screen, which has the terminal until it is left. Prints it once if the output is not a
+ * terminal or the command runs in the background, where nobody would see it change.
+ */
 export function top(call: Call): Promise<void> {
   const { json } = call.options
   const once = call.options.once || !call.terminal || call.io.background

@@ -1,3 +1,5 @@
+/** The builtin `watch`: runs a command again and again. */
+
 import { setTimeout as pause } from 'node:timers/promises'
 import { sanitize } from '../../ctl/common/terminal/sanitize.js'
 import { clip } from '../../ctl/common/terminal/width.js'
@@ -5,14 +7,14 @@ import type { Call } from '../call.js'
 import { invoke } from '../evaluate.js'
 import { Capture, empty } from '../pipe.js'
 
-/** Bytes of one look that are kept to be shown at once. */
+/** How many bytes of one run's output are kept, to be shown at once. */
 const MAX_LOOK = 1024 * 1024
 const HOMEWARD = '\x1b[H'
 const REST_OF_LINE = '\x1b[K'
 const REST_OF_SCREEN = '\x1b[J'
 const CLEAR = '\x1b[H\x1b[2J'
 
-/** Waits, until Ctrl-C or until nobody reads. */
+/** Waits. @throws after Ctrl-C, or when nobody reads the output any more */
 async function rest(call: Call, ms: number): Promise<void> {
   await pause(ms, undefined, { signal: call.reading }).catch(() => undefined)
   if (call.reading.aborted) throw call.reading.reason
