@@ -1,19 +1,19 @@
-/** What one connection keeps besides its fids. */
+/** Memory accounting of one connection, besides its fids. */
 import { fail } from './errors.js'
 import type { User } from './file.js'
 import type { Holding } from './holding.js'
 import { CONNECTION_BYTES, MAX_FIRST_MESSAGE } from './limits.js'
 
-/** Counts for nobody until somebody attaches, then for the first who has. */
+/** Counts for no user until one attaches, then for the first who did. */
 export class Account implements Holding {
   #holding: Holding | undefined
   #bytes = 0
   #owned = false
 
-  /** @throws FsError where there is no room for one more connection */
+  /** @throws FsError if there is no room for one more connection */
   constructor(
     readonly hold: ((user: User | undefined) => Holding | undefined) | undefined,
-    /** What the connection itself takes. */
+    /** Bytes that the connection itself takes. */
     readonly own = CONNECTION_BYTES,
   ) {
     this.#holding = hold?.(undefined)
@@ -24,7 +24,7 @@ export class Account implements Holding {
     return this.#bytes
   }
 
-  /** Whether somebody has attached. */
+  /** Whether a user has attached. */
   get owned(): boolean {
     return this.#owned
   }
@@ -56,7 +56,7 @@ export class Account implements Holding {
     return this.#holding?.fits(bytes) ?? true
   }
 
-  /** It is that user's, unless it is somebody's already. @throws FsError where they have no room for it */
+  /** Assigns the connection to that user, unless it has a user already. @throws FsError if they have no room for it */
   attached(user: User): void {
     if (this.#owned) return
     const own = this.#holding && this.hold?.(user)

@@ -1,21 +1,25 @@
+/** Attach requests and attach names: `/worker-0001?chunk`, `/?role=use&chunk`. */
 import { fail } from './errors.js'
 import type { User } from './file.js'
 
-/** A Tattach, as who resolves it is given it. */
+/** A Tattach, as `ServeOptions.attach` receives it. */
 export interface Attaching {
   readonly uname: string
   readonly n_uname: number
   readonly aname: string
-  /** Those of the attach name that the tree's server takes, `role=use` by its name; '' for one without a value. */
+  /**
+   * The options of the attach name that the tree's server takes, by name, such as `role` for `role=use`; an option
+   * without a value has ''.
+   */
   readonly options: ReadonlyMap<string, string>
-  /** Whom a token proved, if one was asked for. */
+  /** The user that a token proved, if one was required. */
   readonly user?: User
 }
 
 /**
- * The names, and the options, of an attach name: `/worker-0001?chunk`, `/?role=use&chunk`.
+ * Splits an attach name into the names to walk and the options.
  * @param known options that the tree's server takes, besides `chunk`
- * @throws FsError `bad argument` for any other, and for one that is given twice
+ * @throws FsError `bad argument` for any other option, and for one that is given twice
  */
 export function parseAname(aname: string, known: readonly string[]) {
   const [path = '', text = ''] = aname.split('?', 2)

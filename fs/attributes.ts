@@ -1,3 +1,4 @@
+/** Converts between a file's Attributes and 9P's stat, wstat, getattr and setattr. */
 import type { Clock } from './clock.js'
 import { fail } from './errors.js'
 import type { Attributes, Context, Extent, File, Opened, Owner } from './file.js'
@@ -11,18 +12,22 @@ const never = { u16: 0xffff, u32: 0xffffffff, u64: 0xffffffffffffffffn }
 /** The group of every file, by name. */
 export const GROUP = 'admin'
 
-/** Never NONUNAME where the owner has a number: Linux v9fs writes to no file of a group it cannot name (EACCES before it asks). */
+/**
+ * The gid of a file; never NONUNAME if the owner has a uid, because Linux v9fs refuses to write to a file whose group
+ * it cannot map (EACCES, without asking the server).
+ */
 const groupOf = (owner: Owner): number => owner.gid ?? owner.uid
 
 /**
- * `type` of every stat of our servers, `ll`. 9P leaves the field to kernels, which fill in a number of their own; a client of ours knows by it
- * that the server checks a file when all of it is there (`Fid.finish`).
+ * The `type` of every stat that a llambo server sends, `ll`. 9P leaves this field to kernels, which fill in their own
+ * value. A llambo client recognises by it a server that checks a file once all of it has been written (`Fid.finish`).
  */
 export const OUR_TYPE = 0x6c6c
 
 /**
- * A file's attributes with the length and time of its content: of what an open gives, where there is one, else of what the next
- * open would. A content that takes long to make has length 0: a listing must not wait for what a read would wait for.
+ * A file's attributes with the length and time of its content: of what this open reads, if there is one, otherwise of
+ * what the next open would read. Content that takes long to generate is reported with length 0: a listing must not wait
+ * for what a read would wait for.
  */
 export function measured(file: File, ctx: Context, clock: Clock, opened?: Opened): Maybe<Attributes> {
   const of = opened?.extent ? opened : file
@@ -31,7 +36,7 @@ export function measured(file: File, ctx: Context, clock: Clock, opened?: Opened
     const known = ({ length, mtime }: Extent): Attributes => ({ ...attributes, length, mtime })
     try {
       const extent = of.extent!(ctx)
-      // a content that cannot be made now has no length; the read says why
+      // content that cannot be generated now has no length; the read reports why
       if (!(extent instanceof Promise)) return known(extent)
       const patience = opened?.extent ? OPEN_EXTENT_MS : EXTENT_MS
       return new Promise(resolve => {
@@ -51,7 +56,7 @@ export function measured(file: File, ctx: Context, clock: Clock, opened?: Opened
   })
 }
 
-/** stat(5) of a file. */
+/** The stat(5) of a file. */
 export function toStat(name: string, qid: Qid, a: Attributes): Stat {
   return {
     type: OUR_TYPE,
@@ -72,7 +77,7 @@ export function toStat(name: string, qid: Qid, a: Attributes): Stat {
   }
 }
 
-/** A stat in which every field says "do not touch" (stat(5)): the base of a wstat, and by itself an fsync. */
+/** A stat in which every field says "do not touch" (stat(5)): the base of a wstat. Sent as it is, it is an fsync. */
 export function untouched(): Stat {
   const qid = { type: 0xff, version: never.u32, path: never.u64 }
   const numbers = { type: never.u16, dev: never.u32, mode: never.u32, atime: never.u32, mtime: never.u32 }
@@ -80,14 +85,16 @@ export function untouched(): Stat {
   return { ...numbers, ...ids, qid, length: never.u64, name: '', uid: '', gid: '', muid: '', extension: '' }
 }
 
-/** What a wstat or setattr asks for, in one form. Undefined: do not touch. */
+/** The changes that a wstat or setattr asks for, in one form. Undefined: do not touch. */
 export interface Wanted {
   name?: string
   length?: number
   owner?: boolean
-  /** Other permission bits than it has. */
+  /** Permission bits other than those that the file has. */
   mode?: boolean
-  /** The permission bits it has, or times: accepted from who may write the file, and ignored. */
+  /**
+   * The permission bits that the file has already, or times: accepted from a user who may write the file, and ignored.
+   */
   other?: boolean
 }
 
@@ -103,7 +110,7 @@ export function wantedOfStat(s: Stat, now: Stat): Wanted {
   return wanted
 }
 
-/** Bits of a mode that chmod(2) sets; those above say what kind of file it is. */
+/** The bits of a mode that chmod(2) sets; those above them give the type of the file. */
 const PERMISSIONS = 0o7777
 /** Bits of Tsetattr's `valid`. */
 const SET = { MODE: 1, UID: 2, GID: 4, SIZE: 8, TIMES: 0x1f0 }
@@ -122,10 +129,10 @@ function safeLength(n: bigint): number {
   return Number(n)
 }
 
-/** Linux's own number for whom it cannot name (overflowuid): Rgetattr, unlike a stat, has no word for that. */
+/** Linux's uid for a user that it cannot map (overflowuid). Rgetattr, unlike a stat, has no value that says "none". */
 const NOBODY = 65534
 
-/** Rgetattr's BASIC bits: all of them, whatever was asked. */
+/** Rgetattr's BASIC bits: all of them are sent, whatever was requested. */
 const GETATTR_BASIC = 0x7ffn
 const S_IFDIR = 0o040000
 const S_IFREG = 0o100000

@@ -1,32 +1,37 @@
-/** Ends what a clock was asked for; does nothing once it has happened. */
+/**
+ * Time as an argument: everything that waits, measures or expires uses a Clock, so that a whole cluster can run on
+ * virtual time in one process.
+ */
+
+/** Cancels what was scheduled on a clock; has no effect once that has happened. */
 export type Cancel = () => void
 
-/**
- * Time as an argument. Everything that waits, measures or expires asks a clock, so that a whole cluster can run on virtual time
- * in one process.
- */
+/** A source of time and timers. */
 export interface Clock {
-  /** Milliseconds that only grow, from any beginning: deadlines, leases and rates are measured by these. */
+  /** Monotonic milliseconds from an arbitrary start; deadlines, leases and rates are measured in them. */
   now(): number
-  /** Milliseconds since 1970, for people to read. They jump when somebody sets the machine's time. */
+  /** Milliseconds since 1970, for people to read. They jump when someone sets the machine's time. */
   date(): number
-  /** Calls once, `ms` later. @param idle whether a process that waits for nothing else may end before */
+  /**
+   * Calls `call` once, in `ms`.
+   * @param idle true if the process may exit before then, provided it waits for nothing else
+   */
   after(ms: number, call: () => void, idle?: boolean): Cancel
 }
 
-/** This machine's time. */
+/** The time of this machine. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   date: () => Date.now(),
   after(ms, call, idle = false) {
     const timer = setTimeout(call, ms)
-    // a browser's timer is a number
+    // in a browser a timer is a number
     if (idle) (timer as { unref?(): void }).unref?.()
     return () => clearTimeout(timer)
   },
 }
 
-/** Resolves `ms` later. @throws the signal's reason as soon as it aborts */
+/** Resolves in `ms`. @throws the signal's reason as soon as it aborts */
 export function sleep(clock: Clock, ms: number, signal?: AbortSignal, idle = false): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(signal.reason)
@@ -46,15 +51,15 @@ export function sleep(clock: Clock, ms: number, signal?: AbortSignal, idle = fal
   })
 }
 
-/** A signal that aborts with that error `ms` later, and what ends the wait. */
+/** A signal that aborts with `error()` in `ms`, and a function that cancels the timer. */
 export function deadline(clock: Clock, ms: number, error: () => Error): { signal: AbortSignal; cancel: Cancel } {
   const controller = new AbortController()
   return { signal: controller.signal, cancel: clock.after(ms, () => controller.abort(error()), true) }
 }
 
 /**
- * A signal that aborts `ms` later. It takes the place of AbortSignal.timeout, which Node 20 collects as garbage, timer and all, where only
- * AbortSignal.any refers to it: a limit that never comes.
+ * A signal that aborts in `ms` with a TimeoutError. Use it instead of AbortSignal.timeout: Node 20 garbage-collects
+ * that signal, and its timer with it, if only AbortSignal.any refers to it, and the limit never fires.
  */
 export function timeLimit(ms: number, clock: Clock = systemClock): AbortSignal {
   const controller = new AbortController()
@@ -62,7 +67,7 @@ export function timeLimit(ms: number, clock: Clock = systemClock): AbortSignal {
   return controller.signal
 }
 
-/** Calls every `ms` until cancelled; never keeps a process from ending. */
+/** Calls `call` every `ms` until cancelled; never keeps the process from exiting. */
 export function every(clock: Clock, ms: number, call: () => void): Cancel {
   let cancel: Cancel
   const again = () => {

@@ -1,3 +1,4 @@
+/** Encodes directories: the stats of Tread (read(5)) and the entries of Treaddir. */
 import { measured, toStat } from './attributes.js'
 import type { Clock } from './clock.js'
 import { fail } from './errors.js'
@@ -8,7 +9,10 @@ import { ENTRY_BYTES, MAX_ENTRIES } from './limits.js'
 import { chain, type Maybe } from './maybe.js'
 import type { Dialect } from './protocol.js'
 
-/** Takes the listing that a read from the start begins; later reads go on in it, so that no change can tear it. */
+/**
+ * Returns the fid's listing, which a read from offset 0 makes; later reads continue in it, so that no change to the
+ * directory can tear it.
+ */
 function snapshot(fid: FidState, fromStart: boolean, ctx: Context): Maybe<Entry[]> {
   if (fid.entries && !fromStart) return fid.entries
   return chain(fid.opened?.list?.(ctx) ?? [], entries => {
@@ -27,7 +31,10 @@ function snapshot(fid: FidState, fromStart: boolean, ctx: Context): Maybe<Entry[
   })
 }
 
-/** Tread of a directory (read(5)): whole stats only; the offset is 0 or where the last read ended. */
+/**
+ * Answers a Tread of a directory (read(5)): whole stats only. The offset must be 0 or where the last read ended.
+ * @throws FsError `bad offset`, or `bad argument` if `count` is too small for one entry
+ */
 export function readStats(
   fid: FidState,
   offset: number,
@@ -54,7 +61,7 @@ export function readStats(
         const entry = entries[index]!
         const attributes = measured(entry[1], ctx, clock)
         if (attributes instanceof Promise) {
-          // an entry of a mounted tree may be gone by now: it is left out, the listing goes on
+          // an entry of a mounted tree may be gone by now: leave it out and continue
           return attributes.then(
             a => (put(a, entry) ? loop() : finish()),
             () => {
@@ -76,7 +83,10 @@ export function readStats(
 const DT_DIR = 4
 const DT_REG = 8
 
-/** Treaddir: the cookie of an entry is its place in the listing, counted from 1, with `.` and `..` first. */
+/**
+ * Answers a Treaddir. The cookie of an entry is its position in the listing, counted from 1, with `.` and `..` first.
+ * @throws FsError `bad argument` if `count` is too small for one entry
+ */
 export function readDirents(fid: FidState, offset: bigint, count: number, ctx: Context): Maybe<Uint8Array> {
   return chain(snapshot(fid, offset === 0n, ctx), entries => {
     const here = fid.place!
@@ -99,7 +109,7 @@ export function readDirents(fid: FidState, offset: bigint, count: number, ctx: C
   })
 }
 
-/** Packs whole items into a buffer of a given size until one does not fit. */
+/** Packs whole items into a buffer of at most `most` bytes, until one does not fit. */
 class Packer {
   length = 0
   #bytes: Uint8Array

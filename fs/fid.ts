@@ -1,10 +1,14 @@
+/** The server's state of one fid, and the walking and permission checks that operations.ts does on it. */
 import { fail } from './errors.js'
 import type { Attributes, Context, Entry, File, Opened, User } from './file.js'
 import type { Holding } from './holding.js'
 import { chain, type Maybe } from './maybe.js'
 import { QTDIR } from './protocol.js'
 
-/** A file and how it was reached: what `..` and a file's name need. Immutable; a fid changes by being given another. */
+/**
+ * A file and the path by which it was reached, which `..` and the file's name need. Immutable: a fid moves by being
+ * assigned another.
+ */
 export interface Place {
   readonly file: File
   readonly name: string
@@ -19,32 +23,33 @@ export function pathOf(place: Place | undefined): string {
   return names.join('/')
 }
 
-/** The auth file behind an afid: one write, of a token; the user it proved. */
+/** The auth file behind an afid: it takes one write, of a token, and holds the user that the token proved. */
 export interface AuthFile {
   readonly uname: string
   readonly aname: string
   user: User | undefined
 }
 
-/** What the server holds for one fid of a client. Its state changes synchronously, never across an await. */
+/** The server's state of one fid of a client. It changes synchronously, never across an await. */
 export class FidState {
   place: Place | undefined
   opened: Opened | undefined
   /** open(5)'s mode, once open. */
   mode = 0
   auth: AuthFile | undefined
-  /** An attach, walk, open or create that has begun on it and not ended: nothing else may use it. */
+  /** True while an attach, walk, open or create is in progress on the fid: no other request may use it. */
   busy = false
-  /** Clunked: what an operation under way gets, it must give up again. */
+  /** True once the fid is clunked: an operation in progress must release what it obtains. */
   gone = false
-  /** A directory's entries, as they were when it was read from the start, and the offset the next read must have. */
+  /** A directory's entries, as they were when it was read from offset 0. */
   entries: Entry[] | undefined
+  /** Where the next read of the directory must continue. */
   next = { index: 0, offset: 0 }
-  /** With `?chunk`: whether the next read of a stream is to be answered with nothing. */
+  /** With `?chunk`: whether to answer the next read of a stream with no data. */
   boundary = false
-  /** Calls on `opened` that have not answered yet. */
+  /** Calls on `opened` that have not returned yet. */
   readonly pending = new Set<Promise<unknown>>()
-  /** The memory that it and its open file keep. */
+  /** Counts the memory that the fid and its open file keep. */
   holding: Holding | undefined
 
   constructor(
@@ -57,12 +62,15 @@ export function isDirectory(file: File): boolean {
   return (file.qid.type & QTDIR) !== 0
 }
 
-/** What a user wants of a file: the bits of one rwx group. */
+/** The access that a request needs, as the bits of one rwx group. */
 export const R = 4
 export const W = 2
 export const X = 1
 
-/** Whether the mode bits let a user do what he wants: owner, then admins as the group, then the rest. Role `read` never writes. */
+/**
+ * Whether the mode bits grant the user the access: the owner's bits, else for an admin the group's, else everyone's.
+ * Role `read` never writes.
+ */
 export function permits(attributes: Attributes, user: User, want: number): boolean {
   if (user.role === 'read' && want & W) return false
   const { mode, owner } = attributes
@@ -70,7 +78,10 @@ export function permits(attributes: Attributes, user: User, want: number): boole
   return (bits & want) === want
 }
 
-/** Answers with the file if its mode bits let the user in, or are not ours to look at; else fails `permission denied`. */
+/**
+ * Returns the file if its mode bits grant access or if another server decides (`File.decided`).
+ * @throws FsError `permission denied`
+ */
 export function checked(file: File, want: number, ctx: Context): Maybe<File> {
   if (file.decided) return file
   return chain(file.attributes(ctx), attributes => {
@@ -79,7 +90,10 @@ export function checked(file: File, want: number, ctx: Context): Maybe<File> {
   })
 }
 
-/** One step of a walk, from a directory the user may search. */
+/**
+ * Walks one name, from a directory that the user must be allowed to search.
+ * @throws FsError `not a directory`, `permission denied` or `file does not exist`
+ */
 export function step(from: Place, name: string, ctx: Context): Maybe<Place> {
   if (name === '..') return from.parent ?? from
   if (name === '.') return from

@@ -1,13 +1,13 @@
-/** The fids of one connection. */
+/** The table of a connection's fids, which limits how many each user may have. */
 import { fail } from './errors.js'
 import type { FidState } from './fid.js'
 import type { User } from './file.js'
 import { LITTLE_FIDS, MAX_FIDS, RESERVED_FIDS } from './limits.js'
 
-/** Whose a fid is before somebody has attached with it. */
+/** The user of a fid on which no one has attached yet. */
 export const NOBODY = 'none'
 
-/** By number, with a count of each user's. */
+/** Fids by number, with a count per user. */
 export class Fids extends Map<number, FidState> {
   readonly #counts = new Map<string, number>()
 
@@ -37,13 +37,14 @@ export class Fids extends Map<number, FidState> {
   }
 
   /**
-   * Whether a user may have one more. Of a connection that several share, a user may have as many as are free; admins are not held to that.
-   * The last are for users who have few, also where one who came alone has all others.
+   * Checks that a user may have one more fid. On a connection that several users share, a user who is not an admin may
+   * hold at most as many fids as are still free. RESERVED_FIDS beyond MAX_FIDS are for users with fewer than
+   * LITTLE_FIDS, so that a user who arrives after another has taken all the rest can still work.
    * @throws FsError `too many fids on one connection`
    */
   admit(user: User): void {
     const own = this.#of(user)
-    // an afid, and an attach under way, is of nobody yet
+    // an afid, and the fid of an attach in progress, has no user yet
     const shared = this.size > own + (user.name === NOBODY ? 0 : this.#of({ name: NOBODY }))
     if (own < LITTLE_FIDS && this.size < MAX_FIDS + (shared ? RESERVED_FIDS : 0)) return
     if (this.size >= MAX_FIDS) throw fail('tooManyFids')

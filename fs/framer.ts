@@ -1,41 +1,46 @@
+/** Splits a byte stream into 9P messages. */
 import { fail } from './errors.js'
 import type { Holding } from './holding.js'
 import { MAX_FIRST_MESSAGE } from './limits.js'
 
-/** size[4] type[1] tag[2]: no message has less, and of one that is not kept this is. */
+/** size[4] type[1] tag[2]: the smallest message, and all that is kept of a message that is refused. */
 const HEAD = 7
-/** How many times what it must hold a buffer becomes: what comes byte by byte is copied a few times, not at each byte. */
+/**
+ * The factor by which a buffer is made larger than it must be now: bytes that arrive one by one are copied a few times,
+ * not for each byte.
+ */
 const GROWTH = 4
 
 /**
- * Cuts a byte stream into whole messages by their size[4], however it was split or merged on the way. The same for a
- * socket's chunks and a WebSocket's messages.
+ * Splits a byte stream into whole messages by their size[4], however it was split or merged on the way. It serves both
+ * a socket's chunks and the messages of a WebSocket.
  */
 export class Framer {
-  /** No message may be larger; the session sets it to its msize once there is one. */
+  /** The largest message accepted; the session sets it to its msize once that is agreed on. */
   most = MAX_FIRST_MESSAGE
-  /** The message that has begun: as much of it as there was room for. */
+  /** The incomplete message, as far as there was room for it. */
   #buffer = new Uint8Array(HEAD)
   #have = 0
   #want = 4
-  /** Bytes of the buffer that are counted. */
+  /** Bytes of the buffer that `holding` counts. */
   #counted = 0
-  /** Why there was no room for the message. */
+  /** Why there was no room for the message, if so. */
   #refusal: unknown
 
-  /** @param holding counts what is kept of a message that has not come whole */
+  /** @param holding counts the bytes of an incomplete message */
   constructor(readonly holding?: Holding) {}
 
-  /** Whether a message has begun and is not complete. */
+  /** Whether a message is incomplete. */
   get partial(): boolean {
     return this.#have > 0
   }
 
   /**
-   * Takes a chunk and hands out each message that it completes. A message that lies whole in the chunk is a view on it;
-   * only one that spans chunks is copied.
-   * @param refused gets, of a message for which `holding` had no room, the head when its last byte has come, and the refusal
-   * @throws FsError `bad message` where a size cannot be: the stream has lost its place and must be closed
+   * Takes a chunk and passes on each message that it completes. A message that lies entirely in the chunk is a view on
+   * it; only one that spans chunks is copied.
+   * @param refused called for a message for which `holding` had no room, once its last byte has arrived, with its head
+   *   and the refusal
+   * @throws FsError `bad message` for an impossible size: message boundaries are lost and the connection must be closed
    */
   push(
     chunk: Uint8Array,
@@ -53,7 +58,7 @@ export class Framer {
       }
       const piece = chunk.subarray(at, at + this.#want - this.#have)
       this.#room(this.#have + piece.length)
-      // of a message that was refused only the head has a place
+      // a refused message keeps only its head
       const place = this.#buffer.length - this.#have
       if (place > 0) this.#buffer.set(piece.subarray(0, place), this.#have)
       this.#have += piece.length
@@ -68,7 +73,9 @@ export class Framer {
     }
   }
 
-  /** Makes the buffer large enough, or small for good where there is no room. */
+  /**
+   * Grows the buffer to hold `length` bytes. If there is no room, only the head of this message is kept from here on.
+   */
   #room(length: number): void {
     if (length <= this.#buffer.length || this.#refusal !== undefined) return
     const larger = Math.min(this.#want, GROWTH * length)
@@ -85,7 +92,7 @@ export class Framer {
     this.#buffer = buffer
   }
 
-  /** What has come whole; the next begins. */
+  /** Takes out the complete message and starts on the next. */
   #taken(): { whole: Uint8Array; refusal: unknown } {
     const taken = { whole: this.#buffer, refusal: this.#refusal }
     this.holding?.shrink(this.#counted)
@@ -104,7 +111,10 @@ export class Framer {
   }
 }
 
-/** The parts as one: the part itself where there is only one, else a copy. @param length of all parts, counted if not given */
+/**
+ * Joins parts: a single part is returned itself, several are copied. @param length the length of all parts, computed if
+ * not given
+ */
 export function join(
   parts: readonly Uint8Array[],
   length: number = parts.reduce((n, part) => n + part.length, 0),

@@ -1,20 +1,24 @@
-/** The count of the memory that one thing keeps for one user: who keeps bytes asks here before they are kept. */
+/**
+ * Accounting of the memory that one object keeps on behalf of one user. Code that keeps bytes counts them here before
+ * it keeps them.
+ */
 export interface Holding {
   /**
-   * Counts so many bytes more.
-   * @param passing they are on their way: their count decides, and the process, whose size changes from moment to moment, is not looked at
-   * @throws FsError where there is no room for them: then nothing has changed
+   * Counts `bytes` more.
+   * @param passing the bytes are in transit: only the count decides, and the size of the process, which changes from
+   *   moment to moment, is not checked
+   * @throws FsError if there is no room for them; nothing has changed then
    */
   grow(bytes: number, passing?: boolean): void
-  /** Whether there would be room for so many bytes that are on their way. */
+  /** Whether there would be room for `bytes` in transit. */
   fits(bytes: number): boolean
   /**
-   * Counts bytes that are there already, beyond the user's share if others leave room.
-   * @returns whether there was room; else they are not counted, and have to go
+   * Counts bytes that exist already, beyond the user's share if others leave room.
+   * @returns whether there was room; if not, the bytes are not counted and the caller must release them
    */
   owe(bytes: number): boolean
-  /** Counts so many bytes fewer. */
+  /** Counts `bytes` fewer. */
   shrink(bytes: number): void
-  /** Counts nothing any more, now and later: the thing is gone. */
+  /** Releases everything counted, for good: the object is gone. */
   free(): void
 }

@@ -1,9 +1,11 @@
-/** Waits for work no longer than somebody wants to, also for work that does not give up. */
+/** Waiting that ends when a signal aborts or a deadline passes, even if the work itself does not stop. */
 import { type Clock, deadline } from './clock.js'
 
-/** Waits for work that knows no signal; what it comes to after the signal is nobody's. @throws the signal's reason */
+/**
+ * Waits for work that does not observe a signal; its outcome after an abort is discarded. @throws the signal's reason
+ */
 export async function interruptible<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  // an abort may be first: then nobody hears of its failure
+  // if the abort comes first, a later rejection of the work must not be reported as unhandled
   work.catch(() => undefined)
   signal.throwIfAborted()
   let abort!: () => void
@@ -19,8 +21,9 @@ export async function interruptible<T>(work: Promise<T>, signal: AbortSignal): P
 }
 
 /**
- * Asks for so long, and waits no longer even if what was asked does not give up: a server that hangs does not answer Tflush either.
- * @throws `late()` after `ms`, the signal's reason when it aborts
+ * Runs `ask` for at most `ms`. Returns then even if the request does not give up: a server that hangs does not answer
+ * Tflush either.
+ * @throws `late()` after `ms`, or the signal's reason when it aborts
  */
 export async function within<T>(
   clock: Clock,

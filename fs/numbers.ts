@@ -1,16 +1,16 @@
 /**
- * Hands out small numbers, the lowest free one first: a client's tags and fids. Servers keep tables by them, so that a
- * number used again soon is cheaper for both ends than a new one.
+ * A pool of small numbers, the lowest free one first: a client's tags and fids. Servers keep tables indexed by them, so
+ * reusing a number soon is cheaper for both ends than taking a new one.
  */
 export class Numbers {
   #next = 0
-  /** Numbers given back, as a binary heap: the lowest is at 0. */
+  /** Returned numbers, as a binary heap with the lowest at index 0. */
   #free: number[] = []
 
-  /** @param most the largest number it may hand out */
+  /** @param most the largest number to hand out */
   constructor(readonly most: number) {}
 
-  /** The lowest free number, or undefined when all are taken. */
+  /** Takes the lowest free number; undefined if all are taken. */
   take(): number | undefined {
     const heap = this.#free
     if (heap.length === 0) return this.#next <= this.most ? this.#next++ : undefined
@@ -28,7 +28,7 @@ export class Numbers {
     return lowest
   }
 
-  /** Gives a number back; it must have been taken. */
+  /** Returns a number, which must have been taken. */
   give(n: number): void {
     const heap = this.#free
     let at = heap.length

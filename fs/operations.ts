@@ -1,3 +1,4 @@
+/** The 9P operations: what the server does for each type of request. */
 import { type Attaching, parseAname } from './attach.js'
 import { measured, toGetattr, toStat, type Wanted, wantedOfSetattr, wantedOfStat } from './attributes.js'
 import type { Clock } from './clock.js'
@@ -13,7 +14,7 @@ import { chain, type Maybe } from './maybe.js'
 import { checkName, type Msg, type ReplyOf, type TMessage } from './message.js'
 import { type Dialect, DMDIR, NOFID, OEXEC, ORCLOSE, OREAD, OTRUNC, OWRITE, type Qid, QTAUTH } from './protocol.js'
 
-/** What an operation sees of its session. */
+/** The part of a session that the operations use. */
 export interface Host {
   readonly dialect: Dialect
   readonly msize: number
@@ -23,25 +24,27 @@ export interface Host {
   attach(who: Attaching): Maybe<{ root: File; user: User }>
   /** Names of the attach options that `attach` takes. */
   readonly attachOptions: readonly string[]
-  /** Absent: nobody needs to prove anything. */
+  /** Checks a token. Absent if no token is required. */
   readonly authenticate: ((token: string, uname: string) => Maybe<User>) | undefined
-  /** Whom the connection itself has proved. */
+  /** The user that the connection itself has proved. */
   readonly user: User | undefined
-  /** Counts the memory that one fid of that user keeps; undefined: nobody counts. */
+  /** Returns the holding that counts the memory of one fid of that user; undefined if memory is not counted. */
   hold(user: User): Holding | undefined
 }
 
-/** A request as its operation sees it; becomes a Context once its fid tells the user. */
+/** A request as its operation sees it. It serves as the Context once its fid has determined the user. */
 export interface Request {
   user: User | undefined
   fid: FidState | undefined
-  /** The fid it makes, which goes with it if it is given up. */
+  /** The fid that the request creates, which is removed if the request is given up. */
   making: { number: number; fid: FidState } | undefined
-  /** It was given up: what it gets must be given back. */
+  /** True once the request was given up: the operation must release what it obtains. */
   readonly dropped: boolean
   readonly signal: AbortSignal
   whenAborted(call: () => void): void
-  /** Counts bytes that an answer under way may bring, so that many of them stay bounded; once a request. */
+  /**
+   * Counts bytes that a pending answer may bring, so that many such answers stay bounded. Counts once for each request.
+   */
   reserve(bytes: number, answer: Promise<unknown>): void
 }
 
@@ -50,7 +53,7 @@ type Operation<T extends TMessage['type']> = (host: Host, m: Msg<T>, request: Re
 type Operations = { [T in Exclude<TMessage['type'], 'Tversion' | 'Tflush'>]: Operation<T> }
 
 const AT_REMOVEDIR = 0x200
-/** Linux open flags as they stand in Tlopen (9P2000.L carries the x86 numbers whatever the machine). */
+/** Linux open flags of a Tlopen (9P2000.L uses the x86 values on every machine). */
 const O = { ACCMODE: 3, TRUNC: 0o1000, DIRECTORY: 0o200000, CREAT: 0o100 }
 
 function find(host: Host, number: number, request: Request): FidState {
@@ -78,7 +81,10 @@ function add(host: Host, number: number, fid: FidState, request: Request): FidSt
   return fid
 }
 
-/** Runs something that may wait on a fid nothing else may touch meanwhile; `commit` and the release happen synchronously. */
+/**
+ * Runs `begin`, which may wait, while no other request may use the fid. Then releases the fid and runs `commit` in one
+ * synchronous step.
+ */
 function exclusively<T, U>(fid: FidState, begin: () => Maybe<T>, commit: (value: T) => U): Maybe<U> {
   fid.busy = true
   const done = (value: T): U => {
@@ -98,7 +104,7 @@ function exclusively<T, U>(fid: FidState, begin: () => Maybe<T>, commit: (value:
   return value instanceof Promise ? value.then(done, failed) : done(value)
 }
 
-/** Takes back what was reserved for something that failed, at once or later. */
+/** Runs `begin`, and `undo` if that fails, at once or later. */
 function orUndo<T>(begin: () => Maybe<T>, undo: () => void): Maybe<T> {
   const failed = (error: unknown): never => {
     undo()
@@ -112,7 +118,7 @@ function orUndo<T>(begin: () => Maybe<T>, undo: () => void): Maybe<T> {
   }
 }
 
-/** Remembers a call on an open file until it answers, so that a clunk can end and await it. */
+/** Remembers a call on an open file until it returns, so that a clunk can abort and await it. */
 function tracked<T>(fid: FidState, answer: Maybe<T>): Maybe<T> {
   if (!(answer instanceof Promise)) return answer
   fid.pending.add(answer)
@@ -121,7 +127,7 @@ function tracked<T>(fid: FidState, answer: Maybe<T>): Maybe<T> {
   return answer
 }
 
-/** Begins to count a fid. @throws FsError where its user has no room for one more */
+/** Starts counting the memory of a fid. @throws FsError if its user has no room for one more */
 function held(host: Host, fid: FidState): FidState {
   const holding = host.hold(fid.user)
   holding?.grow(FID_BYTES)
@@ -129,7 +135,10 @@ function held(host: Host, fid: FidState): FidState {
   return fid
 }
 
-/** Frees a fid's open file. Ends what still waits on it first, so that a close is the last thing a file sees. */
+/**
+ * Closes a fid's open file. Waits first for the calls that are still pending on it, so that `close` is the last call
+ * that a file sees.
+ */
 export function close(fid: FidState): Maybe<void> {
   fid.gone = true
   const { opened } = fid
@@ -147,7 +156,10 @@ export function close(fid: FidState): Maybe<void> {
   free()
 }
 
-/** Gives up what was opened for a fid that has gone meanwhile, or for nobody. How its close fares is nobody's to hear. */
+/**
+ * Closes a file that was opened for a fid that is gone by now, or for a request that was given up. If that close fails,
+ * there is no one to report the error to.
+ */
 function tooLate(opened: Opened): never {
   try {
     Promise.resolve(opened.close?.()).catch(() => undefined)
@@ -159,7 +171,7 @@ function openPlace(place: Place, mode: number, ctx: Context): Maybe<Opened> {
   const { file } = place
   const rwx = mode & 3
   const want = (rwx === OEXEC ? X : rwx === OREAD ? R : rwx === OWRITE ? W : R | W) | (mode & OTRUNC ? W : 0)
-  // open(5): a directory is neither written nor truncated
+  // open(5): a directory can be neither written nor truncated
   if (isDirectory(file) && ((rwx !== OREAD && rwx !== OEXEC) || mode & OTRUNC)) throw fail('isDirectory')
   return chain(checked(file, isDirectory(file) ? R : want, ctx), () => file.open(mode & (3 | OTRUNC), ctx))
 }
@@ -211,7 +223,7 @@ function create(fid: FidState, name: string, perm: number, mode: number, request
   )
 }
 
-/** Applies a wstat or setattr: everything is checked before anything changes. */
+/** Applies a wstat or setattr. Checks everything before it changes anything. */
 function change(fid: FidState, wanted: Wanted, ctx: Context): Maybe<void> {
   const place = placeOf(fid)
   const { file, parent } = place
@@ -244,7 +256,7 @@ function statOf(fid: FidState, ctx: Context) {
   return chain(file.attributes(ctx), attributes => toStat(name, file.qid, attributes))
 }
 
-/** As a client is told it: with the length of what there is to read. */
+/** The stat that a client is sent: its length is that of the content to read. */
 function measuredStat(fid: FidState, ctx: Context, clock: Clock) {
   const { file, name } = placeOf(fid)
   return chain(measured(file, ctx, clock, fid.opened), attributes => toStat(name, file.qid, attributes))
@@ -260,7 +272,10 @@ const unsupported = () => {
   throw fail('notSupported')
 }
 
-/** What each request does. The session has checked that the dialect has it and that a session exists. */
+/**
+ * The operation of each request type. The session has checked that the dialect has the message and that a Tversion was
+ * answered.
+ */
 export const operations: Operations = {
   Tauth(host, m, request) {
     if (!host.authenticate || host.user) throw fail('noAuth')
@@ -279,7 +294,8 @@ export const operations: Operations = {
       if (!auth?.user || auth.uname !== m.uname || auth.aname !== m.aname) throw fail('authRequired')
       user = auth.user
     }
-    // it becomes a file's owner and stands in records: no longer than a name, and without control characters
+    // uname becomes the owner of files and appears in records, so it must be a valid file name: bounded, without
+    // control characters
     if (m.uname !== '') checkName(m.uname)
     const { names, chunked, options } = parseAname(m.aname, host.attachOptions)
     const who = { uname: m.uname, n_uname: m.n_uname ?? NOFID, aname: m.aname, options, ...(user && { user }) }
@@ -311,8 +327,8 @@ export const operations: Operations = {
     if (m.wname.length > MAXWELEM) throw fail('badArgument', `${m.wname.length} names: at most ${MAXWELEM}`)
     for (const name of m.wname) checkName(name)
     const start = placeOf(fid)
-    // A clone of an open fid is harmless and some clients make them; a walk from one is not allowed (walk(5)). diodls -l does it
-    // with every name it has read from a directory, and the servers of 9P2000.L let it.
+    // walk(5) forbids a walk from an open fid. Cloning one is harmless, and some clients do it. Servers of 9P2000.L
+    // allow the walk, too: diodls -l walks from the open directory to each name that it has read.
     if (fid.opened && m.wname.length > 0 && host.dialect !== '9P2000.L') throw fail('fidInUse', 'open fids do not walk')
     if (fid.opened && m.fid === m.newfid) throw fail('fidInUse', 'already open')
     const same = m.fid === m.newfid
@@ -342,7 +358,8 @@ export const operations: Operations = {
       wqid.push(place.file.qid)
       return walk(place)
     }
-    // walk(5): the first name's failure is the walk's; a later one's shows as fewer qids, and newfid is not made
+    // walk(5): if the first name fails, so does the walk; if a later one fails, the reply has fewer qids and newfid is
+    // not created
     const stopped = (error: unknown): undefined => {
       if (wqid.length === 0 || ctx.signal.aborted) throw error
       return undefined
@@ -387,7 +404,7 @@ export const operations: Operations = {
 
   Tmkdir(host, m, request) {
     const parent = find(host, m.dfid, request)
-    // the parent's fid stays where it is: the directory is made through a fid of the request's own
+    // the parent's fid must not move: the directory is created through a temporary fid
     const own = new FidState(parent.user, false)
     own.place = placeOf(parent)
     return chain(create(own, m.name, (DMDIR | (m.mode & 0o777)) >>> 0, OREAD, request), qid => {
@@ -427,9 +444,10 @@ export const operations: Operations = {
     const answer = opened.read(offset, count, ctx)
     if (answer instanceof Promise && !opened.stream) request.reserve(count, answer)
     return chain(tracked(fid, answer), data => {
-      // a read that got all it asked for needs no end, and its reader would take an empty one for the file's
+      // after a read that returned all it asked for, no boundary: its reader would take an empty read for the end of
+      // the file
       if (fid.chunked && opened.stream && data.length > 0 && data.length < count) fid.boundary = true
-      // v9fs tears the whole mount down over an answer longer than it asked for (9p.md section 2)
+      // v9fs tears down the whole mount if a reply is longer than it asked for
       return { data: data.length > count ? data.subarray(0, count) : data }
     })
   },
@@ -452,7 +470,7 @@ export const operations: Operations = {
     const { place, mode } = fid
     const closed = close(fid)
     if (!(mode & ORCLOSE) || !place) return chain(closed, () => ({}))
-    // clunk(5): remove on close, and its errors are nobody's
+    // clunk(5): remove on close; the errors of that are not reported
     const removed = () => Promise.resolve(remove(place, context(request))).catch(() => undefined)
     return Promise.resolve(closed)
       .then(removed, removed)
@@ -463,7 +481,7 @@ export const operations: Operations = {
     const fid = host.fids.get(m.fid)
     if (!fid) throw fail('unknownFid', m.fid)
     request.user = fid.user
-    // remove(5): a remove is a clunk with the side effect of removing; the fid goes even when it fails
+    // remove(5): a remove is a clunk that also removes the file; the fid is gone even if the remove fails
     host.fids.delete(m.fid)
     const busy = fid.busy
     const { place } = fid
@@ -482,7 +500,7 @@ export const operations: Operations = {
     const ctx = context(request)
     return chain(statOf(fid, ctx), now => {
       const wanted = wantedOfStat(m.stat, now)
-      // stat(5): a wstat that touches nothing is a request to commit the file's contents
+      // stat(5): a wstat that changes nothing asks the server to commit the file to storage
       const done = Object.keys(wanted).length === 0 ? sync(fid, ctx) : change(fid, wanted, ctx)
       return chain(done, () => ({}))
     })
@@ -569,7 +587,7 @@ export const operations: Operations = {
   Tlink: unsupported,
 }
 
-/** The one write an auth fid takes: the token. */
+/** Handles the one write that an auth fid takes: the token. */
 function writeToken(host: Host, fid: FidState, data: Uint8Array): Maybe<{ count: number }> {
   const auth = fid.auth!
   const token = new TextDecoder().decode(data).trim()

@@ -1,3 +1,7 @@
+/**
+ * The server's side of one 9P connection: version, tags, flushes, the order of replies, time limits and memory
+ * accounting. What each request does is in operations.ts.
+ */
 import { Account } from './account.js'
 import type { Attaching } from './attach.js'
 import { type Cancel, type Clock, systemClock } from './clock.js'
@@ -15,42 +19,48 @@ import { type Dialect, NOTAG } from './protocol.js'
 import { text } from './text.js'
 import type { Transport } from './transport.js'
 
-/** What a connection is served with. */
+/** The options of `serve`: who may attach to what, and hooks for traces, errors and memory accounting. */
 export interface ServeOptions {
   /**
-   * Resolves a Tattach: who the user is and which tree he gets. `user` is whom a token proved, if one was asked for; else
-   * `uname` and `n_uname` are claims, to be believed only where the transport lets nobody else in.
+   * Resolves a Tattach to a user and the tree that they get. `who.user` is the user that a token proved, if one was
+   * required; otherwise `uname` and `n_uname` are claims, to be believed only where the transport admits no one else.
    */
   attach(who: Attaching): Maybe<{ root: File; user: User }>
-  /** Options of an attach name that `attach` takes, by name, besides `chunk`, which is the server's own; others are refused. */
+  /**
+   * Names of the attach options that `attach` takes, besides `chunk`, which is the server's own. Others are refused.
+   */
   attachOptions?: readonly string[]
-  /** Present: an attach needs an afid to which a token was written, unless `user` is given. Throws for a token it refuses. */
+  /**
+   * If present, an attach requires an afid to which a token was written, unless `user` is given. Throws for a token
+   * that it refuses.
+   */
   authenticate?(token: string, uname: string): Maybe<User>
-  /** Whom the connection has proved already (at the HTTP upgrade). */
+  /** The user that the connection has proved already (at the HTTP upgrade). */
   user?: User
-  /** Gets each message as one line of text that `parse` reads, behind `<- ` (received) or `-> ` (sent). */
+  /** Called with each message as a line of text that `parse` reads, after `<- ` (received) or `-> ` (sent). */
   trace?: (line: string) => void
-  /** Gets what was thrown that is no FsError: a fault of a tree's author, answered as `i/o error`. */
+  /** Called with everything thrown that is not an FsError: a bug in the tree, answered as `i/o error`. */
   onerror?: (error: unknown) => void
   /**
-   * Gets each failure that a user was answered with, and the path of the file it was about: what a tree's `error` file shows. Failures
-   * of looking for files are left out.
+   * Called with each error that a user was sent, and the path of the file that it is about: the content of a tree's
+   * `error` file. Failed lookups are omitted.
    */
   onfail?: (error: FsError, user: User, path: string) => void
-  /** Gets each user whose write succeeded. */
+  /** Called with the user of each write that succeeded. */
   onwrite?: (user: User) => void
   /**
-   * Counts the memory that a fid or a connection of that user keeps; undefined: of nobody yet. Where there is nothing for nobody, connections
-   * are not counted. Absent: nobody counts.
+   * Returns the holding that counts the memory of a fid or a connection of that user; `undefined` stands for a
+   * connection on which no one has attached yet. If it returns nothing for that, connections are not counted. If `hold`
+   * is absent, no memory is counted.
    */
   hold?: (user: User | undefined) => Holding | undefined
-  /** Times, in ms, where a test needs shorter ones. */
+  /** Overrides of the time limits of limits.ts, in ms; tests use shorter ones. */
   times?: Partial<{ version: number; attach: number; frame: number; queued: number; flush: number }>
-  /** What these are measured by; the machine's own unless given. */
+  /** The clock that measures these; the system clock by default. */
   clock?: Clock
 }
 
-/** Requests whose failure is an ordinary answer: a shell asks for many files that are not there. */
+/** Requests that fail in ordinary use: a shell looks for many files that do not exist. */
 const looking = new Set<TMessage['type']>([
   'Tattach',
   'Tauth',
@@ -63,25 +73,26 @@ const looking = new Set<TMessage['type']>([
 ])
 
 /**
- * What Node reads from a socket at once. Where a chunk is that long more has come already: it is read before anything is
- * answered, for each answer by itself wakes the other end, which costs more than the answer.
+ * The size of the buffer into which Node reads from a socket. A chunk of this length means that more data has arrived.
+ * The session reads that before it answers, because each separate reply wakes the peer, which costs more than the reply
+ * itself.
  */
 const FULL_CHUNK = 64 * 1024
 
-/** A request that has not been answered. */
+/** A request that has not been answered yet. */
 class Pending implements Request {
   user: User | undefined
   fid: FidState | undefined
   making: Request['making']
-  /** A clunk or a remove: its fid is gone, so that it must be answered. */
+  /** A clunk or a remove. Its fid is gone in any case, so it must be answered even when it is flushed. */
   ends = false
-  /** Tags of the Tflushes that wait for it, in order. */
+  /** Tags of the Tflushes that wait for this request, in order. */
   flushes: number[] | undefined
-  /** Its session was reset or ended, or its flush has waited long enough: whatever it answers is nobody's. */
+  /** The session was reset or closed, or the flush grace period has expired: the result must be discarded. */
   dropped = false
   aborted = false
   #controller: AbortController | undefined
-  /** Why there was no room for what it keeps while it waits. */
+  /** The error with which the memory accounting refused what the request keeps while it waits. */
   refusal: unknown
   #onabort: (() => void) | undefined
   #keeper: Holding | undefined
@@ -115,7 +126,7 @@ class Pending implements Request {
     this.session.reserve(bytes, answer)
   }
 
-  /** Counts bytes that it keeps until it is answered; where there is no room it ends. */
+  /** Counts bytes that the request keeps until it is answered. If there is no room, aborts it. */
   keep(bytes: number): void {
     this.#keeper ??= this.holding ?? this.session.account
     try {
@@ -127,7 +138,7 @@ class Pending implements Request {
     }
   }
 
-  /** It is answered, or nobody waits for it any more. */
+  /** Stops counting: the request is answered, or no one waits for it any more. */
   done(): void {
     this.#keeper?.shrink(this.#kept)
     this.#kept = 0
@@ -140,18 +151,18 @@ class Pending implements Request {
   }
 }
 
-/** What a connection is not waited for without end: a Tversion, a token, the rest of a message, that replies are read. */
+/**
+ * The waits that have a time limit: for a Tversion, for a token, for the rest of a message, for the client to read its
+ * replies.
+ */
 type TimerName = 'version' | 'attach' | 'frame' | 'queued'
 
-/** Serves a tree over one connection until it ends. @see ServeOptions */
+/** Serves a tree over one connection until that ends. @see ServeOptions */
 export function serve(transport: Transport, options: ServeOptions): Session {
   return new Session(transport, options)
 }
 
-/**
- * One connection's server side: version, tags, flushes, replies in order, and its bounds. What the requests do is in
- * operations.ts.
- */
+/** One connection's server side. See `serve`. */
 export class Session implements Host {
   dialect: Dialect = '9P2000'
   msize = 0
@@ -159,21 +170,24 @@ export class Session implements Host {
   readonly authenticate: Host['authenticate']
   readonly user: User | undefined
   readonly attachOptions: readonly string[]
-  /** Resolves when the connection has ended and every open file of it is closed. */
+  /** Resolves when the connection has ended and all its open files are closed. */
   readonly closed: Promise<void>
-  /** The memory that the connection keeps. */
+  /** Counts the memory that the connection keeps. */
   readonly account: Account
   #end!: () => void
   readonly #framer: Framer
   #inbox: Uint8Array[] = []
-  /** Requests by tag; a Tflush that waits stands here as the request it waits for. */
+  /** Requests by tag. The tag of a Tflush that waits maps to the request that it waits for. */
   #pending = new Map<number, Pending>()
   #out: Uint8Array[][] = []
   #outBytes = 0
   #reserved = 0
-  /** Bytes that wait here, which are counted: requests that are not looked at yet, and replies that have not left. */
+  /**
+   * The bytes counted for what waits in this session: requests that are not handled yet, and replies that have not
+   * left.
+   */
   #waiting = 0
-  /** Whether there was no room for more of them. */
+  /** Whether the memory accounting has no room for more replies. */
   #short = false
   #sending = false
   #soon: NodeJS.Immediate | undefined
@@ -222,20 +236,20 @@ export class Session implements Host {
     if (refusal !== undefined) this.giveUp(toFsError(refusal))
   }
 
-  /** Ends the connection at once, for the reason given. */
+  /** Closes the connection at once, with the given reason. */
   giveUp(why: Error): void {
     this.#ending()
     this.transport.destroy(why)
   }
 
-  /** Ends the connection: what is queued still leaves, what waits is aborted, all fids are clunked. */
+  /** Closes the connection: queued replies are still sent, waiting requests are aborted, all fids are clunked. */
   close(): void {
     this.#ending()
     this.transport.close()
   }
 
   attach(who: Attaching) {
-    // asked only for who has shown a token, where one is wanted
+    // where a token is required, this is called only after the client has presented one
     this.#clear('attach')
     return this.options.attach(who)
   }
@@ -245,7 +259,7 @@ export class Session implements Host {
     return this.options.hold?.(user)
   }
 
-  /** Takes so many bytes for queued until that answer is there. */
+  /** Treats `bytes` as queued until `answer` settles. */
   reserve(bytes: number, answer: Promise<unknown>): void {
     this.#reserved += bytes
     const release = () => {
@@ -263,7 +277,7 @@ export class Session implements Host {
         (head, why) => this.#reply(this.#error(tagOf(head), why)),
       )
     } catch (error) {
-      // the stream has lost its place: answer what came before, then hang up
+      // the message boundaries are lost: answer what came before, then disconnect
       this.#pump()
       this.transport.destroy(toFsError(error))
       return
@@ -279,15 +293,18 @@ export class Session implements Host {
       })
   }
 
-  /** Whether replies have piled up so far that no more requests are taken. */
+  /** Whether so many replies are queued that no more requests may be handled. */
   get #full(): boolean {
     const { queued } = this.transport
-    // what leaves at once need not be looked at
+    // when nothing is queued, replies leave at once and need no room
     this.#short = queued > 0 && !this.account.fits(Math.max(0, queued + this.#outBytes + this.msize - this.#waiting))
     return this.#short || queued + this.#outBytes + this.#reserved > limits.MAX_QUEUED
   }
 
-  /** Counts what waits. A connection that nobody has room for is given up: what its peer has asked for is here, and cannot be refused. */
+  /**
+   * Counts the bytes that wait on the connection. If there is no room for them, disconnects: they exist already, so
+   * they cannot be refused one by one.
+   */
   #weigh(): void {
     const { queued, unread = 0 } = this.transport
     const waiting = this.#inbox.reduce((n, { length }) => n + length, queued + this.#outBytes + unread)
@@ -298,11 +315,11 @@ export class Session implements Host {
     this.#waiting = waiting
   }
 
-  /** Handles what has come, as long as the client takes its replies, and sends all replies of it in one write. */
+  /** Handles received requests as long as the client reads its replies, and sends all replies to them in one write. */
   #pump(): void {
     if (this.#ended) return
     let done = 0
-    // what is answered at once leaves with the rest, below
+    // replies made in this loop are sent together below
     this.#sending = this.#inbox.length > 0
     try {
       while (done < this.#inbox.length && !this.#full) this.#handle(this.#inbox[done++]!)
@@ -363,7 +380,7 @@ export class Session implements Host {
     } else this.#settle(request, replyOf(m, answer))
   }
 
-  /** A function of its own, so that what is answered at once makes no closures. */
+  /** A separate function, so that requests answered at once allocate no closures. */
   #later(m: TMessage, request: Pending, answer: Promise<object>): void {
     answer.then(
       body => this.#settle(request, replyOf(m, body)),
@@ -371,7 +388,7 @@ export class Session implements Host {
     )
   }
 
-  /** A clunk ends the calls that wait on its fid. */
+  /** Aborts the requests that wait on the fid that `by` has clunked. */
   #interrupt(by: Pending): void {
     for (const request of this.#pending.values())
       if (request !== by && request.fid?.gone && !request.aborted) request.abort()
@@ -395,7 +412,10 @@ export class Session implements Host {
     this.clock.after(this.#times.flush, late, true)
   }
 
-  /** A flush has waited long enough. The fid that the old request makes is the client's to use for another from here on. */
+  /**
+   * Frees the tag of a flushed request without waiting for its call any longer. From here on the client may reuse the
+   * number of the fid that the request was creating.
+   */
   #giveUp(old: Pending): void {
     old.dropped = true
     const { making } = old
@@ -416,7 +436,7 @@ export class Session implements Host {
     this.#release(request)
   }
 
-  /** Frees a request's tag and answers the flushes that waited for it. */
+  /** Frees a request's tag and answers the flushes that wait for it. */
   #release(request: Pending): void {
     request.done()
     this.#pending.delete(request.tag)
@@ -429,7 +449,8 @@ export class Session implements Host {
 
   #failed(m: TMessage, request: Pending, thrown: unknown): RMessage {
     const error = toFsError(thrown)
-    // nor is a fid that is none a user's mistake: a client may have asked behind a walk that failed
+    // `unknown fid` is not the user's mistake either: the client may have pipelined this request behind a walk that
+    // failed
     if (request.user && !request.aborted && !looking.has(m.type) && !error.is('unknownFid'))
       this.options.onfail?.(error, request.user, pathOf(request.fid?.place))
     return this.#error(m.tag, thrown)
@@ -449,7 +470,7 @@ export class Session implements Host {
     const parts = this.#pack(m)
     this.#out.push(parts)
     this.#outBytes += lengthOf(parts)
-    // replies that come later than their chunk leave together, too: at the end of this turn of the loop
+    // replies made outside #pump are sent together, too: at the end of this turn of the event loop
     if (!this.#sending) {
       this.#sending = true
       queueMicrotask(() => {
@@ -459,7 +480,10 @@ export class Session implements Host {
     }
   }
 
-  /** A reply's bytes; of one that cannot be said (a stat that fits no message), an error in its place. */
+  /**
+   * The bytes of a reply. If the reply cannot be encoded (a stat that exceeds msize, for example), the bytes of an
+   * error in its place.
+   */
   #pack(m: RMessage): Uint8Array[] {
     try {
       const parts = packParts(m, this.msize === 0 ? '9P2000' : this.dialect)
@@ -492,7 +516,7 @@ export class Session implements Host {
       return this.#reply({ type: 'Rversion', tag, msize: Math.min(msize, limits.MAX_MSIZE), version: 'unknown' })
     }
     if (msize < limits.MIN_MSIZE) {
-      // nothing is agreed on, so the refusal is in plain 9P2000, which every client can read
+      // nothing is agreed on yet, so the refusal is in plain 9P2000, which every client can read
       this.msize = 0
       return this.#reply(this.#error(tag, fail('badArgument', `msize ${msize}: at least ${limits.MIN_MSIZE}`)))
     }
@@ -502,7 +526,7 @@ export class Session implements Host {
     this.#reply({ type: 'Rversion', tag, msize: this.msize, version: dialect })
   }
 
-  /** version(5): all outstanding I/O is aborted, without replies, and all fids are clunked. */
+  /** version(5): aborts all outstanding requests, without replies, and clunks all fids. */
   #reset(): Promise<unknown> {
     for (const request of this.#pending.values()) {
       request.done()
@@ -547,13 +571,13 @@ export class Session implements Host {
   }
 
   #trace(direction: string, m: Message): void {
-    // what is written to an afid is a token, and no trace's business
+    // a write to an afid carries a token, which must not appear in a trace
     const secret = m.type === 'Twrite' && this.fids.get(m.fid)?.auth
     this.options.trace?.(direction + text(secret ? { ...m, data: new Uint8Array(0) } : m))
   }
 }
 
-/** The reply to a request from its body, which its operation made for it alone. */
+/** Makes the reply to a request from its body, an object that its operation created for it alone. */
 function replyOf(m: TMessage, body: object): RMessage {
   const reply = body as RMessage
   reply.type = replyTo(m.type)
@@ -561,7 +585,10 @@ function replyOf(m: TMessage, body: object): RMessage {
   return reply
 }
 
-/** version(5): what a client asks for, less what follows a dot where we do not know it. */
+/**
+ * The dialect to use for a client's version string (version(5)): an unknown suffix after a dot is ignored. Undefined if
+ * there is none.
+ */
 function dialectOf(version: string): Dialect | undefined {
   if (/^9P2000\.L(\.|$)/.test(version)) return '9P2000.L'
   if (version === '9P2000.u') return '9P2000.u'
@@ -572,7 +599,10 @@ function lengthOf(parts: readonly Uint8Array[]): number {
   return parts.reduce((n, part) => n + part.length, 0)
 }
 
-/** An error string that fits on the wire: whole characters of at most `most` bytes, and no NUL, which it may have from what a user wrote. */
+/**
+ * Cuts an error string to at most `most` bytes of whole characters. NULs, which may come from what a user wrote, become
+ * U+FFFD.
+ */
 function clip(text: string, most: number): string {
   const ename = text.replaceAll('\0', '\ufffd')
   const bytes = new TextEncoder().encode(ename)
