@@ -1,7 +1,7 @@
-/** A question that only a live process answers, over the channel between a process and the one that started it. */
+/** Liveness checks between a parent and its child process over IPC: only a process whose event loop runs answers. */
 import type { ChildProcess } from 'node:child_process'
 
-/** Answers whoever started this process, as long as its loop turns. */
+/** Answers the parent's checks for as long as this process's event loop runs. */
 export function answerQuestions(): void {
   process.on('message', message => {
     if (process.connected && isRecord(message) && 'ask' in message)
@@ -10,8 +10,9 @@ export function answerQuestions(): void {
 }
 
 /**
- * What asks a child that was started with an `ipc` channel.
- * @returns resolves when the child has answered, and never rejects; a child that is gone says so by its exit
+ * Makes a function that checks a child started with an `ipc` channel.
+ * @returns a function whose promise resolves when the child has answered. It never rejects: if the child is gone it
+ * stays pending, and the caller learns of that from the child's exit
  */
 export function asker(child: ChildProcess): () => Promise<void> {
   let last = 0

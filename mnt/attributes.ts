@@ -1,3 +1,4 @@
+/** File attributes, modes and open flags, translated between 9P and Linux's stat(2), access(2) and open(2). */
 import type { Msg } from '../fs/message.js'
 import {
   DMDEVICE,
@@ -15,7 +16,7 @@ import {
 const S_IFMT = 0o170000
 const S_IFDIR = 0o040000
 const S_IFREG = 0o100000
-/** What readdir(3) calls the same. */
+/** The d_type values of readdir(3). */
 const DT_UNKNOWN = 0
 const DT_DIR = 4
 const DT_REG = 8
@@ -24,17 +25,17 @@ const DT = [
   [DMSYMLINK, 10],
   [DMNAMEDPIPE, 1],
   [DMSOCKET, 12],
-  // a block or a character device: who wants to know asks
+  // DMDEVICE stands for both block and character devices; a program that needs to know calls stat(2)
   [DMDEVICE, DT_UNKNOWN],
 ] as const
 
-/** Whose files are those that the server names no number for: the mounting user's. */
+/** The owner shown for files whose owner the server gives no number for: the mounting user. */
 export interface Owner {
   uid: number
   gid: number
 }
 
-/** A 9P stat as stat(2) tells it; times in seconds. */
+/** Converts a 9P stat to the fields of stat(2); times in seconds. */
 export function unixStat(stat: Stat, owner: Owner) {
   const directory = (stat.mode & DMDIR) !== 0
   return {
@@ -52,7 +53,7 @@ export function unixStat(stat: Stat, owner: Owner) {
   }
 }
 
-/** An Rgetattr as stat(2) tells it. */
+/** Converts an Rgetattr to the fields of stat(2). */
 export function linuxStat(a: Omit<Msg<'Rgetattr'>, 'tag'>) {
   return {
     ino: a.qid.path,
@@ -73,7 +74,7 @@ export function linuxStat(a: Omit<Msg<'Rgetattr'>, 'tag'>) {
   }
 }
 
-/** What stat(2) tells of a file, from either. */
+/** The fields of stat(2), from a 9P stat or an Rgetattr. */
 export type UnixStat = ReturnType<typeof unixStat> | ReturnType<typeof linuxStat>
 
 export function direntType(stat: Pick<Stat, 'mode'>): number {
@@ -81,19 +82,20 @@ export function direntType(stat: Pick<Stat, 'mode'>): number {
 }
 
 /**
- * access(2) from mode bits: `want` is any of 4 read, 2 write, 1 execute. Who is neither owner nor root may be in the group
- * (9P's groups are the server's to know), so both remaining classes count; the server has the last word at the open.
+ * Answers access(2) from mode bits. `want` combines 4 read, 2 write and 1 execute. Only the server knows 9P's groups,
+ * so a user who is neither owner nor root may be in the file's group: the bits of group and others both count. The
+ * server decides at the open.
  */
 export function permits(at: { mode: number; uid: number }, uid: number, want: number): boolean {
-  // root may do anything but run what nobody may
+  // root may do anything except execute a file that nobody may execute
   if (uid === 0) return (want & 1) === 0 || (at.mode & 0o111) !== 0 || (at.mode & S_IFMT) === S_IFDIR
   const bits = uid === at.uid ? at.mode >> 6 : (at.mode >> 3) | at.mode
   return (want & ~bits & 7) === 0
 }
 
 /**
- * open(2)'s flags as 9P's mode. O_APPEND and O_EXCL are the kernel's, which sends the offsets and has looked the name up; to a
- * server of 9P2000.L they go as well, for it has other clients.
+ * Converts open(2)'s flags to 9P's open mode. The kernel handles O_APPEND and O_EXCL itself: it sends the offsets and
+ * has looked the name up. A 9P2000.L server gets both as well, because it has other clients.
  */
 export function openMode(flags: number, linux = false): number {
   const O_EXCL = 0o200

@@ -1,3 +1,4 @@
+/** The second FUSE driver: the optional package fuse-native, with libfuse 2 behind it. */
 import type { Fid } from '../fs/client.js'
 import { timeLimit } from '../fs/clock.js'
 import { fail, toFsError } from '../fs/errors.js'
@@ -7,15 +8,19 @@ import type { Mounted } from './fuse/mounted.js'
 import type { Link } from './link.js'
 
 /**
- * How long one call may wait, in ms. fuse-native hands no interrupt on, so a program waiting here can not be ended before
- * its call is: a read that has got nothing by then fails with EAGAIN, everything else with EIO.
+ * How long one call may wait, in ms. fuse-native does not pass interrupts on, so a waiting program cannot be ended
+ * before its call ends. After this time a read that has received nothing fails with EAGAIN, and every other call with
+ * EIO.
  */
 const WAIT_MS = 15_000
-/** libfuse's options; fuse-native passes only some on, but joins what it does with commas. */
+/**
+ * The file system's subtype, and further libfuse options: fuse-native has no setting for those, but joins what it
+ * passes on with commas.
+ */
 const SUBTYPE = 'llambo,direct_io,big_writes,hard_remove'
 
 type Done = (errno: number, ...values: unknown[]) => void
-/** What we use of fuse-native 2.2.6, which has no types. */
+/** The part of fuse-native 2.2.6 that this file uses; the package has no types. */
 interface Native {
   new (
     dir: string,
@@ -36,8 +41,9 @@ async function load(): Promise<Native> {
 }
 
 /**
- * The second driver, for where ours cannot run: the optional package fuse-native, and libfuse 2 behind it. All that comes in
- * acts as the mounting user, for the package does not say who asks; hence it is never shared.
+ * Mounts by fuse-native, for machines where llambo's own driver cannot run. Every request acts as the mounting user,
+ * because the package does not say which user made it; the mount is therefore never shared.
+ * @throws Error in one line with the remedy
  */
 export async function mount(link: Link, dir: string, allowOther: boolean): Promise<Mounted> {
   if (allowOther) throw new Error('driver fuse-native can not tell users apart: leave out --allow-other, or --driver')
@@ -48,7 +54,7 @@ export async function mount(link: Link, dir: string, allowOther: boolean): Promi
     subtype: SUBTYPE,
     entryTimeout: '0',
     attrTimeout: '0',
-    // ours are shorter, and answer with the right errno
+    // WAIT_MS is shorter, and answers with the right errno
     timeout: false,
   })
   await new Promise<void>((done, failed) => fuse.mount(error => (error ? failed(error) : done())))
@@ -60,7 +66,10 @@ function operations(link: Link, stopped: AbortSignal): Record<string, (...args: 
   const handles = new Map<number, { fid: Fid; writes: boolean }>()
   let last = 0
 
-  /** Calls what an operation does with a signal, and answers with its values, its count or minus its errno. */
+  /**
+   * Wraps an operation for fuse-native: calls `work` with a signal, then calls back with its values, its count or the
+   * negated errno. `late` is the error of a call that took longer than WAIT_MS.
+   */
   const op =
     <A extends unknown[]>(work: (signal: AbortSignal, ...args: A) => Promise<unknown>, late = fail('io')) =>
     (...all: unknown[]) => {

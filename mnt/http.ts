@@ -1,3 +1,7 @@
+/**
+ * The HTTP listener: accepts WebSockets at /9p and /join from clients that show a valid token, and refuses everything
+ * else.
+ */
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
@@ -12,45 +16,50 @@ import { examine, PATH } from './upgrade.js'
 
 export interface HttpOptions {
   readonly host: string
-  /** 0: any that is free. */
+  /** 0: any free port. */
   readonly port: number
-  /** What clients may call this server in their Host header, besides loopback names and `host`. */
+  /** Names that clients may use for this server in their Host header, besides loopback names and `host`. */
   readonly names?: readonly string[]
   /** PEM; TLS 1.3 only. */
   readonly tls?: { readonly cert: string; readonly key: string }
-  /** The user a token stands for; it is '' where none was given. */
+  /** Returns the user that a token stands for; the token is '' if the client sent none. */
   authenticate(token: string): User | undefined
-  /** Takes a connection whose user has proved himself. */
+  /** Takes over a connection whose user is authenticated. */
   accept(transport: Transport, user: User): void
-  /** What joins at /join; without, nothing is there. The other end serves, we are its client. */
+  /**
+   * Accepts peers at /join; if omitted, that path does not exist. The peer is the 9P server of the connection and we
+   * are its client.
+   */
   readonly join?: {
-    /** Whether a token, '' where none was given, lets its holder join. */
+    /** Whether a token lets its holder join; it is '' if the peer sent none. */
     verify(token: string): boolean
     accept(transport: Transport): void
   }
-  /** Gets a line when connections begin to be refused, and when there is room again. */
+  /** Called with a line when connections begin to be refused, and again when there is room. */
   told?(line: string): void
 }
 
-/** An answer without a body that ends the connection. 401 must say how to do better (RFC 9110), 426 as well. */
+/** Headers that a status must have (RFC 9110): 401 says how to authenticate, 426 which protocol to ask for. */
 const extra: Readonly<Record<number, Readonly<Record<string, string>>>> = {
   401: { 'WWW-Authenticate': 'Bearer' },
   426: { Upgrade: 'websocket' },
 }
+/** The headers of a response that has no body and ends the connection. */
 const headers = (status: number) => ({ ...extra[status], 'Content-Length': '0', Connection: 'close' })
 
 /**
- * Listens for HTTP, on which there are WebSockets and nothing else: at /9p and, where one may join, at /join. Host, Origin
- * and token are checked before it is one. All else is answered with an empty 404, 403, 426 or 401.
- * @returns where it listens; `close` stops that and drops who has not got in, while accepted connections are the acceptor's
- * @throws listen(2)'s own error, with its `code`; FsError `bad argument` where certificate and key do not fit together
+ * Listens for HTTP and serves only WebSockets: at /9p and, if `join` is given, at /join. Host, Origin and token are
+ * checked before a connection is upgraded. Every other request gets an empty 404, 403, 426 or 401.
+ * @returns the address it listens on. `close` stops listening and drops connections that are not upgraded yet; upgraded
+ * ones belong to whoever accepted them
+ * @throws listen(2)'s own error, with its `code`; FsError `bad argument` if certificate and key do not belong together
  */
 export async function listenHttp(o: HttpOptions): Promise<{ address: string; close(): Promise<void> }> {
   const on = { host: o.host, names: o.names ?? [], tls: o.tls !== undefined, join: o.join !== undefined }
   const server = makeServer(o)
   const gate = new Gate(server, o.told)
 
-  /** Who takes a connection with that token; nobody, if it is not good for this. */
+  /** The function that takes over a connection with this token; undefined if the token is not valid. */
   const entering = (token: string) => {
     const user = o.authenticate(token)
     return user && ((transport: Transport) => o.accept(transport, user))
@@ -59,18 +68,18 @@ export async function listenHttp(o: HttpOptions): Promise<{ address: string; clo
 
   const plain = (request: IncomingMessage, response: ServerResponse) => {
     const verdict = examine(request, on)
-    // What asks properly comes as `upgrade`; a header that Node did not take for one does not get further here.
+    // A proper upgrade arrives as the event `upgrade`. A request whose Upgrade header Node did not recognise ends here.
     response
       .writeHead('status' in verdict ? verdict.status : 426, headers('status' in verdict ? verdict.status : 426))
       .end()
   }
   server.on('request', plain)
-  // Nobody is asked to go on and send a body.
+  // A client that sends `Expect: 100-continue` gets the refusal, not a request for its body.
   server.on('checkContinue', plain)
   server.on('checkExpectation', plain)
 
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    // Until the transport takes over; a peer that hangs up early is no news.
+    // A peer may hang up before the transport takes over the socket; that error is ignored.
     const ignore = () => undefined
     socket.on('error', ignore)
     const verdict = examine(request, on)
@@ -91,7 +100,7 @@ export async function listenHttp(o: HttpOptions): Promise<{ address: string; clo
     server.once('error', reject)
     server.listen(o.port, o.host, resolve)
   })
-  // A listening socket's later errors (no descriptors left) concern single connections.
+  // Once the server listens, its errors (no descriptors left) concern single connections.
   server.on('error', () => undefined)
   const { address, port, family } = server.address() as AddressInfo
   return {
@@ -119,7 +128,7 @@ function makeServer({ tls }: HttpOptions): Server {
   }
 }
 
-/** Answers on a socket that Node has handed over, and closes it even if the peer does not. */
+/** Sends a refusal on a socket that Node has handed over, and closes it even if the peer does not. */
 function refuse(socket: Duplex, status: number): void {
   if (socket.destroyed) return
   const lines = Object.entries(headers(status)).map(([name, value]) => `${name}: ${value}\r\n`)
@@ -128,14 +137,14 @@ function refuse(socket: Duplex, status: number): void {
   setTimeout(() => socket.destroy(), limits.LINGER_MS).unref()
 }
 
-/** Keeps count of the sockets that have proved nothing yet, by where they come from, and lets only so many be. */
+/** Limits the connections that have not shown a token yet, for each peer address and in all. */
 class Gate {
-  /** By both ends' address and port, under which a TLS socket is the same as the bare one below it. */
+  /** By the peer's address and port: a TLS socket has the same key as the plain socket below it. */
   readonly #unproven = new Map<string, Socket>()
   readonly #count = new Map<string, number>()
 
   constructor(server: Server, told?: (line: string) => void) {
-    // Under TLS this is the bare socket, before any handshake.
+    // With TLS this is the plain socket, before any handshake.
     server.on('connection', (socket: Socket) => {
       if (admit(socket, told)) this.#came(socket)
     })
@@ -145,7 +154,8 @@ class Gate {
     const { remoteAddress: from } = socket
     const count = this.#count.get(from ?? '') ?? 0
     if (from === undefined || count >= limits.MAX_UNPROVEN) return void socket.destroy()
-    // a machine has more addresses than one: all of 127/8, or a network's part of IPv6
+    // One machine may have many addresses (all of 127/8, or the IPv6 addresses of its network), so the total has a
+    // bound too.
     if (this.#unproven.size >= limits.MAX_UNPROVEN_IN_ALL) this.#dropOldest()
     const key = keyOf(socket)
     this.#count.set(from, count + 1)
@@ -155,7 +165,7 @@ class Gate {
 
   #dropOldest(): void {
     for (const [key, oldest] of this.#unproven) {
-      // closed, it no longer says the address that it is counted by
+      // first, because a closed socket no longer has the address that it is counted by
       this.#gone(oldest.remoteAddress ?? '', key)
       oldest.destroy()
       return
@@ -169,7 +179,7 @@ class Gate {
     else this.#count.delete(from)
   }
 
-  /** A connection has shown its token. */
+  /** Stops counting a connection that has shown its token. */
   passed(socket: Socket): void {
     this.#gone(socket.remoteAddress ?? '', keyOf(socket))
   }

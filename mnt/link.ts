@@ -1,3 +1,4 @@
+/** The 9P connection behind a mount, which reconnects by itself. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client, type Fid } from '../fs/client.js'
 import { timeLimit } from '../fs/clock.js'
@@ -11,30 +12,31 @@ export interface LinkOptions {
   token?: string
   fingerprint?: string
   aname?: string
-  /** The address is a socket that is trusted by its place, which is checked at each dial. */
+  /** The address is a unix socket that is trusted because of where it is, which is checked at each dial. */
   ownPlace?: boolean
-  /** Gets every 9P message as a line. */
+  /** Called with every 9P message as a line. */
   trace?: (line: string) => void
-  /** How the address is reached, where a test has a connection of its own. */
+  /** Connects to the address; tests replace it. */
   dial?: typeof dial
 }
 
 const FIRST_DELAY_MS = 100
 const MOST_DELAY_MS = 5000
-/** How long one try to reach the server may take. */
+/** How long one attempt to connect may take, in ms. */
 const TRY_MS = 15_000
 
 /**
- * The connection behind a mount: one, shared by all its users, each with a Tattach of their own (namespace.md, "Reaching it").
- * When it is lost everything waiting on it fails, and so does what comes until it is back: tried again by itself, after
- * a random part of 0.1 s that doubles up to 5 s. Fids do not survive that.
+ * The one connection behind a mount. All its users share it, each with a Tattach of their own, so that the server knows
+ * which user is behind each request. When the connection is lost, every request that waits on it fails, and so does
+ * every new one until the link has reconnected. It retries after a random part of a delay that starts at 0.1 s and
+ * doubles up to 5 s. Fids do not survive a reconnection.
  */
 export class Link {
   #client: Client | undefined
   #roots = new Map<number, Fid | Promise<Fid>>()
   #closed = new AbortController()
 
-  /** Connects and attaches as `uid`, so that what is wrong with the address or the token is known before there is a mount. */
+  /** Connects and attaches as `uid`, so that a wrong address or token is reported before anything is mounted. */
   static async open(options: LinkOptions, uid: number, signal?: AbortSignal): Promise<Link> {
     const link = new Link(options)
     link.#adopt(await link.#connect(signal))
@@ -49,13 +51,13 @@ export class Link {
 
   private constructor(readonly options: LinkOptions) {}
 
-  /** The connection as it is now, if it is. Fids of an earlier one are dead. */
+  /** The current connection; undefined while there is none. Fids of an earlier connection are dead. */
   get client(): Client | undefined {
     return this.#client
   }
 
   /**
-   * The root as this user sees it; at once where they are attached already.
+   * The root fid of a user: a Fid if the user is attached already, else a promise of it.
    * @throws FsError `i/o on hungup channel` while there is no connection
    */
   root(uid: number): Fid | Promise<Fid> {
@@ -71,7 +73,7 @@ export class Link {
         return fid
       },
       error => {
-        // not kept: who is refused now may be let in later
+        // a refusal is not kept: the server may admit the user later
         roots.delete(uid)
         throw error
       },

@@ -1,6 +1,6 @@
 /**
- * The process behind one mount: `node mount-process.js DIR`, started by mount.ts, which sends what to mount over IPC. It never
- * touches its own mount, by name or by descriptor: it would wait for itself.
+ * The process behind one mount, `node mount-process.js DIR`: mount.ts starts it and sends it a MountRequest over IPC.
+ * It never touches its own mount, by name or by descriptor, because it would then wait for itself.
  */
 import { openSync, writeSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -12,18 +12,18 @@ import { checkMountpoint, type Mount, mountsOn, unmount } from './mountpoint.js'
 export interface MountRequest {
   address: string
   token?: string
-  /** Of the certificate that a wss server must have. */
+  /** The fingerprint that a wss server's certificate must have. */
   fingerprint?: string
   dir: string
   allowOther?: boolean
-  /** With a token and `allowOther`: that everybody who comes in is the token's user is meant. */
+  /** With a token and `allowOther`: the caller intends that every user of the mount acts as the token's user. */
   shareToken?: boolean
-  /** The address is a socket that is trusted by its place. */
+  /** The address is a unix socket that is trusted because of where it is. */
   ownPlace?: boolean
   driver?: 'llambo' | 'fuse-native'
   aname?: string
   trace?: string
-  /** Whoever asks stays in touch: the channel stays open, and questions on it are answered. */
+  /** The parent keeps the IPC channel open and checks over it that this process is alive. */
   kept?: boolean
 }
 
@@ -32,19 +32,22 @@ export interface MountResult {
   error?: string
 }
 
-/** The code of one whose mount was taken away, not by us. */
+/** The exit code when somebody else unmounted the mount. */
 const GONE = 3
-/** How long a clean end may take before it is ended anyhow, in ms. */
+/** How long the unmounting may take before the process exits without it, in ms. */
 const END_MS = 2000
-/** How long the device's end is waited for once unmounted: at once, unless programs hold on to the tree. */
+/**
+ * How long to wait for the device to report the unmounting, in ms. It does so at once unless programs still use the
+ * tree.
+ */
 const RELEASE_MS = 200
-/** How often it is looked whether the mount is still there, in ms. */
+/** How often to check that the mount is still there, in ms. */
 const WATCH_MS = 2000
 
 let trace: ((line: string) => void) | undefined
-// one bad reply, one bug in one operation must not take everybody's files away
+// one bad reply, or a bug in one operation, must not take the files of all users away
 process.on('uncaughtException', error => trace?.(`# ${error.stack}`))
-// whoever asked for the mount is gone before it was there
+// the parent went away before the mount was up
 const orphaned = () => process.exit(1)
 
 process.once('disconnect', orphaned)
@@ -93,7 +96,10 @@ async function start(request: MountRequest): Promise<void> {
   watch(dir, ours, () => end(GONE))
 }
 
-/** A lazy unmount from outside leaves the device open as long as anybody stands in the tree: nobody new can come, so end. */
+/**
+ * Ends this process once the mount is no longer in the kernel's table. After a lazy unmount by somebody else the device
+ * stays open for as long as a program uses the tree, but no new program can reach it.
+ */
 function watch(dir: string, ours: Mount | undefined, end: () => void): void {
   setInterval(async () => {
     if (!(await mountsOn(dir)).some(mount => same(mount, ours))) end()
@@ -102,24 +108,25 @@ function watch(dir: string, ours: Mount | undefined, end: () => void): void {
 
 async function finish(mounted: Mounted, link: Link, dir: string, ours: Mount | undefined, code: number): Promise<void> {
   mounted.stop()
-  // where the device has ended the kernel has let go of the mount, and its numbers may be another's by now
+  // when the device has ended, the kernel has released the mount, and another mount may have its numbers by now
   if (!mounted.ended) await Promise.race([unmountOurs(dir, ours).catch(() => {}), sleep(END_MS)])
   await Promise.race([mounted.done.catch(() => {}), sleep(RELEASE_MS)])
   link.close()
-  // Node's exit waits for the pool's threads, and one may still be in the device (programs hold on to an unmounted tree):
-  // this cannot hang, and an ended process releases them.
+  // Node's exit waits for the threads of its pool, and one may still be reading from the device because programs use
+  // the unmounted tree. SIGKILL cannot hang, and the end of the process releases those programs.
   if (!mounted.ended) process.kill(process.pid, 'SIGKILL')
   process.exit(code)
 }
 
-/** Unmounts it where it still is there: another may have been mounted in its place. */
+/** Unmounts our mount if it is still the topmost there: another may have been mounted in its place. */
 async function unmountOurs(dir: string, ours: Mount | undefined): Promise<void> {
   if (same((await mountsOn(dir)).at(-1), ours)) await unmount(dir)
 }
 
 /**
- * The kernel gives the number of a mount to the next once it is free. It keeps the device of a file system that anybody still
- * holds, in another mount namespace perhaps: no other mount has both while we serve ours.
+ * Whether two entries are the same mount. The kernel reuses the number of a mount once it is free. It reuses the device
+ * number of a file system only when nothing holds the file system any more, not even in another mount namespace. So no
+ * other mount has both numbers while we serve ours.
  */
 const same = (a: Mount | undefined, b: Mount | undefined): boolean => a?.id === b?.id && a?.device === b?.device
 

@@ -1,3 +1,4 @@
+/** Starts the process behind a mount, and reports when the mount is up and how the process ended. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -11,25 +12,28 @@ export { fuseProblem } from './fuse/device.js'
 export { answers, clearStale, deadMounts, isMounted, unmount } from './mountpoint.js'
 
 const PROCESS = fileURLToPath(new URL('./mount-process.js', import.meta.url))
-/** How long a mount may take, in ms: the connection has 15 s of it, and the directory may be on a file system that hangs. */
+/**
+ * How long a mount may take, in ms. Connecting may take 15 s of that; the directory may be on a file system that hangs.
+ */
 const START_MS = 30_000
 
-/** The process behind a mount, as whoever keeps it running sees it. */
+/** The process behind a mount, for a caller that keeps it running. */
 export interface MountProcess {
-  /** undefined: it could not be started, and `exited` says why. */
+  /** undefined if the process could not be started; `exited` has the reason. */
   readonly pid: number | undefined
-  /** Resolves when it is mounted. Rejects with what is in the way, in one line with its remedy. */
+  /** Resolves when the mount is up. Rejects with the reason in one line with its remedy. */
   readonly ready: Promise<void>
-  /** Never rejects. Code 0: it was asked to end, by SIGTERM. */
+  /** Never rejects. Code 0: the process was asked to end, by SIGTERM. `said` is the reason in words. */
   readonly exited: Promise<{ code: number | null; signal: string | null; said?: string | undefined }>
-  /** Resolves when its loop has answered. */
+  /** Checks that the process is alive: resolves when its event loop has answered, and stays pending if it does not. */
   readonly ask: () => Promise<void>
   kill(signal: 'SIGTERM' | 'SIGKILL'): void
 }
 
 /**
- * A token stands for one user, whoever comes in by it: a mount for all users of a machine would make each of them that user.
- * @throws FsError `permission denied` with the remedy, unless that is meant
+ * Refuses to mount with a token for all users of the machine, unless the request says that this is intended
+ * (`shareToken`). A token stands for one user, so every user of the mount would act as that user.
+ * @throws FsError `permission denied` with the remedy
  */
 export function checkSharing({ address, token, allowOther, shareToken }: Omit<MountRequest, 'dir'>): void {
   if (!allowOther || token === undefined || shareToken) return
@@ -41,11 +45,11 @@ export function checkSharing({ address, token, allowOther, shareToken }: Omit<Mo
 }
 
 /**
- * Mounts a server's tree on a directory, by a process of its own that outlives the caller and shows as `llambo-mount DIR`.
- * SIGTERM (or `unmount`) ends it.
- * @param options `trace` is a file that gets every 9P message and every request of the kernel as a line
- * @returns when the mount is up and the mounting user is attached
- * @throws Error with what is in the way, in one line with its remedy
+ * Mounts a server's tree on a directory. A separate process serves the mount, outlives the caller and shows as
+ * `llambo-mount DIR` in ps(1). SIGTERM (or `unmount`) ends it.
+ * @param options `trace` is a file to which every 9P message and every request of the kernel is appended as a line
+ * @returns the process and the directory, when the mount is up and the mounting user is attached
+ * @throws Error with the reason, in one line with its remedy
  */
 export async function startMount(options: MountRequest): Promise<{ pid: number; dir: string }> {
   checkSharing(options)
@@ -60,10 +64,10 @@ export async function startMount(options: MountRequest): Promise<{ pid: number; 
   return { pid: child.pid!, dir: request.dir }
 }
 
-/** The same, by a process that the caller stays in touch with. @param request as `wholly` gives it */
+/** Mounts like startMount, but the caller stays connected to the process. @param request as `wholly` returns it */
 export const spawnMount = (request: MountRequest): MountProcess => processOf(start({ ...request, kept: true }), request)
 
-/** The request in words that mean the same in any directory: its process runs in `/`. */
+/** The request with absolute paths: the process behind the mount runs in `/`. */
 export async function wholly(options: MountRequest): Promise<MountRequest> {
   const request: MountRequest = {
     ...options,
@@ -75,15 +79,16 @@ export async function wholly(options: MountRequest): Promise<MountRequest> {
 }
 
 function start(request: MountRequest): ChildProcess {
-  // the directory is there for ps(1), and to leave room for the title; a token must not be
+  // The directory is an argument for ps(1), and to leave room for the process title. The token must not be one: ps(1)
+  // shows it.
   const child = spawn(process.execPath, [PROCESS, request.dir], {
     cwd: '/',
     detached: true,
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
-    // one thread always waits in the device
+    // one thread of the pool always waits in the device
     env: { ...process.env, UV_THREADPOOL_SIZE: '4' },
   })
-  child.send(request, () => undefined) // one that is gone by then says so by its exit
+  child.send(request, () => undefined) // if the child is gone already, its exit says so
   return child
 }
 
@@ -115,7 +120,7 @@ function processOf(child: ChildProcess, { dir }: MountRequest): MountProcess {
   return { pid: child.pid, ready, exited, ask: asker(child), kill: signal => void child.kill(signal) }
 }
 
-/** What ended a mount's process, in words. */
+/** Says in words what ended the process behind a mount. */
 function endedBy(code: number | null, signal: string | null): string {
   if (signal) return `ended by ${signal}`
   return code === 3 ? 'unmounted by somebody else' : `ended with ${code}`

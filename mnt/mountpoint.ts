@@ -1,22 +1,26 @@
+/**
+ * Directories to mount on: the kernel's mount table, stale mounts, unmounting, and whether a directory can be mounted
+ * on.
+ */
 import { execFile, spawn } from 'node:child_process'
 import { constants } from 'node:fs'
 import { access, lstat, readdir, readFile, realpath, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 
-/** The type our mounts carry in the kernel's table; df and findmnt show it. */
+/** The file system type of our mounts in the kernel's table; df and findmnt show it. */
 export const FSTYPE = 'fuse.llambo'
-/** A file system that lives answers within this, in ms. */
+/** Time within which a live file system answers, in ms. */
 const ALIVE_MS = 5000
 
 /** How long a program that mounts or unmounts may take, in ms. */
 const RUN_MS = 20_000
-/** Characters of what it says that are kept: its first line is told. */
+/** Characters of its standard error that are kept; only the first line is reported. */
 const MAX_SAID = 1_000
 
 export interface Mount {
   /** The kernel's number of the mount. */
   id: number
-  /** The device of its file system, `major:minor`. */
+  /** The device number of its file system, `major:minor`. */
   device: string
   dir: string
   type: string
@@ -24,7 +28,7 @@ export interface Mount {
 
 const root = () => process.getuid?.() === 0
 
-/** The kernel's mount table (proc(5), /proc/PID/mountinfo), in the order things were mounted. Empty where there is no /proc. */
+/** The kernel's mount table (proc(5), /proc/PID/mountinfo), in the order of mounting. Empty if there is no /proc. */
 export async function mounts(): Promise<Mount[]> {
   const text = await readFile('/proc/self/mountinfo', 'utf8').catch(() => '')
   return text
@@ -33,16 +37,19 @@ export async function mounts(): Promise<Mount[]> {
     .map(line => {
       const [id, , device = '', , dir = ''] = line.split(' ')
       const type = line.slice(line.indexOf(' - ') + 3).split(' ')[0]!
-      // blanks, tabs, newlines and backslashes stand as \ooo
+      // spaces, tabs, newlines and backslashes are written as \ooo
       const name = dir.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
       return { id: Number(id), device, dir: Buffer.from(name, 'latin1').toString('utf8'), type }
     })
 }
 
-/** The directory's real name, found without asking the directory itself: a stale mount on it fails every question. */
+/**
+ * The directory's real path, found without touching the directory if something is mounted on it: a stale mount fails
+ * every access.
+ */
 export async function mountName(dir: string): Promise<string> {
   const whole = resolve(dir)
-  // a mount that hangs answers no question at all
+  // an access to a mount that hangs would not return
   if ((await mounts()).some(mount => mount.dir === whole)) return whole
   try {
     return await realpath(whole)
@@ -51,18 +58,19 @@ export async function mountName(dir: string): Promise<string> {
   }
 }
 
-/** What is mounted on the directory, the topmost last. */
+/** The mounts on the directory, the topmost last. */
 export async function mountsOn(dir: string): Promise<Mount[]> {
   const name = await mountName(dir)
   return (await mounts()).filter(mount => mount.dir === name)
 }
 
 /**
- * Whether the file system mounted there has lost the process behind it ("Transport endpoint is not connected"), or, one of
- * ours, its server: then it answers EIO and waits for the server, and whoever mounts there anew has a better one.
+ * Whether the mount is of no use any more: the process behind it is gone ("Transport endpoint is not connected"), or it
+ * is one of ours and its server is gone. In the second case it answers EIO while it waits for the server; a new mount
+ * in its place is better.
  */
 async function stale({ dir, type }: Mount): Promise<boolean> {
-  // asked by another process first: a thread of ours that waits there would keep us from ending
+  // another process tries first: a thread of this process that hangs there would keep the process from exiting
   if (!(await answers(dir))) return false
   const gone = ['ENOTCONN', 'ECONNABORTED', ...(type === FSTYPE ? ['EIO'] : [])]
   return stat(dir).then(
@@ -71,31 +79,31 @@ async function stale({ dir, type }: Mount): Promise<boolean> {
   )
 }
 
-/** Whether the file system that a path leads to says anything at all, if only an error. */
+/** Whether the file system at a path answers at all, even with an error, within ALIVE_MS. */
 export function answers(path: string): Promise<boolean> {
   return new Promise(done => {
     const child = execFile('stat', ['--', path], { cwd: '/', timeout: ALIVE_MS, killSignal: 'SIGKILL' }, error => {
       done(!error?.killed)
     })
     child.unref()
-    // one that waits for a file system cannot always be killed
+    // a process that waits for a file system cannot always be killed
     setTimeout(() => done(false), ALIVE_MS + 500).unref()
   })
 }
 
-/** Where mounts of ours are whose process is gone: every question there fails. */
+/** The directories of our mounts that are stale: every access there fails. */
 export async function deadMounts(): Promise<string[]> {
   const ours = (await mounts()).filter(({ type }) => type === FSTYPE)
   const dead = await Promise.all(ours.map(mount => stale(mount)))
   return ours.filter((_, i) => dead[i]).map(({ dir }) => dir)
 }
 
-/** Whether one of our mounts is there, live or not. */
+/** Whether one of our mounts is on the directory, live or not. */
 export async function isMounted(dir: string): Promise<boolean> {
   return (await mountsOn(dir)).some(mount => mount.type === FSTYPE)
 }
 
-/** Clears mounts from the directory whose process or server is gone. Leaves live ones, and those of others. */
+/** Unmounts FUSE mounts on the directory whose process or server is gone. Live mounts and other file systems stay. */
 export async function clearStale(dir: string): Promise<void> {
   for (;;) {
     const top = (await mountsOn(dir)).at(-1)
@@ -104,7 +112,11 @@ export async function clearStale(dir: string): Promise<void> {
   }
 }
 
-/** Unmounts one of ours. If something is still using it, it leaves the tree now and goes when that is done. */
+/**
+ * Unmounts one of our mounts. If programs still use it, it leaves the tree now, and the kernel releases it when they
+ * are done.
+ * @throws Error if no mount of ours is on the directory, or with what the unmounting program said
+ */
 export async function unmount(dir: string): Promise<void> {
   const name = await mountName(dir)
   const ours = async () => (await mountsOn(dir)).filter(mount => mount.type === FSTYPE).length
@@ -121,16 +133,19 @@ export async function unmount(dir: string): Promise<void> {
 }
 
 function detach(dir: string, lazy: boolean): Promise<void> {
-  // -i, -n: neither helpers nor mtab; they would look at the file system
+  // -i, -n: no helper program and no mtab, because both would access the file system
   return root()
     ? run('umount', ['-i', '-n', ...(lazy ? ['-l'] : []), '--', dir])
     : run('fusermount3', [lazy ? '-uz' : '-u', '--', dir])
 }
 
-/** Runs a program to its end; a failure is what it said. */
+/**
+ * Runs a program to its end. @throws Error with the first line of its standard error, or that it is missing and how to
+ * install it
+ */
 export function run(file: string, args: string[]): Promise<void> {
   return new Promise((done, failed) => {
-    // in a process group of its own: Ctrl-C in our terminal is not meant for it
+    // in a process group of its own, so that Ctrl-C in our terminal does not reach it
     const child = spawn(file, args, { cwd: '/', detached: true, timeout: RUN_MS, stdio: ['ignore', 'ignore', 'pipe'] })
     let said = ''
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -146,6 +161,7 @@ export function run(file: string, args: string[]): Promise<void> {
   })
 }
 
+/** What to do about a program that is missing. */
 export const remedies: Record<string, string> = {
   fusermount3: 'install the package fuse3 (or mount as root)',
   mount: 'install the package mount or util-linux',
@@ -153,8 +169,8 @@ export const remedies: Record<string, string> = {
 }
 
 /**
- * Whether a mount can go there, after clearing a stale one.
- * @throws Error that says in one line what is in the way and what to do
+ * Checks that a directory can be mounted on, and clears stale mounts from it first.
+ * @throws Error that says in one line what is wrong and what to do
  */
 export async function checkMountpoint(dir: string): Promise<void> {
   await clearStale(dir)
@@ -169,7 +185,7 @@ export async function checkMountpoint(dir: string): Promise<void> {
   })
   if (!kind.isDirectory()) throw new Error(`${dir} is not a directory: mount on one`)
   if (!root()) {
-    // fusermount3 asks for both: write permission, and in a sticky directory to own it
+    // fusermount3 requires both: write permission, and ownership if the directory is sticky
     const writable = await access(dir, constants.W_OK).then(
       () => true,
       () => false,

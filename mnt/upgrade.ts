@@ -1,15 +1,16 @@
+/** Checks an HTTP request that wants to become a WebSocket: path, Host, Origin and the token it carries. */
 import type { IncomingMessage } from 'node:http'
 import { bare, isLoopback, isNumeric, isWildcard } from './exposure.js'
 
-/** What there is over HTTP: the tree, and where workers, hosts and other clusters join. */
+/** The paths served over HTTP: the tree, and the one at which workers, hosts and other clusters join. */
 export const PATH = '/9p'
 export const JOIN_PATH = '/join'
 
-/** What a listener was told to be called. */
+/** The listener's own address and names, which a request is checked against. */
 export interface Listening {
-  /** Where it listens. */
+  /** The host it listens on. */
   readonly host: string
-  /** What else clients may call it. */
+  /** Further names that clients may use for it. */
   readonly names: readonly string[]
   readonly tls: boolean
   /** Whether there is a cluster to join. */
@@ -17,8 +18,9 @@ export interface Listening {
 }
 
 /**
- * Whether a request may become a WebSocket, in this order: the path, the Host, the Origin, that it asks for one at all. What
- * it must still prove is the token that is returned ('' for none); else the status that refuses it.
+ * Checks whether a request may become a WebSocket: the path, then the Host, then the Origin, then that it asks for one
+ * at all.
+ * @returns the token it carries ('' for none), which the caller must still verify; or the status that refuses it
  */
 export function examine(
   request: IncomingMessage,
@@ -28,8 +30,8 @@ export function examine(
   if (!join && request.url !== PATH) return { status: 404 }
   const host = request.headers.host ?? ''
   if (!ownHost(host, request.socket.localAddress, on)) return { status: 403 }
-  // Only browsers send an Origin, and they send one with every WebSocket: any page may open one to us, ours alone shall.
-  // No browser joins.
+  // Only browsers send an Origin, and they send one with every WebSocket. They let any page open a WebSocket to this
+  // server; only a page of this server itself is accepted. A browser never joins.
   const { origin } = request.headers
   if (origin !== undefined && join) return { status: 403 }
   if (origin !== undefined && origin.toLowerCase() !== `${on.tls ? 'https' : 'http'}://${host.toLowerCase()}`)
@@ -39,8 +41,9 @@ export function examine(
 }
 
 /**
- * Against DNS rebinding, where a foreign name is made to point here: loopback, the address listened on, a configured name.
- * Who listens on all addresses may be called by the number that the connection came in on, for no name can pretend that.
+ * Whether a Host header names this server: loopback, the host it listens on, or a configured name. This stops DNS
+ * rebinding, where an attacker makes a name of theirs resolve to this machine. A server that listens on all addresses
+ * also accepts the numeric address that the connection came in on, because a name cannot imitate a number.
  */
 function ownHost(header: string, local: string | undefined, on: Listening): boolean {
   const [, host] = /^(\[[0-9a-f:.]+\]|[^:[\]]+)(?::\d{1,5})?$/i.exec(header) ?? []
@@ -52,7 +55,10 @@ function ownHost(header: string, local: string | undefined, on: Listening): bool
   return isNumeric(name) && name === bare((local ?? '').replace(/^::ffff:(?=\d+\.)/, ''))
 }
 
-/** `Authorization: Bearer TOKEN`, or, from a browser, which cannot set headers, a second subprotocol `bearer.TOKEN`. */
+/**
+ * The token of `Authorization: Bearer TOKEN` or, from a browser, which cannot set headers, of a second subprotocol
+ * `bearer.TOKEN`.
+ */
 function tokenOf(request: IncomingMessage): string {
   const [, bearer] = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '') ?? []
   if (bearer !== undefined) return bearer

@@ -1,8 +1,12 @@
+/** Names of users by their number. */
 import { readFileSync } from 'node:fs'
 
 const names = new Map<number, string>()
 
-/** The name of a uid as /etc/passwd has it, read again for a number not seen before; the number as text if it has none. */
+/**
+ * The name of a uid in /etc/passwd, which is read again for each uid not seen before; the number as text if it has no
+ * name there.
+ */
 export function userName(uid: number): string {
   const known = names.get(uid)
   if (known !== undefined) return known
@@ -16,7 +20,7 @@ export function userName(uid: number): string {
       }
     }
   } catch {
-    // a container without the file: the number does
+    // a container may lack the file; the number is used then
   }
   names.set(uid, name)
   return name

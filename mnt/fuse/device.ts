@@ -1,3 +1,4 @@
+/** Opens /dev/fuse and mounts on it, as root or through fusermount3; says what is missing where FUSE cannot be used. */
 import { spawn } from 'node:child_process'
 import { closeSync, constants, openSync } from 'node:fs'
 import { access, readFile } from 'node:fs/promises'
@@ -7,7 +8,7 @@ import { fusermount, loadKoffi } from './fusermount.js'
 const DEVICE = '/dev/fuse'
 const CAP_SYS_ADMIN = 21n
 
-/** Why FUSE cannot be had here, in one line with the remedy; undefined if it can. */
+/** The reason why FUSE cannot be used on this machine, in one line with the remedy; undefined if it can be used. */
 export async function fuseProblem(): Promise<string | undefined> {
   if (process.platform !== 'linux')
     return `FUSE mounts are for Linux, this is ${process.platform}: use the files over 9P (llamboctl cat, ls, write)`
@@ -45,9 +46,10 @@ async function inPath(program: string): Promise<boolean> {
 }
 
 /**
- * Mounts a FUSE file system on a checked directory and returns the descriptor its requests are read from: as root by
- * mount(8), which is handed the open device, else by fusermount3.
- * @param modes the kernel goes by the mode bits before it asks for anything
+ * Mounts a FUSE file system on a directory that checkMountpoint has accepted. Root uses mount(8), which inherits the
+ * open device; other users use fusermount3.
+ * @param modes whether the kernel checks the mode bits itself before it sends a request (default_permissions)
+ * @returns the descriptor from which the kernel's requests are read
  * @throws Error in one line with the remedy
  */
 export async function mountDevice(dir: string, allowOther: boolean, modes: boolean): Promise<number> {
@@ -73,7 +75,7 @@ async function mayAllowOther(): Promise<boolean> {
   return /^\s*user_allow_other\s*$/m.test(await readFile('/etc/fuse.conf', 'utf8').catch(() => ''))
 }
 
-/** mount(8) with the device as its descriptor 3; -i: no helper program, the kernel alone. */
+/** Runs mount(8) with the device as its descriptor 3. -i: without a helper program. */
 function mount(fd: number, dir: string, options: string): Promise<void> {
   return new Promise((done, failed) => {
     const child = spawn('mount', ['-i', '-t', FSTYPE, '-o', options, 'llambo', dir], {

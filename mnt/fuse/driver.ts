@@ -1,3 +1,4 @@
+/** Translates the kernel's FUSE operations to 9P. */
 import type { Fid } from '../../fs/client.js'
 import * as linux from '../../fs/client-linux.js'
 import { fail } from '../../fs/errors.js'
@@ -15,21 +16,29 @@ type R<K extends k.Operation> = k.Request<K>
 type A<K extends k.Operation> = k.Answer<K> | Promise<k.Answer<K>>
 type Handlers = { [K in k.Operation]?: (r: R<K>, flight: Flight) => A<K> }
 
-/** Background requests the kernel may have out. RELEASE is one: were it held back, a close could come after the next open. */
+/**
+ * Background requests that the kernel may have outstanding. RELEASE is one of them: if the kernel held it back, a close
+ * could arrive after the next open.
+ */
 const MAX_BACKGROUND = 0xffff
-/** A second in ns: as fine as times are but in 9P2000.L. */
+/** A second in ns: the resolution of times in every dialect except 9P2000.L. */
 const NS = 1_000_000_000
-/** The kernel rounds this up to its next tick, some ms: the call that looked a name up need not ask for its attributes once more. */
+/**
+ * How long attributes are valid, in ns. The kernel rounds this up to its next tick, some ms, so the system call that
+ * looked a name up does not ask for the attributes again.
+ */
 const INSTANT_NS = 1
 const encoder = new TextEncoder()
 
 /**
- * The kernel's operations as 9P: what each one sends is in its body, everything about reading and answering in loop.ts.
+ * Handles each of the kernel's operations with 9P requests. The reading of requests and the writing of replies are in
+ * loop.ts.
  *
- * Where only one user can look, and files are none of another system's (9P2000.L), the kernel keeps names for a second, as most
- * FUSE file systems have it. It hardly shows: every operation goes to the server by the path, and finds there what the name
- * means now. Attributes hold for the kernel's tick, a listing's for that second. What only 9P2000.L has a message for (links,
- * owners, moves between directories) is refused elsewhere.
+ * On a mount that is not shared, of a server that does not speak 9P2000.L, the kernel caches names for a second, as
+ * with most FUSE file systems. Programs hardly notice: every operation goes to the server by its path, and finds the
+ * file that the name stands for now. Attributes are valid until the kernel's next tick, those from a listing for that
+ * second. Operations for which only 9P2000.L has a message (links, owners, moves between directories) fail in the other
+ * dialects.
  */
 export class Driver implements Handlers {
   #handles = new Map<number, Handle>()
@@ -38,16 +47,16 @@ export class Driver implements Handlers {
   readonly nodes: Nodes
   /** Bytes in one WRITE at most: a whole number of pages that one Twrite can carry. */
   readonly maxWrite: number
-  /** How long names hold, and a listing's attributes, in s. */
+  /** How long names, and attributes from a listing, are valid, in s. */
   #valid: number
   #linux: boolean
-  /** Called when the kernel has introduced itself: the mount is up. */
+  /** Called when the kernel has sent its INIT: the mount is up. */
   onready: () => void = () => {}
 
   /**
    * @param root the mounting user's root, attached
-   * @param owner whose files are those that name no owner
-   * @param shared other users may come in (allow_other)
+   * @param owner the owner of files whose owner the server gives no number for
+   * @param shared other users may use the mount (allow_other)
    */
   constructor(
     readonly link: Link,
@@ -62,13 +71,14 @@ export class Driver implements Handlers {
     this.#valid = shared ? 0 : 1
   }
 
+  /** Handles one request. @returns its answer, or a promise of it @throws FsError with the errno to answer with */
   handle(request: k.Request, flight: Flight): any {
     const handler = this[request.op as keyof this] as unknown as ((r: k.Request, flight: Flight) => unknown) | undefined
     if (!handler) throw fail('noSuchCall')
     return handler.call(this, request, flight)
   }
 
-  /** Whether it is answered without the server. */
+  /** Whether a request is still handled while the mount is being stopped: these do not wait for the server. */
   local(request: k.Request): boolean {
     return ['INIT', 'DESTROY', 'STATFS', 'RELEASE', 'RELEASEDIR'].includes(request.op)
   }
@@ -93,7 +103,7 @@ export class Driver implements Handlers {
       k.INIT_EXT |
       // 9P2000.L lists names without attributes
       (this.shared || this.#linux ? 0 : k.DO_READDIRPLUS | k.READDIRPLUS_AUTO)
-    // after the answer has gone out
+    // deferred until the answer has been written
     setImmediate(() => this.onready())
     return {
       major,
@@ -104,7 +114,7 @@ export class Driver implements Handlers {
       max_background: MAX_BACKGROUND,
       congestion_threshold: MAX_BACKGROUND,
       max_write: this.maxWrite,
-      // one more: a buffer that does not begin on a page touches one more
+      // one more, because a buffer that does not begin at a page boundary touches one page more
       max_pages: this.maxWrite / k.PAGE + 1,
       time_gran: this.#linux ? 1 : NS,
     }
@@ -134,11 +144,11 @@ export class Driver implements Handlers {
     return (node.stat = await this.#stat(fid, flight))
   }
 
-  /** Where 9P2000.L is not spoken a file keeps its owner, as 9P has no chown; access times are accepted and ignored. */
+  /** Outside 9P2000.L a file keeps its owner, because 9P has no chown; access times are accepted and ignored. */
   async SETATTR({ header: { nodeid, uid }, in: to }: R<'SETATTR'>, flight: Flight) {
     const node = this.nodes.get(nodeid)
     const opened = this.#asks(node, to.valid & k.FATTR_FH ? this.#handle(to.fh) : undefined)
-    // a fid of its own: a server may refuse others' questions on one that is being changed
+    // on a fid of its own: a server may refuse other requests on a fid that is being changed
     const fid = opened ?? (await this.#walk(node, uid, flight))
     try {
       if (fid.linux) {
@@ -172,7 +182,7 @@ export class Driver implements Handlers {
   }
 
   MKNOD({ header, in: { name, mode, rdev } }: R<'MKNOD'>, flight: Flight) {
-    // as the kernel's new_encode_dev puts them together
+    // the inverse of the kernel's new_encode_dev
     const device = { major: (rdev >>> 8) & 0xfff, minor: (rdev & 0xff) | ((rdev >>> 12) & 0xfff00) }
     return this.#made(header, name, flight, dir => linux.mknod(dir, name, mode, device, flight.signal, header.gid))
   }
@@ -190,12 +200,12 @@ export class Driver implements Handlers {
   async #openFile({ header: { nodeid, uid }, in: { flags } }: R<'OPEN'>, flight: Flight) {
     const node = this.nodes.get(nodeid)
     if (!this.#linux) {
-      // by its path: what the kernel looked up a second ago may be another file by now
+      // by the path: the name that the kernel looked up a second ago may stand for another file by now
       const mode = openMode(flags)
       const { fid } = await this.#ask(node, uid, fid => fid.open(mode, flight.signal), flight)
       return this.#opened(node, fid, mode, uid)
     }
-    // the fid that the lookup just before has walked becomes the open one
+    // the fid that the preceding lookup walked is the one to open
     const fid = this.nodes.take(node, uid, this.link.client) ?? (await this.#walk(node, uid, flight))
     return this.#open(node, fid, openMode(flags, true), uid, flight)
   }
@@ -225,7 +235,7 @@ export class Driver implements Handlers {
   }
 
   async WRITE({ in: { fh, offset, size, data } }: R<'WRITE'>, flight: Flight) {
-    // the buffer is read into again as soon as this waits
+    // the data is copied, because the loop reuses the buffer as soon as this waits
     const { fid, node } = this.#handle(fh)
     const written = await fid.write(offset, data.slice(0, size), flight.signal)
     const end = BigInt(offset + written)
@@ -233,7 +243,11 @@ export class Driver implements Handlers {
     return { size: written }
   }
 
-  /** What can still fail fails here, at close(2): RELEASE's outcome reaches nobody. It submits nothing (namespace.md, data 2). */
+  /**
+   * Reports at close(2) what is wrong with the written file, because no program sees the outcome of RELEASE. It does
+   * not submit a prompt: a descriptor may be closed more than once (dup(2)), and only the last close submits
+   * (docs/files.md, data).
+   */
   FLUSH({ in: { fh } }: R<'FLUSH'>, flight: Flight): A<'FLUSH'> {
     const { fid, writes } = this.#handle(fh)
     if (writes) return fid.finish(flight.signal)
@@ -246,7 +260,9 @@ export class Driver implements Handlers {
 
   FSYNCDIR(): void {}
 
-  /** The last close. The Tclunk leaves now, in its place among the requests; nobody needs to wait for its Rclunk. */
+  /**
+   * The last close. The Tclunk leaves now, in order with the other requests; the program does not wait for its Rclunk.
+   */
   RELEASE({ in: { fh } }: { in: { fh: number } }): void {
     const handle = this.#handles.get(fh)
     this.#handles.delete(fh)
@@ -314,7 +330,7 @@ export class Driver implements Handlers {
     return this.#rename(header, newdir, oldname, newname, flight)
   }
 
-  /** There is no such count in 9P but in 9P2000.L: zeros, as /proc has them, so that df and stat -f work. */
+  /** Only 9P2000.L counts blocks and files. Other dialects get zeros, as /proc does, so that df and stat -f work. */
   async STATFS({ header: { uid } }: R<'STATFS'>, flight: Flight): Promise<k.Answer<'STATFS'>> {
     if (!this.#linux) return { bsize: k.PAGE, frsize: k.PAGE, namelen: 255 }
     const { bsize, blocks, bfree, bavail, files, ffree, namelen } = await linux.statfs(
@@ -343,7 +359,10 @@ export class Driver implements Handlers {
     return { ...stat, attr_valid_nsec: INSTANT_NS }
   }
 
-  /** Whether an open fid of a removed file is of that file yet: diod's stands for the path, and so perhaps for what came after. */
+  /**
+   * Whether an open fid of a removed file still stands for that file. diod resolves the fid by its path, which may lead
+   * to a newer file by now.
+   */
   #still(node: Node, fid: Fid, flight: Flight): Promise<boolean> {
     return linux.getattr(fid, flight.signal).then(
       ({ qid }) => qid.path === node.qid.path,
@@ -352,8 +371,9 @@ export class Driver implements Handlers {
   }
 
   /**
-   * The open fid to ask about a file, if it is to be that: of a removed file any, else the one the kernel names. But not in
-   * 9P2000.L, where the kernel's is as good as the path and diod's does not know that the file was renamed.
+   * The open fid through which to ask for attributes, if one should be used: for a removed file any open fid, else the
+   * one that the kernel names. In 9P2000.L the path is used unless the file is removed: it is as good as the kernel's
+   * fid, and diod does not notice that the file of a fid was renamed.
    */
   #asks(node: Node, named: Handle | undefined): Fid | undefined {
     if (node.removed) return (named ?? [...node.handles][0])?.fid
@@ -361,9 +381,10 @@ export class Driver implements Handlers {
   }
 
   /**
-   * The stat of a file that this user reads, by what they opened last. The content of that open may be another than that of the next
-   * (`status`), and the kernel does not say that fstat(2) asks: a program that takes the length for how much there is to read (tar,
-   * rsync, sendfile) is to have the length of what it reads.
+   * The attributes of a file that this user has open for reading, through the handle they opened last. Each open may
+   * have other content than the next (`status`), and the kernel does not say which requests come from fstat(2). A
+   * program that takes the length as the amount to read (tar, rsync, sendfile) must get the length of the content that
+   * it reads.
    */
   async #read(node: Node, uid: number, flight: Flight) {
     const reading = [...node.handles].findLast(handle => handle.uid === uid && !handle.writes)
@@ -378,7 +399,7 @@ export class Driver implements Handlers {
     return this.link.root(uid)
   }
 
-  /** A fid of this user's at a node, to walk from or ask; not to open. */
+  /** A kept fid of this user at a node, to walk from or to ask for attributes. The caller must not open or clunk it. */
   async #fid(node: Node, uid: number, flight: Flight): Promise<Fid> {
     if (node === this.nodes.root) return this.#root(uid)
     if (node.removed) throw fail('notFound')
@@ -387,13 +408,13 @@ export class Driver implements Handlers {
     return this.nodes.keep(node, uid, await (await this.#root(uid)).walk(node.path, flight.signal))
   }
 
-  /** A fid of its own at a node. */
+  /** A new fid of this user at a node; it belongs to the caller. */
   async #walk(node: Node, uid: number, flight: Flight): Promise<Fid> {
     if (node.removed) throw fail('notFound')
     return (await this.#root(uid)).walk(node.path, flight.signal)
   }
 
-  /** Walks to a node by its path, as it is now, and asks. The fid is the caller's. */
+  /** Walks to a node by its current path and asks `question` there. The fid belongs to the caller. */
   async #ask<T>(node: Node, uid: number, question: (fid: Fid) => Promise<T>, flight: Flight) {
     if (node.removed) throw fail('notFound')
     const asked = await (await this.#root(uid)).ask(node.path, question, flight.signal)
@@ -402,7 +423,7 @@ export class Driver implements Handlers {
     throw fail('interrupted')
   }
 
-  /** The answer that makes the file of a name known, looked up from its directory. */
+  /** Looks a name up in its directory and gives the file a node. @returns the answer to a LOOKUP */
   async #entry(parent: Node, name: string, uid: number, from: Fid, flight: Flight): Promise<k.Answer<'LOOKUP'>> {
     const { fid, answer } = await from.ask([name], fid => this.#stat(fid, flight), flight.signal)
     if (flight.answered) {
@@ -411,13 +432,13 @@ export class Driver implements Handlers {
     }
     const node = this.nodes.lookup(parent, name, fid.qid)
     node.stat = answer
-    // to walk on from; in 9P2000.L to be opened, too
+    // kept to walk on from and, in 9P2000.L, to be opened
     if (this.#linux || fid.qid.type & QTDIR) this.nodes.keep(node, uid, fid)
     else drop(fid)
     return { nodeid: node.id, entry_valid: this.#linux ? 0 : this.#valid, ...answer }
   }
 
-  /** Makes something of that name in a directory and answers with it. */
+  /** Creates a file of any kind in a directory by `make`, and answers with its entry. */
   async #made({ nodeid, uid }: k.Header, name: string, flight: Flight, make: (dir: Fid) => Promise<unknown>) {
     const parent = this.nodes.get(nodeid)
     const dir = await this.#fid(parent, uid, flight)
@@ -425,7 +446,7 @@ export class Driver implements Handlers {
     return this.#entry(parent, name, uid, dir, flight)
   }
 
-  /** Opens something within a user's share of the connection. */
+  /** Opens a file if the user's share of the connection allows one more. */
   async #counted<T>(uid: number, open: () => Promise<T>): Promise<T> {
     this.#shares.take(uid)
     try {
@@ -448,8 +469,10 @@ export class Driver implements Handlers {
   }
 
   /**
-   * Direct I/O always: the kernel then believes no size, a read(2) is one READ and gets what there is. No FLUSH where nothing
-   * was written; other flags (nonseekable, stream) would lose offsets that the data rule needs.
+   * Registers an open file and answers its OPEN. The file always has direct I/O: the kernel then does not rely on a
+   * size, and each read(2) is one READ that returns what is there. The kernel sends a FLUSH only for files opened for
+   * writing, and not in 9P2000.L. The flags for nonseekable files and streams are not set, because the kernel would
+   * then drop the offsets that reads of `data` depend on (docs/files.md, data).
    */
   #opened(node: Node, fid: Fid, mode: number, uid: number): k.Answer<'OPEN'> {
     const fh = ++this.#last
@@ -462,8 +485,8 @@ export class Driver implements Handlers {
   }
 
   /**
-   * Entries from `offset` on, as many as fit: `.`, `..`, then the listing that was taken when offset 0 was last asked for, so
-   * that entries which come and go meanwhile tear nothing.
+   * Encodes the entries from `offset` on, as many as fit: `.`, `..`, then the listing that was taken when offset 0 was
+   * last read. Entries that are added or removed meanwhile do not disturb a listing in progress.
    */
   async #list(
     { header: { nodeid }, in: { fh, offset, size } }: R<'READDIR'> | R<'READDIRPLUS'>,
@@ -484,7 +507,7 @@ export class Driver implements Handlers {
       const ino = stat ? stat.qid.path : (off === 0 ? node : (node.parent ?? node)).qid.path
       const dirent = { ino, off: off + 1, type: stat ? direntType(stat) : direntType({ mode: DMDIR } as Stat), name }
       if (length + k.direntSize(name, plus !== undefined) > size) break
-      // `.` and `..` are no lookups: node 0
+      // `.` and `..` do not count as lookups, so their node is 0
       const part = k.encodeDirent(dirent, plus && (stat ? plus(node, stat) : {}))
       parts.push(part)
       length += part.length
@@ -493,7 +516,7 @@ export class Driver implements Handlers {
     return Buffer.concat(parts, length)
   }
 
-  /** 9P renames by wstat, so within one directory; 9P2000.L as rename(2) does. */
+  /** Renames as rename(2) does in 9P2000.L. Other dialects rename by wstat, which works only within one directory. */
   async #rename({ nodeid, uid }: k.Header, newdir: number, oldname: string, newname: string, flight: Flight) {
     const parent = this.nodes.get(nodeid)
     const into = this.nodes.get(newdir)
@@ -512,7 +535,7 @@ export class Driver implements Handlers {
   }
 }
 
-/** A SETATTR as Tsetattr has it. */
+/** Converts a SETATTR to the fields of a Tsetattr. */
 function linuxChanges(to: R<'SETATTR'>['in']) {
   const { SET } = linux
   const bits = [

@@ -1,14 +1,17 @@
+/** A FUSE request in progress: its deadline, its signal, and whether the kernel has its answer already. */
 import type { Operation } from './protocol.js'
 
-/** A server that is there but does not answer: what looks at names and attributes gives up after this, in ms. */
+/**
+ * Time after which operations on names and attributes give up on a server that is connected but does not answer, in ms.
+ */
 const METADATA_MS = 15_000
-/** These wait as long as the file does; a signal to the program ends them. */
+/** Operations without a deadline, because a file may have data only much later. A signal to the program ends them. */
 const patient: ReadonlySet<Operation> = new Set(['READ', 'WRITE', 'FLUSH', 'FSYNC'])
 
-/** A request that is being worked on. */
+/** A request that is being handled. */
 export class Flight {
   readonly deadline: number
-  /** The kernel has its answer: whatever the work still brings must be undone, not handed over. */
+  /** The kernel already has its answer. A late result must be cleaned up, not returned. */
   answered = false
   #controller: AbortController | undefined
 
@@ -20,7 +23,7 @@ export class Flight {
     this.deadline = patient.has(op) ? Number.POSITIVE_INFINITY : now + METADATA_MS
   }
 
-  /** Aborts when the program was interrupted or the deadline is past. */
+  /** Aborts when the program was interrupted or the deadline has passed. */
   get signal(): AbortSignal {
     this.#controller ??= new AbortController()
     return this.#controller.signal

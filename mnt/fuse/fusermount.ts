@@ -1,3 +1,4 @@
+/** Mounts as an ordinary user: fusermount3 opens /dev/fuse and sends back the descriptor over a socket. */
 import { spawn } from 'node:child_process'
 import { closeSync } from 'node:fs'
 import { remedies } from '../mountpoint.js'
@@ -8,10 +9,13 @@ const SOL_SOCKET = 1
 const SCM_RIGHTS = 1
 const MSG_DONTWAIT = 0x40
 const MSG_CMSG_CLOEXEC = 0x40000000
-/** struct cmsghdr with one int behind it, on 64-bit Linux: len[8] level[4] type[4] fd[4], padded. */
+/** Bytes of a struct cmsghdr followed by one int, on 64-bit Linux: len[8] level[4] type[4] fd[4], padded. */
 const CONTROL = 24
 
-/** Loads koffi, which only this needs: Node has no recvmsg(2), and so no way to be handed a descriptor. */
+/**
+ * Loads koffi, which only this file needs: Node has no recvmsg(2), and so cannot receive a descriptor.
+ * @throws Error with the remedy if koffi is missing
+ */
 export async function loadKoffi() {
   try {
     return (await import('koffi')).default
@@ -21,8 +25,10 @@ export async function loadKoffi() {
 }
 
 /**
- * Has fusermount3 (set-uid root) open /dev/fuse and mount it, for a user who may not, and receives the descriptor over the
- * socket that _FUSE_COMMFD names (SCM_RIGHTS, unix(7)).
+ * Mounts through fusermount3, which is set-uid root and opens /dev/fuse for users who may not mount. It sends the
+ * descriptor over the socket that _FUSE_COMMFD names (SCM_RIGHTS, unix(7)).
+ * @returns the descriptor of the device
+ * @throws Error with what fusermount3 said, and a remedy for its common refusals
  */
 export async function fusermount(dir: string, options: string): Promise<number> {
   const koffi = await loadKoffi()
@@ -45,7 +51,7 @@ export async function fusermount(dir: string, options: string): Promise<number> 
   const [ours, theirs] = pair as unknown as [number, number]
   try {
     await helper(dir, options, theirs)
-    // it has ended, so what it sent is there
+    // fusermount3 has ended, so its message is already in the socket
     const control = Buffer.alloc(CONTROL)
     const message = {
       iov: [{ base: Buffer.alloc(1), len: 1 }],
@@ -84,7 +90,7 @@ function helper(dir: string, options: string, socket: number): Promise<void> {
   })
 }
 
-/** fusermount3's commonest refusals with what to do about them. */
+/** Adds the remedy to fusermount3's most common refusals. */
 function explain(said: string): string {
   if (said.includes('user_allow_other')) return `${said} (a line user_allow_other, by root)`
   if (said.includes('/dev/fuse')) return `${said}: root must make it usable (chmod 0666 /dev/fuse), or mount as root`

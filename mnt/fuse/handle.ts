@@ -1,3 +1,6 @@
+/**
+ * An open file or directory of a mount: reads that fill the kernel's buffer, read-ahead, and reads that must not wait.
+ */
 import type { Fid } from '../../fs/client.js'
 import { timeLimit } from '../../fs/clock.js'
 import { fail } from '../../fs/errors.js'
@@ -5,30 +8,30 @@ import { IOHDRSZ } from '../../fs/limits.js'
 import type { Stat } from '../../fs/protocol.js'
 import type { Node } from './nodes.js'
 
-/** How long a read may take that is not to wait, in ms: more than a busy server or a far one needs for what it has. */
+/** How long a nonblocking read may take, in ms: a busy or distant server needs less for data that it already has. */
 const NONBLOCK_MS = 1000
 
-/** An open file or directory, by a fid of its own. */
+/** An open file or directory, with a fid of its own. */
 export class Handle {
-  /** Of a directory: what it listed when last read from its beginning. */
+  /** For a directory: its listing when it was last read from the beginning. */
   entries?: readonly Stat[]
-  /** Where a reader is who reads on, in pieces of that size, and perhaps the next piece. */
+  /** The read that a sequential reader makes next, and its data if that was requested ahead. */
   #next: { offset: number; size: number; data?: Promise<Uint8Array> } | undefined
 
   constructor(
     readonly fid: Fid,
     readonly node: Node,
     readonly writes: boolean,
-    /** Who opened it. */
+    /** The user who opened it. */
     readonly uid: number,
   ) {
     node.handles.add(this)
   }
 
   /**
-   * Up to `size` bytes, fewer only where the file gives no more now.
+   * Reads up to `size` bytes; fewer only if the file has no more at this time.
    * @param soon the program does not want to wait (O_NONBLOCK)
-   * @throws FsError `nothing yet, try again` then, and what the server says
+   * @throws FsError `nothing yet, try again` if `soon` and no data arrived in time; else the server's error
    */
   async read(offset: number, size: number, soon: boolean, signal: AbortSignal): Promise<Uint8Array> {
     const { fid, node } = this
@@ -37,16 +40,17 @@ export class Handle {
       : (this.#ahead(offset, size) ?? fid.read(offset, size, signal)))
     const most = fid.client.msize - IOHDRSZ
     const whole = Number(node.stat?.size ?? 0)
-    // A message of this connection carries less than the kernel wants: where it came full there is more. And so is there within
-    // the length of a file that has one, whatever a connection behind the server carries. A short answer would be the end of the
-    // file to who maps it into memory, or copies it there (copy_file_range(2)).
+    // A message of this connection may carry less than the kernel asks for, so after a full message there is more to
+    // read. There is also more while the end is not reached of a file that has a length: a connection behind the server
+    // may carry even less in one message. A short answer would mean end of file to a program that maps the file into
+    // memory or uses copy_file_range(2).
     const more = (last: number, length: number) => last === most || (last > 0 && offset + length < whole)
     if (data.length >= size || !more(data.length, data.length))
       return data.length > size ? data.subarray(0, size) : data
     const parts = [data]
     let length = data.length
     for (let last = length; length < size && more(last, length); length += last) {
-      // what came already is not lost for what fails behind it: that is for the next read
+      // an error here must not lose the data read so far; the next read will report it
       const part = await fid.read(offset + length, size - length, signal).catch(() => new Uint8Array(0))
       parts.push(part)
       last = part.length
@@ -55,8 +59,9 @@ export class Handle {
   }
 
   /**
-   * What was asked for before the kernel did, if it is this; and asks for what comes next. Only of files that are read from end to
-   * end and have a length: those are models and logs, whose bytes never change (and not 9P2000.L's files, whose do).
+   * Returns the data of this read if it was requested ahead, and requests the next piece. It reads ahead only in files
+   * that have a length and are read sequentially: those are models and logs, whose bytes never change. It never does so
+   * for the files of a 9P2000.L server, whose bytes do change.
    */
   #ahead(offset: number, size: number): Promise<Uint8Array> | undefined {
     const { fid, node } = this
@@ -66,18 +71,21 @@ export class Handle {
     this.#next = { offset: end, size }
     if (!next || next.offset !== offset || fid.linux || end + size > Number(node.stat?.size ?? 0)) return had
     const data = fid.read(end, size)
-    data.catch(() => {}) // whoever asks for it is told
+    data.catch(() => {}) // the read that takes this data gets the error
     this.#next.data = data
     return had
   }
 
-  /** For a program that will not wait (`grep -r` opens what it finds so): what has not come in a moment is not there yet. */
+  /**
+   * Reads for a program that does not want to wait; `grep -r` opens files that way. Data that has not arrived within
+   * NONBLOCK_MS counts as not there yet.
+   */
   async #soon(offset: number, size: number, signal: AbortSignal): Promise<Uint8Array> {
     const late = timeLimit(NONBLOCK_MS)
     try {
       return await this.fid.read(offset, size, AbortSignal.any([signal, late]))
     } catch (error) {
-      // 9P has no word for it
+      // 9P has no nonblocking read: a read that took too long becomes EAGAIN here
       throw late.aborted && !signal.aborted ? fail('tryAgain') : error
     }
   }

@@ -1,3 +1,4 @@
+/** Reads the kernel's FUSE requests from the device in order, has the driver handle them, and writes the replies. */
 import { fail, toFsError } from '../../fs/errors.js'
 import type { Driver } from './driver.js'
 import { Flight } from './flight.js'
@@ -18,30 +19,33 @@ import {
   sizeOf,
 } from './protocol.js'
 
-/** How often deadlines are looked at, in ms. */
+/** How often deadlines are checked, in ms. */
 const SWEEP_MS = 1000
 /** How long an interrupted program waits for a server that does not answer its Tflush, in ms. */
 const INTERRUPT_MS = 1000
-/** The kernel refuses a reply with an errno from here on, and goes on waiting. */
+/** The kernel rejects a reply whose errno is this or higher, and keeps waiting. */
 const MAX_ERRNO = 512
-/** Interrupts remembered for requests that have not come yet. */
+/** Interrupts remembered for requests that have not arrived yet. */
 const MAX_EARLY = 64
 
+/** Errors of a read from the device after which it is repeated. */
 const sameAgain = new Set(['EINTR', 'EAGAIN', 'ENOENT'])
+/** Errors of a read from the device that mean the file system is no longer mounted. */
 const unmounted = new Set(['ENODEV', 'ECONNABORTED', 'EBADF'])
 
-/** What requests come from and replies go to: /dev/fuse, or a test. */
+/** The source of requests and the destination of replies: /dev/fuse, or a test. */
 export interface Channel {
   /** Reads one request into the buffer. */
   read(buffer: Uint8Array, done: (error: NodeJS.ErrnoException | null, length: number) => void): void
-  /** Writes one reply; the device takes it whole or throws. */
+  /** Writes one reply, whole. @throws the device's error if it does not take the reply */
   write(parts: Uint8Array[]): void
 }
 
 /**
- * Reads requests from the device and answers them. Each is begun before the next is looked at, so that the 9P messages leave
- * in the order of the system calls: the Tclunk of a close before the Topen that comes after it (`echo p > data; cat data`).
- * One read always waits in libuv's pool, into the buffer that is not being worked on; nothing else ever waits.
+ * Reads requests from the device and answers them. It starts each request before it looks at the next, so the 9P
+ * messages leave in the order of the system calls: in `echo p > data; cat data` the Tclunk of the close goes before the
+ * Topen of the open. One read always waits in libuv's pool, into the buffer that is not in use; nothing else ever
+ * blocks.
  */
 export class Loop {
   #flights = new Map<number, Flight>()
@@ -50,7 +54,10 @@ export class Loop {
   #sweep: NodeJS.Timeout
   #stopping = false
   #done!: (error?: Error) => void
-  /** Resolves when there is nothing left to serve: unmounted here, from outside, or the kernel's side aborted. */
+  /**
+   * Resolves when there is nothing left to serve: the mount was unmounted, by this process or another, or the kernel
+   * aborted the connection. Rejects if the device fails in another way.
+   */
   readonly done: Promise<void>
   ended = false
 
@@ -72,7 +79,7 @@ export class Loop {
     this.#read(new Uint8Array(room), new Uint8Array(room))
   }
 
-  /** Fails what is under way and what still comes, so that nobody holds up the unmounting. */
+  /** Fails the requests in progress and all later ones, so that no program delays the unmounting. */
   stop(): void {
     this.#stopping = true
     for (const flight of this.#flights.values()) this.#giveUp(flight, fail('shuttingDown').errno)
@@ -90,7 +97,7 @@ export class Loop {
     })
   }
 
-  /** Handles one request: begins it, and answers when it is done. `bytes` are used again after the call returns. */
+  /** Starts one request, and answers when it is done. `bytes` are reused after this call returns. */
   #receive(bytes: Uint8Array): void {
     const request = decodeRequest(bytes)
     const { unique } = request.header
@@ -128,7 +135,7 @@ export class Loop {
     }
   }
 
-  /** Answers with an errno now, whatever the work still does. */
+  /** Answers with an errno now. The work may go on, but its result is not sent. */
   #giveUp(flight: Flight, errno: number, why?: unknown): void {
     this.#flights.delete(flight.unique)
     if (flight.answered) return
@@ -138,7 +145,7 @@ export class Loop {
   }
 
   #error(unique: number, errno: number): void {
-    // a server may answer with any number
+    // a server may send any number as errno
     const known = errno > 0 && errno < MAX_ERRNO ? errno : fail('io').errno
     encodeHeader(unique, known, 0, this.#small)
     this.#write([new Uint8Array(this.#small.buffer, 0, OUT_HEADER)], unique)
@@ -149,7 +156,7 @@ export class Loop {
       this.channel.write(parts)
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
-      // ENOENT: the kernel no longer waits for this. Anything else is a reply it does not like: it gets a plain failure for it.
+      // ENOENT: the kernel no longer waits for this reply. EINVAL: it rejects the reply, and gets EIO in its place.
       this.trace?.(`# reply ${unique}: ${code}`)
       if (code === 'EINVAL' && (parts.length > 1 || parts[0]!.length > OUT_HEADER))
         this.#error(unique, fail('io').errno)
@@ -159,7 +166,7 @@ export class Loop {
   #interrupt(unique: number): void {
     const flight = this.#flights.get(unique)
     if (!flight) {
-      // answered already, or (with more than one reader) still to come
+      // the request is answered already or, with more than one reader, has not arrived yet
       this.#early.add(unique)
       if (this.#early.size > MAX_EARLY) this.#early.delete(this.#early.values().next().value!)
       return
@@ -185,7 +192,7 @@ export class Loop {
   }
 }
 
-/** A request as one line of a trace. */
+/** Formats a request as one line of a trace. */
 function line(request: { op: undefined; header: Header } | Request): string {
   const { opcode, unique, nodeid, uid } = request.header
   let out = `# ${request.op ?? `operation ${opcode}`} ${unique} node ${nodeid} uid ${uid}`

@@ -1,3 +1,4 @@
+/** The files that the kernel knows by number, and the fids kept for them. */
 import type { Client, Fid } from '../../fs/client.js'
 import { fail } from '../../fs/errors.js'
 import type { Qid } from '../../fs/protocol.js'
@@ -5,20 +6,30 @@ import type { UnixStat } from '../attributes.js'
 import type { Handle } from './handle.js'
 import { ROOT_ID } from './protocol.js'
 
-/** Fids held for nodes that are not open. What a script touches again and again stays; a `find` over thousands passes through. */
+/**
+ * Fids kept for nodes that are not open. The least recently used goes first: files that a script uses again and again
+ * stay, and those of a `find` over thousands pass through.
+ */
 const MAX_KEPT = 1024
 
-/** A file the kernel knows by number. What it is to the server is its path; a fid is only a way to get there faster. */
+/** A file that the kernel knows by number. The server knows it by its path; a kept fid only saves the walk. */
 export class Node {
   readonly children = new Map<string, Node>()
-  /** How often the kernel has been told of it, less how often it forgot. */
+  /** The kernel's references: how many answers named the node, minus those that the kernel has forgotten. */
   lookups = 0
+  /** The kept fid of each user, by uid. */
   readonly fids = new Map<number, Fid>()
-  /** Removed, or another was renamed to its name: what is at its path now is not this. Programs may have it open yet. */
+  /**
+   * The file was removed, or another was renamed over it: its path no longer leads to it. Programs may still have it
+   * open.
+   */
   removed = false
-  /** What programs have it open. */
+  /** The open files of programs at this node. */
   readonly handles = new Set<Handle>()
-  /** What was last told of it: all there is to tell once it is removed, of a server that asks the path (diod). */
+  /**
+   * Its attributes as last received. For a removed file there may be no newer ones: diod resolves even an open fid by
+   * its path.
+   */
   stat: UnixStat | undefined
 
   constructor(
@@ -28,7 +39,7 @@ export class Node {
     public qid: Qid,
   ) {}
 
-  /** The names from the root to it. */
+  /** The names on the way from the root to this node. */
   get path(): string[] {
     const names: string[] = []
     for (let at: Node = this; at.parent; at = at.parent) names.unshift(at.name)
@@ -40,7 +51,7 @@ export class Node {
 export class Nodes {
   #nodes = new Map<number, Node>()
   #last = ROOT_ID
-  /** Every kept fid, the longest unused first. */
+  /** Every kept fid, the least recently used first. */
   #kept = new Map<Fid, { node: Node; uid: number }>()
   readonly root: Node
 
@@ -53,13 +64,14 @@ export class Nodes {
     return this.#nodes.size
   }
 
+  /** @throws FsError `file not found` if the kernel does not hold this node */
   get(id: number): Node {
     const node = this.#nodes.get(id)
     if (!node) throw fail('notFound', `node ${id}`)
     return node
   }
 
-  /** The node of this name, one lookup more. A name that now means another file is another node. */
+  /** The node of this name, with one more lookup counted. A name that now leads to another file gets a new node. */
   lookup(parent: Node, name: string, qid: Qid): Node {
     let node = parent.children.get(name)
     if (!node || node.qid.path !== qid.path || node.qid.type !== qid.type) {
@@ -71,6 +83,7 @@ export class Nodes {
     return node
   }
 
+  /** Counts lookups that the kernel has forgotten; the node goes with the last one. */
   forget(id: number, lookups: number): void {
     const node = this.#nodes.get(id)
     if (!node || node === this.root || (node.lookups -= lookups) > 0) return
@@ -79,12 +92,12 @@ export class Nodes {
     this.#release(node)
   }
 
-  /** Its name is gone, though the kernel may hold it yet. */
+  /** Takes the node's name out of its directory; the kernel may still hold the node. */
   detach(node: Node): void {
     if (node.parent?.children.get(node.name) === node) node.parent.children.delete(node.name)
   }
 
-  /** Removed: whoever has it open goes on with that, and nobody comes to it by its path. */
+  /** Marks the node as removed. Programs that have it open continue to use it, but its path no longer leads to it. */
   remove(node: Node | undefined): void {
     if (!node) return
     node.removed = true
@@ -92,7 +105,10 @@ export class Nodes {
     this.#release(node)
   }
 
-  /** Renamed, perhaps to another directory or over another file. The fids of all below stand at names that are gone. */
+  /**
+   * Gives the node another name, perhaps in another directory or over another file. The kept fids of the node and of
+   * everything below it are dropped, because they were walked by names that are gone.
+   */
   rename(node: Node, parent: Node, name: string): void {
     this.remove(parent.children.get(name))
     this.detach(node)
@@ -115,7 +131,7 @@ export class Nodes {
     node.fids.clear()
   }
 
-  /** The fid kept for a user, if it is one of the living connection. */
+  /** The fid kept for a user, if it belongs to the current connection. */
   kept(node: Node, uid: number, client: Client | undefined): Fid | undefined {
     const fid = node.fids.get(uid)
     if (!fid) return
@@ -129,7 +145,7 @@ export class Nodes {
     return fid
   }
 
-  /** Hands out the kept fid for good (to be opened). */
+  /** Removes the fid kept for a user and returns it; the caller may open it. */
   take(node: Node, uid: number, client: Client | undefined): Fid | undefined {
     const fid = this.kept(node, uid, client)
     if (fid) this.#remove(node, uid, fid)
@@ -137,8 +153,9 @@ export class Nodes {
   }
 
   /**
-   * Keeps a fid, unless there is one: then that stays and the new one is clunked, because somebody may be about to use the
-   * old. Returns the one that is kept.
+   * Keeps a fid. If one is kept already, that one stays and the new one is clunked, because a request may be about to
+   * use the old one.
+   * @returns the fid that is kept
    */
   keep(node: Node, uid: number, fid: Fid): Fid {
     const old = this.kept(node, uid, fid.client)
@@ -162,7 +179,7 @@ export class Nodes {
   }
 }
 
-/** Clunks and does not wait: a clunk's failure tells nobody anything. */
+/** Clunks a fid without waiting; nothing depends on whether that fails. */
 export function drop(fid: Fid): void {
   fid.clunk().catch(() => {})
 }

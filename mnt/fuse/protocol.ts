@@ -1,22 +1,23 @@
 /**
- * The kernel's FUSE protocol (linux/fuse.h, 7.31 and later) as tables, as fs/message.ts has 9P. A request is the in-header and
- * the fields of its operation's `in` row, a reply the out-header and those of its `out` row, each one read or write on
- * /dev/fuse, in the machine's byte order (little-endian everywhere llambo runs).
+ * The kernel's FUSE protocol (linux/fuse.h, 7.31 and later) as tables, like those of 9P in fs/message.ts. A request is
+ * the in-header and the fields of its operation's `in` row; a reply is the out-header and the fields of its `out` row.
+ * Each is one read or write on /dev/fuse, in the machine's byte order (little-endian everywhere llambo runs).
  */
 
 import { utf8Length } from '../../fs/field.js'
 
 /**
- * How one field is laid out. `u64` decodes to a number (offsets and ids stay below 2^53; only lock owners, which nobody
- * here reads, do not) and takes a number or a bigint; `i64` is one with a sign. `name` is NUL-terminated, `data` is the rest.
+ * The layout of one field. `u64` decodes to a number and encodes a number or a bigint; offsets and ids stay below 2^53,
+ * and lock owners, which do not, are never read here. `i64` is the same with a sign. `name` is NUL-terminated, `data`
+ * is the rest.
  */
 type Kind = 'u16' | 'u32' | 'u64' | 'i64' | 'name' | 'data'
 export type Fields = Readonly<Record<string, Kind>>
 type Decoded<K> = K extends 'name' ? string : K extends 'data' ? Uint8Array : number
 type Encodable<K> = K extends 'u64' | 'i64' ? number | bigint : K extends 'u16' | 'u32' ? number : never
-/** What a request's fields decode to. */
+/** The values that a request's fields decode to. */
 export type Values<F> = { -readonly [K in keyof F]: Decoded<F[K]> }
-/** What a reply is made from; fields left out are 0. */
+/** The values of a reply; fields left out are 0. */
 export type Reply<F> = { -readonly [K in keyof F]?: Encodable<F[K]> }
 
 const widths = { u16: 2, u32: 4, u64: 8, i64: 8 } as const
@@ -33,10 +34,10 @@ export const inHeader = {
   padding: 'u16',
 } as const satisfies Fields
 
-/** `error` is 0 or minus an errno. */
+/** `error` is 0 or a negated errno. */
 export const outHeader = { len: 'u32', error: 'u32', unique: 'u64' } as const satisfies Fields
 
-/** struct fuse_attr: what stat(2) tells. */
+/** struct fuse_attr: the fields of stat(2). */
 export const attr = {
   ino: 'u64',
   size: 'u64',
@@ -56,7 +57,7 @@ export const attr = {
   attr_flags: 'u32',
 } as const satisfies Fields
 
-/** struct fuse_entry_out: a node the kernel now knows, how long its name and its attributes may be believed. */
+/** struct fuse_entry_out: a node that the kernel now holds, and how long its name and its attributes are valid. */
 export const entry = {
   nodeid: 'u64',
   generation: 'u64',
@@ -83,14 +84,17 @@ const releaseIn = { fh: 'u64', flags: 'u32', release_flags: 'u32', lock_owner: '
 const fsyncIn = { fh: 'u64', fsync_flags: 'u32', padding: 'u32' } as const satisfies Fields
 const none = {} as const satisfies Fields
 
-/** struct fuse_dirent, which its name follows, padded to eight bytes. */
+/** struct fuse_dirent; the name follows it, padded to eight bytes. */
 export const dirent = { ino: 'u64', off: 'u64', namelen: 'u32', type: 'u32' } as const satisfies Fields
 /** One of the pairs in a BATCH_FORGET. */
 export const forgetOne = { nodeid: 'u64', nlookup: 'u64' } as const satisfies Fields
 
 type Row = { readonly code: number; readonly in: Fields; readonly out: Fields | 'data' | 'never' }
 
-/** Every operation that is answered with more than ENOSYS. `out`: its fields, plain bytes, or never a reply. */
+/**
+ * Every operation that is not simply answered with ENOSYS. `out`: the fields of its reply, or plain bytes, or never a
+ * reply.
+ */
 export const operations = {
   LOOKUP: { code: 1, in: { name: 'name' }, out: entry },
   FORGET: { code: 2, in: { nlookup: 'u64' }, out: 'never' },
@@ -103,7 +107,7 @@ export const operations = {
       fh: 'u64',
       size: 'u64',
       lock_owner: 'u64',
-      // before 1970
+      // negative before 1970
       atime: 'i64',
       mtime: 'i64',
       ctime: 'i64',
@@ -208,13 +212,13 @@ export const operations = {
 type Table = typeof operations
 export type Operation = keyof Table
 export type Header = Values<typeof inHeader>
-/** One request as it was read: its header and its operation's fields. */
+/** One decoded request: its header and its operation's fields. */
 export type Request<K extends Operation = Operation> = {
   [P in K]: { op: P; header: Header; in: Values<Table[P]['in']> }
 }[K]
-/** Answered with a header alone. */
+/** The answer of an operation whose reply is a header alone. */
 type Nothing = ReturnType<() => void>
-/** What an operation is answered with. */
+/** The type of an operation's answer. */
 export type Answer<K extends Operation> = Table[K]['out'] extends 'data'
   ? Uint8Array
   : Table[K]['out'] extends 'never'
@@ -227,7 +231,7 @@ const rows = operations as Record<Operation, Row>
 const byCode: (Operation | undefined)[] = []
 for (const name in operations) byCode[rows[name as Operation].code] = name as Operation
 
-/** Bytes of a struct without names and data. */
+/** Bytes of a struct, not counting names and data. */
 export function sizeOf(fields: Fields): number {
   let n = 0
   for (const name in fields) {
@@ -239,7 +243,10 @@ export function sizeOf(fields: Fields): number {
 
 const text = new TextDecoder()
 const HIGH = 0x1_0000_0000
-/** Layouts are tens of fields read thousands of times a second: their names and kinds as arrays, once. */
+/**
+ * Names and kinds of each layout as arrays, made once: layouts have tens of fields and are read thousands of times a
+ * second.
+ */
 const layouts = new Map<Fields, [string, Kind][]>()
 function layout(fields: Fields): [string, Kind][] {
   let rows = layouts.get(fields)
@@ -248,8 +255,8 @@ function layout(fields: Fields): [string, Kind][] {
 }
 
 /**
- * Reads a struct at `at`. `data` is a view on `bytes`: copy what is kept. Where the bytes end early the rest is 0 or
- * empty, for older kernels send shorter structs.
+ * Reads a struct at `at`. `data` is a view of `bytes`: copy it to keep it. If the bytes end early, the remaining fields
+ * are 0 or empty, because older kernels send shorter structs.
  */
 export function decode<F extends Fields>(fields: F, bytes: Uint8Array, at = 0): Values<F> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
@@ -278,7 +285,7 @@ export function decode<F extends Fields>(fields: F, bytes: Uint8Array, at = 0): 
   return out as Values<F>
 }
 
-/** Writes a struct at `at` and returns the offset behind it. Fields that `values` lacks are 0. */
+/** Writes a struct at `at` and returns the offset after it. Fields that `values` lacks are 0. */
 export function encode<F extends Fields>(fields: F, values: Reply<F>, view: DataView, at = 0): number {
   for (const [name, kind] of layout(fields)) {
     const value = (values as Record<string, number | bigint | undefined>)[name] ?? 0
@@ -303,7 +310,9 @@ export function encode<F extends Fields>(fields: F, values: Reply<F>, view: Data
 export const IN_HEADER = sizeOf(inHeader)
 export const OUT_HEADER = sizeOf(outHeader)
 
-/** Reads one request as the device gave it; `op` is undefined for what operations has no row for, and for less than a header. */
+/**
+ * Decodes one request. `op` is undefined if `operations` has no row for it, or if the bytes are shorter than a header.
+ */
 export function decodeRequest(bytes: Uint8Array): { op: undefined; header: Header } | Request {
   const header = decode(inHeader, bytes)
   const op = bytes.length < IN_HEADER ? undefined : byCode[header.opcode]
@@ -311,12 +320,15 @@ export function decodeRequest(bytes: Uint8Array): { op: undefined; header: Heade
   return { op, header, in: decode(rows[op].in, bytes.subarray(0, header.len), IN_HEADER) } as unknown as Request
 }
 
-/** Whether the kernel waits for an answer to this. */
+/** Whether the kernel waits for an answer to this operation. */
 export function answered(op: Operation): boolean {
   return rows[op].out !== 'never'
 }
 
-/** Writes a whole reply into `view` (which must have room: see REPLY_ROOM) and returns its length. Not for replies of plain bytes. */
+/**
+ * Writes a whole reply into `view`, which must have at least REPLY_ROOM bytes, and returns its length. Not for replies
+ * of plain bytes.
+ */
 export function encodeReply(op: Operation, unique: number, values: Reply<Fields>, view: DataView): number {
   const out = rows[op].out
   const len = typeof out === 'string' ? OUT_HEADER : encode(out, values, view, OUT_HEADER)
@@ -324,13 +336,16 @@ export function encodeReply(op: Operation, unique: number, values: Reply<Fields>
   return len
 }
 
-/** Writes an out-header alone: a failure with its errno, or (errno 0, length > 0) the header of plain bytes. */
+/**
+ * Writes an out-header alone: of a failure with its errno or, with errno 0, of a reply of `length` plain bytes. Returns
+ * its length.
+ */
 export function encodeHeader(unique: number, errno: number, length: number, view: DataView): number {
   encode(outHeader, { len: OUT_HEADER + length, error: -errno, unique }, view)
   return OUT_HEADER
 }
 
-/** The longest reply that is not plain bytes (CREATE's), with its header, is well within this. */
+/** Bytes enough for any reply that is not plain bytes, with its header; CREATE's is the longest. */
 export const REPLY_ROOM = 256
 
 const align = (n: number) => (n + 7) & ~7
@@ -341,7 +356,9 @@ export function direntSize(name: string, plus: boolean): number {
   return align((plus ? sizeOf(entry) : 0) + sizeOf(dirent) + utf8Length(name))
 }
 
-/** One entry of a READDIR reply, or (with `node`) of a READDIRPLUS reply. `off` is the offset of the entry after it. */
+/**
+ * Encodes one entry of a READDIR reply or, with `node`, of a READDIRPLUS reply. `off` is the offset of the next entry.
+ */
 export function encodeDirent(
   e: { ino: bigint; off: number; type: number; name: string },
   node?: Reply<typeof entry>,
@@ -357,9 +374,9 @@ export function encodeDirent(
 }
 
 export const VERSION = { major: 7, minor: 39, oldest: 31 } as const
-/** The root's node is there without a LOOKUP. */
+/** The number of the root's node, which the kernel uses without a LOOKUP. */
 export const ROOT_ID = 1
-/** Of a READ's `flags`: the program does not want to wait (open(2)). */
+/** A bit of a READ's `flags`: the program does not want to wait (open(2)). */
 export const O_NONBLOCK = 0o4000
 
 /** INIT flags. */
@@ -371,18 +388,18 @@ export const READDIRPLUS_AUTO = 1 << 14
 export const PARALLEL_DIROPS = 1 << 18
 export const MAX_PAGES = 1 << 22
 export const INIT_EXT = 1 << 30
-/** INIT flags2, looked at where INIT_EXT is given (kernel 5.17 on). */
+/** Bits of INIT's flags2, which count only with INIT_EXT (since kernel 5.17). */
 export const DIRECT_IO_ALLOW_MMAP = 1 << (36 - 32)
 export const PAGE = 4096
-/** What the kernel wants room for in a read besides the payload of a WRITE: both headers, rounded up to a page. */
+/** Bytes that a read's buffer must have beyond the payload of a WRITE: both headers, rounded up to a page. */
 export const READ_ROOM = PAGE
 /** Flags in an answer to OPEN. */
 export const FOPEN_DIRECT_IO = 1 << 0
 export const FOPEN_NOFLUSH = 1 << 5
 export const FOPEN_PARALLEL_DIRECT_WRITES = 1 << 6
-/** In a GETATTR: its `fh` counts. */
+/** A bit of GETATTR's flags: its `fh` is valid. */
 export const GETATTR_FH = 1 << 0
-/** `valid` of a SETATTR. */
+/** Bits of SETATTR's `valid`. */
 export const FATTR_MODE = 1 << 0
 export const FATTR_UID = 1 << 1
 export const FATTR_GID = 1 << 2

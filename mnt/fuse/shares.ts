@@ -1,18 +1,25 @@
+/**
+ * How many files each user of a shared mount may have open, so that one user cannot use up the fids of its connection.
+ */
 import { fail } from '../../fs/errors.js'
 import { MAX_LITTLE_OPEN, MAX_OPEN } from '../limits.js'
 
 /**
- * What each user of a shared mount has open. All are fids of one connection, which has a bound: a user may have open as many as are
- * free, so that nobody takes them all. Root and whoever mounted are not held to that.
+ * Counts the files that each user of a shared mount has open. Each is a fid of the one connection, whose fids are
+ * limited. A user may open a file as long as they have no more files open than are still free, or have very few. Root
+ * and the mounting user are not limited.
  */
 export class Shares {
   readonly #open = new Map<number, number>()
   #total = 0
 
-  /** @param free whose programs may open what the connection gives */
+  /** @param free whether a user is not limited */
   constructor(readonly free: (uid: number) => boolean) {}
 
-  /** Counts one more. @throws FsError `too many fids on one connection` where the user has their share */
+  /**
+   * Counts one more file of this user. @throws FsError `too many fids on one connection` if the user has used up their
+   * share
+   */
   take(uid: number): void {
     const own = (this.#open.get(uid) ?? 0) + 1
     const rest = MAX_OPEN - this.#total - 1
@@ -23,6 +30,7 @@ export class Shares {
     this.#total++
   }
 
+  /** Counts one file of this user less. */
   give(uid: number): void {
     const own = this.#open.get(uid) ?? 0
     if (own === 0) return
