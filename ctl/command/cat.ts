@@ -1,3 +1,4 @@
+/** `llamboctl cat`: prints files of the namespace as their content arrives. */
 import { OREAD } from '../../fs/protocol.js'
 import type { Run } from '../common/command.js'
 import { show, withFile } from '../common/files.js'

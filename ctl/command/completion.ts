@@ -1,3 +1,7 @@
+/**
+ * `llamboctl completion`: generates the completion scripts for bash, zsh and fish, and prints the names that they ask
+ * for.
+ */
 import type { Command as Commander } from 'commander'
 import { parseRecords } from '../../fs/quote.js'
 import type { Command, Kind, Run } from '../common/command.js'
@@ -12,9 +16,9 @@ interface Word {
   readonly help: string
 }
 
-/** A command with the words that may follow it, from commander's own tree. */
+/** A command and the words that may follow it, taken from commander's own tree. */
 interface Level {
-  /** `llamboctl`, `llamboctl cat`, `llamboctl config show`. */
+  /** The command with those above it: `llamboctl`, `llamboctl cat`, `llamboctl config show`. */
   readonly path: string
   readonly commands: readonly Word[]
   readonly options: readonly (Word & {
@@ -22,18 +26,18 @@ interface Level {
     readonly takesValue: boolean
     readonly kind: Kind | undefined
   })[]
-  /** What its arguments are; `none`: it takes none, and no files. */
+  /** The kinds of its arguments, in order. `none`: it takes no arguments, so that not even files are offered. */
   readonly takes: readonly (Kind | 'none')[]
-  /** Other words for the last of the path. */
+  /** Other names for the last word of the path. */
   readonly aliases: readonly string[]
 }
 
-/** A text as one line. */
+/** Puts a text on one line. */
 const plain = (help: string) => help.replace(/\s+/g, ' ')
 
-/** A text between single quotes, as zsh reads it. */
+/** Quotes a text for zsh. */
 const zshQuoted = (text: string) => `'${text.replaceAll("'", String.raw`'\''`)}'`
-/** The same for fish, where a backslash means something in them. */
+/** Quotes a text for fish, where a backslash is special between single quotes too. */
 const fishQuoted = (text: string) => `'${text.replace(/[\\']/g, String.raw`\$&`)}'`
 
 function levels(command: Commander, row: Command, path = row.name): Level[] {
@@ -64,15 +68,15 @@ function levels(command: Commander, row: Command, path = row.name): Level[] {
   return [own, ...rows.flatMap((child, i) => levels(command.commands[i]!, child, `${path} ${child.name}`))]
 }
 
-/** A command's path by each of its names. */
+/** The paths of a command: one for each of its names. */
 const pathsOf = ({ path, aliases }: Level) => [path, ...aliases.map(alias => path.replace(/\S+$/, alias))]
 
 const words = (list: readonly Word[]) => list.map(({ word }) => word).join(' ')
 
-/** Questions to the server are short, so that typing never waits for one. */
+/** How a script asks the server for names. The time limit keeps a slow server from blocking the person who types. */
 const ASK = 'timeout 1 llamboctl'
 
-/** One clause of a shell's case, if anything is to be told apart. */
+/** One clause of a shell's `case`; nothing where there are no patterns. */
 const clause = (patterns: readonly string[], does: string) =>
   patterns.length ? `      ${patterns.map(pattern => `'${pattern}'`).join('|')}) ${does} ;;\n` : ''
 
@@ -203,7 +207,7 @@ function fish(all: readonly Level[]): string {
 
 const shells: Record<string, (all: readonly Level[], names: readonly string[]) => string> = { bash, zsh, fish }
 
-/** The names of what there is, now. */
+/** How the current names of each kind are found. */
 const kinds: Readonly<Record<Kind, (io: Invocation) => Promise<readonly string[]>>> = {
   worker: io => recorded(io, 'worker'),
   model: io => recorded(io, 'model'),
@@ -231,7 +235,7 @@ async function recorded(io: Invocation, record: string): Promise<string[]> {
 export const run: Run = async (io, [shell = ''], { values }) => {
   if (values) {
     const names = await kinds[values as Kind](io)
-    // one that would be two in a shell is not offered
+    // the scripts insert names unquoted: a name that a shell would split or expand is not offered
     return io.print(
       names
         .filter(name => /^[\w.:@%+,-]+$/.test(name))

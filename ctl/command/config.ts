@@ -1,9 +1,9 @@
+/** `llamboctl config show`: prints the settings in force and, on request, where each comes from. */
 import type { Run } from '../common/command.js'
 import { loadConfig } from '../common/config.js'
 import { table } from '../common/output.js'
 import { type Key, settings } from '../common/settings.js'
 
-/** `config show`. */
 export const run: Run = async (io, _args, { origin, config: file }) => {
   const { config, origins } = loadConfig(io.env, {}, file)
   const text = (value: unknown) =>

@@ -1,3 +1,4 @@
+/** The commands of llamboctl that write a line to the cluster's `ctl`: `load`, `spawn`, `drain` and the like. */
 import { OWRITE } from '../../fs/protocol.js'
 import { quote, words } from '../../fs/quote.js'
 import type { Options, Run } from '../common/command.js'
@@ -5,11 +6,13 @@ import { exitCode, Failure, usage } from '../common/exit.js'
 import { readText, withFile } from '../common/files.js'
 import { withProgress } from './loading.js'
 
-/** Of a `load` or `unload` that names no worker behind the model: the shell has cut a name that has a blank in it. */
+/**
+ * The remedy for a `load` or `unload` whose second word is not a worker: the shell has split a model's name at a space.
+ */
 const cutName = (word: string, args: readonly string[]): string =>
   `${word} ${args.join(' ')}: a name with a blank in it needs quotes: llamboctl ${word} '${args.join(' ')}'`
 
-/** The words of a line: `spawn --count N --type CLASS` is `spawn CLASS N`. */
+/** The words of the line to write. `spawn --count N --type CLASS` becomes `spawn CLASS N`. @throws Failure (usage) */
 export function lineOf(word: string, args: readonly string[], { count, type }: Options): string[] {
   if (word !== 'spawn' || (count === undefined && type === undefined)) return [word, ...args]
   if (args.length > 0) throw usage('spawn takes --count and --type, or CLASS and N, not both')
@@ -17,8 +20,9 @@ export function lineOf(word: string, args: readonly string[], { count, type }: O
 }
 
 /**
- * Writes one line to the cluster's `ctl`: the word, and what was given behind it; without anything behind it prints the lines of
- * `ctl` that say how it is set. What the line does wrong the server knows, and says.
+ * Makes the command that writes one line to the cluster's `ctl`: the word and its arguments. Without arguments the
+ * command prints the lines of `ctl` that begin with the word, which is how it is set now. The server checks the
+ * arguments and reports what is wrong with them.
  */
 export const control =
   (word: string): Run =>

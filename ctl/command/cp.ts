@@ -1,3 +1,4 @@
+/** `llamboctl cp`: copies files between this machine and the namespace, and within the namespace. */
 import { createReadStream, createWriteStream, statSync } from 'node:fs'
 import { rename, rm } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
@@ -13,7 +14,7 @@ import { within } from '../common/npath.js'
 import { write } from '../common/output.js'
 import { Progress } from '../common/progress.js'
 
-/** What an upload reads of the file at a time. */
+/** Bytes that an upload reads from the file at a time. */
 const CHUNK = 1024 * 1024
 
 export const run: Run = async (io, paths) => {
@@ -38,7 +39,7 @@ export const run: Run = async (io, paths) => {
   client.close()
 }
 
-/** Whether files go into the target rather than become it. */
+/** Whether the target is a directory that the files go into. Otherwise the one file takes the target's name. */
 async function isInto(io: Invocation, root: Fid, target: string, remote: boolean): Promise<boolean> {
   if (!remote) return statSync(target, { throwIfNoEntry: false })?.isDirectory() ?? target.endsWith('/')
   try {
@@ -50,7 +51,7 @@ async function isInto(io: Invocation, root: Fid, target: string, remote: boolean
   }
 }
 
-/** Opens a file of the server for writing from its start, made where it is not there. */
+/** Opens a file of the server for writing and truncates it, or creates it where it does not exist. */
 async function create(root: Fid, path: readonly string[], signal: AbortSignal): Promise<Fid> {
   const name = path.at(-1)
   if (name === undefined) throw usage('cp: the root is a directory')
@@ -66,7 +67,10 @@ async function create(root: Fid, path: readonly string[], signal: AbortSignal): 
   }
 }
 
-/** Writes what comes to a file of the server, which checks the whole of it before the clunk, where its error still reaches us. */
+/**
+ * Writes the chunks to a file of the server. `finish` has the server check the whole file before the clunk, because an
+ * error of the clunk would be lost.
+ */
 async function put(
   io: Invocation,
   root: Fid,
@@ -100,7 +104,10 @@ async function upload(io: Invocation, root: Fid, source: string, place: string):
   }
 }
 
-/** Into a file beside, renamed when all is there: what is cut off never looks whole. */
+/**
+ * Downloads into PLACE.part and renames it when the file is complete, so that a partial download never looks like a
+ * whole file.
+ */
 async function download(io: Invocation, root: Fid, source: string, place: string): Promise<void> {
   const progress = new Progress(io.stderr, basename(source))
   const beside = `${resolve(place)}.part`
@@ -136,7 +143,7 @@ async function download(io: Invocation, root: Fid, source: string, place: string
   }
 }
 
-/** From one file of the server to another. */
+/** Copies one file of the server to another. */
 async function relay(io: Invocation, root: Fid, source: string, place: string): Promise<void> {
   await withFile(root, io.names(source), OREAD, io.signal, async fid => {
     const chunks = async function* () {

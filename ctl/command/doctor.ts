@@ -1,10 +1,14 @@
+/** `llamboctl doctor`: prints what this machine has and lacks, with the remedy for each fault. */
 import type { Run } from '../common/command.js'
 import { exitCode, Failure } from '../common/exit.js'
 import { type Finding, findings } from '../doctor/findings.js'
 
 const signs: Record<Finding['state'], string> = { ok: 'ok', note: 'note', bad: 'bad' }
 
-/** Fails where something is bad: a server could not start, or not answer, until its remedy is applied. */
+/**
+ * Prints the findings. Fails where one is `bad`: a server could not start or could not answer until the remedy is
+ * applied.
+ */
 export const run: Run = async (io, _args, { json }) => {
   const all = await findings(io.env)
   if (json) await io.print(`${JSON.stringify(all, null, 2)}\n`)

@@ -1,3 +1,4 @@
+/** `llamboctl down`: stops the server and waits until it has ended. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { systemClock, timeLimit } from '../../fs/clock.js'
 import { interruptible, within } from '../../fs/interruptible.js'
@@ -10,9 +11,12 @@ import { drain, withFile } from '../common/files.js'
 import type { Invocation } from '../common/invocation.js'
 import { isAlive, readServerFile, type ServerFile } from '../common/serverfile.js'
 
-/** How long a server may take to stop, in ms: its answers have 25 s, and then it lets go of mounts and memory. */
+/**
+ * How long a server may take to stop, in ms: answers have 25 s to finish, then the server unmounts and frees its
+ * memory.
+ */
 const PATIENCE_MS = 45_000
-/** How long `status` may take to say what is waited for, in ms. */
+/** How long the server may take to answer how many answers are unfinished, in ms. */
 const ASK_MS = 5_000
 
 export const run: Run = async (io, _args, { now }) => {
@@ -34,14 +38,17 @@ export const run: Run = async (io, _args, { now }) => {
   await stop(file, PATIENCE_MS, io.signal, now)
 }
 
-/** Has a server end by its files, and returns when it has let go of the connection. @throws Failure (timeout) where it does not */
+/**
+ * Stops a server through its `ctl` file, and returns when the server has closed the connection.
+ * @throws Failure (timeout) where it does not close it within PATIENCE_MS
+ */
 async function tell({ root, client }: Connection, signal: AbortSignal): Promise<void> {
   await withFile(root, ['ctl'], OWRITE, signal, fid => fid.write(0, Buffer.from('shutdown\n'), signal))
   const late = () => new Failure(exitCode.timeout, `the server has not ended within ${PATIENCE_MS / 1000} s`)
   await within(systemClock, PATIENCE_MS, signal, late, () => client.closed.then(() => undefined))
 }
 
-/** How many answers the server would be waited for; 0 where it does not say. */
+/** The number of answers that the server would finish before it ends; 0 where the server does not say. */
 async function unfinished(io: Invocation): Promise<number> {
   const signal = AbortSignal.any([io.signal, timeLimit(ASK_MS)])
   const ask = async () => {
@@ -62,9 +69,9 @@ async function unfinished(io: Invocation): Promise<number> {
 }
 
 /**
- * Asks a process of ours to end, and waits until it has.
- * @param now asks twice, so that answers under way are not waited for
- * @throws Failure (timeout) that says how to end one that does not
+ * Sends SIGTERM to a process of ours and waits until it has ended.
+ * @param now sends a second SIGTERM, at which the process no longer waits for answers that are being made
+ * @throws Failure (timeout) where the process does not end; the message says how to kill it
  */
 export async function stop(
   file: Pick<ServerFile, 'pid' | 'born'>,
@@ -82,7 +89,7 @@ export async function stop(
       )
     }
     await sleep(20, undefined, { signal })
-    // signals that come together are one
+    // the kernel merges equal signals that are pending, so the second is sent later than the first
     if (again) process.kill(file.pid, 'SIGTERM')
     again = false
   }

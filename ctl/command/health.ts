@@ -1,10 +1,11 @@
+/** `llamboctl health`: prints the state of the cluster in one word. */
 import type { Run } from '../common/command.js'
 import { exitCode, Failure } from '../common/exit.js'
 import { sanitize } from '../common/terminal/sanitize.js'
 import { Model } from '../top/model.js'
 import { Source } from '../top/source.js'
 
-/** Prints the word that `top` begins with. Fails where workers are missing, so that a script can ask. */
+/** Prints the word that `top` begins with. Fails where the state is DEGRADED or DOWN, so that a script can test it. */
 export const run: Run = async io => {
   const model = new Model()
   const source = new Source(io, model, () => undefined)

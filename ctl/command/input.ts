@@ -1,7 +1,11 @@
+/** What `write` and `rdwr` send to a file: their arguments, or standard input. */
 import type { Fid } from '../../fs/client.js'
 import type { Invocation } from '../common/invocation.js'
 
-/** Writes the words and a newline as echo(1) does, or without words standard input, as it comes, from an offset on. */
+/**
+ * Writes the words and a newline, as echo(1) does. Without words it copies standard input as it arrives.
+ * @param offset in bytes
+ */
 export async function writeInput(io: Invocation, fid: Fid, words: readonly string[], offset = 0): Promise<void> {
   if (words.length > 0) {
     await fid.write(offset, Buffer.from(`${words.join(' ')}\n`), io.signal)

@@ -1,3 +1,4 @@
+/** `llamboctl invite`: makes a token and prints the command that lets another machine join the user's server. */
 import { isIPv4, isIPv6 } from 'node:net'
 import { bare, isLoopback, isWildcard } from '../../mnt/exposure.js'
 import { JOIN_PATH } from '../../mnt/upgrade.js'
@@ -39,16 +40,19 @@ export const run: Run = async (io, _args, { user = account().name, json }) => {
   if (others.length > 0) io.note(`If that address is not reached, this machine has others: ${others.join(' ')}`)
 }
 
-/** Whether others could join by it, if this machine is in a network. */
+/** Whether other machines could join at this address, provided that this machine is on a network. */
 const isOpen = (address: string): boolean => address.startsWith('wss:') && !isLoopback(bare(new URL(address).hostname))
 
-/** Where other machines join by a listener's address: none where they do not reach it, several where it is on all of ours. */
+/**
+ * The addresses at which other machines can join through a listener: none where they cannot reach it, several where it
+ * listens on all addresses of this machine.
+ */
 export function joinAddresses(address: string): string[] {
   if (!isOpen(address)) return []
   const url = new URL(address)
   const host = bare(url.hostname)
   const own = ownAddresses()
-  // on :: it listens for IPv4 as well
+  // a listener on :: accepts IPv4 as well
   const hosts = !isWildcard(host) ? [host] : [...own.filter(isIPv4), ...(host === '::' ? own.filter(isIPv6) : [])]
   return hosts.map(one => `wss://${isIPv6(one) ? `[${one}]` : one}:${url.port || 443}${JOIN_PATH}`)
 }

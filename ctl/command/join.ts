@@ -1,3 +1,4 @@
+/** `llamboctl join`: lends this machine to a server on another machine. */
 import type { Upstream } from '../../cluster/host/process.js'
 import { parseAddress } from '../../fs/dial.js'
 import type { Options, Run } from '../common/command.js'
@@ -11,7 +12,7 @@ import { endsInOrder, guardOutput } from '../common/signals.js'
 import { namedToken } from '../common/tokens.js'
 import { checkUpstream } from '../server/upstream.js'
 
-/** How long join looks for a server when it is given no address, in ms. */
+/** How long `join` searches the local network for a server when it is given no address, in ms. */
 const SEARCH_MS = 5000
 
 export const run: Run = async (io, [given], options) => {
@@ -26,7 +27,7 @@ export const run: Run = async (io, [given], options) => {
   ])
   const { config } = loadConfig(io.env, flagsOf(options), options.config)
   const upstream = await upstreamOf(io, given, options, config)
-  // It goes on when its log is full or nobody reads it any more.
+  // the process goes on when its log is full or its output is no longer read
   guardOutput('ignore')
   const hurry = endsInOrder()
   const note = (line: string) => io.note(`llamboctl: ${line}`)
@@ -39,7 +40,10 @@ export const run: Run = async (io, [given], options) => {
   sayHungUp(io.signal)
 }
 
-/** What is joined, checked before anything is dialled. */
+/**
+ * The server to join, with its token. The command line is checked before anything is dialled.
+ * @throws Failure (usage, auth, unreachable)
+ */
 async function upstreamOf(
   io: Invocation,
   given: string | undefined,
@@ -53,7 +57,7 @@ async function upstreamOf(
   const address = given === undefined ? undefined : meant(() => joinEnd(given))
   if (address !== undefined) meant(() => checkUpstream({ address, ...pinned }))
   const token = namedToken(io.env)
-  // our own socket asks for none
+  // the unix socket asks for no token
   if (token === undefined && !address?.startsWith('unix!'))
     throw new Failure(
       exitCode.auth,
@@ -63,7 +67,7 @@ async function upstreamOf(
   return { address: at, ...pinned, ...(token !== undefined && { token }) }
 }
 
-/** A mistake on the command line is one of usage. */
+/** Turns an error in a value of the command line into a usage error. */
 function meant<T>(read: () => T): T {
   try {
     return read()
@@ -72,7 +76,7 @@ function meant<T>(read: () => T): T {
   }
 }
 
-/** An address as given; of a URL without a path the end point to join is meant. */
+/** The address as it was given. A URL without a path gets `/join`, the path at which workers and hosts join. */
 function joinEnd(given: string): string {
   const at = parseAddress(given)
   if (at.kind !== 'ws') return given
@@ -81,7 +85,10 @@ function joinEnd(given: string): string {
   return url.href
 }
 
-/** The one server that says on the local network that it can be joined. */
+/**
+ * Finds the one server that announces on the local network that it can be joined.
+ * @throws Failure where there is none, or several
+ */
 async function searched(io: Invocation, fingerprint: string | undefined, config: Config): Promise<string> {
   const named = 'llamboctl join wss://HOST:5641/join'
   if (config.mdns === 'off') throw usage(`with mdns off the address must be given: ${named}`)
@@ -101,8 +108,9 @@ async function searched(io: Invocation, fingerprint: string | undefined, config:
         : `no server says on the local network that it can be joined; give its address: ${named}, as llamboctl invite prints it there`,
     )
   if (others.length > 0) throw usage(`there are ${meant.length} servers, give the address of one: ${list(meant)}`)
-  // What a server says of itself proves nothing: neither a fingerprint nor a name. An authority's word for a number of
-  // a private network is that of one's own authority; for a public one anybody who has it may get it.
+  // An announcement proves nothing: any machine can announce any fingerprint or name. Without a pinned fingerprint a
+  // certificate authority has to vouch for the server. For a private address only the user's own authority does that;
+  // for a public address whoever holds the address can get a certificate.
   if (fingerprint === undefined && !isPrivate(new URL(one.address).hostname))
     throw new Failure(
       exitCode.auth,

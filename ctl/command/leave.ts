@@ -1,10 +1,11 @@
+/** `llamboctl leave`: ends the process with which this machine has joined a server. */
 import type { Run } from '../common/command.js'
 import { exitCode, Failure } from '../common/exit.js'
 import { readJoinFile } from '../common/joinfile.js'
 import { isAlive } from '../common/serverfile.js'
 import { stop } from './down.js'
 
-/** How long leaving may take, in ms: answers under way have 25 s to end, and the processes that give them 30. */
+/** How long leaving may take, in ms: answers have 25 s to finish, and the worker processes 30 s to end. */
 const PATIENCE_MS = 40_000
 
 export const run: Run = async io => {

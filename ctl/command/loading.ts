@@ -1,3 +1,4 @@
+/** Shows how far a model has loaded while a command waits for it. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Fid } from '../../fs/client.js'
 import { parseRecords } from '../../fs/quote.js'
@@ -5,10 +6,13 @@ import { readText } from '../common/files.js'
 import type { Invocation } from '../common/invocation.js'
 import { sanitize } from '../common/terminal/sanitize.js'
 
-/** How often it is looked how far a load has come, in ms. */
+/** How often the progress of a load is read, in ms. */
 const LOOK_MS = 300
 
-/** What `status` says about loads under way: `loading big (45 %)`. */
+/**
+ * The loads in progress, from the text of `status`: `big (45 %)`, with commas between several. Empty where nothing
+ * loads.
+ */
 export const loading = (status: string): string =>
   parseRecords(status)
     .filter(({ attrs }) => attrs.loading !== undefined)
@@ -16,7 +20,7 @@ export const loading = (status: string): string =>
     .filter((text, i, all) => all.indexOf(text) === i)
     .join(', ')
 
-/** Waits for a load, and shows meanwhile on a terminal how far it has come. */
+/** Waits for a load and shows its progress meanwhile, where standard error is a terminal. */
 export async function withProgress<T>(io: Invocation, root: Fid, work: Promise<T>): Promise<T> {
   if (!io.stderr.isTTY) return work
   const over = new AbortController()
@@ -30,7 +34,7 @@ export async function withProgress<T>(io: Invocation, root: Fid, work: Promise<T
       io.stderr.write(`\r\x1b[Kloading ${now || '…'} ${seconds} s`)
     }
   }
-  // what goes wrong with looking is no failure of the load
+  // a failure to read the progress is not a failure of the load
   const shown = show().catch(() => undefined)
   try {
     return await work

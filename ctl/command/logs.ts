@@ -1,3 +1,4 @@
+/** `llamboctl logs`: prints the events of the cluster, a worker or a host. */
 import type { Fid } from '../../fs/client.js'
 import { FsError } from '../../fs/errors.js'
 import { OREAD } from '../../fs/protocol.js'
@@ -6,7 +7,7 @@ import { exitCode, Failure } from '../common/exit.js'
 import { drain, promptly, withFile } from '../common/files.js'
 import { sanitize } from '../common/terminal/sanitize.js'
 
-/** Where a worker's or a host's events are. @throws Failure where there is neither */
+/** The directory of the worker or host with that name. @throws Failure where there is neither */
 async function place(root: Fid, name: string, signal: AbortSignal): Promise<string[]> {
   for (const path of [[name], ['host', name]]) {
     try {
@@ -19,7 +20,7 @@ async function place(root: Fid, name: string, signal: AbortSignal): Promise<stri
   throw new Failure(exitCode.failed, `no worker or host is called ${name}; llamboctl status has their names`)
 }
 
-/** Prints the newest lines of an `events` file; with `follow` also what comes after them, until it is interrupted. */
+/** Prints the newest lines of an `event` file. With `follow` it goes on with new lines until it is interrupted. */
 export const run: Run = async (io, [name], { follow }) => {
   const { root, client } = await io.connect()
   const path = name === undefined ? [] : await place(root, name, io.signal)
@@ -31,7 +32,7 @@ export const run: Run = async (io, [name], { follow }) => {
   const at = [...path, 'event']
   if (follow) await withFile(root, at, OREAD, io.signal, fid => drain(fid, print, io.signal))
   else {
-    // an open begins with all that there is, in one piece
+    // the first read after an open returns the newest lines in one piece; the next read would wait for new ones
     const newest = (signal: AbortSignal) =>
       withFile(root, at, OREAD, signal, fid => fid.read(0, Number.MAX_SAFE_INTEGER, signal))
     await print(await promptly(root, at, io.signal, newest))

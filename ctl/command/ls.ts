@@ -1,3 +1,4 @@
+/** `llamboctl ls`: lists directories of the namespace. */
 import type { Fid } from '../../fs/client.js'
 import { OREAD, type Stat } from '../../fs/protocol.js'
 import type { Run } from '../common/command.js'
@@ -17,7 +18,7 @@ export const run: Run = async (io, args, { long }) => {
       a.name < b.name ? -1 : 1,
     )
     if (paths.length > 1) await io.print(`${path}:\n`)
-    // the server chooses its names, and a terminal obeys the escape sequences in them
+    // the server chooses the names, and a terminal would obey escape sequences in them
     const shown = (text: string) => (terminal ? sanitize(text).replace(/[\n\t]/g, '\ufffd') : text)
     const label = (entry: Stat) => (isDirectory(entry) ? blue(shown(entry.name)) : shown(entry.name))
     if (!long) await io.print(entries.map(entry => `${label(entry)}\n`).join(''))
@@ -35,16 +36,16 @@ export const run: Run = async (io, args, { long }) => {
   client.close()
 }
 
-/** A directory's entries, or the file itself. */
+/** The entries of a directory, or the file itself where the path is not a directory. */
 async function list(root: Fid, path: readonly string[], long: boolean, signal: AbortSignal): Promise<Stat[]> {
   const { fid, answer } = await promptly(root, path, signal, signal => root.ask(path, fid => fid.stat(signal), signal))
   try {
     if (!isDirectory(answer)) return [answer]
     await promptly(root, path, signal, signal => fid.open(OREAD, signal))
-    // a large one may take its time
+    // a large directory may take longer than `promptly` allows
     return await (long ? fid.stats(signal) : fid.list(signal))
   } finally {
-    // the next request comes behind it, and a server that hangs is not waited for
+    // not awaited: the next request is sent after it anyway, and a server that hangs must not hang the command
     fid.clunk().catch(() => {})
   }
 }

@@ -1,7 +1,7 @@
+/** `llamboctl metrics`: prints the file `metrics`, which Prometheus reads. */
 import type { Run } from '../common/command.js'
 import { readText } from '../common/files.js'
 
-/** Prints the file `metrics`, which is what Prometheus reads. */
 export const run: Run = async io => {
   const { root, client } = await io.connect()
   await io.print(await readText(root, ['metrics'], io.signal))

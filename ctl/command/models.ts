@@ -1,3 +1,4 @@
+/** `llamboctl models`: lists the models of the server or, where none runs, those that it would have. */
 import { ModelStore } from '../../cluster/worker/models.js'
 import { parseRecords } from '../../fs/quote.js'
 import type { Run } from '../common/command.js'
@@ -19,7 +20,7 @@ interface Model {
   readonly digest?: string
 }
 
-/** Files in models/ with what `status` knows of them: whether they are loaded, their context and digest. */
+/** The files in models/ with what `status` says about them: whether they are loaded, their type, context and digest. */
 async function served(io: Invocation): Promise<Model[]> {
   const { root, client } = await io.connect()
   const files = await entries(root, ['models'], io.signal)
@@ -43,13 +44,13 @@ async function served(io: Invocation): Promise<Model[]> {
   return [...models.values()]
 }
 
-/** What a server of this user would have: its store and the models that come with llambo. */
+/** The models that a server of this user would have: those in its store and those bundled with llambo. */
 const stored = async (io: Invocation): Promise<Model[]> =>
   (await new ModelStore([modelDir(io.env), bundledModels], { owner: self() }).list()).map(
     ({ name, size, context }) => ({ name, size, loaded: false, ...(context && { context }) }),
   )
 
-/** Needs no server where the user's own is meant: what it would have is on the disk. */
+/** Prints the models. Needs no running server where the user's own is meant, because its models are on the disk. */
 export const run: Run = async (io, _args, { json }) => {
   const own = io.globals.at === undefined && !io.env.LLAMBO
   const models = await served(io).catch(error => {

@@ -1,3 +1,4 @@
+/** `llamboctl mount`: mounts the server at a directory. */
 import { resolve } from 'node:path'
 import { checkSharing, clearStale, fuseProblem, startMount } from '../../mnt/mount.js'
 import type { Run } from '../common/command.js'
@@ -6,7 +7,7 @@ import type { Invocation } from '../common/invocation.js'
 import { homeMount, MOUNT } from '../common/npath.js'
 import { makeMountPoint } from '../server/mounting.js'
 
-/** Where a mount is made unless it is said: where `up` makes its own. */
+/** The directory to mount at. Without `dir` it is the one where `up` mounts. */
 export const mountDir = (io: Invocation, dir: string | undefined): string =>
   resolve(dir ?? (process.getuid?.() === 0 ? MOUNT : homeMount(io.env)))
 
@@ -15,7 +16,8 @@ export const run: Run = async (io, [given], { allowOther, shareToken, driver }) 
   if (problem !== undefined) throw new Failure(exitCode.failed, problem)
   const dir = mountDir(io, given)
   const [token, fingerprint] = await Promise.all([io.token(), io.fingerprint()])
-  // a mount dials again by itself for as long as it is there, and a port may have another owner by then; a certificate may not
+  // A mount redials by itself for as long as it exists. By then another program may own the port and would be offered
+  // the token; a pinned certificate prevents that.
   if (token !== undefined && fingerprint === undefined && !io.env.LLAMBO_TOKEN && !io.env.LLAMBO_TOKEN_FILE) {
     throw usage(
       `mount: your own token would be offered to any program that listens at ${io.address} later; without --at your server is mounted ` +
@@ -29,7 +31,7 @@ export const run: Run = async (io, [given], { allowOther, shareToken, driver }) 
     ...(shareToken && { shareToken }),
   }
   checkSharing(who)
-  // Tried first, so that a server that is not there is said in a second and not by a mount that fails.
+  // Connect first, so that a missing server is reported at once and not by a mount that fails later.
   const { client } = await io.connect()
   client.close()
   await clearStale(dir)

@@ -1,3 +1,4 @@
+/** `llamboctl nodes`: lists the workers. */
 import { parseRecords } from '../../fs/quote.js'
 import type { Run } from '../common/command.js'
 import { readText } from '../common/files.js'
@@ -5,7 +6,7 @@ import { table } from '../common/output.js'
 import { WORKER, worker } from '../common/summary.js'
 import { sanitize } from '../common/terminal/sanitize.js'
 
-/** The workers that `status` knows, a row each. */
+/** Prints one row for each worker in `status`. */
 export const run: Run = async (io, _args, { json }) => {
   const { root, client } = await io.connect()
   const records = parseRecords(await readText(root, ['status'], io.signal))

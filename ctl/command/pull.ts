@@ -1,3 +1,4 @@
+/** `llamboctl pull`: downloads a model into the user's model directory. */
 import { renameSync, rmSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { plain } from '../../api/field.js'
@@ -13,13 +14,13 @@ import type { Invocation } from '../common/invocation.js'
 import { modelDir } from '../common/paths.js'
 import { Progress } from '../common/progress.js'
 
-/** How long a host may take to say anything, in ms. */
+/** How long a host may take to answer its first request, in ms. */
 const REACH_MS = 15_000
 
 /**
- * What a name means to node-llama-cpp's resolver: `hf:USER/MODEL:QUANT` and `hf:USER/MODEL/FILE.gguf` are Hugging Face's, with
- * or without the `hf:`; an URL is itself, by https unless it is on this machine.
- * @throws Failure (usage) for a name of no such kind
+ * Translates a name for node-llama-cpp's resolver. `hf:USER/MODEL:QUANT` and `hf:USER/MODEL/FILE.gguf` are at Hugging
+ * Face, with or without the `hf:`. A URL stays as it is, and must be https unless it is on this machine.
+ * @throws Failure (usage) for any other name
  */
 export function modelUri(name: string): string {
   if (/^(hf:)?[\w.-]+\/[\w.-]+(:[\w.-]+|\/[\w./-]+\.gguf(#[\w./-]+)?)?$/.test(name))
@@ -33,7 +34,8 @@ export function modelUri(name: string): string {
 export const run: Run = async (io, [name = '']) => {
   const uri = modelUri(name)
   const store = modelDir(io.env)
-  // Inside the store, but not of it: a server must see neither half a model nor a bad one.
+  // The download goes into a hidden directory of the store, because a server must not see an incomplete or invalid
+  // model.
   const beside = join(store, '.pull')
   makeDirectory(beside, 0o700)
   const progress = new Progress(io.stderr, name)
@@ -44,7 +46,7 @@ export const run: Run = async (io, [name = '']) => {
     const downloader = await createModelDownloader({
       modelUri: uri,
       dirPath: beside,
-      // One that was cut off goes on where it ended.
+      // a download that was interrupted resumes where it ended
       deleteTempFileOnCancel: false,
       onProgress: ({ totalSize, downloadedSize }) => {
         begun ||= downloadedSize > 0
@@ -84,10 +86,12 @@ export const run: Run = async (io, [name = '']) => {
   }
 }
 
-/** Where Hugging Face is, or the mirror that `HF_ENDPOINT` names. */
+/** The address of Hugging Face, or of the mirror that `$HF_ENDPOINT` names. */
 const hub = (env: NodeJS.ProcessEnv) => env.HF_ENDPOINT || 'https://huggingface.co'
 
-/** Asks the host for anything at all: the downloader would try for minutes where there is no network. */
+/**
+ * Checks that the host answers at all. Without this the downloader would retry for minutes where there is no network.
+ */
 async function reach(uri: string, io: Invocation): Promise<void> {
   const { origin } = new URL(uri.startsWith('hf:') ? hub(io.env) : uri)
   const signal = AbortSignal.any([io.signal, timeLimit(REACH_MS)])
@@ -96,7 +100,7 @@ async function reach(uri: string, io: Invocation): Promise<void> {
   })
 }
 
-/** The innermost cause says what happened; fetch's own message is "fetch failed". */
+/** The message of the innermost cause, which says what happened; fetch's own message is only "fetch failed". */
 function reason(error: unknown): string {
   let inner = error
   while (inner instanceof Error && inner.cause instanceof Error) inner = inner.cause

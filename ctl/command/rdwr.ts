@@ -1,3 +1,4 @@
+/** `llamboctl rdwr`: writes to a file and prints what the same open file then gives. */
 import { ORDWR } from '../../fs/protocol.js'
 import type { Run } from '../common/command.js'
 import { exitCode, Failure } from '../common/exit.js'
@@ -17,7 +18,10 @@ export const run: Run = async (io, [path = '', ...words]) => {
   if (error !== undefined) throw new Failure(exitCode.failed, error)
 }
 
-/** The last whole line of a `generate`: the stream of an exchange that failed ends in an `error` event, which is no failure of the read. */
+/**
+ * Keeps the last whole line of a `generate` stream. Where an exchange fails, its stream ends in an `error` event, and
+ * the reads themselves succeed.
+ */
 class Ending {
   #rest = ''
   #last = ''
@@ -29,7 +33,7 @@ class Ending {
     this.#last = lines.at(-1) ?? this.#last
   }
 
-  /** What the exchange failed with; undefined: it did not fail. */
+  /** The error that the exchange failed with; undefined where it did not fail. */
   get error(): string | undefined {
     try {
       const { event, error } = JSON.parse(this.#last) as { event?: unknown; error?: unknown }

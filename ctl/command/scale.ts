@@ -1,3 +1,4 @@
+/** `llamboctl scale`: starts or ends workers until there are N, or sets the bounds of automatic scaling. */
 import { OWRITE } from '../../fs/protocol.js'
 import { parseRecords } from '../../fs/quote.js'
 import type { Run } from '../common/command.js'
@@ -6,10 +7,10 @@ import { readText, withFile } from '../common/files.js'
 import type { Invocation } from '../common/invocation.js'
 import { control } from './control.js'
 
-/** Workers of one cluster. */
+/** The most workers that a cluster may be scaled to. */
 const MOST = 1000
 
-/** `scale N` starts or ends workers until there are N; all other words are those of `ctl`. */
+/** `scale N` starts or ends workers until there are N. Other arguments go to `scale` of `ctl`. */
 export const run: Run = async (io, args, options) => {
   const [count = ''] = args
   if (args.length !== 1 || !/^\d+$/.test(count)) return control('scale')(io, args, options)
@@ -17,7 +18,9 @@ export const run: Run = async (io, args, options) => {
   await toCount(io, Number(count))
 }
 
-/** Starts what is missing, of class default; ends the newest of those that are too many, each when its answers are done. */
+/**
+ * Starts the missing workers, of class `default`, or ends the newest of the surplus, each once its answers are done.
+ */
 async function toCount(io: Invocation, count: number): Promise<void> {
   const { root, client } = await io.connect()
   const names = parseRecords(await readText(root, ['status'], io.signal))

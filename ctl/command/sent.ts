@@ -1,3 +1,4 @@
+/** `llamboctl shell sent`: prints what the agent last sent to the cluster for a shell, and what it removed before. */
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import type { Run } from '../common/command.js'
@@ -8,7 +9,6 @@ import type { Sent } from '../shell/agent.js'
 import { QUESTION_MS } from '../shell/limits.js'
 import { SOCKET } from '../shell/script.js'
 
-/** `shell sent`: what the agent of this user has last sent for a shell, and what it took out before. */
 export const run: Run = async io => {
   const line = await ask(join(privateDir(runtimeDir(io.env)), SOCKET))
   const sent = JSON.parse(line || 'null') as Sent | null
@@ -18,7 +18,11 @@ export const run: Run = async io => {
   await io.print(io.stdout.isTTY ? sanitize(text) : text)
 }
 
-/** @throws Failure where no agent answers */
+/**
+ * Asks the user's agent, over its socket, for what it last sent.
+ * @returns one line of JSON
+ * @throws Failure where no agent answers
+ */
 const ask = (path: string) =>
   new Promise<string>((resolve, reject) => {
     let said = ''

@@ -1,7 +1,8 @@
+/** `llamboctl shell zsh` and `llamboctl shell bash`: print the script of the sentinel. */
 import type { Run } from '../common/command.js'
 import { script } from '../shell/script.js'
 
-/** `shell zsh`, `shell bash`: prints what `eval` takes. */
+/** Makes the command that prints the script for one shell, to be run with `eval`. */
 export const shell =
   (name: 'zsh' | 'bash'): Run =>
   io =>

@@ -1,3 +1,4 @@
+/** `llamboctl stat`: prints all that is known about files of the namespace. */
 import type { Run } from '../common/command.js'
 import { named, promptly } from '../common/files.js'
 import { statRecord } from '../common/listing.js'

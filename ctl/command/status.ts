@@ -1,3 +1,4 @@
+/** `llamboctl status`: prints what the server is doing. */
 import { parseRecords } from '../../fs/quote.js'
 import type { Run } from '../common/command.js'
 import { readText } from '../common/files.js'
@@ -12,6 +13,6 @@ export const run: Run = async (io, _args, { json }) => {
     const records = parseRecords(text).map(({ word, attrs }) => ({ record: word, ...attrs }))
     return io.print(`${JSON.stringify(records, null, 2)}\n`)
   }
-  // a program gets the file as it is
+  // a terminal gets a summary, a program the file as it is
   await io.print(io.stdout.isTTY ? sanitize(summary(text)) : text)
 }

@@ -1,10 +1,11 @@
+/** The table of all commands of llamboctl, with their arguments, options and help. */
 import { dish } from '../../dish/command.js'
 import { limbot } from '../../limbot/command.js'
 import type { Command } from '../common/command.js'
 
 const json = ['--json', 'print JSON'] as const
 
-/** How a server is started: the options of `up`, and of `npm start`. */
+/** The options that say how to start a server: those of `up` and `npm start`. */
 export const serverOptions: NonNullable<Command['options']> = [
   ['--model <name>', 'model to load: a name in models/, or a path; none: wait for load in ctl'],
   ['--engine <kind>', 'what makes the text; its settings are in the configuration file', ['llama', 'openai', 'echo']],
@@ -21,7 +22,7 @@ export const serverOptions: NonNullable<Command['options']> = [
 
 type Kinds = NonNullable<Command['takes']>
 
-/** A word of the cluster's `ctl` that is a command here as well: all of them are one writer. */
+/** A word of the cluster's `ctl` that is also a command here. All of these share the code in control.ts. */
 const control = (name: string, args: string, takes: Kinds, summary: string, example: string): Command => ({
   name,
   args,
@@ -31,7 +32,7 @@ const control = (name: string, args: string, takes: Kinds, summary: string, exam
   load: async () => ({ run: (await import('./control.js')).control(name) }),
 })
 
-/** Commands that help shows under one heading. */
+/** Puts commands under one heading of the help. */
 const group = (title: string, commands: readonly Command[]): Command[] =>
   commands.map(command => ({ ...command, group: `${title}:` }))
 
@@ -374,7 +375,7 @@ export const llamboctl: Command = {
   ],
 }
 
-/** All programs, as tables: those of the commands that are programs of their own as well come after llamboctl. */
+/** The tables of all programs: llamboctl, then those of its commands that are also programs of their own. */
 export const programs: readonly Command[] = [
   llamboctl,
   ...(llamboctl.commands ?? []).filter(({ name }) => name === 'limbot' || name === 'dish'),

@@ -1,3 +1,4 @@
+/** `llamboctl umount`: unmounts a directory. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isMounted, unmount } from '../../mnt/mount.js'
 import { mountName } from '../../mnt/mountpoint.js'
@@ -9,7 +10,7 @@ import { mountDir } from './mount.js'
 
 /** How long the process behind a mount may take to unmount it, in ms. */
 const PATIENCE_MS = 5_000
-/** How often it is looked whether it has, in ms. */
+/** How often to check whether it has, in ms. */
 const LOOK_MS = 50
 
 export const run: Run = async (io, [given]) => {
@@ -19,7 +20,10 @@ export const run: Run = async (io, [given]) => {
   if (await isMounted(dir)) await unmount(dir)
 }
 
-/** Asks the process behind the mount of our server to end: that server then knows that it is on purpose, and does not mount again. */
+/**
+ * Ends the process behind a mount that the user's own server made. The server then knows that the unmount is intended
+ * and does not mount again.
+ */
 async function endMounter(io: Invocation, dir: string): Promise<void> {
   const file = readServerFile(io.env)
   if (!file || !isAlive(file) || !file.mounts.includes(await mountName(dir))) return

@@ -1,17 +1,18 @@
+/** `llamboctl up`: starts a server, in the foreground or with `-d` in the background. */
 import type { Run } from '../common/command.js'
 import { asTyped } from '../common/exit.js'
 import type { Invocation } from '../common/invocation.js'
 import { logFile } from '../common/paths.js'
 import type { Server } from '../server/server.js'
 
-/** Says where a server that has started is. */
+/** Prints where a server that has started is mounted and listens. */
 export function announce(io: Invocation, { mounts, addresses }: Pick<Server, 'mounts' | 'addresses'>): void {
   const { bold } = io.colors(io.stderr)
   for (const dir of mounts) io.note(`mounted at ${bold(dir)}`)
   for (const address of addresses) io.note(`listening on ${address}`)
 }
 
-/** Says to a person what to type next. @param elsewhere in another terminal, because this one stays with the server */
+/** Prints what to type next, for a person. @param elsewhere in another terminal, because the server keeps this one */
 function next(io: Invocation, { mounts: [dir] }: Pick<Server, 'mounts'>, elsewhere: boolean): void {
   if (!io.stderr.isTTY) return
   const { bold } = io.colors(io.stderr)
@@ -28,7 +29,7 @@ function next(io: Invocation, { mounts: [dir] }: Pick<Server, 'mounts'>, elsewhe
 }
 
 export const run: Run = async (io, _args, options) => {
-  // Only what is used: with -d the server's modules are loaded once, in the server.
+  // imported only where used: with -d only the server process itself loads the server's modules
   if (options.detach) {
     const { startDetached } = await import('../server/detached.js')
     const server = await startDetached<Pick<Server, 'mounts' | 'addresses'>>(io, logFile(io.env))

@@ -1,20 +1,22 @@
-/** Files that a program of ours kept for its successor and that cannot be read as what they are. */
+/** Renames damaged files that one of our programs left for its next start, so that a person can find them. */
 import { existsSync, renameSync } from 'node:fs'
 import { basename } from 'node:path'
 import { DAMAGED } from '../../cluster/orchestrator/saved.js'
 import { explain } from './exit.js'
 
-/** Gets what was set aside: the name it has now, and what was wrong with it. */
+/** Called with the name that a damaged file has now and with what was wrong with it. */
 export type OnDamaged = (kept: string, why: string) => void
 
-/** Older damaged files of one name that are kept besides the newest: NAME.damaged.1 is the one before it. */
+/**
+ * How many older damaged files of one name are kept besides the newest. NAME.damaged.1 is the one before the newest.
+ */
 const OLDER = 4
-/** The names of files that were set aside. */
+/** Whether a name is that of a damaged file that was renamed. */
 export const isAside = (name: string): boolean => /\.damaged(\.[1-9])?$/.test(name)
 
 /**
- * Renames a file to NAME.damaged, where no start looks for it and a person finds it. One that was set aside before under that name
- * becomes NAME.damaged.1, and so on; the oldest of five goes.
+ * Renames a file to NAME.damaged, where no start looks for it and a person finds it. An earlier NAME.damaged becomes
+ * NAME.damaged.1, and so on; the oldest of five is deleted.
  */
 export function setAside(path: string): void {
   const names = [path, `${path}${DAMAGED}`, ...Array.from({ length: OLDER }, (_, i) => `${path}${DAMAGED}.${i + 1}`)]
@@ -23,7 +25,10 @@ export function setAside(path: string): void {
   for (; free > 0; free--) renameSync(names[free - 1]!, names[free]!)
 }
 
-/** Sets a damaged file aside and says so. Where that fails, this is said instead: a start goes on without the file. */
+/**
+ * Renames a damaged file and reports it. Where the renaming fails, that is reported instead. In both cases the start
+ * goes on without the file.
+ */
 export function keepAside(path: string, why: unknown, onDamaged: OnDamaged): void {
   const name = basename(path)
   try {

@@ -1,11 +1,15 @@
-/** Files of people and of earlier processes are read up to a bound: one of gigabytes, or one that never ends, is refused instead of kept. */
+/**
+ * Reads files of people and of earlier processes up to a bound: a file of gigabytes, or one that never ends, is refused
+ * instead of read into memory.
+ */
 import { closeSync, openSync, readSync } from 'node:fs'
 import { fail } from '../../fs/errors.js'
 
 /**
- * A file's text, read as UTF-8.
- * @param most bytes that it may have
- * @throws FsError `file too large` that names file and bound; what open(2) and read(2) fail with
+ * Reads a file as UTF-8.
+ * @param most the most bytes that the file may have
+ * @throws FsError `file too large`, which names the file and the bound; the errors of open(2) and read(2), with the
+ *   file's path
  */
 export function readBounded(path: string, most: number): string {
   const file = openSync(path, 'r')
@@ -21,7 +25,7 @@ export function readBounded(path: string, most: number): string {
       parts.push(part.subarray(0, n))
     }
   } catch (error) {
-    // open(2) names the file where it fails, read(2) does not: a directory in its place is seen only then
+    // Node names the file in an error of open(2) but not in one of read(2), which is where a directory fails
     if ((error as NodeJS.ErrnoException).syscall === 'read') (error as Error).message += ` '${path}'`
     throw error
   } finally {

@@ -1,3 +1,4 @@
+/** Loads the configuration in force from flags, environment and configuration file. */
 import { isMap, type Node, type YAMLMap } from 'yaml'
 import type { Unfit } from '../../api/field.js'
 import { readBounded } from './bounded.js'
@@ -7,13 +8,15 @@ import { configFile } from './paths.js'
 import { type Config, type Key, settings } from './settings.js'
 import { MAX_YAML, readYaml } from './yaml.js'
 
-/** Where a value comes from: `default`, `LLAMBO_SLOTS`, `--slots` or `FILE:LINE`. */
+/**
+ * Where each value comes from: `default`, a variable such as `LLAMBO_SLOTS`, a flag such as `--slots`, or `FILE:LINE`.
+ */
 export type Origins = { readonly [K in Key]: string }
 
 interface Found {
   value: unknown
   origin: string
-  /** Where a part of the value stands in the file, by its keys with dots between them. */
+  /** Where a part of the value is in the file. The part is given by its keys with dots between them. */
   at?: (part: string) => string
 }
 
@@ -21,10 +24,11 @@ const keys = Object.keys(settings) as Key[]
 const groups = new Set(keys.flatMap(key => (key.includes('.') ? [key.slice(0, key.indexOf('.'))] : [])))
 
 /**
- * The configuration in force: flag > environment > file > default.
+ * Loads the configuration in force: a flag overrides the environment, which overrides the file, which overrides the
+ * default.
  * @param flags values given on the command line, by key
- * @param file a file that must be there; without it `config.yaml` in the configuration directory, if there is one
- * @throws Failure (usage) that names the file and line, the variable or the flag, and the key
+ * @param file a file that must exist; without it `config.yaml` in the configuration directory is read, if it exists
+ * @throws Failure (usage) that names the key and where it comes from: the file and line, the variable or the flag
  */
 export function loadConfig(
   env: NodeJS.ProcessEnv,
@@ -48,17 +52,21 @@ export function loadConfig(
   return { config: config as unknown as Config, origins: origins as Origins }
 }
 
-/** A text of the environment or the command line as the setting's kind takes it. */
+/** Turns a text of the environment or the command line into a value that the setting's kind can check. */
 export function fromText(key: Key, text: string): unknown {
   const { written } = settings[key] as { written?: 'words' | 'yaml' }
   if (written === 'words') return text.split(/[\s,]+/).filter(Boolean)
   if (written !== 'yaml') return text
   const { contents, errors } = readYaml(text)
-  // what is no YAML is refused as the text that it is
+  // a text that is not YAML goes on as it is, and the kind refuses it
   return errors.length > 0 || contents === null ? text : (contents as Node).toJSON()
 }
 
-/** @returns what the value means @throws Failure (usage) naming where it stands and what of it cannot be meant */
+/**
+ * Checks a value.
+ * @returns the value that the kind made of it
+ * @throws Failure (usage) that names its origin and the invalid part
+ */
 function check(key: Key, { value, origin, at }: Found): unknown {
   try {
     return settings[key].kind(value, key)
@@ -117,7 +125,7 @@ function readMap(map: YAMLMap, prefix: string, at: (offset?: number) => string, 
   }
 }
 
-/** Where the part of a value begins; as near as the file has it. Keys may have dots in them. */
+/** The offset at which a part of a value begins, or the nearest key above it. Keys may contain dots. */
 function startOf(node: unknown, part: string): number | undefined {
   if (!isMap(node)) return undefined
   const pair = (node.items as { key: { value: unknown; range: number[] }; value: unknown }[]).find(

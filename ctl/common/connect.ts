@@ -1,3 +1,4 @@
+/** Connects a command to a server, with failures that name the remedy. */
 import { Client, type Fid } from '../../fs/client.js'
 import { deadline, systemClock } from '../../fs/clock.js'
 import { dial } from '../../fs/dial.js'
@@ -6,7 +7,7 @@ import type { Transport } from '../../fs/transport.js'
 import { account } from './account.js'
 import { exitCode, Failure } from './exit.js'
 
-/** How long a server may take until it has let us in, in ms: one that is alive takes a few, over a slow network some hundreds. */
+/** How long dialling and attaching may take, in ms. A live server takes a few, over a slow network some hundreds. */
 const CONNECT_MS = 10_000
 
 export interface Connection {
@@ -15,28 +16,34 @@ export interface Connection {
   readonly address: string
 }
 
-/** The name under which our tools attach: the operating system's, or the number of a user without one. */
+/**
+ * The name under which our tools attach: the user's name in the operating system, or the number of a user without a
+ * name.
+ */
 export function whoami(): { uname: string; n_uname?: number } {
   const { name, uid } = account()
   return uid === -1 ? { uname: name } : { uname: name, n_uname: uid }
 }
 
 /**
- * Dials a server and attaches to its root, or to the tree that `aname` is there.
- * @param options.token what it asks for where it is no unix socket
- * @param options.fingerprint of the certificate it must have; without, an authority has to vouch for it
- * @throws Failure (unreachable) that says how to start a server, or that one accepts and does not answer within 10 s, or (auth) how to get
- *   a token
+ * Dials a server and attaches to its root, or to the tree that `aname` names there.
+ * @param options.token the token to offer; a unix socket needs none
+ * @param options.fingerprint the certificate that the server must have; without it an authority has to vouch for the
+ *   server
+ * @throws Failure (unreachable) that says how to start a server, or that the server accepts connections and does not
+ *   answer within 10 s; Failure (auth) that says how to get a token or a fingerprint
  */
 export async function connect(
   address: string,
   options: {
     token?: string | undefined
-    /** Where a token of the user's is that was not offered, because the server is not known to be theirs. */
+    /**
+     * The file of the user's own token, where it is not offered because the server is not known to be the user's own.
+     */
     withheld?: string | undefined
     fingerprint?: string | undefined
     aname?: string | undefined
-    /** The address is a socket that is trusted by its place. */
+    /** Whether the address is a socket that is trusted because of its directory. */
     ownPlace?: boolean | undefined
     trace?: ((line: string) => void) | undefined
   } = {},
@@ -51,7 +58,7 @@ export async function connect(
     transport = await dial(address, { token, fingerprint, ownPlace }, both)
     const client = await Client.connect(transport, trace ? { trace } : {}, both)
     const attached = client.attach({ ...whoami(), ...given, ...(aname !== undefined && { aname }) }, both)
-    // the attach itself ends only when its flush is answered, and a silent server answers none
+    // an aborted attach waits for the reply to its flush, which a silent server never sends
     const root = await Promise.race([attached, aborted(both)])
     return { client, root, address }
   } catch (error) {
@@ -67,7 +74,11 @@ export async function connect(
 const aborted = (signal: AbortSignal) =>
   new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(fail('interrupted')), { once: true }))
 
-/** What is said of a server that does as `what` says (with its address), and then nothing for so long. */
+/**
+ * The failure of a server that stopped answering.
+ * @param what what the server did before, with its address
+ * @param ms how long it has been silent since
+ */
 export function silent(what: string, ms: number): Failure {
   const remedy = /\bunix!/.test(what)
     ? '; if it stays so, stop its process and start it again with: llamboctl up -d'
@@ -75,7 +86,7 @@ export function silent(what: string, ms: number): Failure {
   return new Failure(exitCode.unreachable, `${what} and does not answer within ${ms / 1000} s${remedy}`)
 }
 
-/** Why the other end does not answer, with the remedy. */
+/** Turns an error of dialling or attaching into a Failure with the remedy; other errors stay as they are. */
 function unreachable(address: string, error: unknown, withheld: string | undefined): unknown {
   if (!(error instanceof FsError)) return error
   if (error.is('authRequired')) {

@@ -1,7 +1,8 @@
+/** The exit codes of our programs, and how errors become them and one line of text. */
 import { type ErrorCode, FsError } from '../../fs/errors.js'
 import { sanitize } from './terminal/sanitize.js'
 
-/** What our programs exit with, so that scripts can tell failures apart. `docs/llamboctl.md` lists them. */
+/** The exit codes of our programs, by which scripts can tell failures apart. `docs/llamboctl.md` lists them. */
 export const exitCode = {
   ok: 0,
   /** The task, the model or a file operation failed. */
@@ -19,7 +20,7 @@ export const exitCode = {
   terminated: 143,
 } as const
 
-/** A failure that knows its exit code. The message is one line that names the thing and the remedy. */
+/** An error with its exit code. The message is one line that names the thing and the remedy. */
 export class Failure extends Error {
   constructor(
     readonly code: number,
@@ -31,7 +32,7 @@ export class Failure extends Error {
   }
 }
 
-/** A command line or configuration that cannot be meant. */
+/** A failure of the command line or the configuration: something in it is invalid. */
 export const usage = (message: string): Failure => new Failure(exitCode.usage, message)
 
 const codes: readonly (readonly [ErrorCode, number])[] = [
@@ -49,21 +50,26 @@ export function codeOf(thrown: unknown): number {
   return exitCode.failed
 }
 
-/** How the user calls llamboctl: by its name, or as the checkout's script or npx, where it is not on the path. */
+/**
+ * How the user calls llamboctl: by its name, or where it is not on the path, as the checkout's script or through npx.
+ */
 function calledAs({ npm_lifecycle_event, npm_package_name, LLAMBO_CALLED_AS }: NodeJS.ProcessEnv): string {
   if (LLAMBO_CALLED_AS && /^[\w./~+-]*\/llamboctl$/.test(LLAMBO_CALLED_AS)) return LLAMBO_CALLED_AS
   if (npm_lifecycle_event === 'npx') return 'npx llamboctl'
   return npm_package_name === 'llambo' ? './llamboctl' : 'llamboctl'
 }
 
-/** A line for a person, with the commands in it as they are typed here. */
+/** Rewrites the llamboctl commands in a line as the user has to type them here. */
 export const asTyped = (line: string): string =>
   line.replaceAll(/(?<![./])\bllamboctl (?=[a-z-])/g, `${calledAs(process.env)} `)
 
-/** An error as one line for a person; what caused it follows in brackets where that says more. A remedy can be typed as it stands. */
+/**
+ * An error as one line for a person. The cause of an FsError follows in brackets. A command in the line is spelled so
+ * that it can be typed as it stands.
+ */
 export function explain(thrown: unknown): string {
   if (!(thrown instanceof Error)) return String(thrown)
   const cause = thrown instanceof FsError && thrown.cause instanceof Error ? ` (${thrown.cause.message})` : ''
-  // a server may have said it, and it goes to a terminal or a log
+  // the text may come from a server, and it goes to a terminal or a log
   return asTyped(sanitize(`${thrown.message}${cause}`.replace(/\s*\n\s*/g, ' ')))
 }

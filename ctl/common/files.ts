@@ -1,3 +1,4 @@
+/** What commands do with files of a server: open, read, print and list them, with errors that name the file. */
 import type { Fid } from '../../fs/client.js'
 import { systemClock } from '../../fs/clock.js'
 import { fail } from '../../fs/errors.js'
@@ -10,7 +11,7 @@ import type { Invocation } from './invocation.js'
 import { shown } from './npath.js'
 import { Flow, isProse } from './terminal/flow.js'
 
-/** Does something with the file of that name; what fails says which file it was. */
+/** Runs `work` on a file. @throws Failure that begins with the file's path, for whatever `work` throws */
 export async function named<T>(path: readonly string[], work: () => Promise<T>): Promise<T> {
   try {
     return await work()
@@ -21,8 +22,9 @@ export async function named<T>(path: readonly string[], work: () => Promise<T>):
 }
 
 /**
- * Asks a server about the file of that name for what waits for nothing there: not for content, nor for a model to be loaded.
- * @throws Failure (unreachable) for a server that has let us in and does not answer within ANSWER_MS
+ * Asks a server for something that it can answer at once. Not for content that may have to be waited for, or a model to
+ * load.
+ * @throws Failure (unreachable) where the server does not answer within ANSWER_MS
  */
 export function promptly<T>(
   root: Fid,
@@ -34,7 +36,10 @@ export function promptly<T>(
   return within(systemClock, ANSWER_MS, signal, late, ask)
 }
 
-/** Walks there, opens, and clunks whatever comes of it. Only `use` may wait. */
+/**
+ * Walks to a file, opens it, runs `use` and clunks the fid in any case. The walk and the open have a time limit, `use`
+ * does not.
+ */
 export function withFile<T>(
   root: Fid,
   path: readonly string[],
@@ -54,13 +59,13 @@ export function withFile<T>(
       return await use(fid)
     } finally {
       const closed = fid.clunk().catch(() => {})
-      // a server that hangs is not waited for by who has given up
+      // a user who has interrupted the command does not wait for a server that hangs
       if (!signal.aborted) await closed
     }
   })
 }
 
-/** Reads an open file to its end and hands on what comes, as it comes. @returns how many bytes that was */
+/** Reads an open file to its end and passes the data to `sink` as it arrives. @returns the number of bytes read */
 export async function drain(fid: Fid, sink: (data: Uint8Array) => Promise<void>, signal: AbortSignal): Promise<number> {
   for (let offset = 0; ; ) {
     const data = await fid.read(offset, Number.MAX_SAFE_INTEGER, signal)
@@ -71,8 +76,8 @@ export async function drain(fid: Fid, sink: (data: Uint8Array) => Promise<void>,
 }
 
 /**
- * Prints what comes of an open file, as it comes; on a terminal an answer is broken at blanks.
- * @param seen gets it as it came
+ * Prints an open file as its data arrives. On a terminal the text of an answer is wrapped at spaces.
+ * @param seen called with the data before it is wrapped
  */
 export async function show(
   io: Invocation,
@@ -89,13 +94,13 @@ export async function show(
   if (flow) await io.print(flow.end())
 }
 
-/** What `list` has of a directory of ours. @throws Failure as `promptly` does */
+/** Lists a directory that is small and answers at once. @throws Failure as `promptly` does */
 export function entries(root: Fid, path: readonly string[], signal: AbortSignal): Promise<Stat[]> {
   return promptly(root, path, signal, signal => withFile(root, path, OREAD, signal, fid => fid.list(signal)))
 }
 
 /**
- * A small text file that waits for nothing.
+ * Reads a small text file whose content never has to be waited for.
  * @throws Failure as `promptly` does, or `file too large` beyond MAX_WHOLE
  */
 export function readText(root: Fid, path: readonly string[], signal: AbortSignal): Promise<string> {

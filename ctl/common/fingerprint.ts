@@ -1,9 +1,13 @@
+/** Fingerprints of certificates: how they are read, and which one a server must have. */
 import { variable } from '../../api/environment.js'
 import { fail } from '../../fs/errors.js'
 import { isLoopback } from '../../mnt/exposure.js'
 import { runningServer } from './serverfile.js'
 
-/** A fingerprint as people give it, also as openssl(1) writes it: upper case, with colons. @throws FsError `bad argument` */
+/**
+ * Reads a fingerprint as people type it, also as openssl(1) prints it: in upper case, with colons.
+ * @returns `sha256:` and 64 hexadecimal digits in lower case @throws FsError `bad argument`
+ */
 export function parseFingerprint(text: string): string {
   const hex = text.replace(/^sha-?256( fingerprint)?[:=]/i, '').replace(/:/g, '')
   if (!/^[0-9a-f]{64}$/i.test(hex)) throw fail('badArgument', `fingerprint ${text}: sha256: and 64 hexadecimal digits`)
@@ -11,9 +15,10 @@ export function parseFingerprint(text: string): string {
 }
 
 /**
- * The certificate that our own tools want a wss server to have: the one of `$LLAMBO_FINGERPRINT`, else, on this machine, the
- * one that the user's own server shows. Without, one that an authority vouches for.
- * @throws FsError `bad argument` for a variable that holds none
+ * The fingerprint of the certificate that a wss server must have: that of `$LLAMBO_FINGERPRINT`, else, for an address
+ * of this machine, that of the user's own server. Undefined where an authority has to vouch for the certificate, and
+ * where the address is not wss.
+ * @throws FsError `bad argument` where the variable does not hold a fingerprint
  */
 export function ownFingerprint(env: NodeJS.ProcessEnv, address: string): string | undefined {
   if (!address.startsWith('wss:')) return undefined

@@ -1,3 +1,4 @@
+/** What every command is given: the global options, the environment, the streams and the connection to the server. */
 import { appendFileSync } from 'node:fs'
 import type { ChalkInstance } from 'chalk'
 import { isOwnPlace, serverAddress } from './address.js'
@@ -9,16 +10,16 @@ import { write } from './output.js'
 import { stateDir } from './paths.js'
 import { runningServer } from './serverfile.js'
 
-/** The options every command takes. */
+/** The options that every command takes. */
 export interface Globals {
   readonly at?: string
   readonly aname?: string
   readonly trace?: string
-  /** `--color`, `--no-color`; undefined: as the stream is. */
+  /** `--color` or `--no-color`. Undefined where neither is given: then the stream decides. */
   readonly color?: boolean
 }
 
-/** An address that cannot be meant is a mistake on the command line. */
+/** Turns the error of an invalid address or fingerprint into a usage error. */
 function addressOf<T>(parse: () => T): T {
   try {
     return parse()
@@ -27,7 +28,7 @@ function addressOf<T>(parse: () => T): T {
   }
 }
 
-/** What a command is given: the process around it, so that a test can give it another, and what all commands do alike. */
+/** What a command runs with: the process around it, which a test can replace, and what all commands do alike. */
 export class Invocation {
   readonly address: string
   readonly stdout = process.stdout
@@ -43,12 +44,12 @@ export class Invocation {
     this.address = serverAddress(globals.at, env)
   }
 
-  /** Data for standard output. */
+  /** Writes data to standard output and waits while its reader is slower. */
   print(data: string | Uint8Array): Promise<void> {
     return write(this.stdout, data)
   }
 
-  /** A line for the person at the terminal, on standard error. */
+  /** Writes a line for the person at the terminal, to standard error. */
   note(line: string): void {
     this.stderr.write(`${line}\n`)
   }
@@ -57,17 +58,20 @@ export class Invocation {
     return this.globals.color === undefined ? 'auto' : this.globals.color ? 'always' : 'never'
   }
 
-  /** Colours for one of the streams. */
+  /** The colours for one of the streams. */
   colors(stream: NodeJS.WriteStream): ChalkInstance {
     return colors(stream, this.colorChoice, this.env)
   }
 
-  /** Where `--trace` has every 9P message written, a line each; `-` is standard error. */
+  /**
+   * The sink for 9P messages, a line each, where `--trace` is given; `--trace -` writes to standard error.
+   * @throws Failure (usage)
+   */
   get trace(): ((line: string) => void) | undefined {
     const { trace } = this.globals
     if (trace === undefined) return undefined
     if (trace === '-') return line => this.note(line)
-    // each line is written before the next is sent: a program that ends at once has lost none
+    // written synchronously: a program that ends abruptly loses no line
     const write = (line: string) => appendFileSync(trace, line, { mode: 0o600 })
     try {
       write('')
@@ -78,29 +82,29 @@ export class Invocation {
       try {
         write(`${line}\n`)
       } catch {
-        // a disk that is full by now ends the trace, and nothing else
+        // a full disk ends the trace and nothing else
       }
     }
   }
 
-  /** Where the namespace may be mounted: paths below these are taken for paths in it. */
+  /** The directories where the namespace may be mounted. Paths below them are taken for paths of the namespace. */
   get mounts(): readonly string[] {
     return [...(runningServer(this.env)?.mounts ?? []), homeMount(this.env), MOUNT]
   }
 
-  /** A path in the namespace, however it is written, as names. */
+  /** The names of a path of the namespace, however the path is written. */
   names(path: string): string[] {
     return names(path, this.mounts)
   }
 
-  /** Whether the server is reached by a socket that is trusted by its place, so that the place must be checked. */
+  /** Whether the server's address is a socket that is trusted because of its directory, which then must be checked. */
   get ownPlace(): boolean {
     return isOwnPlace(this.address, this.env)
   }
 
   /**
-   * What the server is offered where it asks for a token: the one that the environment names, else the owner's own, if the server is known
-   * to be the owner's.
+   * The token to offer to the server: the one that the environment names, else the user's own, provided that the server
+   * is known to be the user's own. Undefined where there is neither, and for a unix socket.
    */
   async token(): Promise<string | undefined> {
     return (await this.#credentials()).token
@@ -124,14 +128,17 @@ export class Invocation {
     return { withheld: ownerTokenFile(state) }
   }
 
-  /** The certificate that the server must have; undefined: one that an authority vouches for, or there is no TLS. */
+  /**
+   * The fingerprint of the certificate that the server must have. Undefined where an authority vouches for it, or there
+   * is no TLS.
+   */
   async fingerprint(): Promise<string | undefined> {
     if (!this.address.startsWith('wss:')) return undefined
     const { ownFingerprint } = await import('./fingerprint.js')
     return addressOf(() => ownFingerprint(this.env, this.address))
   }
 
-  /** The server's root. @throws Failure (unreachable, auth) */
+  /** Connects to the server and attaches to its root. @throws Failure (unreachable, auth) */
   async connect(): Promise<Connection> {
     const { aname } = this.globals
     const [{ connect }, { token, withheld }, fingerprint] = await Promise.all([

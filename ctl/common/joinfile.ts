@@ -1,3 +1,4 @@
+/** `join.json`: the record of the process with which this machine has joined a cluster. */
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Of } from '../../api/field.js'
@@ -7,14 +8,17 @@ import type { OnDamaged } from './aside.js'
 import { readJson, writeJson } from './jsonfile.js'
 import { runtimeDir } from './paths.js'
 
-/** `join.json` in the runtime directory: the cluster that this user's machine has joined. A server of his may run besides. */
+/**
+ * `join.json` in the runtime directory: the cluster that this machine has joined. A server of the same user may run at
+ * the same time.
+ */
 export type JoinFile = Of<typeof joinFile>
 
 const path = (env: NodeJS.ProcessEnv) => join(runtimeDir(env), 'join.json')
 
 /**
- * What the file says, whether or not that process still lives; undefined where there is none or it cannot be read.
- * @throws FsError where another user could have put it there
+ * Reads the file, whether or not the process still runs. @returns undefined where the file is missing or invalid
+ * @throws FsError where another user could have put the file there
  */
 export const readJoinFile = (env: NodeJS.ProcessEnv, onDamaged?: OnDamaged): JoinFile | undefined =>
   readJson(path(env), joinFile, onDamaged)

@@ -1,3 +1,4 @@
+/** Reads and writes the JSON files that our programs leave for one another. */
 import { dirname } from 'node:path'
 import type { Field } from '../../api/field.js'
 import { MAX_FILE } from '../../api/runtime.js'
@@ -8,10 +9,10 @@ import { readBounded } from './bounded.js'
 import { replacePrivate } from './private.js'
 
 /**
- * What a JSON file in a directory of our own holds, if it is what it should be; undefined where there is none, it cannot be read, or it
- * is not.
- * @param onDamaged given by the program that wrote the file and starts again: a file that is damaged is set aside then
- * @throws FsError where another user could have put it there
+ * Reads a JSON file in a directory of our own. @returns undefined where the file is missing, unreadable or not valid by
+ * `of`
+ * @param onDamaged given by the program that owns the file, when it starts: a damaged file is then renamed and reported
+ * @throws FsError where another user could have put the file there
  */
 export function readJson<T>(path: string, of: Field<T>, onDamaged?: OnDamaged): T | undefined {
   checkPlace(dirname(path))
@@ -23,7 +24,7 @@ export function readJson<T>(path: string, of: Field<T>, onDamaged?: OnDamaged): 
   }
 }
 
-/** Replaces a JSON file, whole or not at all, for its owner alone. */
+/** Replaces a JSON file atomically; only its owner can read it. */
 export function writeJson(path: string, value: object): void {
   replacePrivate(path, `${JSON.stringify(value, null, 2)}\n`)
 }

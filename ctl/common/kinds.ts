@@ -1,17 +1,20 @@
-/** What a setting may be, of a server and of limbot alike: readers of api/ that say in plain words what they would take. */
+/**
+ * The types of settings, of a server and of limbot alike: readers as in api/, whose refusals say in plain words what
+ * they accept.
+ */
 import * as field from '../../api/field.js'
 import { parseSize } from './size.js'
 import { didYouMean } from './suggest.js'
 
-/** Reads a value of a file, a variable or the command line. @throws Unfit `NAME: expected …, not …` */
+/** Reads a value from a file, a variable or the command line. @throws Unfit `NAME: expected …, not …` */
 export type Kind<T> = field.Field<T>
 
-/** Characters of a word, a path or a command. */
+/** The most characters of a word, a path or a command. */
 const MAX_WORD = 4096
-/** Words of one list. */
+/** The most words of one list. */
 const MAX_WORDS = 1000
 
-/** A reader whose refusal says what it would take. */
+/** A reader whose refusal says what it accepts. @param more what the refusal adds for the given value */
 function kind<T>(of: field.Field<T>, takes: string, more: (value: unknown) => string = () => ''): Kind<T> {
   return (value, name) => {
     try {
@@ -22,13 +25,13 @@ function kind<T>(of: field.Field<T>, takes: string, more: (value: unknown) => st
   }
 }
 
-/** Printable text of 1 to that many characters. */
+/** Printable text of 1 to `most` characters. */
 export const text = (most = MAX_WORD): Kind<string> =>
   kind(field.matching(/^\P{Cc}+$/u, most, ''), `a text of 1 to ${most} characters`, value =>
     typeof value === 'number' || typeof value === 'boolean' ? '; put it in quotes' : '',
   )
 
-/** Text of any characters, and of any length that a file may have. */
+/** Text of any characters, up to 1,048,576 of them. */
 export const prose: Kind<string> = kind(field.text(1024 * 1024), 'a text')
 
 /** A name that a person gives, in any script. */
@@ -67,14 +70,14 @@ export const url: Kind<string> = kind((value, name) => {
   return given
 }, 'a URL such as http://127.0.0.1:8080/v1')
 
-/** Bytes as a number, or as a text with a unit. */
+/** A number of bytes, given as a number or as a text with a unit. */
 export const size: Kind<number> = kind((value, name) => {
   const bytes = parseSize(value)
   if (bytes === undefined) throw new field.Unfit(name, '')
   return bytes
 }, 'bytes, or a number with KiB, MiB, GiB or TiB')
 
-/** Keys with values, all of them known. */
+/** A map in which every key is one of `shape`; all keys are optional. */
 export function only<const S extends Readonly<Record<string, Kind<any>>>>(shape: S): Kind<Partial<field.Shaped<S>>> {
   const some = kind(field.some, 'keys with values')
   return (value, name) => {
@@ -87,7 +90,11 @@ export function only<const S extends Readonly<Record<string, Kind<any>>>>(shape:
   }
 }
 
-/** Keys that people choose, with values of one kind. @param most how many */
+/**
+ * A map whose keys people choose, with values of one kind.
+ * @param key says what is wrong with a key; undefined where nothing is
+ * @param most the most keys
+ */
 export function named<T>(
   key: (name: string) => string | undefined,
   of: Kind<T>,

@@ -1,3 +1,4 @@
+/** The settings of limbot, and the reading of `limbot.conf`. */
 import { join } from 'node:path'
 import type { Node } from 'yaml'
 import { usage } from './exit.js'
@@ -9,18 +10,18 @@ interface Setting<T> {
   readonly kind: Kind<T>
   readonly initial?: T
   readonly help: string
-  /** How the command line shows the value. */
+  /** How the help of the command line writes the value. */
   readonly value: string
   readonly short?: string
-  /** A word of a session's ctl, which the server knows by the same name. */
+  /** Whether it is also a setting of a session's `ctl`, under the same name. */
   readonly sampling?: true
 }
 
 const setting = <T>(row: Setting<T>): Setting<T> => row
 
 /**
- * Every setting of limbot, once: the same name in limbot.conf, in `/set`, with `LLAMBO_LIMBOT_` before it in the environment, and
- * with `--` on the command line. docs/limbot.md lists them.
+ * Every setting of limbot. It has the same name in limbot.conf and in `/set`, with `LLAMBO_LIMBOT_` before it in the
+ * environment, and with `--` on the command line. docs/limbot.md lists them.
  */
 export const settings = {
   model: setting({
@@ -68,7 +69,10 @@ export const settings = {
 
 export type Key = keyof typeof settings
 export const keys = Object.keys(settings) as Key[]
-/** Those that are a conversation's, not a person's: who answers, as whom, and how. */
+/**
+ * The settings that belong to a conversation rather than to the user: the model, the role, the system prompt and
+ * sampling.
+ */
 export const conversationKeys: readonly Key[] = keys.filter(
   key => /^(model|role|system)$/.test(key) || 'sampling' in settings[key],
 )
@@ -78,11 +82,11 @@ export type Values = { readonly [K in Key]: Value<K> | undefined }
 /** A setting's name on the command line: `max-tokens`. */
 export const flagOf = (key: Key): string => key.replaceAll('_', '-')
 export const variableOf = (key: Key): string => `LLAMBO_LIMBOT_${key.toUpperCase()}`
-/** Bytes of limbot.conf: as many as its YAML may have characters (yaml.ts), each of up to four. */
+/** The most bytes of limbot.conf: as many as its YAML may have characters (yaml.ts), of up to four bytes each. */
 export const MAX_CONF = 128 * 1024
 export const confFile = (env: NodeJS.ProcessEnv): string => join(configDir(env), 'limbot.conf')
 
-/** The setting of that name, written with `_` or `-`. @throws Failure (usage) with those there are */
+/** The setting with a name, written with `_` or `-`. @throws Failure (usage) that lists the settings or suggests one */
 export function keyOf(given: string, origin = ''): Key {
   const key = given.replaceAll('-', '_')
   if (Object.hasOwn(settings, key)) return key as Key
@@ -91,7 +95,7 @@ export function keyOf(given: string, origin = ''): Key {
   )
 }
 
-/** Reads one value. @throws Failure (usage) that names the setting, what it takes and what was given */
+/** Reads the value of a setting. @throws Failure (usage) that names the setting, what it accepts and what was given */
 export function parseSetting(given: string, value: string, origin = ''): { key: Key; value: unknown } {
   const key = keyOf(given, origin)
   try {
@@ -101,21 +105,24 @@ export function parseSetting(given: string, value: string, origin = ''): { key: 
   }
 }
 
-/** What a configuration says. */
+/** The content of a configuration file. */
 export interface Conf {
   readonly values: Map<Key, unknown>
-  /** A line for each thing in it that cannot be meant, naming file, line and key. */
+  /** A line for each error in the file, which names the file, the line and the key. */
   readonly wrong: string[]
-  /** All that is wrong is that it ends too early: what is written behind it may complete it. */
+  /** Whether the file only ends too early, so that more text may complete it. */
   readonly unfinished: boolean
 }
 
-/** Reads limbot.conf: YAML, a setting a line. */
+/**
+ * Reads limbot.conf: YAML with one setting a line. Errors are returned and not thrown.
+ * @param file how errors call the file
+ */
 export async function readConf(content: string, file: string): Promise<Conf> {
   const [{ isMap, isScalar }, { readYaml }] = await Promise.all([import('yaml'), import('./yaml.js')])
   const values = new Map<Key, unknown>()
   const wrong: string[] = []
-  // values are read as they are written: `off` is a word of ours, not YAML's
+  // every value is read as the text that is written: kinds.ts decides what `off` means, not YAML
   const { contents, errors, lineOf } = readYaml(content, 'failsafe')
   const at = (offset = 0) => `${file}:${lineOf(offset)}`
   for (const error of errors) wrong.push(`${at(error.at)}: ${error.message}`)

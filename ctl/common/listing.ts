@@ -1,3 +1,4 @@
+/** How the listing of a file writes its mode, its time and its other attributes. */
 import { DMAPPEND, DMDEVICE, DMDIR, DMNAMEDPIPE, DMSOCKET, DMSYMLINK, type Stat } from '../../fs/protocol.js'
 import { record } from '../../fs/quote.js'
 
@@ -12,13 +13,13 @@ const kinds = [
   [DMDEVICE, 'c'],
 ] as const
 
-/** `drwxr-xr-x`, and `a` for a file that only grows. */
+/** The mode as ls(1) writes it, `drwxr-xr-x`, with `a` in front for a file that is append-only. */
 export function modeText({ mode }: Pick<Stat, 'mode'>): string {
   const kind = kinds.find(([bit]) => (mode & bit) !== 0)?.[1] ?? '-'
   return kind + [6, 3, 0].map(shift => bits[(mode >> shift) & 7]).join('')
 }
 
-/** All that is known of a file, as one record under its path. */
+/** All attributes of a file as one record, whose word is the file's path. */
 export function statRecord(path: string, stat: Stat): string {
   const { type, version, path: id } = stat.qid
   return record(path, {
@@ -35,7 +36,7 @@ export function statRecord(path: string, stat: Stat): string {
 
 export const isDirectory = ({ mode }: Pick<Stat, 'mode'>): boolean => (mode & DMDIR) !== 0
 
-/** `2026-11-21 10:04:11`, in local time. */
+/** A time in seconds since 1970 as local time: `2026-11-21 10:04:11`. */
 export function timeText(seconds: number): string {
   const date = new Date(seconds * 1000)
   return new Date(date.getTime() - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 19).replace('T', ' ')

@@ -1,6 +1,10 @@
+/** This machine's network addresses. */
 import { networkInterfaces } from 'node:os'
 
-/** This machine's addresses that others may reach it by: not loopback, nor those that mean another machine on each network. */
+/**
+ * The addresses at which other machines may reach this one. Loopback and link-local addresses, which depend on the
+ * network, are left out.
+ */
 export const ownAddresses = (): string[] =>
   Object.values(networkInterfaces()).flatMap((all = []) =>
     all.filter(({ internal, scopeid }) => !internal && !scopeid).map(({ address }) => address),

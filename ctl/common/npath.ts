@@ -1,13 +1,15 @@
+/** Paths of the namespace: how people write them and how they are shown. */
 import { join } from 'node:path'
 import { home, ownTemporary } from './account.js'
 
-/** The mount point of the design, and the one of a user who may not make that. */
+/** Where the namespace is mounted by convention. */
 export const MOUNT = '/n/llambo'
+/** Where it is mounted for a user who may not create that directory. */
 export const homeMount = (env: NodeJS.ProcessEnv): string => join(home(env) ?? ownTemporary(), 'n', 'llambo')
 
 /**
- * A path in the namespace as its names. `/n/llambo/data`, `/data` and `data` mean the same file, and so does the path in any
- * of `mounts`; `..` goes no higher than the root.
+ * Splits a path of the namespace into its names. `/n/llambo/data`, `/data` and `data` mean the same file, and so does
+ * its path below any of `mounts`. `..` never goes above the root.
  */
 export function names(path: string, mounts: readonly string[]): string[] {
   const mount = mounts.find(mount => within(path, mount))
@@ -19,8 +21,8 @@ export function names(path: string, mounts: readonly string[]): string[] {
   return out
 }
 
-/** Whether `path` is `mount` or below it: what tells a file in the namespace from one on disk. */
+/** Whether `path` is `mount` or below it. This tells a file of the namespace from a file on disk. */
 export const within = (path: string, mount: string): boolean => path === mount || path.startsWith(`${mount}/`)
 
-/** How a path is shown, whatever way it was given: as a person would type it in a shell. */
+/** A path as messages show it, however it was given: as a person would type it in a shell. */
 export const shown = (path: readonly string[]): string => [MOUNT, ...path].join('/')

@@ -1,6 +1,7 @@
+/** What our programs print: writes that wait for a slow reader, tables, and sizes and durations for people. */
 import type { Writable } from 'node:stream'
 
-/** Writes and waits where the reader is slower: memory stays bounded however long the answer is. */
+/** Writes data and waits while the reader is slower, so that memory stays bounded however long the output is. */
 export async function write(stream: Writable, data: string | Uint8Array): Promise<void> {
   if (data.length === 0 || stream.write(data)) return
   await new Promise<void>((resolve, reject) => {
@@ -13,8 +14,8 @@ export async function write(stream: Writable, data: string | Uint8Array): Promis
 }
 
 /**
- * Rows as a table with a header and aligned columns on a terminal, else one line per row with tabs between, for cut(1) and awk(1).
- * Columns whose every cell is a number are aligned to the right.
+ * Rows as text. On a terminal they are a table with a header and aligned columns, in which columns of numbers are
+ * aligned to the right; elsewhere each row is a line with tabs between the cells, for cut(1) and awk(1).
  */
 export function table(header: readonly string[], rows: readonly (readonly string[])[], terminal: boolean): string {
   if (!terminal) return rows.map(row => `${row.join('\t')}\n`).join('')
@@ -29,7 +30,7 @@ export function table(header: readonly string[], rows: readonly (readonly string
 
 const units = ['B', 'kB', 'MB', 'GB', 'TB']
 
-/** Bytes for a person: `2.8 MB`. */
+/** A number of bytes for a person: `2.8 MB`. */
 export function bytes(count: number): string {
   let unit = 0
   let value = count
@@ -40,7 +41,7 @@ export function bytes(count: number): string {
   return `${unit === 0 || value >= 99.5 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`
 }
 
-/** Seconds as a person says them: `3 h 12 min`. */
+/** A duration in seconds for a person: `3 h 12 min`. */
 export function duration(seconds: number): string {
   const units = [
     [86_400, 'd'],

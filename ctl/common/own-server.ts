@@ -1,14 +1,15 @@
-/** Which addresses the user's own server answers at, for what is meant for that server alone. */
+/** Decides whether an address is that of the user's own server, to which alone the user's own token may be sent. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { type Address, parseAddress } from '../../fs/dial.js'
 import { bare, isLoopback, isWildcard } from '../../mnt/exposure.js'
 import { runningServer } from './serverfile.js'
 
 /**
- * Whether the server that `up` recorded in server.json is the one at an address: it still runs, the address is one of those it listens at,
- * and nobody else listens on that port of this machine. With a fingerprint that is the server's own no port is looked at, as only the
- * server can show that certificate.
- * @param fingerprint what a wss server's certificate must have before anything is sent to it
+ * Whether the server at an address is the one that `up` recorded in server.json: that server still runs, it listens at
+ * the address, and no other process listens on that port of this machine. With a fingerprint, which is compared with
+ * the server's own, the port is not checked, because only the server can show that certificate.
+ * @param fingerprint the fingerprint that a wss server's certificate must have before anything is sent to the server
+ * @throws FsError `bad argument` where the address is invalid
  */
 export function isOwnServer(address: string, fingerprint: string | undefined, env: NodeJS.ProcessEnv): boolean {
   const server = runningServer(env)
@@ -22,7 +23,7 @@ export function isOwnServer(address: string, fingerprint: string | undefined, en
   return recorded && listensAlone(server.pid, dialled.port)
 }
 
-/** Host and port of an address that has them. */
+/** The host and port of an address; undefined for a unix socket. */
 function endOf(at: Address): { host: string; port: number } | undefined {
   if (at.kind === 'unix') return undefined
   if (at.kind === 'tcp') return { host: bare(at.host), port: at.port }
@@ -30,14 +31,18 @@ function endOf(at: Address): { host: string; port: number } | undefined {
   return { host: bare(hostname), port: Number(port || (protocol === 'wss:' ? 443 : 80)) }
 }
 
-/** The kernel's number for a socket that listens. */
+/** The state of a listening socket in /proc/net/tcp (TCP_LISTEN). */
 const LISTEN = '0A'
-/** 127.0.0.0/8 and all addresses, then ::1, all, and 127.0.0.0/8 in IPv6, as /proc/net/tcp and tcp6 write them. */
+/**
+ * The local addresses of sockets that receive connections to loopback, as /proc/net/tcp and tcp6 write them:
+ * 127.0.0.0/8 and 0.0.0.0, then ::1, ::, and the two of IPv4 mapped into IPv6.
+ */
 const near = /^([0-9A-F]{6}7F|00000000|0{24}01000000|0{32}|0{16}FFFF0000[0-9A-F]{6}7F|0{16}FFFF00000{8})$/
 
 /**
- * Whether every socket that listens on a port of loopback is a process's, and there is one. A name such as localhost has several
- * addresses, so one of them in other hands is enough to say no. Where there is no /proc nothing more can be known: true.
+ * Whether a process holds every socket that listens on a port of loopback, and there is at least one. A name such as
+ * localhost has several addresses, so a single socket of another process is enough for false. True where there is no
+ * /proc, because nothing more can be known.
  */
 function listensAlone(pid: number, port: number): boolean {
   const tables = ['tcp', 'tcp6'].flatMap(name => textOf(`/proc/self/net/${name}`) ?? [])
@@ -66,7 +71,7 @@ function textOf(path: string): string | undefined {
   }
 }
 
-/** What a process's descriptors are, as /proc names them; none where we may not look. */
+/** What the descriptors of a process refer to, as /proc names it; empty where /proc may not be read. */
 function socketsOf(pid: number): string[] {
   try {
     return readdirSync(`/proc/${pid}/fd`).flatMap(fd => {

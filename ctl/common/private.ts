@@ -1,13 +1,20 @@
+/** Files that only their owner may read: checked before they are read, and written whole or not at all. */
 import { randomBytes } from 'node:crypto'
 import { closeSync, fstatSync, linkSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { fail } from '../../fs/errors.js'
 
-/** Bytes of a file that holds secrets; of tokens it has room for some two thousand, each compared with every one offered. */
+/**
+ * The most bytes of a file with secrets. A token file of that size has some two thousand tokens, and each of them is
+ * compared with every token that a client offers.
+ */
 export const MAX_PRIVATE = 256 * 1024
 
-/** Reads a file that nobody else may read. @throws FsError with the command that mends it */
+/**
+ * Reads a file that must be private to this user.
+ * @throws FsError with the command that mends it; the errors of open(2)
+ */
 export function readPrivate(path: string): string {
-  // what is looked at is what is read, whatever comes to have the name meanwhile
+  // the open file is checked, not its name, which may mean another file by the time of the read
   const file = opened(path)
   try {
     check(path, file)
@@ -38,7 +45,7 @@ function check(path: string, file: number): void {
   if (size > MAX_PRIVATE) throw fail('tooLarge', `${path}: at most ${MAX_PRIVATE} bytes`)
 }
 
-/** Writes a whole file at once, for us alone, unless it is there. */
+/** Creates a private file, complete from the moment it exists. Does nothing where it exists already. */
 export function placePrivate(path: string, text: string): void {
   const beside = `${path}.${randomBytes(8).toString('hex')}`
   try {
@@ -51,7 +58,7 @@ export function placePrivate(path: string, text: string): void {
   }
 }
 
-/** Replaces a file, whole or not at all, for us alone. @throws what open(2) and write(2) fail with, with the file's path */
+/** Replaces a private file atomically. @throws the errors of open(2) and write(2), with the file's path */
 export function replacePrivate(path: string, text: string): void {
   const beside = `${path}.new`
   try {
@@ -67,7 +74,7 @@ function write(path: string, text: string, flag: 'w' | 'wx'): void {
   try {
     writeFileSync(path, text, { mode: 0o600, flag })
   } catch (error) {
-    // open(2) names the file where it fails, write(2) does not: a full disk
+    // Node names the file in an error of open(2) but not in one of write(2), such as that of a full disk
     if ((error as NodeJS.ErrnoException).syscall === 'write') (error as Error).message += ` '${path}'`
     throw error
   }

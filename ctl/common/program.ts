@@ -1,3 +1,6 @@
+/**
+ * Runs a program from its table of commands: the command line is parsed with commander, and failures become exit codes.
+ */
 import { Command as Commander, CommanderError, Option } from 'commander'
 import { colors } from './color.js'
 import type { Command } from './command.js'
@@ -5,7 +8,7 @@ import { asTyped, codeOf, exitCode, explain, Failure } from './exit.js'
 import { type Globals, Invocation } from './invocation.js'
 import { version } from './version.js'
 
-/** Calls a command's code with what commander made of the command line. */
+/** Runs a command with the arguments and options that commander parsed. */
 type Call = (command: Command, args: string[], options: object, globals: Globals) => Promise<void>
 
 const globals: readonly (readonly [flags: string, help: string])[] = [
@@ -16,16 +19,20 @@ const globals: readonly (readonly [flags: string, help: string])[] = [
   ['--no-color', 'no colours ($NO_COLOR)'],
 ]
 
-/** A program as commander sees it: what is parsed, what `completion` offers and what the reference must list. */
+/**
+ * Builds commander's tree of a program. It parses the command line, and `completion` and the test of the reference take
+ * the commands and options from it.
+ */
 export function program(root: Command, call: Call): Commander {
   const cli = new Commander(root.name)
   for (const [flags, help] of globals) cli.option(flags, help)
   cli.version(version(), '-V, --version').showHelpAfterError(`(${root.name} --help shows what there is)`)
-  // commander takes the negated option's default for the pair's: unset must stay unset, for then the terminal decides.
+  // commander gives the pair the default of `--no-color`; it must stay unset where neither is given, so that the
+  // terminal decides
   cli.setOptionValue('color', undefined)
   if (root.commands) {
     const firsts = root.commands.filter(({ group }, i, all) => group !== all[i - 1]?.group)
-    // where commander's own `help` stands
+    // lists commander's own `help` under the last heading
     cli.commandsGroup(root.commands.at(-1)?.group ?? 'Commands:')
     cli.addHelpText('after', `\nExamples:\n${firsts.map(({ example }) => `  ${example}`).join('\n')}`)
   }
@@ -41,7 +48,7 @@ export function program(root: Command, call: Call): Commander {
     for (const [flags, help, choices, many] of command.options ?? []) {
       const option = new Option(flags, help)
       if (choices?.length) option.choices([...choices])
-      // unlike commander's `<path...>`, which takes the words behind it as well
+      // unlike commander's `<path...>`, which also takes the arguments that follow it
       if (many) option.argParser((value, before: readonly string[] = []) => [...before, value])
       at.addOption(option)
     }
@@ -53,7 +60,7 @@ export function program(root: Command, call: Call): Commander {
         .slice(0, -2)
         .flat()
         .filter(arg => arg !== undefined) as string[]
-      // an option that a command shares with those below it is taken by the upper one
+      // commander gives an option that a command shares with its subcommand to the command
       const above = at.parent && at.parent !== cli ? at.parent.opts() : {}
       await call(command, args, { ...above, ...at.opts() }, cli.opts())
     })
@@ -65,7 +72,7 @@ const path = (command: Commander): string =>
 
 const every = (command: Commander): Commander[] => [command, ...command.commands.flatMap(every)]
 
-/** What commander has to say about a command line, with the remedy where we know one. */
+/** Commander's message about a command line, with the remedy where we know one. */
 function plainly(text: string, { hints = {} }: Command): string {
   const said = text.replace(/^error: /, '')
   const [, word = ''] = /^unknown command '([^']*)'/.exec(said) ?? []
@@ -77,8 +84,8 @@ function plainly(text: string, { hints = {} }: Command): string {
 }
 
 /**
- * Runs a command line of a program to its end.
- * @returns the exit code; what went wrong is one line on standard error
+ * Runs a command line of a program.
+ * @returns the exit code; a failure is printed as one line on standard error
  */
 export async function main(
   root: Command,
@@ -101,11 +108,11 @@ export async function main(
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCode.ok : exitCode.usage
     if (signal.aborted) return signal.reason instanceof Failure ? signal.reason.code : exitCode.interrupted
-    // who has said what there is to say throws a Failure without a message: only its code counts
+    // a Failure without a message comes from a command that has already printed what is wrong: only its code counts
     if (error instanceof Failure && error.message === '') return error.code
     const { red } = colors(process.stderr, 'auto', env)
     process.stderr.write(`${red(`${root.name}:`)} ${explain(error)}\n`)
-    // the parent that started us with -d may have a log that cannot be written
+    // a process started with -d reports to its parent too, because its own log may not be writable
     if (process.connected) process.send?.({ failed: explain(error) }, undefined, undefined, () => undefined)
     return codeOf(error)
   }

@@ -1,7 +1,8 @@
+/** A progress line on a terminal. */
 import type { WriteStream } from 'node:tty'
 import { bytes } from './output.js'
 
-/** A line on a terminal that shows how far something has come; silent where `stream` is none. */
+/** Shows the progress of a transfer on one line of a terminal. Prints nothing where `stream` is not a terminal. */
 export class Progress {
   #last = 0
   readonly #started = performance.now()
@@ -14,7 +15,11 @@ export class Progress {
     this.#stream = stream.isTTY ? stream : undefined
   }
 
-  /** Bytes done, of how many where that is known. Drawn ten times a second at most. */
+  /**
+   * Draws the line, ten times a second at most.
+   * @param done bytes so far
+   * @param total bytes in all, where that is known
+   */
   at(done: number, total?: number): void {
     const now = performance.now()
     if (!this.#stream || now - this.#last < 100) return

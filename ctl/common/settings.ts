@@ -1,19 +1,23 @@
+/** The settings of a server. */
 import { plain, shown, Unfit } from '../../api/field.js'
 import { DEFAULT_CLASS } from '../../cluster/class.js'
 import { decimal, type Kind, named, oneOf, only, size, text, url, whole, words } from './kinds.js'
 
 /**
- * Every setting of a server, once: its name in the configuration file (a dot is a level), its environment variable, its
- * flag of `llamboctl up` where it has one, what it may be and what it is unless said. The file's schema, the variables,
- * `config show` and docs/llamboctl.md all come from here.
+ * One setting: its environment variable, its flag of `llamboctl up` where it has one, its type and its default. Its key
+ * below is its name in the configuration file, where a dot is a level. The schema of the file, the variables, `config
+ * show` and docs/llamboctl.md all come from these rows.
  */
 interface Setting<T> {
   readonly env: string
   readonly flag?: string
   readonly kind: Kind<T>
-  /** How a variable or the command line has it, where not as one word: words with blanks or commas between them, or YAML. */
+  /**
+   * How a variable or the command line writes it, where not as one word: words with spaces or commas between them, or
+   * YAML.
+   */
   readonly written?: 'words' | 'yaml'
-  /** As one would write it in the file; nothing: not set. */
+  /** The default; without one the setting stays unset. */
   readonly initial?: NoInfer<T>
   readonly help: string
 }
@@ -23,7 +27,7 @@ const setting = <T>(row: Setting<T>): Setting<T> => row
 const contextSize = whole(256, 16 * 1024 * 1024)
 const kvType = oneOf('f16', 'q8_0', 'q4_0')
 
-/** Below this a server could not take a single long request. */
+/** The least memory, in bytes: with less a server could not accept a single long request. */
 const MIN_MEMORY = 128 * 1024 ** 2
 const memory: Kind<number> = (value, name) => {
   const bytes = size(value, name)
@@ -32,7 +36,7 @@ const memory: Kind<number> = (value, name) => {
   return bytes
 }
 
-/** Classes of one configuration: a host says each in its status. */
+/** The most classes of one configuration, because a host lists each in its status. */
 const MAX_CLASSES = 1000
 
 function className(name: string): string | undefined {
@@ -218,10 +222,10 @@ export type Key = keyof typeof settings
 type Row<K extends Key> = (typeof settings)[K]
 type Value<K extends Key> = Row<K> extends Setting<infer T> ? T : never
 
-/** The settings in force. One that is not set and has no initial value is undefined. */
+/** The settings in force. A setting that is not set and has no default is undefined. */
 export type Config = { readonly [K in Key]: Value<K> | undefined }
 
-/** Settings as another process of ours hands them on; those that it leaves out are not set. @throws Unfit */
+/** Reads the settings that another of our processes passed on. Settings that it left out are not set. @throws Unfit */
 export function readConfig(from: object): Config {
   const unknown = Object.keys(from).find(key => !Object.hasOwn(settings, key))
   if (unknown !== undefined) throw new Unfit(`setting ${plain(unknown, 64)}`, 'there is no such setting')

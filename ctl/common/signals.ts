@@ -1,4 +1,7 @@
-/** How a program of ours ends: by signals, by output that cannot be written, by a terminal that is gone, or by itself. */
+/**
+ * How our programs end: at a signal, when their output cannot be written, when their terminal is gone, or by
+ * themselves.
+ */
 import { setMaxListeners } from 'node:events'
 import { writeSync } from 'node:fs'
 import { basename } from 'node:path'
@@ -8,18 +11,18 @@ import { outliveTerminal, terminalGone } from './terminal/hangup.js'
 
 const codes = { SIGINT: exitCode.interrupted, SIGTERM: exitCode.terminated, SIGHUP: exitCode.hungUp }
 
-/** How long a program that leaves nothing behind may take to end after its first signal, in ms. */
+/** How long a program that has nothing to take down may take to end after its first signal, in ms. */
 const END_MS = 5_000
 
 let interrupt: (() => boolean) | undefined
-/** Present while the process must not end before what it has made is taken down; aborts at the second signal. */
+/** Set once the process must take down mounts, workers or sockets before it ends; aborts at the second signal. */
 let hurried: AbortController | undefined
 /** The code that the process is ending with. */
 let ending: number | undefined
 
 /**
- * Has SIGINT asked about first: where `handler` says that it was for something of its own, nothing else comes of it.
- * @returns what ends that
+ * Calls `handler` first at each SIGINT. Where it returns true, it has handled the signal and nothing else happens.
+ * @returns removes the handler
  */
 export function onInterrupt(handler: () => boolean): () => void {
   interrupt = handler
@@ -29,13 +32,14 @@ export function onInterrupt(handler: () => boolean): () => void {
 }
 
 /**
- * Aborts at the first SIGINT, SIGTERM or SIGHUP, so that what runs can end cleanly. A program with nothing to take down ends at
- * once at the second signal, and in any case 5 s after the first.
+ * A signal that aborts at the first SIGINT, SIGTERM or SIGHUP, so that what runs can end cleanly. A program with
+ * nothing to take down ends at once at the second signal, and in any case 5 s after the first.
  */
 export function untilSignal(): AbortSignal {
   outliveTerminal()
   const controller = new AbortController()
-  // every request in flight listens: their number is bounded by what they are for, not by what Node takes for a leak
+  // every request in flight listens to it; their number is bounded elsewhere, so Node's warning about a leak would be
+  // wrong
   setMaxListeners(0, controller.signal)
   for (const [name, code] of Object.entries(codes)) {
     process.on(name, () => {
@@ -52,9 +56,10 @@ export function untilSignal(): AbortSignal {
 }
 
 /**
- * For a program that leaves mounts, workers or sockets behind unless it ends in order: from now on no signal ends the process,
- * and output that cannot be written does not either.
- * @returns aborts at the second signal: its sender does not want to wait for answers under way
+ * For a program that would leave mounts, workers or sockets behind unless it ends in order: from now on no signal ends
+ * the process. Such a program also calls `guardOutput` with a function or `ignore`, so that output that cannot be
+ * written does not end it either.
+ * @returns aborts at the second signal, with which the user asks not to wait for answers that are being made
  */
 export function endsInOrder(): AbortSignal {
   hurried ??= new AbortController()
@@ -62,11 +67,11 @@ export function endsInOrder(): AbortSignal {
 }
 
 /**
- * Handles output that cannot be written, so that it is never a stack trace. A reader that has seen enough (`| head -1`) is no
- * error of ours: the program ends with 0. A terminal that is gone ends it with 129. Anything else (a full disk) is one line on
- * standard error and ends it with 1.
- * @param lost called with that code in place of ending the process; `ignore`: what is written is lost and nothing comes of it,
- *   as for a server whose log is full or read by nobody. The last call of this function counts
+ * Handles output that cannot be written, so that it never becomes a stack trace. A reader that closes the pipe early
+ * (`| head -1`) is not an error: the program ends with 0. A terminal that is gone ends it with 129. Any other error,
+ * such as a full disk, is printed as one line on standard error and ends it with 1.
+ * @param lost called with that code instead of ending the process. With `ignore` the output is lost and the program
+ *   goes on, as a server does whose log is full or no longer read. The last call of this function counts
  */
 export function guardOutput(lost: ((code: number) => void) | 'ignore' = code => process.exit(code)): void {
   outliveTerminal()
@@ -86,17 +91,17 @@ function sayLost(name: string, { errno, message }: NodeJS.ErrnoException): void 
   try {
     writeSync(2, `${basename(process.argv[1] ?? 'llambo', '.js')}: ${name}: ${why}\n`)
   } catch {
-    // there is nobody to say it to
+    // standard error cannot be written either
   }
 }
 
 /**
- * Ends the process with that code, or as `guardOutput` says where the last that was written cannot be. What a program makes of
- * the end of its input is worth nothing where that is a terminal that is gone: then it is 129.
+ * Ends the process with a code, or as `guardOutput` says where the last output cannot be written. Where the terminal is
+ * gone the code is 129, because a program that read the end of its input there cannot know better.
  */
 export async function end(code: number): Promise<never> {
   ending = terminalGone() && !hurried ? exitCode.hungUp : code
-  // Node tells of a failed write in the next turn
+  // Node reports a failed write in the next turn of the event loop
   await new Promise(setImmediate)
   process.exit(ending)
 }

@@ -1,4 +1,8 @@
-/** How many letters must change, come, go or change places with the next to make `b` of `a` (Damerau). */
+/** Suggests the known word that a mistyped one most resembles. */
+/**
+ * The Damerau–Levenshtein distance: how many letters must be changed, inserted, deleted or swapped with the next to
+ * turn `a` into `b`.
+ */
 function distance(a: string, b: string): number {
   let before: number[] = []
   let row = Array.from({ length: b.length + 1 }, (_, i) => i)
@@ -15,7 +19,10 @@ function distance(a: string, b: string): number {
   return row[b.length]!
 }
 
-/** ` (did you mean X?)` where one of the known words is close enough to be meant, else nothing. */
+/**
+ * ` (did you mean X?)` where a known word is at most a third of the letters away, and always where it is one letter
+ * away; else empty.
+ */
 export function didYouMean(word: string, known: readonly string[]): string {
   const [best] = known.map(name => ({ name, far: distance(word, name) })).sort((a, b) => a.far - b.far)
   return best && best.far <= Math.max(1, Math.floor(word.length / 3)) ? ` (did you mean ${best.name}?)` : ''

@@ -1,7 +1,8 @@
+/** The summary of a server's `status` that a person reads. */
 import { parseRecords } from '../../fs/quote.js'
 import { bytes, duration, table } from './output.js'
 
-/** Workers that are listed; a person who wants all of a thousand reads the file. */
+/** The most workers in the summary; a person who wants to see all of a thousand reads the file. */
 const MOST = 20
 
 type Attrs = Readonly<Record<string, string>>
@@ -9,7 +10,10 @@ type Attrs = Readonly<Record<string, string>>
 const number = (text: string | undefined) => Math.round(Number(text) || 0).toLocaleString('en-US')
 const percent = (share: string | undefined) => `${Math.round((Number(share) || 0) * 100)} %`
 
-/** What a `status` says, for a person: a line for the whole, then a table of its workers and one of its models (docs/files.md). */
+/**
+ * Summarizes the text of `status` (docs/files.md): a line for the server, then a table of its workers and one of its
+ * models.
+ */
 export function summary(text: string): string {
   const records = parseRecords(text)
   const of = (word: string) => records.filter(record => record.word === word).map(({ attrs }) => attrs)

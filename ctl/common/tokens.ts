@@ -1,3 +1,4 @@
+/** Tokens: the file of those that a server accepts, and the tokens that our own tools offer. */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { appendFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -10,7 +11,7 @@ import { NONUNAME } from '../../fs/protocol.js'
 import { account } from './account.js'
 import { MAX_PRIVATE, placePrivate, readPrivate } from './private.js'
 
-/** What a token opens: `join` only the end point where workers and hosts join, the others the tree. */
+/** What a token permits. `join` opens only the end point at which workers and hosts join; the others open the tree. */
 export const roles = ['read', 'use', 'admin', 'join'] as const
 export type Role = (typeof roles)[number]
 
@@ -20,22 +21,23 @@ interface Row {
   readonly digest: Buffer
 }
 
-/** A wrong token is answered after this, in ms. */
+/** The delay before a wrong token is refused, in ms. */
 const FAILURE_DELAY_MS = 1000
 
-/** `llb_`, so that scanners find leaked ones, and 256 random bits. */
+/** Makes a token: 256 random bits after `llb_`, by which scanners find leaked tokens. */
 export const newToken = (): string => `llb_${randomBytes(32).toString('base64url')}`
 const shape = /^llb_[A-Za-z0-9_-]{43}$/
 const userName = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$/
 
 const digestOf = (token: string): Buffer => createHash('sha256').update(token).digest()
+/** The line of a token in the file. The file holds only the token's SHA-256. */
 export const line = (role: Role, user: string, token: string, comment: string): string =>
   `${role} ${user} sha256:${digestOf(token).toString('hex')} # ${comment}\n`
 
 /**
- * The tokens that a server takes, from the file `tokens` in its state directory: a line each of role, user and the token's
- * SHA-256, with `#` comments. The file is read again when it has changed, so a line added, or two valid ones for a while, is
- * how tokens are given, withdrawn and rotated without a restart.
+ * The tokens that a server accepts, from the file `tokens` in its state directory. Each line has a role, a user and the
+ * token's SHA-256; `#` begins a comment. The file is read again when it has changed, so tokens are issued, revoked and
+ * rotated without a restart, by adding and removing lines.
  */
 export class Tokens {
   readonly path: string
@@ -43,9 +45,11 @@ export class Tokens {
   #seen = ''
 
   /**
-   * Opens the file and, the first time, makes it with a token for the owner, whose text goes into `token` beside it.
-   * @param dir the state directory, made if need be
-   * @param onproblem is told why the file could not be read again; until it is mended no token is taken
+   * Reads the file. The first time it is created with a token for the owner, whose text goes into the file `token` in
+   * the same directory.
+   * @param dir the state directory, which is created where it does not exist
+   * @param onproblem called with the reason where the changed file cannot be read; until it is mended every token is
+   *   refused
    * @throws FsError that names the file, the line and the remedy
    */
   constructor(
@@ -58,7 +62,10 @@ export class Tokens {
     this.#load()
   }
 
-  /** The user a token stands for; undefined for one that is unknown, or not for the tree. Takes as long for any. */
+  /**
+   * The user that a token stands for; undefined for an unknown token and for one that only joins. Takes the same time
+   * for any token.
+   */
   verify(token: string): User | undefined {
     const row = this.#find(token)
     if (!row || row.role === 'join') return undefined
@@ -66,30 +73,34 @@ export class Tokens {
     return { name: row.user, uid: row.user === name && uid >= 0 ? uid : NONUNAME, role: row.role }
   }
 
-  /** Whether a token lets its holder join. Takes as long for any. */
+  /** Whether a token lets its holder join. Takes the same time for any token. */
   verifyJoin(token: string): boolean {
     return this.#find(token)?.role === 'join'
   }
 
   /**
-   * Makes a token and adds its line to the file, which a server that runs reads again by itself.
-   * @returns the token, which is written nowhere
-   * @throws FsError where the user's name is none, the file is full, or cannot be written
+   * Makes a token and adds its line to the file, which a running server then reads again by itself.
+   * @returns the token, which is stored nowhere
+   * @throws FsError where the user's name is invalid or the file is full or not private; the errors of open(2) and
+   *   write(2)
    */
   add(role: Role, user: string, comment: string): string {
     if (!userName.test(user)) throw fail('badArgument', `user ${user}: letters, digits, dots, - and _`)
     const before = readPrivate(this.path)
     const token = newToken()
-    // one write at the end: neither a server that reads now nor another who adds sees half a line
+    // a single append: neither a server that reads now nor another process that adds a token sees half a line
     const text = `${before === '' || before.endsWith('\n') ? '' : '\n'}${line(role, user, token, comment)}`
-    // with more in it the server would take no token at all
+    // a server refuses a larger file, and with it every token
     if (Buffer.byteLength(before) + text.length > MAX_PRIVATE)
       throw fail('tooLarge', `${this.path}: at most ${MAX_PRIVATE} bytes; remove the lines of tokens nobody uses`)
     appendFileSync(this.path, text)
     return token
   }
 
-  /** For Tauth: as `verify`, but a wrong token costs a second and always the same words. */
+  /**
+   * Verifies a token for Tauth.
+   * @throws FsError `authentication required`, always the same and after a second, for a wrong token
+   */
   async authenticate(token: string): Promise<User> {
     const user = this.verify(token)
     if (user) return user
@@ -130,7 +141,7 @@ function parse(path: string, text: string): Row[] {
     const words = full.replace(/(^|\s)#.*$/, '').split(/\s+/)
     const [role, user, digest, ...more] = words.filter(word => word !== '')
     if (role === undefined) return
-    // no word of the line is shown: somebody may have put the token there
+    // messages do not repeat the line: somebody may have put a token there
     const bad = (what: string) => fail('badArgument', `${path}:${i + 1}: ${what}; mend the line, or remove it`)
     if (!roles.some(known => known === role)) throw bad(`a line begins with a role: ${roles.join(', ')}`)
     if (user === undefined || !userName.test(user)) throw bad('a user follows the role')
@@ -142,7 +153,10 @@ function parse(path: string, text: string): Row[] {
   return rows
 }
 
-/** Makes both files, if there is no token file. Either is complete from the moment it is there, whoever else starts now. */
+/**
+ * Creates both files where there is no token file. Each is complete from the moment it exists, even where several
+ * processes start at once.
+ */
 function makeFirst(tokens: string, clear: string): void {
   if (statSync(tokens, { throwIfNoEntry: false })) return
   placePrivate(clear, `${newToken()}\n`)
@@ -156,9 +170,9 @@ function makeFirst(tokens: string, clear: string): void {
 }
 
 /**
- * The token that the user names for the server they speak to: `$LLAMBO_TOKEN`, else what the file `$LLAMBO_TOKEN_FILE` holds. Never from the
- * command line, which every user can read in ps(1).
- * @throws FsError where a file that is named is not there or may be read by others
+ * The token that the user gives for the server that a command speaks to: `$LLAMBO_TOKEN`, else the content of the file
+ * `$LLAMBO_TOKEN_FILE`. There is no flag for it, because every user can read command lines with ps(1).
+ * @throws FsError where the file does not exist or others may read it
  */
 export function namedToken(env: NodeJS.ProcessEnv): string | undefined {
   const token = variable(env, 'LLAMBO_TOKEN')
@@ -169,10 +183,13 @@ export function namedToken(env: NodeJS.ProcessEnv): string | undefined {
   return variable({ LLAMBO_TOKEN: readPrivate(file) }, 'LLAMBO_TOKEN')
 }
 
-/** Where the owner's own token is, which the first start made. */
+/** The file of the owner's own token, which the first start created. */
 export const ownerTokenFile = (dir: string): string => join(dir, 'token')
 
-/** The owner's own token, for their own server and no other; undefined where none has been made. @param dir the state directory */
+/**
+ * The owner's own token, for their own server only; undefined where none has been made.
+ * @param dir the state directory
+ */
 export function ownerToken(dir: string): string | undefined {
   const path = ownerTokenFile(dir)
   return statSync(path, { throwIfNoEntry: false }) ? readPrivate(path).trim() : undefined

@@ -1,3 +1,4 @@
+/** `/usr/llambo`: limbot's history and configuration as files of the namespace. */
 import { randomBytes } from 'node:crypto'
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -16,8 +17,8 @@ import { MAX_YAML } from './yaml.js'
 const NEWLINE = 10
 
 /**
- * What limbot keeps of its user, as files: `llambo/limbot-history.txt` and `llambo/limbot.conf`. They are those of the XDG
- * directories that `env` names, and nobody else's to see.
+ * What limbot keeps for its user, as files: `llambo/limbot-history.txt` and `llambo/limbot.conf`. They show the files
+ * in the XDG directories that `env` names, and only `owner` may see them.
  */
 export function usr(env: NodeJS.ProcessEnv, owner: Owner): File {
   const files = new Map([
@@ -27,7 +28,7 @@ export function usr(env: NodeJS.ProcessEnv, owner: Owner): File {
   return dir(new Map([['llambo', dir(files, owner, 0o700)]]), owner, 0o700)
 }
 
-/** A root with `usr` in it. */
+/** Adds `usr` to a root. */
 export function withUsr(root: File, usr: File, owner: Owner): File {
   return generated({
     owner,
@@ -37,15 +38,15 @@ export function withUsr(root: File, usr: File, owner: Owner): File {
   })
 }
 
-/** Each entry at the beginning of a line; lines of one that has several behind a tab. */
+/** The history as text. Each entry begins a line; further lines of an entry begin with a tab. */
 function historyText(env: NodeJS.ProcessEnv): string {
   const { entries } = new History(join(stateDir(env), 'limbot_history'))
   return entries.map(entry => `${entry.replaceAll('\n', '\n\t')}\n`).join('')
 }
 
 /**
- * A file on disk that takes what is written when it is complete and can be meant. It is looked at with each write that ends in
- * a newline, so that `echo` fails where it should: shells do not look at what closing says.
+ * A file on disk that is replaced when what was written to it is complete and valid. The content is checked at each
+ * write that ends in a newline, so that `echo` fails where it should: shells ignore the error of a close.
  */
 function conf(path: string, owner: Owner): File {
   const qid = newQid()
@@ -57,7 +58,7 @@ function conf(path: string, owner: Owner): File {
       throw error
     }
   }
-  /** What is being written, of whoever writes; and whether more than that it was emptied. */
+  /** What is being written, by whichever open; and whether it was written to, and not only truncated. */
   let draft: { content: Uint8Array; written: boolean } | undefined
   const check = async (content: Uint8Array, whole: boolean) => {
     const { wrong, unfinished } = await readConf(utf8(content), 'limbot.conf')
@@ -105,7 +106,8 @@ function conf(path: string, owner: Owner): File {
           }
           return data.length
         },
-        // a shell that has opened it closes another descriptor of it before it writes
+        // a shell that has opened the file closes a duplicate descriptor before it writes, which must not save the
+        // empty file
         sync: () => (draft?.written ? save() : undefined),
         close: () => save().catch(() => {}),
       }

@@ -1,3 +1,7 @@
+/**
+ * `workers.json`: the record of the workers of a host, with which the next host takes them over where this one is
+ * killed.
+ */
 import type { Field } from '../../api/field.js'
 import { workersFile } from '../../api/runtime.js'
 import { DEFAULT_CLASS } from '../../cluster/class.js'
@@ -6,19 +10,20 @@ import type { OnDamaged } from './aside.js'
 import { readJson, writeJson } from './jsonfile.js'
 import type { Config } from './settings.js'
 
-/** `workers.json` in the runtime directory: the workers that a host runs, for the next one, should this one be killed. */
+/** `workers.json` in the runtime directory: the workers that a host runs. */
 interface WorkersFile {
-  /** The settings they were started with: with others they are no longer what is wanted. */
+  /** The settings that the workers were started with. A host with other settings cannot use them. */
   readonly config: Config
-  /** How many of the default class were asked for at the start: some that were spawned later may be there besides. */
+  /** How many workers of the default class were asked for at the start. More may have been spawned later. */
   readonly asked: number
   readonly workers: readonly WorkerRecord[]
 }
 
 /**
- * The workers of a host that was killed.
- * @param asked how many of the default class are asked for now
- * @returns those to go on with, and those that are useless: settings are others, or fewer are asked for; none where there is no such file
+ * Reads the workers of a host that was killed.
+ * @param asked how many workers of the default class are asked for now
+ * @returns `same`: the workers to take over; `other`: those to end, because the settings differ or fewer are asked for.
+ *   Both are empty where there is no such file
  */
 export function readWorkersFile(
   path: string,
