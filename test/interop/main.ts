@@ -1,6 +1,6 @@
 /**
  * `npm run test:interop [-- NAME …]`: llambo beside clients and servers that nobody here wrote; with names, those suites. Prints each
- * thing tried and ends with the table; a whole run writes it to docs/interop.md. Exit 1 where anything failed.
+ * thing tried and ends with the table; a whole run writes it to docs/reports/interop.md. Exit 1 where anything failed.
  * It takes about 8 minutes, and 40 on two cores that have much else to do: v9fs runs in emulated machines.
  */
 import { writeFileSync } from 'node:fs'
@@ -43,12 +43,12 @@ const summary = `${count('ok')} ok, ${count('failed')} failed, ${count('skipped'
 const table = markdown(rows)
 process.stdout.write(`\n${table}\n${summary}\n`)
 if (names.length === 0) {
-  const head = `# Who was tried with llambo
+  const head = `# Programs of others, tested with llambo
 
-\`npm run test:interop\` writes this file: programs that nobody here wrote against our server, our client and our mount. ${summary}.
+\`npm run test:interop\` writes this file. It runs programs that this project did not write against our server, our client and our mount. ${summary}.
 
 `
   keep('test:interop', count('failed') > 0, summary)
-  writeFileSync(fileURLToPath(new URL('../../../docs/interop.md', import.meta.url)), head + table)
+  writeFileSync(fileURLToPath(new URL('../../../docs/reports/interop.md', import.meta.url)), head + table)
 }
 process.exit(count('failed') ? 1 : 0)
