@@ -1,3 +1,5 @@
+/** The sentinel's agent: a process of one user that shells ask over a unix socket, and that asks the cluster. */
+
 import { chmodSync, linkSync, statSync, unlinkSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
@@ -9,18 +11,20 @@ import { hasSecret, type Removed, takeOut } from './redact.js'
 import { request } from './request.js'
 import { end, output } from './screen.js'
 
-/** What the agent asks: the text that a model makes of a request. */
+/** What the agent asks. Resolves with the text that a model answers to a request. */
 export interface Oracle {
   ask(request: object, signal: AbortSignal): Promise<string>
 }
 
-/** What has last left this machine, and what was taken out of it before: for the user, who asks for it with `shell sent`. */
+/**
+ * The last text that left this machine, and what was taken out of it before. The user asks for it with `shell sent`.
+ */
 export interface Sent {
   readonly text: string
   readonly removed: readonly Removed[]
 }
 
-/** Whether somebody answers at a unix socket. */
+/** Whether anything answers at a unix socket. */
 const answers = (path: string) =>
   new Promise<boolean>(resolve => {
     const socket = connect(path)
@@ -31,8 +35,9 @@ const answers = (path: string) =>
   })
 
 /**
- * Reads one line. What comes behind it is not kept; but it is read, for so the end of a connection is noticed.
- * @throws when it is too long, late, or the other end goes before it is complete
+ * Reads one line. What comes after it is not kept, but it is read, because otherwise the end of the connection would
+ * not be noticed.
+ * @throws if the line is too long or late, or the other end closes before it is complete
  */
 const question = (socket: Socket) =>
   new Promise<string>((resolve, reject) => {
@@ -58,20 +63,20 @@ const question = (socket: Socket) =>
   })
 
 /**
- * The sentinel's other half: a process of one user that shells ask over a unix socket, a line in, a line out, and that asks the
- * cluster. It is silent about everything that goes wrong: an answer that is no use is an empty line.
+ * Answers shells: one question a line, one line for each answer. It says nothing about what goes wrong: where there is
+ * no useful answer, the line is empty.
  */
 export class Agent {
   readonly #server = createServer(socket => void this.#serve(socket))
-  /** The newest question of each kind of each shell. */
+  /** The newest question of each kind from each shell. */
   readonly #asking = new Map<string, { readonly number: number; readonly controller: AbortController }>()
-  /** Kept in memory only, and gone with the agent. */
+  /** What was sent last. It is kept in memory only, and is gone with the agent. */
   #sent: Sent | undefined
   #idle: NodeJS.Timeout | undefined
   #look: NodeJS.Timeout | undefined
-  /** Its socket, while the name is its own. */
+  /** The agent's socket, while its name belongs to this agent. */
   #held: { path: string; ino: number } | undefined
-  /** Resolves when it has been idle for long enough, or was closed. */
+  /** Resolves when the agent has been idle for long enough, or was closed. */
   readonly ended: Promise<void>
 
   constructor(
@@ -84,7 +89,7 @@ export class Agent {
   }
 
   /**
-   * Listens at a path, for this user alone; the name is there when it can be asked.
+   * Listens at a path, for this user only. The name appears when the agent can be asked.
    * @returns false if another agent answers there
    */
   async listen(dir: string, name: string): Promise<boolean> {
@@ -112,7 +117,7 @@ export class Agent {
     }
   }
 
-  /** Hangs up on everybody and takes its socket away. */
+  /** Cancels all questions, stops listening and removes the socket. */
   close(): void {
     clearTimeout(this.#idle)
     clearInterval(this.#look)
@@ -122,13 +127,16 @@ export class Agent {
     this.#server.close()
   }
 
-  /** Whether its name is still its own: one that nobody finds any more, or finds another by, is of no use. */
+  /**
+   * Whether the socket's name still leads to this agent. An agent that nobody can find, or whose name leads to another,
+   * is of no use.
+   */
   get #own(): boolean {
     const { path, ino } = this.#held ?? {}
     return path !== undefined && statSync(path, { throwIfNoEntry: false })?.ino === ino
   }
 
-  /** The clock of idleness begins anew. */
+  /** Starts the idle time again. */
   #rest(): void {
     clearTimeout(this.#idle)
     if (this.#held) this.#idle = setTimeout(() => this.close(), this.idle_s * 1000)
@@ -144,7 +152,7 @@ export class Agent {
       return void socket.destroy()
     }
     const asked = parseQuestion(text)
-    // silence is the answer to everything that goes wrong
+    // whatever goes wrong, the answer is an empty line
     const line = asksWhatWasSent(text)
       ? JSON.stringify(this.#sent ?? null)
       : asked
@@ -160,7 +168,7 @@ export class Agent {
     const key = `${pid} ${kind}`
     const controller = new AbortController()
     const last = this.#asking.get(key)
-    // bash asks by a process for each question, and the later one may be here first
+    // bash starts a process for each question, and a later question may arrive first
     if (last && last.number > number) return ''
     last?.controller.abort()
     this.#asking.set(key, { number, controller })
@@ -184,7 +192,7 @@ export class Agent {
       removed.push(...taken.removed)
       return taken.text
     }
-    // a secret that is cut in two would not be seen
+    // secrets are taken out before the text is cut: a secret that is cut in two would not be recognised
     const seen = asked.kind === 'failure' ? end(clean(await output(asked, signal))) : ''
     const safe = { ...asked, line: clean(asked.line), cwd: clean(asked.cwd) }
     signal.throwIfAborted()

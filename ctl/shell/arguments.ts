@@ -1,23 +1,23 @@
+/** Finds secrets by their place in a command: after an option, a name or another word. */
+
 import { SECRET, type Span } from './secrets.js'
 
-/** Secrets that are found by where they stand in a command: behind an option, a name or another word. */
-
-/** Where the programs of a row take secrets. */
+/** Where some programs take secrets. */
 interface Row {
   readonly programs: readonly string[]
-  /** The rest counts only behind one of these words: `docker login -p`, while `docker run -p` is a port. */
+  /** The row counts only after one of these words: `docker login -p` takes a password, `docker run -p` a port. */
   readonly behind?: readonly string[]
-  /** Options whose secret is the next word, or is glued to a single letter. */
+  /** Options whose secret is the next word. It may also be attached to an option of a single letter. */
   readonly options?: readonly string[]
-  /** Options whose secret is glued to them: the next word would be something else. */
+  /** Options whose secret is attached to them: the next word would be something else. */
   readonly glued?: readonly string[]
-  /** Options whose value has the secret behind the first of this sign, or is all secret where it has none. */
+  /** Options whose value has the secret after the first such sign, or is all secret if it has none. */
   readonly split?: readonly [sign: string, ...options: string[]]
-  /** Words before a secret. */
+  /** Words that a secret follows. */
   readonly words?: readonly string[]
   /** `NAME=SECRET`, whatever the name. */
   readonly pairs?: true
-  /** The last word is a secret, if there are so many besides options. */
+  /** The last word is a secret if at least this many words, options not counted, follow the program. */
   readonly last?: number
 }
 
@@ -95,36 +95,38 @@ const rows: readonly Row[] = [
 const byProgram = new Map<string, Row[]>()
 for (const row of rows) for (const name of row.programs) byProgram.set(name, [...(byProgram.get(name) ?? []), row])
 
-/** Words that give a name the value behind it. */
+/** Words after which a name and its value come. */
 const setters = new Set(
   'set setenv setx export declare typeset config configure put add store secret secrets variable env:set config:set secret:set'.split(
     ' ',
   ),
 )
 
-/** Options that name where a secret is, or what kind it has, and not itself. */
+/** Options that tell where a secret is, or of what kind, and are not followed by the secret itself. */
 const about = /(?:file|path|stdin|type|kind|mode|name|url|env|id|expiry|ttl|length|policy|prompt|fd)$/i
 const secretOption = new RegExp(String.raw`^--?[\w-]{0,64}?(?:${SECRET}[\w-]{0,64}|(?<!by)pass)$`, 'i')
 const secretName = new RegExp(String.raw`^\S{0,128}?(?:${SECRET}(?:[._-][\w-]{0,32})?|_pass|_pwd|_pw)$`, 'i')
-/** A name of several parts is no word of a sentence. */
+/** A name of several parts is not a word of a sentence. */
 const compound = /[_.:/-]|[a-z][A-Z]/
 
-/** What reads a secret from standard input: what is echoed into it is one. */
+/** Programs and options that read a secret from standard input: what is echoed into them is a secret. */
 const readers = new Set(['--password-stdin', '--passphrase-fd', '--stdin', '--with-token', 'chpasswd', 'passwd'])
 
 interface Word {
   readonly from: number
   readonly to: number
-  /** As it is written. */
+  /** As written. */
   readonly raw: string
   /** Without quotes around it. */
   readonly text: string
 }
 
-/** The words of a text, and between commands what separates them. Each character is looked at once. */
+/** The words of a text, and the separators between commands. Each character is looked at once. */
 const lexeme = /(?:"(?:[^"\\\n]|\\[^\n])*"?|'[^'\n]*'?|\\[^\n]?|[^\s"'\\;&|])+|[;&|\n]+/g
 
-/** Adds the secrets that stand in the commands of a text: those that were typed, and those that a program has printed. */
+/**
+ * Adds the secrets in the commands of a text, both commands that were typed and commands that a program has printed.
+ */
 export function byPlace(text: string, add: (span: Span) => void, at = 0, depth = 0): void {
   let words: Word[] = []
   let before: readonly Word[] = []
@@ -152,12 +154,12 @@ function inCommand(words: readonly Word[], before: readonly Word[], add: (span: 
   const seen = new Set<string>()
   let plain = 0
   let setter: string | undefined
-  /** Whether nothing but options has come behind the first word. */
+  /** Whether only options have come after the first word. */
   let first = true
   let sudo = false
   let reads = false
   const whole = ({ from, to }: Word, rule: string) => add({ from, to, rule })
-  /** From a place of a word to its end. */
+  /** Adds a word from a position to its end. */
   const rest = ({ from, to, raw }: Word, cut: number, rule: string) =>
     cut < raw.length && add({ from: from + cut, to, rule })
   words.forEach((word, i) => {

@@ -1,3 +1,5 @@
+/** The sentinel's connection to the cluster. */
+
 import { ORDWR } from '../../fs/protocol.js'
 import { parseRecords } from '../../fs/quote.js'
 import type { Connection } from '../common/connect.js'
@@ -5,10 +7,13 @@ import { drain, readText, withFile } from '../common/files.js'
 import type { Invocation } from '../common/invocation.js'
 import { MAX_ANSWER } from './limits.js'
 
-/** Models that come with llambo to try it out: what they say of a command is noise. */
+/** Models that come with llambo for trying it out: what they say about a command is noise. */
 const toys = /^(?:echo|llambo-tiny)$/
 
-/** The cluster that hints come from, dialled when there is something to ask and kept while it lasts. */
+/**
+ * The cluster that hints come from. It is dialled when there is something to ask, and the connection is kept while it
+ * lasts.
+ */
 export class Cluster {
   readonly #io: Invocation
   #connection: Connection | undefined
@@ -29,7 +34,7 @@ export class Cluster {
   }
 
   /**
-   * The whole text of an answer; '' where no model is loaded that knows anything. An abort cancels it.
+   * The whole text of an answer; '' if no model is loaded that knows anything. An abort cancels the answer.
    * @throws whatever connecting and the cluster throw
    */
   async ask(request: object, signal: AbortSignal): Promise<string> {

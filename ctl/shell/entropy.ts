@@ -1,19 +1,22 @@
-import type { Span } from './secrets.js'
+/** The last resort against secrets: finds long words that look random, whatever is beside them. */
 
-/** The last resort: a long word that looks like chance, whatever stands beside it. */
+import type { Span } from './secrets.js'
 
 /** Shorter words are too often names. */
 const SHORTEST = 24
-/** Longer ones are data, of which the beginning would do. Each is looked at once. */
+/** Longer words are data, and their beginning is enough to tell. Each word is looked at once. */
 const LONGEST = 4096
-/** Bits a letter: what 24 letters by chance have, give or take; English has 4 in a long text, and less in a short one. */
+/** Bits per letter: about what 24 random letters have. English has 4 in a long text, and less in a short one. */
 const LEAST_BITS = 3.7
-/** How often the kind of letter (small, capital, digit) changes by chance: words and CamelCase names do it half as often. */
+/**
+ * How often the kind of letter (small, capital, digit) changes in random words. In words and CamelCase names it changes
+ * half as often.
+ */
 const LEAST_CHANGES = 0.38
 
 const candidate = /[A-Za-z0-9+/_=-]{24,}/g
 
-/** What is known to look so without being secret: digests with their name before them, keys that are public. */
+/** What comes before words that look random but are not secret: the name of a digest. */
 const known = /(?:sha\d{1,3}|md5|blake2b|blake3)[:-]$/i
 
 const kind = (code: number) => (code >= 97 ? 0 : code >= 65 ? 1 : code >= 48 && code <= 57 ? 2 : 3)
@@ -26,7 +29,9 @@ function bits(text: string): number {
   return sum
 }
 
-/** Whether a word is likely to have been made by chance. Hexadecimal digests and UUIDs are not: nothing tells them from secrets. */
+/**
+ * Whether a word is likely to be random. Hexadecimal digests and UUIDs do not count: nothing tells them from secrets.
+ */
 function isRandom(word: string): boolean {
   const kinds = Array.from(word, letter => kind(letter.charCodeAt(0)))
   if (!([0, 1, 2] as const).every(one => kinds.includes(one))) return false
@@ -34,7 +39,7 @@ function isRandom(word: string): boolean {
   return changes / word.length >= LEAST_CHANGES && bits(word) >= LEAST_BITS
 }
 
-/** Adds what looks like chance. */
+/** Adds the words that look random. */
 export function byChance(text: string, add: (span: Span) => void): void {
   for (const { 0: found, index } of text.matchAll(candidate)) {
     const before = text.slice(Math.max(0, index - 10), index)
@@ -42,7 +47,7 @@ export function byChance(text: string, add: (span: Span) => void): void {
     const cut = found.length - found.replace(/^[\w-]*=(?=[^=])/, '').length
     const word = found.slice(cut, LONGEST)
     const behind = text.slice(index + found.length, index + found.length + 6)
-    // a part of a path, or a file's name
+    // part of a path, or a file's name
     const isPath = /[/~.]$/.test(before + found.slice(0, cut)) || word.startsWith('/') || /^\.\w/.test(behind)
     const isPublic = known.test(before) || /^sha\d{3}-/.test(word) || word.startsWith('AAAA')
     if (word.length >= SHORTEST && !isPath && !isPublic && isRandom(word))

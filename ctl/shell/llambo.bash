@@ -1,6 +1,7 @@
 # The sentinel for bash: after a failed command a dim line says what went wrong and what to try (docs/shell.md).
 # In ~/.bashrc: eval "$(llamboctl shell bash)"
-# Before this stand, in the same text: _llambo_start, what starts the agent, and _llambo_socket, where it is asked.
+# The text before this sets _llambo_start, the command that starts the agent, and _llambo_socket, where the agent is
+# asked.
 
 # PROMPT_COMMAND is an array since 5.1; PS0 is expanded only with promptvars
 if [[ $- == *i* ]] && (( BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 501 )) && shopt -q promptvars; then
@@ -17,7 +18,7 @@ _llambo_json() {
   REPLY=\"${REPLY//[[:cntrl:]]/ }\"
 }
 
-# Pairs of a name and a text as one line, in REPLY.
+# Pairs of a name and a text as one line of JSON, in REPLY.
 _llambo_question() {
   local json='{"shell":"bash","kind":"failure"'
   while (( $# )); do
@@ -28,10 +29,11 @@ _llambo_question() {
   REPLY=$json}
 }
 
-# Says standard input to the agent and prints its answer, with what there is: bash has no unix sockets. Tries to reach it so often, ten
-# times a second; fails where it is not reached.
+# Sends standard input to the agent and prints its answer. bash has no unix sockets, so this takes whatever is there,
+# perl or python3. $1 is how many times it tries to reach the agent, ten times a second; it fails if the agent is not
+# reached.
 _llambo_talk() {
-  # below a shared /tmp somebody else may have put a directory there before us
+  # below a shared /tmp somebody else may have made that directory before us
   local dir=${_llambo_socket%/*} n
   for (( n = 1; n < $1; n++ )); do [[ -d $dir ]] && break; sleep 0.1; done
   [[ -O $dir && ! -L $dir && $(LC_ALL=C command ls -ldn -- "$dir" 2>/dev/null) == d????-??-* ]] || return
@@ -55,7 +57,8 @@ sys.exit(1)' "$_llambo_socket" "$1"
   fi
 }
 
-# In the background: asks, leaves the answer in a file, and has the terminal press a key that shows it, if the shell is at its prompt.
+# Runs in the background: asks, leaves the answer in a file, and has the terminal press a key that shows the answer, if
+# the shell is at its prompt.
 _llambo_ask() {
   local answer stat fields
   trap '' INT HUP TSTP
@@ -66,11 +69,11 @@ _llambo_ask() {
     answer=$(_llambo_talk 100 <<< "$1")
   }
   [[ $answer == *$'\t'* ]] || return
-  # a file for each question: a late answer to an old one would take the new one's place
+  # a file for each question: a late answer to an old question would replace the answer to the new one
   ( umask 077; printf '%s\n' "$answer" >| "$_llambo_answer.$2" ) || return
   read -r stat < "/proc/$$/stat" || return
   fields=(${stat##*) })
-  # its process group and the terminal's; asked how it is, a terminal answers ESC [ 0 n
+  # compares its process group with the terminal's; a terminal that is asked for its status answers ESC [ 0 n
   [[ ${fields[2]} == "${fields[5]}" ]] && printf '\e[5n' > /dev/tty
 }
 
@@ -87,12 +90,12 @@ _llambo_known() {
   return 1
 }
 
-# Shows the answer: one line above the prompt, which bash draws again with what has been typed.
+# Shows the answer: one line above the prompt. bash then draws the prompt again, with what has been typed.
 _llambo_show() {
   local cause try text tail='' dim=$'\e[2m' plain=$'\e[0m'
   { IFS= read -r text < "$_llambo_answer.$_llambo_asked"; } 2>/dev/null || return
   rm -f -- "$_llambo_answer.$_llambo_asked"
-  # cause and command may each be empty
+  # either of cause and command may be empty
   cause=${text%%$'\t'*} try=''
   [[ $text == *$'\t'* ]] && try=${text#*$'\t'}
   cause=${cause//[[:cntrl:]]/} try=${try//[[:cntrl:]]/}
@@ -107,7 +110,7 @@ _llambo_show() {
   printf '%s\n' "$dim${text:0:COLUMNS - 1}$plain"
 }
 
-# Alt-E: the suggestion instead of the line. It is run by nobody but the user.
+# Alt-E: replaces the line by the suggestion. Only the user runs it.
 _llambo_replace() {
   [[ $_llambo_suggestion ]] && READLINE_LINE=$_llambo_suggestion READLINE_POINT=${#_llambo_suggestion}
 }
@@ -116,10 +119,10 @@ _llambo_prompt() {
   local rc=$? number=$HISTCMD began=$_llambo_began line ms may REPLY
   _llambo_began=0 _llambo_suggestion=''
   (( began )) || { _llambo_last=$number; return "$rc"; }
-  # an answer that nobody has looked at, or that is still on its way, is of no interest any more
+  # an answer that was not shown, or is still on its way, is of no interest any more
   [[ ! -e $_llambo_answer.$_llambo_asked ]] || rm -f -- "$_llambo_answer.$_llambo_asked"
   (( _llambo_asked++ ))
-  # what is not in the history is not to be seen by others
+  # a command that is not in the history is not to be seen by others
   if [[ $number == "$_llambo_last" ]]; then return "$rc"; fi
   _llambo_last=$number
   case $rc in 0|130|141|146|148) return "$rc" ;; esac
@@ -127,7 +130,7 @@ _llambo_prompt() {
   line=$(HISTTIMEFORMAT='' builtin history 1)
   [[ $line =~ ^\ *[0-9]+\*?\ *(.*)$ ]] || return "$rc"
   line=${BASH_REMATCH[1]}
-  # longer ones nobody explains, and they take their time to be made JSON
+  # longer lines are not explained, and take a long time to turn into JSON
   (( ${#line} <= 1000 )) || return "$rc"
   ms=$(( (${EPOCHREALTIME/[.,]/} - began) / 1000 ))
   may=$(( SECONDS >= _llambo_again ))
@@ -138,7 +141,7 @@ _llambo_prompt() {
   return "$rc"
 }
 
-# Sets when a command began; it is no output.
+# Sets the time at which a command began. It prints nothing.
 PS0=${PS0-}'${_llambo_none[_llambo_began=${EPOCHREALTIME/[.,]/}]}'
 PROMPT_COMMAND=(_llambo_prompt "${PROMPT_COMMAND[@]}")
 bind -x '"\e[0n": _llambo_show' 2>/dev/null

@@ -1,6 +1,7 @@
 # The sentinel for zsh: after a failed command a dim line says what went wrong and what to try (docs/shell.md).
 # In ~/.zshrc: eval "$(llamboctl shell zsh)"
-# Before this stand, in the same text: _llambo_start, what starts the agent, and _llambo_socket, where it is asked.
+# The text before this sets _llambo_start, the command that starts the agent, and _llambo_socket, where the agent is
+# asked.
 
 if [[ -o interactive ]] && zmodload zsh/net/socket zsh/system zsh/datetime zsh/zselect zsh/parameter 2>/dev/null; then
 
@@ -10,7 +11,7 @@ typeset -g _llambo_fd= _llambo_err= _llambo_pid=
 typeset -gF _llambo_began=0
 typeset -gi _llambo_again=0
 
-# Programs that look whether standard error is a terminal, or draw on it: never copied.
+# Programs that check whether standard error is a terminal, or draw on it: their standard error is never copied.
 typeset -ga _llambo_screen=(vi vim nvim view emacs nano less more man top htop btop ssh mosh telnet sudo su doas tmux screen
   fzf mc ranger ftp sftp gdb lldb python python3 ipython node irb psql mysql sqlite3 passwd login watch dialog whiptail fg)
 
@@ -23,7 +24,7 @@ _llambo_json() {
   REPLY="\"${REPLY//[[:cntrl:]]/ }\""
 }
 
-# One question as a line, in REPLY: its kind and line, and whatever pairs of a name and a text follow.
+# One question as a line of JSON, in REPLY: its kind, its line, and any pairs of a name and a text that follow.
 _llambo_question() {
   local name json='{"shell":"zsh"'
   local -a pairs=(kind "$1" line "$2" pid "$$" cwd "$PWD" "${@[3,-1]}")
@@ -34,7 +35,8 @@ _llambo_question() {
   REPLY="$json}"
 }
 
-# Whether the directory of the socket is ours, and nobody else may write in it: below a shared /tmp somebody may have put one there before us.
+# Whether the directory of the socket is ours and nobody else may write in it: below a shared /tmp somebody may have
+# made that directory before us.
 _llambo_ours() {
   local -a own=( ${_llambo_socket:h}(N/Uf:go-w:) )
   (( $#own ))
@@ -52,7 +54,7 @@ _llambo_wake() {
   ( "${_llambo_start[@]}" </dev/null &>/dev/null 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- &! )
 }
 
-# Asks and prints the answer, as soon as the agent is there: for where this may wait, in a process of its own.
+# Asks and prints the answer, once the agent is there. It may have to wait, so it runs in a process of its own.
 _llambo_talk() {
   trap - INT TERM
   integer n=0
@@ -64,17 +66,17 @@ _llambo_talk() {
   print -rnu $fd -- "$1"$'\n' 2>/dev/null && IFS= read -rt 11 -u $fd answer && print -r -- "$answer"
 }
 
-# What was asked is of no interest any more.
+# Drops the open question: its answer is of no interest any more.
 _llambo_forget() {
   [[ -n $_llambo_fd ]] || return 0
   zle -F $_llambo_fd 2>/dev/null
   [[ -z $_llambo_pid ]] || kill $_llambo_pid 2>/dev/null
-  # in braces: exec would keep the redirection
+  # in braces, because exec alone would keep the redirection
   { exec {_llambo_fd}<&- } 2>/dev/null
   _llambo_fd= _llambo_pid= _llambo_said=
 }
 
-# Asks and returns at once; _llambo_answered is called with what comes.
+# Asks and returns at once. _llambo_answered is called when something comes.
 _llambo_ask() {
   _llambo_forget
   if _llambo_dial; then
@@ -82,7 +84,7 @@ _llambo_ask() {
     print -rnu $_llambo_fd -- "$1"$'\n' 2>/dev/null || { _llambo_forget; return }
   else
     _llambo_wake
-    # one that was started long ago and is not there will not come
+    # an agent that was started long ago and is not there will not come
     (( _llambo_again - EPOCHSECONDS > 50 )) || return
     exec {_llambo_fd}< <(_llambo_talk "$1" 2>/dev/null)
     _llambo_pid=${sysparams[procsubstpid]}
@@ -102,7 +104,8 @@ _llambo_known() {
   return 1
 }
 
-# Shows the answer: one line above the prompt's last, whatever is being typed. A widget, for those know how many rows the line takes.
+# Shows the answer: one line above the last line of the prompt, whatever is being typed. This is a widget, because
+# widgets know how many rows the line takes.
 zle -N _llambo_answered
 _llambo_answered() {
   emulate -L zsh -o extended_glob
@@ -119,12 +122,12 @@ _llambo_answered() {
   [[ -n $try ]] && _llambo_known "$try" || try=
   [[ -n $cause$try ]] || return
   _llambo_suggestion=$try
-  # up over what zle has drawn, which draws it again
+  # goes up over what zle has drawn; zle draws it again
   local over=$'\e['$BUFFERLINES$'A\e[J' dim=$'\e[2m' plain=$'\e[0m' text="llambo: $cause" tail=
   [[ -z $NO_COLOR && $TERM != dumb ]] || dim= plain=
   [[ $TERM != dumb ]] || over=
   [[ -z $try ]] || tail="${cause:+; }try: $try (Alt-E)"
-  # one line: what does not fit is cut off, of the cause first
+  # one line: what does not fit is cut off, from the cause first
   integer room=$(( COLUMNS - 1 ))
   while (( ${(m)#text} + ${(m)#tail} > room && ${(m)#text} > 8 )); do text=${text[1,-2]}; done
   text+=$tail
@@ -133,7 +136,7 @@ _llambo_answered() {
   print -r -- "$over$dim$text$plain"
 }
 
-# Puts a copy of standard error into a file of ours, until the next prompt: only where $LLAMBO_SHELL_STDERR asks for it.
+# Copies standard error into a file of ours until the next prompt, but only if $LLAMBO_SHELL_STDERR asks for it.
 _llambo_copy() {
   local word=${${(z)1}[1]:t}
   (( ${_llambo_screen[(Ie)$word]} )) && return
@@ -148,7 +151,7 @@ _llambo_copy() {
       syswrite -o $_llambo_err -- "$REPLY"
       (( left > 0 )) && print -rn -- "${REPLY[1,left]}" >> "$_llambo_copied" && (( left -= $#REPLY ))
     done
-    # so that it is known to be whole
+    # a NUL at the end says that the copy is complete
     print -rn -- $'\0' >> "$_llambo_copied"
   )
 }
@@ -173,15 +176,15 @@ _llambo_precmd() {
   _llambo_line=
   [[ ${LLAMBO_SHELL:-hint} == off ]] && return rc
   if [[ $LLAMBO_SHELL == auto ]]; then
-    # behind whatever the user has, and only where the plugin is
+    # appended to what the user has, and only if the plugin is there
     (( ! $+ZSH_AUTOSUGGEST_STRATEGY || ${ZSH_AUTOSUGGEST_STRATEGY[(Ie)llambo]} )) ||
       typeset -ga ZSH_AUTOSUGGEST_STRATEGY=($ZSH_AUTOSUGGEST_STRATEGY llambo)
     [[ -S $_llambo_socket ]] || _llambo_wake
   fi
   case $rc in (0|130|141|146|148) return rc ;; esac
-  # an empty line is no command, and one that begins with a blank is not to be seen by others
+  # an empty line is not a command, and a line that begins with a space is not to be seen by others
   [[ $line == [^[:blank:]]* ]] || return rc
-  # longer ones nobody explains, and they take their time to be made JSON
+  # longer lines are not explained, and take a long time to turn into JSON
   (( $#line <= 1000 )) || return rc
   integer ms=$(( (EPOCHREALTIME - _llambo_began) * 1000 ))
   _llambo_question failure "$line" rc $rc ms $ms stderr "$_llambo_copied" \
@@ -190,12 +193,12 @@ _llambo_precmd() {
   return rc
 }
 
-# For zsh-autosuggestions, which calls it in a process of its own, behind history.
+# For zsh-autosuggestions, which calls it in a process of its own, after history.
 _zsh_autosuggest_strategy_llambo() {
   emulate -L zsh
   typeset -g suggestion=
   [[ ${LLAMBO_SHELL:-hint} != off && $1 != *$'\n'* ]] && (( $#1 >= 3 && $#1 <= 500 && ZSH_SUBSHELL > 0 )) || return
-  # who types on does not ask: with job control this process is gone by then
+  # waits before it asks: if the user types on, job control has ended this process by then
   zselect -t 15
   local REPLY fd answer
   _llambo_question typing "$1"
@@ -208,7 +211,7 @@ _zsh_autosuggest_strategy_llambo() {
   [[ $answer == "$1"* ]] && _llambo_known "$answer" && typeset -g suggestion=$answer
 }
 
-# Alt-E: the suggestion instead of the line. It is run by nobody but the user.
+# Alt-E: replaces the line by the suggestion. Only the user runs it.
 llambo-suggestion() {
   if [[ -n $_llambo_suggestion ]]; then
     BUFFER=$_llambo_suggestion CURSOR=$#_llambo_suggestion
@@ -221,7 +224,7 @@ zle -N llambo-suggestion
 
 add-zsh-hook preexec _llambo_preexec
 add-zsh-hook precmd _llambo_precmd
-# a subshell that is left by `exit` comes here, too
+# a subshell that ends by `exit` runs this, too
 _llambo_leave() { emulate -L zsh; (( ZSH_SUBSHELL )) || [[ -z $LLAMBO_SHELL_STDERR ]] || command rm -f -- "${_llambo_socket:h}/stderr.$$" }
 add-zsh-hook zshexit _llambo_leave
 

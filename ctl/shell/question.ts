@@ -1,28 +1,30 @@
+/** The questions that shells ask the agent. */
+
 import { MAX_COMMAND } from './limits.js'
 
-/** What a shell asks, one JSON object a line. Everything is text: it is what a shell has. */
+/** A question of a shell, one JSON object a line. On the wire every value is text, because a shell has nothing else. */
 export interface Question {
   readonly kind: 'failure' | 'typing'
-  /** The shell's process number: its newest question of a kind is the only one. */
+  /** The shell's process number. Only its newest question of each kind counts. */
   readonly pid: string
-  /** How many the shell has asked before, where they may come out of order. */
+  /** How many questions the shell has asked before, if they may arrive out of order. */
   readonly number: number
   readonly shell: string
   readonly cwd: string
-  /** The command that failed, or the line as far as it is typed. */
+  /** The command that failed, or what has been typed of a line. */
   readonly line: string
   readonly rc: number
   readonly ms: number
-  /** Of the terminal, where what was printed can be looked up: `$TMUX`, `$TMUX_PANE`, `$KITTY_LISTEN_ON`, `$KITTY_WINDOW_ID`. */
+  /** Where the terminal can be asked for the output: `$TMUX`, `$TMUX_PANE`, `$KITTY_LISTEN_ON`, `$KITTY_WINDOW_ID`. */
   readonly tmux: string
   readonly pane: string
   readonly kitty: string
   readonly window: string
-  /** A file with a copy of standard error, where the user has asked for one. */
+  /** A file with a copy of standard error, if the user has asked for one. */
   readonly stderr: string
 }
 
-/** Reads a question. @returns undefined for what is none */
+/** Parses a question. @returns undefined if the text is not a question */
 export function parseQuestion(text: string): Question | undefined {
   let json: Record<string, unknown>
   try {
@@ -37,7 +39,7 @@ export function parseQuestion(text: string): Question | undefined {
   if (!kind || line === '' || line.length > MAX_COMMAND) return undefined
   return {
     kind,
-    // what is typed counts as it stands, with its blank at the end
+    // what is typed counts as it is, with a space at its end
     line: kind === 'typing' ? string('line') : line,
     rc: Number(json.rc) || 0,
     ms: Number(json.ms) || 0,
@@ -53,7 +55,7 @@ export function parseQuestion(text: string): Question | undefined {
   }
 }
 
-/** Whether a line asks what was sent last, and no question of a shell. */
+/** Whether a line asks for what was sent last, rather than being a question of a shell. */
 export function asksWhatWasSent(text: string): boolean {
   try {
     return JSON.parse(text)?.kind === 'sent'
@@ -66,12 +68,13 @@ export function asksWhatWasSent(text: string): boolean {
 const no =
   /^(?:[efz]?grep|rg|ag|ack|git-grep|test|\[|\[\[|diff|cmp|colordiff|comm|expr|let|\(\(|false|pgrep|pidof|which|type|command|whence|hash|id|getent|read|fzf|systemctl|mountpoint|cksum|bc|true|return|exit)$/
 
-/** What stands before a command without being one. */
+/** Words that come before a command without being one. */
 const before = /^(?:!|\w+=\S*|sudo|command|builtin|noglob|nohup|time|nice|env|exec|then|do|else|if|while|until|\{|\()$/
 
 /**
- * Whether an exit status is no failure that anybody wants explained: 0, stopped or interrupted by the user, a reader that went, and
- * 1 of commands that answer with it. Of a pipeline or list the last command counts, for the status is its.
+ * Whether an exit status is not a failure that anybody wants explained: 0, stopped or interrupted by the user, ended
+ * because the reader went away, or 1 from a command that answers with it. In a pipeline or list the last command
+ * counts, because the status is its own.
  */
 export function isAnswer(line: string, rc: number): boolean {
   if ([0, 130, 141, 146, 148].includes(rc)) return true

@@ -1,11 +1,13 @@
+/** Takes secrets out of a text. */
+
 import { byPlace } from './arguments.js'
 import { byChance } from './entropy.js'
 import { bySight, SECRET, type Span } from './secrets.js'
 
-/** What stands for a secret in what is sent. */
+/** Replaces a secret in what is sent. */
 export const REDACTED = '[redacted]'
 
-/** What was taken out of a text, and by which rule. */
+/** A secret that was taken out of a text, and the rule that found it. */
 export interface Removed {
   readonly rule: string
   readonly text: string
@@ -13,7 +15,7 @@ export interface Removed {
 
 const secretName = new RegExp(SECRET, 'i')
 
-/** Adds where values of the environment's variables stand whose names say that they are secrets. */
+/** Adds the places where values of secret environment variables are. The variable's name says that it is secret. */
 function byEnvironment(text: string, env: NodeJS.ProcessEnv, add: (span: Span) => void): void {
   for (const [name, value] of Object.entries(env)) {
     if (value === undefined || value.length < 8 || value.startsWith('/') || !secretName.test(name)) continue
@@ -23,10 +25,11 @@ function byEnvironment(text: string, env: NodeJS.ProcessEnv, add: (span: Span) =
 }
 
 /**
- * Takes out of a text what looks like a secret: nothing that leaves the shell's own machine leaves it otherwise. It would rather
- * take too much. Takes time in proportion to the text, whatever the text is.
- * @param env whose secrets are taken out wherever they stand
- * @returns the text without them, and what was taken out in its order
+ * Takes out of a text what looks like a secret. Nothing leaves the shell's machine without passing through here. It
+ * takes too much rather than too little. The time it takes is proportional to the length of the text, whatever the text
+ * is.
+ * @param env the environment, whose secrets are taken out wherever they are
+ * @returns the text without secrets, and what was taken out, in the order of the text
  */
 export function takeOut(text: string, env: NodeJS.ProcessEnv = {}): { text: string; removed: Removed[] } {
   const spans: Span[] = []
@@ -35,7 +38,7 @@ export function takeOut(text: string, env: NodeJS.ProcessEnv = {}): { text: stri
   bySight(text, add)
   byPlace(text, add)
   byChance(text, add)
-  // what several rules have found is one: the one that begins first and is longest names it
+  // overlapping finds of several rules become one, with the rule of the one that begins first and is longest
   spans.sort((a, b) => a.from - b.from || b.to - a.to)
   const removed: Removed[] = []
   const kept: string[] = []
@@ -52,8 +55,8 @@ export function takeOut(text: string, env: NodeJS.ProcessEnv = {}): { text: stri
   return { text: kept.join('') + text.slice(at), removed }
 }
 
-/** A text without what looks like a secret. */
+/** A text without what looks like secrets. */
 export const redact = (text: string, env: NodeJS.ProcessEnv = {}): string => takeOut(text, env).text
 
-/** Whether there is a secret in it. */
+/** Whether there is a secret in a text. */
 export const hasSecret = (text: string, env: NodeJS.ProcessEnv = {}): boolean => takeOut(text, env).removed.length > 0

@@ -1,3 +1,5 @@
+/** Looks up what a command printed. */
+
 import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -5,7 +7,7 @@ import { stripVTControlCharacters } from 'node:util'
 import { MAX_LINES, MAX_OUTPUT, MAX_SEEN, SCREEN_MS } from './limits.js'
 import type { Question } from './question.js'
 
-/** Runs a program of the terminal's; '' where it fails or takes too long. */
+/** Runs a program of the terminal's. Resolves with '' if it fails or takes too long. */
 const ask = (program: string, args: readonly string[], signal: AbortSignal) =>
   new Promise<string>(resolve => {
     const options = { timeout: SCREEN_MS, maxBuffer: 1024 * 1024, signal }
@@ -13,8 +15,9 @@ const ask = (program: string, args: readonly string[], signal: AbortSignal) =>
   })
 
 /**
- * What of a screen a command has printed: what is between its line and the prompt behind it, which is known by what stands before the
- * command. Nothing where its line is not found: the rest of the screen is nobody's business.
+ * The part of a screen that a command has printed: what is between its line and the next prompt, which is recognised by
+ * what stands before the command. Returns nothing if the command's line is not found: the rest of the screen is not our
+ * business.
  */
 export function printed(screen: string, command: string): string {
   const lines = screen.trimEnd().split('\n')
@@ -27,7 +30,10 @@ export function printed(screen: string, command: string): string {
   return out.slice(0, end < 0 ? undefined : end).join('\n')
 }
 
-/** The beginning of a copy, as soon as it is whole: then a NUL ends it. One that something still writes to is taken as it is. */
+/**
+ * Reads a copy of standard error once it is complete, which a NUL at its end says. A copy that something still writes
+ * to is taken as it is after SCREEN_MS.
+ */
 async function copied(path: string, signal: AbortSignal): Promise<string> {
   for (let end = performance.now() + SCREEN_MS; ; await sleep(20, undefined, { signal })) {
     const text = await readFile(path, 'latin1').catch(() => '')
@@ -35,7 +41,10 @@ async function copied(path: string, signal: AbortSignal): Promise<string> {
   }
 }
 
-/** Ways to what a command printed, the first that can be had. None of them runs it again or redirects it. */
+/**
+ * The ways to find out what a command printed; the first that is there is taken. None of them runs the command again or
+ * redirects it.
+ */
 const ways: readonly {
   has: (question: Question) => boolean
   look: (question: Question, signal: AbortSignal) => Promise<string>
@@ -58,7 +67,7 @@ const ways: readonly {
   },
 ]
 
-/** What a failed command has printed, as plain text; '' where nothing knows it. */
+/** What a failed command has printed, as plain text; '' if there is no way to know. */
 export async function output(question: Question, signal: AbortSignal): Promise<string> {
   const text = (await ways.find(({ has }) => has(question))?.look(question, signal)) ?? ''
   return stripVTControlCharacters(text.slice(-MAX_SEEN))
@@ -66,5 +75,5 @@ export async function output(question: Question, signal: AbortSignal): Promise<s
     .trim()
 }
 
-/** The end of it, which is what is sent. */
+/** The end of a text, which is the part that is sent. */
 export const end = (text: string): string => text.split('\n').slice(-MAX_LINES).join('\n').slice(-MAX_OUTPUT)

@@ -1,3 +1,5 @@
+/** The script that a shell evaluates to have the sentinel. */
+
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { runtimeDir } from '../common/paths.js'
@@ -5,17 +7,20 @@ import { runtimeDir } from '../common/paths.js'
 /** The agent's socket in the runtime directory. */
 export const SOCKET = 'shell.sock'
 
-/** A word for a shell, whatever is in it. */
+/** Quotes a word for a shell. */
 const quoted = (word: string) => `'${word.replaceAll("'", String.raw`'\''`)}'`
 
-/** The script as a shell is to read it: with its own options and without the user's aliases, which would be expanded in it. */
+/**
+ * Wraps a script so that the shell reads it with its own options and without the user's aliases, which would be
+ * expanded in it.
+ */
 const read: Readonly<Record<'zsh' | 'bash', (script: string) => string>> = {
   zsh: script => `emulate zsh -o no_aliases -c ${quoted(script)}\n`,
   bash: script =>
     `_llambo_aliases=$(shopt -p expand_aliases); shopt -u expand_aliases\n${script}eval "$_llambo_aliases"\n`,
 }
 
-/** What `eval` is given: where the agent is and what starts it, and the script of that shell. */
+/** The text for `eval`: where the agent is and what starts it, and the script of that shell. */
 export function script(shell: 'zsh' | 'bash', env: NodeJS.ProcessEnv): string {
   const file = new URL(`../../../ctl/shell/llambo.${shell}`, import.meta.url)
   const start = [process.execPath, process.argv[1]!, 'shell', 'agent'].map(quoted).join(' ')

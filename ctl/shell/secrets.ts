@@ -1,34 +1,37 @@
-/** Forms of secrets that are found by a pattern: what stands before them, or what they look like. */
+/** Finds secrets by a pattern: by what comes before them, or by what they look like. */
 
-/** A stretch of a text that is a secret, and by which rule. */
+/** A part of a text that is a secret, and the rule that found it. */
 export interface Span {
   readonly from: number
   readonly to: number
   readonly rule: string
 }
 
-/** A name that says that its value is a secret, as a part of a longer one or alone. */
+/** A name that says that its value is a secret, alone or as a part of a longer name. */
 export const SECRET =
   '(?:token|secret|passw(?:or)?d|passphrase|passcode|(?:api|access|account|shared|signing|encryption|master)[_-]?key|private[_-]?key|license[_-]?key|credentials?|auth(?!or)|bearer)'
 
-/** Shorter names, which mean it only where they are whole, or behind a _ or -. */
+/** Shorter names, which mean a secret only if they are the whole name, or come after a _ or -. */
 const SHORT = '(?:pass|pwd|pw|psk|sig)'
 
-/** A value: quoted, also with escaped quotes, or up to the next blank without the punctuation behind it. */
+/** A value: quoted, also with escaped quotes, or up to the next space without punctuation at its end. */
 const VALUE = String.raw`(?:\\"[^"\\\n]*|"(?:[^"\\\n]|\\.)*"?|'[^'\n]*'?|[^\s&;|"']*[^\s&;|"',)\]}])`
 
-/** Blanks, bounded: the text is anybody's, and no pattern may look through all of it for each beginning. */
+/** Spaces, but not many: the text may come from anybody, and no pattern may search all of it from each start. */
 const BLANKS = '[ \\t]{0,8}'
 
 interface Pattern {
   readonly rule: string
-  /** Its first group is what stays of a match: what says that the rest is a secret. */
+  /** The first group is what stays of a match: it says that the rest is a secret. */
   readonly pattern: RegExp
 }
 
 const pattern = (rule: string, source: string, flags = 'g'): Pattern => ({ rule, pattern: new RegExp(source, flags) })
 
-/** Tokens of services by their look: a service, and what its tokens are. All of them begin where a word does. */
+/**
+ * Tokens of services by what they look like: a service, and the pattern of its tokens. All of them begin where a word
+ * does.
+ */
 const services: readonly (readonly [service: string, token: string])[] = [
   ['OpenAI, Anthropic and others', String.raw`sk-[\w-]{16,}`],
   ['Stripe', String.raw`(?:sk|rk|pk)_(?:live|test|prod)_\w{8,}|whsec_[\w+/=]{16,}`],
@@ -69,7 +72,7 @@ const services: readonly (readonly [service: string, token: string])[] = [
   ['a JSON web token', String.raw`eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?`],
 ]
 
-/** Every rule. Their order does not matter: what several of them find is taken out once. */
+/** All rules. Their order does not matter: what several of them find is taken out once. */
 const patterns: readonly Pattern[] = [
   pattern(
     'a private key',
@@ -100,7 +103,7 @@ const patterns: readonly Pattern[] = [
   ),
   // NAME_TOKEN=…, "api_key": "…", token: …
   pattern('NAME=VALUE', String.raw`\b(\w{0,64}${SECRET}\w{0,64}(?:\\?["'])?${BLANKS}[=:]${BLANKS})${VALUE}`, 'gi'),
-  // pw=…, MYSQL_PWD=…; PWD=/home/ann is none
+  // pw=…, MYSQL_PWD=…, but not PWD=/home/ann
   pattern('NAME=VALUE', String.raw`\b((?:\w{0,64}[_-])?${SHORT}${BLANKS}=${BLANKS})(?![/~])${VALUE}`, 'gi'),
   pattern('NAME=VALUE', String.raw`(["'](?:\w{0,64}[_-])?${SHORT}\\?["']${BLANKS}:${BLANKS})${VALUE}`, 'gi'),
   pattern('pass:VALUE', String.raw`(?<![\w.])(pass:)[^\s"']+`),
@@ -112,7 +115,7 @@ const patterns: readonly Pattern[] = [
   ...services.map(([service, token]) => pattern(service, String.raw`(?<![A-Za-z0-9])()(?:${token})`)),
 ]
 
-/** Adds what the patterns find in a text. */
+/** Adds the secrets that the patterns find in a text. */
 export function bySight(text: string, add: (span: Span) => void): void {
   for (const { rule, pattern } of patterns) {
     for (const found of text.matchAll(pattern)) {

@@ -1,30 +1,32 @@
+/** What each key of `top` does. */
+
 import type { Key } from 'node:readline'
 import type { Model } from './model.js'
 import { type Choice, keyOf, type Page, position, rowsOf } from './page.js'
 import { taskColumns, workerColumns } from './view.js'
 
-/** What a key wants done that is not only a matter of what is shown. */
+/** What a key asks for, other than a change of what is shown. */
 export type Wish = { do: 'leave' } | { do: 'look' } | { do: 'cancel'; task: string } | { do: 'stop' } | undefined
 
 const columns = { workers: workerColumns, tasks: taskColumns }
 
-/** What is being asked at the bottom of the screen. */
+/** The question at the bottom of the screen. */
 type Asking = { what: 'filter'; before: string } | { what: 'cancel'; task: string }
 
-/** Keys, one by one: what is shown changes, and what else is wished for comes back. */
+/** Takes keys one by one: changes what is shown, and returns what else the key asks for. */
 export class Keys {
   #asking: Asking | undefined
 
   constructor(
     readonly model: Model,
     readonly choice: Choice,
-    /** What is on the screen. */
+    /** The page that is on the screen. */
     readonly page: () => Page,
   ) {}
 
   press(text: string | undefined, key: Key): Wish {
     const name = key.name ?? text ?? ''
-    // Esc and at once another key look like Alt and that key, which means nothing here
+    // Esc and at once another key look like Alt and that key, which has no meaning here
     if (key.meta && name !== 'escape') {
       this.press(undefined, { name: 'escape' })
       const { meta: _, ...rest } = key
@@ -91,7 +93,7 @@ export class Keys {
     return
   }
 
-  /** The chosen row's name or number; '' where there is none. */
+  /** The name of the chosen worker or the number of the chosen task; '' if there is none. */
   get chosen(): string {
     const { table, chosen } = this.choice
     const rows = rowsOf[table](this.model, this.choice)

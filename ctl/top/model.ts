@@ -1,3 +1,5 @@
+/** What `top` knows of a cluster. */
+
 import { parseRecords } from '../../fs/quote.js'
 
 type Attrs = Readonly<Record<string, string>>
@@ -6,7 +8,10 @@ export interface Worker {
   readonly name: string
   readonly host: string
   readonly class: string
-  /** As `status` has it, but `stale` for one that does not answer (`suspect`) and `down` for one that was there and is gone. */
+  /**
+   * The state in `status`, but `stale` for a worker that does not answer (`suspect`) and `down` for one that was there
+   * and is gone.
+   */
   readonly state: string
   readonly model: string
   readonly slots: number
@@ -14,9 +19,9 @@ export interface Worker {
   readonly queue: number
   readonly tok_s: number
   readonly latency_ms: number
-  /** Of a model that is being loaded, 0 to 1. */
+  /** Progress of a model that is being loaded, from 0 to 1. */
   readonly progress: number | undefined
-  /** When it was last in `status`, in ms since 1970. */
+  /** When the worker was last in `status`, in ms since 1970. */
   readonly seen: number
 }
 
@@ -41,36 +46,36 @@ export interface Event {
 export interface Share {
   readonly class: string
   readonly workers: number
-  /** Of all workers, 0 to 1. */
+  /** The part of all workers, from 0 to 1. */
   readonly share: number
 }
 
-/** How long a worker that has gone is shown as down, in ms. */
+/** How long a worker that is gone is shown as down, in ms. */
 const DOWN_MS = 300_000
-/** Events that are kept: more than any screen shows. */
+/** How many events are kept: more than any screen shows. */
 const MAX_EVENTS = 500
 
 const ended = /^(?:done|failed|cancelled)$/
 const number = (text: string | undefined) => Number(text) || 0
 
-/** What is known of a cluster, from what its files say. */
+/** The state of a cluster, collected from its files. */
 export class Model {
-  /** The first record of `status`; undefined until there was one. */
+  /** The `server` record of the last `status`; undefined until there was one. */
   server: Attrs | undefined
-  /** When that was, in ms since 1970. */
+  /** When that `status` was read, in ms since 1970. */
   at = 0
-  /** Why the cluster is not reached, while it is not. */
+  /** Why the cluster cannot be reached, while it cannot. */
   problem: string | undefined
   readonly workers = new Map<string, Worker>()
-  /** Exchanges that wait or run. */
+  /** Tasks that wait or run. */
   readonly tasks = new Map<string, Task>()
   readonly events: Event[] = []
-  /** Workers that were told to leave: they are not missed. */
+  /** Workers that were told to leave. They are not shown as down when they are gone. */
   readonly #leaving = new Set<string>()
-  /** Exchanges that have ended, so that nobody asks for them again. */
+  /** Tasks that have ended, so that they are not asked for again. */
   readonly over = new Set<string>()
 
-  /** Takes a `status`. @param now ms since 1970 */
+  /** Takes a `status` in. @param now ms since 1970 */
   status(text: string, now: number): void {
     const records = parseRecords(text)
     this.server = records.find(({ word }) => word === 'server')?.attrs ?? {}
@@ -103,13 +108,13 @@ export class Model {
     }
   }
 
-  /** Takes lines of `events`. */
+  /** Takes lines of `event` in. */
   happened(lines: string): void {
     for (const { attrs } of parseRecords(lines)) {
       const { seq, time, kind, ...rest } = attrs
       if (kind === undefined) continue
       const event = { seq: number(seq), time: new Date(time ?? 0), kind, attrs: rest }
-      // an open begins with what the one before had
+      // an open begins with the events that an earlier open had already
       if (this.events.some(known => known.seq === event.seq && known.time.getTime() === event.time.getTime())) continue
       this.events.push(event)
       if (this.events.length > MAX_EVENTS) this.events.shift()
@@ -135,7 +140,7 @@ export class Model {
     this.over.add(id)
   }
 
-  /** Takes a task's `status`. */
+  /** Takes a task's `status` in. */
   task(text: string): void {
     const attrs = parseRecords(text)[0]?.attrs
     if (!attrs?.id) return
@@ -153,7 +158,10 @@ export class Model {
     })
   }
 
-  /** Takes the names in `task/`: what is not among them has been forgotten. @returns those of which nothing is known */
+  /**
+   * Takes the names in `task/` in. Tasks that are not among them have been removed. @returns the tasks of which nothing
+   * is known
+   */
   listed(ids: readonly string[]): string[] {
     const there = new Set(ids)
     for (const id of this.tasks.keys()) if (!there.has(id)) this.tasks.delete(id)
@@ -161,7 +169,7 @@ export class Model {
     return ids.filter(id => !this.over.has(id) && !this.tasks.has(id))
   }
 
-  /** In a word how the cluster is, and why where it could be better. */
+  /** The state of the cluster in a word, and the reason if it could be better. */
   health(): { word: 'HEALTHY' | 'DEGRADED' | 'BUSY' | 'STARTING' | 'DRAINING' | 'DOWN'; why: string } {
     const { server, problem } = this
     if (problem !== undefined || !server) return { word: 'DOWN', why: problem ?? 'no answer yet' }
@@ -176,7 +184,7 @@ export class Model {
     return { word: 'HEALTHY', why: '' }
   }
 
-  /** Workers by class, the most first; those that are down do not count. */
+  /** Workers by class, the largest class first. Workers that are down do not count. */
   classes(): Share[] {
     const counts = new Map<string, number>()
     const there = [...this.workers.values()].filter(({ state }) => state !== 'down')

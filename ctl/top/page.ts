@@ -1,20 +1,24 @@
+/** Lays out what `top` shows. */
+
 import { clip, width } from '../common/terminal/width.js'
 import type { Model, Task, Worker } from './model.js'
 import { distribution, eventLine, header, row, type Style, sorted, taskColumns, titles, workerColumns } from './view.js'
 
 /** What the user has chosen to see. */
 export interface Choice {
-  /** Which of the tables the keys go to. */
+  /** The table that the keys act on. */
   table: 'workers' | 'tasks'
   readonly sort: { workers: string; tasks: string }
   readonly reverse: { workers: boolean; tasks: boolean }
   filter: string
-  /** The chosen worker's name and task's number; the first where it is not there. */
+  /**
+   * The name of the chosen worker and the number of the chosen task. The first row is chosen if that one is not there.
+   */
   readonly chosen: { workers: string; tasks: string }
-  /** What is looked at closely instead of everything. */
+  /** The detail view, if it is shown instead of the tables. */
   detail: { title: string; lines: readonly string[]; top: number } | undefined
   help: boolean
-  /** A line at the bottom: a question, what is typed, what came of something. */
+  /** A line at the bottom: a question, what is being typed, or the result of an action. */
   message: string
 }
 
@@ -45,7 +49,7 @@ const HELP = [
 const has = (row: object, filter: string) =>
   Object.values(row).some(value => typeof value === 'string' && value.toLowerCase().includes(filter.toLowerCase()))
 
-/** The rows of a table as chosen: filtered and sorted. */
+/** The rows of a table, filtered and sorted as the user has chosen. */
 export const rowsOf = {
   workers: (model: Model, { sort, reverse, filter }: Choice): Worker[] =>
     sorted(
@@ -65,7 +69,7 @@ export const rowsOf = {
 
 const keyOf = (row: Worker | Task) => ('id' in row ? row.id : row.name)
 
-/** Where the chosen row is; 0 where it has gone. */
+/** The position of the chosen row; 0 if it is gone. */
 export const position = (rows: readonly (Worker | Task)[], chosen: string): number =>
   Math.max(
     0,
@@ -74,19 +78,19 @@ export const position = (rows: readonly (Worker | Task)[], chosen: string): numb
 
 export { keyOf }
 
-/** The first of `count` rows that are shown so that the chosen one is among them. */
+/** The first of the `count` rows that are shown, so that the chosen row is among them. */
 const top = (at: number, length: number, count: number) =>
   Math.max(0, Math.min(at - Math.floor(count / 2), length - count))
 
 export interface Page {
   readonly lines: string[]
-  /** Rows of each table that fit: what PgDn goes by. */
+  /** How many rows of each table fit; PgDn moves by as many. */
   readonly fit: { workers: number; tasks: number }
-  /** Tasks that can be seen. */
+  /** The tasks on the screen. */
   readonly tasks: readonly string[]
 }
 
-/** Everything on one screen. Only rows that are seen are made. @param now ms since 1970 */
+/** Everything on one screen. Only rows that are visible are rendered. @param now ms since 1970 */
 export function page(model: Model, choice: Choice, columns: number, rows: number, now: number, style: Style): Page {
   const { color, unicode } = style
   const bottom = choice.message || 'q leave  ? help  Enter look  Tab tables  s sort  / filter  c cancel'
@@ -107,12 +111,12 @@ export function page(model: Model, choice: Choice, columns: number, rows: number
   const head = header(model, now, columns, style)
   const classes = distribution(model, columns, style)
   const all = { workers: rowsOf.workers(model, choice), tasks: rowsOf.tasks(model, choice) }
-  // who has least to lose gives way: classes, events, tasks; the table of workers has what is left
+  // what can spare most gives way, in this order: classes, events, tasks; the table of workers gets what is left
   const spare = rows - head.length - 1
   const shares = classes.slice(0, Math.max(0, Math.min(6, Math.floor(spare / 5))))
   const events = Math.max(0, Math.min(6, Math.floor(spare / 5)))
   const tasks = Math.max(1, Math.min(all.tasks.length, Math.floor(spare / 4)))
-  // each part but the first has a blank row or a title above it
+  // each part but the first has an empty row or a title above it
   const workers = Math.max(1, spare - (shares.length && shares.length + 1) - (events && events + 1) - tasks - 3)
 
   const table = <Row extends Worker | Task>(
@@ -152,7 +156,7 @@ export function page(model: Model, choice: Choice, columns: number, rows: number
   return { lines: [...lines, ...filler, footer], fit: { workers, tasks }, tasks: t.shown.map(keyOf) }
 }
 
-/** The same once and whole, for a file or a terminal that cannot be drawn on. */
+/** Everything once and whole, for a file or a terminal that cannot be drawn on. */
 export function snapshot(model: Model, columns: number, now: number, style: Style): string {
   const choice = firstChoice()
   const part = (title: string, lines: readonly string[]) => ['', title, ...(lines.length ? lines : ['(none)'])]

@@ -1,13 +1,15 @@
+/** Draws on the whole screen of a terminal. */
+
 import type { ReadStream, WriteStream } from 'node:tty'
 
 const ESC = '\x1b['
-/** Another screen, no cursor, no wrapping of lines; and all of that taken back. */
+/** The alternate screen, without cursor and line wrapping; and all of that undone. */
 const ENTER = `${ESC}?1049h${ESC}?25l${ESC}?7l${ESC}2J`
 const LEAVE = `${ESC}0m${ESC}?7h${ESC}?25h${ESC}?1049l`
 
 /**
- * A terminal's screen of our own. Only rows that have changed are written. However the process ends, but by SIGKILL, the terminal is
- * as it was.
+ * A screen of our own on a terminal. Only rows that have changed are written. However the process ends, except by
+ * SIGKILL, the terminal is left as it was.
  */
 export class Screen {
   readonly #output: WriteStream
@@ -32,7 +34,7 @@ export class Screen {
   enter(): void {
     if (this.#on) return
     this.#on = true
-    // a crash is told on the ordinary screen
+    // a crash is reported on the ordinary screen
     process.on('exit', this.#leave).on('uncaughtExceptionMonitor', this.#leave)
     this.#input.setRawMode?.(true)
     this.#input.resume()
@@ -49,7 +51,7 @@ export class Screen {
     this.#input.pause()
   }
 
-  /** Forgets what is shown: the next draw writes every row. */
+  /** Forgets what is on the screen: the next draw writes every row. */
   forget(): void {
     this.#rows = []
     if (this.#on) this.#output.write(`${ESC}2J`)

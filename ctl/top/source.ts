@@ -1,3 +1,5 @@
+/** Keeps the model of `top` up to date. */
+
 import { setTimeout as sleep } from 'node:timers/promises'
 import { OREAD, OWRITE } from '../../fs/protocol.js'
 import type { Connection } from '../common/connect.js'
@@ -8,35 +10,35 @@ import type { Model } from './model.js'
 
 /** How often `status` is read, in ms. */
 const EVERY_MS = 1000
-/** Pauses between attempts to reach a cluster that is away, in ms: the first, and the longest. */
+/** Pauses between attempts to reach a cluster that is away, in ms: the first and the longest. */
 const [PAUSE_MS, LONGEST_MS] = [500, 5000]
-/** Tasks that are asked how they are at once, and in one round. */
+/** How many tasks' status files are read at once, and how many in one round. */
 const AT_ONCE = 32
 const MAX_ROUND = 256
 
-/** Reads the cluster's files into a model, over and over; comes back when the cluster does. */
+/** Reads the cluster's files into a model again and again, and reconnects when the cluster comes back. */
 export class Source {
   #connection: Connection | undefined
 
   constructor(
     readonly io: Invocation,
     readonly model: Model,
-    /** Called when something new is known. */
+    /** Called when there is something new. */
     readonly changed: () => void,
-    /** The tasks that are looked at, which are asked every time. */
+    /** The tasks on the screen, whose status is read in every round. */
     readonly visible: () => readonly string[] = () => [],
   ) {}
 
-  /** Connects for the first time. @throws Failure as every command does */
+  /** Connects for the first time. @throws Failure, as every command does */
   async open(): Promise<void> {
     this.#connection = await this.io.connect()
   }
 
-  /** Everything there is, once. */
+  /** Reads everything once. */
   async once(): Promise<void> {
     const { root } = this.#connection!
     await this.#look(root)
-    // an open begins with all that there is, in one piece
+    // the first read after an open returns all events there are, in one piece
     const events = await promptly(root, ['event'], this.io.signal, signal =>
       withFile(root, ['event'], OREAD, signal, fid => fid.read(0, Number.MAX_SAFE_INTEGER, signal)),
     )
@@ -80,7 +82,7 @@ export class Source {
     const ask = [...new Set([...this.visible(), ...unknown])].slice(0, MAX_ROUND)
     const next = ask.values()
     const asker = async () => {
-      // one that is forgotten meanwhile is none
+      // a task that was removed meanwhile reads as nothing
       for (const id of next) model.task(await readText(root, ['task', id, 'status'], signal).catch(gone(signal)))
     }
     await Promise.all(Array.from({ length: AT_ONCE }, asker))
@@ -100,13 +102,13 @@ export class Source {
     })
   }
 
-  /** A file as text, for a closer look. */
+  /** Reads a file for the detail view. A failure is returned as text. */
   read(path: readonly string[]): Promise<string> {
     if (!this.#connection) return Promise.resolve(this.model.problem ?? '')
     return readText(this.#connection.root, path, this.io.signal).catch(explain)
   }
 
-  /** Cancels a task. @returns what to say about it */
+  /** Cancels a task. @returns a message for the user */
   async cancel(id: string): Promise<string> {
     const root = this.#connection?.root
     if (!root) return 'the cluster is away'
@@ -125,7 +127,7 @@ export class Source {
   }
 }
 
-/** A file that is gone reads as nothing; a connection that is gone is an error all the same. */
+/** A file that is gone reads as nothing. A connection that is gone is still an error: then the signal aborts. */
 const gone = (signal: AbortSignal) => (error: unknown) => {
   if (signal.aborted) throw error
   return ''

@@ -1,3 +1,5 @@
+/** Runs `top`: the cluster on one screen. */
+
 import { emitKeypressEvents } from 'node:readline'
 import type { ReadStream, WriteStream } from 'node:tty'
 import { parseRecords } from '../../fs/quote.js'
@@ -12,9 +14,9 @@ import { Screen } from './screen.js'
 import { Source } from './source.js'
 import { eventLine, type Style } from './view.js'
 
-/** Columns of a snapshot where nobody knows how wide the paper is. */
+/** Columns of a snapshot if the width of the output is not known. */
 const WIDE = 120
-/** How often the screen is drawn at most, in ms, but for keys, which are answered at once. */
+/** The screen is drawn once in so many ms at most, except after a key, which is answered at once. */
 const DRAW_MS = 50
 
 export const run: Run = async (io, _args, { once, json }) => {
@@ -35,7 +37,7 @@ export const run: Run = async (io, _args, { once, json }) => {
   )
 }
 
-/** A value of a record as a person says it: sizes and spans of time with their unit. */
+/** An attribute's value for people: sizes and durations have their unit. */
 function spoken(name: string, value: string): string {
   const n = Number(value)
   if (value === '' || !Number.isFinite(n)) return value
@@ -43,7 +45,7 @@ function spoken(name: string, value: string): string {
   return name === 'uptime_s' ? duration(n) : value
 }
 
-/** A file of records as lines for a closer look: each with its attributes below it. */
+/** A file of records as lines for the detail view: each record with its attributes below it. */
 export function readable(text: string): string[] {
   try {
     return parseRecords(text).flatMap(({ word, attrs }) => [
@@ -57,7 +59,7 @@ export function readable(text: string): string[] {
   }
 }
 
-/** The screen, until the user leaves it. */
+/** Shows the screen until the user leaves it. */
 async function watch(io: Invocation, style: Style): Promise<void> {
   const model = new Model()
   const choice = firstChoice()
@@ -78,7 +80,7 @@ async function watch(io: Invocation, style: Style): Promise<void> {
   const source = new Source(io, model, soon, () => shown.tasks)
   const keys = new Keys(model, choice, () => shown)
 
-  /** What a closer look shows, read anew every second. */
+  /** Reads what the detail view shows, again every second. */
   let looking: (() => Promise<readonly string[]>) | undefined
   const look = async () => {
     if (!looking) return

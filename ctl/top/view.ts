@@ -1,3 +1,5 @@
+/** Renders the parts of the screen of `top`. */
+
 import type { ChalkInstance } from 'chalk'
 import { duration } from '../common/output.js'
 import { sanitize } from '../common/terminal/sanitize.js'
@@ -7,7 +9,7 @@ import type { Event, Model, Task, Worker } from './model.js'
 /** How a screen is drawn. */
 export interface Style {
   readonly color: ChalkInstance
-  /** Whether the terminal has more than ASCII. */
+  /** Whether the terminal shows more than ASCII. */
   readonly unicode: boolean
 }
 
@@ -18,18 +20,18 @@ interface Column<Row> {
   readonly width: number
   readonly right?: boolean
   readonly text: (row: Row, style: Style) => string
-  /** What it is sorted by, the least first. */
+  /** The sort key; the least comes first. */
   readonly by: (row: Row) => string | number
 }
 
-/** What others have written, as one line that does nothing to a terminal. */
+/** Text that others have written, as one line that is harmless to a terminal. */
 const safe = (text: string) => sanitize(text).replace(/[\n\t]/g, ' ')
 
 const thousands = (n: number) => Math.round(n).toLocaleString('en-US')
 const rate = (n: number) => (n === 0 ? '0' : n < 100 ? n.toFixed(1) : thousands(n))
 const percent = (share: number) => `${Math.round(share * 100)} %`
 
-/** A bar of so many columns. */
+/** A bar that is filled to `share`, from 0 to 1. */
 export function bar(share: number, columns: number, { unicode }: Style): string {
   const full = Math.min(columns, Math.max(0, Math.round(share * columns)))
   return unicode ? '█'.repeat(full) + '░'.repeat(columns - full) : '#'.repeat(full) + '.'.repeat(columns - full)
@@ -96,7 +98,7 @@ export const taskColumns: readonly Column<Task>[] = [
   { name: 'ttft', title: 'TTFT MS', width: 8, right: true, text: t => thousands(t.ttft_ms), by: t => -t.ttft_ms },
 ]
 
-/** Rows in the order of a column: those that are equal by their first column. */
+/** Sorts rows by a column; rows that are equal there by the first column. */
 export function sorted<Row>(
   rows: Iterable<Row>,
   columns: readonly Column<Row>[],
@@ -109,7 +111,7 @@ export function sorted<Row>(
   return reverse ? all.reverse() : all
 }
 
-/** The columns that fit. */
+/** The columns that fit into `room`. */
 function fitting<Row>(columns: readonly Column<Row>[], room: number): readonly Column<Row>[] {
   let left = room
   return columns.filter(column => (left -= column.width + 1) >= -1)
@@ -121,7 +123,7 @@ function cell(text: string, columns: number, right = false): string {
   return right ? pad + cut : cut + pad
 }
 
-/** A table's title row, with a mark at the column it is sorted by. */
+/** The title row of a table, with a mark at the column that sorts it. */
 export function titles<Row>(
   columns: readonly Column<Row>[],
   room: number,
@@ -136,7 +138,7 @@ export function titles<Row>(
   return color.bold(line.trimEnd())
 }
 
-/** A table's row. */
+/** A row of a table. */
 export function row<Row extends { state: string }>(
   columns: readonly Column<Row>[],
   data: Row,
@@ -160,7 +162,9 @@ export function eventLine({ time, kind, attrs }: Event, room: number, { color }:
   return `${color.dim(at)}  ${bad ? color.red(line) : line}`
 }
 
-/** The cluster in a few rows: nodes, status, throughput, latency, utilisation, uptime, what waits. @param now ms since 1970 */
+/**
+ * The cluster in a few rows: nodes, status, throughput, latency, utilisation, uptime, queue. @param now ms since 1970
+ */
 export function header(model: Model, now: number, room: number, style: Style): string[] {
   const { color } = style
   const { server = {}, workers, tasks } = model
@@ -188,7 +192,7 @@ export function header(model: Model, now: number, room: number, style: Style): s
   ]
 }
 
-/** How the workers are shared among classes. */
+/** How the workers are divided among classes, a bar for each class. */
 export function distribution(model: Model, room: number, style: Style): string[] {
   const columns = Math.max(5, Math.min(40, room - 40))
   return model.classes().map(({ class: name, workers, share }) => {
