@@ -1,29 +1,32 @@
+/** The classes of workers that a host can start. */
 import type { ClassAttributes } from '../api/report.js'
 import { record } from '../fs/quote.js'
 
-/** A kind of worker that a host can start: what it holds and what it needs. */
+/** A class of workers that a host can start: the model they hold and the resources they need. */
 export interface WorkerClass {
   readonly name: string
-  /** A name in models/, or a path; without one it waits for `load` in its ctl. */
+  /** A name in models/, or a path. If omitted, the worker waits for `load` in its ctl. */
   readonly model?: string | undefined
-  /** What that is for, such as `code`: requests of that `type` go there first. Without one, `text`. */
+  /** What the model is for, such as `code`: requests of that `type` go to these workers first. `text` if omitted. */
   readonly type?: string | undefined
-  /** Answers it makes at once. */
+  /** Answers that the worker generates at once. */
   readonly slots: number
-  /** Tokens of context for each, and how it is kept. Without them, as the plain settings say. */
+  /** Tokens of context for each answer, and the type of its KV cache. If omitted, as in the plain settings. */
   readonly context?: number | undefined
   readonly kv_type?: string | undefined
-  /** 0 to 100: plain prompts go to the workers with the highest first, and to those with none last. Without one, 0. */
+  /**
+   * 0 to 100: plain prompts go to the workers with the highest value first. 0 if omitted, so these workers come last.
+   */
   readonly prefer?: number | undefined
-  /** Bytes of memory it needs; 0: not known, and not checked. */
+  /** Bytes of memory that it needs; 0: not known, and not checked. */
   readonly memory: number
-  /** Processors it needs; it computes with as many threads, at least one. 0: the engine says. */
+  /** Processors that it needs, which is also its number of threads (at least one). 0: the engine decides. */
   readonly cores: number
 }
 
-/** The class that is always there, made from the plain settings. */
+/** The class that always exists, made from the plain settings. */
 export const DEFAULT_CLASS = 'default'
 
-/** A class as a record of a host's `status`. */
+/** Formats a class as a record of a host's `status`. */
 export const classRecord = ({ name, model, type, slots, context, kv_type, prefer, memory, cores }: WorkerClass) =>
   record('class', { name, model, type, slots, context, kv_type, prefer, memory, cores } satisfies ClassAttributes)

@@ -1,3 +1,4 @@
+/** The supervisor of one machine's workers, and its files: `host/NAME/` in an orchestrator's tree. */
 import type { ServerAttributes, SupervisedAttributes } from '../api/report.js'
 import type { Clock } from '../fs/clock.js'
 import { fail } from '../fs/errors.js'
@@ -15,27 +16,27 @@ import { modelWord, number } from './root/settings.js'
 import { newSecret } from './secret.js'
 import type { Machine } from './worker/hardware.js'
 
-/** How long a worker that is stopped may take, in ms: its answers have 25 s to end. */
+/** How long a worker may take to stop, in ms: its running answers have 25 s to end. */
 const STOP_MS = 30_000
-/** The same when its host ends, and somebody waits for that. */
+/** The same when the host itself ends, in ms: somebody is waiting for that. */
 const CLOSE_MS = 5_000
-/** Workers of one host: more than any machine runs, and all of them stand in one `status`. */
+/** Most workers of one host: more than any machine runs, and all of them are listed in one `status`. */
 const MAX_WORKERS = 1_000
 
 export interface HostOptions {
-  /** What the machine is called in a tree: `alpha`. */
+  /** The name of the machine in a tree: `alpha`. */
   name: string
-  /** The machine's for good. */
+  /** Stays the same for the life of the machine. */
   id: string
-  /** This start's. */
+  /** Changes with each start of the host. */
   boot: string
   version: string
-  /** Who owns its files. */
+  /** The owner of its files. */
   owner: Owner
   clock: Clock
-  /** 0 to 1, as Math.random. */
+  /** Returns 0 to 1, as Math.random does. */
   random: () => number
-  /** Makes what nobody may guess; 256 bits of the system's random numbers unless given. */
+  /** Makes an unguessable secret; 256 bits of the system's random numbers if omitted. */
   secret?: () => string
   /** Starts a worker's process. */
   spawn(spec: SpawnSpec): WorkerProcess
@@ -43,43 +44,49 @@ export interface HostOptions {
   upstream: Upstream
   classes: readonly WorkerClass[]
   machine: Machine
-  /** Whether the kernel has ended a process for want of memory since this was asked last: the limit in words; else undefined. */
+  /**
+   * Returns the memory limit in words if the kernel has killed a process for lack of memory since the last call;
+   * otherwise undefined.
+   */
   outOfMemory?: () => string | undefined
-  /** Workers that a host before this one had when it was killed. */
+  /** The workers of an earlier host that was killed. */
   saved?: readonly WorkerRecord[]
-  /** The process of such a worker, if it still lives. */
+  /** Returns the process of such a worker, if it is still alive. */
   adopt?(saved: WorkerRecord): WorkerProcess | undefined
-  /** Gets the workers that run whenever they change: what the next host is given as `saved`. */
+  /** Called with the running workers whenever they change; the next host gets them as `saved`. */
   save?(records: readonly WorkerRecord[]): void
-  /** `shutdown` was written to ctl. */
+  /** Called when `shutdown` is written to ctl. */
   shutdown(): void
-  /** The cluster that it joined does not want it, and says why. */
+  /** Called when the cluster that it joined refuses it, with the reason. */
   refused?(why: string): void
 }
 
 /** A machine that starts workers and keeps them running. */
 export interface Host {
   readonly name: string
-  /** ctl, status, events. */
+  /** The directory with ctl, status and events. */
   readonly root: File
   readonly events: Feed
   readonly workers: readonly Supervised[]
   /**
    * Starts n workers of a class, all or none.
-   * @param hold the model that they load first, or `none`; their class's unless given
+   * @param hold the model that they load first, or `none`; the model of their class if omitted
    * @returns their ids
-   * @throws FsError `bad argument` for a class there is none of, `not enough memory for CLASS: needs A has B` in bytes
+   * @throws FsError `bad argument` for an unknown class, `not enough memory for CLASS: needs A has B` in bytes
    */
   spawn(name: string, n?: number, hold?: string): string[]
-  /** Ends one in peace (SIGTERM, SIGKILL after 30 s), not to be started again. Resolves when it is gone. */
+  /** Stops a worker gracefully (SIGTERM, SIGKILL after 30 s) and does not start it again. Resolves when it is gone. */
   stop(id: string): Promise<void>
-  /** Ends one at once, to be started again: one that hangs. */
+  /** Kills a worker that hangs. It is started again. */
   kill(id: string): void
-  /** Stops all (SIGKILL after `grace_ms`, 5 s unless given; the last call counts). Resolves when they are gone. */
+  /**
+   * Stops all workers, each with SIGKILL after `grace_ms` (5 s if omitted; the last call counts). Resolves when they
+   * are gone.
+   */
   close(grace_ms?: number): Promise<void>
 }
 
-/** Supervises the workers of one machine, and shows them as files: `host/NAME/` in an orchestrator's tree. */
+/** Supervises the workers of one machine, and shows them as files. */
 export function createHost(o: HostOptions): Host {
   const { owner, clock, random } = o
   const events = new Feed(clock)
@@ -90,7 +97,7 @@ export function createHost(o: HostOptions): Host {
   const promised = () =>
     [...workers.values()].reduce((sum, { state, of }) => sum + (state === 'starting' ? of.memory : 0), 0)
 
-  /** What is free less what was promised to those that do not use it yet must do. */
+  /** Memory that is free, less the memory promised to workers that have not taken it yet, must suffice. */
   const fit = (of: WorkerClass, n: number) => {
     const has = Math.max(0, o.machine.memory().free - promised())
     if (n * of.memory > has) throw fail('noMemory', `${of.name}: needs ${n * of.memory} has ${has}`)
@@ -163,7 +170,7 @@ export function createHost(o: HostOptions): Host {
         return () => void spawn(args[0]!, n)
       },
     },
-    // how it goes on is in events: a drain takes longer than a write should
+    // progress is reported in `events`: draining takes longer than a write should
     stop: word1('ID', named, ({ id }) => void workers.get(id)?.stop(STOP_MS)),
     kill: word1('ID', named, worker => worker.kill()),
     hold: {

@@ -1,4 +1,4 @@
-/** A new id of hexadecimal digits, from random numbers between 0 and 1. It is unique, and no secret. */
+/** Makes an id of hexadecimal digits from random numbers between 0 and 1. The id is unique, but not a secret. */
 export function hexId(random: () => number, digits: number): string {
   let id = ''
   while (id.length < digits) id += Math.floor(random() * 16).toString(16)

@@ -1,42 +1,48 @@
+/** Keeps the connection of a worker, a host or a cluster to the cluster that it joins. */
 import { type Clock, sleep } from '../fs/clock.js'
 import type { File, Owner } from '../fs/file.js'
 import { bytes } from '../fs/kit/content.js'
 import type { Session } from '../fs/server.js'
 import type { Transport } from '../fs/transport.js'
 
-/** The first pause before dialling again is up to this, in ms; each that follows up to twice as long. */
+/** The first pause before dialling again is at most this long, in ms. Each further pause may be twice as long. */
 const FIRST_PAUSE_MS = 100
 const LONGEST_PAUSE_MS = 30_000
-/** A connection that held this long, in ms, was a good one: the pauses begin anew. */
+/** A connection that lasted this long, in ms, was a good one: the pauses start from the beginning again. */
 const GOOD_MS = 10_000
 
-/** The options of an attach by a cluster that we joined: as which role it asks, and that it asks for our secret. */
+/**
+ * The options with which a cluster that we joined attaches: the role that it asks for, and whether it asks for our
+ * secret.
+ */
 export const joinedOptions = ['role', 'secret'] as const
-/** What the cluster itself attaches to in order to read our secret. No user behind it does: those give a role and nothing else. */
+/**
+ * The attach name with which the cluster itself reads our secret. Attaches for its users give a role and nothing else.
+ */
 export const SECRET_ANAME = '/?role=admin&secret=yes'
 
-/** What an attach of the cluster that we joined gets: our files, or where it asks for that our secret. */
+/** Returns what an attach of the cluster that we joined gets: our files, or our secret if it asks for that. */
 export function joinedRoot(root: File, secret: string, owner: Owner, options: ReadonlyMap<string, string>): File {
   return options.has('secret') ? bytes(secret, { owner, mode: 0o400 }) : root
 }
 
 export interface JoiningOptions {
   clock: Clock
-  /** 0 to 1, as Math.random. */
+  /** Returns 0 to 1, as Math.random does. */
   random: () => number
-  /** Opens a connection to the cluster that is joined. */
+  /** Opens a connection to the cluster that we join. */
   dial(signal: AbortSignal): Promise<Transport>
-  /** Serves our files over it: we dialled, and are the server all the same (namespace.md, Reaching it). */
+  /** Serves our files over the connection. We dialled, but we are the server (docs/cluster.md, Joining). */
   serve(transport: Transport): Session
-  /** The longest pause, in ms; 30 s unless given. */
+  /** The longest pause, in ms; 30 s if omitted. */
   longest_ms?: number
-  /** Gets why a connection could not be had or ended, and how long until the next attempt, in ms. */
+  /** Called with the reason why dialling failed or the connection ended, and the time until the next attempt, in ms. */
   onPause?(error: Error | undefined, pause_ms: number): void
 }
 
 /**
- * Keeps our files joined to a cluster: dials, serves, and dials again when the connection is gone, with pauses that grow to the
- * longest and are drawn anew each time (full jitter), so that a thousand workers do not come back at once.
+ * Keeps our files joined to a cluster: dials, serves, and dials again when the connection is gone. The pauses grow to
+ * the longest and are random (full jitter), so that a thousand workers do not come back at once.
  * @returns when the signal has aborted and the last connection is closed; never rejects
  */
 export async function keepJoined(o: JoiningOptions, signal: AbortSignal): Promise<void> {

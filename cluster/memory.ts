@@ -1,23 +1,26 @@
-/** How much memory this process may use, and how much of it is free: the machine's, or less where a cgroup has a limit. */
+/**
+ * How much memory this process may use, and how much of that is free: the machine's memory, or less if a cgroup limits
+ * it.
+ */
 import { readFileSync } from 'node:fs'
 import os from 'node:os'
 import { dirname, join, relative } from 'node:path'
 
 export interface Memory {
-  /** Bytes that this process may use: the machine's, or the lowest limit of its cgroups. */
+  /** Bytes that this process may use: the machine's memory, or the lowest limit of its cgroups. */
   readonly total: number
-  /** Bytes that it could still take. */
+  /** Bytes that it can still take. */
   readonly free: number
 }
 
-/** The files of one cgroup directory. */
+/** The names of the files in a cgroup directory, which differ between cgroup versions. */
 interface Dialect {
-  /** Files with a number of bytes. The text `max` and a number beyond the machine's memory are no limit. */
+  /** Files that hold a number of bytes. The text `max`, or a number beyond the machine's memory, means no limit. */
   readonly limits: readonly string[]
   readonly usage: string
-  /** Rows of memory.stat with a limit that a parent sets, perhaps one that this process cannot see. */
+  /** Rows of memory.stat with a limit set by a parent group, which this process may not be able to see. */
   readonly inherited: RegExp
-  /** The row of memory.stat with the page cache that the kernel takes back first. */
+  /** The row of memory.stat with the page cache that the kernel reclaims first. */
   readonly cache: RegExp
 }
 
@@ -28,26 +31,27 @@ const v1: Dialect = {
   cache: /^total_inactive_file (\d+)$/m,
 }
 const v2: Dialect = {
-  // past `high` the kernel slows the group down until it has given memory back: nobody wants to run there
+  // above `high` the kernel slows the group down until it has given memory back, so treat it as a limit too
   limits: ['memory.max', 'memory.high'],
   usage: 'memory.current',
   inherited: /(?!)/,
   cache: /^inactive_file (\d+)$/m,
 }
 
-/** Where a hierarchy of cgroups that counts memory is mounted. */
+/** A mounted hierarchy of cgroups that counts memory. */
 interface Hierarchy extends Dialect {
   readonly mountpoint: string
-  /** The group that the mount shows as its top: in a container often not `/`. */
+  /** The group that the mount shows as its root; often not `/` in a container. */
   readonly top: string
-  /** The row of /proc/self/cgroup that has this process's group in the hierarchy. */
+  /** The row of /proc/self/cgroup with this process's group in the hierarchy. */
   readonly row: RegExp
 }
 
 /**
- * Looks for limits of this process once, and reads them at each call. `process.constrainedMemory()` sees neither a parent's limit
- * nor, with `process.availableMemory()`, that page cache can be given back, so the files are read here.
- * @param root the directory that has `proc`
+ * Finds the cgroups of this process once, and reads their limits at each call. `process.constrainedMemory()` does not
+ * see the limit of a parent group, and like `process.availableMemory()` it does not count page cache that can be
+ * reclaimed, so the files are read here.
+ * @param root the directory that contains `proc`
  */
 export function memoryReader(root = '/'): () => Memory {
   const hierarchies = mounted(read(join(root, 'proc/self/mountinfo')))
@@ -68,10 +72,10 @@ export function memoryReader(root = '/'): () => Memory {
 }
 
 /**
- * Counts the processes that the kernel has ended for want of memory in the cgroups of this process.
- * @param root the directory that has `proc`
- * @returns to be asked when a process of the group has ended: the lowest limit in bytes, perhaps infinite, where the count has
- *   grown since it was asked last; else undefined
+ * Counts the processes in the cgroups of this process that the kernel has killed for lack of memory.
+ * @param root the directory that contains `proc`
+ * @returns a function to call when a process of the group has ended. It returns the lowest limit in bytes, which may be
+ *   infinite, if the count has grown since the last call; otherwise undefined
  */
 export function oomKills(root = '/'): () => number | undefined {
   const hierarchies = mounted(read(join(root, 'proc/self/mountinfo')))
@@ -102,12 +106,12 @@ function read(path: string): string {
   try {
     return readFileSync(path, 'utf8')
   } catch {
-    // no Linux, or a group without this file, as the topmost
+    // not on Linux, or a group without this file, such as the topmost
     return ''
   }
 }
 
-/** What a process could still take is what the kernel calls available. */
+/** Reads meminfo. The memory that a process can still take is MemAvailable. */
 function machine(meminfo: string): Memory {
   const of = (name: string) => {
     const kib = new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(meminfo)?.[1]
@@ -128,14 +132,14 @@ function mounted(mountinfo: string): Hierarchy[] {
   })
 }
 
-/** mountinfo writes a blank as `\040`. */
+/** Decodes the octal escapes of mountinfo, which writes a space as `\040`. */
 const unescaped = (text: string) =>
   text.replace(/\\([0-7]{3})/g, (_, octal) => String.fromCharCode(Number.parseInt(octal, 8)))
 
-/** The directories of a group and of all groups around it that the mount shows, from the inside out. */
+/** The directories of a group and of all groups around it that the mount shows, innermost first. */
 function upwards({ mountpoint, top }: Hierarchy, path: string): string[] {
   const inside = relative(top, path)
-  // a group outside of what is mounted: a container's own view, whose top is that container's group
+  // a group outside the mounted part: a container's own view, whose root is the container's group
   let dir = inside.startsWith('..') ? mountpoint : join(mountpoint, inside)
   const dirs = [dir]
   for (; dir !== mountpoint && dir !== '/'; dirs.push(dir)) dir = dirname(dir)

@@ -1,21 +1,23 @@
-/** The one supervisor of every child process: a worker, a mount. */
+/** The supervisor of a child process, whether a worker or a mount. */
 import type { Cancel, Clock } from '../../fs/clock.js'
 import type { Child, Exit } from './process.js'
 
-/** The first pause before a child is started again is up to this, in ms; each that follows up to twice as long. */
+/**
+ * The first pause before a child is started again is at most this long, in ms. Each further pause may be twice as long.
+ */
 const FIRST_PAUSE_MS = 500
 const LONGEST_PAUSE_MS = 300_000
-/** One that lived this long, in ms, had started well: its crashes are counted from the beginning. */
+/** A child that lived this long, in ms, had started well: its crashes are counted from zero again. */
 const GOOD_MS = 60_000
-/** How often a child is asked whether it is there, in ms. */
+/** How often a child is asked whether it responds, in ms. */
 const ASK_MS = 5_000
 /**
- * Times in a row that it may leave the question open before it is taken for hung: 30 s. A model that loads or answers does not
- * block the loop that answers this, and only a machine that is far too busy makes it late.
+ * A child that leaves this many questions in a row unanswered is considered hung: 30 s. A model that is loading or
+ * answering does not block the event loop that answers them; only a machine that is far too busy makes the answer late.
  */
 const SILENT = 6
 
-/** Signals that a process ends by through a fault of its own; all others somebody sent. */
+/** Signals that end a process through a fault of its own. Any other signal was sent by somebody. */
 const faults = new Set(['SIGABRT', 'SIGSEGV', 'SIGBUS', 'SIGILL', 'SIGFPE', 'SIGTRAP', 'SIGSYS'])
 
 /** Why a child ended. */
@@ -23,34 +25,34 @@ export type Cause = 'stopped' | 'killed' | 'crashed'
 
 export interface KeptOptions {
   clock: Clock
-  /** 0 to 1, as Math.random. */
+  /** Returns 0 to 1, as Math.random does. */
   random: () => number
-  /** Starts the process; it is called again after each crash, and tells the new process what it should hold. */
+  /** Starts the process. Called again after each crash; it tells the new process what to load. */
   start(): Child
-  /** @throws why it must not be started again now */
+  /** Called before a restart. @throws the reason why the child must not be started now */
   admit?(): void
   /** @param began whether there was a process at all */
   exited(exit: Exit, cause: Cause, began: boolean): void
-  /** It is started again in `wait_s`; `crashes` counts those in a row. */
+  /** Called when a restart is scheduled in `wait_s` seconds; `crashes` counts the crashes in a row. */
   paused(wait_s: number, crashes: number): void
   refused?(error: Error): void
-  /** It has answered nothing for so long, in s, and is ended. */
+  /** Called when the child has not responded for that many seconds and is about to be killed. */
   hung(silent_s: number): void
-  /** A process is there, or is gone. */
+  /** Called when a process has started, or has ended. */
   changed?(): void
 }
 
 /**
- * Keeps one child running: a process, and after a crash another, with pauses that grow to 300 s and are drawn at random each time
- * (full jitter), so that what cannot live costs little and a machine full of it does not beat in time. A child that can be
- * asked is asked every 5 s, and one that lives and does not answer is ended.
+ * Keeps one child running: after each crash it starts another process. The pauses grow to 300 s and are random (full
+ * jitter), so that a child that cannot live costs little, and many of them on one machine do not restart in step. A
+ * child that can be asked is asked every 5 s, and killed if it is alive but does not answer.
  */
 export class Kept {
   state: 'starting' | 'running' | 'backoff' | 'stopping' = 'starting'
   restarts = 0
-  /** Why the process before this one ended: what it said last, or was ended by. */
+  /** Why the previous process ended: its last line, or what killed it. */
   said: string | undefined
-  /** Resolves when it has ended and will not be started again. */
+  /** Resolves when the child has ended and will not be started again. */
   readonly gone: Promise<void>
   #gone!: () => void
   #child: Child | undefined
@@ -80,7 +82,7 @@ export class Kept {
     }
   }
 
-  /** Goes on with a process that is there. */
+  /** Takes over a process that is already running. */
   adopt(child: Child): void {
     this.#child = child
     this.#began = this.o.clock.now()
@@ -96,7 +98,10 @@ export class Kept {
     this.o.changed?.()
   }
 
-  /** Asks the process to end, kills it after `grace_ms`, and does not start it again. The last call says how long. */
+  /**
+   * Asks the process to end, kills it after `grace_ms`, and does not start it again. If called again, the last
+   * `grace_ms` counts.
+   */
   stop(grace_ms: number): Promise<void> {
     this.#cancel()
     if (!this.#child) this.#finish()
@@ -108,7 +113,7 @@ export class Kept {
     return this.gone
   }
 
-  /** Ends the process at once. It is started again, unless it was being stopped. */
+  /** Kills the process. It is started again, unless it was being stopped. */
   kill(): void {
     this.#child?.kill('SIGKILL')
   }
@@ -120,7 +125,7 @@ export class Kept {
     let last = clock.now()
     const turn = () => {
       const now = clock.now()
-      // where our own timer is late, the machine slept or is far too busy: that says nothing of the child
+      // if our own timer is late, the machine was suspended or is far too busy; that says nothing about the child
       const slept = now - last > 2 * ASK_MS
       last = now
       if (!open) {
@@ -168,7 +173,7 @@ export class Kept {
     } catch (error) {
       this.said = (error as Error).message
       this.o.refused?.(error as Error)
-      // nothing lived meanwhile
+      // no process lived in the meantime
       this.#began = this.o.clock.now()
       return this.#backOff()
     }

@@ -1,66 +1,79 @@
+/** The types by which a host starts, supervises and remembers the processes of its workers. */
 import type { WorkerClass } from '../class.js'
 
-/** Where a worker joins, and what it shows there: a secret, so never among a process' arguments or in its environment. */
+/**
+ * Where a worker joins, and its credentials there. They are secret, so they are never in the arguments or the
+ * environment of a process.
+ */
 export interface Upstream {
   /** A dial string: `unix!PATH`, `wss://HOST:PORT/join`. */
   readonly address: string
   readonly token?: string
-  /** Of the certificate that the other end must have: `sha256:HEX`. */
+  /** The fingerprint of the certificate that the other end must present: `sha256:HEX`. */
   readonly fingerprint?: string
 }
 
-/** What a worker process is started with. */
+/** What a worker process is told at its start. */
 export interface SpawnSpec {
-  /** The worker's for as long as its host keeps it, across restarts. */
+  /** Stays the same across restarts, for as long as its host keeps the worker. */
   readonly id: string
-  /** This start's. */
+  /** Changes with each start. */
   readonly boot: string
   readonly class: WorkerClass
-  /** The model that it loads first: a name or a path, or `none`. Absent: its class's. */
+  /** The model that it loads first: a name or a path, or `none`. If omitted, the model of its class. */
   readonly hold?: string | undefined
-  /** Of the host that starts it: names of machines are given twice. */
+  /** The id of the host that starts it. Two machines may have the same name. */
   readonly host_id: string
   readonly upstream: Upstream
-  /** What it shows where it joins, to prove that it is this worker: as secret as the token. */
+  /** Proves, where it joins, that it is this worker. As secret as the token. */
   readonly secret: string
 }
 
-/** How a process ended. Neither code nor signal: it could not be started, or is not our child and was found gone. */
+/**
+ * How a process ended. If neither code nor signal is set, it could not be started, or it is not our child and was found
+ * gone.
+ */
 export interface Exit {
   readonly code: number | null
   readonly signal: string | null
-  /** The last line it said, or why it could not be started. */
+  /** The last line it printed, or why it could not be started. */
   readonly said?: string | undefined
 }
 
-/** A child process, as what starts it hands it out. */
+/** A child process, as the function that starts it returns it. */
 export interface Child {
   /** undefined: it could not be started, and `exited` says why. */
   readonly pid: number | undefined
-  /** When it began, in the kernel's ticks: tells it from a later process of the same number. */
+  /** When it began, in the kernel's clock ticks: distinguishes it from a later process with the same number. */
   readonly born?: string | undefined
-  /** Resolves when it holds what it loads first, or will not, and so uses the memory that it needs; a mount: when it is there. Absent: at once. */
+  /**
+   * Resolves when the worker has loaded its first model, or will not load one, and so has taken the memory that it
+   * needs; for a mount, when it is mounted. If omitted, it is ready at once.
+   */
   readonly ready?: Promise<void>
-  /** Asks what only a live process answers; never rejects. Absent: that it is there is all that can be known. */
+  /**
+   * Asks a question that only a live process answers; never rejects. If omitted, all that can be known is that the
+   * process exists.
+   */
   readonly ask?: () => Promise<void>
   /** Never rejects. */
   readonly exited: Promise<Exit>
-  /** Does nothing once it has ended. */
+  /** Sends a signal. Does nothing once the process has ended. */
   kill(signal: 'SIGTERM' | 'SIGKILL'): void
 }
 
 /** A worker's process. */
 export type WorkerProcess = Child
 
-/** A running worker as a host remembers it for its successor, should it be killed. */
+/** What a host saves of a running worker for the next host, in case this one is killed. */
 export interface WorkerRecord {
   readonly pid: number
   readonly born?: string | undefined
   readonly id: string
   readonly boot: string
   readonly class: WorkerClass
-  /** The model that its next process loads first, where that is not its class's. */
+  /** The model that its next process loads first, if not that of its class. */
   readonly hold?: string | undefined
-  /** What it shows where it joins; absent where a version before there were secrets started it. */
+  /** Proves, where it joins, that it is this worker. Absent if an older version started it, which had no secrets. */
   readonly secret?: string | undefined
 }

@@ -1,4 +1,4 @@
-/** One worker of a host, as the supervisor keeps it. */
+/** One supervised worker of a host. */
 import type { ExitAttributes } from '../../api/exit.js'
 import type { Clock } from '../../fs/clock.js'
 import type { Value } from '../../fs/quote.js'
@@ -11,26 +11,29 @@ export type { Cause } from './kept.js'
 
 export interface Supervision {
   clock: Clock
-  /** 0 to 1, as Math.random. */
+  /** Returns 0 to 1, as Math.random does. */
   random: () => number
   spawn(spec: SpawnSpec): WorkerProcess
   upstream: Upstream
-  /** The host's. */
+  /** The id of the host. */
   host_id: string
   told(kind: string, attrs: Record<string, Value | undefined>): void
-  /** Called whenever one has been started or has ended. */
+  /** Called whenever a worker has been started or has ended. */
   changed(): void
-  /** @throws why one more of that class must not be started now */
+  /** @throws the reason why one more worker of that class must not be started now */
   admit(of: WorkerClass): void
-  /** Whether the kernel has ended a process for want of memory since this was asked last: the limit in words; else undefined. */
+  /**
+   * Returns the memory limit in words if the kernel has killed a process for lack of memory since the last call;
+   * otherwise undefined.
+   */
   outOfMemory?(): string | undefined
 }
 
-/** One worker of a host: a process, and after a crash another. */
+/** One worker of a host: a process, and after each crash another one. */
 export class Supervised {
   boot = ''
   readonly #kept: Kept
-  /** Whether we ended the process ourselves. */
+  /** Why we killed the process, if we did. */
   #killed: string | undefined
   #hold: string | undefined
 
@@ -38,7 +41,7 @@ export class Supervised {
     readonly id: string,
     readonly of: WorkerClass,
     readonly by: Supervision,
-    /** What each of its processes shows where it joins. */
+    /** Proves, where its processes join, that they are this worker. */
     readonly secret: string,
   ) {
     this.#kept = new Kept({
@@ -65,7 +68,7 @@ export class Supervised {
     return this.#kept.restarts
   }
 
-  /** Why the process before this one ended. */
+  /** Why the previous process ended. */
   get said(): string | undefined {
     return this.#kept.said
   }
@@ -78,7 +81,7 @@ export class Supervised {
     return this.#kept.child?.pid
   }
 
-  /** The model that its next process loads first: a name or a path, or `none`; undefined: its class's. */
+  /** The model that its next process loads first: a name or a path, or `none`; undefined: the model of its class. */
   get hold(): string | undefined {
     return this.#hold
   }
@@ -89,7 +92,7 @@ export class Supervised {
     this.by.changed()
   }
 
-  /** What a successor of this host needs to find it; undefined while there is no process. */
+  /** What the next host needs to find the worker; undefined while there is no process. */
   get record(): WorkerRecord | undefined {
     const { pid, born } = this.#kept.child ?? {}
     return pid === undefined
@@ -101,7 +104,7 @@ export class Supervised {
     this.#kept.start()
   }
 
-  /** Goes on with the process that an earlier host started. */
+  /** Takes over the process that an earlier host started. */
   adopt(process: WorkerProcess, boot: string): void {
     this.boot = boot
     this.by.told('worker-adopted', { id: this.id, boot, pid: process.pid, class: this.of.name })
@@ -113,7 +116,10 @@ export class Supervised {
     return this.#kept.stop(grace_ms)
   }
 
-  /** Ends the process at once: one that hangs hears nothing else. It is started again, unless it was being stopped. */
+  /**
+   * Kills the process: a hung process does not react to anything else. It is started again, unless it was being
+   * stopped.
+   */
   kill(): void {
     this.#killed = 'its cluster had it ended'
     this.#kept.kill()
@@ -129,7 +135,7 @@ export class Supervised {
     return this.#explained(process)
   }
 
-  /** The process, whose end by SIGKILL says why as far as that can be known: nothing else does. */
+  /** Wraps the process so that an exit by SIGKILL says why, as far as that is known. Nothing else says it. */
   #explained(process: WorkerProcess): WorkerProcess {
     const explain = (exit: Exit): Exit => {
       if (exit.signal !== 'SIGKILL') return exit
@@ -149,7 +155,7 @@ export class Supervised {
 
   #exited({ code, signal, said }: Exit, cause: Cause, began: boolean): void {
     const { id, boot, of } = this
-    // the model may be what ended it: the next process begins with its class's
+    // the model may be what ended it, so the next process starts with the model of its class
     if (this.#kept.state === 'starting') this.#hold = undefined
     if (!began) return this.by.told('spawn-refused', { class: of.name, error: said, id })
     const exit = {

@@ -1,6 +1,7 @@
 /**
- * The values of `general.architecture` that the llama.cpp we install (v0.5.0, src/llama-arch.cpp) has a name for; `clip` are
- * projectors that go with another model. node-llama-cpp's own list lags behind it, so a test holds ours to be no smaller.
+ * The values of `general.architecture` that our version of llama.cpp knows (v0.5.0, src/llama-arch.cpp). `clip` files
+ * are projectors, which accompany another model. node-llama-cpp's own list lags behind llama.cpp, so a test checks that
+ * ours contains all of it.
  */
 export const architectures: ReadonlySet<string> = new Set(
   `

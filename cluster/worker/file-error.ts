@@ -1,6 +1,7 @@
+/** Translates errors of the host's file system to the errors of the tree. */
 import { type ErrorCode, FsError, fail } from '../../fs/errors.js'
 
-/** Errors of the host's own file system and the row each becomes. */
+/** The error of the tree for each errno of the host's file system. */
 const rows: Readonly<Record<string, ErrorCode>> = {
   ENOENT: 'notFound',
   EACCES: 'permission',
@@ -14,7 +15,7 @@ const rows: Readonly<Record<string, ErrorCode>> = {
   EFBIG: 'tooLarge',
 }
 
-/** What the host's file system said about `name`, as an FsError of the same meaning that shows none of the host's paths. */
+/** Returns an FsError with the same meaning as the host's error about `name`, without any path of the host. */
 export function fileError(error: unknown, name: string): FsError {
   if (error instanceof FsError) return error
   const row = rows[(error as NodeJS.ErrnoException)?.code ?? '']

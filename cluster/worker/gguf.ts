@@ -1,3 +1,4 @@
+/** Checks model files (GGUF) before llama.cpp opens them. */
 import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
@@ -7,29 +8,29 @@ import { fileError } from './file-error.js'
 import { Header } from './header.js'
 import { MAX_ALIGNMENT, MAX_ARRAY, MAX_ITEMS, MAX_KEY, MAX_KEYS, MAX_PARTS, MAX_TENSOR_NAME } from './limits.js'
 
-/** What the check learns on its way through the header. */
+/** What the check reads from the header. */
 export interface GgufSummary {
   readonly version: number
   readonly tensors: number
-  /** `general.architecture`; empty in the second and later parts of a split model, which do not say. */
+  /** `general.architecture`; empty in the second and later parts of a split model, which do not have it. */
   readonly architecture: string
   /** `general.type`: `model` unless the file says `adapter` (a LoRA) or `mmproj`. */
   readonly type: string
   readonly name?: string
-  /** Tokens the model was trained for. */
+  /** How many tokens of context the model was trained for. */
   readonly context?: number
-  /** Bytes of the file. */
+  /** Size of the file in bytes. */
   readonly size: number
-  /** One file of a split model: `number` counts from 1. */
+  /** Set on one file of a split model. `number` counts from 1. */
   readonly part?: { readonly number: number; readonly of: number }
 }
 
 const STRING = 8
 const ARRAY = 9
-/** Bytes of each value type by its number; strings and arrays have none of their own. */
+/** Size in bytes of each value type, by its number. Strings and arrays have no fixed size. */
 const valueSizes = [1, 1, 2, 2, 4, 4, 4, 1, undefined, undefined, 8, 8, 8]
 
-/** `[elements, bytes]` of one block of each tensor type (ggml.h); numbers that are missing were withdrawn. */
+/** `[elements, bytes]` of one block of each tensor type (ggml.h). Numbers that are missing were withdrawn. */
 const blocks: Readonly<Record<number, readonly [number, number]>> = {
   0: [1, 4], // F32
   1: [1, 2], // F16
@@ -69,15 +70,19 @@ const blocks: Readonly<Record<number, readonly [number, number]>> = {
 }
 
 const smallestFile = 24
-/** Fewest bytes of a key with its value (length, one letter, type, a byte) and of a tensor (length, dimensions, type, offset). */
+/**
+ * Fewest bytes of a key with its value (length, one letter, type, a byte), and of a tensor (length, dimensions, type,
+ * offset).
+ */
 const smallestKey = 14
 const smallestTensor = 24
 
 /**
- * Checks that a file is a GGUF that llama.cpp can read, before any other code opens it: every count, length and offset
- * against the file's real size, with bounded memory (a window of 256 KiB) and time. Other readers believe these numbers; a
- * file of 24 bytes keeps node-llama-cpp's busy for ever, one of 60 aborts the process. Tensor data itself is not read, so the
- * size of the model costs nothing. Rules as in llama.cpp's gguf.cpp, which would refuse the same later and less clearly.
+ * Checks that a file is a GGUF that llama.cpp can read, before any other code opens it. Every count, length and offset
+ * is checked against the file's real size, with bounded memory (a window of 256 KiB) and bounded time. Other readers
+ * trust these numbers: a file of 24 bytes keeps node-llama-cpp's reader busy for ever, and a file of 60 bytes aborts
+ * the process. Tensor data is not read, so the check takes no longer for a large model. The rules are those of
+ * llama.cpp's gguf.cpp, which would refuse the same files later and less clearly.
  * @throws FsError `model file is damaged: RULE`; `file does not exist`, `permission denied`; the signal's reason
  */
 export async function checkGguf(path: string, signal?: AbortSignal): Promise<GgufSummary> {
@@ -96,9 +101,9 @@ export async function checkGguf(path: string, signal?: AbortSignal): Promise<Ggu
 }
 
 /**
- * What must hold before a model is loaded: `checkGguf`, that it is a model and not an adapter or a projector, and for the
- * first part of a split model the same of all its parts, which llama.cpp opens by itself.
- * @returns what the first part says, and the bytes of all parts
+ * Checks a file before it is loaded: `checkGguf`, and that it is a model and not an adapter or a projector. For the
+ * first part of a split model it also checks all other parts, which llama.cpp opens by itself.
+ * @returns the summary of the first part, and the bytes of all parts
  */
 export async function checkModel(path: string, signal?: AbortSignal): Promise<GgufSummary & { weights: number }> {
   const first = await checkGguf(path, signal)
@@ -122,10 +127,10 @@ export async function checkModel(path: string, signal?: AbortSignal): Promise<Gg
   return { ...first, weights }
 }
 
-/** The values of a header that matter here, by key. */
+/** The values of a header that are used here, by key. */
 type Values = Map<string, string | bigint>
 
-/** `checkGguf` of a file that is open. @throws FsError `model file is damaged: RULE` */
+/** Does what `checkGguf` does, for an open file. @throws FsError `model file is damaged: RULE` */
 export async function checkHeader(h: Header): Promise<GgufSummary> {
   if (h.size < smallestFile) throw h.broken(`${h.size} bytes, no GGUF file is shorter than ${smallestFile}`)
   if ((await h.bytes(4)).toString('latin1') !== 'GGUF') throw h.broken('it does not begin with GGUF')
@@ -163,7 +168,7 @@ export async function checkHeader(h: Header): Promise<GgufSummary> {
   }
 }
 
-/** A count that can be true of a file of this size. */
+/** Reads a count, and refuses one that cannot be true of a file of this size. */
 async function count(h: Header, what: string, smallest: number): Promise<number> {
   h.what = `the number of ${what}`
   const n = await h.u64()
@@ -172,10 +177,13 @@ async function count(h: Header, what: string, smallest: number): Promise<number>
   return Number(n)
 }
 
-/** The keys that matter here, by what their value must be; a text under a key of the others may be long, and is not held. */
+/** The keys that are used here, by the type of their value. The text of any other key may be long and is not kept. */
 const texts = /^general\.(architecture|name|type)$/
 const integers = /^(general\.alignment|split\.(no|count)|[a-z0-9_-]+\.context_length)$/
-/** The type each of these keys must have, where another would mislead llama.cpp: string 8, uint32 4, uint16 2. */
+/**
+ * The type that each of these keys must have, because another type would mislead llama.cpp: string 8, uint32 4, uint16
+ * 2.
+ */
 const types: Readonly<Record<string, number>> = {
   'general.architecture': STRING,
   'general.alignment': 4,
@@ -206,7 +214,7 @@ async function readKeys(h: Header, n: number): Promise<Values> {
   return values
 }
 
-/** A string or an integer; anything else is passed over. */
+/** Reads a string or an integer, and skips a value of any other type. */
 async function readValue(h: Header, type: number): Promise<string | bigint | undefined> {
   if (type === STRING) return await h.text(MAX_KEY)
   if (type === 2) return BigInt((await h.bytes(2)).readUInt16LE())
@@ -252,7 +260,7 @@ function partOf(h: Header, values: Values): GgufSummary['part'] {
   return { number, of }
 }
 
-/** Reads the tensors' places; each must begin where the one before it ended, and all must be in the file. */
+/** Reads where the tensors are. Each must begin where the previous one ended, and all must lie within the file. */
 async function readTensors(h: Header, n: number, alignment: bigint): Promise<void> {
   const pad = (x: bigint) => (x + alignment - 1n) & ~(alignment - 1n)
   const seen = new Set<string>()
@@ -276,7 +284,7 @@ async function readTensors(h: Header, n: number, alignment: bigint): Promise<voi
     throw h.broken(`${last} ends ${over} bytes past the end of the file: cut short or not all copied`)
 }
 
-/** Dimensions and type, as the bytes they take. */
+/** Reads the dimensions and the type of a tensor. @returns its size in bytes */
 async function tensorSize(h: Header): Promise<bigint> {
   const dimensions = await h.u32()
   if (dimensions > 4) throw h.broken(`${h.what} has ${dimensions} dimensions: at most 4`)
@@ -287,7 +295,7 @@ async function tensorSize(h: Header): Promise<bigint> {
     const size = await h.u64()
     if (d === 0) row = size
     elements *= size
-    // A zero must not hide that the others overflow a reader's signed product.
+    // a zero must not hide that the other dimensions overflow a reader's signed product
     bound *= size || 1n
     if (bound >= 1n << 63n) throw h.broken(`${h.what} has more than 2^63 elements`)
   }
@@ -299,7 +307,7 @@ async function tensorSize(h: Header): Promise<bigint> {
   return (elements / BigInt(block[0])) * BigInt(block[1])
 }
 
-/** Text from a file, fit to be shown: no control characters, not long. */
+/** Makes text from a file safe to print: no control characters, at most 80 characters. */
 function printable(text: string): string {
   const clean = text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\ufffd]+/gu, '?')
   return clean.length > 80 ? `${clean.slice(0, 77)}...` : clean

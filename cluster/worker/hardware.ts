@@ -1,18 +1,19 @@
+/** The hardware of this machine, for the `status` of its workers and its host. */
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import os from 'node:os'
 import { type Memory, memoryReader } from '../memory.js'
 
-/** What a machine offers a model, for the capability record. */
+/** What a machine offers a model. */
 export interface Machine {
   /** The widest vector unit: `avx512`, `avx2`, `avx`, `neon`, or the architecture's name. */
   cpu: string
-  /** `nvidia` or `none`: what is plugged in, whether or not the engine's build uses it. */
+  /** `nvidia` or `none`: the hardware that is present, whether or not the engine can use it. */
   gpu: string
-  /** Bytes of its memory; 0 where that is not known. */
+  /** Bytes of GPU memory; 0 if not known. */
   gpu_mem: number
   cores: number
-  /** What this process may use of it, and what is free of that. */
+  /** The memory that this process may use, and how much of that is free. */
   memory(): Memory
 }
 
@@ -24,7 +25,7 @@ function flags(): string {
   }
 }
 
-/** Bytes of memory of all GPUs together, as their driver's own tool says; 0 where it does not. */
+/** Bytes of memory of all GPUs together, from the driver's own tool; 0 if that fails. */
 function gpuMemory(): number {
   const args = ['--query-gpu=memory.total', '--format=csv,noheader,nounits']
   try {
@@ -39,7 +40,7 @@ function gpuMemory(): number {
   }
 }
 
-/** Looks at this machine. */
+/** Detects the hardware of this machine. */
 export function thisMachine(): Machine {
   const has = flags()
   const unit = [

@@ -1,23 +1,26 @@
+/** A bounded reader for the header of an untrusted file. */
 import { fail } from '../../fs/errors.js'
 import { HEADER_TIMEOUT_MS, HEADER_WINDOW, MAX_HEADER } from './limits.js'
 
 const decoder = new TextDecoder()
 
-/** What a header is read from: an open file. */
+/** The open file that a header is read from. */
 export interface Source {
   read(into: Buffer, at: number, length: number, position: number): Promise<{ bytesRead: number }>
 }
 
 /**
- * Reads a file's header from front to back through a window of fixed size, believing nothing the file says of itself: each
- * step is first checked against the file's real size. `take` waits only where the window is used up, and so gives the event
- * loop a turn every 256 KiB however large the header is.
+ * Reads a file's header from front to back through a window of fixed size. It trusts nothing that the file says about
+ * itself: each step is first checked against the file's real size. A read waits only when the window is used up, so the
+ * event loop gets a turn every 256 KiB, however large the header is.
  */
 export class Header {
-  /** What is being read, for messages: `key 3`. */
+  /** What is being read, for error messages: `key 3`. */
   what = 'the header'
   #window = Buffer.alloc(HEADER_WINDOW)
-  /** Where in the file the window begins, how much of it is filled, and where in it the next byte is. */
+  /**
+   * The offset of the window in the file, how much of the window is filled, and the position of the next byte in it.
+   */
   #start = 0
   #filled = 0
   #next = 0
@@ -29,7 +32,7 @@ export class Header {
     readonly signal?: AbortSignal,
   ) {}
 
-  /** Offset in the file of the next byte. */
+  /** Offset of the next byte in the file. */
   get at(): number {
     return this.#start + this.#next
   }
@@ -39,12 +42,12 @@ export class Header {
     return this.size - this.at
   }
 
-  /** An FsError `model file is damaged` that names the rule. */
+  /** Makes an FsError `model file is damaged` that names the rule. */
   broken(rule: string): Error {
     return fail('badModel', rule)
   }
 
-  /** Refuses to go on where fewer than `n` bytes are left or the header gets longer than any real one. */
+  /** Throws if fewer than `n` bytes are left, or if the header would get longer than any real one. */
   #check(n: number): void {
     if (n > this.left) throw this.broken(`it ends inside ${this.what}: ${this.size} bytes, cut short or not all copied`)
     if (this.at + n > MAX_HEADER) throw this.broken(`its header goes on past ${MAX_HEADER} bytes in ${this.what}`)
@@ -87,31 +90,34 @@ export class Header {
     return this.#window.readBigUInt64LE(this.#next - 8)
   }
 
-  /** The next `n` bytes, at most a window; a view that holds until the next call. */
+  /** Reads the next `n` bytes, at most a window. @returns a view that is valid until the next call */
   async bytes(n: number): Promise<Buffer> {
     if (!this.#has(n)) await this.#fill(n)
     this.#next += n
     return this.#window.subarray(this.#next - n, this.#next)
   }
 
-  /** A string (length[8] and that many bytes) of at most `most` bytes; a view that holds until the next call. */
+  /**
+   * Reads a string (length[8] and that many bytes) of at most `most` bytes.
+   * @returns a view that is valid until the next call
+   */
   async #string(most: number): Promise<Buffer> {
     const length = await this.u64()
     if (length > BigInt(most)) throw this.broken(`${this.what} has a string of ${length} bytes: at most ${most}`)
     return await this.bytes(Number(length))
   }
 
-  /** A string as text. */
+  /** Reads a string as UTF-8 text. */
   async text(most: number): Promise<string> {
     return decoder.decode(await this.#string(most))
   }
 
-  /** A string that names something: byte for byte, so that different names stay different. */
+  /** Reads a string that is a name, byte for byte, so that different names stay different. */
   async name(most: number): Promise<string> {
     return (await this.#string(most)).toString('latin1')
   }
 
-  /** Passes over `n` bytes, which may be more than a window, without reading them. */
+  /** Skips `n` bytes without reading them. They may be more than a window. */
   skip(n: bigint): void {
     if (n > BigInt(this.left)) throw this.broken(`${this.what} needs ${n} bytes, ${this.left} are left`)
     this.#check(Number(n))
@@ -123,12 +129,12 @@ export class Header {
     }
   }
 
-  /** Passes over `n` strings. */
+  /** Skips `n` strings. */
   async skipStrings(n: number): Promise<void> {
     for (let i = 0; i < n; i++) {
       if (!this.#has(8)) await this.#fill(8)
       this.#next += 8
-      // Most are short and in the window: two 32-bit halves are ten times as fast as a bigint.
+      // most strings are short and in the window, and two 32-bit halves are ten times as fast as a bigint
       const low = this.#window.readUInt32LE(this.#next - 8)
       const high = this.#window.readUInt32LE(this.#next - 4)
       if (high === 0 && this.#has(low)) this.#next += low

@@ -1,10 +1,12 @@
+/** The list of a store's models, for a worker's `status`. */
 import type { Clock } from '../../fs/clock.js'
 import { LIST_MS } from './limits.js'
 import type { ModelEntry, ModelStore } from './models.js'
 
 /**
- * Lists a store's models, for a status: as they were last listed where the disk does not answer in time, for who asks would take a
- * worker for dead whose model is in memory. The first list is waited for. Never more than one list is under way: each holds a thread for as long as the disk hangs.
+ * Lists a store's models, for a status. If the disk does not answer in time, the previous list is returned: a cluster
+ * that waits for the status would take the worker for dead although its model is in memory. The first list has no time
+ * limit. Only one listing runs at a time, because each holds a thread for as long as the disk hangs.
  */
 export function listing(store: Pick<ModelStore, 'list'>, clock: Clock): () => Promise<readonly ModelEntry[]> {
   let last: readonly ModelEntry[] | undefined

@@ -1,16 +1,17 @@
+/** Loads, replaces and unloads the engine of a worker. */
 import { type Clock, systemClock, timeLimit } from '../../fs/clock.js'
 import { fail, toFsError } from '../../fs/errors.js'
 import type { Engine } from './engine/engine.js'
 import { LOAD_TIMEOUT_MS } from './limits.js'
 
-/** How an engine is opened. */
+/** The settings an engine is opened with. */
 export interface EngineSettings {
   slots: number
   /** Tokens per slot; undefined: the engine decides. */
   context?: number
 }
 
-/** @param progress told how much has been read, 0 to 1, as far as that is known */
+/** Opens an engine. @param progress called with how much has been read, 0 to 1, as far as that is known */
 export type OpenEngine = (
   model: string,
   settings: EngineSettings,
@@ -18,18 +19,18 @@ export type OpenEngine = (
   progress: (share: number) => void,
 ) => Promise<Engine>
 
-/** An engine and how many tasks run on it. */
+/** An engine and the number of tasks that run on it. */
 export interface Loaded {
   readonly engine: Engine
-  /** What `load` was given for it: a name, or a path. */
+  /** The argument of `load`: a name, or a path. */
   readonly asked: string
   running: number
   retired: boolean
 }
 
 /**
- * Holds a worker's one engine and replaces it without losing anything: the new one is opened beside the old, takes over
- * when it is there, and the old one is closed after its last task. A load that fails changes nothing.
+ * Holds the one engine of a worker, and replaces it without losing a task. The new engine is opened while the old one
+ * serves, takes over when it is ready, and the old one is closed after its last task. A failed load changes nothing.
  */
 export class Loader {
   current: Loaded | undefined
@@ -38,7 +39,7 @@ export class Loader {
   /** How much of it has been read, 0 to 1. */
   progress = 0
   settings: EngineSettings
-  /** What `load` was last given, for a reload with other settings. */
+  /** The last argument of `load`, for a reload with other settings. */
   #model: string | undefined
   #controller: AbortController | undefined
 
@@ -51,7 +52,7 @@ export class Loader {
       model: string,
       error?: Error,
     ) => void,
-    /** What the time that a load may take is measured by. */
+    /** The clock that limits the time of a load. */
     readonly clock: Clock = systemClock,
   ) {
     this.settings = settings
@@ -69,7 +70,7 @@ export class Loader {
         this.progress = share
       })
       if (signal.aborted) {
-        // opened after all, when nobody wants it any more
+        // the load was aborted, but the engine opened all the same
         this.#free(engine)
         throw signal.reason
       }
@@ -88,7 +89,7 @@ export class Loader {
     this.onChange('loaded', model)
   }
 
-  /** Opens the model again with other settings. Before anything is loaded they are just kept. */
+  /** Opens the model again with other settings. Before the first load the settings are only stored. */
   async set(changes: Partial<EngineSettings>): Promise<void> {
     const settings = { ...this.settings, ...changes }
     if (settings.slots === this.settings.slots && settings.context === this.settings.context) return
@@ -106,7 +107,7 @@ export class Loader {
     this.onChange('unloaded', old.engine.model.name)
   }
 
-  /** A task is done with it. */
+  /** Called when a task has ended on that engine. */
   release(loaded: Loaded): void {
     loaded.running--
     if (loaded.retired && loaded.running === 0) this.#free(loaded.engine)
@@ -124,7 +125,7 @@ export class Loader {
     if (old.running === 0) this.#free(old.engine)
   }
 
-  /** Closes an engine that nothing runs on. A failure of that is told, and ends nothing. */
+  /** Closes an engine that nothing runs on. A failure is only reported. */
   #free(engine: Engine): void {
     engine.close().catch(error => this.onChange('unload-failed', engine.model.name, toFsError(error)))
   }

@@ -1,3 +1,4 @@
+/** One file of a worker's `models/` directory. */
 import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { fail } from '../../fs/errors.js'
@@ -14,12 +15,12 @@ import { OREAD, OTRUNC, type Qid } from '../../fs/protocol.js'
 import { fileError } from './file-error.js'
 import type { Upload } from './upload.js'
 
-/** What a model's file needs of its store. */
+/** What a model's file needs from its store. */
 export interface Shelf {
   readonly owner: Owner
-  /** Where the model of that name is now, and whether it may be replaced and removed there. */
+  /** Returns where the model of that name is now, and whether it may be replaced or removed there. */
   locate(name: string): Promise<Found | undefined>
-  /** Begins to replace the model of that name; `replacing` is set until that ended. */
+  /** Starts replacing the model of that name; `replacing` is set until that has ended. */
   replace(file: ModelFile, truncated: boolean, user: string): Promise<Upload>
   unlink(name: string): Promise<void>
 }
@@ -34,7 +35,7 @@ export interface Found {
   readonly atimeMs: number
 }
 
-/** An open file of the host's that several readers share, so that many fids cost one descriptor. */
+/** An open file of the host that several readers share, so that many fids cost one descriptor. */
 interface Shared {
   readonly dev: number
   readonly ino: number
@@ -42,13 +43,13 @@ interface Shared {
   readers: number
 }
 
-/** One name in models/: the bytes of a file on disk, or of an upload that its own user sees before it is there. */
+/** One name in models/: the bytes of a file on the disk, or of an upload that only its own user can see yet. */
 export class ModelFile implements File {
   readonly #path = newQid().path
   #version = 0
-  /** While the file is being made. */
+  /** Set while the file is being created. */
   upload: Upload | undefined
-  /** While the file is being replaced: O_TRUNC may come as a request of its own after the open. */
+  /** Set while the file is being replaced: O_TRUNC may come as a separate request after the open. */
   replacing: Upload | undefined
   #shared: Shared | undefined
   #opening: Promise<unknown> = Promise.resolve()
@@ -58,18 +59,18 @@ export class ModelFile implements File {
     private readonly shelf: Shelf,
   ) {}
 
-  /** The version follows size and time, so that who caches notices a replaced model. */
+  /** The version changes with size and time, so that clients with a cache notice a replaced model. */
   get qid(): Qid {
     return { type: 0, version: this.#version, path: this.#path }
   }
 
-  /** Notes what was found on disk. */
+  /** Updates the version from what was found on the disk. */
   saw(found: Found): Found {
     this.#version = ((Math.trunc(found.mtimeMs) ^ found.size ^ found.ino) >>> 0) | 1
     return found
   }
 
-  /** As it is on disk, or, removed while it is read, as its readers have it. */
+  /** The file as it is on the disk, or, if it was removed while it is being read, as its readers see it. */
   async #present(): Promise<Pick<Found, 'size' | 'mtimeMs' | 'atimeMs' | 'writable'>> {
     const found = await this.shelf.locate(this.name)
     if (found) {
@@ -84,7 +85,7 @@ export class ModelFile implements File {
   async attributes(): Promise<Attributes> {
     const found = this.upload ? { ...(await this.upload.stat()), writable: true } : await this.#present()
     return {
-      // the group is the admins, who may replace a model as they may remove it
+      // the group are the admins, who may replace a model just as they may remove it
       mode: found.writable ? 0o664 : 0o444,
       owner: this.shelf.owner,
       length: found.size,
@@ -128,7 +129,7 @@ export class ModelFile implements File {
       now.readers++
       return now
     }
-    // O_NONBLOCK: if a named pipe took its place meanwhile, opening it must not wait
+    // O_NONBLOCK: if a named pipe has taken its place meanwhile, opening it must not wait
     const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch(e => {
       throw fileError(e, this.name)
     })
@@ -145,7 +146,7 @@ export class ModelFile implements File {
     await this.shelf.unlink(this.name)
   }
 
-  /** Only what is being written can change its length; a finished model is replaced whole. */
+  /** Only a file that is being written can change its length; a finished model can only be replaced as a whole. */
   async truncate(ctx: Context): Promise<void> {
     await this.#resize(0, ctx)
   }

@@ -1,3 +1,4 @@
+/** A host's store of models, and the `models/` directory that shows it. */
 import { createHash } from 'node:crypto'
 import { open, readdir, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -23,12 +24,12 @@ export interface ModelEntry {
   /** The file's name without `.gguf`, as `load` takes it. */
   readonly name: string
   readonly size: number
-  /** Where it is on this host. */
+  /** Its path on this host. */
   readonly path: string
   readonly architecture?: string
-  /** Tokens it was trained for. */
+  /** How many tokens of context the model was trained for. */
   readonly context?: number
-  /** Why it cannot be loaded, as its error would say. */
+  /** Why it cannot be loaded, in the words of the error. */
   readonly problem?: string
 }
 
@@ -39,38 +40,43 @@ export interface ModelStoreOptions {
 
 const ending = '.gguf'
 /**
- * Names a client may create. Capitals, unlike elsewhere in the namespace, because model files come with them and are compared
- * with their names elsewhere; up to 200 characters, for they pack publisher, model, size and quantisation in one.
+ * Names that a client may create. Unlike elsewhere in the tree, capitals are allowed, because model files have them and
+ * are known by their names elsewhere. A name has up to 200 characters, since it combines publisher, model, size and
+ * quantisation.
  */
 const proper = /^[A-Za-z0-9][A-Za-z0-9._-]{0,199}\.gguf$/
-/** Whether a file that the host's user put in the directory himself is shown: any name a 9P client can say. */
+/** Whether a file that the host's user has put in the directory is shown: any name that a 9P client can give. */
 export const isModelName = (name: string): boolean =>
   name.endsWith(ending) && !/^\.|[/\p{Cc}]/u.test(name) && Buffer.byteLength(name) <= 255
-/** The later parts of a split model belong to the first. */
+/** The second and later parts of a split model, which are not listed by themselves. */
 const laterPart = /-(?!00001)\d{5}-of-\d{5}\.gguf$/
 
 /**
- * A host's models: directories of *.gguf files, shown as one. Uploads go to the first; the others are read only, and a name in
- * an earlier directory hides the same name in a later one. The directories are the owner's own: a symbolic link in them is
- * followed, so that large models can live elsewhere. They are read anew each time they are asked about.
+ * A host's models: directories of *.gguf files, shown as one. Uploads go to the first directory; the others are
+ * read-only, and a name in an earlier directory hides the same name in a later one. The directories belong to the
+ * server's owner, so symbolic links in them are followed: large models can be stored elsewhere. The directories are
+ * read again at each request.
  */
 export class ModelStore implements Shelf {
   readonly root: File
   readonly owner: Owner
   readonly #dirs: readonly string[]
   readonly #onchange: NonNullable<ModelStoreOptions['onchange']>
-  /** One File per name for as long as the name is there. */
+  /** One File per name, for as long as the name exists. */
   readonly #files = new Map<string, ModelFile>()
-  /** Models being made, by name: there for whoever makes them, not yet for others. */
+  /** Models being created, by name: visible to the user who creates them, not yet to others. */
   readonly #making = new Map<string, ModelFile>()
-  /** Models whose replacement is about to begin: one at a time. */
+  /** Models whose replacement is about to start: one at a time. */
   readonly #beginning = new Set<ModelFile>()
   #uploads = 0
   readonly #summaries = new Map<string, Promise<GgufSummary>>()
   readonly #digests = new Map<string, Promise<string>>()
   readonly #swept: Promise<void>
 
-  /** @param dirs where models are; the first is made when something is uploaded, and rid of what a killed process left */
+  /**
+   * @param dirs the directories with models; the first is created by the first upload, and is cleared of files that a
+   *   killed process left
+   */
   constructor(dirs: string | readonly string[], o: ModelStoreOptions) {
     this.#dirs = typeof dirs === 'string' ? [dirs] : dirs
     this.owner = o.owner
@@ -83,7 +89,7 @@ export class ModelStore implements Shelf {
     return this.#dirs[0]!
   }
 
-  /** All models that are there, by name; each is checked once and again when it changes. */
+  /** All models, by name. Each is checked once, and again when it changes. */
   async list(): Promise<ModelEntry[]> {
     const entries: ModelEntry[] = []
     for (const name of await this.names()) {
@@ -101,7 +107,7 @@ export class ModelStore implements Shelf {
     return entries
   }
 
-  /** The path of the model of that name (with or without `.gguf`), or undefined. */
+  /** Finds the model of that name, with or without `.gguf`. @returns its path, or undefined */
   async find(name: string): Promise<string | undefined> {
     for (const full of name.endsWith(ending) ? [name, name + ending] : [name + ending]) {
       const found = isModelName(full) ? await this.locate(full) : undefined
@@ -110,7 +116,10 @@ export class ModelStore implements Shelf {
     return undefined
   }
 
-  /** `sha256:…` of a file, read in pieces between which others have their turn; kept until its size or time changes. */
+  /**
+   * Returns `sha256:…` of a file. It is read in pieces, between which other work can run, and remembered until the
+   * file's size or time changes.
+   */
   async digest(path: string): Promise<string> {
     const { dev, ino, size, mtimeMs } = await stat(path)
     return await remembered(this.#digests, `${dev}:${ino}:${size}:${mtimeMs}`, () => sha256(path))
@@ -118,7 +127,7 @@ export class ModelStore implements Shelf {
 
   #summary(found: Found): Promise<GgufSummary> {
     const { dev, ino, size, mtimeMs, path } = found
-    // the path counts, too: the other parts of a split model are found by it
+    // the path is part of the key: the other parts of a split model are found through it
     return remembered(this.#summaries, `${dev}:${ino}:${size}:${mtimeMs}:${path}`, () => checkModel(path))
   }
 
@@ -133,7 +142,7 @@ export class ModelStore implements Shelf {
     return [...names].sort().slice(0, MAX_MODELS)
   }
 
-  /** When a name last came or went, in seconds since 1970. */
+  /** When a name was last added or removed, in seconds since 1970. */
   async changed(): Promise<number> {
     const times = await Promise.all(
       this.#dirs.map(dir =>
@@ -158,7 +167,7 @@ export class ModelStore implements Shelf {
     return undefined
   }
 
-  /** The File of that name: a model that is there, or what this user is uploading. */
+  /** The File of that name: an existing model, or one that this user is uploading. */
   async file(name: string, user?: string): Promise<ModelFile | undefined> {
     const making = this.#making.get(name)
     if (making?.upload && making.upload.user === user) return making
@@ -173,7 +182,7 @@ export class ModelStore implements Shelf {
     return file
   }
 
-  /** Begins a model that is not there yet. */
+  /** Starts uploading a new model. */
   async create(name: string, user: string): Promise<Created> {
     if (!proper.test(name)) {
       throw fail('badName', `${name}: letters, digits, . _ and -, a letter or digit first, at most 200, and .gguf`)
@@ -243,7 +252,7 @@ export class ModelStore implements Shelf {
   }
 }
 
-/** models/ itself. */
+/** The models/ directory itself. */
 class ModelDirectory implements File {
   readonly qid = newQid(QTDIR)
 
@@ -290,7 +299,10 @@ async function sha256(path: string): Promise<string> {
   return `sha256:${hash.digest('hex')}`
 }
 
-/** The value under a key, made once by whoever asks first; a failure is forgotten, and so is the oldest of very many. */
+/**
+ * Returns the value of a key, computed once on the first request. Failures are not remembered, and the oldest value is
+ * dropped beyond MAX_MODELS.
+ */
 function remembered<T>(cache: Map<string, Promise<T>>, key: string, make: () => Promise<T>): Promise<T> {
   let value = cache.get(key)
   if (!value) {

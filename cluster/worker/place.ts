@@ -1,3 +1,4 @@
+/** Runs the tasks of a worker on its engine. */
 import { fail, toFsError } from '../../fs/errors.js'
 import type { Request } from '../root/request.js'
 import type { Task } from '../root/task.js'
@@ -6,14 +7,14 @@ import type { Engine } from './engine/engine.js'
 import { STUCK_MS, STUCK_PER_CHARACTER_MS } from './limits.js'
 import type { Loaded, Loader } from './loader.js'
 
-/** A worker's one engine, as the place where its tasks run. */
+/** A worker's engine, as the place where its tasks run. */
 export class EnginePlace implements Place {
   draining = false
   readonly #running = new Set<Task>()
 
   constructor(
     readonly loader: Loader,
-    /** The worker's name. It may be given another. */
+    /** The worker's name, which may change. */
     readonly name: () => string,
   ) {}
 
@@ -29,7 +30,7 @@ export class EnginePlace implements Place {
     return this.active < this.slots
   }
 
-  /** Answers that were told to stop long ago, and run on. */
+  /** The number of answers that were told to stop long ago and still run. */
   stuck(now: number): number {
     let stuck = 0
     for (const { stoppedAt = now, size } of this.#running)
@@ -43,14 +44,14 @@ export class EnginePlace implements Place {
       throw fail('loading', "write 'load MODEL' to ctl; models/ lists them")
   }
 
-  /** A model that is not this worker's is served by nobody here. */
+  /** Refuses any model that this worker has not loaded and is not loading. */
   known({ model }: Pick<Request, 'model'>): void {
     if (model === undefined) return
     const { current, loading } = this.loader
     if (!(current && is(current, model)) && model !== loading) throw this.#unknown(model)
   }
 
-  /** Another model may have come while it waited: who asked for the one before is refused. */
+  /** The model may have been replaced while the task waited; a task that asked for the old one is refused. */
   start(task: Task): Promise<'ended'> | undefined {
     const { loader } = this
     const loaded = loader.current
@@ -83,10 +84,10 @@ export class EnginePlace implements Place {
   }
 }
 
-/** Whether an engine is what a request means: by the model's name, or as `load` was told. */
+/** Whether an engine is the one that a request names: by the model's name, or by the argument of `load`. */
 const is = ({ engine, asked }: Loaded, model: string) => model === engine.model.name || model === asked
 
-/** Runs a task on an engine to its end. Never rejects. */
+/** Runs a task on an engine until it ends. Never rejects. */
 async function run(task: Task, engine: Engine): Promise<void> {
   try {
     for await (const chunk of engine.generate({ ...task.request.generate, ...task.sampling }, task.signal)) {

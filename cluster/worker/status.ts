@@ -1,3 +1,4 @@
+/** Formats the `status` of a worker. */
 import type { ModelAttributes, OrphanAttributes, ServerAttributes } from '../../api/report.js'
 import { record } from '../../fs/quote.js'
 import type { Task } from '../root/task.js'
@@ -9,17 +10,17 @@ import type { ModelEntry } from './models.js'
 
 export interface Identity {
   readonly name: string
-  /** Unique to the worker for its life. */
+  /** Stays the same for the life of the worker. */
   readonly id: string
-  /** Unique to this start of it. */
+  /** Changes with each start. */
   readonly boot: string
   readonly version: string
   readonly host: string | undefined
   readonly host_id: string | undefined
   readonly class: string | undefined
-  /** Among workers that could answer, the ones with the highest go first. */
+  /** Prompts go first to the workers with the highest value, of those that could answer. */
   readonly prefer: number
-  /** What its model is for: requests of that `type` go here first. */
+  /** What its model is for: requests of that `type` go to this worker first. */
   readonly type: string
 }
 
@@ -31,7 +32,7 @@ export function stateOf(loader: Loader, draining: boolean, failed: boolean): Wor
   return loader.current.running > 0 ? 'busy' : 'idle'
 }
 
-/** The text of `status` at a worker's root: the capability record, then a record for each model (namespace.md). */
+/** Formats a worker's `status`: the capability record, then a record for each model (docs/files.md, status). */
 export function statusText(o: {
   identity: Identity
   machine: Machine
@@ -39,12 +40,12 @@ export function statusText(o: {
   /** The store's models. */
   models: readonly ModelEntry[]
   state: WorkerState
-  /** Why the model could not be loaded, where there is none. */
+  /** Why no model could be loaded, if there is none. */
   error: string | undefined
   queued: number
-  /** Answers that were told to stop long ago, and run on. */
+  /** The number of answers that were told to stop long ago and still run. */
   stuck: number
-  /** Exchanges whose cluster has let go of them. */
+  /** Exchanges whose cluster has disconnected. */
   orphans: Iterable<Task>
   rates: Rates
   uptime_s: number

@@ -1,3 +1,4 @@
+/** Uploads of models: written to a hidden file, checked, and then renamed into place. */
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
 import { type FileHandle, open, readdir, rename, stat, unlink } from 'node:fs/promises'
@@ -13,23 +14,23 @@ const host = hostname().replace(/[^A-Za-z0-9-]/g, '')
 const prefix = '.upload-'
 
 /**
- * A model on its way in: written beside its place in a hidden file, checked when the writer says that it is complete (sync,
- * or else close) and only then renamed. Whoever reads the model that it replaces goes on reading that. Whatever goes wrong,
- * close leaves nothing behind.
+ * A model being uploaded. It is written to a hidden file beside its place, checked when the writer says that it is
+ * complete (sync, or else close), and only then renamed. A client that reads the model that it replaces keeps reading
+ * the old file. If anything fails, close leaves nothing behind.
  */
 export class Upload implements Opened {
   #state: 'open' | 'installed' | 'gone' = 'open'
-  /** Whether anything is to be installed at all, and whether anything came since the last check. */
+  /** Whether anything is to be installed at all, and whether anything was written since the last check. */
   #touched: boolean
   #unchecked = false
   /** Why it cannot be installed. */
   #problem: FsError | undefined
-  /** Calls overlap as they please; what they do to the file happens one after another. */
+  /** Calls may overlap; their operations on the file run one after another. */
   #last: Promise<unknown> = Promise.resolve()
 
   private constructor(
     readonly name: string,
-    /** Who writes it. */
+    /** The user who writes it. */
     readonly user: string,
     private readonly path: string,
     private readonly beside: string,
@@ -41,9 +42,11 @@ export class Upload implements Opened {
   }
 
   /**
-   * @param dir where the model's place is; must exist
-   * @param touched whether even an empty file is meant: false where something was opened and perhaps nothing will be written
-   * @param ended called once, when it is in place or gone
+   * Starts an upload.
+   * @param dir the directory of the model; must exist
+   * @param touched whether an upload that gets no data is meant as an empty file; false if the file was only opened and
+   *   perhaps nothing will be written
+   * @param ended called once, when the upload is in place or gone
    */
   static async begin(
     dir: string,
@@ -97,7 +100,7 @@ export class Upload implements Opened {
     })
   }
 
-  /** ftruncate(2): tools that know the size beforehand, and O_TRUNC where it comes after the open. */
+  /** Implements ftruncate(2), for tools that know the size beforehand, and O_TRUNC where it comes after the open. */
   truncate(length: number): Promise<void> {
     return this.#inTurn(async () => {
       this.#writable()
@@ -107,12 +110,15 @@ export class Upload implements Opened {
     })
   }
 
-  /** The writer says that it is complete: it goes in its place, or the error says what is wrong with it. */
+  /**
+   * Called when the writer says that the file is complete. It is installed, or the call fails with what is wrong with
+   * it.
+   */
   sync(ctx: Context): Promise<void> {
     return this.#inTurn(() => this.#install(ctx.signal))
   }
 
-  /** @throws what `sync` would have, where nobody asked it since the last write */
+  /** Ends the upload. @throws what `sync` would have thrown, unless sync was called since the last write */
   close(): Promise<void> {
     return this.#inTurn(async () => {
       const told = this.#problem !== undefined && !this.#unchecked
@@ -138,7 +144,7 @@ export class Upload implements Opened {
       throw e
     }
     await this.#orGiveUp(async () => {
-      // a file system without modes (a USB stick's) must not refuse a model for it
+      // a file system without modes (of a USB stick) must not be a reason to refuse a model
       await this.file.chmod(0o644).catch(() => undefined)
       // a crash after the rename must not leave the name on bytes that never reached the disk
       await this.file.sync()
@@ -148,7 +154,10 @@ export class Upload implements Opened {
     this.ended(true)
   }
 
-  /** What fails here cannot be mended by writing on (a full disk): the file goes at once, and every later call fails likewise. */
+  /**
+   * Runs a step whose failure (a full disk) cannot be repaired by further writes: the file is removed at once, and
+   * every later call fails with the same error.
+   */
   async #orGiveUp<T>(what: () => Promise<T>): Promise<T> {
     try {
       return await what()
@@ -163,13 +172,16 @@ export class Upload implements Opened {
     if (this.#state === 'gone') return
     this.#state = 'gone'
     await unlink(this.beside).catch(() => undefined)
-    // the bytes are free only when nobody holds the file any more
+    // the disk space is freed only when no descriptor of the file is left
     await this.file.close().catch(() => undefined)
     this.ended(false)
   }
 }
 
-/** Removes uploads that a killed process left: of this machine whose process is gone, and of any after a day. */
+/**
+ * Removes the uploads of killed processes: those of this machine whose process is gone, and any that is older than a
+ * day.
+ */
 export async function sweepUploads(dir: string): Promise<void> {
   for (const name of await readdir(dir).catch(() => [])) {
     if (!name.startsWith(prefix)) continue

@@ -1,3 +1,4 @@
+/** A worker: one engine served as files. */
 import { type Clock, systemClock } from '../../fs/clock.js'
 import { fail } from '../../fs/errors.js'
 import type { File, Owner, User } from '../../fs/file.js'
@@ -19,40 +20,40 @@ import { EnginePlace } from './place.js'
 import { stateOf, statusText } from './status.js'
 
 export interface WorkerOptions {
-  /** What the worker is called in a tree: `worker-0001`. The cluster that it joins may give it another name. */
+  /** The name of the worker in a tree: `worker-0001`. The cluster that it joins may give it another name. */
   name: string
   version: string
-  /** Whose process this is: who owns its files. */
+  /** The user of this process, who owns the files. */
   owner: Owner
   store: ModelStore
-  /** Opens an engine for a model by name or path, having checked the file. */
+  /** Checks the file of a model, given by name or path, and opens an engine for it. */
   open: OpenEngine
   slots: number
   context?: number
-  /** What a model's prompts use where nobody has said anything: a small model wants to be greedy. */
+  /** The sampling for a model's prompts where nobody has set anything: a small model should be greedy. */
   defaults?: (model: string) => Partial<Sampling>
-  /** What `namespace` shows besides the worker's own files: where each part comes from, as ns(1) prints it. */
+  /** The lines of `namespace` besides the worker's own files: where each part comes from, as ns(1) prints it. */
   mounts?: () => string[]
-  /** `shutdown` was written to ctl. */
+  /** Called when `shutdown` is written to ctl. */
   shutdown(): void
-  /** The cluster that was dialled does not take us, and says why. */
+  /** Called when the cluster that was dialled refuses this worker, with the reason. */
   refused?(why: string): void
-  /** The memory that may be kept for users; without end unless given. */
+  /** The memory that may be kept for users; unlimited if omitted. */
   budget?: Budget
   clock?: Clock
   random?: () => number
-  /** Unique to the worker, and to this start of it; made up unless given. */
+  /** The worker's id, and the id of this start of it; random if omitted. */
   id?: string
   boot?: string
-  /** The machine it is on, by name and by its host's id, and the class of workers it was started as. */
+  /** The name of its machine, the id of its host, and the class of workers it was started as. */
   host?: string
   host_id?: string
   class?: string
-  /** What its model is for, such as `code`; `text` unless given. */
+  /** What its model is for, such as `code`; `text` if omitted. */
   type?: string
-  /** 0 to 100: of the workers that could answer, the ones with the highest go first; 0 unless given. */
+  /** 0 to 100: of the workers that could answer, those with the highest value go first; 0 if omitted. */
   prefer?: number
-  /** What it runs on; looked at unless given. */
+  /** The hardware it runs on; detected if omitted. */
   machine?: Machine
 }
 
@@ -61,17 +62,17 @@ export interface Worker {
   readonly root: File
   readonly events: Feed
   load(model: string): Promise<void>
-  /** Takes no new prompts. @returns when the running ones have ended */
+  /** Stops accepting prompts. @returns when the running ones have ended */
   drain(): Promise<void>
-  /** Keeps a user's last failure for his `error` file; what serves the tree calls it for each it answers with. */
+  /** Keeps a user's last failure for their `error` file. Called for each failure that a request is answered with. */
   failed(error: Error, user: User, file: string): void
-  /** A write of a user succeeded: what serves the tree calls it for each. */
+  /** Clears the `error` file of a user. Called after each successful write. */
   succeeded(user: User): void
   /** Ends all exchanges with `shutting down` and frees the model. */
   close(): Promise<void>
 }
 
-/** One engine served as files: everything namespace.md says of a worker. */
+/** Makes a worker: one engine, served as the files of docs/files.md. */
 export function createWorker(o: WorkerOptions): Worker {
   const { owner, store, clock = systemClock, random = Math.random } = o
   const identity = {
@@ -201,7 +202,7 @@ export function createWorker(o: WorkerOptions): Worker {
   }
 }
 
-/** A name that a cluster gives. @throws FsError `bad argument` */
+/** Checks a name that a cluster gives to this worker. @throws FsError `bad argument` */
 function workerName(name: string): string {
   if (!/^[a-z0-9][a-z0-9._-]{0,63}$/.test(name))
     throw fail('badArgument', `name ${name.slice(0, 64)}: 1 to 64 of a-z, 0-9, . _ and -`)
