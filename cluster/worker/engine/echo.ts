@@ -1,3 +1,4 @@
+/** The engine `echo`: an engine without a model, for tests and simulation. */
 import { setImmediate as turn } from 'node:timers/promises'
 import { type Clock, sleep, systemClock } from '../../../fs/clock.js'
 import { fail } from '../../../fs/errors.js'
@@ -5,22 +6,23 @@ import { contextFull, type Engine, type GenerateRequest, type TokenChunk } from 
 import { Hold } from './hold.js'
 import { Slots } from './slots.js'
 
-/** Tokens given without letting anything else run, at most. */
+/** Most tokens given without letting anything else run. */
 const TURN = 64
 const DIMENSIONS = 64
 const times = /^x(\d{1,7})$/
 
 /**
- * An engine without a model, for tests and simulation: it says its prompt's words, numbered. Token i of the answer to
- * `red green` is ` i:WORD` (the first without the blank), its id is i: `0:red 1:green`. The prompt is the last user message
- * (or the raw prompt) and is said once through; a last word `xN` is not said but asks for N tokens, going round:
- * `red green x3` gives `0:red 1:green 2:red`. So who reads can tell whose answer it is, and that no token is lost, doubled
- * or out of order. Words are the tokens it counts; the sampling settings but `max_tokens` and `stop` mean nothing to it.
- * @param o.slots generations at once, 4 if not said
- * @param o.rate tokens per second of each generation, 0 (if not said): as fast as it can
- * @param o.first_token_ms how long the first token takes on top, 0 if not said
- * @param o.context words of prompt and answer that fit, 0 (if not said): any number
- * @param o.clock what the rate is kept by
+ * Makes an engine that repeats the words of its prompt, numbered. Token i of the answer to `red green` is ` i:WORD`
+ * (the first one without the space), and its id is i: `0:red 1:green`. The prompt is the last user message (or the raw
+ * prompt), and is repeated once. A last word `xN` is not repeated but asks for N tokens, starting over as needed: `red
+ * green x3` gives `0:red 1:green 2:red`. So a reader can tell whose answer it reads, and that no token is lost,
+ * repeated or out of order. Each word counts as a token. Of the sampling settings, only `max_tokens` and `stop` have an
+ * effect.
+ * @param o.slots generations at once; 4 if omitted
+ * @param o.rate tokens per second of each generation; 0 (the default): as fast as possible
+ * @param o.first_token_ms additional time before the first token; 0 if omitted
+ * @param o.context words of prompt and answer that fit; 0 (the default): any number
+ * @param o.clock times the rate
  */
 export function createEchoEngine(o: {
   slots?: number
@@ -52,7 +54,7 @@ export function createEchoEngine(o: {
     }
     const begin = clock.now() + first_token_ms - i * (rate > 0 ? 1000 / rate : 0)
     for (const given = i; i < token.count && i < room && !hold.stopped; i++) {
-      // Times are counted from the beginning, so that late timers do not add up.
+      // times are counted from the beginning, so that the delays of late timers do not add up
       const wait = begin + (rate > 0 ? (i * 1000) / rate : 0) - clock.now()
       if (wait > 0) await sleep(clock, wait, signal)
       else if ((i - given) % TURN === TURN - 1) await turn()
@@ -88,7 +90,7 @@ export function createEchoEngine(o: {
 
 const wordsOf = (text: string) => text.split(/\s+/).filter(word => word !== '')
 
-/** The answer as a function of the request and i. */
+/** Makes the answer as a function of the request and i. */
 function tokens(request: GenerateRequest): { count: number; text(i: number): string } {
   const last = request.messages?.findLast(m => m.role === 'user')?.content
   const words = wordsOf(request.prompt ?? last ?? '')
@@ -100,7 +102,10 @@ function tokens(request: GenerateRequest): { count: number; text(i: number): str
   }
 }
 
-/** The words' hashes, counted into places and scaled to length 1: texts with the same words are near each other. */
+/**
+ * Counts the hashes of the words into dimensions, and scales the vector to length 1: texts with the same words are near
+ * each other.
+ */
 function vector(text: string): Float32Array {
   const out = new Float32Array(DIMENSIONS)
   for (const word of wordsOf(text.toLowerCase())) {

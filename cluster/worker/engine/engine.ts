@@ -1,30 +1,34 @@
 /**
- * The engine seam: the one place where text is made. Three live behind it: `llama` (llama.cpp in this process), `openai` (any
- * server with that API) and `echo` (deterministic, for tests and simulation). Nothing above it knows which.
+ * The engine interface: the one place where text is generated. It has three implementations: `llama` (llama.cpp in this
+ * process), `openai` (any server with that API) and `echo` (deterministic, for tests and simulation). No caller knows
+ * which one it uses.
  */
 import { type FsError, fail } from '../../../fs/errors.js'
 import type { EndReason, GenerateRequest } from '../../root/generation.js'
 
 export type { ChatMessage, EndReason, GenerateRequest, Sampling } from '../../root/generation.js'
 
-/** What an engine says of the model it holds. */
+/** What an engine reports about the model it holds. */
 export interface ModelInfo {
-  /** The name requests use: a model file's name without `.gguf`, or the remote server's name for it. */
+  /** The name in requests: a model file's name without `.gguf`, or the remote server's name for the model. */
   readonly name: string
-  /** Bytes of the file; 0 where there is none. */
+  /** Bytes of the file; 0 if there is none. */
   readonly size: number
-  /** Tokens that fit, prompt and answer together; 0 where unknown. */
+  /** Tokens that fit, prompt and answer together; 0 if not known. */
   readonly context: number
-  /** What a person should know of it, such as that it could hold more. */
+  /** What the operator should know about it, such as that its context could be longer. */
   readonly note?: string | undefined
   /**
-   * `sha256:…` of the file: tokens of one digest may be continued by another engine of the same digest. Empty: they may not,
-   * or not yet (a large file takes a while to read).
+   * `sha256:…` of the file. An engine with the same digest may continue an answer from its tokens. Empty: none may, or
+   * not yet (reading a large file takes a while).
    */
   readonly digest: string
 }
 
-/** What a generation yields, in this order: one `start`, any number of `prefill`, any number of `token`, one `end`; between these, `alive`. */
+/**
+ * What a generation yields, in this order: one `start`, any number of `prefill`, any number of `token`, one `end`;
+ * `alive` may come between any of them.
+ */
 export type TokenChunk =
   | {
       readonly event: 'start'
@@ -33,18 +37,18 @@ export type TokenChunk =
       readonly reused: number
     }
   | {
-      /** How many tokens of the prompt are in the KV cache by now; only of a prompt that takes its time. */
+      /** How many tokens of the prompt are in the KV cache so far. Only for a prompt that takes long. */
       readonly event: 'prefill'
       readonly tokens: number
     }
   | {
-      /** Something has come that is no text: a server elsewhere is at work on it. Every few seconds at most. */
+      /** A remote server is at work on the answer: it sent something other than text. At most every few seconds. */
       readonly event: 'alive'
     }
   | {
       /**
-       * Text that is final and the ids it came from: the two always cover the same ground, so that prompt + all ids so far
-       * continue exactly where all text so far ends.
+       * Text that is final and the ids it came from. The two always match: the prompt and all ids so far continue
+       * exactly where all text so far ends.
        */
       readonly event: 'token'
       readonly text: string
@@ -53,9 +57,9 @@ export type TokenChunk =
   | {
       readonly event: 'end'
       readonly reason: EndReason
-      /** All tokens of the answer, with `prefix_ids` and without the one that ended it. */
+      /** All tokens of the answer, including `prefix_ids` and excluding the token that ended it. */
       readonly completion_tokens: number
-      /** Where it became known only now (engine `openai`); `start` said 0. */
+      /** Set if it is known only at the end (engine `openai`); `start` has 0 then. */
       readonly prompt_tokens?: number
       readonly calls?: readonly { readonly name: string; readonly arguments: unknown }[]
     }
@@ -65,28 +69,32 @@ export interface Engine {
   /** Generations that can run at once; more wait inside `generate`, in order. */
   readonly slots: number
   /**
-   * Runs one request. Cancelled by `signal` within one token (the iterator then throws the signal's reason) and by returning
-   * from the iterator early. Text is held back while it could still become part of a stop string, a trailing newline or a
-   * character (namespace.md, data 4), together with its ids.
-   * @throws FsError `context full`, `bad argument: …` (schema the engine cannot obey), `i/o error: …` from a remote engine
+   * Runs one request. It stops within one token when `signal` aborts (the iterator then throws the signal's reason) or
+   * when the iterator is returned early. Text is held back, with its ids, while it could still become part of a stop
+   * string, a trailing newline or a character: text that has been yielded never changes (docs/files.md, data).
+   * @throws FsError `context full`, `bad argument: …` (a schema that the engine cannot obey), `i/o error: …` from a
+   *   remote engine
    */
   generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<TokenChunk>
-  /** Of an engine whose text is made by a server elsewhere; absent where this process makes it. */
+  /** Set if a remote server makes the text; absent if this process makes it. */
   readonly remote?: Remote
-  /** One vector per text, all of one length. @throws FsError where the model cannot */
+  /** Computes one vector per text, all of the same length. @throws FsError if the model cannot */
   embed(texts: readonly string[], signal: AbortSignal): Promise<Float32Array[]>
-  /** Frees the model. Generations still running end with `shutting down`. */
+  /** Frees the model. Running generations end with `shutting down`. */
   close(): Promise<void>
 }
 
-/** A server elsewhere that makes the text. */
+/** A remote server that makes the text. */
 export interface Remote {
-  /** How long an answer may bring nothing before the engine gives it up, in ms. */
+  /** How long an answer may produce nothing before the engine gives it up, in ms. */
   readonly silence_ms: number
-  /** Asks whether it would answer, without a prompt, which may cost money. @throws FsError why it would not, within seconds */
+  /**
+   * Checks whether the server would answer, without a prompt, which may cost money.
+   * @throws FsError the reason why it would not, within seconds
+   */
   check(signal: AbortSignal): Promise<void>
 }
 
-/** What a text that does not fit fails with. @param what `prompt 3456 tokens` @param context tokens there is room for */
+/** Makes the error for a text that does not fit. @param what `prompt 3456 tokens` @param context how many tokens fit */
 export const contextFull = (what: string, context: number): FsError =>
   fail('contextFull', `${what}, context ${context}; shorten it, or load a model that holds more`)

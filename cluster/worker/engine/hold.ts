@@ -1,10 +1,10 @@
 /**
- * Holds back what an answer may yet lose: what could become a stop string, the newlines at its end, half a character. All
- * engines send their text through one of these.
+ * Holds back text that an answer may yet lose: what could become a stop string, the newlines at its end, half a
+ * character. All engines send their text through a `Hold`.
  *
- * Text and ids go in by pieces (a token, mostly) and come out so that all ids given so far cover exactly all text given so
- * far: a piece with ids is never split, it is held whole. Only the last piece of an answer may reach past its text, where a
- * stop string or the final newlines begin inside a token.
+ * Text and ids go in as pieces (mostly one token each). They come out so that all ids given so far match exactly all
+ * text given so far: a piece with ids is never split, but held back as a whole. Only the last piece of an answer may
+ * extend beyond its text, if a stop string or the final newlines begin inside a token.
  */
 
 export interface Held {
@@ -19,23 +19,29 @@ const halfPair = /[\ud800-\udbff]$/
 export class Hold {
   readonly #stops: readonly string[]
   #text = ''
-  /** The pieces of `#text`; one whose text is empty (a token that is part of a character) goes with the next that has some. */
+  /**
+   * The pieces of `#text`. A piece without text (a token that is part of a character) goes with the next piece that has
+   * some.
+   */
   #pieces: { readonly length: number; readonly ids: readonly number[] }[] = []
-  /** Of `#text`, how much was given out before (`given`). */
+  /** How many characters of `#text` were given out before, by another engine (`given`). */
   #skip = 0
   #stopped = false
 
-  /** @param stop strings that end the text and are no part of it; the first to be complete counts, of two the longer */
+  /**
+   * @param stop strings that end the text and are not part of it. The first to be complete counts; of two at once, the
+   *   longer
+   */
   constructor(stop: readonly string[]) {
     this.#stops = stop.filter(s => s !== '')
   }
 
-  /** Whether a stop string came. Nothing is taken after that. */
+  /** Whether a stop string was found. Later pieces are ignored. */
   get stopped(): boolean {
     return this.#stopped
   }
 
-  /** Adds a piece. @returns what became final by it */
+  /** Adds a piece. @returns the text that is final now */
   push(text: string, ids: readonly number[]): Held | undefined {
     if (this.#stopped) return undefined
     const before = this.#text.length
@@ -57,12 +63,12 @@ export class Hold {
     this.#skip = this.#text.replace(newlines, '').length
   }
 
-  /** The text has ended. @returns what was held and belongs to it */
+  /** Ends the text. @returns the held text that belongs to the answer */
   end(): Held | undefined {
     return this.#stopped ? undefined : this.#last()
   }
 
-  /** Where the stop string begins that is complete first, at or after `from`; else -1. */
+  /** Finds the stop string that is complete first, at or after `from`. @returns where it begins, or -1 */
   #findStop(from: number): number {
     let start = -1
     let end = Number.POSITIVE_INFINITY
@@ -78,7 +84,7 @@ export class Hold {
     return start
   }
 
-  /** Where the part begins that what follows may change. */
+  /** Returns where the part begins that later text may change. */
   #undecided(): number {
     const text = this.#text
     let at = halfPair.test(text) ? text.length - 1 : text.length
@@ -90,7 +96,7 @@ export class Hold {
     return text.slice(0, at).replace(newlines, '').length
   }
 
-  /** Gives what lies before `end`, in whole pieces where they have ids. */
+  /** Gives the text before `end`, in whole pieces if they have ids. */
   #release(end: number): Held | undefined {
     let at = 0
     let pieces = 0
@@ -100,8 +106,9 @@ export class Hold {
       if (at + piece.length > end) break
       at += piece.length
       pieces++
-      // Empty pieces after the last text wait for the text they belong to. And text never pauses at a newline: so ids that
-      // end in one were the answer's last, and who continues them knows that their newlines were not given (`given`).
+      // Empty pieces after the last text wait for the text they belong to. Text is never given up to a newline: so if
+      // the ids so far end with one, the answer was complete, and an engine that continues it knows that those newlines
+      // were not given (`given`).
       if (piece.length > 0 && !newline.test(this.#text[at - 1]!)) {
         out = at
         whole = pieces

@@ -1,3 +1,4 @@
+/** The engine `llama`: llama.cpp in this process. */
 import { randomInt } from 'node:crypto'
 import { basename } from 'node:path'
 import type {
@@ -23,35 +24,35 @@ import { Slots } from './slots.js'
 
 interface LlamaOptions {
   path: string
-  /** What requests call it; the file's name without `.gguf` if not said. */
+  /** The name in requests; the file's name without `.gguf` if omitted. */
   name?: string
   slots: number
-  /** Tokens of each slot; if not said, see `defaultContext`. */
+  /** Tokens of each slot; `defaultContext` if omitted. */
   context?: number
-  /** `f16` if not said. */
+  /** `f16` if omitted. */
   kvType?: KvType
-  /** See `defaultThreads`. */
+  /** `defaultThreads` if omitted. */
   threads?: number
-  /** `auto` if not said. */
+  /** `auto` if omitted. */
   gpu?: Gpu
-  /** Of the file; a large one's comes when it has been read, and the model serves before. */
+  /** The digest of the file. For a large file it comes when the file has been read; the model serves before that. */
   digest?: Promise<string>
 }
 
 /**
- * Loads a GGUF model into this process, to be run by llama.cpp: one context whose sequences are the slots, decoded together
- * in batches. A slot keeps what it last evaluated, and a request takes the slot that knows most of its prompt.
- * @param signal ends the load, at the next tensor
- * @param progress told how much of the file has been read, 0 to 1
- * @throws FsError `model file is damaged: …`, `not enough memory for …`, or the file system's
+ * Loads a GGUF model into this process and runs it with llama.cpp: one context whose sequences are the slots, decoded
+ * together in batches. A slot keeps what it evaluated last, and a request takes the slot that holds most of its prompt.
+ * @param signal ends the load at the next tensor
+ * @param progress called with how much of the file has been read, 0 to 1
+ * @throws FsError `model file is damaged: …`, `not enough memory for …`, or an error of the file system
  */
 export async function createLlamaEngine(
   o: LlamaOptions,
   signal?: AbortSignal,
   progress?: (share: number) => void,
 ): Promise<Engine> {
-  o.digest?.catch(() => undefined) // if the file goes meanwhile, its tokens are continued nowhere else
-  // Before llama.cpp sees it: some hostile headers it answers by looping, not by an error.
+  o.digest?.catch(() => undefined) // if the file disappears meanwhile, no other engine can continue its tokens
+  // before llama.cpp sees the file: some hostile headers make it loop rather than fail
   const { size, weights } = await checkModel(o.path, signal)
   const runtime = await startRuntime(o.gpu ?? 'auto')
   signal?.throwIfAborted()
@@ -86,7 +87,10 @@ export async function createLlamaEngine(
   }
 }
 
-/** Waits until what was just begun is with llama.cpp: node-llama-cpp hands it over in the loop's next turn. */
+/**
+ * Waits until llama.cpp has the work that was just started: node-llama-cpp hands it over in the next turn of the event
+ * loop.
+ */
 const decoding = () => new Promise<void>(resolve => setImmediate(() => setImmediate(resolve)))
 
 /** A request that is ready for a slot. */
@@ -94,7 +98,7 @@ interface Prepared extends Prompt {
   readonly prefix: readonly Token[]
   /** GBNF. */
   readonly grammar: string | undefined
-  /** Tokens the answer may come to: what was asked for, or what the context leaves. */
+  /** Most tokens of the answer: as many as requested, or as the context leaves room for. */
   readonly most: number
 }
 
@@ -102,12 +106,12 @@ class LlamaEngine implements Engine {
   readonly slots: number
   readonly #prompter: Prompter
   readonly #slots: Slots<Slot>
-  /** Tokens there are: ids go from 0 to one less. */
+  /** Size of the vocabulary: token ids are less than this. */
   readonly #vocabulary: number
-  /** Characters of the longest. */
+  /** Characters of the longest token. */
   readonly #longest: number
   #embedding: Promise<LlamaEmbeddingContext> | undefined
-  /** Vectors are made one after another, in the order they were asked for. */
+  /** The last embedding request: vectors are computed one after another, in the order of the requests. */
   #embedded: Promise<unknown> = Promise.resolve()
   #closed = false
 
@@ -153,18 +157,18 @@ class LlamaEngine implements Engine {
   #prepare(request: GenerateRequest): Prepared {
     if (request.tools?.length) throw fail('notSupported', 'tools: engine llama calls none yet, use schema')
     const { contextSize } = this.context
-    // Making tokens of a MiB takes most of a second, in which nothing else runs; what cannot fit is told before.
+    // tokenizing a MiB takes most of a second, in which nothing else runs, so refuse before that what cannot fit
     const characters = (request.messages ?? []).reduce((n, m) => n + m.content.length, request.prompt?.length ?? 0)
     if (characters > contextSize * this.#longest) {
       throw contextFull(`prompt over ${contextSize} tokens`, contextSize)
     }
     const prompt = this.#prompter.make(request)
     const count = prompt.tokens.length
-    // One place is kept by node-llama-cpp: a context of 1024 takes 1023 tokens before it would shift.
+    // node-llama-cpp reserves one place: a context of 1024 takes 1023 tokens before it would shift
     if (count >= contextSize) throw contextFull(`prompt ${count} tokens`, contextSize)
     const prefix = (request.prefix_ids ?? []) as Token[]
     if (prefix.length > 0 && request.schema !== undefined) throw fail('badArgument', 'prefix_ids: not with a schema')
-    // llama.cpp is not to be asked about tokens it has not.
+    // llama.cpp must not be asked about tokens that are not in its vocabulary
     const foreign = prefix.find(id => !Number.isInteger(id) || id < 0 || id >= this.#vocabulary)
     if (foreign !== undefined) throw fail('badArgument', `prefix_ids: ${foreign} is no token of ${this.model.name}`)
     return {
@@ -217,7 +221,7 @@ class LlamaEngine implements Engine {
         const out = hold.push(pieces.push(token), [token])
         ended = hold.stopped
         if (made < most && !ended) {
-          // The next token is begun before this one is handed out: what readers cost is paid while llama.cpp decodes.
+          // start the next token before handing this one out: the reader's work then overlaps with llama.cpp's decoding
           draw([token])
           if (out && made > prefix.length + 1) await decoding()
         }
@@ -228,7 +232,7 @@ class LlamaEngine implements Engine {
       await slot.clear()
       throw fail('io', `llama.cpp: ${(error as Error).message}`, error)
     } finally {
-      // the slot is another's after this
+      // after this the slot may be given to another request
       await drawn?.catch(() => {})
     }
     const rest = hold.end()

@@ -1,3 +1,4 @@
+/** The engine `openai`: a remote server with the OpenAI API. */
 import { plain, Unfit } from '../../../api/field.js'
 import { type Clock, deadline, systemClock } from '../../../fs/clock.js'
 import { FsError, fail } from '../../../fs/errors.js'
@@ -22,12 +23,12 @@ import { type Chunk, readChunk, readError, readModels, readVectors } from './ope
 import { type Event, events } from './openai/sse.js'
 import { Slots } from './slots.js'
 
-/** Stop strings the API takes; all are found here as well. */
+/** Most stop strings that the API accepts. All of them are also looked for here. */
 const MAX_STOPS = 4
 
 const reasons: Readonly<Record<string, EndReason>> = { length: 'length', tool_calls: 'tool', function_call: 'tool' }
 
-/** What a server that does not take a parameter gets instead; undefined: nothing. */
+/** The parameter to send instead of one that a server does not accept; undefined: none. */
 const replacements: Readonly<Record<string, string | undefined>> = {
   max_tokens: 'max_completion_tokens',
   max_completion_tokens: 'max_tokens',
@@ -40,14 +41,14 @@ const replacements: Readonly<Record<string, string | undefined>> = {
 }
 
 /**
- * An engine that is a server with the OpenAI API: llama-server, vLLM, Ollama, or the original. It gives no token ids, so its
- * answers cannot be continued elsewhere. It counts the prompt at the end only: `start` says 0 tokens, `end` the number. Text that
- * came before a failure is given before it.
- * @param o.url `http://HOST:PORT`, for the API at `/v1` there, or where the API is
- * @param o.key what `Authorization: Bearer` carries
- * @param o.slots requests it is sent at once; more wait here
- * @param o.context what to tell of its context, for no API says it
- * @param o.silence_ms how long a request may bring nothing at all; 120 s unless given
+ * Makes an engine that uses a server with the OpenAI API: llama-server, vLLM, Ollama, or OpenAI itself. Such a server
+ * gives no token ids, so answers cannot be continued elsewhere. It counts the prompt only at the end: `start` says 0
+ * tokens, and `end` has the number. Text that came before a failure is yielded before the failure.
+ * @param o.url `http://HOST:PORT` for an API at `/v1`, or the address of the API
+ * @param o.key sent as `Authorization: Bearer`
+ * @param o.slots requests sent to it at once; more wait here
+ * @param o.context the context to report, since no API says it
+ * @param o.silence_ms how long a request may produce nothing at all; 120 s if omitted
  * @throws FsError `bad argument: url …`
  */
 export function createOpenAIEngine(o: {
@@ -62,10 +63,12 @@ export function createOpenAIEngine(o: {
   const { model, silence_ms = SILENCE_MS, clock = systemClock } = o
   const server = new Server(o.url, o.key, silence_ms, clock)
   const slots = new Slots(Array.from({ length: o.slots }, (_, i) => i))
-  /** By parameter that the server does not take, what it gets instead. */
+  /** For each parameter that the server does not accept: the parameter to send instead. */
   const lessons = new Map<string, string | undefined>()
 
-  /** Posts a request; again in other words where the server does not know a parameter of it, which is remembered. */
+  /**
+   * Posts a request. If the server does not know a parameter, it is replaced or left out, now and in later requests.
+   */
   async function post(path: string, body: Record<string, unknown>, signal: AbortSignal): Promise<Reply> {
     for (;;) {
       try {
@@ -88,7 +91,7 @@ export function createOpenAIEngine(o: {
     let whole = false
     let usage: Chunk['usage']
     let pieces = 0
-    // when the reader last heard from us, and when there was last more than comments
+    // when the reader was last told something, and when something other than comments last came
     let heard = clock.now()
     let moved = heard
     yield { event: 'start', prompt_tokens: 0, reused: 0 }
@@ -131,7 +134,7 @@ export function createOpenAIEngine(o: {
     } finally {
       reply.close()
     }
-    // a model that only thought has said that much; nothing at all would look like an answer that is empty
+    // if the model only produced reasoning, that is the answer; without it, the answer would look empty
     if (pieces === 0 && calls.none && reasoning) {
       const out = hold.push(reasoning, [])
       if (out) yield { event: 'token', ...out }
@@ -149,7 +152,7 @@ export function createOpenAIEngine(o: {
     }
   }
 
-  /** What a path gives, as JSON. */
+  /** Reads the body of a reply as JSON. */
   async function json(reply: Reply, most: number): Promise<unknown> {
     return parse(await wholeOf(reply, most, server), server)
   }
@@ -165,20 +168,20 @@ export function createOpenAIEngine(o: {
     }
   }
 
-  /** Refuses where the server lists its models and does not have ours. Some list none, or take any name. */
+  /** Throws if the server lists its models and ours is not among them. Some servers list none, or accept any name. */
   async function checkModel(signal: AbortSignal): Promise<void> {
     let listed: ReturnType<typeof readModels>
     try {
       listed = readModels(await json(await server.get('/models', signal), MAX_LIST))
     } catch (error) {
-      // one that asks to wait is there
+      // a server that asks to wait is there
       if (lacks(error) || (error as FsError).is('upstreamBusy')) return
       throw error
     }
     const { names = [], owner = '' } = listed ?? {}
     if (names.length === 0 || owner === 'llamacpp' || names.some(name => isModel(name, model))) return
     try {
-      // a list may be a choice of what there is
+      // the list may be incomplete, so ask for this model by name
       const one = await server.get(`/models/${model.split('/').map(encodeURIComponent).join('/')}`, signal)
       one.close()
     } catch (error) {
@@ -207,28 +210,34 @@ export function createOpenAIEngine(o: {
   }
 }
 
-/** Whether a server that has `name` serves what is called `wanted`: Ollama has `llama3:latest`, others a variant behind a colon. */
+/**
+ * Whether the model `name` of a server is the one called `wanted`: Ollama has `llama3:latest`, other servers a variant
+ * after a colon.
+ */
 const isModel = (name: string, wanted: string): boolean =>
   name === wanted || name.startsWith(`${wanted}:`) || wanted.startsWith(`${name}:`) || name.endsWith(`/${wanted}`)
 
-/** Whether the server has no such path. */
+/** Whether the server does not have that path. */
 const lacks = (error: unknown): boolean => [404, 405, 501].includes(refusal(error)?.status ?? 0)
 
 const refusal = (error: unknown): Refusal | undefined =>
   error instanceof FsError && error.is('upstreamRefused') ? (error.cause as Refusal | undefined) : undefined
 
-/** The parameter that a server does not take; undefined: it refuses something else, or names none that can be left out. */
+/**
+ * The parameter that a server does not accept; undefined if it refuses something else, or names no parameter that can
+ * be left out.
+ */
 function notTaken(error: unknown): string | undefined {
   const { status = 0, param = '' } = refusal(error) ?? {}
   if (status !== 400 && status !== 422) return undefined
   if (param in replacements) return param
-  // some name it in words only
+  // some servers name it only in the message
   const { message } = error as FsError
   if (!/unsupported|not supported|unknown|unrecognized|unexpected|extra/i.test(message)) return undefined
   return Object.keys(replacements).find(name => new RegExp(`['"\`]${name}['"\`]`).test(message))
 }
 
-/** A body with the parameters that a server takes. */
+/** Replaces or removes the parameters that the server does not accept. */
 function inWordsOf(
   lessons: ReadonlyMap<string, string | undefined>,
   body: Record<string, unknown>,
@@ -243,8 +252,9 @@ function inWordsOf(
 }
 
 /**
- * The JSON objects of a reply: of a stream one by one, `done` at its `[DONE]`, `idle` where something came that is no object; of a reply
- * that is not a stream the one that it is. An event that is cut or broken ends it: text may be missing there.
+ * Yields the JSON objects of a reply. For a stream: each object, `done` at `[DONE]`, and `idle` for anything that is
+ * not an object. For a reply that is not a stream: its only object. A cut or broken event ends the answer as a failure,
+ * since text may be missing there.
  */
 async function* objects(reply: Reply, server: Server): AsyncGenerator<object | 'done' | 'idle', void> {
   if (/\bjson\b/.test(reply.type)) {
@@ -264,7 +274,10 @@ async function* objects(reply: Reply, server: Server): AsyncGenerator<object | '
   }
 }
 
-/** An event's JSON object; undefined: a word such as `ping`, which holds no text. @throws FsError for an error, and for what is broken */
+/**
+ * The JSON object of an event; undefined for a word such as `ping`, which contains no text.
+ * @throws FsError for an error event, and for a broken object
+ */
 function objectOf({ type, data }: Exclude<Event, 'idle'>, server: Server): object | 'done' | undefined {
   if (data.trim() === '[DONE]') return 'done'
   const named = type === 'error'
@@ -286,7 +299,7 @@ function objectOf({ type, data }: Exclude<Event, 'idle'>, server: Server): objec
 
 const read = (json: object, server: Server): Chunk => fit(() => readChunk(json), server)
 
-/** @throws FsError `the upstream failed` for what a reader refuses */
+/** Runs a reader. @throws FsError `the upstream failed` for what the reader refuses */
 function fit<T>(reader: () => T, server: Server): T {
   try {
     return reader()
@@ -296,7 +309,7 @@ function fit<T>(reader: () => T, server: Server): T {
   }
 }
 
-/** A body that is no stream, as text. */
+/** Reads a body that is not a stream, as text. */
 async function wholeOf({ body, close }: Reply, most: number, { base }: Server): Promise<string> {
   const parts: Uint8Array[] = []
   let size = 0
@@ -311,13 +324,13 @@ async function wholeOf({ body, close }: Reply, most: number, { base }: Server): 
   return Buffer.concat(parts).toString()
 }
 
-/** @throws FsError `the upstream failed` for what is no JSON object; an error that it holds */
+/** Parses a JSON object. @throws FsError `the upstream failed` for anything else; the error that the object contains */
 function parse(text: string, server: Server): object {
   let json: unknown
   try {
     json = JSON.parse(text)
   } catch {
-    // told below
+    // reported below
   }
   if (typeof json !== 'object' || json === null)
     throw fail('upstreamFailed', `${server.base}: not JSON: ${server.hidden(plain(text.slice(0, 100), 100))}`)
@@ -326,7 +339,10 @@ function parse(text: string, server: Server): object {
   return json
 }
 
-/** The request in the API's words. What it does not know (`top_k`, `min_p`) is said only where it is asked for. */
+/**
+ * Formats the request for the API. Parameters that the API does not know (`top_k`, `min_p`) are sent only if they were
+ * asked for.
+ */
 function bodyOf(model: string, request: GenerateRequest): Record<string, unknown> {
   const { temperature, top_p, top_k, min_p, seed, max_tokens, stop } = request
   return {
@@ -341,7 +357,8 @@ function bodyOf(model: string, request: GenerateRequest): Record<string, unknown
     ...(seed !== undefined && { seed }),
     ...(stop.length > 0 && { stop: stop.slice(0, MAX_STOPS) }),
     ...(request.messages
-      ? // A tool's result is a user's turn: ChatMessage does not say which call it answers, which the API wants to know.
+      ? // a tool's result is sent as a user's turn: the API wants to know which call it answers; ChatMessage
+        // does not say
         { messages: request.messages.map(m => ({ role: m.role === 'tool' ? 'user' : m.role, content: m.content })) }
       : { prompt: request.prompt }),
     ...(request.schema !== undefined && {

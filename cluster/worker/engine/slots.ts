@@ -1,19 +1,26 @@
+/** The slots of an engine, and the queue of generations that wait for one. */
 import { fail } from '../../../fs/errors.js'
 
-/** One generation: what is done before it queues (and may refuse it), which free slot it wants, and its run on the slot. */
+/**
+ * One generation: its preparation before it queues, which may refuse it; its choice among free slots; and its run on a
+ * slot.
+ */
 interface Job<T, P, C> {
   /** Runs at the first `next()`. */
   readonly prepare: () => P
-  /** The first, if it does not say; they are in the order they became free. */
+  /** Picks one of the free slots, which are in the order in which they became free. If omitted, the first. */
   readonly choose?: (free: readonly T[], prepared: P) => T
-  /** Its signal aborts with the caller's reason, with `shutting down` at `close`, and when the reader leaves. */
+  /**
+   * Runs on the slot. `signal` aborts with the caller's reason, with `shutting down` at `close`, and when the reader
+   * leaves.
+   */
   readonly body: (prepared: P, slot: T, signal: AbortSignal) => AsyncGenerator<C, void>
 }
 
 /**
- * The slots of an engine: each runs one generation, the rest wait in the order they came. Whatever way a generation ends
- * (at its end, aborted, left by its reader, the engine closed), its slot is freed at once, even where the reader sleeps
- * between two reads.
+ * The slots of an engine. Each runs one generation; the rest wait in the order in which they came. However a generation
+ * ends (at its end, aborted, left by its reader, or because the engine is closed), its slot is freed at once, even if
+ * the reader is asleep between two reads.
  */
 export class Slots<T> {
   readonly #free: T[]
@@ -25,14 +32,15 @@ export class Slots<T> {
     this.#free = [...slots]
   }
 
-  /** Runs a job on a slot, when one is free. Its place in the queue is taken by the first `next()`. */
+  /** Runs a job on a slot when one is free. The first `next()` takes its place in the queue. */
   run<P, C>(signal: AbortSignal, job: Job<T, P, C>): AsyncIterable<C> {
     return {
       [Symbol.asyncIterator]: () => {
         const stop = new AbortController()
         const steps = this.#steps(signal, stop, job)
         let ended = false
-        // Abort, then return: the step that is under way hears only the first, a reader that sleeps leaves the second to us.
+        // Abort, then return: a step in progress notices only the abort; a reader that is asleep will not call return,
+        // so we do.
         const leave = () =>
           steps.return(undefined).then(
             () => {},
@@ -89,7 +97,7 @@ export class Slots<T> {
         yield* job.body(prepared, slot, stop.signal)
         return 'whole'
       } catch (thrown) {
-        // What the body trips over once it is told to stop is no news; why it was told to is.
+        // an error of the body after the abort is only a consequence: report why it was aborted instead
         stop.signal.throwIfAborted()
         throw thrown
       } finally {

@@ -1,13 +1,14 @@
-/** Runs what a model's file or a request can make long, and ends it. */
+/** Runs code whose duration depends on a model's file or on a request, with a time limit. */
 import { createContext, Script } from 'node:vm'
 
 const box = createContext({ run: undefined as (() => unknown) | undefined })
 const script = new Script('run()')
 
 /**
- * Calls `run`, which must not wait for anything, and ends it after `ms` wherever it is: in a loop, in a regular expression, behind
- * a `catch` of its own. V8 ends whatever runs inside of a script with a time limit, also code that comes from outside of it.
- * @throws what `run` throws; `late` where it was ended
+ * Calls `run`, which must be synchronous, and stops it after `ms` wherever it is: in a loop, in a regular expression,
+ * behind a `catch` of its own. V8 stops whatever runs inside a script with a time limit, including code that comes from
+ * outside the script.
+ * @throws what `run` throws; the error from `late` if it was stopped
  */
 export function bounded<T>(ms: number, run: () => T, late: () => Error): T {
   box.run = run

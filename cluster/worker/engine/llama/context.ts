@@ -1,23 +1,27 @@
-/** How many tokens of context each slot gets where nobody says, and what a person should know about the number. */
+/** The default number of tokens of context for each slot, and what the operator should know about it. */
 
-/** Tokens a slot gets at most: what an answer of usual length needs, and what a common model keeps in a GB or less. */
+/**
+ * Most tokens of a slot by default: enough for an answer of usual length, and what a common model keeps in a GB or
+ * less.
+ */
 const MOST = 8_192
-/** Tokens below which a slot is of no use, and the step in which llama.cpp makes contexts. */
+/** A slot with fewer tokens is of no use. Also the step in which llama.cpp sizes contexts. */
 const STEP = 256
 
-/** Bytes of memory, of the machine and of its GPUs. */
+/** Bytes of memory of the machine and of its GPUs. */
 export interface Memory {
   readonly cpuRam: number
   readonly gpuVram: number
 }
 
-/** Whether something fits into a share (0 to 1) of what is free. */
+/** Whether something fits into a share (0 to 1) of the free memory. */
 export const fits = (needs: Memory, free: Memory, share = 1): boolean =>
   needs.cpuRam <= free.cpuRam * share && needs.gpuVram <= free.gpuVram * share
 
 /**
- * The tokens of a slot: 8,192, or what the model was trained for, or what takes half of the free memory, whichever is least.
- * @param costs what the context takes with so many tokens a slot; more tokens never take less
+ * The default number of tokens of a slot: 8,192, or what the model was trained for, or what takes half of the free
+ * memory, whichever is least.
+ * @param costs returns the memory that the context takes with that many tokens per slot; more tokens never take less
  */
 export function defaultContext(trained: number, costs: (context: number) => Memory, free: Memory): number {
   const most = Math.min(MOST, trained)
@@ -35,8 +39,8 @@ export function defaultContext(trained: number, costs: (context: number) => Memo
 const more = "'context N' in the worker's ctl or engine.context gives more"
 
 /**
- * What `status` says of a model's context; undefined where there is nothing to say.
- * @param asked what somebody set
+ * The note in `status` about a model's context; undefined if there is nothing to say.
+ * @param asked the context that was set explicitly, if any
  */
 export function contextNote(trained: number, context: number, asked: number | undefined): string | undefined {
   if (context > trained)

@@ -1,29 +1,31 @@
+/** Converts a JSON schema to a GBNF grammar for llama.cpp. */
 import { fail } from '../../../../fs/errors.js'
 
-/** Rules one schema may come to. */
+/** Most rules of one schema. */
 const MAX_RULES = 2000
 /**
- * Values that all `enum` of one schema may have: at each token llama.cpp tries every one that is still possible with every token
- * of the vocabulary (measured with 5,000: two seconds in which the worker answers nothing).
+ * Most values of all `enum` of one schema together. At each token llama.cpp tries every value that is still possible
+ * with every token of the vocabulary (measured with 5,000 values: two seconds in which the worker answers nothing).
  */
 const MAX_VALUES = 2000
-/** Characters of the grammar: llama.cpp reads it in one go, in which the worker answers nothing. */
+/** Most characters of the grammar: llama.cpp parses it in one go, in which the worker answers nothing. */
 const MAX_GRAMMAR = 512 * 1024
-/** Schemas inside one another. */
+/** Most levels of nested schemas. */
 const MAX_DEPTH = 64
-/** llama.cpp writes a repetition out, and refuses long ones. */
+/** Largest bound of one repetition: llama.cpp expands a repetition, and refuses long ones. */
 const MAX_TIMES = 1000
-/** What all repetitions of one schema may come to, written out. */
+/** Most repetitions of one schema, all together, when expanded. */
 const MAX_ALL_TIMES = 20_000
 
-/** JSON by itself, without line breaks: one optional blank after `:` and `,`. */
+/** The rules of JSON itself, without line breaks: one optional space after `:` and `,`. */
 const json: Readonly<Record<string, string>> = {
   value: 'object | array | string | number | boolean | null',
   object: '"{" (string ":" sp value ("," sp string ":" sp value)*)? "}"',
   array: '"[" (value ("," sp value)*)? "]"',
   string: '"\\"" char* "\\""',
-  // A \u escape is never half a surrogate pair, so that a string's length is what the schema counts: characters.
-  // what Unicode has, and no more: a negated set would also take bytes that no decoder reads as one character
+  // A \u escape is never half a surrogate pair, so that the length of a string is what the schema counts: characters.
+  // The set has the characters that exist in Unicode, and no others: a negated set would also take bytes that no
+  // decoder reads as one character.
   char: String.raw`[\x20\x21\x23-\x5B\x5D-\x7E\x80-\uD7FF\uE000-\U0010FFFF] | "\\" (["\\bfnrt/] | "u" ([0-9a-cA-CefEF] hex | [dD] [0-7]) hex hex)`,
   hex: '[0-9a-fA-F]',
   number: 'integer ("." [0-9]{1,15})? ([eE] [-+]? [0-9]{1,2})?',
@@ -33,7 +35,7 @@ const json: Readonly<Record<string, string>> = {
   sp: '" "?',
 }
 
-/** Keywords that say something to people and not of values. */
+/** Keywords that inform people and do not restrict values. */
 const notes = [
   'title',
   'description',
@@ -46,9 +48,9 @@ const notes = [
   'readOnly',
   'writeOnly',
 ]
-/** What holds anywhere besides: where definitions are looked up. */
+/** Keywords that are allowed anywhere: those, and the ones where definitions are looked up. */
 const everywhere = [...notes, '$defs', 'definitions']
-/** The keywords each type knows; one that is here for no type of a schema refuses it. */
+/** The keywords of each type. A keyword that belongs to none of a schema's types is refused. */
 const keywords: Readonly<Record<string, readonly string[]>> = {
   object: ['properties', 'required', 'additionalProperties'],
   array: ['items', 'prefixItems', 'minItems', 'maxItems'],
@@ -62,14 +64,15 @@ const keywords: Readonly<Record<string, readonly string[]>> = {
 type Schema = Readonly<Record<string, unknown>>
 
 /**
- * A GBNF grammar of exactly JSON values that obey a schema: all it makes does, though it does not make all that would (an
- * object with `properties` gets no others, keys come in the schema's order). node-llama-cpp's own converter ignores what it
- * does not know and makes every property required; here a keyword that would not be obeyed is refused by name.
+ * Makes a GBNF grammar of JSON values that obey a schema. Every value that the grammar generates obeys it, but not
+ * every value that obeys it can be generated: an object with `properties` gets no others, and keys come in the order of
+ * the schema. node-llama-cpp's own converter ignores keywords that it does not know and makes every property required;
+ * here a keyword that would not be obeyed is refused by name.
  * @throws FsError `bad argument: schema…: KEYWORD …`
  */
 export function grammarOf(schema: unknown): string {
   const rules = new Map(Object.entries(json))
-  /** The rule made for a definition, which may be in use before it is whole. */
+  /** The rule of each definition, which may be referenced before it is complete. */
   const defined = new Map<unknown, string>()
   let depth = 0
   let times = 0
@@ -86,7 +89,7 @@ export function grammarOf(schema: unknown): string {
   }
   const or = (bodies: readonly string[]) => (bodies.length === 1 ? bodies[0]! : add(bodies.join(' | ')))
 
-  /** @returns the name of the rule that makes `at`'s values */
+  /** @returns the name of the rule that generates the values of `at` */
   function rule(at: unknown, path: string): string {
     if (++depth > MAX_DEPTH) throw fail('badArgument', `schema: over ${MAX_DEPTH} deep`)
     const name = body(at, path)
@@ -157,7 +160,7 @@ export function grammarOf(schema: unknown): string {
       text: `${literal(`${JSON.stringify(name)}:`)} sp ${rule(value, `${path}.${name}`)}`,
       required: required.includes(name),
     }))
-    // What may follow once the i-th pair is reached, with and without one before it: built from the end.
+    // what may follow from the i-th pair on, with and without a pair before it, built from the end
     let first = '""'
     let next = '""'
     for (const { text, required } of pairs.reverse()) {
@@ -174,7 +177,7 @@ export function grammarOf(schema: unknown): string {
       rule(each, `${path}.prefixItems[${i}]`),
     )
     if (fixed.length > 0) {
-      // Items past the fixed ones are never needed unless minItems says so.
+      // items after the fixed ones are never needed unless minItems asks for them
       if (min > fixed.length || (max !== undefined && max < fixed.length))
         throw refuse(path, 'prefixItems: all of them, no more')
       return add(`"[" ${fixed.join(' "," sp ')} "]"`)
@@ -185,7 +188,7 @@ export function grammarOf(schema: unknown): string {
     return add(min === 0 ? `"[" (${items})? "]"` : `"[" ${items} "]"`)
   }
 
-  /** How often, at least and at most. */
+  /** Reads the least and the greatest number of repetitions. */
   function range(s: Schema, least: string, most: string, path: string): [number, number | undefined] {
     const [min, max] = bounds(s, least, most, path)
     times += max ?? min
@@ -205,7 +208,7 @@ export function grammarOf(schema: unknown): string {
     if (!steps || at === undefined) throw refuse(path, `$ref: ${JSON.stringify(ref)} is not in this schema`)
     const made = defined.get(at)
     if (made !== undefined) return made
-    // The name is there before the rule, for definitions that contain themselves.
+    // register the name before the rule is made, for definitions that contain themselves
     const name = add('')
     defined.set(at, name)
     const body = rule(at, String(ref))
@@ -232,7 +235,7 @@ function list(value: unknown, path: string): readonly unknown[] {
   return value
 }
 
-/** The types a schema without `type` can mean, by its keywords. */
+/** The types that a schema without `type` can have, given its keywords. */
 function inferred(given: readonly string[]): string[] {
   return Object.keys(keywords).filter(type => keywords[type]!.some(keyword => given.includes(keyword)))
 }

@@ -1,14 +1,17 @@
-/** node-llama-cpp, which is loaded where it is needed first: it takes a second, and a program without a model never needs it. */
+/** Loads node-llama-cpp when it is first needed: that takes a second, and a program without a model never needs it. */
 import { homedir } from 'node:os'
 
 export type Library = typeof import('node-llama-cpp')
 
-/** No directory, and none that another user could make (`/` is root's): Debian's word for the home of who has none. */
+/**
+ * A directory that does not exist and that no other user could create (`/` belongs to root): Debian's convention for
+ * the home of a user that has none.
+ */
 const NO_HOME = '/nonexistent'
 
 /**
- * Loads the library. While it is loaded it asks for the home directory, below which it keeps builds that we never make, and fails where the
- * user has none, as in a container (`docker run -u 12345`): then HOME is set for this process.
+ * Loads the library. While it loads it asks for the home directory, under which it keeps builds that we never make, and
+ * fails if the user has none, as in a container (`docker run -u 12345`). In that case HOME is set for this process.
  */
 export function loadLibrary(): Promise<Library> {
   try {

@@ -1,16 +1,20 @@
-/** Keeps the text of messages from being read as the markers of a chat template. */
+/** Keeps markers of a chat template that occur in the text of messages from being read as markers. */
 import type { LlamaModel, Token, Tokenizer } from 'node-llama-cpp'
 
-/** The type of a token that llama.cpp finds in any text: converters give it to added tokens that are not marked as special. */
+/**
+ * The type of tokens that llama.cpp finds in any text. Converters give it to added tokens that are not marked as
+ * special.
+ */
 const USER_DEFINED = 4
-/** What looks like a marker: `<|user|>`, `<|tool_call>`, `<tool_call|>`, `<｜User｜>`, `</s>`. */
+/** The shape of a marker: `<|user|>`, `<|tool_call>`, `<tool_call|>`, `<｜User｜>`, `</s>`. */
 const shape = /^<[|｜]|[|｜]>$|^<\/?s>$/
-/** Characters below which a token is ordinary text, such as a tab or an arrow. */
+/** A token with fewer characters is ordinary text, such as a tab or an arrow. */
 const SHORTEST = 3
 
 /**
- * The texts that would become markers wherever they stand: tokens of the type above that look like one, or that the model's template
- * writes. Others of that type, such as runs of blanks or letters with accents, are ordinary text.
+ * The texts that would be read as markers wherever they occur: tokens of the type above that look like a marker, or
+ * that the model's template writes. Other tokens of that type, such as runs of spaces or letters with accents, are
+ * ordinary text.
  */
 export function markersOf(model: Pick<LlamaModel, 'fileInfo'>): string[] {
   const { ggml, chat_template: template = '' } = model.fileInfo.metadata.tokenizer
@@ -24,7 +28,7 @@ export function markersOf(model: Pick<LlamaModel, 'fileInfo'>): string[] {
   )
 }
 
-/** Where a text has to be cut so that none of the markers is whole in a piece: behind the first character of each. */
+/** Where to cut a text so that no piece contains a whole marker: after the first character of each. */
 export function cuts(text: string, markers: readonly string[]): number[] {
   const at = new Set<number>()
   for (const marker of markers) {
@@ -35,8 +39,9 @@ export function cuts(text: string, markers: readonly string[]): number[] {
 }
 
 /**
- * A tokenizer that reads markers only where special tokens are asked for: in what the template itself writes. In other text a marker
- * is read as two pieces, which say the same to a person and are ordinary tokens. Text without a marker is read as before.
+ * Wraps a tokenizer so that it reads markers only where special tokens are asked for: in what the template itself
+ * writes. In other text a marker is read as two pieces, which mean the same to a person and are ordinary tokens. Text
+ * without a marker is read as before.
  */
 export function withoutMarkers(tokenizer: Tokenizer, markers: readonly string[]): Tokenizer {
   if (markers.length === 0) return tokenizer
@@ -45,7 +50,7 @@ export function withoutMarkers(tokenizer: Tokenizer, markers: readonly string[])
     const at = cuts(text, markers)
     if (at.length === 0) return tokenizer(text, false, options)
     return [0, ...at].flatMap((from, i) =>
-      // a piece in the middle of a text gets no blank that some vocabularies begin a text with
+      // some vocabularies start a text with a space, which a piece in the middle must not get
       tokenizer(text.slice(from, at[i]), false, i === 0 ? options : 'trimLeadingSpace'),
     )
   }

@@ -1,3 +1,4 @@
+/** Loads a model and makes its contexts, and refuses those that do not fit in memory. */
 import { basename } from 'node:path'
 import type { LlamaContext, LlamaEmbeddingContext, LlamaModel } from 'node-llama-cpp'
 import { type FsError, fail } from '../../../../fs/errors.js'
@@ -5,13 +6,13 @@ import { memoryReader } from '../../../memory.js'
 import { defaultContext, fits, type Memory } from './context.js'
 import type { Runtime } from './runtime.js'
 
-/** Types of the KV cache: a quantised one takes half or a quarter of the memory, and costs some sense. */
+/** Types of the KV cache. A quantised one takes half or a quarter of the memory, and makes answers somewhat worse. */
 export const kvTypes = ['f16', 'q8_0', 'q4_0'] as const
 export type KvType = (typeof kvTypes)[number]
 
 interface ContextSettings {
   readonly slots: number
-  /** Tokens of each slot; undefined: see `defaultContext`. */
+  /** Tokens of each slot; undefined: `defaultContext`. */
   readonly context: number | undefined
   readonly kvType: KvType
   readonly threads: number
@@ -19,8 +20,8 @@ interface ContextSettings {
 
 /**
  * Loads a model file that has passed the header check.
- * @param size bytes of all its parts; 0: not looked at
- * @throws FsError `model file is damaged: …` with what llama.cpp says, `not enough memory for …`
+ * @param size bytes of all its parts; 0: not checked
+ * @throws FsError `model file is damaged: …` with llama.cpp's message, `not enough memory for …`
  */
 export async function loadModel(
   runtime: Runtime,
@@ -30,7 +31,7 @@ export async function loadModel(
   onLoadProgress: (share: number) => void = () => undefined,
 ): Promise<LlamaModel> {
   const room = await free(runtime)
-  // the weights are read from the file again and again: where they do not stay in memory a token takes seconds
+  // the weights are read from the file again and again; if they do not stay in memory, a token takes seconds
   if (!fits({ cpuRam: size, gpuVram: 0 }, { ...room, cpuRam: room.cpuRam + room.gpuVram }))
     throw noMemory(basename(path), { cpuRam: size, gpuVram: 0 }, room)
   await limit(runtime)
@@ -46,8 +47,8 @@ export async function loadModel(
 }
 
 /**
- * Makes the context all slots share.
- * @param weights bytes of the model's files: their memory looks free, as it is page cache, and is in use
+ * Makes the context that all slots share.
+ * @param weights bytes of the model's files: that memory looks free, since it is page cache, but is in use
  * @throws FsError `not enough memory for MODEL…: needs A has B`
  */
 export async function makeContext(
@@ -60,7 +61,7 @@ export async function makeContext(
   const type = runtime.library.GgmlType[kvType.toUpperCase() as Uppercase<KvType>]
   const kv = { kvCacheKeyType: type, kvCacheValueType: type }
   const base = { sequences: slots, modelGpuLayers: model.gpuLayers, ...kv }
-  // The cache alone, by arithmetic: node-llama-cpp tries contexts out, which for hopeless ones takes minutes.
+  // the cache alone, by arithmetic: node-llama-cpp tries contexts out, which takes minutes for hopeless ones
   const costs = (contextSize: number) =>
     model.fileInsights.estimateContextResourceRequirements({ ...base, contextSize, includeGraphOverhead: false })
   const room = await free(runtime)
@@ -70,7 +71,7 @@ export async function makeContext(
   if (!fits(costs(contextSize), has)) throw noMemory(what, costs(contextSize), has)
   const make = () =>
     model.createContext({
-      // Of each sequence, in node-llama-cpp's terms; it makes room for slots times as much.
+      // node-llama-cpp means the size of each sequence; it makes room for `slots` times as much
       contextSize,
       sequences: slots,
       threads,
@@ -87,7 +88,10 @@ export async function makeContext(
   })
 }
 
-/** Makes the context vectors are made in: one text at a time, of `context` tokens. @throws as makeContext */
+/**
+ * Makes the context in which vectors are computed: one text at a time, of at most `context` tokens.
+ * @throws as makeContext
+ */
 export async function makeEmbeddingContext(
   runtime: Runtime,
   model: LlamaModel,
@@ -110,7 +114,7 @@ async function free({ llama }: Runtime): Promise<Memory> {
   return { cpuRam: memory().free, gpuVram }
 }
 
-/** node-llama-cpp looks at the machine's memory: here it learns what a cgroup leaves of it. */
+/** Tells node-llama-cpp, which looks at the memory of the machine, how much of it the cgroup leaves. */
 async function limit({ llama }: Runtime): Promise<void> {
   await llama.setRamCap((await llama.getLlamaMemoryUsage()).cpuRam + memory().free)
 }
@@ -120,7 +124,7 @@ function noMemory(what: string, needs: Memory, has: Memory): FsError {
   return fail('noMemory', `${what}: needs ${mib(needs)} has ${mib(has)}`)
 }
 
-/** Why it failed: llama.cpp's own line where it gave one (node-llama-cpp says only that it failed). */
+/** Why a load failed: llama.cpp's own line if it printed one (node-llama-cpp only says that it failed). */
 function reason(error: unknown, lines: readonly string[]): string {
   const line = lines.find(l => l.includes('error')) ?? lines[0]
   return line?.replace(/^\w+: (error loading model: )*/, '') ?? (error instanceof Error ? error.message : String(error))

@@ -1,16 +1,20 @@
+/** Converts tokens to text one by one. */
 import type { LlamaModel, Token } from 'node-llama-cpp'
 
-/** Tokens before a token that decide how it reads (a leading blank, in some vocabularies). */
+/** Tokens before a token that affect its text (a leading space, in some vocabularies). */
 const LOOK_BACK = 3
-/** Tokens after which a character that is still not whole will never be: the longest is of 4 bytes. */
+/** If a character is still incomplete after this many tokens, it never will be complete: the longest has 4 bytes. */
 const LONGEST = 8
 
-/** Makes text of tokens one by one, with those before them in view; a character's text comes with its last token. */
+/**
+ * Converts tokens to text one by one, with the preceding tokens as context. The text of a character comes with its last
+ * token.
+ */
 export class Pieces {
   #before: Token[]
   #pending: Token[] = []
 
-  /** @param before the tokens that precede: the prompt's */
+  /** @param before the preceding tokens: those of the prompt */
   constructor(
     readonly model: LlamaModel,
     before: readonly Token[],
@@ -18,7 +22,7 @@ export class Pieces {
     this.#before = before.slice(-LOOK_BACK)
   }
 
-  /** @returns the text that is whole with this token, or '' */
+  /** Adds a token. @returns the text that is complete with it, or '' */
   push(token: Token): string {
     this.#pending.push(token)
     const text = this.model.detokenize(this.#pending, false, this.#before)

@@ -1,3 +1,4 @@
+/** Renders requests with the chat template of the model. */
 import type { ChatHistoryItem, ChatWrapper, LlamaModel, LlamaText, Token, Tokenizer } from 'node-llama-cpp'
 import { FsError, fail } from '../../../../fs/errors.js'
 import type { ChatMessage, GenerateRequest } from '../engine.js'
@@ -5,26 +6,30 @@ import { bounded } from './bounded.js'
 import type { Library } from './library.js'
 import { markersOf, withoutMarkers } from './markers.js'
 
-/** How long a chat template may take for a few short conversations, in ms: usual ones take 50. */
+/** Longest time that a chat template may take for a few short conversations, in ms: usual ones take 50. */
 const TEMPLATE_MS = 5_000
-/** How long node-llama-cpp may take to find out which template it is, in ms: it renders hundreds, for some that is 7 s of a processor. */
+/**
+ * Longest time that node-llama-cpp may take to find out which template it is, in ms. It renders hundreds of
+ * conversations, which takes 7 s of a processor for some templates.
+ */
 const RESOLVE_MS = 120_000
-/** How long a conversation may take in a template, in ms: one of 200 messages and 100 KB takes 50, one message of a MiB 20. */
+/** Longest time to render a conversation, in ms: one of 200 messages and 100 KB takes 50, one message of a MiB 20. */
 const RENDER_MS = 2_000
 
 /** A request as the model reads it, and what ends its answer. */
 export interface Prompt {
   readonly tokens: Token[]
-  /** Besides the model's own end-of-generation tokens. */
+  /** In addition to the model's own end-of-generation tokens. */
   readonly stopTokens: ReadonlySet<Token>
   readonly stopTexts: readonly string[]
 }
 
 /**
- * Makes prompts of requests, by the chat template in the model's file. Only what the template itself writes is read for
- * special tokens; the text of messages never is, so `<|im_end|>` in a message is ten plain characters, also where the vocabulary
- * has it as a token that is found in any text (markers.ts: this holds until prompts are rendered here). No system message is
- * added: without one there is none (which is what LlamaChatSession does for `systemPrompt: ''`; its own default has a text).
+ * Makes prompts from requests, with the chat template in the model's file. Only what the template itself writes is read
+ * for special tokens. The text of messages never is, so `<|im_end|>` in a message is ten plain characters, even if the
+ * vocabulary has it as a token that is found in any text (markers.ts; needed until prompts are rendered here). No
+ * system message is added to a conversation that has none (LlamaChatSession does the same for `systemPrompt: ''`, but
+ * adds a text by default).
  */
 export class Prompter {
   readonly wrapper: ChatWrapper
@@ -41,7 +46,10 @@ export class Prompter {
     this.#tokenizer = withoutMarkers(model.tokenizer, markersOf(model))
   }
 
-  /** @throws FsError `bad argument` for a conversation the model's template refuses, or an empty raw prompt */
+  /**
+   * Makes the prompt of a request.
+   * @throws FsError `bad argument` for a conversation that the model's template refuses, or for an empty raw prompt
+   */
   make(request: GenerateRequest): Prompt {
     return request.messages ? this.#chat(request.messages) : this.#raw(request.prompt ?? '')
   }
@@ -70,7 +78,7 @@ export class Prompter {
     }
   }
 
-  /** Raw text is the whole of what the model reads, so here special tokens are read: its author writes the template. */
+  /** Raw text is all that the model reads, so special tokens are read in it: its author writes the template. */
   #raw(text: string): Prompt {
     const { bos, shouldPrependBosToken } = this.model.tokens
     const tokens = this.model.tokenize(text, true)
@@ -80,22 +88,26 @@ export class Prompter {
   }
 }
 
-/** Renders a model's template for the few conversations that node-llama-cpp tries it with first. What fails is not looked at here. */
+/**
+ * Renders a model's template for the few conversations that node-llama-cpp first tries it with. A failure is ignored
+ * here.
+ */
 function sample(library: Library, model: LlamaModel): void {
   const template = model.fileInfo.metadata.tokenizer?.chat_template
   if (template === undefined) return
   try {
     new library.JinjaTemplateChatWrapper({ template, functionCallMessageTemplate: 'noJinja' })
   } catch {
-    // which wrapper is taken instead is not decided here
+    // node-llama-cpp then chooses another wrapper; that is not decided here
   }
 }
 
 const plain = (text: LlamaText) => text.values.map(v => (typeof v === 'string' ? v : v.value)).join('')
 
 /**
- * A conversation as node-llama-cpp has it. It ends with the answer to be made, which begins with the text of a last
- * assistant message. A tool's result is a user's turn: ChatMessage does not say which call it answers.
+ * Converts a conversation to node-llama-cpp's form. It ends with the answer to be generated, which starts with the text
+ * of a last assistant message, if there is one. The result of a tool becomes a user's turn, because ChatMessage does
+ * not say which call it answers.
  */
 export function history(messages: readonly ChatMessage[]): ChatHistoryItem[] {
   const items = messages.map((m): ChatHistoryItem => {

@@ -1,3 +1,4 @@
+/** Starts llama.cpp in this process. */
 import { availableParallelism } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Llama } from 'node-llama-cpp'
@@ -6,25 +7,31 @@ import { type Library, loadLibrary } from './library.js'
 
 export type Gpu = 'auto' | 'cuda' | 'vulkan' | 'metal' | false
 
-/** Past this, decoding is bound by memory, not by cores, on common machines; and a host runs several workers. */
+/**
+ * Most threads by default: beyond this, decoding is bound by memory rather than cores on common machines, and a host
+ * runs several workers.
+ */
 const MOST_THREADS = 8
-/** Log lines kept for the message of a load that fails. */
+/** Log lines kept for the message of a failed load. */
 const LINES = 8
 const LOG_DELAY_MS = 20
 
-/** llama.cpp in this process, once for each kind of device. */
+/** llama.cpp in this process; one instance for each kind of device. */
 export interface Runtime {
   readonly library: Library
   readonly llama: Llama
   /**
-   * Runs a load. llama.cpp's error lines go to standard error, but those that come meanwhile to `explain`, with the error of a
-   * load that fails.
+   * Runs a load. llama.cpp prints its error lines to standard error; those that come during the load go to `explain`
+   * instead, with the error of a load that fails.
    */
   watch<T>(load: () => Promise<T>, explain: (error: unknown, lines: readonly string[]) => Promise<never>): Promise<T>
 }
 
 const runtimes = new Map<Gpu, Promise<Runtime>>()
-/** The lines each load that runs has caused, perhaps with the others. One logger serves all: the library keeps the last set. */
+/**
+ * The lines logged during each running load; with several loads, a line goes to all of them. One logger serves all,
+ * because the library keeps only the last one that was set.
+ */
 const loads = new Set<string[]>()
 
 function logger(_level: unknown, message: string): void {
@@ -35,9 +42,10 @@ function logger(_level: unknown, message: string): void {
 }
 
 /**
- * Starts llama.cpp: costs about a second the first time (importing the library, trying its binary in a process of its own).
- * @param gpu `auto`: the best there is, the CPU where there is none
- * @throws FsError `operation not supported` where the package has no binary for this machine or device
+ * Starts llama.cpp. The first call takes about a second (importing the library, trying its binary in a separate
+ * process).
+ * @param gpu `auto`: the best device, or the CPU if there is no GPU
+ * @throws FsError `operation not supported` if the package has no binary for this machine or device
  */
 export function startRuntime(gpu: Gpu): Promise<Runtime> {
   let runtime = runtimes.get(gpu)
@@ -50,7 +58,7 @@ export function startRuntime(gpu: Gpu): Promise<Runtime> {
 }
 
 async function start(gpu: Gpu): Promise<Runtime> {
-  // Asked for metal elsewhere, node-llama-cpp takes the CPU without a word.
+  // asked for metal elsewhere, node-llama-cpp silently uses the CPU
   if (gpu === 'metal' && process.platform !== 'darwin') throw noBinary(gpu)
   const library = await loadLibrary()
   let llama: Llama
@@ -60,7 +68,8 @@ async function start(gpu: Gpu): Promise<Runtime> {
       build: 'never',
       skipDownload: true,
       progressLogs: false,
-      // No cap over all contexts: each is given its threads, and a cap of our cores (at least 4!) is what it would be.
+      // no limit over all contexts: each gets its own threads, and the default limit would be our number of cores (at
+      // least 4!)
       maxThreads: 0,
       logLevel: library.LlamaLogLevel.error,
       logger,
@@ -77,7 +86,7 @@ async function start(gpu: Gpu): Promise<Runtime> {
       try {
         return await load()
       } catch (error) {
-        // Lines come through the event loop, after the error they belong to.
+        // lines come through the event loop, after the error they belong to
         await delay(LOG_DELAY_MS)
         return await explain(error, lines)
       } finally {
@@ -91,8 +100,9 @@ const noBinary = (gpu: Gpu, cause?: unknown) =>
   fail('notSupported', `llama.cpp has no binary for ${gpu || 'the CPU'} here: see llamboctl doctor`, cause)
 
 /**
- * Threads if nobody says: the physical cores this process may use but one, which is for the event loop, and 8 at most.
- * More than there are makes llama.cpp's spinning barriers wait for each other: hundreds of times slower, not a little.
+ * The default number of threads: one less than the physical cores that this process may use, which leaves one for the
+ * event loop; 8 at most. With more threads than cores, llama.cpp's spinning barriers wait for each other: it is
+ * hundreds of times slower, not a little.
  */
 export function defaultThreads(llama: Llama): number {
   const cores = Math.min(llama.cpuMathCores, availableParallelism() - 1)

@@ -1,8 +1,9 @@
+/** One sequence of a llama.cpp context, with its KV cache. */
 import type { LlamaContextSequence, LlamaGrammarEvaluationState, Token } from 'node-llama-cpp'
 import type { Sampling } from '../engine.js'
 import type { Gate } from './gate.js'
 
-/** Prompt tokens evaluated before an abort is looked for. */
+/** Prompt tokens evaluated between two checks for an abort. */
 const STRETCH = 256
 
 /** One sequence of the shared context, and what its KV cache holds: the tokens of its last prompt and answer. */
@@ -13,15 +14,15 @@ export class Slot {
     readonly gate: Gate,
   ) {}
 
-  /** How many tokens at the beginning are in the cache already. */
+  /** How many tokens at the beginning of `tokens` are in the cache already. */
   common(tokens: readonly Token[]): number {
     return this.sequence.compareContextTokens(tokens as Token[]).firstDifferentIndex
   }
 
   /**
-   * Makes the cache a beginning of `tokens`, erasing what differs. The last token is never among it: evaluating it is what
-   * gives the next.
-   * @returns how many tokens it holds
+   * Cuts the cache to a prefix of `tokens`, erasing what differs. The last token is never part of it, because
+   * evaluating that token produces the next one.
+   * @returns how many tokens the cache holds
    */
   async align(tokens: readonly Token[]): Promise<number> {
     const all = tokens.slice(0, -1)
@@ -32,7 +33,8 @@ export class Slot {
   }
 
   /**
-   * Evaluates what is missing of `tokens`, in stretches, but for the last one. After each it yields how many the cache holds.
+   * Evaluates the missing part of `tokens` in stretches, except for the last stretch. After each stretch it yields how
+   * many tokens the cache holds.
    * @returns the last stretch, never empty: evaluating it draws the token that follows
    */
   async *prefill(tokens: readonly Token[], signal: AbortSignal): AsyncGenerator<number, readonly Token[]> {
@@ -46,7 +48,7 @@ export class Slot {
     }
   }
 
-  /** Evaluates `tokens` and draws the next. `seed` is for this draw alone. */
+  /** Evaluates `tokens` and draws the next one. `seed` is used for this draw only. */
   async next(
     tokens: readonly Token[],
     sampling: Sampling,
@@ -72,16 +74,16 @@ export class Slot {
     }
   }
 
-  /** Forgets everything, after a failure that leaves the cache unknown. */
+  /** Empties the cache after a failure that leaves its state unknown. */
   async clear(): Promise<void> {
     await this.gate.close(() => this.sequence.clearHistory())
   }
 }
 
 /**
- * The free slot to take: the one whose cache begins as `tokens` do, if that saves half of them or more; else the one that
- * has been free longest, so that the caches of lately used conversations stay.
- * @param free in the order they became free
+ * Picks the free slot to use: the one whose cache has the longest common prefix with `tokens`, if that saves at least
+ * half of them; otherwise the one that has been free longest, so that the caches of recent conversations survive.
+ * @param free in the order in which they became free
  */
 export function chooseSlot(free: readonly Slot[], tokens: readonly Token[]): Slot {
   let best = free[0]!
@@ -96,7 +98,10 @@ export function chooseSlot(free: readonly Slot[], tokens: readonly Token[]): Slo
   return best
 }
 
-/** A seed for the i-th draw (murmur3's finalizer): so a draw depends on its place only, and an answer can be continued. */
+/**
+ * Derives the seed of the i-th draw (murmur3's finalizer). A draw then depends only on its position, so that an answer
+ * can be continued elsewhere.
+ */
 export function seedOf(seed: number, i: number): number {
   let h = (seed ^ Math.imul(i + 1, 0x9e3779b1)) >>> 0
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b)

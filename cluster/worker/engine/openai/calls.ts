@@ -1,3 +1,4 @@
+/** Assembles the tool calls of an answer from the parts of a stream. */
 import { fail } from '../../../../fs/errors.js'
 import { MAX_ARGUMENTS, MAX_CALL_NAME, MAX_CALLS } from './limits.js'
 import type { CallPart } from './reply.js'
@@ -10,8 +11,8 @@ interface Call {
 }
 
 /**
- * The tool calls of one answer, put together from their parts. Servers differ in how a part says which call it belongs to: by the call's
- * id, by an index (which may begin at 1), or by nothing: then it is the last one's.
+ * The tool calls of one answer, assembled from their parts. Servers differ in how a part says which call it belongs to:
+ * by the id of the call, by an index (which may start at 1), or not at all, in which case it belongs to the last call.
  */
 export class Calls {
   readonly #calls: Call[] = []
@@ -21,12 +22,12 @@ export class Calls {
     return this.#calls.length === 0
   }
 
-  /** @throws FsError `the upstream failed` beyond the bounds */
+  /** Adds parts. @throws FsError `the upstream failed` beyond the bounds */
   add(parts: readonly CallPart[]): void {
     for (const part of parts) {
       const { name = '', arguments: text = '' } = part.function ?? {}
       const call = this.#of(part, name)
-      // some say the name with every part
+      // some servers repeat the name in every part
       if (call.name !== name) call.name += name
       call.arguments += text
       this.#size += text.length
@@ -41,7 +42,7 @@ export class Calls {
       (index !== undefined && this.#calls.findLast(call => call.index === index && (!id || !call.id)))
     if (known) return known
     const last = this.#calls.at(-1)
-    // a part without id, index or name of its own goes on with the call before
+    // a part without id, index or name continues the previous call
     if (!id && index === undefined && !name && last) return last
     const call = { id, index, name: '', arguments: '' }
     this.#calls.push(call)
@@ -50,9 +51,9 @@ export class Calls {
   }
 
   /**
-   * The calls, their arguments read.
-   * @param cut whether the answer was ended by its length: a call that is cut off is no call
-   * @throws FsError `the upstream failed` for arguments that are no JSON object
+   * Parses the arguments of the calls.
+   * @param cut whether the answer was ended by its length: an incomplete call is dropped then
+   * @throws FsError `the upstream failed` for arguments that are not a JSON object
    */
   read(cut: boolean, from: string): { name: string; arguments: unknown }[] {
     return this.#calls.flatMap(({ name, arguments: text }) => {
@@ -60,7 +61,7 @@ export class Calls {
         const json: unknown = JSON.parse(text.trim() || '{}')
         if (typeof json === 'object' && json !== null && name) return [{ name, arguments: json }]
       } catch {
-        // told below
+        // reported below
       }
       if (cut) return []
       throw fail('upstreamFailed', `${from}: a call of ${JSON.stringify(name)} whose arguments are no JSON object`)

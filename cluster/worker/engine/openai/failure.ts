@@ -1,23 +1,25 @@
+/** Maps the HTTP errors of an upstream to errors of the tree. */
 import { FsError, fail } from '../../../../fs/errors.js'
 import { MOST_PAUSE_S } from './limits.js'
 import type { Said } from './reply.js'
 
-/** What goes with a refusal, so that the engine can ask again with other parameters. */
+/** Accompanies a refusal, so that the engine can ask again with other parameters. */
 export interface Refusal {
   readonly status: number
   readonly param: string
 }
 
-/** Statuses below 500 that say nothing against the request: another try, here or elsewhere, may do. */
+/** Statuses below 500 that are not the fault of the request: it may succeed at another try, here or elsewhere. */
 const passing: readonly number[] = [408, 409, 425, 429]
-/** Statuses whose sender asks for a pause, whether it says how long or not. */
+/** Statuses that ask for a pause, whether they say how long or not. */
 const busy: readonly number[] = [429, 503]
-/** A pause that was asked for without saying how long, in s. */
+/** The pause for a server that does not say how long, in seconds. */
 const PAUSE_S = 1
 
 /**
- * What a status means for the request: refused for good (the user gets it as it is), to be tried again after a pause, or failed here.
- * @param pause_s what the server asks for, if anything
+ * Decides what a status means for the request: it is refused for good (the user gets the message as it is), to be tried
+ * again after a pause, or failed on this server.
+ * @param pause_s the pause that the server asks for, if any, in seconds
  */
 export function failureOf(url: string, status: number, said: Said | undefined, pause_s?: number): FsError {
   const words = `${url}: ${status}${said?.message ? ` ${said.message}` : ''}`
@@ -29,13 +31,16 @@ export function failureOf(url: string, status: number, said: Said | undefined, p
   return pause === undefined ? fail('upstreamFailed', words) : askedToWait(pause, words)
 }
 
-/** The server asks to be left alone for so long, in s. */
+/** The error of a server that asks for a pause, in seconds. */
 export function askedToWait(seconds: number, words: string): FsError {
   const { message, errno } = fail('upstreamBusy', Math.ceil(Math.min(Math.max(seconds, 0), MOST_PAUSE_S)))
   return new FsError(`${message}: ${words}`, errno)
 }
 
-/** Seconds that a `retry-after` asks for (RFC 9110, 10.2.3): a number, or a date. undefined: it says nothing that can be understood. */
+/**
+ * Seconds that a `retry-after` header asks for (RFC 9110, 10.2.3), as a number or a date; undefined if it is missing or
+ * malformed.
+ */
 export function retryAfter(
   headers: Readonly<Record<string, string | string[] | undefined>>,
   date: number,

@@ -1,3 +1,4 @@
+/** The HTTP client of the engine `openai`: requests bounded in time and size. */
 import { type ClientRequest, type IncomingMessage, request as plainly, type RequestOptions } from 'node:http'
 import { request as secretly } from 'node:https'
 import { plain } from '../../../../api/field.js'
@@ -7,7 +8,7 @@ import { failureOf, retryAfter } from './failure.js'
 import { CONNECT_MS, MAX_BODY, MAX_ERROR, MAX_HEADER, MAX_SAID } from './limits.js'
 import { readError } from './reply.js'
 
-/** What a connection can fail with, as remedies. */
+/** The remedies for the errors of a connection. */
 const remedies: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'connection refused: is the server running there?',
   ENOTFOUND: 'no such host',
@@ -19,23 +20,26 @@ const remedies: Readonly<Record<string, string>> = {
   DEPTH_ZERO_SELF_SIGNED_CERT: 'its certificate is self-signed: name it in NODE_EXTRA_CA_CERTS',
 }
 
-/** A response whose status is good, and its body. */
+/** A successful response and its body. */
 export interface Reply {
   readonly type: string
   /** At most 1 GiB. Leaving the iteration closes the request. */
   readonly body: AsyncIterable<Uint8Array>
-  /** Closes the request, also where the body was never read. */
+  /** Closes the request, even if the body was never read. */
   close(): void
 }
 
-/** A server with the OpenAI API: requests that are bounded in time and size, and what their failures mean. */
+/**
+ * A server with the OpenAI API. Its requests are bounded in time and size, and their failures become errors of the
+ * tree.
+ */
 export class Server {
   readonly base: string
   readonly #url: URL
 
   /**
-   * @param url with a path it is taken as it is; without one the API is at `/v1`. A query goes with every request
-   * @param silence_ms how long a request may bring nothing at all
+   * @param url used unchanged if it has a path; otherwise the API is at `/v1`. A query is sent with every request
+   * @param silence_ms how long a request may produce nothing at all
    * @throws FsError `bad argument: url …`
    */
   constructor(
@@ -49,7 +53,7 @@ export class Server {
       throw fail('badArgument', `url ${url}: http://HOST:PORT or https://…`)
     if (parsed.username || parsed.password) throw fail('badArgument', 'url: give the key apart from it')
     parsed.hash = ''
-    // the address of a request is as good as that of the API
+    // accept the address of a request as well as that of the API
     parsed.pathname = parsed.pathname.replace(/\/+$/, '').replace(/\/chat\/completions$/, '')
     if (parsed.pathname === '/') parsed.pathname = '/v1'
     this.#url = parsed
@@ -57,8 +61,8 @@ export class Server {
   }
 
   /**
-   * Posts JSON, and gives the response as it comes. Aborting closes the request.
-   * @throws FsError `the upstream refuses this`, `asks to wait` or `failed`, with the status and what the server says of it
+   * Posts JSON, and returns the response as it comes. Aborting closes the request.
+   * @throws FsError `the upstream refuses this`, `asks to wait` or `failed`, with the status and the server's message
    */
   post(path: string, body: unknown, signal: AbortSignal): Promise<Reply> {
     return this.#ask('POST', path, JSON.stringify(body), signal)
@@ -124,7 +128,7 @@ export class Server {
         yield chunk
         silence.heard()
       }
-      // a response that was cut off ends like one that is whole
+      // a response that was cut off ends like a complete one
       if (!response.complete) throw Object.assign(new Error('aborted'), { code: 'ECONNRESET' })
     } catch (error) {
       throw failed(error)
@@ -133,7 +137,7 @@ export class Server {
     }
   }
 
-  /** Sends a request; once more where a connection that had been kept open turns out to be gone. */
+  /** Sends a request, and sends it again if a connection that had been kept open turns out to be gone. */
   async #send(
     url: URL,
     where: string,
@@ -172,7 +176,7 @@ export class Server {
     }
   }
 
-  /** Gives a connection up that does not come about. */
+  /** Gives up a connection that is not established in time. */
   #hurry(request: ClientRequest, where: string): void {
     request.once('socket', socket => {
       if (!socket.connecting) return
@@ -183,7 +187,7 @@ export class Server {
     })
   }
 
-  /** What a status that is not good means, with what the server says of it. */
+  /** Makes the error for an unsuccessful status, with the server's message. */
   async #refusal(where: string, response: IncomingMessage): Promise<FsError> {
     const { statusCode = 0, statusMessage = '', headers } = response
     if (statusCode >= 300 && statusCode < 400) {
@@ -200,14 +204,14 @@ export class Server {
     try {
       json = JSON.parse(text)
     } catch {
-      // told as it is
+      // the text is reported as it is
     }
     const said = readError(json, true) ?? { message: '', status: undefined, param: '', seconds: undefined }
     const message = this.hidden(said.message) || plain(statusMessage, MAX_SAID)
     return failureOf(where, statusCode, { ...said, message }, retryAfter(headers, this.clock.date()))
   }
 
-  /** A server's words without the key that they may repeat. */
+  /** Removes the key from a server's message, which may repeat it. */
   hidden(words: string): string {
     return this.key && this.key.length > 5 ? words.replaceAll(this.key, '…') : words
   }
@@ -218,7 +222,7 @@ export class Server {
   }
 }
 
-/** Calls once, when nothing was heard for so long. */
+/** Calls `late` once, when nothing was heard for that long. */
 class Silence {
   #cancel: () => void
 

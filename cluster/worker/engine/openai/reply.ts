@@ -1,3 +1,7 @@
+/**
+ * Parses what an upstream sends, within bounds: the chunks of a stream, errors, and the list of models, in the forms
+ * that real servers use.
+ */
 import { type Field, integer, list, object, optional, plain, Unfit } from '../../../../api/field.js'
 import {
   MAX_CALL_NAME,
@@ -10,10 +14,6 @@ import {
   MAX_SAID,
 } from './limits.js'
 
-/**
- * What an upstream says, read with bounds: the chunks of a stream, errors, and the list of models, in the shapes that real servers give them.
- */
-
 const string =
   (most: number): Field<string> =>
   (value, name) => {
@@ -23,7 +23,7 @@ const string =
   }
 const short = optional(string(MAX_CALL_NAME), '')
 
-/** A text, or a list of parts that have some. */
+/** A text, or a list of parts that contain text. */
 const content: Field<string> = (value, name) => {
   if (!Array.isArray(value)) return string(MAX_REPLY)(value, name)
   return list(object({ text: optional(string(MAX_REPLY), '') }), MAX_PARTS)(value, name)
@@ -32,14 +32,16 @@ const content: Field<string> = (value, name) => {
 }
 const text = optional(content, '')
 
-/** Reasoning has its own name at each server, and none is in the standard: one of another shape is left out. */
+/**
+ * Reasoning has a different name at each server, and the standard has none. A value that is not a string is ignored.
+ */
 const thought: Field<string> = value => (typeof value === 'string' ? value : '')
 
-/** Arguments come as the JSON text of an object, or as the object. */
+/** Arguments come as the JSON text of an object, or as the object itself. */
 const argumentsText: Field<string> = (value, name) =>
   typeof value === 'object' && value !== null ? JSON.stringify(value) : string(MAX_EVENT)(value, name)
 
-/** A count, as a number or as text; one that cannot be is as good as none. */
+/** A count, as a number or as text. An invalid one is treated as absent. */
 const count: Field<number | undefined> = value => {
   const n = typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : value
   return typeof n === 'number' && Number.isSafeInteger(n) && n >= 0 ? n : undefined
@@ -75,26 +77,26 @@ const chunk = object({
 
 export type CallPart = ReturnType<typeof call>
 
-/** A chunk of a stream, or a whole reply, as far as it is used. */
+/** The fields in use of a chunk of a stream, or of a whole reply. */
 export interface Chunk {
   readonly text: string
   readonly reasoning: string
   readonly calls: readonly CallPart[]
-  /** Empty until the answer has come to its end. */
+  /** Empty until the answer has ended. */
   readonly finish: string
   readonly usage:
     | { readonly prompt_tokens?: number | undefined; readonly completion_tokens?: number | undefined }
     | undefined
 }
 
-/** Reads a chunk of a stream. @throws Unfit for one whose fields have the wrong types or break a bound */
+/** Reads a chunk of a stream. @throws Unfit if a field has the wrong type or breaks a bound */
 export function readChunk(json: unknown): Chunk {
   const { choices, usage } = chunk(json, 'event')
-  // others than the first were not asked for, and would run into it
+  // choices other than the first were not requested, and would be mixed into it
   const first = choices.find(({ index }) => index === 0)
   const said = first?.delta ?? first?.message
   return {
-    // no text that is passed on has a NUL
+    // text that is passed on must not contain NUL
     text: ((said?.content ?? '') + (said?.refusal ?? '') + (first?.text ?? '')).replaceAll('\0', '\ufffd'),
     reasoning: said?.reasoning_content || said?.reasoning || '',
     calls: said?.tool_calls ?? [],
@@ -103,14 +105,14 @@ export function readChunk(json: unknown): Chunk {
   }
 }
 
-/** What a server says of an error. */
+/** The content of a server's error. */
 export interface Said {
   readonly message: string
-  /** The HTTP status it stands for, where the body says one. */
+  /** The HTTP status that the body names, if it does. */
   readonly status: number | undefined
-  /** The parameter that it does not take. */
+  /** The parameter that the server does not accept. */
   readonly param: string
-  /** Seconds after which it expects to be ready. */
+  /** Seconds after which the server expects to be ready. */
   readonly seconds: number | undefined
 }
 
@@ -123,10 +125,10 @@ const line = (value: unknown): string =>
   typeof value === 'string' ? plain(value, MAX_SAID).replace(/ +/g, ' ').trim() : ''
 
 /**
- * The error that a body or an event is: `{"error":{"message"}}` as OpenAI has it, `{"error":"text"}`, FastAPI's `detail`, or a message at
- * the top as vLLM has it.
- * @param named whether it is called an error where it stands, by a status or an event's type
- * @returns undefined: it is none
+ * Reads the error in a body or an event: `{"error":{"message"}}` as from OpenAI, `{"error":"text"}`, FastAPI's
+ * `detail`, or a message at the top level as from vLLM.
+ * @param named whether a status or the type of an event already says that it is an error
+ * @returns undefined if it is not an error
  */
 export function readError(json: unknown, named: boolean): Said | undefined {
   const error = field(json, 'error')
@@ -151,7 +153,7 @@ export function readError(json: unknown, named: boolean): Said | undefined {
   }
 }
 
-/** The names in a list of models; undefined: it is no such list. */
+/** The names in a list of models; undefined if it is not such a list. */
 export function readModels(json: unknown): { names: string[]; owner: string } | undefined {
   const rows = field(json, 'data') ?? field(json, 'models')
   if (!Array.isArray(rows)) return undefined
@@ -163,7 +165,7 @@ export function readModels(json: unknown): { names: string[]; owner: string } | 
   }
 }
 
-/** The vectors of an `embeddings` reply, in the order of the texts. @throws Unfit */
+/** Reads the vectors of an `embeddings` reply, in the order of the texts. @throws Unfit */
 export function readVectors(json: unknown, texts: number): Float32Array[] {
   const rows = field(json, 'data')
   if (!Array.isArray(rows) || rows.length !== texts) throw new Unfit('data', `${texts} vectors`)

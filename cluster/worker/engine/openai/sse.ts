@@ -1,15 +1,19 @@
+/** Parses server-sent events. */
 import { fail } from '../../../../fs/errors.js'
 import { MAX_EVENT } from './limits.js'
 
-/** One server-sent event, or `idle`: bytes came and no event was complete, such as a comment that keeps the connection alive. */
+/**
+ * A server-sent event, or `idle`: bytes came but no event was complete, such as a comment that keeps the connection
+ * alive.
+ */
 export type Event = { readonly type: string; readonly data: string } | 'idle'
 
 const ends = /\r\n|\n|\r/g
 
 /**
- * Server-sent events (HTML standard, 9.2.6), however the bytes are cut: lines end in LF, CRLF or CR, a blank one ends an event, data
- * lines are joined, comments and fields other than `event` and `data` are skipped. Unlike there, an event that only the end of the
- * stream ends is given: many servers leave out the last blank line.
+ * Parses server-sent events (HTML standard, 9.2.6), however the bytes are cut. Lines end in LF, CRLF or CR; an empty
+ * line ends an event; data lines are joined; comments and fields other than `event` and `data` are skipped. Unlike in
+ * the standard, the end of the stream also completes an event, because many servers leave out the last empty line.
  * @throws FsError `the upstream failed: …` at an event over 1 MiB
  */
 export async function* events(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Event, void> {
@@ -19,7 +23,7 @@ export async function* events(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<
   let data: string[] = []
   let size = 0
 
-  /** Takes one line. @returns the event that it ends */
+  /** Takes one line. @returns the event that it completes */
   const take = (line: string): Event | undefined => {
     if (line === '') {
       const event = data.length > 0 ? { type, data: data.join('\n') } : undefined
@@ -41,11 +45,11 @@ export async function* events(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<
     let from = 0
     let given = false
     for (const { 0: end, index } of text.matchAll(ends)) {
-      // a CR at the end of what has come may be half of a CRLF
+      // a CR at the end of the text so far may be half of a CRLF
       if (end === '\r' && index === text.length - 1) break
       const event = take(text.slice(from, index))
       from = index + end.length
-      // comments without end grow nothing, data lines without a blank one do
+      // comments without end take no memory, but data lines without an empty line do
       if (size > MAX_EVENT) break
       if (event) {
         given = true
