@@ -1,18 +1,19 @@
 /**
- * `node direct.js MODEL THREADS SEQUENCES`: node-llama-cpp and nothing else, in this one process: what llambo is held against.
- * A child with an IPC channel: says `ready` once the model is loaded, then answers each Run.
+ * `node direct.js MODEL THREADS SEQUENCES`: node-llama-cpp and nothing else in this one process, for comparison with
+ * llambo. A child with an IPC channel: it says `ready` once the model is loaded, then answers each Run.
  */
+
 import { getLlama, LlamaChat, type LlamaContextSequence, LlamaLogLevel } from 'node-llama-cpp'
 
-/** Streams to run at once, one for each prompt, each to so many tokens. */
+/** Runs a stream for each prompt, all at once, each to this many tokens. */
 export interface Run {
   prompts: string[]
   tokens: number
 }
 export interface Ran {
-  /** From the request to the first token of the first stream. */
+  /** Time from the request to the first token of the first stream, in ms. */
   first_ms: number
-  /** Made in all streams. */
+  /** Tokens made in all streams. */
   tokens: number
 }
 

@@ -1,3 +1,5 @@
+/** Compares our FUSE driver with fuse-native. */
+
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync } from 'node:fs'
@@ -29,7 +31,7 @@ async function whole(dir: string): Promise<number> {
   return LARGE / 1000 / ms
 }
 
-/** A program that mounts a tree of its own in memory, in a process of its own. */
+/** Starts a program that mounts its own tree in memory, in a process of its own. */
 async function startChild(program: string, dir: string): Promise<{ stop(): Promise<unknown> }> {
   const child = fork(built(`bench/${program}.js`), [dir], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
   let said = ''
@@ -46,8 +48,9 @@ async function startChild(program: string, dir: string): Promise<{ stop(): Promi
 }
 
 /**
- * Beside fuse-native with the tree in its own process: our driver so, and as it is mounted, with the server in another process.
- * This process is the program that uses them.
+ * Compares with fuse-native, which has the tree in its own process: our driver with the tree in its process too
+ * (`driver`), and our driver as it is normally mounted, with the server in another process (`mount`). This process is
+ * the program that uses the mounts.
  */
 export async function* overFuse(wanted: (what: string) => boolean): AsyncGenerator<Result | Skipped> {
   const uses: [string, string, (dir: string) => Promise<number>][] = [

@@ -1,3 +1,5 @@
+/** Measures how costs grow with the size of directories and the number of sessions. */
+
 import { Client } from '../fs/client.js'
 import { dial } from '../fs/dial.js'
 import { ORDWR, OREAD } from '../fs/protocol.js'
@@ -7,11 +9,11 @@ import { attach, startOurs } from './programs.js'
 import { directoryName, entryName, SIZES } from './tree.js'
 
 const [, MIDDLE, MOST] = SIZES
-/** Entries that are listed, and walks that are made, for one figure whatever the size of the directory. */
+/** How many entries are listed and how many walks are made for one figure, whatever the size of the directory. */
 const ENTRIES = 100_000
 const WALKS = 10_000
 
-/** What an entry of a listing and a walk cost in directories of growing size. */
+/** The cost of an entry of a listing, and of a walk, in directories of growing size. */
 export async function* growth(wanted: (what: string) => boolean): AsyncGenerator<Result> {
   const what = (of: string, [from, to]: readonly [number, number]) => `growth: ${of}, ${to} entries against ${from}`
   const steps = [
@@ -62,11 +64,16 @@ export async function* growth(wanted: (what: string) => boolean): AsyncGenerator
   await server.stop()
 }
 
-/** Sessions alive while requests are timed; the last leaves room for the one each request makes (MAX_SESSIONS). */
+/**
+ * Sessions that exist while requests are timed. The last number leaves room for the session that each request makes
+ * (MAX_SESSIONS).
+ */
 const SESSIONS = [1, 100, 9_999] as const
 const REQUESTS = 100
 
-/** What a request costs that makes a session, asks in it and removes it: on servers with more and more others. */
+/**
+ * The cost of a request that makes a session, asks in it and removes it, on servers with more and more other sessions.
+ */
 export async function* sessions(wanted: (what: string) => boolean): AsyncGenerator<Result> {
   const rows = SESSIONS.slice(1)
     .map((to, i) => ({
@@ -84,7 +91,7 @@ export async function* sessions(wanted: (what: string) => boolean): AsyncGenerat
   }
 }
 
-/** A server with so many sessions, and the time of requests to it. */
+/** A server with this many sessions, and the time of requests to it. */
 async function serverWith(count: number): Promise<{ side: Side; stop(): void }> {
   const server = up(newHome(), '--engine', 'echo', '--no-mount')
   const client = await Client.connect(await dial(server.unix))

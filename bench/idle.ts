@@ -1,3 +1,5 @@
+/** Measures what idle connections cost an active one. */
+
 import { readFileSync } from 'node:fs'
 import type { Client, Fid } from '../fs/client.js'
 import { compare, type Result, type Skipped } from './measure.js'
@@ -6,12 +8,12 @@ import { attach, type Program, startOurs } from './programs.js'
 const IDLE = 10_000
 /** Descriptors that are not for connections. */
 const OWN = 500
-/** Connections made at once: fewer than a socket's backlog. */
+/** How many connections are made at once: fewer than a socket's backlog. */
 const AT_ONCE = 100
 const REQUESTS = 4000
 const ROUNDS = 9
 
-/** The 99th percentile of as many requests, one after another, in microseconds. */
+/** The 99th percentile of REQUESTS requests, one after another, in microseconds. */
 async function p99(fid: Fid): Promise<number> {
   const took: number[] = []
   for (let i = 0; i < REQUESTS; i++) {
@@ -23,7 +25,10 @@ async function p99(fid: Fid): Promise<number> {
   return took[Math.floor(REQUESTS * 0.99)]! * 1000
 }
 
-/** What idle connections cost the one that works: two servers in turn, one with ten thousand, one with none. */
+/**
+ * What idle connections cost the active one: two servers in turn, one with ten thousand idle connections, one with
+ * none.
+ */
 export async function activeBesideIdle(): Promise<Result | Skipped> {
   const what = `p99 of an active client with ${IDLE} idle connections / without`
   const files = Number(/^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1] ?? Infinity)

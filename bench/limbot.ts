@@ -1,16 +1,18 @@
+/** Measures limbot at a terminal: its start, and the echo of keys. */
+
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { newHome, up } from './llambo.js'
 import { compare, type Result, summary } from './measure.js'
 import { built } from './programs.js'
 
-/** Keys of a round, and the pause between two, in ms. */
+/** Keys of a round, and the pause between two keys, in ms. */
 const KEYS = 100
 const PAUSE_MS = 40
-/** Tokens a second that stream by meanwhile. */
+/** Tokens a second of the answer that streams meanwhile. */
 const RATE = 200
 
-/** A program in a pseudo-terminal of script(1), fed and read through pipes. */
+/** A program in a pseudo-terminal of script(1), written to and read through pipes. */
 class Pseudo {
   said = ''
   readonly child: ChildProcessWithoutNullStreams
@@ -33,7 +35,7 @@ class Pseudo {
       })
   }
 
-  /** ms until a key is seen, each of them. */
+  /** The ms until a key is seen, for each key. */
   async echoes(): Promise<number[]> {
     const times: number[] = []
     for (let i = 1; i <= KEYS; i++) {
@@ -55,7 +57,7 @@ class Pseudo {
 
 const limbot = [process.execPath, built('limbot/limbot.js')]
 
-/** From the start to the prompt, beside a Node that does nothing. */
+/** The time from the start to the prompt, compared with a Node that does nothing. */
 export function prompt(): Promise<Result> {
   const env = newHome()
   return compare({
@@ -80,7 +82,10 @@ export function prompt(): Promise<Result> {
   })
 }
 
-/** A key on the screen while an answer streams, the slowest of a hundred, beside cat(1), which the kernel echoes for. */
+/**
+ * The time until a key is on the screen while an answer streams, the slowest of a hundred, compared with cat(1), whose
+ * keys the kernel echoes.
+ */
 export async function echo(): Promise<Result> {
   const env = {
     ...newHome(),

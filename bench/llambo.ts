@@ -1,3 +1,5 @@
+/** Starts llambo's servers as a user does. */
+
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -8,7 +10,7 @@ const llamboctl = built('ctl/llamboctl.js')
 
 /** A server as a user starts it, with a home of its own. */
 export interface Llambo {
-  /** The mount point; there is nothing where `--no-mount` was asked for. */
+  /** The mount point; nothing is mounted there after `--no-mount`. */
   dir: string
   unix: string
   ws: string
@@ -18,7 +20,7 @@ export interface Llambo {
 
 let homes = 0
 
-/** The environment of a user who has nothing yet. */
+/** The environment of a user who has no files yet. */
 export function newHome(): NodeJS.ProcessEnv & { HOME: string } {
   const home = join(scratch, `home${++homes}`)
   mkdirSync(join(home, 'run'), { recursive: true, mode: 0o700 })
@@ -35,7 +37,7 @@ process.on('exit', () => {
   for (const server of running) server.stop()
 })
 
-/** `llamboctl up -d`. Returns when it does: a prompt would be answered. */
+/** Runs `llamboctl up -d`. Returns when that does: a prompt would be answered. */
 export function up(env: NodeJS.ProcessEnv & { HOME: string }, ...args: string[]): Llambo {
   const dir = join(env.HOME, 'n')
   mkdirSync(dir, { recursive: true })

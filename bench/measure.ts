@@ -1,14 +1,16 @@
+/** Measures two sides in turn and compares them. */
+
 import { loadavg } from 'node:os'
 
-/** Rounds of each comparison; the median of as many ratios is what counts. */
+/** Rounds of each comparison. The figure is the median of their ratios. */
 export const ROUNDS = 7
 /** How long one side of a round runs, in ms. */
 const SLICE_MS = 400
 
-/** One side of a comparison: runs once and says how much came of it. */
+/** One side of a comparison: runs once and returns a figure. */
 export type Side = () => Promise<number>
 
-/** What was asked of a figure: at least, or at most. */
+/** What a figure is meant to be: at least, or at most. */
 export interface Aim {
   least?: number
   most?: number
@@ -19,9 +21,9 @@ export interface Result {
   unit: string
   ours: number
   theirs: number
-  /** The median of the rounds' ours / theirs, or of ours - theirs where `difference`. */
+  /** The median of the rounds' ours / theirs, or of ours - theirs if `difference`. */
   figure: number
-  /** The smallest and the largest of them. */
+  /** The smallest and the largest of the rounds' figures. */
   spread: [number, number]
   difference: boolean
   aim: Aim
@@ -30,7 +32,7 @@ export interface Result {
   note?: string
 }
 
-/** What could not be measured here, and why. */
+/** A row that could not be measured here, and why. */
 export interface Skipped {
   what: string
   skipped: string
@@ -53,7 +55,10 @@ export interface Comparison {
   note?: string
 }
 
-/** Two sides in turn, round after round, so that what else the machine does hits both; each goes first every other time. */
+/**
+ * Runs two sides in turn, round after round, so that whatever else the machine does affects both. Each goes first every
+ * other time.
+ */
 export async function compare(of: Comparison): Promise<Result> {
   const ours: number[] = []
   const theirs: number[] = []
@@ -65,7 +70,7 @@ export async function compare(of: Comparison): Promise<Result> {
   return summary(of, ours, theirs)
 }
 
-/** What came of rounds. */
+/** The result of all rounds. */
 export function summary(
   { what, unit, aim, difference = false, note }: Omit<Comparison, 'ours' | 'theirs'>,
   ours: readonly number[],
@@ -88,7 +93,7 @@ export function summary(
   }
 }
 
-/** Does something again and again, `lanes` of it at once, and says how often a second. */
+/** Does something again and again, `lanes` of it at once. Returns how often a second it was done. */
 export async function rate(lanes: number, once: () => Promise<unknown>): Promise<number> {
   let count = 0
   const started = performance.now()
@@ -110,5 +115,5 @@ export async function time(run: () => Promise<unknown>): Promise<number> {
   return performance.now() - started
 }
 
-/** Milliseconds as µs per one of `n`. */
+/** The ms that `n` operations took, as µs for one. */
 export const micros = (ms: number, n: number): number => (ms * 1000) / n

@@ -1,8 +1,10 @@
+/** Writes models of random weights. */
+
 import { createCipheriv } from 'node:crypto'
 import { closeSync, openSync, writeSync } from 'node:fs'
 import { key, str, tensor, u32, u64 } from '../test/cluster/worker/ggufBytes.js'
 
-/** What a random model is like; `heads` divides `width`, and widths are multiples of 32 (a block of Q8_0). */
+/** The shape of a random model. `heads` divides `width`, and widths are multiples of 32 (a block of Q8_0). */
 export interface Shape {
   width: number
   layers: number
@@ -24,7 +26,7 @@ export const MEDIUM: Shape = {
   vocabulary: 32000,
   context: 2048,
 }
-/** 1.3 million: a token costs next to nothing, so that what surrounds it is seen. */
+/** 1.3 million weights: a token costs next to nothing, so that the cost of what surrounds it shows. */
 export const SMALL: Shape = {
   width: 128,
   layers: 4,
@@ -39,7 +41,7 @@ const F32 = 0
 const Q8_0 = 8
 const BLOCK = 34
 
-/** ChatML, as most small models have it. */
+/** The template of ChatML, which most small models have. */
 const template = `{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}`
 
 /** The 256 bytes as byte-level BPE writes them (GPT-2's table). */
@@ -51,7 +53,7 @@ function byteTokens(): string[] {
   })
 }
 
-/** Bytes, then words of one, two and three syllables with the merges that make them. */
+/** The vocabulary: bytes, then words of one, two and three syllables, with the merges that make them. */
 function vocabulary(size: number): { tokens: string[]; types: number[]; merges: string[] } {
   const tokens = ['<unk>', '<s>', '</s>', '<|im_start|>', '<|im_end|>', ...byteTokens()]
   const types = tokens.map((_, i) => (i === 0 ? 2 : i < 5 ? 3 : 1))
@@ -76,7 +78,10 @@ function half(x: number): number {
   return ((exponent + 15) << 10) + Math.round((x / 2 ** exponent - 1) * 1024)
 }
 
-/** Zero-mean weights of Q8_0 with that deviation: random bytes, one scale for all blocks. The same for the same name. */
+/**
+ * Q8_0 weights with mean zero and that deviation: random bytes, with one scale for all blocks. The same name gives the
+ * same weights.
+ */
 function weights(name: string, elements: number, deviation: number): Buffer {
   const keystream = createCipheriv('aes-128-ctr', Buffer.alloc(16, name), Buffer.alloc(16))
   const out = keystream.update(Buffer.alloc((elements / 32) * BLOCK))
@@ -85,7 +90,7 @@ function weights(name: string, elements: number, deviation: number): Buffer {
   return out
 }
 
-/** Writes a llama model of random weights in GGUF; all it says is nonsense, at the cost of sense. */
+/** Writes a llama model of random weights in GGUF. All it says is nonsense, at the cost of sense. */
 export function writeModel(path: string, shape: Shape): void {
   const { width, layers, heads, kvHeads, forward, context } = shape
   const words = vocabulary(shape.vocabulary)
@@ -136,7 +141,7 @@ export function writeModel(path: string, shape: Shape): void {
       ].map(t => ({ ...t, name: `blk.${i}.${t.name}.weight` })),
     ).flat(),
   ]
-  // every tensor's size is a multiple of the alignment, 32: nothing lies between them
+  // the size of every tensor is a multiple of the alignment, 32, so there is nothing between tensors
   let offset = 0
   const infos = tensors.map(({ name, dimensions, deviation }) => {
     const elements = dimensions.reduce((a, b) => a * b)

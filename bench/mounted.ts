@@ -1,7 +1,8 @@
 /**
- * `node mounted.js DIR`: our FUSE driver with client, server and tree in this one process, as fuse-native has its tree. A child with
- * an IPC channel.
+ * `node mounted.js DIR`: our FUSE driver with client, server and tree in this one process, as fuse-native has its tree.
+ * A child with an IPC channel.
  */
+
 import { Client } from '../fs/client.js'
 import { serve } from '../fs/server.js'
 import { transportPair } from '../fs/transport/pair.js'
@@ -15,7 +16,7 @@ const root = tree(['large'])
 serve(far, { attach: ({ uname }) => ({ root, user: { name: uname, uid: owner.uid, role: 'use' } }) })
 const client = await Client.connect(near, { msize: 1 << 20 })
 const fid = await client.attach({ uname: owner.name })
-// what the driver asks of a link: the connection, and a user's root
+// what the driver needs of a link: the connection, and a user's root
 const link = { client, root: () => fid } as unknown as Link
 const mounted = await mount(link, process.argv[2]!, false)
 process.send!('ready')

@@ -1,4 +1,8 @@
-/** `node native.js DIR`: fuse-native and the same two files in memory, with nothing between: what our mount is held against. */
+/**
+ * `node native.js DIR`: fuse-native with the same two files in memory and nothing between, for comparison with our
+ * mount.
+ */
+
 import { LARGE, SMALL } from './tree.js'
 
 const name = 'fuse-native' // it has no types
@@ -39,7 +43,8 @@ const fuse = new Fuse(
       done(files.get(path)!.copy(into, 0, offset, offset + length)),
     release: (_path: string, _fd: number, done: Done) => done(0),
   },
-  // reads go through, as ours do; for the rest its own defaults: names and attributes hold for a second
+  // reads go through, as in our driver; the rest has fuse-native's defaults: names and attributes are valid for a
+  // second
   { fsname: 'llambo-bench,direct_io', timeout: false },
 )
 fuse.mount((error: Error | null) => {

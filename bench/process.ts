@@ -1,3 +1,5 @@
+/** Measures processes: how long they take to start, and their memory. */
+
 import { fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -23,7 +25,7 @@ const run = (args: string[]): Promise<number> =>
       }),
   )
 
-/** `llamboctl --version` beside a Node that does nothing. */
+/** `llamboctl --version`, compared with a Node that does nothing. */
 export const version = (): Promise<Result> =>
   compare({
     what: 'llamboctl --version, more than node -e 0',
@@ -35,7 +37,10 @@ export const version = (): Promise<Result> =>
     theirs: () => run(['-e', '0']),
   })
 
-/** `llamboctl up -d` with the bundled model until it returns, beside node-llama-cpp alone until that model is loaded. */
+/**
+ * The time until `llamboctl up -d` with the bundled model returns, compared with node-llama-cpp alone until it has
+ * loaded that model.
+ */
 export async function ready(): Promise<Result> {
   const env = newHome()
   const slots = '4'
@@ -62,13 +67,13 @@ export async function ready(): Promise<Result> {
   })
 }
 
-/** A process and those it has started, and so on. */
+/** A process and all its descendants. */
 function family(pid: number): number[] {
   const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number)
   return [pid, ...children.flatMap(family)]
 }
 
-/** MiB of a process that idles, with those it has started. */
+/** The memory of an idle process and its descendants, in MiB. */
 async function idle(args: string[], env: NodeJS.ProcessEnv): Promise<number> {
   const child = spawn(process.execPath, args, { stdio: 'ignore', env: { ...process.env, ...env } })
   const exited = new Promise(resolve => child.once('exit', resolve))
@@ -80,7 +85,7 @@ async function idle(args: string[], env: NodeJS.ProcessEnv): Promise<number> {
   return mib
 }
 
-/** A server without a model, its worker included, beside a Node that idles. */
+/** The memory of a server without a model, its worker included, compared with an idle Node. */
 export function idleServer(): Promise<Result> {
   const home = join(scratch, 'home')
   mkdirSync(join(home, 'llambo'), { recursive: true, mode: 0o700 })
@@ -97,12 +102,12 @@ export function idleServer(): Promise<Result> {
   })
 }
 
-/** What a connection that is attached and does nothing costs, from a thousand of them. */
+/** The memory of a connection that is attached and idle, from a thousand of them. */
 export function idleConnection(): Promise<Result> {
   const grown = async (connections: number): Promise<number> => {
     const server = await startOurs()
     const clients: Client[] = []
-    // a few first, so that what is loaded and compiled once is not counted
+    // a few first, so that what is loaded and compiled once does not count
     for (let i = 0; i < 50; i++) clients.push((await attach(server)).client)
     await sleep(500)
     const before = resident(server.pid)

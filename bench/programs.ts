@@ -1,3 +1,5 @@
+/** Starts and ends the programs that are compared. */
+
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -10,11 +12,13 @@ import { LARGE, SMALL } from './tree.js'
 
 export const built = (path: string): string => fileURLToPath(new URL(`../${path}`, import.meta.url))
 
-/** Everything a run leaves on disk; in memory where that is possible, so that no disk is measured. */
+/**
+ * The directory of everything that a run leaves on disk; in memory if that is possible, so that no disk is measured.
+ */
 export const scratch = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'llambo-bench-'))
 const running = new Set<ChildProcess>()
 
-/** Ends what was started and removes what was made. */
+/** Kills the programs that were started, and removes all files. */
 export function cleanUp(): void {
   for (const child of running) child.kill('SIGKILL')
   rmSync(scratch, { recursive: true, force: true })
@@ -30,7 +34,7 @@ export interface Program {
 
 let sockets = 0
 
-/** Starts a program that will listen on the unix socket it is told, and waits until it does. */
+/** Starts a program that listens on the unix socket it is given, and waits until it does. */
 async function start(command: (path: string) => string[], aname = ''): Promise<Program> {
   const path = join(scratch, `${++sockets}.sock`)
   const [program, ...args] = command(path)
@@ -53,13 +57,13 @@ async function start(command: (path: string) => string[], aname = ''): Promise<P
   }
 }
 
-/** Our server in a process of its own: the small file, and what is named of tree.ts besides. */
+/** Starts our server in a process of its own. It serves the small file, and those parts of tree.ts that are named. */
 export const startOurs = (...parts: ('large' | 'directories')[]): Promise<Program> =>
   start(path => [process.execPath, built('bench/server.js'), `unix!${path}`, ...parts])
 
 export const haveDiod = spawnSync('diod', ['--help']).error === undefined
 
-/** diod, with the same tree on a file system in memory. */
+/** Starts diod, with the same tree on a file system in memory. */
 export async function startDiod(): Promise<Program> {
   const tree = join(scratch, 'tree')
   mkdirSync(tree)
@@ -73,7 +77,7 @@ export async function startDiod(): Promise<Program> {
   return start(path => ['diod', '-f', '-n', '-l', path, '-e', tree, '-L', 'stderr'], tree)
 }
 
-/** Connects as this user in 9P2000.L: the one dialect that both servers speak. */
+/** Connects as this user in 9P2000.L, the one dialect that both servers speak. */
 export async function attach(program: Program, msize?: number): Promise<{ client: Client; root: Fid }> {
   const client = await Client.connect(await dial(program.address), {
     dialect: '9P2000.L',

@@ -1,10 +1,12 @@
+/** Compares our server with diod. */
+
 import type { Client, Fid } from '../fs/client.js'
 import { OREAD, OWRITE } from '../fs/protocol.js'
 import { type Comparison, compare, type Result, rate, type Side, type Skipped, time } from './measure.js'
 import { attach, haveDiod, type Program, startDiod, startOurs } from './programs.js'
 import { LARGE, SMALL } from './tree.js'
 
-/** Requests under way while a large file is read or written: as many as fs/client-fid.ts has of its writes. */
+/** Requests in flight while a large file is read or written: as many as fs/client-fid.ts has of its writes. */
 const WINDOW = 8
 
 type Connection = { client: Client; root: Fid }
@@ -13,13 +15,13 @@ async function opened({ root }: Connection, name: string, mode: number): Promise
   return (await root.walk([name])).open(mode)
 }
 
-/** Small reads a second with `lanes` of them outstanding. */
+/** Small reads a second with `lanes` of them in flight. */
 async function reads(to: Connection, lanes: number): Promise<Side> {
   const fid = await opened(to, 'small', OREAD)
   return () => rate(lanes, () => fid.read(0, SMALL))
 }
 
-/** Small files walked to, opened, read and clunked a second, 32 of them at once. */
+/** How many small files a second are walked to, opened, read and clunked, 32 at once. */
 async function files({ root }: Connection): Promise<Side> {
   return () =>
     rate(32, async () => {
@@ -53,7 +55,7 @@ async function sequentialWrite(to: Connection): Promise<Side> {
   return async () => LARGE / 1000 / (await time(() => fid.write(0, data)))
 }
 
-/** The rows that set our server against diod, with our client before both. */
+/** The rows that compare our server with diod, with our client for both. */
 export async function* againstDiod(wanted: (what: string) => boolean): AsyncGenerator<Result | Skipped> {
   const KiB = 1024
   const rows: [string, string, Comparison['aim'], number | undefined, (to: Connection) => Promise<Side>][] = [
@@ -75,7 +77,7 @@ export async function* againstDiod(wanted: (what: string) => boolean): AsyncGene
   for (const [what, unit, aim, msize, side] of chosen) {
     const [us, them] = [await attach(servers[0]!, msize), await attach(servers[1]!, msize)]
     const [ours, theirs] = [await side(us), await side(them)]
-    // once before it counts: compilers and caches
+    // once before it counts, for compilers and caches
     await ours()
     await theirs()
     const asked =

@@ -1,4 +1,8 @@
-/** `node server.js ADDRESS [large] [directories]`: what is named of tree.ts in memory, served by fs/; ends with its standard input. */
+/**
+ * `node server.js ADDRESS [large] [directories]`: serves the named parts of tree.ts from memory with fs/. It ends when
+ * its standard input does.
+ */
+
 import { listen } from '../fs/dial.js'
 import { serve } from '../fs/server.js'
 import { owner, tree } from './tree.js'

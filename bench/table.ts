@@ -1,3 +1,5 @@
+/** Prints and saves the rows of a benchmark. */
+
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { cpus, loadavg } from 'node:os'
 import { join } from 'node:path'
@@ -9,7 +11,7 @@ const line = (...columns: string[]) => {
   process.stdout.write(`${columns.map((c, i) => (i ? c.padStart(11) : c.padEnd(58))).join(' ')}\n`)
 }
 
-/** The rows of a run: printed as they come, and kept in bench/results/ at the end. */
+/** The rows of a run: printed as they come, and saved in bench/results/ at the end. */
 export class Table {
   readonly #results: (Result | Skipped)[] = []
 
@@ -35,7 +37,7 @@ export class Table {
     if (row.note) line(`  (${row.note})`)
   }
 
-  /** How many rows there were, and how many missed their aim. */
+  /** How many rows there are, and how many of them missed their aim. */
   get summary(): string {
     const missed = this.#results.filter(row => !('skipped' in row) && !row.met).length
     return `${this.#results.length} rows, ${missed} missed their aim`

@@ -1,3 +1,5 @@
+/** Measures what llambo adds to the cost of tokens. */
+
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, openSync, readSync, writeFileSync, writeSync } from 'node:fs'
@@ -15,13 +17,13 @@ import { built, scratch } from './programs.js'
 
 const STREAMS = 8
 const TOKENS = { 1: 128, [STREAMS]: 64 } as const
-/** First tokens timed for one figure. */
+/** How many first tokens are timed for one figure. */
 const FIRSTS = 200
-/** As many as llambo takes by itself on the smallest machines, for both sides. */
+/** The number of threads for both sides: as many as llambo takes by itself on the smallest machines. */
 const THREADS = 1
 
 let asked = 0
-/** Prompts that begin differently, so that no side finds one in its cache. */
+/** Prompts that begin differently, so that neither side finds one in its cache. */
 const prompts = (n: number) => Array.from({ length: n }, () => `${++asked}: say something about files`)
 
 async function startDirect(model: string): Promise<ChildProcess> {
@@ -52,7 +54,10 @@ async function throughFuse(dir: string, prompt: string): Promise<void> {
   }
 }
 
-/** The same without Node's thread pool between, as cat(1) does it. Returns the ms until the answer's first bytes. */
+/**
+ * The same without Node's thread pool in between, as cat(1) does it. Returns the ms until the first bytes of the
+ * answer.
+ */
 function firstBytes(dir: string, prompt: string): number {
   const began = performance.now()
   const fd = openSync(join(dir, 'data'), 'r+')
@@ -73,7 +78,7 @@ async function completed(dir: string): Promise<number> {
   return Number(/^llambo_completion_tokens_total (\d+)/m.exec(text)?.[1] ?? 0)
 }
 
-/** A server with that model and the same model loaded by node-llama-cpp alone. */
+/** A server with that model, and the same model loaded by node-llama-cpp alone. */
 async function sides(name: string, shape: Shape): Promise<{ server: Llambo; child: ChildProcess; stop(): void }> {
   const model = join(scratch, `${name}.gguf`)
   writeModel(model, shape)
@@ -124,7 +129,7 @@ async function* speed(wanted: (what: string) => boolean): AsyncGenerator<Result>
   }
   for (const [what, way, streams] of chosen) {
     const tokens = TOKENS[streams]!
-    // counted, not taken for granted: chance ends one in a hundred answers of a random model early
+    // tokens are counted, not assumed: by chance, one in a hundred answers of a random model ends early
     const rated = async (run: () => Promise<number>) => {
       let made = 0
       const ms = await time(async () => {
@@ -182,7 +187,7 @@ async function* firstTokens(wanted: (what: string) => boolean): AsyncGenerator<R
   stop()
 }
 
-/** What files, 9P and FUSE cost an answer: node-llama-cpp alone in a process beside a server that is mounted. */
+/** What files, 9P and FUSE cost an answer: a mounted server, compared with node-llama-cpp alone in a process. */
 export async function* tokens(wanted: (what: string) => boolean): AsyncGenerator<Result | Skipped> {
   const problem = await fuseProblem()
   if (problem) {

@@ -1,11 +1,13 @@
+/** The tree that both sides of a comparison serve: the same names, sizes and bytes. */
+
 import { type File, newQid } from '../fs/file.js'
 import { bytes, slice } from '../fs/kit/content.js'
 import { dir } from '../fs/kit/dir.js'
 
-/** What is served on both sides: the same names, sizes and bytes. */
+/** The sizes of the small and the large file, in bytes. */
 export const SMALL = 100
 export const LARGE = 64 * 1024 * 1024
-/** Sizes of the directories that growth is measured with. */
+/** The sizes of the directories with which growth is measured. */
 export const SIZES = [10, 1000, 100_000] as const
 
 export const directoryName = (size: number): string => `d${size}`
@@ -41,7 +43,7 @@ const large = (): [string, File][] => [
 ]
 const directories = () => SIZES.map((size): [string, File] => [directoryName(size), directory(size)])
 
-/** The small file, and what is named besides. */
+/** The small file, and the parts that are named. */
 export const tree = (parts: readonly string[]): File =>
   dir(
     new Map<string, File>([

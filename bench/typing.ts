@@ -1,3 +1,5 @@
+/** Measures what the sentinel adds to typing in zsh. */
+
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -8,7 +10,10 @@ import { compare, median, type Result, type Skipped } from './measure.js'
 import { built } from './programs.js'
 
 const PLUGIN = '/usr/share/zsh-autosuggestions/zsh-autosuggestions.zsh'
-/** Keys of one side of a round and how far apart they are, in ms: a fast typist's, and so slow that after each the agent is asked. */
+/**
+ * How many keys one side of a round has, and how far apart they are, in ms: as a fast typist types, and so slowly that
+ * the agent is asked after each key.
+ */
 const paces = [
   { name: 'typed fast', keys: 60, apart_ms: 40 },
   { name: 'asking after each key', keys: 15, apart_ms: 250 },
@@ -16,7 +21,7 @@ const paces = [
 
 const what = 'zsh: key to echo, added'
 
-/** A zsh in a terminal, with the plugin and what else is to be in its start file. */
+/** A zsh in a terminal, with the plugin and further lines in its start file. */
 class Shell {
   readonly #child
   #heard: (text: string) => void = () => undefined
@@ -29,7 +34,7 @@ class Shell {
     this.#child.stdout.setEncoding('utf8').on('data', text => this.#heard(text))
   }
 
-  /** Writes that, and waits until the screen has been told something with `echo` in it. */
+  /** Writes a key, and waits until the terminal shows something with `echo` in it. */
   async press(key: string, echo: string): Promise<void> {
     let all = ''
     const heard = new Promise<void>(resolve => {
@@ -42,7 +47,7 @@ class Shell {
     await heard
   }
 
-  /** The median of how long a key takes to be seen, in ms. */
+  /** The median time until a key is seen, in ms. */
   async latency(keys: number, apart_ms: number): Promise<number> {
     const times: number[] = []
     for (let i = 0; i < keys; i++) {
@@ -52,7 +57,7 @@ class Shell {
       times.push(performance.now() - began)
       await sleep(apart_ms)
     }
-    // another line, so that none grows long; C-u is seen by what is typed next
+    // starts the line again, so that it does not grow long; the output of C-u is read with that of the next key
     this.#child.stdin.write('\x15')
     return median(times)
   }
@@ -63,7 +68,8 @@ class Shell {
 }
 
 /**
- * Two rows: typing in zsh with zsh-autosuggestions: with the sentinel, whose agent is asked at every pause and never answers, beside without it.
+ * Two rows about typing in zsh with zsh-autosuggestions: with the sentinel, whose agent is asked at every pause and
+ * never answers, compared with zsh without it.
  */
 export async function* typing(wanted: (what: string) => boolean): AsyncGenerator<Result | Skipped> {
   if (!wanted(what)) return

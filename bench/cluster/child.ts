@@ -1,12 +1,14 @@
+/** Child processes of the cluster benchmark, each bound to one core. */
+
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
-/** The core that the orchestrator has for itself, and the one that its workers and clients share. */
+/** The core that the orchestrator has for itself, and the core that its workers and clients share. */
 export const CORE = { orchestrator: 0, others: 1 } as const
 
-/** A program of this folder in a process of its own, asked by messages and answering each with one. */
+/** A program of this folder in a process of its own. It answers each message with one message. */
 export class Child<Ask extends object> {
   readonly #process: ChildProcess
   readonly #kill = () => void this.#process.kill('SIGKILL')
@@ -50,7 +52,7 @@ export class Child<Ask extends object> {
   }
 }
 
-/** In a child: answers each message with what `answer` gives. */
+/** In a child: answers each message with the result of `answer`. */
 export function answering<Ask>(answer: (question: Ask) => Promise<object>): void {
   process.on('disconnect', () => process.exit())
   process.on('message', async (question: Ask) => {
@@ -72,7 +74,7 @@ export interface Spread {
   most: number
 }
 
-/** Of values in any order, which are sorted. */
+/** The median, the 99th percentile and the maximum of values in any order. */
 export function spreadOf(values: number[]): Spread {
   const sorted = Float64Array.from(values).sort()
   const at = (rank: number) => sorted[Math.max(0, Math.ceil(sorted.length * rank) - 1)] ?? Number.NaN

@@ -1,4 +1,5 @@
-/** Many 9P clients in one process, each with some answers that it reads at once. A child: see Child. */
+/** Runs many 9P clients in one process, each of which reads several answers at once. It is run as a Child. */
+
 import { Client, type Fid } from '../../fs/client.js'
 import { dial } from '../../fs/dial.js'
 import { ORDWR } from '../../fs/protocol.js'
@@ -7,31 +8,34 @@ import { answering, type Spread, spreadOf } from './child.js'
 export interface Load {
   address: string
   connections: number
-  /** Answers asked for at once; as soon as one has ended the next is asked for. */
+  /** How many answers are asked for at once. As soon as one has ended, the next is asked for. */
   streams: number
-  /** Of them, one in so many is read as text, from `data`; the others from `generate`. 0: none. */
+  /** One in this many streams reads text, from `data`, the others from `generate`. 0: none. */
   data: number
-  /** Tokens of an answer, on the average: they are from half to one and a half times as long, so that they do not all end at once. */
+  /**
+   * The average number of tokens of an answer. Answers are from half to one and a half times as long, so that they do
+   * not all end at once.
+   */
   tokens: number
 }
 
 export type ClientsAsk =
-  /** Begins. Answers when every stream has had a token. */
+  /** Begins the load. Answers when every stream has had a token. */
   | { do: 'start'; load: Load }
-  /** What came within that time. */
+  /** Answers with what came within that time. */
   | { do: 'measure'; seconds: number }
-  /** Asks for no more, and answers when what is under way has ended. */
+  /** Asks for no more answers. Answers when those in progress have ended. */
   | { do: 'finish' }
-  /** Asks for so many answers of one token, one after another. */
+  /** Asks for this many answers of one token, one after another. */
   | { do: 'first'; address: string; requests: number }
 
 export interface Came {
   tokens: number
   /** Answers that ended. */
   requests: number
-  /** Between tokens of one answer, in ms. Of tokens that come together, all but the first have waited for nothing. */
+  /** Time between tokens of one answer, in ms. When tokens come together, all but the first count as 0. */
   gap: Spread
-  /** From asking to the first token. */
+  /** Time from asking to the first token, in ms. */
   first: Spread
 }
 
@@ -44,10 +48,10 @@ let gaps: number[] = []
 let firsts: number[] = []
 let failure: Error | undefined
 
-/** What the echo engine, asked for it, answers as text. */
+/** The text of an answer of the echo engine with this many tokens. */
 const text = (count: number) => `${Array.from({ length: count }, (_, i) => `${i}:${WORDS[i % 3]}`).join(' ')}\n`
 
-/** Notes tokens as they come. */
+/** Notes when tokens come. */
 class Meter {
   #asked = performance.now()
   #last = 0
@@ -63,7 +67,7 @@ class Meter {
   }
 }
 
-/** Reads events, each token of which must be the next. */
+/** Reads events, and checks that each token is the next one. */
 class Events {
   next = 0
   ended = false
@@ -86,7 +90,7 @@ class Events {
   }
 }
 
-/** One answer from `generate`. */
+/** Reads one answer from `generate`. */
 async function generate(root: Fid, count: number, meter: Meter): Promise<void> {
   const prompt = `${WORDS.join(' ')} x${count}`
   const bytes = Buffer.from(JSON.stringify({ messages: [{ role: 'user', content: prompt }], max_tokens: count }))
@@ -103,7 +107,7 @@ async function generate(root: Fid, count: number, meter: Meter): Promise<void> {
   await fid.clunk()
 }
 
-/** The same as text from `data`. */
+/** Reads one answer as text from `data`. */
 async function data(root: Fid, count: number, meter: Meter): Promise<void> {
   const bytes = Buffer.from(`${WORDS.join(' ')} x${count}`)
   const { fid, answer } = await root.ask(['data'], async fid => {

@@ -1,4 +1,5 @@
-/** Many workers in one process, each with a connection of its own to the orchestrator. A child: see Child. */
+/** Runs many workers in one process, each with a connection of its own to the orchestrator. It is run as a Child. */
+
 import { randomUUID } from 'node:crypto'
 import { mkdtempSync } from 'node:fs'
 import { join } from 'node:path'
@@ -20,25 +21,28 @@ export interface Group {
   class: string
   count: number
   slots: number
-  /** Tokens a second of each answer; 0: as many as go. */
+  /** Tokens a second of each answer; 0: as many as possible. */
   rate: number
-  /** A whole worker with engine echo, or what little an orchestrator needs of one. */
+  /** `worker` is a whole worker with engine echo, `peer` the little of one that an orchestrator needs. */
   kind: 'worker' | 'peer'
 }
 
 export type FarmAsk =
-  /** Starts workers and joins them; the first is served at an address of its own as well. Answers when the orchestrator has attached to each. */
+  /**
+   * Starts workers and joins them. The first is served at an address of its own as well. Answers when the orchestrator
+   * has attached to each.
+   */
   | { do: 'join'; address: string; dir: string; groups: Group[]; serve?: string }
-  /** What the engines gave within that time. */
+  /** Answers with what the engines produced within that time. */
   | { do: 'measure'; seconds: number }
 
 export interface Made {
   tokens: number
-  /** Between a token and the next of one answer, in ms. */
+  /** Time between a token and the next of one answer, in ms. */
   gap: Spread
 }
 
-/** Connections made at once: fewer than a socket's backlog. */
+/** How many connections are made at once: fewer than a socket's backlog. */
 const AT_ONCE = 100
 
 const owner = self()

@@ -1,17 +1,19 @@
+/** Measures how the cost of an orchestrator's work grows with the number of workers. */
+
 import { type Aim, type Result, summary } from '../measure.js'
 import { Child, cpuOf } from './child.js'
 import type { Came, ClientsAsk } from './clients.js'
 import type { FarmAsk, Group } from './farm.js'
 import { type Orchestrator, startOrchestrator } from './orchestrator.js'
 
-/** Workers that stand behind an orchestrator while the same is asked of it. */
+/** How many workers the orchestrator has while the same is asked of it. */
 const SIZES = [10, 100, 1000, 10_000] as const
 const SECONDS = 4
-/** Answers at once: fewer than ten workers have slots. */
+/** Answers at once: fewer than the slots of ten workers. */
 const STREAMS = 32
 const CONNECTIONS = 16
 const PASSES = 3
-/** Seconds between an orchestrator's questions how a worker is. */
+/** Seconds between an orchestrator's heartbeats to a worker. */
 const HEARTBEAT_S = 3
 
 const group = (count: number, rate: number, slots = 4): Group => ({ class: 'peer', count, rate, slots, kind: 'peer' })
@@ -41,14 +43,14 @@ async function rig(peers: Group): Promise<Rig> {
   }
 }
 
-/** CPU time of the orchestrator while that is asked for, in ms, and what came. */
+/** CPU time of the orchestrator during a measurement, in ms, and what came to the clients. */
 async function spent({ orchestrator, clients }: Rig, seconds: number): Promise<{ ms: number; came: Came }> {
   const before = cpuOf(orchestrator.pid)
   const came = await clients.ask<Came>({ do: 'measure', seconds })
   return { ms: cpuOf(orchestrator.pid) - before, came }
 }
 
-/** What answers of that length take in CPU time, in µs, more than the heartbeats do: of a token, and of an answer. */
+/** CPU time that answers of that length take beyond the heartbeats, in µs: of a token, and of an answer. */
 async function cost(of: Rig, tokens: number, beats_ms: number): Promise<{ token: number; request: number }> {
   const load = { address: of.orchestrator.address, connections: CONNECTIONS, streams: STREAMS, data: 0, tokens }
   await of.clients.ask({ do: 'start', load })
@@ -62,7 +64,7 @@ async function cost(of: Rig, tokens: number, beats_ms: number): Promise<{ token:
 /** CPU time of a token, of a request and of a heartbeat, with more and more workers. */
 export async function* growth(wanted: (what: string) => boolean): AsyncGenerator<Result> {
   const others = SIZES.slice(1).map(size => [size, SIZES[0]] as const)
-  // of a few, what the process does in any case is more than the heartbeats
+  // with few workers, the process itself takes more than the heartbeats
   const steps = { token: others, request: others, heartbeat: [[10_000, 1000]] as const }
   const name = (of: string, [to, from]: readonly [number, number]) =>
     `cluster growth: CPU time of a ${of}, ${to} workers against ${from}`
@@ -75,7 +77,7 @@ export async function* growth(wanted: (what: string) => boolean): AsyncGenerator
     for (const size of SIZES) {
       const of = await rig(group(size, 50))
       const all = costs.get(size)!
-      // once before it counts: compilers and caches
+      // once before it counts, for compilers and caches
       await cost(of, 1, 0)
       const { ms } = await spent(of, SECONDS)
       all.heartbeat!.push((1000 * ms) / ((SECONDS / HEARTBEAT_S) * size))
@@ -91,12 +93,15 @@ export async function* growth(wanted: (what: string) => boolean): AsyncGenerator
     }
 }
 
-/** Of what is offered, what must come for an orchestrator to have kept up. */
+/** The part of the offered tokens that must come, or the orchestrator has not kept up. */
 const KEPT_UP = 0.97
 const WORKERS = 100
 const MOST_ROUNDS = 3
 
-/** The most tokens a second that one orchestrator carries: each worker gives more and more, until it falls behind. */
+/**
+ * The most tokens a second that one orchestrator carries: every worker gives more and more, until the orchestrator
+ * falls behind.
+ */
 export async function* most(wanted: (what: string) => boolean): AsyncGenerator<Result> {
   const row = { what: `most tokens of ${WORKERS} workers that one orchestrator carries`, unit: '/s', aim: {} }
   if (!wanted(row.what)) return

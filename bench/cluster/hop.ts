@@ -1,3 +1,5 @@
+/** Measures what an orchestrator adds to the first token. */
+
 import { join } from 'node:path'
 import { compare, type Result } from '../measure.js'
 import { Child } from './child.js'
@@ -7,7 +9,7 @@ import { startOrchestrator } from './orchestrator.js'
 
 const REQUESTS = 200
 
-/** The first token through an orchestrator beside the same worker's own socket. */
+/** The first token through an orchestrator, compared with the same worker's own socket. */
 export async function* hop(wanted: (what: string) => boolean): AsyncGenerator<Result> {
   const what = 'first token through the orchestrator, more than from the worker, median'
   if (!wanted(what)) return

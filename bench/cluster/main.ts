@@ -1,7 +1,9 @@
 /**
- * `npm run bench:cluster [-- WORD …]`: what an orchestrator carries, and what it adds, printed and kept as `npm run bench` does. It
- * has one core and its workers and clients another. Nothing here passes or fails.
+ * `npm run bench:cluster [-- WORD …]`: measures what an orchestrator carries, and what it adds. Rows are printed and
+ * kept as by `npm run bench`. The orchestrator has one core, its workers and clients share another. Nothing here passes
+ * or fails.
  */
+
 import { spawnSync } from 'node:child_process'
 import { availableParallelism } from 'node:os'
 import { keep } from '../../test/report.js'

@@ -1,3 +1,5 @@
+/** Starts an orchestrator for the cluster benchmark. */
+
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
@@ -10,15 +12,15 @@ import { newHome } from '../llambo.js'
 import { built } from '../programs.js'
 import { CORE } from './child.js'
 
-/** `llamboctl up --workers 0` on a core of its own: an orchestrator that waits for who joins. */
+/** `llamboctl up --workers 0` on a core of its own: an orchestrator that waits for workers to join. */
 export interface Orchestrator {
   readonly pid: number
-  /** Where clients go, and where workers do. */
+  /** The address for clients, and the address for workers. */
   readonly address: string
   readonly join: string
-  /** Where it may keep files. */
+  /** A directory in which files may be kept. */
   readonly dir: string
-  /** Resolves when so many slots would take a prompt. */
+  /** Resolves when this many slots are ready for a prompt. */
   slots(count: number): Promise<void>
   stop(): Promise<void>
 }
@@ -26,7 +28,7 @@ export interface Orchestrator {
 export async function startOrchestrator(): Promise<Orchestrator> {
   const env = newHome()
   const at = (name: string) => join(env.XDG_RUNTIME_DIR!, 'llambo', name)
-  // such as --cpu-prof
+  // for example --cpu-prof
   const flags = (process.env.NODE_FLAGS ?? '').split(' ').filter(Boolean)
   const args = ['-c', `${CORE.orchestrator}`, process.execPath, ...flags, built('ctl/llamboctl.js')]
   const child = spawn('taskset', [...args, 'up', '--workers', '0', '--no-mount'], {

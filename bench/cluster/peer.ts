@@ -1,3 +1,5 @@
+/** A minimal worker for large clusters. */
+
 import type { File, Owner } from '../../fs/file.js'
 import { text } from '../../fs/kit/content.js'
 import { ctl, word1 } from '../../fs/kit/ctl.js'
@@ -16,10 +18,10 @@ export interface PeerOptions {
   rate: number
 }
 
-/** How often the answers of all peers are carried on, in ms. */
+/** How often the answers of all peers are continued, in ms. */
 const TICK_MS = 1
 
-/** Answers under way in this process: each carries on when it is called, and says whether it has come to its end. */
+/** The answers in progress in this process. Each continues when it is called, and returns whether it has ended. */
 const running = new Set<(now: number) => boolean>()
 let ticking = false
 
@@ -34,8 +36,8 @@ function run(answer: (now: number) => boolean): void {
 }
 
 /**
- * The least that is a worker to an orchestrator: a status and a generate that says as many tokens as it is asked for. It costs
- * so little that ten thousand fit in a process.
+ * The least that an orchestrator takes for a worker: a status, and a `generate` that gives as many tokens as it is
+ * asked for. It costs so little that ten thousand fit in a process.
  */
 export function peer(o: PeerOptions): File {
   const { owner } = o

@@ -1,3 +1,5 @@
+/** Measures an orchestrator with a thousand workers. */
+
 import { type Result, summary } from '../measure.js'
 import { resident } from '../programs.js'
 import { Child, cpuOf } from './child.js'
@@ -5,7 +7,7 @@ import type { Came, ClientsAsk } from './clients.js'
 import type { FarmAsk, Group, Made } from './farm.js'
 import { startOrchestrator } from './orchestrator.js'
 
-/** The table of a thousand workers that Llambo's design begins with; a worker answers one prompt at a time. */
+/** The table of a thousand workers that llambo's design begins with. Each worker answers one prompt at a time. */
 const groups: Group[] = (
   [
     ['tiny', 750, 10],
@@ -18,7 +20,7 @@ const WORKERS = groups.reduce((sum, { count }) => sum + count, 0)
 
 const ROUNDS = 5
 const SECONDS = 8
-/** Until answers begin and end all the time, and what is called often is compiled. */
+/** Seconds until answers begin and end all the time, and frequently called code is compiled. */
 const SETTLING_S = 10
 
 const rows = {

@@ -1,3 +1,5 @@
+/** Measures how much a conversation gains from the worker that has its beginning in the cache. */
+
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Client, type Fid } from '../../fs/client.js'
@@ -9,9 +11,9 @@ import { MEDIUM, writeModel } from '../model.js'
 import { scratch } from '../programs.js'
 
 const ROUNDS = 5
-/** Tokens of the beginning of a conversation, about. */
+/** About how many tokens the beginning of a conversation has. */
 const PREFIX = 2000
-/** Tokens that a word of two syllables is, with the blank before it. */
+/** How many tokens a word of two syllables is, with the space before it. */
 const TOKENS_PER_WORD = 2
 
 interface Message {
@@ -19,14 +21,14 @@ interface Message {
   content: string
 }
 
-/** A text without sense that is nobody else's. */
+/** A text without meaning, different from every other. */
 function text(words: number): string {
   const syllable = () =>
     'bcdfghjklmnpqrstvwxyz'[Math.floor(Math.random() * 21)]! + 'aeiou'[Math.floor(Math.random() * 5)]
   return Array.from({ length: words }, () => syllable() + syllable()).join(' ')
 }
 
-/** One turn, to its end. Returns the ms to the first token, what was evaluated of the prompt, and the answer. */
+/** One turn, to its end. Returns the ms to the first token, the number of tokens in the prompt, and the answer. */
 async function turn(root: Fid, request: object): Promise<{ ms: number; prompt: number; answer: string }> {
   const began = performance.now()
   const fid = await (await root.walk(['generate'])).open(ORDWR)
@@ -56,7 +58,10 @@ async function newSession(root: Fid): Promise<string> {
     .trim()
 }
 
-/** The second turn of a conversation beside its first: two workers, of which one has its beginning in its cache. */
+/**
+ * The second turn of a conversation, compared with its first: there are two workers, and one has the beginning in its
+ * cache.
+ */
 export async function* warm(wanted: (what: string) => boolean): AsyncGenerator<Result> {
   const rows = (['of a session', 'without a session'] as const).map(how => ({
     how,

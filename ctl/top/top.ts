@@ -16,7 +16,7 @@ import { eventLine, type Style } from './view.js'
 
 /** Columns of a snapshot if the width of the output is not known. */
 const WIDE = 120
-/** The screen is drawn once in so many ms at most, except after a key, which is answered at once. */
+/** The least time between two draws of the screen, in ms. A key is answered at once. */
 const DRAW_MS = 50
 
 export const run: Run = async (io, _args, { once, json }) => {
