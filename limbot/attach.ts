@@ -1,32 +1,36 @@
+/** Attached files: reads them, finds those that a message names with `@`, and puts their text after the message. */
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { home } from '../ctl/common/account.js'
 import { usage } from '../ctl/common/exit.js'
 import { bytes } from '../ctl/common/output.js'
 
-/** A file whose text goes with a message. */
+/** A file whose text is sent with a message. */
 export interface Attachment {
   readonly name: string
   readonly content: string
 }
 
-/** Bytes of one file: more is hardly meant, and no model reads it. */
+/** Bytes of one file: a larger one is hardly intended, and no model reads that much. */
 const MOST = 1024 * 1024
 
 const decoder = new TextDecoder('utf-8', { fatal: true })
-/** `@path`, or `@"path with blanks"`, at the beginning of a word. */
+/** `@path`, or `@"path with spaces"`, at the beginning of a word. */
 const mention = /(?<=^|\s)@(?:"([^"\n]+)"|([^\s"]+))/g
 
 const expanded = (path: string): string =>
   path.startsWith('~/') ? join(home(process.env) ?? '/', path.slice(2)) : path
 
-/** Reads a file for a message. @throws Failure (usage) naming it: missing, a directory, a pipe or device, too large, not text */
+/**
+ * Reads a file for a message.
+ * @throws Failure (usage) that names the file, if it is missing, a directory, a pipe or device, too large, or not text
+ */
 export function attach(path: string, cwd = process.cwd()): Attachment {
   const file = resolve(cwd, expanded(path))
   try {
     const stat = statSync(file)
     if (stat.isDirectory()) throw usage(`${path}: a directory; attach its files`)
-    // a pipe may wait for ever and a device never end, and nobody could interrupt that
+    // reading a pipe may wait forever and a device may never end, and this read cannot be interrupted
     if (!stat.isFile()) throw usage(`${path}: no ordinary file; what a program prints goes to standard input`)
     if (stat.size > MOST) throw usage(`${path}: ${bytes(stat.size)}; at most ${bytes(MOST)}`)
     return checked(path, readFileSync(file))
@@ -38,7 +42,7 @@ export function attach(path: string, cwd = process.cwd()): Attachment {
   }
 }
 
-/** Bytes that came from somewhere else, as an attachment. */
+/** Makes an attachment of bytes that are not from a file. @throws Failure (usage) if they are too many, or not text */
 export function checked(name: string, data: Uint8Array): Attachment {
   if (data.length > MOST) throw usage(`${name}: over ${bytes(MOST)}`)
   try {
@@ -48,7 +52,7 @@ export function checked(name: string, data: Uint8Array): Attachment {
   throw usage(`${name}: not a text: it cannot be attached`)
 }
 
-/** The files that a message names with `@`. @throws Failure (usage) for one that cannot be attached */
+/** Reads the files that a message names with `@`. @throws Failure (usage) for a file that cannot be attached */
 export function mentioned(text: string): Attachment[] {
   const paths = [...text.matchAll(mention)].map(([, quoted, plain]) => quoted ?? plain!.replace(/[.,;:!?)]+$/, ''))
   return [...new Set(paths)].map(path => {
@@ -60,10 +64,10 @@ export function mentioned(text: string): Attachment[] {
   })
 }
 
-/** How a message names a file. */
+/** The way to name a file in a message. */
 export const mentioning = (path: string): string => (/[\s"]|[.,;:!?)]$/.test(path) ? `@"${path}"` : `@${path}`)
 
-/** A message with its files behind it, each in a fence that is longer than any in it. */
+/** A message followed by its files, each in a code fence that is longer than any fence in the file. */
 export function composed(text: string, files: readonly Attachment[]): string {
   const parts = files.map(({ name, content }) => {
     const longest = Math.max(2, ...[...content.matchAll(/`{3,}/g)].map(([ticks]) => ticks.length))
@@ -73,7 +77,7 @@ export function composed(text: string, files: readonly Attachment[]): string {
   return [text.replaceAll(/(?<=^|\s)\\@/g, '@'), ...parts].filter(Boolean).join('\n\n')
 }
 
-/** Paths that begin so: what `@` completes. */
+/** The paths that begin with a text, to complete it after `@`. */
 export function paths(begun: string): { text: string; help?: string }[] {
   const dir = begun.endsWith('/') ? begun : `${dirname(begun)}/`
   const prefix = begun.endsWith('/') ? '' : basename(begun)

@@ -1,8 +1,9 @@
+/** Lays out blocks of Markdown as rows of a terminal. */
 import type { Token, Tokens } from 'marked'
 import { clip, width } from '../ctl/common/terminal/width.js'
 import { runs, type Style, type Styles, wrap } from './inline.js'
 
-/** A block of Markdown as rows of a terminal. */
+/** Lays out one block as rows of at most `columns` columns; code stays as wide as it is. */
 export function block(token: Token, columns: number, c: Styles): string[] {
   switch (token.type) {
     case 'paragraph':
@@ -31,7 +32,7 @@ export function block(token: Token, columns: number, c: Styles): string[] {
   }
 }
 
-/** Blocks one after the other, with a blank row where the source has one. */
+/** Lays out several blocks, with a blank row between them where the source has one. */
 export function blocks(tokens: readonly Token[], columns: number, c: Styles): string[] {
   const out: string[] = []
   for (const token of tokens) {
@@ -42,13 +43,13 @@ export function blocks(tokens: readonly Token[], columns: number, c: Styles): st
   return out
 }
 
-/** Whether a token has swallowed the blank line behind it. */
+/** Whether a token's source includes the blank line after it. */
 export const endsBlank = (token: Token): boolean => /\n[ \t]*\n$/.test(token.raw)
 
 const rows = (tokens: readonly Token[], columns: number, c: Styles): string[] =>
   wrap(runs(tokens, c), columns).map(({ text }) => text)
 
-/** Code stays as it is, so that it can be copied; the fences with it. */
+/** Code is not changed, so that it can be copied; its fences are kept as well. */
 function code({ raw, text, lang, codeBlockStyle }: Tokens.Code, c: Styles): string[] {
   const lines = text.split('\n').map(line => c.cyan(line))
   if (codeBlockStyle === 'indented') return lines.map(line => `    ${line}`)
@@ -70,13 +71,13 @@ function list({ items, ordered, start, loose }: Tokens.List, columns: number, c:
   })
 }
 
-/** marked has the box of a task in the item's first paragraph, too. */
+/** Removes the checkbox of a task, which marked also puts into the item's first paragraph. */
 function withoutBox(token: Token): Token {
   const { tokens } = token as Tokens.Paragraph
   return tokens?.[0]?.type === 'checkbox' ? { ...token, tokens: tokens.slice(1) } : token
 }
 
-/** Columns as wide as they need to be, and narrower where they do not fit side by side. */
+/** Makes each column as wide as its content, or narrower if the table would not fit. */
 function table({ header, rows: body, align }: Tokens.Table, columns: number, c: Styles): string[] {
   const all = [header, ...body]
   const cell = (tokens: readonly Token[], wide: number, style?: Style) =>
@@ -107,7 +108,7 @@ function table({ header, rows: body, align }: Tokens.Table, columns: number, c: 
   return [...lines(header, c.bold), rule, ...body.flatMap(row => lines(row))]
 }
 
-/** Widths that fit into the room: the widest give. */
+/** Column widths that fit into `room`: the widest column shrinks first, and none below 3. */
 function fitted(wants: readonly number[], room: number): number[] {
   const widths = [...wants]
   for (let over = widths.reduce((a, b) => a + b, 0) - room; over > 0; over--) {

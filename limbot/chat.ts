@@ -1,3 +1,4 @@
+/** The interactive chat: reads entries from the terminal and shows the answers above the line being edited. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { explain, Failure } from '../ctl/common/exit.js'
 import type { Invocation } from '../ctl/common/invocation.js'
@@ -18,9 +19,9 @@ import { type Look, setter } from './look.js'
 import type { Setter } from './setter.js'
 import type { Talk } from './talk.js'
 
-/** How often an answer is drawn while it comes, in ms: oftener is not seen. */
+/** How often a growing answer is drawn, in ms: a person does not see a higher rate. */
 const FRAME_MS = 33
-/** What is under way is said to a terminal that keeps lines when it lasts that long, in ms. */
+/** How long a command, or a state on a plain terminal, must last before the chat shows it, in ms. */
 const LASTS_MS = 500
 const PROMPT = 'You: '
 
@@ -28,13 +29,13 @@ export interface ChatOptions {
   readonly io: Invocation
   readonly talk: Talk
   readonly look: Look
-  /** What is gone on with. */
+  /** Describes the conversation that is resumed, for the first line. */
   readonly head: string | undefined
-  /** Has notes shown by that from now on. */
+  /** Takes the function that shows limbot's notes from now on. */
   readonly noteTo: (to: (line: string) => void) => void
 }
 
-/** The chat: entries in, answers above. Resolves when the person leaves. */
+/** Runs a chat. Resolves when the user leaves. */
 export async function chat(o: ChatOptions): Promise<void> {
   const one = new Chat(o)
   try {
@@ -44,23 +45,26 @@ export async function chat(o: ChatOptions): Promise<void> {
   }
 }
 
-/** What goes on between a person at a terminal and a model. */
+/** A chat between a user at a terminal and a model. */
 export class Chat {
   readonly io: Invocation
   readonly talk: Talk
   readonly editor: Editor
   readonly history: History
-  /** For the next message. */
+  /** Files to send with the next message. */
   readonly attached: Attachment[] = []
   readonly look: Look
   readonly #head: string
   #running: AbortController | undefined
-  /** Entries that wait for the answer before them. */
+  /** Entries that wait for the current answer to end. */
   readonly #next: string[] = []
-  /** Says that a command waits, for it says nothing else. */
+  /** Shows, after LASTS_MS, that a command waits: it shows nothing itself meanwhile. */
   #slow: NodeJS.Timeout | undefined
   readonly #leaving = new AbortController()
-  /** Where answers go: the terminal, else standard output. */
+  /**
+   * The stream of the terminal on which the chat is shown: standard output, or standard error if that is not a
+   * terminal.
+   */
   readonly out: NodeJS.WriteStream
   readonly dim: (text: string) => string
   readonly #freeInterrupt: () => void
@@ -89,7 +93,7 @@ export class Chat {
       complete: (text, cursor, signal) => completion(this, text, cursor, signal),
       interrupt: () => this.#interrupt(),
     })
-    // where keys are not ours, and from elsewhere
+    // for a SIGINT that does not come from a key that the editor reads
     this.#freeInterrupt = onInterrupt(() => this.#interrupt())
   }
 
@@ -98,7 +102,7 @@ export class Chat {
     const { conversation } = talk
     await this.note(`limbot ${version()}: ${this.#head}`)
     if (conversation.unanswered !== undefined) await this.note('the last message had no answer; /retry asks it again')
-    // whether there is a server is seen while one types
+    // connects while the user types, so that a missing server is reported early
     talk.link.root(this.#leaving.signal).catch(async error => {
       if (!this.#leaving.signal.aborted) await this.note(explain(error))
     })
@@ -109,7 +113,8 @@ export class Chat {
       if (entry.trim() === '') continue
       this.#next.push(entry)
       if (this.editor.busy) this.#queued()
-      // lines are asked for one after the other where no entry can stand below an answer
+      // a plain terminal cannot show an entry below a growing answer, so the next line is read when the answer is
+      // complete
       else if (this.editor.plain) await this.#pump()
       else void this.#pump()
     }
@@ -124,12 +129,12 @@ export class Chat {
     this.editor.close()
   }
 
-  /** A dim line that limbot says. */
+  /** Shows a dim line from limbot itself. */
   note(line: string): Promise<void> {
     return this.print(this.#said(line, this.dim))
   }
 
-  /** A line of ours, broken at blanks where there are columns. */
+  /** A line from limbot itself, made harmless and wrapped at spaces unless the terminal is plain. */
   #said(line: string, style: (text: string) => string): string {
     const columns = this.editor.plain ? Number.POSITIVE_INFINITY : (this.out.columns || 80) - 1
     return wrap([{ text: sanitize(line) }], columns)
@@ -137,7 +142,7 @@ export class Chat {
       .join('')
   }
 
-  /** Lines above the entry. */
+  /** Shows lines above the entry. */
   print(text: string): Promise<void> {
     return this.editor.above(text)
   }
@@ -146,7 +151,11 @@ export class Chat {
     this.#leaving.abort()
   }
 
-  /** Asks the model. @param content as the model gets it @param typed as it was typed */
+  /**
+   * Sends a message to the model and shows the answer.
+   * @param content the message as the model gets it
+   * @param typed the message as the user typed it, without the text of attached files
+   */
   async ask(content: string, typed = content): Promise<void> {
     clearTimeout(this.#slow)
     const running = this.#running!
@@ -179,17 +188,17 @@ export class Chat {
     if (!this.editor.plain) await this.print('\n')
   }
 
-  /** Runs something that waits for the server, which Ctrl-C ends. */
+  /** Aborts when the user ends the running entry or leaves. Everything that waits for the server takes it. */
   get signal(): AbortSignal {
     return this.#running?.signal ?? this.#leaving.signal
   }
 
-  /** A failure, as one line. */
+  /** Shows a failure as one line. */
   failed(error: unknown): Promise<void> {
     return this.print(this.#said(explain(error), this.io.colors(this.out).red))
   }
 
-  /** A status row of the terminal's end: what waits behind the answer. */
+  /** The status rows that show the waiting entries. */
   get waiting(): string[] {
     return this.#next.length ? [this.dim(sanitize(`next: ${this.#next.join(' · ').replaceAll('\n', ' ')}`))] : []
   }
@@ -198,7 +207,7 @@ export class Chat {
     this.editor.status = this.waiting
   }
 
-  /** Entries one after the other. */
+  /** Handles the entries one after the other. */
   async #pump(): Promise<void> {
     this.editor.busy = true
     let first = true
@@ -216,7 +225,7 @@ export class Chat {
 
   async #entry(entry: string): Promise<void> {
     try {
-      // a path is no command, and a word that is meant as none has a second slash
+      // a path (`/etc/hosts`) is not a command; a message that begins with a slash is typed with two
       if (/^\/[a-z?]+(\s|$)/i.test(entry)) {
         this.#slow = setTimeout(() => {
           this.editor.status = [this.dim('waiting · Ctrl-C ends it'), ...this.waiting]
@@ -231,14 +240,14 @@ export class Chat {
       await this.ask(composed(text, files), typed)
     } catch (error) {
       await this.failed(error)
-      // a mistake in a message is mended, not typed again
+      // a message with a mistake goes back to the editor, so that the user can correct it
       if (error instanceof Failure && this.editor.empty && !entry.startsWith('/')) this.editor.prefill(entry)
     } finally {
       clearTimeout(this.#slow)
     }
   }
 
-  /** Ctrl-C: what runs is ended, and what waits behind it goes back. */
+  /** Ctrl-C: ends the running entry and discards those that wait. @returns whether there was anything to do */
   #interrupt(): boolean {
     if (!this.#running) {
       if (!this.editor.plain) return false
@@ -251,7 +260,7 @@ export class Chat {
   }
 }
 
-/** An answer on its way to the screen. */
+/** Draws one answer while it arrives. */
 class View {
   #held = ''
   #drawing: Promise<void> | undefined
@@ -265,16 +274,16 @@ class View {
   constructor(
     readonly chat: Chat,
     readonly set: Setter,
-    /** Standard output is not the terminal we are on: answers go there as they are. */
+    /** Standard output is not the chat's terminal; answers go there unchanged. */
     readonly piped: boolean,
   ) {
     if (chat.editor.plain || piped) return
     this.#status()
-    // the clock goes on while nothing comes
+    // the seconds must advance while nothing arrives
     this.#timer = setInterval(() => this.#status(), 500)
   }
 
-  /** Takes text; it is drawn with what else comes within a frame. */
+  /** Takes a piece of the answer; all pieces of one frame are drawn together. */
   async text(text: string): Promise<void> {
     this.#state = undefined
     this.#any = true
@@ -286,7 +295,7 @@ class View {
     }
     this.#held += text
     this.#drawing ??= sleep(FRAME_MS).then(() => this.#draw())
-    // a terminal that is slow slows us
+    // a slow terminal must slow the reader down, or the text would pile up here
     if (this.#held.length > 65536) await this.#drawing
   }
 
@@ -294,12 +303,12 @@ class View {
     if (text === undefined || text === this.#state) return
     this.#state = text
     if (!this.chat.editor.plain) return this.#status()
-    // a line stays: what has passed at once is not worth one
+    // on a plain terminal a line stays, so a state that passes quickly does not get one
     clearTimeout(this.#timer)
     this.#timer = setTimeout(() => void this.chat.note(text), LASTS_MS)
   }
 
-  /** Another worker goes on. */
+  /** Another worker continues the answer. */
   resumed(worker: string): void {
     this.#worker = worker
     if (!this.chat.editor.plain) this.#status()
@@ -326,12 +335,12 @@ class View {
     this.chat.editor.status = this.#rows()
   }
 
-  /** What is not given out yet, and what is going on. */
+  /** The status rows: the text that is not final yet, the state, and the waiting entries. */
   #rows(): string[] {
     const columns = (this.chat.out.columns || 80) - 1
     const { dim } = this.chat
     const rest = sanitize(this.set.rest)
-    // of a long one the end
+    // of a line that is too long, the end is shown
     const tail = width(rest) > columns ? `…${rest.slice(-(columns >> 1))}` : rest
     const seconds = ((performance.now() - this.#began) / 1000).toFixed(0)
     const doing = this.#state ?? (this.#any ? '' : 'waiting')

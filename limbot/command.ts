@@ -1,7 +1,7 @@
+/** limbot's command line, for the program and for `llamboctl limbot`. */
 import type { Command } from '../ctl/common/command.js'
 import { flagOf, keys, settings } from '../ctl/common/limbotconf.js'
 
-/** limbot as a program and as `llamboctl limbot`. */
 export const limbot: Command = {
   name: 'limbot',
   args: '[text...]',

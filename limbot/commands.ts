@@ -1,3 +1,4 @@
+/** The chat's slash commands: what each does, when it can be used, and how it completes. */
 import { existsSync, writeFileSync } from 'node:fs'
 import { getSystemErrorMap } from 'node:util'
 import { explain, usage } from '../ctl/common/exit.js'
@@ -13,20 +14,23 @@ import { used } from './footer.js'
 import { wrap } from './inline.js'
 import { roles, rolesDir } from './roles.js'
 
-/** Conversations that are listed in the chat. */
+/** The most conversations that /sessions lists. */
 const LISTED = 20
 
 type Item = Completion['items'][number]
 
-/** A word after a slash. */
+/** A command of the chat. */
 export interface ChatCommand {
   readonly name: string
-  /** What it takes: `[n]` may be left out. */
+  /** Its argument, as /help shows it: `[n]` is optional. */
   readonly args?: string
   readonly help: string
-  /** Why it means nothing as things are; absent or undefined: it does. What means nothing is not offered. */
+  /**
+   * Why the command cannot be used now; undefined, or no function, if it can. Tab does not offer a command that cannot
+   * be used.
+   */
   readonly not?: (chat: Chat) => string | undefined
-  /** What its argument may be. */
+  /** The possible arguments, for Tab. */
   readonly complete?: (chat: Chat, begun: string, signal: AbortSignal) => Item[] | Promise<Item[]>
   readonly run: (chat: Chat, arg: string) => void | Promise<void>
 }
@@ -38,7 +42,7 @@ const noAnswer = ({ talk }: Chat) =>
   talk.conversation.all.some(({ role }) => role === 'assistant') ? undefined : 'there is no answer yet'
 const noneKept = ({ io }: Chat) => (conversations(io.env).length ? undefined : 'no conversation is kept')
 
-/** All of them, in the order in which /help shows them. */
+/** All commands, in the order in which /help shows them. */
 export const commands: readonly ChatCommand[] = [
   { name: 'help', help: 'what there is', run: help },
   {
@@ -179,12 +183,15 @@ export const commands: readonly ChatCommand[] = [
   { name: 'exit', help: 'leave (Ctrl-D)', run: chat => chat.leave() },
 ]
 
-/** Other words for some of them. */
+/** Other names of commands. */
 const aliases: Readonly<Record<string, string>> = { quit: 'exit', bye: 'exit', '?': 'help', new: 'clear' }
 
 const named = (name: string): ChatCommand | undefined => commands.find(one => one.name === (aliases[name] ?? name))
 
-/** Runs a line that begins with a slash. @throws Failure (usage) for a word that is none, or means nothing now */
+/**
+ * Runs an entry that begins with a slash.
+ * @throws Failure (usage) if there is no such command, or it cannot be used now
+ */
 export async function execute(chat: Chat, entry: string): Promise<void> {
   const [, word = '', arg = ''] = /^\/(\S*)\s*([\s\S]*?)\s*$/.exec(entry) ?? []
   const name = word.toLowerCase()
@@ -199,7 +206,7 @@ export async function execute(chat: Chat, entry: string): Promise<void> {
   await command.run(chat, arg)
 }
 
-/** What Tab offers: commands that mean something now and what they take, and files behind an @. */
+/** Completes an entry: commands that can be used now, their arguments, and file names after an @. */
 export async function completion(
   chat: Chat,
   text: string,
@@ -223,7 +230,7 @@ export async function completion(
 async function help(chat: Chat): Promise<void> {
   const { bold, dim } = chat.io.colors(chat.io.stdout)
   const columns = chat.editor.plain ? Number.POSITIVE_INFINITY : (chat.out.columns || 80) - 1
-  /** A word and what it does; what does not fit goes on below, in the same column. */
+  /** A word and its explanation; the explanation wraps within its own column. */
   const row = (word: string, wide: number, what: string) => {
     const begin = `  ${word.padEnd(wide)} `
     return wrap([{ text: what }], columns, begin, ' '.repeat(begin.length))
@@ -251,7 +258,7 @@ async function help(chat: Chat): Promise<void> {
   await chat.print(`${bold('Commands')}\n${rows.join('\n')}\n${bold('Keys')}\n${table.join('\n')}\n`)
 }
 
-/** What is chosen goes with the conversation, also if nothing more is said in it. */
+/** Saves a choice with the conversation at once, even if no message follows, and shows it. */
 async function chosen(chat: Chat, line: string): Promise<void> {
   chat.talk.conversation.save()
   await chat.note(line)
@@ -357,7 +364,7 @@ async function undo(chat: Chat, arg: string): Promise<void> {
   await chat.note(`${messages(before - chat.talk.conversation.messages.length)} taken back`)
 }
 
-/** Takes back the last exchange. @returns what was asked */
+/** Takes back the last exchange. @returns its question @throws Failure (usage) if the question has been summarised */
 function takenBack(chat: Chat): Message {
   const question = chat.talk.conversation.undo(1)
   chat.talk.session.stale()
@@ -373,14 +380,14 @@ async function retry(chat: Chat): Promise<void> {
 
 async function edit(chat: Chat): Promise<void> {
   const { content, typed } = takenBack(chat)
-  // one that begins with a slash is no command
+  // a message that begins with a slash must not run as a command
   chat.editor.prefill((typed ?? content).replace(/^\//, '//'))
 }
 
 async function copy(chat: Chat): Promise<void> {
   const answer = chat.talk.conversation.all.findLast(({ role }) => role === 'assistant')!.content
   if (chat.editor.plain) throw usage('/copy: this terminal has no clipboard; /save FILE writes a file')
-  // OSC 52: the terminal puts it into its clipboard, over ssh as well
+  // OSC 52: the terminal copies the text to its clipboard, also over ssh
   chat.io.stdout.write(`\x1b]52;c;${Buffer.from(answer).toString('base64')}\x07`)
   await chat.note(`${answer.length} characters copied, if the terminal lets programs do so`)
 }

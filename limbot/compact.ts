@@ -1,12 +1,13 @@
+/** Estimates how much of the model's context a conversation takes, and has the model summarise older messages. */
 import { drain } from '../ctl/common/files.js'
 import type { Fid } from '../fs/client.js'
 import { FsError, received } from '../fs/errors.js'
 import { ORDWR } from '../fs/protocol.js'
 import type { Message } from './conversation.js'
 
-/** Tokens of a letter, until an answer has told. */
+/** Tokens per character, until an answer gives a measured value. */
 const PER_LETTER = 0.3
-/** Exchanges that are kept as they are. */
+/** The most recent exchanges that are never summarised, if there is room. */
 const KEPT = 2
 
 const ASK = `Sum up our conversation so far, for yourself to go on from: facts, names, numbers, decisions, what was asked for and is still open. Be brief.`
@@ -14,50 +15,56 @@ const HEAD = 'What was said so far, summed up:'
 
 const letters = (messages: readonly Message[]): number => messages.reduce((n, { content }) => n + content.length, 0)
 
-/** What a conversation takes of the context, and when it is too much. */
+/** Estimates how many tokens a conversation takes, and decides when it no longer fits the context. */
 export class Room {
-  /** Tokens that the model's context has; 0: nobody says. */
+  /** The size of the model's context in tokens; 0 if unknown. */
   context = 0
   #perLetter = PER_LETTER
 
-  /** What an answer has told: so many tokens for these messages. */
+  /** Adjusts the estimate: an answer reported this many tokens for these messages. */
   learn(tokens: number, messages: readonly Message[], system: string): void {
     const n = letters(messages) + system.length
     if (tokens > 0 && n > 0) this.#perLetter = tokens / n
   }
 
-  /** What was thought to fit does not. */
+  /** Raises the estimate, because messages that should have fitted did not. */
   missed(): void {
     this.#perLetter *= 1.5
   }
 
+  /** The estimated tokens of messages and a system prompt. */
   tokens(messages: readonly Message[], system = ''): number {
     return Math.ceil((letters(messages) + system.length) * this.#perLetter)
   }
 
-  /** Whether a message has room where nothing has been said before it. */
+  /** Whether a message would fit the context alone, without any earlier messages. */
   holds(content: string, system: string): boolean {
     return this.context === 0 || this.tokens([{ role: 'user', content }], system) < this.context
   }
 
-  /** Tokens that an answer is to have. */
+  /** Tokens to leave free for the answer. */
   reserve(max_tokens = 1024): number {
     return Math.min(max_tokens, Math.floor(this.context / 4))
   }
 
   /**
-   * How many of the last messages stay as they are, where the older ones must be summed up for another to fit.
-   * @returns undefined: all fits, or there is nothing to sum up
+   * Decides whether older messages must be summarised before the next message fits.
+   * @returns how many of the newest messages stay unchanged; undefined if everything fits, or there is nothing to
+   * summarise
    */
   keep(messages: readonly Message[], next: string, system: string, max_tokens?: number): number | undefined {
-    // one that is too long by itself is refused, and nothing is given up for it
+    // a message that is too long by itself is refused anyway; nothing is summarised for it
     if (this.context === 0 || !this.holds(next, system)) return undefined
     const question: Message = { role: 'user', content: next }
     if (this.tokens([...messages, question], system) + this.reserve(max_tokens) <= this.context) return undefined
     return this.kept(messages)
   }
 
-  /** The last exchanges, as many as take no more than a third of the context. */
+  /**
+   * How many of the newest messages stay unchanged when the others are summarised: up to KEPT exchanges that together
+   * take no more than a third of the context.
+   * @returns undefined if there is nothing to summarise
+   */
   kept(messages: readonly Message[]): number | undefined {
     let kept = Math.min(2 * KEPT, messages.length - 2)
     while (kept > 0 && this.context > 0 && this.tokens(messages.slice(-kept)) > this.context / 3) kept -= 2
@@ -75,9 +82,9 @@ export interface SummaryOptions {
 }
 
 /**
- * Has the model sum up messages. As many of the newest as fit are shown to it.
- * @returns messages that stand for them, and what they cost in tokens
- * @throws FsError why there is no summary
+ * Has the model summarise messages. If they do not all fit its context, it gets the newest of them.
+ * @returns messages to put in their place, and the tokens that the summary takes
+ * @throws FsError with the reason why there is no summary
  */
 export async function summary(root: Fid, o: SummaryOptions): Promise<{ messages: Message[]; tokens: number }> {
   const { room } = o

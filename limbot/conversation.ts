@@ -1,3 +1,4 @@
+/** Conversations as limbot keeps them: each a file of its own in the user's data directory. */
 import { randomBytes } from 'node:crypto'
 import { existsSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -16,11 +17,11 @@ interface Head {
   readonly id: string
   readonly created: string
   readonly title: string
-  /** What was chosen for it: settings by their names; null: none. */
+  /** The settings chosen for it, by name; null means that the setting was chosen to be unset. */
   readonly settings?: Readonly<Record<string, unknown>>
 }
 
-/** What a list of conversations shows. */
+/** A saved conversation in a list. */
 export interface Kept {
   readonly id: string
   readonly title: string
@@ -28,11 +29,12 @@ export interface Kept {
   readonly changed: Date
 }
 
+/** Characters of a title that is made from a message. */
 const TITLE = 60
 
 const sessionsDir = (env: NodeJS.ProcessEnv): string => join(dataDir(env), 'sessions')
 
-/** A number that sorts by time: 20261121-161931-4fa2. */
+/** A new id, which sorts by time: 20261121-161931-4fa2. */
 const newId = (): string => {
   const [date, time] = new Date()
     .toISOString()
@@ -41,29 +43,32 @@ const newId = (): string => {
   return `${date}-${time}-${randomBytes(2).toString('hex')}`
 }
 
-/** A conversation, as the person has it: kept in a file of its own, a JSON object a line, whatever becomes of servers. */
+/** A conversation on the user's side: saved in a file of its own, one JSON object a line, independent of any server. */
 export class Conversation {
   id = newId()
   title = ''
   #messages: Message[] = []
   #created = new Date().toISOString()
-  /** When we last wrote it, as the file system has it: another limbot may have gone on with it. */
+  /**
+   * The file's mtime in ms when this process last wrote it: if it differs, another limbot has continued the
+   * conversation.
+   */
   #written: number | undefined
   #warned = false
 
   constructor(
     readonly env: NodeJS.ProcessEnv,
     readonly warn: (line: string) => void,
-    /** Whether it is kept, and what is chosen for it. */
+    /** Says whether it is saved, and which settings are chosen for it. */
     readonly settings: Settings,
   ) {}
 
-  /** All there is, what has been summed up as well. */
+  /** All messages, including those that were summarised. */
   get all(): readonly Message[] {
     return this.#messages
   }
 
-  /** What the model is given. */
+  /** The messages that the model gets. */
   get messages(): readonly Message[] {
     return this.#messages.filter(message => !message.past)
   }
@@ -72,13 +77,13 @@ export class Conversation {
     return join(sessionsDir(this.env), `${this.id}.jsonl`)
   }
 
-  /** The last message, if it is the user's: it has had no answer. */
+  /** The last message if it is the user's, that is, if it has no answer. */
   get unanswered(): string | undefined {
     const last = this.#messages.at(-1)
     return last?.role === 'user' ? last.content : undefined
   }
 
-  /** The user's message; one before it that had no answer goes. */
+  /** Adds the user's message. An earlier message without an answer is removed. */
   ask(content: string, typed = content): void {
     if (this.unanswered !== undefined) this.#messages.pop()
     this.call(content)
@@ -86,14 +91,17 @@ export class Conversation {
     this.save()
   }
 
-  /** What came of it. Nothing at all: the question goes as well. */
+  /**
+   * Adds the answer. If it is empty, the question is removed instead.
+   * @param stopped set if the answer was cut short: true if the user stopped it, else the reason
+   */
   answer(content: string, stopped?: true | string): void {
     if (content === '') this.#messages.pop()
     else this.#messages.push({ role: 'assistant', content, ...(stopped && { stopped }) })
     this.save()
   }
 
-  /** Takes back the last exchanges. @returns the question of the last one taken back */
+  /** Takes back the last `count` exchanges. @returns the question of the earliest one taken back */
   undo(count: number): Message | undefined {
     let question: Message | undefined
     for (let n = 0; n < count; n++) {
@@ -106,7 +114,7 @@ export class Conversation {
     return question
   }
 
-  /** The messages before the last `kept` are past; a summary stands in their place. */
+  /** Marks all but the last `kept` messages as past and puts a summary in their place. */
   compact(kept: number, summary: readonly Message[]): void {
     const past = this.#messages.filter(message => message.past)
     const now = this.messages
@@ -120,7 +128,7 @@ export class Conversation {
     this.save()
   }
 
-  /** Gives it a title, if it has none and there is one. */
+  /** Makes a title of a text, unless the conversation has one or the text is empty. */
   call(text: string): void {
     this.title ||= brief(text, TITLE)
   }
@@ -130,7 +138,7 @@ export class Conversation {
     this.save()
   }
 
-  /** Goes on as another one with the same messages. */
+  /** Becomes a new conversation with the same messages. */
   fork(): void {
     this.id = newId()
     this.#created = new Date().toISOString()
@@ -139,7 +147,7 @@ export class Conversation {
     this.save()
   }
 
-  /** Begins anew. */
+  /** Becomes a new, empty conversation. */
   clear(): void {
     this.id = newId()
     this.#created = new Date().toISOString()
@@ -148,7 +156,11 @@ export class Conversation {
     this.#messages = []
   }
 
-  /** Becomes a conversation that was kept. @returns what was chosen for it @throws Failure naming the file and its line */
+  /**
+   * Becomes a saved conversation.
+   * @returns the settings that were chosen for it
+   * @throws Failure (usage) that names the file and the line
+   */
   load(file: string): Readonly<Record<string, unknown>> {
     const { head, messages } = read(file)
     this.id = head.id
@@ -159,7 +171,11 @@ export class Conversation {
     return head.settings ?? {}
   }
 
-  /** Writes the whole file, beside and then in its place. A disk that is full costs one warning. */
+  /**
+   * Writes the whole conversation to a temporary file, which then replaces the saved one. If another limbot has written
+   * the file meanwhile, this conversation continues under a new id. A failure, such as a full disk, is warned about
+   * once.
+   */
   save(): void {
     if (!this.settings.get('save') || (this.#messages.length === 0 && this.#written === undefined)) return
     let forked = false
@@ -190,7 +206,7 @@ export class Conversation {
     }
   }
 
-  /** As a document. */
+  /** The conversation as a Markdown document. */
   markdown(): string {
     const parts = this.#messages.map(({ role, content, stopped }) => {
       const end = stopped ? `\n\n[stopped${stopped === true ? '' : `: ${stopped}`}]` : ''
@@ -202,10 +218,10 @@ export class Conversation {
 
 const changedAt = (file: string): number | undefined => statSync(file, { throwIfNoEntry: false })?.mtimeMs
 
-/** So many messages, in words. */
+/** A count of messages in words: `1 message`, `2 messages`. */
 export const messages = (count: number): string => `${count} message${count === 1 ? '' : 's'}`
 
-/** The first line of a text, of so many characters. */
+/** The first line of a text, cut to at most `most` characters. */
 export const brief = (text: string, most: number): string => {
   const line = text.trim().split('\n')[0]!.replaceAll(/\s+/g, ' ')
   return line.length > most ? `${line.slice(0, most - 1)}…` : line
@@ -224,7 +240,7 @@ function read(file: string): { head: Head; messages: Message[] } {
   return { head: { ...head, settings: settings as Record<string, unknown> }, messages }
 }
 
-/** @throws Failure (usage) with the place, and what of it cannot be */
+/** Runs a parser. @throws Failure (usage) with the place and what is wrong there */
 function parsed<T>(parse: () => T, where: string): T {
   try {
     return parse()
@@ -234,8 +250,8 @@ function parsed<T>(parse: () => T, where: string): T {
 }
 
 /**
- * The conversations that are kept, the last one first. What cannot be read is left out.
- * @param unread gets each file that cannot be read, and why
+ * The saved conversations, the most recently changed first. Files that cannot be read are left out.
+ * @param unread called for each file that cannot be read, with the reason
  */
 export function conversations(env: NodeJS.ProcessEnv, unread: (why: string) => void = () => undefined): Kept[] {
   const dir = sessionsDir(env)
@@ -260,11 +276,15 @@ export function conversations(env: NodeJS.ProcessEnv, unread: (why: string) => v
     .sort((a, b) => b.changed.getTime() - a.changed.getTime())
 }
 
-/** The file of a conversation: by its number, the beginning of its number or title, or as a path. @throws Failure */
+/**
+ * Finds the file of a conversation.
+ * @param given its id, the beginning of its id or title, or a path
+ * @throws Failure (usage) if there is no such conversation
+ */
 export function conversationFile(given: string, env: NodeJS.ProcessEnv): string {
   if (given.includes('/') || given.endsWith('.jsonl')) return given
   const own = join(sessionsDir(env), `${given}.jsonl`)
-  // also one that cannot be read: who reads it says why
+  // even if it cannot be read: the caller that reads it reports why
   if (existsSync(own)) return own
   const kept = conversations(env)
   const exact = kept.find(({ id, title }) => id === given || title === given)

@@ -1,12 +1,16 @@
+/** The line of figures after an answer, and the words for what happens before it. */
 import { sanitize } from '../ctl/common/terminal/sanitize.js'
 import type { Figures, Step } from './turn.js'
 
 const figure = (n: number): string => (n >= 100 ? n.toFixed(0) : String(Math.round(n * 10) / 10))
 
-/** Tokens of the context that are in use after an answer. */
+/** Tokens of the context that an exchange has used. */
 export const used = ({ prompt_tokens = 0, completion_tokens = 0 }: Figures): number => prompt_tokens + completion_tokens
 
-/** The line behind an answer: `worker-0002 · mistral-7b · 412 tok · 38.2 tok/s · ttft 210 ms · ctx 23 %`. */
+/**
+ * The line after an answer: `worker-0002 · mistral-7b · 412 tok · 38.2 tok/s · ttft 210 ms · ctx 23 %`.
+ * @param context the size of the model's context in tokens; 0 if unknown
+ */
 export function footer(figures: Figures, context: number): string {
   const { worker, model, completion_tokens, tok_s, ttft_ms, resumed, reason } = figures
   const parts = [
@@ -22,9 +26,9 @@ export function footer(figures: Figures, context: number): string {
   return sanitize(parts.filter(Boolean).join(' · '))
 }
 
-/** What a step says while no text comes; undefined for what says nothing. */
+/** The words for a step, shown while no text arrives; undefined for a step that shows nothing. */
 export function state(step: Step): string | undefined {
-  // 0 is one that starts at once
+  // position 0: the request starts at once
   if (step.is === 'queued' && step.position > 0)
     return step.position > 1 ? `queued (${step.position - 1} ahead)` : 'queued (next)'
   if (step.is === 'prompt') return step.share === undefined ? 'prompt' : `prompt ${Math.round(100 * step.share)} %`

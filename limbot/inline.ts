@@ -1,24 +1,27 @@
+/** Turns inline Markdown into styled text, and wraps styled text into rows of a terminal. */
 import type { Token, Tokens } from 'marked'
 import { cells, width } from '../ctl/common/terminal/width.js'
 
-/** How a stretch of text is coloured. */
+/** A function that colours a stretch of text. */
 export type Style = (text: string) => string
 
-/** Text that looks alike. */
+/** A stretch of text in one style. */
 export interface Run {
   readonly text: string
   readonly style?: Style
-  /** Where in the source it stands, letter by letter. */
+  /** The offset of the text in the source, if the source has it character by character. */
   readonly at?: number
 }
 
-/** A row of a terminal, and where in the source the next one begins, if there it can be cut. */
+/**
+ * A row of a terminal. `next` is the offset in the source at which the next row begins, if the source can be cut there.
+ */
 export interface WrappedRow {
   readonly text: string
   readonly next?: number
 }
 
-/** The styles that Markdown has. */
+/** The styles of Markdown. */
 export interface Styles {
   readonly bold: Style
   readonly italic: Style
@@ -30,7 +33,7 @@ export interface Styles {
 
 const plain: Style = text => text
 
-/** Inline Markdown as runs. `at` is where it begins in the source; within what has marks it is not known. */
+/** Converts inline Markdown to runs. `at` is its offset in the source; runs within marks (`**…**`) get no offset. */
 export function runs(tokens: readonly Token[], c: Styles, at?: number, style: Style = plain): Run[] {
   let offset = at
   return tokens.flatMap(token => {
@@ -72,10 +75,10 @@ function run(token: Token, c: Styles, at: number | undefined, style: Style): Run
   }
 }
 
-/** Marks that may come to mean something by what follows them. */
+/** Matches text with a mark whose meaning may depend on the text after it. */
 const open = /[*`~[\]<\\|]|(?<!\w)_|_(?!\w)|https?:\/\/\S*$/
 
-/** Whether nothing that comes behind can change how these look. */
+/** Whether no text that may follow can change how these runs look. */
 export const settled = (list: readonly Run[]): boolean =>
   list.every(({ text, at }) => at === undefined || !open.test(text))
 
@@ -85,7 +88,11 @@ interface Piece {
   readonly at: number | undefined
 }
 
-/** Runs as rows of at most so many columns, broken at blanks; `first` and `rest` stand before them. */
+/**
+ * Wraps runs at spaces into rows of at most `columns` columns. A word that is longer than a row is cut.
+ * @param first the indent of the first row
+ * @param rest the indent of the other rows
+ */
 export function wrap(list: readonly Run[], columns: number, first = '', rest = first): WrappedRow[] {
   const rows: WrappedRow[] = []
   let line = first
@@ -123,7 +130,7 @@ export function wrap(list: readonly Run[], columns: number, first = '', rest = f
       for (const piece of word) put(piece, width(piece.text))
       continue
     }
-    // longer than a row: cut where the row ends
+    // a word that is longer than a row is cut at the end of each row
     for (const piece of word) {
       let part = ''
       let partWide = 0
@@ -145,7 +152,7 @@ export function wrap(list: readonly Run[], columns: number, first = '', rest = f
   return rows
 }
 
-/** Words, each of pieces that look different, and the blanks and newlines between them. */
+/** Splits runs into words, each a list of pieces by style, and the spaces and newlines between them. */
 function* words(list: readonly Run[]): Generator<Piece[] | Piece | 'newline'> {
   let word: Piece[] = []
   for (const { text, style = plain, at } of list) {

@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+/** The program limbot. */
 import { main } from '../ctl/common/program.js'
 import { end, guardOutput, untilSignal } from '../ctl/common/signals.js'
 import { limbot } from './command.js'

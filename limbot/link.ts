@@ -1,3 +1,4 @@
+/** limbot's connection to the server, which reconnects by itself. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Connection } from '../ctl/common/connect.js'
 import { exitCode, explain, Failure } from '../ctl/common/exit.js'
@@ -5,31 +6,34 @@ import type { Invocation } from '../ctl/common/invocation.js'
 import type { Fid } from '../fs/client.js'
 import { FsError, fail } from '../fs/errors.js'
 
-/** Pauses between two attempts to reach a server, in ms: the first, and the longest. */
+/** Pauses between two attempts to reach the server, in ms: the first, and the longest. */
 const FIRST_MS = 100
 const LONGEST_MS = 3000
 
-/** Whether an error is that the server is gone, or does not answer yet, and not that it refuses. */
+/** Whether an error means that the server is gone or does not answer yet, rather than that it refuses. */
 export const isAway = (error: unknown): boolean =>
   error instanceof Failure
     ? error.code === exitCode.unreachable
     : error instanceof FsError && (error.is('hungUp') || error.is('unreachable'))
 
-/** The connection to the server, made anew whenever it breaks: quickly at first, then every few seconds. */
+/** A connection to the server that reconnects whenever it breaks: at short intervals first, then every few seconds. */
 export class Link {
   #root: Promise<Fid> | undefined
   #connection: Connection | undefined
   #closed = false
   #before = false
-  /** Whether it has been said that the server is away. */
+  /** Whether the user has been told that the server is away. */
   #away = false
   readonly #end = new AbortController()
 
   constructor(
     readonly io: Invocation,
-    /** Told, a line each, when the server goes and comes. */
+    /** Called with a line when the server goes away and when it is back. */
     readonly note: (line: string) => void,
-    /** For how long it is tried, in ms, at first and when it was lost: a person waits as long as he likes. */
+    /**
+     * How long to try, in ms, at the start and after a loss. Without a limit in a chat: the user waits as long as they
+     * like.
+     */
     readonly patience: { first: number; again: number } = {
       first: Number.POSITIVE_INFINITY,
       again: Number.POSITIVE_INFINITY,
@@ -37,8 +41,8 @@ export class Link {
   ) {}
 
   /**
-   * The server's root, when there is one.
-   * @throws Failure (auth) at once, (unreachable) after `patience`; `interrupted` when the signal aborts
+   * The server's root, as soon as there is a connection.
+   * @throws Failure (auth) at once, (unreachable) after `patience`; FsError `interrupted` when the signal aborts
    */
   async root(signal: AbortSignal = this.#end.signal): Promise<Fid> {
     this.#root ??= this.#connect()
@@ -79,7 +83,7 @@ export class Link {
         }
         if (!this.#away) this.note(`${explain(error)}; waiting for it`)
         this.#away = true
-        // drawn at random, so that many do not come at once
+        // a random pause, so that many clients do not reconnect at once
         await sleep(pause * (0.5 + Math.random() / 2), undefined, { signal: this.#end.signal }).catch(() => {})
       }
     }
@@ -92,7 +96,7 @@ export class Link {
     this.note(`connection lost${reason ? ` (${explain(reason)})` : ''}; trying again`)
     this.#away = true
     this.#root = this.#connect()
-    // who needs it asks for it
+    // a failure reaches the callers of `root`
     this.#root.catch(() => {})
   }
 }

@@ -1,18 +1,19 @@
+/** How answers are shown, and the choice of what lays them out. */
 import type { ChalkInstance } from 'chalk'
 import { sanitize } from '../ctl/common/terminal/sanitize.js'
 import type { Styles } from './inline.js'
 import type { Setter } from './setter.js'
 
-/** How answers are shown. */
+/** What the terminal and the options allow for showing answers. */
 export interface Look {
   /** Standard output is a terminal that knows escape sequences. */
   readonly terminal: boolean
-  /** Markdown may be set: there are colours, and nobody wants it raw. */
+  /** Markdown may be laid out: the terminal has colours, and the user did not ask for raw text. */
   readonly markdown: boolean
   readonly colors: ChalkInstance
 }
 
-/** Text as the model says it: for pipes. On a terminal that is dumb it is made harmless. */
+/** Passes text on as the model wrote it, for pipes. On a dumb terminal it makes control characters harmless. */
 class Raw implements Setter {
   readonly rest = ''
 
@@ -27,7 +28,10 @@ class Raw implements Setter {
   }
 }
 
-/** What sets an answer. Loaded when there is one, so that a prompt comes sooner. */
+/**
+ * Makes the object that lays out an answer. Its module is loaded only when there is an answer, so that the prompt
+ * appears sooner.
+ */
 export async function setter(look: Look, markdown: boolean, out: NodeJS.WriteStream): Promise<Setter> {
   const columns = () => Math.max(20, (out.columns || 80) - 1)
   if (!look.terminal) return new Raw(out.isTTY === true)

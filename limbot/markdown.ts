@@ -1,3 +1,4 @@
+/** Lays out Markdown for a terminal while it arrives, piece by piece. */
 import { Lexer, lexer, type Token, type Tokens } from 'marked'
 import { sanitize } from '../ctl/common/terminal/sanitize.js'
 import { width } from '../ctl/common/terminal/width.js'
@@ -5,27 +6,30 @@ import { block, endsBlank } from './blocks.js'
 import { runs, type Styles, settled, wrap } from './inline.js'
 import type { Setter } from './setter.js'
 
-/** A block that has grown so large is shown as far as it has come. */
+/** Characters of a block beyond which its text so far is shown, even if it is not finished. */
 const MOST = 8 * 1024
-/** One that is larger than this is not read anew with each of its lines, but when it is by an eighth larger, or seems to end. */
+/**
+ * Characters of a block beyond which it is not parsed again with each new line, but only when it has grown by an eighth
+ * or seems to end.
+ */
 const LARGE = 512
 const fence = /^ {0,3}(`{3,}|~{3,})[^`\n]*$/
 
 /**
- * Sets Markdown for a terminal while it comes. What is finished is given out once and never again: lines of code one by one,
- * items of a list, lines of a paragraph as soon as nothing behind them can change them, tables when they end.
+ * Lays out Markdown while it arrives. Each row is returned once, when it is final: a line of code at its end, an item
+ * of a list when the next begins, a row of a paragraph as soon as no later text can change it, a table when it ends.
  */
 export class Markdown implements Setter {
   #source = ''
-  /** The fence of the code that we are in. */
+  /** The fence of the code block in progress. */
   #fence: string | undefined
-  /** In the midst of a line of a paragraph: what comes to its end is no block. */
+  /** The beginning of the current paragraph line was already returned, so its rest does not begin a block. */
   #midst = false
-  /** The last row that was given out is blank, or there is none. */
+  /** Whether the last returned row was empty, or none was returned yet. */
   #blank = true
-  /** Up to where a partial line was looked at. */
+  /** Characters of the partial line that were already examined. */
   #looked = 0
-  /** How much was read of a block that goes on. */
+  /** Characters of the unfinished block when it was last parsed. */
   #read = 0
 
   constructor(
@@ -33,7 +37,10 @@ export class Markdown implements Setter {
     readonly styles: Styles,
   ) {}
 
-  /** Takes text as it comes, cut anywhere. @returns rows that are finished, each with its newline */
+  /**
+   * Takes the next piece of text, which may be cut anywhere.
+   * @returns the rows that are final now, each with its newline
+   */
   push(text: string): string {
     this.#source += sanitize(text)
     const out: string[] = []
@@ -42,7 +49,7 @@ export class Markdown implements Setter {
     return this.#given(out)
   }
 
-  /** The end. @returns all that is left */
+  /** Ends the text. @returns all remaining rows */
   end(): string {
     if (this.#source !== '' && !this.#source.endsWith('\n')) this.#source += '\n'
     const out: string[] = []
@@ -52,7 +59,7 @@ export class Markdown implements Setter {
     return this.#given(out)
   }
 
-  /** What has come of a line and is not given out. */
+  /** The last line as far as it has arrived and was not returned yet. */
   get rest(): string {
     return this.#source.slice(this.#source.lastIndexOf('\n', this.#source.length - 2) + 1).trimEnd()
   }
@@ -67,7 +74,7 @@ export class Markdown implements Setter {
     return out
   }
 
-  /** Gives out what of the complete lines is finished. */
+  /** Adds the rows of complete lines that are final. */
   #lines(out: string[]): void {
     for (;;) {
       const nl = this.#source.indexOf('\n')
@@ -97,7 +104,10 @@ export class Markdown implements Setter {
     this.#read = 0
   }
 
-  /** @returns whether there is more to look at */
+  /**
+   * Parses the complete lines and adds the rows that are final.
+   * @returns whether the caller must look at the source again
+   */
   #blocks(out: string[]): boolean {
     const complete = this.#source.slice(0, this.#source.lastIndexOf('\n') + 1)
     if (complete.length > LARGE && complete.length < this.#read * 1.125 && !complete.endsWith('\n\n')) return false
@@ -105,7 +115,7 @@ export class Markdown implements Setter {
     const tokens = lexer(complete)
     const last = tokens.pop()
     if (!last) return false
-    // a fence begins within: what is before it goes first
+    // a fence begins among these blocks: those before it go first
     const code = tokens.findIndex(token => token.type === 'code' && fence.test(token.raw.split('\n')[0]!))
     if (code > 0) {
       this.#all(tokens.slice(0, code), out)
@@ -116,7 +126,7 @@ export class Markdown implements Setter {
     this.#all(tokens, out)
     const done = last.raw.length > MOST ? this.#whole(last, out) : this.#last(last, out)
     this.#drop(before + done)
-    // a fence that is not closed yet is a last token, and then the first line
+    // an open fence is the last token; it is the first line now and is handled there
     return done === 0 && before > 0 && fence.test(last.raw.split('\n')[0]!)
   }
 
@@ -133,7 +143,7 @@ export class Markdown implements Setter {
     return token.raw.length
   }
 
-  /** Gives out what of the last block is finished. @returns how much of its source that was */
+  /** Adds the rows of the last block that are final. @returns how many characters of its source these were */
   #last(token: Token, out: string[]): number {
     switch (token.type) {
       case 'space':
@@ -166,7 +176,7 @@ export class Markdown implements Setter {
     return token.raw.length
   }
 
-  /** Gives out the rows of a line that has no end yet, but for the last. */
+  /** Adds the rows of a line that has no end yet, except the last row. */
   #partial(out: string[]): void {
     const columns = this.columns()
     if (this.#fence !== undefined || this.#source.includes('\n')) return

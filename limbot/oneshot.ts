@@ -1,3 +1,4 @@
+/** limbot without a chat: one message and its answer. */
 import type { Options } from '../ctl/common/command.js'
 import { exitCode, Failure } from '../ctl/common/exit.js'
 import type { Invocation } from '../ctl/common/invocation.js'
@@ -24,7 +25,10 @@ export interface Single {
 export const extracted = (answer: string): string | undefined =>
   /^ {0,3}(`{3,}|~{3,})[^\n]*\n([\s\S]*?)(?:^ {0,3}\1|$(?![\s\S]))/m.exec(answer)?.[2]
 
-/** One message and its answer: the answer on standard output, all else on standard error. */
+/**
+ * Sends one message and prints the answer on standard output; everything else goes to standard error.
+ * @throws Failure, FsError if there is no answer, or if an attachment or the option -x fails
+ */
 export async function single({ io, talk, options, look, note, text, files }: Single): Promise<void> {
   const all = [...files, ...mentioned(text)]
   for (const { name, content } of all) note(`attached ${name} (${bytes(Buffer.byteLength(content))})`)
@@ -57,7 +61,7 @@ export async function single({ io, talk, options, look, note, text, files }: Sin
     figures = step.value
   } finally {
     line.clear()
-    // what came is a text, also where it breaks off
+    // the text that arrived ends with a newline even if the answer broke off
     if (!whole && answer !== '') await io.print(set.end() + (look.terminal || answer.endsWith('\n') ? '' : '\n'))
   }
   const stopped = figures.reason === 'cancelled'
@@ -69,7 +73,7 @@ export async function single({ io, talk, options, look, note, text, files }: Sin
     throw new Failure(exitCode.failed, 'the answer has no block of code; without -x all of it is printed')
 }
 
-/** A complete answer as the options want it. */
+/** Formats a complete answer as the options ask. */
 function said(answer: string, figures: Figures, options: Options): string {
   const text = options.extract ? (extracted(answer) ?? '') : answer
   if (!options.json) return text === '' || text.endsWith('\n') ? text : `${text}\n`
@@ -88,7 +92,7 @@ async function dryRun(io: Invocation, talk: Talk, content: string): Promise<void
   io.note(`about ${room.tokens([...conversation.messages, { role: 'user', content }], system)} tokens`)
 }
 
-/** One line of a terminal that says what is under way, and is gone when something is printed. */
+/** One line of the terminal that shows the current state, and is cleared before anything is printed. */
 class StateLine {
   #shown = false
   readonly #live: boolean

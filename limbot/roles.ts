@@ -1,3 +1,4 @@
+/** Roles: Markdown files with a system prompt, and with settings that suit it. */
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { readBounded } from '../ctl/common/bounded.js'
@@ -6,19 +7,19 @@ import { type Key, readConf } from '../ctl/common/limbotconf.js'
 import { configDir } from '../ctl/common/paths.js'
 import { didYouMean } from '../ctl/common/suggest.js'
 
-/** Who the model is to be: a system prompt, and settings that suit it. */
+/** A role that the model takes: a system prompt, and settings that suit it. */
 export interface Role {
   readonly system: string
   readonly values: Map<Key, unknown>
 }
 
-/** Bytes of one: a system prompt may be as long as a prompt. */
+/** Bytes of one role: a system prompt may be as long as a prompt. */
 const MAX_ROLE = 1024 * 1024
 
-/** Where they are. */
+/** The directory of the roles. */
 export const rolesDir = (env: NodeJS.ProcessEnv): string => join(configDir(env), 'roles')
 
-/** The names of the roles there are. */
+/** The names of all roles. */
 export function roles(env: NodeJS.ProcessEnv): string[] {
   try {
     return readdirSync(rolesDir(env))
@@ -31,8 +32,8 @@ export function roles(env: NodeJS.ProcessEnv): string[] {
 }
 
 /**
- * Reads roles/NAME.md: the prompt, before it perhaps settings between lines of `---`.
- * @throws Failure (usage) that names the role and those there are, or the file, line and key
+ * Reads roles/NAME.md: optional settings between lines of `---`, then the prompt.
+ * @throws Failure (usage) that names the role and the existing ones, or the file, line and key
  */
 export async function readRole(name: string, env: NodeJS.ProcessEnv): Promise<Role> {
   const file = join(rolesDir(env), `${name}.md`)
@@ -48,7 +49,7 @@ export async function readRole(name: string, env: NodeJS.ProcessEnv): Promise<Ro
   }
   const [whole, matter] = /^---\r?\n([\s\S]*?)^---[ \t]*(?:\r?\n|$)/m.exec(text) ?? []
   if (matter === undefined || !text.startsWith('---')) return { system: text.trim(), values: new Map() }
-  // a line before it, as in the file
+  // a newline in place of the line `---`, so that line numbers are those of the file
   const { values, wrong } = await readConf(`\n${matter}`, file)
   if (wrong.length) throw usage(wrong.join('; '))
   return { system: text.slice(whole!.length).trim(), values }

@@ -1,3 +1,4 @@
+/** Starts limbot from its command line: lists the conversations, prints one answer, or runs a chat. */
 import { Chalk } from 'chalk'
 import type { Options, Run } from '../ctl/common/command.js'
 import { explain, usage } from '../ctl/common/exit.js'
@@ -11,12 +12,12 @@ import { Link } from './link.js'
 import { Settings } from './settings.js'
 import { Talk } from './talk.js'
 
-/** For how long a single answer waits for a server that has gone away in its midst, in ms. */
+/** How long a single answer waits for a server that goes away midway, in ms. */
 const PATIENCE_MS = 60_000
-/** Bytes of standard input that are a message: as much as a request takes. */
+/** Bytes of standard input: as much as one request takes. */
 const MOST = 16 * 1024 * 1024
 
-/** Makes a chat of a command line, or one answer. */
+/** Runs limbot: a list of conversations, one answer, or a chat. */
 export const run: Run = async (io, words, options) => {
   if (options.list) return list(io)
   const said: string[] = []
@@ -39,7 +40,7 @@ export const run: Run = async (io, words, options) => {
     if (single) {
       const { single: one } = await import('./oneshot.js')
       if (head) note(head)
-      // not what was piped in, which may begin with anything
+      // the title comes from the words only: piped input may begin with anything
       talk.conversation.call(words.join(' '))
       const message = await given(io, words, options.file)
       await one({ io, talk, options, look, note, ...message })
@@ -61,7 +62,7 @@ export const run: Run = async (io, words, options) => {
   }
 }
 
-/** Prints the conversations that are kept, the last one first. */
+/** Prints the saved conversations, the most recent first. */
 async function list(io: Invocation): Promise<void> {
   const rows = conversations(io.env, why => io.note(why)).map(({ id, title, messages, changed }) => [
     id,
@@ -72,7 +73,7 @@ async function list(io: Invocation): Promise<void> {
   await io.print(table(['id', 'changed', 'messages', 'title'], rows, io.stdout.isTTY))
 }
 
-/** The file of the conversation that is to be gone on with, if there is one. */
+/** The file of the conversation to resume, if there is one. */
 function resumed(
   { session, continue: last }: Options,
   io: Invocation,
@@ -86,7 +87,7 @@ function resumed(
   return undefined
 }
 
-/** The message of a single answer: standard input, then the words; and the files. */
+/** Collects the message for a single answer (standard input, then the words) and its files. */
 async function given(
   io: Invocation,
   words: readonly string[],

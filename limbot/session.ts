@@ -1,3 +1,4 @@
+/** A conversation's session at the server: made, configured and given its history as needed. */
 import { promptly, readText, withFile } from '../ctl/common/files.js'
 import type { Fid } from '../fs/client.js'
 import { timeLimit } from '../fs/clock.js'
@@ -6,7 +7,7 @@ import { ORDWR, OTRUNC, OWRITE } from '../fs/protocol.js'
 import { parseRecords, quote } from '../fs/quote.js'
 import type { Message } from './conversation.js'
 
-/** What a session is to be: settings and history. */
+/** The settings and the history that a session must have. */
 export interface Wanted {
   readonly model: string | undefined
   readonly system: string
@@ -14,28 +15,33 @@ export interface Wanted {
   readonly messages: readonly Message[]
 }
 
-/** The words of a session's ctl that we set; without a value each is what the server uses unless told. */
+/**
+ * The settings in a session's ctl that limbot sets. A word without a value resets its setting to the server's default.
+ */
 const WORDS = ['temperature', 'top_p', 'top_k', 'min_p', 'seed', 'max_tokens', 'stop'] as const
 
 const encoder = new TextEncoder()
 
 /**
- * A conversation at the server: a directory of `session/`. Made when it is first needed, found again by its number when the
- * connection or the server has been another since, and made anew with its history when it is gone.
+ * A conversation at the server: a directory of `session/`. It is made when first needed, found again by its number
+ * after a reconnection or a restart of the server, and made again with its history if it is gone.
  */
 export class Session {
-  /** Where its files are: `session/7`, or below a worker. */
+  /** The path of its directory: `session/7`, or the same below a worker. */
   path: readonly string[] = []
-  /** Holds it: it lives as long as one of its files is open. */
+  /** An open file of the session: the server keeps a session for as long as one of its files is open. */
   #held: Fid | undefined
   #cluster = ''
   #ctl = ''
   #system = ''
-  /** Our messages and the server's may differ. */
+  /** Whether our messages and the server's may differ. */
   #stale = true
 
   constructor(
-    /** The worker to talk to, below whose name it is; undefined: whichever is chosen. */
+    /**
+     * The worker that must answer: the session is made in its directory. undefined: the server chooses a worker for
+     * each message.
+     */
     readonly worker: string | undefined,
   ) {}
 
@@ -43,12 +49,12 @@ export class Session {
     return this.path.at(-1)
   }
 
-  /** The history is to be written before the next turn. */
+  /** Marks the history as out of date: it is written again before the next turn. */
   stale(): void {
     this.#stale = true
   }
 
-  /** Makes it there, and as it should be. @throws FsError, Failure */
+  /** Makes the session if needed, and brings its settings and history up to date. @throws FsError, Failure */
   async ready(root: Fid, wanted: Wanted, signal: AbortSignal): Promise<void> {
     await promptly(root, [...this.path], signal, async signal => {
       if (!(await this.#found(root, signal))) await this.#make(root, signal)
@@ -70,19 +76,19 @@ export class Session {
     this.#stale = false
   }
 
-  /** Ends it at the server. */
+  /** Ends the session at the server. Never rejects; it waits 1 s at most. */
   async close(root: Fid): Promise<void> {
     const signal = timeLimit(1000)
     if (this.path.length) await this.#write(root, 'ctl', 'close\n', OWRITE, signal).catch(() => {})
     this.path = []
   }
 
-  /** Ends the answer that is being made, and those that wait. */
+  /** Cancels the answer in progress, and those that wait. */
   cancel(root: Fid, signal: AbortSignal): Promise<void> {
     return this.#write(root, 'ctl', 'cancel\n', OWRITE, signal)
   }
 
-  /** The record of its `status`. */
+  /** The attributes of its `status` record. */
   async status(root: Fid, signal: AbortSignal): Promise<Readonly<Record<string, string>>> {
     return parseRecords(await readText(root, [...this.path, 'status'], signal))[0]?.attrs ?? {}
   }
@@ -94,7 +100,7 @@ export class Session {
       await fid?.clunk()
       return fid !== undefined
     }
-    // another connection: of another cluster the number means somebody else's, or nothing
+    // this is another connection: at another cluster the same number is another session, or none
     if ((await idOf(root, signal)) !== this.#cluster) return false
     const held = await root.walk([...this.path, 'ctl'], signal).catch(ifGone)
     if (!held) return false
@@ -130,7 +136,10 @@ export class Session {
     return [`model ${quote(model ?? '')}`, ...values].map(line => `${line}\n`).join('')
   }
 
-  /** Errors of what is checked at the close come from a sync before it. */
+  /**
+   * Writes a file of the session. A file that the server checks at the close is synced first, so that the check's error
+   * is thrown.
+   */
   async #write(root: Fid, name: string, text: string, mode: number, signal: AbortSignal): Promise<void> {
     await withFile(root, [...this.path, name], mode, signal, async fid => {
       await fid.write(0, encoder.encode(text), signal)
@@ -144,7 +153,7 @@ function ifGone(error: unknown): undefined {
   throw error
 }
 
-/** The server's id, which is for life. */
+/** The server's id, which never changes. */
 async function idOf(root: Fid, signal: AbortSignal): Promise<string> {
   return parseRecords(await readText(root, ['status'], signal))[0]?.attrs.id ?? ''
 }

@@ -1,18 +1,19 @@
+/** The interface of what lays out an answer for a terminal, and the layout of plain text. */
 import { sanitize } from '../ctl/common/terminal/sanitize.js'
 import { width } from '../ctl/common/terminal/width.js'
 import { wrap } from './inline.js'
 
-/** What makes rows of a terminal from text that comes bit by bit. */
+/** Makes rows of a terminal from text that arrives in pieces. */
 export interface Setter {
-  /** @returns rows that are finished, each with its newline */
+  /** Takes the next piece. @returns the rows that are final now, each with its newline */
   push(text: string): string
-  /** @returns all that is left */
+  /** Ends the text. @returns all remaining rows */
   end(): string
-  /** What has come of the last line and is not given out. */
+  /** The last line as far as it has arrived and was not returned yet. */
   readonly rest: string
 }
 
-/** Text as it is, but harmless, and broken at blanks. */
+/** Lays out text without Markdown: control characters are made harmless, and lines are wrapped at spaces. */
 export class Plain implements Setter {
   #line = ''
 

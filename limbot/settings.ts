@@ -1,3 +1,4 @@
+/** limbot's settings, from /set, the command line, the environment, the role and limbot.conf. */
 import { readBounded } from '../ctl/common/bounded.js'
 import type { Options } from '../ctl/common/command.js'
 import {
@@ -18,10 +19,13 @@ import { brief } from './conversation.js'
 
 type Layer = Map<Key, unknown>
 
-/** Columns of a setting in a line that names several. */
+/** Characters of a setting in a line that shows several. */
 const SHOWN = 40
 
-/** The settings in force: /set > command line > environment > role > limbot.conf > what goes unless anything is said. */
+/**
+ * The settings in force, the first source that has one wins: /set, command line, environment, role, limbot.conf,
+ * default.
+ */
 export class Settings {
   readonly #layers: { set: Layer; flags: Layer; env: Layer; role: Layer; file: Layer }
 
@@ -30,8 +34,9 @@ export class Settings {
   }
 
   /**
-   * Reads them all. A mistake on the command line is one; in the environment and the file it costs that setting.
-   * @param wrong told, a line each, what could not be meant
+   * Reads all sources. An invalid value in the environment or the file is reported and ignored.
+   * @param wrong called with a line for each invalid value
+   * @throws Failure (usage) for an invalid value on the command line
    */
   static async load(options: Options, env: NodeJS.ProcessEnv, wrong: (line: string) => void): Promise<Settings> {
     const flags: Layer = new Map()
@@ -59,7 +64,10 @@ export class Settings {
     return settings[key].initial as Values[K]
   }
 
-  /** `/set`. Nothing: as if it had never been said. @throws Failure naming what it takes */
+  /**
+   * Sets a setting, as `/set` does; with undefined, removes what `/set` has set.
+   * @throws Failure that says which values the setting takes
+   */
   set(given: string, value: string | undefined): Key {
     if (value === undefined) {
       const key = keyOf(given)
@@ -71,18 +79,18 @@ export class Settings {
     return key
   }
 
-  /** `/model any` and its like: none, also where the command line or a file names one. */
+  /** Chooses no value, as `/model any` does, even if the command line or a file has one. */
   unset(key: Key): void {
     this.#layers.set.set(key, undefined)
   }
 
-  /** As if it had been said neither by `/set` nor on the command line: what was said cannot be had. */
+  /** Removes a value from `/set` and the command line, because it turned out not to be available. */
   forget(key: Key): void {
     this.#layers.set.delete(key)
     this.#layers.flags.delete(key)
   }
 
-  /** What was chosen for the conversation, here or on the command line; null: none. */
+  /** The settings chosen for the conversation, by `/set` or on the command line; null: chosen to be unset. */
   get chosen(): Readonly<Record<string, unknown>> {
     const { flags, set } = this.#layers
     const chosen = new Map([...flags, ...set])
@@ -92,8 +100,8 @@ export class Settings {
   }
 
   /**
-   * Becomes what was chosen for a conversation; the command line goes before it.
-   * @returns what is other than it would have been, and what of it cannot be meant
+   * Takes the settings that were chosen for a saved conversation; the command line overrides them.
+   * @returns the settings that changed by this, as text, and an error for each value that is invalid
    */
   take(chosen: Readonly<Record<string, unknown>>): { taken: string[]; wrong: string[] } {
     const { flags, set } = this.#layers
@@ -116,18 +124,18 @@ export class Settings {
     return { taken, wrong }
   }
 
-  /** What a role says. */
+  /** Takes the settings of a role. */
   set role(values: Layer) {
     this.#layers.role = values
   }
 
-  /** The sampling settings that somebody has said, as a request has them. */
+  /** The sampling settings that have a value, as fields of a request. */
   get sampling(): Readonly<Record<string, unknown>> {
     const said = keys.filter(key => 'sampling' in settings[key] && this.get(key) !== undefined)
     return Object.fromEntries(said.map(key => [key, key === 'stop' ? [this.get(key)] : this.get(key)]))
   }
 
-  /** One of them as `/set` prints it. @throws Failure for one that is none */
+  /** One setting as `/set` prints it. @throws Failure if there is no such setting */
   line(given: string): string {
     const key = keyOf(given)
     const value = this.get(key)
@@ -136,7 +144,7 @@ export class Settings {
     return `${key.padEnd(12)} ${shown.replaceAll('\n', ' ')}`.trimEnd()
   }
 
-  /** All of them, each with what it takes. */
+  /** All settings as `/set` prints them, each with its help. */
   lines(): string[] {
     return keys.map(key => `${this.line(key).padEnd(22)} ${settings[key].help}`)
   }

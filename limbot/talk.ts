@@ -1,3 +1,4 @@
+/** One conversation with the server: what both the chat and a single answer do. */
 import { explain } from '../ctl/common/exit.js'
 import { readText } from '../ctl/common/files.js'
 import { timeLimit } from '../fs/clock.js'
@@ -12,10 +13,10 @@ import { Session } from './session.js'
 import type { Settings } from './settings.js'
 import { type Figures, type Step, turn } from './turn.js'
 
-/** Of a turn, and what limbot itself has to say on the way. */
+/** A step of a turn, or a note from limbot itself. */
 export type Said = Step | { readonly is: 'note'; readonly line: string }
 
-/** A model, as `status` has it. */
+/** A model in the server's `status`. */
 export interface Model {
   readonly name: string
   readonly context: number
@@ -23,12 +24,12 @@ export interface Model {
   readonly digest: string
 }
 
-/** A conversation with whichever server there is: what both the chat and a single answer do. */
+/** Joins a conversation, its settings and its session at the server, and carries out the exchanges. */
 export class Talk {
   session = new Session(undefined)
-  /** Of the last answer. */
+  /** The figures of the last answer. */
   figures: Figures | undefined
-  /** Of all answers since the start: the tokens that were read and made. */
+  /** The number of answers since the start, and the tokens of their prompts and completions. */
   readonly total = { answers: 0, prompt: 0, completion: 0 }
   readonly room = new Room()
   #role = ''
@@ -42,11 +43,12 @@ export class Talk {
     this.#env = link.io.env
   }
 
+  /** The system prompt: the user's own, then the role's. */
   get system(): string {
     return [this.settings.get('system'), this.#role].filter(Boolean).join('\n\n')
   }
 
-  /** Takes the role that is set. @throws Failure (usage) naming what is wrong with it */
+  /** Loads the role that is set. @throws Failure (usage) that says what is wrong with it */
   async role(): Promise<void> {
     const name = this.settings.get('role')
     const role = name === undefined ? undefined : await readRole(name, this.#env)
@@ -55,10 +57,10 @@ export class Talk {
   }
 
   /**
-   * Goes on with a conversation that was kept, as it was.
-   * @param note told, a line each, what of it cannot be had any more
-   * @returns what it is, and what was taken up of what had been chosen for it
-   * @throws Failure naming what is wrong with the file
+   * Resumes a saved conversation with its settings.
+   * @param note called with a line for each of its settings that cannot be used any more
+   * @returns a line with its title, its length and the settings that were taken from it
+   * @throws Failure that says what is wrong with the file
    */
   async resume(file: string, note: (line: string) => void): Promise<string> {
     const { conversation } = this
@@ -69,7 +71,7 @@ export class Talk {
     try {
       await this.role()
     } catch (error) {
-      // one from the command line is a mistake; one that was there when it was chosen is missed
+      // a missing role is an error on the command line; a role saved with the conversation may have been deleted since
       if (!taken.some(line => line.startsWith('role '))) throw error
       note(`${explain(error)}; goes on without it`)
       this.#role = ''
@@ -78,13 +80,13 @@ export class Talk {
     return [`“${conversation.title}”, ${messages(conversation.all.length)}`, ...taken].join(' · ')
   }
 
-  /** Talks to that worker only; undefined: to whichever is chosen. */
+  /** Sends further messages to this worker only; undefined: to the workers that the server chooses. */
   async at(worker: string | undefined): Promise<void> {
     await this.leave()
     this.session = new Session(worker)
   }
 
-  /** The models there are. */
+  /** The models in the server's `status`. */
   async models(signal: AbortSignal): Promise<Model[]> {
     return (await this.records(signal))
       .filter(({ word }) => word === 'model')
@@ -101,15 +103,16 @@ export class Talk {
   }
 
   /**
-   * One exchange: the message is kept, then what came of it, however it ended.
-   * @param typed the message without what is attached to it
-   * @throws FsError, Failure why there is no answer, or no more of it; what came is kept
+   * Carries out one exchange. The message is saved first, then the answer, however it ended.
+   * @param typed the message as the user typed it, without attached files
+   * @returns the answer's figures
+   * @throws FsError, Failure with the reason why there is no answer, or only part of one; that part is saved
    */
   async *ask(content: string, signal: AbortSignal, typed = content): AsyncGenerator<Said, Figures> {
     const { conversation } = this
     const models = await this.#measure(signal)
     const digests = new Map(models.map(({ name, digest }) => [name, digest]))
-    // one that had no answer is not a message that the model has seen
+    // the model never saw a question that got no answer
     if (conversation.unanswered !== undefined) conversation.undo(1)
     if (this.settings.get('compact')) yield* this.#fit(content, signal)
     for (let tries = 0; ; tries++) {
@@ -125,12 +128,12 @@ export class Talk {
         }
         const figures = step.value
         const stopped = figures.reason === 'cancelled'
-        // the server's own history leaves out what was ended before its first word, and so do we
+        // an answer that was stopped before its first word is not in the server's history, and not in ours
         conversation.answer(text.replace(/\n$/, ''), stopped || undefined)
         this.#count(figures)
         return figures
       } catch (error) {
-        // a turn that failed is not in the server's history
+        // the server's history does not have a turn that failed
         this.session.stale()
         yield* this.#refused(error, models)
         const full = error instanceof FsError && error.is('contextFull')
@@ -147,7 +150,10 @@ export class Talk {
     }
   }
 
-  /** Sums up the older messages. @throws FsError why that cannot be */
+  /**
+   * Has the older messages summarised. If the model makes no summary they are left out.
+   * @throws FsError if interrupted
+   */
   async *compact(signal: AbortSignal): AsyncGenerator<Said> {
     const kept = this.room.kept(this.conversation.messages)
     if (kept === undefined) yield { is: 'note', line: 'there is nothing to sum up' }
@@ -161,7 +167,7 @@ export class Talk {
     if (root) await this.session.close(root)
   }
 
-  /** A model that no worker serves and that is not there is forgotten: the next message would be refused as well. */
+  /** Drops the chosen model if the server has no such model: it would refuse the next message as well. */
   *#refused(error: unknown, models: readonly Model[]): Generator<Said> {
     const model = this.settings.get('model')
     if (model === undefined || models.length === 0 || models.some(({ name }) => name === model)) return
@@ -185,7 +191,7 @@ export class Talk {
     }
   }
 
-  /** The models there are, and so how large the context is of the one that is going to answer. */
+  /** Reads the models, and notes the size of the context of the model that will answer. */
   async #measure(signal: AbortSignal): Promise<Model[]> {
     const models = await this.models(signal).catch(error => {
       if (error instanceof FsError) return []

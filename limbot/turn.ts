@@ -1,3 +1,4 @@
+/** One turn of a session: sends the message, reads the answer's events, and continues after a lost connection. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { exitCode, Failure } from '../ctl/common/exit.js'
 import { promptly, readText, withFile } from '../ctl/common/files.js'
@@ -9,21 +10,22 @@ import { parseRecords } from '../fs/quote.js'
 import { isAway, type Link } from './link.js'
 import type { Session, Wanted } from './session.js'
 
-/** How long an answer is kept at the server when its connection breaks, in s. */
+/** How long the server keeps an answer whose connection broke, in s. */
 const KEEP_S = 60
-/** How long it is looked for at a server that is back, in ms: its workers dial it first. */
+/** How long to look for the answer at a restarted server, in ms: its workers must connect to it first. */
 const FIND_MS = 10_000
 /** How long the model that began an answer may take to be loaded again, in ms: a large one takes a minute. */
 const LOAD_MS = 120_000
-/** How long an answer that is cancelled may take to end, in ms. */
+/** How long a cancelled answer may take to end, in ms. */
 const CANCEL_MS = 3000
+/** How often the task's status is read until the first text arrives, in ms. */
 const POLL_MS = 300
-/** Characters of one event: a server that sends more in a line sends no events. */
+/** Characters of one event: a server that sends a longer line does not send events. */
 const MAX_LINE = 16 * 1024 * 1024
 /** How long a server that shuts down may take to hang up, in ms. */
 const GOING_MS = 10_000
 
-/** What is known of an answer, more and more of it. */
+/** The figures of an answer, filled in as its events arrive. */
 export interface Figures {
   worker?: string
   model?: string
@@ -33,18 +35,18 @@ export interface Figures {
   completion_tokens?: number
   tok_s?: number
   reason?: string
-  /** Workers that the answer went on with when the one before was lost. */
+  /** How many times another worker continued the answer after the one before was lost. */
   resumed: number
 }
 
-/** What happens in the course of an answer. */
+/** An event of a turn. */
 export type Step =
-  /** At that place of the queue; 0: not at all. */
+  /** The request is at this position of the queue; 0: it starts at once. */
   | { readonly is: 'queued'; readonly position: number }
-  /** The prompt is read, so much of it (0 to 1) where that is known. */
+  /** The prompt is being read; `share` is the part read so far (0 to 1), if known. */
   | { readonly is: 'prompt'; readonly share?: number }
   | { readonly is: 'text'; readonly text: string }
-  /** Another worker goes on. */
+  /** Another worker continues the answer. */
   | { readonly is: 'resumed'; readonly worker: string }
   | { readonly is: 'away' }
   | { readonly is: 'back' }
@@ -52,21 +54,21 @@ export type Step =
 export interface TurnOptions {
   readonly link: Link
   readonly session: Session
-  /** As the session is to be before the message. */
+  /** The settings and history that the session must have before the message. */
   readonly wanted: Wanted
   readonly content: string
-  /** The digests of the models there are, by their names. */
+  /** The digests of the available models, by name. */
   readonly digests: ReadonlyMap<string, string>
-  /** Ends it, at the server as well; what has come by then is kept. */
+  /** Ends the turn, at the server as well; the text that arrived before that counts. */
   readonly signal: AbortSignal
 }
 
 /**
- * One exchange: a message to a session's `generate`, and what comes of it. It outlives its connection: when that breaks, the
- * task is found again by its number, and read on behind what has been read; where nobody has it any more, it is asked for again
- * from the last token that came.
- * @returns the figures; their `reason` is `cancelled` if the signal has ended it
- * @throws FsError, Failure why there is no answer, or no more of it
+ * Writes a message to a session's `generate` and yields what happens. The turn survives a lost connection: it finds the
+ * task again by its number and reads on after the bytes that it has. If the server does not have the task any more, it
+ * sends the request again, to be continued after the last token received.
+ * @returns the figures; their `reason` is `cancelled` if the signal ended the turn
+ * @throws FsError, Failure with the reason why there is no answer, or only part of one
  */
 export async function* turn(o: TurnOptions): AsyncGenerator<Step, Figures> {
   const figures: Figures = { resumed: 0 }
@@ -92,7 +94,7 @@ export async function* turn(o: TurnOptions): AsyncGenerator<Step, Figures> {
       const ended = o.signal.aborted && toFsError(error).is('interrupted')
       const lost = root !== undefined && (await isLost(root, error, progress, goesOn(o, figures, progress)))
       if (!ended && !lost) throw error
-      // what the server has of this turn is not known any more
+      // it is not known how much of this turn the server's history has
       o.session.stale()
       if (o.signal.aborted) return { ...figures, reason: 'cancelled' }
     }
@@ -102,39 +104,46 @@ export async function* turn(o: TurnOptions): AsyncGenerator<Step, Figures> {
   }
 }
 
-/** What has come of an answer, as a request that goes on behind it; undefined where its model's tokens are not known. */
+/**
+ * The fields of a request that continue the answer after the text received so far; undefined if the token ids or the
+ * model's digest are not known.
+ */
 function goesOn({ digests }: TurnOptions, { model = '' }: Figures, { ids }: Progress) {
   const digest = digests.get(model)
   return ids?.length && digest ? { prefix_ids: ids, digest } : undefined
 }
 
-/** Whether it is our connection that is gone or about to go, and not something behind the server. */
+/** Whether our own connection is lost or about to be, rather than something behind the server. */
 async function isLost({ client }: Fid, error: unknown, progress: Progress, goes?: object): Promise<boolean> {
   const gone = client.closed.then(() => true)
   if (isAway(error)) return Promise.race([gone, sleep(50).then(() => false)])
   if (!(error instanceof FsError && error.is('shuttingDown')) || (progress.bytes > 0 && !goes)) return false
-  // it had not begun, or can go on from its tokens: the next server is asked
+  // the answer had not begun, or can be continued from its tokens: the request is sent again to the next server
   progress.task = undefined
   return Promise.race([gone, sleep(GOING_MS).then(() => false)])
 }
 
 interface Progress {
   task: string | undefined
-  /** Of the answer's text that has come. */
+  /** Bytes of the answer's text received so far. */
   bytes: number
-  /** Those of them that came before this task. */
+  /** Those of `bytes` that were received before the current task. */
   before: number
-  /** Its tokens; undefined: some of its text came without. */
+  /** The token ids received so far; undefined if some of the text came without ids. */
   ids: number[] | undefined
-  /** Whether any text has come. */
+  /** Whether any text has been received. */
   begun: boolean
-  /** Whether the server says how far the prompt is read: then it is not asked whether it is. */
+  /** Whether the server reports how much of the prompt is read; the status is not needed for that then. */
   prefill: boolean
-  /** A newline that may be the last one, which is the file's. */
+  /**
+   * A newline at the end of the text so far, held back: the last one ends the file `answer` and is not part of the
+   * text.
+   */
   held: string
   readonly decoder: InstanceType<typeof TextDecoder>
 }
 
+/** Sends the request, to be continued after the text received so far if possible, and reads its events. */
 async function* submitted(o: TurnOptions, root: Fid, figures: Figures, progress: Progress): AsyncGenerator<Step> {
   const given = goesOn(o, figures, progress)
   if (!given) return yield* asked(o, root, figures, progress)
@@ -142,10 +151,10 @@ async function* submitted(o: TurnOptions, root: Fid, figures: Figures, progress:
   for (const end = Date.now() + LOAD_MS; ; await sleep(1000, undefined, { signal: o.signal })) {
     try {
       yield* asked(o, root, figures, progress, given)
-      // the server's history has the rest of the answer only
+      // the server's history has only the rest of the answer, so it must be written again
       return o.session.stale()
     } catch (error) {
-      // its workers are back before their models are
+      // the workers of a restarted server are back before their models are loaded
       const waits = error instanceof FsError && (error.is('noWorker') || error.is('loading'))
       if (!waits || Date.now() > end) throw error
     }
@@ -175,7 +184,11 @@ async function* asked(
   }
 }
 
-/** Has the server end the answer when the signal says so; one that does not end then is left alone. */
+/**
+ * Cancels the answer at the server when the signal aborts. If it does not end within CANCEL_MS, `over` is aborted and
+ * the answer is abandoned.
+ * @returns a function that stops listening to the signal
+ */
 function cancelling(
   signal: AbortSignal,
   over: AbortController,
@@ -247,7 +260,7 @@ function said(text: string, progress: Progress): Step {
   return { is: 'text', text }
 }
 
-/** What an event that is no text says. @throws FsError the answer's error */
+/** Notes an event other than a token. @returns the step to yield, if any @throws FsError the answer's error */
 function noted(event: Record<string, any>, figures: Figures, progress: Progress): Step | undefined {
   const { event: kind, ...attrs } = event
   if (kind === 'queued') {
@@ -270,7 +283,7 @@ function goesOnAt(worker: string, figures: Figures): Step {
   return { is: 'resumed', worker }
 }
 
-/** Until the first text comes: looks now and then whether the prompt is being read by now. */
+/** Until the next piece arrives: reads the task's status every POLL_MS, to see whether the prompt is being read. */
 async function* beforeText(
   o: TurnOptions,
   root: Fid,
@@ -289,7 +302,9 @@ async function* beforeText(
   }
 }
 
-/** The same task over another connection, at a server that may have been started anew: its answer, from where we were. */
+/**
+ * Reads the rest of the answer of the same task over another connection, from a server that may have been restarted.
+ */
 async function* foundAgain(o: TurnOptions, root: Fid, figures: Figures, progress: Progress): AsyncGenerator<Step> {
   const base = [...o.session.path.slice(0, -2), 'task', progress.task!]
   const over = new AbortController()
@@ -324,7 +339,7 @@ async function* foundAgain(o: TurnOptions, root: Fid, figures: Figures, progress
   const { worker, ...attrs } =
     parseRecords(await readText(root, [...base, 'status'], timeLimit(CANCEL_MS)))[0]?.attrs ?? {}
   if (worker) figures.worker = worker
-  // the times are not: they count from when the server was started anew
+  // the times are not taken: they count from the restart of the server
   for (const name of ['prompt_tokens', 'reused_tokens', 'completion_tokens'] as const)
     if (attrs[name] !== undefined) figures[name] = Number(attrs[name])
   figures.reason = attrs.state === 'cancelled' ? 'cancelled' : (attrs.reason ?? 'stop')
@@ -339,7 +354,7 @@ const cancelTask = (root: Fid, task: readonly string[], signal: AbortSignal): Pr
     async fid => void (await fid.write(0, Buffer.from('cancel\n'), signal)),
   )
 
-/** Waits until a server that was started anew has the task back from the worker that goes on with it. @returns whether it has */
+/** Waits until a restarted server has the task back from the worker that continues it. @returns whether it has */
 async function appears(root: Fid, path: readonly string[], signal: AbortSignal): Promise<boolean> {
   for (const end = Date.now() + FIND_MS; Date.now() < end; await sleep(200, undefined, { signal })) {
     try {

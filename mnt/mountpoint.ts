@@ -140,8 +140,8 @@ function detach(dir: string, lazy: boolean): Promise<void> {
 }
 
 /**
- * Runs a program to its end. @throws Error with the first line of its standard error, or that it is missing and how to
- * install it
+ * Runs a program to its end.
+ * @throws Error with the first line of its standard error, or that it is missing and how to install it
  */
 export function run(file: string, args: string[]): Promise<void> {
   return new Promise((done, failed) => {

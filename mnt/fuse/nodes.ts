@@ -64,7 +64,7 @@ export class Nodes {
     return this.#nodes.size
   }
 
-  /** @throws FsError `file not found` if the kernel does not hold this node */
+  /** @throws FsError `file does not exist` if the kernel does not hold this node */
   get(id: number): Node {
     const node = this.#nodes.get(id)
     if (!node) throw fail('notFound', `node ${id}`)

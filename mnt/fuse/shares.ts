@@ -17,8 +17,8 @@ export class Shares {
   constructor(readonly free: (uid: number) => boolean) {}
 
   /**
-   * Counts one more file of this user. @throws FsError `too many fids on one connection` if the user has used up their
-   * share
+   * Counts one more file of this user.
+   * @throws FsError `too many fids on one connection` if the user has used up their share
    */
   take(uid: number): void {
     const own = (this.#open.get(uid) ?? 0) + 1
