@@ -1,3 +1,4 @@
+/** `Fid`: a file at a server, with its operations in every dialect. */
 import { untouched } from './attributes.js'
 import type { Client } from './client.js'
 import * as linux from './client-linux.js'
@@ -25,29 +26,29 @@ import {
   type Stat,
 } from './protocol.js'
 
-/** Twrites of one `write`, and walks of one `stats`, that are on their way at once. */
+/** The most Twrites of one `write`, and walks of one `stats`, in flight at once. */
 const WINDOW = 8
 
 const clunked = ({ fid }: Fid) => fail('unknownFid', `${fid}, it was clunked`)
 
-/** What a server says of an entry that this user may see in its directory, and not ask about. */
+/** A server's errnos for an entry that the user may see in a directory but not stat. */
 const EPERM = 1
 const EACCES = 13
 
-/** What a server says that has no Tunlinkat. */
+/** The errnos of a server that does not implement Tunlinkat. */
 const ENOSYS = 38
 const EOPNOTSUPP = 95
 
-/** Of Tunlinkat: what is removed is a directory. */
+/** Tunlinkat's flag for removing a directory. */
 const AT_REMOVEDIR = 0x200
 
-/** Linux open(2) flags, as 9P2000.L has them on every machine. */
+/** Linux open(2) flags, with the values that 9P2000.L uses on every machine. */
 const O_CREAT = 0o100
 const O_EXCL = 0o200
 const O_TRUNC = 0o1000
 const O_APPEND = 0o2000
 
-/** What of a stat Tsetattr changes, and the bits of its `valid`. */
+/** The fields of a stat that Tsetattr can change, with the bits of its `valid`. */
 const { MODE, UID, GID, SIZE, ATIME, ATIME_SET, MTIME, MTIME_SET } = linux.SET
 const SET = {
   mode: MODE,
@@ -58,7 +59,10 @@ const SET = {
   mtime: MTIME | MTIME_SET,
 } as const
 
-/** d_type of an Rreaddir's entries, which is S_IFMT's of a mode, as 9P2000.u's bits of mode; a directory's is in its qid. */
+/**
+ * The mode bits of 9P2000.u by d_type, the type that an entry of Rreaddir carries (a mode's S_IFMT bits, shifted right
+ * by 12). A directory is recognised by its qid instead.
+ */
 const KINDS: Readonly<Record<number, number>> = {
   1: DMNAMEDPIPE,
   2: DMDEVICE,
@@ -67,21 +71,21 @@ const KINDS: Readonly<Record<number, number>> = {
   12: DMSOCKET,
 }
 
-/** Where a fid stands: the tree's root fid and the names below it. */
+/** The position of a fid: the tree's root fid and the names below it. */
 interface At {
   root: Fid
   names: readonly string[]
 }
 
-/** A file at the server, in any dialect. After `clunk` or `remove` it is used up; each call fails `unknown fid` then. */
+/** A file at the server, in any dialect. After `clunk` or `remove` each call fails with `unknown fid`. */
 export class Fid {
   #qid: Qid
   #iounit = 0
   #at: At
-  /** The clunk or remove that ends it. */
+  /** The clunk or remove that ended the fid. */
   #ending: Promise<void> | undefined
 
-  /** @internal made by Client.attach and walk */
+  /** @internal created by Client.attach and walk */
   constructor(
     readonly client: Client,
     readonly fid: number,
@@ -96,40 +100,42 @@ export class Fid {
     return this.#qid
   }
 
-  /** Bytes that one write carries whole, once open; 0: the server did not say (it is msize - 24). */
+  /** Once open: the bytes that one write carries whole. 0 if the server did not say; the limit is msize - 24 then. */
   get iounit(): number {
     return this.#iounit
   }
 
-  /** The most payload of one message. */
+  /** The largest payload of one message, in bytes. */
   get #payload(): number {
     return this.client.msize - IOHDRSZ
   }
 
-  /** Whether the connection speaks 9P2000.L: what that has beyond the calls here is in client-linux.ts. */
+  /** Whether the connection speaks 9P2000.L. Operations that only that dialect has are in client-linux.ts. */
   get linux(): boolean {
     return this.client.dialect === '9P2000.L'
   }
 
-  /** @internal one request about this fid, for client-linux.ts */
+  /** @internal sends one request about this fid, for client-linux.ts */
   rpc<T extends TMessage['type']>(m: { type: T } & Omit<Msg<T>, 'tag'>, signal?: AbortSignal): Promise<ReplyOf<T>> {
     if (this.#ending) return Promise.reject(clunked(this))
     return this.client.rpc<T>(m as Parameters<typeof this.client.rpc<T>>[0], signal)
   }
 
   /**
-   * A new fid for the file at the end of `names`, any number of them; for none a second fid of this file. All or nothing.
-   * @throws FsError what the server says of the first name that it does not walk; with nothing left behind there
+   * Walks any number of names to a new fid; without names, makes a second fid of this file. All or nothing.
+   * @throws FsError the server's error for the first name that it does not walk; nothing is left behind at the server
+   *   then
    */
   walk(names: readonly string[], signal?: AbortSignal): Promise<Fid> {
     return this.#step(names).#walked(this, names, signal)
   }
 
   /**
-   * A walk and a question about its end in one round trip: what `question` sends leaves behind the walk that makes its fid. A server
-   * that takes it up before knows no such fid yet, and is asked again. In 9P2000.L two round trips: diod 1.0.24 ends by SIGSEGV at
-   * a request on a fid that it is still walking to.
-   * @throws FsError as both do; with nothing left behind at the server
+   * Walks, and asks about the file found, in one round trip: `question` sends its request right behind the walk that
+   * creates its fid. If the server processes the question before the walk, it answers `unknown fid`, and the question
+   * is sent again. In 9P2000.L it takes two round trips: diod 1.0.24 crashes with SIGSEGV at a request on a fid that it
+   * is still walking to.
+   * @throws FsError as the walk and the question do; nothing is left behind at the server then
    */
   async ask<T>(
     names: readonly string[],
@@ -150,13 +156,13 @@ export class Fid {
     }
   }
 
-  /** A fid that is still to be walked to that place. */
+  /** A fid that has yet to be walked to that place. */
   #step(names: readonly string[]): Fid {
     const { root, names: here } = this.#at
     return new Fid(this.client, this.client.takeFid(), this.#qid, { root, names: resolve(here, names) })
   }
 
-  /** Walks to it from another. */
+  /** Walks to this fid's place from another fid. */
   async #walked(from: Fid, names: readonly string[], signal?: AbortSignal): Promise<Fid> {
     let made = false
     try {
@@ -169,7 +175,8 @@ export class Fid {
         )
         if (wqid.length < wname.length) {
           if (wqid.length === 0) throw fail('notFound')
-          // walk(5) says only of a first name why it cannot be walked: those before it go by themselves, and it comes first
+          // walk(5) reports an error only for the first name: walk the names before the failed one separately, so that
+          // it comes first in the next walk
           most = wqid.length
           continue
         }
@@ -177,7 +184,7 @@ export class Fid {
         this.#qid = wqid.at(-1) ?? this.#qid
         i += wname.length
       }
-      // it may have been walked before the flush got there
+      // the walk may have succeeded before the flush reached the server
       if (signal?.aborted) throw fail('interrupted')
     } catch (error) {
       if (made) this.clunk().catch(() => {})
@@ -187,7 +194,7 @@ export class Fid {
     return this
   }
 
-  /** Opens the file: OREAD, OWRITE, ORDWR or OEXEC, perhaps with OTRUNC, ORCLOSE, OAPPEND (open(5)). */
+  /** Opens the file with OREAD, OWRITE, ORDWR or OEXEC, and optionally OTRUNC, ORCLOSE and OAPPEND (open(5)). */
   async open(mode: number, signal?: AbortSignal): Promise<this> {
     const { fid } = this
     const reply = this.linux
@@ -195,16 +202,17 @@ export class Fid {
       : await this.rpc({ type: 'Topen', fid, mode }, signal)
     this.#qid = reply.qid
     this.#iounit = reply.iounit
-    // Linux' own client truncates once more, and nfs-ganesha (seen: 4.3) leaves it to that
+    // Linux's own client also truncates with a separate request, and nfs-ganesha (seen in 4.3) relies on that
     if (this.linux && mode & OTRUNC && (await linux.getattr(this, signal)).size > 0n)
       await this.wstat({ length: 0n }, signal)
     return this
   }
 
   /**
-   * In a directory: makes a file and becomes it, opened (create(5)). `perm` with DMDIR makes a directory, opened OREAD. In 9P2000.L
-   * `perm` may have the bits above 0o777, and `mode` OEXCL: there a file of that name is opened unless that forbids it.
-   * @param gid the new file's group in 9P2000.L; this process's own unless given
+   * Creates a file in this directory; the fid then stands for that file, opened (create(5)). With DMDIR in `perm` it
+   * creates a directory, opened OREAD. In 9P2000.L, `perm` may have bits above 0o777, and a file of that name that
+   * exists is opened, unless `mode` has OEXCL.
+   * @param gid the new file's group in 9P2000.L; by default that of this process
    */
   async create(name: string, perm: number, mode: number, signal?: AbortSignal, gid = linux.ownGroup()): Promise<this> {
     const { fid } = this
@@ -225,19 +233,19 @@ export class Fid {
     return this
   }
 
-  /** One Tread of up to `count` bytes (no more than a message holds). Empty: end of file. */
+  /** Reads up to `count` bytes, and no more than a message holds, with one Tread. An empty result is end of file. */
   async read(offset: number, count: number, signal?: AbortSignal): Promise<Uint8Array> {
     const most = Math.min(count, this.#payload)
     const { data } = await this.rpc({ type: 'Tread', fid: this.fid, offset: at(offset), count: most }, signal)
-    // a view on what was received: a small one would keep a large buffer alive
+    // the data is a view on the received buffer, and a small view would keep a large buffer alive
     return data.length * 4 < data.buffer.byteLength ? data.slice() : data
   }
 
   /**
-   * Writes all of `data`, in as many Twrites as it takes, several of them on their way at once.
+   * Writes all of `data`, in as many Twrites as it takes, several of them in flight at once.
    * @returns data.length
-   * @throws FsError of the first write that failed, or `i/o error` if the server took less than it was given; what went
-   *   before it is written, of what came behind it some may be
+   * @throws FsError the error of the first write that failed, or `i/o error` if the server took less than it was given.
+   *   Everything before that write is written; some of what follows it may be.
    */
   async write(offset: number, data: Uint8Array, signal?: AbortSignal): Promise<number> {
     const unit = this.#iounit > 0 ? Math.min(this.#iounit, this.#payload) : this.#payload
@@ -268,7 +276,10 @@ export class Fid {
     return count
   }
 
-  /** stat(5); in 9P2000.L made from Rgetattr, with the name it was walked by and numbers for names of users. */
+  /**
+   * stat(5). In 9P2000.L it is made from an Rgetattr: its name is the one that was walked, and its user names are
+   * numbers.
+   */
   async stat(signal?: AbortSignal): Promise<Stat> {
     const { fid } = this
     if (!this.linux) return (await this.rpc({ type: 'Tstat', fid }, signal)).stat
@@ -286,7 +297,10 @@ export class Fid {
     }
   }
 
-  /** Changes what is given and leaves the rest (stat(5)): `name` renames in its directory, `length` truncates. */
+  /**
+   * Changes the given fields and leaves the others (stat(5)): `name` renames the file within its directory, `length`
+   * truncates.
+   */
   async wstat(changes: Partial<Stat>, signal?: AbortSignal): Promise<void> {
     const { fid } = this
     if (!this.linux) {
@@ -311,16 +325,17 @@ export class Fid {
     }
   }
 
-  /** fsync(2): what was written is where it should be when this returns. In 9P2000 a wstat that changes nothing. */
+  /** fsync(2): when this returns, everything written is in storage. In 9P2000 this is a wstat that changes nothing. */
   async sync(signal?: AbortSignal): Promise<void> {
     if (this.linux) await this.rpc({ type: 'Tfsync', fid: this.fid, datasync: 0 }, signal)
     else await this.wstat({}, signal)
   }
 
   /**
-   * Asks what the server finds wrong with a written file now that all of it is there, before the clunk, whose failure tells less. Our
-   * servers check models and settings then. Others have no such check, and may refuse the wstat that asks, or write to a disk: they
-   * are not asked. @throws FsError what the server finds
+   * Asks the server to check a written file that is now complete, before the clunk, whose errors are less precise.
+   * llambo servers check models and settings at this point. Other servers have no such check and may refuse the wstat
+   * that asks for it or write to a disk, so they are not asked.
+   * @throws FsError what the server finds wrong
    */
   async finish(signal?: AbortSignal): Promise<void> {
     if (this.linux) return
@@ -329,8 +344,9 @@ export class Fid {
   }
 
   /**
-   * The entries of this opened directory, from the first to the last, without `.` and `..`, which some servers have among
-   * them. In 9P2000.L, whose Rreaddir has no more, only name, qid and what kind of file it is (the DM bits of mode) are true.
+   * The entries of this open directory, read from the start to the end, without `.` and `..`, which some servers list.
+   * In 9P2000.L, whose Rreaddir has no more, only the name, the qid and the type of file (the DM bits of mode) are
+   * valid.
    * @throws FsError `file too large` beyond MAX_ENTRIES or MAX_LISTING, `bad message` for a name that no file can have
    */
   async list(signal?: AbortSignal): Promise<Stat[]> {
@@ -367,8 +383,8 @@ export class Fid {
   }
 
   /**
-   * As `list`, with every field of each stat true: in 9P2000.L that takes a walk to each. What is gone by then is left out; of what the
-   * server does not let us ask about, only what `list` has is true.
+   * Like `list`, with every field of each stat valid: in 9P2000.L that takes a walk to each entry. An entry that has
+   * been removed since is left out; of one that the user may not stat, only the fields that `list` returns are valid.
    */
   async stats(signal?: AbortSignal): Promise<Stat[]> {
     const entries = await this.list(signal)
@@ -390,13 +406,16 @@ export class Fid {
     return out
   }
 
-  /** Removes the file. The fid is gone, whether that worked or not (remove(5)). */
+  /** Removes the file. The fid is gone, even if this fails (remove(5)). */
   remove(): Promise<void> {
     this.#ending ??= this.#remove()
     return this.#ending
   }
 
-  /** In 9P2000.L by its name, as Linux' own client does: nfs-ganesha (seen: 4.3) ends by SIGSEGV at a Tremove. */
+  /**
+   * In 9P2000.L, removes the file by its name, as Linux's own client does: nfs-ganesha (seen in 4.3) crashes with
+   * SIGSEGV at a Tremove.
+   */
   async #remove(): Promise<void> {
     const { root, names } = this.#at
     if (!this.linux || names.length === 0) return this.#gone('Tremove')
@@ -413,7 +432,7 @@ export class Fid {
     return this.#gone('Tclunk')
   }
 
-  /** Closes the file. The fid is gone, even when this fails; a second call answers as the first did. */
+  /** Closes the file. The fid is gone, even if this fails; a second call returns what the first did. */
   clunk(): Promise<void> {
     this.#ending ??= this.#gone('Tclunk')
     return this.#ending
@@ -427,7 +446,7 @@ export class Fid {
     })
   }
 
-  /** A whole file, by its path below this directory. @throws FsError `file too large` beyond MAX_WHOLE */
+  /** Reads a whole file, by its path below this directory. @throws FsError `file too large` beyond MAX_WHOLE */
   async readFile(path: string, signal?: AbortSignal): Promise<Uint8Array> {
     return this.#using(path, OREAD, signal, async fid => {
       const chunks: Uint8Array[] = []
@@ -443,7 +462,7 @@ export class Fid {
     })
   }
 
-  /** Replaces the content of a file that is there, by its path below this directory. */
+  /** Replaces the content of an existing file, by its path below this directory. */
   async writeFile(path: string, data: string | Uint8Array, signal?: AbortSignal): Promise<void> {
     const bytes = typeof data === 'string' ? new TextEncoder().encode(data) : data
     await this.#using(path, OWRITE | OTRUNC, signal, fid => fid.write(0, bytes, signal))
@@ -474,7 +493,7 @@ function at(offset: number): bigint {
   return BigInt(offset)
 }
 
-/** The names below the root after walking on: `..` at the root stays there. */
+/** The names below the root after a walk from `from`; `..` at the root stays there. */
 function resolve(from: readonly string[], names: readonly string[]): string[] {
   const out = [...from]
   for (const name of names) {
@@ -490,12 +509,15 @@ function linuxFlags(mode: number): number {
   return access | (mode & OTRUNC ? O_TRUNC : 0) | (mode & OAPPEND ? O_APPEND : 0) | (mode & OEXCL ? O_EXCL : 0)
 }
 
-/** A time of an Rgetattr as a stat has it, in 32 bits: those before 1970 are 0, and what is later than 2106 is that. */
+/**
+ * Converts a time of an Rgetattr to the 32 bits of a stat: times before 1970 become 0, times after 2106 the largest
+ * value.
+ */
 function seconds(time: bigint): number {
   return Math.min(Math.max(Number(BigInt.asIntN(64, time)), 0), 0xffffffff)
 }
 
-/** A stat of which only name and qid are known. */
+/** A stat of which only the name and the qid are known. */
 function unknown(name: string, qid: Qid): Stat {
   return {
     type: 0,

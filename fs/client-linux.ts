@@ -1,6 +1,6 @@
 /**
- * What 9P2000.L has messages for and Fid, which is for all dialects, has no call for: the files of Linux as they are.
- * Where another dialect is spoken each fails with EPERM, as symlink(2) and its like do where a file system has none.
+ * 9P2000.L requests for which Fid, which serves all dialects, has no method. In another dialect each of them fails with
+ * EPERM, as symlink(2) does on a file system that has no symbolic links.
  */
 import type { Fid } from './client-fid.js'
 import { fail } from './errors.js'
@@ -14,14 +14,14 @@ function ask<T extends TMessage['type']>(fid: Fid, m: Asked<T>, signal?: AbortSi
   return fid.rpc<T>(m, signal)
 }
 
-/** Bits of Tgetattr's request_mask: all that stat(2) has. */
+/** Bits of Tgetattr's request_mask: everything that stat(2) returns. */
 const BASIC = 0x7ffn
 
-/** stat(2): mode with its S_IFMT bits, times in seconds and nanoseconds. */
+/** stat(2): `mode` includes the S_IFMT bits; times are in seconds and nanoseconds. */
 export const getattr = (fid: Fid, signal?: AbortSignal): Promise<ReplyOf<'Tgetattr'>> =>
   ask(fid, { type: 'Tgetattr', fid: fid.fid, request_mask: BASIC }, signal)
 
-/** Bits of Tsetattr's `valid`. A time without its _SET is the server's now. */
+/** Bits of Tsetattr's `valid`. Without its _SET bit, a time becomes the server's current time. */
 export const SET = {
   MODE: 1,
   UID: 2,
@@ -33,7 +33,7 @@ export const SET = {
   MTIME_SET: 0x100,
 } as const
 
-/** chmod(2), chown(2), truncate(2), utimensat(2) in one: what `valid` names is changed. */
+/** chmod(2), chown(2), truncate(2) and utimensat(2) in one: changes the fields that `valid` names. */
 export const setattr = (
   fid: Fid,
   changes: Omit<Msg<'Tsetattr'>, 'type' | 'tag' | 'fid'>,
@@ -41,12 +41,12 @@ export const setattr = (
 ): Promise<unknown> => ask(fid, { type: 'Tsetattr', fid: fid.fid, ...changes }, signal)
 
 /**
- * The group that what this process makes belongs to, as open(2) has it; ~0 where a process has none (a browser). 9P2000.L servers of real
- * files take the number as it is.
+ * The group of files that this process creates, as open(2) assigns it; ~0 in a browser, which has none. 9P2000.L
+ * servers of real files use the number as it is.
  */
 export const ownGroup = (): number => globalThis.process?.getgid?.() ?? NONUNAME
 
-/** Makes a symbolic link in a directory; `target` is any text. */
+/** Creates a symbolic link in a directory; `target` is any text. */
 export const symlink = (
   dir: Fid,
   name: string,
@@ -59,11 +59,11 @@ export const symlink = (
 export const readlink = async (fid: Fid, signal?: AbortSignal): Promise<string> =>
   (await ask(fid, { type: 'Treadlink', fid: fid.fid }, signal)).target
 
-/** Gives the file of a fid a second name in a directory. */
+/** Creates a hard link to the file of a fid in a directory. */
 export const link = (dir: Fid, file: Fid, name: string, signal?: AbortSignal): Promise<unknown> =>
   ask(dir, { type: 'Tlink', dfid: dir.fid, fid: file.fid, name }, signal)
 
-/** Makes a fifo, a socket or a device; `mode` with its S_IFMT bits. */
+/** Creates a fifo, a socket or a device; `mode` includes the S_IFMT bits. */
 export const mknod = (
   dir: Fid,
   name: string,
@@ -73,7 +73,10 @@ export const mknod = (
   gid = ownGroup(),
 ): Promise<unknown> => ask(dir, { type: 'Tmknod', dfid: dir.fid, name, mode, ...device, gid }, signal)
 
-/** rename(2): into any directory of the tree, in place of what has the name there. Trename: diod knows no Trenameat. */
+/**
+ * rename(2): moves a file to any directory of the tree and replaces a file that has the name there. Uses Trename,
+ * because diod does not know Trenameat.
+ */
 export const rename = (file: Fid, dir: Fid, name: string, signal?: AbortSignal): Promise<unknown> =>
   ask(file, { type: 'Trename', fid: file.fid, dfid: dir.fid, name }, signal)
 
@@ -81,6 +84,6 @@ export const rename = (file: Fid, dir: Fid, name: string, signal?: AbortSignal):
 export const statfs = (fid: Fid, signal?: AbortSignal): Promise<ReplyOf<'Tstatfs'>> =>
   ask(fid, { type: 'Tstatfs', fid: fid.fid }, signal)
 
-/** Removes what has that name in a directory; a directory with the flag AT_REMOVEDIR. */
+/** Removes the file of that name from a directory; `flags` is AT_REMOVEDIR to remove a directory. */
 export const unlinkat = (dir: Fid, name: string, flags: number, signal?: AbortSignal): Promise<unknown> =>
   ask(dir, { type: 'Tunlinkat', dirfid: dir.fid, name, flags }, signal)

@@ -1,3 +1,7 @@
+/**
+ * The client's end of a 9P connection: version, attach, tags and flushes. What can be done with a file is in
+ * client-fid.ts.
+ */
 import { OUR_TYPE } from './attributes.js'
 import { Fid } from './client-fid.js'
 import { type Clock, systemClock } from './clock.js'
@@ -24,44 +28,44 @@ export { Fid } from './client-fid.js'
 
 export interface ClientOptions {
   /**
-   * Asked for in Tversion; the server may answer with another that we speak. Unless given it is 9P2000.u, then 9P2000.L, then plain
-   * 9P2000, until the server takes one.
+   * The dialect to propose in Tversion; the server may answer with another that this client speaks. By default the
+   * client proposes 9P2000.u, then 9P2000.L, then plain 9P2000, until the server accepts one.
    */
   dialect?: Dialect
-  /** Largest message in bytes, DEFAULT_MSIZE unless given; the server may answer with less. */
+  /** The largest message in bytes; DEFAULT_MSIZE by default. The server may answer with less. */
   msize?: number
-  /** Gets each message as one line of text that `parse` reads, behind `-> ` (sent) or `<- ` (received). */
+  /** Called with each message as a line of text that `parse` reads, after `-> ` (sent) or `<- ` (received). */
   trace?: (line: string) => void
-  /** What deadlines are measured by; the machine's own unless given. */
+  /** The clock that measures deadlines; the system clock by default. */
   clock?: Clock
 }
 
-/** Who attaches, and to what. */
+/** The user that attaches, and the tree. */
 export interface Attach {
   uname: string
-  /** The user's number (.u and .L); by itself it names a user where `uname` is empty. */
+  /** The uid (9P2000.u and 9P2000.L). If `uname` is empty, it identifies the user by itself. */
   n_uname?: number
-  /** The tree wanted; empty for the root (namespace.md, Reaching it). */
+  /** The tree to attach to, such as `/worker-0001?chunk`; the root by default. */
   aname?: string
-  /** Where the server asks for one: goes through Tauth. */
+  /** A token for a server that requires one, sent through Tauth. */
   token?: string
 }
 
 const DIALECTS: readonly Dialect[] = ['9P2000.u', '9P2000.L', '9P2000']
 
 /**
- * The most of plain 9P2000. Inferno agrees to more and then counts in 16 bits: what it lists beyond 65,536 bytes is garbage. Servers
- * that speak a later dialect are younger than such counts.
+ * The largest msize to use with plain 9P2000. Inferno agrees to more, but counts in 16 bits: a listing is garbage
+ * beyond 65,536 bytes. Servers that speak a later dialect are too new to count like that.
  */
 const MAX_PLAIN_MSIZE = 65535
 
-/** No server that can be worked with offers less: a stat must fit into a message. */
+/** The smallest msize to accept from a server: a stat must fit into a message. */
 const MIN_SERVER_MSIZE = 256
 
-/** What there is instead of an afid where no token was given. */
+/** The result of authentication when there is no token. */
 const NO_AFID: { afid: number; refused?: FsError | undefined } = { afid: NOFID }
 
-/** A request as it was asked: its tag is where it stands in the table, and on the wire. */
+/** A request without its tag, which is its index in the table of pending requests. */
 type Asked = Omit<TMessage, 'tag'>
 
 /** A request that has not been answered, or whose tag waits for its Rflush. */
@@ -71,26 +75,27 @@ interface Pending {
   reject: (error: Error) => void
   signal: AbortSignal | undefined
   onabort: (() => void) | undefined
-  /** Answered, but flushed: its tag is not free before Rflush (flush(5)). */
+  /** Answered, but also flushed: its tag is not free before the Rflush (flush(5)). */
   answered: boolean
 }
 
 /**
- * The client's end of a connection: many requests at once, each with a tag of its own. All requests of one turn leave in
- * one write. It buffers nothing but replies it asked for, and a server that breaks the protocol loses the connection.
+ * A connection to a server that carries many requests at once, each with its own tag. All requests made in one turn of
+ * the event loop leave in one write. The client buffers nothing but the replies it asked for, and disconnects from a
+ * server that breaks the protocol.
  */
 export class Client {
-  /** Resolves when the connection is gone: with the reason, or undefined for an ordinary end. Never rejects. */
+  /** Resolves when the connection has closed: with the reason, or with undefined for an ordinary end. Never rejects. */
   readonly closed: Promise<Error | undefined>
-  /** Whether the server is one of ours, by the first stat that it sent; undefined before that. */
+  /** Whether the server is a llambo server, according to the first stat that it sent; undefined before that. */
   ours: boolean | undefined
   #dialect: Dialect
   #msize: number
   #framer = new Framer()
   #pending: (Pending | undefined)[] = []
-  /** Requests that wait until the server has read those before them. */
+  /** Requests that wait until the server has read the ones before them. */
   readonly #waiting = new Set<() => void>()
-  /** By signal, what its requests in flight do when it aborts. */
+  /** For each signal, what its requests in flight do when it aborts. */
   readonly #watched = new Map<AbortSignal, { calls: Set<() => void>; listener: () => void }>()
   #version: Pending | undefined
   #tags = new Numbers(NOTAG - 1)
@@ -100,7 +105,7 @@ export class Client {
   #closed!: (reason: Error | undefined) => void
   #trace: ((line: string) => void) | undefined
   readonly #clock: Clock
-  /** Fids that take a token: what is written to them is in no trace. */
+  /** Afids, to which tokens are written: traces do not show those. */
   #secret = new Set<number>()
 
   private constructor(
@@ -124,8 +129,8 @@ export class Client {
   }
 
   /**
-   * Agrees on dialect and msize over a fresh connection; it is resolved when the server has answered Tversion.
-   * @throws FsError when there is no common dialect, or the connection fails; the transport is closed then
+   * Agrees on dialect and msize over a new connection; resolves when the server has answered Tversion.
+   * @throws FsError if there is no common dialect or the connection fails; the transport is closed then
    */
   static async connect(transport: Transport, options: ClientOptions = {}, signal?: AbortSignal): Promise<Client> {
     const client = new Client(transport, options)
@@ -147,7 +152,7 @@ export class Client {
     return this.#dialect
   }
 
-  /** Bytes of the largest message on this connection. */
+  /** The largest message on this connection, in bytes. */
   get msize(): number {
     return this.#msize
   }
@@ -160,12 +165,12 @@ export class Client {
       this.#version = { m, resolve, reject, signal: undefined, onabort: undefined, answered: false }
       this.#post(m, NOTAG)
     }).catch(error => {
-      // diod's way to say `unknown`
+      // diod answers with an error where others answer `unknown`
       if (this.#gone || others.length === 0) throw error
     })
     const { msize, version } = (reply ?? { version: 'unknown' }) as Msg<'Rversion'>
     const spoken = DIALECTS.find(known => known === version)
-    // version(5): nothing was agreed on, and another Tversion may come
+    // version(5): nothing was agreed on, and the client may send another Tversion
     if (!spoken && others.length > 0) return this.#agree(others)
     if (!spoken)
       throw fail(
@@ -184,8 +189,9 @@ export class Client {
   }
 
   /**
-   * Attaches a user to a tree: attach(5), before it auth(5) if there is a token and the server wants one.
+   * Attaches a user to a tree (attach(5)), after auth(5) if there is a token and the server wants one.
    * @returns the fid of the tree's root
+   * @throws FsError what the server answered
    */
   async attach(who: Attach, signal?: AbortSignal): Promise<Fid> {
     const { uname, n_uname = NONUNAME, aname = '', token } = who
@@ -202,7 +208,7 @@ export class Client {
       if (afid !== NOFID) this.#clunkAuth(afid)
     }
     if (signal?.aborted) {
-      // attached all the same, before the flush got there
+      // the attach succeeded before the flush reached the server
       root.clunk().catch(() => {})
       throw fail('interrupted')
     }
@@ -210,10 +216,12 @@ export class Client {
   }
 
   /**
-   * Makes an afid and writes the token to it. A server that refuses to make one wants none: each has words of its own for that
-   * (`ramfs: authentication not required`, ENOENT, `unknown message`), and whether it lets us in, its Rattach says.
-   * @returns NOFID then, with what the server said, where that is not our own word for it
-   * @throws FsError where the token is refused
+   * Creates an afid and writes the token to it. A server that refuses Tauth requires no token, and each words that
+   * differently (`ramfs: authentication not required`, ENOENT, `unknown message`). Whether it admits the user shows in
+   * its Rattach.
+   * @returns NOFID if the server refused Tauth, with the refusal unless it is llambo's own `authentication not
+   *   required`
+   * @throws FsError if the token is refused
    */
   async #auth(
     who: { uname: string; n_uname: number; aname: string },
@@ -247,12 +255,14 @@ export class Client {
   }
 
   /**
-   * Sends one request and waits for its reply. An abort sends Tflush and waits for Rflush (flush(5)): a reply that comes
-   * first still counts, for the server has done what it says; otherwise it rejects `interrupted`.
+   * Sends one request and waits for its reply. An abort sends Tflush and waits for Rflush (flush(5)): a reply that
+   * arrives before it still counts, because the server has done what it says. Otherwise the request rejects with
+   * `interrupted`.
    * @throws FsError what the server answered, `interrupted`, or `i/o on hungup channel`
    */
   rpc<T extends TMessage['type']>(m: { type: T } & Omit<Msg<T>, 'tag'>, signal?: AbortSignal): Promise<ReplyOf<T>> {
-    // a server that reads nothing must not have us keep what is asked of it: what was given up cannot be taken back from the queue
+    // While the server does not read, the request waits here: once queued in the transport it could not be withdrawn
+    // when its caller gives up, and the queue would grow without bound.
     if (this.transport.queued > MAX_QUEUED && !this.#gone && m.type !== 'Tflush' && m.type !== 'Tclunk')
       return this.#room(signal).then(() => this.rpc(m, signal))
     return new Promise<RMessage>((resolve, reject) => {
@@ -272,7 +282,9 @@ export class Client {
     }) as Promise<ReplyOf<T>>
   }
 
-  /** Resolves when the server has read what was sent, or is gone. @throws FsError `interrupted` */
+  /**
+   * Resolves when the server has read what was sent, or when the connection has closed. @throws FsError `interrupted`
+   */
   #room(signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(fail('interrupted'))
@@ -290,21 +302,21 @@ export class Client {
     })
   }
 
-  /** Ends the connection: requests sent still leave, everything outstanding rejects. */
+  /** Closes the connection: requests that were made are still sent, and all outstanding ones reject. */
   close(): void {
     this.#send()
     this.transport.close()
     this.#over(undefined)
   }
 
-  /** A fid number that is free; for Fid. */
+  /** Takes a free fid number; for Fid. */
   takeFid(): number {
     const fid = this.#fids.take()
     if (fid === undefined) throw fail('tooManyFids')
     return fid
   }
 
-  /** Takes back a fid number that the server knows no more; for Fid. */
+  /** Returns a fid number that the server no longer knows; for Fid. */
   giveFid(fid: number): void {
     this.#fids.give(fid)
   }
@@ -315,7 +327,7 @@ export class Client {
     for (const part of parts) length += part.length
     if (length > this.#msize) throw fail('badMessage', `${m.type} of ${length} bytes: at most ${this.#msize}`)
     if (this.#trace) this.#tell('-> ', { ...m, tag } as TMessage)
-    // one send for all that is asked in this turn; it runs before any reply can be read
+    // one send for all requests of this turn; it runs before any reply can be read
     if (this.#out.length === 0) queueMicrotask(() => this.#send())
     this.#out.push(parts)
   }
@@ -332,7 +344,7 @@ export class Client {
     this.#trace?.(way + text(secret ? { ...m, data: new TextEncoder().encode('(a token)') } : m))
   }
 
-  /** Calls when the signal aborts. However many requests share a signal, they are one listener of it. */
+  /** Runs `call` when the signal aborts. All requests that share a signal use one listener on it. */
   #watch(signal: AbortSignal, call: () => void): void {
     const known = this.#watched.get(signal)
     if (known) return void known.calls.add(call)
@@ -365,7 +377,7 @@ export class Client {
     }
     this.rpc({ type: 'Tflush', oldtag }).then(done, () => {
       heard()
-      // a server that cannot flush: the old request goes on, and its reply frees its tag
+      // the server does not implement flush: the old request goes on, and its reply frees its tag
       if (old.answered) done()
       else old.onabort = undefined
     })
@@ -407,7 +419,7 @@ export class Client {
     if (pending.onabort) this.#unwatch(pending.signal!, pending.onabort)
   }
 
-  /** The server broke the protocol: what it says from here on cannot be trusted. */
+  /** Disconnects because the server broke the protocol: nothing that it sends from here on can be trusted. */
   #broken(how: string): void {
     const reason = fail('hungUp', `${this.transport.name}: the server broke the protocol: ${how}`)
     this.#over(reason)
@@ -435,8 +447,8 @@ export class Client {
 }
 
 /**
- * The answer to a Tversion. What it is in is not agreed on yet: a server that speaks 9P2000.L alone refuses others by Rlerror, and an Rerror
- * comes with an errno (9P2000.u) or without, whatever was asked for.
+ * Unpacks the answer to a Tversion, whose dialect is not agreed on yet: a server that speaks only 9P2000.L refuses the
+ * others with an Rlerror, and an Rerror comes with an errno (9P2000.u) or without, whatever was proposed.
  */
 function unpackVersion(bytes: Uint8Array): Message {
   if (bytes[4] === messages.Rlerror.type || isNumber(bytes)) return unpackReply(bytes, '9P2000.L')
@@ -448,10 +460,13 @@ function unpackVersion(bytes: Uint8Array): Message {
   }
 }
 
-/** Whether an Rerror has a number where a text should be. */
+/** Whether an Rerror has a number in place of its text. */
 const isNumber = (bytes: Uint8Array) => bytes[4] === messages.Rerror.type && bytes.length === 11
 
-/** A reply. nfs-ganesha (seen: 4.3) sends the number of an Rlerror under the type of an Rerror, which Linux' own client takes for one. */
+/**
+ * Unpacks a reply. nfs-ganesha (seen in 4.3) sends the body of an Rlerror with the type of an Rerror, and Linux's own
+ * client accepts that as an Rlerror.
+ */
 function unpackReply(bytes: Uint8Array, dialect: Dialect): Message {
   if (dialect !== '9P2000.L' || !isNumber(bytes)) return unpack(bytes, dialect)
   const meant = bytes.slice()
@@ -459,7 +474,10 @@ function unpackReply(bytes: Uint8Array, dialect: Dialect): Message {
   return unpack(meant, dialect)
 }
 
-/** Whether a reply can be one to this request; a server that answers otherwise has lost its place. */
+/**
+ * Checks that `m` can be the reply to this request.
+ * @throws FsError `bad message` if not: the connection cannot be used any more
+ */
 function check(asked: Asked, m: Message): void {
   if (m.type !== replyTo(asked.type)) {
     if (m.type === 'Rerror' || m.type === 'Rlerror') return

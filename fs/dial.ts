@@ -1,3 +1,4 @@
+/** Dial strings, and the unix sockets and TCP connections that they name: parse, dial, listen. */
 import { chmodSync, lstatSync, mkdirSync, statSync, unlinkSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { dirname } from 'node:path'
@@ -16,15 +17,15 @@ export type Address =
   | { kind: 'ws'; url: string }
 
 const forms = 'unix!PATH, tcp!HOST!PORT, ws://HOST:PORT/9p or wss://HOST/9p'
-/** sun_path's 108 bytes with their NUL; macOS has 104. */
+/** The longest path of a unix socket: sun_path has 108 bytes with the NUL, 104 on macOS. */
 const MAX_SOCKET_PATH = process.platform === 'linux' ? 107 : 103
 
-/** How long a unix socket whose queue is full is left alone, in ms. */
+/** How long to wait before the next connection to a unix socket whose queue is full, in ms. */
 const FULL_PAUSE_MS = 50
 
 /**
- * Reads a dial string (namespace.md, Reaching it).
- * @throws FsError `bad argument` that says what would be accepted
+ * Parses a dial string, such as `unix!/run/llambo/9p` or `tcp!127.0.0.1!5640`.
+ * @throws FsError `bad argument` with what would be accepted
  */
 export function parseAddress(address: string): Address {
   const bad = (why: string) => fail('badArgument', `address ${JSON.stringify(address)}: ${why}`)
@@ -52,10 +53,12 @@ export function parseAddress(address: string): Address {
 }
 
 /**
- * Connects to a server. The connection is ready for `Client.connect` or `serve`; nothing has been said on it.
- * @param options.token sent at a WebSocket's upgrade; over unix and tcp it goes through Tauth (`Client.attach`)
- * @param options.fingerprint SHA-256 of a wss server's certificate, `sha256:HEX`, which then need not be signed by an authority
- * @param options.ownPlace a unix socket is trusted by the directory it lies in, which is checked first (`checkPlace`)
+ * Connects to a server. The connection is ready for `Client.connect` or `serve`; nothing has been sent on it.
+ * @param options.token sent at a WebSocket's upgrade; over unix and tcp it goes through Tauth instead (`Client.attach`)
+ * @param options.fingerprint SHA-256 of a wss server's certificate, `sha256:HEX`, which then need not be signed by an
+ *   authority
+ * @param options.ownPlace first checks that no other user could have put the unix socket into its directory
+ *   (`checkPlace`)
  * @throws FsError `cannot reach ADDRESS: …`, `certificate refused: …`, or `interrupted`
  */
 export async function dial(
@@ -65,7 +68,7 @@ export async function dial(
 ): Promise<Transport> {
   const to = parseAddress(address)
   if (to.kind === 'ws') {
-    // loaded when needed: most programs talk to a unix socket only
+    // loaded on demand: most programs talk to a unix socket only
     const { dialWebSocket } = await import('./transport/websocket.js')
     return dialWebSocket(to.url, options, signal)
   }
@@ -73,7 +76,7 @@ export async function dial(
     try {
       return await dialSocket(address, to, options.ownPlace, signal)
     } catch (error) {
-      // unix(7): the queue of a server that is busy is full; over tcp the kernel waits by itself
+      // unix(7): EAGAIN means that the server's queue is full because it is busy; over TCP the kernel waits by itself
       const busy = error instanceof FsError && (error.cause as NodeJS.ErrnoException | undefined)?.code === 'EAGAIN'
       if (!busy || Date.now() > until) throw error
     }
@@ -109,12 +112,13 @@ function dialSocket(
 }
 
 /**
- * Listens on a unix socket or tcp port; `accept` gets each connection and must set its `ondata` at once. The directory
- * of a unix socket is made with mode 0700, the socket with 0600; one that a dead server left is replaced.
- * @param told gets a line when connections begin to be refused, and when there is room again
- * @returns the address as dialled (with the port that `tcp!HOST!0` was given) and `close`, which stops listening and leaves
- *   connections to their owners
- * @throws FsError `address in use: …` where another server lives
+ * Listens on a unix socket or TCP port. `accept` is called with each connection and must set its `ondata` at once. The
+ * directory of a unix socket is created with mode 0700, the socket with 0600; a socket that a dead server left is
+ * replaced.
+ * @param told called with a line when connections begin to be refused, and when there is room again
+ * @returns the address as dialled (with the port that `tcp!HOST!0` was assigned) and `close`, which stops listening and
+ *   leaves open connections alone
+ * @throws FsError `address in use: …` if another server is running there
  */
 export async function listen(
   address: string,
@@ -129,7 +133,7 @@ export async function listen(
   })
   if (at.kind === 'unix') await listenUnix(server, address, at.path)
   else await started(server, address, () => server.listen({ host: at.host === '*' ? '::' : at.host, port: at.port }))
-  // what fails later fails for one connection, which has its own handler; the listener lives on
+  // later errors concern a single connection, which has its own handler; the listener continues
   server.on('error', () => {})
   const port = server.address()
   return {
@@ -142,7 +146,7 @@ export async function listen(
   }
 }
 
-/** For traces: a tcp peer by its address, a unix one by its number in order of arrival. */
+/** The name of a connection in traces: a TCP peer's address, or the number of a unix connection in order of arrival. */
 function nameOf(address: string, socket: Socket, count: number): string {
   return socket.remoteAddress ? `tcp!${socket.remoteAddress}!${socket.remotePort}` : `${address} ${count}`
 }
@@ -168,8 +172,8 @@ async function listenUnix(server: Server, address: string, path: string): Promis
   prepareDirectory(dirname(path))
   const stale = await probe(address, path)
   await started(server, address, () => {
-    // Probe, removal and bind are apart by no turn of the loop more than they must: two servers that start at once and
-    // both find the socket stale must not remove each other's.
+    // Check, removal and bind happen in one turn of the event loop: of two servers that start at once and both find a
+    // stale socket, neither may remove the other's new one.
     if (stale !== undefined && identity(path) === stale) unlinkSync(path)
     const mask = process.umask(0o177)
     try {
@@ -181,7 +185,7 @@ async function listenUnix(server: Server, address: string, path: string): Promis
   chmodSync(path, 0o600)
 }
 
-/** Makes the socket's directory, or sees that nobody else could put a socket of his own there. */
+/** Creates the socket's directory, or checks that no other user can put their own socket there. */
 function prepareDirectory(dir: string): void {
   mkdirSync(dir, { recursive: true, mode: 0o700 })
   const { uid, mode } = statSync(dir)
@@ -192,7 +196,10 @@ function prepareDirectory(dir: string): void {
   if (mode & 0o022 && !(mode & 0o1000)) throw fail('permission', `others may write in ${dir}; chmod 700 ${dir}`)
 }
 
-/** Which socket there is on which nobody listens any more; undefined where there is nothing. */
+/**
+ * The identity of a stale socket, on which no one listens any more; undefined if there is no file. Throws if a server
+ * listens on it, or if it is not a socket.
+ */
 async function probe(address: string, path: string): Promise<string | undefined> {
   const found = identity(path)
   if (!found) return undefined
@@ -203,14 +210,17 @@ async function probe(address: string, path: string): Promise<string | undefined>
       socket.destroy()
       resolve(true)
     })
-    // only a refusal proves that nobody listens
+    // only ECONNREFUSED proves that no one listens
     socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code !== 'ECONNREFUSED'))
   })
   if (live) throw fail('addressInUse', `${address}: another server listens there; stop it or choose another`)
   return found
 }
 
-/** Inodes are used again at once, so that only with its time one names a socket. */
+/**
+ * The identity of a file. The inode alone does not identify it, because file systems reuse inode numbers at once; with
+ * its change time it does.
+ */
 function identity(path: string): string | undefined {
   const found = lstatSync(path, { bigint: true, throwIfNoEntry: false })
   return found && `${found.ino} ${found.ctimeNs}`

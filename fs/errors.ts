@@ -1,11 +1,12 @@
+/** The table of all errors, and FsError, with which a file operation fails. */
 import { errnoOf } from './foreign-errors.js'
 
 /**
- * The one table of errors (namespace.md). A row is the string a 9P2000 client sees and the Linux errno that a
- * 9P2000.u or .L client, or a program behind FUSE, sees for the same failure. The strings are API: clients compare them,
- * and Linux v9fs maps plain 9P2000 by exact match.
+ * The table of errors (docs/files.md#errors). A row is the string that a 9P2000 client sees and the Linux errno that a
+ * 9P2000.u or .L client, or a program behind FUSE, sees for the same failure. The strings are API: clients compare
+ * them, and Linux v9fs maps those of plain 9P2000 by exact match.
  *
- * `{}` in a string is where the detail goes; elsewhere a detail follows after `: `.
+ * `{}` in a string is where the detail goes; otherwise a detail follows after `: `.
  */
 export const errors = {
   notFound: ['file does not exist', 2],
@@ -66,7 +67,7 @@ export const errors = {
 
 export type ErrorCode = keyof typeof errors
 
-/** What a file operation fails with: `message` is the 9P string, `errno` the Linux number of the same row. */
+/** The error of a file operation: `message` is the 9P string, `errno` the Linux number of the same row. */
 export class FsError extends Error {
   constructor(
     message: string,
@@ -77,25 +78,30 @@ export class FsError extends Error {
     this.name = 'FsError'
   }
 
-  /** Whether the file is not there: by number, as each server has words of its own for it. */
+  /** Whether the file does not exist. Compares the number, because each server words this differently. */
   get isMissing(): boolean {
     return this.errno === errors.notFound[1]
   }
 
-  /** Whether this is our own failure `code` (by its string, as a client must). For "not there" ask `isMissing`. */
+  /**
+   * Whether this is the error `code` of this table, by its string, as a client must compare it. For a file that does
+   * not exist use `isMissing`, which also recognises other servers' errors.
+   */
   is(code: ErrorCode): boolean {
     const [head = ''] = errors[code][0].split('{}')
     return this.message.startsWith(head)
   }
 }
 
-/** Characters of a detail: it may quote what a user wrote, which may be 16 MiB, and errors are kept. */
+/**
+ * The longest detail, in characters: a detail may quote what a user wrote, which may be 16 MiB, and errors are kept.
+ */
 const MAX_DETAIL = 4096
 
-/** The middle goes: the beginning says what is wrong, the end what to do. */
+/** Cuts the middle: the beginning says what is wrong, the end what to do. */
 const shortened = (detail: string) => `${detail.slice(0, MAX_DETAIL - 1024)} … ${detail.slice(-1021)}`
 
-/** An error from the table: `fail('notFound')`, `fail('badArgument', 'temperature 9: 0 to 2')`. */
+/** Makes an error from the table: `fail('notFound')`, `fail('badArgument', 'temperature 9: 0 to 2')`. */
 export function fail(code: ErrorCode, what?: string | number, cause?: unknown): FsError {
   const [string, errno] = errors[code]
   const detail = typeof what === 'string' && what.length > MAX_DETAIL ? shortened(what) : what
@@ -107,12 +113,12 @@ export function fail(code: ErrorCode, what?: string | number, cause?: unknown): 
   return new FsError(message, errno, cause === undefined ? undefined : { cause })
 }
 
-/** Linux' own bound on error numbers. What is above it (~0 in 9P2000.u: the server has none) says nothing. */
+/** Linux's limit for error numbers. A larger number (~0 in 9P2000.u: the server has none) means nothing. */
 const MAX_ERRNO = 4095
 
 /**
- * An error as it came over the wire. Where no number came with it (9P2000 has none) its text gives one: the row of ours that it begins
- * with, else a text that other servers are known for, else EIO.
+ * Makes an error from one received over the wire. If it came without a number (9P2000 has none), its text gives one:
+ * that of the row here whose string it begins with, otherwise that of a known text of other servers, otherwise EIO.
  */
 export function received(ename: string, errno = 0): FsError {
   if (errno > 0 && errno <= MAX_ERRNO) return new FsError(ename, errno)
@@ -123,12 +129,15 @@ export function received(ename: string, errno = 0): FsError {
   return new FsError(ename, errnoOf(ename) ?? errors.io[1])
 }
 
-/** The string for an errno that came without one (9P2000.L). */
+/** The string for an errno that came without one (in 9P2000.L). */
 export function errnoString(errno: number): string {
   return Object.values(errors).find(row => row[1] === errno && !row[0].includes('{}'))?.[0] ?? `errno ${errno}`
 }
 
-/** Whatever was thrown, as an FsError: ours as they are, an abort as `interrupted`, the rest as `i/o error` with its cause. */
+/**
+ * Converts whatever was thrown to an FsError: an FsError stays as it is, an abort becomes `interrupted`, everything
+ * else `i/o error` with the original as its cause.
+ */
 export function toFsError(thrown: unknown): FsError {
   if (thrown instanceof FsError) return thrown
   if (thrown instanceof Error && thrown.name === 'AbortError') return fail('interrupted')

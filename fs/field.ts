@@ -1,23 +1,26 @@
-/** The kinds of fields that messages are made of, little-endian (Plan 9 manual, intro(5)): how each is sized, put and got. */
+/**
+ * The field types of messages, little-endian (Plan 9 manual, intro(5)): how to compute the size of each, and how to
+ * write and read it.
+ */
 import { fail } from './errors.js'
 import { type Dialect, type Dirent, NONUNAME, type Qid, type Stat } from './protocol.js'
-/** A place in a buffer. */
+/** A position in a buffer. */
 export interface Cursor {
   bytes: Uint8Array
   at: number
 }
 
-/** How one kind of field is laid out. `name` is what text.ts and the tests' generators look it up by. */
+/** One type of field. text.ts and the tests' generators look it up by its `name`. */
 export interface Field<T> {
   readonly name: string
   size(value: T, dialect: Dialect): number
   put(c: Cursor, value: T, dialect: Dialect): void
   get(c: Cursor, dialect: Dialect): T
-  /** What the field is where the message does not carry it. */
+  /** The value of the field when the message does not carry it. */
   readonly absent?: T
-  /** The dialects that carry it, if not all. */
+  /** The dialects that carry the field, if not all do. */
   readonly only?: readonly Dialect[]
-  /** May be missing at the end of a message (old clients' Tfsync). */
+  /** May be missing at the end of a message (old clients omit Tfsync's last field). */
   readonly optional?: boolean
 }
 
@@ -30,7 +33,7 @@ function need(c: Cursor, n: number): number {
   return at
 }
 
-// Numbers are put and got by hand: a DataView for each message costs more than all its fields.
+// Numbers are encoded by hand: a DataView for each message costs more than all its fields.
 
 export function put32(b: Uint8Array, at: number, v: number): void {
   b[at] = v
@@ -89,11 +92,11 @@ export const u64: Field<bigint> = {
 }
 
 const encoder = new TextEncoder()
-/** Characters of a string that is written and read by hand. */
+/** The longest string, in characters, that is encoded and decoded by hand. */
 const SHORT = 32
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-/** Bytes a string takes as UTF-8. */
+/** The length of a string as UTF-8, in bytes. */
 export function utf8Length(s: string): number {
   let n = s.length
   for (let i = 0; i < s.length; i++) {
@@ -108,7 +111,7 @@ export function utf8Length(s: string): number {
   return n
 }
 
-/** s = len[2] and that many bytes of UTF-8, no NUL (intro(5)). */
+/** A string, s: len[2] and that many bytes of UTF-8, without NUL (intro(5)). */
 export const str: Field<string> = {
   name: 'str',
   size: v => 2 + utf8Length(v),
@@ -152,7 +155,7 @@ export const str: Field<string> = {
   },
 }
 
-/** count[4] and that many bytes. Unpacked as a view on the received buffer: copy what is kept. */
+/** A payload: count[4] and that many bytes. Unpacked as a view on the received buffer: copy what you keep. */
 export const data: Field<Uint8Array> = {
   name: 'data',
   size: v => 4 + v.length,
@@ -182,7 +185,7 @@ export const qid: Field<Qid> = {
   },
 }
 
-/** n[2] and n of something. */
+/** An array: n[2] and n items. */
 export function array<T>(of: Field<T>, most: number): Field<T[]> {
   return {
     name: `${of.name}[]`,
@@ -233,7 +236,7 @@ export const statFields = {
 
 export type AnyField = Field<any>
 
-/** A row as one dialect carries it: its fields in order, with nothing left to look up. */
+/** A field of a row as one dialect carries it, with nothing left to look up. */
 export type Column = { readonly name: string; readonly field: AnyField; readonly carried: boolean }
 
 export const perDialect = <T>(make: (dialect: Dialect) => T): Readonly<Record<Dialect, T>> => ({
@@ -267,7 +270,7 @@ export function getAll(c: Cursor, row: readonly Column[], into: Record<string, a
 
 const statColumns = perDialect(dialect => columns(statFields, dialect))
 
-/** A bare stat: its own size[2] and its fields, as it stands in directory reads. */
+/** A stat as a directory read has it: its own size[2] and its fields. */
 export const bareStat: Field<Stat> = {
   name: 'bareStat',
   size: (v, d) => 2 + sizeOf(statColumns[d], v, d),
@@ -288,7 +291,9 @@ export const bareStat: Field<Stat> = {
   },
 }
 
-/** In Rstat and Twstat a stat is counted twice: n[2], then the stat's own size[2] = n - 2 (stat(5), BUGS). */
+/**
+ * A stat in Rstat and Twstat, where its size is given twice: n[2], then the stat's own size[2] = n - 2 (stat(5), BUGS).
+ */
 export const stat: Field<Stat> = {
   name: 'stat',
   size: (v, d) => 2 + bareStat.size(v, d),
@@ -308,7 +313,10 @@ export const stat: Field<Stat> = {
 
 const lossy = new TextDecoder('utf-8', { ignoreBOM: true })
 
-/** A name in a listing. One that is not UTF-8 (it cannot be walked to) is shown as far as it is, and hides none of the others. */
+/**
+ * A name in a listing. A name that is not UTF-8 (which cannot be walked to) is decoded as far as possible, so that it
+ * does not hide the other entries.
+ */
 const listed: Field<string> = {
   ...str,
   get(c, d) {
@@ -332,7 +340,7 @@ export const dirent: Field<Dirent> = {
   get: (c, d) => ({ qid: qid.get(c, d), offset: u64.get(c, d), type: u8.get(c, d), name: listed.get(c, d) }),
 }
 
-/** The entries of an Rreaddir's data. */
+/** Unpacks the entries of an Rreaddir's data. */
 export function parseDirents(data: Uint8Array): Dirent[] {
   const c: Cursor = { bytes: data, at: 0 }
   const out: Dirent[] = []

@@ -1,9 +1,8 @@
 /**
- * What servers that are not ours say when something fails, with the Linux errno it means. 9P2000 sends a text and no number, so
- * a client that must know "not there" from "broken" goes by the text, as Linux' own client does.
- *
- * Compared in lower case: servers differ in nothing but that where they took a text from strerror(3).
+ * The error texts of other 9P servers, with the Linux errno that each means. 9P2000 sends a text and no number, so a
+ * client that must tell "not there" from "broken" has to go by the text, as Linux's own client does.
  */
+/** Compared in lower case: servers that take a text from strerror(3) differ in nothing else. */
 const texts: readonly (readonly [errno: number, ...texts: string[]])[] = [
   [1, 'operation not permitted', 'stat prohibited', 'wstat prohibited', 'create prohibited', 'remove prohibited'],
   [1, 'write prohibited', 'not a member of proposed group', 'no access to special file', 'cannot remove root'],
@@ -65,8 +64,9 @@ const texts: readonly (readonly [errno: number, ...texts: string[]])[] = [
 const known = new Map(texts.flatMap(([errno, ...all]) => all.map(text => [text, errno] as const)))
 
 /**
- * The errno that a text of a foreign server means, undefined for one nobody knows. Names may stand around the text: the Plan 9
- * kernel says `'notes' file does not exist`, Go `open notes: no such file or directory`, lib9p `ramfs: authentication not required`.
+ * The errno that an error text of another server means; undefined for an unknown text. The text may have a name before
+ * or after it: the Plan 9 kernel says `'notes' file does not exist`, Go `open notes: no such file or directory`, lib9p
+ * `ramfs: authentication not required`.
  */
 export function errnoOf(ename: string): number | undefined {
   const text = ename.trim().toLowerCase()

@@ -1,11 +1,11 @@
-/** Makes directories in the file system of the machine, in a way that ends on any file system. */
+/** Creates directories in the machine's file system, in a way that terminates on any file system. */
 import { mkdirSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 
 /**
- * Makes a directory with what leads to it, all with `mode`. One that is there does as well. Node's own `recursive` never ends
- * where a file system says ENOENT to mkdir(2) in a directory that is there, as /proc and /sys do.
- * @throws the error of the system, with the path it was about
+ * Creates a directory and its parents, all with `mode`; succeeds if the directory exists. Node's own `recursive` never
+ * returns where a file system answers ENOENT to mkdir(2) in a directory that exists, as /proc and /sys do.
+ * @throws the system's error, with the path that it is about
  */
 export function makeDirectory(path: string, mode = 0o777): void {
   try {
@@ -15,11 +15,11 @@ export function makeDirectory(path: string, mode = 0o777): void {
     const above = dirname(path)
     if (code === 'ENOENT' && above !== path && !statSync(above, { throwIfNoEntry: false })) {
       makeDirectory(above, mode)
-      // and no third time
+      // do not try a third time
       mkdirSync(path, { mode })
       return
     }
-    // EROFS and EACCES are said of what is there as well, by some file systems
+    // some file systems answer EROFS or EACCES for a directory that exists
     if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) throw error
   }
 }

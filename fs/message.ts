@@ -1,7 +1,7 @@
 /**
- * The messages of 9P2000, 9P2000.u and 9P2000.L as one table, and everything that is derived from it: `size`, `pack`,
- * `unpack` here; `text` and `parse` in text.ts; the property tests' generators in test/fs. A message is
- * `size[4] type[1] tag[2]` and the fields of its row in order, little-endian (Plan 9 manual, intro(5)).
+ * The messages of 9P2000, 9P2000.u and 9P2000.L as one table, from which everything else is derived: `size`, `pack` and
+ * `unpack` here; `text` and `parse` in text.ts; the property tests' generators in test/fs. A message is `size[4]
+ * type[1] tag[2]` and the fields of its row in order, little-endian (Plan 9 manual, intro(5)).
  */
 import { fail } from './errors.js'
 import {
@@ -36,7 +36,8 @@ import { type Dialect, NONUNAME, NOTAG } from './protocol.js'
 
 type Row = { readonly type: number; readonly fields: Record<string, AnyField>; readonly in?: readonly Dialect[] }
 
-// The table's arrays are read up to 64 entries: more than MAXWELEM is the server's to refuse, with an error the client can read.
+// Arrays are unpacked up to 64 entries: the server refuses more than MAXWELEM itself, with an error that the client can
+// read.
 const wname = array(str, 64)
 const wqid = array(qid, 64)
 const base = ['9P2000', '9P2000.u'] as const
@@ -46,8 +47,8 @@ const L = ['9P2000.L'] as const
 const optional = <T>(field: Field<T>, absent: T): Field<T> => ({ ...field, optional: true, absent })
 
 /**
- * Every message: its number, its fields in wire order, and the dialects that have it where not all do. The documents call a
- * field of three of them `type`, too; here it is `fstype` and `ltype`, for `type` is the message's own.
+ * Every message: its number, its fields in wire order, and the dialects that have it if not all do. The specifications
+ * also call a field of three messages `type`; here those are `fstype` and `ltype`, because `type` is the message's own.
  */
 export const messages = {
   // size[4] Tversion tag[2] msize[4] version[s]
@@ -188,7 +189,7 @@ export const messages = {
 type Table = typeof messages
 export type MessageType = keyof Table
 type ValueOf<F> = F extends Field<infer T> ? T : never
-/** Fields that not every dialect carries may be left out by who makes a message. */
+/** Fields that not every dialect carries may be omitted when a message is created. */
 type OptionalKeys<F> = {
   [K in keyof F]: F[K] extends { only: readonly Dialect[] } ? K : never
 }[keyof F]
@@ -210,7 +211,7 @@ export type ReplyOf<T extends TMessage['type']> = T extends `T${infer Rest}`
 
 const rows = messages as Record<MessageType, Row>
 
-/** What a message is in one dialect. */
+/** The layout of a message in one dialect. */
 type Layout = { readonly type: MessageType; readonly number: number; readonly columns: readonly Column[] }
 type Layouts = { readonly byType: ReadonlyMap<string, Layout>; readonly byNumber: readonly (Layout | undefined)[] }
 
@@ -229,7 +230,7 @@ const layouts = perDialect((dialect): Layouts => {
 const replies = new Map<string, RMessage['type']>()
 for (const name in messages) if (name[0] === 'T') replies.set(name, `R${name.slice(1)}` as RMessage['type'])
 
-/** The type of reply to a type of request. */
+/** The type of the reply to a type of request. */
 export function replyTo(type: TMessage['type']): RMessage['type'] {
   return replies.get(type)!
 }
@@ -242,12 +243,12 @@ export function inDialect(type: MessageType, dialect: Dialect): boolean {
 
 const layoutOf = (m: Message, dialect: Dialect): Layout => layouts[dialect].byType.get(m.type)!
 
-/** Bytes the whole message takes, its size[4] included. */
+/** The length of the whole message in bytes, including its size[4]. */
 export function size(m: Message, dialect: Dialect): number {
   return 7 + sizeOf(layoutOf(m, dialect).columns, m, dialect)
 }
 
-/** Above this a payload is sent as a buffer of its own beside its header, not copied behind it. */
+/** A payload of this size or more is sent as a separate buffer after the header instead of being copied. */
 const COPY_BELOW = 4096
 
 /** Small messages are cut from buffers of this size: one allocation for hundreds of them. */
@@ -255,7 +256,7 @@ const SLAB = 16 * 1024
 let slab = new Uint8Array(SLAB)
 let used = 0
 
-/** Room for a message of that size and its tag, with the header filled in. */
+/** Allocates a message of `total` bytes, of which `length` are in this buffer, and fills in its header. */
 function begin(number: number, tag: number, total: number, length = total): Uint8Array {
   let bytes: Uint8Array
   if (length > COPY_BELOW) bytes = new Uint8Array(length)
@@ -277,11 +278,11 @@ function begin(number: number, tag: number, total: number, length = total): Uint
 const { Tread, Rread, Twrite, Rwrite, Rreaddir } = messages
 
 /**
- * The message's bytes: in one buffer, or header and payload as two to be written together, so that a large payload is not
- * copied. Valid as long as whoever has them; never changed afterwards.
+ * Packs a message into one buffer, or into header and payload as two that must be written together, so that a large
+ * payload is not copied. The buffers are not reused or changed afterwards.
  */
 export function packParts(m: Message, dialect: Dialect, tag = m.tag): Uint8Array[] {
-  // the four that carry the bulk of all traffic do without the table
+  // the messages that carry the bulk of all traffic bypass the table
   switch (m.type) {
     case 'Tread': {
       const bytes = begin(Tread.type, tag, 23)
@@ -312,7 +313,7 @@ export function packParts(m: Message, dialect: Dialect, tag = m.tag): Uint8Array
 
 const copied = (payload: Uint8Array): number => (payload.length < COPY_BELOW ? payload.length : 0)
 
-/** Ends a message in its payload's count[4] and the payload, behind it or beside it. */
+/** Completes a message with its payload's count[4] and the payload, in the same buffer or as a second one. */
 function withPayload(bytes: Uint8Array, at: number, payload: Uint8Array): Uint8Array[] {
   put32(bytes, at - 4, payload.length)
   if (bytes.length === at && payload.length > 0) return [bytes, payload]
@@ -320,7 +321,7 @@ function withPayload(bytes: Uint8Array, at: number, payload: Uint8Array): Uint8A
   return [bytes]
 }
 
-/** The message's bytes in one buffer. The size is computed first, and the cursor must end at its end. */
+/** Packs a message into one buffer. The size is computed first, and the cursor must stop at the end. */
 export function pack(m: Message, dialect: Dialect, tag = m.tag): Uint8Array {
   const { number, columns } = layoutOf(m, dialect)
   const total = 7 + sizeOf(columns, m, dialect)
@@ -332,8 +333,9 @@ export function pack(m: Message, dialect: Dialect, tag = m.tag): Uint8Array {
 }
 
 /**
- * Reads one whole message (as the framer hands it out). Payloads are views on `bytes`.
- * @throws FsError `bad message` for an unknown type, one the dialect does not have, short fields or bytes left over
+ * Unpacks one whole message, as the framer passes it on. Payloads are views on `bytes`.
+ * @throws FsError `bad message` for an unknown type, one that the dialect does not have, fields that are too short, or
+ *   bytes left over
  */
 export function unpack(bytes: Uint8Array, dialect: Dialect): Message {
   const { length } = bytes
@@ -341,7 +343,7 @@ export function unpack(bytes: Uint8Array, dialect: Dialect): Message {
   if (get32(bytes, 0) !== length) throw fail('badMessage', 'size is not the length')
   const number = bytes[4]!
   const tag = bytes[5]! | (bytes[6]! << 8)
-  // as in packParts; what does not fit exactly is the table's, which says what is wrong
+  // as in packParts; a message whose length is wrong goes through the table, which reports the error
   if (number === Tread.type && length === 23)
     return { type: 'Tread', tag, fid: get32(bytes, 7), offset: get64(bytes, 11), count: get32(bytes, 19) }
   if (number === Rread.type && length >= 11 && get32(bytes, 7) === length - 11)
@@ -359,12 +361,16 @@ export function unpack(bytes: Uint8Array, dialect: Dialect): Message {
   return m as Message
 }
 
-/** The tag of a message that may not unpack, so that its error can be answered. */
+/** The tag of a message that may not unpack, so that an error can be answered. */
 export function tagOf(bytes: Uint8Array): number {
   return bytes.length < 7 ? NOTAG : bytes[5]! | (bytes[6]! << 8)
 }
 
-/** A name that may be one element of a path: not empty, no `/`, NUL or control characters, at most 255 bytes. */
+/**
+ * Checks that a name can be one element of a path: not empty, without `/`, NUL and control characters, at most 255
+ * bytes.
+ * @throws FsError `bad file name`
+ */
 export function checkName(name: string): void {
   if (name === '' || /[/\p{Cc}]/u.test(name) || utf8Length(name) > MAX_NAME) throw fail('badName', JSON.stringify(name))
 }

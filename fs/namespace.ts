@@ -1,3 +1,4 @@
+/** A mount table over trees of Files: bind(1), mount, unmount and ns(1), with union directories. */
 import { fail } from './errors.js'
 import { type Attributes, type Context, type Created, type Entry, type File, newQid, type Opened } from './file.js'
 import { now } from './kit/content.js'
@@ -6,21 +7,24 @@ import { each, first, PATIENCE_MS } from './kit/several.js'
 import { type Qid, QTDIR } from './protocol.js'
 import { quote } from './quote.js'
 
-/** bind(1)'s flags: where the new goes, and whether files may be created in it. */
+/** The flags of bind(1): where the new files go, and whether files may be created in them. */
 export interface Flags {
-  /** In front of what is there, or behind it; else in its place. */
+  /** Before or after what is there; if absent, the new files replace it. */
   readonly where?: 'before' | 'after'
-  /** Files created in the union go here. */
+  /** Files created in the union are created here. */
   readonly create?: boolean
 }
 
-/** A file, and which one it is: what is mounted on it is seen wherever it is. */
+/** A file and its identity: what is mounted on it appears wherever the file does. */
 interface Member {
   readonly file: File
   readonly id: string
 }
 
-/** One bind or mount: what it put there, and the words that do it again. Without words: what was there before. */
+/**
+ * One bind or mount: the files that it added, and the words of the command that repeats it. Without words, it stands
+ * for what was there before.
+ */
 interface Bound {
   readonly members: readonly Member[]
   readonly create: boolean
@@ -33,13 +37,13 @@ interface Bound {
   readonly number: number
 }
 
-/** What is mounted on one file, and where that was when it was. */
+/** Everything that is mounted on one file, and the path of that file when it was mounted. */
 interface Mounted {
   readonly old: string
   readonly bound: readonly Bound[]
 }
 
-/** An absolute path without `.`, `..` and doubled slashes; `..` at the root stays there. */
+/** Returns the absolute path without `.`, `..` and doubled slashes; `..` at the root stays there. */
 export function clean(path: string): string {
   const out: string[] = []
   for (const name of path.split('/')) {
@@ -55,21 +59,22 @@ const within = (path: string, dir: string): boolean => dir === '/' || path === d
 const isDirectory = (file: File): boolean => (file.qid.type & QTDIR) !== 0
 
 /**
- * A mount table over trees of Files: bind(1), mount, unmount, ns(1), with union directories. It is itself such a tree (`root`), which
- * can be served. As in Plan 9 one mounts on a file, not on a name: where that is bound elsewhere, the mount is seen as well. What only
- * leads to mounts (`/n` of `/n/llambo`) is an empty directory with them in it.
+ * The mount table. Its `root` is itself a tree of Files, which can be served. As in Plan 9, a mount is made on a file,
+ * not on a name: where that file is bound elsewhere, the mount appears there, too. A directory that only leads to
+ * mounts (`/n` of `/n/llambo`) exists and contains nothing else.
  *
- * In a union a name is looked up in order and the first that has it wins; a listing has all names, each once; a file is created in the
- * first member that was bound with -c. A member that fails, or does not answer within 3 s, is passed over unless it is the only one.
+ * In a union, a name is looked up in order and the first member that has it wins; a listing has each name once; a file
+ * is created in the first member that was bound with -c. A member that fails or does not answer within 3 s is skipped,
+ * unless it is the only one.
  */
 export class Namespace {
-  /** By the id of what is mounted on. */
+  /** By the id of the file on which something is mounted. */
   readonly #table = new Map<string, Mounted>()
   readonly #qids = new Map<string, Qid>()
   #number = 0
 
   /**
-   * @param devices trees that `bind` takes by a name that begins with `#`, as Plan 9's kernel devices
+   * @param devices trees that `bind` takes by a name that begins with `#`, like Plan 9's kernel devices
    * @param member_ms how long one member of a union may keep the others waiting
    */
   constructor(
@@ -78,7 +83,7 @@ export class Namespace {
     readonly member_ms = PATIENCE_MS,
   ) {}
 
-  /** The whole as one tree. */
+  /** The whole name space as one tree. */
   get root(): File {
     return this.#root
   }
@@ -87,7 +92,7 @@ export class Namespace {
     return new Place(this, [{ file: this.#bare('/'), id: '/' }])
   }
 
-  /** A copy that goes its own way. */
+  /** A copy; later changes to either do not affect the other. */
   clone(): Namespace {
     const copy = new Namespace(this.owner, this.devices, this.member_ms)
     for (const [id, mounted] of this.#table) copy.#table.set(id, mounted)
@@ -96,9 +101,10 @@ export class Namespace {
   }
 
   /**
-   * Has another server's tree seen at `old`.
-   * @param from the dial string, as `ns` is to show it, and behind it what else the command takes (the attach name)
-   * @throws FsError `file does not exist` where `old` is in a tree that has no such file
+   * Mounts another server's tree at `old`.
+   * @param from the dial string, as `ns` shows it
+   * @param rest further arguments of the command (the attach name), which `ns` shows after `old`
+   * @throws FsError `file does not exist` if `old` is in a tree that has no such file
    */
   mount(
     tree: File,
@@ -112,7 +118,10 @@ export class Namespace {
     return this.#put(clean(old), members, { verb: 'mount', flags, from, rest }, ctx)
   }
 
-  /** Has `from`, a path or a device, seen at `old` as well. What is mounted there now counts, not what will be. */
+  /**
+   * Binds `from`, a path or a device, to `old`: what is mounted on `from` now also appears at `old`; what is mounted
+   * over it later does not.
+   */
   async bind(from: string, old: string, flags: Flags, ctx: Context): Promise<void> {
     const device = this.devices.get(from)
     if (from.startsWith('#') && !device) throw fail('notFound', `${from}: ${[...this.devices.keys()].join(' ')}`)
@@ -123,7 +132,9 @@ export class Namespace {
     await this.#put(clean(old), members, { verb: 'bind', flags, from: path, rest: [] }, ctx)
   }
 
-  /** Takes away what was bound or mounted at `old`: all, or what came from `from`. @throws FsError if there is none */
+  /**
+   * Removes what was bound or mounted at `old`: everything, or what came from `from`. @throws FsError if there is none
+   */
   unmount(old: string, from?: string): void {
     const path = clean(old)
     const [id, mounted] = this.#at(path) ?? []
@@ -135,7 +146,7 @@ export class Namespace {
     else this.#table.delete(id)
   }
 
-  /** The commands that make it, a line each (namespace(6)), in an order in which they can be replayed. */
+  /** The commands that make this name space, one per line (namespace(6)), in an order in which they can be replayed. */
   text(): string {
     const lines: { number: number; line: string }[] = []
     for (const { old, bound } of this.#table.values()) {
@@ -143,7 +154,7 @@ export class Namespace {
       const mounts = bound.filter(({ words }) => words).sort((a, b) => a.number - b.number)
       for (const [i, { words, create, number }] of mounts.entries()) {
         const { verb, flags, from, rest } = words!
-        // the first of a union that hides what was there stands in its place, however it came in
+        // the first member of a union that hides the original replaces it, whatever flag it was added with
         const where = i === 0 && !original ? '' : flags.where === 'before' ? 'b' : 'a'
         const letters = `${where}${create ? 'c' : ''}`
         const line = [verb, ...(letters ? [`-${letters}`] : []), ...[from, old, ...rest].map(quote)].join(' ')
@@ -156,7 +167,7 @@ export class Namespace {
       .join('')
   }
 
-  /** Where the tree begins that a path is in, and what stands there: the deepest mount above it. Undefined: none. */
+  /** The deepest mount at or above a path: its mount point, and what is mounted there. Undefined if there is none. */
   source(path: string): { readonly old: string; readonly from: string } | undefined {
     const [deepest] = [...this.#table.values()]
       .filter(({ old }) => within(path, old))
@@ -165,7 +176,7 @@ export class Namespace {
     return words && { old: deepest!.old, from: words.from }
   }
 
-  /** The newest mount made at a path. */
+  /** The newest mount at a path. */
   #at(path: string): [string, Mounted] | undefined {
     return [...this.#table].findLast(([, { old }]) => old === path)
   }
@@ -193,7 +204,10 @@ export class Namespace {
     this.#table.set(id, { old, bound: all })
   }
 
-  /** The file at a place where something is to be mounted; where nothing is behind a place there is none yet. */
+  /**
+   * Finds the file on which to mount. In a directory that only leads to mounts, `place` is undefined if the name is
+   * new.
+   */
   async #mountPoint(old: string, ctx: Context): Promise<{ id: string; place: Place | undefined }> {
     let at = this.#root
     const path = names(old)
@@ -229,7 +243,7 @@ export class Namespace {
       : new Place(this, [member])
   }
 
-  /** A directory that nothing is behind: what leads to mounts, by the ids of what they are mounted on. */
+  /** A directory that only leads to mounts, found by the ids of the files on which those are mounted. */
   #bare(id: string): File {
     let qid = this.#qids.get(id)
     if (!qid) this.#qids.set(id, (qid = newQid(QTDIR)))
@@ -247,7 +261,7 @@ export class Namespace {
     return { qid, attributes: () => this.#attributes(), walk: find, open: () => ({ list }) }
   }
 
-  /** What a listing shows of a mount: its kind, without asking it, for it may be dead. */
+  /** What a listing shows for a mount: its type, without asking its server, which may be dead. */
   #shown(qid: Qid): File {
     const open = (): never => {
       throw fail('permission')
@@ -260,9 +274,9 @@ export class Namespace {
   }
 }
 
-/** A file or directory of a name space, of one member or several. */
+/** A file or directory of a name space, with one member or several. */
 class Place implements File {
-  /** @param on the id of what its mounts, if it is one, are mounted on */
+  /** @param on the id of the file on which `bound`, if given, is mounted */
   constructor(
     readonly space: Namespace,
     readonly members: readonly Member[],

@@ -1,13 +1,14 @@
-/** Whether files and sockets can be trusted by the directory they lie in. */
+/** Checks whether files and sockets can be trusted because of the directory that they are in. */
 import { lstatSync } from 'node:fs'
 import { fail } from './errors.js'
 
 /**
- * Refuses a directory in which another user could have put what we look for there: one that is theirs, that they may write in, or a
- * symbolic link, which leads where its maker wants. Under a shared temporary directory anybody may make a name before we do.
+ * Refuses a directory in which another user could have put the files that we look for there: one that belongs to
+ * another user, one that others may write to, or a symbolic link, which leads wherever its creator wants. In a shared
+ * temporary directory anyone may create a name before we do.
  *
- * Root is no exception: in another user's directory root would send its prompts to that user's programs.
- * A directory that is not there passes: nothing is in it.
+ * Root is no exception: in another user's directory, root would send its prompts to that user's programs. A directory
+ * that does not exist is accepted, because nothing is in it.
  * @throws FsError `permission denied` with the remedy
  */
 export function checkPlace(dir: string): void {

@@ -1,10 +1,13 @@
-/** What 9P's manuals give names to: dialects, the numbers without a file, bits of qids, modes and opens; a qid, a stat, an entry. */
+/**
+ * The names of the 9P manuals: dialects, special numbers, and the bits of qids, modes and opens; a qid, a stat, a
+ * directory entry.
+ */
 
 export type Dialect = '9P2000' | '9P2000.u' | '9P2000.L'
 
 export const NOTAG = 0xffff
 export const NOFID = 0xffffffff
-/** `n_uname` and the numeric ids of a .u stat when there is no number. */
+/** The value of `n_uname` and of the numeric ids of a 9P2000.u stat when there is no number. */
 export const NONUNAME = 0xffffffff
 
 export const QTDIR = 0x80
@@ -21,7 +24,7 @@ export const DMAPPEND = 0x40000000
 export const DMEXCL = 0x20000000
 export const DMAUTH = 0x08000000
 export const DMTMP = 0x04000000
-// what 9P2000.u adds to them
+// added by 9P2000.u
 export const DMSYMLINK = 0x02000000
 export const DMDEVICE = 0x00800000
 export const DMNAMEDPIPE = 0x00200000
@@ -33,12 +36,14 @@ export const ORDWR = 2
 export const OEXEC = 3
 export const OTRUNC = 0x10
 export const ORCLOSE = 0x40
-/** v9fs' append bit in a .u Topen; no part of 9P2000. */
+/** The append bit of v9fs in a 9P2000.u Topen; not part of 9P2000. */
 export const OAPPEND = 0x80
-/** Plan 9's libc has it for create: fail where the file is there. On the wire only as 9P2000.L's O_EXCL. */
+/** A create flag of Plan 9's libc: fail if the file exists. On the wire only as O_EXCL of 9P2000.L. */
 export const OEXCL = 0x1000
 
-/** The server's own name for a file: `path` is unique for its life, `version` 0 says "synthetic, do not cache". */
+/**
+ * The server's identifier of a file: `path` is unique for the file's life; `version` 0 says "synthetic, do not cache".
+ */
 export interface Qid {
   type: number
   version: number
@@ -67,7 +72,7 @@ export interface Stat {
 /** One entry of an Rreaddir's data: qid[13] offset[8] type[1] name[s]. */
 export interface Dirent {
   qid: Qid
-  /** Where a read goes on behind this entry. */
+  /** The offset at which a read continues after this entry. */
   offset: bigint
   /** d_type: 4 a directory, 8 a file. */
   type: number

@@ -1,29 +1,35 @@
 /**
  * Words and records as text: rc(1) quoting, ndb(6) `attr=value` records.
  *
- * Every ctl line, status line and trace line in llambo is made and read here, so that what one file
- * prints another accepts (`cat ctl > saved; cat saved > ctl`).
+ * Every ctl line, status line and trace line in llambo is written and read here, so that one file accepts what another
+ * prints (`cat ctl > saved; cat saved > ctl`).
  */
 
-/** A word that begins with `#` would be a comment at the beginning of a line. */
+/** A word that needs no quotes. At the start of a line, a word that begins with `#` would be a comment. */
 const plain = /^(?!#)[^\s'"()[\]=\p{Cc}]+$/u
-/** What a value (the right of `attr=`) may hold unquoted: it may have `=` in it. */
+/**
+ * A value (to the right of `attr=`) that needs no quotes: unlike a word it may contain `=`, parentheses, brackets and
+ * `#`.
+ */
 const plainValue = /^[^\s'"\p{Cc}]+$/u
 const lineBreaks = /[\r\n]+/g
-/** What would move a cursor, colour, or turn the reading direction: a value may be somebody else's, and records are read on terminals. */
+/**
+ * Characters that could move a cursor, change colours or turn the reading direction: a value may come from another
+ * user, and records are read on terminals.
+ */
 const harmful = /(?!\t)[\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu
 const quotedText = /[^']*/y
 const unquotedText = /[^\s']*/y
 
-/** Quotes a word as rc(1) does: as it is where nothing in it is special, else `'it''s'`. */
+/** Quotes a word as rc(1) does: unchanged if nothing in it is special, otherwise as in `'it''s'`. */
 export function quote(word: string): string {
   return plain.test(word) ? word : `'${word.replaceAll("'", "''")}'`
 }
 
 /**
- * Splits text into words at blanks, honouring rc quotes; a quoted word may hold newlines.
- * @returns one array of words per line; blank lines and `#` comments give none
- * @throws SyntaxError at a quote that is never closed, naming the line it opens on
+ * Splits text into words at white space, honouring rc quotes; a quoted word may contain newlines.
+ * @returns one array of words per line; empty lines and `#` comments give none
+ * @throws SyntaxError for a quote that is never closed, naming the line on which it opens
  */
 export function words(text: string): string[][] {
   const lines: string[][] = []
@@ -45,7 +51,7 @@ export function words(text: string): string[][] {
       let word = ''
       const opened = row
       for (let quoted = false; ; ) {
-        // up to what may end this stretch of the word: a quote, or a blank outside quotes
+        // up to a character that may end this part of the word: a quote, or white space outside quotes
         const stretch = quoted ? quotedText : unquotedText
         stretch.lastIndex = at
         const part = stretch.exec(text)![0]
@@ -72,9 +78,9 @@ export function words(text: string): string[][] {
 export type Value = string | number | bigint | boolean
 
 /**
- * One ndb(6) record: `word attr=value …` on one line, without its newline. `undefined` values are left out;
- * a boolean prints as `yes` or `no`; line breaks in a value become blanks, for a record is one line, and other control
- * characters become U+FFFD.
+ * One ndb(6) record: `word attr=value …` on one line, without its newline. Values that are `undefined` are omitted; a
+ * boolean prints as `yes` or `no`. Line breaks in a value become spaces, because a record is one line, and other
+ * control characters become U+FFFD.
  */
 export function record(word: string, attrs: Record<string, Value | undefined>): string {
   let out = word
@@ -87,11 +93,14 @@ export function record(word: string, attrs: Record<string, Value | undefined>): 
   return out
 }
 
-/** Most values are short words without anything of that. */
+/** Replaces harmful characters; most values are short words that have none. */
 const harmless = (text: string): string =>
   plainValue.test(text) && text.search(harmful) < 0 ? text : text.replace(lineBreaks, ' ').replace(harmful, '\ufffd')
 
-/** Reads records back: the first word without `=` is the record's `word` (else ''), the rest its attributes. */
+/**
+ * Reads records back: the first word, if it has no `=`, is the record's `word` (otherwise ''), the rest are its
+ * attributes.
+ */
 export function parseRecords(text: string): { word: string; attrs: Record<string, string> }[] {
   return words(text).map(line => {
     const out = { word: '', attrs: {} as Record<string, string> }

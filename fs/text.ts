@@ -1,21 +1,20 @@
-import { type Field, statFields } from './field.js'
-import { type Message, type MessageType, messages } from './message.js'
-import type { Qid } from './protocol.js'
-import { quote } from './quote.js'
-
 /**
  * Messages as lines of text, in the manner of Plan 9's %F, and back:
  *
  *     Twalk tag 4 fid 1 newfid 2 wname [models qwen]
  *     Rread tag 4 data 'hello, world'
  *
- * A field is its name and its value. An integer of all ones (NOTAG, NOFID, "do not touch") is `~0`; modes are octal; a
- * string is quoted as rc(1) does where it must be, or as JSON does if it holds control characters; bytes are a quoted
- * string if they are text, else `0x…`; a qid is `(path version type)`, a stat its fields in parentheses. A field that only
- * some dialects carry is left out where it has its default.
+ * A field is its name and its value. An integer of all ones (NOTAG, NOFID, "do not touch") is `~0`; modes are octal. A
+ * string is quoted as rc(1) does where necessary, or as JSON does if it contains control characters. Bytes are a quoted
+ * string if they are text, otherwise `0x…`. A qid is `(path version type)`, a stat its fields in parentheses. A field
+ * that only some dialects carry is omitted when it has its default.
  */
+import { type Field, statFields } from './field.js'
+import { type Message, type MessageType, messages } from './message.js'
+import type { Qid } from './protocol.js'
+import { quote } from './quote.js'
 
-/** How the values of one kind of field are written and read. */
+/** How the values of one type of field are printed and read. */
 interface Kind<T> {
   print(value: T): string
   read(from: Reader): T
@@ -33,7 +32,7 @@ function integer(bits: number): Kind<number> {
 }
 
 const control = /\p{Cc}/u
-/** Control characters that text has. */
+/** Control characters that make data binary: all but tab, newline and carriage return. */
 const notText = /(?![\t\n\r])\p{Cc}/u
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
@@ -107,7 +106,7 @@ const kinds: Record<string, Kind<any>> = {
   },
 }
 
-/** Permission words are read by people: octal. */
+/** Permissions, which people read in octal. */
 const octal: Kind<number> = { ...u32, print: v => (v === 0xffffffff ? '~0' : `0o${v.toString(8)}`) }
 
 function kindOf(name: string, field: Field<any>): Kind<any> {
@@ -150,8 +149,8 @@ export function text(m: Message): string {
 }
 
 /**
- * Reads what `text` prints; fields may stand in any order.
- * @throws SyntaxError with the column of what cannot be read
+ * Reads what `text` prints; fields may come in any order.
+ * @throws SyntaxError with the column of the error
  */
 export function parse(line: string): Message {
   const from = new Reader(line)
@@ -164,17 +163,17 @@ export function parse(line: string): Message {
   return m as Message
 }
 
-/** A word, a quoted string or a bracket, and where it begins. */
+/** A word, a quoted string or a bracket, and its position. */
 export interface Token {
   text: string
-  /** `'` or `"` if it was quoted, the bracket itself, or empty for a plain word. */
+  /** `'` or `"` for a quoted string, the bracket itself, or empty for a plain word. */
   mark: '' | "'" | '"' | '[' | ']' | '(' | ')'
   at: number
 }
 
 const token = /\s*(?:([[\]()])|'((?:[^']|'')*)'|("(?:[^"\\]|\\.)*")|([^\s'"[\]()]+))/uy
 
-/** The tokens of a line. @throws SyntaxError with the column of what is none */
+/** The tokens of a line. @throws SyntaxError with the column of the error */
 export function tokens(line: string): Token[] {
   const out: Token[] = []
   const end = line.trimEnd().length
@@ -210,7 +209,7 @@ class Reader {
     this.#tokens = tokens(line)
   }
 
-  /** The column the next token begins at, counted from 0. */
+  /** The column of the next token, counted from 0. */
   get here(): number {
     return this.#tokens[this.#at]?.at ?? this.line.length
   }
@@ -226,7 +225,7 @@ class Reader {
     return next
   }
 
-  /** Whether the fields end here: the line does, or the group. */
+  /** Whether the fields end here: at the end of the line or of the group. */
   atEnd(): boolean {
     const next = this.#tokens[this.#at]
     return !next || next.mark === ')'

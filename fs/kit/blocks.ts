@@ -1,12 +1,19 @@
+/** A byte buffer in blocks, for content that grows. */
 import type { Holding } from '../holding.js'
 
-/** Bytes of the first block, and of those that follow when it has grown to that: a short answer costs little, a long one no copies. */
+/**
+ * The size of the first block when it is created, in bytes, and of every other block; the first one grows to that size.
+ * A short answer takes little memory, a long one is not copied.
+ */
 const FIRST = 512
 export const BLOCK = 64 * 1024
 
 const nothing = new Uint8Array(0)
 
-/** Bytes that grow at the end and go at the beginning, in blocks of one size, each of which is counted before it is there. */
+/**
+ * Bytes that are appended at the end and dropped from the beginning, in blocks of one size. Each block is counted
+ * before it is allocated.
+ */
 export class Blocks {
   #blocks: Uint8Array[] = []
   #length = 0
@@ -17,7 +24,7 @@ export class Blocks {
     return this.#length
   }
 
-  /** Adds all of the bytes. @throws FsError where there is no room: then it is as it was */
+  /** Appends all of the bytes. @throws FsError if there is no room; nothing has changed then */
   append(bytes: Uint8Array): void {
     this.#reserve(this.#length + bytes.length)
     for (let at = 0; at < bytes.length; ) {
@@ -30,7 +37,7 @@ export class Blocks {
     }
   }
 
-  /** Up to `count` bytes at `offset`: a view, unless they lie in two blocks. What was given is never changed. */
+  /** Up to `count` bytes at `offset`: a view, unless they are in two blocks. Bytes that were returned never change. */
   read(offset: number, count: number): Uint8Array {
     const end = Math.min(offset + count, this.#length)
     if (offset >= end) return nothing
@@ -45,7 +52,7 @@ export class Blocks {
     return all
   }
 
-  /** All of it as text. @param fatal throws TypeError for what is no UTF-8 */
+  /** All bytes as text. @param fatal throws TypeError if they are not UTF-8 */
   text(fatal = false): string {
     const decoder = new TextDecoder('utf-8', { fatal, ignoreBOM: true })
     const pieces: string[] = []
@@ -56,8 +63,8 @@ export class Blocks {
   }
 
   /**
-   * Up to `most` blocks from the beginning: those that are full and, where `all` is asked for, the last one as far as it goes.
-   * Bytes that come later do not change them.
+   * Up to `most` blocks from the beginning: the full ones and, if `all` is true, the last one as far as it is filled.
+   * Bytes appended later do not change them.
    */
   first(most: number, all: boolean): Uint8Array[] {
     const full = Math.floor(this.#length / BLOCK)
@@ -67,7 +74,9 @@ export class Blocks {
     return first
   }
 
-  /** Lets go of so many bytes at the beginning, which are full blocks or all there is: what follows begins at 0 then. */
+  /**
+   * Drops `bytes` from the beginning, which must be full blocks or everything. What follows then begins at offset 0.
+   */
   drop(bytes: number): void {
     if (bytes === this.#length) return this.clear()
     const before = this.held
@@ -76,20 +85,20 @@ export class Blocks {
     this.holding?.shrink(before - this.held)
   }
 
-  /** Lets go of all. */
+  /** Drops everything. */
   clear(): void {
     this.holding?.shrink(this.held)
     this.#blocks = []
     this.#length = 0
   }
 
-  /** What there is at an offset, to the end of its block. */
+  /** A view on the bytes from an offset to `end`, or to the end of the block. */
   #view(offset: number, end: number): Uint8Array {
     const from = offset % BLOCK
     return this.#blocks[Math.floor(offset / BLOCK)]!.subarray(from, from + end - offset)
   }
 
-  /** Bytes of memory that they take. */
+  /** The memory that the blocks take, in bytes. */
   get held(): number {
     return this.#blocks.length > 1 ? this.#blocks.length * BLOCK : (this.#blocks[0]?.length ?? 0)
   }
@@ -97,14 +106,14 @@ export class Blocks {
   #reserve(length: number): void {
     const have = this.held
     if (length <= have) return
-    // a whole block at a time, but for the first, which doubles
+    // allocate whole blocks, except for the first, which doubles
     const want = length > BLOCK ? Math.ceil(length / BLOCK) * BLOCK : Math.min(BLOCK, Math.max(FIRST, length, 2 * have))
     this.holding?.grow(want - have)
     const first = new Uint8Array(Math.min(want, BLOCK))
     const small = this.#blocks[0]
     if (!small) this.#blocks.push(first)
     else if (small.length < first.length) {
-      // readers hold views on the old one, which stays as it is
+      // readers hold views on the old block, so it must not change
       first.set(small.subarray(0, this.#length))
       this.#blocks[0] = first
     }

@@ -1,16 +1,17 @@
+/** Clone files: each open creates something new. */
 import { type Context, type File, newQid, type Opened, type Owner } from '../file.js'
 import { chain, type Maybe } from '../maybe.js'
 import { now, slice } from './content.js'
 
-/** What opening a clone file makes: its name, and the ctl that the fid becomes. */
+/** What an open of a clone file creates: its name, and the ctl file that the fid then stands for. */
 export interface Cloned {
   name: string
   ctl: File
 }
 
 /**
- * ip(3)'s clone: opening it (never a stat or a listing) makes something new, and the open fid is that thing's ctl, except
- * that reading it gives the new thing's name.
+ * A clone file as in ip(3): an open (never a stat or a listing) creates something new, and the open fid then stands for
+ * that thing's ctl file, except that reading it returns the new thing's name.
  */
 export function clone(make: (ctx: Context) => Maybe<Cloned>, owner: Owner, mode = 0o666): File {
   const qid = newQid()
@@ -19,7 +20,7 @@ export function clone(make: (ctx: Context) => Maybe<Cloned>, owner: Owner, mode 
     attributes: () => ({ mode, owner, length: 0, mtime: now(), atime: now() }),
     open(how, ctx): Maybe<Opened> {
       return chain(make(ctx), ({ name, ctl }) =>
-        // ctl's length is not that of what this open reads
+        // the length of ctl is not that of what this open reads
         chain(ctl.open(how, ctx), ({ extent: _, ...opened }) => {
           const content = new TextEncoder().encode(`${name}\n`)
           return { ...opened, read: (offset: number, count: number) => slice(content, offset, count) }

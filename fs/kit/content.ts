@@ -1,32 +1,35 @@
+/** Files whose content is generated for each open, and files of fixed bytes. */
 import { type Context, type Extent, type File, newQid, type Opened, type Owner } from '../file.js'
 import { chain, type Maybe } from '../maybe.js'
 import { OREAD } from '../protocol.js'
 
 const encoder = new TextEncoder()
 
-/** The time of day in the unit of stat: seconds since 1970. */
+/** The time of day as a stat has it: seconds since 1970. */
 export const now = (): number => Math.floor(Date.now() / 1000)
 
-/** Up to `count` bytes of a whole content at `offset`. */
+/** Up to `count` bytes of `content` at `offset`. */
 export function slice(content: Uint8Array, offset: number, count: number): Uint8Array {
   return content.subarray(Math.min(offset, content.length), Math.min(offset + count, content.length))
 }
 
-/** Asks once, at the first read, and answers every read from that: reads at later offsets agree with it. */
+/**
+ * Generates the content once, at the first read, and answers all reads from it, so that reads at later offsets agree.
+ */
 export function once(ask: (ctx: Context) => Maybe<Uint8Array>): NonNullable<Opened['read']> {
   let content: Maybe<Uint8Array> | undefined
   let counted = false
   return (offset, count, ctx) => {
     content ??= ask(ctx)
     if (content instanceof Promise)
-      // a flushed first read must not spoil the next: the question is put again
+      // a flushed first read must not spoil the next one: generate the content again
       content.catch(() => {
         content = undefined
       })
     return chain(content, whole => {
       if (!counted) {
         const mine = content
-        // where there is no room it is not kept
+        // if there is no room, the content is not kept
         content = undefined
         ctx.holding?.grow(whole.length)
         content = mine
@@ -37,7 +40,7 @@ export function once(ask: (ctx: Context) => Maybe<Uint8Array>): NonNullable<Open
   }
 }
 
-/** FNV-1a, 32 bits: tells one content from the next. */
+/** FNV-1a, 32 bits: tells whether the content has changed. */
 function hash(content: Uint8Array): number {
   let h = 0x811c9dc5
   for (const byte of content) h = Math.imul(h ^ byte, 0x01000193)
@@ -45,23 +48,23 @@ function hash(content: Uint8Array): number {
 }
 
 /**
- * The reads, and the length and time, of a file whose content is made when somebody asks. The time is when the content was first
- * seen as it is: programs that compare times (editors, tar) take a file that says `now` each time for one that somebody changes.
+ * Generated content: its reads, length and time. The time is when the content was first seen as it is now: programs
+ * that compare times (editors, tar) would take a file that always says `now` for one that someone keeps changing.
  */
 export class Made {
   #seen = { hash: 0, length: -1, mtime: 0 }
 
   constructor(readonly make: (ctx: Context) => Maybe<Uint8Array>) {}
 
-  /** Of what an open would give now. */
+  /** The length and time of what an open would return now. */
   extent(ctx: Context): Maybe<Extent> {
     return chain(this.make(ctx), content => this.#measure(content))
   }
 
-  /** What an open for reading (or, by its mode, reading and writing) has of it: made once, at its first read or stat. */
+  /** The content of one open, which is generated once, at the first read or stat. `mode` is that of the open. */
   open(mode: number): Pick<Opened, 'read' | 'extent'> {
     const read = once(this.make)
-    // who writes as well may read what came of it: a stat between must not fix what the read gives
+    // an open that also writes may read the result of its writes: a stat in between must not fix what the read returns
     if ((mode & 3) !== OREAD) return { read }
     return { read, extent: ctx => chain(read(0, Number.MAX_SAFE_INTEGER, ctx), content => this.#measure(content)) }
   }
@@ -75,13 +78,13 @@ export class Made {
 
 export interface ContentOptions {
   owner: Owner
-  /** Permission bits; 0444 unless given. */
+  /** Permission bits; 0444 by default. */
   mode?: number
-  /** Called at each open; what it returns is called at the close. */
+  /** Called at each open; the function that it returns is called at the close. */
   onOpen?: () => () => void
 }
 
-/** A file whose content is made at the first read or stat of each open (ctx tells for whom). */
+/** A file whose content is generated at the first read or stat of each open, for the user in `ctx`. */
 export function text(make: (ctx: Context) => Maybe<string>, options: ContentOptions): File {
   const qid = newQid()
   const { owner, mode = 0o444 } = options
@@ -97,7 +100,7 @@ export function text(make: (ctx: Context) => Maybe<string>, options: ContentOpti
   }
 }
 
-/** A file of fixed bytes, with their true length. */
+/** A file of fixed bytes, which reports their length. */
 export function bytes(content: Uint8Array | string, options: ContentOptions): File {
   const qid = newQid()
   const whole = typeof content === 'string' ? encoder.encode(content) : content

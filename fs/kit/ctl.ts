@@ -1,13 +1,17 @@
+/** Control files: commands in lines of text, each checked before any takes effect. */
 import { fail } from '../errors.js'
 import { type Context, type File, newQid, type Opened, type Owner } from '../file.js'
 import { chain, type Maybe } from '../maybe.js'
 import { words } from '../quote.js'
 import { Made, now } from './content.js'
 
-/** What a checked command will do, once every other line of its write has been checked, too. */
+/** Carries out a checked command, once all other lines of its write have been checked, too. */
 export type Effect = () => Maybe<void>
 
-/** One command: what follows it, for messages and manuals, and the check that gives its effect or throws `bad argument`. */
+/**
+ * One command: its arguments as shown in messages and manuals, and the check that returns its effect or throws `bad
+ * argument`.
+ */
 export interface Verb {
   readonly usage: string
   check(args: readonly string[], ctx: Context): Effect
@@ -15,28 +19,30 @@ export interface Verb {
 
 export interface CtlOptions {
   owner: Owner
-  /** Permission bits; 0660 unless given: the owner's and the admins'. */
+  /** Permission bits; by default 0660: the owner and the admins. */
   mode?: number
   verbs: Readonly<Record<string, Verb>>
-  /** The settings, as commands that would set them. */
+  /** The current settings, as the commands that would set them. */
   read(ctx: Context): Maybe<string>
-  /** Called when a command has taken effect. */
+  /** Called after each command has taken effect. */
   changed?: () => void
+  /** Called at each open; the function that it returns is called at the close. */
   onOpen?: () => () => void
 }
 
 /**
- * Shells write what echo says in pieces of so many bytes, or of a multiple (dash and coreutils 4096): one that has just that length and no end is the beginning of a
- * command, and to do what stands in it would be to do something else than was said.
+ * Shells write the output of echo in pieces of this many bytes, or of a multiple (4096 in dash and coreutils). A piece
+ * of exactly that length without a newline at its end is the beginning of a command; running it would do something
+ * other than what was asked for.
  */
 const PIECE = 4096
 const NEWLINE = 10
-/** Characters of an unknown command that its error repeats. */
+/** How many characters of an unknown command its error repeats. */
 const SHOWN = 64
 
 /**
- * A control file (plan9-idioms): one command a line, words quoted as rc does. All lines of a write are checked before the
- * first takes effect; an unknown one fails the write with what would be accepted.
+ * A control file: one command per line, its words quoted as rc(1) does. All lines of a write are checked before the
+ * first takes effect; an unknown command fails the write with a list of those accepted.
  */
 export function ctl(options: CtlOptions): File {
   const qid = newQid()
@@ -49,14 +55,14 @@ export function ctl(options: CtlOptions): File {
     extent: ctx => made.extent(ctx),
     open(how): Opened {
       const close = options.onOpen?.()
-      /** Whether the last piece that was written is the beginning of a command of which the end is still to come. */
+      /** Whether the last write was the beginning of a command whose end is still to come. */
       let cut = false
       return {
         ...made.open(how),
         write(_offset, data, ctx) {
           const end = data.lastIndexOf(NEWLINE)
           const before = cut
-          // a piece without an end is followed by more of the line
+          // a piece without a newline is followed by more of its line
           if (end < 0 && data.length > 0 && data.length % PIECE === 0) cut = true
           else if (end >= 0) cut = false
           if (before || cut)
@@ -80,7 +86,7 @@ function decode(data: Uint8Array): string {
   }
 }
 
-/** Checks all commands of a text, then has each take effect. @throws FsError as the file's write does */
+/** Checks all commands of a text, then carries them out. @throws FsError as the file's write does */
 export function run(
   { verbs, changed }: Pick<CtlOptions, 'verbs' | 'changed'>,
   text: string,
@@ -126,7 +132,7 @@ export function word(effect: (ctx: Context) => Maybe<void>): Verb {
   }
 }
 
-/** A verb with one argument. `check` gives what it means or throws. */
+/** A verb with one argument, which `check` converts to its value, or throws. */
 export function word1<T>(
   usage: string,
   check: (arg: string) => T,

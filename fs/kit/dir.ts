@@ -1,3 +1,4 @@
+/** Directories: of a fixed map, generated on demand, and unions of several. */
 import type { Clock } from '../clock.js'
 import { fail } from '../errors.js'
 import { type Context, type Entry, type File, newQid, type Opened, type Owner } from '../file.js'
@@ -6,22 +7,22 @@ import { QTDIR } from '../protocol.js'
 import { now } from './content.js'
 import { each, first, PATIENCE_MS } from './several.js'
 
-/** A directory of files that are there from the start. The map may be changed later: reads and walks see it as it is. */
+/** A directory of the files in a map. The map may change later: reads and walks see its current entries. */
 export function dir(entries: Map<string, File>, owner: Owner, mode = 0o555): File {
   return generated({ owner, mode, walk: name => entries.get(name), list: () => entries })
 }
 
 export interface Generated extends Pick<File, 'remove' | 'create'> {
   owner: Owner
-  /** Permission bits; 0555 unless given. */
+  /** Permission bits; 0555 by default. */
   mode?: number
   walk(name: string, ctx: Context): Maybe<File | undefined>
   list(ctx: Context): Maybe<Iterable<Entry>>
-  /** Called at each open; what it returns is called at the close. */
+  /** Called at each open; the function that it returns is called at the close. */
   onOpen?: () => () => void
 }
 
-/** A directory whose entries are asked for each time. */
+/** A directory whose entries are computed for each walk and each listing. */
 export function generated(of: Generated): File {
   const qid = newQid(QTDIR)
   const time = now()
@@ -40,9 +41,9 @@ export function generated(of: Generated): File {
 }
 
 /**
- * Several directories as one (bind(1)): a name is looked up in order and the first that has it wins; a listing shows each
- * name once; a file is made in the first that can. One that fails, or does not answer within 3 s, is passed over unless it
- * is the only one.
+ * Several directories as one (bind(1)): a name is looked up in order and the first directory that has it wins; a
+ * listing shows each name once; a file is created in the first directory that can. A directory that fails or does not
+ * answer within 3 s is skipped, unless it is the only one.
  */
 export function union(dirs: () => readonly File[], owner: Owner, mode = 0o555, clock?: Clock): File {
   return generated({
@@ -63,13 +64,13 @@ export function union(dirs: () => readonly File[], owner: Owner, mode = 0o555, c
   })
 }
 
-/** What a directory lists. */
+/** Opens a directory and returns its entries. */
 export async function entriesOf(dir: File, ctx: Context): Promise<Entry[]> {
   const opened = await dir.open(0, ctx)
   try {
     return [...((await opened.list?.(ctx)) ?? [])]
   } finally {
-    // its clunk is not waited for, and may fail: the entries are there
+    // do not wait for the close, which may fail: the entries are complete
     Promise.resolve(opened.close?.()).catch(() => undefined)
   }
 }

@@ -1,3 +1,4 @@
+/** Files to which a prompt is written and from which its answer is read. */
 import { fail } from '../errors.js'
 import { type Context, type File, newQid, type Opened, type Owner } from '../file.js'
 import { chain, type Maybe } from '../maybe.js'
@@ -5,35 +6,40 @@ import { Blocks } from './blocks.js'
 import { now } from './content.js'
 import type { Log } from './log.js'
 
-/** What came of a prompt. */
+/** A prompt that was submitted, with its answer. */
 export interface Exchange {
   readonly answer: Log
-  /** The fid that submitted it by reading is gone, and has not read it to the end. */
+  /** Called when the fid that submitted the prompt by reading is closed before it has read all of the answer. */
   abandon(): void
 }
 
 export interface ExchangeOptions {
   owner: Owner
-  /** Permission bits; 0666 unless given. */
+  /** Permission bits; 0666 by default. */
   mode?: number
-  /** Bytes a prompt may have. */
+  /** The longest prompt, in bytes. */
   limit: number
-  /** Refuses early, at a write, what can be: throws. */
+  /** Called at each write, to refuse early a prompt that could not be accepted; throws to refuse it. */
   accept?(ctx: Context): void
-  /** Begins an exchange. Never throws: a refusal is an exchange whose answer has failed. */
+  /** Submits a prompt. Never throws: a refusal is an exchange whose answer has failed. */
   submit(prompt: string, ctx: Context, by: 'read' | 'close'): Exchange
-  /** A write failed with this: the user's newest exchange is that failure. */
+  /**
+   * Called when a write failed with `error`, or the prompt proved invalid at its submission: the user's newest exchange
+   * is then that failure.
+   */
   refused(error: Error, ctx: Context): void
-  /** The newest exchange this user submitted through this file. */
+  /** The newest exchange that this user submitted through this file. */
   newest(ctx: Context): Exchange | undefined
+  /** Called at each open; the function that it returns is called at the close. */
   onOpen?: () => () => void
 }
 
 const nothing = new Uint8Array(0)
 
 /**
- * The `data` rule (namespace.md): writes to a fid collect a prompt, which is submitted at the clunk or at the first read on the
- * same fid; that fid then reads its answer. A fid that has not written reads the user's newest answer.
+ * A file that follows the rule of `data` (docs/files.md#data): writes to a fid collect a prompt, which is submitted at
+ * the clunk or at the first read on the same fid; that fid then reads its answer. A fid that has not written reads the
+ * user's newest answer.
  */
 export function exchange(options: ExchangeOptions): File {
   const qid = newQid()
@@ -48,18 +54,18 @@ export function exchange(options: ExchangeOptions): File {
 class OpenExchange implements Opened {
   readonly stream = true
   #prompt: Blocks | undefined
-  /** Checks that what comes is UTF-8, as it comes. */
+  /** Checks that the prompt is UTF-8 as it arrives. */
   #decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
   #state: 'new' | 'writing' | 'bound' = 'new'
-  /** The failure of a write: nothing is submitted any more. */
+  /** The error of a failed write: nothing is submitted after it. */
   #failed: Error | undefined
   #exchange: Exchange | undefined
   #release: (() => void) | undefined
-  /** Whether this fid's own read submitted it. */
+  /** Whether a read on this fid submitted the exchange. */
   #mine = false
-  /** How far the answer has been read. */
+  /** How far the answer has been read, in bytes. */
   #read = 0
-  /** The offset of the first read, where the answer begins; undefined until then. */
+  /** The offset of the first read, at which the answer begins; undefined until then. */
   #base: number | undefined
 
   constructor(
@@ -128,7 +134,7 @@ class OpenExchange implements Opened {
     try {
       this.#decode(nothing, false)
       prompt = this.#prompt?.text() ?? ''
-      // an answer to an earlier prompt must not be taken for the answer to this one
+      // the answer to an earlier prompt must not be taken for the answer to this one
       if (this.#prompt && this.#prompt.length > 0 && prompt.trim() === '')
         throw fail('badArgument', 'the prompt is blank; write some text')
     } catch (error) {
@@ -138,7 +144,7 @@ class OpenExchange implements Opened {
       return
     }
     const empty = !this.#prompt || this.#prompt.length === 0
-    // before it is submitted: what comes of it is counted there
+    // free the prompt before submitting it: it is counted there
     this.#prompt?.clear()
     if (empty) return
     this.#bind(this.options.submit(prompt, ctx, by))

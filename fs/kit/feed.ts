@@ -1,3 +1,4 @@
+/** A feed of events: lines as they happen, as a log that ends and as a stream that waits. */
 import { systemClock } from '../clock.js'
 import { type File, newQid, type Opened, type Owner } from '../file.js'
 import type { Holding } from '../holding.js'
@@ -6,18 +7,20 @@ import { record, type Value } from '../quote.js'
 import { now, slice } from './content.js'
 import { Readers } from './readers.js'
 
-/** What an open begins with, and how far a reader may fall behind before he is told how much he lost. */
+/** How many lines an open stream begins with, and how many a reader may fall behind before lines are lost to it. */
 const BEGIN = 100
 const KEEP = 10_000
-/** Characters of one value: what a peer gives as its reason may be as long as a message, and 20,000 lines of that are kept. */
+/**
+ * The longest value, in characters: a reason that a peer gives may be as long as a message, and 20,000 lines are kept.
+ */
 const MAX_VALUE = 1_000
-/** How far a reader may seek back, in bytes: what shells and head(1) read ahead and give back, with room. */
+/** How far a reader may seek back, in bytes: what shells and head(1) read ahead and give back, with a margin. */
 const BACK = 64 * 1024
 
 const nothing = new Uint8Array(0)
 const encoder = new TextEncoder()
 
-/** The last bytes of two pieces together, up to BACK. */
+/** The last BACK bytes of two pieces joined. */
 function tail(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
   const both = new Uint8Array(a.length + b.length)
   both.set(a)
@@ -33,29 +36,29 @@ function bounded(attrs: Record<string, Value | undefined>): Record<string, Value
 }
 
 /**
- * Lines as they happen, numbered without gaps, as two files. The log has them with its true length, which grows, and ends where
- * they end: what tail(1), less(1) and grep(1) expect. Each open of the stream begins with the newest 100 lines and then waits; a
- * reader that falls 10,000 behind reads one line `lost=N` and goes on.
+ * Lines as they happen, numbered without gaps, as two files. The log has its true length, which grows, and reads end at
+ * its end, as tail(1), less(1) and grep(1) expect. Each open of the stream begins with the newest 100 lines and then
+ * waits; a reader that falls 10,000 lines behind reads one line `lost=N` and continues after the gap.
  *
- * The log is cut as a log that logrotate(8) cuts: at 20,000 lines it begins again with the newest 100, and `tail -f` goes on.
+ * The log is cut as by logrotate(8): at 20,000 lines it starts again with the newest 100, and `tail -f` continues.
  */
 export class Feed {
   #lines: string[] = []
-  /** The number of the first line kept. */
+  /** The number of the first line that is kept. */
   #first = 1
-  /** The log's content, in the first `#bytes` of a buffer. */
+  /** The content of the log: the first `#bytes` of this buffer. */
   #log = nothing
   #bytes = 0
   #time = now()
   readonly #readers = new Readers()
 
-  /** @param told gets each line as it is added, and of what kind it is */
+  /** @param told called with each line as it is added, and its kind */
   constructor(
     readonly clock = systemClock,
     readonly told: (line: string, kind: string) => void = () => undefined,
   ) {}
 
-  /** Adds a line: `seq=… time=… kind=…` and the attributes. */
+  /** Adds a line `seq=… time=… kind=…` with the attributes. */
   add(kind: string, attrs: Record<string, Value | undefined> = {}): void {
     const seq = this.#first + this.#lines.length
     const line = record('', { seq, time: new Date(this.clock.date()).toISOString(), kind, ...bounded(attrs) })
@@ -80,7 +83,7 @@ export class Feed {
     const more = encoder.encode(text)
     const length = this.#bytes + more.length
     if (length > this.#log.length) {
-      // readers hold views on the old buffer, which stays as it is
+      // readers hold views on the old buffer, so it must not change
       const larger = new Uint8Array(Math.max(length, 4096, this.#log.length * 2))
       larger.set(this.#log.subarray(0, this.#bytes))
       this.#log = larger
@@ -89,7 +92,7 @@ export class Feed {
     this.#bytes = length
   }
 
-  /** The log: at its end a read is empty. */
+  /** The log: a read at its end is empty. */
   file(owner: Owner, mode = 0o440): File {
     const qid = newQid()
     return {
@@ -99,7 +102,10 @@ export class Feed {
     }
   }
 
-  /** The stream: at its end a read waits. In no listing, since a program that reads all it finds would never come to an end. */
+  /**
+   * The stream: a read at its end waits. It is unlisted, because a program that reads every file it finds would never
+   * finish.
+   */
   stream(owner: Owner, mode = 0o440): File {
     const qid = newQid()
     return {
@@ -110,7 +116,10 @@ export class Feed {
     }
   }
 
-  /** The lines from that number on, of so many bytes or a line more, and the number behind them. */
+  /**
+   * The lines from number `next` on, up to the one that reaches `count` characters, and the number of the line after
+   * them.
+   */
   #from(next: number, count: number): { bytes: Uint8Array; next: number } {
     const behind = Math.max(0, this.#end - KEEP - next)
     let lines = behind > 0 ? `lost=${behind}\n` : ''
@@ -121,9 +130,9 @@ export class Feed {
 
   #open(): Opened {
     let next = Math.max(this.#first, this.#end - BEGIN)
-    /** What has been taken and not given. */
+    /** What was taken from the feed but not returned yet. */
     let rest: Uint8Array = nothing
-    /** What was given last, and the offset behind it. */
+    /** What was returned last, and the offset after it. */
     let given = nothing
     let end = 0
     let counted = 0
@@ -136,7 +145,7 @@ export class Feed {
       const last = tail(back === 0 ? given : nothing, out)
       const left = out.length < taken.bytes.length ? taken.bytes.byteLength : 0
       const more = last.length + left - counted
-      // before anything is taken: where there is no room the next read has it
+      // count before taking anything: if there is no room, the next read can still return it
       if (more > 0) holding?.grow(more, true)
       else holding?.shrink(-more)
       counted += more
@@ -148,8 +157,8 @@ export class Feed {
     }
     return {
       stream: true,
-      // What a reader has had is gone from his queue and what he has not comes next, at whatever offset: but bash, which reads
-      // ahead and seeks back to the end of its line, is given again what it gave back.
+      // Each read returns the next lines, whatever its offset. Only a reader that seeks back gets the same bytes again:
+      // bash reads ahead and then seeks back to the end of the line that it has used.
       read: (offset, count, ctx): Maybe<Uint8Array> =>
         read(offset, count, ctx.holding) ?? this.#readers.wait(() => read(offset, count, ctx.holding), ctx),
     }

@@ -1,3 +1,4 @@
+/** A growing log, such as the answer to a prompt, which is read while it is written and can move to a file on disk. */
 import { fail } from '../errors.js'
 import type { Context, File, Opened, Owner } from '../file.js'
 import { newQid } from '../file.js'
@@ -8,41 +9,42 @@ import { now } from './content.js'
 import { Readers } from './readers.js'
 import type { Spill, SpillFile } from './spill.js'
 
-/** Blocks that go to a file in one write: 1 MiB, so that one long log does not keep all others waiting. */
+/** The most blocks moved to a file in one write: 1 MiB, so that one long log does not keep all others waiting. */
 const SPILL_BLOCKS = 16
 
 const encoder = new TextEncoder()
 const nothing = new Uint8Array(0)
 
 /**
- * Bytes that only grow, addressed by offset, read by any number of readers who wait for what is not there yet. The answer
- * of an exchange is one (namespace.md, data 4): bytes once read are never changed, repeated or withdrawn.
+ * A growing sequence of bytes, addressed by offset, with any number of readers, who wait for bytes that are not there
+ * yet. The answer of an exchange is a Log (docs/files.md#data): bytes that were read are never changed, repeated or
+ * withdrawn.
  */
 export class Log {
   /** Settles when the log has ended; never rejects. */
   readonly ended: Promise<void>
-  /** Why it broke off, if it did: what a read at its end fails with. */
+  /** Why the log broke off, if it did: a read at its end fails with this. */
   error: Error | undefined
-  /** What is in memory: what follows the bytes that are in its file. */
+  /** The bytes in memory, which follow those in the file. */
   readonly #blocks: Blocks
   #length = 0
   #open = true
   #spill: Spill | undefined
   #file: SpillFile | undefined
-  /** Bytes at the beginning that are in its file only. */
+  /** How many bytes at the beginning are only in the file. */
   #spilled = 0
   #spilling = false
-  /** Bytes in memory at which more goes to the file. */
+  /** How many bytes in memory start the next write to the file. */
   #spillAt = BLOCK
-  /** Those that have not let go of it; once there were some and there are none, its bytes are gone. */
+  /** The keepers that have not released the log. When the last one does, the bytes are dropped. */
   #keepers = 0
   #gone = false
   readonly #readers = new Readers()
   #end!: () => void
 
   /**
-   * @param most bytes it may hold; `append` fails beyond
-   * @param holding counts them
+   * @param most the most bytes that it may hold; `append` fails beyond
+   * @param holding counts the bytes in memory
    */
   constructor(
     readonly most = 16 * 1024 * 1024,
@@ -58,17 +60,20 @@ export class Log {
     return this.#length
   }
 
-  /** Bytes of memory that it takes. */
+  /** The memory that the log takes, in bytes. */
   get held(): number {
     return this.#blocks.held
   }
 
-  /** Whether more may come. */
+  /** Whether more bytes may follow. */
   get open(): boolean {
     return this.#open
   }
 
-  /** @throws FsError `file too large`, or what its holding refuses with: then it is as it was */
+  /**
+   * Appends bytes; has no effect once the log has ended or was dropped.
+   * @throws FsError `file too large`, or the holding's refusal; the log is unchanged then
+   */
   append(data: string | Uint8Array): void {
     if (!this.#open || this.#gone) return
     const bytes = typeof data === 'string' ? encoder.encode(data) : data
@@ -86,8 +91,8 @@ export class Log {
   }
 
   /**
-   * Its bytes stay at least until what this returns is called: when the last keeper has let go, they are gone. Those that nobody counts
-   * go with the log itself.
+   * Keeps the bytes at least until the returned function is called. When the last keeper has released them, they are
+   * dropped. A log without a holding keeps them as long as the log itself exists.
    */
   keep(): () => void {
     this.#keepers++
@@ -104,7 +109,7 @@ export class Log {
     }
   }
 
-  /** No more comes; with an error, a read at the end fails with it from now on. */
+  /** Ends the log: nothing more follows. With an error, reads at the end fail with it from now on. */
   end(error?: Error): void {
     if (!this.#open) return
     this.#open = false
@@ -115,27 +120,29 @@ export class Log {
   }
 
   /**
-   * From now on what fills a block moves to a file, and when the log has ended all of a long one does. Memory has it until it is there,
-   * and keeps it where it cannot be put there.
+   * From now on moves full blocks to a file and, when the log has ended, all of a long one. The bytes stay in memory
+   * until they are in the file, and for good if they cannot be written.
    */
   spillTo(spill: Spill | undefined): void {
     this.#spill = spill
     this.#spillMore()
   }
 
-  /** Up to `count` bytes at `offset`: at once if there are any, else when there are; empty at the end. */
+  /**
+   * Reads up to `count` bytes at `offset`: at once if there are any, otherwise as soon as there are; empty at the end.
+   */
   read(offset: number, count: number, ctx: Reader): Maybe<Uint8Array> {
     const there = this.#there(offset, count, ctx)
     if (there) return there
     return this.#readers.wait(() => this.#there(offset, count, ctx), ctx)
   }
 
-  /** All that is there, as text; of a log that may spill, what is in memory. */
+  /** Everything in memory, as text. If the log may spill, that is not all of it. */
   text(): string {
     return this.#blocks.text()
   }
 
-  /** What a read can be given now; undefined if it has to wait. */
+  /** What a read can return now; undefined if it has to wait. */
   #there(offset: number, count: number, ctx: Reader): Maybe<Uint8Array> | undefined {
     if (this.#gone) throw removed()
     if (offset < this.#spilled) return this.#fromFile(offset, Math.min(count, this.#length - offset), ctx)
@@ -145,10 +152,13 @@ export class Log {
     return nothing
   }
 
-  /** Bytes that begin in the file. Their end may be in memory: as a read through a mount that comes short would end a file there. */
+  /**
+   * Reads bytes that begin in the file. If their end is in memory, it is included: through a mount, a short read would
+   * be taken for the end of the file.
+   */
   async #fromFile(offset: number, count: number, ctx: Reader): Promise<Uint8Array> {
     const inFile = Math.min(count, this.#spilled - offset)
-    // before anything is waited for: it may have moved to the file by then
+    // read this before waiting: it may have moved to the file by then
     const inMemory = this.#blocks.read(0, count - inFile)
     let first: Uint8Array
     try {
@@ -166,7 +176,7 @@ export class Log {
     return all
   }
 
-  /** Begins to move to the file what is to go there, unless some of it is on its way. */
+  /** Starts the next write to the file, unless there is nothing to move or a write is in progress. */
   #spillMore(): void {
     if (!this.#spill || this.#spilling || this.#gone) return
     const waiting = this.#blocks.length
@@ -179,7 +189,7 @@ export class Log {
       this.#spilling = false
       if (this.#gone) return
       if (!there) {
-        // the next block tries again; an ended log, which gets no more, stays as it is
+        // try again at the next block; an ended log, which grows no more, stays in memory
         this.#spillAt = this.#blocks.length + BLOCK
         return
       }
@@ -191,14 +201,14 @@ export class Log {
   }
 }
 
-/** What a read is interrupted by, and counts what it will bring with. */
+/** The part of a Context that a read uses: to be interrupted, and to count what it will return. */
 type Reader = Pick<Context, 'signal' | 'whenAborted' | 'reserve'>
 
 const removed = () => fail('notFound', 'it was removed, or the server keeps it no longer')
 
 /**
- * A file that reads a log, waiting at its end. Its length is said to be 0 until the log ends: cp(1), which copies no more than the
- * length where there is one, then waits for the end as cat(1) does.
+ * A file that reads a log and waits at its end. Its length is reported as 0 until the log ends: cp(1) copies no more
+ * than the length of a file that has one; without one it waits for the end as cat(1) does.
  */
 export function logFile(log: () => Log, owner: Owner, mode = 0o400, onOpen?: () => () => void): File {
   const qid = newQid()

@@ -1,20 +1,21 @@
+/** Readers that wait for data which is still to come. */
 import { fail } from '../errors.js'
 import type { Context } from '../file.js'
 import type { Maybe } from '../maybe.js'
 
-/** Readers who wait for more: each looks again whenever something has come, and gives up when its call is aborted. */
+/** A set of waiting readers. Each tries again whenever something has arrived, and gives up when its call is aborted. */
 export class Readers {
   readonly #waiting = new Set<() => void>()
 
-  /** Something has come. */
+  /** Lets all waiting readers try again: something has arrived. */
   wake(): void {
     if (this.#waiting.size === 0) return
     for (const look of [...this.#waiting]) look()
   }
 
   /**
-   * Waits until `take` gives something.
-   * @throws what `take` throws, or FsError `interrupted` when the call is aborted, having taken nothing
+   * Waits until `take` returns something other than undefined.
+   * @throws what `take` throws, or FsError `interrupted` when the call is aborted; then nothing has been taken
    */
   wait<T>(take: () => Maybe<T> | undefined, ctx: Pick<Context, 'signal' | 'whenAborted'>): Promise<T> {
     return new Promise((resolve, reject) => {

@@ -1,3 +1,4 @@
+/** Another server's tree as a directory of this one. */
 import type { Fid } from '../client.js'
 import { type Clock, deadline, systemClock } from '../clock.js'
 import { FsError, fail } from '../errors.js'
@@ -14,40 +15,43 @@ import {
 import type { Maybe } from '../maybe.js'
 import { DMDIR, NONUNAME, OREAD, type Qid, QTDIR, type Stat } from '../protocol.js'
 
-/** How a remote tree is reached: an attach for each user behind it, on a shared connection. */
+/** How a remote tree is reached: with an attach for each local user, on a shared connection. */
 export interface RemoteOptions {
-  /** Attaches under a user's name. Called once a user (and again after a failure). */
+  /** Attaches under a user's name. Called once per user, and again after a failure. */
   attach(user: User): Promise<Fid>
-  /** Its server alone decides who may do what (`File.decided`). Else the mode bits it shows are looked at here as well. */
+  /**
+   * Whether the remote server alone decides who may access what (`File.decided`). Otherwise the mode bits that it shows
+   * are also checked here.
+   */
   decided?: boolean
   /**
-   * Who owns the place it is mounted at. With one the root's attributes are made here and its server is not asked: a listing that it
-   * stands in must not wait for who hangs.
+   * The owner of the mount point. If given, the attributes of the root are made here without asking the server: a
+   * listing that contains the root must not wait for a server that hangs.
    */
   owner?: Owner
-  /** How long a call that does not wait for content may take, in ms. */
+  /** How long a call may take that does not wait for content, in ms. */
   deadline_ms?: number
-  /** What that is measured by; the machine's own unless given. */
+  /** The clock that measures this; the system clock by default. */
   clock?: Clock
 }
 
-/** Users whose attach is kept open. */
+/** The most users whose attach is kept open. */
 const MAX_ATTACHES = 1000
 
 /**
- * Another server's tree as a directory of this one (mount, import(4)). Files are named by their path from the remote root and
- * looked up anew at each open, so nothing is held at the far end but what is open here.
+ * Presents another server's tree as a directory of this one (mount, import(4)). Files are identified by their path from
+ * the remote root and looked up again at each open, so the remote server holds nothing but what is open here.
  */
 export function remote(options: RemoteOptions): File {
   return new RemoteFile(new Remote(options), [], undefined)
 }
 
 class Remote {
-  /** The far server's qid paths, made unique in this process. */
+  /** The remote server's qid paths, mapped to qids that are unique in this process. */
   readonly #paths = new Map<bigint, Qid>()
   readonly #roots = new Map<string, Promise<Fid>>()
 
-  /** When it was mounted, in seconds since 1970. */
+  /** When the tree was mounted, in seconds since 1970. */
   readonly time: number
 
   constructor(readonly options: RemoteOptions) {
@@ -55,7 +59,7 @@ class Remote {
   }
 
   root(user: User): Promise<Fid> {
-    // one name may come with a token to read and with one to do all
+    // a user of the same name may have one token that may only read and another that may do everything
     const key = `${user.role} ${user.uid} ${user.name}`
     let root = this.#roots.get(key)
     if (!root) {
@@ -72,7 +76,8 @@ class Remote {
     let qid = this.#paths.get(of.path)
     if (qid && qid.version !== of.version) this.#paths.set(of.path, (qid = { ...qid, version: of.version }))
     if (!qid || qid.type !== of.type) {
-      // a tree that goes on making files would fill this: the oldest are given new numbers when they are seen again
+      // a tree that keeps creating files would fill this map: drop the oldest, which get new numbers when they are seen
+      // again
       if (this.#paths.size >= 100_000) this.#paths.delete(this.#paths.keys().next().value!)
       qid = { ...newQid(of.type), version: of.version }
       this.#paths.set(of.path, qid)
@@ -80,7 +85,10 @@ class Remote {
     return qid
   }
 
-  /** Asks what should be answered quickly: a far end that hangs must not hang us. */
+  /**
+   * Sends a request that should be answered quickly, with a time limit: a remote server that hangs must not hang this
+   * one.
+   */
   async quickly<T>(ctx: Context, ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const { deadline_ms = 15_000, clock = systemClock } = this.options
     const late = deadline(clock, deadline_ms, () => fail('io', `no answer within ${deadline_ms / 1000} s`))
@@ -117,7 +125,7 @@ class RemoteFile implements File {
   }
 
   async #attributes(ctx: Context): Promise<Attributes> {
-    // the stat that came with the walk or the listing serves once; later questions are put again
+    // the stat that came with the walk or the listing is used once; later calls ask again
     const stat = this.#stat ?? (await this.#at(ctx, (fid, signal) => fid.stat(signal)))
     this.#stat = undefined
     return {
@@ -175,9 +183,9 @@ class RemoteFile implements File {
 
   #opened(fid: Fid): Opened {
     return {
-      // whether a read waits is the far end's to know: it is treated as one that may
+      // only the remote server knows whether a read waits: assume that it may
       stream: true,
-      // of what is open: that may be another content by now than what the next open would give
+      // ask about the open file: its content may differ by now from what the next open would give
       extent: async ctx => {
         const { length, mtime } = await this.tree.quickly(ctx, signal => fid.stat(signal))
         return { length: Number(length), mtime }
@@ -186,9 +194,9 @@ class RemoteFile implements File {
       write: (offset, data, ctx) => fid.write(offset, data.slice(), ctx.signal),
       list: async ctx =>
         (await fid.stats(ctx.signal))
-          // a name that cannot be walked to would spoil the whole listing for who reads it through a mount
+          // a name that cannot be walked to would spoil the whole listing for readers behind a mount
           .filter(({ name }) => !/\p{Cc}/u.test(name))
-          // each entry's stat answers what is asked of it next: 9P2000.L lists names alone
+          // keep each entry's stat, which answers the next question about it: 9P2000.L lists only names
           .map(stat => [stat.name, new RemoteFile(this.tree, [...this.path, stat.name], stat)] as const),
       sync: ctx => fid.finish(ctx.signal),
       close: () => fid.clunk(),
@@ -203,7 +211,7 @@ class RemoteFile implements File {
     return this.tree.quickly(ctx, async signal => {
       const root = await this.tree.root(ctx.user)
       const { fid, answer } = await root.ask(path, fid => use(fid, signal), signal)
-      // its answer is not waited for: the next request on this connection comes behind it
+      // do not wait for the reply: the next request on this connection follows it anyway
       fid.clunk().catch(() => undefined)
       return answer
     })

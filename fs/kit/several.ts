@@ -1,18 +1,19 @@
+/** Asks several members of a union at once, with a time limit for each. */
 import { type Clock, systemClock } from '../clock.js'
 import { type FsError, fail, toFsError } from '../errors.js'
 import type { Context } from '../file.js'
 import { within } from '../interruptible.js'
 
-/** How long one of several may keep the others waiting, in ms. */
+/** How long one member may keep the others waiting, in ms. */
 export const PATIENCE_MS = 3000
 
-/** What is asked of one. */
+/** The request that is made to each member. */
 type Ask<M, T> = (member: M, ctx: Context) => Promise<T>
 
 /**
- * Asks every one at once, each for its time; a single one for as long as it takes.
- * @returns what those that answered said, in order
- * @throws FsError `interrupted`, or what the first failed with where none answered
+ * Asks all members at once, each with a time limit of `ms`; a single member may take as long as it needs.
+ * @returns the answers of those that answered, in order
+ * @throws FsError `interrupted`, or the first member's error if none answered
  */
 export async function each<M, T>(
   members: readonly M[],
@@ -30,8 +31,8 @@ export async function each<M, T>(
 }
 
 /**
- * What the first in order says that is not undefined; all are asked at once, as by `each`.
- * @throws FsError what one failed with, where no other had anything to say
+ * Asks all members at once, as `each` does, and returns the first answer in order that is not undefined.
+ * @throws FsError the first error, if no member had an answer
  */
 export async function first<M, T>(
   members: readonly M[],
@@ -51,7 +52,7 @@ export async function first<M, T>(
   if (failed) throw failed
 }
 
-/** Asks for so long. @throws FsError `interrupted`, or that no answer came */
+/** Asks one member, with a time limit. @throws FsError `interrupted`, or `i/o error` if no answer came */
 async function promptly<T>(
   ms: number,
   ctx: Context,

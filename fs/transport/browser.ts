@@ -1,6 +1,7 @@
+/** 9P over the WebSocket of a browser. Imports nothing from Node. */
 import type { Transport } from '../transport.js'
 
-/** What this needs of a browser's WebSocket (Node's own and ws' have it as well). */
+/** The part of a browser's WebSocket that this file needs (Node's own and that of ws have it as well). */
 export interface WebSocketLike {
   binaryType: string
   readonly readyState: number
@@ -13,14 +14,13 @@ export interface WebSocketLike {
 
 const CONNECTING = 0
 const OPEN = 1
-/** How often what is queued is looked at, in ms: a browser has no event for it. */
+/** How often to check what is queued, in ms: a browser has no drain event. */
 const LOOK_MS = 20
-/** Of the codes a page may close with, the first that is free for use. */
+/** The first of the close codes that are free for applications. */
 const CLOSE_PROTOCOL = 4000
 
 /**
- * 9P over the WebSocket of a browser, which may be connecting yet: `new WebSocket(url, ['9p', 'bearer.TOKEN'])`.
- * Imports nothing of Node's.
+ * A transport over a browser's WebSocket, which may still be connecting: `new WebSocket(url, ['9p', 'bearer.TOKEN'])`.
  */
 export function browserTransport(ws: WebSocketLike): Transport {
   return new BrowserTransport(ws)
@@ -31,9 +31,9 @@ class BrowserTransport implements Transport {
   onclose: (reason?: Error) => void = () => {}
   ondrain: () => void = () => {}
   #ondata: ((chunk: Uint8Array) => void) | undefined
-  /** Before the connection is open: what is to be sent. */
+  /** Messages to send once the connection is open. */
   #early: Uint8Array<ArrayBuffer>[] = []
-  /** While paused: what has come. A browser cannot be told to stop reading. */
+  /** Messages that arrived while paused: a browser cannot be told to stop reading. */
   #held: Uint8Array[] = []
   #paused = false
   #looking = false
@@ -51,7 +51,7 @@ class BrowserTransport implements Transport {
       this.#held.push(new Uint8Array(data as ArrayBuffer))
       this.#deliver()
     })
-    // what went wrong a page is not told; the close that follows has all there is
+    // a page is not told what went wrong; the close event that follows has all there is
     ws.addEventListener('error', () => {})
     ws.addEventListener('close', ({ code, reason }) => {
       this.#gone(code === 1000 || code === 1005 ? undefined : new Error(reason || `WebSocket closed with code ${code}`))
@@ -106,7 +106,7 @@ class BrowserTransport implements Transport {
     while (this.#held.length > 0 && !this.#paused) this.#ondata(this.#held.shift()!)
   }
 
-  /** Stands in for a drain event. */
+  /** Calls `ondrain` once nothing is queued, in place of a drain event. */
   #look(): void {
     if (this.#looking || this.queued === 0) return
     this.#looking = true
@@ -127,7 +127,7 @@ class BrowserTransport implements Transport {
   }
 }
 
-/** One message's bytes together: a page cannot send fragments. */
+/** Joins the parts of one message: a page cannot send fragments. */
 function join(parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
   if (parts.length === 1) return parts[0] as Uint8Array<ArrayBuffer>
   const whole = new Uint8Array(parts.reduce((n, part) => n + part.length, 0))

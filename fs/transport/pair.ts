@@ -1,8 +1,9 @@
+/** A connection in memory, for tests and for trees in the same process. */
 import type { Transport } from '../transport.js'
 
 /**
- * Two ends of a connection in memory, for tests and for trees in the same process. Like a socket it delivers in a later
- * turn of the event loop, keeps order, and holds back what a paused end does not take (`queued` of the other end).
+ * Creates both ends of a connection in memory. Like a socket it delivers in a later turn of the event loop, keeps the
+ * order, and holds back what a paused end does not take (it counts as `queued` at the other end).
  */
 export function transportPair(): [Transport, Transport] {
   const a = new End('pair!0')
@@ -17,7 +18,7 @@ class End implements Transport {
   ondrain: () => void = () => {}
   peer!: End
   queued = 0
-  /** What the peer has sent and this end has not been given. */
+  /** What the peer has sent and this end has not delivered yet. */
   #inbox: Uint8Array[] = []
   #ondata: ((chunk: Uint8Array) => void) | undefined
   #scheduled = false
@@ -93,7 +94,7 @@ class End implements Transport {
     this.#inbox.splice(0, at)
     if (before > 0 && peer.queued === 0) peer.ondrain()
     if (peer.#ended && this.#inbox.length === 0) {
-      // the last of it has arrived: an ordinary end, for both
+      // everything has been delivered: an ordinary end, for both ends
       peer.#over()
       this.#over()
     }

@@ -1,3 +1,4 @@
+/** The reasons why a connection could not be made, in plain words. */
 const reasons: Record<string, string> = {
   ENOENT: 'no server listens there',
   ECONNREFUSED: 'no server listens there',
@@ -7,14 +8,14 @@ const reasons: Record<string, string> = {
   EAGAIN: 'the server is busy, and its queue is full',
   ETIMEDOUT: 'no answer',
   EHOSTUNREACH: 'no route to the host',
-  // OpenSSL's own words: Node 26 puts advice behind them that is for whoever starts node themselves
+  // OpenSSL's own texts: Node 26 appends advice to them that is meant for someone who starts node themselves
   DEPTH_ZERO_SELF_SIGNED_CERT: 'self-signed certificate',
   SELF_SIGNED_CERT_IN_CHAIN: 'self-signed certificate in certificate chain',
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'unable to get local issuer certificate',
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'unable to verify the first certificate',
 }
 
-/** Why a connection could not be made, in words where we have them. */
+/** Why a connection could not be made: our own words for it if there are any, otherwise the error's message. */
 export function reasonOf(error: Error): string {
   const { code } = error as NodeJS.ErrnoException
   return (code && reasons[code]) ?? error.message

@@ -1,8 +1,9 @@
+/** Limits the connections of all listeners of this process. */
 import { readFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { MAX_CONNECTIONS, RESERVED_DESCRIPTORS } from '../limits.js'
 
-/** Of all connections, so many are open when it is said that there is room again. */
+/** The fraction of the limit at which `told` is informed that there is room again. */
 const ROOM_AGAIN = 0.9
 
 let open = 0
@@ -10,9 +11,10 @@ let refused = 0
 let most: number | undefined
 
 /**
- * Counts a connection that a listener of this process was given, until it is closed; where there is no room it is closed at once.
- * Left to itself the system does the same when descriptors run out, but tells nobody, and leaves none to open a model with.
- * @param told gets a line when connections begin to be refused, and one when there is room again
+ * Counts a connection that a listener has accepted until it is closed. If there is no room, it is closed at once:
+ * without this, the system does the same when descriptors run out, but reports it to no one and leaves none to open a
+ * model with.
+ * @param told called with a line when connections begin to be refused, and when there is room again
  * @returns whether there was room
  */
 export function admit(socket: Socket, told: (line: string) => void = () => {}): boolean {
@@ -25,7 +27,7 @@ export function admit(socket: Socket, told: (line: string) => void = () => {}): 
   open++
   socket.once('close', () => {
     open--
-    // not at each that goes while others wait to come
+    // not for each connection that closes while others are still being refused
     if (refused === 0 || open > most! * ROOM_AGAIN) return
     told(`there is room for connections again, ${refused} were refused`)
     refused = 0
@@ -38,10 +40,13 @@ const reason = (most: number): string =>
     ? 'no server takes more'
     : 'the limit on open files has no room for more; raise it (ulimit -Hn as root, or LimitNOFILE in a systemd unit)'
 
-/** Connections for which descriptors are there. @param limits as /proc/self/limits has them; empty where there is none */
+/**
+ * How many connections the limit on open files leaves room for. @param limits the content of /proc/self/limits; empty
+ * if there is none
+ */
 export function maxConnections(limits: string): number {
   const files = Number(/^Max open files +(\d+)/m.exec(limits)?.[1] ?? Infinity)
-  // of a few descriptors a server needs half itself
+  // with few descriptors, the server itself needs half of them
   return Math.min(MAX_CONNECTIONS, files - Math.min(RESERVED_DESCRIPTORS, Math.ceil(files / 2)))
 }
 

@@ -1,11 +1,12 @@
+/** 9P over unix and TCP sockets. */
 import type { Socket } from 'node:net'
 import { CLOSE_TIMEOUT_MS, KEEPALIVE_MS } from '../limits.js'
 import type { Transport } from '../transport.js'
 
-/** Parts smaller than this are copied together: a copy of so little costs less than an entry of its own in a writev. */
+/** Smaller parts than this are copied together: that costs less than a separate entry in a writev. */
 const GATHER_BELOW = 2048
 
-/** 9P over a connected unix or tcp socket. Nothing is read from it before `ondata` is set. */
+/** A transport over a connected unix or TCP socket. Nothing is read from it before `ondata` is set. */
 export function socketTransport(socket: Socket, name: string): Transport {
   return new SocketTransport(socket, name)
 }
@@ -69,7 +70,7 @@ class SocketTransport implements Transport {
     if (this.socket.destroyed) return
     this.#ondata = undefined
     this.socket.end()
-    // an end that never reads its last bytes must not keep the socket for ever
+    // a peer that never reads the last bytes must not keep the socket open for ever
     const timer = setTimeout(() => this.socket.destroy(), CLOSE_TIMEOUT_MS)
     timer.unref()
     this.socket.once('close', () => clearTimeout(timer))
@@ -82,7 +83,7 @@ class SocketTransport implements Transport {
   }
 }
 
-/** The same bytes in fewer pieces: runs of small parts become one, large payloads stay where they are. */
+/** Joins small parts, so that there are fewer pieces: runs of small parts become one, large payloads stay separate. */
 function gather(messages: Uint8Array[][]): Uint8Array[] {
   const only = messages[0]
   if (messages.length === 1 && only!.length === 1) return only!

@@ -1,3 +1,4 @@
+/** 9P over WebSockets, at both ends: dialling with TLS and pinned certificates, and accepting an HTTP upgrade. */
 import type { X509Certificate } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { isIP } from 'node:net'
@@ -9,25 +10,31 @@ import { CLOSE_TIMEOUT_MS, DIAL_TIMEOUT_MS, MAX_WS_MESSAGE, PING_MS, TLS_BYTES }
 import type { Transport } from '../transport.js'
 import { reasonOf } from './reason.js'
 
-/** Sent by us as one 9P message each; read as a stream of bytes, however they were cut (9p.md section 12). */
+/**
+ * The subprotocol. This end sends each 9P message as one WebSocket message; it reads a stream of bytes, however they
+ * were split.
+ */
 const SUBPROTOCOL = '9p'
 
-/** Both ends: no compression (tokens are small and secrets leak through it), nothing larger than a message may be. */
+/**
+ * The settings of both ends: no compression (generated tokens are small, and secrets leak through compression), and
+ * nothing larger than a message may be.
+ */
 const settings = { perMessageDeflate: false, maxPayload: MAX_WS_MESSAGE, maxFragments: 1024, maxBufferedChunks: 4096 }
 
-/** What ws has of frames and messages that are not complete. */
+/** The internal buffers of ws for incomplete frames and messages. */
 interface Kept {
   readonly _bufferedBytes: number
   readonly _messageLength: number
   readonly _buffers: readonly unknown[]
 }
-/** What a chunk of them takes besides its bytes. */
+/** What a chunk in those buffers takes besides its bytes. */
 const CHUNK_BYTES = 256
 const nothing = new Uint8Array(0)
 
 const socketOf = (ws: WebSocket) => (ws as unknown as { _socket: Duplex })._socket
 
-/** 9P over an open WebSocket. Nothing is read from it before `ondata` is set. */
+/** A transport over an open WebSocket. Nothing is read from it before `ondata` is set. */
 export function webSocketTransport(ws: WebSocket, name: string): Transport {
   return new WebSocketTransport(ws, name)
 }
@@ -51,7 +58,7 @@ class WebSocketTransport implements Transport {
       if (!binary) return this.#refuse(1003, 'binary messages only')
       this.#ondata?.(new Uint8Array(data.buffer, data.byteOffset, data.length))
     })
-    // behind ws's own listener, which keeps a frame until it has come whole
+    // runs after ws's own listener, which buffers a frame until it is complete
     socketOf(ws).on('data', () => this.#looked())
     ws.on('error', error => {
       this.#reason ??= error
@@ -103,12 +110,12 @@ class WebSocketTransport implements Transport {
     const drained = () => {
       if (ws.bufferedAmount === 0) this.ondrain()
     }
-    // ws has no call for several messages at once: its socket is held back, so that they leave in one write
+    // ws cannot send several messages in one call: cork its socket, so that they leave in one write
     const socket = socketOf(ws)
     socket.cork()
     messages.forEach((parts, i) => {
       const last = i === messages.length - 1
-      // header and payload go as two fragments of one message, without copying them together
+      // header and payload are sent as two fragments of one message, so that they need not be copied together
       parts.forEach((part, j) => {
         const fin = j === parts.length - 1
         ws.send(part, { binary: true, fin }, last && fin ? drained : undefined)
@@ -124,7 +131,7 @@ class WebSocketTransport implements Transport {
 
   resume(): void {
     this.#paused = false
-    // a pong that came meanwhile has not been read yet
+    // a pong that arrived in the meantime has not been read yet
     this.#alive = true
     this.ws.resume()
   }
@@ -141,7 +148,7 @@ class WebSocketTransport implements Transport {
     }
   }
 
-  /** Hangs up with a code that tells the other end why; the connection counts as gone from here. */
+  /** Closes with a code and a reason for the peer; the connection counts as closed from here on. */
   #refuse(code: number, why: string, reason: Error = fail('badMessage', why)): void {
     this.#end(code, Buffer.from(why).subarray(0, 120), CLOSE_TIMEOUT_MS)
     this.#gone(reason)
@@ -166,7 +173,7 @@ class WebSocketTransport implements Transport {
   }
 
   #ping(): void {
-    // while we do not read, no pong can be seen
+    // while paused, we cannot see a pong
     if (this.#paused || this.ws.readyState !== WebSocket.OPEN) return
     if (!this.#alive) {
       this.#reason ??= fail('hungUp', `${this.name}: no pong within ${PING_MS / 1000} s`)
@@ -179,20 +186,21 @@ class WebSocketTransport implements Transport {
 }
 
 export interface WebSocketOptions {
-  /** Goes in the Authorization header, never in the URL. */
+  /** Sent in the Authorization header, never in the URL. */
   token?: string | undefined
   /**
-   * SHA-256 of the only certificate that is spoken to, as `sha256:HEX`; names and authorities do not matter then. Without, the
-   * certificate must be for that name and signed by an authority this machine trusts.
+   * SHA-256 of the only certificate to accept, as `sha256:HEX`; its name and issuer are not checked then. If absent,
+   * the certificate must be for the host's name and signed by an authority that this machine trusts.
    */
   fingerprint?: string | undefined
   headers?: Record<string, string>
 }
 
 /**
- * Connects to a WebSocket end point such as ws://127.0.0.1:5641/9p, offering subprotocol `9p`. With wss, over TLS 1.3, and
- * nothing is said, the token least of all, before the other end has proved who it is.
- * @throws FsError `cannot reach URL: …`, `authentication required: …` for a 401, `certificate refused: …`, or `interrupted`
+ * Connects to a WebSocket endpoint such as ws://127.0.0.1:5641/9p and offers subprotocol `9p`. For wss it uses TLS 1.3,
+ * and sends nothing, least of all the token, before the peer has proved its identity.
+ * @throws FsError `cannot reach URL: …`, `authentication required: …` for a 401, `certificate refused: …`, or
+ *   `interrupted`
  */
 export async function dialWebSocket(
   url: string,
@@ -236,7 +244,7 @@ export async function dialWebSocket(
       settled()
       reject(fail('unreachable', `${url}: ${reasonOf(error)}`, error))
     })
-    // also after a refusal: a destroyed request reports itself once more
+    // needed after a refusal, too: a destroyed request emits one more error
     ws.on('error', () => {})
   })
 }
@@ -246,7 +254,7 @@ const refusals: Readonly<Record<number, string>> = {
   404: 'there is nothing of that path',
 }
 
-/** A TLS connection whose other end has proved to be who we want. */
+/** Opens a TLS connection whose peer has proved its identity. */
 function secureSocket(url: string, fingerprint: string | undefined, signal?: AbortSignal): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(fail('interrupted'))
@@ -273,7 +281,7 @@ function secureSocket(url: string, fingerprint: string | undefined, signal?: Abo
       DIAL_TIMEOUT_MS,
     )
     signal?.addEventListener('abort', abort, { once: true })
-    // stays: what fails after this is told by the WebSocket, and once more here
+    // this listener stays: the WebSocket reports later errors, and the socket emits them here as well
     socket.on('error', failed)
     socket.once('secureConnect', () => {
       const found = fingerprintOf(socket.getPeerX509Certificate())
@@ -286,7 +294,7 @@ function secureSocket(url: string, fingerprint: string | undefined, signal?: Abo
   })
 }
 
-/** SHA-256 of a certificate's DER, as it is shown and pinned: `sha256:HEX`. */
+/** SHA-256 of a certificate's DER, in the form in which it is shown and pinned: `sha256:HEX`. */
 export const fingerprintOf = (certificate: X509Certificate | undefined): string =>
   certificate ? `sha256:${certificate.fingerprint256.replaceAll(':', '').toLowerCase()}` : 'no certificate'
 
@@ -294,13 +302,14 @@ const server = new WebSocketServer({
   noServer: true,
   clientTracking: false,
   ...settings,
-  // a browser fails the connection over a subprotocol it did not offer, and `bearer.TOKEN` must not be echoed
+  // a browser fails the connection if the server picks a subprotocol that it did not offer, and `bearer.TOKEN` must not
+  // be echoed
   handleProtocols: offered => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
 })
 
 /**
  * Completes an HTTP upgrade whose Host, Origin and token have been checked, with subprotocol `9p` if it was offered.
- * @throws FsError `bad message` for a request that is no WebSocket handshake; it has been answered and closed then
+ * @throws FsError `bad message` if the request is not a WebSocket handshake; it has been answered and closed then
  */
 export function upgradeWebSocket(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<Transport> {
   return new Promise((resolve, reject) => {
