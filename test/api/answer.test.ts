@@ -1,3 +1,4 @@
+/** Tests of the parsers for answers: the events of `generate`, the vectors of `embed`, and the end of a worker. */
 import t from 'tap'
 import { parseAnswerEvent } from '../../api/answer.js'
 import { parseEmbedded } from '../../api/embedded.js'
@@ -6,7 +7,7 @@ import { MAX_EVENT, parseExit } from '../../api/exit.js'
 const event = (value: object) => parseAnswerEvent(JSON.stringify(value))
 const unfit = { name: 'Unfit' }
 
-t.test('an event of an answer is one of a few, each with its own fields', async t => {
+t.test('each event of an answer has its own fields, and unknown events are refused', async t => {
   t.same(event({ event: 'token', text: 'a\n', ids: [1, 2], more: 1 }), { event: 'token', text: 'a\n', ids: [1, 2] })
   t.same(event({ event: 'queued', task: '7', position: 2 }), { event: 'queued', task: '7', position: 2 })
   t.same(event({ event: 'end', reason: 'stop', tok_s: 2.5 }), { event: 'end', reason: 'stop', tok_s: 2.5 })
@@ -30,13 +31,13 @@ t.test('an event of an answer is one of a few, each with its own fields', async 
   t.throws(() => parseAnswerEvent(`{"event":"tool","calls":${'['.repeat(9000)}${']'.repeat(9000)}}`), unfit)
 })
 
-t.test('what a worker gives as its reason is one short line', async t => {
+t.test("a worker's error text becomes one short line", async t => {
   const said = event({ event: 'error', error: `\u001b[31mno\n${'x'.repeat(5000)}` })
   t.match(said, { error: /^\ufffd\[31mno x+…$/ })
   t.equal((said as { error: string }).error.length, 1000)
 })
 
-t.test("a host's events tell of a worker's end; every line is read once, however long it is", async t => {
+t.test("a worker's end is read from its host's events, in time linear in the length of the line", async t => {
   const line = 'seq=1 time=2026-01-01T00:00:00Z kind=worker-exited id=a boot=b1 signal=SIGSEGV cause=crashed'
   t.match(parseExit(line), { boot: 'b1', signal: 'SIGSEGV' })
   t.equal(parseExit('seq=2 kind=worker-started boot=b1 pid=7'), undefined)
@@ -49,7 +50,7 @@ t.test("a host's events tell of a worker's end; every line is read once, however
   for (const bad of ['boot=a/b signal=SIGSEGV', "boot='' signal=SIGSEGV", 'boot=b signal=x', `boot=b signal=SIG\u001b`])
     t.throws(() => parseExit(`kind=worker-exited ${bad}`), unfit, bad)
   t.throws(() => parseExit(`kind=worker-exited ${'boot= '.repeat(MAX_EVENT)}`), unfit)
-  // the longest that is taken, of what once took a minute
+  // the longest line that is accepted; parsing such a line once took a minute
   const began = performance.now()
   t.equal(parseExit(` kind=worker-exited ${'boot= '.repeat(10_000)}`), undefined)
   t.ok(performance.now() - began < 5000)

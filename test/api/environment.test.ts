@@ -1,7 +1,8 @@
+/** Tests of environment variables. */
 import t from 'tap'
 import { variable } from '../../api/environment.js'
 
-t.test('a variable is read within its bounds, and a refusal names it and not what it holds', async t => {
+t.test('a variable is read within its bounds, and a refusal names the variable but not its value', async t => {
   t.equal(variable({}, 'LLAMBO'), undefined)
   t.equal(variable({ LLAMBO: '' }, 'LLAMBO'), undefined)
   t.equal(variable({ LLAMBO: ' tcp!alpha!564\n' }, 'LLAMBO'), 'tcp!alpha!564')

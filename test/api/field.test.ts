@@ -1,13 +1,14 @@
+/** Tests of the readers for single values and whole texts. */
 import t, { type Test } from 'tap'
 import * as field from '../../api/field.js'
 import { deeper, json, Lines, records } from '../../api/text.js'
 
 const unfit = (t: Test, read: () => unknown, why: RegExp) => t.throws(read, { name: 'Unfit', message: why })
 
-/** One value of each kind that is harmful in a terminal, a log, a listing or a path. */
+/** One value for each kind of harm to a terminal, a log, a listing or a path. */
 const hostile = ['', ' ', 'a b', 'a/b', '..', '.', 'a\nb', 'a\u001b[2Jb', 'a\u009bb', 'a\u202eb', "a'b", '\ud800']
 
-t.test('names, ids and words take nothing that a listing, a log or a terminal would be harmed by', async t => {
+t.test('names, ids and words with characters that would harm a listing, a log or a terminal are refused', async t => {
   for (const [kind, read] of Object.entries({ name: field.name, id: field.id, word: field.word }))
     for (const value of hostile.filter(value => kind !== 'word' || !['a/b', '..', '.'].includes(value)))
       unfit(t, () => read(value, kind), new RegExp(`^${kind}: `))
@@ -19,7 +20,7 @@ t.test('names, ids and words take nothing that a listing, a log or a terminal wo
   for (const value of ['', 'a/b', 'a\u001bb']) unfit(t, () => field.user(value, 'user'), /^user: /)
 })
 
-t.test('a model has any printable name, also one with blanks or of a server elsewhere', async t => {
+t.test('a model has any printable name, including names with spaces and those of remote servers', async t => {
   for (const name of ['llama-7b', 'my model', 'meta/llama-3:8b', 'Ω', 'x']) t.equal(field.model(name, 'model'), name)
   for (const name of ['', '.hidden', ' x', 'x ', 'a\nb', 'a\u001bb', 'a\u202eb', 'x'.repeat(256)])
     unfit(t, () => field.model(name, 'model'), /^model: /)
@@ -45,7 +46,7 @@ t.test('free text becomes one harmless line and is cut', async t => {
   t.equal(field.line(5)('hello', 'error'), 'hello')
 })
 
-t.test('numbers have a range, and text is a number only where it is written as one', async t => {
+t.test('numbers have a range, and text counts as a number only in decimal notation', async t => {
   const slots = field.integer(0, 256)
   t.equal(slots(4, 'slots'), 4)
   t.equal(slots('4', 'slots'), 4)
@@ -55,7 +56,7 @@ t.test('numbers have a range, and text is a number only where it is written as o
   unfit(t, () => slots('9'.repeat(1_000_000), 'slots'), /^slots: /)
 })
 
-t.test('lists have a count, words are of a set, and what may be missing may be missing', async t => {
+t.test('lists have a maximum length, words come from a set, and optional values may be missing', async t => {
   t.same(field.commas(field.id, 2, 100)('a,b', 'clusters'), ['a', 'b'])
   t.same(field.commas(field.id, 2, 100)('', 'clusters'), [])
   unfit(t, () => field.commas(field.id, 2, 100)('a,b,c', 'clusters'), /^clusters: 3 items, at most 2$/)
@@ -66,14 +67,14 @@ t.test('lists have a count, words are of a set, and what may be missing may be m
   t.equal(field.optional(field.id, '')(undefined, 'host_id'), '')
 })
 
-t.test('an object has its own fields only', async t => {
+t.test('only the known fields of an object are returned', async t => {
   const read = field.object({ id: field.id, note: field.optional(field.line(10), undefined) })
   t.same(read({ id: 'a', more: 1 }, 'worker'), { id: 'a' })
   unfit(t, () => read(JSON.parse('{"__proto__": {"id": "a"}}'), 'worker'), /^id: /)
   unfit(t, () => read([], 'worker'), /^worker: an object/)
 })
 
-t.test('records and JSON are refused for their size, count and depth before they are looked into', async t => {
+t.test('records and JSON are refused for their size, count or depth before they are parsed', async t => {
   const most = { characters: 100, count: 2 }
   t.equal(records('a x=1\nb y=2\n', 'status', most).length, 2)
   unfit(t, () => records('x'.repeat(101), 'status', most), /^status: 101 characters, at most 100$/)
@@ -86,7 +87,7 @@ t.test('records and JSON are refused for their size, count and depth before they
   t.ok(deeper('[[[', 2))
 })
 
-t.test('lines are cut from pieces wherever those end, and one without end is refused', async t => {
+t.test('a stream is cut into lines wherever its pieces end, and a line that is too long is refused', async t => {
   const lines = new Lines('events', 10)
   const bytes = new TextEncoder().encode('one\ntwö\nthree')
   const got: string[] = []

@@ -1,7 +1,8 @@
+/** Tests of the parser for saved limbot conversations. */
 import t from 'tap'
 import { parseHead, parseMessage } from '../../api/limbot.js'
 
-t.test('a conversation of somebody else is read line by line, each part within its bounds', async t => {
+t.test('a conversation from somebody else is read line by line, each part within its bounds', async t => {
   const head = { limbot: 1, id: '20260101-1', created: '2026-01-01', title: 'Bread', settings: { model: null } }
   t.strictSame(parseHead(JSON.stringify(head)), head)
   t.equal(parseHead(JSON.stringify({ ...head, title: 'a\u001b[2Jb' })).title, 'a\ufffd[2Jb')

@@ -1,3 +1,4 @@
+/** Tests of the parser for `status`. */
 import t from 'tap'
 import { MAX_STATUS, parseReport } from '../../api/report.js'
 
@@ -5,7 +6,7 @@ const server =
   'server name=worker-0001 kind=worker id=ab-1 boot=b1 version=1.0.0 host=alpha class=default state=idle slots=4'
 const bad = { message: /^bad message: status: / }
 
-t.test('a status is read field by field, and what a newer peer says besides is left out', async t => {
+t.test('a status is read field by field, and fields of newer versions are dropped', async t => {
   const report = parseReport(
     `${server} active=1 tok_s=2.5 future=1\nmodel name='my model' type=text size=7 loaded=yes digest=sha256:ab context=8\nnews x=1\n`,
   )
@@ -14,7 +15,7 @@ t.test('a status is read field by field, and what a newer peer says besides is l
   t.notOk('future' in report)
 })
 
-t.test('a joiner with a field that breaks its bounds is not believed in any', async t => {
+t.test('a status with one invalid field is refused as a whole', async t => {
   const fields = [
     'name=a/b',
     "name=''",
@@ -52,11 +53,11 @@ t.test('a joiner with a field that breaks its bounds is not believed in any', as
   }
 })
 
-t.test('what is no status is refused in a sentence', async t => {
+t.test('text that is not a status is refused with a sentence', async t => {
   t.throws(() => parseReport('hello\n'), { message: 'bad message: status: it does not begin with a server record' })
 })
 
-t.test('an orphan with a task, a user or an attempt that cannot be is left out, and the worker is not', async t => {
+t.test('an orphan with an invalid task, user or attempt is skipped, and the worker is accepted', async t => {
   const orphan = { id: '1', cluster: 'c', task: '7', attempt: '1', user: 'ann', uid: '1000' }
   const text = (changes: object) =>
     `${server}\norphan ${Object.entries({ ...orphan, ...changes })
@@ -75,7 +76,7 @@ t.test('an orphan with a task, a user or an attempt that cannot be is left out, 
     t.same(parseReport(text(change)).orphans, [], JSON.stringify(change))
 })
 
-t.test('free text is made harmless, and a model that cannot be named is left out', async t => {
+t.test('free text is made harmless, and a model with an invalid name is skipped', async t => {
   const report = parseReport(
     `${server} error='no \u001b]0;x\u0007' cpu=\u009b1m\nmodel name='a\u001b[31m' size=1\nmodel name=good size=1 problem='x\u001by'\n`,
   )
@@ -85,7 +86,7 @@ t.test('free text is made harmless, and a model that cannot be named is left out
   t.equal(report.models.length, 1)
 })
 
-t.test('a status has a size and a number of records, by what it is', async t => {
+t.test('the size of a status and its number of records are bounded, more loosely for a cluster', async t => {
   const models = (n: number) => Array.from({ length: n }, (_, i) => `model name=m${i} size=1`).join('\n')
   t.equal(parseReport(`${server}\n${models(4096)}\n`).models.length, 4096)
   t.throws(() => parseReport(`${server}\n${models(4097)}\n`), bad)

@@ -1,3 +1,4 @@
+/** Tests of the files in the runtime directory. */
 import t from 'tap'
 import { joinFile, serverFile, workersFile } from '../../api/runtime.js'
 
@@ -17,7 +18,7 @@ const worker = {
   secret: '0f'.repeat(32),
 }
 
-t.test('files of the runtime directory are taken as a whole or not at all', async t => {
+t.test('a file of the runtime directory is accepted as a whole or not at all', async t => {
   t.same(serverFile(server, 'f'), server)
   t.same(joinFile({ pid: 7, address: 'wss://a:1/join' }, 'f'), {
     pid: 7,

@@ -1,4 +1,6 @@
-/** What the server writes and what api/ reads are the same: compiling this file is most of the test. */
+/**
+ * Tests that what the server writes and what api/ reads have the same fields. Compiling this file is most of the test.
+ */
 import t from 'tap'
 import type { sampling, turn } from '../../api/conversation.js'
 import type { Of } from '../../api/field.js'
@@ -17,7 +19,7 @@ import type { TrialSpec } from '../../ctl/server/trial.js'
 import type { WorkerSpec } from '../../ctl/server/worker-process.js'
 import type { User } from '../../fs/file.js'
 
-/** true where two types have the same fields; else the fields that only one of them has. */
+/** true if both types have the same fields; otherwise the fields that only one of them has. */
 type Same<A, B> = [keyof A, keyof B] extends [keyof B, keyof A]
   ? true
   : Exclude<keyof A, keyof B> | Exclude<keyof B, keyof A>
@@ -61,7 +63,7 @@ const whole = {
   cores: 0.5,
 } satisfies Required<WorkerClass>
 
-t.test('what a worker and a trial are told is read whole, and each part within its bounds', async t => {
+t.test('the spec of a worker and of a trial process is read completely, each part within its bounds', async t => {
   const initial = Object.fromEntries(Object.entries(settings).map(([key, { initial }]) => [key, initial]))
   const config = configOf(initial as never, whole)
   const spec = {

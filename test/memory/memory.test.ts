@@ -1,3 +1,4 @@
+/** Tests that a server keeps within its memory budget, whatever its users do. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
@@ -6,16 +7,16 @@ import { Cluster } from '../faults/cluster.js'
 import { go, ways } from './ways.js'
 
 const MiB = 1024 * 1024
-/** What a server of `memory 256M` may be resident with: V8 does not stop to the byte. */
+/** Largest resident size of a server with `memory 256M`: V8 does not stop at the exact byte. */
 const MOST = 300 * MiB
 
 t.setTimeout(200_000)
 
 t.test(
-  'a server keeps below its memory whatever its users do, says why it refuses them, and serves the others',
+  'a server stays below its memory whatever its users do, says why it refuses them, and serves the others',
   { timeout: 200_000 },
   async t => {
-    // a disk that takes no answers: what cannot be refused for lack of memory would fill it first
+    // a disk that accepts no answers: otherwise requests that the budget must refuse would first fill the disk
     const state = t.testdir()
     mkdirSync(join(state, 'llambo'), { mode: 0o700 })
     writeFileSync(join(state, 'llambo/spill'), '')
@@ -31,7 +32,7 @@ t.test(
     for (const [i, name] of Object.keys(ways).entries()) {
       const began = Date.now()
       const ended = await go(name, 5000 + i, server)
-      // where what earlier ways left is not collected yet, one that asks for little may be refused as well
+      // memory of earlier ways may not be collected yet, so even a small request may be refused
       const refused = ended.refusal?.startsWith('over the memory budget')
       t.ok(ended.asMeant || refused, `${name}: ${ended.refusal}`)
       t.equal(await other.ask('data', `${i} red green`), `0:${i} 1:red 2:green\n`, 'another user is served meanwhile')
@@ -46,7 +47,11 @@ t.test(
     t.match(metrics, new RegExp(`^llambo_memory_limit_bytes ${memory}$`, 'm'))
     t.match(metrics, /^llambo_memory_refusals_total [1-9]\d*$/m)
     t.match(metrics, /^llambo_spill_used_bytes 0$/m)
-    t.equal((await cluster.root.read('events')).match(/ kind=not-spilled error=.*spill/g)?.length, 1, 'it is said once')
+    t.equal(
+      (await cluster.root.read('events')).match(/ kind=not-spilled error=.*spill/g)?.length,
+      1,
+      'it is reported once',
+    )
     const { stdout } = await cluster.home.ctl('doctor', '--json')
     const spill = (JSON.parse(stdout) as Finding[]).find(({ name }) => name === 'spill')
     t.match(spill, { state: 'note', says: /takes no more .* stay in memory$/, remedy: /not-spilled/ })

@@ -1,3 +1,4 @@
+/** Tests that long answers are moved to files. */
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -8,13 +9,13 @@ import { Cluster } from '../faults/cluster.js'
 import { until } from '../faults/stage.js'
 
 const MiB = 1024 * 1024
-/** Answers of 12 MB, each with a stream of as much: together more than the server may keep in memory. */
+/** Answers of 12 MB, each with a stream of the same size: together more than the server may keep in memory. */
 const ANSWERS = 5
 const MOST = 300 * MiB
 
 t.setTimeout(200_000)
 
-/** Length and digest of what comes of a file, and of the texts in it where it is a stream. */
+/** Length and digest of the bytes of a file, or of the texts in a stream. */
 class Sum {
   length = 0
   readonly #hash = createHash('sha256')
@@ -29,7 +30,7 @@ class Sum {
   }
 }
 
-/** Reads a file from an offset to its end. */
+/** Reads a file from offset 0 to its end. */
 async function pieces(
   fid: { read(at: number, count: number): Promise<Uint8Array> },
   take: (piece: Uint8Array) => void,
@@ -42,7 +43,7 @@ async function pieces(
   }
 }
 
-/** Has an answer made, and reads its events as they come. */
+/** Submits a prompt, and reads its events as they come. */
 async function ask(tree: Tree, word: string) {
   const fid = await tree.open('generate', ORDWR)
   await fid.write(0, Buffer.from(JSON.stringify({ prompt: `${word.repeat(50_000)} z x500`, max_tokens: 500 })))
@@ -74,7 +75,7 @@ async function sum(tree: Tree, path: string): Promise<string> {
 }
 
 t.test(
-  'more answers than fit in memory are kept whole, in private files that go with their task and their server',
+  'more answers than fit in memory are kept complete, in private files that are removed with their task and their server',
   async t => {
     const cluster = await Cluster.start(t, { workers: 1, env: { LLAMBO_MEMORY: '256M' } })
     const { pid } = cluster.run.child
@@ -98,21 +99,21 @@ t.test(
 
     t.equal(files().length, 2 * ANSWERS)
     for (const entry of [dir, ...readdirSync(dir).map(name => join(dir, name))])
-      t.equal(statSync(entry).mode & 0o777, 0o700, 'a directory is its owner’s alone')
+      t.equal(statSync(entry).mode & 0o777, 0o700, 'only the owner may use the directory')
     for (const { parentPath, name } of files())
-      t.equal(statSync(join(parentPath, name)).mode & 0o777, 0o600, 'so is a file')
+      t.equal(statSync(join(parentPath, name)).mode & 0o777, 0o600, 'nor read a file')
 
     await (await user.root.walk(['task', asked[0]!.task])).remove()
     await until('the files of a removed task are gone', 10_000, () => files().length === 2 * ANSWERS - 2)
 
     cluster.run.child.kill('SIGKILL')
     await cluster.run.ended
-    t.equal(files().length, 2 * ANSWERS - 2, 'what a killed server leaves')
+    t.equal(files().length, 2 * ANSWERS - 2, 'left by a killed server')
     await cluster.up()
-    t.equal(files().length, 0, 'the next start removes')
+    t.equal(files().length, 0, 'removed by the next start')
     await ask(await cluster.tree({ name: 'ann', uid: 5001 }), 'z')
     await until('there are files again', 10_000, () => files().length > 0)
     await cluster.stop()
-    t.same(readdirSync(dir), [], 'and so does the end of a server')
+    t.same(readdirSync(dir), [], 'removed when the server ends')
   },
 )

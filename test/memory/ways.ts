@@ -1,4 +1,7 @@
-/** Ways to have a server keep memory, each until it refuses: what `npm test` does one by one, and `test:faults` all at once. */
+/**
+ * Ways to make a server keep memory, each until it refuses: `npm test` tries them one by one, and `test:faults` all at
+ * once.
+ */
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client, type Fid } from '../../fs/client.js'
@@ -8,38 +11,38 @@ import { MAX_MSIZE } from '../../fs/limits.js'
 import { pack, unpack } from '../../fs/message.js'
 import { NOFID, NOTAG, ORDWR, OREAD } from '../../fs/protocol.js'
 
-/** Somebody's root on a connection of their own. */
+/** A user's root on a connection of their own. */
 interface Seat {
   readonly client: Client
   readonly root: Fid
 }
 
-/** Where the server is reached: by its unix socket, and over HTTP, there as its owner. */
+/** How to reach the server: by its unix socket, and over HTTP, where the client is taken for its owner. */
 export interface Server {
   readonly address: string
   readonly url: string
 }
 
-/** How a way ended: what it was refused with, or nothing where it was let do all it wanted. */
+/** How a way ended: the error it was refused with, or undefined if everything was allowed. */
 export interface Ended {
   readonly refusal: string | undefined
-  /** Whether it ended as it is meant to. */
+  /** Whether it ended as expected. */
   readonly asMeant: boolean
-  /** Lets go of everything that it holds. */
+  /** Releases everything that it holds. */
   leave(): void
 }
 
 const MB = 1_000_000
 const encoder = new TextEncoder()
 
-/** What one way does again and again. @throws what it is refused with */
+/** The step that a way repeats. @throws the error it is refused with */
 type Step = (hoard: Hoard, i: number) => Promise<unknown>
 
-/** One user's connections and what is open on them. */
+/** The connections of one user and what is open on them. */
 class Hoard {
   readonly #seats: Seat[] = []
   readonly #others: { destroy(): void }[] = []
-  /** Why the server has closed a connection. */
+  /** Why the server closed a connection. */
   closed: string | undefined
   /** The session that a way fills once and reads often. */
   filled = ''
@@ -49,12 +52,12 @@ class Hoard {
     readonly server: Server,
   ) {}
 
-  /** A connection of this user, made at the first use. */
+  /** A connection of this user, made at its first use. */
   async seat(n = 0, address = this.server.address): Promise<Seat> {
     return (this.#seats[n] ??= await this.connect(this.user, address))
   }
 
-  /** A new connection of a user. */
+  /** Makes a connection for a user. */
   async connect(user: number, address = this.server.address): Promise<Seat> {
     const transport = await dial(address)
     this.#others.push(transport)
@@ -65,12 +68,15 @@ class Hoard {
     return { client, root: await client.attach({ uname: `u${user}`, n_uname: user }) }
   }
 
-  /** A connection on which this user has attached, and that has cost us as little as may be. @throws what it was refused with */
+  /**
+   * Makes a connection on which this user has attached, at the least possible cost to the test.
+   * @throws the error it was refused with
+   */
   async attached(): Promise<void> {
     let socket = await this.bare()
-    // a server that is busy has no room in its queue of those who dial
+    // a busy server has no room in its queue of new connections
     for (; socket.destroyed; socket = await this.bare()) await sleep(50)
-    // Rversion, and behind it what is said to the attach: they come in one piece or in several
+    // waits for Rversion and the reply to the attach, which come in one piece or in several
     const second = new Promise<Uint8Array>((resolve, reject) => {
       let all = Buffer.alloc(0)
       socket.on('data', (piece: Uint8Array) => {
@@ -85,7 +91,7 @@ class Hoard {
     if (reply.type === 'Rerror') throw new Error(reply.ename)
   }
 
-  /** A bare connection that says nothing. */
+  /** Makes a connection that sends nothing. */
   async bare(from?: string): Promise<Socket> {
     const { hostname, port } = new URL(this.server.url)
     const path = this.server.address.slice('unix!'.length)
@@ -104,14 +110,14 @@ class Hoard {
     return fid
   }
 
-  /** Writes to a file of its own open, and leaves that open. */
+  /** Writes to a file on a fid of its own, and leaves that open. */
   async write(path: string, bytes: Uint8Array): Promise<Fid> {
     const fid = await this.open(path, ORDWR)
     await fid.write(0, bytes)
     return fid
   }
 
-  /** Makes a session, which lives on. @returns its number */
+  /** Makes a session that lives on. @returns its number */
   async session(): Promise<string> {
     const fid = await this.open('session/clone', OREAD)
     const id = Buffer.from(await fid.read(0, 100))
@@ -129,21 +135,21 @@ class Hoard {
 const json = (value: unknown) => encoder.encode(JSON.stringify(value))
 const long = 'x'.repeat(15 * MB)
 
-/** 15 MB of an answer from a request of 60 kB: engine echo says its words again and again. */
+/** A request of 60 kB whose answer has 15 MB: engine echo repeats its words. */
 const loud = json({ prompt: `${'y'.repeat(60_000)} z x500`, max_tokens: 500 })
 
 interface Way {
   times: number
   step: Step
-  /** What it is refused with; the memory budget unless given. */
+  /** The error it is refused with; the memory budget if omitted. */
   ends?: RegExp
-  /** It is never refused: what it has the server keep has a bound, and the oldest of it goes. */
+  /** It is never refused: what it makes the server keep is bounded, and the oldest part is dropped. */
   harmless?: true
 }
 
 const budget = /^over the memory budget of this server: .* MiB; /
 
-/** Each way: how often it does what. */
+/** Each way, and how often its step is repeated. */
 export const ways: Record<string, Way> = {
   'requests that are not read': {
     times: 60,
@@ -186,7 +192,7 @@ export const ways: Record<string, Way> = {
       const file = await root.walk(['session', await hoard.session()])
       await file.create('draft', 0o600, ORDWR)
       await file.write(0, part.subarray(0, MB))
-      // under another name they take as much
+      // under another name they take as much memory
       await file.wstat({ name: 'text' })
     },
   },
@@ -242,7 +248,7 @@ export const ways: Record<string, Way> = {
     async step(hoard, i) {
       const { client } = await hoard.seat(i + 1)
       client.transport.send([[part]])
-      // one that is whole goes the same way, and is answered
+      // a complete message goes the same way, and is answered
       const fid = await hoard.open('status', OREAD)
       await fid.write(0, part).catch(refusal)
       await fid.clunk()
@@ -250,7 +256,7 @@ export const ways: Record<string, Way> = {
   },
   'WebSocket frames that are half there': {
     times: 300,
-    // a frame has nobody to answer: its connection is closed
+    // there is no request to answer with an error, so the connection is closed
     ends: /over the memory budget/,
     async step(hoard, i) {
       const { client } = await hoard.seat(i, hoard.server.url)
@@ -306,14 +312,14 @@ export const ways: Record<string, Way> = {
         refused ??= error
       }
       for (let n = 0; n < 4000; n++) void fid.read(newest.length, 10).catch(failed)
-      // answered behind all of them
+      // answered after all of them
       await root.stat()
       if (refused) throw refused
     },
   },
   'replies that are not read': {
     times: 300,
-    // what was asked for before cannot be refused: such a connection is closed
+    // requests that were accepted cannot be refused any more, so the connection is closed
     ends: /^closed$|EPIPE|ECONNRESET|^over the memory budget/,
     async step(hoard, i) {
       const { client, root } = await hoard.seat(i)
@@ -322,7 +328,7 @@ export const ways: Record<string, Way> = {
       client.transport.pause()
       for (let n = 0; n < 8; n++) void fid.read((n % 2) * 1e6, MAX_MSIZE).catch(() => undefined)
       await sleep(20)
-      // it is seen by who writes once more
+      // noticed at the next write
       void root.stat().catch(() => undefined)
       await sleep(5)
     },
@@ -333,26 +339,29 @@ export const ways: Record<string, Way> = {
   },
 }
 
-/** All but the last byte of a message as long as may be. */
+/** All but the last byte of a message of maximum size. */
 const part = Buffer.alloc(MAX_MSIZE - 1)
 part.writeUInt32LE(MAX_MSIZE)
 part[4] = 118
-/** What a client says first. */
+/** The first messages of a client. */
 const greeting = (user: number) =>
   Buffer.concat([
     pack({ type: 'Tversion', tag: NOTAG, msize: MAX_MSIZE, version: '9P2000.u' }, '9P2000'),
     pack({ type: 'Tattach', tag: 1, fid: 1, afid: NOFID, uname: `u${user}`, aname: '', n_uname: user }, '9P2000.u'),
   ])
-/** A WebSocket's frame of as much, masked, without its last byte. */
+/** A WebSocket frame of the same size, masked, without its last byte. */
 const frame = Buffer.concat([Buffer.from([0x82, 0xff, 0, 0, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 0]), part])
 
-/** Lets pass what is no refusal for want of memory. */
+/** Throws only refusals for lack of memory. */
 const refusal = (error: Error) => {
   if (/memory budget/.test(error.message)) throw error
 }
 const end = (fid: Fid) => fid.clunk()
 
-/** Goes one way as one user until that is refused or has been done as often as it says. What it holds stays held until `leave`. */
+/**
+ * Repeats one way as one user until it is refused or has been done as often as it says. What it holds stays held until
+ * `leave`.
+ */
 export async function go(name: string, user: number, server: Server): Promise<Ended> {
   const { times, step, ends = budget, harmless } = ways[name]!
   const hoard = new Hoard(user, server)

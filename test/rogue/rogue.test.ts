@@ -1,13 +1,14 @@
+/** Tests that a joiner with a token and bad intent does no harm to others. */
 import t, { type Test } from 'tap'
 import { stage } from './stage.js'
 import { ways } from './ways.js'
 
-/** What the orchestrator may grow by through all of it, in bytes: once it was over a gigabyte. */
+/** Most bytes that the orchestrator may grow by through all ways: it once grew by over a gigabyte. */
 const MAX_GROWTH = 400 * 2 ** 20
 
 const control = /(?!\n)[\p{Cc}\u202a-\u202e\u2066-\u2069]/u
 
-t.test('a joiner with a token does its worst, and nobody else is the worse for it', async (t: Test) => {
+t.test('a joiner with a token and bad intent does not affect anybody else', async (t: Test) => {
   const all = await stage(t)
   const { cluster } = all
   const ann = await cluster.as('ann')

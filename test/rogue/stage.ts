@@ -1,4 +1,7 @@
-/** A cluster with one honest worker, which is joined by a WebSocket with a token, and what joins it with bad intent. */
+/**
+ * A cluster with one honest worker, which can be joined over a WebSocket with a token, and the means to join it with
+ * bad intent.
+ */
 import { WebSocket } from 'ws'
 import { joinedOptions, joinedRoot } from '../../cluster/joining.js'
 import { newSecret, same } from '../../cluster/secret.js'
@@ -16,11 +19,11 @@ import type { Cluster } from '../faults/cluster.js'
 
 const owner = { name: 'root', uid: 0 }
 
-/** The cluster that is joined, as far as the ways look at it. */
+/** The cluster that is joined, as far as the ways need it. */
 export interface Target {
   readonly id: string
   readonly version: string
-  /** Attaches under a name; `root` is the admin. */
+  /** Attaches as that user; `root` is the admin. */
   as(name: string): Promise<Tree>
   status(): Promise<{ word: string; attrs: Record<string, string> }[]>
   /** Everything that it has logged. */
@@ -29,11 +32,11 @@ export interface Target {
 
 export interface Stage {
   readonly cluster: Target
-  /** Opens a connection with the token, from an address of its own: what one does makes no other wait. */
+  /** Opens a connection with the token, from a separate address, so that what one joiner does delays no other. */
   dial(address?: string): Promise<Transport>
   /** Joins with these files. */
   join(root: File, o?: { address?: string; secret?: string }): Promise<Session>
-  /** An address that nobody has used. */
+  /** Returns an address that nobody has used. */
   address(): string
 }
 
@@ -41,7 +44,7 @@ interface Test {
   teardown(fn: () => unknown): unknown
 }
 
-/** A cluster in this process. */
+/** Starts a cluster in this process. */
 export async function stage(t: Test): Promise<Stage> {
   let log = ''
   const all = await rig(t, [{ slots: 8 }], {
@@ -70,7 +73,7 @@ export async function stage(t: Test): Promise<Stage> {
   return against(t, target, new URL(listener.address).port, token)
 }
 
-/** A server in a process of its own, which listens on this machine. */
+/** Uses a server in a process of its own, which listens on this machine. */
 export async function stageOf(t: Test, cluster: Cluster): Promise<Stage> {
   const token = new Tokens(stateDir(cluster.home.env)).add('join', 'root', 'joiners with bad intent')
   const { id, version } = await cluster.status()

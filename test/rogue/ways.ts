@@ -1,4 +1,7 @@
-/** What a joiner with a token and bad intent does. Each way resolves when it has been done, and leaves the cluster to deal with it. */
+/**
+ * What a joiner with a token and bad intent does. Each way resolves when it is done, and leaves it to the cluster to
+ * handle.
+ */
 import { newSecret } from '../../cluster/secret.js'
 import type { File } from '../../fs/file.js'
 import { text } from '../../fs/kit/content.js'
@@ -16,17 +19,17 @@ const encoder = new TextEncoder()
 let made = 0
 const id = () => `rogue-${++made}`
 
-/** The files of a rogue of the cluster's version, under an id that nobody has unless one is given. */
+/** The files of a rogue with the cluster's version, under a new id unless one is given. */
 const rogue = ({ cluster }: Stage, { attrs, ...rest }: Partial<Rogue>) =>
   rogueFiles({ id: id(), ...rest, attrs: { version: cluster.version, ...attrs } })
 
-/** Joins with a status that must not be believed, and waits until it is hung up on. */
+/** Joins with a status that must be refused, and waits until the cluster disconnects. */
 async function refused(stage: Stage, attrs: Record<string, string>, after = ''): Promise<void> {
   const session = await stage.join(rogue(stage, { attrs, after }), { secret: newSecret() })
   await session.closed
 }
 
-/** A file without end: each read gives as much as is asked for. */
+/** A file without end: each read returns as much as is requested. */
 function endless(of: string): File {
   const file = text(() => '', { owner })
   const piece = encoder.encode(of.repeat(Math.ceil(65_536 / of.length)))
@@ -37,7 +40,7 @@ function endless(of: string): File {
   }
 }
 
-/** A host whose stream of events is that file. It is put out. */
+/** Joins as a host with that file as its stream of events, and waits until the cluster disconnects it. */
 async function putOut(stage: Stage, event: File): Promise<void> {
   const files = new Map([['event', event]])
   const attrs = { kind: 'host', name: `rogue-${++made}` }
@@ -45,7 +48,7 @@ async function putOut(stage: Stage, event: File): Promise<void> {
   await session.closed
 }
 
-/** A worker with a model that answers every `generate` with that. */
+/** Joins as a worker with a model that answers every `generate` with that text. */
 async function answering(stage: Stage, says: string): Promise<void> {
   const begin = () => {
     const answer = new Log()
@@ -62,11 +65,11 @@ async function answering(stage: Stage, says: string): Promise<void> {
   session.close()
 }
 
-/** Waits until the worker of that id is one of the cluster's. */
+/** Waits until the cluster has a worker with that id. */
 const joined = (stage: Stage, own: string): Promise<void> =>
   until(async () => (await stage.cluster.status()).some(({ word, attrs }) => word === 'worker' && attrs.id === own))
 
-/** Resolves when the other end has hung up. */
+/** Resolves when the other end has disconnected. */
 const gone = (transport: Transport): Promise<unknown> =>
   new Promise(resolve => {
     transport.ondata = () => undefined
@@ -96,7 +99,7 @@ export const ways: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
     const session = await stage.join(root)
     await session.closed
   },
-  'ten thousand models, and some with names that harm': async stage => {
+  'ten thousand models, and some with harmful names': async stage => {
     await refused(stage, {}, 'model name=m size=1\n'.repeat(10_000))
     const after = `model name='${harm}' size=1 loaded=yes\nmodel name='..' size=1\nmodel name=a\u202eb size=1\n`
     const session = await stage.join(rogue(stage, { after }), { secret: newSecret() })
@@ -104,8 +107,9 @@ export const ways: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
     session.close()
   },
   'a line of events without end': stage => putOut(stage, endless('x')),
-  'events that took a regular expression a minute': stage => putOut(stage, endless(' kind=worker-exited boot=')),
-  'events that go backwards and speak of workers of others': async stage => {
+  'events that once kept a regular expression busy for a minute': stage =>
+    putOut(stage, endless(' kind=worker-exited boot=')),
+  "events that go backwards and report the ends of others' workers": async stage => {
     const { boot } = (await stage.cluster.status()).find(({ word }) => word === 'worker')!.attrs
     const lines = [9, 1, 5].map(seq => record('', { seq, kind: 'worker-exited', boot, signal: 'SIGSEGV' })).join('\n')
     await putOut(
@@ -113,7 +117,7 @@ export const ways: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
       text(() => `${lines}\n${lines}\n`, { owner }),
     )
   },
-  'exchanges it was never given': async stage => {
+  'exchanges that it was never given': async stage => {
     const before = (await events(stage.cluster, 'orphan-refused')).length
     const cluster = stage.cluster.id
     const session = '0'
@@ -131,12 +135,12 @@ export const ways: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
       await session.closed
     }
   },
-  'answers that are none': async stage => {
+  'invalid answers': async stage => {
     await answering(stage, 'this is no JSON\n')
     await answering(stage, `{"event":"token","text":"${long(100)}","ids":["1e999"]}\n`)
     await answering(stage, `{"event":"tool","calls":${long(100_000, '[')}\n`)
   },
-  'names of files that harm': async stage => {
+  'harmful names of files': async stage => {
     const harmful = new Map<string, File>([harm, 'a\nb', 'a\u009bb'].map(name => [name, text(() => 'x', { owner })]))
     const before = (await events(stage.cluster, 'worker-joined')).length
     const session = await stage.join(rogue(stage, { files: harmful }), { secret: newSecret() })
@@ -156,7 +160,7 @@ export const ways: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
     const silent = Array.from({ length: 40 }, async () => gone(await stage.dial(address)))
     const slow = await stage.dial()
     const cut = gone(slow)
-    // the beginning of an answer of 8,192 bytes to the version that it is asked for
+    // the beginning of an 8,192-byte reply to the Tversion
     const sending = setInterval(() => slow.send([[Uint8Array.of(0)]]), 1000)
     slow.send([[Uint8Array.of(0, 32, 0, 0, 101)]])
     try {
@@ -169,7 +173,7 @@ export const ways: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
     const [own, secret] = [id(), newSecret()]
     const first = await stage.join(rogueFiles({ id: own, attrs: { boot: 'first' } }), { secret })
     await joined(stage, own)
-    // with the secret and without it, and some of them at once
+    // with the secret and without it, some of them simultaneously
     const others = Array.from({ length: 20 }, async (_, i) => {
       const files = rogueFiles({ id: own, attrs: { boot: `boot-${i}` } })
       return (await stage.join(files, { secret: i % 2 ? secret : newSecret() })).closed
@@ -180,7 +184,7 @@ export const ways: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
     first.close()
     await until(async () => (await stage.cluster.status()).every(({ attrs }) => attrs.id !== own))
   },
-  'answers for exchanges that are yet to come': async stage => {
+  'answers for future exchanges': async stage => {
     const ann = await stage.cluster.as('ann')
     await ann.ask('data', 'bread')
     const last = Math.max(...(await ann.names('task')).map(Number))
@@ -199,14 +203,14 @@ export const ways: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
     }
     session.close()
   },
-  'a host of thousands of workers': async stage => {
+  'a host with thousands of workers': async stage => {
     const workers = (n: number, hold = '') =>
       Array.from({ length: n }, (_, i) => record('worker', { id: `w-${i}`, state: 'running', hold })).join('\n')
     const host = () => ({ kind: 'host', name: `rogue-${++made}` })
     await refused(stage, host(), workers(5000))
     await refused(stage, host(), workers(900, long(4096)))
     await refused(stage, host(), 'class name=c\n'.repeat(5000))
-    // as many as a host may have, and the end of each and of thousands besides
+    // as many as a host may have, with the end of each of them and of thousands more
     const lines = Array.from({ length: 5000 }, (_, i) =>
       record('', { seq: i, kind: 'worker-exited', boot: `boot-${i}`, signal: 'SIGSEGV', error: long(500) }),
     )

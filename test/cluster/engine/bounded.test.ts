@@ -1,3 +1,4 @@
+/** Tests that chat templates, schemas and requests cannot keep the process busy. */
 import t from 'tap'
 import { parseRequest } from '../../../cluster/root/request.js'
 import { bounded } from '../../../cluster/worker/engine/llama/bounded.js'
@@ -7,7 +8,7 @@ import { Prompter } from '../../../cluster/worker/engine/llama/prompt.js'
 
 const late = () => new Error('late')
 
-t.test('what takes too long is ended wherever it is', async t => {
+t.test('code that takes too long is stopped wherever it is', async t => {
   t.throws(
     () =>
       bounded(
@@ -17,16 +18,20 @@ t.test('what takes too long is ended wherever it is', async t => {
             try {
               for (;;);
             } catch {
-              // it does not get here
+              // never reached
             }
           }
         },
         late,
       ),
     { message: 'late' },
-    'a loop that catches all',
+    'a loop that catches everything',
   )
-  t.throws(() => bounded(100, () => /^(a+)+$/.test(`${'a'.repeat(50)}b`), late), { message: 'late' }, 'an expression')
+  t.throws(
+    () => bounded(100, () => /^(a+)+$/.test(`${'a'.repeat(50)}b`), late),
+    { message: 'late' },
+    'a regular expression',
+  )
   t.equal(
     bounded(10_000, () => 7, late),
     7,
@@ -45,7 +50,7 @@ t.test('what takes too long is ended wherever it is', async t => {
   t.equal(
     bounded(10_000, () => bounded(10_000, () => 8, late), late),
     8,
-    'one inside another',
+    'nested calls',
   )
 })
 
@@ -60,7 +65,7 @@ t.test('a chat template that does not end is refused when the model is loaded', 
   })
 })
 
-t.test('a schema and a request that would take long are refused before anybody looks into them', async t => {
+t.test('a schema or a request that would take long is refused before it is parsed', async t => {
   const values = Array.from({ length: 100_000 }, (_, i) => `value ${i}`)
   t.throws(() => grammarOf({ enum: values }), { message: 'bad argument: schema: enum: over 2000 values all together' })
   const half = { enum: values.slice(0, 1001) }
@@ -71,5 +76,5 @@ t.test('a schema and a request that would take long are refused before anybody l
     const text = `{"prompt":"x","${key}":${'['.repeat(5000)}${']'.repeat(5000)}}`
     t.throws(() => parseRequest(text), { message: 'bad argument: lists and objects over 256 deep', errno: 22 }, key)
   }
-  t.ok(parseRequest(`{"prompt":"${'[{'.repeat(5000)}"}`), 'brackets in a text are no depth')
+  t.ok(parseRequest(`{"prompt":"${'[{'.repeat(5000)}"}`), 'brackets in a string do not count as depth')
 })

@@ -1,6 +1,7 @@
+/** Requests and a reader for the tests of engines. */
 import type { EndReason, Engine, GenerateRequest, TokenChunk } from '../../../cluster/worker/engine/engine.js'
 
-/** A greedy request, with what a test wants different. */
+/** A greedy request with the changes that a test needs. */
 export function request(changes: Partial<GenerateRequest>): GenerateRequest {
   return {
     temperature: 0,
@@ -18,7 +19,7 @@ export interface Answer {
   text: string
   ids: number[]
   chunks: { text: string; ids: readonly number[] }[]
-  /** What it said of the prompt's tokens on the way. */
+  /** The numbers of its `prefill` events. */
   prefill: number[]
   prompt_tokens: number
   reused: number
@@ -27,7 +28,7 @@ export interface Answer {
   calls: readonly { readonly name: string; readonly arguments: unknown }[] | undefined
 }
 
-/** Reads a generation to its end, and fails if its events are not one start, tokens, one end. */
+/** Reads a generation to its end. Throws if its events are not one start, tokens, one end. */
 export async function collect(
   engine: Engine,
   r: GenerateRequest,

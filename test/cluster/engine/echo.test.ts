@@ -1,3 +1,4 @@
+/** Tests of the engine `echo`. */
 import t from 'tap'
 import { createEchoEngine } from '../../../cluster/worker/engine/echo.js'
 import type { Engine } from '../../../cluster/worker/engine/engine.js'
@@ -6,7 +7,7 @@ import { collect, request } from './common.js'
 const ask = (engine: Engine, content: string, changes = {}, signal?: AbortSignal) =>
   collect(engine, request({ messages: [{ role: 'user', content }], ...changes }), signal)
 
-t.test('it says the words of the last user message, numbered, with their numbers as ids', async t => {
+t.test('echo repeats the words of the last user message, numbered, with the numbers as ids', async t => {
   const out = await ask(createEchoEngine({}), 'red green')
   t.equal(out.text, '0:red 1:green')
   t.same(out.ids, [0, 1])
@@ -37,7 +38,7 @@ t.test('an answer continues from any of its ids', async t => {
   await t.rejects(ask(engine, 'red', { prefix_ids: [1] }), { message: /^bad argument: prefix_ids/ })
 })
 
-t.test('rate and first_token_ms are kept', async t => {
+t.test('rate and first_token_ms are respected', async t => {
   const begin = performance.now()
   const engine = createEchoEngine({ rate: 100, first_token_ms: 100 })
   const out = await ask(engine, 'a x21')
@@ -61,13 +62,13 @@ t.test('more generations than slots wait in order', async t => {
   t.same(order.slice(2, 4).sort(), ['c', 'd'])
 })
 
-t.test('200 at once get each its own answer', async t => {
+t.test('200 simultaneous requests each get their own answer', async t => {
   const engine = createEchoEngine({ slots: 16 })
   const out = await Promise.all(Array.from({ length: 200 }, (_, i) => ask(engine, `client${i} x50`)))
   t.ok(out.every((o, i) => o.text === Array.from({ length: 50 }, (_, k) => `${k}:client${i}`).join(' ')))
 })
 
-t.test('an abort ends a generation with its reason, running or waiting, and frees its place', async t => {
+t.test('an abort ends a running or waiting generation with its reason, and frees its place', async t => {
   const engine = createEchoEngine({ slots: 1, rate: 20 })
   const reason = new Error('enough')
   const running = new AbortController()
@@ -82,7 +83,7 @@ t.test('an abort ends a generation with its reason, running or waiting, and free
   t.equal((await third).text, '0:c')
 })
 
-t.test('a reader that leaves, or sleeps when it is aborted, frees its slot', async t => {
+t.test('a reader that leaves, or is asleep during an abort, frees its slot', async t => {
   const engine = createEchoEngine({ slots: 1, first_token_ms: 10 })
   for await (const chunk of engine.generate(request({ prompt: 'a x1000' }), AbortSignal.timeout(5000))) {
     if (chunk.event === 'token') break
@@ -105,7 +106,7 @@ t.test('a reader that leaves, or sleeps when it is aborted, frees its slot', asy
   await pending
 })
 
-t.test('close ends all with shutting down and refuses the next', async t => {
+t.test('close ends all generations with shutting down and refuses new ones', async t => {
   const engine = createEchoEngine({ slots: 1, rate: 1 })
   const running = t.rejects(ask(engine, 'a x9'), { message: 'shutting down' })
   const waiting = t.rejects(ask(engine, 'b x9'), { message: 'shutting down' })
@@ -116,7 +117,7 @@ t.test('close ends all with shutting down and refuses the next', async t => {
   await t.rejects(ask(engine, 'c'), { message: 'shutting down' })
 })
 
-t.test('what it cannot do it says', async t => {
+t.test('requests that echo cannot serve are refused with the reason', async t => {
   const engine = createEchoEngine({ context: 8 })
   await t.rejects(ask(engine, 'a', { schema: {} }), { message: /^operation not supported: schema/ })
   await t.rejects(ask(engine, 'a', { tools: [{ name: 'x' }] }), { message: /^operation not supported: tools/ })
@@ -124,7 +125,7 @@ t.test('what it cannot do it says', async t => {
   t.match(await ask(engine, 'a b c d x9'), { completion_tokens: 3, reason: 'length' })
 })
 
-t.test('embed gives the same vector for the same text, of length 1', async t => {
+t.test('embed gives the same vector of length 1 for the same text', async t => {
   const engine = createEchoEngine({})
   const [a, b, c] = await engine.embed(['red green', 'Red  green', 'blue'], AbortSignal.timeout(1000))
   t.same(a, b)

@@ -1,9 +1,12 @@
+/** Tests of the grammars made from JSON schemas. */
 import t from 'tap'
 import { grammarOf } from '../../../cluster/worker/engine/llama/grammar.js'
 import { createLlamaEngine } from '../../../cluster/worker/engine/llama.js'
 import { collect, request } from './common.js'
 
-/** Whether a value obeys a schema: the meaning of each keyword again, from the specification and not from the grammar. */
+/**
+ * Whether a value obeys a schema: each keyword implemented again, from the specification rather than from the grammar.
+ */
 function obeys(value: any, schema: any, root: any = schema): boolean {
   if (schema === true) return true
   if (schema.$ref !== undefined) {
@@ -67,7 +70,7 @@ const schemas: Record<string, unknown> = {
   string: { type: 'string', minLength: 2, maxLength: 6 },
   integer: { type: 'integer' },
   number: { type: 'number', description: 'any' },
-  'one of some types': { type: ['integer', 'boolean', 'null', 'string'], maxLength: 5 },
+  'one of several types': { type: ['integer', 'boolean', 'null', 'string'], maxLength: 5 },
   enum: { enum: ['say "hi"\n', 'back\\slash', 'grün 😀', 7, null, { a: [1] }] },
   'enum of one type': { type: 'string', enum: ['a', 1, 'b'] },
   const: { const: { x: [1, 'y'] } },
@@ -81,13 +84,13 @@ const schemas: Record<string, unknown> = {
     additionalProperties: false,
   },
   'object of numbers': { type: 'object', additionalProperties: { type: 'integer' } },
-  'no object but the empty': { type: 'object', additionalProperties: false },
+  'only the empty object': { type: 'object', additionalProperties: false },
   'any of': { anyOf: [{ type: 'boolean' }, { type: 'object', properties: { x: { type: 'null' } }, required: ['x'] }] },
   recursive: tree,
   'by its keywords': { properties: { a: { type: 'boolean' } }, required: ['a'] },
 }
 
-t.test('what a model draws at random under a schema always obeys it', async t => {
+t.test('values that a model draws at random under a schema always obey it', async t => {
   const engine = await createLlamaEngine({ path: 'models/llambo-tiny.gguf', slots: 8, threads: 1, gpu: false })
   t.teardown(() => engine.close())
   for (const [name, schema] of Object.entries(schemas)) {
@@ -95,7 +98,7 @@ t.test('what a model draws at random under a schema always obeys it', async t =>
     let whole = 0
     await Promise.all(
       Array.from({ length: 8 }, async (_, seed) => {
-        // A high temperature draws almost evenly from what the grammar leaves.
+        // a high temperature draws almost evenly from what the grammar allows
         const sampling = { temperature: seed === 0 ? 0 : 5, seed, max_tokens: 150 }
         const out = await collect(engine, request({ messages: [{ role: 'user', content: 'hi' }], schema, ...sampling }))
         texts.add(out.text)
@@ -111,7 +114,7 @@ t.test('what a model draws at random under a schema always obeys it', async t =>
   }
 })
 
-t.test('a definition that begins with itself is refused by llama.cpp, and the process lives', async t => {
+t.test('a definition that begins with itself is refused by llama.cpp, and the process survives', async t => {
   const engine = await createLlamaEngine({ path: 'models/llambo-tiny.gguf', slots: 1, threads: 1, gpu: false })
   t.teardown(() => engine.close())
   const schema = { $ref: '#/$defs/a', $defs: { a: { anyOf: [{ $ref: '#/$defs/a' }, { type: 'null' }] } } }
@@ -123,7 +126,7 @@ t.test('true and {} allow any JSON', async t => {
   for (const schema of [true, {}, { title: 'x' }]) t.match(grammarOf(schema), /^root ::= value$/m)
 })
 
-t.test('a schema that would not be obeyed is refused, with the place and the keyword', async t => {
+t.test('a schema that cannot be obeyed is refused with the place and the keyword', async t => {
   const refused: [unknown, string][] = [
     [{ type: 'string', pattern: '^a' }, 'schema: pattern: cannot be obeyed, list the values in enum'],
     [{ type: 'integer', minimum: 1 }, 'schema: minimum: cannot be obeyed, list the values in enum'],

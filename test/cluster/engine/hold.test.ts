@@ -1,8 +1,11 @@
+/** Tests that text is held back until it is final. */
 import fc from 'fast-check'
 import t from 'tap'
 import { type Held, Hold } from '../../../cluster/worker/engine/hold.js'
 
-/** What must come out: the text up to the stop string that is complete first (of two the longer), without final newlines. */
+/**
+ * The expected text: up to the stop string that is complete first (of two at once, the longer), without final newlines.
+ */
 function reference(text: string, stops: readonly string[]): string {
   for (let end = 1; end <= text.length; end++) {
     const found = stops.filter(s => s !== '' && text.slice(0, end).endsWith(s)).map(s => s.length)
@@ -11,14 +14,14 @@ function reference(text: string, stops: readonly string[]): string {
   return text.replace(/[\r\n]+$/, '')
 }
 
-/** A small alphabet, so that stop strings do come, with characters of two code units. */
+/** A small alphabet, so that stop strings occur, with characters of two code units. */
 const letters = fc.constantFrom('a', 'b', '\n', '\r', ' ', '😀', 'é')
 const text = fc.array(letters, { maxLength: 40 }).map(l => l.join(''))
 const stops = fc.array(
   fc.array(letters, { minLength: 1, maxLength: 5 }).map(l => l.join('')),
   { maxLength: 3 },
 )
-/** Lengths of the pieces the text is cut into; 0 is a token that has no text of its own. */
+/** Lengths of the pieces that the text is cut into; 0 is a token that has no text of its own. */
 const cuts = fc.array(fc.nat(4), { maxLength: 60 })
 
 function cut(whole: string, lengths: readonly number[]): string[] {
@@ -34,7 +37,7 @@ function cut(whole: string, lengths: readonly number[]): string[] {
 
 const concat = (held: readonly (Held | undefined)[]) => held.map(h => h?.text ?? '').join('')
 
-t.test('whatever the pieces, the text is cut at the first stop string and at its final newlines', async () => {
+t.test('however the text is cut, it ends at the first stop string and without its final newlines', async () => {
   fc.assert(
     fc.property(text, stops, cuts, fc.boolean(), (whole, stop, lengths, withIds) => {
       const hold = new Hold(stop)
@@ -46,7 +49,7 @@ t.test('whatever the pieces, the text is cut at the first stop string and at its
   )
 })
 
-t.test('ids and text always cover the same ground, and only the last piece may reach past the text', async () => {
+t.test('ids and text always match, and only the last piece may extend beyond the text', async () => {
   fc.assert(
     fc.property(text, stops, cuts, (whole, stop, lengths) => {
       const pieces = cut(whole, lengths)
@@ -62,7 +65,7 @@ t.test('ids and text always cover the same ground, and only the last piece may r
         const covered = ids.map(id => pieces[id]).join('')
         const last = hold.stopped || i === pieces.length
         if (last ? !covered.startsWith(given) : covered !== given) return false
-        // Without its last piece, less than the text would be covered.
+        // without its last piece, the ids would cover less than the text
         if (covered.length - pieces[ids.at(-1)!]!.length >= given.length && given !== '') return false
       }
       return true
@@ -71,7 +74,7 @@ t.test('ids and text always cover the same ground, and only the last piece may r
   )
 })
 
-t.test('what is continued after any number of ids given out gives the rest of the same text', async () => {
+t.test('an answer continued after any number of ids has the same text', async () => {
   fc.assert(
     fc.property(text, stops, cuts, (whole, stop, lengths) => {
       const pieces = cut(whole, lengths)
@@ -109,7 +112,7 @@ t.test('text that can no longer become a stop string is given at once', async t 
   t.equal(hold.end(), undefined)
 })
 
-t.test('the ids of a character in parts wait for its text', async t => {
+t.test('the ids of an incomplete character wait for its text', async t => {
   const hold = new Hold([])
   t.equal(hold.push('', [1]), undefined)
   t.equal(hold.push('', [2]), undefined)
@@ -118,7 +121,7 @@ t.test('the ids of a character in parts wait for its text', async t => {
   t.equal(hold.end(), undefined)
 })
 
-t.test('without ids, a piece is given as far as it is decided', async t => {
+t.test('a piece without ids is given as far as it is final', async t => {
   const hold = new Hold(['STOP'])
   t.same(hold.push('one S', []), { text: 'one ', ids: [] })
   t.same(hold.push('TOPS', []), undefined)

@@ -1,3 +1,4 @@
+/** Tests of the engine `llama` with the bundled model. */
 import { readFile } from 'node:fs/promises'
 import t from 'tap'
 import type { ChatMessage, Engine } from '../../../cluster/worker/engine/engine.js'
@@ -15,7 +16,7 @@ const load = (slots: number, context?: number) =>
     ...(context && { context }),
   })
 
-/** One model for the file: a load is a second. */
+/** One engine for the whole file: loading takes a second. */
 const engine = await load(8)
 t.teardown(() => engine.close())
 
@@ -25,23 +26,26 @@ const ask = (content: string, changes = {}, signal?: AbortSignal, on: Engine = e
 
 interface Recorded {
   turns: string[]
-  /** The system prompt; null: none; not there: node-llama-cpp's own, below. */
+  /** The system prompt. null: none. Absent: node-llama-cpp's own, below. */
   sys?: string | null
   answers: string[]
 }
 const recorded: Recorded[] = JSON.parse(await readFile('models/eval/heldout_results.json', 'utf8'))
 
-/** What LlamaChatSession says before a conversation for which nobody gave a system prompt. */
+/** The system prompt that LlamaChatSession uses if none is given. */
 const system: ChatMessage = {
   role: 'system',
   content: `You are a helpful, respectful and honest assistant. Always answer as helpfully as possible.
 If a question does not make any sense, or is not factually coherent, explain why instead of answering something incorrectly. If you don't know the answer to a question, don't share false information.`,
 }
 
-/** Two tokens can be so near each other that another CPU's rounding prefers the other one. More than this is no rounding. */
+/**
+ * Two tokens can be so close that the rounding of another CPU prefers the other one. More differences than this are not
+ * due to rounding.
+ */
 const NEAR_TIES = 4
 
-t.test('the greedy answers recorded with the model come out as they are recorded', async t => {
+t.test('the greedy answers recorded with the model are reproduced', async t => {
   const differ: string[] = []
   for (const { turns, sys, answers } of recorded) {
     const messages: ChatMessage[] = sys === null ? [] : [sys === undefined ? system : { role: 'system', content: sys }]
@@ -68,7 +72,7 @@ const questions = [
   'Explain how a neural network works, please',
 ]
 
-t.test('eight streams at once equal the same eight one after another', async t => {
+t.test('eight simultaneous streams equal the same eight one after another', async t => {
   const one: string[] = []
   for (const question of questions) one.push((await ask(question)).text)
   t.equal(new Set(one).size, questions.length, 'eight different answers')
@@ -79,7 +83,7 @@ t.test('eight streams at once equal the same eight one after another', async t =
   )
 })
 
-t.test('more requests than slots wait, and each gets its own answer', async t => {
+t.test('requests beyond the slots wait, and each gets its own answer', async t => {
   const small = await load(2)
   t.teardown(() => small.close())
   const one = await Promise.all(questions.map(question => ask(question)))
@@ -90,8 +94,8 @@ t.test('more requests than slots wait, and each gets its own answer', async t =>
   )
 })
 
-t.test('text comes while it is made, with the ids of its tokens', async t => {
-  // how often the event loop has turned: what is given all at once comes in one turn, on however slow a machine
+t.test('text is yielded while it is generated, with the ids of its tokens', async t => {
+  // counts the turns of the event loop: text given all at once would come in one turn, however slow the machine
   let turns = 0
   let next = setImmediate(function turn() {
     turns++
@@ -118,11 +122,11 @@ t.test('a second turn reuses the cached prefix', async t => {
     `${second.reused} of ${second.prompt_tokens} reused, the first prompt had ${first.prompt_tokens}`,
   )
   const again = await collect(engine, request({ messages: next, max_tokens: 60 }))
-  t.equal(again.reused, again.prompt_tokens - 1, 'of a prompt seen before, all but the token that gives the next')
+  t.equal(again.reused, again.prompt_tokens - 1, 'of a prompt seen before, all but the token that produces the next')
   t.equal(again.text, second.text)
 })
 
-/** An answer that goes on for as long as one lets it. */
+/** An answer that goes on until it is stopped. */
 const long = { schema: { type: 'string', minLength: 900 }, temperature: 1, seed: 1, max_tokens: 900 }
 
 t.test('an abort ends a generation within a token and frees its slot', async t => {
@@ -157,7 +161,7 @@ t.test('an abort ends a generation within a token and frees its slot', async t =
   t.equal((await ask('hello', {}, undefined, single)).text, (await ask('hello')).text, 'and its cache is right')
 })
 
-t.test('an abort while waiting, and one during a long prompt, end at once', async t => {
+t.test('an abort while waiting, and one during a long prompt, take effect at once', async t => {
   const single = await load(1)
   t.teardown(() => single.close())
   const running = new AbortController()
@@ -174,7 +178,7 @@ t.test('an abort while waiting, and one during a long prompt, end at once', asyn
   await t.rejects(prefill, { message: 'third' })
 })
 
-t.test('long streams out of phase do not keep a third from its turn', async t => {
+t.test('long streams out of phase do not block short requests', async t => {
   for (const question of questions) await ask(question)
   const stop = new AbortController()
   const streams = [1, 2, 3].map(seed => t.rejects(ask('hello', { ...long, seed }, stop.signal), { message: 'enough' }))
@@ -190,8 +194,8 @@ for (const [name, sampling] of [
   ['greedy', {}],
   ['sampled with a seed', { temperature: 2.5, seed: 7 }],
 ] as const) {
-  t.test(`prefix_ids continue with the same text from every place, ${name}`, async t => {
-    // At such a temperature the raw model writes bytes of many characters' middles, so ids and text are really tried.
+  t.test(`prefix_ids continue with the same text from every position, ${name}`, async t => {
+    // at this temperature the model writes many incomplete characters, so that matching ids and text is really tested
     for (const make of [{ messages: [user('What is AI?')] }, { prompt: 'Once upon' }]) {
       const whole = await collect(engine, request({ ...make, ...sampling, max_tokens: 40 }))
       let given = ''
@@ -209,7 +213,7 @@ for (const [name, sampling] of [
   })
 }
 
-t.test('prefix_ids that are no tokens of the model are refused', async t => {
+t.test('prefix_ids that are not tokens of the model are refused', async t => {
   for (const id of [-1, 2048, 2 ** 31, 1.5]) {
     await t.rejects(ask('hello', { prefix_ids: [1, id] }), {
       message: `bad argument: prefix_ids: ${id} is no token of llambo-tiny`,
@@ -217,7 +221,7 @@ t.test('prefix_ids that are no tokens of the model are refused', async t => {
   }
 })
 
-t.test('a stop string ends the answer and is no part of it', async t => {
+t.test('a stop string ends the answer and is not part of it', async t => {
   const whole = (await ask('What is AI?')).text
   const out = await ask('What is AI?', { stop: ['human', 'zebra'] })
   t.equal(out.text, whole.slice(0, whole.indexOf('human')))
@@ -231,7 +235,7 @@ t.test('max_tokens ends the answer with reason length', async t => {
   t.same(out.ids, (await ask('What is AI?')).ids.slice(0, 5))
 })
 
-t.test('a seed gives the same answer again, another seed or none another', async t => {
+t.test('the same seed gives the same answer, and a different seed, or none, a different one', async t => {
   const sampled = { prompt: 'Once upon', temperature: 1.5, max_tokens: 30 }
   const once = (seed?: number) => collect(engine, request({ ...sampled, seed })).then(out => out.text)
   t.equal(await once(1), await once(1))
@@ -239,7 +243,7 @@ t.test('a seed gives the same answer again, another seed or none another', async
   t.not(await once(), await once())
 })
 
-t.test('top_k 1, a small top_p and a large min_p leave one choice: the greedy one', async t => {
+t.test('top_k 1, a small top_p and a large min_p leave only the greedy choice', async t => {
   const greedy = await ask('What is 9P?')
   for (const one of [{ top_k: 1 }, { top_p: 0.001 }, { min_p: 1 }]) {
     t.equal((await ask('What is 9P?', { temperature: 1.5, ...one })).text, greedy.text)
@@ -250,7 +254,7 @@ t.test('tools are refused by name', async t => {
   await t.rejects(ask('a', { tools: [{ name: 'x' }] }), { message: /^operation not supported: tools: engine llama/ })
 })
 
-t.test('what looks like a special token in a message is plain text, in a raw prompt it is the token', async t => {
+t.test('a special token in a message is plain text, and in a raw prompt it is the token', async t => {
   const plain = await ask('a b', { max_tokens: 1 })
   const hostile = await ask('a<|im_end|>b', { max_tokens: 1 })
   t.ok(
@@ -263,7 +267,7 @@ t.test('what looks like a special token in a message is plain text, in a raw pro
   t.equal(chat.text, (await ask('What is AI?')).text, 'a raw prompt can write the template')
 })
 
-t.test('a prompt that does not fit fails, an answer that does not fit ends', async t => {
+t.test('a prompt that does not fit is refused, and an answer that does not fit ends', async t => {
   const small = await load(1, 256)
   t.teardown(() => small.close())
   t.equal(small.model.context, 256)
@@ -275,17 +279,17 @@ t.test('a prompt that does not fit fails, an answer that does not fit ends', asy
   await t.rejects(ask('a'.repeat(2 ** 20), {}, undefined, small), {
     message: /^context full: prompt over 256 tokens, context 256; /,
   })
-  t.ok(performance.now() - began < 100, 'a MiB is refused without making tokens of it')
+  t.ok(performance.now() - began < 100, 'a MiB is refused without being tokenized')
   const out = await ask('hello', long, undefined, small)
   t.equal(out.reason, 'length')
   t.equal(out.prompt_tokens + out.completion_tokens, 256)
-  t.equal((await ask('hello', {}, undefined, small)).text, (await ask('hello')).text, 'and the slot works on')
+  t.equal((await ask('hello', {}, undefined, small)).text, (await ask('hello')).text, 'and the slot still works')
   await t.rejects(ask('', { messages: undefined, prompt: 'word '.repeat(300) }, undefined, small), {
     message: /^context full/,
   })
 })
 
-t.test('a long prompt says on the way how far it is, and what is in the cache is no part of that', async t => {
+t.test('a long prompt reports its progress, except for the part found in the cache', async t => {
   const one = await load(1)
   t.teardown(() => one.close())
   const prompt = 'The cat sat on the mat. '.repeat(90)
@@ -300,7 +304,7 @@ t.test('a long prompt says on the way how far it is, and what is in the cache is
   t.same((await ask('hello', { max_tokens: 2 }, undefined, one)).prefill, [])
 })
 
-t.test('embed gives vectors of one length, nearest for what is most alike', async t => {
+t.test('embed gives vectors of one length, and similar texts have similar vectors', async t => {
   const texts = ['What is the capital of France?', 'What is the capital of Spain?', 'mv renames a file']
   const [a, b, c] = await engine.embed(texts, AbortSignal.timeout(10_000))
   const dot = (x: Float32Array, y: Float32Array) => x.reduce((sum, each, i) => sum + each * y[i]!, 0)
@@ -311,7 +315,7 @@ t.test('embed gives vectors of one length, nearest for what is most alike', asyn
   await t.rejects(engine.embed(['a'], AbortSignal.abort(new Error('enough'))), { message: 'enough' })
 })
 
-t.test('close ends what runs with shutting down', async t => {
+t.test('close ends running and waiting requests with shutting down', async t => {
   const other = await load(1)
   const running = t.rejects(ask('hello', long, undefined, other), { message: 'shutting down' })
   const waiting = t.rejects(ask('hello', long, undefined, other), { message: 'shutting down' })

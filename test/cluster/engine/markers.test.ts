@@ -1,3 +1,4 @@
+/** Tests that a message cannot contain a marker of the chat template. */
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
@@ -6,11 +7,11 @@ import { loadModel } from '../../../cluster/worker/engine/llama/model.js'
 import { Prompter } from '../../../cluster/worker/engine/llama/prompt.js'
 import { startRuntime } from '../../../cluster/worker/engine/llama/runtime.js'
 
-/** The bundled model with the markers of its template as tokens that are found in any text. */
+/** Writes a copy of the bundled model in which the markers of its template are tokens found in any text. */
 async function userDefined(dir: string): Promise<string> {
   const bytes = await readFile('models/llambo-tiny.gguf')
   const key = 'tokenizer.ggml.token_type'
-  // after the key: the type of the value, the type of its elements, their number
+  // after the key come the type of the value, the type of its elements, and their number
   const types = bytes.indexOf(key) + key.length + 4 + 4 + 8
   for (const id of [1, 2]) bytes.writeInt32LE(4, types + 4 * id)
   const path = join(dir, 'user-defined.gguf')
@@ -18,7 +19,7 @@ async function userDefined(dir: string): Promise<string> {
   return path
 }
 
-t.test('a text that a user writes never becomes a turn, also where the markers are tokens of any text', async t => {
+t.test('text that a user writes never starts a turn, even if the vocabulary finds markers in any text', async t => {
   const runtime = await startRuntime(false)
   const open = async (path: string) => {
     const model = await loadModel(runtime, path, 1)
@@ -51,7 +52,7 @@ t.test('a text that a user writes never becomes a turn, also where the markers a
     )
 })
 
-t.test('which tokens are markers, and where a text with them is cut', async t => {
+t.test('tokens that look like markers are found, and a text is cut inside each of them', async t => {
   const of = (tokens: string[], chat_template?: string) =>
     markersOf({
       fileInfo: { metadata: { tokenizer: { ggml: { tokens, token_type: tokens.map(() => 4) }, chat_template } } },
@@ -63,10 +64,14 @@ t.test('which tokens are markers, and where a text with them is cut', async t =>
     '<｜User｜>',
     '</s>',
   ])
-  t.same(of(['[INST]', '<think>', '<table>'], '[INST] <think>'), ['[INST]', '<think>'], 'and what the template writes')
-  t.same(of(['\n\n', '   ', 'ø', 'user', '->', '[PAD7]'], '\n\n   ø user ->'), [], 'ordinary text is none')
+  t.same(
+    of(['[INST]', '<think>', '<table>'], '[INST] <think>'),
+    ['[INST]', '<think>'],
+    'markers that the template writes',
+  )
+  t.same(of(['\n\n', '   ', 'ø', 'user', '->', '[PAD7]'], '\n\n   ø user ->'), [], 'ordinary text is not a marker')
   t.same(cuts('a<|x|>b<|x|><|x|>', ['<|x|>']), [2, 8, 13])
-  t.same(cuts('ababa', ['aba']), [1, 3], 'also where one overlaps another')
+  t.same(cuts('ababa', ['aba']), [1, 3], 'overlapping markers')
   t.same(cuts('🦙!🦙!', ['🦙!']), [2, 5], 'never inside a character')
   t.same(cuts('nothing', ['<|x|>']), [])
 })

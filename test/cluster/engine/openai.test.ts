@@ -1,3 +1,4 @@
+/** Tests of the engine `openai` against servers of many kinds. */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import fc from 'fast-check'
@@ -16,7 +17,7 @@ interface Request {
 
 type Answer = (request: Request, response: ServerResponse) => void | Promise<void>
 
-/** A server that answers as a test says, and an engine of it. */
+/** Starts a server that answers as the test says, and makes an engine for it. */
 async function serve(t: { teardown(f: () => unknown): void }, answer: Answer, changes = {}) {
   const requests: Request[] = []
   const server = createServer(async (incoming: IncomingMessage, response) => {
@@ -44,12 +45,12 @@ const finish = (reason: string) => event({ choices: [{ delta: {}, finish_reason:
 const usage = event({ choices: [], usage: { prompt_tokens: 9, completion_tokens: 4 } })
 const done = event('[DONE]')
 
-/** A clock on which ten minutes pass within a second; what waits on it waits as long as ever. */
+/** A clock on which ten minutes pass within a second. Timers take as long as usual. */
 const hurried: Clock = { ...systemClock, now: () => performance.now() * 600 }
 
 const chat = request({ messages: [{ role: 'user', content: 'hi' }], max_tokens: 50 })
 
-t.test('a stream is given as it comes, with the counts of its usage and no ids', async t => {
+t.test('a stream is yielded as it comes, with the counts of its usage and without ids', async t => {
   const { engine, requests } = await serve(t, (_request, response) => {
     response.end(`: hello\n\n${delta('One')}${delta(' two\n')}${delta('three\n\n')}${finish('stop')}${usage}${done}`)
   })
@@ -63,10 +64,10 @@ t.test('a stream is given as it comes, with the counts of its usage and no ids',
     key: 'Bearer secret',
     body: { model: 'm', stream: true, messages: [{ role: 'user', content: 'hi' }], max_tokens: 50, temperature: 0 },
   })
-  t.notOk('top_k' in requests[0]!.body, 'what the API does not know is not said unless asked for')
+  t.notOk('top_k' in requests[0]!.body, 'a parameter that the API does not know is sent only if it was asked for')
 })
 
-t.test('bytes split in the middle of lines and characters make the same text', async t => {
+t.test('a stream cut in the middle of lines and characters gives the same text', async t => {
   const stream = Buffer.from(`${delta('grün 😀')}\r\n${delta('ende')}${finish('length')}${done}`)
   const { engine } = await serve(t, async (_request, response) => {
     for (const byte of stream) {
@@ -104,7 +105,7 @@ t.test('server-sent events are the same however they are cut', async () => {
   )
 })
 
-t.test('an event without end is refused at 1 MiB', async t => {
+t.test('an event over 1 MiB is refused', async t => {
   async function* endless() {
     for (;;) yield Buffer.from('data: '.padEnd(65536, 'x'))
   }
@@ -128,7 +129,7 @@ t.test('a raw prompt goes to completions', async t => {
   t.match(requests[1], { path: '/v1/completions', key: undefined }, 'with /v1 in the url, and without a key')
 })
 
-t.test('a stop string ends the answer here, whatever the server makes of it, and closes the request', async t => {
+t.test('a stop string ends the answer, whatever the server does with it, and closes the request', async t => {
   const { engine, requests } = await serve(t, (_request, response) => {
     response.write(`${delta('one S')}${delta('TOP two')}`)
   })
@@ -139,7 +140,7 @@ t.test('a stop string ends the answer here, whatever the server makes of it, and
   await requests[0]!.closed
 })
 
-t.test('a schema and tools are passed, and calls come back whole', async t => {
+t.test('a schema and tools are sent, and calls are assembled from their parts', async t => {
   const call = (index: number, f: object) => event({ choices: [{ delta: { tool_calls: [{ index, function: f }] } }] })
   const { engine, requests } = await serve(t, (_request, response) => {
     response.end(
@@ -160,7 +161,7 @@ t.test('a schema and tools are passed, and calls come back whole', async t => {
 })
 
 t.test(
-  'a failure says whether the request is refused, to be asked again later, or failed here, with the status and the words',
+  'a failure is reported as refused, as busy (to be retried later), or as failed, with the status and the message of the server',
   async t => {
     const date = new Date(Date.now() + 5_500).toUTCString()
     const message = (words: string) => JSON.stringify({ error: { message: words } })
@@ -278,7 +279,7 @@ t.test(
   },
 )
 
-t.test('answers in the shapes that real servers give them are read', async t => {
+t.test('answers in the forms of real servers are read', async t => {
   const chunk = (d: object, reason: string | null = null, more = {}) =>
     event({ choices: [{ index: 0, delta: d, finish_reason: reason }], ...more })
   const call = (part: object, reason: string | null = null) => chunk({ tool_calls: [part] }, reason)
@@ -301,13 +302,13 @@ t.test('answers in the shapes that real servers give them are read', async t => 
       `${chunk({ content: 'a' })}${chunk({ content: 'b' }, 'stop')}${done}`.replaceAll('\n', '\r'),
       { text: 'ab' },
     ],
-    'no last blank line': [`${chunk({ content: 'a' })}${chunk({ content: 'b' }, 'stop')}`.trimEnd(), { text: 'ab' }],
+    'no last empty line': [`${chunk({ content: 'a' })}${chunk({ content: 'b' }, 'stop')}`.trimEnd(), { text: 'ab' }],
     'no finish_reason and a [DONE]': [`${chunk({ content: 'a' })}${done}`, { text: 'a', reason: 'stop' }],
-    'words that are no JSON': [
+    'words that are not JSON': [
       `${event('ping')}${chunk({ content: 'a' })}${event('')}${event('pong')}${chunk({}, 'stop')}`,
       { text: 'a' },
     ],
-    'a reply that is no stream': [
+    'a reply that is not a stream': [
       JSON.stringify({ choices: [{ message: { content: 'whole' }, finish_reason: 'stop' }] }),
       { text: 'whole' },
     ],
@@ -320,7 +321,7 @@ t.test('answers in the shapes that real servers give them are read', async t => 
       { text: 'a\ufffdb' },
     ],
     'a refusal': [`${chunk({ refusal: 'I cannot.' })}${chunk({}, 'stop')}`, { text: 'I cannot.' }],
-    'a pair that is cut': [
+    'a surrogate pair that is cut': [
       `${event('{"choices":[{"delta":{"content":"\\ud83d"}}]}')}${event('{"choices":[{"delta":{"content":"\\ude00"},"finish_reason":"stop"}]}')}`,
       { text: '😀' },
     ],
@@ -337,7 +338,7 @@ t.test('answers in the shapes that real servers give them are read', async t => 
       `${chunk({ content: 'a' }, 'stop')}${event({ choices: [], usage: { prompt_tokens: '3', completion_tokens: '1' } })}${done}`,
       { completion_tokens: 1 },
     ],
-    'counts that cannot be': [
+    'invalid counts': [
       `${chunk({ content: 'a' }, 'stop', { usage: { completion_tokens: -5, prompt_tokens: {} } })}${done}`,
       { completion_tokens: 1 },
     ],
@@ -372,7 +373,7 @@ t.test('answers in the shapes that real servers give them are read', async t => 
   for (now of Object.keys(shapes)) t.match(await collect(engine, chat), shapes[now]![1], now)
 })
 
-t.test('what came before a failure is kept: before a broken event, a cut, an error', async t => {
+t.test('text before a failure is kept: before a broken event, a cut, an error', async t => {
   const bodies = [event('{"choices":['), event({ error: 'died' }), '']
   const { engine } = await serve(t, (_request, response) => {
     response.end(`${delta('good\n')}${bodies[0]}`)
@@ -388,7 +389,7 @@ t.test('what came before a failure is kept: before a broken event, a cut, an err
   }
 })
 
-t.test('a parameter that the server does not take is left out or renamed, then and later', async t => {
+t.test('a parameter that the server does not accept is left out or renamed, also in later requests', async t => {
   const no = (param: string, words = '') =>
     JSON.stringify({ error: { message: words || 'no', param: words ? null : param } })
   const { engine, requests } = await serve(t, ({ body }, response) => {
@@ -403,12 +404,12 @@ t.test('a parameter that the server does not take is left out or renamed, then a
   })
   t.equal((await collect(engine, chat)).text, 'ok')
   t.equal((await collect(engine, chat)).text, 'ok')
-  t.equal(requests.length, 4, 'the second request is asked once')
+  t.equal(requests.length, 4, 'the second request is sent once')
   t.match(requests.at(-1)!.body, { max_completion_tokens: 50, top_p: 1 })
   t.notOk('max_tokens' in requests.at(-1)!.body || 'temperature' in requests.at(-1)!.body)
 })
 
-t.test('an address with a path is taken as it is, with its query', async t => {
+t.test('an address with a path is used unchanged, with its query', async t => {
   const { url, requests } = await serve(t, (_request, response) => {
     response.end(`${delta('ok')}${finish('stop')}`)
   })
@@ -425,7 +426,7 @@ t.test('an address with a path is taken as it is, with its query', async t => {
   }
 })
 
-t.test('a check asks for the list of models and for no prompt', async t => {
+t.test('a check asks for the list of models and sends no prompt', async t => {
   const list = (...names: string[]) => JSON.stringify({ data: names.map(id => ({ id })) })
   const replies: [number, string, RegExp | undefined][] = [
     [200, list('a', 'm'), undefined],
@@ -452,7 +453,7 @@ t.test('a check asks for the list of models and for no prompt', async t => {
   t.ok(requests.every(({ path }) => path.startsWith('/v1/models')))
 })
 
-t.test('what brings no text tells that the server is at work; silence ends that request alone', async t => {
+t.test('a stream without text reports that the server is at work, and silence ends only that request', async t => {
   const { engine } = await serve(
     t,
     async ({ body }, response) => {
@@ -478,7 +479,7 @@ t.test('what brings no text tells that the server is at work; silence ends that 
   t.ok(seen.includes('alive'))
 })
 
-t.test('comments without end are given up, and so is one line without end', async t => {
+t.test('endless comments are given up, and so is an endless line', async t => {
   let endless = ': x\n'.repeat(10_000)
   const { engine } = await serve(
     t,
@@ -496,13 +497,13 @@ t.test('comments without end are given up, and so is one line without end', asyn
   await t.rejects(collect(engine, chat), { message: /^the upstream failed: an event over/ })
 })
 
-t.test('a server that is not there, or goes away, is told with the remedy', async t => {
+t.test('a server that is missing or goes away is reported with the remedy', async t => {
   const { engine: gone } = await serve(t, (_request, response) => {
     response.write(delta('half'))
     setTimeout(() => response.destroy(), 20)
   })
   await t.rejects(collect(gone, chat), { message: /: the server closed the connection$/ })
-  // A port that was free a moment ago.
+  // a port that was free a moment ago
   const port = await new Promise<number>(resolve => {
     const server = createServer().listen(0, '127.0.0.1', () => {
       const { port } = server.address() as AddressInfo
@@ -532,7 +533,7 @@ t.test('an abort closes the request, running or waiting for its first byte', asy
   }
 })
 
-t.test('requests beyond the slots wait here', async t => {
+t.test('requests beyond the slots wait in the engine', async t => {
   let at = 0
   let most = 0
   const { engine } = await serve(t, async (_request, response) => {
@@ -547,7 +548,7 @@ t.test('requests beyond the slots wait here', async t => {
   await t.rejects(collect(engine, { ...chat, prefix_ids: [1] }), { message: /^bad argument: prefix_ids/ })
 })
 
-t.test('embed asks for vectors and gives them in the order of the texts', async t => {
+t.test('embed asks for vectors and returns them in the order of the texts', async t => {
   let reply: unknown = {
     data: [
       { index: 1, embedding: [3, 4] },

@@ -1,4 +1,4 @@
-/** A server with the OpenAI API for tests, over real HTTP: it answers each request as the test says. */
+/** A server with the OpenAI API for tests, over real HTTP. It answers each request as the test says. */
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
@@ -10,7 +10,7 @@ export interface Asked {
   readonly path: string
   readonly headers: IncomingHttpHeaders
   readonly body: any
-  /** When it came, in ms. */
+  /** When it arrived, in ms. */
   readonly at: number
 }
 
@@ -20,13 +20,13 @@ export const event = (data: object | string) => `data: ${typeof data === 'string
 export const piece = (content: string) => event({ choices: [{ index: 0, delta: { content } }] })
 export const finish = (reason = 'stop') => event({ choices: [{ index: 0, delta: {}, finish_reason: reason }] })
 
-/** Answers well: with those words. */
+/** Answers successfully with that text. */
 export const says =
   (text: string): Reply =>
   (_asked, response) =>
     response.end(`${piece(text)}${finish()}${event('[DONE]')}`)
 
-/** Answers with a status, and what a server says with it. */
+/** Answers with an error status and message. */
 export const status =
   (code: number, message: string, headers: Record<string, string> = {}): Reply =>
   (_asked, response) =>
@@ -37,7 +37,7 @@ export class Upstream {
   readonly prompts: Asked[] = []
   /** Requests for the list of models. */
   readonly checks: Asked[] = []
-  /** What the next prompts are answered with, one each; then `reply`. */
+  /** The replies to the next prompts, one each; after these, `reply`. */
   readonly next: Reply[] = []
   models = ['m']
   url = ''
@@ -68,7 +68,7 @@ export class Upstream {
     })
   }
 
-  /** Listens, on the port that it had before. */
+  /** Listens, on the same port as before. */
   async start(): Promise<void> {
     this.#server = this.#make()
     await new Promise<void>(resolve => this.#server.listen(this.port, '127.0.0.1', resolve))
@@ -76,7 +76,7 @@ export class Upstream {
     this.url = `http://127.0.0.1:${this.port}/v1`
   }
 
-  /** Is gone: connections are refused. */
+  /** Stops listening: connections are refused. */
   async stop(): Promise<void> {
     this.#server.closeAllConnections()
     await new Promise(resolve => this.#server.close(resolve))

@@ -1,3 +1,4 @@
+/** Tests of the `data` file. */
 import t from 'tap'
 import { createEchoEngine } from '../../../cluster/worker/engine/echo.js'
 import { OREAD, OWRITE } from '../../../fs/protocol.js'
@@ -13,7 +14,7 @@ t.test('a prompt written and closed is answered to the next reader', async t => 
   t.equal(await ann.read('data'), '0:red 1:green\n', 'again, from the start')
 })
 
-t.test('a fid that wrote reads its own answer, the shared offset or not', async t => {
+t.test('a fid that wrote a prompt reads its own answer, from any offset', async t => {
   const ann = await (await rig(t)).as('ann')
   t.equal(await ann.ask('data', 'mine'), '0:mine\n')
   const fid = await ann.open('data')
@@ -32,7 +33,7 @@ t.test('several writes are one prompt, and a character may be cut between them',
   t.equal(await ann.read('data'), '0:grün 1:weiß\n')
 })
 
-t.test('a blank prompt is refused, and the answer before it is not shown for it', async t => {
+t.test('a blank prompt is refused, and the previous answer is not shown in its place', async t => {
   const ann = await (await rig(t)).as('ann')
   await ann.write('data', 'hello')
   t.equal(await ann.read('data'), '0:hello\n')
@@ -44,13 +45,13 @@ t.test('a blank prompt is refused, and the answer before it is not shown for it'
   )
 
   await ann.write('data', '')
-  t.same(await ann.names('task'), ['1'], 'to open and close it is no prompt')
+  t.same(await ann.names('task'), ['1'], 'opening and closing without a write is not a prompt')
   await ann.write('data', 'again')
   t.equal(await ann.read('data'), '0:again\n')
-  t.equal(await ann.read('error'), '', 'nothing is wrong any more')
+  t.equal(await ann.read('error'), '', 'the error is cleared')
 })
 
-t.test('users see their own answers and nobody else’s', async t => {
+t.test('users see only their own answers', async t => {
   const llambo = await rig(t)
   const [ann, bob] = [await llambo.as('ann'), await llambo.as('bob')]
   await ann.write('data', 'secret')
@@ -61,13 +62,13 @@ t.test('users see their own answers and nobody else’s', async t => {
   t.same(await bob.names('task'), ['2'])
   await t.rejects(bob.read('task/1/answer'), { message: 'file does not exist', errno: 2 })
   const admin = await llambo.as('root')
-  t.same(await admin.names('task'), ['1', '2'], 'an admin sees that they exist')
+  t.same(await admin.names('task'), ['1', '2'], 'an admin sees that the tasks exist')
   t.match(await admin.read('task/1/status'), /user=ann/)
   await t.rejects(admin.read('task/1/prompt'), { message: 'permission denied' })
   await t.rejects(admin.read('task/1/answer'), { message: 'permission denied' })
 })
 
-t.test('a read gives what is there and waits for the rest', async t => {
+t.test('a read returns what is there, and the next one waits for more', async t => {
   const ann = await (await rig(t, slow(20))).as('ann')
   const fid = await ann.open('data')
   await fid.write(0, bytes('a b c d e'))
@@ -83,7 +84,7 @@ t.test('a read gives what is there and waits for the rest', async t => {
   await fid.clunk()
 })
 
-t.test('an interrupted read costs the answer nothing', async t => {
+t.test('an interrupted read does not affect the answer', async t => {
   const ann = await (await rig(t, slow(2))).as('ann')
   await ann.write('data', 'a b c d')
   const fid = await ann.open('data', OREAD)
@@ -111,7 +112,7 @@ t.test(
   },
 )
 
-t.test('a second prompt on one fid drops the old answer, but not while it runs', async t => {
+t.test('a second prompt on one fid replaces the old answer, but not while that is running', async t => {
   const ann = await (await rig(t, slow(100))).as('ann')
   const fid = await ann.open('data')
   await fid.write(0, bytes('a b c d e f g h'))
@@ -123,18 +124,18 @@ t.test('a second prompt on one fid drops the old answer, but not while it runs',
   await fid.clunk()
 })
 
-t.test('what a prompt may not be fails the write, and is the newest exchange', async t => {
+t.test('an invalid prompt fails its write, and is the newest exchange', async t => {
   const ann = await (await rig(t)).as('ann')
   await ann.write('data', 'good')
   await t.rejects(ann.write('data', 'x'.repeat(1024 * 1024 + 1)), { message: /^prompt too long/, errno: 27 })
   await t.rejects(
     ann.read('data'),
     { message: /^prompt too long/ },
-    'the next cat gets the error, not the answer before',
+    'the next reader gets the error, not the previous answer',
   )
   t.match(await ann.read('error'), /prompt too long: over 1048576 bytes/)
   await t.rejects(ann.write('data', Uint8Array.of(0xff, 0xfe)), { message: 'prompt is not UTF-8', errno: 84 })
-  await ann.write('data', Uint8Array.of(0x61, 0xc3)) // cut off: known only at the submission
+  await ann.write('data', Uint8Array.of(0x61, 0xc3)) // incomplete: known only at the submission
   await t.rejects(ann.read('data'), { message: 'prompt is not UTF-8' })
   await ann.write('data', 'still here')
   t.equal(await ann.read('data'), '0:still 1:here\n')
@@ -148,7 +149,7 @@ t.test('200 kB in many writes are one prompt', async t => {
   t.equal((await ann.read(`task/${task}/prompt`)).length, prompt.length + 1)
 })
 
-t.test('two hundred fids at once get the answers to their own prompts', async t => {
+t.test('two hundred simultaneous fids get the answers to their own prompts', async t => {
   const ann = await (await rig(t)).as('ann')
   const answers = await Promise.all(Array.from({ length: 200 }, (_, i) => ann.ask('data', `client ${i}`)))
   answers.forEach((answer, i) => {
@@ -157,7 +158,7 @@ t.test('two hundred fids at once get the answers to their own prompts', async t 
   t.equal(new Set(answers).size, 200)
 })
 
-t.test('an error in the middle leaves what came before readable', async t => {
+t.test('an error in the middle of an answer leaves the text before it readable', async t => {
   const broken = () => ({
     ...createEchoEngine({}),
     async *generate() {
@@ -171,7 +172,7 @@ t.test('an error in the middle leaves what came before readable', async t => {
   const fid = await ann.open('data', OREAD)
   t.equal(new TextDecoder().decode(await fid.read(0, 100)), 'half')
   await t.rejects(fid.read(4, 100), { message: /i\/o error/, errno: 5 })
-  await t.rejects(fid.read(4, 100), { message: /i\/o error/, errno: 5 }, 'each time it is asked')
+  await t.rejects(fid.read(4, 100), { message: /i\/o error/, errno: 5 }, 'at each read')
   t.equal(new TextDecoder().decode(await fid.read(0, 100)), 'half')
   await fid.clunk()
 })

@@ -1,3 +1,4 @@
+/** Tests of the faults that a worker must survive. */
 import t, { type Test } from 'tap'
 import * as limits from '../../../cluster/root/limits.js'
 import { createEchoEngine } from '../../../cluster/worker/engine/echo.js'
@@ -10,12 +11,12 @@ import { readAll, rig } from './fixture.js'
 const bytes = (text: string) => new TextEncoder().encode(text)
 const later = (ms: number) => new Promise(resolve => setTimeout(resolve, ms))
 
-/** Reads a file until it is there and says that; the test's own time limit ends it. */
+/** Reads a file until it contains those words. The time limit of the test ends it. */
 async function says(reader: { read(path: string): Promise<string> }, path: string, words: RegExp): Promise<void> {
   while (!words.test(await reader.read(path).catch(() => ''))) await later(5)
 }
 
-/** What would have ended the process. */
+/** Collects the errors that would have ended the process. */
 function unhandled(t: Test): unknown[] {
   const out: unknown[] = []
   const note = (error: unknown) => out.push(error)
@@ -29,7 +30,7 @@ const echo = (of: Partial<Engine> = {}, name = 'echo'): Engine => {
   return { ...engine, model: { ...engine.model, name }, ...of }
 }
 
-t.test('a stopped turn that a full history cannot take ends no process and frees its slot', async t => {
+t.test('a stopped turn that does not fit in a full history does not end the process, and frees its slot', async t => {
   const lost = unhandled(t)
   const ann = await (await rig(t, () => echo())).as('ann')
   const s = `session/${await ann.session()}`
@@ -46,7 +47,7 @@ t.test('a stopped turn that a full history cannot take ends no process and frees
   t.match(await ann.read(`${s}/status`), /state=idle .*messages=1 /)
 })
 
-t.test('a turn that is cancelled while it waits lets none overtake the ones before', async t => {
+t.test('a turn cancelled while it waits does not let later turns overtake earlier ones', async t => {
   const ann = await (await rig(t, () => echo())).as('ann')
   const s = `session/${await ann.session()}`
   const first = ann.ask(`${s}/data`, 'a x400')
@@ -74,7 +75,7 @@ t.test('a prompt written before a session was closed is refused', async t => {
   t.match(await ann.read('task/1/status'), /state=failed/)
 })
 
-t.test("a session's failed turn is in the user's error file, whoever reads the answer", async t => {
+t.test("a failed turn of a session is in the user's error file even if nobody reads the answer", async t => {
   const ann = await (await rig(t)).as('ann')
   const s = `session/${await ann.session()}`
   await ann.write(`${s}/ctl`, 'schema {}\n')
@@ -83,12 +84,12 @@ t.test("a session's failed turn is in the user's error file, whoever reads the a
   t.pass('it is there')
 })
 
-t.test('system and history are not changed by a close while a turn is made', async t => {
+t.test('system and history do not change if they are closed while a turn runs', async t => {
   const ann = await (await rig(t, () => echo())).as('ann')
   const s = `session/${await ann.session()}`
   const system = await ann.open(`${s}/system`, OWRITE)
   await system.write(0, bytes('be brief'))
-  // it lasts until it is cancelled, however busy the machine
+  // the turn runs until it is cancelled, however busy the machine
   const turn = ann.ask(`${s}/data`, 'a x9000')
   await says(ann, 'status', / active=1 /)
   await t.rejects(system.clunk(), { message: /^session busy/ })
@@ -97,14 +98,14 @@ t.test('system and history are not changed by a close while a turn is made', asy
   await t.rejects(turn, { message: 'cancelled' })
 })
 
-t.test('what is not UTF-8 replaces no system prompt', async t => {
+t.test('text that is not UTF-8 does not replace the system prompt', async t => {
   const ann = await (await rig(t)).as('ann')
   const s = `session/${await ann.session()}`
   await ann.write(`${s}/system`, 'be brief\n')
   const fid = await ann.open(`${s}/system`, OWRITE)
   await fid.write(0, bytes('be '))
   await t.rejects(fid.write(3, Uint8Array.of(0xff)), { message: /not UTF-8/ })
-  await t.rejects(fid.write(3, bytes('long')), { message: /not UTF-8/ }, 'nor what follows it')
+  await t.rejects(fid.write(3, bytes('long')), { message: /not UTF-8/ }, 'nor does the text after it')
   await fid.clunk()
   t.equal(await ann.read(`${s}/system`), 'be brief\n')
 })
@@ -117,7 +118,7 @@ t.test('vectors that are too large for an answer are an error', async t => {
   t.same(lost, [])
 })
 
-t.test('an engine that fails to close ends no process', async t => {
+t.test('an engine that fails to close does not end the process', async t => {
   const lost = unhandled(t)
   let fails = true
   const close = async () => {
@@ -132,7 +133,7 @@ t.test('an engine that fails to close ends no process', async t => {
   t.match(await root.read('status'), /state=idle/)
 })
 
-t.test('a load that a close has overtaken frees its engine', async t => {
+t.test('a load that finishes after close frees its engine', async t => {
   let closed = 0
   const open = async () => {
     await later(20)
@@ -150,7 +151,7 @@ t.test('a load that a close has overtaken frees its engine', async t => {
   t.equal(closed, 1)
 })
 
-t.test('settings during the first load are refused, not lost', async t => {
+t.test('settings changed during the first load are refused rather than lost', async t => {
   const loader = new Loader(
     async () => {
       await later(10)
@@ -196,7 +197,7 @@ t.test('a request for the model that is being loaded waits for it', async t => {
   )
 })
 
-t.test('events, which everybody reads, quote nothing of what a user wrote', async t => {
+t.test('events, which everybody can read, quote nothing that a user wrote', async t => {
   const generate = () => {
     throw fail('badArgument', 'schema: my secret plan')
   }
@@ -209,8 +210,8 @@ t.test('events, which everybody reads, quote nothing of what a user wrote', asyn
   t.notMatch(lines, /plan/)
 })
 
-t.test('turns that wait for an earlier one of their session count as queued', async t => {
-  // the first turn outlasts the writes of the others, however slow the machine is
+t.test('turns that wait for an earlier turn of their session count as queued', async t => {
+  // the first turn takes longer than the writes of the others, however slow the machine
   const ann = await (await rig(t, () => createEchoEngine({ slots: 2, rate: 1 }))).as('ann')
   const s = `session/${await ann.session()}`
   const first = ann.ask(`${s}/data`, 'a x900')
@@ -223,7 +224,7 @@ t.test('turns that wait for an earlier one of their session count as queued', as
   t.equal(await ann.ask(`${s}/data`, 'c'), '0:c\n')
 })
 
-t.test('at the end a turn of a session ends with `shutting down`, as any exchange', async t => {
+t.test('at shutdown a turn of a session ends with `shutting down`, like any exchange', async t => {
   const r = await rig(t, () => echo())
   const ann = await r.as('ann')
   const turn = ann.ask(`session/${await ann.session()}/data`, 'a x900')

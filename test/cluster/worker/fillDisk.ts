@@ -1,4 +1,6 @@
-/** Run with a directory on a file system of 1 MiB: uploads 2 MB and prints what happens and what is left, as JSON. */
+/**
+ * A program for a directory on a file system of 1 MiB: uploads 2 MB, and prints the errors and what is left, as JSON.
+ */
 import { readdirSync, statfsSync } from 'node:fs'
 import { ModelStore } from '../../../cluster/worker/models.js'
 import { toFsError } from '../../../fs/errors.js'

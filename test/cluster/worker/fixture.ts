@@ -1,3 +1,4 @@
+/** A worker served in memory, and a client for tests. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -15,20 +16,20 @@ import { transportPair } from '../../../fs/transport/pair.js'
 
 const decoder = new TextDecoder()
 
-/** A test as tap gives it, as far as this needs it. */
+/** The part of tap's test that is used here. */
 interface Test {
   teardown(fn: () => unknown): unknown
 }
 
 export interface Rig {
-  /** Attaches under a name; `root` is the admin. */
+  /** Attaches as that user; `root` is the admin. */
   as(name: string): Promise<Tree>
   load(model: string): Promise<void>
   close(): Promise<void>
   shutdowns: number
 }
 
-/** A worker over an engine, served in memory, with the calls a test makes of it. */
+/** Starts a worker with an engine, served in memory. */
 export async function rig(
   t: Test,
   open: (model: string, settings: EngineSettings) => Engine | Promise<Engine> = (_m, s) => createEchoEngine(s),
@@ -80,7 +81,7 @@ export async function rig(
   return out
 }
 
-/** One user's view of a tree, with files read and written whole. */
+/** One user's view of a tree, with files read and written as a whole. */
 export class Tree {
   constructor(readonly root: Fid) {}
 
@@ -96,7 +97,7 @@ export class Tree {
     return (await this.root.walk(path.split('/'))).open(mode)
   }
 
-  /** Writes and reads on one open file, to the end. */
+  /** Writes to an open file and reads its answer to the end. */
   async ask(path: string, text: string): Promise<string> {
     const fid = await this.open(path)
     try {
@@ -111,7 +112,7 @@ export class Tree {
     return ndjson(await this.ask(path, JSON.stringify(request)))
   }
 
-  /** A new session's number; it lives as long as `ttl` says once this has returned. */
+  /** Makes a session. Its time to live starts when this returns. @returns its number */
   async session(): Promise<string> {
     const fid = await this.open('session/clone')
     const id = decoder.decode(await fid.read(0, 100)).trim()

@@ -1,10 +1,11 @@
+/** Tests of the `generate` and `embed` files. */
 import t from 'tap'
 import { createEchoEngine } from '../../../cluster/worker/engine/echo.js'
 import { ndjson, rig } from './fixture.js'
 
 const ask = (content: string) => ({ messages: [{ role: 'user', content }] })
 
-t.test('a JSON request gives its events as lines', async t => {
+t.test('a JSON request returns its events as lines', async t => {
   const ann = await (await rig(t)).as('ann')
   const events = await ann.events('generate', ask('red green'))
   t.match(events, [
@@ -26,7 +27,7 @@ t.test('max_tokens, stop and raw prompts are obeyed', async t => {
   t.match(stopped.at(-1), { reason: 'stop' })
 })
 
-t.test('prefix_ids go on where they end, with the digest of the same model only', async t => {
+t.test('prefix_ids continue an answer only with the digest of the same model', async t => {
   const ann = await (await rig(t)).as('ann')
   const request = { ...ask('a b c d'), prefix_ids: [0, 1], digest: 'echo:1' }
   const events = await ann.events('generate', request)
@@ -36,20 +37,20 @@ t.test('prefix_ids go on where they end, with the digest of the same model only'
 })
 
 const refused: [string, unknown, RegExp][] = [
-  ['no JSON', 'text', /not JSON/],
+  ['text that is not JSON', 'text', /not JSON/],
   ['an unknown key', { ...ask('x'), temprature: 1 }, /unknown key "temprature": accepts .*temperature/],
   ['a number out of range', { ...ask('x'), temperature: 9 }, /temperature 9: 0 to 5/],
-  ['a number that is none', { ...ask('x'), max_tokens: 'many' }, /max_tokens many: a whole number 1 to/],
+  ['a value that is not a number', { ...ask('x'), max_tokens: 'many' }, /max_tokens many: a whole number 1 to/],
   ['neither messages nor prompt', { model: 'echo' }, /messages or prompt: one of the two/],
   ['both', { ...ask('x'), prompt: 'y' }, /one of the two/],
   ['a strange role', { messages: [{ role: 'robot', content: '' }] }, /role is one of system user assistant tool/],
   ['ids without digest', { ...ask('x'), prefix_ids: [1] }, /digest/],
   ['too many stops', { ...ask('x'), stop: Array(17).fill('s') }, /stop: up to 16/],
-  ['a model nobody serves', { ...ask('x'), model: 'gpt-9' }, /no worker serves gpt-9/],
-  ['a session that is not there', { ...ask('x'), session: '77' }, /file does not exist: session\/77/],
+  ['a model that nobody serves', { ...ask('x'), model: 'gpt-9' }, /no worker serves gpt-9/],
+  ['a session that does not exist', { ...ask('x'), session: '77' }, /file does not exist: session\/77/],
 ]
 for (const [name, request, error] of refused)
-  t.test(`${name} fails with what would be accepted, and the worker lives`, async t => {
+  t.test(`${name} fails with what would be accepted, and the worker survives`, async t => {
     const ann = await (await rig(t)).as('ann')
     const answer = ann.ask('generate', typeof request === 'string' ? request : JSON.stringify(request))
     const text = await answer.catch((e: Error) => e.message)
@@ -58,7 +59,7 @@ for (const [name, request, error] of refused)
     t.equal(await ann.ask('data', 'alive'), '0:alive\n')
   })
 
-t.test('a deadline ends a request that waits or runs', async t => {
+t.test('a deadline ends a waiting or running request', async t => {
   const ann = await (await rig(t, () => createEchoEngine({ rate: 50, slots: 1 }))).as('ann')
   const [one, two] = await Promise.all([
     ann.events('generate', { ...ask('w x1000'), deadline_ms: 200 }),
@@ -69,7 +70,7 @@ t.test('a deadline ends a request that waits or runs', async t => {
   t.match(two.at(-1), { event: 'error', error: 'deadline of 100 ms passed', tokens: 0 })
 })
 
-t.test('with keep_s an exchange outlives its fid, and its stream is read by offset', async t => {
+t.test('with keep_s an exchange outlives its fid, and its stream can be read by offset', async t => {
   const ann = await (await rig(t, () => createEchoEngine({ rate: 100 }))).as('ann')
   const fid = await ann.open('generate')
   await fid.write(0, new TextEncoder().encode(JSON.stringify({ ...ask('w x20'), keep_s: 5 })))
@@ -80,12 +81,12 @@ t.test('with keep_s an exchange outlives its fid, and its stream is read by offs
   t.match(events.at(-1), { event: 'end', reason: 'stop' })
 })
 
-t.test('higher priority goes first', async t => {
+t.test('a task with a higher priority goes first', async t => {
   const ann = await (await rig(t, () => createEchoEngine({ rate: 100, slots: 1 }))).as('ann')
   const ended: string[] = []
   const run = (name: string, priority: number) =>
     ann.events('generate', { ...ask(`${name} x5`), priority }).then(() => ended.push(name))
-  // nothing ends before all have come
+  // keeps the slot busy until all have arrived
   const first = ann.ask('data', 'first x100000')
   first.catch(() => undefined)
   const there = async (n: number) => (await ann.names('task')).length === n
@@ -97,7 +98,7 @@ t.test('higher priority goes first', async t => {
   t.same(ended, ['high', 'low'])
 })
 
-t.test('embed gives one vector per text', async t => {
+t.test('embed returns one vector per text', async t => {
   const ann = await (await rig(t)).as('ann')
   const answer = JSON.parse(await ann.ask('embed', JSON.stringify({ input: ['a', 'b'] })))
   t.match(answer, { model: 'echo', embeddings: [{ length: 64 }, { length: 64 }] })

@@ -1,3 +1,4 @@
+/** Tests of the check of model files. */
 import { execFileSync } from 'node:child_process'
 import { readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -14,21 +15,21 @@ const bundled = fileURLToPath(new URL('../../../../models/llambo-tiny.gguf', imp
 const dir = t.testdir()
 let files = 0
 
-/** A new file with these bytes. */
+/** Writes a new file with these bytes. @returns its path */
 function file(bytes: Buffer): string {
   const path = join(dir, `${++files}.gguf`)
   writeFileSync(path, bytes)
   return path
 }
 
-/** What the check says of these bytes: the error's text, or `ok`. */
+/** The result of the check: the text of the error, or `ok`. */
 const verdict = (bytes: Buffer) =>
   checkGguf(file(bytes)).then(
     () => 'ok',
     e => (e instanceof FsError && e.is('badModel') ? e.message : Promise.reject(e)),
   )
 
-t.test('the bundled model passes and its summary tells what it is', async t => {
+t.test('the bundled model passes, and its summary is right', async t => {
   t.match(await checkGguf(bundled), {
     version: 3,
     tensors: 47,
@@ -40,7 +41,7 @@ t.test('the bundled model passes and its summary tells what it is', async t => {
   })
 })
 
-t.test('a small file by hand passes in versions 2 and 3', async t => {
+t.test('a small file built by hand passes in versions 2 and 3', async t => {
   t.same(await checkGguf(file(gguf())), {
     version: 3,
     tensors: 2,
@@ -55,13 +56,13 @@ t.test('a small file by hand passes in versions 2 and 3', async t => {
 
 t.test('the padding after the last tensor may be missing', async t => {
   t.equal(await verdict(gguf({ data: 196 })), 'ok')
-  t.equal(await verdict(gguf({ data: 400 })), 'ok', 'and so does one with more after it')
+  t.equal(await verdict(gguf({ data: 400 })), 'ok', 'and so may more data follow it')
 })
 
 const keys = (...more: Buffer[]): Parts => ({ keys: [architecture, ...more] })
 const broken: [what: string, bytes: Buffer, rule: RegExp][] = [
   ['an empty file', Buffer.alloc(0), /0 bytes, no GGUF file is shorter than 24/],
-  ['four bytes that say GGUF', Buffer.from('GGUF'), /4 bytes/],
+  ['four bytes with the magic GGUF', Buffer.from('GGUF'), /4 bytes/],
   ['another format', gguf({ magic: 'GGML' }), /does not begin with GGUF/],
   ['version 1', gguf({ version: 1 }), /version 1: 2 and 3 can be read/],
   ['version 4', gguf({ version: 4 }), /version 4/],
@@ -101,10 +102,10 @@ const broken: [what: string, bytes: Buffer, rule: RegExp][] = [
   ],
   ['an empty key', gguf(keys(key.string('', 'x'))), /key 1 is empty/],
   ['one key twice', gguf(keys(architecture)), /key 1 \(general.architecture\) is there twice/],
-  ['a value type there is not', gguf(keys(Buffer.concat([str('x'), u32(13), u64(0)]))), /type 13/],
+  ['an unknown value type', gguf(keys(Buffer.concat([str('x'), u32(13), u64(0)]))), /type 13/],
   ['an array of arrays', gguf(keys(key.array('x', 9, 1))), /array of arrays/],
-  ['an array of a type there is not', gguf(keys(key.array('x', 77, 1, u64(0)))), /type 77/],
-  ['an array of more strings than bytes are left', gguf(keys(key.array('x', 8, 1 << 20))), /1048576 elements/],
+  ['an array of an unknown type', gguf(keys(key.array('x', 77, 1, u64(0)))), /type 77/],
+  ['an array of more strings than there are bytes left', gguf(keys(key.array('x', 8, 1 << 20))), /1048576 elements/],
   ['an array whose size overflows 64 bits', gguf(keys(key.array('x', 12, (1n << 61n) + 1n))), /elements/],
   [
     'a string in an array longer than the file',
@@ -150,14 +151,14 @@ const broken: [what: string, bytes: Buffer, rule: RegExp][] = [
     /more than 2\^63 elements/,
   ],
   [
-    'an overflow behind a zero',
+    'an overflow hidden by a zero',
     gguf({ tensors: [tensor('a', [0, 1n << 62n, 1n << 62n], 0, 0)] }),
     /more than 2\^63 elements/,
   ],
-  ['a tensor type there is not', gguf({ tensors: [tensor('a', [32], 99, 0)] }), /type 99/],
+  ['an unknown tensor type', gguf({ tensors: [tensor('a', [32], 99, 0)] }), /type 99/],
   ['a withdrawn tensor type', gguf({ tensors: [tensor('a', [32], 4, 0)] }), /type 4/],
   [
-    'rows that are no whole blocks',
+    'rows that are not whole blocks',
     gguf({ tensors: [tensor('a', [33], 8, 0)] }),
     /rows of 33 elements, not a multiple of 32/,
   ],
@@ -166,7 +167,7 @@ const broken: [what: string, bytes: Buffer, rule: RegExp][] = [
     gguf({ tensors: [tensor('a', [32], 0, 0), tensor('b', [32], 0, 64)] }),
     /tensor 1 is at 64, expected at 128/,
   ],
-  ['a tensor far behind the file', gguf({ tensors: [tensor('a', [32], 0, 1n << 50n)] }), /expected at 0/],
+  ['a tensor far beyond the end of the file', gguf({ tensors: [tensor('a', [32], 0, 1n << 50n)] }), /expected at 0/],
   ['a file that lacks its last 120 bytes', gguf({ data: 76 }), /tensor 1 ends 120 bytes past the end of the file/],
   [
     'a tensor larger than any file',
@@ -175,7 +176,7 @@ const broken: [what: string, bytes: Buffer, rule: RegExp][] = [
   ],
 ]
 for (const [what, bytes, rule] of broken) {
-  t.test(`${what} is refused by name of the rule`, async t => {
+  t.test(`${what} is refused with the rule it breaks`, async t => {
     const said = await verdict(bytes)
     t.match(said, /^model file is damaged: /)
     t.match(said, rule)
@@ -195,7 +196,7 @@ t.test('the bundled model cut short by one byte is refused', async t => {
   await t.rejects(checkGguf(path), { message: /tensor 46 ends 1 bytes past the end of the file/, errno: 74 })
 })
 
-t.test('a file that is not there, a directory and a named pipe are errors and not a wait', async t => {
+t.test('a missing file, a directory and a named pipe fail at once', async t => {
   await t.rejects(checkGguf(join(dir, 'none.gguf')), { message: 'file does not exist: none.gguf', errno: 2 })
   await t.rejects(checkGguf(dir), { message: /not a regular file/ })
   const pipe = join(dir, 'pipe.gguf')
@@ -235,7 +236,7 @@ t.test('a large header is read in small pieces, in time, with the event loop tur
   t.ok(turns >= 20, `${turns} turns`)
 })
 
-t.test('the size of the tensors does not matter to the time', async t => {
+t.test('the time does not depend on the size of the tensors', async t => {
   // a sparse file of 64 GiB
   const header = gguf({ tensors: [tensor('a', [1n << 36n], 24, 0)], data: 0 })
   const path = file(header)
@@ -245,7 +246,7 @@ t.test('the size of the tensors does not matter to the time', async t => {
   t.ok(performance.now() - began < 500)
 })
 
-t.test('a header without end is given up at its bound', async t => {
+t.test('a header that is too long is given up at its bound', async t => {
   const path = file(
     gguf({ ...keys(Buffer.concat([str('x'), u32(8), u64(2 ** 27)])), tensorCount: 1, tensors: [], data: 0 }),
   )
@@ -253,7 +254,7 @@ t.test('a header without end is given up at its bound', async t => {
   await t.rejects(checkGguf(path), { message: /goes on past 67108864 bytes in key 1 \(x\)/ })
 })
 
-t.test('bytes changed at random never hang or crash the check, nor make it need much memory', async t => {
+t.test('random changes never make the check hang, crash or use much memory', async t => {
   const real = readFileSync(bundled)
   const path = file(real)
   const values = fc.oneof(
@@ -265,7 +266,7 @@ t.test('bytes changed at random never hang or crash the check, nor make it need 
   let most = 0
   await fc.assert(
     fc.asyncProperty(
-      // the header is the first 47 kB; most of what matters is at its ends
+      // the header is the first 47 kB; most of the important fields are at its beginning and end
       fc.array(fc.tuple(fc.oneof(fc.nat(1500), fc.integer({ min: 44_000, max: 48_000 }), fc.nat(48_000)), values), {
         minLength: 1,
         maxLength: 3,
@@ -293,15 +294,15 @@ t.test('bytes changed at random never hang or crash the check, nor make it need 
   }
 })
 
-t.test('the list of architectures has all that node-llama-cpp knows', async t => {
-  // a const enum, of which TypeScript does not believe that it exists at run time
+t.test('the list of architectures contains all that node-llama-cpp knows', async t => {
+  // a const enum: TypeScript does not know that it exists at run time
   const theirs: object = (await loadLibrary())['GgufArchitectureType' as never]
   for (const name of Object.values(theirs)) {
     if (name !== '(unknown)') t.ok(architectures.has(name), name)
   }
 })
 
-t.test('an adapter and a projector may be stored but not loaded as a model', async t => {
+t.test('an adapter or a projector may be stored but not loaded as a model', async t => {
   const adapter = file(gguf(keys(key.string('general.type', 'adapter'))))
   t.equal((await checkGguf(adapter)).type, 'adapter')
   await t.rejects(checkModel(adapter), { message: /not a model but an adapter/ })
@@ -310,7 +311,7 @@ t.test('an adapter and a projector may be stored but not loaded as a model', asy
   t.equal((await checkModel(bundled)).tensors, 47)
 })
 
-t.test('a split model is checked in all its parts', async t => {
+t.test('all parts of a split model are checked', async t => {
   const part = (no: number, of: number) => [key.u16('split.no', no), key.u16('split.count', of)]
   const place = (name: string, bytes: Buffer) => {
     writeFileSync(join(dir, name), bytes)

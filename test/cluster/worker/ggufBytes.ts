@@ -1,4 +1,7 @@
-/** GGUF files by hand, so that each field can be wrong on its own. Lengths and counts are what is said, not what follows. */
+/**
+ * Builds GGUF files by hand, so that each field can be wrong on its own. Lengths and counts are written as given,
+ * whatever follows them.
+ */
 
 export const u16 = (n: number) => Buffer.from(Uint16Array.of(n).buffer)
 export const u32 = (n: number) => Buffer.from(Uint32Array.of(n).buffer)
@@ -30,7 +33,7 @@ export interface Parts {
 
 export const architecture = key.string('general.architecture', 'llama')
 
-/** A file that is right, but for what `parts` says: two tensors of 32 floats and 2 x 32 of Q8_0, 128 + 68 bytes. */
+/** Builds a valid file except for `parts`: two tensors, of 32 floats and of 2 x 32 Q8_0 values, 128 + 68 bytes. */
 export function gguf(parts: Parts = {}): Buffer {
   const keys = parts.keys ?? [architecture, key.u32('llama.context_length', 1024), key.string('general.name', 'Test')]
   const tensors = parts.tensors ?? [tensor('a.weight', [32], 0, 0), tensor('b.weight', [32, 2], 8, 128)]

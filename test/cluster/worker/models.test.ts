@@ -1,3 +1,4 @@
+/** Tests of the store of models. */
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import {
@@ -46,7 +47,7 @@ async function write(opened: Opened, bytes: Uint8Array, size = 64 * 1024) {
   for (let at = 0; at < bytes.length; at += size) await opened.write!(at, bytes.subarray(at, at + size), ada)
 }
 
-/** Closes an upload that was never to be a model. */
+/** Closes an upload that was not meant to become a model. */
 const abandon = (opened: Opened) => Promise.resolve(opened.close!()).catch(() => undefined)
 
 async function readAll(opened: Opened): Promise<Buffer> {
@@ -59,7 +60,7 @@ async function readAll(opened: Opened): Promise<Buffer> {
   }
 }
 
-t.test('a model is shown with its real length and time and read byte for byte', async t => {
+t.test('a model has its real length and time and is read byte for byte', async t => {
   const { dir, models } = store(t)
   copyFileSync(bundled, join(dir, 'llambo-tiny.gguf'))
   utimesSync(join(dir, 'llambo-tiny.gguf'), 1_700_000_000, 1_700_000_001)
@@ -79,7 +80,7 @@ t.test('a model is shown with its real length and time and read byte for byte', 
   await opened.close!()
 })
 
-t.test('the list tells what each model is and why one cannot be loaded', async t => {
+t.test('the list says what each model is and why one cannot be loaded', async t => {
   const { dir, models } = store(t)
   copyFileSync(bundled, join(dir, 'llambo-tiny.gguf'))
   writeFileSync(join(dir, 'Broken.gguf'), 'GGUF')
@@ -113,7 +114,7 @@ t.test('a split model is one entry of the list', async t => {
   t.equal((await names(models)).length, 2, 'while the directory shows all files')
 })
 
-t.test('a model is found by name with and without its ending, and nothing outside the store is', async t => {
+t.test('a model is found by name with and without .gguf, and nothing outside the store is found', async t => {
   const { dir, models } = store(t)
   copyFileSync(bundled, join(dir, 'llambo-tiny.gguf'))
   t.equal(await models.find('llambo-tiny'), join(dir, 'llambo-tiny.gguf'))
@@ -134,7 +135,7 @@ t.test('a model is found by name with and without its ending, and nothing outsid
   }
 })
 
-t.test('an uploaded model is in place when its writer has synced it, and its bytes are those written', async t => {
+t.test('an uploaded model is in place when its writer has synced it, and has the bytes that were written', async t => {
   const events: unknown[] = []
   const { dir, models } = store(t, { onchange: e => events.push(e) })
   const { file, opened } = await create(models, 'Mine-Q8_0.gguf')
@@ -149,14 +150,14 @@ t.test('an uploaded model is in place when its writer has synced it, and its byt
   t.ok(readFileSync(join(dir, 'Mine-Q8_0.gguf')).equals(bytes))
   t.equal(statSync(join(dir, 'Mine-Q8_0.gguf')).mode & 0o777, 0o644)
   t.same(readdirSync(dir), ['Mine-Q8_0.gguf'])
-  t.equal(await walk(models, 'Mine-Q8_0.gguf'), file, 'the file that was created is the file that is there')
+  t.equal(await walk(models, 'Mine-Q8_0.gguf'), file, 'the created file is the file in the directory')
   const reader = await file.open(OREAD, ada)
   t.ok((await readAll(reader)).equals(bytes), 'and it can be read')
   await reader.close!()
   t.equal(events.length, 1)
 })
 
-t.test('a writer that only closes has its model checked and installed at close', async t => {
+t.test('an upload that is closed without a sync is checked and installed at close', async t => {
   const { models } = store(t)
   const { opened } = await create(models, 'a.gguf')
   await write(opened, gguf())
@@ -175,7 +176,7 @@ t.test('pieces may come in any order and all at once', async t => {
   t.ok(readFileSync(join(dir, 'a.gguf')).equals(bytes))
 })
 
-t.test('a sync waits for the writes before it', async t => {
+t.test('a sync waits for earlier writes', async t => {
   const { models } = store(t)
   const { opened } = await create(models, 'a.gguf')
   const writing = opened.write!(0, gguf(), ada)
@@ -185,20 +186,20 @@ t.test('a sync waits for the writes before it', async t => {
   await opened.close!()
 })
 
-t.test('a damaged upload fails its sync with the rule, and is gone at close', async t => {
+t.test('a damaged upload fails its sync with the rule, and is gone after close', async t => {
   const { dir, models } = store(t)
   const { opened } = await create(models, 'a.gguf')
   await write(opened, gguf({ data: 76 }))
   const error = { message: /^model file is damaged: tensor 1 ends 120 bytes past the end of the file/, errno: 74 }
   await t.rejects(Promise.resolve(opened.sync!(ada)), error)
-  await t.rejects(Promise.resolve(opened.sync!(ada)), error, 'a second time as well')
+  await t.rejects(Promise.resolve(opened.sync!(ada)), error, 'also a second time')
   t.equal(readdirSync(dir).length, 1, 'it is kept while it may still be completed')
   await opened.close!()
   t.same(readdirSync(dir), [])
   t.equal(await walk(models, 'a.gguf'), undefined)
 })
 
-t.test('an upload that was synced too early is completed by what follows', async t => {
+t.test('an upload that was synced too early is completed by later writes', async t => {
   const { models } = store(t)
   const { opened } = await create(models, 'a.gguf')
   const bytes = gguf()
@@ -217,11 +218,11 @@ t.test('a damaged upload that is closed without a sync fails its close', async t
   await t.rejects(Promise.resolve(opened.close!()), { message: /damaged: 11 bytes/ })
   t.same(readdirSync(dir), [])
   const again = await create(models, 'a.gguf')
-  await t.rejects(Promise.resolve(again.opened.close!()), { message: /damaged: 0 bytes/ }, 'and so does an empty one')
+  await t.rejects(Promise.resolve(again.opened.close!()), { message: /damaged: 0 bytes/ }, 'and so is an empty one')
   t.same(readdirSync(dir), [])
 })
 
-t.test('a finished model is not written into by the writer that goes on', async t => {
+t.test('a writer that continues after its sync cannot change the finished model', async t => {
   const { dir, models } = store(t)
   const { opened } = await create(models, 'a.gguf')
   await write(opened, gguf())
@@ -233,7 +234,7 @@ t.test('a finished model is not written into by the writer that goes on', async 
   t.ok(readFileSync(join(dir, 'a.gguf')).equals(gguf()))
 })
 
-t.test('a model is replaced whole, and who has it open goes on reading the old one', async t => {
+t.test('a model is replaced as a whole, and open readers keep reading the old one', async t => {
   const { dir, models } = store(t)
   copyFileSync(bundled, join(dir, 'a.gguf'))
   const file = (await walk(models, 'a.gguf'))!
@@ -256,7 +257,7 @@ t.test('a model is replaced whole, and who has it open goes on reading the old o
   t.same(readdirSync(dir), ['a.gguf'])
 })
 
-t.test('a failed replacement leaves the model as it was', async t => {
+t.test('a failed replacement leaves the model unchanged', async t => {
   const { dir, models } = store(t)
   copyFileSync(bundled, join(dir, 'a.gguf'))
   const file = (await walk(models, 'a.gguf'))!
@@ -286,7 +287,7 @@ t.test('a finished model cannot be cut short or renamed in place', async t => {
   t.equal(statSync(join(dir, 'a.gguf')).size, 2840000)
 })
 
-t.test('an upload is there for its own user by name and for nobody else', async t => {
+t.test('an upload is visible only to its own user', async t => {
   const { models } = store(t)
   const { file, opened } = await create(models, 'a.gguf')
   t.equal(await walk(models, 'a.gguf'), file)
@@ -297,7 +298,7 @@ t.test('an upload is there for its own user by name and for nobody else', async 
   t.equal(await walk(models, 'a.gguf'), undefined)
 })
 
-t.test('only names of model files can be created, and nothing that leads elsewhere', async t => {
+t.test('only names of model files can be created, and none that lead elsewhere', async t => {
   const { dir, models } = store(t)
   const bad = [
     'a',
@@ -320,7 +321,7 @@ t.test('only names of model files can be created, and nothing that leads elsewhe
   t.same(readdirSync(dir), ['a.gguf'])
 })
 
-t.test('only regular files are shown; a link to one is, and an upload replaces the link, not its target', async t => {
+t.test('only regular files and links to them are shown, and an upload replaces the link, not its target', async t => {
   const { dir, models } = store(t)
   const elsewhere = `${t.testdirName}-elsewhere.gguf`
   copyFileSync(bundled, elsewhere)
@@ -345,7 +346,7 @@ t.test('only regular files are shown; a link to one is, and an upload replaces t
   t.equal((await file.attributes(ada)).length, gguf().length)
 })
 
-t.test('removing a model takes it away, also under readers, who read on', async t => {
+t.test('a removed model is gone, but open readers keep reading it', async t => {
   const events: unknown[] = []
   const { dir, models } = store(t, { onchange: e => events.push(e) })
   copyFileSync(bundled, join(dir, 'a.gguf'))
@@ -361,7 +362,7 @@ t.test('removing a model takes it away, also under readers, who read on', async 
   await t.rejects(Promise.resolve(file.remove!(ada)), { message: 'file does not exist: a.gguf' })
 })
 
-t.test('of several directories the first hides names in the others, which are read only', async t => {
+t.test('the first of several directories hides names in the others, which are read-only', async t => {
   const dir = t.testdir({ own: {}, with: { 'b.gguf': 'b', 'a.gguf': 'long a' } })
   const models = new ModelStore([join(dir, 'own'), join(dir, 'with'), join(dir, 'missing')], { owner })
   writeFileSync(join(dir, 'own/a.gguf'), 'a')
@@ -374,7 +375,7 @@ t.test('of several directories the first hides names in the others, which are re
   t.equal(readFileSync(join(dir, 'with/b.gguf'), 'utf8'), 'b')
 })
 
-t.test('the directory is made by the first upload', async t => {
+t.test('the first upload creates the directory', async t => {
   const dir = join(t.testdir(), 'state/models')
   const models = new ModelStore(dir, { owner })
   t.same(await names(models), [])
@@ -385,7 +386,7 @@ t.test('the directory is made by the first upload', async t => {
   t.same(readdirSync(dir), ['a.gguf'])
 })
 
-t.test('only so many uploads run at once, and one that ends makes room', async t => {
+t.test('the number of simultaneous uploads is limited, and one that ends makes room', async t => {
   const { dir, models } = store(t)
   const running = await Promise.all(Array.from({ length: MAX_UPLOADS }, (_, i) => create(models, `m${i}.gguf`)))
   await t.rejects(create(models, 'more.gguf'), { message: /^too many uploads at once/, errno: 16 })
@@ -396,7 +397,7 @@ t.test('only so many uploads run at once, and one that ends makes room', async t
   t.same(readdirSync(dir), ['m0.gguf'])
 })
 
-t.test('what a killed process left is removed at the next start, what a live one writes is not', async t => {
+t.test('the uploads of a killed process are removed at the next start, and those of a live one are not', async t => {
   const host = hostname().replace(/[^A-Za-z0-9-]/g, '')
   const { pid: dead } = spawnSync('true')
   const dir = t.testdir({
@@ -410,7 +411,7 @@ t.test('what a killed process left is removed at the next start, what a live one
   t.same(readdirSync(dir).sort(), [`.upload-${host}.${process.pid}.00`, '.upload-other.1.00'].sort())
 })
 
-t.test('a digest is the sha256 of the bytes, made once until they change', async t => {
+t.test('a digest is the sha256 of the bytes, computed once until they change', async t => {
   const { dir, models } = store(t)
   const path = join(dir, 'a.gguf')
   copyFileSync(bundled, path)
@@ -460,7 +461,7 @@ t.test('a full disk fails the write and leaves nothing behind', async t => {
   })
 })
 
-t.test('of two who begin to replace a model at once, one is refused', async t => {
+t.test('of two simultaneous replacements of a model, one is refused', async t => {
   const { dir, models } = store(t)
   copyFileSync(bundled, join(dir, 'llambo-tiny.gguf'))
   const file = (await walk(models, 'llambo-tiny.gguf'))!

@@ -1,3 +1,4 @@
+/** Tests of `models/` over 9P. */
 import { copyFileSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -15,7 +16,7 @@ const bundled = fileURLToPath(new URL('../../../../models/llambo-tiny.gguf', imp
 const owner = { name: 'ada', uid: 1000 }
 const faults: unknown[] = []
 
-/** A server with a model in its store, and a client of each role: the owner, an admin, a user. */
+/** Starts a server with a model in its store. `attach` makes a client with a role: the owner, an admin, a user. */
 function served(t: Test) {
   const where = t.testdir()
   copyFileSync(bundled, join(where, 'llambo-tiny.gguf'))
@@ -52,7 +53,7 @@ for (const dialect of ['9P2000', '9P2000.u', '9P2000.L'] as const) {
     t.same(readdirSync(where), ['llambo-tiny.gguf'])
   })
 
-  t.test(`over ${dialect}, a damaged upload is an error where it is synced, and nothing stays`, async t => {
+  t.test(`over ${dialect}, a damaged upload fails its sync and leaves nothing behind`, async t => {
     const { where, attach } = served(t)
     const root = await attach('ada', 'admin', dialect)
     const made = await (await root.walk(['models'])).create('bad.gguf', 0o644, OWRITE)
@@ -65,7 +66,7 @@ for (const dialect of ['9P2000', '9P2000.u', '9P2000.L'] as const) {
   })
 }
 
-t.test('a clunk that nobody synced before says why the upload did not become a model', async t => {
+t.test('a clunk without a sync says why the upload did not become a model', async t => {
   const { attach } = served(t)
   const root = await attach('ada', 'admin')
   const made = await (await root.walk(['models'])).create('bad.gguf', 0o644, OWRITE)
@@ -85,7 +86,7 @@ t.test('a model is replaced by opening it with truncation, in one request or two
   t.ok(readFileSync(join(where, 'llambo-tiny.gguf')).equals(gguf({ version: 2 })))
 })
 
-t.test('an admin may upload, replace and remove; others may read', async t => {
+t.test('an admin may upload, replace and remove models; others may only read', async t => {
   const { where, attach } = served(t)
   const bob = await attach('bob', 'admin')
   const made = await (await bob.walk(['models'])).create('b.gguf', 0o644, OWRITE)
@@ -105,7 +106,7 @@ t.test('an admin may upload, replace and remove; others may read', async t => {
   t.same(readdirSync(where), ['llambo-tiny.gguf'])
 })
 
-t.test('a connection that breaks in the middle of an upload leaves nothing', async t => {
+t.test('a connection that breaks during an upload leaves nothing behind', async t => {
   const { where, attach } = served(t)
   const root = await attach('ada', 'admin')
   const made = await (await root.walk(['models'])).create('a.gguf', 0o644, OWRITE)
@@ -116,6 +117,6 @@ t.test('a connection that breaks in the middle of an upload leaves nothing', asy
   t.same(readdirSync(where), ['llambo-tiny.gguf'])
 })
 
-t.test('none of this was a fault of the server', async t => {
+t.test('the server reported no internal error in these tests', async t => {
   t.same(faults, [])
 })

@@ -1,3 +1,4 @@
+/** Tests of the `session/` directory. */
 import t from 'tap'
 import {
   FEW_SESSIONS,
@@ -11,7 +12,7 @@ import { type Clock, systemClock } from '../../../fs/clock.js'
 import { OTRUNC, OWRITE } from '../../../fs/protocol.js'
 import { ndjson, rig } from './fixture.js'
 
-t.test('opening clone makes a session whose ctl the fid becomes', async t => {
+t.test('opening clone makes a session, and the fid becomes its ctl', async t => {
   const ann = await (await rig(t)).as('ann')
   t.same(await ann.names('session'), ['clone'])
   const fid = await ann.open('session/clone')
@@ -23,7 +24,7 @@ t.test('opening clone makes a session whose ctl the fid becomes', async t => {
   await fid.clunk()
 })
 
-t.test('one user does not keep others from having sessions', async t => {
+t.test('one user cannot keep others from having sessions', async t => {
   const cluster = await rig(t)
   const [ann, bob] = [await cluster.as('ann'), await cluster.as('bob')]
   const room = MAX_SESSIONS - RESERVED_SESSIONS
@@ -31,10 +32,10 @@ t.test('one user does not keep others from having sessions', async t => {
   await t.rejects(ann.session(), { message: 'too many sessions: rmdir some, or let them expire' })
   for (let i = 0; i < FEW_SESSIONS; i += 50) await Promise.all(Array.from({ length: 50 }, () => bob.session()))
   await t.rejects(bob.session(), { message: /^too many sessions/ })
-  t.match(await ann.read('session/1/status'), /^session id=1 user=ann /, 'who has many keeps them')
+  t.match(await ann.read('session/1/status'), /^session id=1 user=ann /, 'the user with many sessions keeps them')
 })
 
-t.test('a session keeps its history and sends it along', async t => {
+t.test('a session keeps its history and sends it with each prompt', async t => {
   const ann = await (await rig(t)).as('ann')
   const s = `session/${await ann.session()}`
   await ann.write(`${s}/system`, 'be brief\n')
@@ -50,7 +51,7 @@ t.test('a session keeps its history and sends it along', async t => {
   t.equal(await ann.read(`${s}/log`), 'user: one two\nassistant: 0:one 1:two\n\nuser: three\nassistant: 0:three\n\n')
 })
 
-t.test('history is replaced by truncation and appended to without', async t => {
+t.test('writing history replaces it with truncation and appends without', async t => {
   const ann = await (await rig(t)).as('ann')
   const s = `session/${await ann.session()}`
   const line = (content: string) => `${JSON.stringify({ role: 'user', content })}\n`
@@ -89,7 +90,7 @@ t.test('prompts in one session run in order, and history is busy meanwhile', asy
   )
 })
 
-t.test('a cancelled answer stays, marked so, and a failed turn is not added', async t => {
+t.test('a cancelled answer stays, marked as stopped, and a failed turn is not added', async t => {
   const ann = await (await rig(t, () => createEchoEngine({ rate: 100 }))).as('ann')
   const s = `session/${await ann.session()}`
   await ann.write(`${s}/data`, 'a x1000')
@@ -103,7 +104,7 @@ t.test('a cancelled answer stays, marked so, and a failed turn is not added', as
   t.equal(ndjson(await ann.read(`${s}/history`)).length, 2)
 })
 
-t.test('nobody else finds a session, and its maker removes it like a directory', async t => {
+t.test('other users cannot find a session, and its owner removes it like a directory', async t => {
   const llambo = await rig(t)
   const [ann, bob] = [await llambo.as('ann'), await llambo.as('bob')]
   const id = await ann.session()
@@ -114,25 +115,25 @@ t.test('nobody else finds a session, and its maker removes it like a directory',
   })
   const file = await ann.root.walk(['session', id, 'history'])
   await file.remove()
-  t.equal(await ann.read(`session/${id}/history`), '', 'a file of it is removed without effect')
+  t.equal(await ann.read(`session/${id}/history`), '', 'removing a file of it has no effect')
   await (await ann.root.walk(['session', id])).remove()
   t.same(await ann.names('session'), ['clone'])
 })
 
-t.test('a model that there is none of is refused by the write already', async t => {
+t.test('an unknown model is refused at the first write', async t => {
   const ann = await (await rig(t)).as('ann')
   const id = await ann.session()
   await ann.write(`session/${id}/ctl`, 'model none')
   const fid = await ann.open(`session/${id}/data`)
   await t.rejects(fid.write(0, new TextEncoder().encode('hello')), { message: /^no worker serves none/ })
   await fid.clunk()
-  await t.rejects(ann.read(`session/${id}/data`), { message: /^no worker serves none/ }, 'and is the newest')
+  await t.rejects(ann.read(`session/${id}/data`), { message: /^no worker serves none/ }, 'and is the newest exchange')
   await ann.write(`session/${id}/ctl`, "model ''")
   t.equal(await ann.ask(`session/${id}/data`, 'hello'), '0:hello\n')
 })
 
 t.test(
-  'a session whose number was only read is in no listing until somebody uses it, and goes after a minute',
+  'a session whose number was only read is not listed until somebody uses it, and ends after a minute',
   async t => {
     const waits: number[] = []
     const clock: Clock = {
@@ -151,7 +152,7 @@ t.test(
     await ann.read(`session/${used}/data`)
     t.equal(waits.at(-1), SESSION_TTL_S * 1000)
     await ann.read(`session/${unused}/status`)
-    t.same(await ann.names('session'), ['clone', unused, used], 'whoever comes by the number finds it')
+    t.same(await ann.names('session'), ['clone', unused, used], 'it can be found by its number')
   },
 )
 
@@ -161,14 +162,14 @@ t.test('a session without open files lives for its ttl', async t => {
   const held = await ann.open(`session/${id}/status`, 0)
   await ann.write(`session/${id}/ctl`, 'ttl 0')
   await new Promise(resolve => setTimeout(resolve, 30))
-  t.same(await ann.names('session'), ['clone', id], 'an open file holds it')
+  t.same(await ann.names('session'), ['clone', id], 'an open file keeps it alive')
   await held.clunk()
   await new Promise(resolve => setTimeout(resolve, 30))
   t.same(await ann.names('session'), ['clone'])
   await t.rejects(ann.write(`session/${id}/ctl`, 'ttl 5'), { message: 'file does not exist' })
 })
 
-t.test('ctl reads back as what would set it', async t => {
+t.test('ctl reads back as the commands that would set it', async t => {
   const ann = await (await rig(t)).as('ann')
   const [a, b] = [await ann.session(), await ann.session()]
   const text = `model 'my model'\ntemperature 0.2\nstop a 'it''s b'\nschema '{"type":"object"}'\nttl 60\n`

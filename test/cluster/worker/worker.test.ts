@@ -1,3 +1,4 @@
+/** Tests of the root of a worker: `ctl`, `status`, `events`, `task/` and loading. */
 import t from 'tap'
 import { createEchoEngine } from '../../../cluster/worker/engine/echo.js'
 import { listing } from '../../../cluster/worker/listing.js'
@@ -9,7 +10,7 @@ import { rig } from './fixture.js'
 
 const attrs = (status: string) => parseRecords(status)[0]!.attrs
 
-t.test('a disk that hangs costs neither the status nor another list for each that asks', async t => {
+t.test('a disk that hangs does not delay the status, and readers share one listing', async t => {
   const clock = new TestClock()
   let asked = 0
   let answer!: (models: ModelEntry[]) => void
@@ -26,7 +27,7 @@ t.test('a disk that hangs costs neither the status nor another list for each tha
   t.match(await first, [{ name: 'a' }])
   const [second, third] = [models(), models()]
   await clock.pass(1000)
-  t.match(await second, [{ name: 'a' }], 'as it was last')
+  t.match(await second, [{ name: 'a' }], 'the previous list')
   await third
   t.equal(asked, 2)
   answer([{ name: 'b', size: 1, path: '/b.gguf' }])
@@ -36,7 +37,7 @@ t.test('a disk that hangs costs neither the status nor another list for each tha
   t.same(await fourth, [])
 })
 
-t.test('the root has the files of the contract', async t => {
+t.test('the root has the files of docs/files.md', async t => {
   const root = await (await rig(t)).as('root')
   const worker = [
     'ctl',
@@ -70,13 +71,13 @@ t.test('ctl checks all lines of a write before the first takes effect', async t 
   t.match(await root.read('error'), /quote is not closed/)
 })
 
-t.test('ctl is the owner’s and the admins’', async t => {
+t.test('only the owner and admins may use ctl', async t => {
   const ann = await (await rig(t)).as('ann')
   await t.rejects(ann.read('ctl'), { message: 'permission denied', errno: 13 })
   await t.rejects(ann.write('ctl', 'shutdown'), { message: 'permission denied' })
 })
 
-t.test('the settings of ctl are what a plain data uses, and read back as what sets them', async t => {
+t.test('a plain data uses the settings of ctl, which read back as the commands that set them', async t => {
   const root = await (await rig(t)).as('root')
   await root.write('ctl', "max_tokens 2\nsystem 'it''s\nlong'\n")
   t.equal(await root.ask('data', 'w x9'), '0:w 1:w\n')
@@ -87,7 +88,7 @@ t.test('the settings of ctl are what a plain data uses, and read back as what se
   t.equal(await root.read('ctl'), saved)
 })
 
-t.test('status tells what the worker is and does', async t => {
+t.test('status says what the worker is and does', async t => {
   const llambo = await rig(t, () => createEchoEngine({ rate: 50, slots: 2 }))
   const root = await llambo.as('root')
   t.match(attrs(await root.read('status')), {
@@ -120,12 +121,12 @@ t.test('status tells what the worker is and does', async t => {
   t.same(
     buckets,
     [...buckets].sort(([, a], [, b]) => Number(a) - Number(b)),
-    'each counts those below it, too',
+    'each bucket includes those below it',
   )
   t.match(metrics, /_seconds_sum \d+\.\d+\n\w+_seconds_count 3$/m)
 })
 
-t.test('a draining worker refuses new prompts and ends the running ones', async t => {
+t.test('a draining worker refuses new prompts and finishes the running ones', async t => {
   const root = await (await rig(t, () => createEchoEngine({ rate: 100 }))).as('root')
   const running = root.ask('data', 'w x10')
   await new Promise(resolve => setTimeout(resolve, 30))
@@ -136,7 +137,7 @@ t.test('a draining worker refuses new prompts and ends the running ones', async 
   t.equal(await root.ask('data', 'more'), '0:more\n')
 })
 
-t.test('a load that fails changes nothing, and says why at the writer', async t => {
+t.test('a load that fails changes nothing, and its write fails with the reason', async t => {
   const llambo = await rig(t, model => {
     if (model === 'bad') throw fail('badModel', 'tensor 3 ends past the end of the file')
     return createEchoEngine({})
@@ -159,7 +160,7 @@ t.test('a model is replaced while its exchanges run', async t => {
   t.equal(attrs(await root.read('status')).slots, '3')
 })
 
-t.test('without a model a prompt fails with the remedy, and a loading one is waited for', async t => {
+t.test('without a model a prompt fails with the remedy, and during a load it waits', async t => {
   let ready: (() => void) | undefined
   const llambo = await rig(
     t,
@@ -182,7 +183,7 @@ t.test('without a model a prompt fails with the remedy, and a loading one is wai
   t.equal(await answer, '0:patience\n')
 })
 
-t.test('events number what happens', async t => {
+t.test('events are numbered', async t => {
   const root = await (await rig(t)).as('root')
   const fid = await root.open('event', 0)
   const begin = new TextDecoder().decode(await fid.read(0, 8192))
@@ -205,7 +206,7 @@ t.test('a task is cancelled by its ctl or by rmdir, and rm -r works on it', asyn
   await t.rejects(root.read('data'), { message: 'cancelled' })
 })
 
-t.test('shutdown is asked of whoever runs the worker', async t => {
+t.test('shutdown calls back to the process that runs the worker', async t => {
   const llambo = await rig(t)
   await (await llambo.as('root')).write('ctl', 'shutdown')
   t.equal(llambo.shutdowns, 1)
