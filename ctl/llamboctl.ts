@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+/** The program `llamboctl`. */
 import { llamboctl } from './command/table.js'
 import { main } from './common/program.js'
 import { end, guardOutput, untilSignal } from './common/signals.js'

@@ -1,13 +1,14 @@
 /**
- * `npm run lock`: makes package-lock.json anew so that it says the same on every machine, whatever registry that machine asks.
+ * `npm run lock`: writes package-lock.json again so that it is the same on every machine, whatever registry that
+ * machine uses.
  *
- * - No `resolved`: a lock with addresses in it ties everyone to the registry of whoever wrote it.
- * - Every optional build for another platform is listed, also where this machine's registry does not carry it: npm ci
- *   demands them all in the lock, and skips them by their os, cpu and libc.
- * - Builds of the engine for ARM are for ARM. Their own manifests say x64, too (to package applications for another
- *   machine), which would cost every PC 33 MB.
- * - The engine's GPU builds for Linux (610 MB), which package.json overrides with a version there is not, are skipped
- *   everywhere: `npm run gpu` adds the one a machine can use (docs/install.md).
+ * - There is no `resolved`: a lock with addresses would tie everyone to the registry of the person who wrote it.
+ * - Every optional build for another platform is listed, also where this machine's registry does not have it: npm ci
+ *   requires all of them in the lock, and skips them by their os, cpu and libc.
+ * - The engine's builds for ARM are marked as for ARM. Their own manifests also say x64 (to package applications for
+ *   another machine), which would cost every PC 33 MB.
+ * - The engine's GPU builds for Linux (610 MB), which package.json overrides with a version that does not exist, are
+ *   skipped everywhere: `npm run gpu` adds the one that a machine can use (docs/install.md).
  */
 import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -27,7 +28,7 @@ const words = {
   libc: { musl: 'musl', gnu: 'glibc' },
 }
 
-/** The platform in a package's name: `@biomejs/cli-linux-x64-musl` is for os linux, cpu x64, libc musl. */
+/** The platform that a package's name contains: `@biomejs/cli-linux-x64-musl` is for os linux, cpu x64, libc musl. */
 export function platform(name) {
   const parts = name.split(/[/_-]/)
   return Object.fromEntries(
@@ -37,7 +38,7 @@ export function platform(name) {
   )
 }
 
-/** Changes a parsed lock in place as said above. */
+/** Changes a parsed lock in place, as described above. */
 export function complete(lock, overrides) {
   const packages = lock.packages
   for (const entry of Object.values(packages)) delete entry.resolved

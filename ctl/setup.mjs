@@ -1,6 +1,7 @@
 /**
- * What `npm start`, `npm test` and `npm run gpu` begin with: plain JavaScript without a dependency, so that it runs in a fresh
- * clone. Sets up what is missing, dependencies and build, and goes on. All its talk, npm's included, is on standard error.
+ * The first step of `npm start`, `npm test` and `npm run gpu`: installs dependencies and builds where needed, and goes
+ * on. It is plain JavaScript without dependencies, so that it runs in a fresh clone. All messages, npm's included, go
+ * to standard error.
  */
 import { spawnSync } from 'node:child_process'
 import {
@@ -28,14 +29,18 @@ function stop(line, code = 1) {
   process.exit(code)
 }
 
-/** Runs a program to its end with its standard output on `out` (a descriptor, ours for errors if not said). */
+/**
+ * Runs a program and waits for its end.
+ * @param out the descriptor for its standard output; standard error by default
+ * @returns its exit code
+ */
 function run(command, args, { out = 2, cwd = root } = {}) {
   const { status, error } = spawnSync(command, args, { cwd, stdio: ['ignore', out, 2] })
   if (error) stop(`cannot run ${command}: ${error.message}`)
   return status ?? 1
 }
 
-/** npm, as it runs us or as it is on the path. */
+/** Runs npm: the one that runs this script, else the one on the path. */
 function npm(args, options) {
   const cli = process.env.npm_execpath
   return cli?.endsWith('.js') ? run(process.execPath, [cli, ...args], options) : run('npm', args, options)
@@ -51,7 +56,7 @@ function checkNode() {
   )
 }
 
-/** Whether every package that this platform must have is there in the version the lock names. */
+/** Whether every package that is not optional is installed in the version of the lock. */
 function installed() {
   try {
     const wanted = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages
@@ -64,7 +69,7 @@ function installed() {
   }
 }
 
-/** Which of the engine's GPU builds `npm run gpu` put here: npm ci takes them away. */
+/** The GPU builds of the engine that `npm run gpu` has added; `npm ci` removes them. */
 const gpuBuilds = () => Object.keys(GPU).filter(kind => existsSync(join(modules, '@node-llama-cpp', GPU[kind][0])))
 
 function install() {
@@ -76,13 +81,13 @@ function install() {
   }
   const gpu = gpuBuilds()
   say('llambo: installing what it needs (about 340 MB with the tools to build and test it; a minute or so) …')
-  // No package of ours needs its install script here: the binaries come inside the packages.
+  // no package that we use needs its install script here: the binaries are in the packages
   const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']
   if (npm(args) !== 0) stop('npm ci failed, see above; without a network it needs a filled npm cache')
   for (const kind of gpu) addGpu(kind)
 }
 
-/** Every file under `directory` whose name ends as asked, links not followed. */
+/** Every file under `directory` whose name has one of the endings. Links are not followed. */
 function* files(directory, ...ends) {
   if (!existsSync(directory)) return
   for (const entry of readdirSync(directory, { withFileTypes: true })) {
@@ -97,7 +102,10 @@ function sources() {
   return include.flatMap(folder => [...files(join(root, folder), '.ts')])
 }
 
-/** tsc, when a source is newer than the last build; what was built from sources that are gone goes, too (a test would still run). */
+/**
+ * Runs tsc where a source is newer than the last build. Removes files built from sources that are gone; such a test
+ * would still run.
+ */
 function build() {
   const built = existsSync(stamp) ? statSync(stamp).mtimeMs : 0
   const inputs = [...sources(), join(root, 'tsconfig.json'), join(root, 'package-lock.json')]
@@ -112,7 +120,7 @@ function build() {
   writeFileSync(stamp, started.toISOString())
 }
 
-/** The engine's packages for each kind of GPU. */
+/** The packages of the engine for each kind of GPU. */
 const GPU = { cuda: ['linux-x64-cuda', 'linux-x64-cuda-ext'], vulkan: ['linux-x64-vulkan'] }
 
 const detectGpu = () =>
@@ -121,8 +129,9 @@ const detectGpu = () =>
     : 'vulkan'
 
 /**
- * Puts a GPU build of the engine beside the CPU one. package.json overrides these packages away, because most machines
- * cannot use their 610 MB and npm has no way to ask the hardware; so they are installed in a folder of their own and moved.
+ * Adds a GPU build of the engine beside the CPU build. package.json excludes these packages with overrides, because
+ * most machines cannot use their 610 MB and npm cannot ask the hardware; so they are installed into a separate folder
+ * and moved.
  */
 function addGpu(kind) {
   const { version } = JSON.parse(readFileSync(program('node-llama-cpp/package.json'), 'utf8'))
@@ -160,11 +169,12 @@ function gpu([kind = detectGpu()]) {
   say(`llambo: added. A server started from now on uses it; llamboctl doctor shows whether it can`)
 }
 
-/** Types (the build), lint, tests: the first that fails ends it. */
+/** Runs lint, then the tests, and exits at the first that fails. The types were checked by the build. */
 function test(args) {
   const suite = 'dist/test/suite.js'
   const tap = program('tap/dist/esm/run.mjs')
-  // tap's own program shows a person how far it is, and needs a home directory; others read TAP, which the suite writes itself
+  // tap's own program shows progress to a person, and needs a home directory; programs read TAP, which the suite writes
+  // itself
   const watched = process.stdout.isTTY || args.some(arg => arg.startsWith('-'))
   // the suite has a time limit for each of its files
   if (!watched || !args.length) process.env.TAP_TIMEOUT = '0'

@@ -1,3 +1,4 @@
+/** `npm start`: starts a server with the bundled model and shows a first answer. */
 import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -19,8 +20,9 @@ import { type Server, startServer } from './server/server.js'
 const PROMPT = 'What is AI?'
 
 /**
- * `npm start`: a server with the bundled model, a first prompt with its answer, and then in the foreground until Ctrl-C. With
- * `--once TEXT` the answer to TEXT on standard output and nothing else. Sets the exit code and ends the process.
+ * Starts a server with the bundled model, prints a first prompt with its answer and stays in the foreground until
+ * Ctrl-C. With `--once TEXT` it prints only the answer to TEXT, on standard output. Ends the process with the exit
+ * code.
  */
 export async function start(argv: readonly string[]): Promise<never> {
   const output = new AbortController()
@@ -78,14 +80,17 @@ async function foreground(options: Record<string, unknown>, signal: AbortSignal,
   sayHungUp(signal)
 }
 
-/** One answer from a server of its own, in a runtime directory of its own: it disturbs no other and leaves nothing behind. */
+/**
+ * Prints one answer from a server with a runtime directory of its own, which does not disturb another server and leaves
+ * nothing behind.
+ */
 async function answer(text: string, options: Record<string, unknown>, signal: AbortSignal): Promise<void> {
   const own = mkdtempSync(join(tmpdir(), 'llambo-once-'))
   try {
     const env = { ...process.env, XDG_RUNTIME_DIR: own }
     const flags = flagsOf(options)
     const { config: loaded } = loadConfig(env, { ...flags, listen: [] }, options.config as string | undefined)
-    // the directory that is configured is for the server that stays, which may be there now
+    // the configured directory is for the permanent server, which may be running now
     const config = { ...loaded, mount: flags.mount === undefined && loaded.mount !== 'off' ? 'auto' : loaded.mount! }
     const server = await startServer({ config, env, note, signal, passing: true, places: [join(own, 'n')] })
     try {
@@ -98,7 +103,7 @@ async function answer(text: string, options: Record<string, unknown>, signal: Ab
   }
 }
 
-/** A prompt and its answer, on one open file: through the mount where there is one, else over 9P. */
+/** Writes a prompt and reads its answer on one open file: through the mount where there is one, else over 9P. */
 async function ask(
   { mounts: [dir], addresses: [address] }: Server,
   text: string,
@@ -116,7 +121,10 @@ async function ask(
   await throughMount(join(dir, 'data'), text, sink, signal)
 }
 
-/** Asks as a user would, in a shell of its own: a process that serves a mount must never use it (it would wait for itself). */
+/**
+ * Asks in a shell, as a user would. A process that serves a mount must never use it itself, because it would wait for
+ * itself.
+ */
 async function throughMount(
   path: string,
   text: string,
@@ -125,7 +133,7 @@ async function throughMount(
 ): Promise<void> {
   const ask = 'exec 3<>"$1" && cat >&3 && exec cat <&3'
   const child = spawn('sh', ['-c', ask, 'sh', path], { stdio: 'pipe', signal })
-  child.on('error', () => undefined) // the signal's, or that there is no sh: the exit tells
+  child.on('error', () => undefined) // the signal aborted, or there is no sh: handled at the exit
   child.stdin.on('error', () => undefined).end(text)
   let said = ''
   child.stderr.setEncoding('utf8').on('data', words => {

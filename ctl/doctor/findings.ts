@@ -1,3 +1,4 @@
+/** The checks of `llamboctl doctor`, in the order in which it prints them. */
 import { existsSync, readdirSync, statfsSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { platform, totalmem } from 'node:os'
@@ -18,12 +19,12 @@ import { spill } from './spill.js'
 import { upstream } from './upstream.js'
 import { workers } from './workers.js'
 
-/** One thing looked at: `bad` keeps llambo from working, `note` from all it could do. */
+/** The result of one check. `bad` keeps llambo from working; `note` keeps it from doing all that it could. */
 export interface Finding {
   readonly name: string
   readonly state: 'ok' | 'note' | 'bad'
   readonly says: string
-  /** What to do about it; there unless the state is ok. */
+  /** What to do about it; present unless the state is `ok`. */
   readonly remedy?: string
 }
 
@@ -172,11 +173,14 @@ const running = (env: NodeJS.ProcessEnv) => {
   return file && isAlive(file) ? file : undefined
 }
 
-/** Whether the cause is in llambo: what the system or a check of ours says of a file or directory is not. */
+/** Whether an error is a fault of llambo. Errors of the system, and refusals of our own checks, are not. */
 const isOurs = (error: unknown): boolean =>
   !(error instanceof Failure || error instanceof FsError || (error as NodeJS.ErrnoException).errno !== undefined)
 
-/** Looks at everything, one after the other: some of it costs memory. */
+/**
+ * Runs all checks, one after the other because some of them need memory. Never rejects: a check that fails becomes a
+ * finding.
+ */
 export async function findings(env: NodeJS.ProcessEnv): Promise<Finding[]> {
   const out: Finding[] = []
   for (const [name, check] of Object.entries(checks)) {

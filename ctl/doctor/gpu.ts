@@ -1,16 +1,20 @@
+/** The `gpu` check of doctor: whether there is a GPU, and whether the engine's build for it is installed. */
 import { existsSync, readdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Finding } from './findings.js'
 
-/** Names of what the engine is packaged in, by GPU (docs/install.md). */
+/** The packages of the engine's builds, by GPU (docs/install.md). */
 const build = { cuda: 'linux-x64-cuda', vulkan: 'linux-x64-vulkan' } as const
 
-/** A driver of NVIDIA's, also under WSL, where there is a GPU to use it. */
+/** Whether a driver of NVIDIA is loaded, also under WSL. */
 const hasNvidia = () => ['/proc/driver/nvidia/version', '/dev/nvidiactl', '/dev/dxg'].some(existsSync)
 
-/** A GPU that Vulkan might use: a render node of the kernel, and a driver that says it is one. */
+/**
+ * Whether there is a GPU that Vulkan may be able to use: a render node of the kernel, and a Vulkan driver that is not
+ * the software one.
+ */
 function hasVulkan(): boolean {
   const nodes = existsSync('/dev/dri') ? readdirSync('/dev/dri') : []
   const drivers = ['/usr/share/vulkan/icd.d', '/etc/vulkan/icd.d'].flatMap(dir =>
@@ -19,7 +23,7 @@ function hasVulkan(): boolean {
   return nodes.some(name => name.startsWith('renderD')) && drivers.some(name => !name.startsWith('lvp_'))
 }
 
-/** Whether that build of the engine is installed beside the CPU's. */
+/** Whether a GPU build of the engine is installed beside the CPU build. */
 function installed(kind: keyof typeof build): boolean {
   const engine = dirname(
     createRequire(import.meta.url).resolve('node-llama-cpp/package.json', {
@@ -29,7 +33,9 @@ function installed(kind: keyof typeof build): boolean {
   return existsSync(join(dirname(engine), '@node-llama-cpp', build[kind], 'package.json'))
 }
 
-/** What is plugged in, whether the engine's build for it is there, and the one command that adds it. */
+/**
+ * Checks which GPU there is and whether the engine's build for it is installed. The remedy is the command that adds it.
+ */
 export function gpu(): Omit<Finding, 'name'> {
   const kind = hasNvidia() ? 'cuda' : hasVulkan() ? 'vulkan' : undefined
   if (!kind) return { state: 'ok', says: 'none that llama.cpp could use; it runs on the CPU' }

@@ -1,10 +1,14 @@
+/** The `descriptors` check of doctor: the limit on open files. */
 import { readFileSync } from 'node:fs'
 import type { Finding } from './findings.js'
 
-/** Open files that a busy server needs: a descriptor for each connection and each model, with room. */
+/** Enough open files for a busy server: it needs one for each connection and each model, and some to spare. */
 const ENOUGH = 4096
 
-/** The limit on open files (getrlimit(2), RLIMIT_NOFILE): Node raises the soft one to the hard one by itself. */
+/**
+ * Checks the hard limit on open files (getrlimit(2), RLIMIT_NOFILE). Node raises the soft limit to the hard one by
+ * itself.
+ */
 export function descriptors(): Omit<Finding, 'name'> {
   const limits = readFileSync('/proc/self/limits', 'utf8')
   const [, , hard = ''] = limits.match(/^Max open files\s+(\S+)\s+(\S+)/m) ?? []

@@ -1,10 +1,11 @@
+/** The `models` check of doctor. */
 import { ModelStore } from '../../cluster/worker/models.js'
 import { modelDir } from '../common/paths.js'
 import { bundledModels } from '../server/bundled.js'
 import { self } from '../server/users.js'
 import type { Finding } from './findings.js'
 
-/** The models there are, and those of them that are damaged. */
+/** Checks that there are models and that none is damaged. */
 export async function models(env: NodeJS.ProcessEnv): Promise<Omit<Finding, 'name'>> {
   const list = await new ModelStore([modelDir(env), bundledModels], { owner: self() }).list()
   const broken = list.find(({ problem }) => problem !== undefined)

@@ -1,5 +1,4 @@
-/** Whether long answers and transcripts can go to the disk: as a running server says, else as the disk looks. */
-
+/** The `spill` check of doctor: whether long answers and transcripts can be written to the disk. */
 import { accessSync, constants, existsSync, statfsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { MAX_SPILL, SPILL_SHARE } from '../../cluster/root/limits.js'
@@ -12,13 +11,14 @@ import { runningServer } from '../common/serverfile.js'
 import type { Finding } from './findings.js'
 import { withTree } from './tree.js'
 
-/** How long the server may take to say it, in ms. */
+/** How long the server may take to answer, in ms. */
 const ASK_MS = 10_000
-/** Fewer bytes than this are not worth having: four of the longest answers. */
+/** Fewer bytes than this are too few to be useful: four of the longest answers. */
 const FEW = 64e6
 
 const inMemory = 'long answers and transcripts stay in memory'
 
+/** Asks a running server whether it can write them; where none runs, looks at the disk. */
 export async function spill(env: NodeJS.ProcessEnv): Promise<Omit<Finding, 'name'>> {
   const dir = spillDir(env)
   const address = runningServer(env)?.addresses[0]

@@ -1,8 +1,11 @@
-/** Reaches a server for what doctor finds out there. */
+/** Connects to a server for the checks of doctor that ask it. */
 import type { Fid } from '../../fs/client.js'
 import { connect } from '../common/connect.js'
 
-/** Does something with the tree of the server at an address, on a connection of its own. */
+/**
+ * Runs `use` on the tree of a server, over a connection of its own, and closes the connection.
+ * @throws as `connect` and `use`
+ */
 export async function withTree<T>(address: string, signal: AbortSignal, use: (root: Fid) => Promise<T>): Promise<T> {
   const { root, client } = await connect(address, {}, signal)
   try {

@@ -1,3 +1,4 @@
+/** The `upstream` check of doctor: the servers that engine `openai` uses. */
 import { variable } from '../../api/environment.js'
 import { createOpenAIEngine } from '../../cluster/worker/engine/openai.js'
 import { loadConfig } from '../common/config.js'
@@ -6,7 +7,10 @@ import { classesOf, settingsOf } from '../server/classes.js'
 import { readKey } from '../server/engine.js'
 import type { Finding } from './findings.js'
 
-/** Whether the servers that engine `openai` asks are there and have the models: their lists are read, and no prompt is sent. */
+/**
+ * Checks that the servers of engine `openai` answer and have the models. It reads their lists of models and sends no
+ * prompt.
+ */
 export async function upstream(env: NodeJS.ProcessEnv): Promise<Omit<Finding, 'name'>> {
   const { config } = loadConfig(env)
   const asked = classesOf(config).map(async ({ name, model }) => {
@@ -26,6 +30,6 @@ export async function upstream(env: NodeJS.ProcessEnv): Promise<Omit<Finding, 'n
   const says = (bad.length > 0 ? bad : found).map(one => one.says).join('; ')
   if (bad.length === 0) return { state: 'ok', says: says || 'none is used' }
   const remedy = 'start that server, or correct engine.url, engine.model and engine.key_file'
-  // the others answer, where there are any
+  // with some servers left llambo still works
   return { state: bad.length === found.length ? 'bad' : 'note', says, remedy }
 }

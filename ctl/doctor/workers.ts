@@ -1,4 +1,4 @@
-/** What the workers of this user's server last ended by, as the hosts that keep them running say. */
+/** The `workers` check of doctor: how workers of this user's server last ended, as their hosts report it. */
 import { timeLimit } from '../../fs/clock.js'
 import { interruptible } from '../../fs/interruptible.js'
 import { parseRecords } from '../../fs/quote.js'
@@ -7,12 +7,14 @@ import { isAlive, readServerFile } from '../common/serverfile.js'
 import type { Finding } from './findings.js'
 import { withTree } from './tree.js'
 
-/** How long the server may take to say it, in ms. */
+/** How long the server may take to answer, in ms. */
 const ASK_MS = 10_000
-/** Hosts that are asked, and workers that are named: one line has room for no more. */
+/** The most hosts that are asked. */
 const MAX_HOSTS = 20
+/** The most workers that are named, because the finding is one line. */
 const MAX_SAID = 5
 
+/** Checks that no worker of this user's server has ended by itself. */
 export async function workers(env: NodeJS.ProcessEnv): Promise<Omit<Finding, 'name'>> {
   const file = readServerFile(env)
   const address = file?.addresses[0]
@@ -27,12 +29,12 @@ export async function workers(env: NodeJS.ProcessEnv): Promise<Omit<Finding, 'na
   }
 }
 
-/** A line for each worker whose process before this one did not end well. */
+/** A line for each worker whose previous process did not end well. */
 function ends(address: string, signal: AbortSignal): Promise<string[]> {
   return withTree(address, signal, async root => {
     const hosts = await entries(root, ['host'], signal)
     const lines: string[] = []
-    // the cluster has names for workers, a host has ids
+    // the cluster has the names of workers, a host only their ids
     const names = new Map<string | undefined, string | undefined>()
     for (const { word, attrs } of parseRecords(await readText(root, ['status'], signal)))
       if (word === 'worker') names.set(attrs.id, attrs.name)

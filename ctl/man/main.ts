@@ -1,4 +1,4 @@
-/** `npm run build`: writes the manual pages to dist/man, from the tables of commands and docs/. */
+/** Writes the manual pages to dist/man, from the tables of commands and docs/; `npm run build` runs it. */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { programs } from '../command/table.js'
 import { version } from '../common/version.js'

@@ -1,20 +1,21 @@
+/** The manual pages: which there are, and how each is made from documents and tables of commands. */
 import type { Command as Commander } from 'commander'
 import type { Command } from '../common/command.js'
 import { program } from '../common/program.js'
 import { entry, type Links, literal, roff } from './roff.js'
 
-/** A manual page: what `man SECTION NAME` shows. */
+/** A manual page, as `man SECTION NAME` shows it. */
 export interface Page {
   readonly name: string
   readonly section: 1 | 4 | 7
   readonly summary: string
-  /** Documents it is made of, one after another. */
+  /** The documents it is made of, in order. */
   readonly docs: readonly string[]
-  /** Of a program: its table, from which synopsis and the list of all options are made. */
+  /** For a program: its table, from which the synopsis and the list of all options are made. */
   readonly root?: Command
 }
 
-/** Where what links point to is, in manuals. */
+/** The manual page that has the content of each document. */
 const links: Links = {
   'files.md': 'llambo(4)',
   'ideas.md': 'llambo(7)',
@@ -25,7 +26,7 @@ const links: Links = {
   'dish.md': 'dish(1)',
 }
 
-/** The pages: one for each program, the file tree and the ideas. */
+/** All pages: one for each program, one for the file tree and one for the ideas. */
 export const pages = (programs: readonly Command[]): readonly Page[] => [
   ...programs.map(root => ({
     name: root.name,
@@ -44,7 +45,7 @@ const others = (page: Page, all: readonly Page[]) =>
     .map(({ name, section }) => `.BR ${name} (${section})`)
     .join(',\n')
 
-/** Every command of commander's tree that does something, with its path. */
+/** Every command of commander's tree that can be run, with its path. */
 function* leaves(command: Commander, path: string): Generator<[string, Commander]> {
   if (command.commands.length === 0 || command.registeredArguments.length + command.options.length > 0)
     yield [path, command]
@@ -68,7 +69,7 @@ const optionsOf = (command: Commander) =>
     })
     .join('')
 
-/** All commands and options, as the program itself lists them. */
+/** The section of all commands and options, as the program's own help lists them. */
 function listing(root: Command): string {
   const cli = program(root, async () => {})
   const [global, ...rest] = [cli, ...leaves(cli, root.name)] as [Commander, ...[string, Commander][]]
@@ -83,8 +84,9 @@ function listing(root: Command): string {
 const caps = (text: string) => text.replace(/\\f[BIP]/g, '').toUpperCase()
 
 /**
- * A page's text. @param read a document of docs/ by its name, '' where there is none
- * @param all the pages that there are, for SEE ALSO
+ * The text of a page, with the macros of man(7).
+ * @param read returns a document of docs/ by its name, or '' where there is none
+ * @param all all pages, for SEE ALSO
  */
 export function manual(page: Page, read: (name: string) => string, all: readonly Page[], version: string): string {
   const { name, section, summary, docs, root } = page
@@ -101,7 +103,7 @@ export function manual(page: Page, read: (name: string) => string, all: readonly
         }
         if (depth > 2) return `.SS ${heading}\n`
         const isCommand = commands.has(heading.split(/[ ,]/)[0]!)
-        // names of files are what they are
+        // section 4 has the names of files as headings, which keep their case
         const title = isCommand ? `.SS ${heading}\n` : `.SH ${section === 4 ? heading : caps(heading)}\n`
         const begins = isCommand && !inCommands
         inCommands ||= isCommand

@@ -1,6 +1,7 @@
+/** Converts Markdown to the text of a manual page, with the macros of man(7). */
 import { lexer, type Token, type Tokens } from 'marked'
 
-/** Text for roff: nothing in it is a request or an literal. */
+/** Escapes text for roff, so that nothing in it is taken for a request or an escape sequence. */
 export function literal(text: string): string {
   return text
     .replaceAll('\\', '\\e')
@@ -8,7 +9,7 @@ export function literal(text: string): string {
     .replace(/^\./gm, '\\&.')
 }
 
-/** Prose: hyphens may break a line. */
+/** Escapes prose, in which a line may break at a hyphen. */
 const prose = (text: string) => literal(text).replaceAll('\\-', '-')
 
 const entities: Readonly<Record<string, string>> = {
@@ -20,10 +21,10 @@ const entities: Readonly<Record<string, string>> = {
 }
 const plain = (text: string) => text.replace(/&(?:amp|lt|gt|quot|#39);/g, c => entities[c]!)
 
-/** What a link to one of our documents is in a manual. */
+/** What a link to one of our documents becomes in a manual page, by the document's name. */
 export type Links = Readonly<Record<string, string>>
 
-/** Inline tokens as roff. */
+/** Converts inline tokens. */
 function inline(tokens: readonly Token[], links: Links): string {
   return tokens
     .map(token => {
@@ -46,13 +47,16 @@ function inline(tokens: readonly Token[], links: Links): string {
     .replace(/\s*\n\s*/g, ' ')
 }
 
-/** Lines as they stand. */
+/** Lines that must not be filled: a block of code. */
 const block = (text: string) => `.PP\n.RS 4\n.nf\n${literal(text)}\n.fi\n.RE\n`
 
-/** An entry: what is meant, and what is said about it. */
+/** A tagged paragraph: the tag and its description. */
 export const entry = (tag: string, text: string) => `.TP\n${tag || '\\&'}\n${text || '\\&'}\n`
 
-/** A table as entries: the first column, and the others behind it, each with its heading where it has one. */
+/**
+ * Converts a table to tagged paragraphs: the first column is the tag, and the others are the description, with their
+ * headings.
+ */
 function table({ header, rows }: Tokens.Table, links: Links): string {
   const cell = (c: Tokens.TableCell | undefined) => inline(c?.tokens ?? [], links)
   return rows
@@ -78,7 +82,7 @@ function list({ items, ordered }: Tokens.List, links: Links): string {
     .join('')
 }
 
-/** Blocks as roff. @param heading what a heading becomes */
+/** Converts blocks. @param heading what a heading of a depth becomes */
 function body(tokens: readonly Token[], links: Links, heading: (depth: number, text: string) => string): string {
   return tokens
     .map(token => {
@@ -103,8 +107,8 @@ function body(tokens: readonly Token[], links: Links, heading: (depth: number, t
 }
 
 /**
- * Markdown as a manual's text, with the macros of man(7).
- * @param heading what a heading of that depth becomes: the whole line, or nothing
+ * Converts Markdown.
+ * @param heading what a heading of a depth becomes: the whole line, or nothing
  */
 export const roff = (markdown: string, links: Links, heading: (depth: number, text: string) => string): string =>
   body(lexer(markdown), links, heading)

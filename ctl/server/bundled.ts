@@ -1,7 +1,8 @@
+/** The models that come with the package. */
 import { fileURLToPath } from 'node:url'
 
-/** The models that come with the package. */
+/** The directory of those models. */
 export const bundledModels = fileURLToPath(new URL('../../../models', import.meta.url))
 
-/** The one that is loaded unless another is asked for. */
+/** The model that is loaded by default. */
 export const bundledModel = 'llambo-tiny'

@@ -1,3 +1,4 @@
+/** The TLS certificate of wss listeners: the user's own, or one that the server makes for itself. */
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFileSync, rmSync, statSync } from 'node:fs'
 import { hostname } from 'node:os'
@@ -8,26 +9,32 @@ import { exitCode, Failure, usage } from '../common/exit.js'
 import { placePrivate, readPrivate } from '../common/private.js'
 import type { Config } from '../common/settings.js'
 
-/** What a wss listener shows. */
+/** The certificate that a wss listener shows. */
 export interface Certificate {
-  /** PEM; further certificates may follow, those of authorities. */
+  /** PEM. Certificates of authorities may follow the listener's own. */
   readonly cert: string
   /** PEM. */
   readonly key: string
-  /** SHA-256 of its DER, `sha256:HEX`: what those who join pin. */
+  /** The SHA-256 of its DER, `sha256:HEX`, which machines that join pin. */
   readonly fingerprint: string
 }
 
 const DAY_MS = 86_400_000
-/** Machines that joined pin it, and must be invited again when it changes: seldom. */
+/**
+ * How long a certificate is valid, in ms. Machines that joined pin it and must be invited again when it changes, so it
+ * changes rarely.
+ */
 const LIFETIME_MS = 3650 * DAY_MS
-/** It is made anew at a start when less than this is left, so that it does not expire under a server that runs. */
+/**
+ * At a start with less validity left than this, in ms, a new one is made, so that it does not expire while the server
+ * runs.
+ */
 const RENEW_MS = 365 * DAY_MS
 
 /**
- * The certificate of wss listeners: the user's own files where they are set, else one that the server has made for itself and
- * keeps in `certificate.pem`, with its key.
- * @param dir the state directory, made if need be
+ * The certificate of wss listeners: the user's own files where they are set, else one that the server makes for itself
+ * and keeps with its key in `certificate.pem`.
+ * @param dir the state directory, which is created where it does not exist
  * @throws Failure that names the file
  */
 export async function certificate(config: Config, dir: string, now = Date.now()): Promise<Certificate> {
@@ -77,16 +84,16 @@ function read(path: string): Certificate & { x509: X509Certificate } {
   }
 }
 
-/** A certificate signed by nobody else and its key, EC P-256: who pins it needs no authority. */
+/** Makes a self-signed certificate with its key, EC P-256. A machine that pins it needs no authority. */
 async function make(now: number): Promise<string> {
-  // loaded when needed: it is slow to load, and most servers have none to make
+  // imported here because it is slow to load and most servers do not make a certificate
   const { generate } = await import('selfsigned')
   const name = hostname()
   const made = await generate([{ name: 'commonName', value: name }], {
     keyType: 'ec',
     curve: 'P-256',
     algorithm: 'sha256',
-    // a machine that joins may have a clock that is behind
+    // the clock of a machine that joins may be behind
     notBeforeDate: new Date(now - DAY_MS),
     notAfterDate: new Date(now + LIFETIME_MS),
     extensions: [

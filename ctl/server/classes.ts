@@ -1,10 +1,11 @@
+/** Worker classes: the settings of each, and the workers that a server starts with. */
 import { DEFAULT_CLASS, type WorkerClass } from '../../cluster/class.js'
 import type { Host } from '../../cluster/host.js'
 import { usage } from '../common/exit.js'
 import type { Config } from '../common/settings.js'
 import { checkEngine, firstModel } from './engine.js'
 
-/** The plain settings as a class changes them. Without a class of that name, as they are. */
+/** The server's settings with the changes that a class makes; unchanged where there is no class of that name. */
 export function settingsOf(config: Config, name: string): Config {
   const of = config.classes?.[name]
   if (!of) return config
@@ -13,14 +14,17 @@ export function settingsOf(config: Config, name: string): Config {
     ...config,
     ...(model !== undefined && { model, 'engine.model': model }),
     ...(engine !== undefined && { 'engine.kind': engine }),
-    // a key is sent only where it was meant for
+    // a key is sent only to the server that it belongs to
     ...(url !== undefined && { 'engine.url': url, 'engine.key_file': undefined }),
     ...(key_file !== undefined && { 'engine.key_file': key_file }),
     ...(timeout !== undefined && { 'engine.timeout': timeout }),
   }
 }
 
-/** The classes of worker that a host of this configuration can start: `default`, made from the plain settings, is the first. */
+/**
+ * The classes of workers that a host with this configuration can start. The first is `default`, made from the server's
+ * own settings.
+ */
 export function classesOf(config: Config): WorkerClass[] {
   const { slots: all = 4 } = config
   const own = Object.entries(config.classes ?? {}).map(([name, of]) => {
@@ -31,7 +35,10 @@ export function classesOf(config: Config): WorkerClass[] {
   return [{ name: DEFAULT_CLASS, model: firstModel(config), slots: all, memory: 0, cores: 0 }, ...own]
 }
 
-/** @throws Failure (usage) for settings of an engine that are missing: before any worker starts */
+/**
+ * Checks the engine settings of all classes before any worker starts.
+ * @throws Failure (usage) for missing settings or an unreadable key
+ */
 export function checkEngines(config: Config): void {
   checkEngine(config)
   for (const [name, { engine, model }] of Object.entries(config.classes ?? {})) {
@@ -41,15 +48,15 @@ export function checkEngines(config: Config): void {
   }
 }
 
-/** How many workers of each class are there from the start. */
+/** How many workers of each class a server starts with. */
 export const workersOf = (config: Config): [name: string, n: number][] => [
   [DEFAULT_CLASS, config.workers ?? 1],
   ...Object.entries(config.classes ?? {}).map(([name, { workers = 0 }]): [string, number] => [name, workers]),
 ]
 
 /**
- * Starts the workers that are there from the start, as far as a host before this one has left none.
- * @param hold what those of the default class load first, where that is not the class's model
+ * Starts the workers that a server starts with. Workers that the host has taken over from a previous host count.
+ * @param hold the model that workers of the default class load first, where that is not the class's own
  */
 export function startWorkers(config: Config, host: Pick<Host, 'workers' | 'spawn'>, hold = ''): void {
   for (const [name, n] of workersOf(config)) {
@@ -58,13 +65,13 @@ export function startWorkers(config: Config, host: Pick<Host, 'workers' | 'spawn
   }
 }
 
-/** Of the settings, those that make a worker what it is. */
+/** The settings that affect workers. */
 export const workerSettings = (config: Config): Config =>
   Object.fromEntries(
     Object.entries(config).filter(([key]) => /^(model|slots|memory|classes|engine\..*)$/.test(key)),
   ) as Config
 
-/** The settings that a worker of that class runs by. */
+/** The settings with which a worker of a class runs. */
 export function configOf(config: Config, { name, model, slots, cores, context, kv_type }: WorkerClass): Config {
   return {
     ...workerSettings(settingsOf(config, name)),
@@ -73,7 +80,7 @@ export function configOf(config: Config, { name, model, slots, cores, context, k
     slots,
     ...(context !== undefined && { 'engine.context': context }),
     ...(kv_type !== undefined && { 'engine.kv_type': kv_type as Config['engine.kv_type'] }),
-    // a class of half a processor still computes
+    // a class with less than one core still needs a thread
     ...(cores > 0 && { 'engine.threads': Math.max(1, Math.floor(cores)) }),
   }
 }

@@ -1,3 +1,4 @@
+/** Starts a command in the background (`-d`). */
 import { spawn } from 'node:child_process'
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
@@ -6,10 +7,10 @@ import type { Invocation } from '../common/invocation.js'
 import { privateDir } from '../common/paths.js'
 
 /**
- * Runs this command line again without `-d`, in a process group of its own and with its talk in the log file, and waits
- * until it sends word that it is ready.
- * @returns that word
- * @throws Failure with what the server said last, if it ends before that
+ * Runs this command line again without `-d`, in a process group of its own and with its output in the log file, and
+ * waits until the process sends the message that it is ready.
+ * @returns that message
+ * @throws Failure with the last line of the process, where it ends before that; the reason of `io.signal`
  */
 export async function startDetached<Ready>(io: Invocation, log: string): Promise<Ready> {
   privateDir(dirname(log))
@@ -48,13 +49,16 @@ export async function startDetached<Ready>(io: Invocation, log: string): Promise
 const isFailure = (message: unknown): message is { failed: string } =>
   typeof (message as { failed?: unknown } | null)?.failed === 'string'
 
-/** What a server that did not start said about it: its last line, without the name of the program. */
+/** The last line that a server which did not start wrote to its log, without the name of the program. */
 function lastWords(log: string, from: number): string | undefined {
   const lines = readFileSync(log).subarray(from).toString('utf8').trimEnd().split('\n')
   return lines.at(-1)?.replace(/^llamboctl: /, '') || undefined
 }
 
-/** @throws Failure with the remedy, such as for a directory in its place, or a file of another user */
+/**
+ * Opens the log.
+ * @throws Failure with the remedy, for example where there is a directory or a file of another user in its place
+ */
 function opened(log: string): number {
   try {
     return openSync(log, 'a', 0o600)

@@ -1,3 +1,4 @@
+/** Announces a server on the local network with multicast DNS, and finds the servers that do so. */
 import { BlockList, isIPv4 } from 'node:net'
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -8,29 +9,30 @@ import { JOIN_PATH } from '../../mnt/upgrade.js'
 import { ownAddresses } from '../common/networks.js'
 import type { Listener } from './listeners.js'
 
-/** `_llambo._tcp`. */
+/** The service type `_llambo._tcp`. */
 const TYPE = 'llambo'
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
-/** How often a server looks whether this machine has other networks by now, in ms. */
+/** How often a server checks whether the networks of this machine have changed, in ms. */
 const NETWORKS_MS = 15_000
-/** A query that is lost is asked again after this, in ms. */
+/** How often a query is repeated, in ms, because one may be lost. */
 const AGAIN_MS = 1000
-/** Servers that are remembered of one network: who floods it with names fills nobody's memory. */
+/** The most servers that a search remembers, so that a flood of names does not fill the memory. */
 const MAX_FOUND = 64
 
 /**
- * multicast DNS on the network of one of our addresses: the library's, but that a network it cannot use does not end the
- * process. Left to itself it speaks to the network of the default route only, and throws where it finds the port taken.
+ * Starts the multicast DNS library on the network of one of our addresses. By default the library uses only the network
+ * of the default route, and throws where the port is taken. Here a network that it cannot use causes a note and does
+ * not end the process.
  */
 function onNetwork(address: string, note: (line: string) => void): Bonjour {
   let said = false
   const problem = (error: NodeJS.ErrnoException) => {
-    // what is no system call's is a message that nobody could read, and its sender's business
+    // an error without a system call is a malformed message, which is its sender's problem
     if (said || !error.syscall) return
     note(`mDNS on ${address}: ${error.message}`)
     said = true
   }
-  // bound to all addresses, for one bound to its own is not given what is sent to a group
+  // bound to all addresses, because a socket bound to one address does not receive what is sent to a group
   const options = { interface: address, bind: '0.0.0.0' }
   const bonjour = new Bonjour(options as object, problem)
   const { mdns } = (bonjour as unknown as { server: { mdns: NodeJS.EventEmitter } }).server
@@ -39,18 +41,18 @@ function onNetwork(address: string, note: (line: string) => void): Bonjour {
 }
 
 export interface Advertised {
-  /** Of this server. */
+  /** The id of this server. */
   readonly id: string
   readonly version: string
-  /** Where it listens: those are told of that speak TLS and that other machines reach. */
+  /** Its listeners. Those that speak TLS and that other machines can reach are announced. */
   readonly listeners: readonly Listener[]
-  /** Gets what a person should know: a network without multicast. */
+  /** Called with lines for a person, such as that a network has no multicast. */
   readonly note: (line: string) => void
 }
 
 /**
- * Tells the networks this machine is in that a server can be joined, over IPv4, until `close`, which takes it back.
- * Does nothing for a server that no other machine reaches.
+ * Announces over IPv4, on all networks of this machine, that a server can be joined. `close` withdraws the
+ * announcement. Does nothing for a server that no other machine can reach.
  */
 export function advertise({ id, version, listeners, note }: Advertised): { close(): Promise<void> } {
   const reachable = listeners
@@ -74,9 +76,9 @@ export function advertise({ id, version, listeners, note }: Advertised): { close
         name: `${label(hostname())}-${id}`,
         type: TYPE,
         port: Number(at.url.port || 443),
-        // not the machine's name, which is others' to tell of and to take back
+        // not the machine's own name: other programs announce that and would lose it when we withdraw ours
         host: `${id}.local`,
-        // the name has the id: nobody else has it
+        // the name contains the id, so it cannot be in use
         probe: false,
         txt: { id, version, path: JOIN_PATH, fingerprint: at.fingerprint },
       })
@@ -94,11 +96,11 @@ export function advertise({ id, version, listeners, note }: Advertised): { close
   }
 }
 
-/** Says goodbye and lets go of the socket. */
+/** Withdraws the announcement and closes the socket. */
 const withdraw = (bonjour: Bonjour): Promise<void> =>
   new Promise(resolve => bonjour.unpublishAll(() => bonjour.destroy(resolve)))
 
-/** What is left of a machine's name in a label of the DNS that has to hold a UUID too. */
+/** As much of a machine's name as fits into a DNS label beside a UUID. */
 const label = (name: string): string =>
   name
     .split('.')[0]!
@@ -114,23 +116,24 @@ for (const [net, bits] of [
 ] as const)
   networks.addSubnet(net, bits)
 
-/** Whether an IPv4 address is one of a private network, or of a single link (RFC 1918, RFC 3927). */
+/** Whether an IPv4 address belongs to a private network or is link-local (RFC 1918, RFC 3927). */
 export const isPrivate = (address: string): boolean => networks.check(address)
 
-/** A server that says of itself that it can be joined. Nothing of it is proved. */
+/** A server that announces that it can be joined. Nothing of the announcement is proved. */
 export interface Found {
   readonly name: string
   readonly id: string
   readonly version: string
-  /** Its join end point, by the number it spoke from. */
+  /** The address to join, made from the IP address that the announcement came from. */
   readonly address: string
   readonly fingerprint: string
 }
 
 /**
- * Looks for servers that can be joined on the networks this machine is in.
- * @param enough ends the search with the server it is true of
- * @returns who was found within `ms`, in the order in which they answered
+ * Searches the networks of this machine for servers that can be joined.
+ * @param enough ends the search early, at the server for which it returns true
+ * @returns the servers found within `ms`, in the order in which they answered
+ * @throws the signal's reason
  */
 export async function discover(
   { ms, note, enough = () => false }: { ms: number; note: (line: string) => void; enough?(found: Found): boolean },
@@ -159,7 +162,10 @@ export async function discover(
   return [...found.values()]
 }
 
-/** What a server says of itself, if it is what one of ours says: it comes from anybody, and is shown on a terminal. */
+/**
+ * Reads an announcement. @returns undefined unless it has the form of one of ours: any machine can send one, and parts
+ * of it are shown on a terminal
+ */
 function understand({ name, port, txt = {}, referer }: Service): Found | undefined {
   const { id, version, path, fingerprint } = txt as Readonly<Record<string, string | undefined>>
   if (!uuid.test(id ?? '') || !/^[\w.+-]{1,40}$/.test(version ?? '') || path !== JOIN_PATH) return undefined

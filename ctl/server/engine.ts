@@ -1,3 +1,4 @@
+/** Opens the engine that the settings name, and checks its settings and model first. */
 import { existsSync } from 'node:fs'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { variable } from '../../api/environment.js'
@@ -12,7 +13,10 @@ import type { Config } from '../common/settings.js'
 import { bundledModels } from './bundled.js'
 import { tryOut } from './trial.js'
 
-/** What is loaded at the start: the model asked for, or what the engine has of its own. */
+/**
+ * The model to load at the start: the one that the settings name, or the engine's own; undefined where none is to be
+ * loaded.
+ */
 export function firstModel(config: Config): string | undefined {
   const model = config.model ?? 'none'
   if (model === 'none') return undefined
@@ -21,7 +25,10 @@ export function firstModel(config: Config): string | undefined {
   return model.includes('/') ? resolve(model) : model
 }
 
-/** @throws Failure (usage) for settings that are missing: before any worker starts */
+/**
+ * Checks the settings of the engine before any worker starts.
+ * @throws Failure (usage) for missing settings or an unreadable key
+ */
 export function checkEngine(config: Config): void {
   if (config['engine.kind'] === 'openai' && !config['engine.url'])
     throw usage('engine openai needs engine.url, such as http://127.0.0.1:8080/v1 (LLAMBO_ENGINE_URL)')
@@ -30,8 +37,9 @@ export function checkEngine(config: Config): void {
 }
 
 /**
- * How the worker opens an engine, by `engine.kind`. Only the one that is used is loaded: llama.cpp costs half a second.
- * @throws Failure (usage) for settings that are missing, before anything starts
+ * Makes the function with which a worker opens its engine, by `engine.kind`. Only the code of that engine is imported:
+ * llama.cpp takes half a second.
+ * @throws Failure (usage) for missing settings, before anything starts
  */
 export function engineOpener(config: Config, store: ModelStore, env: NodeJS.ProcessEnv): OpenEngine {
   const {
@@ -68,10 +76,11 @@ export function engineOpener(config: Config, store: ModelStore, env: NodeJS.Proc
           throw fail('notFound', `model ${model}; llamboctl models lists those there are, llamboctl pull gets others`)
         const how = { path, gpu: gpu === 'off' ? false : gpu, kvType, ...(threads && { threads }) } as const
         const { createLlamaEngine } = await import('../../cluster/worker/engine/llama.js')
-        // what comes along with the package was tried out; another file is read twice the first time, so that is half of the way
+        // The bundled models have been tried. Any other file is read twice the first time: the trial is the first half
+        // of the progress.
         let from = 0
         if (dirname(path) !== bundledModels) {
-          // before llama.cpp sees it: some hostile headers it answers by looping
+          // checked before llama.cpp reads it: some hostile headers make llama.cpp loop
           await checkModel(path, signal)
           await tryOut({ dir: join(stateDir(env), 'tried'), env }, how, signal, share => {
             from = 0.5
@@ -87,10 +96,10 @@ export function engineOpener(config: Config, store: ModelStore, env: NodeJS.Proc
   }
 }
 
-/** Bytes of a file with a key. */
+/** The most bytes of a file with a key. */
 const MAX_KEY = 16 * 1024
 
-/** The key in a file. @throws Failure (usage) where it cannot be read */
+/** Reads a key from a file. @throws Failure (usage) where the file cannot be read */
 export function readKey(path: string): string {
   try {
     return readBounded(path, MAX_KEY).trim()

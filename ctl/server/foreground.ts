@@ -1,3 +1,4 @@
+/** Runs a server in the foreground until it is stopped. */
 import { statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Options } from '../common/command.js'
@@ -8,7 +9,7 @@ import type { Key } from '../common/settings.js'
 import { endsInOrder, guardOutput } from '../common/signals.js'
 import { type Server, startServer } from './server.js'
 
-/** The settings among the options of a command line, by key. */
+/** The settings that a command line gives, by key. */
 export function flagsOf(options: Options): { [K in Key]?: unknown } {
   const { model, engine, slots, workers, mount, listen, auth, join, fingerprint } = options
   return {
@@ -24,14 +25,18 @@ export function flagsOf(options: Options): { [K in Key]?: unknown } {
   }
 }
 
-/** A model as it was typed: a name with its ending that is a file of the current directory is that file. */
+/** The model that was typed. A name that ends in .gguf and is a file of the current directory means that file. */
 const here = (model: string): string =>
   model.endsWith('.gguf') && statSync(model, { throwIfNoEntry: false })?.isFile() ? resolve(model) : model
 
-/** Starts a server by the options of `up`, tells `ready` and whoever started us with `-d`, and stays until it is stopped. */
+/**
+ * Starts a server with the options of `up`, calls `ready`, reports to the parent where it was started with `-d`, and
+ * returns when the server has been stopped.
+ * @throws Failure where the server cannot be started; as `sayHungUp`
+ */
 export async function runServer(io: Invocation, options: Options, ready: (server: Server) => void): Promise<void> {
   const { config } = loadConfig(io.env, flagsOf(options), options.config)
-  // A server goes on when its log is full or nobody reads it any more.
+  // a server goes on when its log is full or its output is no longer read
   guardOutput('ignore')
   const { trace, note } = { trace: io.trace, note: (line: string) => io.note(`llamboctl: ${line}`) }
   const hurry = endsInOrder()
@@ -44,7 +49,7 @@ export async function runServer(io: Invocation, options: Options, ready: (server
     newModel: options.model !== undefined,
   })
   ready(server)
-  // A terminal is no such parent. Its directory is not ours to keep busy.
+  // Present only where it was started with -d. Its working directory must not keep a file system from being unmounted.
   if (process.send) {
     process.chdir('/')
     process.send({ mounts: server.mounts, addresses: server.addresses })
@@ -55,7 +60,10 @@ export async function runServer(io: Invocation, options: Options, ready: (server
   sayHungUp(io.signal)
 }
 
-/** @throws the signal's reason where it was a hang-up: a server that was stopped ends with 0, one that lost its terminal with 129 */
+/**
+ * Throws the signal's reason where that is a hang-up, so that a server that lost its terminal exits with 129; one that
+ * was stopped exits with 0.
+ */
 export function sayHungUp({ aborted, reason }: AbortSignal): void {
   if (aborted && reason instanceof Failure && reason.code === exitCode.hungUp) throw reason
 }

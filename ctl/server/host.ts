@@ -1,3 +1,4 @@
+/** This machine as a host: it starts worker processes and takes over those of a host that was killed. */
 import { randomUUID } from 'node:crypto'
 import os from 'node:os'
 import { join, resolve } from 'node:path'
@@ -21,36 +22,42 @@ import { self } from './users.js'
 export interface LocalHostOptions {
   readonly config: Config
   readonly env: NodeJS.ProcessEnv
-  /** Where its workers join. */
+  /** Where the workers join. */
   readonly upstream: Upstream
-  /** What a person should know, and what the workers say. */
+  /** Called with lines for a person, and with the lines that workers write. */
   readonly note: (line: string) => void
-  /** Gets what a host before this one kept and what cannot be read. */
+  /** Called for a damaged file that a previous host left. */
   readonly onDamaged?: OnDamaged
-  /** `shutdown` was written to its ctl. */
+  /** Called when `shutdown` was written to the host's `ctl`. */
   shutdown(): void
-  /** The cluster does not let it in, and says why. */
+  /** Called with the reason when the cluster refuses this host. */
   refused?(why: string): void
-  /** How long a worker lives without its cluster, in ms; 60 s unless given. */
+  /** How long a worker lives without its cluster, in ms; 60 s by default. */
   readonly orphan_ms?: number
-  /** The file in the runtime directory that remembers the workers; `workers.json` unless given. */
+  /** The file in the runtime directory that records the workers; `workers.json` by default. */
   readonly file?: string
-  /** The file in the state directory that has its id, where the machine is another host already; `host-id` unless given. */
+  /**
+   * The file in the state directory with the host's id; `host-id` by default. A second host of one machine needs a file
+   * of its own.
+   */
   readonly idFile?: string
 }
 
 const ORPHAN_MS = 60_000
 
-/** This machine as a host: its workers are processes, and those of a host of this user that was killed go on. */
+/**
+ * Makes this machine a host, whose workers are processes. Workers that a killed host of this user left are taken over
+ * where they still fit the configuration; the others are ended.
+ */
 export function localHost(o: LocalHostOptions): Host {
   const { env, note, onDamaged = () => undefined } = o
-  // workers are started from another directory, and later, when we may be in another as well
+  // workers start in another directory, and later, when this process may be in another one too
   const config = withWholePaths(o.config)
   const name = hostName(os.hostname())
   const path = join(privateDir(runtimeDir(env)), o.file ?? 'workers.json')
   const asked = config.workers ?? 1
   const { same, other } = readWorkersFile(path, workerSettings(config), asked, onDamaged)
-  // what they answer now is let end
+  // SIGTERM lets them finish the answers that they are making
   const useless = other.flatMap(worker => adopt(worker) ?? [])
   for (const worker of useless) worker.kill('SIGTERM')
   if (useless.length > 0) note(`${useless.length} workers of a server that was killed are not wanted any more, and end`)
@@ -88,7 +95,7 @@ export function localHost(o: LocalHostOptions): Host {
   })
 }
 
-/** The configuration with the files of keys as whole paths. */
+/** The configuration with absolute paths of key files. */
 function withWholePaths(config: Config): Config {
   const { 'engine.key_file': keyFile, classes = {} } = config
   const whole = Object.entries(classes).map(([name, of]) => [
@@ -98,7 +105,10 @@ function withWholePaths(config: Config): Config {
   return { ...config, classes: Object.fromEntries(whole), ...(keyFile && { 'engine.key_file': resolve(keyFile) }) }
 }
 
-/** What the machine is called as a name in a tree: the first label of its host name, as far as a name may hold it. */
+/**
+ * The machine's name in a tree: the first label of its host name, with the characters that such a name may have; else
+ * `host`.
+ */
 export function hostName(full: string): string {
   const [label = ''] = full.toLowerCase().split('.')
   const name = label

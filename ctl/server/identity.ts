@@ -1,3 +1,4 @@
+/** This machine's identity as a host: an id and the secret that proves it. */
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { newSecret, paired } from '../../cluster/secret.js'
@@ -6,20 +7,20 @@ import { readBounded } from '../common/bounded.js'
 import { privateDir, stateDir } from '../common/paths.js'
 import { replacePrivate } from '../common/private.js'
 
-/** Bytes of either file: an id and a secret. */
+/** The most bytes of either file, which hold an id and a secret. */
 const MAX_FILE = 256
 
-/** Who this machine is to a cluster that it joins. */
+/** The identity of this machine in a cluster that it joins. */
 export interface Identity {
   readonly id: string
-  /** What proves it: shown to the cluster alone, over a connection that we opened. */
+  /** Proves the id. It is shown only to the cluster, over a connection that this machine opened. */
   readonly secret: string
 }
 
 /**
- * This machine's id for good, and the secret that proves it, kept beside each other in the state directory (`host-id`, `host-secret`).
- * They are made together: where one is lost the machine is another one from then on.
- * @param onDamaged gets what is there and is no id or no secret of it: it is set aside
+ * Reads this machine's permanent id and secret from the state directory (`host-id`, `host-secret`), or makes them. They
+ * are made together: where one of them is lost, the machine gets a new identity.
+ * @param onDamaged called for a file that does not hold an id, or not the secret of the id; the file is renamed
  */
 export function machineIdentity(
   env: NodeJS.ProcessEnv,
@@ -41,7 +42,7 @@ export function machineIdentity(
   return made
 }
 
-/** The text of a file; undefined where there is none, empty where it cannot be read. */
+/** Reads a file; undefined where it does not exist, empty where it cannot be read. */
 function read(path: string): string | undefined {
   try {
     return readBounded(path, MAX_FILE)

@@ -1,3 +1,4 @@
+/** Joins a cluster with this machine as a host (`llamboctl join`). */
 import { createHash } from 'node:crypto'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -27,30 +28,37 @@ export interface JoinOptions {
   readonly upstream: Upstream
   readonly config: Config
   readonly env: NodeJS.ProcessEnv
-  /** What a person should know. */
+  /** Called with lines for a person. */
   readonly note: (line: string) => void
-  /** Called once, when it is known how the first attempt went: joined, or that it goes on trying. */
+  /** Called once, with the result of the first attempt: that it has joined, or why not and that it goes on trying. */
   readonly begun: (said: string) => void
   /** Leaves the cluster. */
   readonly signal: AbortSignal
-  /** Aborts where nobody wants to wait for answers under way any more. */
+  /** Aborts when the user no longer wants to wait for answers that are being made. */
   readonly hurry?: AbortSignal
 }
 
-/** The workers of a machine that has joined, apart from those of a server on it. */
+/** Records the workers of a machine that has joined, separately from those of a server on it. */
 const WORKERS_FILE = 'join-workers.json'
-/** Apart from that of a server's own host, too: should it be its cluster that is joined, that has two of one machine. */
+/**
+ * Holds the host's id, separately from that of a server on this machine: if that server's cluster is joined, it has two
+ * hosts of one machine.
+ */
 const ID_FILE = 'join-id'
-/** How long a worker lives without the cluster, in ms: that may be away for longer than one on the same machine. */
+/**
+ * How long a worker lives without the cluster, in ms. A cluster elsewhere may be away for longer than one on the same
+ * machine.
+ */
 const ORPHAN_MS = 600_000
-/** How long a worker may take to end when nobody wants to wait, in ms. */
+/** How long a worker may take to end when the user does not want to wait, in ms. */
 const HURRY_MS = 500
 
 /**
- * Joins a cluster with this machine as a host and workers on it, and stays in it until the signal, or `shutdown` in the host's
- * ctl: then the workers' answers are let end. What is only away is waited for, however long.
- * @throws Failure (auth) where the cluster does not let us in, or is another; where it does not take us, of another version say;
- *   where this user has joined one already
+ * Joins a cluster with this machine as a host, starts its workers and stays joined until the signal aborts or
+ * `shutdown` is written to the host's `ctl`. Then the workers finish their answers and end. A cluster that cannot be
+ * reached is dialled again, however long it takes.
+ * @throws Failure (auth) where the cluster refuses the token, or shows another certificate; Failure where it refuses
+ *   this host, for example because of its version, or where this user has joined a cluster already
  */
 export async function joinCluster(o: JoinOptions): Promise<void> {
   const { upstream, env } = o
@@ -68,7 +76,10 @@ export async function joinCluster(o: JoinOptions): Promise<void> {
   }
 }
 
-/** Refuses where this user's machine has joined; workers that were left in another cluster are asked to end. */
+/**
+ * Refuses where this user's machine has joined already. Ends the workers that a killed process left in another cluster.
+ * @throws Failure
+ */
 function claim({ upstream, config, env, note }: JoinOptions): void {
   const file = readJoinFile(env, damaged(note))
   if (file && isAlive(file))
@@ -126,7 +137,7 @@ async function stay(o: JoinOptions): Promise<void> {
         try {
           return await dialUpstream(upstream, signal)
         } catch (error) {
-          // A cluster that has never let us in will not by being asked again.
+          // a cluster that refused us at the first attempt will not accept us at the next
           if (!entered && error instanceof FsError && codeOf(error) === exitCode.auth) fail(locked(error, upstream))
           throw error
         }
@@ -137,7 +148,7 @@ async function stay(o: JoinOptions): Promise<void> {
         if (!entered) {
           entered = true
           try {
-            // those of a host that was killed are there already
+            // starts only what is missing: workers of a killed host are taken over
             startWorkers(config, host)
           } catch (error) {
             fail(error)
@@ -153,16 +164,16 @@ async function stay(o: JoinOptions): Promise<void> {
   if (failure === undefined) note('leaving …')
   o.hurry?.addEventListener('abort', () => void host.close(HURRY_MS), { once: true })
   if (o.hurry?.aborted) void host.close(HURRY_MS)
-  // each is still joined while its answers end
+  // each worker stays joined until its answers are finished
   await Promise.all(host.workers.map(({ id }) => host.stop(id)))
   left.abort()
   await joined
-  // and any that the cluster has had started meanwhile
+  // ends also the workers that the cluster has started meanwhile
   await host.close()
   if (failure !== undefined) throw failure
 }
 
-/** Why a door stays shut, and what opens it. */
+/** The failure for a refused token or certificate, with the remedy. */
 function locked(error: FsError, { fingerprint }: Upstream): Failure {
   const remedy = error.is('authRequired')
     ? 'llamboctl invite, on the machine of the server, makes one that is good for joining'
@@ -172,7 +183,7 @@ function locked(error: FsError, { fingerprint }: Upstream): Failure {
   return new Failure(exitCode.auth, `${error.message}; ${remedy}`, { cause: error })
 }
 
-/** Serves the host's files to the cluster, which is believed in whom it asks for. */
+/** Serves the host's files to the cluster, whose word for the user of each attach is trusted. */
 function serveHost(
   transport: Transport,
   host: Host,
@@ -193,15 +204,15 @@ function serveHost(
   return session
 }
 
-/** A connection that held this long, in ms, was a good one. */
+/** A connection that has lasted this long, in ms, counts as stable. */
 const GOOD_MS = 10_000
-/** After so many in a row that did not hold, each further one is not worth a word. */
+/** After this many unstable connections in a row, further ones are not reported. */
 const FLAPS = 3
 
-/** Says how it goes, and nothing over and over: a cluster may be away for a night. */
+/** Reports whether the machine is joined, without repeating itself, because a cluster may be away for a night. */
 class Talk {
   #begun = false
-  /** Why it could not be had, since it was there last: each reason is said once. */
+  /** The reasons for failed attempts since the last connection; each is reported once. */
   readonly #away = new Set<string>()
   #flaps = 0
   #since = 0
@@ -220,7 +231,7 @@ class Talk {
     this.#holds = systemClock.after(GOOD_MS, () => this.#say(`joined ${this.address}`), true)
   }
 
-  /** The connection has ended. */
+  /** To be called when the connection has ended. */
   lost(reason: Error | undefined): void {
     this.#holds()
     this.#flaps = systemClock.now() - this.#since < GOOD_MS ? this.#flaps + 1 : 0
@@ -230,7 +241,7 @@ class Talk {
     this.#say(`the connection to ${this.address} has ended${why}; trying again${silent}`)
   }
 
-  /** It could not be had. */
+  /** To be called when an attempt to connect has failed. */
   away(error: Error): void {
     const why = explain(error)
     if (this.#away.has(why)) return

@@ -1,8 +1,9 @@
-/** What a child process says, a line at a time, and of no line more than a bound. */
+/** Reads the output of a child process line by line. */
 
-/** Characters of a line that are kept. */
+/** How many characters of a line are kept. */
 const MAX_LINE = 500
 
+/** Calls `call` with each line of a stream, cut to `most` characters. */
 export function eachLine(
   stream: NodeJS.ReadableStream | null | undefined,
   call: (line: string) => void,

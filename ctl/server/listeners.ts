@@ -1,3 +1,4 @@
+/** The listeners of a server: where it accepts connections, and what it demands there. */
 import { listen, parseAddress } from '../../fs/dial.js'
 import type { User } from '../../fs/file.js'
 import type { Transport } from '../../fs/transport.js'
@@ -9,42 +10,47 @@ import { stateDir } from '../common/paths.js'
 import type { Config } from '../common/settings.js'
 import { certificate } from './certificate.js'
 
-/** An address that is listened on. */
+/** An address on which the server listens. */
 export interface Listener {
   readonly address: string
-  /** Of the certificate it shows, `sha256:HEX`, where it speaks TLS. */
+  /** The fingerprint of its certificate, `sha256:HEX`, where it speaks TLS. */
   readonly fingerprint?: string | undefined
   close(): Promise<void>
 }
 
-/** How connections are taken: by whom a transport may claim to be (unix), and by token elsewhere. */
+/**
+ * Accepts the connections of listeners. Over a unix socket the client's word for its user is trusted; elsewhere a token
+ * proves the user.
+ */
 export interface Door {
-  /** A unix socket's connection: whoever it says it is. */
+  /** Accepts a connection of a unix socket, whose user is whoever the client says. */
   trusted(transport: Transport): void
-  /** A connection that has to prove itself by Tauth, unless `user` has been proved by then. */
+  /** Accepts a connection whose client must authenticate with Tauth, unless `user` is proved already. */
   guarded(transport: Transport, user?: User): void
+  /** The user that a token stands for; undefined where it stands for none. */
   verify(token: string): User | undefined
-  /** A connection over which a worker, a host or another cluster serves its files. */
+  /** Accepts a connection over which a worker, a host or another cluster serves its files. */
   joins(transport: Transport): void
-  /** Whether a token lets its holder join, which from other machines always takes one. */
+  /** Whether a token lets its holder join. Joining from another machine always needs a token. */
   verifyJoin(token: string): boolean
-  /** Without tokens (`auth: none`): who everybody is. */
+  /** The user of every connection where no tokens are demanded (`auth: none`). */
   readonly anyone: User
-  /** Gets what a person should know of connections that are refused. */
+  /** Called with lines for a person about connections that are refused. */
   readonly note: (line: string) => void
 }
 
+/** An address to listen on. `asked`: the user asked for it, so that the server does not start without it. */
 type Wanted = ReturnType<typeof parseAddress> & {
   readonly address: string
   readonly asked: boolean
-  /** The state directory, where the certificate is. */
+  /** The state directory, which holds the certificate. */
   readonly state: string
 }
 
 /**
- * What a server listens on, checked before anything starts: its own socket, what is listed, and HTTP on loopback unless a ws
- * address is listed.
- * @throws Failure (usage) for what would let strangers in or be read on the way, with the remedy
+ * The addresses on which a server listens, checked before anything starts: its own socket, those of `listen`, and HTTP
+ * on loopback unless `listen` has a ws address.
+ * @throws Failure (usage) with the remedy, for an address that would admit strangers or expose traffic in clear
  */
 export function wanted(config: Config, env: NodeJS.ProcessEnv, http = true): Wanted[] {
   const state = stateDir(env)
@@ -62,7 +68,7 @@ function want(address: string, asked: boolean, state: string): Wanted {
   }
 }
 
-/** reliability.md: refused, not warned about. */
+/** Refuses an unsafe address. A warning is not enough, because it would be overlooked. @throws Failure (usage) */
 function refuse(item: Wanted, config: Config): void {
   if (item.kind === 'unix') return
   const tls = item.kind === 'ws' && new URL(item.url).protocol === 'wss:'
@@ -80,7 +86,7 @@ function refuse(item: Wanted, config: Config): void {
 const hostOf = (item: Exclude<Wanted, { kind: 'unix' }>): string =>
   bare(item.kind === 'tcp' ? item.host : new URL(item.url).hostname)
 
-/** Opens one. @throws Failure naming the address and the remedy */
+/** Opens a listener. @throws Failure that names the address and, where there is one, the remedy */
 export async function openListener(item: Wanted, config: Config, door: Door): Promise<Listener> {
   try {
     if (item.kind === 'ws') return await openHttp(item, config, door)
@@ -113,6 +119,9 @@ async function openHttp(item: Wanted & { kind: 'ws' }, config: Config, door: Doo
   return { ...listener, fingerprint: tls?.fingerprint }
 }
 
-/** Opens the socket through which this machine's own workers and hosts join: who reaches it is the same user, and trusted. */
+/**
+ * Opens the socket through which the workers and hosts of this machine join. Only the same user can reach it, so no
+ * token is needed.
+ */
 export const openJoinSocket = (env: NodeJS.ProcessEnv, { joins, note }: Door): Promise<Listener> =>
   listen(joinAddress(env), transport => joins(transport), note)

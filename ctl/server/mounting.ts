@@ -1,3 +1,4 @@
+/** Mounts a server and keeps it mounted. */
 import { accessSync, constants, rmdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { Kept } from '../../cluster/host/kept.js'
@@ -17,34 +18,35 @@ import {
 import { exitCode, explain, Failure } from '../common/exit.js'
 import { MOUNT } from '../common/npath.js'
 
-/** How long a mount's process may take to unmount and end, in ms: twice what it gives itself. */
+/** How long the process of a mount may take to unmount and end, in ms: twice the time that it allows itself. */
 const CLOSE_MS = 5_000
 
 export interface MountingOptions {
   readonly address: string
-  /** What a person should know. */
+  /** Called with lines for a person. */
   readonly note: (line: string) => void
-  /** Gets what becomes of the mount, for `events`. */
+  /** Called with what happens to the mount, for `events`. */
   readonly told: (kind: string, attrs: Record<string, Value | undefined>) => void
-  /** The process behind it is another, or is there no more. */
+  /** Called when the process behind the mount has changed or is gone. */
   readonly changed: () => void
 }
 
-/** A mount that is kept: made again when its process ends or somebody else unmounts it. */
+/** A mount that is made again when its process ends by itself or another program unmounts it. */
 export interface KeptMount {
   readonly dir: string
-  /** Its process, while there is one. */
+  /** The number of its process, while there is one. */
   readonly pid: number | undefined
-  /** Whether it is to be there: not once it was ended on purpose, by `llamboctl umount` or by us. */
+  /** Whether the mount is wanted; false once it was ended on purpose, by `llamboctl umount` or by us. */
   readonly wanted: boolean
   /** Unmounts for good. */
   close(): Promise<void>
 }
 
 /**
- * Mounts a server, by its own socket, at a directory, or with `auto` at the first of `places` that can be had. Then a machine without FUSE is told so and served all the same; a
- * directory that was asked for must work.
+ * Mounts a server, through its own socket, at the directory `mount`, or with `auto` at the first of `places` that can
+ * be used. With `auto` a mount that cannot be made causes a note and the server goes on without it.
  * @returns undefined where there is no mount
+ * @throws Failure where a directory was given and cannot be used
  */
 export async function mountServer(
   mount: string,
@@ -73,7 +75,7 @@ export async function mountServer(
   }
 }
 
-/** Mounts there, and sees to it that it stays so. @throws Error with what is in the way of the first attempt */
+/** Mounts at a directory and keeps it mounted. @throws Error with the reason where the first attempt fails */
 async function keep(at: string, { address, note, told, changed }: MountingOptions): Promise<KeptMount> {
   const request = await wholly({ address, dir: at, ownPlace: true })
   const { dir } = request
@@ -119,7 +121,10 @@ async function keep(at: string, { address, note, told, changed }: MountingOption
   }
 }
 
-/** The first of the directories that this user may have; made, and rid of a mount whose server is gone. */
+/**
+ * The first of the directories that this user can use. It is created, and a dead mount there is removed.
+ * @throws Error where there is none
+ */
 async function place(places: readonly string[]): Promise<string> {
   for (const dir of places) {
     try {
@@ -134,8 +139,8 @@ async function place(places: readonly string[]): Promise<string> {
 }
 
 /**
- * Makes the directory, with what leads to it, as others' mount points are: not by our umask.
- * @throws Failure naming the directory and what is in the way
+ * Makes a mount point, with its parents, with the permissions that other mount points have and not those of our umask.
+ * @throws Failure that names the directory and what is in the way
  */
 export function makeMountPoint(dir: string): void {
   const umask = process.umask(0o022)
@@ -153,7 +158,7 @@ export function makeMountPoint(dir: string): void {
   }
 }
 
-/** Takes our own mount point away again where that leaves nothing else. */
+/** Removes our own mount point and its parent directory where they are empty. */
 function tidy(dir: string): void {
   try {
     if (dir === MOUNT || dir.endsWith(MOUNT)) {
@@ -161,11 +166,11 @@ function tidy(dir: string): void {
       rmdirSync(dirname(dir))
     }
   } catch {
-    // not empty, or not ours: it stays
+    // it stays where it is not empty or not ours
   }
 }
 
-/** Unmounts what a server that was killed had mounted: reads below it fail until it is gone. */
+/** Removes the mounts that a killed server left; reads below them fail until they are gone. */
 export async function clearLeftBehind(dirs: readonly string[]): Promise<void> {
   for (const dir of dirs) {
     await clearStale(dir)

@@ -1,20 +1,22 @@
-/** What several processes of one user want done, done by one of them at a time. */
+/** A lock between processes of one user, for work that one of them should do at a time. */
 import { randomUUID } from 'node:crypto'
 import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { bornAt, isAlive } from '../common/serverfile.js'
 
-/** How often it is looked whether the one before us has done, in ms. */
+/** How often to check whether the holder of the lock has finished, in ms. */
 const LOOK_MS = 200
-/** A directory in the lock's place, say: it holds nobody back. */
+/**
+ * What `read` returns for a lock that cannot be read, such as a directory in its place. Such a lock blocks no process.
+ */
 const UNREADABLE = Symbol('unreadable')
 
 /**
- * Waits until no other process holds that lock, and takes it. One that was killed holds it no longer. Where no file can be made or read
- * everybody goes on at once.
- * @param path of a file that stands for the lock
- * @returns what gives it back
+ * Waits until no other process holds a lock, and takes it. A process that was killed no longer holds it. Where the file
+ * cannot be made or read, every process goes on at once.
+ * @param path the file of the lock
+ * @returns releases the lock
  * @throws the signal's reason
  */
 export async function alone(path: string, signal: AbortSignal): Promise<() => void> {
@@ -46,12 +48,12 @@ function take(beside: string, path: string): boolean {
     linkSync(beside, path)
     return true
   } catch (error) {
-    // a file system without links: everybody goes on
+    // on a file system without hard links every process goes on
     return (error as NodeJS.ErrnoException).code !== 'EEXIST'
   }
 }
 
-/** Who holds it; undefined where nobody does any more. */
+/** The process that holds the lock; undefined where none does. */
 function read(path: string): string | typeof UNREADABLE | undefined {
   try {
     return readFileSync(path, 'utf8')

@@ -1,3 +1,4 @@
+/** Joins this server's cluster to another cluster as one worker of it (`up --join`). */
 import { joinedOptions, joinedRoot, keepJoined } from '../../cluster/joining.js'
 import type { Orchestrator } from '../../cluster/orchestrator/orchestrator.js'
 import { systemClock } from '../../fs/clock.js'
@@ -12,8 +13,8 @@ import { parentsUser, self } from './users.js'
 type Upstream = Parameters<typeof dialUpstream>[0]
 
 /**
- * The cluster that this one joins as one worker (`join.address`), if any, as it is dialled.
- * @throws Failure (usage) for what cannot be meant, before anything starts
+ * How to dial the cluster that this one joins as one worker (`join.address`); undefined where there is none.
+ * @throws Failure (usage) for invalid settings, before anything starts
  */
 export function parentOf(config: Config, env: NodeJS.ProcessEnv): Upstream | undefined {
   const { 'join.address': address, 'join.fingerprint': fingerprint } = config
@@ -28,7 +29,7 @@ export function parentOf(config: Config, env: NodeJS.ProcessEnv): Upstream | und
   }
 }
 
-/** Keeps a cluster joined to another, until the signal. */
+/** Keeps this cluster joined to another until the signal aborts. @returns when it has left */
 export function joinParent(
   parent: Upstream,
   { root, failed, succeeded, secret }: Orchestrator,
@@ -36,7 +37,7 @@ export function joinParent(
   signal: AbortSignal,
 ): Promise<void> {
   let said = ''
-  /** What is not new is not said again. */
+  /** Reports a line unless it is the same as the last. */
   const tell = (line: string) => {
     if (line !== said) note(line)
     said = line

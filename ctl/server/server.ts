@@ -1,3 +1,7 @@
+/**
+ * A server of a user: it starts the orchestrator, the host with its workers, the listeners and the mount, and stops
+ * them.
+ */
 import { join } from 'node:path'
 import type { Written } from '../../api/written.js'
 import { joinedOptions, joinedRoot } from '../../cluster/joining.js'
@@ -40,57 +44,64 @@ import { spillDisk } from './spill.js'
 import { fileStore } from './store.js'
 import { parentsUser, self, userOf } from './users.js'
 
-/** How long the answers under way may take when a server is to end, in ms. */
+/** How long answers may take to finish when the server ends, in ms. */
 const DRAIN_MS = 25_000
-/** How long those that were cut off then may take to be read, in ms, and how often it is looked whether they have been. */
+/** How long clients may then take to finish reading the answers, in ms. */
 const READ_MS = 2_000
+/** How often to check whether they have read them, in ms. */
 const LOOK_MS = 20
-/** Who connections are counted for before somebody has attached. */
+/** The user for whom the memory of connections counts until a user has attached. */
 const NOBODY = { name: 'connections on which nobody has attached' }
 
 export interface ServerOptions {
   readonly config: Config
   readonly env: NodeJS.ProcessEnv
-  /** What a person should know: where it listens, what could not be had. */
+  /** Called with lines for a person, such as what could not be opened. */
   readonly note: (line: string) => void
   readonly trace?: ((line: string) => void) | undefined
-  /** Aborts while starting: everything begun is undone and the start fails. */
+  /** Aborts the start: everything that was begun is undone, and the start fails. */
   readonly signal: AbortSignal
-  /** The model was named for this start: what an earlier one was told to load is forgotten. */
+  /**
+   * Whether the model was named for this start. Then what an earlier server was told to load is forgotten.
+   */
   readonly newModel?: boolean
-  /** For one answer: nothing but the unix socket, and nothing that outlives it. */
+  /** Whether it is for one answer only: it listens only on the unix socket and keeps nothing for a later start. */
   readonly passing?: boolean
-  /** Where `mount: auto` tries, in order. */
+  /** The directories that `mount: auto` tries, in order. */
   readonly places?: readonly string[]
 }
 
-/** One server of a user: the orchestrator, its files and listeners in this process, its workers and the mount in their own. */
+/**
+ * A running server. The orchestrator, its files and the listeners are in this process; the workers and the mount have
+ * their own.
+ */
 export interface Server {
   /** The first is the unix socket. */
   readonly addresses: readonly string[]
   readonly mounts: readonly string[]
-  /** Resolves when `shutdown` was written to ctl. */
+  /** Resolves when `shutdown` was written to `ctl`. */
   readonly shutdown: Promise<void>
   /**
-   * Lets answers under way end and be read, unmounts, stops listening, ends what is left with `shutting down`, frees the model.
-   * @param hurry aborts where nobody wants to wait for answers any more; without it they are not waited for
+   * Stops the server: lets answers finish and be read, unmounts, stops listening, ends the remaining tasks with
+   * `shutting down` and frees the model.
+   * @param hurry aborts when the user no longer wants to wait for answers; without it they are not waited for
    */
   close(hurry?: AbortSignal): Promise<void>
 }
 
 /**
  * Starts a server: listens, loads the model, mounts. Resolves when a prompt would be answered.
- * @throws Failure that says why not, with nothing left behind
+ * @throws Failure with the reason; then nothing is left behind
  */
 export async function startServer(o: ServerOptions): Promise<Server> {
   const { config, env, note, signal, places = [MOUNT, homeMount(env)] } = o
   process.umask(0o077)
-  // All that can be wrong with the configuration is found before anything is touched.
+  // everything that can be wrong with the configuration is found before anything is touched
   const addresses = wanted(config, env, !o.passing)
   checkEngines(config)
   const parent = parentOf(config, env)
   privateDir(runtimeDir(env))
-  /** What was kept and cannot be read, until there are events to say so. */
+  /** The damaged files that were found, until there are events to report them. */
   const damaged: { kept: string; error: string }[] = []
   const onDamaged: OnDamaged = (kept, error) => damaged.push({ kept, error })
   await claim(env, onDamaged)
@@ -116,7 +127,7 @@ export async function startServer(o: ServerOptions): Promise<Server> {
     undo.push(async () => memory.close())
     const { budget } = memory
     const spill = o.passing ? undefined : spillDisk(env)
-    // after the orchestrator has ended, whose answers are there
+    // closed after the orchestrator, whose answers are on it
     if (spill) undo.push(() => spill.close())
     const orchestrator = createOrchestrator({
       budget,
@@ -128,17 +139,17 @@ export async function startServer(o: ServerOptions): Promise<Server> {
       host: host.name,
       ...(!o.passing && { store: fileStore(join(privateDir(stateDir(env)), 'cluster')) }),
       newModel: o.newModel ?? false,
-      // what the model that comes along says at any temperature but 0 is noise: shown as its worker will have it
+      // at any temperature but 0 the bundled model produces noise; its worker has the same default
       defaults: name => (name === bundledModel ? { temperature: 0 } : {}),
       shutdown: stop,
       refused: why => note(`not joined: ${why}`),
-      // a person at a terminal sees what is done there, not what happens in a cluster
+      // a terminal shows what the person at it does, not the events of the cluster
       ...(!process.stderr.isTTY && !o.passing && { log: note }),
     })
     undo.push(() => orchestrator.close())
     for (const file of damaged) orchestrator.events.add('not-restored', file)
 
-    // not in the orchestrator's own root: a cluster that we joined has that, and no business here
+    // not in the orchestrator's own root, which a cluster that we joined sees: the user's files are not its business
     const root = withUsr(orchestrator.root, usr(env, owner), owner)
     const sessions = new Set<Session>()
     budget.onShort((name, fits) => name === NOBODY.name && giveUpOldest(sessions, fits))
@@ -172,7 +183,7 @@ export async function startServer(o: ServerOptions): Promise<Server> {
     }
     const joining = await openJoinSocket(env, door)
     undo.push(() => joining.close())
-    // the machine's own host is in this process, and joins like any other
+    // the host of this machine runs in this process and joins like any other
     const [near, far] = transportPair()
     const { secret } = machineIdentity(env)
     serve(far, {
@@ -225,13 +236,13 @@ export async function startServer(o: ServerOptions): Promise<Server> {
       told: (kind, attrs) => orchestrator.events.add(kind, attrs),
       changed: () => mount && record(),
     })
-    // also of one that comes when nobody waits for it any more: it would outlive us
+    // also a mount that is made after the start was aborted, which would otherwise outlive this process
     undo.push(async () => {
       const made = await mounting.catch(() => undefined)
       mount = undefined
       await made?.close()
     })
-    // Loading a model and mounting each take about a second and have nothing to do with each other.
+    // loading a model and mounting each take about a second and are independent
     const [loaded, mounted] = await Promise.allSettled([
       workers === 0 ? undefined : orchestrator.ready({ model: model !== undefined, workers }, signal),
       interruptible(mounting, signal),
@@ -256,7 +267,7 @@ export async function startServer(o: ServerOptions): Promise<Server> {
   }
 }
 
-/** Lets the answers under way end, and be read: a mount is there for its readers until then. */
+/** Lets answers finish and be read. The mount stays for its readers until then. */
 async function finish(
   orchestrator: Orchestrator,
   sessions: Iterable<Session>,
@@ -275,7 +286,10 @@ async function finish(
   while ([...sessions].some(open) && performance.now() < end) await sleep(systemClock, LOOK_MS)
 }
 
-/** Ends the oldest connections on which nobody has attached, if that makes room for one more: who means to attach has done so by then. */
+/**
+ * Ends the oldest connections on which no user has attached, if that makes room for one more. A client that means to
+ * attach has done so by then. @returns whether it made room
+ */
 function giveUpOldest(sessions: Iterable<Session>, fits: Parameters<Reclaim>[1]): boolean {
   const oldest: Session[] = []
   let bytes = 0
@@ -290,7 +304,7 @@ function giveUpOldest(sessions: Iterable<Session>, fits: Parameters<Reclaim>[1])
   return false
 }
 
-/** Refuses where a server of this user runs; clears away what one left that was killed. */
+/** Refuses where a server of this user runs. Removes what a killed server left. @throws Failure */
 async function claim(env: NodeJS.ProcessEnv, onDamaged: OnDamaged): Promise<void> {
   const file = readServerFile(env, onDamaged)
   if (!file) return

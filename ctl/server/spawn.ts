@@ -1,3 +1,4 @@
+/** Starts worker processes, and takes over those that a previous host started. */
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type { Exit, SpawnSpec, WorkerProcess, WorkerRecord } from '../../cluster/host/process.js'
@@ -11,20 +12,20 @@ import type { WorkerSpec } from './worker-process.js'
 const program = fileURLToPath(new URL('./worker-process.js', import.meta.url))
 
 /**
- * What of our environment a worker sees: where its files are, its engine's settings, and what the libraries of GPUs and of TLS
- * go by. No tokens, but for the key of an engine that needs one.
+ * The variables of our environment that a worker gets: where its files are, the settings of its engine, and those of
+ * the GPU and TLS libraries. It gets no tokens, except the key of an engine that needs one.
  */
 const passed =
   /^(PATH|HOME|TMPDIR|LANG|LC_.*|TZ|XDG_.*|LLAMBO_ENGINE.*|LD_LIBRARY_PATH|(CUDA|NVIDIA|HIP|ROCR|VK|GGML)_.*|NODE_EXTRA_CA_CERTS|SSL_CERT_.*)$/
 
-/** What Node says around the error that ends it: places, stacks, its version. */
+/** Lines that Node prints around a fatal error: source lines, the stack, its version. */
 const around = /^(\s|}|Node\.js v|-----|\d+: |$)/
-/** How long what a process said last may come after its end, in ms. */
+/** How long the last output of a process may take to arrive after its exit, in ms. */
 const LAST_WORDS_MS = 500
-/** How often a process that is not our child is looked for, in ms. */
+/** How often to check whether a process that is not our child still runs, in ms. */
 const LOOK_MS = 500
 
-/** What all worker processes of a host are started with. */
+/** What all worker processes of a host have in common. */
 export interface Spawning {
   readonly config: Config
   readonly env: NodeJS.ProcessEnv
@@ -32,22 +33,23 @@ export interface Spawning {
   readonly host: string
   /** How long they live without their cluster, in ms. */
   readonly orphan_ms: number
-  /** Gets what they say, a line each. */
+  /** Called with each line that they write to standard error. */
   readonly note: (line: string) => void
-  /** The program, where it is not the worker's own, and what runs it. */
+  /** The command to run in place of the worker's own program; tests set it. */
   readonly command?: readonly [string, ...string[]]
 }
 
 /**
- * Starts worker processes: each in a session of its own, so that neither Ctrl-C in our terminal nor our death ends it, and
- * told on its standard input what it is, so that nobody reads a token in a list of processes.
+ * Makes the function that starts a worker process. Each has a session of its own, so that neither Ctrl-C in our
+ * terminal nor our death ends it, and reads its specification from standard input, so that no token appears in a list
+ * of processes.
  */
 export function spawner(o: Spawning): (spec: SpawnSpec) => WorkerProcess {
   const { OPENAI_API_KEY } = o.env
   const env = {
     ...Object.fromEntries(Object.entries(o.env).filter(([name]) => passed.test(name))),
   }
-  // the key is for the server of the plain settings: a class with a server of its own has its own key, or none
+  // the key belongs to the server of the plain settings; a class with another server has its own key, or none
   const keyFor = (config: Config) =>
     config['engine.kind'] === 'openai' && config['engine.url'] === o.config['engine.url'] && OPENAI_API_KEY
       ? { OPENAI_API_KEY }
@@ -57,7 +59,7 @@ export function spawner(o: Spawning): (spec: SpawnSpec) => WorkerProcess {
     const config = configOf(o.config, spec.class)
     const own = { ...env, ...keyFor(config) }
     const child = spawn(command, args, { detached: true, env: own, cwd: '/', stdio: ['pipe', 'pipe', 'pipe', 'ipc'] })
-    // without a file descriptor left there are none of them (EMFILE), and `error` says so
+    // where no file descriptor is left (EMFILE) the pipes are missing, and `error` reports that
     const { stdin, stdout, stderr } = child as Partial<typeof child>
     let said: string | undefined
     const exited = new Promise<Exit>(resolve => {
@@ -69,7 +71,7 @@ export function spawner(o: Spawning): (spec: SpawnSpec) => WorkerProcess {
       })
     })
     const told: WorkerSpec = { ...spec, host: o.host, config, orphan_ms: o.orphan_ms }
-    // one that ends before it has read this says why by its exit
+    // a process that ends before it has read this reports the reason at its exit
     stdin?.on('error', () => {}).end(`${JSON.stringify(told)}\n`)
     eachLine(stderr, line => {
       o.note(`worker ${spec.id.slice(0, 8)}: ${line}`)
@@ -82,7 +84,9 @@ export function spawner(o: Spawning): (spec: SpawnSpec) => WorkerProcess {
   }
 }
 
-/** The process of a worker that a host before this one started, if it still lives. How it will end is not to be known. */
+/**
+ * Takes over a worker that a previous host started; undefined where it no longer runs. Its exit code cannot be known.
+ */
 export function adopt({ pid, born }: WorkerRecord): WorkerProcess | undefined {
   const alive = () => isAlive({ pid, born })
   if (!alive()) return undefined
@@ -97,7 +101,7 @@ export function adopt({ pid, born }: WorkerRecord): WorkerProcess | undefined {
     try {
       if (alive()) process.kill(pid, signal)
     } catch {
-      // gone in between
+      // it ended in between
     }
   }
   return { pid, born, exited, kill }

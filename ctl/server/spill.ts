@@ -1,4 +1,4 @@
-/** The disk that long answers and transcripts are on: a directory of this process below the state directory. */
+/** Keeps long answers and transcripts on the disk, in a directory of this process below the state directory. */
 import { constants, mkdirSync, readdirSync, rmSync, statfsSync } from 'node:fs'
 import { open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -9,12 +9,12 @@ import { bornAt, isAlive } from '../common/serverfile.js'
 
 const { O_CREAT, O_NOFOLLOW, O_RDONLY, O_TRUNC, O_WRONLY } = constants
 
-/** Tries of removing the directory at the end: a write that is still under way may add to it. */
+/** How often the removal of the directory is tried again at the end, because a write in progress may add to it. */
 const REMOVE_TRIES = 3
 
 /**
- * Removes what servers that were killed have left, and makes a directory for this one. Where that fails, no write succeeds, and each says why.
- * A file is open only while something is read or written: 10,000 answers take no descriptors.
+ * Removes what killed servers have left and makes a directory for this one. Where that fails, every write fails with
+ * the reason. A file is open only while it is read or written, so 10,000 answers need no descriptors.
  */
 export function spillDisk(env: NodeJS.ProcessEnv): SpillDisk & { close(): Promise<void> } {
   const all = spillDir(env)

@@ -1,3 +1,4 @@
+/** What a server keeps over restarts, as small files. */
 import { constants, readdirSync } from 'node:fs'
 import { open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -7,13 +8,19 @@ import { makeDirectory } from '../../fs/host-directory.js'
 import { setAside } from '../common/aside.js'
 import { readBounded } from '../common/bounded.js'
 
-/** Bytes of one: a session is the longest; its characters beyond ASCII are far fewer than its JSON's escapes may be. */
+/**
+ * The most bytes of a file. A session is the longest; the bytes that its characters beyond ASCII take are far fewer
+ * than those that the escapes of its JSON may take.
+ */
 const MAX_KEPT = MAX_SAVED
 
 const { O_APPEND, O_NOFOLLOW, O_WRONLY } = constants
 const proper = /^[a-z0-9-]{1,64}$/
 
-/** Small texts as files of one directory that only its owner may read; each is replaced whole or added to, and is on the disk then. */
+/**
+ * Keeps small texts as files of a directory that only its owner may read. A text is replaced atomically or appended to,
+ * and is on the disk when the promise resolves.
+ */
 export function fileStore(dir: string): Store {
   makeDirectory(dir, 0o700)
   return {

@@ -1,11 +1,14 @@
-/** Tries a model file out for a worker: loads it and makes one token, so that a file which ends llama.cpp ends nothing else. */
+/**
+ * The process that tries out a model file for a worker: it loads the file and generates a token, so that a file which
+ * crashes llama.cpp crashes only this process.
+ */
 import { MAX_LINE, parseTrialSpec, type parseTrialWord } from '../../api/worker.js'
 import type { Written } from '../../api/written.js'
 import { createLlamaEngine } from '../../cluster/worker/engine/llama.js'
 import { toFsError } from '../../fs/errors.js'
 import { eachLine } from './lines.js'
 
-/** Whatever it says: the file is only to reach the end of what a prompt does. */
+/** Its answer does not matter: the file only has to go through everything that a prompt does. */
 const PROMPT = {
   messages: [{ role: 'user', content: 'Hello' }],
   temperature: 0,
@@ -17,7 +20,7 @@ const PROMPT = {
   stop: [],
 } as const
 
-/** What parseTrialWord of the worker reads. */
+/** Writes a line for the worker, which reads it with `parseTrialWord`. */
 const tell = (line: Written<NonNullable<ReturnType<typeof parseTrialWord>>>) =>
   process.stdout.write(`${JSON.stringify(line)}\n`)
 
@@ -30,7 +33,7 @@ eachLine(
   },
   MAX_LINE,
 )
-// the worker that wanted to know is gone
+// the worker that asked for the trial is gone
 process.stdin.once('end', () => process.exit(1)).once('close', () => process.exit(1))
 
 async function tryOut(line: string): Promise<void> {

@@ -1,4 +1,7 @@
-/** Model files are tried out in a process of their own before a worker loads them: some end llama.cpp instead of failing. */
+/**
+ * Tries out model files in a separate process before a worker loads them, because some crash llama.cpp instead of
+ * failing.
+ */
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
@@ -15,7 +18,7 @@ import { version } from '../common/version.js'
 import { eachLine } from './lines.js'
 import { alone } from './once.js'
 
-/** What a model is tried with: what could make the difference between a good end and a bad one. */
+/** What a model is tried with: everything that can decide whether it crashes. */
 export interface TrialSpec {
   readonly path: string
   readonly gpu: Gpu
@@ -26,33 +29,37 @@ export interface TrialSpec {
 
 const program = fileURLToPath(new URL('./trial-process.js', import.meta.url))
 
-/** Tokens of context it is tried with: room for a prompt of one word in any template. */
+/** The context of the trial, in tokens: room for a prompt of one word in any template. */
 const CONTEXT = 2048
-/** How long the first token may take once the file is loaded, in ms: a large model whose weights are still read from the disk. */
+/**
+ * How long the first token may take once the file is loaded, in ms. The weights of a large model are still read from
+ * the disk then.
+ */
 const TOKEN_MS = 10 * 60_000
-/** Lines of what the process said that are kept, and characters of each. */
+/** How many lines of the process's output are kept. */
 const LINES = 50
+/** How many characters of each are kept. */
 const LINE = 300
-/** Bytes of a result: such a line, of which UTF-8 takes four for a character at most. */
+/** The most bytes of a result, which is such a line: UTF-8 takes at most four for a character. */
 const MAX_RESULT = 4 * LINE + 1
-/** Results that are kept; each is a file of one line. */
+/** The most results that are kept; each is a file of one line. */
 const MOST_RESULTS = 1_000
-/** Signals by which a process ends itself. */
+/** The signals of a crash, as opposed to those that other processes send. */
 const own: readonly string[] = ['SIGABRT', 'SIGSEGV', 'SIGBUS', 'SIGILL', 'SIGFPE', 'SIGTRAP', 'SIGSYS']
 
 export interface Trials {
-  /** Where results are kept. A file that passed once is not tried again until it changes, and neither is one that failed. */
+  /** The directory of the results. A file is not tried again until it changes, whether it passed or crashed. */
   readonly dir: string
   readonly env: NodeJS.ProcessEnv
-  /** The program that tries; ours unless given. */
+  /** The program that runs the trial; tests set it. */
   readonly program?: string
 }
 
 /**
  * Makes sure that a model file can be loaded and used.
- * @param progress told how much has been read, 0 to 1
- * @throws FsError `model file is damaged: …` with llama.cpp's last line for a file that ended the process, now or at an earlier
- * try; what else keeps it from being loaded; the signal's reason
+ * @param progress called with the share of the file that has been read, 0 to 1
+ * @throws FsError `model file is damaged: …` with llama.cpp's last line, for a file that crashed the process, now or in
+ *   an earlier trial; the error of the load where it failed otherwise; the signal's reason
  */
 export async function tryOut(
   { dir, env, program: tries = program }: Trials,
@@ -64,14 +71,14 @@ export async function tryOut(
   const name = basename(spec.path).replace(/\.gguf$/i, '')
   const ends = (why: string) =>
     fail('badModel', `${name} ends llama.cpp: ${why}; touch the file to have it tried again`)
-  /** Whether it is known to be good. */
+  /** Whether an earlier trial passed. @throws FsError where an earlier trial crashed */
   const known = (): boolean => {
     const is = read(result)
     if (is !== undefined && is !== 'ok') throw ends(is)
     return is === 'ok'
   }
   if (known()) return
-  // workers that start together find one new file together: each trial takes the memory of a model
+  // workers that start together find a new file at the same time, and each trial takes the memory of a model
   const done = await alone(`${result}.lock`, signal)
   try {
     if (!known()) await decide()
@@ -93,11 +100,11 @@ export async function tryOut(
 }
 
 interface Attempt {
-  /** By which signal, or code, the process ended; undefined: well. */
+  /** The signal or the exit code by which the process ended; undefined where the trial passed. */
   readonly died?: string | undefined
-  /** What the load failed with. */
+  /** The error of the load. */
   readonly error?: FsError | undefined
-  /** What the process said. */
+  /** The last lines that the process wrote to standard error. */
   readonly lines: readonly string[]
 }
 
@@ -109,7 +116,7 @@ function attempt(
   progress: (share: number) => void,
 ): Promise<Attempt> {
   return new Promise(resolve => {
-    // llama.cpp starts a debugger for a stack trace otherwise, which takes seconds
+    // without GGML_NO_BACKTRACE llama.cpp starts a debugger for a stack trace, which takes seconds
     const child = spawn(process.execPath, [tries], { env: { ...env, GGML_NO_BACKTRACE: '1' }, stdio: 'pipe' })
     const lines: string[] = []
     let error: FsError | undefined
@@ -145,19 +152,22 @@ function attempt(
       signal.removeEventListener('abort', kill)
       resolve({ died: ok ? undefined : (by ?? `code ${code}`), error, lines })
     })
-    // it stays open: the process ends when we do
+    // standard input stays open, so that the process ends when this one does
     child.stdin.on('error', () => undefined).write(`${JSON.stringify(spec)}\n`)
   })
 }
 
-/** The line that says why: an assertion or an exception where there is one, else the last. Its path is the builder's own. */
+/**
+ * The line that says why: an assertion or an exception where there is one, else the last. Paths of the build machine
+ * are cut off.
+ */
 function lastOf(lines: readonly string[]): string {
   const said = lines.filter(line => line.trim() !== '')
   const line = said.findLast(line => /GGML_ASSERT|GGML_ABORT|what\(\)/.test(line)) ?? said.at(-1) ?? 'it said nothing'
   return line.trim().replace(/^\S*\/(?=[^/\s]+:\d+: )/, '')
 }
 
-/** A file by what changes when it does, and what it is tried with. */
+/** The name of a file's result: a hash over what changes when the file does, and over what it is tried with. */
 async function keyOf({ path, gpu, kvType }: Omit<TrialSpec, 'context'>): Promise<string> {
   const { dev, ino, size, mtimeNs } = await stat(path, { bigint: true }).catch(error => {
     throw fileError(error, basename(path))
@@ -165,18 +175,20 @@ async function keyOf({ path, gpu, kvType }: Omit<TrialSpec, 'context'>): Promise
   return createHash('sha256').update(`${version()} ${gpu} ${kvType} ${dev} ${ino} ${size} ${mtimeNs}`).digest('hex')
 }
 
-/** A result that was kept; undefined where there is none, or none that can be read. */
+/** Reads a result; undefined where there is none or it cannot be read. */
 function read(path: string): string | undefined {
   try {
     const text = readBounded(path, MAX_RESULT).trim()
-    // zeros: what a file may be after a power failure
+    // after a power failure a file may hold zeros
     return text.includes('\0') ? undefined : text || undefined
   } catch {
     return undefined
   }
 }
 
-/** Keeps a result. Where that cannot be, the file is tried out again each time. */
+/**
+ * Keeps a result and removes the oldest where there are too many. Where that fails, the file is tried again each time.
+ */
 function keep(dir: string, path: string, result: string): void {
   try {
     mkdirSync(dir, { recursive: true, mode: 0o700 })
@@ -189,6 +201,6 @@ function keep(dir: string, path: string, result: string): void {
     all.sort((a, b) => age.get(a)! - age.get(b)!)
     for (const file of all.slice(0, all.length - MOST_RESULTS)) rmSync(file, { force: true })
   } catch {
-    // a full disk, or one that is read only
+    // a full or read-only disk
   }
 }

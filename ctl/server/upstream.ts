@@ -1,3 +1,4 @@
+/** Opens connections to the cluster that a worker, a host or a cluster joins. */
 import type { Upstream } from '../../cluster/host/process.js'
 import { dial, parseAddress } from '../../fs/dial.js'
 import { fail } from '../../fs/errors.js'
@@ -6,8 +7,9 @@ import { isLoopback } from '../../mnt/exposure.js'
 import { isOwnPlace } from '../common/address.js'
 
 /**
- * Opens a connection to a cluster that a worker, a host or a cluster joins: the one way there, and never in clear beyond this
- * machine. Without a fingerprint an authority that this machine trusts has to vouch for the other end.
+ * Opens a connection to the cluster that a worker, a host or a cluster joins. All joins go through here, so that none
+ * goes in clear beyond this machine. Without a fingerprint an authority that this machine trusts has to vouch for the
+ * other end.
  * @throws FsError as `checkUpstream` and `dial`
  */
 export async function dialUpstream(upstream: Upstream, signal?: AbortSignal): Promise<Transport> {
@@ -15,7 +17,10 @@ export async function dialUpstream(upstream: Upstream, signal?: AbortSignal): Pr
   return dial(upstream.address, { ...upstream, ownPlace: isOwnPlace(upstream.address, process.env) }, signal)
 }
 
-/** @throws FsError `bad argument` for an address nobody is joined at, or that would be spoken to in clear */
+/**
+ * Checks an address to join.
+ * @throws FsError `bad argument` where it cannot be joined at, or the traffic would go in clear
+ */
 export function checkUpstream({ address, fingerprint }: Upstream): void {
   const bad = (why: string) => fail('badArgument', `address ${address}: ${why}`)
   const at = parseAddress(address)

@@ -1,3 +1,4 @@
+/** The users that attach: who they are and what they may do. */
 import { readFileSync } from 'node:fs'
 import type { Attaching } from '../../fs/attach.js'
 import { fail } from '../../fs/errors.js'
@@ -5,7 +6,7 @@ import type { User } from '../../fs/file.js'
 import { NONUNAME } from '../../fs/protocol.js'
 import { account } from '../common/account.js'
 
-/** Name and number of every account in passwd(5); an empty list where there is no such file. */
+/** The name and number of every account in /etc/passwd (passwd(5)); an empty list where there is no such file. */
 function accounts(): { name: string; uid: number }[] {
   try {
     return readFileSync('/etc/passwd', 'utf8')
@@ -17,15 +18,16 @@ function accounts(): { name: string; uid: number }[] {
   }
 }
 
-/** The account that this process runs as: the owner of what it serves. */
+/** The user that this process runs as, who owns what it serves. */
 export function self(): User {
   const { name, uid } = account()
   return { name, uid: uid === -1 ? NONUNAME : uid, role: 'admin' }
 }
 
 /**
- * Who attaches where the name is believed: over a unix socket that only we and root can reach. The number, where one is
- * given, decides, for a mount attaches with the number of whoever opened a file. We and root are admins, all others are users.
+ * The user of an attach whose name is trusted: over a unix socket that only this user and root can reach. The number
+ * decides where one is given, because a mount attaches with the number of the user who opened a file. This user and
+ * root are admins, all others are users.
  */
 export function userOf({ uname, n_uname }: { uname: string; n_uname: number }): User {
   const list = accounts()
@@ -48,8 +50,10 @@ const user = (name: string, uid: number, own: User): User => ({
 const roles = new Set(['admin', 'use', 'read'])
 
 /**
- * Who attaches over a connection that we made, so that the other end is our cluster: it is believed whom it asks for, and
- * what he may do, which is what the attach option `role` says (`/?role=admin`), or else to use.
+ * The user of an attach over a connection that this process opened. The other end is then our cluster, and its word for
+ * the user and the role is trusted. The attach option `role` gives the role (`/?role=admin`); without it the role is
+ * `use`.
+ * @throws FsError `bad argument` for an unknown role
  */
 export function parentsUser({ uname, n_uname, options }: Pick<Attaching, 'uname' | 'n_uname' | 'options'>): User {
   const role = options.get('role') ?? 'use'

@@ -1,3 +1,4 @@
+/** The process of a worker: it joins a cluster, loads a model and answers prompts. */
 import { writeFileSync } from 'node:fs'
 import { MAX_SPEC, parseWorkerSpec } from '../../api/worker.js'
 import type { SpawnSpec } from '../../cluster/host/process.js'
@@ -21,7 +22,7 @@ import { workerBudget } from './memory.js'
 import { dialUpstream } from './upstream.js'
 import { parentsUser, self } from './users.js'
 
-/** The host sends it to the worker's standard input: one line of JSON. */
+/** What the host sends to the worker's standard input, as one line of JSON. */
 export interface WorkerSpec extends SpawnSpec {
   /** The name of the machine. */
   readonly host: string
@@ -32,18 +33,18 @@ export interface WorkerSpec extends SpawnSpec {
 }
 
 /**
- * The longest pause before a cluster on the same machine is dialled again, in ms: that costs nothing, and who reads an answer waits for
- * us when its orchestrator was killed and is there again.
+ * The longest pause before a cluster on the same machine is dialled again, in ms. Dialling costs little there, and the
+ * reader of an answer waits for this worker when the orchestrator was killed and has started again.
  */
 const NEAR_PAUSE_MS = 500
 
-/** What a cluster needs to ask a worker how it is: a fid, and a status of some models. */
+/** The memory that a cluster needs to read a worker's status, in bytes: a fid, and a status with some models. */
 const ASKED = 32 * 1024
 
 const clock = systemClock
 const note = (line: string) => process.stderr.write(`${line}\n`)
 
-/** Loads the model that the worker should hold; where that cannot be loaded, its class's. Never rejects. */
+/** Loads the model that the worker should hold or, where that fails, the model of its class. Never rejects. */
 async function loadFirst(worker: Worker, { config, hold }: WorkerSpec): Promise<void> {
   const own = firstModel(config)
   const models = hold === 'none' ? [] : hold === undefined || hold === own ? [own] : [hold, own]
@@ -57,7 +58,11 @@ async function loadFirst(worker: Worker, { config, hold }: WorkerSpec): Promise<
   }
 }
 
-/** Runs a worker until it is told to end (SIGTERM, or `shutdown` in its ctl) or its cluster is gone for too long. */
+/**
+ * Runs a worker until it is asked to end (SIGTERM, or `shutdown` in its `ctl`). The process exits where its cluster is
+ * away for too long.
+ * @returns the exit code
+ */
 async function run(spec: WorkerSpec): Promise<number> {
   const { config } = spec
   const { env } = process
@@ -77,7 +82,7 @@ async function run(spec: WorkerSpec): Promise<number> {
     slots: spec.class.slots,
     budget,
     ...(config['engine.context'] && { context: config['engine.context'] }),
-    // the model that comes along knows little: what it says at any temperature but 0 is noise
+    // at any temperature but 0 the bundled model, which knows little, produces noise
     defaults: model => (model === bundledModel ? { temperature: 0 } : {}),
     mounts: () => [`bind -c ${quote(own)} models`, `bind -a ${quote(bundledModels)} models`],
     shutdown: () => leaving.abort(),
@@ -90,10 +95,10 @@ async function run(spec: WorkerSpec): Promise<number> {
     ...(spec.class.type !== undefined && { type: spec.class.type }),
   })
 
-  // A second one is for who cannot wait.
+  // a second SIGTERM ends the process at once
   process.on('SIGTERM', () => (leaving.signal.aborted ? process.exit(exitCode.terminated) : leaving.abort()))
 
-  /** The connections on which somebody has attached: one that is only open may be to a cluster that hangs. */
+  /** The connections on which the cluster has attached. One that is only open may lead to a cluster that hangs. */
   const attached = new Set<Session>()
   let orphan: Cancel
   const alone = () => {
@@ -121,7 +126,8 @@ async function run(spec: WorkerSpec): Promise<number> {
           onerror: error => note(`fault: ${error instanceof Error ? (error.stack ?? error.message) : error}`),
           onfail: worker.failed,
           onwrite: worker.succeeded,
-          // The connection is the cluster's, and not counted. It asks for itself as our owner, who must not be in its way.
+          // The connection itself is not counted, because it belongs to the cluster. The cluster reads the status as
+          // our owner, so ASKED bytes are granted even where the owner's prompts have used up the owner's share.
           hold: user => user && budget.hold(user, user.role === 'admin' ? ASKED : 0),
         })
         void session.closed.then(() => {
@@ -133,7 +139,7 @@ async function run(spec: WorkerSpec): Promise<number> {
     ended.signal,
   )
 
-  // it is served while it loads, and when that has failed: its cluster may have it load another
+  // the worker is served while it loads and also where the load fails, because the cluster may then load another model
   void loadFirst(worker, spec).then(() => process.stdout.write('ready\n'))
 
   if (!leaving.signal.aborted)
@@ -147,13 +153,13 @@ async function run(spec: WorkerSpec): Promise<number> {
 
 process.umask(0o077)
 answerQuestions()
-// The host that reads what we say may be killed before us.
+// the host that reads our output may be killed before us
 guardOutput('ignore')
 try {
-  // where memory runs out, a worker goes before the orchestrator that can do without it
+  // where memory runs out, the kernel kills a worker before the orchestrator, which can do without the worker
   writeFileSync('/proc/self/oom_score_adj', '500')
 } catch {
-  // no Linux
+  // not Linux
 }
 const failed = (error: unknown): never => {
   if (error instanceof Error && !(error instanceof Failure || error instanceof FsError)) note(error.stack ?? '')
@@ -162,7 +168,10 @@ const failed = (error: unknown): never => {
 }
 process.on('uncaughtException', failed).on('unhandledRejection', failed)
 
-/** What our host tells us. @throws FsError for what is none: then somebody else has started this program */
+/**
+ * Reads the specification from standard input.
+ * @throws FsError where it is invalid, because a person has started this program
+ */
 async function told(): Promise<WorkerSpec> {
   const parts: Buffer[] = []
   let length = 0

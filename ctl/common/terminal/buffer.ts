@@ -1,3 +1,4 @@
+/** The text of an entry while it is edited, with cursor, kill and undo. */
 import { after, before } from './width.js'
 
 interface State {
@@ -5,21 +6,29 @@ interface State {
   readonly cursor: number
 }
 
-/** Steps that undo goes back, at most, and letters that it keeps for them: an entry may be a pasted file. */
+/** The most steps that undo goes back. */
 const UNDOS = 500
+/** The most characters that all steps together keep, because an entry may be a pasted file. */
 const LETTERS = 4 * 1024 * 1024
 const word = /[\p{L}\p{N}_\p{M}]/u
 
-/** An entry that is being written, of one or many lines: text, cursor, what was killed, and what undo goes back to. */
+/**
+ * An entry of one or more lines that is being edited: its text, the cursor, the killed text and the states for undo.
+ */
 export class Buffer {
   text = ''
   cursor = 0
   #killed = ''
   #undo: State[] = []
-  /** What the last change was: letters typed one after the other, or killed, belong together. */
+  /**
+   * The kind of the last change. Letters typed in a row are undone together, and pieces killed in a row are yanked
+   * together.
+   */
   #last: 'type' | 'kill' | undefined
 
-  /** Becomes another text, the cursor at its end; what was there comes back by undo unless it is `fresh`. */
+  /**
+   * Replaces the whole text and puts the cursor at its end. Undo restores the text before, unless the entry is `fresh`.
+   */
   set(text: string, fresh = false): void {
     if (fresh) this.#undo = []
     else this.#save()
@@ -31,7 +40,7 @@ export class Buffer {
     this.replace(this.cursor, this.cursor, text, typed && /\S/.test(text) ? 'type' : undefined)
   }
 
-  /** Puts a text in the place of what is from `from` to `to`; the cursor goes behind it. */
+  /** Replaces the text from `from` to `to` and puts the cursor behind the new text. */
   replace(from: number, to: number, text: string, kind?: 'type'): void {
     this.#save(kind)
     this.text = this.text.slice(0, from) + text + this.text.slice(to)
@@ -47,7 +56,7 @@ export class Buffer {
     return true
   }
 
-  /** Cuts from there to the cursor, for `yank`. */
+  /** Cuts the text between `to` and the cursor and keeps it for `yank`. */
   kill(to: number): void {
     const [from, end] = to < this.cursor ? [to, this.cursor] : [this.cursor, to]
     if (from === end) return
@@ -94,7 +103,7 @@ export class Buffer {
     return at
   }
 
-  /** As the shell's Ctrl-W: back to the blank. */
+  /** Where the shell's Ctrl-W cuts from: the position after the previous white space. */
   get blankLeft(): number {
     let at = this.cursor
     while (at > 0 && /\s/.test(this.text[at - 1]!)) at--
@@ -111,7 +120,10 @@ export class Buffer {
     return at === -1 ? this.text.length : at
   }
 
-  /** Moves a line up (-1) or down, to the same place in it. @returns whether there is one */
+  /**
+   * Moves the cursor a line up (-1) or down (1), to the same column where the line is long enough.
+   * @returns whether there is such a line
+   */
   line(by: -1 | 1): boolean {
     const column = this.cursor - this.lineStart
     const edge = by < 0 ? this.lineStart - 1 : this.lineEnd + 1
@@ -122,7 +134,7 @@ export class Buffer {
     return true
   }
 
-  /** Exchanges the two letters at the cursor. */
+  /** Swaps the characters before and after the cursor; at the end of a line the last two. */
   transpose(): void {
     if (this.cursor === this.lineStart || this.text.length < 2) return
     const at = this.cursor === this.lineEnd ? this.left : this.cursor

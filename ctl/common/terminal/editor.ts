@@ -1,3 +1,4 @@
+/** The line editor of limbot and dish: reads entries from a person at a terminal. */
 import { emitKeypressEvents, type Key } from 'node:readline'
 import { Buffer } from './buffer.js'
 import { external } from './external.js'
@@ -10,7 +11,7 @@ import { sanitize } from './sanitize.js'
 import { Screen } from './screen.js'
 import { width } from './width.js'
 
-/** What may stand in the place of the text from `from` to the cursor. */
+/** The texts that may replace the text from `from` to the cursor. */
 export interface Completion {
   readonly from: number
   readonly items: readonly { readonly text: string; readonly help?: string }[]
@@ -20,29 +21,35 @@ export interface EditorOptions {
   input: NodeJS.ReadStream
   output: NodeJS.WriteStream
   history: History
-  /** What stands before an entry; asked for at each drawing. May have colours. */
+  /** The text before an entry. It is called at each drawing, and the text may have colours. */
   prompt: () => string
-  /** Asked at Tab. What comes after the next key is dropped. */
+  /** Called at Tab. A result that arrives after the next key is dropped. */
   complete?: (text: string, cursor: number, signal: AbortSignal) => Promise<Completion | undefined>
-  /** Whether an entry goes on in the next line. */
+  /** Whether an entry is incomplete and continues on the next line. */
   more?: (text: string) => boolean
-  /** Ctrl-C; true: it was for something that runs, and the entry stays. */
+  /** Called at Ctrl-C. Returns true where it interrupted something that runs; then the entry stays. */
   interrupt?: () => boolean
-  /** Keeps the terminal from one `read` to the next: Ctrl-C between them is for `interrupt`, and what is typed is not echoed twice. */
+  /**
+   * Keeps the terminal in raw mode between reads, so that Ctrl-C calls `interrupt` and what is typed is not echoed
+   * twice.
+   */
   hold?: boolean
-  /** What edits an entry; undefined: $VISUAL or $EDITOR. */
+  /** The command that edits an entry; undefined for $VISUAL or $EDITOR. */
   editor?: () => string | undefined
   env?: NodeJS.ProcessEnv
 }
 
-/** Ctrl-C on an empty line twice within this many ms leaves. */
+/** Two Ctrl-C on an empty line within this time leave, in ms. */
 const TWICE_MS = 2000
-/** An escape key alone is one after this many ms; what a terminal sends comes at once. */
+/**
+ * An escape that nothing follows within this time is the Escape key, in ms; the sequences that a terminal sends arrive
+ * at once.
+ */
 const ESCAPE_MS = 50
 
 interface Search {
   query: string
-  /** Which entry of the history is shown, counted from the oldest. */
+  /** The index of the history entry that is shown; 0 is the oldest. */
   at: number
   failed: boolean
 }
@@ -50,11 +57,12 @@ interface Search {
 type Done = { resolve(entry: string | undefined): void }
 
 /**
- * Entries from a person at a terminal: of several lines, with history, search, completion and what Emacs and shells have for keys.
- * Where the streams are no terminals, or TERM is dumb, lines as they come and no escape sequence.
+ * Reads entries from a person at a terminal. Entries may have several lines; there are history, search, completion and
+ * the keys of Emacs and shells. Where the streams are not terminals, or TERM is dumb, it reads plain lines and writes
+ * no escape sequences.
  */
 export class Editor {
-  /** Entries that are accepted now are not shown: who reads them shows them, with `above`. */
+  /** While true, an accepted entry is erased from the screen, and the caller of `read` shows it with `above`. */
   busy = false
   readonly plain: boolean
   readonly #o: EditorOptions
@@ -62,26 +70,26 @@ export class Editor {
   readonly #screen: Screen
   readonly #lines: Lines
   readonly #env: NodeJS.ProcessEnv
-  /** Rows above the entry, which come and go: what is under way. */
+  /** Rows above the entry that show what is in progress. */
   #status: readonly string[] = []
-  /** Rows below it. */
+  /** Rows below the entry: completions and hints. */
   #list: string[] = []
   #done: Done | undefined
   #attached = false
-  /** Keys that came while nobody read. */
+  /** Keys that arrived between two reads. */
   #ahead: [string | undefined, Key][] = []
   #paste: string | undefined
   #prefix = ''
   #search: Search | undefined
-  /** Where in the history the entry comes from, and what was typed before. */
+  /** Where in the history the entry comes from, the prefix that is searched for, and what was typed before. */
   #past: { at: number; prefix: string; draft: string } | undefined
   #completing: AbortController | undefined
   #interrupted = Number.NEGATIVE_INFINITY
-  /** Whether the terminal is ours: raw, with pastes in brackets. */
+  /** Whether this editor has the terminal: in raw mode, with bracketed paste. */
   #ours = false
-  /** Somebody else has the terminal. */
+  /** Whether another program has the terminal (`lend`). */
   #away = false
-  /** Lines that wait for its end. */
+  /** Lines for `above` that wait until that program has ended. */
   #held = ''
 
   constructor(options: EditorOptions) {
@@ -93,8 +101,8 @@ export class Editor {
   }
 
   /**
-   * One entry.
-   * @returns undefined when the person leaves (Ctrl-D, Ctrl-C twice), the input ends or the signal aborts
+   * Reads one entry.
+   * @returns undefined where the person leaves (Ctrl-D, Ctrl-C twice), the input ends or the signal aborts
    */
   read(signal?: AbortSignal): Promise<string | undefined> {
     if (this.plain) return this.#readLines(signal)
@@ -114,7 +122,10 @@ export class Editor {
     })
   }
 
-  /** Shows finished lines above the entry, in one write with another `status` if it is given. Waits where the terminal is slower. */
+  /**
+   * Shows finished lines above the entry, in one write with a new `status` where one is given. Waits while the terminal
+   * is slower.
+   */
   above(lines: string, status?: readonly string[]): Promise<void> {
     if (status) this.#status = status
     if (lines === '') {
@@ -122,7 +133,7 @@ export class Editor {
       return Promise.resolve()
     }
     if (this.#away) {
-      // another program draws; they are shown when it has ended
+      // another program draws: the lines are shown when it has ended
       this.#held += lines.endsWith('\n') ? lines : `${lines}\n`
       return Promise.resolve()
     }
@@ -135,19 +146,22 @@ export class Editor {
     return this.#screen.above(lines, this.#frame())
   }
 
-  /** Rows that stand above the entry until they are others: cut where the screen ends, nothing on a plain one. */
+  /**
+   * Rows that stay above the entry until they are set again. They are cut to the width of the screen. A plain editor
+   * shows none.
+   */
   set status(rows: readonly string[]) {
     this.#status = rows
     this.#draw()
   }
 
-  /** An entry as it looks when it is accepted, for `above`. */
+  /** The text that shows an entry as it looks once it is accepted, for `above`. */
   shown(entry: string): string {
     const { rows } = layout(this.#o.prompt(), this.#more, entry, 0, this.#screen.columns)
     return `${rows.map(({ text }) => text).join('\n')}\n`
   }
 
-  /** Whether keys are for an entry. */
+  /** Whether a `read` is in progress, so that keys edit its entry. */
   get reading(): boolean {
     return this.#done !== undefined
   }
@@ -157,13 +171,13 @@ export class Editor {
     return this.#buffer.text === ''
   }
 
-  /** The text that stands there to be edited at the next `read`. */
+  /** Sets the text with which the next `read` begins. */
   prefill(text: string): void {
     this.#buffer.set(text)
     this.#draw()
   }
 
-  /** Lets another program have the terminal, and takes it back. */
+  /** Gives the terminal to another program while `work` runs, and takes it back afterwards. */
   async lend<T>(work: () => Promise<T>): Promise<T> {
     if (this.plain) return work()
     if (this.#done) this.#screen.erase()
@@ -197,7 +211,7 @@ export class Editor {
     const { input, output } = this.#o
     if (!this.#attached) {
       this.#attached = true
-      // its types want a whole Interface; one field of it is looked at
+      // the types ask for a whole Interface, of which only this field is used
       emitKeypressEvents(input, { escapeCodeTimeout: ESCAPE_MS } as never)
       input.on('keypress', this.#onkey)
       input.on('end', this.#onend)
@@ -239,7 +253,7 @@ export class Editor {
   readonly #onkey = (text: string | undefined, key: Key): void => {
     if (this.#away) return
     if (this.#done) this.#key(text, key)
-    // what nothing has begun to run for yet, the next `read` sees
+    // keys that interrupt nothing wait for the next `read`
     else if (keyName(text, key) !== 'C-c' || !this.#o.interrupt?.()) this.#ahead.push([text, key])
   }
 
@@ -250,7 +264,7 @@ export class Editor {
     this.#draw()
   }
 
-  /** Back from the background, where a shell may have set the terminal otherwise. */
+  /** Takes the terminal again after a stop (Ctrl-Z): the shell may have changed its mode meanwhile. */
   readonly #oncont = (): void => {
     if (!this.#done || this.#away) return
     this.#release()
@@ -286,14 +300,14 @@ export class Editor {
     else edits[name]?.(this.#buffer)
   }
 
-  /** The entry is other than when its completion was asked for. */
+  /** Drops a completion that was asked for, and its list, because the entry changes. */
   #touched(): void {
     this.#completing?.abort()
     this.#completing = undefined
     this.#list = []
   }
 
-  /** Keys that are not for the entry alone. */
+  /** Keys that do more than edit the text of the entry. */
   readonly #actions: Readonly<Record<string, () => void>> = {
     return: () => this.#enter(),
     up: () => this.#history(-1),
@@ -336,7 +350,7 @@ export class Editor {
     if (this.#past === undefined && this.#buffer.line(by)) return
     if (this.#past === undefined && by > 0) return
     const { entries } = this.#o.history
-    // in an entry that was recalled the arrows go through its lines, too
+    // in an entry that was recalled and not changed the arrows move through its lines first
     if (this.#past && entries[this.#past.at] === this.#buffer.text && this.#buffer.line(by)) return
     this.#past ??= {
       at: entries.length,
@@ -358,7 +372,7 @@ export class Editor {
     this.#buffer.set(entries[this.#past.at] ?? this.#past.draft)
   }
 
-  /** A key while the history is searched. @returns whether it was for that */
+  /** Handles a key during a search of the history. @returns whether the key is done with */
   #searching(name: string, text: string | undefined): boolean {
     const search = this.#search!
     if (name === 'C-r') this.#find(search.at - 1)
@@ -371,7 +385,7 @@ export class Editor {
     } else if (name === 'C-g' || name === 'C-c' || name === 'escape') this.#search = undefined
     else {
       this.#leaveSearch()
-      // Enter accepts and is an Enter as well; other keys do what they do on what was found
+      // Tab only accepts what was found; Enter and other keys then also do what they do elsewhere
       return name === 'tab'
     }
     return true
@@ -413,7 +427,7 @@ export class Editor {
   #interrupt(): void {
     if (this.#o.interrupt?.()) return
     if (this.#buffer.text !== '') {
-      // what was typed stays to be seen, as in a shell
+      // what was typed stays visible, as in a shell
       this.#screen.leave(this.#bare('^C'))
       this.#buffer.set('', true)
       this.#interrupted = Number.NEGATIVE_INFINITY
@@ -438,7 +452,7 @@ export class Editor {
   #suspend(): void {
     this.#screen.leave(this.#bare())
     this.#release()
-    // comes back through SIGCONT
+    // `#oncont` takes the terminal back at SIGCONT
     process.kill(process.pid, 'SIGTSTP')
   }
 
@@ -450,7 +464,7 @@ export class Editor {
     if (this.#done && !this.#away && !this.plain) this.#screen.draw(this.#frame())
   }
 
-  /** The entry alone, as it stays. */
+  /** The entry without the rows above and below, as it stays on the screen once it is accepted. */
   #bare(end = ''): Frame {
     const { columns } = this.#screen
     return layout(this.#o.prompt(), this.#more, this.#buffer.text + end, 0, columns)

@@ -1,12 +1,14 @@
+/** Edits an entry in the user's own editor. */
 import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 /**
- * Has a text edited by a command, $VISUAL or $EDITOR unless given, else vi, which has the terminal meanwhile.
- * @returns the text as it was saved, without a newline at its end
- * @throws Error that names the editor, if it cannot be started or fails
+ * Lets the user edit a text with a command, which has the terminal meanwhile.
+ * @param command the editor; $VISUAL, $EDITOR or vi where it is absent
+ * @returns the text as it was saved, without the newline at its end
+ * @throws Error that names the editor, where the editor cannot be started or fails
  */
 export async function external(text: string, env: NodeJS.ProcessEnv, command?: string): Promise<string> {
   const editor = command || env.VISUAL || env.EDITOR || 'vi'
@@ -14,7 +16,7 @@ export async function external(text: string, env: NodeJS.ProcessEnv, command?: s
   const file = join(dir, 'entry.md')
   try {
     writeFileSync(file, text && `${text}\n`, { mode: 0o600 })
-    // through a shell: $EDITOR may have arguments
+    // run by a shell, because $EDITOR may contain arguments
     const child = spawn('/bin/sh', ['-c', `${editor} "$1"`, 'sh', file], { stdio: 'inherit', env })
     const code = await new Promise((resolve, reject) => child.once('error', reject).once('exit', resolve))
     if (code !== 0) throw new Error(`${editor} ended with ${code ?? 'a signal'}; the entry is as it was`)

@@ -1,9 +1,10 @@
+/** Wraps the text of an answer at words while it streams to a terminal. */
 import { sanitize } from './sanitize.js'
 import { width } from './width.js'
 
 /**
- * Text on its way to a terminal, broken at blanks where a line would be longer than the terminal is wide. A word is given out when
- * what comes behind it has begun; nothing else is held back.
+ * Wraps streaming text at spaces where a line would be wider than the terminal. A word is held back until the character
+ * after it arrives; nothing else is held back.
  */
 export class Flow {
   readonly #decoder = new TextDecoder()
@@ -13,7 +14,7 @@ export class Flow {
 
   constructor(readonly columns: () => number) {}
 
-  /** @returns what can be printed by now */
+  /** Adds data. @returns the text that can be printed now */
   push(data: Uint8Array): string {
     let out = ''
     for (const piece of sanitize(this.#decoder.decode(data, { stream: true })).match(/\n|[^\S\n]+|\S+/g) ?? []) {
@@ -32,7 +33,7 @@ export class Flow {
     return out
   }
 
-  /** @returns all that is left */
+  /** Ends the text. @returns the rest that was held back */
   end(): string {
     return this.#put() + this.#blank
   }
@@ -48,5 +49,5 @@ export class Flow {
   }
 }
 
-/** Whether a path names a file whose text is prose: answers. The lines of all others are what they are. */
+/** Whether a path names a file whose text is an answer, and so prose. The lines of other files must not be wrapped. */
 export const isProse = (path: readonly string[]): boolean => path.at(-1) === 'data'

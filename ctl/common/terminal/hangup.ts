@@ -1,17 +1,17 @@
-/** What a program owes to a terminal that has gone away before the program ends. */
+/** Lets a program end cleanly although its terminal is gone. */
 import { closeSync, openSync } from 'node:fs'
 import { isatty } from 'node:tty'
 
-/** Which of our descriptors were terminals at the start; undefined before `outliveTerminal`. */
+/** The standard descriptors that were terminals when `outliveTerminal` was called; undefined before. */
 let terminals: readonly number[] | undefined
 
-/** Whether a terminal that this process was started on is gone. */
+/** Whether a terminal on which this process was started is gone. */
 export const terminalGone = (): boolean => (terminals ?? []).some(fd => !isatty(fd))
 
 /**
- * Keeps the end of this process from crashing where its terminal is gone. Node restores the terminal's modes when it exits, and
- * aborts with a core where the kernel answers EIO. It leaves alone a descriptor that is another file by then, so /dev/null
- * takes the place of each terminal that is one no more. Calls after the first do nothing.
+ * Keeps this process from crashing at its end where its terminal is gone. Node restores the terminal's modes when it
+ * exits, and aborts with a core dump where the kernel answers EIO. It leaves alone a descriptor that has become another
+ * file, so /dev/null replaces each terminal that is gone. Calls after the first do nothing.
  */
 export function outliveTerminal(): void {
   if (terminals) return
@@ -27,10 +27,11 @@ export function outliveTerminal(): void {
       }
     }
     try {
-      // the kernel gives the lowest free number; without it, what libraries print at the end could go to another file
+      // open(2) returns the lowest free descriptor; if they stayed closed, what libraries print at the end could go to
+      // another file
       for (const _ of gone) openSync('/dev/null', 'r+')
     } catch {
-      // no /dev/null: closed descriptors do no harm
+      // without /dev/null the descriptors stay closed, which does no harm
     }
   })
 }

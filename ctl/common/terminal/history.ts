@@ -1,16 +1,17 @@
+/** The history of what a person entered, kept in a file over the runs of a program. */
 import { appendFileSync, chmodSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { makeDirectory } from '../../../fs/host-directory.js'
 
-/** Entries that are kept unless another number is given. */
+/** How many entries are kept by default. */
 const LIMIT = 2000
-/** Bytes of a history that are read: an entry may be a pasted file. */
+/** The most bytes of a history file that is read; an entry may be a pasted file. */
 const MOST = 16 * 1024 * 1024
 
 /**
- * What was entered, oldest first, over the runs of a program: a file of one JSON string a line, for its user alone. Several
- * programs may append to it at once: each entry is one write. One that begins with a blank is not kept, nor one that repeats
- * the last. A file that cannot be read or written costs one warning, and nothing else.
+ * What a person entered, oldest first. The file has one JSON string a line, and only its user can read it. Several
+ * programs may append to it at once, because each entry is one write. An entry that begins with a space is not kept,
+ * nor one that repeats the last. A file that cannot be read or written causes one warning and nothing else.
  */
 export class History {
   readonly #limit: number
@@ -18,7 +19,7 @@ export class History {
   #entries: string[] | undefined
   #off = false
   #warned = false
-  /** The file ends in the midst of a line: somebody was stopped while writing it. */
+  /** Whether the file ends inside a line, because a program was stopped while it wrote. */
   #torn = false
 
   constructor(
@@ -29,7 +30,7 @@ export class History {
     this.#warn = options.warn ?? (() => {})
   }
 
-  /** Oldest first, as they were when first asked for and what was added since. */
+  /** The entries, oldest first. The file is read at the first use; later only this program's own entries are added. */
   get entries(): readonly string[] {
     this.#entries ??= this.#read()
     return this.#entries
@@ -47,7 +48,7 @@ export class History {
     })
   }
 
-  /** From here on nothing is written. */
+  /** Stops writing to the file, until `on`. */
   off(): void {
     this.#off = true
   }
@@ -66,7 +67,7 @@ export class History {
         const entry = parse(line)
         if (entry !== undefined) entries.push(entry)
       }
-      // now and then, so that it does not grow for ever
+      // rewritten when it has twice the entries, so that it does not grow without bound
       if (lines.length > 2 * this.#limit) {
         const beside = `${this.file}.${process.pid}`
         writeFileSync(beside, entries.map(entry => `${JSON.stringify(entry)}\n`).join(''), { mode: 0o600 })
@@ -100,7 +101,7 @@ export class History {
   }
 }
 
-/** What a line holds; undefined for one that was cut off or is not ours. */
+/** The entry on a line; undefined for a line that was cut off or is not a JSON string. */
 function parse(line: string): string | undefined {
   try {
     const value: unknown = JSON.parse(line)

@@ -1,7 +1,8 @@
+/** The names of keys, and the keys that edit an entry. */
 import type { Key } from 'node:readline'
 import type { Buffer } from './buffer.js'
 
-/** Sequences that node:readline has no name for. */
+/** Escape sequences for which node:readline has no name. */
 const sequences: Readonly<Record<string, string>> = {
   '\x1f': 'C-_',
   '\x1b[13;2u': 'S-return',
@@ -10,9 +11,9 @@ const sequences: Readonly<Record<string, string>> = {
 }
 
 /**
- * A key as Emacs writes it: `C-a`, `M-return`, `up`.
- * @param text what was typed, as readline gives it
- * @returns undefined for a letter, which is only itself
+ * The name of a key as Emacs writes it: `C-a`, `M-return`, `up`.
+ * @param text the characters of the key, as readline reports them
+ * @returns undefined for a key that only inserts its character
  */
 export function keyName(text: string | undefined, key: Key): string | undefined {
   const { name, ctrl, meta, sequence = '' } = key
@@ -24,7 +25,7 @@ export function keyName(text: string | undefined, key: Key): string | undefined 
   return undefined
 }
 
-/** What keys do to an entry. */
+/** The keys that edit an entry, by name. */
 export const edits: Readonly<Record<string, (buffer: Buffer) => void>> = {
   left: b => b.move(b.left),
   right: b => b.move(b.right),

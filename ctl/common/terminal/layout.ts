@@ -1,13 +1,14 @@
+/** Lays an entry out in the rows of a screen. */
 import { sanitize } from './sanitize.js'
 import { cells, clip, width } from './width.js'
 
-/** One row of a screen, with the columns it takes. */
+/** One row of a screen, with its width in columns. */
 export interface Row {
   readonly text: string
   readonly width: number
 }
 
-/** Rows, and where in them the cursor stands. */
+/** Rows, and the position of the cursor in them. */
 export interface Frame {
   readonly rows: readonly Row[]
   readonly row: number
@@ -17,15 +18,15 @@ export interface Frame {
 const TAB = 4
 const ascii = /^[\x20-\x7e]*$/
 
-/** A row of text, cut where the screen ends. */
+/** A row of text, cut to the width of the screen. */
 export function row(text: string, columns: number): Row {
   const cut = clip(text.replaceAll('\t', ' '.repeat(TAB)), columns)
   return { text: cut, width: width(cut) }
 }
 
 /**
- * An entry as the rows of a screen: lines longer than the screen is wide go on in the next row; lines after the first stand
- * behind `more`. A full row leaves the cursor at the beginning of the next.
+ * Lays an entry out in rows. A line wider than the screen continues in the next row. `prompt` goes before the first
+ * line and `more` before the others. After a full row the cursor is at the beginning of the next.
  */
 export function layout(prompt: string, more: string, text: string, cursor: number, columns: number): Frame {
   const rows: Row[] = []
@@ -42,7 +43,10 @@ export function layout(prompt: string, more: string, text: string, cursor: numbe
   return { rows, ...at }
 }
 
-/** What is shown together; of an escape sequence, which is text here, each letter by itself. */
+/**
+ * The characters of a line as they are shown. An escape sequence in an entry is text: each of its characters is shown
+ * by itself.
+ */
 function* letters(line: string): Generator<string> {
   for (const cell of cells(line)) {
     if (cell[0] === '\x1b') yield* cell
@@ -50,7 +54,7 @@ function* letters(line: string): Generator<string> {
   }
 }
 
-/** One line as rows; `cursor` is a place in it, or -1. */
+/** Lays one line out in rows. @param cursor an offset in the line, or -1 where the cursor is on another line */
 function fold(
   head: string,
   line: string,
@@ -63,7 +67,7 @@ function fold(
     const rows = [line.slice(0, first)]
     for (let i = first; i < line.length; i += columns) rows.push(line.slice(i, i + columns))
     const place = indent + cursor
-    // the cursor behind a full row
+    // the cursor is behind a full row
     if (cursor === line.length && place % columns === 0 && place > 0) rows.push('')
     return {
       rows: rows.map((text, i) =>

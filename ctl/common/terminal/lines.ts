@@ -1,6 +1,7 @@
+/** Reads plain lines where there is no terminal to edit on. */
 import { createInterface, type Interface } from 'node:readline'
 
-/** Entries from what is no terminal, or one that knows no escape sequences: lines, as they are. */
+/** Reads lines from an input that is not a terminal, or from a terminal without escape sequences. */
 export class Lines {
   #interface: Interface | undefined
   #waiting: { resolve(line: string | undefined): void } | undefined
@@ -9,7 +10,7 @@ export class Lines {
 
   constructor(readonly input: NodeJS.ReadStream) {}
 
-  /** The next line; undefined at the end, or when the signal aborts. */
+  /** The next line; undefined at the end of the input or when the signal aborts. */
   next(signal?: AbortSignal): Promise<string | undefined> {
     this.#interface ??= createInterface({ input: this.input, terminal: false, crlfDelay: Number.POSITIVE_INFINITY })
       .on('line', line => this.#came(line))

@@ -1,18 +1,19 @@
+/** Formats the completions that are listed below an entry. */
 import type { Completion } from './editor.js'
 import { sanitize } from './sanitize.js'
 import { width } from './width.js'
 
-/** Rows that a list of completions takes, at most. */
+/** The most rows of a list of completions. */
 const LIST = 12
 
-/** The beginning that two texts share. */
+/** The longest common prefix of two texts. */
 export function shared(a: string, b: string): string {
   let n = 0
   while (n < a.length && a[n] === b[n]) n++
   return a.slice(0, n)
 }
 
-/** Completions for the rows below an entry: in columns, or a row each where there is help. */
+/** Formats completions as rows: in columns, or one a row where there is help. */
 export function listing(items: Completion['items'], columns: number): string[] {
   const texts = items.map(({ text, help }) => ({ text: sanitize(text).trimEnd(), help: sanitize(help ?? '') }))
   const wide = Math.max(...texts.map(({ text }) => width(text))) + 2

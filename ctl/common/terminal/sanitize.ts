@@ -1,10 +1,12 @@
-/** Control characters but \n and \t, DEL, C1, bidirectional overrides and isolates, halves of a surrogate pair. */
+/** Makes text from elsewhere safe to print on a terminal. */
+/** Control characters except \n and \t, DEL, C1, bidirectional overrides and isolates, unpaired surrogates. */
 const harmful = /\r\n|(?![\n\t])\p{Cc}|[\u202a-\u202e\u2066-\u2069]|\p{Cs}/gu
 
 /**
- * Makes text that is not ours harmless on a terminal: what would move the cursor, colour, retitle, write to the clipboard or
- * turn the reading direction is shown instead: ESC as ␛, a C1 as the two characters it is short for (U+009B as ␛[). \r\n
- * becomes \n. Character by character, so a stream may be cut anywhere.
+ * Makes text from elsewhere harmless on a terminal. Characters that would move the cursor, set colours or the title,
+ * write to the clipboard or change the direction of text are replaced by visible ones: ESC by ␛, a C1 control by the
+ * two characters that it abbreviates (U+009B by ␛[). \r\n becomes \n. Characters are replaced one by one, so a stream
+ * may be cut anywhere.
  */
 export function sanitize(text: string): string {
   return text.replace(harmful, c => {

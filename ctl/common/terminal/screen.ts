@@ -1,14 +1,18 @@
+/** Draws the lowest rows of a terminal in place. */
 import { write } from '../output.js'
 import type { Frame } from './layout.js'
 
 const empty: Frame = { rows: [{ text: '', width: 0 }], row: 0, column: 0 }
 const up = (rows: number) => (rows > 0 ? `\x1b[${rows}A` : '')
-/** Clears what is below a row. Not from the row itself: tmux takes a clearing from the top left for one of the screen, and keeps it. */
+/**
+ * Clears the rows below the current one. It does not clear from the current row itself: tmux treats a clear from the
+ * top left corner as a clear of the whole screen and saves the rows.
+ */
 const BELOW = '\r\n\x1b[J\x1b[A'
 
 /**
- * The lowest rows of a terminal, redrawn in place, while finished lines go by above them. Each change is one write, so that
- * nothing flickers.
+ * The lowest rows of a terminal, which are redrawn in place while finished lines scroll by above them. Each change is
+ * one write, so that nothing flickers.
  */
 export class Screen {
   #drawn: Frame = empty
@@ -27,7 +31,7 @@ export class Screen {
     return Math.max(2, this.output.rows || 24)
   }
 
-  /** Shows other rows; of more than the screen has, those around the cursor. */
+  /** Replaces the rows. Of more rows than the screen has, those around the cursor are shown. */
   draw(frame: Frame): void {
     const top = this.#top()
     const before = this.#sent
@@ -35,25 +39,25 @@ export class Screen {
     if (text !== before) this.output.write(top + text)
   }
 
-  /** The terminal has another size: all is drawn again. */
+  /** To be called when the size of the terminal has changed: the next `draw` draws everything. */
   resized(): void {
     this.#sent = ''
   }
 
-  /** Finished lines, above the rows that `draw` shows. Waits where the terminal is slower. */
+  /** Writes finished lines above the rows that `draw` shows. Waits while the terminal is slower. */
   above(lines: string, frame: Frame): Promise<void> {
     const top = this.#wiped()
     this.#forget()
     return write(this.output, `${top}${lines}${lines.endsWith('\n') ? '' : '\n'}${this.#text(frame)}`)
   }
 
-  /** The rows stay as they now are, and the cursor goes below them. */
+  /** Draws the rows a last time, leaves them on the screen and moves the cursor below them. */
   leave(frame: Frame): void {
     this.output.write(`${this.#wiped()}${frame.rows.map(row => row.text).join('\r\n')}\r\n`)
     this.#forget()
   }
 
-  /** The rows are gone, and the cursor is where they began. */
+  /** Removes the rows and moves the cursor to where they began. */
   erase(): void {
     this.output.write(this.#wiped())
     this.#forget()
@@ -65,20 +69,20 @@ export class Screen {
     this.#forget()
   }
 
-  /** Something else has written: what is drawn next begins where the cursor is. */
+  /** Forgets the rows that are drawn: the next drawing begins at the cursor. */
   #forget(): void {
     this.#drawn = empty
     this.#sent = ''
     this.#columns = this.columns
   }
 
-  /** To the first of our rows. */
+  /** Moves the cursor to the first of our rows. */
   #top(): string {
     const { row, column } = this.#drawn
     return `${up(this.#folded(row) + (this.#narrower ? Math.floor(column / this.columns) : 0))}\r`
   }
 
-  /** The same, and ours are gone. */
+  /** Moves the cursor to the first of our rows and clears them. */
   #wiped(): string {
     const below = this.#folded(this.#drawn.rows.length) > 1 ? BELOW : ''
     return `${this.#top()}\x1b[K${below}\r`
@@ -88,14 +92,17 @@ export class Screen {
     return this.columns < this.#columns
   }
 
-  /** How many rows the first of ours are by now: a screen that has become narrower has folded those that were too wide for it. */
+  /**
+   * How many rows the first `rows` of ours take now. A screen that has become narrower has folded the rows that are too
+   * wide for it.
+   */
   #folded(rows: number): number {
     if (!this.#narrower) return rows
     const widths = this.#drawn.rows.slice(0, rows).map(({ width }) => width)
     return widths.reduce((sum, width) => sum + Math.max(1, Math.ceil(width / this.columns)), 0)
   }
 
-  /** A frame as it is sent; it is what is drawn from now on. */
+  /** The text that draws a frame. The frame counts as drawn from now on. */
   #text(frame: Frame): string {
     const before = this.#folded(this.#drawn.rows.length)
     const most = this.height - 1
@@ -104,7 +111,7 @@ export class Screen {
     const row = frame.row - from
     this.#drawn = { rows, row, column: frame.column }
     this.#columns = this.columns
-    // each cleared before it is written: behind a full row its last letter would go
+    // each row is cleared before it is written: a clear after a full row would remove its last character
     const text = rows.map(row => `\x1b[K${row.text}`).join('\r\n')
     const column = frame.column > 0 ? `\x1b[${frame.column}C` : ''
     this.#sent = `${text}${before > rows.length ? BELOW : ''}${up(rows.length - 1 - row)}\r${column}`

@@ -1,27 +1,31 @@
+/** How many columns text takes on a terminal, and where its visible characters begin and end. */
 import { createRequire } from 'node:module'
 
 const segmenter = new Intl.Segmenter()
 const ascii = /^[\x20-\x7e]*$/
-/** Letters of one column: Latin, dashes and quotation marks, lines. */
+/** Characters of one column: Latin letters, dashes and quotation marks, box drawing. */
 const narrow = /^[\x20-\x7e\xa1-\xac\xae-\u02ff\u2010-\u2027\u2500-\u257f]*$/
 
 let measure: ((text: string) => number) | undefined
-/** string-width takes longer to load than all else that a prompt needs, and most texts do without. */
+/**
+ * Loads string-width at the first use: it takes longer to load than everything else that a prompt needs, and most texts
+ * do without it.
+ */
 function wide(text: string): number {
   measure ??= createRequire(import.meta.url)('string-width').default as (text: string) => number
   return measure(text)
 }
-/** ESC and what goes with it, of what we write ourselves: colours and such, links. */
+/** An escape sequence of the kinds that we write ourselves: colours and attributes (CSI), links (OSC). */
 const sequence = /.(?:\[[0-?]*[ -/]*[@-~]|\]\P{Cc}*\p{Cc}\\?)/suy
 
-/** Columns that a text takes on a terminal; escape sequences and combining characters take none. */
+/** The columns that a text takes on a terminal. Escape sequences and combining characters take none. */
 export function width(text: string): number {
   if (ascii.test(text)) return text.length
   const bare = text.includes('\x1b') ? [...pieces(text)].filter(piece => piece[0] !== '\x1b').join('') : text
   return narrow.test(bare) ? bare.length : wide(bare)
 }
 
-/** Escape sequences, and what is between them. */
+/** Splits a text into its escape sequences and the text between them. */
 function* pieces(text: string): Generator<string> {
   for (let at = 0; at < text.length; ) {
     const next = text.indexOf('\x1b', at)
@@ -33,7 +37,7 @@ function* pieces(text: string): Generator<string> {
   }
 }
 
-/** A text as what is shown together: letters with what combines with them, and whole escape sequences. */
+/** Splits a text into what is shown together: characters with their combining marks, and whole escape sequences. */
 export function* cells(text: string): Generator<string> {
   for (const piece of pieces(text)) {
     if (piece[0] === '\x1b' && piece.length > 1) yield piece
@@ -42,7 +46,10 @@ export function* cells(text: string): Generator<string> {
   }
 }
 
-/** Cuts a text to so many columns: never through a wide character, and escape sequences behind the cut stay, so that colours end. */
+/**
+ * Cuts a text to a number of columns, never through a wide character. Escape sequences behind the cut stay, so that
+ * colours end.
+ */
 export function clip(text: string, columns: number): string {
   if (ascii.test(text)) return text.slice(0, Math.max(0, columns))
   let out = ''
@@ -59,14 +66,14 @@ export function clip(text: string, columns: number): string {
   return out
 }
 
-/** The end of the character, as a reader sees it, that begins at `at`; at the end of the text the end. */
+/** The end of the grapheme that begins at `at`; at the end of the text `at` itself. */
 export function after(text: string, at: number): number {
   const piece = text.slice(at, at + 64)
   for (const { segment } of segmenter.segment(piece)) return at + segment.length
   return at
 }
 
-/** The beginning of the character that ends at `at`. */
+/** The beginning of the grapheme that ends at `at`. */
 export function before(text: string, at: number): number {
   let last = at
   const from = Math.max(0, at - 64)
