@@ -1,17 +1,21 @@
+/** Guesses which worker has the beginning of a prompt in its KV cache. */
 import { createHash } from 'node:crypto'
 import type { Request } from '../root/request.js'
 
-/** Prefixes that are remembered: each costs some hundred bytes. */
+/** Prefixes that are remembered: each takes some hundred bytes. */
 const MAX_PREFIXES = 20_000
-/** Characters of a prefix below which its cache saves nothing that could be noticed. */
+/** Characters that a prefix must have: the cache of a shorter one saves no noticeable time. */
 const LEAST = 200
 
-/** The state of one conversation's beginnings, each message's hash made from that of those before it. */
+/**
+ * A key for each prefix of a request, shortest first: the hash of its last message and of the prefix before it. A
+ * prefix that is too short has an empty key.
+ */
 function chain(request: Request, answer?: string): string[] {
   const { messages, prompt } = request.generate
   const texts = messages
     ? messages.map(m => `${m.role}\0${m.content}`)
-    : // raw text has no messages: its beginnings are pieces of doubling length
+    : // raw text has no messages: it is cut so that each prefix is twice as long as the one before
       pieces(prompt ?? '')
   if (answer !== undefined && messages) texts.push(`assistant\0${answer}`)
   const keys: string[] = []
@@ -32,14 +36,14 @@ function pieces(prompt: string): string[] {
 }
 
 /**
- * Which worker has what prompt in its KV cache: the worker that has answered each beginning of a conversation last. It is a
- * guess, and costs only the time of a prefill where it is wrong.
+ * Remembers which worker last answered each prefix of a conversation, and so probably has it in its KV cache. A wrong
+ * guess costs only the time of a prefill.
  */
 export class Affinity<W> {
   readonly #workers = new Map<string, W>()
   readonly #sessions = new Map<string, W>()
 
-  /** The worker with the longest beginning of this request, or the one its session was on. */
+  /** The worker that the session was last on, or else the one with the longest prefix of this request. */
   find(request: Request, session: string | undefined): W | undefined {
     const bySession = session === undefined ? undefined : this.#sessions.get(session)
     if (bySession) return bySession
@@ -57,7 +61,7 @@ export class Affinity<W> {
     for (const key of chain(request, answer)) if (key) remember(this.#workers, key, worker)
   }
 
-  /** A worker is gone, and its cache with it. */
+  /** Forgets a worker that is gone, and its cache with it. */
   forget(worker: W): void {
     for (const map of [this.#workers, this.#sessions])
       for (const [key, value] of map) if (value === worker) map.delete(key)

@@ -1,3 +1,4 @@
+/** Has a worker of the cluster compute embeddings. */
 import { parseEmbedded } from '../../api/embedded.js'
 import { fail, toFsError } from '../../fs/errors.js'
 import type { User } from '../../fs/file.js'
@@ -6,8 +7,8 @@ import type { Embedded } from '../root/root.js'
 import type { Member } from './member.js'
 
 /**
- * Vectors for texts, of the worker with the least to do; of the next where it goes meanwhile.
- * @throws FsError `no worker serves MODEL`, `no model is loaded`, or what the worker said
+ * Asks the least loaded worker for the vectors of texts, and the next one if that worker disconnects meanwhile.
+ * @throws FsError `no worker serves MODEL`, `no model is loaded`, or the worker's own error
  */
 export async function embed(
   members: Iterable<Member>,

@@ -1,4 +1,4 @@
-/** What ended each worker, under the worker's name in the cluster: its host says it by the worker's start. */
+/** What ended each worker's process. Hosts report that by `boot`; the cluster shows it under the worker's name. */
 import type { Exit } from '../../api/exit.js'
 import { plain } from '../../api/field.js'
 import type { Clock } from '../../fs/clock.js'
@@ -8,18 +8,18 @@ import type { Member } from './member.js'
 
 interface Start {
   readonly member: Member
-  /** What its machine is called in the tree. */
+  /** The name of its machine in the tree. */
   readonly host: string
 }
 
 /**
- * The ends of workers, as their hosts tell them. A host may tell an end before the cluster sees the connection break, or after it: a
- * worker that has left is remembered for a minute.
+ * How workers' processes ended, as their hosts report it. A host may report an end before or after the cluster sees the
+ * connection break, so a worker that has left is remembered for a minute.
  */
 export class Ends {
-  /** By the start's `boot`, the workers that run or ran a moment ago. */
+  /** By `boot`, the workers that run or have just left. */
   readonly #starts = new Map<string, Start>()
-  /** By the worker's id, what ended the process before the one that runs. */
+  /** By the worker's id, what ended the process before the current one. */
   readonly #why = new Map<string, string>()
 
   constructor(
@@ -27,7 +27,7 @@ export class Ends {
     readonly events: Feed,
   ) {}
 
-  /** A worker has joined. @param host what its machine is called in the tree */
+  /** A worker has joined. @param host the name of its machine in the tree */
   joined(member: Member, host: string): void {
     put(this.#starts, member.report.boot, { member, host })
   }
@@ -36,13 +36,15 @@ export class Ends {
   left({ report: { boot } }: Member): void {
     const start = this.#starts.get(boot)
     const forget = () => {
-      // the same start of it may have joined again
+      // the same process may have joined again
       if (this.#starts.get(boot) === start) this.#starts.delete(boot)
     }
     this.clock.after(OBITUARY_MS, forget, true)
   }
 
-  /** A host says how a worker ended. It speaks of its own workers only, and of each start once. */
+  /**
+   * A host reports how a worker's process ended. It is believed about its own workers only, and once for each process.
+   */
   told(host_id: string, { boot, signal, code, cause, error }: Exit): void {
     const start = this.#starts.get(boot)
     if (!start || start.member.report.host_id !== host_id) return
@@ -55,7 +57,7 @@ export class Ends {
     this.events.add('worker-ended', { worker: member.name, host, signal, code, error: why })
   }
 
-  /** What ended a worker's process before the one that runs; undefined: nothing did, or its host has not said. */
+  /** What ended a worker's process before the current one; undefined if nothing did, or its host has not said. */
   why({ id }: Member): string | undefined {
     return this.#why.get(id)
   }

@@ -1,8 +1,9 @@
 /**
- * A binary heap whose items can be moved and taken out: what a router keeps its workers in, so that a choice among ten thousand
- * costs what it costs among ten. `items[0]` is the least; the order of the rest is the heap's.
+ * A binary heap whose items can be moved and removed. Routing keeps its workers in heaps, so that a choice among ten
+ * thousand costs the same as among ten.
  */
 export class Heap<T> {
+  /** `items[0]` is the least; the rest are in heap order. */
   readonly items: T[] = []
   readonly #at = new Map<T, number>()
 
@@ -13,7 +14,7 @@ export class Heap<T> {
     return this.#at.has(item)
   }
 
-  /** Adds an item, or puts one that has changed where it belongs. */
+  /** Adds an item, or moves an item that has changed to where it now belongs. */
   put(item: T): void {
     let i = this.#at.get(item)
     if (i === undefined) {
@@ -53,7 +54,7 @@ export class Heap<T> {
     }
   }
 
-  /** Exchanges two if the first comes before the second. */
+  /** Swaps two items if the first comes before the second. @returns whether it did */
   #swap(a: number, b: number): boolean {
     const { items } = this
     const x = items[a]!

@@ -1,50 +1,57 @@
+/** A worker of the cluster, or a cluster that joined as one: what the orchestrator knows of it and runs on it. */
 import type { ModelRecord, Report } from '../../api/report.js'
 import type { Attempt } from './attempt.js'
 import { SUSPECT_AFTER } from './limits.js'
 import type { Peer } from './peer.js'
 
-/** A worker of the cluster (or a cluster that joined as one): what is known of it, and what runs on it for us. */
 export class Member {
-  /** Has answered a probe prompt since it joined, or since it was last in doubt. */
+  /**
+   * Whether it has answered a probe since it joined, or since something (missed heartbeats, a quarantine, another
+   * model) last cast doubt on it.
+   */
   ready = false
-  /** `drain` was said here. */
+  /** Whether this cluster drains it. It may also drain by itself: `report.state`. */
   draining = false
-  /** Heartbeats in a row at which it, a cluster, had ours among those below it. */
+  /** Heartbeats in a row at which this member, a cluster, listed our cluster among those below it. */
   ringed = 0
-  /** Heartbeats since its last answer. */
+  /** Heartbeats since it last answered one. */
   missed = 0
   /** Answers in a row that broke off on it. */
   failures = 0
-  /** Whether it is set aside, until when, by the clock, and how often it was. */
+  /** Whether it is quarantined; until when, by the clock; and how many quarantines in a row it has had. */
   aside = false
   asideUntil = 0
   asides = 0
-  /** Until when it asked to be given nothing, by the clock, and in which words. */
+  /** Until when, by the clock, it asked to be given no requests, and the error with which it asked. */
   pausedUntil = 0
   pausedWhy: Error | undefined
-  /** Why it did not answer the last probe, since when none is made before that time, and how many failed in a row. */
+  /**
+   * Why its last probe failed; before which time, by the clock, it is not probed again; and how many probes failed in a
+   * row.
+   */
   problem: string | undefined
   probeAfter = 0
   probes = 0
-  /** When it was last chosen: a count, not a time. */
+  /** When it was last chosen: a sequence number, not a time. */
   lastUsed = 0
-  /** It runs something that may be poison, and nothing else beside it. */
+  /** Whether it runs a task that may be poison, and gets no other beside it. */
   alone = false
-  /** The model it has been told to load. */
+  /** The model that this cluster is having it load. */
   loading: string | undefined
-  /** How many exchanges we have given it. */
+  /** How many exchanges this cluster has given it in all. */
   given = 0
-  /** Exchanges on it that are not ours: its other users'. */
+  /** Exchanges on it that are not this cluster's: those of its other users. */
   foreign: number
   left = false
   readonly running = new Set<Attempt>()
 
   constructor(
-    /** The directory in our tree. */
+    /** The name of its directory in our tree. */
     readonly name: string,
     readonly peer: Peer,
   ) {
-    // what it answers when it joins is others', or ours from before we were started and not found yet
+    // exchanges that it reports when it joins belong to others, or to us from before a restart: Recovery finds those
+    // later
     this.foreign = peer.report.active
   }
 
@@ -56,12 +63,12 @@ export class Member {
     return this.report.id
   }
 
-  /** The model it answers with. A cluster has several; then it is the first that is loaded. */
+  /** The model that it answers with; of a cluster, which may have several, the first that is loaded. */
   get model(): ModelRecord | undefined {
     return this.report.models.find(model => model.loaded)
   }
 
-  /** Whether it has a model loaded. */
+  /** Whether it has this model loaded. */
   has(model: string | undefined): boolean {
     return this.report.models.some(({ name, loaded }) => loaded && name === model)
   }
@@ -70,7 +77,7 @@ export class Member {
     return this.running.size + this.foreign
   }
 
-  /** Active per slot. */
+  /** Active exchanges per slot. */
   get load(): number {
     return this.active / (this.report.slots || 1)
   }
@@ -79,22 +86,22 @@ export class Member {
     return this.missed >= SUSPECT_AFTER
   }
 
-  /** Whether it may be given prompts, as far as itself is concerned, were a slot free. */
+  /** Whether the worker accepts prompts, ignoring slot availability and quarantine. */
   get serving(): boolean {
     return this.ready && !this.left && !this.draining && !this.suspect && this.report.state !== 'draining'
   }
 
-  /** Whether a server elsewhere makes its text. */
+  /** Whether its text comes from an upstream (docs/cluster.md, Upstreams). */
   get remote(): boolean {
     return this.report.patience_s > 0
   }
 
-  /** Why it cannot answer; undefined: it can, or is on its way. */
+  /** Why it cannot answer; undefined if it can, or is still starting. */
   get error(): string | undefined {
     return this.state === 'failed' ? (this.report.error ?? this.problem) : undefined
   }
 
-  /** What the cluster's status says of it. */
+  /** Its `state` in the cluster's `status`. */
   get state(): string {
     if (this.suspect) return 'suspect'
     if (this.draining || this.report.state === 'draining') return 'draining'

@@ -1,19 +1,23 @@
+/** The names `worker-NNNN`: a worker that comes back gets its old name, a new worker the lowest free number. */
 import type { Clock } from '../../fs/clock.js'
 import { MAX_NAMES, NAME_GRACE_MS } from './limits.js'
 
 const shape = /^worker-(\d{4,9})$/
 
-/** The names worker-NNNN: who comes back is called as before, who comes anew gets the lowest number that is nobody's. */
 export class Names {
   readonly #byId = new Map<string, string>()
   readonly #taken = new Set<number>()
-  /** By id, since when those are gone whose names are kept, who left longest ago first. */
+  /** By id, when each absent worker left, the earliest first. Their names are still reserved. */
   readonly #gone = new Map<string, number>()
   #lowest = 1
 
   constructor(readonly clock: Clock) {}
 
-  /** @param wanted the name it has had, perhaps from an orchestrator before us */
+  /**
+   * The name of the worker with this id, from now on reserved for it.
+   * @param wanted the name that the worker reports, perhaps given by an earlier orchestrator: it keeps that if it is
+   *   free
+   */
   of(id: string, wanted: string): string {
     this.#forget()
     this.#gone.delete(id)
@@ -27,7 +31,7 @@ export class Names {
     return name
   }
 
-  /** It is gone. Its name is kept for it for a while, as long as there is room. */
+  /** The worker has left. Its name stays reserved for NAME_GRACE_MS, as long as there is room. */
   left(id: string): void {
     if (!this.#byId.has(id)) return
     this.#gone.delete(id)
@@ -35,7 +39,7 @@ export class Names {
     this.#forget()
   }
 
-  /** Frees the names of those that do not come back. */
+  /** Frees the names of workers that have not come back in time. */
   #forget(): void {
     const now = this.clock.now()
     for (const [id, since] of this.#gone) {

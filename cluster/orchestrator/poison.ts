@@ -1,17 +1,21 @@
+/** Poison requests: the cluster refuses for a while what has crashed several workers. */
 import { createHash } from 'node:crypto'
 import type { Clock } from '../../fs/clock.js'
 import { fail } from '../../fs/errors.js'
 import type { Request } from '../root/request.js'
 import { MAX_POISONS, POISON_MS } from './limits.js'
 
-/** Deaths of a worker by its own hand (an abort, a bad address) that make what it was doing poison. */
+/** Crashes of workers (an abort, a bad address) that make the request they were running poison. */
 export const DEADLY = 2
-/** Signals by which a process ends itself; being killed says nothing of what it was doing. */
+/**
+ * Signals that a crash raises in the process itself. A process that somebody else kills says nothing about what it was
+ * running.
+ */
 export const ownSignals: readonly string[] = ['SIGABRT', 'SIGSEGV', 'SIGBUS']
 
-/** Contents that have ended workers, and are given to no other for a while. */
+/** Requests that have crashed workers. Requests with the same content count as the same. */
 export class Poisons {
-  /** By the content's digest, until when. */
+  /** By the digest of the content, until when it is refused, by the clock. */
   readonly #until = new Map<string, number>()
 
   constructor(readonly clock: Clock) {}
@@ -21,7 +25,7 @@ export class Poisons {
     if (this.#until.size > MAX_POISONS) this.#until.delete(this.#until.keys().next().value!)
   }
 
-  /** @throws FsError for a content that is refused */
+  /** @throws FsError `request ended 2 workers` for a request that is refused */
   check(request: Request): void {
     if (this.#until.size === 0) return
     const digest = digestOf(request)

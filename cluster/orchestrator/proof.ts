@@ -1,8 +1,9 @@
+/** Proof that an exchange was given to a member: the member shows it to claim the exchange after a lost connection. */
 import { createHmac } from 'node:crypto'
 import type { User } from '../../fs/file.js'
 import { same } from '../secret.js'
 
-/** An exchange as it was given to a member. */
+/** An exchange as it was assigned to a member. */
 export interface Assignment {
   readonly task: string
   readonly attempt: number
@@ -11,28 +12,33 @@ export interface Assignment {
 }
 
 /**
- * What a member gets with each exchange, and has to show when it says that it still has one: that it was given to that member, for that
- * user, session and attempt. Nothing has to be remembered for that, so that it holds after a restart as well.
+ * Makes and checks proofs. A member gets one with each exchange and has to show it when it reports that it still has
+ * the exchange. It proves that the exchange was given to this member, for this user, session and attempt. The cluster
+ * stores nothing for that, so a proof is still valid after a restart.
  */
 export class Proofs {
   readonly #secret: string
 
-  /** @param secret the cluster's own, which outlives the process */
+  /** @param secret the cluster's own, which is the same after a restart */
   constructor(secret: string) {
     this.#secret = secret
   }
 
-  /** What we show ourselves where we join: it tells nothing of the secret that it is made of. */
+  /**
+   * The secret that this cluster shows to a cluster that it joins. It does not reveal the secret that it is made from.
+   */
   get joining(): string {
     return createHmac('sha256', this.#secret).update('join').digest('hex')
   }
 
+  /** The proof for an assignment to a member. */
   of(member_id: string, { task, attempt, user, session }: Assignment): string {
-    // as a list each value has its own ends: no two assignments give one text
+    // JSON delimits each value: no two assignments give the same text
     const text = JSON.stringify([member_id, task, attempt, user.name, user.uid, session ?? null])
     return createHmac('sha256', this.#secret).update(text).digest('hex')
   }
 
+  /** Whether this is the proof for that assignment. */
   holds(proof: string, member_id: string, assignment: Assignment): boolean {
     return same(proof, this.of(member_id, assignment))
   }

@@ -1,28 +1,33 @@
+/** Makes joiners wait whose address has had a join refused. */
 import type { Clock } from '../../fs/clock.js'
 import * as limits from './limits.js'
 
-/** What is known of the joiners of one address that were not let in. */
+/** The refused joins of one address. */
 interface Record {
   times: number
-  /** Until when nobody is met from there, by the clock. */
+  /** Until when, by the clock, connections from there are closed unread. */
   until: number
-  /** Connections that were closed unheard in that time. */
+  /** Connections that were closed unread in that time. */
   unheard: number
 }
 
 /**
- * Has joiners that are refused wait: each refusal doubles the time in which a connection from the same address is closed before anything
- * is read from it. Connections of this machine's own socket have no address, and are always met.
+ * Each refusal doubles the time for which connections from the same address are closed before anything is read from
+ * them. Connections over this machine's own socket have no address and never wait.
  */
 export class Refusals {
   readonly #byAddress = new Map<string, Record>()
-  /** When the last were told, by the clock: in all no more than MAX_TOLD a minute are. */
+  /** When, by the clock, refusals were logged in the last minute: from all addresses together at most MAX_TOLD. */
   #told: number[] = []
+  /** Refusals since the last logged one that were not logged. */
   #untold = 0
 
   constructor(readonly clock: Clock) {}
 
-  /** Whether a connection from there is to be closed unheard. */
+  /**
+   * Whether a connection must be closed unread; counts it if so.
+   * @param name the transport's
+   */
   waits(name: string): boolean {
     const known = this.#byAddress.get(addressOf(name))
     if (!known || known.until <= this.clock.now()) return false
@@ -31,10 +36,12 @@ export class Refusals {
   }
 
   /**
-   * One from there has been refused.
-   * @param counts whether the next from there are to wait for that
-   * @returns what its event says besides why: for how long nobody is met from there, in s, and how many were not told; undefined where it
-   *   is not told, since too many were within a minute
+   * Records a refused join.
+   * @param name the transport's
+   * @param counts whether it makes the next connections from the same address wait
+   * @returns attributes for its event: `wait_s`, for how long connections from there are closed; `unheard`, how many
+   *   were closed in the pause before; `untold`, how many refusals were not logged. undefined: this one must not be
+   *   logged, there were too many within a minute
    */
   refused(name: string, counts: boolean): { wait_s?: number; unheard?: number; untold?: number } | undefined {
     const wait = counts ? this.#wait(addressOf(name)) : {}
@@ -63,7 +70,7 @@ export class Refusals {
   }
 }
 
-/** The machine that a connection comes from, of its name: `tcp!10.0.0.7!43210` is 10.0.0.7. Empty for one of this machine's own. */
+/** The address in a transport's name: 10.0.0.7 of `tcp!10.0.0.7!43210`. Empty for this machine's own socket. */
 export function addressOf(name: string): string {
   const [kind, address = ''] = name.split('!')
   return kind === 'ws' || kind === 'tcp' ? address.replace(/^::ffff:/, '') : ''
