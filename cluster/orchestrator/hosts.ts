@@ -1,3 +1,4 @@
+/** The machines that have joined as hosts: they start workers, and report how these end. */
 import { type Exit, MAX_EVENT, parseExit } from '../../api/exit.js'
 import { Lines } from '../../api/text.js'
 import { type Cancel, type Clock, sleep } from '../../fs/clock.js'
@@ -9,28 +10,27 @@ import * as limits from './limits.js'
 import type { Member } from './member.js'
 import type { Peer } from './peer.js'
 
-/** Bytes of events that are asked for at once. */
+/** Bytes of one read of a host's events. */
 const PIECE = 64 * 1024
 
 export interface HostsOptions {
   clock: Clock
   events: Feed
-  /** As whom we ask. */
+  /** The user of our own requests. */
   self: User
   /** Seconds between heartbeats. May change. */
   settings: { heartbeat_s: number }
-  /** A host, by its id, has said what became of one of its workers. */
+  /** Called when a host, given by its id, reports how one of its workers ended. */
   exited(host_id: string, exit: Exit): void
 }
 
-/** Machines that have joined: where workers are spawned, and who says what they died of. */
 export class Hosts {
-  /** By what they are called in our tree. */
+  /** By their names in our tree. */
   readonly peers = new Map<string, Peer>()
   readonly #o: HostsOptions
-  /** By id what each is called, also when it comes back: two machines may have one name. */
+  /** By id, the name of each host in our tree, kept for its return. Two machines may report the same name. */
   readonly #names = new Map<string, string>()
-  /** By id, since when those are gone. */
+  /** By id, when each absent host left, the earliest first. */
   readonly #gone = new Map<string, number>()
   readonly #beats = new Map<Peer, Cancel>()
   /** Members that their host has listed among its workers. */
@@ -40,14 +40,18 @@ export class Hosts {
     this.#o = o
   }
 
-  /** What the machine of a member is called in our tree: `host/NAME`; what the member calls it where no host of it has joined. */
+  /**
+   * The name of a member's machine: in our tree (`host/NAME`), or as the member reports it if no host of that machine
+   * has joined.
+   */
   nameOf({ report: { host, host_id } }: Member): string {
     return this.#names.get(host_id) ?? host
   }
 
   /**
-   * What tells a member's machine from others. A cluster is not on one, whatever it is called. A worker is on the machine of a joined host
-   * only if that host lists it: anybody can name another's host, and would be given the models that people copy to that machine.
+   * A key that distinguishes a member's machine from others. A cluster is not on a single machine, whatever machine it
+   * reports. A worker is on the machine of a joined host only if that host lists it: any worker can name another's
+   * host, and would be given the models that people copy to that machine.
    */
   machineOf(member: Member): string {
     const { kind, host, host_id } = member.report
@@ -56,7 +60,7 @@ export class Hosts {
     return this.#names.has(host_id) || this.peers.has(host) ? member.id : host || member.id
   }
 
-  /** Asks the host that a worker names at once whether it is one of its workers, where the host has not said so yet. */
+  /** Reads the status of the host that a worker names now, unless the host has already listed that worker. */
   confirm(member: Member): void {
     const host = this.of(member)
     if (host && !host.looking && !this.#confirms(member)) void host.look().catch(() => undefined)
@@ -70,11 +74,15 @@ export class Hosts {
     return is
   }
 
-  /** The host that supervises a worker. */
+  /** The host that supervises a worker; undefined if it has not joined. */
   of(member: Member): Peer | undefined {
     return this.peers.get(this.nameOf(member))
   }
 
+  /**
+   * Admits a host. It replaces an earlier connection of the same host.
+   * @throws FsError `bad argument` if there are too many
+   */
   join(peer: Peer): void {
     const { id, name: called } = peer.report
     const old = [...this.peers].find(([, host]) => host.report.id === id)
@@ -87,7 +95,7 @@ export class Hosts {
     this.peers.set(name, peer)
     this.#o.events.add('host-joined', { host: name })
     void peer.client.closed.then(() => this.#left(name, peer))
-    // the connection says its own end; a host whose events cannot be read is disconnected
+    // `closed` above handles a lost connection; a host with invalid events is disconnected
     void this.#exits(peer).catch(thrown => {
       const error = toFsError(thrown)
       if (error.is('badMessage')) this.#left(name, peer, error.message)
@@ -102,12 +110,12 @@ export class Hosts {
     for (const peer of peers) peer.close()
   }
 
-  /** Whether a host of that id is joined. */
+  /** Whether a host with this id has joined. */
   has(id: string): boolean {
     return [...this.peers.values()].some(({ report }) => report.id === id)
   }
 
-  /** Frees the names of those that do not come back. */
+  /** Frees the names of hosts that have not come back in time. */
   #forget(): void {
     const now = this.#o.clock.now()
     for (const [id, since] of this.#gone) {
@@ -117,7 +125,7 @@ export class Hosts {
     }
   }
 
-  /** A name that no host has or had of late. */
+  /** A name that no host has, or has had lately: the given one, or that with a number. */
   #free(name: string): string {
     const taken = new Set(this.#names.values())
     for (let n = 1; ; n++) {
@@ -151,7 +159,10 @@ export class Hosts {
     peer.close()
   }
 
-  /** Follows a host's events for what its workers died of. @throws FsError where it cannot, or they are none */
+  /**
+   * Follows a host's events to learn how its workers end.
+   * @throws FsError if they cannot be read; `bad message` if they are invalid
+   */
   async #exits(peer: Peer): Promise<void> {
     const { clock, self, exited } = this.#o
     const root = await peer.as(self)

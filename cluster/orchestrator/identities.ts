@@ -1,3 +1,4 @@
+/** Knows joiners by their secrets, so that no other peer can join under the id of one. */
 import * as field from '../../api/field.js'
 import { records } from '../../api/text.js'
 import type { Clock } from '../../fs/clock.js'
@@ -7,7 +8,7 @@ import { digestOf, same } from '../secret.js'
 import { IDENTITY_MS, MAX_IDENTITIES } from './limits.js'
 import type { Restored, Saver } from './saved.js'
 
-/** Where they are kept. */
+/** The file that they are kept in. */
 const FILE = 'joiners'
 /** Most characters of one record: an id, a digest and a time. */
 const MAX_RECORD = 256
@@ -16,24 +17,24 @@ const joiner = field.object({
   id: field.id,
   /** SHA-256 of its secret, in hex. */
   digest: field.secret,
-  /** When it joined last, in ms since 1970. */
+  /** When it last joined, in ms since 1970. */
   seen: field.integer(0, Number.MAX_SAFE_INTEGER),
 })
 
 /**
- * The joiners, each known by the digest of the secret that it showed when it first came under its id. A peer that knows only the id, which
- * stands in `status`, cannot take its place. Nobody is locked out for good: who has lost its secret has lost its id with it and comes as
- * a new one, and where this list is lost each is taken as it comes.
+ * A joiner is known by the digest of the secret that it showed when it first joined under its id. A peer that knows
+ * only the id, which is in `status`, cannot take its place. Nobody is locked out for good: a joiner that has lost its
+ * secret has lost its id with it and comes as a new one; and if this list is lost, each joiner is accepted as it comes.
  */
 export class Identities {
-  /** By id, who joined longest ago first. */
+  /** By id, the joiners, the one that joined longest ago first. */
   readonly #known = new Map<string, { digest: string; seen: number }>()
 
   constructor(
     restored: Restored,
     readonly saver: Saver | undefined,
     readonly clock: Clock,
-    /** Whether one of that id is joined now. */
+    /** Whether a peer with this id is joined now. */
     readonly joined: (id: string) => boolean,
   ) {
     for (const { id, digest, seen } of restored.read(FILE, parse) ?? [])
@@ -41,9 +42,9 @@ export class Identities {
   }
 
   /**
-   * Lets in who shows the secret that its id came with, or comes for the first time. Without a secret (a version before there were any)
-   * an id is taken that has never come with one.
-   * @throws FsError `permission denied`
+   * Admits a joiner that shows the secret of its id, or whose id is new. A joiner without a secret (of a version before
+   * there were any) is admitted if its id has never come with one.
+   * @throws FsError `permission denied` for any other
    */
   admit(id: string, secret: string | undefined): void {
     const known = this.#known.get(id)
@@ -63,7 +64,10 @@ export class Identities {
   }
 }
 
-/** The joiners of a file. @throws Unfit for one that is damaged: of that none is believed, and each is taken as it comes */
+/**
+ * The joiners in a file.
+ * @throws Unfit if it is damaged: then none of it is believed, and each joiner is accepted as it comes
+ */
 function parse(text: string): field.Of<typeof joiner>[] {
   const most = { characters: MAX_RECORD * MAX_IDENTITIES, count: 2 * MAX_IDENTITIES }
   return records(text, FILE, most).map(({ attrs }) => joiner(attrs, 'joiner'))

@@ -1,3 +1,4 @@
+/** A peer that has joined: a worker, a cluster or a host. The orchestrator uses its files, and nothing else. */
 import * as field from '../../api/field.js'
 import { mostOf, parseReport, type Report } from '../../api/report.js'
 import { Client, type Fid } from '../../fs/client.js'
@@ -13,37 +14,43 @@ import { GREETING_MS, MAX_ATTACHED } from './limits.js'
 const decoder = new TextDecoder()
 const encoder = new TextEncoder()
 
-/** Bytes of a secret that are read. */
+/** Most bytes that are read of a secret. */
 const MAX_SECRET = 256
-/** Bytes that are asked for at once. */
+/** Bytes of one read. */
 const PIECE = 64 * 1024
-/** Bytes of a file or an answer that are read at all: a request with its history is the longest (cluster/root/limits.ts). */
+/**
+ * Most bytes that are read of a file or an answer: the longest is a request with its history (cluster/root/limits.ts).
+ */
 const MAX_WHOLE = 64 * 1024 * 1024
 
-/** The far end of a joined connection: whose files we use, and only those. It is a worker, a cluster or a host. */
+/** The far end of a joined connection. */
 export class Peer {
   report!: Report
-  /** What it shows to prove that it is who it says; undefined where it has nothing to show. */
+  /** The secret that it has shown to prove that the id is its own; undefined if it has none. */
   secret: string | undefined
-  /** Whether its status has been asked for and has not come. */
+  /** Whether a read of its status is under way. */
   looking = false
   readonly root: File
   readonly #users = new Map<string, Promise<Fid>>()
-  /** What was read last. Its clunk leaves with the next question, for by itself it would cost both ends half a heartbeat. */
+  /**
+   * The fid that was read last. Its clunk is sent with the next request: alone it would cost both ends half as much as
+   * a heartbeat.
+   */
   #last: Fid | undefined
 
   private constructor(
     readonly client: Client,
     readonly clock: Clock,
-    /** As whom we ask for ourselves. */
+    /** The user of our own requests. */
     readonly self: User,
   ) {
     this.root = remote({ attach: user => this.as(user), owner: { name: self.name, uid: self.uid }, clock })
   }
 
   /**
-   * Gets to know who has joined.
-   * @throws FsError where it speaks no 9P we know, says nothing in time, or says nonsense; the connection is closed then
+   * Connects to a joining peer and reads its status and its secret.
+   * @throws FsError if it speaks no version of 9P that we know, does not answer in time, or its status is invalid; the
+   *   connection is closed then
    */
   static async meet(transport: Transport, clock: Clock, self: User): Promise<Peer> {
     const late = deadline(clock, GREETING_MS, () =>
@@ -63,7 +70,10 @@ export class Peer {
     }
   }
 
-  /** Asks for its secret: a tree of its own, which no user's attach through us reaches. @throws FsError where it shows what is none */
+  /**
+   * Reads its secret. It is in a tree of its own, which no user's attach through us reaches.
+   * @throws FsError if it is not a secret
+   */
   async #secret(signal: AbortSignal): Promise<string | undefined> {
     const { name: uname, uid: n_uname } = this.self
     try {
@@ -74,13 +84,13 @@ export class Peer {
       return field.secret(text, 'secret')
     } catch (error) {
       if (error instanceof field.Unfit) throw fail('badMessage', error.message)
-      // a version before there were secrets knows no such option
+      // a peer of a version before secrets does not know the option
       if (toFsError(error).is('badArgument')) return undefined
       throw error
     }
   }
 
-  /** The root as a user sees it. An attach for each is kept. */
+  /** The peer's root as this user sees it. Users' attaches are kept. */
   as(user: User): Promise<Fid> {
     const key = `${user.role} ${user.uid} ${user.name}`
     const known = this.#users.get(key)
@@ -96,7 +106,7 @@ export class Peer {
     return fid
   }
 
-  /** Reads its status anew. */
+  /** Reads its status again. @throws FsError `bad message` if that is invalid or has another id */
   async look(signal?: AbortSignal): Promise<Report> {
     this.looking = true
     let text: string
@@ -113,9 +123,9 @@ export class Peer {
   }
 
   /**
-   * A file's text, as a user may read it.
-   * @param most how many bytes at most, by how the text begins
-   * @throws FsError `file too large`
+   * Reads a file as this user.
+   * @param most gets the beginning of the text, and says how many bytes it may have
+   * @throws FsError `bad message` if it has more
    */
   async read(
     path: readonly string[],
@@ -125,7 +135,7 @@ export class Peer {
   ): Promise<string> {
     const root = await this.as(user)
     this.#forget()
-    // the first piece is asked for behind the open: mostly it is all there is
+    // the first read is sent right behind the open: mostly it gets the whole file
     const { fid, answer } = await root.ask(
       path,
       async fid => (await Promise.all([fid.open(OREAD, signal), fid.read(0, PIECE, signal)]))[1],
@@ -145,7 +155,10 @@ export class Peer {
     }
   }
 
-  /** Writes a request to a file such as `generate`. @returns all that it answers */
+  /**
+   * Writes a request to a file such as `generate`, and reads the whole answer.
+   * @throws FsError `file too large` if that is too long
+   */
   async ask(file: string, request: object, user: User, signal: AbortSignal): Promise<string> {
     const root = await this.as(user)
     const { fid } = await root.ask([file], fid => fid.open(ORDWR, signal), signal)
@@ -167,7 +180,7 @@ export class Peer {
     this.#last = undefined
   }
 
-  /** Writes lines to its ctl. */
+  /** Writes lines to its `ctl`. */
   async command(lines: string, signal?: AbortSignal): Promise<void> {
     const root = await this.as(this.self)
     await root.writeFile('ctl', encoder.encode(lines), signal)

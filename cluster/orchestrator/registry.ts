@@ -1,3 +1,4 @@
+/** The members of the cluster: admits peers that join, watches their health, and removes those that are gone. */
 import { plain } from '../../api/field.js'
 import type { Report } from '../../api/report.js'
 import { type Cancel, type Clock, deadline, sleep } from '../../fs/clock.js'
@@ -16,18 +17,18 @@ import { Names } from './names.js'
 import { Peer } from './peer.js'
 import { addressOf, Refusals } from './refusals.js'
 
-/** The prompt that a worker answers before it is given others. */
+/** The probe: a prompt that a worker must answer before it gets others. */
 const PING = { messages: [{ role: 'user', content: 'ping' }], max_tokens: 1, priority: 10 }
 
-/** What the registry tells of. */
+/** Callbacks of the registry. */
 export interface Registrar {
-  /** A member can be routed to, or can no more, or differently. */
+  /** Whether or how a member can be routed to may have changed. */
   changed(member: Member): void
-  /** A member is gone: what ran on it goes elsewhere. */
+  /** A member is gone: its tasks must move to others. */
   lost(member: Member, error: Error): void
-  /** A member has said (again) which exchanges of ours it has. */
+  /** A member has reported its status, and with it which exchanges of ours it still has. */
   looked(member: Member): void
-  /** A member's engine gives nothing and hears nothing any more: it is to be ended. */
+  /** A member's engine does not react any more: its process must be ended. */
   hung(member: Member, why: string): void
 }
 
@@ -35,36 +36,36 @@ export interface RegistryOptions {
   clock: Clock
   random: () => number
   events: Feed
-  /** Our own id, our version, and as whom we ask. */
+  /** Our own id, our version, and the user of our own requests. */
   id: string
   version: string
   self: User
   /** Seconds between heartbeats. May change. */
   settings: { heartbeat_s: number }
   hosts: Hosts
-  /** By whom it is known who is who. */
+  /** Checks that a joiner owns the id that it gives. */
   identities: Identities
-  /** Gets who comes and goes, to say what ended them. */
+  /** Reports what ended workers. The registry tells it which ones join and leave. */
   ends: Ends
   on: Registrar
 }
 
 /**
- * Who has joined: workers, and clusters that joined as one (hosts.ts has the machines). It is soft state, made of nothing but what they say of
- * themselves when they join and at each heartbeat.
+ * A member is a worker, or a cluster that joined as one; Hosts keeps the machines. All of this is soft state: it
+ * consists of nothing but what the members report when they join and at each heartbeat.
  */
 export class Registry {
   readonly members = new Map<string, Member>()
-  /** Members that are set aside. */
+  /** Members in quarantine. */
   readonly aside = new Set<Member>()
   readonly #o: RegistryOptions
   readonly #names: Names
   readonly #refusals: Refusals
-  /** By address, how many are asked at once who they are, and those that wait for their turn. */
+  /** By address, how many joiners are being greeted, and those that wait for their turn. */
   readonly #meetings = new Map<string, { asked: number; waiting: (() => void)[] }>()
   readonly #byId = new Map<string, Member>()
   readonly #beats = new Map<Member, Cancel>()
-  /** By id, when it came back of late, and how often it was set aside for that. */
+  /** By id, when a worker has joined lately, and how many quarantines in a row that has earned it. */
   readonly #comings = new Map<string, { times: number[]; asides: number }>()
   #closed = false
 
@@ -74,26 +75,28 @@ export class Registry {
     this.#refusals = new Refusals(o.clock)
   }
 
-  /** Whether a member or a host of that id is here. */
+  /** Whether a member or a host with this id has joined. */
   has(id: string): boolean {
     return this.#byId.has(id) || this.#o.hosts.has(id)
   }
 
-  /** The ids of all clusters at and below us. */
+  /** The ids of this cluster and of all clusters below it. */
   get clusters(): string[] {
     const ids = new Set([this.#o.id])
     for (const { report } of this.members.values()) for (const id of report.clusters) ids.add(id)
     return [...ids]
   }
 
-  /** Takes in who has dialled our join end point. Never rejects: who is not let in is told why, and hung up on. */
+  /**
+   * Admits a peer that has connected to our join endpoint. Never rejects. A refused peer is told why and disconnected.
+   */
   async join(transport: Transport): Promise<void> {
     const { clock, self } = this.#o
     if (this.#refusals.waits(transport.name)) return transport.destroy()
     let peer: Peer | undefined
     try {
       peer = await this.#inTurn(transport.name, async () => {
-        // one from there may have been refused while this one waited for its turn
+        // another joiner from this address may have been refused while this one waited for its turn
         if (!this.#refusals.waits(transport.name)) return Peer.meet(transport, clock, self)
         transport.destroy()
         return undefined
@@ -119,7 +122,7 @@ export class Registry {
     }
   }
 
-  /** Does what a few of one address do at a time: who hangs at that takes the turns of others of that address only. */
+  /** Greets a few joiners of one address at a time. A joiner that hangs then holds up only others of its address. */
   async #inTurn<T>(name: string, meet: () => Promise<T>): Promise<T> {
     const address = addressOf(name)
     const meeting = this.#meetings.get(address) ?? { asked: 0, waiting: [] }
@@ -129,23 +132,26 @@ export class Registry {
     try {
       return await meet()
     } finally {
-      // the next joiner gets our turn
+      // pass the turn on to the next joiner
       const next = meeting.waiting.shift()
       if (next) next()
       else if (--meeting.asked === 0) this.#meetings.delete(address)
     }
   }
 
-  /** Tells of one that is not let in, in few words and not too often, and has the next from there wait. */
+  /** Logs a refused join, in few words and not too often, and makes the next joiner from that address wait. */
   #refused(transport: Transport, error: FsError, what: { type?: string; name?: string } = {}): void {
-    // a connection that breaks says nothing of who was at its other end
+    // a connection that breaks proves nothing against the peer at its other end
     const more = this.#refusals.refused(transport.name, !error.is('hungUp'))
     if (!more) return
     const why = plain(error.message, limits.MAX_REASON)
     this.#o.events.add('join-refused', { from: plain(transport.name, 200), ...what, ...more, error: why })
   }
 
-  /** Asks what who joins has to answer before it is one of us: who hangs at that must not stay at the door for ever. */
+  /**
+   * Sends a request that a joining peer must answer before it is admitted, and times out so that a peer that hangs
+   * cannot block the join.
+   */
   async #promptly<T>(ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const late = deadline(this.#o.clock, limits.GREETING_MS, () => fail('interrupted'))
     try {
@@ -155,7 +161,7 @@ export class Registry {
     }
   }
 
-  /** A member's name, or a host's or another's thing of that name. @throws FsError `bad argument` that lists the workers there are */
+  /** The member of this name. @throws FsError `bad argument` that lists the workers there are */
   member(name: string): Member {
     const member = this.members.get(name)
     if (member) return member
@@ -166,12 +172,12 @@ export class Registry {
     throw fail('badArgument', `worker ${plain(name, 64)}: ${known ? `there are ${known}` : 'there are none'}`)
   }
 
-  /** The members as they are shown: by number, whatever order they came in. */
+  /** The members as they are shown: by number, in whatever order they joined. */
   get listed(): Member[] {
     return [...this.members.values()].sort((a, b) => a.name.length - b.name.length || (a.name < b.name ? -1 : 1))
   }
 
-  /** A member is not to be counted on any more. Its connection is closed. */
+  /** Removes a member, so that its tasks move to others, and closes its connection. */
   leave(member: Member, why: FsError): void {
     if (member.left) return
     member.left = true
@@ -190,7 +196,7 @@ export class Registry {
     member.peer.close()
   }
 
-  /** The time between heartbeats is another from now on. */
+  /** Restarts all heartbeats after their interval has changed. */
   retime(): void {
     for (const member of this.members.values()) {
       this.#beats.get(member)?.()
@@ -198,7 +204,7 @@ export class Registry {
     }
   }
 
-  /** Asks a member at once how it is, out of turn. */
+  /** Reads a member's status now, besides its heartbeats. */
   look(member: Member): void {
     void this.#look(member)
   }
@@ -221,10 +227,11 @@ export class Registry {
   }
 
   /**
-   * Ends the ring that clusters make which join one another at the same moment: none of them had heard of the others when it let
-   * in the next. The one of the least id lets go at once, so that the others stay joined; where a cluster outside the ring has the
-   * least id, each lets go after a few heartbeats.
-   * @returns whether this member was let go
+   * Breaks a ring of clusters. Clusters that join one another at the same moment form a ring, for none of them knew of
+   * the others when it admitted the next one. The cluster with the least id removes its member at once, so that the
+   * others stay joined. Where a cluster outside the ring has the least id, each cluster in the ring removes its member
+   * after a few heartbeats.
+   * @returns whether this member was removed
    */
   #endRing(member: Member): boolean {
     const { id } = this.#o
@@ -259,7 +266,7 @@ export class Registry {
         await peer.look(signal)
       })
     }
-    // another connection of the same may have come in the meantime
+    // another connection of the same worker may have been admitted in the meantime
     const before = this.#byId.get(id)
     if (before) this.leave(before, fail('hungUp', `${before.name} has joined again`))
     const member = new Member(name, peer)
@@ -274,7 +281,7 @@ export class Registry {
       type: kind,
       host: this.#o.hosts.nameOf(member),
       class: kindOf,
-      // those of a cluster come one after another: worker-ready has them
+      // a cluster's slots come one after another, as its workers get ready: worker-ready has them
       slots: kind === 'worker' ? slots : undefined,
       model: member.model?.name,
     })
@@ -284,7 +291,7 @@ export class Registry {
     void this.#soon(member).catch(() => undefined)
   }
 
-  /** Whether a member answers now; who does not within a second is no longer there. */
+  /** Whether a member still answers. A member that takes longer than a second counts as gone. */
   async #answers(member: Member): Promise<boolean> {
     const late = deadline(this.#o.clock, 1_000, () => fail('interrupted'))
     const answered = member.peer.look(late.signal).then(
@@ -297,7 +304,7 @@ export class Registry {
     return is
   }
 
-  /** Who comes back again and again is set aside, each time for longer. */
+  /** Quarantines a worker that keeps rejoining, each time for longer. */
   #flapping(member: Member): void {
     const { clock } = this.#o
     const now = clock.now()
@@ -315,7 +322,10 @@ export class Registry {
     coming.asides = member.asides
   }
 
-  /** Sets a member aside: it gets nothing, unless it is the last that serves its model, until it answers a probe after a pause. */
+  /**
+   * Quarantines a member: until it answers a probe after a pause it gets no requests, unless no other member serves its
+   * model.
+   */
   setAside(member: Member, why: string): void {
     const { clock, events, on } = this.#o
     const pause = Math.min(limits.ASIDE_MS * ++member.asides, limits.MOST_ASIDE_MS)
@@ -329,7 +339,7 @@ export class Registry {
     clock.after(
       pause,
       () => {
-        // a timer may come a millisecond early: only another setting aside makes this one void
+        // a timer may fire a millisecond early, so time does not tell: only a newer quarantine replaces this one
         if (member.left || member.asideUntil !== until) return
         member.aside = false
         this.aside.delete(member)
@@ -341,12 +351,12 @@ export class Registry {
     )
   }
 
-  /** The server that makes a member's text has failed it: whether it is there is asked at once. */
+  /** The upstream of a member has failed: checks at once whether it is still there. */
   doubt(member: Member): void {
     if (member.remote && this.#o.clock.now() >= member.probeAfter) void this.#probe(member)
   }
 
-  /** A member has given a whole answer: what went wrong before is over. */
+  /** A member has given a whole answer: what went wrong before no longer counts. */
   good(member: Member): void {
     member.failures = 0
     member.asides = 0
@@ -360,7 +370,7 @@ export class Registry {
     const beat = () => {
       const period = settings.heartbeat_s * 1000
       const now = clock.now()
-      // we slept ourselves (a laptop closed, a stopped process): nobody is to blame for what we did not hear
+      // this process was suspended (laptop lid, SIGSTOP): do not count the missed heartbeats against the worker
       const slept = now - due > period
       due = now + period
       this.#beats.set(member, clock.after(period, beat, true))
@@ -375,7 +385,7 @@ export class Registry {
       if (member.missed >= limits.DEAD_AFTER)
         this.leave(member, fail('hungUp', `${member.name} has not answered ${member.missed} heartbeats`))
     }
-    // not all at once
+    // spread out, so that not all members are asked at once
     const first = random() * settings.heartbeat_s * 1000
     due += first
     this.#beats.set(member, clock.after(first, beat, true))
@@ -386,7 +396,7 @@ export class Registry {
     try {
       await member.peer.look()
     } catch (error) {
-      // a connection that is gone says so itself; who talks nonsense is put out
+      // `closed` handles a lost connection; a member with an invalid status is removed
       if (toFsError(error).is('badMessage')) this.leave(member, toFsError(error))
       return
     }
@@ -394,9 +404,9 @@ export class Registry {
     member.missed = 0
     if (this.#endRing(member)) return
     const { stuck } = member.report
-    // the slot is given back by nothing but the end of the process
+    // only the end of the process frees such a slot
     if (stuck > 0) return this.#o.on.hung(member, `${stuck} of its answers were told to stop and run on`)
-    // what it was given while it was asked may be in its answer
+    // `active` may include exchanges that we gave it while we waited for its status
     const ours = before + member.given
     member.foreign = Math.max(0, member.report.active - ours)
     this.#looked(member)
@@ -409,7 +419,7 @@ export class Registry {
     if (!member.ready && member.model && !member.suspect && due) void this.#probe(member)
   }
 
-  /** While it loads a model its events are followed: that it is there is known at once, not at the next heartbeat. */
+  /** Follows the events of a member until it has a model, to know that at once and not at the next heartbeat. */
   async #soon(member: Member): Promise<void> {
     if (member.model) return
     const root = await member.peer.as(this.#o.self)
@@ -419,7 +429,7 @@ export class Registry {
         const piece = await fid.read(at, 16 * 1024)
         if (piece.length === 0) return
         at += piece.length
-        // an event that the end of a piece cuts in two is seen at the next heartbeat
+        // an event that is cut in two between pieces is missed: the next heartbeat finds the model
         const loaded = / kind=(loaded|load-failed|worker-ready) /.test(new TextDecoder().decode(piece))
         if (loaded) await this.#look(member)
         await sleep(this.#o.clock, loaded ? limits.LOOK_PAUSE_MS : limits.EVENTS_PAUSE_MS, undefined, true)
@@ -431,14 +441,14 @@ export class Registry {
 
   readonly #probing = new Set<Member>()
 
-  /** Ready is who has answered a prompt, not who has a port open. */
+  /** A worker is ready once it has answered a probe prompt; an open port is not enough. */
   async #probe(member: Member): Promise<void> {
     if (this.#probing.has(member) || member.left) return
     this.#probing.add(member)
     const { clock, events, self } = this.#o
     const late = deadline(clock, limits.PROBE_MS, () => fail('interrupted'))
     try {
-      // a prompt may cost money where a server elsewhere answers it
+      // a prompt to an upstream may cost money: `check` only asks for its list of models
       if (member.remote && member.report.kind === 'worker') await member.peer.command('check\n', late.signal)
       else {
         const answer = await member.peer.ask('generate', PING, self, late.signal)
@@ -461,7 +471,7 @@ export class Registry {
         member.ready = false
         member.probeAfter = clock.now() + pause
       }
-      // others' answers are not what it waited for
+      // a probe that waits behind other exchanges says nothing about the engine
       const { active, queue } = member.report
       if (late.signal.aborted && !member.left && active + queue <= 1)
         this.#o.on.hung(member, `no answer to a probe for ${limits.PROBE_MS / 1000} s`)
@@ -473,11 +483,11 @@ export class Registry {
   }
 }
 
-/** Why a cluster that holds ours may not join. */
+/** The error for a cluster that already has ours below it, and so may not join. */
 const ring = ({ name }: Report): FsError =>
   fail('badArgument', `cluster ${name} holds this cluster already (clusters=): that would be a ring`)
 
-/** Why a connection is gone, with the name of who was there where it does not say. */
+/** The error for a lost connection: with the member's name where there is no reason. */
 function hungUp(reason: Error | undefined, name: string): FsError {
   return reason instanceof FsError && reason.is('hungUp') ? reason : fail('hungUp', reason?.message ?? name, reason)
 }
