@@ -1,3 +1,6 @@
+/**
+ * One attempt at a task on one worker: sends the request, reads the events of the answer and passes them to the task.
+ */
 import { type AnswerEvent, MAX_LINE, parseAnswerEvent } from '../../api/answer.js'
 import { Unfit } from '../../api/field.js'
 import { Lines } from '../../api/text.js'
@@ -7,26 +10,34 @@ import { ORDWR, OREAD } from '../../fs/protocol.js'
 import type { Task } from '../root/task.js'
 import type { Member } from './member.js'
 
-/** How an attempt came out: the answer is whole, or fails for good, or broke off so that another worker may go on. */
+/**
+ * How an attempt ended: the answer is complete, or it has failed for good, or it broke off so that another worker may
+ * continue it.
+ */
 export type Outcome =
   | { how: 'ended' }
   | { how: 'failed'; error: Error }
-  /** `orderly`: the worker gave it up, as one does that is shut down; it counts against nobody. `blame`: it broke the rules. `pause_ms`: it
-   * wants to be asked again no sooner than that. */
+  /**
+   * `orderly`: the worker gave the task up, for example because it shuts down; this is not a failure. `blame`: the
+   * worker violated the protocol. `pause_ms`: the worker asks for no requests for that long.
+   */
   | { how: 'lost'; error: Error; orderly?: boolean; blame?: boolean; pause_ms?: number }
 
 /** The tokens of an answer so far. */
 export interface Given {
   readonly ids: number[]
-  /** Whether these are all: text without ids cannot be gone on from. */
+  /** Whether `ids` has all of them: an answer with text that came without ids cannot be continued elsewhere. */
   seamless: boolean
 }
 
-/** Bytes asked for at a time. */
+/** Bytes of one read. */
 const PIECE = 64 * 1024
 const encoder = new TextEncoder()
 
-/** What a worker says of the request, which no other would take, and of itself, so that another may. */
+/**
+ * Errors that are about the request, so that any other worker would refuse it too; and errors about the worker, so that
+ * another may take it.
+ */
 const refusals: readonly ErrorCode[] = [
   'badArgument',
   'contextFull',
@@ -38,18 +49,15 @@ const refusals: readonly ErrorCode[] = [
 ]
 const busy: readonly ErrorCode[] = ['queueFull', 'shuttingDown', 'loading', 'noWorker', 'overMemory']
 
-/**
- * One try at a task on one worker: the request written to its `generate`, the events read from it and told to the task. Once it
- * is over, or given up, nothing of it reaches the task any more.
- */
+/** Once an attempt is over, or given up, nothing of it reaches the task any more. */
 export class Attempt {
-  /** The task's number over there, once it has said so. */
+  /** The task's number on the worker, once the worker has reported it. */
   remote: string | undefined
-  /** When it was last heard of, by the clock. */
+  /** When it last made progress, by the clock. */
   heard: number
-  /** Places before it in the worker's own queue. */
+  /** Tasks before it in the worker's own queue. */
   position = 0
-  /** Tokens of the prompt that are evaluated. */
+  /** Tokens of the prompt that have been evaluated. */
   #prefilled = 0
   /** Whether this attempt has given tokens. */
   gave = false
@@ -58,24 +66,27 @@ export class Attempt {
   readonly #lines = new Lines('its stream', MAX_LINE)
   #outcome: Outcome | undefined
   #calls: readonly unknown[] | undefined
-  /** Tokens of the stream that the task has already: an attempt that is found again is read from its beginning. */
+  /**
+   * Tokens of the stream to skip, which the task has already: the stream of an exchange that was found is read from its
+   * beginning.
+   */
   #skip = 0
 
   constructor(
     readonly task: Task,
     readonly member: Member,
-    /** Its number, from 1: what an earlier one says is nobody's. */
+    /** Its number, from 1. Only the newest attempt at a task counts. */
     readonly number: number,
-    /** What the task has been given, by this attempt and those before it. */
+    /** The tokens that the task was given by this attempt and those before it. */
     readonly given: Given,
     readonly now: () => number,
-    /** Called when it gives its first token. */
+    /** Called at its first token. */
     readonly onGave: () => void,
   ) {
     this.heard = now()
   }
 
-  /** Writes the request, and reads to the end. Never rejects. */
+  /** Writes the request to the worker's `generate`, and reads the events to their end. Never rejects. */
   run(request: string): Promise<Outcome> {
     return this.#settle(async signal => {
       const root = await this.member.peer.as(this.task.user)
@@ -88,7 +99,8 @@ export class Attempt {
         ['generate'],
         fid => {
           const opened = fid.open(ORDWR, signal)
-          // a request that is one message leaves behind the open, and the first read behind it: one round trip in all
+          // a request that fits into one message is sent right behind the open, and the first read behind that: one
+          // round trip in all
           if (whole) (begun = begin(fid)).catch(() => undefined)
           return opened
         },
@@ -101,7 +113,11 @@ export class Attempt {
     })
   }
 
-  /** Goes on with an exchange that is on the worker since before we were: reads its stream. Never rejects. */
+  /**
+   * Continues an exchange that the worker has from before: reads its stream. Never rejects.
+   * @param remote the task's number on the worker
+   * @param skip how many of the stream's tokens the task already has
+   */
   find(remote: string, skip: number): Promise<Outcome> {
     this.remote = remote
     this.#skip = skip
@@ -113,7 +129,7 @@ export class Attempt {
     })
   }
 
-  /** Ends it from our side with that outcome; the worker is told to stop. */
+  /** Ends the attempt from our side with this outcome, and stops it on the worker. */
   giveUp(outcome: Outcome): void {
     if (this.#outcome) return
     this.#outcome = outcome
@@ -136,18 +152,18 @@ export class Attempt {
     return this.#outcome ?? { how: 'lost', error: fail('badMessage', 'the stream ended without an end'), blame: true }
   }
 
-  /** What a failure of reading, writing or opening means. */
+  /** The outcome after a failed open, write or read. */
   #broken(error: FsError): Outcome {
-    // what the worker answered to our request is for the user; everything about the connection is not
+    // what a worker says about the request is for the user; an error of the connection is not
     if (refusals.some(code => error.is(code))) return { how: 'failed', error }
     const wait = error.is('upstreamBusy') ? /\d+(?= s\b)/.exec(error.message) : undefined
     if (wait) return { how: 'lost', error, pause_ms: Number(wait[0]) * 1000 }
     return { how: 'lost', error, orderly: busy.some(code => error.is(code)), blame: error.is('badMessage') }
   }
 
-  /** Reads to the end, or until it is given up: then the clunk that follows ends the read that waits. */
+  /** Reads to the end, or until the attempt is given up: then the clunk that follows ends the pending read. */
   #follow(fid: Fid, first: Uint8Array, signal: AbortSignal): Promise<void> {
-    // one listener for all the reads, for one of each costs more than a token
+    // one listener for all reads: a listener for each read would cost more than a token does
     const givenUp = new Promise<never>((_, reject) => {
       signal.addEventListener('abort', () => reject(signal.reason), { once: true })
     })
@@ -177,7 +193,7 @@ export class Attempt {
 
   #event(event: AnswerEvent): void {
     const { task } = this
-    // what brings nothing on does not count as a sign of life
+    // an event without progress is not a sign of life
     const idle =
       event.event === 'prefill' ||
       (event.event === 'queued' && event.position === this.position) ||
@@ -209,7 +225,9 @@ export class Attempt {
     }
   }
 
-  /** A hundredth at a time: a worker that says more of it, or the same again, is as good as silent. */
+  /**
+   * Takes progress in steps of a hundredth: a worker that reports smaller steps, or the same again, counts as silent.
+   */
   #prefill(tokens: number, prompt_tokens: number): void {
     if (tokens > prompt_tokens) throw fail('badMessage', `${tokens} of ${prompt_tokens} tokens of the prompt`)
     if (tokens - this.#prefilled < Math.max(1, prompt_tokens / 100)) return
@@ -222,7 +240,7 @@ export class Attempt {
     if (text === '' && ids.length === 0) throw fail('badMessage', 'a token event with nothing in it')
     const { task } = this
     if (this.#skip > 0) {
-      // whole events were given before, for only whole ones are
+      // the task has been given whole events only, so the tokens to skip end where an event does
       this.#skip -= ids.length || 1
       if (this.#skip < 0) throw fail('badMessage', 'its stream is not the one that was read before')
       return
@@ -239,7 +257,7 @@ export class Attempt {
     try {
       task.token(text, ids)
     } catch (error) {
-      // we have no room for more of it: no other worker would change that
+      // this server has no room for more of the answer: another worker would not change that
       this.#outcome = { how: 'failed', error: error as Error }
       return
     }
@@ -264,7 +282,7 @@ export class Attempt {
     }
   }
 
-  /** Leaves the worker as if nobody had asked: what it still makes is stopped there. */
+  /** Cleans up on the worker: clunks the fid, and removes the remote task if it is still running. */
   #leave(): void {
     const fid = this.#fid
     if (!fid) return
@@ -276,10 +294,10 @@ export class Attempt {
   async #remove(remote: string): Promise<void> {
     try {
       const root = await this.member.peer.as(this.task.user)
-      // one turn: a connection that is being closed still carries it
+      // the walk and the remove are sent together: a connection that is being closed still carries both
       await root.ask(['task', remote], fid => fid.remove())
     } catch {
-      // it is gone, or its worker is
+      // the task is gone already, or its worker is
     }
   }
 }

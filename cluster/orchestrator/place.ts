@@ -1,3 +1,4 @@
+/** Runs the tasks of a cluster on its workers: retries them, moves them, and refuses what must not be tried again. */
 import { type Clock, every } from '../../fs/clock.js'
 import { FsError, fail } from '../../fs/errors.js'
 import type { Feed } from '../../fs/kit/feed.js'
@@ -12,68 +13,73 @@ import { DEADLY, ownSignals, Poisons, poison } from './poison.js'
 import type { Proofs } from './proof.js'
 import type { Choice, Routing } from './routing.js'
 
-/** How often an exchange is tried: before its first token, and on from where it broke off. */
+/** How often a task is tried before its first token, and how often it is moved in the middle of its answer. */
 export interface Retry {
   tries: number
   resumes: number
 }
 
-/** What is known of a task beyond one attempt. */
+/** What is known of a task across its attempts. */
 interface Course extends Given {
   attempts: number
-  /** Tokens that the task had when the last of them began. */
+  /** Tokens that the task had when its last attempt began. */
   begun: number
-  /** Attempts since the last that gave a token, which cost a try. */
+  /** Failed attempts that cost a try: the last one that gave a token, and all after it. */
   barren: number
-  /** Times it was moved that count: a worker that was shut down in order does not. */
+  /** Moves that cost a resume. A move from a worker that shuts down in order does not. */
   moves: number
   /** Attempts that ended in a pause that their worker asked for. */
   pauses: number
-  /** Before this, by the clock, the worker that it broke off on is not tried again. */
+  /** Before this time, by the clock, the worker that the last attempt failed on is not tried again. */
   notBefore: number
-  /** Workers that ended themselves while they had it. */
+  /** Workers that crashed while they had the task. */
   deaths: number
-  /** Of the model that made the first token. */
+  /** The digest of the model that made the first token. */
   digest: string | undefined
-  /** The id of the worker it broke off on. */
+  /** The id of the worker that the last attempt failed on. */
   avoid: string | undefined
   attempt: Attempt | undefined
 }
 
-/** What the place needs of the cluster around it. */
+/** The cluster around the place, as the place needs it. */
 export interface Cluster {
   /** Our id. */
   readonly id: string
-  /** What members get with an exchange, to show it when they say later that they have it. */
+  /** Makes the proof that a member gets with an exchange, and shows later to claim it. */
   readonly proofs: Proofs
   /** Every member that has joined. */
   members(): Iterable<Member>
-  /** Refuses a model that nobody has, loaded or not. @throws FsError */
+  /** @throws FsError for a model that no member has, loaded or not */
   known(request: Request): void
-  /** Whether a model that would do is being loaded. */
+  /** Whether a model that could answer the request is being loaded. */
   coming(request: Request): boolean
   /** The model of requests that name none; undefined: any. */
   plain(): string | undefined
-  /** Has a model loaded that nobody has ready. @returns whether it is on its way. @throws FsError where it cannot be */
+  /**
+   * Starts loading a model that no worker has ready.
+   * @returns whether a load is in progress.
+   * @throws FsError if it cannot be loaded
+   */
   bring(request: Request): boolean
-  /** A member does not answer as it should: it is to be ended, and what ran on it goes elsewhere. */
+  /** A member hangs: its process must be ended, and its tasks move to others. */
   hung(member: Member, why: string): void
-  /** A member took no prompt, though we had thought that it would: it is asked how it is. */
+  /** A member refused a prompt that we expected it to take: its status must be read. */
   refused(member: Member): void
   /** A member has given a whole answer. */
   good(member: Member): void
-  /** A member broke the rules, or an answer broke off on it. */
+  /** A member violated the protocol, or an answer broke off on it. */
   failed(member: Member, error: Error): void
+  /** @throws FsError if the cluster takes no more tasks */
   accept(): void
 }
 
-/** The workers of a cluster, as the place where its tasks run: tries, moves and what may not be tried again. */
+/** The workers of a cluster, as the place where its tasks run. */
 export class ClusterPlace implements Place {
   readonly #courses = new WeakMap<Task, Course>()
   readonly #poisons: Poisons
-  /** By a dead worker's boot, the tasks it had. */
+  /** By the `boot` of a lost worker, the tasks that it had. */
   readonly #obituaries = new Map<string, { host_id: string; tasks: readonly Task[] }>()
-  /** Attempts that follow a broken one and have given nothing yet. */
+  /** Retries that have given no token yet. */
   readonly #retrying = new Set<Attempt>()
   #active = 0
   readonly #stopWatching: () => void
@@ -136,12 +142,15 @@ export class ClusterPlace implements Place {
       this.cluster.bring(request)
       return undefined
     }
-    // no other is free, and this one gets its time
+    // only the worker that the task failed on is free, and it is too early to try that again
     if (choice.member.id === course.avoid && this.clock.now() < course.notBefore) return undefined
     return this.#begin(task, course, choice)
   }
 
-  /** What is known of a task that an orchestrator before us began: the ids it had been given, and by which attempt it runs. */
+  /**
+   * Takes over what is known of a task that an earlier orchestrator began: the token ids it was given, and the attempt
+   * that runs it.
+   */
   restore(task: Task, o: { attempt: number; ids: readonly number[]; digest: string | undefined }): void {
     const course = this.#course(task)
     course.attempts = o.attempt
@@ -150,12 +159,12 @@ export class ClusterPlace implements Place {
     course.begun = task.completion_tokens
   }
 
-  /** Goes on with an exchange that a worker still has, from before we were started or its connection broke. */
+  /** Continues an exchange that a worker still has, from before this orchestrator started or the connection broke. */
   find(task: Task, member: Member, remote: string): void {
     const course = this.#course(task)
     const attempt = this.#attempt(task, course, member)
     task.starts(member.name, member.model?.name ?? '')
-    // until it was found it was counted among those of others
+    // until now it counted among the exchanges of others
     member.foreign = Math.max(0, member.foreign - 1)
     task.trace('found', { worker: member.name, remote, attempt: course.attempts })
     void this.#run(task, course, attempt, attempt.find(remote, task.completion_tokens - course.begun)).then(how => {
@@ -164,16 +173,19 @@ export class ClusterPlace implements Place {
     })
   }
 
-  /** Set by who has the queue: a task that was found breaks off again; a slot has become free. */
+  /**
+   * Set by the owner of the queue: called when a task that was found breaks off again, and when a slot may have become
+   * free.
+   */
   onAgain: (task: Task) => void = () => undefined
   onFree: () => void = () => undefined
 
-  /** The attempt that a task is on, by its number; 0: none yet. */
+  /** The number of a task's current attempt; 0 if it has had none. */
   attemptOf(task: Task): number {
     return this.#courses.get(task)?.attempts ?? 0
   }
 
-  /** The connection of a member is gone: whatever ran there goes elsewhere. */
+  /** The connection of a member is gone: its tasks move to others. */
   lost(member: Member, error: Error): void {
     const tasks = [...member.running].map(({ task }) => task)
     if (tasks.length > 0) {
@@ -184,17 +196,20 @@ export class ClusterPlace implements Place {
     for (const attempt of [...member.running]) attempt.giveUp({ how: 'lost', error })
   }
 
-  /** Moves what runs on a member elsewhere; it counts against nobody. */
+  /** Reassigns the member's running tasks to other workers without counting a failure. */
   move(member: Member, error: Error): void {
     for (const attempt of [...member.running]) attempt.giveUp({ how: 'lost', error, orderly: true })
   }
 
-  /** A worker of that host has ended by a signal. Where that was its own, what it was doing may be why. */
+  /**
+   * A host reports that a signal ended one of its workers. If the worker crashed, a task that it was running may be the
+   * cause.
+   */
   died(host_id: string, boot: string, signal: string): void {
     if (!ownSignals.includes(signal)) return
     const obituary = this.#obituaries.get(boot)
     const member = [...this.cluster.members()].find(({ report }) => report.boot === boot)
-    // a host speaks of its own workers only
+    // a host is believed about its own workers only
     const left = obituary?.host_id === host_id ? obituary.tasks : []
     const running = member?.report.host_id === host_id ? [...member.running].map(({ task }) => task) : []
     const tasks = new Set([...left, ...running])
@@ -240,7 +255,7 @@ export class ClusterPlace implements Place {
 
   #attempt(task: Task, course: Course, member: Member): Attempt {
     const proved = () => {
-      // one that gives tokens burdens nobody: others may be tried
+      // a retry that produces tokens no longer counts towards the retry limit, so another one may start
       if (this.#retrying.delete(attempt)) this.onFree()
     }
     const attempt: Attempt = new Attempt(task, member, course.attempts, course, () => this.clock.now(), proved)
@@ -261,7 +276,7 @@ export class ClusterPlace implements Place {
     return this.#run(task, course, attempt, attempt.run(this.#request(task, course, member)))
   }
 
-  /** Sees an attempt through. */
+  /** Waits for the end of an attempt, and acts on its outcome. */
   async #run(task: Task, course: Course, attempt: Attempt, work: Promise<Outcome>): Promise<'ended' | 'again'> {
     const { member } = attempt
     member.running.add(attempt)
@@ -317,7 +332,7 @@ export class ClusterPlace implements Place {
     return 'again'
   }
 
-  /** Why a task whose attempt broke off cannot go on; undefined: it can. */
+  /** Why a task whose attempt broke off cannot go on; undefined if it can. */
   #stuck(task: Task, course: Course): string | undefined {
     const { tries, resumes } = this.settings.retry
     if (course.pauses > limits.PAUSES) return `${course.pauses} pauses`
@@ -330,7 +345,9 @@ export class ClusterPlace implements Place {
     return undefined
   }
 
-  /** Gives a member nothing for as long as it asks for, within bounds; each time it asks again for one task, for longer. */
+  /**
+   * Gives a member no requests for as long as it asks, within bounds: for longer each time the same task meets a pause.
+   */
   #pause(member: Member, course: Course, ms: number, error: Error): void {
     const wait = Math.min(Math.max(ms, this.#backoff(++course.pauses)), limits.MOST_PAUSE_MS)
     member.pausedUntil = Math.max(member.pausedUntil, this.clock.now() + wait)
@@ -344,13 +361,16 @@ export class ClusterPlace implements Place {
     this.clock.after(wait, again, true)
   }
 
-  /** How long before the nth try at what has failed, in ms: drawn at random, so that many do not come at once. */
+  /** How long to wait before the nth retry, in ms. It is random, so that many tasks do not retry at once. */
   #backoff(n: number): number {
     const most = Math.min(limits.BACKOFF_MS * 2 ** Math.max(0, n - 1), limits.MOST_BACKOFF_MS)
     return most * (0.5 + this.random() / 2)
   }
 
-  /** Why a task cannot run in time: all that could answer it want to be left alone for longer than it may wait. */
+  /**
+   * Why a task cannot run in time: every worker that could answer it has asked for a pause that is longer than the task
+   * may wait.
+   */
   #paused(task: Task): Error | undefined {
     const now = this.clock.now()
     const { model } = task.request
@@ -366,7 +386,10 @@ export class ClusterPlace implements Place {
     return first.pausedUntil - now > left ? first.pausedWhy : undefined
   }
 
-  /** The request as the worker gets it. What is only a note to a worker, a cluster that joined as one routes by. */
+  /**
+   * The request as the member gets it. A worker only takes note of some of its fields; a cluster that joined as one
+   * routes by them.
+   */
   #request(task: Task, course: Course, member: Member): string {
     const { request, id, session, answer, user } = task
     const given = course.ids.length > 0 && course.digest
@@ -379,7 +402,7 @@ export class ClusterPlace implements Place {
       proof: this.cluster.proofs.of(member.id, { task: id, attempt: course.attempts, user, session }),
     }
     const plain = this.cluster.plain()
-    // a cluster below has a model of its own for requests that name none
+    // a cluster below would answer a request that names no model with one of its own choice
     const { model, type, model_hint } = request
     const names = !(model ?? type ?? model_hint) && member.report.kind === 'cluster' && member.has(plain)
     const sent: Request = {
@@ -396,11 +419,12 @@ export class ClusterPlace implements Place {
     return requestJson(sent, task.asked)
   }
 
-  /** Looks for workers that have fallen silent in the middle of an answer. */
+  /** Finds workers that have gone silent in the middle of an answer. */
   #watch(): void {
     const now = this.clock.now()
     for (const member of this.cluster.members()) {
-      // a cluster finds who hangs below it in that time, and begins anew elsewhere: it itself is not hung by then
+      // a cluster takes as long to find a hung worker below it, and then starts again on another: it is not hung itself
+      // yet
       const levels = 1 + member.report.clusters.length
       for (const attempt of member.running) {
         const prefill = limits.PREFILL_SILENCE_MS + attempt.task.size * limits.PREFILL_SILENCE_PER_CHARACTER_MS
@@ -409,7 +433,7 @@ export class ClusterPlace implements Place {
         const patience = levels > 1 ? levels * Math.max(silence, prefill) : silence
         const patient = Math.max(patience, member.report.patience_s * 1000)
         if (now - attempt.heard < patient) continue
-        // what a server elsewhere does not answer says nothing of the worker, nor of its other answers
+        // a silent upstream says nothing about the worker, nor about its other answers
         if (member.remote) {
           const why = `${member.name} has had no sign of life from it for ${Math.round(patient / 1000)} s`
           attempt.giveUp({ how: 'lost', error: fail('upstreamFailed', why) })
@@ -422,7 +446,10 @@ export class ClusterPlace implements Place {
   }
 }
 
-/** What a reader is told of an answer that broke off: that the worker is lost, unless it said what went wrong itself. */
+/**
+ * The error that a reader gets for an answer that broke off: `worker lost`, unless the worker itself said what went
+ * wrong.
+ */
 function final(error: Error, tokens: number): FsError {
   const said =
     error instanceof FsError &&

@@ -1,3 +1,6 @@
+/**
+ * Takes up exchanges that workers still have after their connection was lost, or after this orchestrator was restarted.
+ */
 import type { OrphanRecord } from '../../api/report.js'
 import { type Clock, sleep } from '../../fs/clock.js'
 import { toFsError } from '../../fs/errors.js'
@@ -8,23 +11,25 @@ import type { Member } from './member.js'
 import type { ClusterPlace } from './place.js'
 import type { Proofs } from './proof.js'
 
-/** How long it is waited for other workers, once one has come back with an exchange that we do not know. */
+/** How long to wait for other workers when one has come back with an exchange that we do not know. */
 const GATHER_MS = 250
 /**
- * For how long after our start exchanges of an orchestrator before us are gone on with. A worker keeps them for a minute (KEEP_S) once it
- * knows that the connection is gone; a partition may keep that from it for some minutes.
+ * For how long after our start we continue the exchanges of an earlier orchestrator. A worker keeps them for a minute
+ * (KEEP_S) after it has noticed that the connection is gone; a network partition may keep it from noticing for some
+ * minutes.
  */
 const RECOVERY_MS = 600_000
 
 /**
- * Exchanges of ours that a worker has and whose connection is gone: ours broke, or we were killed and started again. They are gone
- * on with where we still want them, and stopped where we do not: an earlier attempt, or one that the user has cancelled.
+ * Handles exchanges of ours that a worker still has and whose connection is gone, because it broke or because we were
+ * killed and started again. An exchange that is still wanted is continued. An exchange that is not (an earlier attempt,
+ * or a task that its user has cancelled) is stopped.
  */
 export class Recovery {
-  /** What is being looked at, by worker and number there: a heartbeat must not take it up twice. */
+  /** Exchanges that are being taken up, by worker and number there: the next heartbeat must not take them up again. */
   readonly #busy = new Set<string>()
   readonly #began: number
-  /** Members that have claimed an exchange they were not given: that is said once of each. */
+  /** Members that have claimed an exchange that they were not given. This is logged once for each of them. */
   readonly #liars = new WeakSet<Member>()
 
   constructor(
@@ -32,7 +37,7 @@ export class Recovery {
     readonly id: string,
     readonly root: Root,
     readonly place: ClusterPlace,
-    /** Whether we have given out that task's number ourselves, since we were started. */
+    /** Whether we have given out this task's number ourselves, since we were started. */
     readonly ours: (task: string) => boolean,
     readonly members: () => Iterable<Member>,
     readonly clock: Clock,
@@ -41,7 +46,7 @@ export class Recovery {
     this.#began = clock.now()
   }
 
-  /** A member has said what it has. */
+  /** A member has reported which exchanges it has. */
   looked(member: Member): void {
     for (const orphan of member.report.orphans) {
       const key = `${member.id} ${orphan.id}`
@@ -54,7 +59,7 @@ export class Recovery {
     }
   }
 
-  /** Whether we gave it that exchange. Any other exchange that it claims is ignored, and ends there by itself. */
+  /** Whether we gave the member this exchange. A false claim is ignored, and the exchange ends there by itself. */
   #proved(member: Member, orphan: OrphanRecord): boolean {
     const { task, attempt, user: name, uid, session } = orphan
     if (this.proofs.holds(orphan.proof, member.id, { task, attempt, user: { name, uid }, session })) return true
@@ -66,10 +71,12 @@ export class Recovery {
   async #take(member: Member, orphan: OrphanRecord): Promise<void> {
     const user: User = { name: orphan.user, uid: orphan.uid, role: 'use' }
     if (!this.root.tasks.get(orphan.task) && !this.ours(orphan.task)) {
-      // a worker that had been given up may be the first to come back: what readers have seen is the newest attempt's
+      // the first worker to come back may have an older attempt, and readers have seen the text of the newest: wait for
+      // the others
       await sleep(this.clock, GATHER_MS)
       if (!this.root.tasks.get(orphan.task) && this.#newest(orphan.task) === orphan.attempt)
-        // an exchange outlives its orchestrator by no more than that: what comes later is an old one, shown again
+        // no exchange outlives its orchestrator by more than this: what a worker claims later is an old one, claimed
+        // again
         return this.clock.now() - this.#began < RECOVERY_MS ? this.#rebuild(member, orphan, user) : undefined
     }
     const task = this.root.tasks.get(orphan.task)
@@ -79,7 +86,7 @@ export class Recovery {
     await root.ask(['task', orphan.id], fid => fid.remove()).catch(() => undefined)
   }
 
-  /** The highest attempt at a task that any worker has. */
+  /** The number of the newest attempt at a task that any worker has. */
   #newest(task: string): number {
     let newest = 0
     for (const member of this.members())
@@ -89,13 +96,13 @@ export class Recovery {
     return newest
   }
 
-  /** Makes a task anew that an orchestrator before us was asked for. */
+  /** Recreates a task that was submitted to an earlier orchestrator. */
   async #rebuild(member: Member, orphan: OrphanRecord, user: User): Promise<void> {
     const request = parseRequest(await member.peer.read(['task', orphan.id, 'request'], user))
     const { via = [], generate, digest } = request
     const entry = via.at(-1)
     if (entry?.cluster !== this.id || entry.task !== orphan.task || entry.attempt !== orphan.attempt) return
-    // the proof is for that session: an answer gets into no other
+    // the proof holds for one session: the answer must not get into another
     if (entry.session !== orphan.session) return
     if (this.root.tasks.get(orphan.task)) return
     const { prefix_ids, ...asked } = generate
@@ -113,7 +120,7 @@ export class Recovery {
     if (given) task.token(entry.given!, prefix_ids ?? [])
     this.place.restore(task, {
       attempt: orphan.attempt,
-      // those that the user gave are in the request
+      // ids that the user gave are in the request
       ids: given ? (prefix_ids ?? []) : [],
       digest: given ? digest : member.model?.digest || undefined,
     })

@@ -1,3 +1,4 @@
+/** Chooses the worker that a task runs on. */
 import type { Request } from '../root/request.js'
 import type { Task } from '../root/task.js'
 import type { Affinity } from './affinity.js'
@@ -8,47 +9,51 @@ import type { Member } from './member.js'
 export const strategies = ['specialise', 'least-loaded', 'round-robin', 'random'] as const
 export type Strategy = (typeof strategies)[number]
 
-/** Free memory in steps of a quarter, so that the noise of a machine does not decide. */
+/** Free memory, rounded to steps of about a quarter, so that small fluctuations do not decide. */
 const memory = (member: Member) => Math.floor(Math.log2(1 + member.report.mem_free) * 3)
 
-/** What is set aside comes last, whatever it is preferred to. */
+/** A quarantined worker comes last, whatever its `prefer` is. */
 const preferred = ({ aside, report }: Member) => (aside ? 1 : -report.prefer)
 
-/** By what one worker is chosen before another, each deciding where those before it are equal. Less is better. */
+/**
+ * What the strategies compare, in order: each score decides among workers for which those before it are equal. Less is
+ * better.
+ */
 const scores: Record<Strategy, readonly ((member: Member) => number)[]> = {
   specialise: [preferred, m => m.load, m => -memory(m), m => m.lastUsed],
   'least-loaded': [preferred, m => m.active, m => m.lastUsed],
   'round-robin': [preferred, m => m.lastUsed],
-  // the choice among them is by lot
+  // choose() picks one of them at random
   random: [preferred],
 }
 
-/** The pool of those that are preferred to others, and of those that would be and are set aside. */
+/** The pool of workers with a `prefer`, and the pool of those among them that are quarantined. */
 const PREFERRED = 'preferred'
 const SET_ASIDE = 'preferred but set aside'
 
 /** Candidates that a trace names. */
 const NAMED = 5
 
-/** A choice, and why it was made. */
+/** The worker that was chosen, and why. */
 export interface Choice {
   readonly member: Member
   readonly why: string
   readonly candidates: number
-  /** `NAME:ACTIVE/SLOTS` of the chosen and some others. */
+  /** `NAME:ACTIVE/SLOTS` of the chosen worker and some others. */
   readonly scores: string
 }
 
 /**
- * Chooses workers. Those with a free slot stand in a heap for each thing that may be asked for (a model's name, its type, its
- * digest), ordered by the strategy, so that a choice costs the same among ten and ten thousand.
+ * Keeps the workers with a free slot in pools, one for each thing that a request may ask for (a model's name, its type,
+ * its digest). A pool is a heap in the order of the strategy, so that a choice costs the same among ten workers and ten
+ * thousand.
  */
 export class Routing {
   #strategy: Strategy = 'specialise'
   #pools = new Map<string, Heap<Member>>()
-  /** By member, the pools it is in. */
+  /** By member, the keys of the pools that it is in. */
   readonly #places = new Map<Member, string[]>()
-  /** By member that serves, its slots; and all together. */
+  /** By serving member, its slots; and their sum. */
   readonly #slots = new Map<Member, number>()
   #all = 0
   #uses = 0
@@ -56,7 +61,7 @@ export class Routing {
   constructor(
     readonly random: () => number,
     readonly affinity: Affinity<Member>,
-    /** Whether a member that serves may be chosen now: it is not set aside. */
+    /** Whether a serving member may be chosen now, as far as quarantine and pauses go. */
     readonly allowed: (member: Member) => boolean,
   ) {}
 
@@ -72,17 +77,17 @@ export class Routing {
     for (const member of members) this.update(member)
   }
 
-  /** Slots of all that serve. */
+  /** The slots of all serving members. */
   get slots(): number {
     return this.#all
   }
 
-  /** Whether anybody has a free slot. */
+  /** Whether any worker has a free slot. */
   get free(): boolean {
     return (this.#pools.get('')?.items.length ?? 0) > 0
   }
 
-  /** A member has changed in any way that may matter. */
+  /** Updates the pools after a member has changed. */
   update(member: Member): void {
     const slots = member.serving ? member.report.slots : 0
     this.#all += slots - (this.#slots.get(member) ?? 0)
@@ -103,7 +108,7 @@ export class Routing {
     else this.#places.delete(member)
   }
 
-  /** Those with a free slot that could answer a request, the ones that it prefers first. Each has some. */
+  /** The pools of workers that could answer a request, the ones that it prefers first. None of them is empty. */
   #candidates(request: Request, digest: string | undefined, plain: string | undefined): Heap<Member>[] {
     const { model, type, model_hint } = request
     const some = (...keys: readonly (string | false | undefined)[]) =>
@@ -119,18 +124,19 @@ export class Routing {
   }
 
   /**
-   * The worker for a task, or undefined where none has a free slot now.
-   * @param o.digest of the model that must go on
+   * Chooses the worker for a task.
+   * @param o.digest of the model that must continue the answer
    * @param o.plain the model of requests that name none; undefined: any
-   * @param o.avoid where it just broke off: taken only if there is no other
-   * @param o.alone it wants a worker with nothing on it, if there is one
+   * @param o.avoid the id of the worker that the last attempt failed on: chosen only if there is no other
+   * @param o.alone whether to prefer a worker that is idle
+   * @returns undefined if no suitable worker has a free slot now
    */
   choose(
     { request, session }: Pick<Task, 'request' | 'session'>,
     o: { digest?: string | undefined; plain?: string | undefined; avoid?: string | undefined; alone?: boolean } = {},
   ): Choice | undefined {
     const pools = this.#candidates(request, o.digest, o.plain)
-    // what is preferred and has just failed is no reason to pass over the others
+    // a preferred pool that has nothing but the worker that just failed is passed over
     const pool = pools.find(({ items }) => items.some(({ id }) => id !== o.avoid)) ?? pools[0]
     if (!pool) return undefined
     const { items } = pool
@@ -142,7 +148,7 @@ export class Routing {
     }
     let why: string = this.#strategy
     const warm = this.affinity.find(request, session)
-    // never behind a busy one while another is idler by two
+    // a warm cache is not worth it where another worker has two tasks fewer
     const near = warm && warm.active - member.active < 2 && warm.report.prefer === member.report.prefer
     if (near && pool.has(warm)) {
       member = warm
@@ -165,7 +171,7 @@ export class Routing {
     }
   }
 
-  /** It was chosen. */
+  /** Records that a member was chosen. */
   used(member: Member): void {
     member.lastUsed = ++this.#uses
   }
@@ -187,7 +193,7 @@ export class Routing {
   }
 }
 
-/** What a member can be asked for by: '' is anything. */
+/** The keys of the pools that a member belongs to: '' is the pool of all. */
 function keysOf({ report, aside }: Member): string[] {
   const keys = new Set([''])
   if (report.prefer > 0) keys.add(aside ? SET_ASIDE : PREFERRED)
