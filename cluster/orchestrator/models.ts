@@ -1,3 +1,4 @@
+/** The models of all workers: which there are, where they are loaded, and loading one that is asked for. */
 import type { ModelRecord } from '../../api/report.js'
 import { type Clock, sleep } from '../../fs/clock.js'
 import { fail, toFsError } from '../../fs/errors.js'
@@ -16,39 +17,42 @@ import type { Peer } from './peer.js'
 import type { Registry } from './registry.js'
 import { modelName, type WantedModels } from './wanted.js'
 
-/** Who asked for a load may leave: it goes on. */
+/** Nothing interrupts a load: it goes on when the client that asked for it leaves. */
 const never = new AbortController().signal
-/** How long after a look in vain for a worker to load a model on there is none again, in ms. */
+/** The least time between two searches for a worker to load a model on, in ms. */
 const PAUSE_MS = 200
 
-/** A model as the cluster has it: one name, wherever it is. */
+/** A model of the cluster: one name, on any number of workers. */
 export interface ClusterModel extends ModelRecord {
   /** Workers that have it loaded. */
   readonly workers: number
-  /** Different files bear this name. */
+  /** Whether workers have different files of this name. */
   readonly conflict: boolean
 }
 
-/** The models of all workers: which there are, and having one loaded that somebody asks for. */
 export class Models {
-  /** By name, how many members list it, and how many have it loaded. */
+  /** By name, how many members list a model, and how many have it loaded; and the latter by digest. */
   readonly #listed = new Map<string, number>()
   readonly #loaded = new Map<string, number>()
   readonly #digests = new Map<string, number>()
-  /** By member, what it was last counted with. */
+  /** By member, the models that it was last counted with. */
   readonly #counted = new Map<Member, readonly ModelRecord[]>()
+  /** The earliest time, by the clock, of the next search for a worker to load a model on. */
   #notBefore = 0
-  /** By member, the last of the loads that it is given, one after another: a worker refuses a second model while it loads a first. */
+  /**
+   * By member, the last of its loads. They run one after another, because a worker refuses a second load during the
+   * first.
+   */
   readonly #loads = new Map<Member, Promise<void>>()
-  /** By host and worker, what the host was told that the worker's next process should load. */
+  /** By host and the worker's id, the model that the worker's next process should load, as the host was last told. */
   readonly #told = new WeakMap<Peer, Map<string, string>>()
-  /** By worker, the model that it was loading when it was looked at last, and why it had none. */
+  /** By worker, the model that it was loading and the error that it had, by its last status. */
   readonly #loading = new WeakMap<
     Member,
     { readonly loading: string | undefined; readonly error: string | undefined }
   >()
   readonly fatal: FatalLoads
-  /** Whether some worker should hold a model, by the model's name; empty: to be found out. */
+  /** By model name, whether any worker should hold the model. A missing entry has yet to be computed. */
   readonly #held = new Map<string, boolean>()
 
   constructor(
@@ -56,17 +60,18 @@ export class Models {
     readonly hosts: Hosts,
     readonly wanted: WantedModels,
     readonly clock: Clock,
-    /** The host that we are on. */
+    /** The name of the host that we are on. */
     readonly local: string,
-    /** Gets what could not be loaded: who waits for it fails. */
+    /** Called when a model could not be loaded for requests that wait for it: they must fail. */
     readonly onFailed: (model: string, error: Error) => void,
+    /** Called when a load or an unload on a member is over. */
     readonly onChange: (member: Member) => void,
     readonly events: Feed,
   ) {
     this.fatal = new FatalLoads(clock)
   }
 
-  /** A member has come, gone or said something new. */
+  /** A member has joined, left or reported a new status. */
   changed(member: Member): void {
     const now = member.left ? [] : member.report.models
     const before = this.#counted.get(member) ?? []
@@ -89,7 +94,9 @@ export class Models {
     this.#tellHost(member)
   }
 
-  /** Tells of a load that a worker has begun by itself, as at its start, and that has failed; #load tells of those that it was given. */
+  /**
+   * Logs a failed load that a worker began by itself, as it does at its start; #load logs the loads that we gave it.
+   */
   #tellFailure(member: Member): void {
     const { loading, error } = member.report
     const before = this.#loading.get(member)
@@ -98,7 +105,7 @@ export class Models {
     this.events.add('load-failed', { worker: member.name, model: before?.loading, error })
   }
 
-  /** Tells the host of a worker what the worker's next process should load first. */
+  /** Tells a worker's host which model the worker's next process should load first. */
   #tellHost(member: Member): void {
     const host = this.hosts.of(member)
     const { id, host_id, class: of } = member.report
@@ -107,17 +114,18 @@ export class Models {
     const hold = this.fatal.has(wanted) ? '' : wanted
     const told = this.#told.get(host) ?? new Map<string, string>()
     this.#told.set(host, told)
-    // a host drops a model that ended a process while it loaded: it is not told the same again
+    // a host drops a model whose load ended a process: do not tell it the same again
     const known = told.get(id) ?? host.report.workers.find(worker => worker.id === id)?.hold
     if (known === undefined || known === hold) return
     told.set(id, hold)
-    // a host of an earlier version knows no such command: there a worker loads its class's model, and then the one it should hold
+    // a host of an earlier version does not know the command: there a worker loads its class's model, and then the one
+    // it should hold
     host.command(`hold ${id} ${quote(hold)}\n`).catch(() => undefined)
   }
 
-  /** Has a worker that was started again hold what it was told to hold. */
+  /** Makes a worker that was started again hold the model that it was told to hold. */
   #restore(member: Member): void {
-    // somebody has it load another: what it should hold is known when that has ended
+    // it is being given another model: what it should hold is only known when that load is over
     if (this.#loads.has(member)) return
     const due = this.wanted.due(member)
     if (!due || (due.verb === 'load' && this.fatal.has(due.model))) return
@@ -131,14 +139,15 @@ export class Models {
     )
   }
 
-  /** What should be held has changed: by a command, or by a host that came or went. */
+  /** Which models workers should hold has changed: by a command, or because a host joined or left. */
   rewanted(): void {
     this.#held.clear()
   }
 
   /**
-   * The model that answers a request which names none, so that one cluster does not answer with two: the one that `load` was last
-   * given for all, else the one of the default class of our own host. undefined: no worker is to hold that, so any model may.
+   * The model that answers requests that name none, so that the cluster does not answer them now with one model and now
+   * with another: the model that `load` was last given for the whole cluster, or else that of the default class of our
+   * own host. undefined: no worker should hold that model, so any model may answer.
    */
   get plain(): string | undefined {
     const model = this.wanted.model ?? this.#classModel(this.local, DEFAULT_CLASS)
@@ -158,7 +167,7 @@ export class Models {
     return held
   }
 
-  /** The model that a host's class starts with. */
+  /** The model that workers of a host's class start with. */
   #classModel(host: string, name: string): string | undefined {
     const classes = this.hosts.peers.get(host)?.report.classes ?? []
     const model = classes.find(one => one.name === (name || DEFAULT_CLASS))?.model
@@ -166,8 +175,9 @@ export class Models {
   }
 
   /**
-   * @throws FsError for a model that nobody has, and for any while none is loaded or on its way. Before anybody has joined nothing
-   * is known, and everything waits
+   * Checks that a request can be answered. Before the first member has joined nothing is known, and every request may
+   * wait.
+   * @throws FsError for a model that no member has; for any request while no model is loaded or being loaded
    */
   known({ model, digest }: Request): void {
     if (this.registry.members.size === 0) return
@@ -188,7 +198,7 @@ export class Models {
       throw fail('noWorker', `a model of digest ${digest || "''"}`)
   }
 
-  /** Whether the model that answers a request is being loaded; where it may be any, whether one is. */
+  /** Whether the model that answers a request is being loaded; if any model may answer it, whether any is. */
   coming({ model = this.plain }: Pick<Request, 'model'>): boolean {
     for (const { loading, report } of this.registry.members.values()) {
       const coming = loading ?? report.loading
@@ -197,15 +207,15 @@ export class Models {
     return false
   }
 
-  /** The one model that all loaded workers have; undefined where there are several. */
+  /** The only model that is loaded; undefined if there are none or several. */
   get only(): string | undefined {
     return this.#loaded.size === 1 ? this.#loaded.keys().next().value : undefined
   }
 
   /**
-   * Has a model loaded that is asked for and that nobody has ready: on the worker that was least lately used, and never on one
-   * that is generating.
-   * @returns whether it is ready somewhere or on its way
+   * Starts loading the model of a request, if no worker has it ready: on the idle worker that was least recently used.
+   * A worker that is generating is never taken.
+   * @returns whether the model is ready somewhere or being loaded
    */
   bring({ model = this.plain }: Request): boolean {
     if (model === undefined || this.#loaded.has(model)) return true
@@ -219,18 +229,22 @@ export class Models {
     )
     const { plain } = this
     const last = plain !== undefined && this.#loaded.get(plain) === 1 ? plain : undefined
-    // the last worker with the model of plain prompts only where there is no other
+    // the last worker with the model of plain prompts is taken only if there is no other
     const [oldest] = idle.sort((a, b) => Number(a.has(last)) - Number(b.has(last)) || a.lastUsed - b.lastUsed)
     if (!oldest) return false
     void this.load(oldest, model).catch(error => this.onFailed(model, toFsError(error)))
     return true
   }
 
-  /** Loads a model on a member, once the loads that it was given before have ended, and says when that is done. */
+  /**
+   * Loads a model on a member, after the loads that the member was given before. Resolves when it is loaded.
+   * @throws FsError `bad argument` if there are different files of that name; the member's own error; `i/o error` if it
+   *   takes too long
+   */
   async load(member: Member, model: string): Promise<void> {
     this.#refuseConflict(model)
     const before = this.#loads.get(member)
-    // at once where nothing is before it: the next request sees that the model is on its way
+    // begun synchronously if nothing is before it: the next request must see that the model is being loaded
     const load = before ? before.then(() => this.#load(member, model)) : this.#load(member, model)
     const ended = load.catch(() => undefined)
     this.#loads.set(member, ended)
@@ -241,7 +255,10 @@ export class Models {
     }
   }
 
-  /** Writes `load` to a worker's ctl. A model that the worker loads by itself, as at its start, is waited for. */
+  /**
+   * Writes `load` to a worker's ctl. If the worker is loading a model by itself, as it does at its start, waits for
+   * that to end.
+   */
   async #command(member: Member, model: string, signal: AbortSignal): Promise<void> {
     for (;;) {
       try {
@@ -271,7 +288,7 @@ export class Models {
     } catch (error) {
       const failure = toFsError(error)
       gone = failure.is('hungUp')
-      // of one that is gone, `worker-left` and `worker-ended` say why
+      // for a worker that is gone, `worker-left` and `worker-ended` say why
       if (!gone) this.events.add('load-failed', { worker: member.name, model, error: failure.message })
       throw error
     } finally {
@@ -281,20 +298,21 @@ export class Models {
     }
   }
 
+  /** Frees a model on a member. @throws FsError the member's own error */
   async unload(member: Member, model: string): Promise<void> {
-    // one that is on its way comes first: it cannot be taken back
+    // a load of it that is under way cannot be cancelled: wait for its end
     if (member.loading === model) await this.#loads.get(member)
-    // a worker has one; a cluster may have others besides
+    // a worker has one model; a cluster may have others besides
     await member.peer.command(member.report.kind === 'cluster' ? `unload ${quote(model)}\n` : 'unload\n')
     await this.#again(member)
   }
 
-  /** Members that could load it: their host has the file. */
+  /** Members that could load a model: their host has the file. */
   holders(model: string): Member[] {
     return [...this.registry.members.values()].filter(member => this.#has(member, model))
   }
 
-  /** Those that have it loaded, or are having it loaded. */
+  /** Members that have a model loaded, or are loading it for this cluster. */
   loadedOn(model: string): Member[] {
     return [...this.registry.members.values()].filter(member => member.has(model) || member.loading === model)
   }
@@ -319,7 +337,7 @@ export class Models {
     return [...byName.values()]
   }
 
-  /** Different size says as much as a different digest, and is known before anything is loaded. */
+  /** @throws FsError `bad argument` if workers have different files of this name */
   #refuseConflict(model: string): void {
     if (this.list().some(({ name, conflict }) => name === model && conflict))
       throw fail('badArgument', `load ${model}: there are different files of that name (conflict in status)`)
@@ -335,8 +353,9 @@ export class Models {
   }
 
   /**
-   * Where models are: of each host, whose workers share its store, two of them, so that one that hangs does not take the store with
-   * it, and those first that have answered. Our own host comes first.
+   * The members through which the hosts' model stores are reached. The workers of a host share its store. Two workers
+   * are taken of each host, so that a worker that hangs does not make the store unreachable; those that answer come
+   * first, and our own host before the others.
    */
   stores(local: string): Member[] {
     const hosts = new Map<string, Member[]>([[local, []]])
@@ -351,8 +370,8 @@ export class Models {
   }
 
   /**
-   * `models/`: the union of the hosts' stores. What is made there is made on our own host.
-   * @param local the name of the host we are on
+   * `models/`: the union of the hosts' stores. A file that is created there is created on our own host.
+   * @param local the name of the host that we are on
    */
   dir(owner: Owner, local: string): File {
     const storeOf = async (member: Member, ctx: Parameters<NonNullable<File['walk']>>[1]) =>

@@ -1,3 +1,4 @@
+/** Puts an orchestrator together: the tree of a cluster, and the parts behind it. */
 import * as field from '../../api/field.js'
 import { sessionText, turnText } from '../../api/session.js'
 import { type Clock, every, sleep, systemClock } from '../../fs/clock.js'
@@ -35,71 +36,79 @@ import { type ClusterSettings, clusterLines, clusterVerbs } from './verbs.js'
 import { WantedModels } from './wanted.js'
 
 export interface OrchestratorOptions {
-  /** What the cluster is called. */
+  /** The cluster's name. */
   name: string
   version: string
   owner: Owner
-  /** What outlives the process: the cluster's id, the numbers it has given, its sessions, what its ctl was told. Absent: nothing does. */
+  /**
+   * Persistent storage for the cluster's id, the numbers it has given out, its sessions and the settings of its `ctl`.
+   * If omitted, nothing is persisted.
+   */
   store?: Store
-  /** The machine that the orchestrator is on: where models go that are copied to the cluster. */
+  /** The machine that the orchestrator is on: models that are copied to the cluster go there. */
   host: string
-  /** Users besides admins who may ask for a priority above 0. */
+  /** Users, besides admins, that may ask for a priority above 0. */
   prioritised?: readonly string[]
-  /** The memory that may be kept for users; without end unless given. */
+  /** The memory that may be kept for users. If omitted, it has no limit. */
   budget?: Budget
-  /** Where long answers and transcripts go; absent: they are in memory. */
+  /** Where long answers and transcripts go. If omitted, they stay in memory. */
   spill?: SpillDisk
   clock?: Clock
   random?: () => number
-  /** Makes what nobody may guess; 256 bits of the system's random numbers unless given. */
+  /** Makes a secret that nobody can guess. If omitted, it is 256 bits of the system's random numbers. */
   secret?: () => string
   settings?: Partial<ClusterSettings>
-  /** Whether the model was chosen for this start: what `load` was told for the whole cluster before is forgotten. */
+  /** Whether the model was chosen for this start. An earlier `load` for the whole cluster is then forgotten. */
   newModel?: boolean
-  /** What suits a model where nobody has said anything. Workers know better; this is for what is shown. */
+  /** Sampling that suits a model, where the user has set nothing. It is only shown: workers know better. */
   defaults?: (model: string) => Partial<Sampling>
-  /** What `namespace` shows besides the workers. */
+  /** Lines that `namespace` shows besides those of workers and hosts. */
   mounts?: () => string[]
-  /** Gets what happens, as much of it as `log level` says, a line each. */
+  /** Called with a line for each event that `log level` lets through. */
   log?: (line: string) => void
-  /** `shutdown` was written to ctl. */
+  /** Called when `shutdown` is written to `ctl`. */
   shutdown(): void
-  /** The cluster that we joined does not take us. */
+  /** Called when the cluster that we joined refuses us. */
   refused?(why: string): void
 }
 
 export interface Orchestrator {
   readonly root: File
   readonly events: Feed
-  /** Our own id: what a request that came through here carries. */
+  /** Our own id. Requests that came through here carry it. */
   readonly id: string
-  /** What shows a cluster that we join that we are this one. */
+  /** The secret that shows a cluster that we join that we are this one. */
   readonly secret: string
-  /** What a new worker of the default class should load first, where the class has that model: a name or a path, or `none`; empty: that. */
+  /**
+   * The model that a new worker of the default class should load first: a name or a path, or `none`. Empty: the class's
+   * own.
+   * @param model the class's own
+   */
   holds(model: string | undefined): string
-  /** Takes in who has dialled our join end point: it serves its files on that connection. */
+  /** Admits a peer that has connected to our join endpoint: it serves its files on that connection. Never rejects. */
   join(transport: Transport): Promise<void>
   /**
-   * Resolves when a prompt would be answered; without `model` when a worker is there to load one.
-   * @param o.workers how many come from the start
+   * Resolves when a prompt would be answered; with `model: false`, when there is a worker to load a model.
+   * @param o.workers how many workers are started with the server
    * @throws why none of them can answer
    */
   ready(o: { model: boolean; workers: number }, signal?: AbortSignal): Promise<void>
+  /** Must be called for each failure that a user is answered with: the user's `error` file shows it. */
   failed(error: Error, user: User, file: string): void
-  /** A write of a user succeeded: what serves the tree calls it for each. */
+  /** Must be called for each write of a user that succeeds: the user's `error` file is then empty. */
   succeeded(user: User): void
-  /** Exchanges that wait or run. */
+  /** How many exchanges are waiting or running. */
   readonly unfinished: number
   /**
-   * Takes no new prompts, lets those that are here end, and ends the rest with `shutting down` when the signal aborts.
+   * Refuses new prompts, lets the present ones finish, and ends the rest with `shutting down` when the signal aborts.
    * @returns when none is left
    */
   drain(signal: AbortSignal): Promise<void>
-  /** Ends all exchanges with `shutting down`. */
+  /** Ends all exchanges with `shutting down`, and closes all connections. */
   close(): Promise<void>
 }
 
-/** Many workers as one tree: what namespace.md says of a cluster. It uses them through their files, and nothing else. */
+/** Serves many workers as one tree (docs/files.md). It uses them through their files, and nothing else. */
 export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
   const { owner, clock = systemClock, random = Math.random } = o
   const { store, budget = new Budget() } = o
@@ -120,7 +129,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     if (shown) o.log?.(line)
   })
 
-  /** A disk that is full costs what would outlive us, and nothing else. */
+  /** A disk that is full costs only what would survive a restart: the cluster goes on. */
   const unsaved = (file: string, error: Error) => events.add('not-saved', { file, error: error.message })
   const saver = store && new Saver(store, unsaved)
   const spills = o.spill && new Spills(o.spill, clock, error => events.add('not-spilled', { error: error.message }))
@@ -133,7 +142,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
   const restored = new Restored(store, damaged, unsaved)
 
   const before = restored.read('id', text => field.id(text.trim(), 'id')) ?? ''
-  // made together: a cluster that has lost its secret is another one
+  // the id and the secret are made together: a cluster that has lost its secret is another cluster
   const kept = restored.read('secret', text => {
     const secret = paired(before, text)
     if (secret === undefined)
@@ -148,7 +157,9 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
   const affinity = new Affinity<Member>()
   const routing = new Routing(random, affinity, member => allowed(member))
 
-  /** Who is set aside is not chosen, but for the last that serves its model. */
+  /**
+   * Whether a member may be chosen: it is not paused, and not in quarantine unless no other member serves its model.
+   */
   const allowed = (member: Member): boolean => {
     const now = clock.now()
     const free = ({ asideUntil, pausedUntil }: Member) => asideUntil <= now && pausedUntil <= now
@@ -163,7 +174,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
   const update = (member: Member) => {
     models.changed(member)
     routing.update(member)
-    // the last may have gone of those that let others be set aside
+    // it may have been the last other member to serve the model of one in quarantine, which then may be chosen
     for (const other of registry.aside) routing.update(other)
   }
 
@@ -199,7 +210,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
       hung,
       good: member => registry.good(member),
       refused(member) {
-        // until it has answered it is taken for full
+        // it counts as full until its status is here
         member.foreign = member.report.slots
         routing.update(member)
         registry.look(member)
@@ -283,12 +294,12 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     events,
   )
 
-  /** Whether there ever was a worker, in this cluster or before we were started, and when one last said something. */
+  /** Whether there has ever been a worker, also before this start, and when one last joined, reported or left. */
   let met = before !== ''
   let lastMet = began
   /**
-   * Why a prompt need not wait: there is no worker, none is starting, and none that was cut off may still come back; or the servers that
-   * would make the text are all away.
+   * Why a prompt need not wait, if that is so: there is no worker, none is starting, and none that was disconnected may
+   * still come back; or all upstreams are away.
    */
   const nobody = (): Error | undefined => {
     const reports = [...hosts.peers.values()].map(({ report }) => report)
@@ -423,7 +434,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
   restored.read('ctl', text => {
     const failures = root.restoreSettings(text, { user: self, signal: new AbortController().signal })
     if (failures === 0) return
-    // the next command writes the file again, without what could not be set
+    // the file is kept aside because it is now written again, without the lines that could not be set
     restored.setAside('ctl', fail('io', `${failures} of its lines could not be set`))
     root.keepSettings()
   })
@@ -480,7 +491,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
       stopLooking()
       fleet.close()
       root.close()
-      // the workers are told to stop what they do for us before the connections go
+      // our exchanges on the workers are stopped before the connections are closed
       const until = clock.now() + limits.CLOSE_MS
       while (place.active > 0 && clock.now() < until) await sleep(clock, 5)
       place.close()

@@ -1,34 +1,42 @@
-// Which model each worker is to hold: what ctl was told, so that a worker that is started again holds what it held.
-
+/**
+ * Which model each worker should hold, as `load` and `unload` in ctl said, so that a worker that is started again holds
+ * it again.
+ */
 import { fail } from '../../fs/errors.js'
 import { quote } from '../../fs/quote.js'
 import { DEFAULT_CLASS } from '../class.js'
 import { MAX_WANTED } from './limits.js'
 import type { Member } from './member.js'
 
-/** A command that a worker has been given for good: to hold a model, or not to hold it. */
+/** A command that lasts: to hold a model, or not to hold it. */
 export interface Wanted {
   readonly verb: 'load' | 'unload'
   /** A name in models/, or a path. */
   readonly model: string
 }
 
-/** The commands `load` and `unload` that still apply, of the whole cluster and of single workers. */
+/** The `load` and `unload` commands that still apply, to the whole cluster and to single workers. */
 export class WantedModels {
   #all: Wanted | undefined
-  /** By the worker's name: names outlive a worker's process and the server. */
+  /** By the worker's name, because names outlive a worker's process and the server. */
   readonly #own = new Map<string, Wanted>()
-  /** By a worker's id, the start of it that has been asked for what it should hold, so that nobody asks twice. */
+  /**
+   * By a worker's id, the `boot` of the process that due() has been asked about, so that each is brought to its model
+   * once.
+   */
   readonly #asked = new Map<string, string>()
 
-  /** The model that the whole cluster was told to load; undefined: none, so each worker keeps its class's. */
+  /**
+   * The model that the whole cluster was told to load; undefined if there is none, so that each worker keeps its
+   * class's.
+   */
   get model(): string | undefined {
     return this.#all?.verb === 'load' ? modelName(this.#all.model) : undefined
   }
 
   /**
    * The model that a worker should hold.
-   * @param model that of its class, where it has one
+   * @param model the model of its class, if there is one
    */
   modelOf(member: Member, model: string | undefined): string | undefined {
     const wanted = this.of(member)
@@ -39,9 +47,10 @@ export class WantedModels {
   }
 
   /**
-   * The model that a worker's next process should load first: a name or a path, or `none`; empty: that of its class.
-   * @param member absent: a worker of the default class that has no name yet
-   * @param model that of its class, where it has one
+   * The model that a worker's next process should load first: a name or a path, or `none`; empty: the model of its
+   * class.
+   * @param member undefined: a worker of the default class that has no name yet
+   * @param model the model of its class, if there is one
    */
   holdOf(member: Member | undefined, model: string | undefined): string {
     const wanted = member ? this.of(member) : this.#all
@@ -51,13 +60,13 @@ export class WantedModels {
     return own ? '' : wanted.model
   }
 
-  /** The commands that would set this again. */
+  /** The commands that would restore this. */
   get lines(): string[] {
     const line = ({ verb, model }: Wanted, ...worker: string[]) => [verb, model, ...worker].map(quote).join(' ')
     return [...(this.#all ? [line(this.#all)] : []), ...[...this.#own].map(([name, wanted]) => line(wanted, name))]
   }
 
-  /** Remembers a command for one worker. @throws FsError `bad argument` where there are too many */
+  /** Remembers a command for one worker. @throws FsError `bad argument` if there are too many */
   setOne(name: string, wanted: Wanted): void {
     if (!this.#own.has(name) && this.#own.size >= MAX_WANTED)
       throw fail('badArgument', `${wanted.verb}: ${MAX_WANTED} workers have a model of their own; load it on all`)
@@ -65,8 +74,8 @@ export class WantedModels {
   }
 
   /**
-   * Remembers a command for the whole cluster. It replaces what single workers were told. A worker that comes later holds the
-   * model if it is of the default class; other classes have their own.
+   * Remembers a command for the whole cluster. It replaces commands for single workers. A worker that joins later holds
+   * the model if it is of the default class; other classes have models of their own.
    * @param members those that the command has reached
    */
   setAll(wanted: Wanted, members: Iterable<Member>): void {
@@ -78,28 +87,28 @@ export class WantedModels {
     }
   }
 
-  /** A worker has been ended for good: another may get its name. */
+  /** Forgets the command for a worker that was shut down for good: another may get its name. */
   forget(name: string): void {
     this.#own.delete(name)
   }
 
-  /** Forgets what the whole cluster was told. */
+  /** Forgets the command for the whole cluster. */
   clear(): void {
     this.#all = undefined
   }
 
-  /** What a worker should hold, as far as it was told. */
+  /** The command that applies to a worker, if there is one. */
   of(member: Member): Wanted | undefined {
     return this.#own.get(member.name) ?? (isDefault(member) ? this.#all : undefined)
   }
 
   /**
-   * The command that a worker which has just started still needs; undefined: it holds what it should, or this start of it has
-   * been asked before. What was loaded on it meanwhile for a single request stays.
+   * The command that a worker which has just started still needs. undefined: the worker holds what it should, or due()
+   * was asked about this process before. So a model that has since been loaded on it for a single request stays.
    */
   due(member: Member): Wanted | undefined {
     const { id, boot, loading } = member.report
-    // a worker refuses a second model while it loads a first
+    // a worker refuses a second load during the first
     if (this.#asked.get(id) === boot || loading !== '') return undefined
     this.#asked.delete(id)
     this.#asked.set(id, boot)
@@ -112,5 +121,5 @@ export class WantedModels {
 
 const isDefault = ({ report }: Member) => report.class === '' || report.class === DEFAULT_CLASS
 
-/** What a model that is given by name or by path is called. */
+/** The name of a model that is given by name or by path. */
 export const modelName = (model: string): string => /([^/]*)\.gguf$/i.exec(model)?.[1] ?? model
