@@ -1,3 +1,4 @@
+/** What the commands of a cluster's ctl do; verbs.ts has their syntax. */
 import { type Clock, sleep } from '../../fs/clock.js'
 import { fail } from '../../fs/errors.js'
 import type { Feed } from '../../fs/kit/feed.js'
@@ -12,7 +13,7 @@ import type { Routing, Strategy } from './routing.js'
 import type { ClusterSettings } from './verbs.js'
 import type { Wanted, WantedModels } from './wanted.js'
 
-/** What a cluster's commands are done with. */
+/** The parts of the cluster that its commands act on. */
 export interface CommandsOptions {
   clock: Clock
   events: Feed
@@ -24,20 +25,23 @@ export interface CommandsOptions {
   fleet: Fleet
   hosts: Hosts
   place: ClusterPlace
-  /** A member can be routed to, or can no more. */
+  /** Called when it has changed whether a member can be routed to. */
   changed(member: Member): void
-  /** The cluster is to end. */
+  /** Ends the cluster. */
   shutdown(): void
+  /** Called when the cluster that we joined refuses us. */
   refused(why: string): void
 }
 
-/** What the words of a cluster's ctl do (verbs.ts has what they are). */
 export class Commands {
   readonly #o: CommandsOptions
-  /** While the settings of an earlier server are read: nobody has joined yet. */
+  /** Whether the settings of an earlier server are being read: no worker has joined yet. */
   #restoring = true
 
-  /** Commands that said what workers hold, and for each worker the last that was for it. */
+  /**
+   * How many commands have said what workers should hold; and for each worker, the number of the last one that was for
+   * it.
+   */
   #begun = 0
   readonly #last = new WeakMap<Member, number>()
 
@@ -68,12 +72,12 @@ export class Commands {
     this.#o.registry.member(name)
   }
 
-  /** As `check`, for a command that is kept: an earlier server's workers have yet to join. */
+  /** As `check`, for a command that is persisted: while it is restored, the workers have yet to join. */
   checkKept(name: string): void {
     if (!this.#restoring) this.check(name)
   }
 
-  /** The settings of an earlier server have been read. */
+  /** Must be called when the settings of an earlier server have been read. */
   restored(): void {
     this.#restoring = false
   }
@@ -94,7 +98,7 @@ export class Commands {
     const member = this.#o.registry.member(name)
     member.draining = false
     this.#o.events.add('worker-resumed', { worker: name })
-    // it may have been told by others
+    // the worker may be draining by itself, because others told it to
     if (member.report.state === 'draining')
       void member.peer.command('resume\n').then(
         () => this.#o.registry.look(member),
@@ -107,7 +111,7 @@ export class Commands {
     return name === undefined ? this.#o.shutdown() : this.retire(this.#o.registry.member(name))
   }
 
-  /** Lets a worker finish, moves what does not finish in time, and ends it. */
+  /** Drains a worker, moves the tasks that do not finish in time, and ends it. */
   async retire(member: Member): Promise<void> {
     const { clock, place, hosts } = this.#o
     this.drain(member.name)
@@ -116,14 +120,15 @@ export class Commands {
     place.move(member, fail('shuttingDown'))
     this.#o.wanted.forget(member.name)
     if (member.left) return
-    // its host has to know that it is not to come back
+    // through its host, which must know that the worker should stay away
     const stopped = hosts.of(member)?.command(`stop ${member.id}\n`) ?? Promise.reject()
     await stopped.catch(() => member.peer.command('shutdown\n')).catch(() => undefined)
   }
 
   /**
-   * On one worker; else on all that have the file, one after another, so that the others serve meanwhile. What has been loaded is
-   * remembered: a worker that is started again holds it.
+   * Loads a model on one worker; without a name on all that have the file, one after another, so that the others serve
+   * meanwhile. A model that has been loaded is remembered: a worker that is started again holds it.
+   * @throws FsError why it could not be loaded on that worker, or on any
    */
   async load(model: string, name: string | undefined): Promise<void> {
     const { registry, models } = this.#o
@@ -136,7 +141,7 @@ export class Commands {
       return this.#want(wanted, name, [])
     }
     const holders = models.holders(model)
-    // a path is for the worker to find, and to say that it cannot
+    // a model that no worker lists may be a path: each worker finds the file, or says that it cannot
     const all = holders.length > 0 ? holders : [...registry.members.values()].filter(m => m.report.kind === 'worker')
     if (all.length === 0) throw fail('noWorker', `${model}: no worker has joined`)
     const failures: Error[] = []
@@ -145,7 +150,8 @@ export class Commands {
       if (!holds(member)) continue
       try {
         await models.load(member, model)
-        // with the first: plain prompts are the new model's from now on, and the next worker to change is none of theirs
+        // after the first success already: from now on plain prompts go to the new model, and none of them to the next
+        // worker to change
         this.#want(wanted, undefined, holds(member) ? [member] : [])
       } catch (error) {
         failures.push(error as Error)
@@ -154,6 +160,10 @@ export class Commands {
     if (failures.length === all.length) throw failures[0]!
   }
 
+  /**
+   * Frees a model on one worker; without a name on all that have it.
+   * @throws FsError `no model is loaded` if there is none
+   */
   async unload(model: string, name: string | undefined): Promise<void> {
     const { registry, models } = this.#o
     const wanted: Wanted = { verb: 'unload', model }
@@ -163,14 +173,15 @@ export class Commands {
     if (all.length === 0)
       throw fail('loading', named ? `${name} has ${named.model?.name ?? 'none'}` : `no worker has ${model}`)
     this.#begin(all)
-    // first: what is freed is not to be loaded again for a plain prompt
+    // before the unloading: a plain prompt must not load the model again
     this.#want(wanted, name, all)
     for (const member of all) await models.unload(member, model)
   }
 
   /**
-   * Begins a command that says what workers hold. A worker may be told something else before its turn in a command for all has come.
-   * @returns whether the command still is the last that a worker was given
+   * Begins a command that says what workers should hold. In a command for all workers, a worker may get a newer one
+   * before its turn has come.
+   * @returns whether this command still is the last one for a worker
    */
   #begin(members: readonly Member[]): (member: Member) => boolean {
     const own = ++this.#begun

@@ -1,3 +1,4 @@
+/** The workers of a cluster as its hosts see them: starts them on hosts, ends them, and counts them for scaling. */
 import type { Clock } from '../../fs/clock.js'
 import { fail } from '../../fs/errors.js'
 import type { Verb } from '../../fs/kit/ctl.js'
@@ -14,15 +15,14 @@ export interface FleetOptions {
   events: Pick<Feed, 'add'>
   registry: Pick<Registry, 'members'>
   hosts: Hosts
-  /** Slots of the workers that can be given prompts, and how many are in use. */
+  /** The slots of the workers that accept prompts, and how many of them are in use. */
   used(): { slots: number; active: number }
-  /** What waits for a slot. */
+  /** The tasks that wait for a slot. */
   waiting(): Iterable<Task>
-  /** Ends a worker, drained first. */
+  /** Drains a worker and ends it. */
   retire(member: Member): Promise<void>
 }
 
-/** The workers of a cluster as its hosts have them: what is spawned where, what goes, and how it scales by itself. */
 export class Fleet implements Scalable {
   readonly #o: FleetOptions
   readonly #scaler: Scaler
@@ -34,7 +34,7 @@ export class Fleet implements Scalable {
     this.verbs = scalingVerbs(this.#scaler)
   }
 
-  /** The lines that would set how it scales. */
+  /** The commands that would restore the settings of the scaling. */
   get lines(): string[] {
     return scalingLines(this.#scaler)
   }
@@ -78,8 +78,10 @@ export class Fleet implements Scalable {
   }
 
   /**
-   * Starts n workers of a class on that host; else on the one that has most memory to spare, or on the next where they do not fit.
-   * @throws FsError `bad argument` for a host or a class that there is not; what the last host said
+   * Starts n workers of a class on the named host; without a name on the host with the most free memory, or on the next
+   * if they do not fit.
+   * @throws FsError `bad argument` for a host or a class that does not exist; the last host's error if no host could
+   *   start them
    */
   async spawn(kind: string, n: number, name?: string): Promise<void> {
     const hosts = this.#o.hosts.peers
@@ -96,7 +98,7 @@ export class Fleet implements Scalable {
     for (const host of able.sort((a, b) => b.report.mem_free - a.report.mem_free)) {
       try {
         await host.command(`spawn ${kind} ${n}\n`)
-        // so that they are counted from now on
+        // so that the new workers are counted from now on
         await host.look()
         return
       } catch (error) {
@@ -106,7 +108,7 @@ export class Fleet implements Scalable {
     throw failure
   }
 
-  /** Ends the n that have least to do; of each model one stays. */
+  /** Ends the n least busy workers, but never the last one of a model. */
   async retire(n: number): Promise<void> {
     const models = new Map<string | undefined, number>()
     const nameOf = ({ model }: Member) => model?.name
@@ -120,7 +122,7 @@ export class Fleet implements Scalable {
       if (going.push(member) === n) break
     }
     await Promise.all(going.map(member => this.#o.retire(member)))
-    // so that they are not taken for some that come
+    // so that the ended workers do not count as starting
     await Promise.all(this.#hosts().map(host => host.look().catch(() => undefined)))
   }
 
@@ -132,14 +134,14 @@ export class Fleet implements Scalable {
     return [...this.#o.hosts.peers.values()]
   }
 
-  /** Workers that have joined and are to stay. */
+  /** Workers that have joined and are not being drained. */
   #members(): Member[] {
     return [...this.#o.registry.members.values()].filter(
       ({ report, draining }) => report.kind === 'worker' && !draining && report.state !== 'draining',
     )
   }
 
-  /** What hosts have beyond that: those that start, and those that wait to be started again. */
+  /** Workers that hosts list and that have not joined: those that are starting, or waiting to be started again. */
   #coming(): { id: string; state: string }[] {
     const joined = new Set([...this.#o.registry.members.values()].map(({ id }) => id))
     return this.#hosts()

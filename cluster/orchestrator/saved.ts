@@ -1,29 +1,33 @@
+/** What an orchestrator persists: reading it at the start, and writing it as it changes. */
 import { fail } from '../../fs/errors.js'
 
-/** Where an orchestrator keeps what must outlive it: small texts by name. */
+/** Where an orchestrator keeps what must survive a restart: small texts by name. */
 export interface Store {
-  /** The text of that name; undefined where there is none. @throws why it cannot be read */
+  /** The text of this name; undefined if there is none. @throws why it cannot be read */
   read(name: string): string | undefined
-  /** Replaces it, whole or not at all. */
+  /** Replaces a text, whole or not at all. */
   write(name: string, text: string): Promise<void>
-  /** Adds to the end of one that is there. Where that fails, some of it may be there. */
+  /** Appends to a text that exists. If that fails, a part may have been appended. */
   append(name: string, text: string): Promise<void>
   remove(name: string): Promise<void>
   list(): string[]
-  /** Renames a text that cannot be restored to NAME.damaged, at once: a new one of that name may be written right after it. */
+  /**
+   * Renames a text that cannot be restored to NAME.damaged. Synchronous: a new text of that name may be written right
+   * after it.
+   */
   setAside(name: string): void
 }
 
-/** The end of a name under which a text is kept that could not be restored. */
+/** The suffix of the name of a text that could not be restored. */
 export const DAMAGED = '.damaged'
 
-/** What the orchestrator before this one has kept. What is not what it should be is set aside, where a person finds it. */
+/** The texts of an earlier orchestrator. A text that is not valid is set aside, where a person finds it. */
 export class Restored {
   constructor(
     readonly store: Store | undefined,
-    /** Gets what could not be restored, and why. */
+    /** Called with a text that could not be restored, and why. */
     readonly onDamaged: (name: string, error: Error) => void,
-    /** Gets what could not be set aside either, and why. */
+    /** Called with a text that could not be set aside either, and why. */
     readonly onError: (name: string, error: Error) => void,
   ) {}
 
@@ -33,9 +37,9 @@ export class Restored {
   }
 
   /**
-   * Reads a text. One that is damaged is set aside.
-   * @param parse makes a value of it, and throws what is wrong with it
-   * @returns undefined where there is no such text, or it is damaged
+   * Reads a text. A damaged text is set aside.
+   * @param parse makes a value of the text, or throws what is wrong with it
+   * @returns undefined if there is no such text, or it is damaged
    */
   read<T>(name: string, parse: (text: string) => T): T | undefined {
     const { store } = this
@@ -49,7 +53,7 @@ export class Restored {
     return undefined
   }
 
-  /** Sets a text aside that has turned out to be damaged. */
+  /** Sets aside a text that has turned out to be damaged. */
   setAside(name: string, why: Error): void {
     this.onDamaged(name, why)
     try {
@@ -60,21 +64,24 @@ export class Restored {
   }
 }
 
-/** Numbers that are reserved at a time: so many writes fewer, and so many numbers lost when we are killed. */
+/**
+ * How many numbers are reserved at a time. This saves as many writes, and loses up to as many numbers when we are
+ * killed.
+ */
 const BLOCK = { task: 1000, session: 100 } as const
 type Kind = keyof typeof BLOCK
 
-/** The name under which a session is kept, and the session's number in it. */
+/** The name of a session's text, with the session's number in it. */
 export const sessionFile = /^session-(\d{1,15})$/
 
 /**
- * The numbers of tasks and sessions, which are never given twice, also by an orchestrator after this one (namespace.md, generate):
- * they are reserved in blocks, of which the store knows the end.
+ * The numbers of tasks and sessions. No number is given out twice, not even by a later orchestrator (docs/files.md,
+ * task/): numbers are reserved in blocks, and the store has the end of the reserved block.
  */
 export class Counters {
   readonly #last: Record<Kind, number> = { task: 0, session: 0 }
   readonly #reserved: Record<Kind, number> = { task: 0, session: 0 }
-  /** The last number of a task before we were started. */
+  /** The last number of a task from before this start. */
   readonly began: number
 
   constructor(
@@ -84,11 +91,11 @@ export class Counters {
     restored.read('counters', text => {
       const lines = text.trimEnd().split('\n')
       const found = lines.map(line => /^(task|session) (\d{1,15})$/.exec(line))
-      // of a file that is damaged, what is whole still counts
+      // the whole lines of a damaged file still count
       for (const match of found) if (match) this.#last[match[1] as Kind] = Number(match[2])
       if (found.length !== 2 || found.includes(null)) throw fail('io', "not the numbers of 'task' and 'session'")
     })
-    // whatever the file says, a session that is kept is not overwritten by a new one of its number
+    // whatever the file says: a new session must not get the number of a stored one, and overwrite it
     for (const name of restored.names) {
       const [, number] = sessionFile.exec(name) ?? []
       if (number) this.#last.session = Math.max(this.#last.session, Number(number))
@@ -100,7 +107,7 @@ export class Counters {
 
   next(kind: Kind): string {
     const number = ++this.#last[kind]
-    // ahead of need: what is given out has been written by then
+    // early enough that a number has been written before it is given out
     if (number + BLOCK[kind] / 2 > this.#reserved[kind]) this.#reserve(kind)
     return String(number)
   }
@@ -110,7 +117,7 @@ export class Counters {
     this.#save(this.#reserved)
   }
 
-  /** We end in order: nothing that was reserved is lost. */
+  /** Ends in order: the reserved numbers that were not given out are not lost. */
   close(): void {
     this.#save(this.#last)
   }
@@ -120,23 +127,29 @@ export class Counters {
   }
 }
 
-/** Bytes that wait to be added to a text; beyond it the whole is written, which is made when its turn has come. */
+/**
+ * Bytes that may wait to be appended to a text. Beyond that the whole text is written, which is only made when its turn
+ * has come.
+ */
 const MAX_WAITING = 1024 * 1024
 
-/** What is to be written of one text: all of it, or what has come since. */
+/** A write of one text that is due: the whole text, or what was added to it. */
 interface Wanted {
   readonly whole: () => string
-  /** Absent: the whole. */
+  /** What was added; absent: the whole must be written. */
   more?: string
 }
 
-/** Writes texts as they change, one write of each at a time, and only the newest. */
+/** Writes texts as they change: of each text one write at a time, and only the newest version. */
 export class Saver {
   readonly #wanted = new Map<string, Wanted | undefined>()
   readonly #writing = new Map<string, Promise<void>>()
-  /** Texts that are on the disk as we have written them. */
+  /** Texts that are on the disk just as we last wrote them. */
   readonly #there = new Set<string>()
-  /** Said once, until a write succeeds again: a full disk is no reason to repeat oneself. */
+  /**
+   * Whether the last write failed. Of failures in a row only the first is reported: a full disk must not flood the
+   * events.
+   */
   #failing = false
 
   constructor(
@@ -145,8 +158,9 @@ export class Saver {
   ) {}
 
   /**
-   * @param text asked for when it is written; undefined: it is to go
-   * @param more what of it is new, at its end, where nothing else is
+   * Schedules a write.
+   * @param text called when the text is written; undefined: the text must be removed
+   * @param more what was added at its end, if nothing else has changed
    */
   save(name: string, text: (() => string) | undefined, more?: string): void {
     this.#wanted.set(name, text && this.#next(name, text, more))
@@ -155,13 +169,13 @@ export class Saver {
 
   #next(name: string, whole: () => string, more: string | undefined): Wanted {
     const before = this.#wanted.get(name)
-    // a write of the whole that has not begun will have it
+    // a pending write of the whole will include it
     if (more === undefined || (before && before.more === undefined)) return { whole }
     const all = (before?.more ?? '') + more
     return all.length > MAX_WAITING ? { whole } : { whole, more: all }
   }
 
-  /** Resolves when all is written. */
+  /** Resolves when everything has been written. */
   async settled(): Promise<void> {
     while (this.#writing.size > 0) await Promise.all(this.#writing.values())
   }
@@ -179,7 +193,7 @@ export class Saver {
         if (wanted) this.#there.add(name)
         this.#failing = false
       } catch (error) {
-        // of what was added some may be there: the whole puts it right, unless there is something newer by now
+        // a part may have been appended: writing the whole corrects that, unless a newer write is pending by now
         if (adds && !this.#wanted.has(name)) this.#wanted.set(name, { whole: wanted.whole })
         if (!this.#failing) this.onError(name, error as Error)
         this.#failing = true

@@ -1,3 +1,4 @@
+/** Adds and removes workers by how many of their slots are in use. */
 import { type Cancel, type Clock, every } from '../../fs/clock.js'
 import { fail } from '../../fs/errors.js'
 import type { Verb } from '../../fs/kit/ctl.js'
@@ -5,28 +6,31 @@ import { word1 } from '../../fs/kit/ctl.js'
 import { quote, type Value } from '../../fs/quote.js'
 import { number } from '../root/settings.js'
 
-/** How often it is looked whether there are too few workers or too many, in ms. */
+/** How often the number of workers is checked, in ms. */
 const LOOK_MS = 3_000
-/** Looks in a row that must agree: one may have met a burst. */
+/** Checks in a row that must agree: a single one may have met a burst. */
 const LOOKS = 2
-/** After spawns that failed it pauses up to this, in ms. */
+/** The longest pause after a failed spawn, in ms. */
 const LONGEST_PAUSE_MS = 300_000
 /** Most workers of a cluster. */
 const MOST = 10_000
 
+/** The settings of `scale` (docs/cluster.md, Scaling). */
 export interface ScaleSettings {
-  /** Workers there are at least, and at most. */
+  /** The least and the greatest number of workers. */
   min: number
   max: number
-  /** Shares of the slots in use above which workers are added, and below which they go. */
+  /** The shares of the slots in use above which workers are added, and below which they are removed. */
   up: number
   down: number
-  /** Workers that are added at once; those that go at once, unless `shrink` is said, which 0 takes back. */
+  /** How many workers are added at once; how many are removed at once, where 0 means `step`. */
   step: number
   shrink: number
-  /** Seconds between changes, at least. */
+  /** The least time between two changes, in s. */
   cooldown: number
-  /** What is spawned. Empty: what has the longest queue, else the first class there is. */
+  /**
+   * The class that is spawned. Empty: the class of the model with the longest queue, or else the first class there is.
+   */
   class: string
 }
 
@@ -41,35 +45,37 @@ export const scaleDefaults: ScaleSettings = {
   class: '',
 }
 
-/** What there is to scale, and how. */
+/** The workers that a Scaler adds to and removes from. */
 export interface Scalable {
-  /** The share of the slots of all ready workers that is in use, 0 to 1; undefined where there are no slots. */
+  /** The share of the slots of all ready workers that is in use, 0 to 1; undefined if there are no slots. */
   utilisation(): number | undefined
-  /** Workers that live, that start, and that wait to be started again: those that crash must not be made up for without end. */
+  /**
+   * Workers running, starting, or backing off. Counting the latter prevents replacing crashing workers without limit.
+   */
   count(): number
-  /** Those of them that are not ready yet: they will take their share of the load. */
+  /** How many of those are not ready yet: they will take their share of the load. */
   starting(): number
-  /** Classes that hosts can spawn. */
+  /** The classes that hosts can spawn. */
   classes(): readonly string[]
-  /** The class of the workers whose model has the longest queue. */
+  /** The class of the workers whose model has the longest queue; undefined if no request that waits names a model. */
   wanted(): string | undefined
   spawn(kind: string, n: number): Promise<void>
-  /** Ends the n least busy, drained first. */
+  /** Drains and ends the n least busy workers. */
   retire(n: number): Promise<void>
+  /** Logs an event. */
   told(kind: string, attrs: Record<string, Value | undefined>): void
 }
 
-/** Adds and removes workers by how much of them is in use. */
 export class Scaler {
   settings: ScaleSettings = { ...scaleDefaults }
   #on = false
   #cancel: Cancel
-  /** Which way the last looks pointed, and how many of them. */
+  /** Which way the last checks pointed, and how many in a row did. */
   #way: 'up' | 'down' | undefined
   #looks = 0
-  /** Until when nothing is changed, by the clock. */
+  /** Until when, by the clock, nothing is changed. */
   #rest = 0
-  /** Spawns in a row that failed. */
+  /** Failed spawns in a row. */
   #failures = 0
   #busy = false
 
@@ -96,7 +102,7 @@ export class Scaler {
     this.#cancel()
   }
 
-  /** Decides, and begins what is decided. It is called by the clock. */
+  /** Checks whether there are too few workers or too many, and begins to change that. The clock calls it. */
   look(): void {
     if (!this.#on || this.#busy) return
     const { change, why } = this.#wish()
@@ -112,7 +118,7 @@ export class Scaler {
     })
   }
 
-  /** How many workers should come, or go, and why. */
+  /** How many workers should be added (below 0: removed), and why. */
   #wish(): { change: number; why: string } {
     const { min, max, up, down, step, shrink } = this.settings
     const count = this.of.count()
@@ -123,7 +129,7 @@ export class Scaler {
     const shown = Number(used.toFixed(3))
     const shared = (used * (count - this.of.starting())) / count
     if (shared > up) return { change: Math.min(step, max - count), why: `utilisation ${shown} over ${up}` }
-    // those that stay must not be too few at once
+    // the workers that stay must not be too few for the load right away
     const enough = Math.max(min, Math.ceil((used * count) / up))
     if (used < down)
       return {
@@ -135,7 +141,7 @@ export class Scaler {
 
   async #grow(wish: number, why: string): Promise<void> {
     const kind = this.settings.class || (this.of.wanted() ?? this.of.classes()[0])
-    // what did not fit may fit in smaller pieces
+    // workers that did not fit all together may fit in part
     const n = Math.ceil(wish / 2 ** this.#failures)
     const workers = this.of.count()
     try {
@@ -179,7 +185,10 @@ const ranges: Record<Numeric, { low: number; high: number; whole: boolean }> = {
 }
 const names = Object.keys(ranges) as Numeric[]
 
-/** What `scale` was given, on top of what is set. @throws FsError `bad argument` that names what contradicts what */
+/**
+ * The settings after `scale` with these arguments.
+ * @throws FsError `bad argument` that names the values that contradict each other
+ */
 function scaled(before: ScaleSettings, args: readonly string[], classes: readonly string[]): ScaleSettings {
   const after = { ...before }
   const known = [...names, 'class'].join(' ')
@@ -189,7 +198,7 @@ function scaled(before: ScaleSettings, args: readonly string[], classes: readonl
     const name = names.find(name => name === key)
     if (name) after[name] = number(`scale ${name}`, value, ranges[name].low, ranges[name].high, ranges[name].whole)
     else if (key !== 'class') throw fail('badArgument', `scale ${key}: one of ${known}`)
-    // before a host has joined nobody knows
+    // before a host has joined the classes are not known
     else if (value !== '' && classes.length > 0 && !classes.includes(value))
       throw fail('badArgument', `scale class ${value}: there are ${classes.join(' ')}`)
     else after.class = value
@@ -200,7 +209,7 @@ function scaled(before: ScaleSettings, args: readonly string[], classes: readonl
   return after
 }
 
-/** The commands of a cluster's ctl that steer it. */
+/** The commands of a cluster's ctl for scaling. */
 export function scalingVerbs(scaler: Scaler): Record<string, Verb> {
   return {
     autoscale: word1(
@@ -221,7 +230,7 @@ export function scalingVerbs(scaler: Scaler): Record<string, Verb> {
       check(args) {
         const apply = () => scaled(scaler.settings, args, scaler.of.classes())
         apply()
-        // on top of what the lines before this one have set
+        // computed again: earlier lines of the same write may have changed the settings by then
         return () => {
           scaler.settings = apply()
         }
@@ -230,7 +239,7 @@ export function scalingVerbs(scaler: Scaler): Record<string, Verb> {
   }
 }
 
-/** The lines that would set these settings. */
+/** The commands that would restore these settings. */
 export function scalingLines({ on, settings }: Scaler): string[] {
   const { class: kind, shrink, ...others } = settings
   const words = Object.entries(others).flatMap(([name, value]) => [name, String(value)])

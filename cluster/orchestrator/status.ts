@@ -1,3 +1,6 @@
+/**
+ * The text of a cluster's `status`: a record of the cluster, of each model and of each worker (docs/files.md, status).
+ */
 import type { ModelAttributes, ServerAttributes } from '../../api/report.js'
 import { record } from '../../fs/quote.js'
 import type { Rates } from '../root/tasks.js'
@@ -12,11 +15,11 @@ export interface ClusterStatus {
   host: string
   draining: boolean
   strategy: string
-  /** What answers a request that names no model; undefined: any. */
+  /** The model that answers requests that name none; undefined: any. */
   model: string | undefined
   slots: number
   active: number
-  /** Bytes that may be kept for users, and that are. */
+  /** How many bytes may be kept for users, and how many are. */
   memory: number | undefined
   memory_used: number
   queued: number
@@ -24,20 +27,19 @@ export interface ClusterStatus {
   clusters: readonly string[]
   uptime_s: number
   members: readonly Member[]
-  /** What a member's machine is called in the tree. */
+  /** The name of a member's machine in the tree. */
   hostOf(member: Member): string
-  /** What tells it from others. */
+  /** A key that distinguishes a member's machine from others. */
   machineOf(member: Member): string
-  /** What ended the process that it had before this one. */
+  /** What ended the member's process before the current one. */
   endOf(member: Member): string | undefined
   hosts: number
   models: readonly ClusterModel[]
 }
 
-/** The text of `status` at a cluster's root: the capability record, the models, the workers (namespace.md). */
 export function clusterStatus(o: ClusterStatus): string {
   const { members, slots, active, hostOf } = o
-  // memory is a machine's, whose workers all report it
+  // all workers of a machine report its memory: it must be counted once
   const machines = new Map(members.map(member => [o.machineOf(member), member.report]))
   const sum = (of: 'mem_total' | 'mem_free' | 'gpu_mem') =>
     [...machines.values()].reduce((n, report) => n + report[of], 0)

@@ -1,21 +1,22 @@
+/** The settings of a cluster's ctl, and the syntax of its commands; commands.ts has what they do. */
 import { fail } from '../../fs/errors.js'
 import { type Verb, word1 } from '../../fs/kit/ctl.js'
 import { modelWord, number } from '../root/settings.js'
 import type { Commands } from './commands.js'
 import { strategies } from './routing.js'
 
-/** What a cluster's ctl sets, besides what all roots' do. */
 export const logLevels = ['error', 'info', 'debug'] as const
 
+/** The settings that a cluster has besides those of every root. */
 export interface ClusterSettings {
-  /** Which events are logged: those with an error, all but those of tasks, all. */
+  /** Which events are logged: `error`: those with an error; `info`: all but those of tasks; `debug`: all. */
   log: (typeof logLevels)[number]
   queue: { max: number; ttl_s: number }
   retry: { tries: number; resumes: number }
   heartbeat_s: number
 }
 
-/** Pairs of a name and a number, such as `max 512 ttl 30`, each in its range. */
+/** A command of pairs of a name and a number, such as `max 512 ttl 30`, each in its range. */
 function pairs<K extends string>(
   verb: string,
   ranges: Record<K, { low: number; high: number; whole?: boolean }>,
@@ -38,7 +39,7 @@ function pairs<K extends string>(
   }
 }
 
-/** One word, or one and another that may be left out. */
+/** A command of one word, and of a second that may be left out. */
 function word12(
   usage: string,
   check: (first: string, second: string | undefined) => void,
@@ -54,7 +55,7 @@ function word12(
   }
 }
 
-/** The commands of a cluster's ctl (namespace.md, ctl on the cluster). */
+/** The commands of a cluster's ctl (docs/files.md, ctl). */
 export function clusterVerbs(c: Commands): Record<string, Verb> {
   const { settings } = c
   const worker = (name: string) => {
@@ -125,7 +126,7 @@ export function clusterVerbs(c: Commands): Record<string, Verb> {
   }
 }
 
-/** The lines that would set these settings. */
+/** The commands that would restore these settings. */
 export function clusterLines({ strategy, wantedLines, settings }: Commands): string[] {
   const { queue, retry, heartbeat_s, log } = settings
   return [
