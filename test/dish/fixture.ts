@@ -1,3 +1,5 @@
+/** A tree, servers and shells in this process, for the tests of dish. */
+
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -19,7 +21,7 @@ import { serve } from '../../fs/server.js'
 
 export const owner = { name: 'glenda', uid: 1000 }
 
-/** A file in memory that can be written, from any offset on. */
+/** A file in memory that can be written at any offset. */
 export function memory(content = ''): File {
   const qid = newQid()
   let held = Buffer.from(content)
@@ -45,7 +47,7 @@ export function memory(content = ''): File {
   }
 }
 
-/** A directory in memory in which files and directories can be made and removed. */
+/** A directory in memory in which files and directories can be created and removed. */
 export function folder(entries: Record<string, File> = {}): File {
   const all = new Map(Object.entries(entries))
   return generated({
@@ -64,7 +66,7 @@ export function folder(entries: Record<string, File> = {}): File {
   })
 }
 
-/** What never answers, until it is asked to give up. */
+/** A directory that does not answer a request until that is flushed. */
 export function hung(): File {
   const never = (_: unknown, ctx: { signal: AbortSignal }) =>
     new Promise<never>((_, reject) => ctx.signal.addEventListener('abort', () => reject(fail('interrupted'))))
@@ -76,7 +78,7 @@ export function hung(): File {
   }
 }
 
-/** A reader that waits for ever. */
+/** A file whose reader waits for ever after the first lines. */
 const waiting: File = {
   qid: newQid(),
   attributes: () => ({ mode: 0o444, owner, length: 0, mtime: now(), atime: now() }),
@@ -98,7 +100,7 @@ const worker = (name: string) =>
     owner,
   )
 
-/** A tree with the names a cluster's has, and some that are hard to write. */
+/** A tree with the names that a cluster's tree has, and some that are hard to type. */
 export const tree = (more: Record<string, File> = {}): File =>
   folder({
     'a.txt': bytes('alpha\nbeta\ngamma\n', { owner }),
@@ -179,7 +181,7 @@ export class Shell {
   }
 }
 
-/** A shell with the tree of the tests at /n/llambo. */
+/** A shell with the tests' tree at /n/llambo. */
 export async function shell(t: Test, more: Record<string, File> = {}): Promise<Shell> {
   return Shell.at(t, await served(t, tree(more)))
 }

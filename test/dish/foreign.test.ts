@@ -1,3 +1,5 @@
+/** Tests of dish and llamboctl with imitated 9P servers of other programs. */
+
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -22,7 +24,7 @@ async function foreign(t: Test, name: Name) {
 }
 
 for (const name of Object.keys(manners) as Name[]) {
-  t.test(`${name}: dish writes to files that are not there yet, makes directories and lists what it made`, async t => {
+  t.test(`${name}: dish creates and writes files, makes directories and lists what it made`, async t => {
     const { server, address } = await foreign(t, name)
     const shell = await Shell.at(t, address)
     const said = await shell.run('echo one > /n/llambo/new; mkdir /n/llambo/dir; echo two > /n/llambo/dir/below')
@@ -33,13 +35,13 @@ for (const name of Object.keys(manners) as Name[]) {
     t.match(await shell.run('cat /n/llambo/none'), { code: 1, err: /none: / })
     t.notOk(
       server.requests.some(line => line.startsWith('Twstat')),
-      'nothing was asked that the server refuses',
+      'dish sends no request that the server refuses',
     )
   })
 
-  // the others differ in what dish has shown
+  // dish has covered all that differs in the others
   if (name !== 'lib9p' && name !== 'linux') continue
-  t.test(`${name}: llamboctl cp makes a file and writes over one`, async t => {
+  t.test(`${name}: llamboctl cp creates a file and overwrites one`, async t => {
     const { server, address } = await foreign(t, name)
     const home = new Home(t)
     writeFileSync(home.path('file'), 'copied\n')

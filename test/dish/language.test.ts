@@ -1,8 +1,10 @@
+/** Tests of dish's language: what is typed, and what comes out. */
+
 import t from 'tap'
 import { user } from '../../dish/space.js'
 import { shell } from './fixture.js'
 
-/** What is typed, what comes out, and the status it leaves where that is not success. */
+/** What is typed, what it prints, and its status unless that is success. */
 const rows: Readonly<Record<string, readonly (readonly [text: string, out: string, status?: string | RegExp])[]>> = {
   quotes: [
     ["echo 'it''s' a'b'c", "it's abc\n"],
@@ -185,7 +187,7 @@ const rows: Readonly<Record<string, readonly (readonly [text: string, out: strin
 const mine = (text: string) => text.replaceAll('$USER', user.name)
 
 for (const [about, table] of Object.entries(rows))
-  t.test(about, async t => {
+  t.test(`${about}: each line has its output and status`, async t => {
     const dish = await shell(t)
     for (const [text, out, status = ''] of table) {
       const { state } = dish.session

@@ -1,9 +1,11 @@
+/** Tests of a shell's name space. */
+
 import t from 'tap'
 import { user } from '../../dish/space.js'
 import { bytes } from '../../fs/kit/content.js'
 import { folder, owner, Shell, served, shell, tree } from './fixture.js'
 
-t.test('bind, mount, unions and ns, typed', async t => {
+t.test('bind, mount, import and unmount change the name space that ns prints', async t => {
   const other = await served(
     t,
     folder({ o: bytes('other\n', { owner }), 'b.txt': bytes('theirs\n', { owner }) }),
@@ -46,7 +48,7 @@ t.test('bind, mount, unions and ns, typed', async t => {
   }
 })
 
-t.test('a name space can be replayed by another shell', async t => {
+t.test('another shell can run what ns prints', async t => {
   const address = await served(t, tree())
   const first = await Shell.at(t, address)
   await first.run("bind dir '/n/two words'; bind -a worker-0001 /n/llambo/dir; cd dir")
@@ -60,7 +62,7 @@ t.test('a name space can be replayed by another shell', async t => {
   )
 })
 
-t.test('each shell has its own, and so have the parts that on starts', async t => {
+t.test('each shell, and each command that on runs, has its own name space', async t => {
   const dish = await shell(t)
   t.equal(
     (await dish.run('on worker-0001 { cat status; bind ctl status; ls /n }; cat worker-0001/status')).out,
@@ -69,13 +71,13 @@ t.test('each shell has its own, and so have the parts that on starts', async t =
   t.match((await dish.run('ns')).out, /^mount \S+ \/n\/llambo\nbind '#dish' \/n\/dish\n/)
 })
 
-t.test('a job that on left running goes on in its name space', async t => {
+t.test('a job that on left running keeps its name space', async t => {
   const dish = await shell(t)
   const { out } = await dish.run('on worker-0002 { cat ctl; { sleep 0.1; cat status } & }; wait')
   t.equal(out, 'server name=worker-0002 kind=worker state=idle\n')
 })
 
-t.test('/n/dish says what the shell does', async t => {
+t.test('/n/dish shows what the shell does', async t => {
   const dish = await shell(t)
   await dish.run('sleep 60 &')
   const { out } = await dish.run('cat /n/dish/jobs /n/dish/namespace /n/dish/status; ls /n/dish')

@@ -1,3 +1,5 @@
+/** Tests of the parser, and of the printer with it. */
+
 import { deepStrictEqual } from 'node:assert'
 import fc from 'fast-check'
 import t from 'tap'
@@ -35,14 +37,14 @@ const text = fc.oneof(
 const name = fc.stringMatching(/^[a-z_][a-z0-9_]{0,4}$/)
 const function_ = fc.stringMatching(/^[a-eg-hj-mo-vx-z][a-z.-]{0,4}$/).filter(name => name !== 'case')
 
-/** The deeper, the plainer. */
+/** The deeper, the simpler. */
 const near = { depthIdentifier: fc.createDepthIdentifier(), maxDepth: 5, depthSize: 'small' as const }
 
-/** A word's parts as they come out of the parser: no two texts side by side. */
+/** Whether a word's parts are as the parser makes them: no two texts side by side. */
 const side = (parts: readonly Part[]): boolean =>
   parts.every((part, i) => part.kind !== 'text' || parts[i - 1]?.kind !== 'text')
 
-/** A text behind `<<`: lines, with variables in them. */
+/** The text of a here document: lines, with variables in them. */
 const here = fc
   .array(
     fc.oneof(
@@ -60,8 +62,9 @@ const here = fc
   .filter(side)
 
 /**
- * Command lines as `parse` makes them: what takes all up to the end of a line (`for`, `if`, `while`, `not`) stands only where nothing
- * follows it, and an `if` without `if not` never directly before one.
+ * Command lines as `parse` makes them. A command that takes everything up to the end of the line (`for`, `if`, `while`,
+ * `not`) stands only where nothing follows it, and an `if` without `if not` never directly before one, which it would
+ * take for its own.
  */
 const { sequence } = fc.letrec<{
   part: Part
@@ -166,10 +169,10 @@ const { sequence } = fc.letrec<{
   }
 })
 
-/** Without prototypes, which records of fast-check lack. */
+/** Removes prototypes, because records of fast-check have none. */
 const plain = (steps: Sequence): unknown => JSON.parse(JSON.stringify(steps))
 
-t.test('what is printed parses as what it was', async t => {
+t.test('a printed script parses as the script that was printed', async t => {
   fc.assert(
     fc.property(sequence, steps => {
       deepStrictEqual(plain(parse(print(steps))), plain(steps), print(steps))
@@ -179,7 +182,7 @@ t.test('what is printed parses as what it was', async t => {
   t.pass('2,000 scripts')
 })
 
-t.test('what cannot be meant is said with its place, and whether more could complete it', async t => {
+t.test('a syntax error has its position, and says whether more text could complete the command', async t => {
   const rows: readonly (readonly [string, string, number, boolean])[] = [
     ["echo 'abc", 'a quote is not closed', 5, true],
     ["!echo 'abc", 'a quote is not closed', 6, true],
@@ -228,7 +231,7 @@ t.test('what cannot be meant is said with its place, and whether more could comp
   }
 })
 
-t.test('a place in a script is shown as its line and a caret', async t => {
+t.test('a syntax error in a script is shown as its line and a caret', async t => {
   try {
     parse("ls\n\techo 'x\n")
     t.fail('parsed')

@@ -1,3 +1,5 @@
+/** Tests of the program `dish`, with and without a server. */
+
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -15,7 +17,7 @@ function dish(home: Home, args: readonly string[], input: string | Uint8Array = 
   return run.ended
 }
 
-t.test('exit codes, without a server', async t => {
+t.test('dish without a server exits with the status of its commands, or a code for the failure', async t => {
   const home = new Home(t)
   const script = home.file('a.dish', '#!/usr/bin/env dish\necho $0 $* $#*\n')
   const none =
@@ -26,7 +28,7 @@ t.test('exit codes, without a server', async t => {
     [['-c', 'exit 7'], 7, '', ''],
     [['-c', 'echo a; { sleep 0.1; echo b } &'], 0, 'a\nb\n', ''],
     [['-c', '{ sleep 0.1; echo b } &; exit 7'], 7, 'b\n', ''],
-    // the environment's variables, but not what lets one in at a server
+    // variables of the environment are passed on, but not llambo's, which may be credentials
     [['-c', 'echo $HOME $#LLAMBO_ENGINE; HOME=x; echo $HOME'], 0, `${home.dir} 0\nx\n`, ''],
     [['-c', '~ a b'], 1, '', ''],
     [['-c', 'exit bad'], 1, '', ''],
@@ -58,12 +60,12 @@ t.test('exit codes, without a server', async t => {
   t.same([code, stdout], [0, 'as a sub-command\n'])
 })
 
-t.test('against a server', async t => {
+t.test('dish works with a server', async t => {
   const home = new Home(t, { SHELL: '/bin/sh' })
   await home.up('--workers', '2')
   const address = `unix!${home.path('run', 'llambo', '9p')}`
 
-  await t.test('bytes cross between dish and the host, as they are and as fast as they are taken', async t => {
+  await t.test('bytes pass between dish and the host unchanged, and no faster than they are read', async t => {
     const bytes = randomBytes(3_000_000)
     home.file('bytes', bytes)
     const sum = '!sha256sum | !cut -c 1-8'
@@ -89,11 +91,11 @@ t.test('against a server', async t => {
     t.match(
       model.out,
       /^\|\/n\/llambo\/models\/bad\.gguf: model file is damaged: .*\nllambo-tiny\.gguf\n$/,
-      'what is wrong with a file is said when all of it is there',
+      'a damaged file is reported when all of it is there',
     )
   })
 
-  await t.test('Ctrl-C ends what waits', async t => {
+  await t.test('Ctrl-C ends a command that waits', async t => {
     for (const text of ['cat event', '!sleep 1000', 'while(~ 1 1) {}']) {
       const run = home.start(['-c', `echo begun; ${text}`], {}, [program])
       await run.says(/begun/)
@@ -123,12 +125,12 @@ t.test('against a server', async t => {
     }
   })
 
-  await t.test('a reader that has seen enough is no error', async t => {
+  await t.test('a reader that closes its pipe early causes no error', async t => {
     const said = await dish(home, ['-c', '!yes | head -n 100000 | !head -n 1'])
     t.same(said, { code: 0, stdout: 'y\n', stderr: '' })
   })
 
-  await t.test('commands on every worker, one of which stands still', async t => {
+  await t.test('all and on run commands on workers while one of the workers is stopped', async t => {
     const shell = await Shell.at(t, address, home.env)
     t.match(await shell.run('all { cat status | grep -c server } | sort'), {
       out: 'worker-0001: 1\nworker-0002: 1\n',
@@ -166,11 +168,11 @@ t.test('against a server', async t => {
     const stop = new AbortController()
     const waiting = shell.run('cat worker-0002/status', stop.signal)
     stop.abort(new Error('interrupted'))
-    t.match(await waiting, { status: 'interrupted', err: '' }, 'and Ctrl-C does not wait for it')
+    t.match(await waiting, { status: 'interrupted', err: '' }, 'Ctrl-C does not wait for the stopped worker')
   })
 })
 
-t.test('a connection that is lost is said once, and dialled again', async t => {
+t.test('a lost connection is reported once, and dialled again', async t => {
   const home = new Home(t)
   const first = await home.up('--workers', '1')
   const shell = await Shell.at(t, `unix!${home.path('run', 'llambo', '9p')}`, home.env)
@@ -191,7 +193,7 @@ t.test('a connection that is lost is said once, and dialled again', async t => {
   t.equal(shell.told.length, 2)
 })
 
-t.test('a server that only lets others in is asked with a token', async t => {
+t.test('a server that requires a token is given one', async t => {
   const home = new Home(t)
   const server = await home.up('--listen', 'tcp!127.0.0.1!0', 'ws://127.0.0.1:0/9p')
   await server.says(/listening on tcp!127\.0\.0\.1!\d+/)
@@ -201,5 +203,9 @@ t.test('a server that only lets others in is asked with a token', async t => {
   const wrong = await dish(home, ['--at', address, '-c', 'cat status'], '', { LLAMBO_TOKEN: 'llb_wrong' })
   t.match(wrong, { code: 4, stderr: /authentication required/ })
   const other = await dish(home, ['-c', `LLAMBO_TOKEN=llb_wrong import ${address} /n/a; import ${address} /n/b; ls /n`])
-  t.match(other, { stderr: /authentication required/, stdout: 'b\ndish\nllambo\n' }, 'for that command only')
+  t.match(
+    other,
+    { stderr: /authentication required/, stdout: 'b\ndish\nllambo\n' },
+    'the token is for that command only',
+  )
 })

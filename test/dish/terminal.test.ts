@@ -1,3 +1,5 @@
+/** Tests of the interactive shell, in a real terminal. */
+
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
@@ -8,7 +10,7 @@ import { folder, hung, owner, served, tree } from './fixture.js'
 
 const program = fileURLToPath(new URL('../../dish/dish.js', import.meta.url))
 
-/** A shell in a real terminal, at a tree of the test's. */
+/** A shell in a real terminal, with the tests' tree. */
 async function start(t: Test, o: Partial<TerminalOptions> & { home?: Home } = {}) {
   const home = o.home ?? new Home(t)
   const evil = bytes('plain \u001b[31mred\u001b]0;title\u0007 \u202eturned\n', { owner })
@@ -30,10 +32,10 @@ async function start(t: Test, o: Partial<TerminalOptions> & { home?: Home } = {}
 
 const names = (n: number) => Object.fromEntries(Array.from({ length: n }, (_, i) => [`file${i}`, bytes('', { owner })]))
 
-/** The prompt is there again, behind what the screen shows. */
+/** The prompt is back, after what the screen shows. */
 const again = /llambo>$/
 
-t.test('what is typed, in entries of one line and of several', { skip: noTerminal }, async t => {
+t.test('the shell runs entries of one line and of several lines', { skip: noTerminal }, async t => {
   const { terminal } = await start(t)
   await terminal.enter('cat a.txt | sort -r')
   t.match(await terminal.screen(/alpha\nllambo>$/), /gamma\nbeta\nalpha/)
@@ -69,7 +71,7 @@ t.test('what is typed, in entries of one line and of several', { skip: noTermina
   t.equal(await terminal.ended(), 0)
 })
 
-t.test('what files hold does nothing to the terminal', { skip: noTerminal }, async t => {
+t.test('escape sequences in files do nothing to the terminal', { skip: noTerminal }, async t => {
   const { terminal } = await start(t)
   await terminal.enter('cat evil')
   await terminal.screen(/plain ␛\[31mred␛\]0;title␇ .turned/)
@@ -77,7 +79,7 @@ t.test('what files hold does nothing to the terminal', { skip: noTerminal }, asy
   await terminal.screen(/^1\n漢字$/m)
 })
 
-t.test('Ctrl-C in every state', { skip: noTerminal }, async t => {
+t.test('Ctrl-C ends whatever the shell is doing', { skip: noTerminal }, async t => {
   const { terminal } = await start(t)
   await terminal.type('half a li')
   await terminal.press('C-c')
@@ -106,7 +108,7 @@ t.test('Ctrl-C in every state', { skip: noTerminal }, async t => {
   }
 })
 
-t.test('Ctrl-C right behind Enter ends what the entry has not yet begun', { skip: noTerminal }, async t => {
+t.test('Ctrl-C right after Enter ends an entry that has not begun yet', { skip: noTerminal }, async t => {
   const { terminal } = await start(t)
   for (let i = 0; i < 5; i++) {
     await terminal.type('sleep 1000')
@@ -119,7 +121,7 @@ t.test('Ctrl-C right behind Enter ends what the entry has not yet begun', { skip
   }
 })
 
-t.test('Tab asks the tree, and never waits for a node that hangs', { skip: noTerminal }, async t => {
+t.test('Tab completes from the tree, and never waits for a node that hangs', { skip: noTerminal }, async t => {
   const { terminal } = await start(t)
   const clear = async () => {
     await terminal.press('C-u')
@@ -163,7 +165,7 @@ t.test('Tab asks the tree, and never waits for a node that hangs', { skip: noTer
   await tab(/llambo> echo \$status$/)
 })
 
-t.test('jobs beside what is typed, and at the end', { skip: noTerminal }, async t => {
+t.test('jobs run while the user types, and are stopped at the end', { skip: noTerminal }, async t => {
   const { terminal, home } = await start(t)
   await terminal.enter('{ sleep 0.3; echo from the job } &')
   await terminal.type('half')
@@ -187,7 +189,7 @@ t.test('jobs beside what is typed, and at the end', { skip: noTerminal }, async 
   t.match(
     outside,
     { code: 0, stdout: /state=running command='!sleep 1000'\n(.*\n)*ls many\n/ },
-    'other programs can read it',
+    'other programs can read the shell',
   )
   await terminal.press('C-d')
   t.equal(await terminal.ended(), 0)
@@ -195,7 +197,7 @@ t.test('jobs beside what is typed, and at the end', { skip: noTerminal }, async 
   t.match(readFileSync(home.path('.local/state/llambo/dish_history'), 'utf8'), /"ls many"\n/)
 })
 
-t.test('dishrc is run first, and its mistakes keep nobody out', { skip: noTerminal }, async t => {
+t.test('dishrc runs first, and the shell starts in spite of its mistakes', { skip: noTerminal }, async t => {
   const home = new Home(t)
   home.file('.config/llambo/dishrc', "fn hello { echo hello $1 }\nprompt='llambo> '\nnonsense\n")
   home.file('.local/state/llambo/dish_history/in-the-way', '')
@@ -207,11 +209,11 @@ t.test('dishrc is run first, and its mistakes keep nobody out', { skip: noTermin
   t.equal(
     statSync(home.path('.local/state/llambo/dish_history')).mode & 0o100,
     0o100,
-    'a directory stays one that can be entered',
+    'the directory can still be entered',
   )
 })
 
-t.test('a terminal that is dumb gets no escape sequence', { skip: noTerminal }, async t => {
+t.test('a dumb terminal gets no escape sequences', { skip: noTerminal }, async t => {
   const { terminal } = await start(t, { env: { TERM: 'dumb' } })
   await terminal.enter('ls -l dir')
   await terminal.screen(/sub\n(.*\n)*llambo>$/)
@@ -223,7 +225,7 @@ t.test('a terminal that is dumb gets no escape sequence', { skip: noTerminal }, 
 })
 
 t.test(
-  'task takes words or what is piped in; top is that of llamboctl, and gives the terminal back',
+  'task takes words or standard input; top is the one of llamboctl, and gives the terminal back',
   { skip: noTerminal },
   async t => {
     const home = new Home(t)

@@ -1,3 +1,5 @@
+/** Tests that docs/dish.md describes what happens. */
+
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { builtins } from '../../dish/builtin/table.js'
@@ -13,7 +15,7 @@ interface Turn {
   readonly shown: string[]
 }
 
-/** What the section has: each line that was typed, and the lines it shows. */
+/** The turns of a section: each line that is typed, and the lines that it shows. */
 function turns(section: string): Turn[] {
   const out: Turn[] = []
   for (const line of section
@@ -25,7 +27,7 @@ function turns(section: string): Turn[] {
   return out
 }
 
-/** The lines as a pattern: `…` in one is anything in a line, and by itself any lines. */
+/** The lines as a pattern: `…` in a line matches anything in it, and `…` by itself any number of lines. */
 function masked(lines: readonly string[]): RegExp {
   const source = lines.map(line =>
     line === '…'
@@ -47,7 +49,7 @@ t.test('the transcript in docs/dish.md is what happens', async t => {
   t.ok(all.length > 40, `${all.length} lines typed`)
   for (const { typed, shown } of all) {
     const said = await dish.run(typed)
-    // a person sees both streams; where one comes before the other is not promised
+    // a person sees both streams; their order is not guaranteed
     const [out, err] = [said.out, said.err]
     const seen = [out + err, err + out].find(text => masked(shown).test(text)) ?? out + err
     t.match(seen, masked(shown), typed)
@@ -55,7 +57,7 @@ t.test('the transcript in docs/dish.md is what happens', async t => {
   t.equal((await server.ended).code, 0, 'the server has ended')
 })
 
-t.test('what the reference shows can be meant, and it names every command and option', async t => {
+t.test('every command that docs/dish.md shows is valid, and it names every command and option', async t => {
   for (const { typed } of turns(page)) t.ok(parse(typed), typed)
   for (const { name, options = [] } of builtins) {
     t.match(page, new RegExp(`\`([^\`]*[ \`(])?${name.replace('.', '\\.')}[ \`,]`), name)

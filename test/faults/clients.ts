@@ -1,14 +1,16 @@
+/** Clients that ask in different ways, and check their answers. */
+
 import { spawn } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ndjson, readAll, type Tree } from '../cluster/worker/fixture.js'
 import { ended } from '../mnt/fixture.js'
 import { must } from './stage.js'
 
-/** What engine echo says to those words when it is asked for n tokens. */
+/** The answer of engine echo to these words, if it is asked for n tokens. */
 export const echo = (words: readonly string[], n: number): string =>
   Array.from({ length: n }, (_, i) => `${i}:${words[i % words.length]}`).join(' ')
 
-/** A prompt and what its whole answer is. */
+/** A prompt and its whole answer. */
 export interface Prompt {
   readonly text: string
   readonly answer: string
@@ -19,10 +21,10 @@ export const echoPrompt = (name: string, tokens: number): Prompt => {
   return { text: `${words.join(' ')} x${tokens}`, answer: echo(words, tokens) }
 }
 
-/** One way to ask. @throws where no whole answer came; `Wrong` where one came that is another */
+/** One way to ask. @throws if no whole answer came; `Wrong` if a different answer came */
 export type Asker = (prompt: Prompt) => Promise<void>
 
-/** An answer that is not the answer: what must never be, whatever fails. */
+/** An answer that is not the right one. This must never happen, whatever fails. */
 export class Wrong extends Error {}
 
 function same(got: string, wanted: string): void {
@@ -33,7 +35,7 @@ function same(got: string, wanted: string): void {
   throw new Wrong(`byte ${at} of ${wanted.length}: ${around(got)}, not ${around(wanted)}`)
 }
 
-/** What was given before a failure must be good as well. */
+/** Checks an answer. If reading it fails, what came before the failure must be right as well. */
 async function wholly(read: (part: { text: string }) => Promise<void>, wanted: string): Promise<void> {
   const part = { text: '' }
   try {
@@ -45,7 +47,7 @@ async function wholly(read: (part: { text: string }) => Promise<void>, wanted: s
   same(part.text, wanted)
 }
 
-/** `data`, of the root or of a session, over 9P. */
+/** Asks by `data`, of the root or of a session, over 9P. */
 export const byData =
   (tree: Tree, path = 'data'): Asker =>
   ({ text, answer }) =>
@@ -60,7 +62,7 @@ export const byData =
       }
     }, `${answer}\n`)
 
-/** `generate` over 9P: its events, too, must be one story. */
+/** Asks by `generate` over 9P, and checks that its events are consistent. */
 export const byGenerate =
   (tree: Tree, more: object = {}): Asker =>
   async ({ text, answer }) => {
@@ -78,7 +80,7 @@ export const byGenerate =
     story(lines, answer)
   }
 
-/** Checks a stream's events against the answer. @throws what its `error` event says, where it ended in one */
+/** Checks a stream's events against the answer. @throws the message of its `error` event, if it ended in one */
 export function story(lines: readonly Record<string, unknown>[], answer: string): void {
   let given = ''
   let tokens = 0
@@ -99,7 +101,7 @@ export function story(lines: readonly Record<string, unknown>[], answer: string)
     throw new Wrong(`${tokens} tokens, and the end is ${JSON.stringify(last)}`)
 }
 
-/** A session's `data` over 9P; what it remembers must be what was said. */
+/** Asks by a session's `data` over 9P. `check` compares the session's history with what was said. */
 export async function bySession(tree: Tree): Promise<Asker & { check(): Promise<void> }> {
   const id = await tree.session()
   const ask = byData(tree, `session/${id}/data`)
@@ -116,7 +118,7 @@ export async function bySession(tree: Tree): Promise<Asker & { check(): Promise<
   return Object.assign(asker, { check })
 }
 
-/** `data` on a mount, by a shell. */
+/** Asks by `data` on a mount, in a shell. */
 export const byMount =
   (mount: string): Asker =>
   ({ text, answer }) =>
@@ -128,12 +130,12 @@ export const byMount =
       if (ran.code !== 0) throw new Error(ran.err.trim() || `exit ${ran.code ?? ran.signal}`)
     }, `${answer}\n`)
 
-/** How many asked, and what came of it. */
+/** Counts requests, and what came of them. */
 export class Tally {
   completed = 0
   readonly failed: string[] = []
   readonly wrong: string[] = []
-  /** Time from the first to the last byte, or the failure, in ms: the shortest. */
+  /** The shortest time from asking to a whole answer, in ms. */
   shortest_ms = Number.POSITIVE_INFINITY
 
   get asked(): number {
@@ -150,12 +152,12 @@ export class Tally {
       const line = `${who}: ${(error as Error).message}`
       if (error instanceof Wrong) this.wrong.push(line)
       else this.failed.push(line)
-      // who asks a server that is gone fails at once, again and again: nothing else would get its turn
+      // a client of a server that is gone fails at once, again and again: nothing else would get its turn
       await sleep(100)
     }
   }
 
-  /** Each of them asks one thing after another until it is told to stop; resolves when all have had their last answers. */
+  /** Each asker asks one thing after another until `stop`. Resolves when all have had their last answers. */
   async load(
     askers: Readonly<Record<string, Asker>>,
     prompt: (who: string, n: number) => Prompt,
@@ -168,7 +170,7 @@ export class Tally {
     )
   }
 
-  /** @throws where an answer was wrong, or fewer than that share came whole */
+  /** @throws if an answer was wrong, or a smaller share than that came whole */
   check(share: number): string {
     must(this.wrong.length === 0, `${this.wrong.length} wrong answers: ${this.wrong.slice(0, 5).join('; ')}`)
     const done = this.completed / this.asked

@@ -1,3 +1,5 @@
+/** A cluster of real processes, for the fault scenarios. */
+
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { WorkerRecord } from '../../cluster/host/process.js'
@@ -10,37 +12,37 @@ import { Tree } from '../cluster/worker/fixture.js'
 import { Home, type Run } from '../ctl/fixture.js'
 import { until } from './stage.js'
 
-/** A scenario or a test, as far as this needs it. */
+/** What is needed here of a scenario or a test. */
 interface Test {
   teardown(undo: () => unknown): unknown
 }
 
-/** A worker as `status` and its host's `status` have it. */
+/** A worker as in `status`, with the process that its host has for it. */
 export interface Worker {
   readonly name: string
   readonly id: string
   readonly boot: string
   readonly state: string
   readonly active: number
-  /** Undefined where it is no process of our own host. */
+  /** Undefined if the worker is not a process of our own host. */
   readonly pid: number | undefined
 }
 
 export interface ClusterOptions {
   workers?: number
   slots?: number
-  /** Variables of the server besides those of `Home`: engine echo and no mount. */
+  /** Variables of the server besides those of `Home`, which are engine echo and no mount. */
   env?: NodeJS.ProcessEnv
-  /** Whether it mounts itself, at `mount`. */
+  /** Whether the server mounts itself, at `mount`. */
   mount?: boolean
   args?: readonly string[]
-  /** What runs its programs: `ip netns exec NAME`. */
+  /** The command that runs its programs, such as `ip netns exec NAME`. */
   within?: readonly string[]
-  /** Lines for its ctl. */
+  /** Lines to write to its ctl. */
   ctl?: readonly string[]
 }
 
-/** `llamboctl up` in a home of its own, with what one wants to know of it. Its workers are gone at the end, too. */
+/** `llamboctl up` in a home of its own, with questions about its state. At the end its workers are gone, too. */
 export class Cluster {
   readonly home: Home
   run!: Run
@@ -52,7 +54,7 @@ export class Cluster {
     readonly o: ClusterOptions,
   ) {
     this.home = new Home(stage, o.env, o.within)
-    // before the home is taken away: a server that was killed leaves its workers
+    // before the home is removed: a server that was killed leaves its workers behind
     stage.teardown(async () => {
       for (const client of this.#clients) client.close()
       const workers = this.#saved()
@@ -70,7 +72,7 @@ export class Cluster {
     return cluster
   }
 
-  /** Starts it, or once more after it has ended, and waits until all workers are ready. */
+  /** Starts the server, or starts it again after it has ended, and waits until all workers are ready. */
   async up(more: readonly string[] = []): Promise<void> {
     const { workers = 3, slots = 4, args = [] } = this.o
     const mounted = this.o.mount ? ['--mount', this.mount] : []
@@ -79,7 +81,7 @@ export class Cluster {
     await this.ready(workers)
   }
 
-  /** Ends it in order. */
+  /** Shuts the server down in order. */
   async stop(): Promise<void> {
     this.run.child.kill('SIGTERM')
     await this.run.ended
@@ -93,12 +95,12 @@ export class Cluster {
     return `unix!${this.path('9p')}`
   }
 
-  /** Where it listens for HTTP. */
+  /** The address at which the server listens for HTTP. */
   get url(): string {
     return /listening on (ws:\S+)/.exec(this.run.stderr + this.run.stdout)![1]!
   }
 
-  /** A file of its runtime directory. */
+  /** A file of the server's runtime directory. */
   path(name: string): string {
     return join(this.home.dir, 'run/llambo', name)
   }
@@ -135,7 +137,7 @@ export class Cluster {
     return one
   }
 
-  /** Waits until n workers would take a prompt. */
+  /** Waits until n workers are ready for a prompt. */
   async ready(n: number, ms = 60_000): Promise<Worker[]> {
     return until(`${n} workers ready`, ms, async () => {
       const all = (await this.workers()).filter(({ state }) => state === 'idle' || state === 'busy')
@@ -153,7 +155,7 @@ export class Cluster {
     return id === undefined ? undefined : this.task(id)
   }
 
-  /** The worker that the newest task gets tokens from, once it has been moved so often. */
+  /** The worker that the newest task gets tokens from, once the task has been moved `resumed` times. */
   answering(resumed = 0, ms = 30_000): Promise<Worker & { pid: number }> {
     return until(`an answer that was moved ${resumed} times`, ms, async () => {
       const task = await this.newest()
@@ -163,7 +165,7 @@ export class Cluster {
     })
   }
 
-  /** All that events say from now on, and lately. */
+  /** Follows events: those from now on, and recent ones. */
   async events(): Promise<Events> {
     return new Events(await this.tree())
   }
@@ -177,7 +179,7 @@ export class Cluster {
   }
 }
 
-/** Follows a tree's `events`. */
+/** Follows a tree's `event`. */
 export class Events {
   readonly seen: Record<string, string>[] = []
 
@@ -201,7 +203,7 @@ export class Events {
     return this.seen.filter(event => event.kind === kind)
   }
 
-  /** The first of that kind with those attributes. */
+  /** Waits for an event of that kind with those attributes. */
   next(kind: string, attrs: Record<string, string> = {}, ms = 30_000): Promise<Record<string, string>> {
     const is = (event: Record<string, string>) => Object.entries(attrs).every(([key, value]) => event[key] === value)
     return until(`event ${kind} ${JSON.stringify(attrs)}`, ms, () => this.all(kind).find(is))

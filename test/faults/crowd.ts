@@ -1,3 +1,5 @@
+/** The scenario `crowd`: many programs ask while workers and the server are killed. */
+
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FsError } from '../../fs/errors.js'
 import { fuseProblem } from '../../mnt/mount.js'
@@ -7,34 +9,43 @@ import { type Asker, byData, byGenerate, byMount, echoPrompt, type Prompt, story
 import { Cluster } from './cluster.js'
 import { must, type Scenario, type Stage, seconds, until, within } from './stage.js'
 
-/** How long the crowd asks, how often one of the workers is killed, and how often the server is, in ms. */
+/** How long the crowd asks, how often a worker is killed, and how often the server is killed, in ms. */
 const LONG_MS = 300_000
 const WORKER_MS = 4_000
 const SERVER_MS = 40_000
 /** Programs of each kind. */
 const EACH = 10
-/** A request that has no end by then has none, in ms: it waits 30 s for a worker, and each of its moves may take as long. */
+/**
+ * A request that has not ended after this many ms never will: it waits 30 s for a worker, and each of its moves may
+ * take as long.
+ */
 const MOST_MS = 240_000
-/** How long before the server's death a turn may have ended that it could not write down any more, in ms. */
+/** A turn that ended less than this many ms before the server's death may not have been saved. */
 const UNSAVED_MS = 1_000
-/** How long after its new start the server may not know a task yet, in ms: the worker that answers it has to join again. */
+/** How long after a restart the server may not know a task yet, in ms: the worker that answers it has to join again. */
 const RECOVERS_MS = 15_000
-/** What must come whole. Each death of the server ends at most one answer of each of the 50; in the time between, each gets several. */
+/**
+ * The share of answers that must come whole. Each death of the server ends at most one answer of each of the 50
+ * programs, and between deaths each program gets several.
+ */
 const SHARE = 0.5
 
-/** What Linux, and a shell, call the errors of the table that somebody at a mount may get while its server is killed and the mount is not there. */
+/**
+ * What Linux and a shell call those errors of fs/errors.ts that a program at a mount may get while its server is killed
+ * and the mount is gone.
+ */
 const errnos =
   /Input\/output error|Transport endpoint is not connected|No such file or directory|Directory nonexistent|No such device or address|Connection timed out|Device or resource busy|Cannot send after transport endpoint shutdown/
 
 const isHangUp = (error: unknown) => /^i\/o on hungup channel/.test((error as Error).message)
 
-/** A server that is killed and started again: who was connected connects again. */
+/** A connection to a server that is killed and started again. A new one replaces it when it breaks. */
 class Reached {
   #tree: Promise<Tree> | undefined
 
   constructor(readonly cluster: Cluster) {}
 
-  /** Uses a connection, a new one where the last broke. Waits for a server. */
+  /** Uses the connection, or a new one if the last broke. Waits for a server. */
   async use<T>(does: (tree: Tree) => Promise<T>): Promise<T> {
     this.#tree ??= this.#dial()
     try {
@@ -57,7 +68,7 @@ class Reached {
   }
 }
 
-/** Asks by `generate`; where the server dies, reads on by the task's number from the byte that came last. */
+/** Asks by `generate`. If the server dies, it reads on by the task's number, from the last byte that came. */
 function byNumber(reached: Reached, onReadOn: () => void): Asker {
   return async ({ text, answer }) => {
     let lines = ''
@@ -85,7 +96,10 @@ function byNumber(reached: Reached, onReadOn: () => void): Asker {
   }
 }
 
-/** The rest of a task's answer. It is asked for again for a while: its worker may not have come back, or the server has died once more. */
+/**
+ * The rest of a task's answer. It is asked for again for a while: its worker may not be back yet, or the server may
+ * have died once more.
+ */
 async function readOn(reached: Reached, task: string, from: number): Promise<string> {
   let rest = Buffer.alloc(0)
   for (let end = Date.now() + RECOVERS_MS; ; ) {
@@ -106,18 +120,18 @@ async function readOn(reached: Reached, task: string, from: number): Promise<str
 }
 
 interface Turn extends Prompt {
-  /** When its answer had come whole; undefined where it has not. */
+  /** When its answer had come whole; undefined if it has not. */
   whole?: number
 }
 
-/** A session that is gone on with after each death of the server. */
+/** A session that is continued after each death of the server. */
 class Conversation {
   #id: string | undefined
   #turns: Turn[] = []
 
   constructor(
     readonly reached: Reached,
-    /** When the server was killed. */
+    /** When the server was killed, in ms since 1970. */
     readonly deaths: readonly number[],
   ) {}
 
@@ -140,7 +154,10 @@ class Conversation {
     }
   }
 
-  /** Its history is of turns that were asked, in order, with their answers, and none is missing that was answered whole. */
+  /**
+   * Checks the history: it consists of turns that were asked, in order, with their answers, and no turn is missing that
+   * was answered whole.
+   */
   async check(): Promise<void> {
     if (this.#id === undefined) return
     const history = ndjson(await this.reached.use(tree => tree.read(`session/${this.#id}/history`)))
@@ -156,13 +173,13 @@ class Conversation {
     if (said.length > 0) throw new Wrong(`session ${this.#id}: nobody has asked, or not then: ${said[0]}`)
   }
 
-  /** Whether a turn was answered and there was time to write that down. */
+  /** Whether a turn was answered and there was time to save it. */
   #kept({ whole }: Turn): boolean {
     return whole !== undefined && !this.deaths.some(death => death >= whole && death - whole < UNSAVED_MS)
   }
 }
 
-/** Fails where an answer is not the answer, where an error is none of the table, and where there is no end. */
+/** Fails if an answer is wrong, if an error is not one of fs/errors.ts, or if a request does not end. */
 const strictly =
   (ask: Asker, isKnown: (message: string) => boolean): Asker =>
   async prompt => {
@@ -205,7 +222,7 @@ async function crowds(stage: Stage): Promise<string> {
       byNumber(reached(), () => readOn++),
       isRow,
     )
-    // below the mount there is no `session`: where nothing is mounted no file is made
+    // below the mount point there is no `session` while nothing is mounted, so that no file is created then
     const mounted = `${cluster.mount}/session/..`
     askers[`mount${n}`] = problem
       ? strictly(using(byData), isRow)
@@ -247,7 +264,7 @@ async function crowds(stage: Stage): Promise<string> {
   return `${EACH * 5} programs for ${seconds(Date.now() - began)}: ${kills} workers and ${deaths.length} times the server killed, ${figures}, ${readOn} read on by number from the next server, ${conversations.length} conversations whole; the others are told ${kinds(tally.failed)}${problem ? `; no mount: ${problem}` : ''}`
 }
 
-/** What they were told, each once, with how often. */
+/** The failures, each kind once, with its count. */
 function kinds(failed: readonly string[]): string {
   const count = new Map<string, number>()
   for (const line of failed) {

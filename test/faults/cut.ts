@@ -1,3 +1,5 @@
+/** The scenario `cut`: the connection of workers is delayed, dropped and cut. */
+
 import { setTimeout as sleep } from 'node:timers/promises'
 import { newSecret } from '../../cluster/secret.js'
 import { loadConfig } from '../../ctl/common/config.js'
@@ -11,7 +13,7 @@ import { must, type Scenario, type Stage, until, within } from './stage.js'
 /** How long each fault lasts, in ms. */
 const LASTS_MS = 6_000
 
-/** Starts a worker process that joins by that address, as a host would. @returns what ends it */
+/** Starts a worker process that joins at that address, as a host would. @returns a function that ends it */
 export async function workerBy(
   stage: Stage,
   cluster: Cluster,
@@ -41,7 +43,7 @@ export async function workerBy(
   return end
 }
 
-/** Two of three workers stand behind a connection that everything happens to. */
+/** Two of three workers are behind a connection to which all faults happen. */
 async function broken(stage: Stage): Promise<string> {
   const cluster = await Cluster.start(stage, {
     workers: 1,
@@ -65,8 +67,8 @@ async function broken(stage: Stage): Promise<string> {
     async delay() {
       proxy.way = 'delay'
       await sleep(LASTS_MS)
-      // slow is not gone
-      must((await cluster.workers()).length === 3, 'who answers late is put out')
+      // a slow worker is not gone
+      must((await cluster.workers()).length === 3, 'a worker that answers late was removed')
     },
     async drop() {
       for (const end = Date.now() + LASTS_MS; Date.now() < end; await sleep(1000)) proxy.cut()
@@ -87,7 +89,7 @@ async function broken(stage: Stage): Promise<string> {
   let before = 0
   let workers = 0
   for (const [name, fault] of Object.entries(faults)) {
-    // new ones each time: who was cut off often is set aside
+    // new workers each time: a worker that was cut off often is quarantined
     const ends = await Promise.all(
       [1, 2].map(() => workerBy(stage, cluster, proxy.address, `${++workers}`.padStart(32, 'a'))),
     )

@@ -1,3 +1,5 @@
+/** The scenario `disk`: the state directory is full. */
+
 import { appendFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,13 +9,13 @@ import { byData, byGenerate, bySession, echoPrompt } from './clients.js'
 import { Cluster } from './cluster.js'
 import { must, type Scenario, type Stage, until } from './stage.js'
 
-/** The state directory has no room left: answers are made, and what could not be kept is said. */
+/** The state directory has no space left: answers are still given, and what could not be saved is reported. */
 async function full(stage: Stage): Promise<string> {
   const dir = mkdtempSync(join(tmpdir(), 'llambo-full-'))
   stage.teardown(() => rmSync(dir, { recursive: true, force: true }))
   const state = join(dir, 'state')
   mkdirSync(state, { mode: 0o700 })
-  must((await sh(`mount -t tmpfs -o size=1m,mode=700 none ${state}`)).code === 0, 'no file system of 1 MiB')
+  must((await sh(`mount -t tmpfs -o size=1m,mode=700 none ${state}`)).code === 0, 'cannot mount a file system of 1 MiB')
   stage.teardown(() => sh(`umount -l ${state}`))
   const filler = join(state, 'filler')
   const fill = () => {
@@ -26,7 +28,7 @@ async function full(stage: Stage): Promise<string> {
   const cluster = await Cluster.start(stage, { env: { XDG_STATE_HOME: state } })
   let events = await cluster.events()
   fill()
-  // more than the numbers that are reserved in one write
+  // more than the task numbers that one write reserves
   const answers = 1200
   for (let n = 0; n < answers / 100; n++)
     await Promise.all(
@@ -39,14 +41,14 @@ async function full(stage: Stage): Promise<string> {
   await session.check()
   const { error } = await events.next('not-saved')
   const told = events.all('not-saved').length
-  must(told < 20, `it is said ${told} times`)
-  // killed and started again with no room
+  must(told < 20, `the failure is reported ${told} times`)
+  // killed and started again without space
   const newest = Number((await cluster.newest())!.id)
   cluster.run.child.kill('SIGKILL')
   await cluster.run.ended
   await cluster.up()
   await byData(cluster.root)(echoPrompt('again', 4))
-  // room again
+  // space again
   rmSync(filler)
   const kept = await bySession(cluster.root)
   await kept(echoPrompt('kept', 4))
@@ -56,8 +58,8 @@ async function full(stage: Stage): Promise<string> {
   await cluster.run.ended
   await cluster.up()
   const [number] = (await cluster.root.names('session')).filter(name => /^\d+$/.test(name))
-  must(number !== undefined, 'the session that was kept is not there')
-  must(ndjson(await cluster.root.read(`session/${number}/history`)).length === 2, 'its turn is not there')
+  must(number !== undefined, 'the saved session is not there')
+  must(ndjson(await cluster.root.read(`session/${number}/history`)).length === 2, 'the saved turn is not there')
   return `${answers} answers and a session without room ('${error}', said ${told} times), started again without room at task ${newest}; kept again when there was room`
 }
 

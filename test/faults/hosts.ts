@@ -1,3 +1,5 @@
+/** The scenario `hosts`: workers on several machines. */
+
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Home } from '../ctl/fixture.js'
 import { within as inside, ip, namespaces } from '../ctl/namespaces.js'
@@ -6,7 +8,10 @@ import { Cluster } from './cluster.js'
 import { Moves } from './kill.js'
 import { must, type Scenario, Stage, seconds, until, within } from './stage.js'
 
-/** Three machines, each in a network namespace of its own: one serves, one finds it by mDNS, one is told its address. */
+/**
+ * Three machines, each in a network namespace of its own: one serves, one finds the server by mDNS, one is given its
+ * address.
+ */
 async function machines(stage: Stage): Promise<string> {
   const net = namespaces(stage)
   must(typeof net !== 'string', `${net}`)
@@ -30,7 +35,7 @@ async function machines(stage: Stage): Promise<string> {
   const right = joining(net.right, addresses[1])
   await Promise.all([left.says(/found wss[\s\S]*joined wss/), right.says(/joined wss/)])
   await server.ready(3)
-  must((await server.root.names('host')).length === 3, 'three hosts')
+  must((await server.root.names('host')).length === 3, 'there are not three hosts')
 
   const stop = new AbortController()
   const tally = new Tally()
@@ -43,14 +48,14 @@ async function machines(stage: Stage): Promise<string> {
   )
   const load = tally.load(Object.fromEntries(askers), (who, n) => echoPrompt(`${who}-${n}`, 60), stop.signal)
   await until('all are used', 20_000, async () => (await server.workers()).every(({ active }) => active > 0))
-  must(ip('-n', net.left, 'link', 'set', 'eth0', 'down') === '', 'the link goes down')
+  must(ip('-n', net.left, 'link', 'set', 'eth0', 'down') === '', 'the link cannot be taken down')
   const cut = Date.now()
   await until('its worker is gone', 30_000, async () => (await server.workers()).length === 2)
   const gone = Date.now() - cut
   await until('its host is gone', 30_000, async () => (await server.root.names('host')).length === 2)
   await events.next('host-left')
   await sleep(5000)
-  must(ip('-n', net.left, 'link', 'set', 'eth0', 'up') === '', 'the link comes up')
+  must(ip('-n', net.left, 'link', 'set', 'eth0', 'up') === '', 'the link cannot be brought up')
   const healed = Date.now()
   await server.ready(3, 120_000)
   await until('its host is back', 120_000, async () => (await server.root.names('host')).length === 3)
@@ -61,12 +66,12 @@ async function machines(stage: Stage): Promise<string> {
   const figures = tally.check(1)
   must(moved > 0, 'nothing was moved')
   left.child.kill('SIGINT')
-  must((await within('leaving', 40_000, left.ended)).code === 0, 'it leaves in order')
+  must((await within('leaving', 40_000, left.ended)).code === 0, 'the joiner did not leave in order')
   await until('it has left', 20_000, async () => (await server.workers()).length === 2)
   return `joined by mDNS and by address; a link cut: gone after ${seconds(gone)}, ${moved} moves, back ${seconds(back)} after it heals; ${figures}`
 }
 
-/** Whether namespaces can be made here. */
+/** Why network namespaces cannot be made here; empty if they can. */
 async function lacks(): Promise<string> {
   const stage = new Stage()
   const made = namespaces(stage)

@@ -1,12 +1,17 @@
+/** The scenario `hung`: a worker gives no tokens any more. */
+
 import { byGenerate, echoPrompt } from './clients.js'
 import { Cluster } from './cluster.js'
 import { type Scenario, type Stage, seconds, until, within } from './stage.js'
 
-/** A worker that gives no tokens any more, where heartbeats are too rare to find it: the token watchdog does, and it is killed. */
+/**
+ * A worker gives no tokens any more. Heartbeats are too rare to find it; the token watchdog finds it, and the worker is
+ * killed.
+ */
 async function hangs(stage: Stage): Promise<string> {
   const cluster = await Cluster.start(stage, { env: { LLAMBO_ENGINE_RATE: '20' }, ctl: ['heartbeat 60'] })
   const events = await cluster.events()
-  // the heartbeats before were of another period
+  // the heartbeats before had another period
   await events.next('host-joined')
   const asked = byGenerate(await cluster.tree())(echoPrompt('one', 160))
   asked.catch(() => undefined)

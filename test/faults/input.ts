@@ -1,3 +1,5 @@
+/** The scenario `input`: workers, hosts and commands with wrong input. */
+
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createHost } from '../../cluster/host.js'
 import { createEchoEngine } from '../../cluster/worker/engine/echo.js'
@@ -21,7 +23,7 @@ import { failure, must, type Scenario, type Stage, until, within } from './stage
 const owner = self()
 let made = 0
 
-/** Serves a tree to a cluster that is dialled. @returns the connection */
+/** Dials a cluster and serves a tree to it. @returns the connection */
 async function serves(stage: Stage, cluster: Cluster, root: File): Promise<Transport> {
   const transport = await dial(`unix!${cluster.path('join')}`)
   const session = serve(transport, { attachOptions: ['role'], attach: who => ({ root, user: parentsUser(who) }) })
@@ -29,7 +31,7 @@ async function serves(stage: Stage, cluster: Cluster, root: File): Promise<Trans
   return transport
 }
 
-/** A worker, but for the files that are others. */
+/** A worker with some of its files replaced. */
 async function worker(other: Readonly<Record<string, File>> = {}, version = '0.1.0', load = true): Promise<File> {
   const { root, ...its } = createWorker({
     name: 'worker-0000',
@@ -52,28 +54,28 @@ const token = (i: number, ids: readonly unknown[] = [i]) => line({ event: 'token
 const echo = ['0:lie', ' 1:red', ' 2:green', ' 3:blue', ' 4:lie']
 const honest = line(start) + token(0) + token(1)
 
-/** What a worker says behind two honest tokens, and what it is blamed for. */
+/** What a worker says after two honest tokens, and what it is blamed for. */
 const lies: Readonly<Record<string, { says: string | Uint8Array; blame: RegExp }>> = {
-  'no JSON': { says: 'this is no JSON\n', blame: /its stream: no JSON/ },
+  'not JSON': { says: 'this is no JSON\n', blame: /its stream: no JSON/ },
   'not UTF-8': { says: new Uint8Array([0xc3, 0x28, 0x0a]), blame: /not UTF-8/ },
   'an unknown event': { says: line({ event: 'gift' }), blame: /event "gift"/ },
-  'ids that are none': { says: token(2, ['two']), blame: /ids\[0\]: a number/ },
-  'more than it was asked for': {
+  'ids that are not numbers': { says: token(2, ['two']), blame: /ids\[0\]: a number/ },
+  'more tokens than it was asked for': {
     says: token(2) + token(3) + token(4) + line({ event: 'token', text: ' 5:red', ids: [5] }),
     blame: /more than the 5 tokens/,
   },
-  'fewer than it gave': {
+  'a count lower than the tokens it gave': {
     says: line({ event: 'end', reason: 'stop', completion_tokens: 1 }),
     blame: /counts 1 tokens and has given 2/,
   },
-  'a reason there is none': {
+  'an unknown reason': {
     says: line({ event: 'end', reason: 'mood', completion_tokens: 2 }),
     blame: /reason: "mood"/,
   },
   'no end': { says: '', blame: /ended without an end/ },
 }
 
-/** A `generate` that answers probes, and lies to all others. */
+/** A `generate` that answers probes, and lies to everyone else. */
 function lying(says: string | Uint8Array): File {
   const begin = (json: string) => {
     const answer = new Log()
@@ -94,7 +96,7 @@ async function bad(stage: Stage): Promise<string> {
   const prompt = { text: 'lie red green blue x5', answer: '0:lie 1:red 2:green 3:blue 4:lie' }
   const ask = async () => byGenerate(await cluster.tree(), { max_tokens: 5 })(prompt)
 
-  // who is not let in
+  // joiners that are refused
   const refusals: [string, () => Promise<File>, RegExp][] = [
     ['another version', () => worker({}, '9.0.0'), /version 9\.0\.0 joins a cluster of version 0\.1\.0/],
     [
@@ -108,12 +110,12 @@ async function bad(stage: Stage): Promise<string> {
       /status: id: a string/,
     ],
     [
-      'slots that cannot be',
+      'impossible slots',
       () => worker({ status: text(() => 'server name=x kind=worker id=x version=0.1.0 slots=-1\n', { owner }) }),
       /status: slots: .*-1.*: from 0 to/,
     ],
     [
-      'its id is another’s',
+      'the id of another worker',
       async () => {
         const { id } = await cluster.worker('worker-0001')
         return worker({
@@ -131,10 +133,10 @@ async function bad(stage: Stage): Promise<string> {
       return now.length > before && now.slice(before)
     })
     must(error.test(event!.error!), `${name}: ${event!.error}`)
-    must((await cluster.workers()).length === 1, `${name}: it is let in`)
+    must((await cluster.workers()).length === 1, `${name}: it was let in`)
   }
 
-  // who lies about tokens: the answer is made by the honest one
+  // workers that lie about tokens: the honest worker gives the answer
   for (const [name, { says, blame }] of Object.entries(lies)) {
     const before = events.all('attempt-failed').length
     const joined = (await cluster.workers()).map(worker => worker.name)
@@ -152,7 +154,7 @@ async function bad(stage: Stage): Promise<string> {
     await events.next('worker-left', { worker: liar.name })
   }
 
-  // who breaks the protocol in the middle of an answer
+  // a worker that breaks the protocol in the middle of an answer
   const broken: { transport?: Transport } = {}
   const breaking = lying('')
   const generate: File = {
@@ -180,7 +182,7 @@ async function bad(stage: Stage): Promise<string> {
   const left = await events.next('worker-left', { worker: breaker!.name })
   must(/bad message|hungup/.test(left.error!), left.error!)
 
-  // who floods: events of a worker that loads for ever, and of a host
+  // floods: events of a worker that loads for ever, and of a host
   const flood = new Log(256 * 1024 * 1024)
   let flooding = true
   void (async () => {
@@ -245,7 +247,7 @@ async function bad(stage: Stage): Promise<string> {
   )
   must(/ENOENT/.test(said), said)
 
-  // what cannot be meant
+  // commands that are not valid
   const wrong: Record<string, RegExp> = {
     'strategy fastest': /strategy fastest: one of specialise least-loaded round-robin random/,
     'spawn nonesuch 1': /class nonesuch: there are default/,

@@ -1,3 +1,5 @@
+/** The scenario `kill-model`: workers with the bundled model are killed. */
+
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseRecords } from '../../fs/quote.js'
 import { ndjson, readAll, type Tree } from '../cluster/worker/fixture.js'
@@ -6,7 +8,7 @@ import { Cluster } from './cluster.js'
 import { killing, MOVES, Moves } from './kill.js'
 import { must, type Scenario, type Stage, seconds } from './stage.js'
 
-/** Beginnings that the bundled model goes on from for as long as it is let. */
+/** Beginnings that the bundled model continues for as long as it may. */
 const beginnings = [
   'Once upon a time',
   'In the beginning',
@@ -31,17 +33,17 @@ const beginnings = [
 ] as const
 
 /**
- * How long an answer is to take where nothing is killed, in ms: with workers being killed and started it takes twice that. And the most
- * tokens that fit into the model's context.
+ * How long an answer is to take if nothing is killed, in ms: while workers are killed and started it takes twice that.
+ * And the most tokens that fit into the model's context.
  */
 const LONG_MS = 3_000
 const MOST_TOKENS = 900
-/** Where in an answer it is continued, where nothing is killed. */
+/** The shares of an answer after which it is continued, while nothing is killed. */
 const SEAMS = [0, 0.2, 0.4, 0.6, 0.8]
-/** How far apart answers begin that are made at once, in ms. */
+/** How far apart answers begin that are made at the same time, in ms. */
 const STAGGERS = [10, 30, 70, 150]
 
-/** A request as far as this looks at it. */
+/** What is used here of a request. */
 interface Asked {
   readonly prompt: unknown
   readonly temperature?: number
@@ -52,12 +54,15 @@ interface Asked {
 interface Answer {
   readonly text: string
   readonly ids: readonly unknown[]
-  /** After how many tokens it went on elsewhere. */
+  /** After how many tokens it was moved to another worker. */
   readonly seams: readonly number[]
   readonly task: string
 }
 
-/** Asks for a continuation; `ids` has those that were given, too. @throws `Wrong` where its events are no story; what its `error` says */
+/**
+ * Asks for a continuation. `ids` includes the ids that the request gave. @throws `Wrong` if its events are
+ * inconsistent, or the message of its `error` event
+ */
 async function goOn(tree: Tree, request: Asked): Promise<Answer> {
   const fid = await tree.open('generate')
   let lines: Record<string, unknown>[]
@@ -86,7 +91,7 @@ async function goOn(tree: Tree, request: Asked): Promise<Answer> {
   return { text, ids, seams, task: String(lines[0]!.task) }
 }
 
-/** The bundled model's answers, while its workers are killed: greedy ones are what they would have been. */
+/** The bundled model answers while its workers are killed: greedy answers are what they would have been. */
 async function killModel(stage: Stage): Promise<string> {
   const cluster = await Cluster.start(stage, {
     slots: 8,
@@ -95,7 +100,7 @@ async function killModel(stage: Stage): Promise<string> {
   })
   const trees = await Promise.all(beginnings.map(() => cluster.tree()))
   const greedy = (i: number, max_tokens: number): Asked => ({ prompt: beginnings[i], temperature: 0, max_tokens })
-  // undisturbed, and all at once: so many tokens that they take 5 s
+  // undisturbed, and all at once: with so many tokens that they take LONG_MS
   let tokens = 60
   let undisturbed: Answer[]
   for (;;) {
@@ -105,8 +110,9 @@ async function killModel(stage: Stage): Promise<string> {
     if (took >= LONG_MS || tokens === MOST_TOKENS) break
     tokens = Math.min(MOST_TOKENS, Math.ceil((tokens * 1.2 * LONG_MS) / took))
   }
-  // Sums are rounded otherwise where more answers are made at once, where prompts are read meanwhile, and where tokens are read as one.
-  // Where two tokens are that near each other the greedy one is another without any fault: those are left out.
+  // Sums are rounded differently if more answers are made at once, if prompts are read meanwhile, and if tokens are
+  // read in one batch. If two tokens are that close, the greedy choice may differ without any fault: such prompts are
+  // left out.
   const models = parseRecords(await trees[0]!.read('status')).filter(({ word }) => word === 'model')
   const { digest } = models.find(({ attrs }) => attrs.loaded === 'yes')!.attrs
   const same = async (i: number, share: number) => {
@@ -138,12 +144,12 @@ async function killModel(stage: Stage): Promise<string> {
         const at = answer.ids.findIndex((id, n) => id !== ids[n])
         if (at >= 0 || answer.text !== undisturbed[i]!.text)
           throw new Wrong(
-            `“${beginnings[i]}” is another from token ${at} of ${tokens}, moved after ${answer.seams.join(', ') || 'none'}`,
+            `“${beginnings[i]}” differs from token ${at} of ${tokens} on, moved after ${answer.seams.join(', ') || 'none'}`,
           )
       }
       continue
     }
-    // what was read stays, whatever is made of it elsewhere
+    // what was read must be kept, whatever another worker would make of it
     askers.warm[`warm${n}`] = async () => {
       const answer = await goOn(tree, { ...greedy(i, tokens), temperature: 1 })
       const kept = await tree.read(`task/${answer.task}/answer`)

@@ -1,3 +1,5 @@
+/** The scenario `kill`: workers are killed in the middle of answers. */
+
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseRecords } from '../../fs/quote.js'
 import { fuseProblem } from '../../mnt/mount.js'
@@ -5,12 +7,15 @@ import { type Asker, byData, byGenerate, byMount, bySession, echoPrompt, type Pr
 import { Cluster } from './cluster.js'
 import { must, type Scenario, type Stage, seconds } from './stage.js'
 
-/** Moves of an answer, in its middle, that have to be seen. */
+/** How many moves of an answer, in its middle, have to be seen. */
 export const MOVES = 100
-/** A worker is killed this often, in ms. */
+/** How often a worker is killed, in ms. */
 const EVERY_MS = 3_000
 
-/** 20 programs at once: data on a mount, data and generate over 9P, conversations. Without a mount the first are 9P, too. */
+/**
+ * 20 programs at once: `data` on a mount, `data` and `generate` over 9P, and conversations. Without a mount, the first
+ * use 9P too.
+ */
 export async function clients(
   cluster: Cluster,
   mount: string | undefined,
@@ -26,7 +31,7 @@ export async function clients(
   return askers
 }
 
-/** Counts the moves of answers, as their tasks' status has them. */
+/** Counts the moves of answers, from the status of their tasks. */
 export class Moves {
   readonly #of = new Map<string, number>()
   readonly #over = new Set<string>()
@@ -46,7 +51,7 @@ export class Moves {
   }
 }
 
-/** Kills a worker that answers, every 3 s while another is there, until that many answers have moved. */
+/** Kills a worker that answers, every 3 s while there is another, until that many answers have been moved. */
 export async function killing(
   cluster: Cluster,
   moves: Moves,
@@ -59,7 +64,7 @@ export async function killing(
     const live = (await cluster.workers()).filter(({ pid, state }) => pid !== undefined && /idle|busy/.test(state))
     const victims = live.filter(({ active }) => active > 0)
     const victim = victims[Math.floor(Math.random() * victims.length)]
-    // where this machine has not got the last ones up again, none is left to move to
+    // if this machine has not brought up the last ones again, there is no worker to move to
     if (victim && live.length >= 2) {
       process.kill(victim.pid!, 'SIGKILL')
       kills++

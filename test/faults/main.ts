@@ -1,6 +1,6 @@
 /**
- * `npm run test:faults [-- NAME …]`: faults done to real processes; with names, those. One line each, `ok|failed|skipped NAME figures`,
- * and the total at the end. Exit 1 where anything failed.
+ * `npm run test:faults [-- NAME …]`: does faults to real processes; with names, only those. It prints a line for each,
+ * `ok|failed|skipped NAME figures`, and the total at the end. It exits with 1 if anything failed.
  */
 
 import { keep } from '../report.js'
@@ -43,7 +43,7 @@ const scenarios: readonly Scenario[] = [
   memory,
 ]
 
-/** One that takes longer hangs. */
+/** A scenario that takes longer hangs. */
 const LIMIT_MS = 900_000
 
 const names = process.argv.slice(2)
@@ -53,7 +53,7 @@ if (unknown.length) {
   process.exit(2)
 }
 
-// what is left of a connection that a scenario has cut must not end the others
+// the rest of a connection that one scenario has cut must not end the others
 process.on('unhandledRejection', error => process.stderr.write(`unhandled: ${(error as Error)?.stack ?? error}\n`))
 
 const count = { ok: 0, failed: 0, skipped: 0 }

@@ -1,14 +1,16 @@
+/** A proxy that delays, holds back or cuts what passes it. */
+
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import type { Stage } from './stage.js'
 
 /** What a proxy does to what passes it. */
 export type Way = 'pass' | 'delay' | 'blackhole' | 'trickle'
 
-/** How long what is delayed takes, one way, in ms; and between two bytes of a trickle. */
+/** How long delayed bytes take one way, and the time between two bytes of a trickle, in ms. */
 const DELAY_MS = 200
 const TRICKLE_MS = 2
 
-/** Between those who dial one unix socket and who listens on another: both ways by the same rule, which may change at any time. */
+/** A proxy from one unix socket to another. Both directions have the same rule, which may change at any time. */
 export class Middleman {
   way: Way = 'pass'
   readonly #pairs = new Set<readonly [Socket, Socket]>()
@@ -39,12 +41,12 @@ export class Middleman {
     return this.#pairs.size
   }
 
-  /** Ends all connections at once, whatever is on the way. */
+  /** Ends all connections at once. What is on the way is lost. */
   cut(): void {
     for (const pair of this.#pairs) for (const socket of pair) socket.destroy()
   }
 
-  /** Tells those who listen that no more comes; what they say still passes. */
+  /** Tells the listening side that no more comes; what it says still passes. */
   halfClose(): void {
     for (const [, far] of this.#pairs) far.end()
   }
@@ -64,7 +66,7 @@ export class Middleman {
         })
   }
 
-  /** In order, whatever the way is by then. */
+  /** Passes bytes on in order, by the rule that holds when they are due. */
   #forward(from: Socket, to: Socket): void {
     const waiting: { bytes: Uint8Array; due: number }[] = []
     let timer: NodeJS.Timeout | undefined

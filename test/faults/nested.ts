@@ -1,3 +1,5 @@
+/** The scenario `nested`: clusters within clusters. */
+
 import { byGenerate, echoPrompt } from './clients.js'
 import { Cluster } from './cluster.js'
 import { failure, must, type Scenario, type Stage, seconds, until, within } from './stage.js'
@@ -20,7 +22,7 @@ async function nests(stage: Stage): Promise<string> {
   )
 
   await byGenerate(await top.tree())(echoPrompt('all', 5))
-  // a worker is killed at the bottom: nobody above notices
+  // a worker is killed at the bottom: the clusters above do not notice
   const asked = byGenerate(await top.tree())(echoPrompt('through', 100))
   asked.catch(() => undefined)
   process.kill((await bottom.answering()).pid, 'SIGKILL')
@@ -30,7 +32,7 @@ async function nests(stage: Stage): Promise<string> {
   await within('the answer', 30_000, asked)
   must((await top.newest())?.resumed === '0', 'the top has moved it as well')
 
-  // cancelled at the top, it ends at the bottom
+  // cancelled at the top, the task ends at the bottom
   const long = byGenerate(await top.tree())(echoPrompt('long', 400))
   const said = failure('cancelled', long)
   await bottom.answering()
@@ -45,7 +47,7 @@ async function nests(stage: Stage): Promise<string> {
   await until('nothing runs there', 10_000, async () => (await bottom.workers()).every(({ active }) => active === 0))
   const ended = Date.now() - cancelled
 
-  // the middle goes away, in the middle of an answer
+  // the middle cluster dies in the middle of an answer
   const lost = failure('the answer', byGenerate(await top.tree())(echoPrompt('lost', 200)))
   await bottom.answering()
   middle.run.child.kill('SIGKILL')
@@ -54,7 +56,7 @@ async function nests(stage: Stage): Promise<string> {
   const none = await within('its end', 40_000, lost)
   must(/^worker lost after \d+ tokens/.test(none.message), none.message)
 
-  // they come back as a ring: whichever connection would close it is refused
+  // they come back as a ring: the connection that would close it is refused
   await top.stop()
   await Promise.all([middle.up(), top.up(into(bottom))])
   const told = await Promise.all([bottom, middle, top].map(cluster => cluster.events()))

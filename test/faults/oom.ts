@@ -1,3 +1,5 @@
+/** The scenario `oom`: a worker is killed for want of memory. */
+
 import { bytes } from '../../ctl/common/output.js'
 import { parseRecords } from '../../fs/quote.js'
 import { Group } from '../cgroup.js'
@@ -6,16 +8,19 @@ import { Cluster } from './cluster.js'
 import { must, type Scenario, type Stage, seconds, until, within } from './stage.js'
 
 const MiB = 2 ** 20
-/** What is left to the group when its limit comes: less than one of the answers. */
+/** How much memory is left to the group when its limit is set: less than one of the answers needs. */
 const LEFT = 16 * MiB
 /** An answer of 15 MB, by engine echo. */
 const WORDS = ['y'.repeat(60_000), 'z']
 const loud = { text: `${WORDS.join(' ')} x500`, answer: echo(WORDS, 500) }
-/** Such answers at once, and how often at most. */
+/** How many such answers are asked for at once, and how often at most. */
 const AT_ONCE = 4
 const ROUNDS = 20
 
-/** A server and its workers share a memory cgroup whose limit they reach: the kernel ends a worker, and it is said what it died of. */
+/**
+ * A server and its workers share a memory cgroup and reach its limit: the kernel kills a worker, and the server reports
+ * what it died of.
+ */
 async function starves(stage: Stage): Promise<string> {
   const group = Group.make()
   must(group, 'no memory cgroup')
@@ -38,7 +43,7 @@ async function starves(stage: Stage): Promise<string> {
       ended = events.all('worker-ended')[0]
       return over || ended
     })
-    // there is room again: what that worker was saying another goes on with
+    // there is memory again: another worker continues what that worker was saying
     if (ended) group.limit(undefined)
     await within('the answers', 240_000, asked)
     answers += AT_ONCE
@@ -60,7 +65,7 @@ async function starves(stage: Stage): Promise<string> {
   return `after ${seconds(took)} ${worker} ${why}, in events and status; ${answers} answers of 15 MB whole`
 }
 
-/** Whether a group can be made here. */
+/** Why a memory cgroup cannot be made here; empty if it can. */
 async function lacks(): Promise<string> {
   const group = Group.make()
   await group?.remove()

@@ -1,8 +1,10 @@
+/** The scenario `queue`: requests that wait. */
+
 import { type Asker, byData, byGenerate, echoPrompt } from './clients.js'
 import { Cluster } from './cluster.js'
 import { failure, must, type Scenario, type Stage, until, within } from './stage.js'
 
-/** What waits: for how long, in which order, and how it is refused and cancelled. */
+/** Requests wait: for how long, in which order, and how they are refused and cancelled. */
 async function waits(stage: Stage): Promise<string> {
   const cluster = await Cluster.start(stage, {
     workers: 1,
@@ -13,7 +15,7 @@ async function waits(stage: Stage): Promise<string> {
   const events = await cluster.events()
   const [owner, other] = [byData(await cluster.tree()), byData(await cluster.tree({ name: 'nobody', uid: 65534 }))]
   const done: string[] = []
-  /** Begins to ask, and waits until it is a task. */
+  /** Begins to ask, and waits until the request is a task. */
   const begin = async (who: string, asker: Asker, tokens: number) => {
     const before = (await cluster.newest())?.id
     const asked = asker(echoPrompt(who, tokens)).then(() => void done.push(who))
@@ -25,7 +27,7 @@ async function waits(stage: Stage): Promise<string> {
     return { asked, id }
   }
 
-  // full
+  // the queue is full
   const a = await begin('a', owner, 60)
   const b = await begin('b', owner, 10)
   const c = await begin('c', owner, 10)
@@ -51,7 +53,7 @@ async function waits(stage: Stage): Promise<string> {
   await within('three', 30_000, Promise.all([first, low, high].map(({ asked }) => asked)))
   must(done.join() === 'first,high,low', `they ended in the order ${done}`)
 
-  // cancelled: by rmdir and by ctl, while it waits and while it runs
+  // cancelled by rmdir and by ctl, while they wait and while they run
   const runs = await begin('runs', owner, 400)
   const waits = await begin('waits', owner, 5)
   const third = await begin('third', owner, 5)

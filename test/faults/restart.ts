@@ -1,3 +1,5 @@
+/** The scenario `restart`: the server is killed and started again. */
+
 import { spawn } from 'node:child_process'
 import { fuseProblem, isMounted } from '../../mnt/mount.js'
 import { ndjson, type Tree } from '../cluster/worker/fixture.js'
@@ -6,14 +8,14 @@ import { byData, byMount, bySession, echoPrompt, type Prompt } from './clients.j
 import { Cluster } from './cluster.js'
 import { must, type Scenario, type Stage, seconds, until, within } from './stage.js'
 
-/** Submits a prompt by closing, as echo(1) does. @returns the task's number */
+/** Submits a prompt by closing the file, as echo(1) does. @returns the task's number */
 async function submit(cluster: Cluster, prompt: Prompt): Promise<string> {
   const before = new Set(await cluster.root.names('task'))
   await cluster.root.write('data', prompt.text)
   return until('a task', 5000, async () => (await cluster.root.names('task')).find(id => !before.has(id)))
 }
 
-/** Reads a task's answer from there on, to that length or its end. */
+/** Reads a task's answer from `from` on, up to `to` or its end. */
 async function readOn(tree: Tree, id: string, from: number, to = Number.POSITIVE_INFINITY): Promise<string> {
   const fid = await tree.open(`task/${id}/answer`, 0)
   let text = ''
@@ -25,7 +27,7 @@ async function readOn(tree: Tree, id: string, from: number, to = Number.POSITIVE
   return text
 }
 
-/** The orchestrator is killed in the middle of everything, and started again. */
+/** The orchestrator is killed in the middle of everything and started again. */
 async function restarted(stage: Stage): Promise<string> {
   const problem = await fuseProblem()
   const cluster = await Cluster.start(stage, { mount: problem === undefined, env: { LLAMBO_ENGINE_RATE: '20' } })
@@ -34,7 +36,7 @@ async function restarted(stage: Stage): Promise<string> {
   const session = await bySession(cluster.root)
   await session(echoPrompt('turn', 5))
   const [number] = await cluster.root.names('session').then(names => names.filter(name => /^\d+$/.test(name)))
-  // one exchange by its number, one turn of a session, one plain read on the mount
+  // one exchange that is read by its number, one turn of a session, one plain read on the mount
   const prompt = echoPrompt('held', 300)
   const id = await submit(cluster, prompt)
   await cluster.root.write(`session/${number}/data`, echoPrompt('second', 250).text)
@@ -66,7 +68,7 @@ async function restarted(stage: Stage): Promise<string> {
 
   const began = Date.now()
   const up = cluster.up()
-  // as a program does that knows the number: it dials until somebody answers
+  // like a program that knows the number: it dials until a server answers
   const tree = await until('somebody who answers', 30_000, () => cluster.tree().catch(() => undefined))
   const answers = Date.now()
   const next = await until('the task', 30_000, () =>
@@ -77,7 +79,7 @@ async function restarted(stage: Stage): Promise<string> {
   const rest = await within('its end', 40_000, readOn(tree, id, first.length + next.length))
   must(
     first + next + rest === `${prompt.answer}\n`,
-    `the answer is another: ${first.slice(-30)} | ${(next + rest).slice(0, 60)}`,
+    `the answer differs: ${first.slice(-30)} | ${(next + rest).slice(0, 60)}`,
   )
   must(on - answers < 3000, `read on ${seconds(on - answers)} after it answers again`)
 
@@ -91,7 +93,7 @@ async function restarted(stage: Stage): Promise<string> {
   await byData(cluster.root, `session/${number}/data`)(echoPrompt('third', 5))
   must(Number(await submit(cluster, echoPrompt('new', 3))) > Number(id), 'a task’s number is given twice')
   if (problem === undefined) {
-    must(await isMounted(cluster.mount), 'it is mounted again')
+    must(await isMounted(cluster.mount), 'it is not mounted again')
     await byMount(cluster.mount)(echoPrompt('mounted', 5))
   }
   return `${gone ? `the mount's reader has EIO after ${seconds(eio)}` : `no mount: ${problem}`}; started again it answers after ${seconds(answers - began)}, and a task is read on ${seconds(on - answers)} later; no worker is started twice, the session goes on`

@@ -1,3 +1,5 @@
+/** The scenario `rogue`: joiners with a token do their worst. */
+
 import { readFileSync } from 'node:fs'
 import { stageOf } from '../rogue/stage.js'
 import { ways } from '../rogue/ways.js'
@@ -5,18 +7,18 @@ import { Cluster } from './cluster.js'
 import { must, type Scenario, type Stage, within } from './stage.js'
 
 const MiB = 2 ** 20
-/** How long joiners go on, in ms. */
+/** How long the joiners go on, in ms. */
 const LONG_MS = 120_000
 /**
- * What the server may grow by meanwhile, in bytes. Three of the ways show a status of 4 MiB, or a line without end, at the same time. The
- * server has each as bytes, as text and as what was parsed of it: 36 MiB. The rest is what V8 has not collected yet: three times its young
- * generation of 16 MiB, and as much garbage again as is in use.
+ * How much the server may grow meanwhile, in bytes. Three of the ways show a status of 4 MiB, or a line without end, at
+ * the same time. The server has each as bytes, as text and as what was parsed of it: 36 MiB. The rest is what V8 has
+ * not collected yet: three times its young generation of 16 MiB, and as much garbage again as is in use.
  */
 const MAX_GROWTH = 128 * MiB
-/** Log of each round, in characters. */
+/** How much one round may log, in characters. */
 const MAX_LOG = 64 * 1024
 
-/** Those of the ways that are many or large. The others compare before and after, and are done one by one by the short test. */
+/** The ways that are many or large. The others compare before and after, and the short test does them one by one. */
 const chosen = [
   'names with /, blanks, escapes, line breaks, and none',
   'numbers that cannot be',
@@ -26,7 +28,10 @@ const chosen = [
   'a storm of connections',
 ]
 
-/** Joiners with a token do their worst again and again, several ways at once, to a server in a process of its own; another user goes on asking. */
+/**
+ * Joiners with a token do their worst again and again, in several ways at once, to a server in a process of its own,
+ * while another user goes on asking.
+ */
 async function run(stage: Stage): Promise<string> {
   const cluster = await Cluster.start(stage, { workers: 1, slots: 8 })
   const all = await stageOf(stage, cluster)
@@ -44,7 +49,7 @@ async function run(stage: Stage): Promise<string> {
     const busy = Promise.all(chosen.map(name => ways[name]!(all)))
     for (let over = false; !over; ) {
       const began = Date.now()
-      must((await within('an answer', 10_000, ann.ask('data', 'bread'))) === '0:bread\n', 'an answer is another')
+      must((await within('an answer', 10_000, ann.ask('data', 'bread'))) === '0:bread\n', 'an answer is wrong')
       slowest = Math.max(slowest, Date.now() - began)
       over = await Promise.race([busy.then(() => true), new Promise<false>(resolve => setTimeout(resolve, 50, false))])
     }

@@ -1,15 +1,17 @@
+/** What the fault scenarios share: teardown, time limits and checks. */
+
 import { setTimeout as sleep } from 'node:timers/promises'
 
 /** One fault, done to real processes. */
 export interface Scenario {
   readonly name: string
-  /** Why it cannot be done on this machine; the empty string where it can. */
+  /** Why the scenario cannot run on this machine; empty if it can. */
   lacks?(): string | Promise<string>
-  /** @returns what was measured, one line. @throws what should not have been */
+  /** @returns one line with what was measured. @throws if something happened that must not */
   run(stage: Stage): Promise<string>
 }
 
-/** What a scenario has started, all gone at its end: the last begun is ended first. */
+/** Ends what a scenario has started, the last first. */
 export class Stage {
   #undo: (() => unknown)[] = []
 
@@ -22,12 +24,12 @@ export class Stage {
   }
 }
 
-/** @throws where something is not as it has to be */
+/** @throws Error if a condition does not hold */
 export function must(so: unknown, what: string): asserts so {
   if (!so) throw new Error(what)
 }
 
-/** Waits for a condition, and fails where it has not come within `ms`: what hangs must not hang us. */
+/** Waits for a condition. @throws Error if it does not hold within `ms`: a hang must not hang the tests */
 export async function until<T>(
   what: string,
   ms: number,
@@ -40,7 +42,7 @@ export async function until<T>(
   }
 }
 
-/** A promise that must settle within `ms`. */
+/** Waits for a promise. @throws Error if it does not settle within `ms` */
 export async function within<T>(what: string, ms: number, promise: Promise<T>): Promise<T> {
   const over = new AbortController()
   const late = sleep(ms, undefined, { signal: over.signal }).then(
@@ -56,7 +58,7 @@ export async function within<T>(what: string, ms: number, promise: Promise<T>): 
   }
 }
 
-/** What a call fails with; it must fail. */
+/** The error with which a call fails. @throws Error if the call does not fail */
 export async function failure(what: string, promise: Promise<unknown>): Promise<Error> {
   let value: unknown
   try {

@@ -1,8 +1,13 @@
+/** The scenario `stop`: a worker is suspended in the middle of an answer. */
+
 import { byGenerate, echoPrompt } from './clients.js'
 import { Cluster } from './cluster.js'
 import { must, type Scenario, type Stage, seconds, until, within } from './stage.js'
 
-/** A worker is stopped in the middle of an answer, found by its heartbeats, and goes on as if nothing had been. */
+/**
+ * A worker is stopped in the middle of an answer and found by its heartbeats. When it is continued, it works as if
+ * nothing had happened.
+ */
 async function stopped(stage: Stage): Promise<string> {
   const cluster = await Cluster.start(stage, { env: { LLAMBO_ENGINE_RATE: '20' }, ctl: ['heartbeat 0.3'] })
   const events = await cluster.events()
@@ -29,7 +34,7 @@ async function stopped(stage: Stage): Promise<string> {
   const came = Date.now() - again
   must(back.boot === victim.boot && back.id === victim.id, 'another process came back under its name')
   await within('the answer', 30_000, asked)
-  // what it had been making is not made on
+  // the worker does not continue what it had been answering
   await until('no task on it', 10_000, async () =>
     / active=0 queue=0 /.test(await cluster.root.read(`${victim.name}/status`)),
   )
