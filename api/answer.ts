@@ -54,6 +54,7 @@ export type SaidEvent = {
 }[keyof typeof events]
 
 type Events = { [K in keyof typeof events]: { readonly event: K } & field.Of<(typeof events)[K]> }
+/** An event as a reader gets it. */
 export type AnswerEvent = Events[keyof Events]
 
 /**

@@ -181,6 +181,7 @@ export function optional<T, A>(of: Field<T>, absent: A): Field<T | A> {
 type Shape = Readonly<Record<string, Field<any>>>
 /** The fields of a shape that may be undefined. */
 type Missing<S extends Shape> = { [K in keyof S]: undefined extends Of<S[K]> ? K : never }[keyof S]
+/** The object that a shape gives. */
 export type Shaped<S extends Shape> = { readonly [K in Exclude<keyof S, Missing<S>>]: Of<S[K]> } & {
   readonly [K in Missing<S>]?: Exclude<Of<S[K]>, undefined>
 }

@@ -16,6 +16,7 @@ const pid = field.integer(1, MAX_PID)
 const born = field.optional(field.matching(/^\d+$/, 20, 'a number'), undefined)
 const path = field.matching(/^[^\p{Cc}]+$/u, MAX_PATH, 'no control characters')
 
+/** Reads `server.json`: the running server of a user. */
 export const serverFile = field.object({
   pid,
   born,
@@ -29,6 +30,7 @@ export const serverFile = field.object({
   started: field.optional(field.line(64), ''),
 })
 
+/** Reads `join.json`: the process with which this machine has joined a cluster. */
 export const joinFile = field.object({
   pid,
   born,
@@ -39,6 +41,7 @@ export const joinFile = field.object({
   upstream: field.optional(field.secret, ''),
 })
 
+/** Reads `workers.json`: the workers that a host had when it last saved them. */
 export const workersFile = field.object({
   config: value => value,
   asked: field.integer(0, 1_000_000),

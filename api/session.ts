@@ -34,6 +34,7 @@ const savedSession = field.object({
   history: field.list(turn, MAX_TURNS),
 })
 
+/** A session as it is saved. */
 export type SavedSession = field.Of<typeof savedSession>
 
 /** The messages that a turn adds. */

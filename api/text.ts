@@ -2,6 +2,7 @@
 import { parseRecords } from '../fs/quote.js'
 import { shown, Unfit } from './field.js'
 
+/** The bounds of a text that is a list of records. */
 export interface Bounds {
   /** Most characters of the whole text. */
   readonly characters: number

@@ -1,5 +1,6 @@
 /** The types of a generation request, shared by requests, sessions and engines. */
 
+/** One message of a conversation. */
 export interface ChatMessage {
   readonly role: 'system' | 'user' | 'assistant' | 'tool'
   readonly content: string
@@ -18,6 +19,7 @@ export interface Sampling {
   readonly stop: readonly string[]
 }
 
+/** A function that the model may call. */
 export interface Tool {
   readonly name: string
   readonly description?: string
@@ -25,6 +27,7 @@ export interface Tool {
   readonly parameters?: unknown
 }
 
+/** One request to an engine. */
 export interface GenerateRequest extends Sampling {
   /** Either a conversation, or `prompt`, which is raw text without a chat template; never both. */
   readonly messages?: readonly ChatMessage[]

@@ -122,6 +122,7 @@ const keys: Record<string, (value: unknown) => unknown> = {
   via: v => list('via', v, MAX_DEPTH, via),
 }
 
+/** The keys that a request may have. */
 export const accepted = [...Object.keys(keys), 'max_tokens', 'temperature', 'top_p', 'top_k', 'min_p', 'seed']
 
 /**

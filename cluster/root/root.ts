@@ -71,6 +71,7 @@ export interface RootOptions {
   namespace?: () => string[]
 }
 
+/** The answer of an `embed` request: one vector per text. */
 export interface Embedded {
   readonly model: string
   readonly embeddings: readonly (readonly number[])[]

@@ -28,8 +28,10 @@ export function modelWord(name: string): string {
   return name
 }
 
+/** Whether that is the name of a numeric setting. */
 export const isNumeric = (name: string): name is Numeric => Object.hasOwn(ranges, name)
 
+/** Reads the value of a numeric setting. @throws FsError `bad argument` naming setting and range */
 export function numeric(name: Numeric, value: unknown): number {
   const { low, high, whole } = ranges[name]
   return number(name, value, low, high, whole)
@@ -89,6 +91,7 @@ export function samplingVerbs(settings: () => Settings): Record<string, Verb> {
   return verbs
 }
 
+/** The ctl command `system`, which sets the system prompt. */
 export function systemVerb(settings: () => Settings): Verb {
   return word1('TEXT', String, value => {
     settings().system = value

@@ -27,6 +27,7 @@ export interface SpillDisk {
 /** What interrupts a read. */
 type Reader = Pick<Context, 'signal' | 'whenAborted'>
 
+/** Writes and reads these files for all tasks and sessions of a server, and bounds what each user has in them. */
 export class Spills {
   /** Bytes per user. Shares are granted as those of memory are. */
   readonly #shares: Budget

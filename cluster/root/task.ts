@@ -111,7 +111,7 @@ export class Task implements Exchange {
   readonly #trace: string[] = []
   #first: number | undefined
   /**
-   * Tokens that another server had generated before our first one. They count as completion tokens, but not towards the
+   * Tokens that were generated elsewhere before our first one. They count as completion tokens, but not towards the
    * speed.
    */
   #given = 0

@@ -17,6 +17,7 @@ import { number } from './settings.js'
 import type { Spills } from './spills.js'
 import { Task } from './task.js'
 
+/** A request that is submitted as a task. */
 export interface Submission {
   user: User
   request: Request

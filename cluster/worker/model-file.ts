@@ -25,6 +25,7 @@ export interface Shelf {
   unlink(name: string): Promise<void>
 }
 
+/** A model's file as it was found on the disk. */
 export interface Found {
   readonly path: string
   readonly writable: boolean

@@ -20,6 +20,7 @@ import { DIGEST_CHUNK, MAX_MODELS, MAX_UPLOADS } from './limits.js'
 import { type Found, ModelFile, type Shelf } from './model-file.js'
 import { sweepUploads, Upload } from './upload.js'
 
+/** A model of the store, as `list` returns it. */
 export interface ModelEntry {
   /** The file's name without `.gguf`, as `load` takes it. */
   readonly name: string

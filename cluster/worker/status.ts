@@ -8,6 +8,7 @@ import { PATIENCE_MS } from './limits.js'
 import type { Loader } from './loader.js'
 import type { ModelEntry } from './models.js'
 
+/** What a worker is, apart from its model and its load. */
 export interface Identity {
   readonly name: string
   /** Stays the same for the life of the worker. */
@@ -26,6 +27,7 @@ export interface Identity {
 
 export type WorkerState = 'joining' | 'loading' | 'idle' | 'busy' | 'draining' | 'failed'
 
+/** The `state` in a worker's status. @param failed whether the last load failed */
 export function stateOf(loader: Loader, draining: boolean, failed: boolean): WorkerState {
   if (draining) return 'draining'
   if (!loader.current) return loader.loading !== undefined ? 'loading' : failed ? 'failed' : 'joining'

@@ -57,6 +57,7 @@ export interface WorkerOptions {
   machine?: Machine
 }
 
+/** A running worker. */
 export interface Worker {
   /** The worker's files. */
   readonly root: File

@@ -64,6 +64,7 @@ export type TokenChunk =
       readonly calls?: readonly { readonly name: string; readonly arguments: unknown }[]
     }
 
+/** A model that is loaded, or a remote server that has one. */
 export interface Engine {
   readonly model: ModelInfo
   /** Generations that can run at once; more wait inside `generate`, in order. */

@@ -7,6 +7,7 @@
  * extend beyond its text, if a stop string or the final newlines begin inside a token.
  */
 
+/** A piece of text that is final, with the ids it came from. */
 export interface Held {
   readonly text: string
   readonly ids: readonly number[]
@@ -16,6 +17,7 @@ const newline = /[\r\n]/
 const newlines = /[\r\n]*$/
 const halfPair = /[\ud800-\udbff]$/
 
+/** Holds back the text of one answer. */
 export class Hold {
   readonly #stops: readonly string[]
   #text = ''

@@ -123,7 +123,7 @@ export class Server {
     try {
       for await (const chunk of response as AsyncIterable<Uint8Array>) {
         if ((size += chunk.length) > MAX_BODY) throw fail('upstreamFailed', `${where}: a body over ${MAX_BODY} bytes`)
-        // while the reader takes its time, the silence is ours
+        // a slow reader must not count as silence of the server
         silence.end()
         yield chunk
         silence.heard()
