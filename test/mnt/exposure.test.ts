@@ -1,16 +1,17 @@
+/** Which listening addresses need a token and TLS. */
 import t from 'tap'
 import { checkExposure, isLoopback } from '../../mnt/exposure.js'
 
 const nothing = { token: false, tls: false }
 
-t.test('loopback needs nothing, by whatever name', async t => {
+t.test('a loopback address needs neither a token nor TLS, under any of its names', async t => {
   for (const host of ['127.0.0.1', '127.8.9.10', '::1', '[::1]', 'localhost', 'LocalHost']) {
     t.ok(isLoopback(host), host)
     t.doesNotThrow(() => checkExposure('x', host, nothing))
   }
 })
 
-t.test('names and numbers that only look like loopback are not', async t => {
+t.test('names and addresses that only look like loopback are refused', async t => {
   for (const host of [
     '0.0.0.0',
     '::',
@@ -28,7 +29,7 @@ t.test('names and numbers that only look like loopback are not', async t => {
   }
 })
 
-t.test('beyond loopback a token and TLS are needed, and the error says which is missing and what to do', async t => {
+t.test('other addresses need a token and TLS, and the error names what is missing and the remedy', async t => {
   const refusal = (has: { token: boolean; tls: boolean }) => {
     try {
       checkExposure('tcp!0.0.0.0!5640', '0.0.0.0', has)

@@ -1,4 +1,7 @@
-/** A small tree to mount, its server, and programs run on the mount. Nothing here may touch the mount synchronously: it serves it. */
+/**
+ * A small tree to mount, its server, and programs to run on the mount. Nothing in this process may touch the mount
+ * synchronously, because this process serves it.
+ */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { chmod, mkdir } from 'node:fs/promises'
@@ -18,25 +21,25 @@ import { fuseProblem, isMounted, startMount, unmount } from '../../mnt/mount.js'
 
 const owner = { name: 'root', uid: 0 }
 
-/** 64 MiB of which no two pieces of a page are alike. */
+/** 64 MiB in which no two pages are alike. */
 export const BIG = new Uint8Array(Uint32Array.from({ length: 16 << 20 }, (_, i) => i).buffer)
 const encoder = new TextEncoder()
 
-/** Why no FUSE test can run here, for `t.skip`; the empty string where they can. */
+/** The reason why FUSE tests cannot run here, for `t.skip`; the empty string if they can. */
 export async function noFuse(): Promise<string> {
   if (process.getuid?.() !== 0) return `FUSE tests mount as root: ${(await fuseProblem()) ?? 'run them as root'}`
   return (await fuseProblem()) ?? ''
 }
 
-/** What the tree's files saw. */
+/** A record of the requests that reached the tree's files. */
 export interface Seen {
   opens: number
   closes: number
-  /** Each closed upload's content. */
+  /** The content of each closed upload. */
   uploads: string[]
   syncs: number
   prompts: { user: string; prompt: string }[]
-  /** Who attached, as `name uid`. */
+  /** The users who attached, as `name uid`. */
   attached: string[]
 }
 
@@ -92,7 +95,7 @@ function memory(initial: string): File {
   }
 }
 
-/** Files made, removed and renamed in it. */
+/** A directory in which files can be made, removed and renamed. */
 function folder(files = new Map<string, File>()): File {
   const removable = (file: File): File => ({
     ...file,
@@ -118,7 +121,7 @@ function folder(files = new Map<string, File>()): File {
   }
 }
 
-/** Bytes of which one read gives so many at most, as of a file behind a connection that carries less than this one. */
+/** A file of which one read returns at most `most` bytes, as if it were behind a connection with a smaller msize. */
 function pieces(content: Uint8Array, most: number): File {
   const whole = bytes(content, { owner })
   const read = (offset: number, count: number) => content.subarray(offset, offset + Math.min(count, most))
@@ -136,7 +139,7 @@ const numbered = (n: number) => {
   })
 }
 
-/** The answer to a prompt: `answer to PROMPT`, a word every `gap` ms. */
+/** The tree. Its `data` answers a prompt with `answer to PROMPT`, a word every `gap` ms. */
 export function makeTree(seen: Seen, gap = 0): File {
   const newest = new Map<string, Exchange>()
   const data = exchange({
@@ -216,7 +219,7 @@ export interface Served {
   address: string
   seen: Seen
   sessions: Set<Session>
-  /** Gone, as a killed server's: connections cut, nobody listening. */
+  /** Cuts all connections and stops listening, as if the server had been killed. */
   stop(): Promise<void>
 }
 
@@ -258,7 +261,7 @@ export interface Bench extends Served {
 
 type Teardown = { teardown(fn: () => unknown): void }
 
-/** A directory anybody may pass, removed at the end. */
+/** Makes a directory that every user may enter; it is removed at the end of the test. */
 export async function base(t: Teardown): Promise<string> {
   const path = mkdtempSync(join(tmpdir(), 'llambo-fuse-'))
   await chmod(path, 0o755)
@@ -266,7 +269,7 @@ export async function base(t: Teardown): Promise<string> {
   return path
 }
 
-/** A server and a mount of it, both gone at the end of the test. */
+/** Starts a server and mounts it; both end with the test. */
 export async function bench(
   t: Teardown,
   options: { gap?: number; allowOther?: boolean; driver?: 'llambo' | 'fuse-native' } = {},
@@ -290,7 +293,7 @@ export async function bench(
   return { ...served, n, pid, base: path }
 }
 
-/** Waits until a process has ended. */
+/** Waits until a process has ended. @returns false if it is still there after `within` ms */
 export async function gone(pid: number, within = 8000): Promise<boolean> {
   for (const end = Date.now() + within; Date.now() < end; await sleep(20)) {
     try {
@@ -302,12 +305,18 @@ export async function gone(pid: number, within = 8000): Promise<boolean> {
   return false
 }
 
-/** Waits for what the server sees a moment after the program that caused it has ended. */
+/**
+ * Waits until `so` holds, at most `within` ms: the server sees a close shortly after the program that made it has
+ * ended.
+ */
 export async function until(so: () => boolean, within = 5000): Promise<void> {
   for (const end = Date.now() + within; !so() && Date.now() < end; ) await sleep(10)
 }
 
-/** Somebody who stands in a directory. Not by `cwd`: spawn would wait, in this process, for a mount that this process serves. */
+/**
+ * Starts a process whose working directory is `dir`. Not by the option `cwd`: spawn would wait, in this process, for a
+ * mount that this process serves.
+ */
 export function standing(dir: string): ChildProcess {
   return spawn('sh', ['-c', 'cd "$0" && exec sleep 30', dir], { stdio: 'ignore' })
 }

@@ -1,4 +1,4 @@
-/** Mounts of servers that are not ours: what ordinary programs do on them. */
+/** Ordinary programs on mounts of other programs' servers. */
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
@@ -10,7 +10,7 @@ import { base, gone, noFuse, sh } from './fixture.js'
 const skip = await noFuse()
 
 for (const name of ['lib9p', 'inferno', 'linux'] as const)
-  t.test(`${name}: files are made, written, listed and removed through a mount`, skip ? { skip } : {}, async t => {
+  t.test(`${name}: programs make, write, read and list files through a mount`, skip ? { skip } : {}, async t => {
     const at = await base(t)
     const server = new ForeignServer(manners[name])
     const address = `unix!${join(at, '9p')}`
@@ -28,10 +28,10 @@ for (const name of ['lib9p', 'inferno', 'linux'] as const)
     t.match(ran.err, /^cat: none: No such file or directory\n$/)
     t.notOk(
       server.requests.some(line => line.startsWith('Twstat')),
-      'a close asks for no wstat',
+      'a close sends no wstat',
     )
     if (name !== 'linux') return
     await sh(`cd ${n}; setpriv --regid 4321 --clear-groups sh -c "echo x > grouped; mkdir groupdir"`)
-    t.equal(server.file('grouped')?.gid, 4321, 'a new file has the group of who makes it')
+    t.equal(server.file('grouped')?.gid, 4321, 'a new file has the group of the process that makes it')
     t.equal(server.file('groupdir')?.gid, 4321)
   })

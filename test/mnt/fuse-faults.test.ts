@@ -1,3 +1,4 @@
+/** Mounts whose server, process or mount point fails or is taken away. */
 import { spawn } from 'node:child_process'
 import { access, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -10,51 +11,59 @@ const skip = await noFuse()
 if (skip) t.comment(`skipped: ${skip}`)
 const options = skip ? { skip } : {}
 
-t.test('a killed server fails what waits at once, and is found again when it is back', options, async t => {
-  const b = await bench(t)
-  t.match(await sh(`cat ${b.n}/status`), { code: 0 })
-  const waiting = spawn('cat', [`${b.n}/never`], { stdio: ['ignore', 'pipe', 'pipe'] })
-  const done = ended(waiting)
-  await sleep(200)
-  const killed = performance.now()
-  await b.stop()
-  t.match(await done, { code: 1, err: /Input\/output error/ })
-  const took = performance.now() - killed
-  t.ok(took < 5000, `the reader was told after ${took.toFixed()} ms`)
-  const later = await sh(`cat ${b.n}/status`)
-  t.match(later, { code: 1, err: /Input\/output error/ })
-  t.ok(later.ms < 5000, `a later open after ${later.ms.toFixed()} ms`)
-  const again = await startServer(b.address, b.seen)
-  t.teardown(() => again.stop())
-  const came = performance.now()
-  let back = await sh(`cat ${b.n}/status`)
-  while (back.code !== 0 && performance.now() - came < 10_000) {
-    await sleep(50)
-    back = await sh(`cat ${b.n}/status`)
-  }
-  t.match(back, { code: 0, out: 'user root uid 0\n' })
-  t.comment(`back after ${(performance.now() - came).toFixed()} ms`)
-  t.match(await sh(`echo x > ${b.n}/data; cat ${b.n}/data`), { out: 'answer to x\n' })
-})
+t.test(
+  'when the server is killed, waiting reads fail at once; when it is back, the mount works again',
+  options,
+  async t => {
+    const b = await bench(t)
+    t.match(await sh(`cat ${b.n}/status`), { code: 0 })
+    const waiting = spawn('cat', [`${b.n}/never`], { stdio: ['ignore', 'pipe', 'pipe'] })
+    const done = ended(waiting)
+    await sleep(200)
+    const killed = performance.now()
+    await b.stop()
+    t.match(await done, { code: 1, err: /Input\/output error/ })
+    const took = performance.now() - killed
+    t.ok(took < 5000, `the read failed after ${took.toFixed()} ms`)
+    const later = await sh(`cat ${b.n}/status`)
+    t.match(later, { code: 1, err: /Input\/output error/ })
+    t.ok(later.ms < 5000, `a later open failed after ${later.ms.toFixed()} ms`)
+    const again = await startServer(b.address, b.seen)
+    t.teardown(() => again.stop())
+    const came = performance.now()
+    let back = await sh(`cat ${b.n}/status`)
+    while (back.code !== 0 && performance.now() - came < 10_000) {
+      await sleep(50)
+      back = await sh(`cat ${b.n}/status`)
+    }
+    t.match(back, { code: 0, out: 'user root uid 0\n' })
+    t.comment(`back after ${(performance.now() - came).toFixed()} ms`)
+    t.match(await sh(`echo x > ${b.n}/data; cat ${b.n}/data`), { out: 'answer to x\n' })
+  },
+)
 
-t.test('a server that hangs: names and attributes give up after 15 s, the rest goes on', options, async t => {
-  const { n } = await bench(t)
-  const hung = sh(`cat ${n}/slow/hang/x`)
-  await sleep(100)
-  t.match(await sh(`cat ${n}/status`), { code: 0 })
-  const killable = spawn('stat', [`${n}/slow/hang-too`], { stdio: 'ignore' })
-  const done = ended(killable)
-  await sleep(100)
-  const sent = performance.now()
-  killable.kill('SIGKILL')
-  await done
-  t.ok(performance.now() - sent < 1000, 'a signal ends a program that waits for a name')
-  const { code, err, ms } = await hung
-  t.match({ code, err }, { code: 1, err: /Input\/output error/ })
-  t.ok(ms > 10_000 && ms < 20_000, `${ms.toFixed()} ms`)
-})
+t.test(
+  'when a server hangs, operations on names and attributes fail after 15 s and others are not affected',
+  options,
+  async t => {
+    const { n } = await bench(t)
+    const hung = sh(`cat ${n}/slow/hang/x`)
+    await sleep(100)
+    t.match(await sh(`cat ${n}/status`), { code: 0 })
+    const killable = spawn('stat', [`${n}/slow/hang-too`], { stdio: 'ignore' })
+    const done = ended(killable)
+    await sleep(100)
+    const sent = performance.now()
+    killable.kill('SIGKILL')
+    await done
+    t.ok(performance.now() - sent < 1000, 'a signal ends a program that waits for a lookup')
+    const { code, err, ms } = await hung
+    t.match({ code, err }, { code: 1, err: /Input\/output error/ })
+    t.ok(ms > 10_000 && ms < 20_000, `${ms.toFixed()} ms`)
+  },
+)
 
-t.test('a mount whose process was killed is cleared by the next', options, async t => {
+t.test('a new mount clears one whose process was killed', options, async t => {
   const b = await bench(t)
   process.kill(b.pid, 'SIGKILL')
   await gone(b.pid)
@@ -64,31 +73,35 @@ t.test('a mount whose process was killed is cleared by the next', options, async
   t.match(await sh(`cat ${b.n}/status`), { code: 0 })
   await unmount(b.n)
   t.ok(await gone(pid))
-  t.equal(await isMounted(b.n), false, 'neither the new nor the old is left')
+  t.equal(await isMounted(b.n), false, 'neither the new nor the old mount is left')
 })
 
-t.test('clearStale leaves a live mount alone', options, async t => {
+t.test('clearStale does not touch a live mount', options, async t => {
   const { n } = await bench(t)
   await clearStale(n)
   t.match(await sh(`cat ${n}/status`), { code: 0 })
 })
 
-t.test('umount from outside ends the process', options, async t => {
+t.test('umount by another program ends the mount process', options, async t => {
   const { n, pid } = await bench(t)
   t.match(await sh(`umount ${n}`), { code: 0, err: '' })
   t.ok(await gone(pid))
 })
 
-t.test('a lazy umount from outside ends the process, even with somebody inside', options, async t => {
-  const { n, pid } = await bench(t)
-  const inside = standing(n)
-  await sleep(200)
-  t.match(await sh(`umount -l ${n}`), { code: 0, err: '' })
-  t.ok(await gone(pid))
-  inside.kill()
-})
+t.test(
+  'a lazy umount by another program ends the mount process, even while a program is in the tree',
+  options,
+  async t => {
+    const { n, pid } = await bench(t)
+    const inside = standing(n)
+    await sleep(200)
+    t.match(await sh(`umount -l ${n}`), { code: 0, err: '' })
+    t.ok(await gone(pid))
+    inside.kill()
+  },
+)
 
-t.test('a process whose mount was taken away leaves alone what has been mounted in its place', options, async t => {
+t.test('a mount process whose mount was taken away does not unmount the one in its place', options, async t => {
   const { n, pid, address } = await bench(t)
   const inside = standing(n)
   await sleep(200)
@@ -102,7 +115,7 @@ t.test('a process whose mount was taken away leaves alone what has been mounted 
 })
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const)
-  t.test(`${signal} unmounts, with readers waiting and somebody inside`, options, async t => {
+  t.test(`${signal} unmounts, even while a program reads and another is in the tree`, options, async t => {
     const { n, pid } = await bench(t)
     const cat = ended(spawn('cat', [`${n}/never`], { stdio: 'ignore' }))
     const inside = standing(n)
@@ -117,7 +130,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const)
     inside.kill()
   })
 
-t.test('what is in the way of a mount is said in one line with its remedy', options, async t => {
+t.test('a mount that fails gives the reason in one line with its remedy', options, async t => {
   const path = await base(t)
   const server = await startServer(`unix!${path}/s/9p`)
   t.teardown(() => server.stop())
@@ -137,7 +150,7 @@ t.test('what is in the way of a mount is said in one line with its remedy', opti
   await t.rejects(unmount(join(path, 'n')), { message: /nothing of llambo is mounted/ })
 })
 
-t.test('two mounts of one server live side by side', options, async t => {
+t.test('one server can be mounted twice at the same time', options, async t => {
   const b = await bench(t)
   const second = join(b.base, 'second one')
   await mkdir(second)
@@ -150,7 +163,7 @@ t.test('two mounts of one server live side by side', options, async t => {
   t.match(await sh(`cat ${b.n}/folder/x`), { code: 0 })
 })
 
-t.test('a trace has the requests and the 9P messages, and never a token', options, async t => {
+t.test('a trace has the FUSE requests and the 9P messages, but not the token', options, async t => {
   const path = await base(t)
   const server = await startServer(`unix!${path}/s/9p`)
   const n = join(path, 'n')

@@ -1,4 +1,4 @@
-/** A mount of a tree of real files, as diod serves them in 9P2000.L: what other dialects have no message for. */
+/** A mount of real files that diod serves over 9P2000.L: operations for which other dialects have no message. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
@@ -11,7 +11,7 @@ import { base, gone, noFuse, sh } from './fixture.js'
 const skip = (await noFuse()) || (spawnSync('diod', ['--help']).error ? 'there is no diod: apt-get install diod' : '')
 const options = skip ? { skip } : {}
 
-/** A directory, and where diod and our mount show it. */
+/** Starts a diod that exports a directory, and mounts it. @returns the directory and the mount point */
 async function exported(t: Parameters<typeof base>[0], allowOther = false): Promise<{ tree: string; n: string }> {
   const at = await base(t)
   const [tree, n, socket] = [join(at, 'tree'), join(at, 'n'), join(at, 'sock')]
@@ -31,7 +31,7 @@ async function exported(t: Parameters<typeof base>[0], allowOther = false): Prom
   return { tree, n }
 }
 
-t.test('attributes are the file’s own', options, async t => {
+t.test('a mount shows and changes the attributes of the files themselves', options, async t => {
   const { tree, n } = await exported(t)
   const show = 'find . -mindepth 1 -printf "%P %y %m %s %n %l %T@ %U %G %i\\n" | sort'
   await writeFile(join(tree, 'f'), 'text')
@@ -49,7 +49,7 @@ t.test('attributes are the file’s own', options, async t => {
   t.equal((await sh(`stat -f -c "%S %b %c" ${n}`)).out, (await sh(`stat -f -c "%S %b %c" ${tree}`)).out, 'df')
 })
 
-t.test('a file is moved to another directory, and directories with what is in them', options, async t => {
+t.test('files and directories can be moved to another directory, even while open', options, async t => {
   const { tree, n } = await exported(t)
   const ran = await sh(
     'mkdir a b; echo 1 > a/f; exec 3>> a/f; mv a/f b/g; mv b c; echo 2 >&3; cat c/g; mv c a; cat a/c/g; stat -L -c %s /proc/self/fd/3',
@@ -59,18 +59,22 @@ t.test('a file is moved to another directory, and directories with what is in th
   t.equal(await readFile(join(tree, 'a/c/g'), 'utf8'), '1\n2\n')
 })
 
-t.test('a file that is open outlives its name, and is never taken for what has the name now', options, async t => {
-  const { n } = await exported(t)
-  const state = 'stat -L -c "%h %s" /proc/self/fd/3'
-  const ran = await sh(
-    `exec 3<>f; echo one >&3; rm f; echo two >&3; ${state}; ` +
-      `echo a >g; exec 3<>g; echo longer >h; mv h g; ${state}; cat <&3; python3 -c "import os; os.ftruncate(3, 0)" 2>/dev/null; cat g`,
-    { cwd: n },
-  )
-  t.equal(ran.out, '0 8\n0 2\na\nlonger\n', ran.err)
-})
+t.test(
+  'an open file that was removed stays usable, and is not confused with a new file of its name',
+  options,
+  async t => {
+    const { n } = await exported(t)
+    const state = 'stat -L -c "%h %s" /proc/self/fd/3'
+    const ran = await sh(
+      `exec 3<>f; echo one >&3; rm f; echo two >&3; ${state}; ` +
+        `echo a >g; exec 3<>g; echo longer >h; mv h g; ${state}; cat <&3; python3 -c "import os; os.ftruncate(3, 0)" 2>/dev/null; cat g`,
+      { cwd: n },
+    )
+    t.equal(ran.out, '0 8\n0 2\na\nlonger\n', ran.err)
+  },
+)
 
-t.test('memory maps see the whole file and write to it', options, async t => {
+t.test('a memory map shows the whole file, and writes to it', options, async t => {
   const { tree, n } = await exported(t)
   const bytes = Buffer.from(Array.from({ length: 300_001 }, (_, i) => (i * 31) % 251))
   await writeFile(join(tree, 'f'), bytes)
@@ -84,13 +88,13 @@ import os; print(len(os.read(os.open('${n}/f', 0), 200000)))"`,
   t.ok(bytes.equals(await readFile(join(tree, 'f'))))
 })
 
-t.test('one name that is not UTF-8 does not hide the others', options, async t => {
+t.test('a file name that is not UTF-8 does not hide the other files', options, async t => {
   const { tree, n } = await exported(t)
   await sh('touch "$(printf "b\\344r")" plain', { cwd: tree })
   t.equal((await sh(`ls -1 ${n} 2>/dev/null`)).out, 'b\ufffdr\nplain\n')
 })
 
-t.test('another user of a shared mount reads what the modes let him', options, async t => {
+t.test('another user of a shared mount can read only the files whose modes allow it', options, async t => {
   const { tree, n } = await exported(t, true)
   await sh('echo 1 > mine; echo 2 > ours; chmod 600 mine; chmod 755 .', { cwd: tree })
   const { out, err } = await sh(`cat ${n}/mine ${n}/ours`, { uid: 65534, gid: 65534 })
@@ -98,7 +102,7 @@ t.test('another user of a shared mount reads what the modes let him', options, a
   t.match(err, /mine: Permission denied/)
 })
 
-t.test('root runs nothing that nobody may run', options, async t => {
+t.test('root may not execute a file that has no execute bit', options, async t => {
   const { n } = await exported(t)
   t.equal(
     (await sh('echo x > f; test -x f; echo $?; chmod 1 f; test -x f; echo $?; test -x .; echo $?', { cwd: n })).out,

@@ -1,3 +1,4 @@
+/** A mount under load: large directories, large files and many programs at once. */
 import { createHash } from 'node:crypto'
 import { stat } from 'node:fs/promises'
 import t from 'tap'
@@ -7,7 +8,7 @@ const skip = await noFuse()
 if (skip) t.comment(`skipped: ${skip}`)
 const options = skip ? { skip } : {}
 
-t.test('a thousand entries list fully, and a hundred thousand', options, async t => {
+t.test('directories of 1,000 and of 100,000 files are listed completely', options, async t => {
   const { n } = await bench(t)
   t.match(await sh(`ls -l ${n}/many | wc -l`), { out: '1001\n' })
   t.match(await sh(`find ${n}/many -type f | sort | uniq | wc -l`), { out: '1000\n' })
@@ -17,7 +18,7 @@ t.test('a thousand entries list fully, and a hundred thousand', options, async t
   t.ok((await stat(`${n}/lots/f99999`)).isFile())
 })
 
-t.test('two hundred write and read one descriptor each, at once', options, async t => {
+t.test('200 threads that write and read a descriptor each get their own answers', options, async t => {
   const { n } = await bench(t)
   const script = `
 import os, threading
@@ -38,19 +39,19 @@ print(bad)`
   t.match(await sh(`python3 - <<'E'\n${script}\nE`), { code: 0, out: '[]\n', err: '' })
 })
 
-t.test('a close comes before the next open, 500 times of 500', options, async t => {
+t.test('a close always reaches the server before the next open', options, async t => {
   const { n } = await bench(t)
   const { out } = await sh(
     `for i in $(seq 500); do echo p$i > ${n}/data; read -r a < ${n}/data; [ "$a" = "answer to p$i" ] && echo ok; done | wc -l`,
   )
-  t.equal(out, '500\n', 'a builtin echo')
+  t.equal(out, '500\n', 'with a builtin echo')
   const { out: piped } = await sh(
     `for i in $(seq 100); do /bin/echo q$i | cat > ${n}/data; [ "$(cat ${n}/data)" = "answer to q$i" ] && echo ok; done | wc -l`,
   )
-  t.equal(piped, '100\n', 'other processes')
+  t.equal(piped, '100\n', 'with other processes')
 })
 
-t.test('a large file is read whole, in pieces of any size and from anywhere', options, async t => {
+t.test('a large file is read correctly with any block size and from any offset', options, async t => {
   const { n } = await bench(t)
   const sum = (data: Uint8Array) => `${createHash('sha256').update(data).digest('hex')}  -\n`
   const whole = sum(BIG)
@@ -59,7 +60,7 @@ t.test('a large file is read whole, in pieces of any size and from anywhere', op
   t.comment(`${(64_000 / ms).toFixed()} MB/s`)
   for (const size of ['4096', '100000', '1M'])
     t.equal((await sh(`dd if=${n}/big bs=${size} 2> /dev/null | sha256sum`)).out, whole, size)
-  // from the middle; a part, then back; two readers of one descriptor
+  // from the middle; with a change of block size; by two readers of one descriptor
   t.equal((await sh(`tail -c 33554432 ${n}/big | sha256sum`)).out, sum(BIG.subarray(32 << 20)))
   const back = `(dd bs=1000 count=3; dd bs=128k count=2) < ${n}/big 2> /dev/null | sha256sum`
   t.equal((await sh(back)).out, sum(BIG.subarray(0, 3000 + 262144)))

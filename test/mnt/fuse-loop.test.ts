@@ -1,3 +1,4 @@
+/** The FUSE request loop and the node table, without a kernel. */
 import t from 'tap'
 import type { Client, Fid } from '../../fs/client.js'
 import { FsError, fail } from '../../fs/errors.js'
@@ -8,7 +9,7 @@ import { decode, encode, IN_HEADER, inHeader, type Operation, operations, outHea
 
 type Handler = (request: { op: string }, flight: { signal: AbortSignal }) => unknown
 
-/** A loop over a channel that a test fills, and a driver that does what the test says. */
+/** A loop over a channel that the test fills, with a driver whose handler the test gives. */
 function rig(handle: Handler) {
   let deliver: ((bytes: Uint8Array | string) => void) | undefined
   const queue: (Uint8Array | string)[] = []
@@ -57,7 +58,7 @@ const waits: Handler = (_r, { signal }) =>
     signal.addEventListener('abort', stop)
   })
 
-t.test('an interrupt ends the request it names, with EINTR', async t => {
+t.test('an interrupt ends only the request it names, with EINTR', async t => {
   const { loop, send, give, replies } = rig(waits)
   await send('READ', 10)
   await send('READ', 12)
@@ -67,16 +68,16 @@ t.test('an interrupt ends the request it names, with EINTR', async t => {
   await loop.done
 })
 
-t.test('an interrupt may come before its request', async t => {
+t.test('an interrupt that arrives before its request ends that request', async t => {
   const { send, give, replies } = rig(waits)
   await send('INTERRUPT', 11, { unique: 10 })
-  t.equal(replies.length, 0, 'an interrupt itself is not answered: ENOSYS would turn them off for good')
+  t.equal(replies.length, 0, 'an interrupt itself gets no answer: with ENOSYS the kernel would never send one again')
   await send('READ', 10)
   t.match(replies, { length: 1, 0: { unique: 10, errno: 4 } })
   await give('ENODEV')
 })
 
-t.test('an interrupted program is let go though the server never answers its flush', async t => {
+t.test('an interrupted request is answered even if the server never answers its flush', async t => {
   const { send, give, replies } = rig(() => new Promise(() => {}))
   await send('READ', 10)
   await send('INTERRUPT', 11, { unique: 10 })
@@ -85,7 +86,7 @@ t.test('an interrupted program is let go though the server never answers its flu
   await give('ENODEV')
 })
 
-t.test('what is not known is answered ENOSYS, what throws EIO, and the loop goes on', async t => {
+t.test('an unknown operation gets ENOSYS, a handler that throws gives EIO, and the loop continues', async t => {
   const { send, give, replies } = rig(({ op }) => {
     if (op === 'READ') throw new Error('a bug')
     if (op === 'WRITE') return Promise.reject(fail('diskFull'))
@@ -111,7 +112,7 @@ t.test('what is not known is answered ENOSYS, what throws EIO, and the loop goes
   await give('ENODEV')
 })
 
-t.test('an errno the kernel would refuse is EIO: it would wait on for a reply', async t => {
+t.test('an errno that the kernel would reject is sent as EIO, because the kernel would keep waiting', async t => {
   const { send, give, replies } = rig(() => Promise.reject(new FsError('strange', errnos.shift()!)))
   const errnos = [1, 511, 512, 65282, 2 ** 32 - 1, 0]
   for (const unique of [10, 12, 14, 16, 18, 20]) await send('READ', unique)
@@ -122,18 +123,18 @@ t.test('an errno the kernel would refuse is EIO: it would wait on for a reply', 
   await give('ENODEV')
 })
 
-t.test('a reply the kernel does not take is replaced by a failure, once', async t => {
+t.test('a reply that the kernel rejects is replaced by EIO, once', async t => {
   const { send, give, replies, refuse } = rig(() => ({ fh: 3 }))
   refuse.next = 'EINVAL'
   await send('OPEN', 10)
   t.match(replies, { length: 1, 0: { unique: 10, errno: 5 } })
   refuse.next = 'ENOENT'
   await send('OPEN', 12)
-  t.equal(replies.length, 1, 'ENOENT: nobody waits for it any more')
+  t.equal(replies.length, 1, 'ENOENT: the kernel no longer waits for this reply')
   await give('ENODEV')
 })
 
-t.test('reads that are only disturbed are read again, and the end of the mount is the end', async t => {
+t.test('a read that fails with EINTR or EAGAIN is repeated, and ENODEV ends the loop', async t => {
   const { loop, send, give, replies } = rig(() => ({}))
   await give('EINTR')
   await give('EAGAIN')
@@ -144,7 +145,7 @@ t.test('reads that are only disturbed are read again, and the end of the mount i
   t.ok(loop.ended)
 })
 
-t.test('when it stops, all that waits and all that comes is failed', async t => {
+t.test('a loop that is stopped fails the requests in progress and all later ones', async t => {
   const { loop, send, give, replies } = rig(waits)
   await send('READ', 10)
   loop.stop()
@@ -159,13 +160,13 @@ t.test('when it stops, all that waits and all that comes is failed', async t => 
   await give('ENODEV')
 })
 
-/** A fid that notes its clunk. */
+/** A fid that records its clunk. */
 function fidOf(client: object, clunked: number[], n: number): Fid {
   return { client, clunk: async () => void clunked.push(n) } as unknown as Fid
 }
 const file = (path: bigint) => ({ type: 0, version: 0, path })
 
-t.test('a node is the same for a name until another file has the name, and is gone when forgotten', async t => {
+t.test('a name keeps its node until another file has the name, and the node goes with the last forget', async t => {
   const nodes = new Nodes(file(1n))
   const a = nodes.lookup(nodes.root, 'a', file(2n))
   t.equal(nodes.lookup(nodes.root, 'a', file(2n)), a)
@@ -181,7 +182,7 @@ t.test('a node is the same for a name until another file has the name, and is go
   t.equal(nodes.get(1), nodes.root, 'the root stays')
 })
 
-t.test('kept fids are bounded: the longest unused is clunked', async t => {
+t.test('kept fids are limited, and the least recently used one is clunked', async t => {
   const client = {} as Client
   const clunked: number[] = []
   const nodes = new Nodes(file(1n))
@@ -190,21 +191,25 @@ t.test('kept fids are bounded: the longest unused is clunked', async t => {
     nodes.keep(node, 0, fidOf(client, clunked, i))
     nodes.kept(made[0]!, 0, client)
   })
-  t.same(clunked, [1, 2, 3, 4, 5, 6], 'the first was used all along')
+  t.same(clunked, [1, 2, 3, 4, 5, 6], 'the first fid was used all the time')
   t.ok(nodes.kept(made[0]!, 0, client))
 })
 
-t.test('a fid is kept for each user and for its own connection only', async t => {
+t.test('a fid is kept for one user and one connection', async t => {
   const client = {} as Client
   const clunked: number[] = []
   const nodes = new Nodes(file(1n))
   const node = nodes.lookup(nodes.root, 'a', file(2n))
   const first = fidOf(client, clunked, 1)
   t.equal(nodes.keep(node, 0, first), first)
-  t.equal(nodes.keep(node, 0, fidOf(client, clunked, 2)), first, 'somebody may be about to use the first')
+  t.equal(
+    nodes.keep(node, 0, fidOf(client, clunked, 2)),
+    first,
+    'the first fid stays, because a request may be about to use it',
+  )
   t.same(clunked, [2])
   t.equal(nodes.kept(node, 1, client), undefined)
-  t.equal(nodes.kept(node, 0, {} as Client), undefined, 'dead with its connection')
+  t.equal(nodes.kept(node, 0, {} as Client), undefined, 'the fid is dead with its connection')
   nodes.keep(node, 0, fidOf(client, clunked, 3))
   nodes.forget(node.id, 1)
   t.same(clunked, [2, 3])

@@ -1,7 +1,8 @@
+/** Mounts by the second driver, the package fuse-native. */
 import t from 'tap'
 import { bench, noFuse, sh, until } from './fixture.js'
 
-/** The optional package, and libfuse 2 under it, are on few machines. */
+/** The reason why these tests cannot run: few machines have the optional package and libfuse 2. */
 async function missing(): Promise<string> {
   const none = await noFuse()
   if (none) return none
@@ -16,7 +17,7 @@ const skip = await missing()
 if (skip) t.comment(`skipped: ${skip}`)
 const options = skip ? { skip } : {}
 
-t.test('through fuse-native: ls, cat and echo do the same', options, async t => {
+t.test('fuse-native: ls, cat, echo and other programs work as with our own driver', options, async t => {
   const { n, seen } = await bench(t, { driver: 'fuse-native' })
   t.match(await sh(`ls ${n}/many | wc -l`), { code: 0, out: '1000\n', err: '' })
   t.match(await sh(`stat -c '%F %s %a' ${n}/memory`), { code: 0, out: 'regular file 10 666\n' })
@@ -36,13 +37,13 @@ t.test('through fuse-native: ls, cat and echo do the same', options, async t => 
   t.match(await sh(`df ${n}`), { code: 0 })
 })
 
-t.test('through fuse-native: what is there is shown before the rest is made', options, async t => {
+t.test('fuse-native: a read returns the first word before the rest is generated', options, async t => {
   const { n } = await bench(t, { driver: 'fuse-native', gap: 100 })
   await sh(`echo one two three four > ${n}/data`)
   const { out } = await sh(`dd if=${n}/data bs=64k count=1 2>/dev/null`)
   t.equal(out, 'answer ')
 })
 
-t.test('fuse-native is not shared, for it can not tell users apart', options, async t => {
+t.test('fuse-native: --allow-other is refused, because the driver cannot tell users apart', options, async t => {
   await t.rejects(bench(t, { driver: 'fuse-native', allowOther: true }), { message: /can not tell users apart/ })
 })

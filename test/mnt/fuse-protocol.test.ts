@@ -1,3 +1,4 @@
+/** The tables of the FUSE protocol: sizes, requests, replies and directory entries. */
 import t from 'tap'
 import {
   decode,
@@ -15,7 +16,7 @@ import {
   sizeOf,
 } from '../../mnt/fuse/protocol.js'
 
-t.test('structs have the sizes that linux/fuse.h gives them', async t => {
+t.test('structs have the sizes of linux/fuse.h', async t => {
   const sizes = {
     LOOKUP: [0, 128],
     GETATTR: [16, 104],
@@ -46,7 +47,7 @@ t.test('structs have the sizes that linux/fuse.h gives them', async t => {
   }
 })
 
-/** A request as the kernel would write it. */
+/** Encodes a request as the kernel does. */
 function request(code: number, body: Uint8Array, header: Record<string, number> = {}): Uint8Array {
   const bytes = new Uint8Array(IN_HEADER + body.length)
   encode(inHeader, { len: bytes.length, opcode: code, unique: 10, nodeid: 1, ...header }, new DataView(bytes.buffer))
@@ -60,12 +61,12 @@ t.test('a request is decoded with its header', async t => {
   t.match(r, { op: 'LOOKUP', header: { unique: 2 ** 40 + 2, uid: 7, nodeid: 1 }, in: { name: 'dätä' } })
 })
 
-t.test('two names follow each other', async t => {
+t.test('two names in one request are decoded separately', async t => {
   const body = Buffer.concat([Buffer.alloc(8, 0), Buffer.from('old\0new\0')])
   t.match(decodeRequest(request(operations.RENAME.code, body)), { in: { newdir: 0, oldname: 'old', newname: 'new' } })
 })
 
-t.test('a write keeps offset and payload, and nothing behind the message', async t => {
+t.test('a write is decoded with its offset and payload, without bytes after the message', async t => {
   const body = Buffer.alloc(40 + 3 + 5)
   body.writeBigUInt64LE(9n, 0)
   body.writeBigUInt64LE(2n ** 33n, 8)
@@ -78,16 +79,16 @@ t.test('a write keeps offset and payload, and nothing behind the message', async
   t.equal(r.op === 'WRITE' && Buffer.from(r.in.data).toString(), 'abc')
 })
 
-t.test('a request cut short decodes with zeros and never throws', async t => {
+t.test('a truncated request decodes to zeros and does not throw', async t => {
   for (const { code } of Object.values(operations))
     for (let n = 0; n < 48; n += 3) t.doesNotThrow(() => decodeRequest(request(code, new Uint8Array(n).fill(65))))
 })
 
-t.test('an operation without a row is told as such', async t => {
+t.test('an operation that has no row decodes with an undefined op', async t => {
   t.match(decodeRequest(request(4711, new Uint8Array(8))), { op: undefined, header: { opcode: 4711, unique: 10 } })
 })
 
-t.test('a failure is a header with minus the errno', async t => {
+t.test('a failure is a header with the negated errno', async t => {
   const view = new DataView(new ArrayBuffer(REPLY_ROOM))
   t.equal(encodeHeader(10, 5, 0, view), 16)
   t.equal(view.getUint32(0, true), 16)
@@ -95,7 +96,7 @@ t.test('a failure is a header with minus the errno', async t => {
   t.equal(view.getBigUint64(8, true), 10n)
 })
 
-t.test('a reply carries its fields in place, and zeros where there are none', async t => {
+t.test('a reply has its fields in place, and zeros for fields that are left out', async t => {
   const view = new DataView(new ArrayBuffer(REPLY_ROOM))
   new Uint8Array(view.buffer).fill(0xff)
   const length = encodeReply('OPEN', 2 ** 40, { fh: 3, open_flags: 1 }, view)
@@ -107,7 +108,7 @@ t.test('a reply carries its fields in place, and zeros where there are none', as
   t.equal(encodeReply('RELEASE', 1, {}, view), 16)
 })
 
-t.test('large numbers keep their high half', async t => {
+t.test('64-bit numbers keep their high half', async t => {
   const view = new DataView(new ArrayBuffer(REPLY_ROOM))
   encodeReply('GETATTR', 1, { ino: 2n ** 63n + 5n, size: 2 ** 45 }, view)
   t.match(decode({ ino: 'u64', size: 'u64' }, new Uint8Array(view.buffer), OUT_HEADER + 16), { size: 2 ** 45 })

@@ -1,3 +1,4 @@
+/** Mounts that several users share, and mounts by ordinary users. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, chown, cp, mkdir, stat } from 'node:fs/promises'
@@ -12,7 +13,10 @@ const options = skip ? { skip } : {}
 const NOBODY = 65534
 const DAEMON = 1
 
-/** A copy of what mounts, where everybody can read it: the checkout may be in somebody's private directory. @returns mount.js's URL */
+/**
+ * Copies the code that mounts to a place where every user can read it: the checkout may be in a private directory.
+ * @returns mount.js's URL
+ */
 async function installed(t: Parameters<typeof base>[0]): Promise<string> {
   const at = await base(t)
   const checkout = new URL('../../../', import.meta.url)
@@ -29,30 +33,30 @@ async function installed(t: Parameters<typeof base>[0]): Promise<string> {
   return pathToFileURL(join(at, 'dist/mnt/mount.js')).href
 }
 
-t.test('without allow_other nobody else gets in', options, async t => {
+t.test('without allow_other another user cannot use the mount', options, async t => {
   const { n } = await bench(t)
   t.match(await sh(`ls ${n}`, { uid: NOBODY, gid: NOBODY }), { code: 2, err: /Permission denied/ })
 })
 
-t.test('with allow_other each user is attached as himself, and has his own answers', options, async t => {
+t.test('with allow_other each user is attached as themselves and gets their own answers', options, async t => {
   const { n, seen } = await bench(t, { allowOther: true })
   const as = (uid: number, command: string) => sh(command, { uid, gid: uid })
   t.match(await as(NOBODY, `cat ${n}/status`), { out: 'user nobody uid 65534\n' })
   t.match(await as(DAEMON, `cat ${n}/status`), { out: 'user daemon uid 1\n' })
-  t.match(await as(4711, `cat ${n}/status`), { out: 'user 4711 uid 4711\n' }, 'a number without a name')
+  t.match(await as(4711, `cat ${n}/status`), { out: 'user 4711 uid 4711\n' }, 'a uid without a name')
   await as(NOBODY, `echo mine > ${n}/data`)
   await as(DAEMON, `echo yours > ${n}/data`)
   t.match(await as(NOBODY, `cat ${n}/data`), { out: 'answer to mine\n' })
   t.match(await as(DAEMON, `cat ${n}/data`), { out: 'answer to yours\n' })
   t.match(await as(NOBODY, `cat ${n}/secret`), { code: 1, err: /Permission denied/ })
   t.match(await sh(`cat ${n}/status`), { out: 'user root uid 0\n' })
-  t.same(seen.attached, ['root 0', 'nobody 65534', 'daemon 1', '4711 4711'], 'one attach each')
+  t.same(seen.attached, ['root 0', 'nobody 65534', 'daemon 1', '4711 4711'], 'one attach for each user')
 })
 
-t.test('a user who opens all that they can leaves enough for the others', options, async t => {
+t.test('a user who opens as many files as they can leaves enough for the others', options, async t => {
   const { n } = await bench(t, { allowOther: true })
   const as = (uid: number, command: string) => sh(command, { uid, gid: uid })
-  // opens until it is refused, says how often it was not, and holds all until its input ends
+  // opens files until one is refused, prints how many it opened, and keeps them open until its input ends
   const script = `let held = 0
     const fs = require('fs')
     try { for (;; held++) fs.openSync('${n}/status') } catch (error) { console.log(held, error.code) }
@@ -62,15 +66,15 @@ t.test('a user who opens all that they can leaves enough for the others', option
   const [said] = (await once(hoard.stdout, 'data')) as [Buffer]
   t.equal(said.toString(), '1024 EMFILE\n')
   t.match(await as(NOBODY, `cat ${n}/status`), { code: 1, err: /Too many open files/ })
-  t.match(await as(DAEMON, `cat ${n}/status`), { out: 'user daemon uid 1\n' }, 'another user goes on')
+  t.match(await as(DAEMON, `cat ${n}/status`), { out: 'user daemon uid 1\n' }, 'another user can open files')
   t.match(await as(DAEMON, `ls ${n}`), { code: 0 })
-  t.match(await sh(`cat ${n}/status`), { out: 'user root uid 0\n' }, 'and root')
+  t.match(await sh(`cat ${n}/status`), { out: 'user root uid 0\n' }, 'root can open files')
   hoard.stdin.end()
   await once(hoard, 'close')
-  t.match(await as(NOBODY, `cat ${n}/status`), { out: 'user nobody uid 65534\n' }, 'what is closed is free')
+  t.match(await as(NOBODY, `cat ${n}/status`), { out: 'user nobody uid 65534\n' }, 'closed files do not count')
 })
 
-t.test("two users at once never get each other's answers", options, async t => {
+t.test("two users who ask at once never get each other's answers", options, async t => {
   const { n } = await bench(t, { allowOther: true })
   const loop = (uid: number, word: string) =>
     sh(
@@ -118,10 +122,10 @@ t.test('an ordinary user mounts through fusermount3', options, async t => {
     out: 'user nobody uid 65534\nanswer to hi\n',
     err: '',
   })
-  t.match(await sh(`ls ${n}`), { code: 2, err: /Permission denied/ }, 'not even root')
+  t.match(await sh(`ls ${n}`), { code: 2, err: /Permission denied/ }, 'not even root can use the mount')
   t.match(await as(`kill -9 ${pid}; sleep 0.3; ls ${n}`), { err: /not connected/ })
   const again = Number((await mount()).out)
-  t.ok(again > 0, 'a stale one is cleared')
+  t.ok(again > 0, 'a stale mount is cleared')
   t.match(await as(`cat ${n}/status; kill ${again}`), { out: 'user nobody uid 65534\n' })
   t.ok(await gone(again))
   t.match(await as(`ls ${n} && rmdir ${n} 2>/dev/null; mount | grep -c ${n}`), { out: '0\n' })

@@ -1,3 +1,4 @@
+/** A mount of the test tree: what ordinary programs see and do. */
 import { spawn } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
@@ -10,7 +11,7 @@ const skip = await noFuse()
 if (skip) t.comment(`skipped: ${skip}`)
 const options = skip ? { skip } : {}
 
-t.test('ls -l, find, stat, df and stat -f behave', options, async t => {
+t.test('ls -l, find, stat, df and stat -f work on a mount', options, async t => {
   const { n } = await bench(t)
   const ls = await sh(`ls -ln ${n}`)
   t.match(ls, { code: 0, err: '' })
@@ -29,7 +30,7 @@ t.test('ls -l, find, stat, df and stat -f behave', options, async t => {
   t.match(await sh(`cat ${n}/nothing`), { code: 1, err: /No such file or directory/ })
 })
 
-t.test('a prompt written is answered to the next reader, and in one descriptor', options, async t => {
+t.test('a prompt is answered to the next reader, and on the descriptor that wrote it', options, async t => {
   const { n, seen } = await bench(t)
   t.match(await sh(`echo hello > ${n}/data; cat ${n}/data`), { code: 0, out: 'answer to hello\n' })
   t.match(await sh(`exec 3<>${n}/data; echo hi >&3; cat <&3`), { code: 0, out: 'answer to hi\n' })
@@ -39,7 +40,7 @@ t.test('a prompt written is answered to the next reader, and in one descriptor',
   ])
 })
 
-t.test('cat shows what there is before the rest is made', options, async t => {
+t.test('cat shows the beginning of an answer before the rest is generated', options, async t => {
   const { n } = await bench(t, { gap: 150 })
   await sh(`echo one two three four five > ${n}/data`)
   const cat = spawn('cat', [`${n}/data`], { stdio: ['ignore', 'pipe', 'inherit'] })
@@ -57,7 +58,7 @@ t.test('cat shows what there is before the rest is made', options, async t => {
 })
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGKILL'] as const)
-  t.test(`${signal} ends a cat that waits`, options, async t => {
+  t.test(`${signal} ends a cat that waits for data`, options, async t => {
     const { n } = await bench(t)
     const figures: number[] = []
     for (let i = 0; i < 5; i++) {
@@ -71,12 +72,12 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGKILL'] as const)
       t.equal(by, signal)
     }
     t.comment(`${signal}: ${figures.map(ms => ms.toFixed(1)).join(' ')} ms`)
-    // some ms; a flush that is not answered is waited for 1 s
+    // it takes some ms; if the Tflush got no answer it would take 1 s
     t.ok(Math.min(...figures) < 500)
-    t.match(await sh(`cat ${n}/status`), { code: 0, out: 'user root uid 0\n' }, 'the mount is as before')
+    t.match(await sh(`cat ${n}/status`), { code: 0, out: 'user root uid 0\n' }, 'the mount still works')
   })
 
-t.test('a reader that waits holds up nobody', options, async t => {
+t.test('a blocked read does not delay other requests', options, async t => {
   const { n } = await bench(t)
   const cats = Array.from({ length: 20 }, () => spawn('cat', [`${n}/never`], { stdio: 'ignore' }))
   await sleep(200)
@@ -87,7 +88,7 @@ t.test('a reader that waits holds up nobody', options, async t => {
   await Promise.all(cats.map(ended))
 })
 
-t.test('who does not want to wait is told to try again', options, async t => {
+t.test('a nonblocking read without data fails with EAGAIN', options, async t => {
   const { n } = await bench(t)
   t.match(await sh(`dd iflag=nonblock if=${n}/status`), { code: 0, out: 'user root uid 0\n' })
   const never = await sh(`dd iflag=nonblock if=${n}/never`)
@@ -96,7 +97,7 @@ t.test('who does not want to wait is told to try again', options, async t => {
 })
 
 t.test(
-  'what another client removes and replaces is gone and new at once, though the kernel knows the name',
+  'a file that another client removes or replaces is gone or new at once, although the kernel caches its name',
   options,
   async t => {
     const { n, address } = await bench(t)
@@ -120,7 +121,7 @@ t.test(
   },
 )
 
-t.test('200 kB through cat is one open and one close', options, async t => {
+t.test('a large write through cat or dd is one open and one close', options, async t => {
   const { n, seen } = await bench(t)
   t.match(await sh(`head -c 200000 /dev/zero | tr '\\0' a | cat > ${n}/sink`), { code: 0, err: '' })
   t.match(await sh(`dd if=/dev/zero bs=3000000 count=1 2>/dev/null | tr '\\0' b > ${n}/sink`), { code: 0, err: '' })
@@ -135,23 +136,27 @@ t.test('200 kB through cat is one open and one close', options, async t => {
   )
 })
 
-t.test('a file that has a length is read whole, however small the pieces its server gives', options, async t => {
-  const { n } = await bench(t)
-  const read = await sh(`dd if=${n}/pieces bs=300000 count=1 2>&1 > /dev/null`)
-  t.match(read, { code: 0, out: /^1\+0 records in$/m })
-  const at = `import mmap; f = open('${n}/pieces'); m = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_COPY)`
-  t.match(await sh(`python3 -c "${at}; print(len(m), m[299996:].hex())"`), { code: 0, out: '300000 f7240100\n' })
-})
+t.test(
+  'one read returns a whole file that has a length, even if the server sends it in small pieces',
+  options,
+  async t => {
+    const { n } = await bench(t)
+    const read = await sh(`dd if=${n}/pieces bs=300000 count=1 2>&1 > /dev/null`)
+    t.match(read, { code: 0, out: /^1\+0 records in$/m })
+    const at = `import mmap; f = open('${n}/pieces'); m = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_COPY)`
+    t.match(await sh(`python3 -c "${at}; print(len(m), m[299996:].hex())"`), { code: 0, out: '300000 f7240100\n' })
+  },
+)
 
-t.test('copies of a descriptor are closed without closing the file', options, async t => {
+t.test('closing a copy of a descriptor does not close the file', options, async t => {
   const { n, seen } = await bench(t)
   t.match(await sh(`(echo a; /bin/echo b; echo c) > ${n}/sink`), { code: 0 })
   await until(() => seen.closes > 0)
   t.same([seen.opens, seen.closes, seen.uploads], [1, 1, ['a\nb\nc\n']])
-  t.ok(seen.syncs > 1, 'though each close of a copy asked whether all is well')
+  t.ok(seen.syncs > 1, 'although each close of a copy asked the server for errors')
 })
 
-t.test('errors keep their errno, at the write, the open and the close', options, async t => {
+t.test('write, open, close and other calls fail with the errno of the server', options, async t => {
   const { n } = await bench(t)
   const errno = (code: string) =>
     sh(`python3 -c "
@@ -167,12 +172,12 @@ except OSError as e: print(e.errno)"`)
   t.match(await errno(`os.open('${n}/status/x',0)`), { out: '20\n' }, 'ENOTDIR')
   t.match(await errno(`os.open('${n}/status',2)`), { out: '13\n' }, 'EACCES')
   t.match(await errno(`os.mkdir('${n}/x')`), { out: '13\n' }, 'EACCES')
-  t.match(await errno(`os.truncate('${n}/memory', 5)`), { out: '1\n' }, 'EPERM: only to nothing')
+  t.match(await errno(`os.truncate('${n}/memory', 5)`), { out: '1\n' }, 'EPERM: a file can only be truncated to 0')
   t.match(await errno(`os.symlink('a', '${n}/folder/l')`), { out: '1\n' }, 'EPERM')
   t.match(await errno(`os.rename('${n}/folder', '${n}/many/x')`), { out: '18\n' }, 'EXDEV')
 })
 
-t.test("offsets are the program's: dd skip, open r+, seek to the end", options, async t => {
+t.test('programs read and write at any offset, truncate and append', options, async t => {
   const { n } = await bench(t)
   t.match(await sh(`dd if=${n}/memory bs=1 skip=4 count=3 2>/dev/null`), { code: 0, out: '456' })
   const python = await sh(`python3 -c "
@@ -188,13 +193,13 @@ print(f.seek(0, 2))"`)
   })
   const mode = (await sh(`stat -c '%a %u' ${n}/memory`)).out
   const kept = { code: 1, err: /not permitted/ }
-  t.match(await sh(`chmod 777 ${n}/memory`), kept, 'what would change nothing fails')
+  t.match(await sh(`chmod 777 ${n}/memory`), kept, 'chmod to another mode is refused')
   t.match(await sh(`chown 4711 ${n}/memory`), kept)
   t.match(await sh(`chgrp 4711 ${n}/memory`), kept)
   t.match(await sh(`stat -c '%a %u' ${n}/memory`), { out: mode })
 })
 
-t.test('files and directories are made, renamed and removed', options, async t => {
+t.test('programs can make, rename, copy and remove files and directories', options, async t => {
   const { n } = await bench(t)
   const f = `${n}/folder`
   const out = await sh(`cd ${f}; echo 1 > a; mkdir d; mv a b; cat b; ls; cp b d/c; cat d/c; rm d/c; rmdir d; rm b; ls`)

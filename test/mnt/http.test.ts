@@ -1,3 +1,4 @@
+/** The HTTP listener: which requests become WebSockets, and how the others are refused. */
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import net, { type Socket } from 'node:net'
@@ -18,7 +19,7 @@ import { HEADERS_TIMEOUT_MS, MAX_HEAD, MAX_UNPROVEN } from '../../mnt/limits.js'
 const token = 'llb_the-right-one'
 const user: User = { name: 'ada', uid: 1000, role: 'use' }
 
-/** A listener that takes one token, closed with the test; what it accepted is in `accepted`. */
+/** A listener that accepts one token and is closed with the test; its connections are in `accepted`. */
 async function listening(t: Test, o: Partial<HttpOptions> = {}) {
   const accepted: { transport: Transport; user: User }[] = []
   const listener = await listenHttp({
@@ -50,7 +51,7 @@ const upgrade = (port: number, more: Record<string, string> = {}, path = '/9p') 
   return `GET ${path} HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`
 }
 
-/** Sends text and returns all that comes back until the server closes, or has answered an upgrade. */
+/** Sends text and returns everything the server sends until it closes the connection or accepts an upgrade. */
 function exchange(port: number, request: string, keep?: (socket: Socket) => void): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = net.connect(port, '127.0.0.1', () => socket.write(request))
@@ -70,14 +71,14 @@ function exchange(port: number, request: string, keep?: (socket: Socket) => void
 
 const statusOf = async (port: number, request: string) => Number((await exchange(port, request)).split(' ')[1])
 
-t.test('a WebSocket with the right token is accepted with the user it stands for', async t => {
+t.test('a WebSocket with a valid token is accepted, with the token’s user', async t => {
   const { port, accepted, address } = await listening(t)
   t.equal(address, `ws://127.0.0.1:${port}/9p`)
   t.equal(await statusOf(port, upgrade(port)), 101)
   t.match(accepted, [{ user }])
 })
 
-t.test('no token, a wrong one and one in the address are refused alike, after a second', async t => {
+t.test('a missing or wrong token is refused after a second, and a token in the URL is not looked at', async t => {
   const { port, accepted } = await listening(t)
   const began = performance.now()
   const answers = await Promise.all([
@@ -97,7 +98,7 @@ t.test('no token, a wrong one and one in the address are refused alike, after a 
   t.equal(accepted.length, 0)
 })
 
-t.test('a foreign Origin is refused whatever the token, our own is not', async t => {
+t.test('a foreign Origin is refused even with a valid token, the server’s own is accepted', async t => {
   const { port } = await listening(t)
   for (const origin of [
     'https://evil.example',
@@ -112,7 +113,7 @@ t.test('a foreign Origin is refused whatever the token, our own is not', async t
   t.equal(await statusOf(port, upgrade(port, { Origin: `http://127.0.0.1:${port}` })), 101)
 })
 
-t.test('a foreign Host is refused whatever the token', async t => {
+t.test('a foreign Host is refused even with a valid token', async t => {
   const { port } = await listening(t)
   for (const host of [
     'rebind.evil.example',
@@ -128,10 +129,10 @@ t.test('a foreign Host is refused whatever the token', async t => {
     t.equal(await statusOf(port, upgrade(port, { Host: host })), 403, host)
     t.equal(await statusOf(port, upgrade(port, { Host: host, Origin: `http://${host}` })), 403, `${host} as Origin too`)
   }
-  t.equal(await statusOf(port, upgrade(port, { Host: '' })), 403, 'and none at all')
+  t.equal(await statusOf(port, upgrade(port, { Host: '' })), 403, 'no Host header')
 })
 
-t.test('loopback names and configured names are our own, in any case and with any port', async t => {
+t.test('a Host that is a loopback name or a configured name is accepted, in any case and with any port', async t => {
   const { port } = await listening(t, { names: ['Alpha.example'] })
   for (const host of [
     'localhost',
@@ -146,7 +147,7 @@ t.test('loopback names and configured names are our own, in any case and with an
   }
 })
 
-t.test('who listens on all addresses can be called by the number that was dialled and by no other', async t => {
+t.test('a server on all addresses accepts only the address that was dialled as its Host', async t => {
   const { port } = await listening(t, { host: '0.0.0.0' })
   t.equal(await statusOf(port, upgrade(port, { Host: `127.0.0.1:${port}` })), 101)
   t.equal(await statusOf(port, upgrade(port, { Host: '10.1.2.3' })), 403)
@@ -154,7 +155,7 @@ t.test('who listens on all addresses can be called by the number that was dialle
   t.equal(await statusOf(port, upgrade(port, { Host: 'some.example' })), 403)
 })
 
-t.test('anything but /9p is an empty 404', async t => {
+t.test('every path except /9p gets an empty 404', async t => {
   const { port } = await listening(t)
   for (const path of ['/', '/9p/', '/9P', '/9p?', '//9p', '/index.html', '/../9p', '/%39p', 'http://127.0.0.1/9p']) {
     t.equal(await statusOf(port, upgrade(port, {}, path)), 404, path)
@@ -166,7 +167,7 @@ t.test('anything but /9p is an empty 404', async t => {
   )
 })
 
-t.test('a plain request for /9p is told to upgrade, and its Host is looked at first', async t => {
+t.test('a plain request for /9p gets 426, but its Host is checked first', async t => {
   const { port } = await listening(t)
   t.match(
     await exchange(port, 'GET /9p HTTP/1.1\r\nHost: localhost\r\n\r\n'),
@@ -177,7 +178,7 @@ t.test('a plain request for /9p is told to upgrade, and its Host is looked at fi
   t.equal(await statusOf(port, upgrade(port).replace('GET', 'POST')), 426)
 })
 
-/** A listener with an end point to join at, for the one token. */
+/** A listener that also accepts one token at /join. */
 async function joinable(t: Test, o: Partial<HttpOptions> = {}) {
   const joined: Transport[] = []
   t.teardown(() => {
@@ -188,16 +189,16 @@ async function joinable(t: Test, o: Partial<HttpOptions> = {}) {
 }
 const asJoiner = { Authorization: 'Bearer llb_join' }
 
-t.test('what has a token to join is taken at /join, and only there', async t => {
+t.test('a join token is accepted at /join and only there', async t => {
   const { port, accepted, joined } = await joinable(t)
   t.equal(await statusOf(port, upgrade(port, asJoiner, '/join')), 101)
   t.same([joined.length, accepted.length], [1, 0])
-  t.equal(await statusOf(port, upgrade(port, asJoiner)), 401, 'it does not open the tree')
-  t.equal(await statusOf(port, upgrade(port, {}, '/join')), 401, 'nor does one for the tree let join')
+  t.equal(await statusOf(port, upgrade(port, asJoiner)), 401, 'a join token does not open the tree')
+  t.equal(await statusOf(port, upgrade(port, {}, '/join')), 401, 'a token for the tree does not let its holder join')
   t.same([joined.length, accepted.length], [1, 0])
 })
 
-t.test('at /join a wrong token is refused as at /9p, also where the tree asks for none', async t => {
+t.test('a wrong token at /join is refused as at /9p, even if the tree needs no token', async t => {
   const { port, joined } = await joinable(t, { authenticate: () => user })
   t.equal(await statusOf(port, upgrade(port, { Authorization: '' })), 101, 'the tree is open')
   const began = performance.now()
@@ -215,7 +216,7 @@ t.test('at /join a wrong token is refused as at /9p, also where the tree asks fo
   t.equal(joined.length, 0)
 })
 
-t.test('no browser joins, and nobody who calls the server by a foreign name', async t => {
+t.test('a request with an Origin or a foreign Host cannot join', async t => {
   const { port, joined } = await joinable(t)
   for (const Origin of ['https://evil.example', 'null', `http://127.0.0.1:${port}`])
     t.equal(await statusOf(port, upgrade(port, { ...asJoiner, Origin }, '/join')), 403, Origin)
@@ -226,19 +227,19 @@ t.test('no browser joins, and nobody who calls the server by a foreign name', as
   t.equal(joined.length, 0)
 })
 
-t.test('where there is nothing to join /join is not there', async t => {
+t.test('/join is a 404 on a server that accepts no peers', async t => {
   const { port } = await listening(t)
   t.equal(await statusOf(port, upgrade(port, {}, '/join')), 404)
 })
 
-t.test('one address may hold only so many sockets that have not shown a token to join', async t => {
+t.test('one address may hold only MAX_UNPROVEN sockets that have not shown a join token', async t => {
   const { port, joined } = await joinable(t)
   const sockets: Socket[] = []
   t.teardown(() => {
     for (const socket of sockets) socket.destroy()
   })
   await exchange(port, upgrade(port, asJoiner, '/join'), socket => sockets.push(socket))
-  // each waits a second for its 401, and is unproven as long
+  // each waits a second for its 401, and counts as unproven for that time
   const refused = Array.from({ length: MAX_UNPROVEN }, () => exchange(port, upgrade(port, {}, '/join')))
   let hungUp = 0
   while (hungUp === 0) {
@@ -247,7 +248,7 @@ t.test('one address may hold only so many sockets that have not shown a token to
   }
   t.equal(hungUp, 1)
   for (const answer of await Promise.all(refused)) t.match(answer, /^(HTTP\/1.1 401|$)/)
-  // the answer is here before the server has let go of the socket
+  // the answer arrives before the server has released the socket
   const admitted = () =>
     statusOf(port, upgrade(port, asJoiner, '/join')).then(
       status => status || 0,
@@ -258,11 +259,11 @@ t.test('one address may hold only so many sockets that have not shown a token to
     await sleep(100)
     status = await admitted()
   }
-  t.equal(status, 101, 'and when they are gone there is room')
+  t.equal(status, 101, 'when they are gone there is room again')
   t.ok(joined.length >= 2)
 })
 
-t.test('who joins serves, and who accepts is the client', async t => {
+t.test('a peer that joins is the 9P server, and the listener is its client', async t => {
   const owner = { name: 'worker', uid: 0 }
   const root = dir(new Map([['status', text(() => 'server kind=worker\n', { owner })]]), owner)
   let joined!: (transport: Transport) => void
@@ -279,7 +280,7 @@ t.test('who joins serves, and who accepts is the client', async t => {
   await session.closed
 })
 
-t.test('no answer permits another site anything', async t => {
+t.test('a preflight request of another site gets 403 without a CORS header', async t => {
   const { port } = await listening(t)
   const request =
     'OPTIONS /9p HTTP/1.1\r\nHost: localhost\r\nOrigin: https://evil.example\r\nAccess-Control-Request-Method: GET\r\n\r\n'
@@ -288,7 +289,7 @@ t.test('no answer permits another site anything', async t => {
   t.notMatch(answer, /access-control/i)
 })
 
-t.test('a browser offers its token as a subprotocol, and only 9p is chosen', async t => {
+t.test('a browser can send its token as a subprotocol, and the server chooses only 9p', async t => {
   const { port, accepted } = await listening(t)
   const socket = new WebSocket(`ws://127.0.0.1:${port}/9p`, ['9p', `bearer.${token}`], {
     origin: `http://127.0.0.1:${port}`,
@@ -299,20 +300,20 @@ t.test('a browser offers its token as a subprotocol, and only 9p is chosen', asy
   socket.terminate()
 })
 
-t.test('what says websocket but is no proper handshake is not accepted', async t => {
+t.test('an upgrade with an invalid WebSocket handshake gets 400', async t => {
   const { port, accepted } = await listening(t)
   t.equal(await statusOf(port, upgrade(port, { 'Sec-WebSocket-Key': 'short' })), 400)
   t.equal(await statusOf(port, upgrade(port, { 'Sec-WebSocket-Version': '7' })), 400)
   t.equal(accepted.length, 0)
 })
 
-t.test('a head that is too long or no HTTP at all is refused', async t => {
+t.test('a head that is too long gets 431, and bytes that are not HTTP get 400', async t => {
   const { port } = await listening(t)
   t.equal(await statusOf(port, upgrade(port, { Cookie: 'x'.repeat(MAX_HEAD) })), 431)
   t.equal(await statusOf(port, '\x13\0\0\0d\xff\xff\0\x20\0\0\x06\x009P2000'), 400)
 })
 
-t.test('a request that does not end is hung up on', { timeout: 2 * HEADERS_TIMEOUT_MS }, async t => {
+t.test('a request whose head does not end gets 408', { timeout: 2 * HEADERS_TIMEOUT_MS }, async t => {
   const { port } = await listening(t)
   const began = performance.now()
   t.match(await exchange(port, 'GET /9p HTTP/1.1\r\nHost: localhost\r\n'), /^HTTP\/1.1 408/)
@@ -320,7 +321,7 @@ t.test('a request that does not end is hung up on', { timeout: 2 * HEADERS_TIMEO
   t.ok(took < HEADERS_TIMEOUT_MS + 2000, `${took.toFixed(0)} ms`)
 })
 
-t.test('one address may hold only so many sockets without a token, and those with one do not count', async t => {
+t.test('one address may hold only MAX_UNPROVEN sockets without a token; those with one do not count', async t => {
   const { port, accepted } = await listening(t)
   const sockets: Socket[] = []
   t.teardown(() => {
@@ -339,16 +340,20 @@ t.test('one address may hold only so many sockets without a token, and those wit
         }),
     ),
   )
-  // Each has been seen by the server when a later one has been turned away.
-  t.equal(await exchange(port, upgrade(port)).catch(e => e.code === 'ECONNRESET' && ''), '', 'the next is hung up on')
+  // the server has seen all of these when it refuses a later one
+  t.equal(
+    await exchange(port, upgrade(port)).catch(e => e.code === 'ECONNRESET' && ''),
+    '',
+    'the next connection is closed',
+  )
   idle[0]!.destroy()
-  // when the server has seen that
+  // there is room as soon as the server has seen that
   const room = () => statusOf(port, upgrade(port)).catch(error => error.code)
   while ((await room()) !== 101) await new Promise(resolve => setTimeout(resolve, 10))
-  t.pass('and one that goes makes room')
+  t.pass('a closed connection makes room')
 })
 
-t.test('closing drops who has not got in and keeps who has', async t => {
+t.test('closing the listener drops connections without a token and keeps accepted ones', async t => {
   const { port, close } = await listening(t)
   let inside: Socket | undefined
   await exchange(port, upgrade(port), socket => (inside = socket))
@@ -364,12 +369,12 @@ t.test('closing drops who has not got in and keeps who has', async t => {
   inside?.destroy()
 })
 
-t.test('a port that is taken is an error that says so', async t => {
+t.test('listening on a port that is in use fails with EADDRINUSE', async t => {
   const { port } = await listening(t)
   await t.rejects(listening(t, { port }), { code: 'EADDRINUSE' })
 })
 
-t.test('a 9P session runs over it, its user the one of the token', async t => {
+t.test('a 9P session over a WebSocket has the token’s user', async t => {
   const { address } = await listening(t, {
     accept: (transport, user) => {
       const owner = { name: 'server', uid: 0 }
@@ -386,7 +391,7 @@ t.test('a 9P session runs over it, its user the one of the token', async t => {
   await t.rejects(dialWebSocket(address, { token: 'llb_wrong' }))
 })
 
-t.test('over TLS, it is 1.3 and the same', async t => {
+t.test('a listener with TLS accepts only TLS 1.3, and checks requests in the same way', async t => {
   const where = t.testdir()
   const [cert, key] = [join(where, 'cert.pem'), join(where, 'key.pem')]
   const made = spawnSync('openssl', [
@@ -432,7 +437,7 @@ t.test('over TLS, it is 1.3 and the same', async t => {
   t.equal(accepted.length, 2)
   t.ok(
     accepted.every(({ transport }) => transport.extra! > 0),
-    'what its encryption takes counts',
+    'the memory of the encryption counts',
   )
   await t.rejects(listening(t, { tls: { ...tls, key: 'nonsense' } }), {
     message: /^bad argument: tls.cert and tls.key: /,

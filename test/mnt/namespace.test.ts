@@ -1,4 +1,4 @@
-/** The whole of it as its users have it: a server process, a mount, and ordinary programs. */
+/** llambo as its users see it: a server process, a mount, and ordinary programs. */
 import { execFile, spawn } from 'node:child_process'
 import { mkdirSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -11,7 +11,7 @@ const skip = await noFuse()
 const options = skip ? { skip } : {}
 const run = promisify(execFile)
 
-/** The same test's server, mounted: a directory to work in and the process that serves it. */
+/** Starts a server that mounts its tree. @returns the mount point, the server process and its home */
 async function mounted(
   t: Tap,
   env: NodeJS.ProcessEnv = {},
@@ -27,7 +27,11 @@ async function mounted(
 }
 type Tap = ConstructorParameters<typeof Home>[0]
 
-/** Runs a line of shell in the mount; what it prints, or its failure with what it said. */
+/**
+ * Runs a line of shell with the mount point at $N.
+ * @returns its standard output
+ * @throws its failure, with its standard error
+ */
 async function sh(at: string, line: string): Promise<string> {
   const { stdout } = await run('bash', ['-c', line], { cwd: '/', env: { ...process.env, N: at, M: checkout } })
   return stdout
@@ -38,7 +42,7 @@ const fails = (at: string, line: string): Promise<string> =>
     (error: { stderr: string }) => error.stderr,
   )
 
-t.test('a prompt written to data is answered to the next cat', options, async t => {
+t.test('the next cat of data prints the answer to a prompt written to it', options, async t => {
   const { at } = await mounted(t)
   t.equal(await sh(at, 'echo "red green" > $N/data; cat $N/data'), '0:red 1:green\n')
   t.equal(await sh(at, 'echo blue > $N/worker-0001/data; cat $N/worker-0001/data'), '0:blue\n')
@@ -49,7 +53,7 @@ t.test('a prompt written to data is answered to the next cat', options, async t 
   t.same(
     (await sh(at, 'cat $N/task/5/prompt | wc -cl')).trim().split(/ +/),
     ['40000', '200000'],
-    '200 kB are one prompt',
+    'a write of 200 kB is one prompt',
   )
   t.equal(
     await sh(at, `python3 -c "f=open('$N/data','r+'); f.write('py thon'); f.flush(); print(f.read(), end='')"`),
@@ -57,20 +61,24 @@ t.test('a prompt written to data is answered to the next cat', options, async t 
   )
 })
 
-t.test('cat shows an answer as it comes', options, async t => {
+t.test('cat shows an answer while it is generated', options, async t => {
   const { at } = await mounted(t, { LLAMBO_ENGINE_RATE: '20' })
   await sh(at, 'echo "w x40" > $N/data') // two seconds
   const cat = spawn('cat', [`${at}/data`], { stdio: ['ignore', 'pipe', 'inherit'] })
   const pieces: string[] = []
   cat.stdout.setEncoding('utf8').on('data', piece => pieces.push(piece))
   while (pieces.length < 3) await sleep(10)
-  t.match(await sh(at, 'cat $N/task/1/status'), /state=running/, 'the first bytes came before the last token was made')
+  t.match(
+    await sh(at, 'cat $N/task/1/status'),
+    /state=running/,
+    'the first bytes arrived before the last token was generated',
+  )
   await new Promise(resolve => cat.once('close', resolve))
   t.equal(pieces.join('').trim().split(' ').length, 40)
 })
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGKILL'] as const)
-  t.test(`${signal} ends a cat that waits, and costs the answer nothing`, options, async t => {
+  t.test(`${signal} ends a cat that waits, and the answer is still complete`, options, async t => {
     const { at } = await mounted(t, { LLAMBO_ENGINE_FIRST_TOKEN_MS: '2000' })
     await sh(at, 'echo "w x4" > $N/data')
     const cat = spawn('cat', [`${at}/data`], { stdio: 'ignore' })
@@ -80,7 +88,8 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGKILL'] as const)
     await new Promise(resolve => cat.once('close', resolve))
     const ms = performance.now() - begin
     t.comment(`${signal}: gone after ${ms.toFixed(1)} ms`)
-    // the figure is some ms; the bound is what tells it from a wait for the first token, or for a flush that is not answered (1 s)
+    // It takes some ms. The bound distinguishes that from a wait for the first token, or for a Tflush that gets no
+    // answer (1 s).
     t.ok(ms < 800, `${ms} ms`)
     t.equal(await sh(at, 'cat $N/data'), '0:w 1:w 2:w 3:w\n')
   })
@@ -102,7 +111,7 @@ t.test('tail -f follows a session’s log', options, async t => {
   t.equal(await sh(at, 'ls $N/session'), 'clone\n')
 })
 
-t.test('two hundred clients at once get the answers to their own prompts', options, async t => {
+t.test('200 clients at once each get the answer to their own prompt', options, async t => {
   const { at } = await mounted(t, {}, ['--slots', '16'])
   const client = `import os,sys
 from concurrent.futures import ThreadPoolExecutor
@@ -121,7 +130,7 @@ with ThreadPoolExecutor(200) as pool: print(sum(pool.map(ask,range(200))))`
   t.equal(stdout, '200\n')
 })
 
-t.test('ordinary tools find an ordinary tree', options, async t => {
+t.test('ls, df, stat, find and cp work on the tree', options, async t => {
   const { at } = await mounted(t)
   t.match(await sh(at, 'ls -l $N'), /-rw-rw-rw- 1 root +\S+ +0 .* data\n/)
   t.match(await sh(at, 'df $N'), /llambo/)
@@ -134,11 +143,11 @@ t.test('ordinary tools find an ordinary tree', options, async t => {
   const found = await sh(at, 'find $N')
   for (const name of ['ctl', 'models/llambo-tiny.gguf', 'worker-0001/session/clone']) t.match(found, `${at}/${name}\n`)
   await sh(at, 'for i in $(seq 1000); do echo $i > $N/data; done')
-  t.equal((await sh(at, 'ls $N/task | wc -l')).trim(), '1000', 'a thousand entries list fully')
+  t.equal((await sh(at, 'ls $N/task | wc -l')).trim(), '1000', 'all 1,000 entries are listed')
   t.match(await sh(at, 'cp -r $N/task/1000 "$N/../copied" && cat "$N/../copied/prompt"'), /^1000\n$/)
 })
 
-t.test('a model is copied out and in, and a damaged one is refused at the close', options, async t => {
+t.test('models can be copied out and in, and a damaged model is refused at the close', options, async t => {
   const { at } = await mounted(t)
   await sh(at, 'cp $N/models/llambo-tiny.gguf $N/../out.gguf && cmp $N/../out.gguf $M/models/llambo-tiny.gguf')
   await sh(at, 'cp $N/../out.gguf $N/models/mine.gguf && cmp $N/models/mine.gguf $N/../out.gguf')
@@ -146,12 +155,20 @@ t.test('a model is copied out and in, and a damaged one is refused at the close'
   await sh(at, 'head -c 1000000 $N/../out.gguf > $N/../cut.gguf')
   t.match(await fails(at, 'cp $N/../cut.gguf $N/models/cut.gguf'), /Bad message/)
   t.match(await sh(at, 'cat $N/error'), / models\/cut.gguf: model file is damaged: tensor .* past the end of the file/)
-  t.equal((await sh(at, 'ls -A $N/models')).trim(), 'llambo-tiny.gguf\nmine.gguf', 'nothing of it is left')
+  t.equal(
+    (await sh(at, 'ls -A $N/models')).trim(),
+    'llambo-tiny.gguf\nmine.gguf',
+    'nothing of the damaged model is left',
+  )
   await sh(at, 'rm $N/models/mine.gguf')
-  t.match(await fails(at, 'rm $N/models/llambo-tiny.gguf'), /denied|not permitted/i, 'the bundled one stays')
+  t.match(
+    await fails(at, 'rm $N/models/llambo-tiny.gguf'),
+    /denied|not permitted/i,
+    'the bundled model cannot be removed',
+  )
 })
 
-t.test('errors come where the user is, and in full in the error file', options, async t => {
+t.test('programs see the errno of an error, and the error file has it in full', options, async t => {
   const { at } = await mounted(t)
   t.match(await fails(at, 'echo frobnicate > $N/ctl'), /Invalid argument/)
   t.match(await sh(at, 'cat $N/error'), /^\S+Z ctl: unknown command: frobnicate: accepts strategy queue/)
@@ -163,7 +180,7 @@ t.test('errors come where the user is, and in full in the error file', options, 
   t.equal(await sh(at, 'echo alive > $N/data; cat $N/data'), '0:alive\n')
 })
 
-t.test('through one mount that others may use, two users never see each other’s answers', options, async t => {
+t.test('two users of a shared mount never see each other’s answers', options, async t => {
   const { at, home } = await mounted(t)
   const shared = home.path('shared')
   mkdirSync(shared)
@@ -181,11 +198,11 @@ t.test('through one mount that others may use, two users never see each other’
   t.match(peek.stderr, /No such file/)
   const steer = await as('daemon', `echo shutdown > ${shared}/ctl`).catch((error: { stderr: string }) => error)
   t.match(steer.stderr, /Permission denied/)
-  t.equal(await sh(at, 'cat $N/data'), '', 'root, behind the other mount, has asked nothing')
+  t.equal(await sh(at, 'cat $N/data'), '', 'root, on the other mount, has asked nothing')
 })
 
 t.test(
-  'a killed server fails what waits with EIO within 5 s, and the next up finds a clean place',
+  'when a server is killed, waiting reads fail with EIO within 5 s, and the next server can mount at the same place',
   options,
   async t => {
     const { at, up, home } = await mounted(t, { LLAMBO_ENGINE_RATE: '2' })
@@ -210,6 +227,6 @@ t.test(
     const { code, stderr } = await home.ctl('down', '--now')
     t.equal(code, 0, stderr)
     await again.ended
-    t.equal(readFileSync('/proc/mounts', 'utf8').includes(at), false, 'no mount is left')
+    t.equal(readFileSync('/proc/mounts', 'utf8').includes(at), false, 'the mount is gone')
   },
 )

@@ -1,4 +1,6 @@
-/** What ordinary programs make of the tree through a real mount: they follow it, read it whole, copy it and save into it. */
+/**
+ * Ordinary programs on a real server's tree through a mount: they follow it, read it whole, copy it and save into it.
+ */
 import { execFile, spawn } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -13,7 +15,7 @@ if (skip) {
   process.exit()
 }
 
-// the whole tree is read several times, each time with its models
+// these tests read the whole tree several times, each time with its models
 t.setTimeout(240_000)
 const home = new Home(t)
 const at = home.path('n')
@@ -22,17 +24,17 @@ for (const dir of [at, out]) mkdirSync(dir)
 const up = home.start(['up', '--workers', '1'], { LLAMBO_MOUNT: at })
 await up.says(/mounted at/)
 
-/** Runs a line of shell with the tree at $N and room at $OUT. @returns what it prints */
+/** Runs a line of shell with the tree at $N and an empty directory at $OUT. @returns its standard output */
 async function sh(line: string): Promise<string> {
   const env = { ...process.env, N: at, OUT: out }
   return (await promisify(execFile)('bash', ['-c', line], { cwd: out, env, timeout: 60_000, killSignal: 'SIGKILL' }))
     .stdout
 }
-/** Whether this machine has a program; a test that lacks one says so. */
+/** Whether this machine has a program. */
 const has = (program: string): Promise<boolean> => sh(`command -v ${program}`).then(Boolean, () => false)
 const session = (line: string) => `exec 4<>$N/session/clone; read n <&4; S=$N/session/$n; ${line}; rmdir $S`
 
-t.test('tail -f shows what happens, tail -n what happened', async t => {
+t.test('tail -n and tail -f work on events', async t => {
   await sh('echo before > $N/data; cat $N/data')
   t.match(await sh('tail -n 1 $N/events'), /^seq=\d+ \S+ kind=task-done task=1 .*\n$/)
   const tail = spawn('tail', ['-s', '0.1', '-f', `${at}/events`], { stdio: ['ignore', 'pipe', 'ignore'] })
@@ -52,7 +54,7 @@ t.test('tail -f shows what happens, tail -n what happened', async t => {
   )
 })
 
-t.test('event waits for more at its end', async t => {
+t.test('a reader of event waits for more at its end', async t => {
   const cat = spawn('cat', [`${at}/event`], { stdio: ['ignore', 'pipe', 'ignore'] })
   t.teardown(() => cat.kill())
   let seen = ''
@@ -65,7 +67,7 @@ t.test('event waits for more at its end', async t => {
   t.equal(cat.exitCode, null)
 })
 
-t.test('the whole tree is counted, searched and copied to its end, and nothing is left behind', async t => {
+t.test('programs can count, search and copy the whole tree, and no session is left behind', async t => {
   await sh('echo findme > $N/data; cat $N/data')
   t.match(await sh('find $N -type f -exec wc -c {} + | tail -1'), /\d{7,} total/)
   t.match(await sh('grep -rl findme $N'), /task\/\d+\/prompt\n/)
@@ -75,7 +77,7 @@ t.test('the whole tree is counted, searched and copied to its end, and nothing i
   t.equal(await sh('ls $N/session'), 'clone\n')
 })
 
-t.test('what goes by a length copies files whole', async t => {
+t.test('programs that rely on the length copy files completely', async t => {
   await sh('tar cf $OUT/t.tar -C $N status metrics events ctl task; mkdir t; tar xf t.tar -C t')
   t.match(await sh('cat t/status'), /^server name=[\s\S]*\nworker name=.*\n$/)
   t.equal(await sh('cmp t/events $N/events; cmp t/task/1/answer $N/task/1/answer; cmp t/ctl $N/ctl'), '')
@@ -89,7 +91,7 @@ t.test('what goes by a length copies files whole', async t => {
   } else t.pass('rsync', { skip: 'no rsync' })
 })
 
-t.test('a session’s files are changed in place, and by what saves beside them', async t => {
+t.test('programs can change a session’s files in place, and by writing a new file and renaming it', async t => {
   t.equal(await sh(session('echo "be terse" > $S/system; sed -i s/terse/kind/ $S/system; cat $S/system')), 'be kind\n')
   t.equal(
     await sh(session('echo hi > $S/data; cat $S/data > /dev/null; sed -i s/hi/ho/ $S/history; cat $S/history')),
@@ -97,7 +99,7 @@ t.test('a session’s files are changed in place, and by what saves beside them'
   )
   const refused =
     'echo hi > $S/data; cat $S/data > /dev/null; sed -i s/^/x/ $S/history 2> /dev/null || wc -l < $S/history'
-  t.equal(await sh(session(refused)), '2\n', 'a line that is no message changes nothing')
+  t.equal(await sh(session(refused)), '2\n', 'a line that is not a message changes nothing')
   const save = `import os, tempfile
 S = os.environ['S']
 with tempfile.NamedTemporaryFile('w', dir=S, delete=False) as f: f.write('be new')
@@ -120,13 +122,10 @@ print(*sorted(os.listdir(S)), open(S + '/system').read(), open(S + '/system~').r
   t.equal(await sh(session(`echo a > $S/system; ${vim}; cat $S/system; ls -A $S | wc -l`)), 'b\n9\n')
 })
 
-t.test(
-  'a session that only had its number read is in no listing, and is there for who comes by the number',
-  async t => {
-    const number = (await sh('cat $N/session/clone')).trim()
-    t.equal(await sh('ls $N/session'), 'clone\n')
-    t.equal(await sh(`echo hi > $N/session/${number}/data; cat $N/session/${number}/data`), '0:hi\n')
-    t.equal(await sh('ls $N/session'), `${number}\nclone\n`)
-    await sh(`rmdir $N/session/${number}`)
-  },
-)
+t.test('a session of which only the number was read is not listed, but can be used by its number', async t => {
+  const number = (await sh('cat $N/session/clone')).trim()
+  t.equal(await sh('ls $N/session'), 'clone\n')
+  t.equal(await sh(`echo hi > $N/session/${number}/data; cat $N/session/${number}/data`), '0:hi\n')
+  t.equal(await sh('ls $N/session'), `${number}\nclone\n`)
+  await sh(`rmdir $N/session/${number}`)
+})
