@@ -98,6 +98,7 @@ export interface Wanted {
   other?: boolean
 }
 
+/** The changes that a Twstat asks for. @param now the file's current stat */
 export function wantedOfStat(s: Stat, now: Stat): Wanted {
   const wanted: Wanted = {}
   if (s.name !== '' && s.name !== now.name) wanted.name = s.name
@@ -115,6 +116,7 @@ const PERMISSIONS = 0o7777
 /** Bits of Tsetattr's `valid`. */
 const SET = { MODE: 1, UID: 2, GID: 4, SIZE: 8, TIMES: 0x1f0 }
 
+/** The changes that a Tsetattr asks for. @param now the file's current stat */
 export function wantedOfSetattr(m: Msg<'Tsetattr'>, now: Stat): Wanted {
   const wanted: Wanted = {}
   if (m.valid & SET.SIZE) wanted.length = safeLength(m.size)

@@ -26,6 +26,7 @@ import type { Transport } from './transport.js'
 
 export { Fid } from './client-fid.js'
 
+/** The options of `Client.connect`. */
 export interface ClientOptions {
   /**
    * The dialect to propose in Tversion; the server may answer with another that this client speaks. By default the

@@ -11,6 +11,7 @@ import { admit } from './transport/room.js'
 import { socketTransport } from './transport/socket.js'
 import type { Transport } from './transport.js'
 
+/** Where a dial string leads. */
 export type Address =
   | { kind: 'unix'; path: string }
   | { kind: 'tcp'; host: string; port: number }

@@ -24,6 +24,7 @@ export interface Field<T> {
   readonly optional?: boolean
 }
 
+/** The error for a message that ends before its fields do. */
 export const short = () => fail('badMessage', 'too short')
 
 function need(c: Cursor, n: number): number {
@@ -245,6 +246,7 @@ export const perDialect = <T>(make: (dialect: Dialect) => T): Readonly<Record<Di
   '9P2000.L': make('9P2000.L'),
 })
 
+/** The columns of a row of fields in one dialect. */
 export function columns(fields: Record<string, AnyField>, dialect: Dialect): Column[] {
   return Object.entries(fields).map(([name, field]) => ({
     name,
@@ -253,16 +255,22 @@ export function columns(fields: Record<string, AnyField>, dialect: Dialect): Col
   }))
 }
 
+/** The length of a row's fields in bytes. Fields that `from` does not have count with their default. */
 export function sizeOf(row: readonly Column[], from: Record<string, any>, dialect: Dialect): number {
   let n = 0
   for (const { name, field, carried } of row) if (carried) n += field.size(from[name] ?? field.absent, dialect)
   return n
 }
 
+/** Writes a row's fields at the cursor. Fields that `from` does not have are written with their default. */
 export function putAll(c: Cursor, row: readonly Column[], from: Record<string, any>, dialect: Dialect): void {
   for (const { name, field, carried } of row) if (carried) field.put(c, from[name] ?? field.absent, dialect)
 }
 
+/**
+ * Reads a row's fields at the cursor into an object; fields that are not carried get their default.
+ * @throws FsError `bad message`
+ */
 export function getAll(c: Cursor, row: readonly Column[], into: Record<string, any>, dialect: Dialect): void {
   for (const { name, field, carried } of row)
     into[name] = carried && !(field.optional && c.at === c.bytes.length) ? field.get(c, dialect) : field.absent

@@ -7,8 +7,9 @@
  * - **checked**: the server has checked that the fid exists, that it is open (or not open) as the call requires, that
  *   names are valid, and that the mode bits grant the user access.
  * - **interruptible**: the call may return a promise. When the request is flushed or its connection closes,
- *   `ctx.signal` aborts and the server discards whatever the call returns afterwards. The call must not have consumed
- *   anything that a later, unflushed caller would miss.
+ *   `ctx.signal` aborts. The call should reject then, without having consumed anything that a later, unflushed caller
+ *   would miss. If it returns a result all the same within FLUSH_GRACE_MS, a flushed request is answered with that;
+ *   later results are discarded.
  * - **ordered**: calls on one Opened begin in the order in which their requests arrived. They may overlap while they
  *   wait.
  *
@@ -67,6 +68,7 @@ export interface Owner {
   readonly gid?: number
 }
 
+/** The part of a stat that a file answers itself. */
 export interface Attributes {
   /** Permission bits, 0 to 0o777, for the owner, the admins and everyone else. */
   readonly mode: number
@@ -98,6 +100,7 @@ export interface Extent {
   readonly mtime: number
 }
 
+/** A file or directory of a tree. */
 export interface File {
   /**
    * Stable for the life of this object. `path` is unique in this server (see `newQid`); `type` says whether this is a
@@ -149,6 +152,7 @@ export interface File {
   change?(changes: Changes, ctx: Context): void | Promise<void>
 }
 
+/** The result of a create: the new file, and the open file that the fid then holds. */
 export interface Created {
   readonly file: File
   readonly opened: Opened
@@ -184,6 +188,7 @@ export interface Opened {
   readonly stream?: boolean
 }
 
+/** An entry of a directory. */
 export type Entry = readonly [name: string, file: File]
 
 let lastPath = 0n

@@ -200,7 +200,9 @@ type Body<F> = { -readonly [K in Exclude<keyof F, OptionalKeys<F>>]: ValueOf<F[K
 export type Msg<K extends MessageType> = { type: K; tag: number } & Body<Table[K]['fields']>
 /** Any message: a union discriminated by `type`. */
 export type Message = { [K in MessageType]: Msg<K> }[MessageType]
+/** Any request. */
 export type TMessage = Extract<Message, { type: `T${string}` }>
+/** Any reply. */
 export type RMessage = Extract<Message, { type: `R${string}` }>
 /** The reply type of a request type: `ReplyOf<'Twalk'>` is `Msg<'Rwalk'>`. */
 export type ReplyOf<T extends TMessage['type']> = T extends `T${infer Rest}`

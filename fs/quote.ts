@@ -75,6 +75,7 @@ export function words(text: string): string[][] {
   return lines
 }
 
+/** A value of a record. */
 export type Value = string | number | bigint | boolean
 
 /**

@@ -76,6 +76,7 @@ export class Made {
   }
 }
 
+/** The options of `text` and `bytes`. */
 export interface ContentOptions {
   owner: Owner
   /** Permission bits; 0444 by default. */

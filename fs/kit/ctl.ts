@@ -17,6 +17,7 @@ export interface Verb {
   check(args: readonly string[], ctx: Context): Effect
 }
 
+/** The options of `ctl`. */
 export interface CtlOptions {
   owner: Owner
   /** Permission bits; by default 0660: the owner and the admins. */

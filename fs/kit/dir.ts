@@ -12,6 +12,7 @@ export function dir(entries: Map<string, File>, owner: Owner, mode = 0o555): Fil
   return generated({ owner, mode, walk: name => entries.get(name), list: () => entries })
 }
 
+/** What `generated` makes a directory from. */
 export interface Generated extends Pick<File, 'remove' | 'create'> {
   owner: Owner
   /** Permission bits; 0555 by default. */

@@ -13,6 +13,7 @@ export interface Exchange {
   abandon(): void
 }
 
+/** The options of `exchange`: how prompts are accepted and submitted. */
 export interface ExchangeOptions {
   owner: Owner
   /** Permission bits; 0666 by default. */

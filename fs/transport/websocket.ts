@@ -185,6 +185,7 @@ class WebSocketTransport implements Transport {
   }
 }
 
+/** The options of `dialWebSocket`. */
 export interface WebSocketOptions {
   /** Sent in the Authorization header, never in the URL. */
   token?: string | undefined

@@ -1,3 +1,4 @@
+/** Generators of arbitrary 9P messages for property tests. */
 import fc from 'fast-check'
 import { type Field, statFields } from '../../fs/field.js'
 import { inDialect, type Message, type MessageType, messages } from '../../fs/message.js'
@@ -5,12 +6,12 @@ import type { Dialect } from '../../fs/protocol.js'
 
 export const dialects: readonly Dialect[] = ['9P2000', '9P2000.u', '9P2000.L']
 
-/** Integers of a width: any, and the ends, which are where mistakes are. */
+/** Integers of a width: any, and the extremes, where mistakes are likely. */
 const integer = (bits: number) =>
   fc.oneof({ weight: 3, arbitrary: fc.nat(2 ** bits - 1) }, fc.constantFrom(0, 1, 2 ** bits - 1))
 const u64 = fc.oneof(fc.bigInt(0n, 2n ** 64n - 1n), fc.constantFrom(0n, 2n ** 64n - 1n, 2n ** 63n - 1n))
 
-/** Strings of the wire: any Unicode but NUL and halves of pairs; and the ones that are special as text. */
+/** Strings on the wire: any Unicode except NUL and lone surrogates, and those that are special in the text form. */
 const str = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 40 }).map(s => s.replaceAll('\0', '')),
   fc.constantFrom(
@@ -37,12 +38,12 @@ const str = fc.oneof(
 const data = fc.oneof(
   fc.uint8Array({ maxLength: 200 }),
   str.map(s => new TextEncoder().encode(s)),
-  // where payloads begin to be sent as a part of their own
+  // around the size from which payloads are sent as a separate part
   fc.constantFrom(4095, 4096, 5000).map(n => new Uint8Array(n).fill(97)),
 )
 const qid = fc.record({ type: integer(8), version: integer(32), path: u64 }, { noNullPrototype: true })
 
-/** By Field.name, as text.ts has it. */
+/** By Field.name, as in text.ts. */
 const kinds: Record<string, fc.Arbitrary<any>> = {
   u8: integer(8),
   u16: integer(16),
@@ -55,7 +56,7 @@ const kinds: Record<string, fc.Arbitrary<any>> = {
   'qid[]': fc.array(qid, { maxLength: 16 }),
 }
 
-/** A field that the dialect does not carry has the value it is unpacked with. */
+/** A field that the dialect does not carry has the value with which it is unpacked. */
 function fieldsOf(fields: Record<string, Field<any>>, dialect: Dialect): Record<string, fc.Arbitrary<any>> {
   const out: Record<string, fc.Arbitrary<any>> = {}
   for (const [name, field] of Object.entries(fields)) {
@@ -66,7 +67,7 @@ function fieldsOf(fields: Record<string, Field<any>>, dialect: Dialect): Record<
   return out
 }
 
-/** Any message of one type, as it would be unpacked. */
+/** Any message of one type, as it is unpacked. */
 export function message(type: MessageType, dialect: Dialect): fc.Arbitrary<Message> {
   const fields = fieldsOf(messages[type].fields, dialect)
   return fc.record(

@@ -1,3 +1,4 @@
+/** Property tests of the message codec: pack, unpack, text, parse and the framer. */
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import t from 'tap'
@@ -10,8 +11,8 @@ import { parse, text } from '../../fs/text.js'
 import { anyMessage, dialects, message, typesOf } from './arbitrary.js'
 
 /**
- * Assertions are node's: tens of thousands of them, of which only a failure is worth a line.
- * As many runs as fit into a test; `SEED` repeats one that failed.
+ * Assertions are Node's: there are tens of thousands, and only a failure is worth a line of output. A test runs as many
+ * examples as it has time for; `SEED` repeats a run that failed.
  */
 const runs = (numRuns: number) => ({ numRuns, ...(process.env.SEED && { seed: Number(process.env.SEED) }) })
 const join = (parts: Uint8Array[]) => Uint8Array.from(Buffer.concat(parts))
@@ -25,7 +26,7 @@ function framed(chunks: Uint8Array[]): Uint8Array[] {
 }
 
 for (const dialect of dialects) {
-  t.test(`${dialect}: every message comes back from its bytes and from its text`, async () => {
+  t.test(`${dialect}: every message survives a round trip through bytes and through text`, async () => {
     for (const type of typesOf(dialect))
       fc.assert(
         fc.property(message(type, dialect), m => {
@@ -38,14 +39,14 @@ for (const dialect of dialects) {
       )
   })
 
-  t.test(`${dialect}: every truncation is refused, and a byte too many`, async () => {
+  t.test(`${dialect}: every truncation, and an extra byte, is refused`, async () => {
     for (const type of typesOf(dialect))
       fc.assert(
         fc.property(message(type, dialect), m => {
           const bytes = pack(m, dialect)
           for (let n = 0; n < bytes.length; n++) {
             if (n > 300 && n < bytes.length - 300) continue
-            // Tfsync may end before datasync: old clients leave it out
+            // Tfsync may end before datasync, which old clients omit
             if (m.type === 'Tfsync' && n === bytes.length - 4) continue
             assert.throws(() => unpack(resized(bytes, n), dialect), { message: /^bad message/ })
           }
@@ -55,7 +56,7 @@ for (const dialect of dialects) {
       )
   })
 
-  t.test(`${dialect}: header and payload as two parts are the same bytes`, async () => {
+  t.test(`${dialect}: a message packed as header and payload has the same bytes as one packed whole`, async () => {
     fc.assert(
       fc.property(anyMessage(dialect), m => {
         assert.deepEqual(join(packParts(m, dialect)), pack(m, dialect))
@@ -65,7 +66,7 @@ for (const dialect of dialects) {
   })
 
   t.test(
-    `${dialect}: whatever bytes come, a message or bad message comes out, and a message packs to the same bytes`,
+    `${dialect}: any bytes unpack to a message that packs to the same bytes, or fail with bad message`,
     async () => {
       const numbers = typesOf(dialect).map(type => messages[type].type)
       const any = fc.tuple(fc.constantFrom(...numbers), fc.uint8Array({ maxLength: 80 }))
@@ -89,7 +90,7 @@ for (const dialect of dialects) {
     },
   )
 
-  t.test(`${dialect}: messages are found again however the stream is cut`, async () => {
+  t.test(`${dialect}: the framer finds all messages however the stream is split`, async () => {
     fc.assert(
       fc.property(
         fc.array(anyMessage(dialect), { maxLength: 6 }),
@@ -104,7 +105,7 @@ for (const dialect of dialects) {
     )
   })
 
-  t.test(`${dialect}: one message of each type is found again cut at every byte, and fed byte by byte`, async () => {
+  t.test(`${dialect}: the framer finds a message of each type split at every byte, and fed byte by byte`, async () => {
     for (const type of typesOf(dialect)) {
       const [m] = fc.sample(message(type, dialect), { numRuns: 1, seed: 9 })
       const one = pack(m!, dialect)
@@ -118,7 +119,7 @@ for (const dialect of dialects) {
   })
 }
 
-t.test('a message of another dialect, or of none, is refused', async () => {
+t.test('a message type of another dialect, or of no dialect, is refused', async () => {
   const cases: [Message, Dialect][] = [
     [{ type: 'Tstat', tag: 1, fid: 1 }, '9P2000.L'],
     [{ type: 'Tlopen', tag: 1, fid: 1, flags: 0 }, '9P2000.u'],
@@ -133,7 +134,7 @@ t.test('a message of another dialect, or of none, is refused', async () => {
       assert.throws(() => unpack(Uint8Array.from([7, 0, 0, 0, number, 0, 0]), '9P2000.L'), { message: /is not in/ })
 })
 
-t.test('a size that cannot be is refused at once, however it is cut', async () => {
+t.test('an impossible size is refused at once, however it is split', async () => {
   for (const bytes of [
     [0, 0, 0, 0],
     [6, 0, 0, 0],
@@ -154,7 +155,7 @@ function resized(bytes: Uint8Array, length: number): Uint8Array {
   return out
 }
 
-/** Cuts at places given as parts per thousand. */
+/** Splits at positions given in thousandths of the length. */
 function cut(bytes: Uint8Array, cuts: number[]): Uint8Array[] {
   const at = cuts.map(c => Math.floor((c * bytes.length) / 1000)).sort((a, b) => a - b)
   const ends = [...at, bytes.length]

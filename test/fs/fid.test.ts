@@ -1,3 +1,4 @@
+/** Files used through client and server, in every dialect and over every transport. */
 import t, { type Test } from 'tap'
 import { toGetattr } from '../../fs/attributes.js'
 import { Client, type Fid } from '../../fs/client.js'
@@ -24,7 +25,7 @@ async function attached(t: Test, dialect: Dialect, msize = 8192): Promise<Fid> {
 }
 
 for (const dialect of dialects) {
-  t.test(`${dialect}: files are read, written and told about`, async t => {
+  t.test(`${dialect}: files are read, and stat describes them`, async t => {
     const root = await attached(t, dialect)
     t.equal(root.client.dialect, dialect)
     t.equal(string(await root.readFile('hello')), 'hello, world\n')
@@ -39,12 +40,15 @@ for (const dialect of dialects) {
     t.match(await root.stat(), { name: '/', mode: (DMDIR | 0o555) >>> 0, length: 0n })
   })
 
-  t.test(`${dialect}: a group without a number has its owner's: v9fs writes to no file without one`, async t => {
-    const file = await (await attached(t, dialect)).walk(['private'])
-    t.equal((await file.stat()).n_gid, dialect === '9P2000' ? NONUNAME : 1001)
-  })
+  t.test(
+    `${dialect}: a file whose owner has no gid has the owner's uid as its gid, which v9fs needs to write it`,
+    async t => {
+      const file = await (await attached(t, dialect)).walk(['private'])
+      t.equal((await file.stat()).n_gid, dialect === '9P2000' ? NONUNAME : 1001)
+    },
+  )
 
-  t.test(`${dialect}: a directory is listed to its end, in as many reads as it takes`, async t => {
+  t.test(`${dialect}: a directory is listed completely, in as many reads as it takes`, async t => {
     const root = await attached(t, dialect, 4096)
     const many = await (await root.walk(['many'])).open(OREAD)
     const names = Array.from({ length: 100 }, (_, i) => `n${String(i).padStart(2, '0')}`)
@@ -52,7 +56,7 @@ for (const dialect of dialects) {
       (await many.list()).map(stat => stat.name),
       names,
     )
-    t.equal((await many.list()).length, 100, 'and again')
+    t.equal((await many.list()).length, 100, 'a second listing is complete, too')
     const top = await (await root.walk([])).open(OREAD)
     const entries = await top.list()
     t.same(
@@ -62,7 +66,7 @@ for (const dialect of dialects) {
     t.same(await (await (await root.walk(['empty'])).open(OREAD)).list(), [])
   })
 
-  t.test(`${dialect}: files are made, cut, renamed, synced and removed`, async t => {
+  t.test(`${dialect}: files are created, truncated, renamed, synced and removed`, async t => {
     const root = await attached(t, dialect)
     const file = await (await root.walk(['ram'])).create('f', 0o640, ORDWR)
     t.equal(await file.write(0, bytes('content')), 7)
@@ -73,7 +77,7 @@ for (const dialect of dialects) {
     t.equal((await file.stat()).name, 'g')
     await t.rejects(root.walk(['ram', 'f']), { message: 'file does not exist', errno: 2 })
     await root.writeFile('ram/g', 'new')
-    t.equal(string(await file.read(0, 100)), 'new', 'writeFile replaces')
+    t.equal(string(await file.read(0, 100)), 'new', 'writeFile replaces the content')
     await file.wstat({ length: 0n })
     t.equal(string(await file.read(0, 100)), '')
     await t.rejects(file.wstat({ length: 9n }), { message: /^permission denied/ })
@@ -83,12 +87,12 @@ for (const dialect of dialects) {
     t.same(await dir.list(), [])
     await t.rejects((await root.walk(['ram'])).create('d', 0o644, OREAD), { message: 'file exists', errno: 17 })
     await (await root.walk(['ram', 'g'])).remove()
-    t.equal(string(await file.read(0, 100)), '', 'an open fid keeps its file')
+    t.equal(string(await file.read(0, 100)), '', 'an open fid keeps its removed file')
     await t.rejects(root.readFile('ram/g'), { message: 'file does not exist', errno: 2 })
     await t.rejects((await root.walk(['hello'])).remove(), { message: 'permission denied', errno: 13 })
   })
 
-  t.test(`${dialect}: more than a message holds goes in several, both ways`, async t => {
+  t.test(`${dialect}: data larger than a message is read and written in several`, async t => {
     const root = await attached(t, dialect, 4096)
     const large = new Uint8Array(1_000_000).map((_, i) => i * 7)
     await (await (await root.walk(['ram'])).create('large', 0o644, OWRITE)).clunk()
@@ -96,7 +100,7 @@ for (const dialect of dialects) {
     t.ok(Buffer.from(await root.readFile('ram/large')).equals(large))
   })
 
-  t.test(`${dialect}: errors are the same, whatever the dialect carries of them`, async t => {
+  t.test(`${dialect}: errors have the same message and errno in every dialect`, async t => {
     const root = await attached(t, dialect)
     await t.rejects(root.walk(['none']), { message: 'file does not exist', errno: 2 })
     await t.rejects(root.walk(['a', 'none', 'c']), { message: 'file does not exist', errno: 2 })
@@ -105,7 +109,7 @@ for (const dialect of dialects) {
     await t.rejects((await root.walk(['a'])).open(OWRITE), { message: 'is a directory', errno: 21 })
   })
 
-  t.test(`${dialect}: a read that waits is given up, and what it waited for is not lost`, async t => {
+  t.test(`${dialect}: an interrupted read loses no data`, async t => {
     const root = await attached(t, dialect)
     const reader = await (await root.walk(['queue'])).open(OREAD)
     const stop = new AbortController()
@@ -119,12 +123,15 @@ for (const dialect of dialects) {
   })
 }
 
-t.test('9P2000.L: an owner without a number is Linux’s nobody: v9fs opens no file of one it cannot hold', async t => {
-  const attributes = { mode: 0o600, owner: { name: 'ann', uid: NONUNAME }, length: 0, mtime: 0, atime: 0 }
-  t.match(toGetattr(newQid(), attributes, 4096), { uid: 65534, gid: 65534 })
-})
+t.test(
+  '9P2000.L: an owner without a uid is shown as the nobody of Linux, because v9fs opens no file of an invalid uid',
+  async t => {
+    const attributes = { mode: 0o600, owner: { name: 'ann', uid: NONUNAME }, length: 0, mtime: 0, atime: 0 }
+    t.match(toGetattr(newQid(), attributes, 4096), { uid: 65534, gid: 65534 })
+  },
+)
 
-t.test('a path of any length, with .. in it', async t => {
+t.test('a path of any length, with .. in it, can be walked', async t => {
   const root = await attached(t, '9P2000.u')
   const round = ['a', 'b', 'c', '..', '..', '..']
   const names = [...round, ...round, ...round, ...round, 'a', 'b', 'c', 'file']
@@ -133,7 +140,7 @@ t.test('a path of any length, with .. in it', async t => {
   await t.rejects(root.walk([...names, 'x']), { message: /file does not exist|not a directory/ })
 })
 
-t.test('a file that was opened to be replaced is empty', async t => {
+t.test('a file opened with OTRUNC is empty', async t => {
   const root = await attached(t, '9P2000.u')
   await (await (await root.walk(['ram'])).create('f', 0o644, OWRITE)).write(0, bytes('old'))
   const file = await (await root.walk(['ram', 'f'])).open(ORDWR | OTRUNC)
@@ -141,7 +148,7 @@ t.test('a file that was opened to be replaced is empty', async t => {
 })
 
 for (const [name, way] of Object.entries(ways))
-  t.test(`over ${name}: many requests at once, each with its own answer`, async t => {
+  t.test(`over ${name}: each of many concurrent requests gets its own reply`, async t => {
     const over = await way(transport => serve(transport, options()))
     const client = await Client.connect(await over.dial())
     t.teardown(async () => {
@@ -162,41 +169,38 @@ for (const [name, way] of Object.entries(ways))
     t.equal((await (await dir.open(OREAD)).list()).length, 0)
   })
 
-t.test(
-  'attach options: those that the server of the tree takes reach it, chunk is ours, others are refused',
-  async t => {
-    const [ours, theirs] = transportPair()
-    const seen: object[] = []
-    const { attach } = options()
-    const session = serve(theirs, {
-      attachOptions: ['role', 'quiet'],
-      attach(who) {
-        seen.push(Object.fromEntries(who.options))
-        return attach(who)
-      },
-    })
-    const client = await Client.connect(ours)
-    t.teardown(async () => {
-      client.close()
-      await session.closed
-    })
-    const names = async (aname: string) => (await client.attach({ uname: 'glenda', aname })).readFile('file')
-    for (const aname of ['/a/b/c', '/a/b/c?', '/a/b/c?role=use&chunk', '/a/b/c?chunk&quiet&role=a=b&'])
-      t.equal(string(await names(aname)), 'deep\n', aname)
-    t.same(seen, [{}, {}, { role: 'use' }, { quiet: '', role: 'a=b' }])
-    const bad: readonly (readonly [string, string])[] = [
-      ['/?rule=use', 'attach option rule=use: chunk role= quiet='],
-      ['/?chunk=yes', 'attach option chunk=yes: chunk role= quiet='],
-      ['/?role=use&role=admin', 'attach option role: given twice'],
-      ['/?=', 'attach option =: chunk role= quiet='],
-    ]
-    for (const [aname, words] of bad)
-      await t.rejects(client.attach({ uname: 'glenda', aname }), { message: `bad argument: ${words}` }, aname)
-    t.equal(seen.length, 4)
-  },
-)
+t.test('attach options of the tree reach it, chunk is handled by the server, and others are refused', async t => {
+  const [ours, theirs] = transportPair()
+  const seen: object[] = []
+  const { attach } = options()
+  const session = serve(theirs, {
+    attachOptions: ['role', 'quiet'],
+    attach(who) {
+      seen.push(Object.fromEntries(who.options))
+      return attach(who)
+    },
+  })
+  const client = await Client.connect(ours)
+  t.teardown(async () => {
+    client.close()
+    await session.closed
+  })
+  const names = async (aname: string) => (await client.attach({ uname: 'glenda', aname })).readFile('file')
+  for (const aname of ['/a/b/c', '/a/b/c?', '/a/b/c?role=use&chunk', '/a/b/c?chunk&quiet&role=a=b&'])
+    t.equal(string(await names(aname)), 'deep\n', aname)
+  t.same(seen, [{}, {}, { role: 'use' }, { quiet: '', role: 'a=b' }])
+  const bad: readonly (readonly [string, string])[] = [
+    ['/?rule=use', 'attach option rule=use: chunk role= quiet='],
+    ['/?chunk=yes', 'attach option chunk=yes: chunk role= quiet='],
+    ['/?role=use&role=admin', 'attach option role: given twice'],
+    ['/?=', 'attach option =: chunk role= quiet='],
+  ]
+  for (const [aname, words] of bad)
+    await t.rejects(client.attach({ uname: 'glenda', aname }), { message: `bad argument: ${words}` }, aname)
+  t.equal(seen.length, 4)
+})
 
-t.test('a server that takes no attach options of its own refuses them', async t => {
+t.test('a server without attach options of its own refuses all but chunk', async t => {
   const root = await attached(t, '9P2000.u')
   const message = 'bad argument: attach option role=admin: chunk'
   await t.rejects(root.client.attach({ uname: 'glenda', aname: '/?role=admin' }), { message })

@@ -1,7 +1,11 @@
+/** A model of a 9P server, which decides whether the replies to racing requests are possible in some order. */
 import type { Msg, RMessage, TMessage } from '../../fs/message.js'
 import { NOFID, OREAD } from '../../fs/protocol.js'
 
-/** One request as it went over the wire: when it was sent, and when and how it was answered; not at all if it was flushed. */
+/**
+ * One request as it went over the wire: when it was sent, and when and how it was answered. A flushed request may have
+ * no reply.
+ */
 export interface Call {
   readonly m: TMessage
   readonly sent: number
@@ -11,7 +15,7 @@ export interface Call {
 
 type Answered = Call & { reply: RMessage }
 
-/** A fid in the model: the file it stands for, and its mode once it is open. */
+/** A fid in the model: its file, and its mode once it is open. */
 interface Fid {
   readonly path: string
   readonly mode?: number
@@ -19,19 +23,19 @@ interface Fid {
 
 interface State {
   readonly fids: ReadonlyMap<number, Fid>
-  /** Removes whose fid is gone and whose file is there yet, by tag: the file's path. */
+  /** Removes whose fid is gone but whose file is not removed yet, by tag, with the file's path. */
   readonly removing: ReadonlyMap<number, string | undefined>
   readonly removed: ReadonlySet<string>
 }
 
-/** The tree: which names there are. A directory's path ends in `/`. */
+/** The paths of the tree; a directory's path ends in `/`. */
 export const paths = ['/', '/a', '/d/', '/d/b', '/d/e/'] as const
-/** What a fid's file answers a read with, and its qid's path. */
+/** What a read of a file returns, and the file's qid path. */
 export const content = (path: string) => `this is ${path}`
 export const qidPath = (path: string) => BigInt(paths.indexOf(path as (typeof paths)[number]) + 1)
 export const nameOf = (path: string) => path.split('/').filter(Boolean).at(-1) ?? '/'
 
-/** The path of a name in a directory, as far as the tree has it. */
+/** The path of a name in a directory; undefined if the tree has no such file. */
 export function step(path: string, name: string): string | undefined {
   if (name === '..') return path.slice(0, path.slice(0, -1).lastIndexOf('/') + 1) || '/'
   if (!path.endsWith('/')) return undefined
@@ -42,9 +46,9 @@ const interrupted = (reply: RMessage) => reply.type === 'Rerror' && reply.ename 
 const failed = (reply: RMessage) => reply.type === 'Rerror'
 
 /**
- * What 9P does, one request after the other: the state after a request, if it can be answered like this.
- * @param beside a clunk of a fid that was being made, which then failed for it; or a remove that was interrupted, or of a
- *   fid that something else had: the fid goes, the file stays
+ * Carries out one request: returns the state after it, or undefined if 9P does not allow this reply to it.
+ * @param beside true for a clunk of a fid that was being created by a request that then failed because of it, and for a
+ *   remove that was interrupted or whose fid another request was using: the fid goes, the file stays
  */
 function after(state: State, { m, reply }: Answered, beside: boolean): State | undefined {
   const fids = new Map(state.fids)
@@ -92,7 +96,7 @@ function after(state: State, { m, reply }: Answered, beside: boolean): State | u
     case 'Tclunk':
       return (fids.delete(m.fid) || beside) === !failed(reply) ? next : undefined
     case 'Tremove': {
-      // two steps, between which others may come: a clunk, then the file is removed
+      // a remove has two steps, between which other requests may be served: a clunk, then the removal of the file
       if (!state.removing.has(m.tag)) {
         fids.delete(m.fid)
         return { ...next, removing: new Map(state.removing).set(m.tag, fid?.path) }
@@ -112,10 +116,10 @@ const touched = (m: TMessage) => ('newfid' in m ? [m.fid, m.newfid] : 'fid' in m
 const made = (m: TMessage) => (m.type === 'Tattach' ? m.fid : m.type === 'Twalk' ? m.newfid : undefined)
 const overlap = (a: Call, b: Call) => a !== b && a.sent < b.answered && b.sent < a.answered
 
-/** Requests that nothing else may use their fid beside: what comes meanwhile may be refused. */
+/** Requests that need their fid exclusively: another request on it may be refused meanwhile. */
 const alone = new Set<TMessage['type']>(['Tattach', 'Twalk', 'Topen', 'Tread', 'Tclunk', 'Tremove'])
 
-/** A clunk or a remove that a Tversion cut off, as if it had been done. */
+/** A clunk or a remove that a Tversion cut off, as if it had been carried out. */
 function orNot(call: Call): Answered[] {
   const { m } = call
   if (m.type === 'Tclunk') return [{ ...call, reply: { type: 'Rclunk', tag: m.tag } }]
@@ -123,10 +127,10 @@ function orNot(call: Call): Answered[] {
 }
 
 /**
- * Whether there is an order of these requests in which each could have been answered as it was, one after the other, and in
- * which none comes before one that was answered before it was sent. A request that was refused while another one had its
- * fid, or that its fid's clunk ended, did nothing; nor did one that was flushed without an answer. What a
- * Tversion cut off may have been done or not.
+ * Whether there is an order of these requests in which each could have been answered as it was, one after the other,
+ * and in which no request precedes one that was answered before it was sent. A request had no effect if it was refused
+ * while another one was using its fid, if its fid's clunk aborted it, or if it was flushed without an answer. A request
+ * that a Tversion cut off may have been carried out or not.
  * @param removed what was removed before
  */
 export function inSomeOrder(calls: readonly Call[], removed: ReadonlySet<string> = new Set()): boolean {

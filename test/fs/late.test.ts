@@ -1,3 +1,4 @@
+/** Calls that finish late: after a clunk, after a flush, or with a reply that does not fit. */
 import t, { type Test } from 'tap'
 import { Client } from '../../fs/client.js'
 import { fail } from '../../fs/errors.js'
@@ -46,7 +47,7 @@ async function attached(t: Test, root: File, uname = 'glenda', owner?: User) {
 }
 
 for (const what of ['open', 'create'] as const) {
-  t.test(`a close that fails after a clunk has overtaken the ${what} harms nobody`, async t => {
+  t.test(`a close that fails after a clunk has overtaken the ${what} is not an unhandled rejection`, async t => {
     let closes = 0
     const unhandled: unknown[] = []
     const note = (error: unknown) => unhandled.push(error)
@@ -62,33 +63,33 @@ for (const what of ['open', 'create'] as const) {
     await fid.clunk()
     await lost
     await later(30)
-    t.equal(closes, 1, 'it is closed')
+    t.equal(closes, 1, 'the file is closed once')
     t.same(unhandled, [])
   })
 }
 
-t.test('a reply that does not fit is an error, and the connection goes on', async t => {
+t.test('a reply that exceeds msize becomes an error, and the connection continues', async t => {
   const owner = { name: 'x'.repeat(40_000), uid: 1 }
   const root = await attached(t, dir(new Map([['big', dir(new Map(), owner)]]), glenda))
   const big = await root.walk(['big'])
   await t.rejects(big.stat(), { message: /^bad message: / })
   await t.rejects(root.walk(['none']), { message: 'file does not exist' })
   const wide = await root.walk(['big'])
-  t.ok(wide, 'it still answers')
+  t.ok(wide, 'the server still answers')
 })
 
-t.test('a user has a name like a file has: nothing longer, no control characters', async t => {
+t.test('a user name must be a valid file name: bounded, without control characters', async t => {
   const root = dir(new Map(), glenda)
   await t.rejects(attached(t, root, 'x'.repeat(256)), { message: /^bad file name: / })
   await t.rejects(attached(t, root, 'glenda\nkind=error'), { message: /^bad file name: / })
   await attached(t, root, '')
 })
 
-t.test('of a call that gives up too late after its flush nothing is left', async t => {
+t.test('a call that returns too long after its flush leaves nothing behind', async t => {
   let closes = 0
   const tree = slowTree(() => closes++)
   const file = tree.walk!('f', undefined as never) as File
-  // deaf to its signal, and slower than a flush waits
+  // ignores its signal, and is slower than a flush waits
   let walks = 0
   const walk = async () => {
     await later(60)
@@ -111,41 +112,44 @@ t.test('of a call that gives up too late after its flush nothing is left', async
   setImmediate(() => stop.abort())
   await walked
   const again = await fid.walk([])
-  t.equal(session.fids.size, 3, 'the number of the fid it was to make is free at once')
+  t.equal(session.fids.size, 3, 'the number of the fid that it was creating is free at once')
   while (walks < 2) await later(5)
   t.equal(session.fids.size, 3)
-  t.match(await again.stat(), { qid: tree.qid }, 'and stays whose it is')
+  t.match(await again.stat(), { qid: tree.qid }, 'the late walk does not change the fid that now has that number')
 
   const open = new AbortController()
   const opened = t.rejects(f.open(OREAD, open.signal), { message: 'interrupted' })
   setImmediate(() => open.abort())
   await opened
   while (closes === 0) await later(5)
-  t.equal(closes, 1, 'what it opened is closed')
-  t.ok(await f.open(OREAD), 'and can be opened again')
+  t.equal(closes, 1, 'the file that it opened is closed')
+  t.ok(await f.open(OREAD), 'the fid can be opened again')
 })
 
 for (const late of [false, true])
-  t.test(`a remove that is flushed is answered${late ? ' though it goes on' : ''}: its fid is gone`, async t => {
-    const remove = (ctx: Context) =>
-      new Promise<void>((resolve, reject) => {
-        if (late) setTimeout(resolve, 60)
-        else ctx.signal.addEventListener('abort', () => reject(fail('interrupted')))
+  t.test(
+    `a flushed remove is answered, because its fid is gone${late ? ', even if it ignores the flush' : ''}`,
+    async t => {
+      const remove = (ctx: Context) =>
+        new Promise<void>((resolve, reject) => {
+          if (late) setTimeout(resolve, 60)
+          else ctx.signal.addEventListener('abort', () => reject(fail('interrupted')))
+        })
+      const tree = slowTree(() => {})
+      const root: File = { ...tree, walk: () => ({ ...(tree.walk!('f', undefined as never) as File), remove }) }
+      const lines: string[] = []
+      const [near, far] = transportPair()
+      serve(far, {
+        attach: who => ({ root, user: { name: who.uname, uid: 1000, role: 'use' } }),
+        times: { flush: 20 },
       })
-    const tree = slowTree(() => {})
-    const root: File = { ...tree, walk: () => ({ ...(tree.walk!('f', undefined as never) as File), remove }) }
-    const lines: string[] = []
-    const [near, far] = transportPair()
-    serve(far, {
-      attach: who => ({ root, user: { name: who.uname, uid: 1000, role: 'use' } }),
-      times: { flush: 20 },
-    })
-    const client = await Client.connect(near, { trace: line => lines.push(line) })
-    t.teardown(() => client.close())
-    const f = await (await client.attach({ uname: 'glenda' })).walk(['f'])
-    const stop = new AbortController()
-    const removed = t.rejects(client.rpc({ type: 'Tremove', fid: f.fid }, stop.signal), { message: 'interrupted' })
-    setImmediate(() => stop.abort())
-    await removed
-    t.match(lines.slice(-4), [/^-> Tremove/, /^-> Tflush/, /^<- Rerror .*interrupted/, /^<- Rflush/])
-  })
+      const client = await Client.connect(near, { trace: line => lines.push(line) })
+      t.teardown(() => client.close())
+      const f = await (await client.attach({ uname: 'glenda' })).walk(['f'])
+      const stop = new AbortController()
+      const removed = t.rejects(client.rpc({ type: 'Tremove', fid: f.fid }, stop.signal), { message: 'interrupted' })
+      setImmediate(() => stop.abort())
+      await removed
+      t.match(lines.slice(-4), [/^-> Tremove/, /^-> Tflush/, /^<- Rerror .*interrupted/, /^<- Rflush/])
+    },
+  )

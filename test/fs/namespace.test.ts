@@ -12,7 +12,7 @@ import { transportPair } from '../../fs/transport/pair.js'
 const owner = { name: 'glenda', uid: 1000 }
 const ctx: Context = { user: { ...owner, role: 'admin' }, signal: new AbortController().signal }
 
-/** A tree of files whose content is their name, with `/` before it; `{}` is a directory. */
+/** The plan of a tree: a string is the content of a file, an object a directory. */
 type Plan = { readonly [name: string]: string | Plan }
 const tree = (plan: Plan): File =>
   dir(
@@ -24,7 +24,7 @@ const tree = (plan: Plan): File =>
     owner,
   )
 
-/** A directory in which files can be made. */
+/** A directory in which files can be created. */
 function open(name: string): File {
   const files = new Map<string, File>([[name, bytes(name, { owner })]])
   return generated({
@@ -55,7 +55,7 @@ async function served(t: Test, space: Namespace): Promise<Fid> {
   return client.attach({ uname: 'glenda' })
 }
 
-/** What is there: a directory's names, or a file's content. */
+/** What is at a path: a directory's names, or a file's content. */
 async function at(root: Fid, path: string): Promise<string> {
   const fid = await root.walk(path.split('/').filter(Boolean))
   try {
@@ -80,7 +80,7 @@ async function space(...mounts: readonly (readonly [File, string, string, Flags?
   return made
 }
 
-t.test('mounts are seen where they are, and what leads to them is there', async t => {
+t.test('mounts appear at their paths, and so do the directories that lead to them', async t => {
   const root = await served(t, await space([a, 'A', '/n/a'], [b, 'B', '/n/x/b']))
   t.equal(await at(root, '/'), 'n')
   t.equal(await at(root, '/n'), 'a x')
@@ -92,7 +92,7 @@ t.test('mounts are seen where they are, and what leads to them is there', async 
   await t.rejects(fid.create('x', 0o644, OWRITE), { message: 'permission denied' })
 })
 
-t.test('a mount may be made in a tree, where that has a directory or a file of the kind', async t => {
+t.test('a mount point in a tree must exist and be of the same kind', async t => {
   const made = await space([a, 'A', '/n/a'], [b, 'B', '/n/a/sub'])
   const root = await served(t, made)
   t.equal(await at(root, '/n/a'), 'one sub two')
@@ -105,7 +105,7 @@ t.test('a mount may be made in a tree, where that has a directory or a file of t
   t.equal(await at(root, '/n/a/one'), 'a2')
 })
 
-t.test('in a union the first that has a name wins, and a listing has each name once', async t => {
+t.test('in a union the first member that has a name wins, and a listing has each name once', async t => {
   const rows: readonly (readonly [Flags, Flags, string])[] = [
     [{ where: 'after' }, { where: 'after' }, 'a2'],
     [{ where: 'before' }, { where: 'after' }, 'b2'],
@@ -122,30 +122,30 @@ t.test('in a union the first that has a name wins, and a listing has each name o
   t.equal(
     await at(await served(t, await space([a, 'A', '/n/a'], [b, 'B', '/n/a'])), '/n/a'),
     'three two',
-    'no flag: in its place',
+    'without a flag the mount replaces what was there',
   )
 })
 
-t.test('a bind shows what is there now, with what is mounted below', async t => {
+t.test('a bind shows what is at its source now, with the mounts below that', async t => {
   const made = await space([a, 'A', '/n/a'], [b, 'B', '/n/a/sub'])
   const root = await served(t, made)
   await made.bind('/n/a', '/m', {}, ctx)
   t.equal(await at(root, '/m'), 'one sub two')
-  t.equal(await at(root, '/m/sub'), 'three two', 'the mount below it is seen there, too')
+  t.equal(await at(root, '/m/sub'), 'three two', 'the mount below the source appears there, too')
   await made.mount(c, 'C', '/n/a', {}, ctx)
   t.equal(await at(root, '/n/a'), 'four two')
-  t.equal(await at(root, '/m/one'), 'a1', 'and is not what was mounted over the first since')
+  t.equal(await at(root, '/m/one'), 'a1', 'a later mount over the source does not appear')
   await made.bind('#b', '/dev', {}, ctx)
   t.equal(await at(root, '/dev/three'), 'b3')
   await t.rejects(made.bind('#z', '/dev', {}, ctx), { message: 'file does not exist: #z: #b' })
   await t.rejects(made.bind('/nope', '/dev', {}, ctx), { message: 'file does not exist: /nope' })
   await made.bind('/', '/n/loop', {}, ctx)
-  t.equal(await at(root, '/n/loop/n/loop/n/loop/m/one'), 'a1', 'a loop is as deep as one walks')
+  t.equal(await at(root, '/n/loop/n/loop/n/loop/m/one'), 'a1', 'a loop can be walked to any depth')
   await made.bind('/n/a', '/n/a', { where: 'before' }, ctx)
-  t.equal(await at(root, '/n/a/four'), 'c4', 'a place can be bound to itself')
+  t.equal(await at(root, '/n/a/four'), 'c4', 'a directory can be bound to itself')
 })
 
-t.test('files are created in the first part that was bound with -c', async t => {
+t.test('files are created in the first member that was bound with -c', async t => {
   const [x, y, z] = [open('x'), open('y'), open('z')]
   const create = async (root: Fid, path: string) => {
     const fid = await root.walk(path.split('/'))
@@ -154,7 +154,7 @@ t.test('files are created in the first part that was bound with -c', async t => 
   }
   const alone = await served(t, await space([x, 'X', '/n']))
   await create(alone, 'n')
-  t.equal(await at(alone, '/n'), 'new x', 'one directory needs no -c')
+  t.equal(await at(alone, '/n'), 'new x', 'a single directory needs no -c')
   const none = await served(t, await space([y, 'Y', '/n'], [z, 'Z', '/n', { where: 'after' }]))
   await t.rejects(create(none, 'n'), { message: 'permission denied: no part of this union was bound with -c' })
   const made = await space(
@@ -169,7 +169,7 @@ t.test('files are created in the first part that was bound with -c', async t => 
   t.equal(await at(root, '/y'), 'y')
 })
 
-t.test('unmount takes one, or all; what was there before is there again', async t => {
+t.test('unmount removes one mount or all of them, and what was there before reappears', async t => {
   const made = await space(
     [a, 'A', '/n/a'],
     [b, 'B', '/n/a/sub', { where: 'after' }],
@@ -184,10 +184,10 @@ t.test('unmount takes one, or all; what was there before is there again', async 
   t.throws(() => made.unmount('/n/a/sub'), { message: 'bad argument: /n/a/sub: nothing is mounted there' })
   t.throws(() => made.unmount('/n/a', 'Z'), { message: 'bad argument: Z is not mounted at /n/a' })
   const fid = await root.walk(['n', 'a'])
-  await t.rejects(fid.remove(), { message: /^permission denied/ }, 'a mount is not removed')
+  await t.rejects(fid.remove(), { message: /^permission denied/ }, 'a mount point cannot be removed')
 })
 
-/** Runs what `text` printed in a new name space. */
+/** Runs the commands that `text` printed in a new name space. */
 async function replay(text: string, trees: Readonly<Record<string, File>>): Promise<Namespace> {
   const made = new Namespace(owner, new Map([['#b', b]]))
   for (const line of text.split('\n').filter(Boolean)) {
@@ -202,7 +202,7 @@ async function replay(text: string, trees: Readonly<Record<string, File>>): Prom
   return made
 }
 
-t.test('what ns prints makes the same name space', async t => {
+t.test('the output of ns recreates the name space', async t => {
   const trees = { A: a, B: b, C: c }
   const made = await space(
     [a, 'A', '/n/a'],
@@ -235,7 +235,7 @@ t.test('what ns prints makes the same name space', async t => {
     t.equal(await at(two, path), await at(one, path), path)
 })
 
-t.test('a copy goes its own way', async t => {
+t.test('a change to a name space does not affect its copy, nor the other way round', async t => {
   const made = await space([a, 'A', '/n/a'])
   const copy = made.clone()
   await copy.mount(b, 'B', '/n/a', {}, ctx)
@@ -244,8 +244,8 @@ t.test('a copy goes its own way', async t => {
   t.equal(await at(await served(t, made), '/'), '')
 })
 
-t.test('a member of a union that fails or hangs is passed over', async t => {
-  // the deadline itself keeps no process alive
+t.test('a member of a union that fails or hangs is skipped', async t => {
+  // the deadline itself does not keep the process alive
   const alive = setInterval(() => undefined, 1000)
   t.teardown(() => clearInterval(alive))
   const broken: File = {
@@ -262,10 +262,10 @@ t.test('a member of a union that fails or hangs is passed over', async t => {
   t.equal(await at(root, '/n'), 'one sub two')
   const alone = await served(t, await space([broken, 'X', '/n']))
   await t.rejects(at(alone, '/n'), { message: 'i/o error' })
-  t.equal(await at(alone, '/'), 'n', 'and a listing of what leads to it asks it nothing')
+  t.equal(await at(alone, '/'), 'n', 'a listing of the directory that leads to it does not ask it')
 })
 
-t.test('permissions are not looked at twice where the server behind decides', async t => {
+t.test('mode bits are not checked where the server of a mounted tree decides', async t => {
   const mine = bytes('mine', { owner: { name: 'another', uid: 7 }, mode: 0o600 })
   const root = await served(
     t,
@@ -283,6 +283,6 @@ t.test('permissions are not looked at twice where the server behind decides', as
   )
   await t.rejects(at(root, '/n/f'), { message: 'permission denied' })
   t.equal(await at(root, '/n/g'), 'mine')
-  t.equal((await (await root.walk(['n', 'g'])).stat()).mode & 0o777, 0o600, 'and are shown as they are')
+  t.equal((await (await root.walk(['n', 'g'])).stat()).mode & 0o777, 0o600, 'the mode bits are shown unchanged')
   t.ok((await (await root.walk(['n'])).stat()).mode & DMDIR)
 })

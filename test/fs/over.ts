@@ -1,3 +1,4 @@
+/** The transports over which the tests run, each with a listener and a way to dial it. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -8,7 +9,7 @@ import { transportPair } from '../../fs/transport/pair.js'
 import { dialWebSocket, upgradeWebSocket } from '../../fs/transport/websocket.js'
 import type { Transport } from '../../fs/transport.js'
 
-/** A way to reach a server: connections to it are accepted by the server's side, and `dial` makes one. */
+/** A transport: `dial` makes a connection, which the server's side accepts. */
 export interface Way {
   dial(): Promise<Transport>
   close(): Promise<void>
@@ -27,7 +28,7 @@ async function overSocket(address: string, accept: Accept, after: () => void = (
   }
 }
 
-/** Each transport by name. */
+/** The transports, by name. */
 export const ways: Record<string, (accept: Accept) => Promise<Way>> = {
   async memory(accept) {
     const open: Transport[] = []

@@ -1,3 +1,4 @@
+/** A scripted server, against which the client is tested. */
 import { Client, type ClientOptions } from '../../fs/client.js'
 import { Framer } from '../../fs/framer.js'
 import type { Message } from '../../fs/message.js'
@@ -6,9 +7,12 @@ import type { Dialect } from '../../fs/protocol.js'
 import { transportPair } from '../../fs/transport/pair.js'
 import type { Transport } from '../../fs/transport.js'
 
-/** The other end of a client under test: it hands out requests as they come and says whatever the test tells it to. */
+/**
+ * The server's end of a client under test: it hands out requests as they arrive and sends whatever the test tells it
+ * to.
+ */
 export class Peer {
-  /** Requests in the order they came that no `next` has taken. */
+  /** Requests in order of arrival that no `next` has taken yet. */
   readonly requests: TMessage[] = []
   /** How many messages each send of the client had. */
   readonly sends: number[] = []
@@ -31,7 +35,7 @@ export class Peer {
     }
   }
 
-  /** The next request, waited for; it must be of this type. */
+  /** Waits for the next request, which must be of this type. */
   async next<T extends TMessage['type']>(type: T): Promise<Extract<TMessage, { type: T }>> {
     while (this.requests.length === 0) {
       if (this.closed) throw new Error(`${type} expected, the connection was closed`)
@@ -44,13 +48,13 @@ export class Peer {
     return m as Extract<TMessage, { type: T }>
   }
 
-  /** Sends messages, all in one go. */
+  /** Sends messages, all in one write. */
   say(...messages: Message[]): void {
     this.transport.send(messages.map(m => packParts(m, this.dialect)))
   }
 }
 
-/** A client and its scripted peer, past Tversion. */
+/** A client and its scripted peer, after Tversion. */
 export async function connected(options: ClientOptions = {}): Promise<{ client: Client; peer: Peer }> {
   const [ours, theirs] = transportPair()
   const peer = new Peer(theirs)
@@ -66,7 +70,7 @@ export async function connected(options: ClientOptions = {}): Promise<{ client: 
     peer.say({ type: 'Rversion', tag, msize, version })
     return msize
   }
-  // plain 9P2000 is asked for again where that is too much for it
+  // plain 9P2000 is proposed again if the msize is too large for it
   if ((await answer()) > 65535 && peer.dialect === '9P2000') await answer()
   const client = await connecting
   return { client, peer }

@@ -6,7 +6,7 @@ import { ways } from './over.js'
 import { runScript } from './script.js'
 import { options } from './tree.js'
 
-// the scripts are no TypeScript: they are read from where they were written
+// the scripts are not compiled: read them from the source folder
 const folder = join(import.meta.dirname, '../../../test/fs/scripts')
 
 for (const [name, way] of Object.entries(ways))

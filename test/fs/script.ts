@@ -1,3 +1,4 @@
+/** Runs scripts of requests and expected replies against a server. */
 import { bareStat, type Cursor, parseDirents } from '../../fs/field.js'
 import { Framer } from '../../fs/framer.js'
 import { MAX_MSIZE } from '../../fs/limits.js'
@@ -7,12 +8,12 @@ import { parse, type Token, text, tokens } from '../../fs/text.js'
 import type { Transport } from '../../fs/transport.js'
 
 /**
- * Runs a script against a server, at the client's end of a connection. A script has lines:
+ * Runs a script against a server, at the client's end of a connection. The lines of a script:
  *
- *     T…        a request as text.ts has it; those that stand together leave in one send
+ *     T…        a request in the form of text.ts; consecutive ones leave in one send
  *     raw 0x…   bytes, as they are
- *     R…        a reply that must come; those that stand together may come in any order. `*` stands for a value that is
- *               not compared, `...` at the end for fields that are not; `entries [a b]` for the names in a directory's data
+ *     R…        an expected reply; consecutive ones may come in any order. `*` stands for any value, `...` at the end
+ *               for any further fields; `entries [a b]` for the names in a directory's data
  *     then      the replies before it come before those after it
  *     nothing   no reply comes within 50 ms
  *     closed    the server ends the connection
@@ -143,7 +144,7 @@ function matches(line: string, reply: Message, dialect: Dialect): boolean {
   return matchAll(wanted, came)
 }
 
-/** A directory read with the names of its entries in the place of its data. */
+/** The text of a directory read, with the names of its entries in place of its data. */
 function withEntries(reply: Message, dialect: Dialect): string {
   if (reply.type !== 'Rread' && reply.type !== 'Rreaddir') return text(reply)
   const names: string[] = []

@@ -1,3 +1,4 @@
+/** The tree that the tests of the protocol serve. */
 import { fail } from '../../fs/errors.js'
 import { type Entry, type File, newQid, type Opened, type Owner, type User } from '../../fs/file.js'
 import { bytes } from '../../fs/kit/content.js'
@@ -9,7 +10,9 @@ import type { ServeOptions } from '../../fs/server.js'
 export const glenda: Owner = { name: 'glenda', uid: 1000, gid: 100 }
 const other: Owner = { name: 'other', uid: 1001 }
 
-/** Serves a tree of its own to anyone, under the name he gives; with `auth`, to who has the token `open sesame`. */
+/**
+ * Serves its own tree to anyone, under the name that they give; with `auth`, to those who have the token `open sesame`.
+ */
 export function options(auth = false): ServeOptions {
   const root = testTree()
   const named = (name: string, uid = NONUNAME): User => ({ name, uid, role: 'use' })
@@ -24,7 +27,7 @@ export function options(auth = false): ServeOptions {
   }
 }
 
-/** A small tree in which each rule of the protocol can be tried. */
+/** A small tree with which each rule of the protocol can be tested. */
 export function testTree(): File {
   const file = bytes('deep\n', { owner: glenda })
   const c = dir(new Map([['file', file]]), glenda)
@@ -49,7 +52,7 @@ export function testTree(): File {
 
 const attributes = (mode: number, length = 0) => ({ mode, owner: glenda, length, mtime: 0, atime: 0 })
 
-/** Reads wait for what is written. */
+/** A file whose reads wait for what is written to it. */
 function queue(): File {
   const log = new Log()
   return {
@@ -66,7 +69,7 @@ function queue(): File {
   }
 }
 
-/** Answers after 30 ms, whether it is interrupted or not. */
+/** A file that answers after 30 ms, whether it is interrupted or not. */
 function slow(): File {
   const after = <T>(value: T) => new Promise<T>(resolve => setTimeout(() => resolve(value), 30))
   return {
@@ -81,7 +84,7 @@ function slow(): File {
 
 const MAX_RAM = 64 * 1024 * 1024
 
-/** A directory in memory whose files can be made, written, cut, renamed and removed. */
+/** A directory in memory whose files can be created, written, truncated, renamed and removed. */
 export function ram(): File {
   const files = new Map<string, File>()
   const make = (perm: number): File => {
