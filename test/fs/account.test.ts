@@ -1,4 +1,4 @@
-/** What a connection keeps is counted, and what there is no room for is refused. */
+/** The memory that a connection keeps is counted, and refused if there is no room for it. */
 import t, { type Test } from 'tap'
 import { Budget } from '../../cluster/root/budget.js'
 import { Client } from '../../fs/client.js'
@@ -27,7 +27,7 @@ function stage(t: Test, limit: number, more: Partial<ServeOptions> = {}) {
 
 const settled = () => new Promise(resolve => setTimeout(resolve, 20))
 
-t.test('a connection is counted for nobody, then for who attaches, and no more when it is closed', async t => {
+t.test('a connection counts for no user, then for the first that attaches, until it is closed', async t => {
   const { budget, connect } = stage(t, 1e6)
   const { client, session } = await connect()
   t.equal(budget.usedBy(''), CONNECTION_BYTES)
@@ -36,14 +36,14 @@ t.test('a connection is counted for nobody, then for who attaches, and no more w
   t.same(
     ['', 'ann', 'bob'].map(name => budget.usedBy(name)),
     [0, CONNECTION_BYTES + FID_BYTES, FID_BYTES],
-    'the first who has attached has it',
+    'it counts for the first user that attached',
   )
   client.close()
   await session.closed
   t.equal(budget.used, 0)
 })
 
-t.test('a connection for which there is no room is closed, and an attach for which there is none says so', async t => {
+t.test('a connection without room is closed, and an attach without room fails with the reason', async t => {
   const { budget, connect } = stage(t, 100_000)
   const { client } = await connect()
   const other = budget.hold({ name: 'ann' })
@@ -54,40 +54,37 @@ t.test('a connection for which there is no room is closed, and an attach for whi
   await t.rejects(connect())
 })
 
-t.test(
-  'a message that comes in pieces is counted, and where there is no room answered with that when it has come',
-  async t => {
-    const { budget, connect } = stage(t, 2e6)
-    const { ours, client } = await connect()
-    const root = await client.attach({ uname: 'ann' })
-    const before = budget.used
-    const whole = pack({ type: 'Twrite', tag: 777, fid: 99, offset: 0n, data: new Uint8Array(500_000) }, '9P2000.u')
-    ours.send([[whole.slice(0, 3), whole.slice(3, 9), whole.slice(9, 100_000)]])
-    await settled()
-    t.ok(budget.used - before >= 100_000, `${budget.used - before} are counted`)
-    ours.send([[whole.slice(100_000)]])
-    await t.rejects(
-      client.closed.then(why => Promise.reject(why)),
-      /tag 777/,
-      'a reply that was not asked for: it was served',
-    )
-    await settled()
-    t.equal(budget.used, 0)
+t.test('a message in pieces is counted, and if there is no room it is refused once it has arrived', async t => {
+  const { budget, connect } = stage(t, 2e6)
+  const { ours, client } = await connect()
+  const root = await client.attach({ uname: 'ann' })
+  const before = budget.used
+  const whole = pack({ type: 'Twrite', tag: 777, fid: 99, offset: 0n, data: new Uint8Array(500_000) }, '9P2000.u')
+  ours.send([[whole.slice(0, 3), whole.slice(3, 9), whole.slice(9, 100_000)]])
+  await settled()
+  t.ok(budget.used - before >= 100_000, `${budget.used - before} are counted`)
+  ours.send([[whole.slice(100_000)]])
+  await t.rejects(
+    client.closed.then(why => Promise.reject(why)),
+    /tag 777/,
+    'the client gets an unexpected reply, so the message was served',
+  )
+  await settled()
+  t.equal(budget.used, 0)
 
-    const full = await connect()
-    const again = await full.client.attach({ uname: 'ann' })
-    const rest = budget.hold({ name: 'ann' })
-    rest.grow(1_000_000)
-    const file = await again.walk(['queue'])
-    await file.open(1)
-    await t.rejects(file.write(0, new Uint8Array(600_000)), /^over the memory budget of this server: ann holds /)
-    rest.free()
-    t.equal(await file.write(0, new Uint8Array(1000)), 1000, 'the next is served')
-    t.ok(root)
-  },
-)
+  const full = await connect()
+  const again = await full.client.attach({ uname: 'ann' })
+  const rest = budget.hold({ name: 'ann' })
+  rest.grow(1_000_000)
+  const file = await again.walk(['queue'])
+  await file.open(1)
+  await t.rejects(file.write(0, new Uint8Array(600_000)), /^over the memory budget of this server: ann holds /)
+  rest.free()
+  t.equal(await file.write(0, new Uint8Array(1000)), 1000, 'the next write succeeds')
+  t.ok(root)
+})
 
-t.test('before anybody has attached no message of any length is kept', async t => {
+t.test('a long message is not kept before a user has attached', async t => {
   const { budget, connect } = stage(t, 1e9)
   const { ours } = await connect()
   const whole = pack({ type: 'Twrite', tag: 7, fid: 99, offset: 0n, data: new Uint8Array(900_000) }, '9P2000.u')
@@ -96,7 +93,7 @@ t.test('before anybody has attached no message of any length is kept', async t =
   t.equal(budget.used, CONNECTION_BYTES)
 })
 
-t.test('requests that wait are counted while they do, and those for which there is no room are refused', async t => {
+t.test('waiting requests are counted, and those without room are refused', async t => {
   const { budget, connect } = stage(t, 2e6)
   const { client } = await connect()
   const root = await client.attach({ uname: 'ann' })
@@ -121,7 +118,7 @@ t.test('requests that wait are counted while they do, and those for which there 
   t.equal(budget.usedBy('ann'), before)
 })
 
-t.test('what a follower of events can be given again is counted', async t => {
+t.test('the bytes to which a reader of events can seek back are counted', async t => {
   const feed = new Feed()
   for (let i = 0; i < 100; i++) feed.add('test', { text: 'x'.repeat(200) })
   const root = dir(new Map([['event', feed.stream(glenda, 0o444)]]), glenda)

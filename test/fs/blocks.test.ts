@@ -1,3 +1,4 @@
+/** Blocks of bytes, and the memory accounting of a log. */
 import t from 'tap'
 import { Blocks } from '../../fs/kit/blocks.js'
 import { Log } from '../../fs/kit/log.js'
@@ -5,7 +6,7 @@ import { Log } from '../../fs/kit/log.js'
 const BLOCK = 64 * 1024
 const never = { signal: new AbortController().signal }
 
-/** Counts like a server's, up to a limit. */
+/** A holding that counts as a server's does, up to a limit. */
 function counter(limit = Number.POSITIVE_INFINITY) {
   const of = {
     held: 0,
@@ -25,7 +26,7 @@ function counter(limit = Number.POSITIVE_INFINITY) {
   return of
 }
 
-t.test('bytes come back as they were put in, whatever blocks they lie in', async t => {
+t.test('bytes are read as they were written, whatever blocks they are in', async t => {
   const blocks = new Blocks()
   const all: number[] = []
   for (const size of [1, 511, 1, 3000, BLOCK, 7, 3 * BLOCK + 1, 0, 100]) {
@@ -45,14 +46,14 @@ t.test('bytes come back as they were put in, whatever blocks they lie in', async
     t.ok(Buffer.from(all.slice(offset, offset + count)).equals(blocks.read(offset, count)), `${offset} ${count}`)
 })
 
-t.test('text that spans blocks is whole', async t => {
+t.test('text that spans blocks is decoded correctly', async t => {
   const blocks = new Blocks()
   const text = `a${'€'.repeat(BLOCK)}`
   blocks.append(new TextEncoder().encode(text))
   t.equal(blocks.text(), text)
 })
 
-t.test('what was given to a reader stays as it was when more comes', async t => {
+t.test('bytes that a reader holds do not change when more are appended', async t => {
   const blocks = new Blocks()
   blocks.append(Uint8Array.of(1, 2, 3))
   const given = blocks.read(0, 3)
@@ -60,7 +61,7 @@ t.test('what was given to a reader stays as it was when more comes', async t => 
   t.same([...given], [1, 2, 3])
 })
 
-t.test('each block is counted before it is there, and a refusal leaves all as it was', async t => {
+t.test('each block is counted before it is allocated, and a refusal changes nothing', async t => {
   const holding = counter(2 * BLOCK)
   const blocks = new Blocks(holding)
   blocks.append(new Uint8Array(BLOCK + 1))
@@ -71,7 +72,7 @@ t.test('each block is counted before it is there, and a refusal leaves all as it
   t.equal(holding.held, 0)
 })
 
-t.test('a log keeps its bytes until the last who wants them has let go', async t => {
+t.test('a log keeps its bytes until the last keeper has released them', async t => {
   const holding = counter()
   const log = new Log(1000, holding)
   const [first, second] = [log.keep(), log.keep()]

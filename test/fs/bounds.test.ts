@@ -1,3 +1,4 @@
+/** The bounds of one connection, tested with clients that exceed them. */
 import { setMaxListeners } from 'node:events'
 import t, { type Test } from 'tap'
 import { Client, type Fid } from '../../fs/client.js'
@@ -11,11 +12,11 @@ import type { Transport } from '../../fs/transport.js'
 import { ways } from './over.js'
 import { options } from './tree.js'
 
-// the server's time limits alone keep no process alive
+// the server's time limits alone do not keep the process alive
 const alive = setInterval(() => {}, 1000)
 t.teardown(() => clearInterval(alive))
 
-/** What one connection may cost, held against a client that wants more. */
+/** Serves the tree to a client with the largest msize. */
 async function attached(t: Test): Promise<{ root: Fid; ours: Transport; theirs: Transport }> {
   const [ours, theirs] = transportPair()
   serve(theirs, options())
@@ -25,13 +26,13 @@ async function attached(t: Test): Promise<{ root: Fid; ours: Transport; theirs: 
 }
 
 t.test(
-  `of 5,000 fids ${limits.MAX_FIDS} are given; those that are go on, and one that is clunked makes room`,
+  `of 5,000 fids ${limits.MAX_FIDS} are granted, these keep working, and a clunk makes room for another`,
   async t => {
     const { root } = await attached(t)
     const results = await Promise.allSettled(Array.from({ length: 5000 }, () => root.walk(['hello'])))
     const fids = results.flatMap(r => (r.status === 'fulfilled' ? [r.value] : []))
     const errors = results.flatMap(r => (r.status === 'rejected' ? [r.reason as FsError] : []))
-    t.equal(fids.length, limits.MAX_FIDS - 1, 'the root is one, too')
+    t.equal(fids.length, limits.MAX_FIDS - 1, 'the root has a fid, too')
     t.ok(errors.every(error => error.message === 'too many fids on one connection' && error.errno === 24))
     t.match(await fids[77]!.stat(), { name: 'hello' })
     await fids[0]!.clunk()
@@ -40,7 +41,7 @@ t.test(
   },
 )
 
-t.test('of a connection that users share nobody takes all fids, and who has few gets some more', async t => {
+t.test('no user takes all fids of a shared connection, and a user with few can always get some', async t => {
   const { root } = await attached(t)
   const bob = await root.client.attach({ uname: 'bob' })
   const take = async (from: Fid) => {
@@ -49,16 +50,16 @@ t.test('of a connection that users share nobody takes all fids, and who has few 
   }
   const half = (await take(root)).length
   t.ok(half <= limits.MAX_FIDS / 2, `${half} of ${limits.MAX_FIDS} are one user's`)
-  t.ok((await take(bob)).length > half / 3, 'another has a share')
+  t.ok((await take(bob)).length > half / 3, 'another user gets a share')
   const alone = await attached(t)
   await take(alone.root)
   const late = await alone.root.client.attach({ uname: 'late' })
   await late.walk(['hello'])
-  t.ok((await take(late)).length < limits.LITTLE_FIDS, 'of what is left each has a few')
+  t.ok((await take(late)).length < limits.LITTLE_FIDS, 'a late user gets a few of the reserve')
 })
 
 t.test(
-  `of 5,000 requests ${limits.MAX_OUTSTANDING} wait, the rest fail at once, and a flush still gets through`,
+  `of 5,000 requests ${limits.MAX_OUTSTANDING} wait, the rest fail at once, and flushes still get through`,
   async t => {
     const { root } = await attached(t)
     const queue = await (await root.walk(['queue'])).open(ORDWR)
@@ -77,11 +78,11 @@ t.test(
     const ended = await Promise.all(reads)
     t.equal(ended.filter(e => (e as FsError).is('interrupted')).length, limits.MAX_OUTSTANDING)
     t.equal(refused, 5000 - limits.MAX_OUTSTANDING)
-    t.match(await root.stat(), { name: '/' }, 'and all is well again')
+    t.match(await root.stat(), { name: '/' }, 'requests succeed again after the flushes')
   },
 )
 
-/** A server whose client says Tversion, opens a file of 1 MB and asks for it 200 times without reading an answer. */
+/** A server whose client opens a file of 1 MB and requests it 200 times without reading a reply. */
 async function deaf(name: string, t: Test, times: NonNullable<ServeOptions['times']>) {
   let theirs!: Transport
   let closed = false
@@ -105,14 +106,14 @@ async function deaf(name: string, t: Test, times: NonNullable<ServeOptions['time
 }
 
 for (const name of Object.keys(ways)) {
-  t.test(`over ${name}: replies that nobody reads are bounded, and all come when they are read again`, async t => {
+  t.test(`over ${name}: unread replies are bounded, and all of them arrive when the client reads again`, async t => {
     const { ours, client, answered, queued } = await deaf(name, t, {})
     let most = 0
     for (let i = 0; i < 20; i++) {
       await new Promise(resolve => setTimeout(resolve, 10))
       most = Math.max(most, queued())
     }
-    // one reply is let go while there is room for any
+    // a reply is sent as long as there is any room
     t.ok(most > 0 && most <= limits.MAX_QUEUED + limits.MAX_MSIZE, `${most} bytes at most`)
     ours.resume()
     const results = await answered
@@ -120,7 +121,7 @@ for (const name of Object.keys(ways)) {
     client.close()
   })
 
-  t.test(`over ${name}: a client that never reads them is cut off`, async t => {
+  t.test(`over ${name}: a client that never reads its replies is disconnected`, async t => {
     const { client, answered, isClosed } = await deaf(name, t, { queued: 100 })
     for (let i = 0; !isClosed() && i < 500; i++) await new Promise(resolve => setTimeout(resolve, 10))
     t.ok(isClosed())
@@ -128,7 +129,7 @@ for (const name of Object.keys(ways)) {
     t.ok((await answered).some(r => r.status === 'rejected'))
   })
 
-  t.test(`over ${name}: sizes that cannot be end the connection`, async t => {
+  t.test(`over ${name}: an impossible size ends the connection`, async t => {
     let sessions = 0
     const way = await ways[name]!(transport => {
       sessions++
@@ -152,7 +153,7 @@ for (const name of Object.keys(ways)) {
   })
 }
 
-t.test('half a message is waited for so long and no longer', async t => {
+t.test('a client that does not complete a message in time is disconnected', async t => {
   const [ours, theirs] = transportPair()
   const session = serve(theirs, { ...options(), times: { frame: 50 } })
   ours.ondata = () => {}
@@ -163,10 +164,10 @@ t.test('half a message is waited for so long and no longer', async t => {
   ours.send([[version, version.subarray(0, 9)]])
   await closed
   await session.closed
-  t.pass('cut off, and nothing of it is left')
+  t.pass('disconnected, and its session has ended')
 })
 
-t.test('a message in pieces is no half message, as long as each is completed', async t => {
+t.test('a client that completes each message in time stays connected', async t => {
   const [ours, theirs] = transportPair()
   serve(theirs, { ...options(), times: { frame: 1000 } })
   let replies = 0
@@ -178,7 +179,7 @@ t.test('a message in pieces is no half message, as long as each is completed', a
     closed = true
   }
   const version = pack({ type: 'Tversion', tag: 0xffff, msize: 8192, version: '9P2000' }, '9P2000')
-  // together longer than one message may take
+  // all together take longer than one message may
   for (let i = 0; i < 8; i++) {
     ours.send([[version.subarray(0, 9)]])
     await new Promise(resolve => setTimeout(resolve, 200))
@@ -189,17 +190,17 @@ t.test('a message in pieces is no half message, as long as each is completed', a
   ours.destroy()
 })
 
-t.test('who never says Tversion is not waited for', async t => {
+t.test('a client that never sends Tversion is disconnected', async t => {
   const [ours, theirs] = transportPair()
   serve(theirs, { ...options(), times: { version: 50 } })
   ours.ondata = () => {}
   await new Promise(resolve => {
     ours.onclose = resolve
   })
-  t.pass('cut off')
+  t.pass('disconnected')
 })
 
-t.test('a connection that goes takes its fids and its waiting reads with it', async t => {
+t.test('the end of a connection ends its fids and its waiting reads', async t => {
   const { root, ours, theirs } = await attached(t)
   const queue = await (await root.walk(['queue'])).open(OREAD)
   const read = queue.read(0, 10)

@@ -1,3 +1,4 @@
+/** The client against a scripted server: tags, flushes, walks, large transfers, and servers that break the protocol. */
 import t from 'tap'
 import { untouched } from '../../fs/attributes.js'
 import { Client, Fid } from '../../fs/client.js'
@@ -13,7 +14,7 @@ import { connected, Peer } from './peer.js'
 const qid = { type: 0, version: 0, path: 7n }
 const bytes = (s: string) => new TextEncoder().encode(s)
 
-/** Whether a promise has settled by now, a few turns of the loop later. */
+/** Whether a promise has settled within a few turns of the event loop. */
 async function settled(promise: Promise<unknown>): Promise<boolean> {
   let done = false
   const note = () => {
@@ -24,14 +25,14 @@ async function settled(promise: Promise<unknown>): Promise<boolean> {
   return done
 }
 
-t.test('requests of one turn leave in one send and are answered in any order', async t => {
+t.test('requests of one turn leave in one send and may be answered in any order', async t => {
   const { client, peer } = await connected()
   const calls = [1, 2, 3].map(fid => client.rpc({ type: 'Tstat', fid }).catch(e => e))
   const opens = client.rpc({ type: 'Topen', fid: 9, mode: OREAD })
   for (const fid of [1, 2, 3]) t.equal((await peer.next('Tstat')).fid, fid)
   const open = await peer.next('Topen')
   t.equal(open.tag, 3, 'tags count up from 0')
-  t.same(peer.sends, [1, 4], 'Tversion went alone, the four together')
+  t.same(peer.sends, [1, 4], 'Tversion leaves alone, the four requests together')
   peer.say(
     { type: 'Ropen', tag: 3, qid, iounit: 0 },
     { type: 'Rerror', tag: 2, ename: 'c', errno: 1 },
@@ -45,7 +46,7 @@ t.test('requests of one turn leave in one send and are answered in any order', a
   )
 })
 
-t.test('a tag is used again as soon as it is answered, the lowest first', async t => {
+t.test('a tag is reused as soon as it is answered, the lowest first', async t => {
   const { client, peer } = await connected()
   const ask = (fid: number) => void client.rpc({ type: 'Tclunk', fid })
   const tags = async (n: number) => {
@@ -61,7 +62,7 @@ t.test('a tag is used again as soon as it is answered, the lowest first', async 
   t.same(await tags(3), [1, 3, 5])
 })
 
-t.test('an abort sends Tflush, waits for Rflush and rejects as interrupted; the tag is held until then', async t => {
+t.test('an abort sends Tflush and rejects with interrupted at Rflush, and the tag is held until then', async t => {
   const { client, peer } = await connected()
   const stop = new AbortController()
   const read = client.rpc({ type: 'Tread', fid: 1, offset: 0n, count: 10 }, stop.signal)
@@ -69,23 +70,23 @@ t.test('an abort sends Tflush, waits for Rflush and rejects as interrupted; the 
   stop.abort()
   const flush = await peer.next('Tflush')
   t.equal(flush.oldtag, 0)
-  t.notOk(await settled(read), 'not before Rflush')
+  t.notOk(await settled(read), 'the read does not reject before Rflush')
   void client.rpc({ type: 'Tclunk', fid: 5 })
-  t.equal((await peer.next('Tclunk')).tag, 2, 'the flushed tag and the one of the flush are taken')
+  t.equal((await peer.next('Tclunk')).tag, 2, 'the tags of the flushed request and of the flush are in use')
   peer.say({ type: 'Rflush', tag: flush.tag })
   await t.rejects(read, { message: 'interrupted', errno: 4 })
   void client.rpc({ type: 'Tclunk', fid: 5 })
-  t.equal((await peer.next('Tclunk')).tag, 0, 'free again')
+  t.equal((await peer.next('Tclunk')).tag, 0, 'the tag is free again')
 })
 
-t.test('a signal that has aborted already sends nothing', async t => {
+t.test('a request whose signal has aborted already is not sent', async t => {
   const { client, peer } = await connected()
   await t.rejects(client.rpc({ type: 'Tclunk', fid: 1 }, AbortSignal.abort()), { message: 'interrupted' })
   await settled(Promise.resolve())
   t.equal(peer.requests.length, 0)
 })
 
-t.test('a reply that comes before Rflush counts, and its tag stays taken until Rflush', async t => {
+t.test('a reply that arrives before Rflush counts, and its tag stays in use until Rflush', async t => {
   const { client, peer } = await connected()
   const stop = new AbortController()
   const write = client.rpc({ type: 'Twrite', fid: 1, offset: 0n, data: bytes('abc') }, stop.signal)
@@ -93,7 +94,7 @@ t.test('a reply that comes before Rflush counts, and its tag stays taken until R
   stop.abort()
   const flush = await peer.next('Tflush')
   peer.say({ type: 'Rwrite', tag: 0, count: 3 })
-  t.match(await write, { count: 3 }, 'written is written')
+  t.match(await write, { count: 3 }, 'the write was carried out')
   void client.rpc({ type: 'Tclunk', fid: 5 })
   t.equal((await peer.next('Tclunk')).tag, 2)
   peer.say({ type: 'Rflush', tag: flush.tag })
@@ -102,7 +103,7 @@ t.test('a reply that comes before Rflush counts, and its tag stays taken until R
   t.equal((await peer.next('Tclunk')).tag, 0)
 })
 
-t.test('an error that comes before Rflush is the interruption', async t => {
+t.test('an error that arrives before Rflush is reported as interrupted, with the error as its cause', async t => {
   const { client, peer } = await connected()
   const stop = new AbortController()
   const read = client.rpc({ type: 'Tread', fid: 1, offset: 0n, count: 10 }, stop.signal)
@@ -113,7 +114,7 @@ t.test('an error that comes before Rflush is the interruption', async t => {
   await t.rejects(read, { message: 'interrupted', cause: { message: 'flushed' } })
 })
 
-t.test('a server that cannot flush: the request goes on and its reply counts', async t => {
+t.test('if a server does not implement flush, the request continues and its reply counts', async t => {
   const { client, peer } = await connected()
   const stop = new AbortController()
   const read = client.rpc({ type: 'Tread', fid: 1, offset: 0n, count: 10 }, stop.signal)
@@ -126,7 +127,7 @@ t.test('a server that cannot flush: the request goes on and its reply counts', a
   t.same((await read).data, bytes('late'))
 })
 
-t.test('a walk that succeeded in spite of its abort is undone: the new fid is clunked', async t => {
+t.test('a walk that succeeds despite its abort is undone by clunking the new fid', async t => {
   const { client, peer } = await connected()
   const root = await attached(client, peer)
   const stop = new AbortController()
@@ -139,14 +140,14 @@ t.test('a walk that succeeded in spite of its abort is undone: the new fid is cl
   const clunk = await peer.next('Tclunk')
   t.equal(clunk.fid, newfid)
   const other = root.walk(['b'])
-  t.not((await peer.next('Twalk')).newfid, newfid, 'its number is not free before Rclunk')
+  t.not((await peer.next('Twalk')).newfid, newfid, 'the number of the fid is not free before Rclunk')
   peer.say({ type: 'Rclunk', tag: clunk.tag })
   await settled(other)
   root.walk(['c']).catch(() => {})
   t.equal((await peer.next('Twalk')).newfid, newfid)
 })
 
-t.test('a question leaves behind its walk, and again where the server took that up first', async t => {
+t.test('a question is sent right behind its walk, and again if the server processed it first', async t => {
   const { client, peer } = await connected()
   const root = await attached(client, peer)
   const sends = peer.sends.length
@@ -154,7 +155,7 @@ t.test('a question leaves behind its walk, and again where the server took that 
   const look = root.ask(['a'], fid => fid.stat())
   const walk = await peer.next('Twalk')
   const early = await peer.next('Tstat')
-  t.equal(peer.sends.length, sends + 1, 'both leave together')
+  t.equal(peer.sends.length, sends + 1, 'walk and question leave together')
   t.equal(early.fid, walk.newfid)
   peer.say(
     { type: 'Rerror', tag: early.tag, ename: 'unknown fid', errno: 9 },
@@ -179,10 +180,10 @@ t.test('a question leaves behind its walk, and again where the server took that 
   peer.say({ type: 'Rwalk', tag: made.tag, wqid: [qid] }, { ...denied, tag: first.tag })
   peer.say({ ...denied, tag: (await peer.next('Tstat')).tag })
   await t.rejects(refused, { message: 'permission denied', errno: 13 })
-  t.equal((await peer.next('Tclunk')).fid, made.newfid, 'nothing is left behind')
+  t.equal((await peer.next('Tclunk')).fid, made.newfid, 'the new fid is clunked')
 })
 
-t.test('a walk of many names goes in pieces of 16, and leaves nothing behind when a later piece fails', async t => {
+t.test('a walk of many names is sent in pieces of 16, and its fid is clunked when a later piece fails', async t => {
   const { client, peer } = await connected()
   const root = await attached(client, peer)
   const names = Array.from({ length: 20 }, (_, i) => `n${i}`)
@@ -197,26 +198,30 @@ t.test('a walk of many names goes in pieces of 16, and leaves nothing behind whe
   t.equal((await peer.next('Tclunk')).fid, first.newfid)
 })
 
-t.test('of a later name in a walk the server is asked why it cannot be walked', async t => {
+t.test('when a later name of a walk fails, the client asks the server for the reason', async t => {
   const { client, peer } = await connected()
   const root = await attached(client, peer)
   const walk = root.walk(['a', 'b', 'c', 'd'])
   const whole = await peer.next('Twalk')
   peer.say({ type: 'Rwalk', tag: whole.tag, wqid: [qid, qid] })
   const before = await peer.next('Twalk')
-  t.match(before, { fid: root.fid, newfid: whole.newfid, wname: ['a', 'b'] }, 'as far as it went')
+  t.match(
+    before,
+    { fid: root.fid, newfid: whole.newfid, wname: ['a', 'b'] },
+    'the client walks the names before the failed one',
+  )
   peer.say({ type: 'Rwalk', tag: before.tag, wqid: [qid, qid] })
   const rest = await peer.next('Twalk')
-  t.match(rest, { fid: whole.newfid, newfid: whole.newfid, wname: ['c', 'd'] }, 'the one that failed comes first')
+  t.match(rest, { fid: whole.newfid, newfid: whole.newfid, wname: ['c', 'd'] }, 'the failed name comes first')
   peer.say({ type: 'Rerror', tag: rest.tag, ename: 'permission denied', errno: 13 })
   await t.rejects(walk, { message: 'permission denied', errno: 13 })
-  t.equal((await peer.next('Tclunk')).fid, whole.newfid, 'nothing is left behind')
+  t.equal((await peer.next('Tclunk')).fid, whole.newfid, 'the new fid is clunked')
   const none = root.walk(['a'])
   peer.say({ type: 'Rwalk', tag: (await peer.next('Twalk')).tag, wqid: [] })
-  await t.rejects(none, { message: 'file does not exist' }, 'a server that does not say it at all')
+  await t.rejects(none, { message: 'file does not exist' }, 'a server that gives no reason at all')
 })
 
-t.test('a large write goes in pieces of iounit, several at once, and stops at the first error', async t => {
+t.test('a large write is sent in pieces of iounit, several at once, and stops at the first error', async t => {
   const { client, peer } = await connected({ msize: 8192 })
   const root = await attached(client, peer)
   const opening = root.open(1)
@@ -230,7 +235,7 @@ t.test('a large write goes in pieces of iounit, several at once, and stops at th
     sent.map((_, i) => [5 + i * 1000, 1000]),
   )
   await settled(write)
-  t.equal(peer.requests.length, 0, 'eight are on their way, no more')
+  t.equal(peer.requests.length, 0, 'at most eight are in flight')
   peer.say(
     ...sent.map((m, i): Message => {
       if (i === 2) return { type: 'Rerror', tag: m.tag, ename: 'queue full, retry after 5 s', errno: 16 }
@@ -242,10 +247,10 @@ t.test('a large write goes in pieces of iounit, several at once, and stops at th
     peer.say({ type: 'Rwrite', tag: more.tag, count: 1000 })
   }
   await t.rejects(write, { message: 'queue full, retry after 5 s', errno: 16 })
-  t.equal(peer.requests.length, 0, 'nothing was written behind the error')
+  t.equal(peer.requests.length, 0, 'nothing is written after the error')
 })
 
-t.test('a listing of nothing but dots, without an end, is given up', async t => {
+t.test('an endless listing of nothing but dots is given up', async t => {
   const { client, peer } = await connected({ dialect: '9P2000.L', msize: 1024 * 1024 })
   const root = await attached(client, peer)
   const list = root.list()
@@ -260,7 +265,7 @@ t.test('a listing of nothing but dots, without an end, is given up', async t => 
   client.close()
 })
 
-/** A directory that is being listed: its entries, said as the answer to the first read. */
+/** Lists a directory whose entries are the answer to the first read. */
 async function listed(dialect: '9P2000.u' | '9P2000.L', names: readonly string[]) {
   const { client, peer } = await connected({ dialect })
   const list = new Fid(client, 1, qid).list()
@@ -284,7 +289,7 @@ async function listed(dialect: '9P2000.u' | '9P2000.L', names: readonly string[]
 }
 
 for (const dialect of ['9P2000.u', '9P2000.L'] as const) {
-  t.test(`${dialect}: the dots some servers list are no entries`, async t => {
+  t.test(`${dialect}: . and .. of a listing are not entries`, async t => {
     const { list, end } = await listed(dialect, ['.', '..', 'file', '...'])
     await end
     t.same(
@@ -294,13 +299,13 @@ for (const dialect of ['9P2000.u', '9P2000.L'] as const) {
   })
 
   for (const name of ['', 'a/b', '/', '../up', 'x'.repeat(256)])
-    t.test(`${dialect}: no directory has an entry ${JSON.stringify(name.slice(0, 8))}`, async t => {
+    t.test(`${dialect}: a listing with an entry ${JSON.stringify(name.slice(0, 8))} is refused`, async t => {
       const { list } = await listed(dialect, ['file', name])
       await t.rejects(list, { message: /^bad message: a directory has an entry "/ })
     })
 }
 
-t.test('a listing of long entries without an end is given up before it is more than memory holds', async t => {
+t.test('an endless listing of long entries is given up before it exhausts memory', async t => {
   const { client, peer } = await connected({ msize: MAX_MSIZE })
   const list = new Fid(client, 1, qid).list()
   const stat = { ...untouched(), name: 'file', uid: 'u'.repeat(65_000) }
@@ -319,7 +324,7 @@ t.test('a listing of long entries without an end is given up before it is more t
   await lost
 })
 
-t.test('a server that takes less than it was given fails the write', async t => {
+t.test('a write fails if the server takes less than it was given', async t => {
   const { client, peer } = await connected()
   const root = await attached(client, peer)
   const write = root.write(0, bytes('hello'))
@@ -339,20 +344,20 @@ t.test('a read asks for no more than a message holds', async t => {
   await t.rejects(root.read(2 ** 53, 10), { message: /^bad offset/ })
 })
 
-t.test('a fid that was clunked is used up', async t => {
+t.test('a fid that was clunked can no longer be used', async t => {
   const { client, peer } = await connected()
   const root = await attached(client, peer)
   const clunk = root.clunk()
-  t.equal(root.clunk(), clunk, 'once is enough')
+  t.equal(root.clunk(), clunk, 'a second clunk returns the promise of the first')
   peer.say({ type: 'Rerror', tag: (await peer.next('Tclunk')).tag, ename: 'i/o error', errno: 5 })
   await t.rejects(clunk, { message: 'i/o error' })
   const uses: Promise<unknown>[] = [root.stat(), root.walk(['a']), root.ask(['a'], fid => fid.stat())]
   for (const used of uses) await t.rejects(used, { message: /unknown fid/ })
   await settled(Promise.resolve())
-  t.equal(peer.requests.length, 0, 'nothing is asked with its number, which may be another file’s')
+  t.equal(peer.requests.length, 0, 'no request uses its number, which may now be that of another file')
 })
 
-t.test('a lost connection rejects everything outstanding and everything after', async t => {
+t.test('a lost connection rejects all outstanding requests and all later ones', async t => {
   const { client, peer } = await connected()
   const stop = new AbortController()
   const calls: Promise<unknown>[] = [
@@ -368,27 +373,27 @@ t.test('a lost connection rejects everything outstanding and everything after', 
   await t.rejects(client.rpc({ type: 'Tclunk', fid: 1 }), { message: /^i\/o on hungup channel/ })
 })
 
-t.test('close rejects what is outstanding and ends the connection', async t => {
+t.test('close rejects outstanding requests and ends the connection', async t => {
   const { client, peer } = await connected()
   const call = client.rpc({ type: 'Tclunk', fid: 1 })
   client.close()
   await t.rejects(call, { message: /^i\/o on hungup channel/ })
-  t.equal((await peer.next('Tclunk')).fid, 1, 'what was asked still left')
+  t.equal((await peer.next('Tclunk')).fid, 1, 'a request made before close is still sent')
   while (!peer.closed) await settled(Promise.resolve())
 })
 
-t.test('a server that breaks the protocol loses the connection', async t => {
+t.test('the client disconnects from a server that breaks the protocol', async t => {
   const tread: Message = { type: 'Tread', tag: 0, fid: 1, offset: 0n, count: 4 }
   const twalk: Message = { type: 'Twalk', tag: 0, fid: 1, newfid: 2, wname: ['a'] }
   const twrite: Message = { type: 'Twrite', tag: 0, fid: 1, offset: 0n, data: bytes('abc') }
   const cases: [string, Message, string, RegExp][] = [
     ['more data than asked for', tread, "Rread tag 0 data 'hello'", /Rread has 5 bytes: Tread asked for 4/],
-    ['a tag that asked nothing', tread, 'Rclunk tag 9', /Rclunk with tag 9, which asked nothing/],
-    ['another reply than asked for', tread, 'Rclunk tag 0', /Rclunk in answer to Tread/],
+    ['a tag without a request', tread, 'Rclunk tag 9', /Rclunk with tag 9, which asked nothing/],
+    ['a reply of the wrong type', tread, 'Rclunk tag 0', /Rclunk in answer to Tread/],
     ['a request', tread, 'Tclunk tag 0 fid 1', /Tclunk in answer to Tread/],
     ['more qids than names', twalk, 'Rwalk tag 0 wqid [(1 0 0x0) (2 0 0x0)]', /Rwalk has 2 qids: Twalk asked for 1/],
     ['more written than given', twrite, 'Rwrite tag 0 count 4', /Rwrite has 4 bytes: Twrite asked for 3/],
-    ['an Rversion nobody asked for', tread, 'Rversion tag ~0 msize 8192 version 9P2000', /which asked nothing/],
+    ['an unexpected Rversion', tread, 'Rversion tag ~0 msize 8192 version 9P2000', /which asked nothing/],
   ]
   for (const [what, asked, reply, why] of cases)
     await t.test(what, async t => {
@@ -405,7 +410,7 @@ t.test('a server that breaks the protocol loses the connection', async t => {
     })
 })
 
-t.test('a second reply to a flushed tag loses the connection', async t => {
+t.test('the client disconnects at a second reply to a flushed tag', async t => {
   const { client, peer } = await connected()
   const stop = new AbortController()
   const call = client.rpc({ type: 'Tclunk', fid: 1 }, stop.signal)
@@ -417,7 +422,7 @@ t.test('a second reply to a flushed tag loses the connection', async t => {
   t.match(await client.closed, { message: /asked nothing/ })
 })
 
-t.test('a size that cannot be, or a type that is none, loses the connection', async t => {
+t.test('the client disconnects at an impossible size or an unknown message type', async t => {
   for (const reply of [
     [6, 0, 0, 0, 121, 0],
     [0, 0, 0, 128, 121],
@@ -432,7 +437,7 @@ t.test('a size that cannot be, or a type that is none, loses the connection', as
   }
 })
 
-t.test('Tversion: what is agreed on, and what cannot be', async t => {
+t.test('a Tversion agrees on any dialect and msize that the client can use, and fails with others', async t => {
   const attempt = async (dialect: '9P2000.u' | '9P2000.L', reply: string) => {
     const [ours, theirs] = transportPair()
     const peer = new Peer(theirs)
@@ -458,10 +463,10 @@ t.test('Tversion: what is agreed on, and what cannot be', async t => {
 })
 
 for (const [how, refusal] of [
-  ['in the words of version(5)', { type: 'Rversion', tag: NOTAG, msize: 8192, version: 'unknown' }],
+  ['as in version(5)', { type: 'Rversion', tag: NOTAG, msize: 8192, version: 'unknown' }],
   ['as diod does, with Rlerror', { type: 'Rlerror', tag: NOTAG, ecode: 5 }],
 ] as const)
-  t.test(`a server that refuses 9P2000.u is asked for 9P2000.L: ${how}`, async t => {
+  t.test(`the client proposes 9P2000.L to a server that refuses 9P2000.u ${how}`, async t => {
     const [ours, theirs] = transportPair()
     const peer = new Peer(theirs)
     const connecting = Client.connect(ours)
@@ -473,7 +478,7 @@ for (const [how, refusal] of [
     t.match(await connecting, { dialect: '9P2000.L', msize: 8192 })
   })
 
-t.test('connecting can be given up', async t => {
+t.test('an abort ends connecting', async t => {
   const [ours, theirs] = transportPair()
   const peer = new Peer(theirs)
   const stop = new AbortController()
@@ -485,7 +490,7 @@ t.test('connecting can be given up', async t => {
   t.ok(peer.closed)
 })
 
-t.test('a token goes through Tauth, and into no trace', async t => {
+t.test('a token is sent through Tauth and does not appear in a trace', async t => {
   const lines: string[] = []
   const { client, peer } = await connected({ trace: line => lines.push(line) })
   const attaching = client.attach({ uname: 'glenda', token: 'llb_secret' })
@@ -508,7 +513,7 @@ t.test('a token goes through Tauth, and into no trace', async t => {
   for (const line of lines) parse(line.slice(3))
 })
 
-t.test('a server that wants no authentication is attached to without', async t => {
+t.test('the client attaches without an afid to a server that requires no authentication', async t => {
   for (const dialect of ['9P2000.u', '9P2000.L'] as const) {
     const { client, peer } = await connected({ dialect })
     const attaching = client.attach({ uname: 'glenda', token: 'llb_secret' })
@@ -522,7 +527,7 @@ t.test('a server that wants no authentication is attached to without', async t =
   }
 })
 
-t.test('an error without a number takes the one its string has, and .L gets a string for its number', async t => {
+t.test('an error without an errno gets that of its string, and an errno of .L gets its string', async t => {
   const plain = await connected({ dialect: '9P2000' })
   const a = plain.client.rpc({ type: 'Tclunk', fid: 1 })
   plain.peer.say({ type: 'Rerror', tag: (await plain.peer.next('Tclunk')).tag, ename: 'file does not exist' })
@@ -533,7 +538,7 @@ t.test('an error without a number takes the one its string has, and .L gets a st
   await t.rejects(b, { message: 'file does not exist', errno: 2 })
 })
 
-t.test('a request larger than a message may be is not sent', async t => {
+t.test('a request larger than msize is not sent', async t => {
   const { client, peer } = await connected({ msize: 8192 })
   await t.rejects(client.rpc({ type: 'Twrite', fid: 1, offset: 0n, data: new Uint8Array(8192) }), {
     message: 'bad message: Twrite of 8215 bytes: at most 8192',
@@ -542,7 +547,7 @@ t.test('a request larger than a message may be is not sent', async t => {
     message: /bad message/,
   })
   void client.rpc({ type: 'Tclunk', fid: 1 })
-  t.equal((await peer.next('Tclunk')).tag, 0, 'its tag is free')
+  t.equal((await peer.next('Tclunk')).tag, 0, 'the tag of a request that was not sent is free')
 })
 
 async function attached(client: Client, peer: Peer) {
@@ -552,7 +557,7 @@ async function attached(client: Client, peer: Peer) {
   return attaching
 }
 
-t.test('many requests on one signal are no leak', async t => {
+t.test('many requests on one signal cause no leak warning', async t => {
   const { client, peer } = await connected()
   const warned: Error[] = []
   const note = (warning: Error) => warned.push(warning)
@@ -567,38 +572,35 @@ t.test('many requests on one signal are no leak', async t => {
   await Promise.all(calls)
 })
 
-t.test(
-  'what is asked of a server that reads nothing waits with who asks it, and is not kept once they have given up',
-  async t => {
-    const { client, peer } = await connected({ msize: MAX_MSIZE })
-    peer.transport.pause()
-    const data = new Uint8Array(client.msize - 64)
-    const late: Promise<unknown>[] = []
-    for (let i = 0; i < 40; i++) {
-      const gaveUp = new AbortController()
-      const write = client.rpc({ type: 'Twrite', fid: 1, offset: 0n, data }, gaveUp.signal)
-      write.catch(() => undefined)
-      await settled(Promise.resolve())
-      gaveUp.abort()
-      if (client.transport.queued > MAX_QUEUED) late.push(write)
-    }
-    t.ok(client.transport.queued < MAX_QUEUED + 2 * MAX_MSIZE, `${client.transport.queued} bytes wait`)
-    t.ok(late.length > 10)
-    for (const write of late.slice(1)) await t.rejects(write, { message: 'interrupted' })
-    const stat = client.rpc({ type: 'Tstat', fid: 1 }).catch(error => (error as FsError).message)
-    t.notOk(await settled(stat))
-    peer.transport.resume()
+t.test('requests to a server that does not read wait at their callers, and are dropped when those give up', async t => {
+  const { client, peer } = await connected({ msize: MAX_MSIZE })
+  peer.transport.pause()
+  const data = new Uint8Array(client.msize - 64)
+  const late: Promise<unknown>[] = []
+  for (let i = 0; i < 40; i++) {
+    const gaveUp = new AbortController()
+    const write = client.rpc({ type: 'Twrite', fid: 1, offset: 0n, data }, gaveUp.signal)
+    write.catch(() => undefined)
     await settled(Promise.resolve())
-    const asked = peer.requests.find(({ type }) => type === 'Tstat')!
-    peer.say({ type: 'Rerror', tag: asked.tag, ename: 'it reads again', errno: 1 })
-    t.equal(await stat, 'it reads again')
-    const [first] = late
-    peer.transport.pause()
-    for (let i = 0; i < 5; i++) client.rpc({ type: 'Twrite', fid: 1, offset: 0n, data }).catch(() => undefined)
-    await settled(Promise.resolve())
-    const lost = client.rpc({ type: 'Tstat', fid: 1 })
-    client.close()
-    await t.rejects(lost, { message: /hungup/ })
-    await first!.catch(() => undefined)
-  },
-)
+    gaveUp.abort()
+    if (client.transport.queued > MAX_QUEUED) late.push(write)
+  }
+  t.ok(client.transport.queued < MAX_QUEUED + 2 * MAX_MSIZE, `${client.transport.queued} bytes wait`)
+  t.ok(late.length > 10)
+  for (const write of late.slice(1)) await t.rejects(write, { message: 'interrupted' })
+  const stat = client.rpc({ type: 'Tstat', fid: 1 }).catch(error => (error as FsError).message)
+  t.notOk(await settled(stat))
+  peer.transport.resume()
+  await settled(Promise.resolve())
+  const asked = peer.requests.find(({ type }) => type === 'Tstat')!
+  peer.say({ type: 'Rerror', tag: asked.tag, ename: 'it reads again', errno: 1 })
+  t.equal(await stat, 'it reads again')
+  const [first] = late
+  peer.transport.pause()
+  for (let i = 0; i < 5; i++) client.rpc({ type: 'Twrite', fid: 1, offset: 0n, data }).catch(() => undefined)
+  await settled(Promise.resolve())
+  const lost = client.rpc({ type: 'Tstat', fid: 1 })
+  client.close()
+  await t.rejects(lost, { message: /hungup/ })
+  await first!.catch(() => undefined)
+})

@@ -1,4 +1,4 @@
-// Time limits: they come even where nothing but a combined signal refers to them.
+/** Time limits fire even if only a combined signal refers to them. */
 import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -6,7 +6,7 @@ import t from 'tap'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 
-t.test('a time limit comes after its signal could have been collected', async t => {
+t.test('a time limit fires even if its signal could have been garbage-collected', async t => {
   const source = `
     import { timeLimit } from ${JSON.stringify(new URL('../../fs/clock.js', import.meta.url).href)}
     const other = new AbortController()

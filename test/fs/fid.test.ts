@@ -162,7 +162,7 @@ for (const [name, way] of Object.entries(ways))
         const file = await (await dir.walk([])).create(`f${i}`, 0o644, ORDWR)
         await file.write(0, new Uint8Array(i * 100).fill(i))
         const back = await file.read(0, 100_000)
-        if (back.length !== i * 100 || back.some(byte => byte !== i)) throw new Error(`f${i} came back otherwise`)
+        if (back.length !== i * 100 || back.some(byte => byte !== i)) throw new Error(`f${i} has other content`)
         await file.remove()
       }),
     )

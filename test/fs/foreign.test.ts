@@ -1,3 +1,4 @@
+/** The client against the ways of other 9P servers. */
 import t, { type Test } from 'tap'
 import { Client, type ClientOptions } from '../../fs/client.js'
 import { FsError, received } from '../../fs/errors.js'
@@ -19,7 +20,7 @@ async function connected(t: Test, manner: Manner, options: ClientOptions = {}) {
   return { server, client }
 }
 
-t.test('what foreign servers say of a file that is not there is ENOENT', async t => {
+t.test('the texts of foreign servers for a missing file mean ENOENT', async t => {
   for (const ename of [
     'file not found',
     'file does not exist',
@@ -34,7 +35,7 @@ t.test('what foreign servers say of a file that is not there is ENOENT', async t
     t.match(received(ename), { errno: 2, isMissing: true, message: ename })
 })
 
-t.test('other texts of foreign servers have their errno, and what nobody knows is EIO', async t => {
+t.test('other texts of foreign servers have their errno, and an unknown text is EIO', async t => {
   for (const [ename, errno] of [
     ['permission denied', 13],
     ['file already exists', 17],
@@ -44,21 +45,21 @@ t.test('other texts of foreign servers have their errno, and what nobody knows i
     ['file system is full', 28],
     ['i/o on hungup channel', 5],
     ['the disk is on fire', 5],
-    // a name that reads like an error is a name
+    // a name that looks like an error is a name
     ["'file not found' is here", 5],
   ] as const)
     t.equal(received(ename).errno, errno, ename)
   t.equal(errnoOf(''), undefined)
 })
 
-t.test('a number that came counts, and one that is none does not', async t => {
+t.test('an errno that was received counts, unless it is out of range', async t => {
   t.equal(received('file not found', 13).errno, 13)
   t.equal(received('file not found', 0xffffffff).errno, 2, 'the "no errno" of 9P2000.u')
   t.equal(received('file not found', 4096).errno, 2)
 })
 
 for (const name of ['lib9p', 'go9p', 'inferno', 'plain', 'linux', 'ganesha'] as const)
-  t.test(`${name}: a token that it has no use for, a name that is not there, one that is made and listed`, async t => {
+  t.test(`${name}: a needless token is not sent, a missing name is ENOENT, and a new file is listed`, async t => {
     const { server, client } = await connected(t, manners[name])
     const root = await client.attach({ uname: 'glenda', token: 'llb_of-no-use' })
     t.match(
@@ -81,7 +82,7 @@ for (const name of ['lib9p', 'go9p', 'inferno', 'plain', 'linux', 'ganesha'] as 
   })
 
 for (const name of ['lib9p', 'linux', 'ganesha'] as const)
-  t.test(`${name}: a file is written over by a shorter one, and removed`, async t => {
+  t.test(`${name}: a file is overwritten with shorter content, and removed`, async t => {
     const { server, client } = await connected(t, manners[name])
     server.add('dir')
     server.add('dir/old', 'a long text')
@@ -94,10 +95,10 @@ for (const name of ['lib9p', 'linux', 'ganesha'] as const)
     await t.rejects(fid.stat(), /it was (clunked|removed)/)
     await (await root.walk(['dir'])).remove()
     t.notOk(server.file('dir'))
-    t.equal((await root.walk([])).fid, 1, 'no fid is left behind')
+    t.equal((await root.walk([])).fid, 1, 'all fids were clunked')
   })
 
-t.test('a server that answers plain 9P2000 with a larger msize is asked again for 65,535', async t => {
+t.test('the client asks for msize 65,535 if a server agrees to plain 9P2000 with a larger one', async t => {
   const { server, client } = await connected(t, manners.inferno, { msize: 1024 * 1024 })
   t.match(client, { dialect: '9P2000', msize: 65535 })
   t.same(
@@ -111,11 +112,11 @@ t.test('a server that answers plain 9P2000 with a larger msize is asked again fo
   t.same(
     (await dir.list()).map(({ name }) => name),
     names,
-    'a listing of more than 65,535 bytes is whole',
+    'a listing of more than 65,535 bytes is complete',
   )
 })
 
-t.test('plain 9P2000 is the last to be asked for', async t => {
+t.test('the client proposes plain 9P2000 last', async t => {
   const { server, client } = await connected(t, manners.plain)
   t.match(client, { dialect: '9P2000', msize: 8192 })
   t.same(
@@ -124,26 +125,26 @@ t.test('plain 9P2000 is the last to be asked for', async t => {
   )
 })
 
-t.test('a refusal of Tversion is read with a number and without, and a late one is the failure', async t => {
+t.test('a refusal of Tversion is read with and without an errno, and the last one is the error', async t => {
   for (const numbered of [true, false]) {
     const never: Manner = { ...manners.plain, version: () => ({ ename: 'not today', errno: 95, numbered }) }
     await t.rejects(connected(t, never), { message: 'not today' })
   }
 })
 
-t.test('an answer in a dialect that was not asked for is taken if we speak it', async t => {
+t.test('the client accepts a dialect that it did not propose if it speaks it', async t => {
   t.match((await connected(t, manners.linux)).client, { dialect: '9P2000.L' })
   t.match((await connected(t, manners.linux, { dialect: '9P2000.u' })).client, { dialect: '9P2000.L' })
   const later: Manner = { ...manners.lib9p, version: msize => ({ msize, version: '9P2027' }) }
   await t.rejects(connected(t, later), { message: /we speak 9P2000.u, 9P2000.L, 9P2000; .* answered "9P2027"/ })
 })
 
-t.test('where Tauth and the attach fail both, the error has what was said to either', async t => {
+t.test('if both Tauth and Tattach fail, the error has the texts of both', async t => {
   const closed: Manner = { ...manners.lib9p, auth: { ename: 'p9any: no key' } }
   const { client, server } = await connected(t, closed)
   server.root.children.clear()
   const attach = client.attach.bind(client)
-  // its Tattach wants an afid: as Plan 9's fossil and factotum have it
+  // its Tattach requires an afid, as with fossil and factotum of Plan 9
   const rpc = client.rpc.bind(client)
   client.rpc = ((m: { type: string }, ...rest: []) =>
     m.type === 'Tattach'
@@ -155,7 +156,7 @@ t.test('where Tauth and the attach fail both, the error has what was said to eit
   })
 })
 
-t.test("9P2000.L: what is made has this process's group, or the one that is given", async t => {
+t.test('9P2000.L: a new file has the group of this process, or the one that is given', async t => {
   const { client, server } = await connected(t, manners.linux)
   const root = await client.attach({ uname: 'glenda' })
   const at = (gid?: number) => async (name: string, perm: number) =>
@@ -168,7 +169,7 @@ t.test("9P2000.L: what is made has this process's group, or the one that is give
   t.equal(server.file('given')?.gid, 77)
 })
 
-t.test('9P2000.L: a tree mounted into another lists its files with their length, mode and time', async t => {
+t.test('9P2000.L: the listing of a mounted tree has the length, mode and time of its files', async t => {
   const { client, server } = await connected(t, manners.linux)
   server.add('notes', 'some text')
   const attach = () => client.attach({ uname: 'glenda' })
@@ -183,33 +184,30 @@ t.test('9P2000.L: a tree mounted into another lists its files with their length,
   t.match(entry, { name: 'notes', length: 9n, mode: 0o640, mtime: 1_000_000_000, n_uid: 12 })
 })
 
-t.test(
-  'our server: a client that takes 512 bytes walks, reads and is told errors in full messages of that size',
-  async t => {
-    for (const dialect of ['9P2000', '9P2000.u', '9P2000.L'] as const) {
-      const [ours, theirs] = transportPair()
-      serve(theirs, options())
-      const client = await Client.connect(ours, { msize: 512, dialect })
-      t.teardown(() => client.close())
-      t.equal(client.msize, 512)
-      const root = await client.attach({ uname: 'glenda' })
-      t.equal(new TextDecoder().decode(await root.readFile('a/b/c/file')), 'deep\n')
-      const dir = await (await root.walk(['many'])).open(OREAD)
-      t.equal((await dir.list()).length, 100)
-      // 400 bytes of a name come back in the error's detail
-      await t.rejects(root.walk(['x'.repeat(400)]), FsError)
-      t.equal((await root.stat()).name, '/')
-    }
-  },
-)
+t.test('our server serves a client with an msize of 512: walks, reads, listings and errors', async t => {
+  for (const dialect of ['9P2000', '9P2000.u', '9P2000.L'] as const) {
+    const [ours, theirs] = transportPair()
+    serve(theirs, options())
+    const client = await Client.connect(ours, { msize: 512, dialect })
+    t.teardown(() => client.close())
+    t.equal(client.msize, 512)
+    const root = await client.attach({ uname: 'glenda' })
+    t.equal(new TextDecoder().decode(await root.readFile('a/b/c/file')), 'deep\n')
+    const dir = await (await root.walk(['many'])).open(OREAD)
+    t.equal((await dir.list()).length, 100)
+    // the error's detail contains the name of 400 bytes
+    await t.rejects(root.walk(['x'.repeat(400)]), FsError)
+    t.equal((await root.stat()).name, '/')
+  }
+})
 
-t.test('what a file finds wrong when all of it is there is asked of our servers alone', async t => {
+t.test('only llambo servers are asked to check a file that is complete', async t => {
   const { client, server } = await connected(t, manners.lib9p)
   const file = await (await (await client.attach({ uname: 'glenda' })).walk([])).create('new', 0o644, OWRITE)
   await file.write(0, new Uint8Array(3))
   await file.finish()
   t.notOk(server.requests.some(line => line.startsWith('Twstat')))
-  await t.rejects(file.sync(), { message: 'wstat prohibited', errno: 1 }, 'a sync that is asked for is sent')
+  await t.rejects(file.sync(), { message: 'wstat prohibited', errno: 1 }, 'an explicit sync is sent to any server')
 
   const [ours, theirs] = transportPair()
   const lines: string[] = []
@@ -220,10 +218,14 @@ t.test('what a file finds wrong when all of it is there is asked of our servers 
   await mine.finish()
   await mine.finish()
   t.equal(lines.filter(line => line.startsWith('<- Twstat')).length, 2)
-  t.equal(lines.filter(line => line.startsWith('<- Tstat')).length, 1, 'whose server it is is asked once')
+  t.equal(
+    lines.filter(line => line.startsWith('<- Tstat')).length,
+    1,
+    'the client asks only once whether it is a llambo server',
+  )
 })
 
-t.test('9P2000.L: times that no stat can have are the nearest that one can', async t => {
+t.test('9P2000.L: a time outside the range of a stat becomes the nearest in range', async t => {
   const { client, server } = await connected(t, manners.linux)
   const file = server.add('old', '')
   const root = await client.attach({ uname: 'glenda' })

@@ -1,3 +1,4 @@
+/** The bytes of every message in every dialect, worked out by hand from the specifications. */
 import assert from 'node:assert/strict'
 import t from 'tap'
 import { bareStat, dirent, type Field } from '../../fs/field.js'
@@ -7,8 +8,8 @@ import { parse, text } from '../../fs/text.js'
 import { dialects } from './arbitrary.js'
 
 /**
- * Bytes worked out by hand from the tables of the protocol's documents: size[4] type[1] tag[2] and the fields, each
- * little-endian, apart by blanks.
+ * Each message as text, and its bytes in hex: size[4] type[1] tag[2] and the fields, little-endian, separated by
+ * spaces.
  */
 const u = ['9P2000.u'] as const
 const L = ['9P2000.L'] as const
@@ -84,7 +85,7 @@ const golden: [readonly Dialect[], string, string][] = [
   [dialects, 'Tremove tag 9 fid 2', '0b000000 7a 0900 02000000'],
   [dialects, 'Rremove tag 9', '07000000 7b 0900'],
   [base, 'Tstat tag 10 fid 2', '0b000000 7c 0a00 02000000'],
-  // a stat is counted twice: n[2] = size[2] + 2
+  // the size of a stat is given twice: n[2] = size[2] + 2
   [
     plain,
     'Rstat tag 10 stat (type 0 dev 0 qid (4 0 0x0) mode 0o644 atime 1 mtime 2 length 3 name f uid u gid g muid m)',
@@ -201,7 +202,7 @@ const golden: [readonly Dialect[], string, string][] = [
 
 const hex = (s: string) => Uint8Array.from(Buffer.from(s.replaceAll(' ', ''), 'hex'))
 
-t.test('each message has the bytes that the documents give it, in each dialect', async () => {
+t.test('each message has the bytes of the specification in each dialect', async () => {
   for (const [dialects, line, bytes] of golden)
     for (const dialect of dialects) {
       assert.deepEqual(pack(parse(line), dialect), hex(bytes), `${dialect}: ${line}`)
@@ -209,7 +210,7 @@ t.test('each message has the bytes that the documents give it, in each dialect',
     }
 })
 
-t.test('no message is left out', async t => {
+t.test('every message is tested', async t => {
   const seen = new Set(golden.map(([, line]) => line.split(' ')[0]))
   t.same(
     Object.keys(messages).filter(type => !seen.has(type)),
@@ -217,7 +218,7 @@ t.test('no message is left out', async t => {
   )
 })
 
-t.test('a Tfsync of an old client ends before datasync', async t => {
+t.test('a Tfsync of an old client, without datasync, is accepted', async t => {
   t.match(unpack(hex('0b000000 32 0100 01000000'), '9P2000.L'), { type: 'Tfsync', tag: 1, fid: 1, datasync: 0 })
 })
 
@@ -227,7 +228,7 @@ function bytesOf<T>(field: Field<T>, value: T, dialect: Dialect): Uint8Array {
   return bytes
 }
 
-t.test('the entries of a directory: a stat counted once, and a dirent', async t => {
+t.test('a stat in a directory read has one size, and a dirent has its fields in order', async t => {
   const qid = { type: 0x80, version: 0, path: 4n }
   const numbers = { type: 0, dev: 0, mode: 0x800001ed, atime: 1, mtime: 2, length: 0n }
   const ids = { extension: '', n_uid: 1000, n_gid: 100, n_muid: NONUNAME }

@@ -1,8 +1,9 @@
+/** Waiting for work that does not observe a signal. */
 import { setTimeout as later } from 'node:timers/promises'
 import t from 'tap'
 import { interruptible } from '../../fs/interruptible.js'
 
-t.test("work whose failure comes after the abort is nobody's", async t => {
+t.test('work that fails after the abort is not an unhandled rejection', async t => {
   const lost: unknown[] = []
   const note = (error: unknown) => lost.push(error)
   process.on('unhandledRejection', note)

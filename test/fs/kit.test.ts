@@ -1,3 +1,4 @@
+/** The kinds of files in fs/kit, read and written through a server. */
 import t from 'tap'
 import { Client, type Fid } from '../../fs/client.js'
 import { type Clock, systemClock } from '../../fs/clock.js'
@@ -19,7 +20,7 @@ const owner = { name: 'root', uid: 0 }
 const decode = (data: Uint8Array) => new TextDecoder().decode(data)
 const encode = (s: string) => new TextEncoder().encode(s)
 
-/** Serves files in memory and attaches. */
+/** Serves a tree over a connection in memory and attaches to it. */
 async function tree(t: { teardown(fn: () => unknown): unknown }, root: File, name = 'root', aname = ''): Promise<Fid> {
   const [near, far] = transportPair()
   const faults: unknown[] = []
@@ -49,17 +50,17 @@ t.test('generated text is made once per open', async t => {
   t.equal(decode(await fid.read(0, 4)), 'cont')
   t.equal(decode(await fid.read(4, 100)), 'ent 1', 'a later offset agrees with the first read')
   t.equal(decode(await root.readFile('n')), 'content 2')
-  t.equal((await fid.stat()).length, 9n, 'its length is that of what it gives')
+  t.equal((await fid.stat()).length, 9n, 'its length is that of what it returns')
 })
 
-t.test('bytes tell their length', async t => {
+t.test('a file of fixed bytes reports its length and refuses writes', async t => {
   const root = await tree(t, of({ b: bytes('hello', { owner }) }))
   t.equal((await (await root.walk(['b'])).stat()).length, 5n)
   t.equal(decode(await root.readFile('b')), 'hello')
   await t.rejects(root.writeFile('b', 'x'), { message: 'permission denied' })
 })
 
-t.test('a ctl runs all lines or none', async t => {
+t.test('a ctl file runs all lines of a write or none', async t => {
   const did: string[] = []
   const verbs = {
     say: word1('WORD', String, w => {
@@ -81,13 +82,13 @@ t.test('a ctl runs all lines or none', async t => {
   t.equal(did.length, 2)
 })
 
-t.test('a command that a shell writes in pieces is refused as a whole, and says why', async t => {
+t.test('a command that a shell writes in pieces is refused as a whole, with the reason', async t => {
   const did: string[] = []
   const verbs = { say: word1('WORD', String, w => void did.push(w)) }
   const root = await tree(t, of({ ctl: ctl({ owner, verbs, read: () => '' }) }))
   const said = Buffer.from(`say ${'x'.repeat(9000)}\n`)
   const fid = await open(root, 'ctl', OWRITE)
-  // as dash's echo does
+  // as the echo of dash writes it
   for (let at = 0; at < said.length; at += 4096)
     await t.rejects(fid.write(at, said.subarray(at, at + 4096)), {
       message: /^bad argument: a command over 4095 bytes, or one without a newline behind it: .* cat and llamboctl/,
@@ -100,7 +101,7 @@ t.test('a command that a shell writes in pieces is refused as a whole, and says 
   await fid.clunk()
 })
 
-t.test('a log is read by offset, by several readers, who wait at its end', async t => {
+t.test('several readers read a log by offset and wait at its end', async t => {
   const log = new Log(100)
   const root = await tree(t, of({ log: logFile(() => log, owner) }))
   const [a, b] = [await open(root, 'log'), await open(root, 'log')]
@@ -111,35 +112,38 @@ t.test('a log is read by offset, by several readers, who wait at its end', async
   t.throws(() => log.append('x'.repeat(100)), { message: /over 100 bytes/ })
   log.end(fail('workerLost', 57))
   await t.rejects(last, { message: 'worker lost after 57 tokens', errno: 5 })
-  t.equal(decode(await b.read(0, 100)), 'hello', 'what came before stays')
-})
-
-t.test('a feed begins with the newest hundred, and tells who falls behind what he lost', async t => {
-  const feed = new Feed()
-  for (let i = 0; i < 150; i++) feed.add('tick', { i })
-  const root = await tree(t, of({ events: feed.stream(owner) }))
-  const fid = await open(root, 'events')
-  const begin = await fid.read(0, 65536)
-  const first = decode(begin).trim().split('\n')
-  t.equal(first.length, 100)
-  t.match(first[0], /^seq=51 time=\S+ kind=tick i=50$/)
-  for (let i = 0; i < 30_000; i++) feed.add('tock')
-  let rest = ''
-  for (let at = begin.length; ; ) {
-    const piece = decode(await fid.read(at, 65536))
-    rest += piece
-    at += piece.length
-    if (/seq=30150 [^\n]*\n$/.test(rest)) break
-  }
-  const lines = rest.trim().split('\n')
-  t.match(lines[0], /^lost=\d+$/)
-  const lost = Number(lines[0]!.slice(5))
-  t.equal(lost + lines.length - 1, 30_000, 'lost and read are all there were')
-  t.match(lines[1], new RegExp(`^seq=${151 + lost} `))
+  t.equal(decode(await b.read(0, 100)), 'hello', 'what came before the error can still be read')
 })
 
 t.test(
-  'a feed as a log has its true length, grows, and ends; cut, it begins again with the newest hundred',
+  'a feed begins with the newest hundred lines, and tells a reader that falls behind how many it lost',
+  async t => {
+    const feed = new Feed()
+    for (let i = 0; i < 150; i++) feed.add('tick', { i })
+    const root = await tree(t, of({ events: feed.stream(owner) }))
+    const fid = await open(root, 'events')
+    const begin = await fid.read(0, 65536)
+    const first = decode(begin).trim().split('\n')
+    t.equal(first.length, 100)
+    t.match(first[0], /^seq=51 time=\S+ kind=tick i=50$/)
+    for (let i = 0; i < 30_000; i++) feed.add('tock')
+    let rest = ''
+    for (let at = begin.length; ; ) {
+      const piece = decode(await fid.read(at, 65536))
+      rest += piece
+      at += piece.length
+      if (/seq=30150 [^\n]*\n$/.test(rest)) break
+    }
+    const lines = rest.trim().split('\n')
+    t.match(lines[0], /^lost=\d+$/)
+    const lost = Number(lines[0]!.slice(5))
+    t.equal(lost + lines.length - 1, 30_000, 'lost and read lines add up to all lines')
+    t.match(lines[1], new RegExp(`^seq=${151 + lost} `))
+  },
+)
+
+t.test(
+  'the log of a feed has its true length, grows and ends, and restarts with the newest hundred lines when it is cut',
   async t => {
     const feed = new Feed()
     for (const kind of ['one', 'two']) feed.add(kind)
@@ -148,15 +152,15 @@ t.test(
     const whole = decode(await fid.read(0, 65536))
     t.match(whole, /^seq=1 \S+ kind=one\nseq=2 \S+ kind=two\n$/)
     t.equal(Number((await fid.stat()).length), whole.length)
-    t.equal((await fid.read(whole.length, 100)).length, 0, 'its end does not wait')
+    t.equal((await fid.read(whole.length, 100)).length, 0, 'a read at its end does not wait')
     feed.add('three')
     t.match(
       decode(await fid.read(whole.length, 100)),
       /^seq=3 \S+ kind=three\n$/,
-      'what comes is there to the same reader',
+      'the same reader can read a line added later',
     )
     const names = (await (await (await root.walk([])).open(OREAD)).list()).map(({ name }) => name)
-    t.same(names, ['events'], 'the stream is in no listing')
+    t.same(names, ['events'], 'the stream is not listed')
     for (let i = 4; i < 20_000; i++) feed.add('tick')
     const before = Number((await fid.stat()).length)
     feed.add('last')
@@ -167,31 +171,34 @@ t.test(
   },
 )
 
-t.test('generated text has its length at a stat, an open its own, and the time of its last change', async t => {
-  let now = 'one\n'
-  const root = await tree(
-    t,
-    of({ file: text(() => now, { owner }), bad: text(() => Promise.reject(fail('io')), { owner }) }),
-  )
-  t.equal(Number((await (await root.walk(['file'])).stat()).length), 4)
-  const fid = await open(root, 'file')
-  t.equal(Number((await fid.stat()).length), 4)
-  now = 'longer\n'
-  t.equal(Number((await (await root.walk(['file'])).stat()).length), 7)
-  t.equal(Number((await fid.stat()).length), 4, 'of what this open reads')
-  t.equal(decode(await fid.read(0, 100)), 'one\n')
-  const listed = await (await (await root.walk([])).open(OREAD)).list()
-  t.same(
-    listed.map(({ name, length }) => [name, Number(length)]),
-    [
-      ['file', 7],
-      ['bad', 0],
-    ],
-    'one that fails has none',
-  )
-})
+t.test(
+  'a stat of generated text has its current length, a stat of an open fid the length of what that reads',
+  async t => {
+    let now = 'one\n'
+    const root = await tree(
+      t,
+      of({ file: text(() => now, { owner }), bad: text(() => Promise.reject(fail('io')), { owner }) }),
+    )
+    t.equal(Number((await (await root.walk(['file'])).stat()).length), 4)
+    const fid = await open(root, 'file')
+    t.equal(Number((await fid.stat()).length), 4)
+    now = 'longer\n'
+    t.equal(Number((await (await root.walk(['file'])).stat()).length), 7)
+    t.equal(Number((await fid.stat()).length), 4, 'the length of what this open reads')
+    t.equal(decode(await fid.read(0, 100)), 'one\n')
+    const listed = await (await (await root.walk([])).open(OREAD)).list()
+    t.same(
+      listed.map(({ name, length }) => [name, Number(length)]),
+      [
+        ['file', 7],
+        ['bad', 0],
+      ],
+      'text that cannot be generated has length 0',
+    )
+  },
+)
 
-t.test('a reader of single bytes gets whole lines of a feed', async t => {
+t.test('a reader of single bytes gets the whole of each line of a feed', async t => {
   const feed = new Feed()
   feed.add('one')
   const root = await tree(t, of({ events: feed.stream(owner) }))
@@ -202,7 +209,7 @@ t.test('a reader of single bytes gets whole lines of a feed', async t => {
 })
 
 t.test(
-  'a reader of a feed that reads ahead and seeks back to the end of a line, as bash does, gets every line',
+  'a reader that reads ahead and seeks back to the end of a line, as bash does, gets every line of a feed',
   async t => {
     const feed = new Feed()
     for (const kind of ['one', 'two', 'three']) feed.add(kind)
@@ -219,7 +226,7 @@ t.test(
   },
 )
 
-t.test('clone makes something at each open and never at a stat or a listing', async t => {
+t.test('an open of a clone file creates something, a stat or a listing does not', async t => {
   let made = 0
   const commands: string[] = []
   const make = () => {
@@ -247,8 +254,8 @@ t.test('a union shows each name once and finds it in the first directory that ha
   await t.rejects(root.readFile('u/d'), { message: 'file does not exist' })
 })
 
-t.test('a union passes over who fails and who does not answer, unless nobody does', async t => {
-  // its 3 s are over as soon as nothing else happens
+t.test('a union skips members that fail or do not answer, unless all of them do', async t => {
+  // its 3 s pass as soon as nothing else happens
   const clock: Clock = { ...systemClock, after: (_ms, call) => clearImmediate.bind(undefined, setImmediate(call)) }
   const never = () => new Promise<never>(() => undefined)
   const hangs = generated({ owner, walk: never, list: never })
@@ -269,7 +276,7 @@ t.test('a union passes over who fails and who does not answer, unless nobody doe
   await t.rejects(list(root, ['none']), { message: 'i/o error: no answer within 3 s' })
 })
 
-t.test('a hundred thousand entries list fully', async t => {
+t.test('a directory of a hundred thousand entries is listed completely', async t => {
   const entries = Array.from({ length: 100_000 }, (_, i) => [`f${i}`, bytes('', { owner })] as const)
   const files = new Map<string, File>(entries)
   const big = generated({ owner, walk: n => files.get(n), list: () => files })
@@ -279,7 +286,7 @@ t.test('a hundred thousand entries list fully', async t => {
   t.equal(new Set(names).size, 100_000)
 })
 
-t.test('a remote tree is a directory here, each user attached there under his own name', async t => {
+t.test('a remote tree is a directory here, and each user is attached there under their own name', async t => {
   const log = new Log()
   const settings: string[] = []
   const far = of({
@@ -318,17 +325,17 @@ t.test('a remote tree is a directory here, each user attached there under his ow
     await t.rejects(waiting, { message: 'interrupted' })
     const again = fid.read(log.length, 100)
     log.append('more')
-    t.equal(decode(await again), 'more', 'the flush reached the far end and cost nothing')
+    t.equal(decode(await again), 'more', 'the flush reached the remote server and lost no data')
   }
   t.same(settings, ['it', 'it'])
   const bob = await tree(t, middle, 'bob')
   t.equal(decode(await bob.readFile('worker/who')), 'bob')
   await t.rejects(bob.readFile('worker/private'), { message: 'permission denied', errno: 13 })
-  t.equal(attached.filter(name => name === 'bob').length, 1, 'one attach a user')
+  t.equal(attached.filter(name => name === 'bob').length, 1, 'there is one attach per user')
 })
 
 t.test(
-  'who comes with another role attaches anew to a remote tree: what one token may do another must not',
+  'a user who comes with another role attaches to a remote tree again, so that tokens do not share permissions',
   async t => {
     const roles: string[] = []
     const far = of({ a: bytes('1', { owner }) })
@@ -344,7 +351,7 @@ t.test(
   },
 )
 
-t.test('what a remote tree has made but cannot tell of is closed there', async t => {
+t.test('a file that a remote tree has created but cannot stat is closed there', async t => {
   let closes = 0
   const made: File = {
     qid: newQid(),
@@ -364,21 +371,25 @@ t.test('with ?chunk each short read of a stream is followed by one empty read', 
   const root = await tree(t, of({ log: logFile(() => log, owner), b: bytes('plain', { owner }) }), 'root', '/?chunk')
   const fid = await open(root, 'log')
   t.equal(decode(await fid.read(0, 100)), 'one')
-  t.equal((await fid.read(3, 100)).length, 0, 'the boundary')
+  t.equal((await fid.read(3, 100)).length, 0, 'the boundary is an empty read')
   const next = fid.read(3, 100)
   log.append('two')
   t.equal(decode(await next), 'two')
   t.equal((await fid.read(6, 100)).length, 0)
-  t.equal(decode(await fid.read(0, 6)), 'onetwo', 'all that was asked for: a reader of single bytes must see no end')
+  t.equal(
+    decode(await fid.read(0, 6)),
+    'onetwo',
+    'a full read has no boundary: a reader of single bytes must not see an end',
+  )
   log.append('three')
   t.equal(decode(await fid.read(6, 100)), 'three')
   t.equal((await fid.read(11, 100)).length, 0)
   log.end()
-  t.equal((await fid.read(11, 100)).length, 0, 'the end')
+  t.equal((await fid.read(11, 100)).length, 0, 'the end of the log')
   t.equal(decode(await root.readFile('b')), 'plain')
 })
 
-t.test('what a file throws that is no FsError is an i/o error to the client', async t => {
+t.test('anything but an FsError that a file throws becomes an i/o error for the client', async t => {
   const broken: File = {
     qid: newQid(),
     attributes: () => ({ mode: 0o666, owner, length: 0, mtime: 0, atime: 0 }),
@@ -406,7 +417,7 @@ t.test('what a file throws that is no FsError is an i/o error to the client', as
   t.equal(faults.length, 2)
 })
 
-t.test('the root of a mounted tree that has an owner here is shown without asking its server', async t => {
+t.test('the root of a mounted tree with an owner here is shown without asking its server', async t => {
   const never = () => new Promise<never>(() => undefined)
   const ctx = { user: { name: 'glenda', uid: 1000, role: 'use' as const }, signal: new AbortController().signal }
   const mounted = remote({ attach: never, owner: { name: 'ann', uid: 7 } })

@@ -1,3 +1,4 @@
+/** The mount table: mounts, binds, unions, and the output of ns. */
 import t, { type Test } from 'tap'
 import { Client, type Fid } from '../../fs/client.js'
 import { fail } from '../../fs/errors.js'
@@ -235,7 +236,7 @@ t.test('the output of ns recreates the name space', async t => {
     t.equal(await at(two, path), await at(one, path), path)
 })
 
-t.test('a change to a name space does not affect its copy, nor the other way round', async t => {
+t.test('a name space and its copy do not affect each other', async t => {
   const made = await space([a, 'A', '/n/a'])
   const copy = made.clone()
   await copy.mount(b, 'B', '/n/a', {}, ctx)

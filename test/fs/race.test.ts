@@ -1,3 +1,4 @@
+/** Property test of racing requests: their replies must be possible in some order of the requests (history.ts). */
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import t from 'tap'
@@ -12,17 +13,17 @@ import { type Call, content, inSomeOrder, type paths, qidPath, step } from './hi
 import { glenda } from './tree.js'
 
 const encoder = new TextEncoder()
-/** Turns of the microtask queue within which a reply is on the wire. */
+/** Turns of the microtask queue after which a reply is on the wire. */
 const TURNS = 60
-/** Longer than any run: no flush gives up waiting. */
+/** Longer than any run, so that no flush gives up waiting. */
 const NEVER_MS = 1e9
 
-/** A server whose files answer when the scheduler says, in any order; and what went over its wire. */
+/** A server whose files answer when the scheduler says so, in any order, and the record of its wire. */
 class Server {
   readonly calls: Call[] = []
-  /** Requests by tag that have no reply; tags are not used twice. */
+  /** Requests without a reply, by tag; tags are not reused. */
   readonly waiting = new Map<number, Call | 'flush'>()
-  /** What each Tflush wanted flushed. */
+  /** The tag that each Tflush flushes. */
   readonly flushes = new Map<number, number>()
   readonly wrong: string[] = []
   readonly session: Session
@@ -30,7 +31,7 @@ class Server {
   readonly closes: number[] = []
   readonly #wire: Wire
   readonly #removed = new Set<string>()
-  /** What was removed before the last Tversion. */
+  /** The paths removed before the last Tversion. */
   #before: ReadonlySet<string> = new Set()
   #clock = 0
   #tag = 0
@@ -65,7 +66,7 @@ class Server {
     return ++this.#tag
   }
 
-  /** Begins anew: what was asked before gets no reply any more, and there is no fid. */
+  /** Starts again with a Tversion: earlier requests get no reply any more, and there are no fids. */
   version(): void {
     this.#wire.ondata(pack({ type: 'Tversion', tag: 0xffff, msize: 8192, version: '9P2000' }, '9P2000'))
     this.waiting.clear()
@@ -74,7 +75,7 @@ class Server {
     this.#before = new Set(this.#removed)
   }
 
-  /** Lets everything that waits come to its end. */
+  /** Runs everything that waits to its end. */
   async quiet(): Promise<void> {
     do {
       await this.scheduler.waitAll()
@@ -94,7 +95,7 @@ class Server {
   }
 
   check(): void {
-    if (!inSomeOrder(this.calls, this.#before)) this.wrong.push('in no order of the requests are these the replies')
+    if (!inSomeOrder(this.calls, this.#before)) this.wrong.push('no order of the requests allows these replies')
   }
 
   get history(): string {
@@ -109,10 +110,10 @@ class Server {
     if (reply.type === 'Rversion') return
     const call = this.waiting.get(reply.tag)
     this.waiting.delete(reply.tag)
-    if (call === undefined) this.wrong.push(`${text(reply)}, which nobody waits for`)
+    if (call === undefined) this.wrong.push(`${text(reply)}, for which no request waits`)
     else if (call === 'flush') {
       if (reply.type !== 'Rflush') this.wrong.push(`${text(reply)} in answer to a Tflush`)
-      // from here on the flushed request must have no reply
+      // from here on the flushed request must not be answered
       const old = this.flushes.get(reply.tag)!
       const flushed = this.waiting.get(old)
       this.waiting.delete(old)
@@ -122,7 +123,7 @@ class Server {
       call.reply = reply as Call['reply']
     }
   }
-  /** Does something when the scheduler says so, unless it is interrupted before. */
+  /** Runs when the scheduler says so, unless it is interrupted before. */
   async #later<T>(label: string, run: () => T, ctx?: Context): Promise<T> {
     await this.scheduler.schedule(Promise.resolve(), label)
     if (ctx?.signal.aborted) throw fail('interrupted')
@@ -135,7 +136,7 @@ class Server {
     const file: File = {
       qid: { type: directory ? QTDIR : 0, version: 0, path: qidPath(path) },
       attributes: ctx => this.#later(`attributes ${path}`, () => attributes, ctx),
-      // does not hear that it is interrupted
+      // ignores an interrupt
       open: () => this.#later(`open ${path}`, () => this.#opened(path)),
     }
     if (!directory)
@@ -197,7 +198,7 @@ class Server {
 type Model = Record<never, never>
 type Loose = { type: TMessage['type']; [field: string]: unknown }
 
-/** Sends one request, whatever the others do. */
+/** Sends one request, whatever state the others are in. */
 class Send implements fc.AsyncCommand<Model, Server> {
   constructor(readonly m: Loose) {}
 
@@ -209,7 +210,7 @@ class Send implements fc.AsyncCommand<Model, Server> {
     const { m } = this
     if (m.type === 'Tversion') return server.version()
     const tag = server.tag()
-    // of the requests so far, counted back from the last
+    // the tag of an earlier request, counted back from the last
     const oldtag = m.type === 'Tflush' ? Math.max(0, tag - 1 - (m.back as number)) : 0
     if (m.type === 'Tflush') server.flushes.set(tag, oldtag)
     server.send({ tag, oldtag, ...m } as unknown as TMessage)
@@ -220,7 +221,7 @@ class Send implements fc.AsyncCommand<Model, Server> {
   }
 }
 
-/** Before the race: the root, and two files. */
+/** Sent before the race: they set up the root and two files. */
 const begin: Loose[] = [
   { type: 'Tattach', fid: 0, afid: NOFID, uname: 'glenda', aname: '' },
   { type: 'Twalk', fid: 0, newfid: 1, wname: ['a'] },
@@ -253,40 +254,40 @@ const commands = fc.commands(
   { maxCommands: 16, size: 'max' },
 )
 
-/** As many runs as fit into a test, fewer where other things run; `SEED` repeats one that failed, `RUNS` does more. */
+/**
+ * As many runs as a test has time for, fewer on a busy machine; `SEED` repeats a run that failed, `RUNS` sets their
+ * number.
+ */
 const parameters = {
   ...(process.env.RUNS ? { numRuns: Number(process.env.RUNS) } : { numRuns: 800, interruptAfterTimeLimit: 12_000 }),
   ...(process.env.SEED && { seed: Number(process.env.SEED) }),
 }
 
-t.test(
-  'requests that race are answered once each, as in some order they would be; files are closed once each',
-  async t => {
-    let runs = 0
-    await fc.assert(
-      fc.asyncProperty(fc.scheduler(), commands, async (scheduler, commands) => {
-        runs++
-        const server = new Server(scheduler)
-        for (const m of begin) {
-          await new Send(m).run({}, server)
-          await server.quiet()
-        }
-        await fc.scheduledModelRun(scheduler, () => ({ model: {}, real: server }), commands)
+t.test('racing requests are answered once each, as in some sequential order, and each file is closed once', async t => {
+  let runs = 0
+  await fc.assert(
+    fc.asyncProperty(fc.scheduler(), commands, async (scheduler, commands) => {
+      runs++
+      const server = new Server(scheduler)
+      for (const m of begin) {
+        await new Send(m).run({}, server)
         await server.quiet()
-        server.check()
-        for (const tag of server.waiting.keys()) server.wrong.push(`tag ${tag} was not answered`)
-        const { history } = server
-        await server.end()
-        if (server.closes.some(n => n !== 1)) server.wrong.push(`files were closed ${server.closes} times`)
-        assert.deepEqual(server.wrong, [], history)
-      }),
-      parameters,
-    )
-    t.pass(`${runs} runs`)
-  },
-)
+      }
+      await fc.scheduledModelRun(scheduler, () => ({ model: {}, real: server }), commands)
+      await server.quiet()
+      server.check()
+      for (const tag of server.waiting.keys()) server.wrong.push(`tag ${tag} was not answered`)
+      const { history } = server
+      await server.end()
+      if (server.closes.some(n => n !== 1)) server.wrong.push(`files were closed ${server.closes} times`)
+      assert.deepEqual(server.wrong, [], history)
+    }),
+    parameters,
+  )
+  t.pass(`${runs} runs`)
+})
 
-t.test('the model knows a wrong answer from a right one', async t => {
+t.test('the model accepts possible replies and rejects impossible ones', async t => {
   const call = (m: Loose, sent: number, answered: number, reply: object): Call => ({
     m: { tag: 1, ...m } as unknown as TMessage,
     sent,
@@ -298,9 +299,12 @@ t.test('the model knows a wrong answer from a right one', async t => {
   const walk = (sent: number, answered: number, path: (typeof paths)[number]) =>
     call({ type: 'Twalk', fid: 0, newfid: 1, wname: ['a'] }, sent, answered, { type: 'Rwalk', wqid: wqid(path) })
   t.ok(inSomeOrder([attach, walk(3, 4, '/a')]))
-  t.notOk(inSomeOrder([attach, walk(3, 4, '/d/')]), 'another file')
+  t.notOk(inSomeOrder([attach, walk(3, 4, '/d/')]), 'a walk that finds another file is impossible')
   const clunk = (sent: number, answered: number) => call({ type: 'Tclunk', fid: 1 }, sent, answered, { type: 'Rclunk' })
   t.ok(inSomeOrder([attach, walk(3, 6, '/a'), clunk(4, 7)]))
-  t.notOk(inSomeOrder([attach, clunk(3, 4), walk(5, 6, '/a')]), 'a clunk of what was not there yet')
-  t.notOk(inSomeOrder([attach, walk(3, 4, '/a'), clunk(5, 6), clunk(7, 8)]), 'a fid that is gone')
+  t.notOk(
+    inSomeOrder([attach, clunk(3, 4), walk(5, 6, '/a')]),
+    'a clunk of a fid that does not exist yet is impossible',
+  )
+  t.notOk(inSomeOrder([attach, walk(3, 4, '/a'), clunk(5, 6), clunk(7, 8)]), 'a second clunk of a fid is impossible')
 })

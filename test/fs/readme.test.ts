@@ -1,3 +1,4 @@
+/** The example in fs/README.md works. */
 import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -8,7 +9,7 @@ import t from 'tap'
 import { Client } from '../../fs/client.js'
 import { dial } from '../../fs/dial.js'
 
-t.test('the server in fs/README.md is one', async t => {
+t.test('the server in fs/README.md serves its tree', async t => {
   const readme = readFileSync(fileURLToPath(new URL('../../../fs/README.md', import.meta.url)), 'utf8')
   const code = /```js\n([\s\S]*?)```/
     .exec(readme)![1]!
@@ -25,7 +26,7 @@ t.test('the server in fs/README.md is one', async t => {
     for (;;) {
       const it = await dial(address).catch(() => undefined)
       if (it) return it
-      if (server.exitCode !== null) throw new Error('it ended')
+      if (server.exitCode !== null) throw new Error('the server ended')
       await sleep(20)
     }
   })()

@@ -1,3 +1,4 @@
+/** The limit on connections that the limit on open files implies. */
 import t from 'tap'
 import { maxConnections } from '../../fs/transport/room.js'
 
@@ -6,7 +7,7 @@ Max processes             95968                95968                processes
 Max open files            ${files.padEnd(20)} 1048576              files
 `
 
-t.test('connections leave descriptors for everything else', async t => {
+t.test('the limit on connections leaves descriptors for everything else', async t => {
   const rows: readonly (readonly [string, number])[] = [
     ['64', 32],
     ['65', 32],
@@ -16,5 +17,5 @@ t.test('connections leave descriptors for everything else', async t => {
     ['unlimited', 10_240],
   ]
   for (const [files, most] of rows) t.equal(maxConnections(limits(files)), most, `${files} open files`)
-  t.equal(maxConnections(''), 10_240, 'a system that does not say')
+  t.equal(maxConnections(''), 10_240, 'a system without /proc/self/limits')
 })

@@ -1,3 +1,4 @@
+/** Runs the scripts of test/fs/scripts over every transport. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'

@@ -1,7 +1,8 @@
+/** Messages as text: syntax errors, and how values are printed. */
 import t from 'tap'
 import { parse, text } from '../../fs/text.js'
 
-t.test('what cannot be read is refused with its column', t => {
+t.test('a syntax error reports its column', t => {
   const cases: [string, string][] = [
     ['', 'column 1: a word is missing'],
     ['Tfoo tag 1', 'column 1: no message is called Tfoo'],
@@ -32,15 +33,15 @@ t.test('what cannot be read is refused with its column', t => {
   t.end()
 })
 
-t.test('fields in any order, numbers in any base, defaults left out', t => {
+t.test('a message has fields in any order, numbers in any base, and may omit defaults', t => {
   const m = parse("Tattach  aname '' uname glenda afid ~0 fid 0x10 tag 0o17")
   t.same(m, { type: 'Tattach', tag: 15, fid: 16, afid: 0xffffffff, uname: 'glenda', aname: '', n_uname: 0xffffffff })
   t.equal(text(m), "Tattach tag 15 fid 16 afid ~0 uname glenda aname ''")
-  t.equal(text({ type: 'Rerror', tag: 1, ename: 'x' }), 'Rerror tag 1 ename x', 'a default may be missing')
+  t.equal(text({ type: 'Rerror', tag: 1, ename: 'x' }), 'Rerror tag 1 ename x', 'text omits a default')
   t.end()
 })
 
-t.test('strings are as readable as they can be', t => {
+t.test('a string is quoted only if necessary', t => {
   const ename = (s: string) => text({ type: 'Rerror', tag: 1, ename: s }).slice('Rerror tag 1 ename '.length)
   t.equal(ename('plain'), 'plain')
   t.equal(ename("it's here"), "'it''s here'")
@@ -50,14 +51,14 @@ t.test('strings are as readable as they can be', t => {
   t.end()
 })
 
-t.test('data is text where it is text', t => {
+t.test('data is printed as text if it is text, otherwise in hex', t => {
   const data = (...bytes: number[]) =>
     text({ type: 'Rread', tag: 1, data: Uint8Array.from(bytes) }).slice('Rread tag 1 data '.length)
   t.equal(data(), "''")
-  t.equal(data(0x30, 0x78), "'0x'", 'quoted, or it would be hex')
+  t.equal(data(0x30, 0x78), "'0x'", 'text that looks like hex is quoted')
   t.equal(data(0x61, 0x0a), '"a\\n"')
   t.equal(data(0xc3, 0xbc), "'ü'")
-  t.equal(data(0xc3), '0xc3', 'half a character')
+  t.equal(data(0xc3), '0xc3', 'half a character is not text')
   t.equal(data(0x61, 0), '0x6100')
   t.end()
 })

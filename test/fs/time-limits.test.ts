@@ -1,3 +1,4 @@
+/** Time limits of seconds, tested on a mocked clock. */
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -14,7 +15,7 @@ import { ways } from './over.js'
 import { connected } from './peer.js'
 import { options } from './tree.js'
 
-// These waits are seconds long; here their clock is turned by hand. Sockets keep the real one.
+// These waits take seconds, so their timers are mocked. Sockets use real time.
 t.beforeEach(() => mock.timers.enable({ apis: ['setTimeout', 'setInterval'] }))
 t.afterEach(() => mock.timers.reset())
 
@@ -22,7 +23,7 @@ const turns = async (n: number) => {
   for (let i = 0; i < n; i++) await new Promise(resolve => setImmediate(resolve))
 }
 
-t.test('a server that never answers a flush is taken for dead', async t => {
+t.test('the client disconnects from a server that never answers a flush', async t => {
   const { client, peer } = await connected()
   const stop = new AbortController()
   const read = client.rpc({ type: 'Tread', fid: 1, offset: 0n, count: 10 }, stop.signal)
@@ -38,7 +39,7 @@ t.test('a server that never answers a flush is taken for dead', async t => {
   })
 })
 
-t.test('a socket whose peer does not take the last bytes is closed all the same', async t => {
+t.test('a socket whose peer does not read the last bytes is closed after a time limit', async t => {
   let accepted!: (transport: Transport) => void
   const theirs = new Promise<Transport>(resolve => {
     accepted = resolve
@@ -46,7 +47,7 @@ t.test('a socket whose peer does not take the last bytes is closed all the same'
   const way = await ways.tcp!(transport => accepted(transport))
   t.teardown(() => way.close())
   const ours = await way.dial()
-  // its ondata is never set: it reads nothing
+  // its ondata is never set, so it reads nothing
   const deaf = await theirs
   const closed = new Promise<void>(resolve => {
     ours.onclose = () => resolve()
@@ -61,7 +62,7 @@ t.test('a socket whose peer does not take the last bytes is closed all the same'
   deaf.destroy()
 })
 
-t.test('a WebSocket whose peer answers no ping is given up', async t => {
+t.test('a WebSocket whose peer does not answer a ping is closed', async t => {
   let accepted!: (transport: Transport) => void
   const http = createServer()
   http.on('upgrade', (request, socket, head) => void upgradeWebSocket(request, socket, head).then(accepted))
@@ -91,7 +92,7 @@ t.test('a WebSocket whose peer answers no ping is given up', async t => {
   }
 })
 
-t.test('who must show a token is waited for so long and no longer; who has shown one may stay', async t => {
+t.test('a client that must present a token is disconnected after a time limit unless it does', async t => {
   const begin = async () => {
     const [ours, theirs] = transportPair()
     let closed = false

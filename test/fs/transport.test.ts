@@ -1,3 +1,4 @@
+/** Transports, dial strings, unix sockets, and WebSockets at both ends. */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -18,7 +19,7 @@ import { ways } from './over.js'
 
 const bytes = (s: string) => new TextEncoder().encode(s)
 
-/** An end of a connection that remembers what came. */
+/** An end of a connection that records what it receives. */
 class Sink {
   text = ''
   length = 0
@@ -33,7 +34,7 @@ class Sink {
       this.#wake()
     }
     transport.onclose = reason => {
-      assert.ok(!this.closed, 'it closes once')
+      assert.ok(!this.closed, 'onclose is called once')
       this.closed = { reason }
       this.#wake()
     }
@@ -63,7 +64,7 @@ async function ends(name: string, t: Test): Promise<[ours: Transport, theirs: Tr
 }
 
 for (const name of Object.keys(ways)) {
-  t.test(`${name}: what is sent comes, in order; nothing is lost before ondata is set`, async t => {
+  t.test(`${name}: bytes arrive in order, and those that arrive before ondata is set are not lost`, async t => {
     const [ours, theirs] = await ends(name, t)
     ours.send([[bytes('one ')], [bytes('two '), bytes('three ')]])
     ours.send([[bytes('four')]])
@@ -77,7 +78,7 @@ for (const name of Object.keys(ways)) {
     ours.destroy()
   })
 
-  t.test(`${name}: close sends what is queued, then both ends have an ordinary end`, async t => {
+  t.test(`${name}: close sends what is queued, then both ends close without a reason`, async t => {
     const [ours, theirs] = await ends(name, t)
     const [a, b] = [new Sink(ours), new Sink(theirs)]
     const large = new Uint8Array(700_000)
@@ -92,7 +93,7 @@ for (const name of Object.keys(ways)) {
     ours.destroy(new Error('late'))
   })
 
-  t.test(`${name}: destroy ends at once, with its reason on this side`, async t => {
+  t.test(`${name}: destroy closes at once, with its reason at this end`, async t => {
     const [ours, theirs] = await ends(name, t)
     const [a, b] = [new Sink(ours), new Sink(theirs)]
     ours.destroy(new Error('enough'))
@@ -101,7 +102,7 @@ for (const name of Object.keys(ways)) {
     await b.until(() => b.closed !== undefined)
   })
 
-  t.test(`${name}: a paused end holds the other back, whose queue is known, and drains when it goes on`, async t => {
+  t.test(`${name}: a paused end holds back the other, whose queue is counted and drains after the resume`, async t => {
     const [ours, theirs] = await ends(name, t)
     const [a, b] = [new Sink(ours), new Sink(theirs)]
     theirs.send([[bytes('ready')]])
@@ -110,12 +111,12 @@ for (const name of Object.keys(ways)) {
     const one = new Uint8Array(1_000_000)
     for (let i = 0; i < 16; i++) ours.send([[one]])
     await new Promise(resolve => setTimeout(resolve, 100))
-    // kernels and WebSockets hold some on the way, and no more
+    // kernels and WebSockets buffer some of it, but not all
     t.ok(ours.queued > 1_000_000, `${ours.queued} bytes wait`)
     t.ok(b.length < 16_000_000)
     const before = b.length
     await new Promise(resolve => setTimeout(resolve, 30))
-    t.equal(b.length, before, 'nothing comes while paused')
+    t.equal(b.length, before, 'nothing arrives while paused')
     theirs.resume()
     await b.until(() => b.length === 16_000_000)
     await a.until(() => a.drains > 0)
@@ -124,7 +125,7 @@ for (const name of Object.keys(ways)) {
   })
 }
 
-t.test('dial strings', t => {
+t.test('a dial string is parsed, or refused with what would be accepted', t => {
   t.same(parseAddress('unix!/run/llambo/9p'), { kind: 'unix', path: '/run/llambo/9p' })
   t.same(parseAddress('unix!/tmp/a!b'), { kind: 'unix', path: '/tmp/a!b' })
   t.same(parseAddress('tcp!127.0.0.1!5640'), { kind: 'tcp', host: '127.0.0.1', port: 5640 })
@@ -148,7 +149,7 @@ t.test('dial strings', t => {
   t.end()
 })
 
-t.test('where nobody listens, dial says so', async t => {
+t.test('dial fails with the reason if no server listens', async t => {
   const dir = mkdtempSync(join(tmpdir(), '9p-'))
   t.teardown(() => rmSync(dir, { recursive: true }))
   await t.rejects(dial(`unix!${dir}/9p`), {
@@ -162,7 +163,7 @@ t.test('where nobody listens, dial says so', async t => {
   await t.rejects(dial(`ws://127.0.0.1:${port}/9p`, {}, AbortSignal.abort()), { message: 'interrupted' })
 })
 
-t.test('a busy server whose queue is full is waited for, and the wait can be given up', async t => {
+t.test('dial waits for a busy server whose queue is full, until it is aborted', async t => {
   const dir = mkdtempSync(join(tmpdir(), '9p-'))
   t.teardown(() => rmSync(dir, { recursive: true }))
   const path = join(dir, '9p')
@@ -179,7 +180,7 @@ t.test('a busy server whose queue is full is waited for, and the wait can be giv
   await busy(700)
   const began = Date.now()
   const all = await Promise.all(Array.from({ length: 8 }, () => dial(`unix!${path}`)))
-  t.ok(Date.now() - began > 300, 'those beyond its queue have waited')
+  t.ok(Date.now() - began > 300, 'dials beyond the queue have waited')
   for (const transport of all) transport.destroy()
 
   rmSync(path)
@@ -196,7 +197,7 @@ t.test('a busy server whose queue is full is waited for, and the wait can be giv
   )
 })
 
-t.test('a dial can be given up while it waits', async t => {
+t.test('an abort ends a dial that waits', async t => {
   const silent = createSocketServer(() => {})
   await new Promise<void>(resolve => silent.listen(0, '127.0.0.1', resolve))
   t.teardown(() => silent.close())
@@ -207,7 +208,7 @@ t.test('a dial can be given up while it waits', async t => {
   await t.rejects(dialling, { message: 'interrupted' })
 })
 
-t.test('a unix socket is its owner’s alone: 0600 in a directory made 0700', async t => {
+t.test('only its owner can use a unix socket: it has mode 0600, in a directory of mode 0700', async t => {
   const dir = mkdtempSync(join(tmpdir(), '9p-'))
   t.teardown(() => rmSync(dir, { recursive: true }))
   const mask = process.umask(0)
@@ -219,10 +220,10 @@ t.test('a unix socket is its owner’s alone: 0600 in a directory made 0700', as
   t.equal(statSync(`${dir}/new/9p`).mode & 0o777, 0o600)
   t.equal(process.umask(), mask)
   await listener.close()
-  t.notOk(existsSync(`${dir}/new/9p`), 'gone with its listener')
+  t.notOk(existsSync(`${dir}/new/9p`), 'the socket is removed with its listener')
 })
 
-t.test('a stale unix socket is replaced, a live one refused by name, and what is no socket is left alone', async t => {
+t.test('listen replaces a stale unix socket, and refuses a live one and any other file', async t => {
   const dir = mkdtempSync(join(tmpdir(), '9p-'))
   t.teardown(() => rmSync(dir, { recursive: true }))
   const at = `unix!${dir}/9p`
@@ -242,7 +243,7 @@ t.test('a stale unix socket is replaced, a live one refused by name, and what is
   t.equal(statSync(`${dir}/9p`).size, 8)
 })
 
-t.test('of servers that start together over a stale socket one gets it', async t => {
+t.test('one of several servers that start together gets a stale socket', async t => {
   const dir = mkdtempSync(join(tmpdir(), '9p-'))
   t.teardown(() => rmSync(dir, { recursive: true }))
   await leaveStale(`${dir}/9p`)
@@ -255,7 +256,7 @@ t.test('of servers that start together over a stale socket one gets it', async t
   for (const { value } of won) await value.close()
 })
 
-t.test('a directory in which others may write is no place for a socket', async t => {
+t.test('listen refuses a directory in which others may write', async t => {
   const dir = mkdtempSync(join(tmpdir(), '9p-'))
   t.teardown(() => rmSync(dir, { recursive: true }))
   mkdirSync(`${dir}/open`)
@@ -266,7 +267,7 @@ t.test('a directory in which others may write is no place for a socket', async t
   )
 })
 
-t.test('a tcp port in use is refused by name; port 0 is given one', async t => {
+t.test('listen refuses a tcp port in use, and assigns one for port 0', async t => {
   const listener = await listen('tcp!127.0.0.1!0', transport => transport.destroy())
   t.match(listener.address, /^tcp!127\.0\.0\.1![1-9]\d+$/)
   await t.rejects(
@@ -280,7 +281,7 @@ t.test('a tcp port in use is refused by name; port 0 is given one', async t => {
   await listener.close()
 })
 
-t.test('closing a listener leaves its connections alone', async t => {
+t.test('closing a listener does not close its connections', async t => {
   let accepted!: (transport: Transport) => void
   const theirs = new Promise<Transport>(resolve => {
     accepted = resolve
@@ -297,7 +298,7 @@ t.test('closing a listener leaves its connections alone', async t => {
   await other.until(() => other.closed !== undefined)
 })
 
-/** A WebSocket server and the transport of the connection it is made next. */
+/** A WebSocket server, and the transport of the first connection to it. */
 async function webSocketServer(t: Test) {
   let accepted!: (transport: Transport) => void
   const transport = new Promise<Transport>(resolve => {
@@ -321,7 +322,7 @@ async function webSocketServer(t: Test) {
   return { url, transport, authorization: () => authorization }
 }
 
-t.test('WebSocket: each 9P message is one binary message, header and payload together', async t => {
+t.test('WebSocket: each 9P message is sent as one binary message, header and payload together', async t => {
   const { url, transport } = await webSocketServer(t)
   const ws = new WebSocket(url, ['9p'])
   const messages: [string, boolean][] = []
@@ -335,7 +336,7 @@ t.test('WebSocket: each 9P message is one binary message, header and payload tog
   ])
   t.equal(ws.protocol, '9p')
   t.equal(ws.extensions, '', 'no compression')
-  // and what comes may be cut and merged at will
+  // received messages may be split and merged in any way
   ws.send(Buffer.from('ab'))
   ws.send(Buffer.from('c'), { fin: false })
   ws.send(Buffer.from('def'), { fin: true })
@@ -384,7 +385,7 @@ t.test('WebSocket: text is refused with 1003, an oversized message with 1009, a 
   })
 })
 
-t.test('WebSocket: the token goes in a header; a refusal says what to do', async t => {
+t.test('WebSocket: the token is sent in a header, and a refusal has its reason', async t => {
   const { url, transport, authorization } = await webSocketServer(t)
   const ours = await dialWebSocket(url, { token: 'llb_x' })
   t.equal(authorization(), 'Bearer llb_x')
@@ -401,7 +402,7 @@ t.test('WebSocket: the token goes in a header; a refusal says what to do', async
   await t.rejects(dialWebSocket(`ws://127.0.0.1:${port}/9p`), { message: /it answered 403, no WebSocket/ })
 })
 
-t.test('WebSocket: an upgrade that is no handshake is refused', async t => {
+t.test('WebSocket: an upgrade without a valid handshake is refused', async t => {
   const { url } = await webSocketServer(t)
   const socket = connect(Number(new URL(url).port), '127.0.0.1')
   socket.write('GET /9p HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')
@@ -410,7 +411,7 @@ t.test('WebSocket: an upgrade that is no handshake is refused', async t => {
   await once(socket, 'close')
 })
 
-t.test('a browser’s WebSocket carries messages, also those sent before it is open', async t => {
+t.test('a browser’s WebSocket carries messages, including those sent before it is open', async t => {
   const { url, transport } = await webSocketServer(t)
   const ws = new WebSocket(url, ['9p'])
   const ours = browserTransport(ws)
@@ -427,7 +428,7 @@ t.test('a browser’s WebSocket carries messages, also those sent before it is o
   ours.resume()
   t.equal(sink.text, 'hello')
   ours.send([[new Uint8Array(500_000)]])
-  // the kernel may take all of it at once: then there is nothing to drain
+  // if the kernel takes all of it at once, there is nothing to drain
   const drains = ours.queued > 0 ? 1 : 0
   await theirs.until(() => theirs.length === 500_014)
   await sink.until(() => sink.drains >= drains)
@@ -437,7 +438,7 @@ t.test('a browser’s WebSocket carries messages, also those sent before it is o
   await theirs.until(() => theirs.closed !== undefined)
 })
 
-t.test('a browser’s WebSocket ends at a text message, and tells of an end that was none', async t => {
+t.test('a browser’s WebSocket closes at a text message, and reports the reason of an abnormal end', async t => {
   const talker = new WebSocketServer({ port: 0, host: '127.0.0.1' })
   t.teardown(() => talker.close())
   talker.on('connection', ws => ws.send('hello'))
@@ -453,7 +454,7 @@ t.test('a browser’s WebSocket ends at a text message, and tells of an end that
   t.match(b.closed?.reason, { message: 'bad message' })
 })
 
-t.test('the pair delivers later, never at once', async t => {
+t.test('the pair delivers in a later turn of the event loop', async t => {
   const [a, b] = transportPair()
   const sink = new Sink(b)
   a.send([[bytes('x')]])
@@ -463,7 +464,7 @@ t.test('the pair delivers later, never at once', async t => {
   t.equal(a.queued, 0)
 })
 
-/** A socket file whose server is gone, as after a SIGKILL. */
+/** Leaves a socket file whose server is gone, as after a SIGKILL. */
 async function leaveStale(path: string): Promise<void> {
   const { spawn } = await import('node:child_process')
   const code = `require('net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`
