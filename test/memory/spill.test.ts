@@ -101,7 +101,7 @@ t.test(
     for (const entry of [dir, ...readdirSync(dir).map(name => join(dir, name))])
       t.equal(statSync(entry).mode & 0o777, 0o700, 'only the owner may use the directory')
     for (const { parentPath, name } of files())
-      t.equal(statSync(join(parentPath, name)).mode & 0o777, 0o600, 'nor read a file')
+      t.equal(statSync(join(parentPath, name)).mode & 0o777, 0o600, 'only the owner may use the file')
 
     await (await user.root.walk(['task', asked[0]!.task])).remove()
     await until('the files of a removed task are gone', 10_000, () => files().length === 2 * ANSWERS - 2)

@@ -218,7 +218,11 @@ t.test('a damaged upload that is closed without a sync fails its close', async t
   await t.rejects(Promise.resolve(opened.close!()), { message: /damaged: 11 bytes/ })
   t.same(readdirSync(dir), [])
   const again = await create(models, 'a.gguf')
-  await t.rejects(Promise.resolve(again.opened.close!()), { message: /damaged: 0 bytes/ }, 'and so is an empty one')
+  await t.rejects(
+    Promise.resolve(again.opened.close!()),
+    { message: /damaged: 0 bytes/ },
+    'an empty upload fails its close too',
+  )
   t.same(readdirSync(dir), [])
 })
 
