@@ -1,3 +1,4 @@
+/** limbot's chat in a real terminal, with a server and a scripted model behind it. */
 import { readdirSync, readFileSync, statSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -7,13 +8,13 @@ import { chat, homeOf, Model } from './fixture.js'
 
 const lines = (count: number) => Array.from({ length: count }, (_, i) => `line ${i + 1}\n`)
 
-/** Pieces until who asked has gone. */
+/** An answer that begins and does not end before the request is closed. */
 async function* forEver(closed: Promise<void>): AsyncGenerator<string> {
   yield 'it begins '
   await closed
 }
 
-/** What the model says to each message; to others what it was told. */
+/** The model's answer to each message; it answers other messages by repeating them. */
 const answers: Readonly<Record<string, string | string[]>> = {
   'What is AI?': ['AI is **artificial', ' intelligence**: `think()`.\n\n- one\n- two\n'],
   'long answer': lines(10_000),
@@ -36,7 +37,7 @@ t.test('limbot, the chat', { skip: noTerminal }, async t => {
   const state = (name: string) => home.path('.local/state/llambo', name)
   const kept = () => home.path('.local/share/llambo/sessions')
 
-  await t.test('a question, its answer as it comes, the next prompt; kept, and gone on with', async t => {
+  await t.test('a conversation is shown, saved and resumed', async t => {
     const terminal = await chat(t, home)
     await terminal.enter('What is AI?')
     const screen = await terminal.screen(/^worker-0001 · m · .*tok.*$/m)
@@ -72,7 +73,7 @@ t.test('limbot, the chat', { skip: noTerminal }, async t => {
     await again.screen(/^You: second$/m)
   })
 
-  await t.test('Ctrl-C at the prompt clears, then hints, then leaves', async t => {
+  await t.test('Ctrl-C at the prompt clears the line, then shows a hint, then leaves', async t => {
     const terminal = await chat(t, home)
     await terminal.type('half a')
     await terminal.press('C-c')
@@ -83,7 +84,7 @@ t.test('limbot, the chat', { skip: noTerminal }, async t => {
     t.equal(await terminal.ended(), 0)
   })
 
-  await t.test('Ctrl-C ends an answer, here and at the model, and keeps what came', async t => {
+  await t.test('Ctrl-C ends an answer, at the model as well, and the text so far is saved', async t => {
     const terminal = await chat(t, home)
     await terminal.enter('go on')
     await terminal.screen(/it begins[\s\S]*Ctrl-C ends it/)
@@ -96,7 +97,7 @@ t.test('limbot, the chat', { skip: noTerminal }, async t => {
     t.same(model.given, ['user: go on', 'assistant: it begins ', 'user: typed meanwhile'])
   })
 
-  await t.test('Ctrl-C takes back what waits in the queue', async t => {
+  await t.test('Ctrl-C cancels a message that waits in the server’s queue', async t => {
     const [one, two, third] = [await chat(t, home), await chat(t, home), await chat(t, home)]
     for (const terminal of [one, two]) {
       await terminal.enter('go on')
@@ -108,8 +109,8 @@ t.test('limbot, the chat', { skip: noTerminal }, async t => {
     await third.press('C-c')
     await third.screen(/^You: never asked\n\[stopped\]\n\nYou:$/m)
     t.match((await home.ctl('cat', 'status')).stdout, / active=2 queue=0 /)
-    t.equal(readdirSync(kept()).length, 4, 'a conversation in which nothing has been said is not kept')
-    // what is entered while an answer comes waits for its end
+    t.equal(readdirSync(kept()).length, 4, 'a conversation without messages is not saved')
+    // an entry that is typed during an answer waits until the answer ends
     await one.enter('after it')
     await one.screen(/^next: after it$/m)
     await two.press('C-c')
@@ -121,7 +122,7 @@ t.test('limbot, the chat', { skip: noTerminal }, async t => {
     await one.screen(/\[stopped\]\n\nYou:$/)
   })
 
-  await t.test('a paste of many lines is one message, and so are lines between """', async t => {
+  await t.test('a paste of several lines is one message, and so are lines between """', async t => {
     const terminal = await chat(t, home)
     await terminal.paste('one\n/two\n\x1b[31mthree')
     await terminal.press('Enter')
@@ -130,7 +131,7 @@ t.test('limbot, the chat', { skip: noTerminal }, async t => {
     await terminal.screen(/you said four \/ five/)
   })
 
-  await t.test('10,000 lines come whole, while one types and the terminal changes its size', async t => {
+  await t.test('an answer of 10,000 lines is complete, even if the user types and resizes the terminal', async t => {
     const terminal = await chat(t, home, ['--max-tokens', '20000'], { rows: 12 })
     await terminal.enter('long answer')
     await terminal.type('typed meanwhile')
@@ -144,19 +145,22 @@ t.test('limbot, the chat', { skip: noTerminal }, async t => {
       all.match(/^line \d+$/gm),
       lines(10_000).map(line => line.trim()),
     )
-    t.notMatch(all.slice(all.indexOf('line 2\n')), /Ctrl-C ends it/, 'no row of what was under way is left behind')
+    t.notMatch(all.slice(all.indexOf('line 2\n')), /Ctrl-C ends it/, 'no status row is left behind')
   })
 
-  await t.test('what a model says steers no terminal; wide characters stand where they should', async t => {
-    const terminal = await chat(t, home, [], { columns: 40 })
-    await terminal.enter('steer')
-    await terminal.screen(/^red ␛\[31mtext␛\]0;title␇ ␛\[2J and \ufffdbidi$/m)
-    await terminal.enter('wide')
-    const screen = await terminal.screen(/漢[\s\S]*worker/)
-    t.equal(screen.match(/漢字 e\u0301/g)!.length, 12)
-  })
+  await t.test(
+    'escape sequences from a model do not reach the terminal, and wide characters are placed correctly',
+    async t => {
+      const terminal = await chat(t, home, [], { columns: 40 })
+      await terminal.enter('steer')
+      await terminal.screen(/^red ␛\[31mtext␛\]0;title␇ ␛\[2J and \ufffdbidi$/m)
+      await terminal.enter('wide')
+      const screen = await terminal.screen(/漢[\s\S]*worker/)
+      t.equal(screen.match(/漢字 e\u0301/g)!.length, 12)
+    },
+  )
 
-  await t.test('mistakes are said, and nothing is lost', async t => {
+  await t.test('a mistake gives a message, and commands and attachments work', async t => {
     home.file('binary', Buffer.of(0, 1, 2))
     home.file('note.txt', 'from a file\n')
     home.file('.config/llambo/roles/pirate.md', '---\ntemperature: 0.25\n---\nTalk like a pirate.\n')
@@ -173,7 +177,7 @@ t.test('limbot, the chat', { skip: noTerminal }, async t => {
     await said('/set', /^temperature +– +0 \(always the likeliest word\) to 5$/m)
     await said('/model n', /^no model n /m)
     await said('/help', /^ {2}Ctrl-C +end the answer; clear the line; twice: leave$/m)
-    t.notMatch(await terminal.shown(true), /[^\n]{80}/, 'help is broken at blanks, within the columns')
+    t.notMatch(await terminal.shown(true), /[^\n]{80}/, 'help is wrapped at spaces, within the columns')
     await said('/role pirat', /^no role pirat \(did you mean pirate\?\)$/m)
     await said('/set temperature hot', /^temperature: expected a number from 0 to 5, not "hot"$/m)
     await said('/load nothing', /^no conversation nothing/m)
@@ -206,7 +210,7 @@ t.test('limbot, the chat', { skip: noTerminal }, async t => {
     await terminal.screen(/^You: one$/m)
   })
 
-  await t.test('conversations are listed, named, copied, written out, and changed for others', async t => {
+  await t.test('conversations can be listed, renamed, forked, saved to a file and loaded', async t => {
     const terminal = await chat(t, home)
     const said = async (entry: string, what: RegExp) => {
       await terminal.enter(entry)
@@ -232,7 +236,7 @@ t.test('limbot, the chat', { skip: noTerminal }, async t => {
     for (const number of (await home.ctl('ls', 'session')).stdout.match(/\d+/g)!)
       await home.ctl('rm', `session/${number}`)
     await said('the session is gone', /you said the session is gone$/m)
-    t.equal(model.given.length, 5, 'another has its history')
+    t.equal(model.given.length, 5, 'a new session has its history')
     await said('/node worker-0001', /^worker-0001 answers from here on$/m)
     await said('alpha four', /you said alpha four$/m)
     t.equal(model.given.length, 7)
@@ -249,14 +253,14 @@ t.test('limbot, the chat', { skip: noTerminal }, async t => {
     await terminal.press('C-u')
     await terminal.type('/no')
     await terminal.press('Tab')
-    // not nohistory: nothing is kept as it is
+    // /nohistory is not offered, because nothing is kept already
     await terminal.screen(/^You: \/node$/m)
     await terminal.press('C-u')
     await said('/exit', /\/exit/)
     t.equal(await terminal.ended(), 0)
   })
 
-  await t.test('what is chosen in a conversation is there when one goes on with it, and not in another', async t => {
+  await t.test('settings chosen in a conversation are restored with it, and do not affect another', async t => {
     home.file('.config/llambo/roles/cook.md', 'Talk like a cook.\n')
     const terminal = await chat(t, home, ['-r', 'cook'])
     const said = async (where: Terminal, entry: string, what: RegExp) => {
@@ -284,7 +288,7 @@ t.test('limbot, the chat', { skip: noTerminal }, async t => {
     t.match(model.given[0], /^user/)
   })
 
-  await t.test('without colours Markdown stays as it is', async t => {
+  await t.test('without colours Markdown is shown unchanged', async t => {
     const terminal = await chat(t, home, [], { env: { NO_COLOR: '1' } })
     await terminal.enter('What is AI?')
     t.match(
@@ -294,7 +298,7 @@ t.test('limbot, the chat', { skip: noTerminal }, async t => {
     t.notMatch(await terminal.shown(true, true), '\x1b')
   })
 
-  await t.test('a dumb terminal gets lines, and Ctrl-C ends an answer there, too', async t => {
+  await t.test('a dumb terminal gets plain lines, and Ctrl-C ends an answer there as well', async t => {
     const terminal = await chat(t, home, [], { env: { TERM: 'dumb' } })
     await terminal.enter('steer')
     await terminal.screen(/^red ␛\[31mtext[^\n]*\nworker[^\n]*\nYou:$/m)
@@ -306,7 +310,7 @@ t.test('limbot, the chat', { skip: noTerminal }, async t => {
     t.equal(await terminal.ended(), 0)
   })
 
-  await t.test('a history that cannot be written and a broken configuration are said, and the chat starts', async t => {
+  await t.test('a chat starts and warns if the history cannot be written or the configuration is invalid', async t => {
     const place = t.testdir({
       config: { llambo: { 'limbot.conf': 'stats: off\nmarkdwon: off\ntemperature: hot\n' } },
       state: { llambo: { limbot_history: {} } },
@@ -323,13 +327,13 @@ t.test('limbot, the chat', { skip: noTerminal }, async t => {
     t.match(await terminal.screen(/you said still here\n\nYou:$/), /^history is not kept: .*limbot_history/m)
   })
 
-  await t.test('a conversation that another limbot has gone on with becomes one of its own', async (t: Test) => {
+  await t.test('a conversation that another limbot has continued is saved under a new id', async (t: Test) => {
     const terminal = await chat(t, home)
     await terminal.enter('first')
     await terminal.screen(/you said first\n.*tok.*\n\nYou:$/)
     const before = readdirSync(kept())
     const file = before.find(name => readFileSync(join(kept(), name), 'utf8').includes('you said first"'))
-    // The time itself is set: a write in the same tick of the kernel's coarse clock would leave it as it was.
+    // The mtime is set explicitly: a write in the same tick of the kernel's coarse clock would not change it.
     utimesSync(join(kept(), file!), new Date(), new Date(Date.now() + 1000))
     await terminal.enter('second')
     await terminal.screen(/another limbot has gone on with this conversation/)
@@ -338,7 +342,7 @@ t.test('limbot, the chat', { skip: noTerminal }, async t => {
   })
 })
 
-t.test('without a server a command says that it waits, and can be ended', { skip: noTerminal }, async t => {
+t.test('without a server a command shows that it waits, and Ctrl-C ends it', { skip: noTerminal }, async t => {
   const terminal = await chat(t, new Home(t), [], { columns: 200 })
   await terminal.screen(/^no server answers at .*; start one with: llamboctl up -d; waiting for it$/m)
   await terminal.enter('/model')

@@ -1,3 +1,4 @@
+/** A scripted model, a server that asks it, and limbot in a terminal. */
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
@@ -7,19 +8,19 @@ import { Terminal, type TerminalOptions } from '../terminal.js'
 
 export const limbot = fileURLToPath(new URL('../../limbot/limbot.js', import.meta.url))
 
-/** What a model is asked, and whether who asked is still there. */
+/** A request that the model received; `closed` resolves when its connection is closed. */
 export interface Asked {
   readonly messages: readonly { role: string; content: string }[]
   readonly temperature: number
   readonly closed: Promise<void>
 }
 
-/** Says an answer: a text, or its pieces as they come. */
+/** Makes the answer to a message: a text, or its pieces one after the other. */
 type Say = (last: string, asked: Asked) => string | AsyncIterable<string>
 
 const event = (data: object | string) => `data: ${typeof data === 'string' ? data : JSON.stringify(data)}\n\n`
 
-/** A model that says what a test wants, behind the OpenAI API. */
+/** A model whose answers the test gives, behind the OpenAI API. */
 export class Model {
   readonly asked: Asked[] = []
   readonly #server = createServer()
@@ -37,7 +38,7 @@ export class Model {
       const { messages = [], temperature } = JSON.parse(body)
       const asked = { messages, temperature, closed }
       const last = messages.at(-1)?.content ?? ''
-      // the prompt of one word that a worker is asked before it is given others
+      // `hi` is the probe that a worker must answer before it gets other prompts
       if (messages.length > 0 && last !== 'hi') model.asked.push(asked)
       await model.#answer(response, say(last, asked))
     })
@@ -61,13 +62,13 @@ export class Model {
     response.end(event({ choices: [], usage: { prompt_tokens: 10, completion_tokens: tokens } }) + event('[DONE]'))
   }
 
-  /** The last exchange as roles and contents, for a look at what a model was given. */
+  /** The messages of the last request, each as `role: content`. */
   get given(): string[] {
     return (this.asked.at(-1)?.messages ?? []).map(({ role, content }) => `${role}: ${content}`)
   }
 }
 
-/** A user's server that asks that model. */
+/** A user's home whose server asks that model. */
 export function homeOf(t: Pick<Test, 'teardown'>, model: Model, env: NodeJS.ProcessEnv = {}): Home {
   return new Home(t, {
     LLAMBO_ENGINE: 'openai',
@@ -78,7 +79,7 @@ export function homeOf(t: Pick<Test, 'teardown'>, model: Model, env: NodeJS.Proc
   })
 }
 
-/** limbot in a real terminal. */
+/** Starts a chat in a real terminal, and waits for its prompt. */
 export async function chat(
   t: Test,
   home: Home,

@@ -1,7 +1,8 @@
+/** The line of figures after an answer, and the words for its state before that. */
 import t from 'tap'
 import { footer, state } from '../../limbot/footer.js'
 
-t.test('the line behind an answer says what is known of it, and a server cannot steer a terminal by it', async t => {
+t.test('the line after an answer has its known figures, and escape sequences in it are harmless', async t => {
   const figures = { worker: 'worker-0002', model: 'm\u001b[2J', completion_tokens: 412, tok_s: 38.21, ttft_ms: 210 }
   const whole = { ...figures, prompt_tokens: 530, reason: 'length', resumed: 1 }
   t.equal(
@@ -12,7 +13,7 @@ t.test('the line behind an answer says what is known of it, and a server cannot 
   t.equal(footer({ resumed: 0 }, 0), '')
 })
 
-t.test('what is under way, while no text comes', async t => {
+t.test('the state before the first text says the place in the queue, or how much of the prompt is read', async t => {
   t.equal(state({ is: 'queued', position: 3 }), 'queued (2 ahead)')
   t.equal(state({ is: 'queued', position: 1 }), 'queued (next)')
   t.equal(state({ is: 'queued', position: 0 }), undefined)

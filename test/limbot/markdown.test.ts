@@ -1,3 +1,4 @@
+/** The layout of answers, as Markdown and as plain text. */
 import { Chalk } from 'chalk'
 import fc from 'fast-check'
 import t from 'tap'
@@ -6,7 +7,7 @@ import { Markdown } from '../../limbot/markdown.js'
 import { Plain, type Setter } from '../../limbot/setter.js'
 
 const styles = new Chalk({ level: 1 })
-/** Styles one can read. */
+/** Styles as readable tags. */
 const marks = {
   bold: (s: string) => `<b>${s}</b>`,
   italic: (s: string) => `<i>${s}</i>`,
@@ -19,30 +20,30 @@ const set = (text: string, columns = 40, look: typeof marks = marks): string => 
   const one = new Markdown(() => columns, look)
   return one.push(text) + one.end()
 }
-/** Without colours. */
+/** The text without colours. */
 const plainly = (text: string): string => [...cells(text)].filter(cell => !cell.startsWith('\x1b[')).join('')
-/** What comes out of it piece by piece, after each piece. */
+/** The rows that are returned after each piece of text, and at the end. */
 const pieces = (one: Setter, ...texts: string[]): string[] => [...texts.map(text => one.push(text)), one.end()]
 
 const cases: readonly (readonly [what: string, source: string, shown: string])[] = [
   ['inline marks', 'a **b** *c* `d` ~~e~~ f_g_h', 'a <b>b</b> <i>c</i> <c>d</c> <s>e</s> f_g_h\n'],
   ['marks in marks', '**a *b* c**', '<b>a</b><b> </b><b><i>b</i></b><b> </b><b>c</b>\n'],
-  ['a link says where it leads', '[l](http://x.y)', '<u>l</u><d> </d><d>(http://x.y)</d>\n'],
+  ['a link shows its address', '[l](http://x.y)', '<u>l</u><d> </d><d>(http://x.y)</d>\n'],
   ['headings', '# One\n\n## Two\ntext', '<b><u>One</u></b>\n\n<b>Two</b>\ntext\n'],
   ['a paragraph keeps its lines', 'one\ntwo\n\n\nthree', 'one\ntwo\n\nthree\n'],
   [
-    'code is as it is',
+    'code is not changed',
     '```js\nlet  x = "*a*"\n\n```\nend',
     '<d>```js</d>\n<c>let  x = "*a*"</c>\n<c></c>\n<d>```</d>\nend\n',
   ],
   ['lists', '- a\n- b\n  - c\n1. d\n2. e', '• a\n• b\n  • c\n1. d\n2. e\n'],
-  ['a list hangs', '- a long line that is broken in two here', '• a long line that is broken in two here\n'],
+  ['a long item of a list', '- a long line that is broken in two here', '• a long line that is broken in two here\n'],
   ['tasks', '- [x] done\n- [ ] open', '• [x] done\n• [ ] open\n'],
   ['a quotation', '> a\n> b', '<d>│</d> a\n<d>│</d> b\n'],
   ['a rule', 'a\n\n---\n\nb', `a\n\n<d>${'─'.repeat(40)}</d>\n\nb\n`],
-  ['what is no Markdown', '2 * 3 < 4 & a_b', '2 * 3 < 4 & a_b\n'],
+  ['text that is not Markdown', '2 * 3 < 4 & a_b', '2 * 3 < 4 & a_b\n'],
   ['escape sequences', 'a\x1b[31mb\x1b]52;c;x\x07', 'a␛[31mb␛]52;c;x␇\n'],
-  ['an entity is no character', 'a&#27;b', 'a&#27;b\n'],
+  ['an entity stays as it is written', 'a&#27;b', 'a&#27;b\n'],
   ['a fence without an end', '```\nx', '<d>```</d>\n<c>x</c>\n'],
   ['a line without an end', 'x', 'x\n'],
 ]
@@ -52,7 +53,7 @@ for (const [what, source, shown] of cases) {
   })
 }
 
-t.test('tables stand in columns, also wide characters, and fit the screen', async t => {
+t.test('a table has aligned columns, also with wide characters, and fits the screen', async t => {
   const plain = Object.fromEntries(Object.keys(marks).map(key => [key, (s: string) => s])) as typeof marks
   t.equal(
     set('| a | 漢字 |\n|--:|:--|\n| 1 | 2 |\n| 10 | three |', 40, plain),
@@ -63,7 +64,7 @@ t.test('tables stand in columns, also wide characters, and fit the screen', asyn
   t.equal(wide.match(/word/g)?.length, 20)
 })
 
-t.test('what is finished comes at once', async t => {
+t.test('a row is returned as soon as it is final', async t => {
   const md = () => new Markdown(() => 20, marks)
   t.same(pieces(md(), 'one\n', 'two'), ['one\n', '', 'two\n'], 'a line')
   t.same(pieces(md(), '```\n', 'a\n', 'b'), ['<d>```</d>\n', '<c>a</c>\n', '', '<c>b</c>\n'], 'code')
@@ -73,14 +74,14 @@ t.test('what is finished comes at once', async t => {
   t.same(long, ['', 'aaaa bbbb cccc dddd\n', 'eeee ffff gggg hhhh\n', 'iiii\n'], 'rows of a long line')
 })
 
-t.test('what is open waits for its end', async t => {
+t.test('an open mark or table is held back until it ends', async t => {
   const md = () => new Markdown(() => 20, marks)
   t.same(pieces(md(), 'a **b\n', 'c**\n', '\n'), ['', 'a <b>b</b>\n<b>c</b>\n', '\n', ''])
   t.same(pieces(md(), '| a |\n', '|---|\n', '| 1 |\n').slice(0, 3), ['', '', ''])
   t.equal(pieces(md(), '`', 'a', '`').at(-1), '<c>a</c>\n')
 })
 
-t.test('it comes out the same, cut wherever it may be', async () => {
+t.test('the shown letters do not depend on where the source is cut into pieces', async () => {
   const part = fc.constantFrom(
     'word ',
     'another word ',
@@ -116,7 +117,7 @@ t.test('it comes out the same, cut wherever it may be', async () => {
         at += n
       }
       out += md.end()
-      // what was given out before its end may have been taken for other marks, but no letter is lost or doubled
+      // a row returned early may have interpreted marks differently, but no letter is lost or doubled
       const letters = (text: string) => text.replaceAll(/[^\p{L}␛]/gu, '').replaceAll('http', '')
       return letters(plainly(out)) === letters(plainly(set(source, 24, styles as never)))
     }),
@@ -124,7 +125,7 @@ t.test('it comes out the same, cut wherever it may be', async () => {
   )
 })
 
-t.test('an answer of 10,000 lines, of whatever kind, comes line by line and in good time', async t => {
+t.test('an answer of 10,000 lines of one kind is returned completely', async t => {
   for (const line of ['a line of words\n', '- an item\n', 'a_b and a|b\n', '| a | b |\n', '> quoted\n']) {
     const md = new Markdown(() => 80, styles)
     const began = process.cpuUsage()
@@ -140,7 +141,7 @@ t.test('an answer of 10,000 lines, of whatever kind, comes line by line and in g
   t.equal((out + md.end()).match(/word\d+/g)?.length, 20_000, 'one line of 20,000 words')
 })
 
-t.test('plain text is broken at blanks and harmless', async t => {
+t.test('plain text is wrapped at spaces, and its control characters are made harmless', async t => {
   const one = new Plain(() => 20)
   t.same(pieces(one, '**a** \x1b[1m\n', 'aaaa bbbb cccc dddd eeee ', 'ffff gggg hhhh iiii jjjj'), [
     '**a** ␛[1m\n',

@@ -1,3 +1,4 @@
+/** limbot without a chat: one message from words, standard input and files, and its answer. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
@@ -30,7 +31,7 @@ t.test('limbot, one answer', async t => {
     return run
   }
   const ask = (args: readonly string[], input?: string, env?: NodeJS.ProcessEnv) => start(args, input, env).ended
-  /** Answers that have nothing to do with each other, all at once. */
+  /** Runs independent command lines, all at once. */
   const all = (
     t: Test,
     rows: readonly (readonly [args: readonly string[], result: object, input?: string, env?: NodeJS.ProcessEnv])[],
@@ -40,7 +41,7 @@ t.test('limbot, one answer', async t => {
     )
   const kept = () => readdirSync(home.path('.local/share/llambo/sessions')).sort()
 
-  await t.test('words, and standard input before them; the answer as it is, and nothing else', async t => {
+  await t.test('the message is standard input, then the words; standard output is only the answer', async t => {
     t.same(await ask(['what', 'is this?']), { code: 0, stdout: 'you said **what is this?**\n', stderr: '' })
     t.same(await ask(['sum', 'up'], 'a text\n'), { code: 0, stdout: 'you said **a text /  / sum up**\n', stderr: '' })
     t.equal((await ask([], 'a text\n')).stdout, 'you said **a text**\n')
@@ -48,7 +49,7 @@ t.test('limbot, one answer', async t => {
     t.equal((await home.ctl('ls', 'session')).stdout, 'clone\n', 'no session is left behind')
   })
 
-  await t.test('it is kept and gone on with, or not', async t => {
+  await t.test('a conversation is saved and can be resumed, unless -n is given', async t => {
     t.match(model.given, ['user: through llamboctl'])
     await ask(['-c', 'and then?'])
     t.equal(model.given.length, 3)
@@ -60,7 +61,7 @@ t.test('limbot, one answer', async t => {
     t.match(await ask(['--session', 'none', 'x']), { code: 2, stderr: /no conversation none/ })
   })
 
-  await t.test('one that cannot be read is named wherever it is missed', async t => {
+  await t.test('a conversation that cannot be read is named by --session, --list and -c', async t => {
     const broken = home.file(
       '.local/share/llambo/sessions/broken.jsonl',
       '{"limbot":1,"id":"broken"}\n{"role":"nobody"}\n',
@@ -73,14 +74,14 @@ t.test('limbot, one answer', async t => {
     rmSync(broken)
   })
 
-  await t.test('it is called what was asked, not what was piped in, and listed', async t => {
+  await t.test('the title of a listed conversation is made of the words, not of piped input', async t => {
     await ask(['what is', 'wrong here?'], 'diff --git a b\n')
     const [first, ...rest] = (await ask(['--list'])).stdout.trimEnd().split('\n')
     t.match(first, /^\d{8}-\d{6}-\w{4}\t\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\t2\twhat is wrong here\?$/)
     t.equal(rest.length, kept().length - 1)
   })
 
-  await t.test('options', async t => {
+  await t.test('options change the output and the request; the command line overrides the environment', async t => {
     await all(t, [
       [
         ['--json', 'x'],
@@ -107,7 +108,7 @@ t.test('limbot, one answer', async t => {
     t.equal(model.asked.at(-1)!.temperature, 1)
   })
 
-  await t.test('what was chosen for a conversation goes on with it; the command line goes before it', async t => {
+  await t.test('a resumed conversation keeps its settings, and the command line overrides them', async t => {
     const pirate = home.file('.config/llambo/roles/pirate.md', '---\ntop_p: 0.5\n---\nTalk like a pirate.\n')
     await ask(['-r', 'pirate', '-s', 'Be brief.\nAnd kind.', '--temperature', '0.5', 'chosen'])
     t.equal(
@@ -130,7 +131,7 @@ t.test('limbot, one answer', async t => {
     t.equal((await ask(['-c', 'again'])).stderr, '“plain”, 2 messages\n')
   })
 
-  await t.test('files', async t => {
+  await t.test('files are attached by -f and by @ in the message', async t => {
     home.file('a.txt', 'has ``` in it\n')
     t.equal((await ask(['-f', home.path('a.txt'), 'look'])).stderr, `attached ${home.path('a.txt')} (14 B)\n`)
     t.equal(model.given[0], `user: look\n\n${home.path('a.txt')}:\n\`\`\`\`\nhas \`\`\` in it\n\`\`\`\``)
@@ -144,8 +145,8 @@ t.test('limbot, one answer', async t => {
     ])
   })
 
-  await t.test('mistakes', async t => {
-    // a socket's path has 107 bytes: below the checkout it may be longer
+  await t.test('a mistake gives a message and the right exit code', async t => {
+    // a socket's path may have 107 bytes: below the checkout it may be longer
     const nowhere = home.path('nowhere')
     mkdirSync(nowhere, { mode: 0o700 })
     const env = { LLAMBO_LIMBOT_STATS: 'maybe' }
@@ -159,10 +160,10 @@ t.test('limbot, one answer', async t => {
       [['x'], { code: 3, stdout: '', stderr: /start one with: llamboctl up/ }, '', { XDG_RUNTIME_DIR: nowhere }],
     ])
     t.equal((await ask(['-m', 'none', 'x'])).code, 1)
-    t.match(await ask(['-c', 'x']), { code: 0, stdout: /you said \*\*x/ }, 'a model that was refused is not kept')
+    t.match(await ask(['-c', 'x']), { code: 0, stdout: /you said \*\*x/ }, 'a model that was refused is not saved')
   })
 
-  await t.test('Ctrl-C ends it at the model, too, and what came is there', async t => {
+  await t.test('Ctrl-C ends an answer at the model as well, and the text so far is printed and saved', async t => {
     const run = start(['go on'])
     await run.says(/it begins/)
     run.child.kill('SIGINT')
@@ -172,7 +173,7 @@ t.test('limbot, one answer', async t => {
     t.same(model.given, ['user: go on', 'assistant: it begins', 'user: and?'])
   })
 
-  await t.test('a reader that has seen enough is no error', async t => {
+  await t.test('limbot exits with 0 if the reader of its output closes the pipe', async t => {
     const command = `"$0" "$1" long --max-tokens 1000000 | head -c 5; echo "; \${PIPESTATUS[0]}"`
     const child = spawn('bash', ['-c', command, process.execPath, limbot], {
       env: home.env,
@@ -185,7 +186,7 @@ t.test('limbot, one answer', async t => {
     t.equal(said, 'word ; 0\n')
   })
 
-  await t.test('limbot.conf is a file of the server, which refuses what cannot be meant', async t => {
+  await t.test('limbot.conf is a file of the server, which refuses invalid settings', async t => {
     t.equal((await home.feed('temperature: 0.125\n', 'write', 'usr/llambo/limbot.conf')).code, 0)
     await ask(['x'])
     t.equal(model.asked.at(-1)!.temperature, 0.125)
@@ -203,7 +204,7 @@ t.test('limbot, one answer', async t => {
   })
 })
 
-t.test('what overflows the context is summed up first', async t => {
+t.test('before a message would overflow the context, older messages are summarised', async t => {
   const home = new Home(t, { LLAMBO_ENGINE_CONTEXT: '256', LLAMBO_MDNS: 'off' })
   await home.up()
   const ask = async (...args: string[]) => {
@@ -226,8 +227,8 @@ t.test('what overflows the context is summed up first', async t => {
   const before = messages.length
   const fourth = await ask('-c', `${'word '.repeat(400)}x1`)
   t.match(fourth, { code: 1, stderr: /^limbot: context full/m })
-  t.notMatch(fourth.stderr, /summed up/, 'nothing is given up for a message that is too long by itself')
+  t.notMatch(fourth.stderr, /summed up/, 'nothing is summarised for a message that is too long by itself')
   const after = readFileSync(home.path('.local/share/llambo/sessions', file!), 'utf8').trim().split('\n').slice(1)
-  t.equal(after.length, before + 1, 'and it is kept, to be made shorter')
+  t.equal(after.length, before + 1, 'the message is saved, so that the user can shorten it')
   t.same(kinds, [...Array(4).fill('past'), 'What was said', 'I go on from ', 'b b b b b b b', '0:b 1:b 2:b'])
 })

@@ -1,3 +1,4 @@
+/** A chat whose worker and server are killed or restarted. */
 import { readdirSync, readFileSync } from 'node:fs'
 import t from 'tap'
 import { parseRecords } from '../../fs/quote.js'
@@ -8,12 +9,12 @@ import { chat } from './fixture.js'
 const words = (from: number, to: number) =>
   Array.from({ length: to - from }, (_, i) => `${from + i}:${'abc'[(from + i) % 3]}`)
 
-/** The number of the last word that is shown. */
+/** The number of the last word on the screen. */
 const last = (screen: string): number => Number([...screen.matchAll(/(\d+):[abc]\b/g)].at(-1)?.[1])
 
 const kept = (home: Home): string => readdirSync(home.path('.local/share/llambo/sessions'))[0]!
 
-t.test('a chat outlives the worker that answers and the server', { skip: noTerminal }, async t => {
+t.test('a chat survives the loss of the answering worker and of the server', { skip: noTerminal }, async t => {
   const home = new Home(t, { LLAMBO_ENGINE_RATE: '25', LLAMBO_MDNS: 'off' })
   const server = await home.up('--workers', '2')
   const records = async (path: string) => parseRecords((await home.ctl('cat', path)).stdout)
@@ -21,13 +22,13 @@ t.test('a chat outlives the worker that answers and the server', { skip: noTermi
   const host = (await home.ctl('ls', 'host')).stdout.trim()
   const processes = await records(`host/${host}/status`)
 
-  // between its first word and its last there is time for one command on a busy machine
+  // the answer takes long enough for one command on a busy machine
   await terminal.enter('a b c x200')
   await terminal.screen(/^0:a 1:b/m)
   const busy = (await records('status')).find(({ word, attrs }) => word === 'worker' && attrs.active === '1')!
   const { pid } = processes.find(({ attrs }) => attrs.id === busy.attrs.id)!.attrs
   process.kill(Number(pid), 'SIGKILL')
-  // another has gone on with it: what only the server had would be lost with the server
+  // another worker must have continued first: text that only the server has is lost with the server
   await terminal.screen(/^worker-\d+ goes on · /m)
   const seen = last(await terminal.shown())
   await terminal.screen(screen => last(screen) > seen + 5)
@@ -42,14 +43,14 @@ t.test('a chat outlives the worker that answers and the server', { skip: noTermi
   const screen = await terminal.screen(/^worker-000\d.* · 200 tok/m)
   t.same(screen.match(/\d+:[abc]/g), words(0, 200), 'no word is lost or doubled')
 
-  // the session is the same one, with what was said in it
+  // it is the same session, with its history
   await terminal.press('Enter')
   await terminal.screen(/0:typed 1:while 2:it 3:is 4:away/)
   const [session] = (await home.ctl('ls', 'session')).stdout.split('\n').filter(name => /^\d+$/.test(name))
   const history = (await home.ctl('cat', `session/${session}/history`)).stdout
   t.equal(history, readFileSync(home.path(`.local/share/llambo/sessions/${kept(home)}`), 'utf8').replace(/^.*\n/, ''))
 
-  // a server that is told to stop, and another
+  // the server is stopped properly, and another one starts
   await home.ctl('down')
   await home.up('--workers', '1')
   await terminal.screen(/connected again[\s\S]*connected again/)
@@ -60,7 +61,7 @@ t.test('a chat outlives the worker that answers and the server', { skip: noTermi
   t.equal(await terminal.ended(), 0)
 })
 
-t.test('an answer whose worker dies with the server goes on from its last token', { skip: noTerminal }, async t => {
+t.test('an answer whose worker and server die continues after its last token', { skip: noTerminal }, async t => {
   const home = new Home(t, { LLAMBO_ENGINE_RATE: '25', LLAMBO_MDNS: 'off' })
   const server = await home.up('--workers', '1')
   const terminal = await chat(t, home)
@@ -75,14 +76,14 @@ t.test('an answer whose worker dies with the server goes on from its last token'
   const again = await home.up('--workers', '1')
   await terminal.screen(/^worker-\d+ goes on · /m)
 
-  // and once more: what it had then came of two servers
+  // once more: the text so far is from two servers now
   const seen = last(await terminal.shown())
   await terminal.screen(screen => last(screen) > seen + 5)
   await home.ctl('down', '--now')
   await again.ended
-  // nor is the model there at once
+  // this time the new server does not have the model loaded
   await home.up('--workers', '1', '--model', 'none')
-  // once the server has found the answer, it waits for a worker
+  // the request is in the server's queue, or limbot still looks for the answer
   await terminal.screen(/connected again[\s\S]*connected again[\s\S]*(looking for the answer|queued)/)
   t.equal((await home.ctl('load', 'echo')).code, 0)
   const screen = await terminal.screen(/^worker-\d+ \(went on there\) · echo · 200 tok/m)

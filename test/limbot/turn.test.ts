@@ -1,3 +1,4 @@
+/** A turn with a server that does not send valid events. */
 import t from 'tap'
 import { Client } from '../../fs/client.js'
 import { type File, newQid } from '../../fs/file.js'
@@ -10,7 +11,7 @@ import { turn } from '../../limbot/turn.js'
 
 const owner = { name: 'glenda', uid: 1 }
 
-/** One exchange with a server whose `generate` says that. */
+/** Runs one turn with a server whose `generate` gives what `said` returns. */
 async function exchange(said: (offset: number, count: number) => Uint8Array): Promise<void> {
   const generate: File = {
     qid: newQid(0),
@@ -32,7 +33,7 @@ async function exchange(said: (offset: number, count: number) => Uint8Array): Pr
   }
 }
 
-t.test('a server that sends no events is said to, and its line is not kept without end', async t => {
+t.test('an answer that is not events fails, and a line that does not end is refused at MAX_LINE', async t => {
   const broken = Buffer.from('{"event":"queued"\n')
   await t.rejects(
     exchange((offset, count) => broken.subarray(offset, offset + count)),
