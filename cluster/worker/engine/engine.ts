@@ -73,8 +73,8 @@ export interface Engine {
    * Runs one request. It stops within one token when `signal` aborts (the iterator then throws the signal's reason) or
    * when the iterator is returned early. Text is held back, with its ids, while it could still become part of a stop
    * string, a trailing newline or a character: text that has been yielded never changes (docs/files.md, data).
-   * @throws FsError `context full`, `bad argument: …` (a schema that the engine cannot obey), `i/o error: …` from a
-   *   remote engine
+   * @throws FsError `context full`, `bad argument: …` (a schema that the engine cannot obey), `i/o error: …` from llama.cpp,
+   *   `the upstream refuses this`, `asks to wait` or `failed` from a remote server
    */
   generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<TokenChunk>
   /** Set if a remote server makes the text; absent if this process makes it. */
