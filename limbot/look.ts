@@ -1,4 +1,4 @@
-/** How answers are shown, and the choice of what lays them out. */
+/** Chooses how an answer is laid out: as Markdown, as plain text, or unchanged. */
 import type { ChalkInstance } from 'chalk'
 import { sanitize } from '../ctl/common/terminal/sanitize.js'
 import type { Styles } from './inline.js'

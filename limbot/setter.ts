@@ -1,4 +1,4 @@
-/** The interface of what lays out an answer for a terminal, and the layout of plain text. */
+/** The interface for laying out an answer on a terminal, and the layout of plain text. */
 import { sanitize } from '../ctl/common/terminal/sanitize.js'
 import { width } from '../ctl/common/terminal/width.js'
 import { wrap } from './inline.js'

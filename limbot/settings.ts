@@ -23,8 +23,8 @@ type Layer = Map<Key, unknown>
 const SHOWN = 40
 
 /**
- * The settings in force, the first source that has one wins: /set, command line, environment, role, limbot.conf,
- * default.
+ * The settings in force. The first of these sources that has a value wins: /set, command line, environment, role,
+ * limbot.conf, default.
  */
 export class Settings {
   readonly #layers: { set: Layer; flags: Layer; env: Layer; role: Layer; file: Layer }

@@ -24,7 +24,7 @@ export interface Model {
   readonly digest: string
 }
 
-/** Joins a conversation, its settings and its session at the server, and carries out the exchanges. */
+/** Connects a conversation and its settings with a session at the server, and carries out the exchanges. */
 export class Talk {
   session = new Session(undefined)
   /** The figures of the last answer. */
@@ -152,7 +152,7 @@ export class Talk {
 
   /**
    * Has the older messages summarised. If the model makes no summary they are left out.
-   * @throws FsError if interrupted
+   * @throws FsError if interrupted, Failure if the server cannot be reached
    */
   async *compact(signal: AbortSignal): AsyncGenerator<Said> {
     const kept = this.room.kept(this.conversation.messages)

@@ -65,8 +65,8 @@ export interface TurnOptions {
 
 /**
  * Writes a message to a session's `generate` and yields what happens. The turn survives a lost connection: it finds the
- * task again by its number and reads on after the bytes that it has. If the server does not have the task any more, it
- * sends the request again, to be continued after the last token received.
+ * task again by its number and reads on after the bytes that it has. If the server no longer has the task, the request
+ * is sent again, to be continued after the last token received.
  * @returns the figures; their `reason` is `cancelled` if the signal ended the turn
  * @throws FsError, Failure with the reason why there is no answer, or only part of one
  */

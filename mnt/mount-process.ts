@@ -32,7 +32,7 @@ export interface MountResult {
   error?: string
 }
 
-/** The exit code when somebody else unmounted the mount. */
+/** The exit code when the mount ended without this process having been asked to end, for example by umount(8). */
 const GONE = 3
 /** How long the unmounting may take before the process exits without it, in ms. */
 const END_MS = 2000

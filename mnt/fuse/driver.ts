@@ -35,10 +35,10 @@ const encoder = new TextEncoder()
  * loop.ts.
  *
  * On a mount that is not shared, of a server that does not speak 9P2000.L, the kernel caches names for a second, as
- * with most FUSE file systems. Programs hardly notice: every operation goes to the server by its path, and finds the
- * file that the name stands for now. Attributes are valid until the kernel's next tick, those from a listing for that
- * second. Operations for which only 9P2000.L has a message (links, owners, moves between directories) fail in the other
- * dialects.
+ * with most FUSE file systems. Programs hardly notice: every operation goes to the server by the file's path, and finds
+ * the file that the name stands for now. Attributes are valid until the kernel's next tick; those from a listing, for
+ * that second. Operations for which only 9P2000.L has a message (links, owners, moves between directories) fail in the
+ * other dialects.
  */
 export class Driver implements Handlers {
   #handles = new Map<number, Handle>()
@@ -78,7 +78,10 @@ export class Driver implements Handlers {
     return handler.call(this, request, flight)
   }
 
-  /** Whether a request is still handled while the mount is being stopped: these do not wait for the server. */
+  /**
+   * Whether a request is still handled while the mount is being stopped. These do not wait for the server, except
+   * STATFS in 9P2000.L.
+   */
   local(request: k.Request): boolean {
     return ['INIT', 'DESTROY', 'STATFS', 'RELEASE', 'RELEASEDIR'].includes(request.op)
   }
