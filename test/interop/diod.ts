@@ -1,4 +1,5 @@
-/** diod's own programs on our server, and our client, llamboctl and mount on diod. */
+/** Tries diod's own programs on our server, and our client, llamboctl and mount on diod. */
+
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { Client, type Fid } from '../../fs/client.js'
@@ -18,7 +19,7 @@ import { makeTree } from './tree.js'
 const sha = (data: Uint8Array) => createHash('sha256').update(data).digest('hex')
 const sorted = (text: string) => text.split('\n').filter(Boolean).sort().join('\n')
 
-/** What every root has (docs/files.md). */
+/** What every root contains (docs/files.md). */
 const ROOT =
   'ctl data embed error events generate host metrics models namespace session status task usr worker-0001'.split(' ')
 const BUNDLED = `${checkout}/models/llambo-tiny.gguf`
@@ -71,7 +72,7 @@ async function theirClients(stage: Stage, report: Report): Promise<void> {
         .join('\n'),
     )
   })
-  await ls('what is not there', async () =>
+  await ls('a file that does not exist', async () =>
     matches(outcome(await run('diodls', 'nothing')), /nothing: No such file or directory/),
   )
   await ls('over TCP, where the server asks for a token', async () => {
@@ -80,7 +81,7 @@ async function theirClients(stage: Stage, report: Report): Promise<void> {
       outcome(await run('diodls', '', `-s 127.0.0.1:${port} -a /`)),
       /^exit 1\n.*error authenticating to server: Operation not permitted/,
     )
-    return 'refused clearly: its authentication is munge’s, a token it has no way to give'
+    return 'refused clearly: it authenticates with munge, and has no way to give a token'
   })
 
   const cat = reporter(report, 'diodcat', '9P2000.L')
@@ -101,21 +102,21 @@ async function theirClients(stage: Stage, report: Report): Promise<void> {
     await home.ctl('write', 'data', 'red', 'green')
     same((await run('diodcat', 'data')).out, '0:red 1:green\n')
   })
-  await cat('events: what there is, and its end', async () => {
+  await cat('events: what there is, then the end', async () => {
     const { out, code } = await run('timeout 5 diodcat', 'events')
     matches(out, /^seq=1 .* kind=started/)
     same(`${code}`, '0')
   })
-  await cat('event: what there is comes, then it waits', async () => {
+  await cat('event: what there is, then it waits', async () => {
     const { out, code } = await run('timeout 1 diodcat', 'event')
     matches(out, /^seq=1 .* kind=started/)
     same(`${code}`, '124')
   })
-  await cat('a directory, what is not there', async () => {
+  await cat('a directory, a file that does not exist', async () => {
     matches(outcome(await run('diodcat', 'models')), /^exit 1\n.*Is a directory/)
     matches(outcome(await run('diodcat', 'nothing')), /^exit 1\n.*nothing: No such file or directory/)
   })
-  await cat('ctl as a user who may not', async () =>
+  await cat('ctl as a user without permission', async () =>
     matches(outcome(await run('diodcat', '-u 65534 ctl')), /^exit 1\n.*ctl: Permission denied/),
   )
 
@@ -132,13 +133,13 @@ async function theirClients(stage: Stage, report: Report): Promise<void> {
   })
   await load('on llambo’s own tree', async () => {
     matches(outcome(await bash(`diodload -s ${socket} -r 1 -n 2`)), /open zero: Not a directory/)
-    return 'says what it misses: it copies from ctl/zero to ctl/null, and llambo’s ctl is a file'
+    return 'says what is missing: it copies from ctl/zero to ctl/null, and llambo’s ctl is a file'
   })
 
   const top = reporter(report, 'dtop', '9P2000.L')
   const screen = (port: string, live: string) =>
     bash(
-      // q once the figure is there; a terminal of its own, for it draws
+      // presses q once the figure is there; dtop draws, so it has a terminal of its own
       `cd ${stage.dir}; mkfifo keys 2>/dev/null; script -qfec "stty rows 30 cols 100; dtop -h 127.0.0.1 -p ${port}" screen < keys > /dev/null 2>&1 & exec 3> keys
        until grep -aq "Live servers: ${live}" screen; do sleep 0.1; done 2>/dev/null; printf q >&3; wait $!; echo "ended $?"`,
       { TERM: 'xterm' },
@@ -158,7 +159,7 @@ async function theirClients(stage: Stage, report: Report): Promise<void> {
 
 const owner = { name: 'root', uid: 0, gid: 0 }
 
-/** The files diod's own tools look for, as diod 1.0.24 writes them. */
+/** The files that diod's own tools look for, as diod 1.0.24 writes them. */
 function diodCtl(): File {
   const endless = (read: boolean): File => ({
     qid: newQid(),
@@ -182,7 +183,7 @@ function diodCtl(): File {
 
 let sockets = 0
 
-/** A tree served in this process: no llambo, the 9P alone. */
+/** Serves a tree in this process: 9P alone, without llambo. */
 async function startTree(stage: Stage, root: File, address?: string): Promise<{ address: string; path: string }> {
   const path = stage.path(`tree-${++sockets}.sock`)
   const listener = await listen(address ?? `unix!${path}`, transport =>
@@ -194,7 +195,7 @@ async function startTree(stage: Stage, root: File, address?: string): Promise<{ 
   return { address: listener.address, path }
 }
 
-/** What we have, on a diod that serves a tree of real files. */
+/** Our client, llamboctl and mount on a diod that serves a tree of real files. */
 async function ourClients(stage: Stage, report: Report): Promise<void> {
   const tree = stage.make('tree')
   makeTree(tree)
@@ -256,7 +257,7 @@ async function ourClients(stage: Stage, report: Report): Promise<void> {
       const { out } = await bash(
         `cd ${tree}; find . -mindepth 1 -printf "%P|%m|%l|" \\( -type f -exec sha256sum {} \\; -o -printf "\\n" \\)`,
       )
-      // a name with a newline is quoted by sha256sum with a backslash before the sum
+      // sha256sum quotes a name with a newline, with a backslash before the sum
       const wanted = (await bash(`cd ${tree}; find . -mindepth 1 -print0`)).out.split('\0').length - 1
       same(`${found.length}`, `${wanted}`, 'files:')
       for (const line of out.split('\n')) {

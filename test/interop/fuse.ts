@@ -1,3 +1,5 @@
+/** Tries ordinary programs on a mount: of diod, and of llambo's own tree. */
+
 import { rmSync } from 'node:fs'
 import { checkout, Home } from '../ctl/fixture.js'
 import { lacks, type Use, uses } from './own.js'
@@ -5,7 +7,7 @@ import { bash, Lacking, matches, outcome, reporter, Stage, same } from './stage.
 import type { Report, Suite } from './table.js'
 import { tools } from './tools.js'
 
-/** What every program here needs to behave alike twice. */
+/** The environment of every program here, so that it behaves the same every time. */
 const env = (stage: Stage) => ({
   PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
   HOME: stage.make('home'),
@@ -36,12 +38,12 @@ ln -s text link; ln -s nowhere dangling; ln -s dir/sub dirlink; ln text hard
 printf "#!/bin/sh\\necho \\$0\\n" > run.sh; chmod 755 run.sh; chmod 640 big; chmod 444 dir/a.md; chmod 750 dir/sub
 touch -d "2003-04-05 06:07:08.5" big text; touch -h -d 2002-01-02 link dangling; touch -d 2001-01-01 dir/sub/b dir/sub dir .`
 
-/** What is in a directory: kinds, modes, sizes, links, owners, times that were set, and the bytes. */
+/** Prints what is in a directory: kinds, modes, sizes, links, owners, times that were set, and the bytes. */
 const STATE = `find . -mindepth 1 -path ./.git/hooks -prune -o ! -type d -printf "%P %y %m %s %n %l %U %G\\n" -o -mindepth 1 -printf "%P %y %m %U %G\\n" | grep -v "^[^ ]*[.]git/" | sort
 find . -mindepth 1 ! -path "*.git*" ! -newermt 2005-01-01 -printf "%P %T@\\n" | sort
 find . -type f ! -path "*.git*" -print0 | sort -z | xargs -0 -r sha256sum`
 
-/** Runs a script in a new directory and tells all that can be seen of it. */
+/** Runs a script in a new directory, and returns all that can be seen of it. */
 async function inside(stage: Stage, where: string, script: string): Promise<string> {
   const out = stage.make('out')
   const vars = { ...env(stage), OUT: out, WHERE: `${where}/work`, SCRIPT: script, STATE }
@@ -78,7 +80,7 @@ async function ordinaryTools(stage: Stage, report: Report): Promise<void> {
   }
 }
 
-/** Tries what is in a table of uses, each with an empty directory of its own beside. */
+/** Tries the uses of a table. Each has an empty directory of its own outside the mount. */
 async function tryAll(stage: Stage, report: Report, table: readonly Use[], where: string, vars: NodeJS.ProcessEnv) {
   for (const [client, operation, script, wanted, note, lacking] of table)
     await reporter(

@@ -1,8 +1,10 @@
 /**
- * `npm run test:interop [-- NAME …]`: llambo beside clients and servers that nobody here wrote; with names, those suites. Prints each
- * thing tried and ends with the table; a whole run writes it to docs/reports/interop.md. Exit 1 where anything failed.
- * It takes about 8 minutes, and 40 on two cores that have much else to do: v9fs runs in emulated machines.
+ * `npm run test:interop [-- NAME …]`: tests llambo with clients and servers that this project did not write; with
+ * names, only those suites. It prints each thing it tries and ends with the table, which a whole run writes to
+ * docs/reports/interop.md. It exits with 1 if anything failed. It takes about 8 minutes, and 40 on two cores that are
+ * busy otherwise, because v9fs runs in emulated machines.
  */
+
 import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { keep } from '../report.js'

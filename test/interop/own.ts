@@ -1,17 +1,17 @@
-/** What users do in llambo's own tree: who, at what, how, what must come of it, and what is worth knowing. */
+/** What users do in llambo's own tree: the program, what it does, the script, what must come of it, and a note. */
 export type Use = readonly [
   client: string,
   operation: string,
   script: string,
   wanted: RegExp,
   note?: string,
-  /** What is wanted is what comes of it for want of something that is not ours to give; the row says so. */
+  /** The expected result shows that something is missing which is not ours to provide. The row says so. */
   lacking?: 'lacking',
 ]
 
-/** A session of one's own: $S is its directory, open until the script ends. */
+/** Runs a script with a session of its own: $S is its directory, open until the script ends. */
 const session = (script: string) => `exec 4<>$N/session/clone; read n <&4; S=$N/session/$n; ${script}`
-/** A program that draws, in a terminal: `keys` go in when the screen has `shown`. */
+/** Runs a program that draws, in a terminal; `keys` are typed once the screen shows `shown`. */
 const terminal = (command: string, shown: string, keys: string) =>
   `export S; cd $OUT; mkfifo keys; script -qfec "${command}" screen < keys > /dev/null 2>&1 & exec 5> keys
    until grep -aEq "${shown}" screen; do sleep 0.05; done 2> /dev/null; printf '${keys}' >&5; wait $!; echo "ended $?"`
@@ -36,7 +36,7 @@ export const uses: readonly Use[] = [
     '>|, >>, here-document, here-string',
     'set -C; echo a >| $N/data; cat $N/data; echo b >> $N/data; cat $N/data; cat > $N/data << EOF\nc d\nEOF\ncat $N/data',
     /^exit 0\n0:a\n0:b\n0:b\n.*cannot overwrite/,
-    'noclobber refuses > as for every file that is there',
+    'noclobber refuses >, as for every file that exists',
   ],
   [
     'bash',
@@ -79,11 +79,11 @@ export const uses: readonly Use[] = [
     'settings saved from ctl and put back',
     'cat $N/ctl > $OUT/c; echo "temperature 0.3" > $N/ctl; cp $OUT/c $N/ctl; echo "strategy specialise" > $N/ctl; cat $N/ctl | diff $OUT/c - | grep temp',
     /^exit 0\n> temperature 0\.3\n$/,
-    'a setting that was not there stays',
+    'a setting that the file does not have stays',
   ],
   [
     'cp',
-    'onto ctl what are no commands',
+    'lines onto ctl that are not commands',
     'echo frobnicate > $OUT/c; cp $OUT/c $N/ctl; cat $N/error',
     /^exit 0\n.*unknown command: frobnicate.*\n[\s\S]*cp: .*Invalid argument/,
     REFUSED,
@@ -118,7 +118,7 @@ export const uses: readonly Use[] = [
   ],
   [
     'rm, rmdir, mkdir, touch',
-    'what the tree does not have',
+    'what the tree does not allow',
     'rm $N/status; rm -f $N/data; rmdir $N/models; mkdir $N/x; touch $N/x; mkfifo $N/x; touch $N/data',
     /^exit 0\n(rm|rmdir|mkdir|touch|mkfifo): .*(denied|not permitted)\n[\s\S]*mkfifo: .*(denied|not permitted)\n$/,
     REFUSED,
@@ -136,7 +136,7 @@ export const uses: readonly Use[] = [
     'to nothing, to something',
     'truncate -s 0 $N/data; echo $?; truncate -s 5 $N/data',
     /^exit 1\n0\ntruncate: .*Operation not permitted\n$/,
-    'to nothing is what > does; else refused',
+    'to nothing is what > does; anything else is refused',
   ],
   [
     'dd',
@@ -182,14 +182,14 @@ export const uses: readonly Use[] = [
     'event, which waits for more',
     'stdbuf -oL timeout 20 cat $N/event > $OUT/t & until grep -q "kind=" $OUT/t; do sleep 0.05; done; echo hi > $N/data; cat $N/data; until tail -n 1 $OUT/t | grep -q "kind=task-done"; do sleep 0.05; done; kill $!; wait $!; ls $N | grep -c "^event$"',
     /^exit 1\n0:hi\n0\n/,
-    'it is in no listing',
+    'event is not in any listing',
   ],
   [
     'cp -r, wc, diff -r',
     'the whole tree, to its end',
     'before=$(ls $N/session); cp -r $N $OUT/copy && head -c 6 $OUT/copy/status; find $N -type f -exec wc -c {} + | tail -1 | grep -c total; diff -rq $N $OUT/copy | grep -vc "status differ$\\|metrics differ$\\|clone differ$"; cmp $N/events $OUT/copy/events; [ "$(ls $N/session)" = "$before" ] && echo the same sessions',
     /^exit 0\nserver1\n0\nthe same sessions\n/,
-    'status and metrics are made anew; no session is left behind',
+    'status and metrics are made again; no session is left behind',
   ],
   [
     'rsync, tar',
@@ -238,7 +238,7 @@ export const uses: readonly Use[] = [
   ],
   [
     'du, df, stat, file, test',
-    'what they say',
+    'what they report',
     'du -a $N | tail -1 | cut -f2; df $N | tail -1 | cut -d" " -f1; stat -c "%F %s %a" $N/data $N/models; file -b $N/data; test -r $N/status; echo $?; test -s $N/status; echo $?',
     /^exit 0\n\S+\nllambo\nregular empty file 0 666\ndirectory 0 \d+\nempty\n0\n0\n$/,
     'generated text has the length that a read would give now',
@@ -445,14 +445,14 @@ export const uses: readonly Use[] = [
   ],
 ]
 
-/** What a mount of real files has not, whoever is at the other end: as above, $N is the mount and $TREE the tree itself. */
+/** What a mount of real files lacks, whatever the server. As above, $N is the mount; $TREE is the tree itself. */
 export const lacks: readonly Use[] = [
   [
     'setfattr, getfattr',
     'extended attributes',
     'touch $N/f; setfattr -n user.a -v b $N/f; getfattr -d $N/f; cp -a $N/f $N/g && rsync -aX $N/f $N/h; ls $N',
     /^exit 0\nf\ng\n(h\n)?setfattr: .*Operation not supported/,
-    'there are none through the mount, and it says so; cp -a goes on without',
+    'the mount has none, and says so; cp -a goes on without them',
     'lacking',
   ],
   [
@@ -489,7 +489,7 @@ export const lacks: readonly Use[] = [
   ],
   [
     'fallocate',
-    'room for a file',
+    'space for a file',
     'fallocate -l 100000 $N/f; fallocate -x -l 100000 $N/f; stat -c %s $N/f',
     /^exit 0\n100000\nfallocate: .*Operation not supported\n$/,
     '9P has no message for it: -x (posix_fallocate) writes zeros',

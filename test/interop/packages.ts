@@ -1,9 +1,11 @@
+/** Installs the Debian packages that a suite needs. */
+
 import { spawnSync } from 'node:child_process'
 
 const installed = (name: string): boolean =>
   /^Status: .* installed$/m.test(spawnSync('dpkg', ['-s', name], { encoding: 'utf8' }).stdout ?? '')
 
-/** Installs Debian packages that are missing. Returns why some could not be, or undefined. */
+/** Installs Debian packages that are missing. Returns why some could not be installed, or undefined. */
 export function need(packages: readonly string[]): string | undefined {
   const missing = packages.filter(name => !installed(name))
   if (missing.length === 0) return undefined

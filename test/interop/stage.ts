@@ -1,3 +1,5 @@
+/** What the suites share: processes, mounts, comparisons. */
+
 import { type ChildProcess, spawn } from 'node:child_process'
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -7,20 +9,20 @@ import { isMounted, startMount, unmount } from '../../mnt/mount.js'
 import { ended, gone, type Ran } from '../mnt/fixture.js'
 import type { Report, Row } from './table.js'
 
-/** A program on a mount that takes longer than this, in seconds, hangs. */
+/** How long a program on a mount may take, in seconds. One that takes longer hangs. */
 const LIMIT = 60
 
-/** What a suite starts and makes: a directory in memory, processes and mounts, all gone at its end. */
+/** What a suite starts and makes: a directory in memory, processes and mounts. All are gone at its end. */
 export class Stage {
   readonly dir = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'llambo-interop-'))
   #undo: (() => unknown)[] = [() => rmSync(this.dir, { recursive: true, force: true })]
 
   constructor() {
-    // other users pass, to the mounts they may use
+    // other users pass through it to the mounts that they may use
     chmodSync(this.dir, 0o755)
   }
 
-  /** As tap's: the last made is undone first. */
+  /** Like tap's: the last one made is undone first. */
   teardown(undo: () => unknown): void {
     this.#undo.push(undo)
   }
@@ -49,7 +51,7 @@ export class Stage {
     return child
   }
 
-  /** diod with these trees: @returns the socket it listens on */
+  /** Starts diod with these trees. @returns the socket it listens on */
   async diod(...trees: string[]): Promise<string> {
     const socket = this.path('diod.sock')
     const exports = trees.flatMap(tree => ['-e', tree])
@@ -63,7 +65,7 @@ export class Stage {
     return socket
   }
 
-  /** Mounts a tree of a server by our driver, in a process of its own. */
+  /** Mounts a server's tree with our driver, in a process of its own. */
   async mount(name: string, address: string, aname: string, allowOther = false): Promise<string> {
     const dir = this.make(name)
     const { pid } = await startMount({
@@ -81,7 +83,7 @@ export class Stage {
   }
 }
 
-/** Runs a script with bash and ends it, with what it started, where it hangs: exit code 137. */
+/** Runs a script with bash. If it hangs, it is killed with all that it started: exit code 137. */
 export function bash(script: string, env: NodeJS.ProcessEnv = {}, limit = LIMIT): Promise<Ran> {
   return ended(
     spawn('timeout', ['-s', 'KILL', String(limit), 'bash', '-c', script], {
@@ -92,15 +94,15 @@ export function bash(script: string, env: NodeJS.ProcessEnv = {}, limit = LIMIT)
   )
 }
 
-/** How it came out, with all it said. */
+/** The exit code, and everything that was printed. */
 export const outcome = ({ code, out, err }: Ran): string => `exit ${code}\n${out}${err}`
 
-/** Thrown where what was tried is known not to work, for a reason that is not ours. */
+/** Thrown if what was tried is known not to work, for a reason that is not ours. */
 export class Lacking extends Error {}
 
-/** Reports what is tried with one client. */
+/** Makes a function that tries an operation of one client and reports it. */
 export function reporter(report: Report, client: string, dialect: string) {
-  /** @param attempt its failure is the row's; a string it returns is the note */
+  /** @param attempt makes the row a failure if it throws; a string that it returns is the note */
   return async (operation: string, attempt: () => Promise<unknown>): Promise<void> => {
     const row: Row = { client, dialect, operation, result: 'ok' }
     try {
@@ -114,7 +116,7 @@ export function reporter(report: Report, client: string, dialect: string) {
   }
 }
 
-/** Fails with the first line in which two texts differ. */
+/** @throws Error with the first line in which two texts differ */
 export function same(got: string, wanted: string, what = ''): void {
   if (got === wanted) return
   const [mine, theirs] = [got.split('\n'), wanted.split('\n')]

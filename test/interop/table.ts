@@ -1,19 +1,24 @@
+/** The table of what was tried with programs of others. */
+
 /** One thing that was tried with one client. */
 export interface Row {
-  /** Who spoke: `v9fs 6.1`, `diodcat`, `our client`. */
+  /** The client: `v9fs 6.1`, `diodcat`, `our client`. */
   client: string
-  /** The dialect it spoke; `FUSE` where programs saw a mount. */
+  /** The dialect that the client spoke; `FUSE` if programs saw a mount. */
   dialect: string
   /** What was tried, as a user would say it. */
   operation: string
   result: 'ok' | 'failed' | 'skipped'
-  /** Why it failed or was skipped, or what is worth knowing of what came; one line, the same in every run. */
+  /** Why it failed or was skipped, or what is worth knowing about the result. One line, the same in every run. */
   note?: string
 }
 
 export type Report = (row: Row) => void
 
-/** A group of clients: tries what there is to try and reports each thing once. A throw is a fault of the suite itself. */
+/**
+ * A group of clients. It tries what there is to try and reports each thing once. A throw is a fault of the suite
+ * itself.
+ */
 export interface Suite {
   name: string
   /** Debian packages it needs. */

@@ -1,4 +1,7 @@
-/** Ordinary programs at their ordinary work: who, at what, how. `$SRC` is a small tree elsewhere, `$OUT` an empty directory elsewhere. */
+/**
+ * Ordinary programs at their ordinary work: the program, what it does, the script. `$SRC` is a small tree and `$OUT` an
+ * empty directory, both outside the mount.
+ */
 export const tools: readonly (readonly [client: string, operation: string, script: string])[] = [
   ['cp', '-a of a tree: links, modes, times', 'cp -a "$SRC/." . && diff -r --no-dereference "$SRC" .'],
   [
@@ -71,7 +74,7 @@ export const tools: readonly (readonly [client: string, operation: string, scrip
   ['cat', 'onto the file it reads', 'echo x > f; cat f >> f; echo $?; cat < f f | cat -A; cat nothing'],
   [
     'stat, ls, du',
-    'the figures that are the file’s',
+    'what they report of files',
     'cp -a "$SRC/." .; stat -c "%n %s %F %a %h %b %o" text big empty; ls -la --time-style=+%s text link; ls -ls big; ls -1U | sort; ls -d */; du -ab --exclude=. . | sort -k2 | grep -v "\\.$"; stat nothing; stat -f -c "%T %l" . | cut -d" " -f2',
   ],
   [
@@ -189,12 +192,12 @@ export const tools: readonly (readonly [client: string, operation: string, scrip
   ],
   [
     'sh',
-    'a directory that was removed while somebody stood in it',
+    'a directory that was removed while it was the current one',
     'mkdir d; cd d; rmdir ../d; echo x > f; cd ..; ls -A',
   ],
   [
     'sh',
-    'names with blanks, newlines, quotes, UTF-8, 255 bytes',
+    'names with spaces, newlines, quotes, UTF-8, 255 bytes',
     'n=$(printf "%0255d" 0); for f in "a b" " lead" $\'new\\nline\' "q\'\\"" -dash "ünï ☃" "$n" "back\\\\slash" "*" "...";  do echo "$f" > "./$f"; cat -- "$f"; mv -- "$f" "$f" 2>/dev/null; done; find . -print0 | sort -z | tr "\\0" "\\n"; echo x > "$n"1; rm -- *; ls -A',
   ],
   [

@@ -1,3 +1,5 @@
+/** Makes a tree of many files of every kind. */
+
 import { spawnSync } from 'node:child_process'
 import {
   chmodSync,
@@ -36,7 +38,7 @@ const NAMES = [
   '$HOME;`true`&|<>',
 ]
 
-/** Bytes that differ from file to file and within each. */
+/** Bytes that differ from file to file, and within each file. */
 function content(size: number, seed: number): Buffer {
   const out = Buffer.alloc(size)
   for (let i = 0, x = seed + 1; i < size; i++) {
@@ -46,7 +48,9 @@ function content(size: number, seed: number): Buffer {
   return out
 }
 
-/** A tree of over two thousand files, with all that a file system has names for; the same one every time. */
+/**
+ * Makes a tree of over two thousand files, with everything that a file system has names for. It is the same every time.
+ */
 export function makeTree(tree: string): void {
   const at = (...names: string[]) => join(tree, ...names)
   const write = (path: string, data: Buffer | string) => writeFileSync(path, data)
@@ -59,7 +63,7 @@ export function makeTree(tree: string): void {
     mkdirSync(at('wide', `d${d}`))
     for (let i = 0; i < 30; i++) write(at('wide', `d${d}`, `f${i}.txt`), `${d} ${i}\n`.repeat(i))
   }
-  // deeper than one walk's sixteen names
+  // deeper than the sixteen names of one walk
   let deep = tree
   for (let i = 0; i < 40; i++) {
     deep = join(deep, `deep${i}`)

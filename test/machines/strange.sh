@@ -1,16 +1,17 @@
 #!/bin/sh
-# `npm run test:strange [-- user|container [ARGUMENT …]]`: `npm test` with these arguments, or whole, on the last commit where llambo finds
-# less than a person's machine has; without a name, in both places, one after the other. As root, on Linux; needs git and util-linux.
+# `npm run test:strange [-- user|container [ARGUMENT …]]`: runs `npm test`, with these arguments or as a whole, on the last
+# commit, where llambo finds less than on a person's machine; without a name, in both places, one after the other. It needs
+# root, Linux, git and util-linux.
 #
-#   user       an ordinary user, without FUSE and without any way to more rights, in a fresh clone
-#   container  as in a container: processes and mounts of its own, a uid without a passwd entry, 1.5 GB of memory, neither HOME nor TERM,
-#              and nothing that can be written but the checkout (/mnt) and one tmpfs (/tmp)
+#   user       an ordinary user, without FUSE and without any way to gain rights, in a fresh clone
+#   container  as in a container: processes and mounts of its own, a uid without a passwd entry, 1.5 GB of memory, neither
+#              HOME nor TERM, and nothing that can be written except the checkout (/mnt) and one tmpfs (/tmp)
 set -eu
 checkout=$(cd "$(dirname "$0")/../.." && pwd)
 memory=$((1536 * 1024 * 1024))
 path=$(dirname "$(command -v node)"):/usr/sbin:/usr/bin:/sbin:/bin
 
-# The half that is root in namespaces of its own: makes the container's root and goes there.
+# The part that is root in namespaces of its own: makes the container's root and enters it.
 if [ "${1-}" = inside ]; then
   clone=$2
   root=$3
@@ -26,7 +27,8 @@ if [ "${1-}" = inside ]; then
   mount -o remount,bind,rw "$root/dev" 2>/dev/null || :
   mount -t tmpfs -o mode=1777,size=4g tmpfs "$root/tmp"
   mount --bind "$clone" "$root/mnt"
-  # what npm test runs, without npm: it ends (uv_os_homedir: ENOENT) where a user has neither HOME nor a passwd entry
+  # runs what npm test runs, but without npm, which ends (uv_os_homedir: ENOENT) if a user has neither HOME nor a passwd
+  # entry
   exec chroot "$root" setpriv --reuid=12345 --regid=12345 --clear-groups env -i PATH="$path" \
     sh -c 'cd /mnt && exec node ctl/setup.mjs test "$@"' sh "$@"
 fi
@@ -45,7 +47,7 @@ trap finish EXIT
 trap 'exit 130' INT TERM
 chmod 755 "$at"
 
-# A clone of the last commit with the packages of this checkout, which belongs to that user.
+# Clones the last commit, with the packages of this checkout. The clone belongs to that user.
 clone() {
   rm -rf "$at/clone"
   git clone -q --no-hardlinks "$checkout" "$at/clone"
@@ -53,7 +55,7 @@ clone() {
   chown -R "$1" "$at/clone"
 }
 
-# A memory cgroup with that limit below our own, of version 1 or 2. Prints its folder.
+# Makes a memory cgroup with that limit below our own, of version 1 or 2. Prints its folder.
 limited() {
   if [ -d /sys/fs/cgroup/memory ]; then
     folder=/sys/fs/cgroup/memory$(sed -n 's/^[0-9]*:memory://p' /proc/self/cgroup)/llambo-strange-$$
@@ -70,7 +72,7 @@ for place in $places; do
   if [ "$place" = user ]; then
     clone 65534:65534
     mkdir -p "$at/home" && chown 65534:65534 "$at/home"
-    # without new privileges fusermount3, which is set-uid, can mount nothing
+    # without new privileges, fusermount3, which is set-uid, cannot mount anything
     (cd "$at/clone" && setpriv --reuid=65534 --regid=65534 --clear-groups --no-new-privs env -i PATH="$path" HOME="$at/home" \
       TERM="${TERM-dumb}" npm test -- "$@") && code=0 || code=$?
   else

@@ -1,3 +1,5 @@
+/** Boots Linux guests whose kernels mount llambo. */
+
 import { spawn, spawnSync } from 'node:child_process'
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -5,21 +7,21 @@ import { basename, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Kernel } from './kernel.js'
 
-// no TypeScript: they are read from where they were written
+// these files are not TypeScript: they are read from the source folder
 const folder = join(import.meta.dirname, '../../../../test/interop/v9fs')
 
-/** Programs of GNU and Debian that go before busybox's. */
+/** Programs of GNU and Debian that come before busybox's. */
 const programs = 'bash cat chmod chown cp dash dd head ls mkdir mv rm rmdir setpriv tail'.split(' ')
 
 /**
- * How long the guest may say nothing, for one that is wedged as a whole. Its own limit of an operation is 600 s by its clock, which runs
- * ten times slower than ours on a machine with much else to do.
+ * How long the guest may say nothing before it counts as wedged. Its own limit for an operation is 600 s by its clock,
+ * which runs ten times slower than ours on a busy machine.
  */
 const SILENCE_MS = 1_800_000
 
 /**
  * Boots a guest that runs `operations` (shell, see lib.sh) in each dialect, with the host's loopback at 10.0.2.2.
- * @param env variables the operations see
+ * @param env variables that the operations see
  * @yields what the guest says: `up`, then `begin DIALECT NUMBER` and `end STATUS BASE64` in turns, then `done`
  * @throws Error with the console's last lines, if the guest ends before `done` or wedges
  */
@@ -33,8 +35,8 @@ export async function* guest(
   const qemu = spawn(
     'qemu-system-x86_64',
     [
-      // KVM is not everywhere, and what is tried here does not depend on speed. The TSC is measured at boot, wrongly on a busy
-      // machine: the guest's minutes were seconds then.
+      // KVM is not everywhere, and what is tried here does not depend on speed. The TSC is measured at boot, wrongly on
+      // a busy machine: with it, the guest's minutes were seconds.
       ...[
         '-accel',
         'tcg',

@@ -1,5 +1,5 @@
 #!/bin/busybox sh
-# The first process of the guest. Runs each operation in each dialect and says on the second serial line what came of it.
+# The first process of the guest. Runs each operation in each dialect and reports the result on the second serial line.
 /bin/busybox --install -s /bin
 export PATH=/gnu:/bin HOME=/root LC_ALL=C
 mount -t proc proc /proc
@@ -23,7 +23,7 @@ for dialect in 9p2000 9p2000.u 9p2000.L; do
         echo "@ begin $dialect $operation" >/dev/ttyS1
         timeout -s KILL 600 dash -c '. /job/lib.sh; . "$0"' "/job/operation/$operation" >/tmp/said 2>&1
         status=$?
-        # of one that hung: where
+        # shows where an operation hung
         [ $status = 137 ] && for process in /proc/[0-9]*; do
             grep -q '9p\|netfs\|inode' $process/stack && cat $process/comm $process/stack >>/tmp/said
         done

@@ -1,21 +1,26 @@
+/** Provides the kernels that the guests boot. */
+
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { basename, join } from 'node:path'
 
-/** A kernel to boot and the modules a mount over TCP needs, unpacked, not installed. */
+/** A kernel to boot, and the modules that a mount over TCP needs: unpacked, not installed. */
 export interface Kernel {
   /** `6.1` */
   version: string
   vmlinuz: string
-  /** Paths, each behind those it needs. */
+  /** Paths of the modules, each after those that it needs. */
   modules: string[]
 }
 
-/** Where Debian keeps each kernel. */
+/** The Debian suite of each kernel. */
 export const suites: Readonly<Record<string, string>> = { '6.1': 'bookworm', '6.12': 'bookworm-backports' }
 
-/** In the order they are loaded. A kernel that has one built in, or not at all, has no such file. */
+/**
+ * The modules, in the order in which they are loaded. If a kernel has one built in, or does not have it, there is no
+ * such file.
+ */
 const modules = [
   'drivers/virtio/virtio_ring',
   'drivers/virtio/virtio',
@@ -33,8 +38,9 @@ const modules = [
 ]
 
 /**
- * A kernel, from the cache or else from the Debian mirror this machine uses, by an apt of our own that leaves the machine's alone.
- * @throws Error saying why it cannot be had
+ * A kernel, from the cache or else from the Debian mirror that this machine uses. It is downloaded with a configuration
+ * of apt of our own, which leaves the machine's alone.
+ * @throws Error that says why the kernel cannot be had
  */
 export function kernel(version: string): Kernel {
   const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'llambo', 'v9fs')
@@ -46,7 +52,7 @@ export function kernel(version: string): Kernel {
       download(version, work)
       mkdirSync(join(work, 'kernel'))
       unpack(work, join(work, 'kernel'))
-      // whole or not at all
+      // all of it or nothing
       renameSync(join(work, 'kernel'), home)
     } finally {
       rmSync(work, { recursive: true, force: true })
@@ -66,11 +72,11 @@ function run(command: string, args: string[], cwd: string): string {
   const { status, stdout, stderr, error } = spawnSync(command, args, { cwd, encoding: 'utf8', maxBuffer: 1 << 26 })
   if (status === 0) return stdout
   process.stderr.write(stderr ?? '')
-  // what it says names the mirror, which is this machine's business
+  // its output names the mirror, which is not for others to see
   throw new Error(error ? `${command}: ${error.message}` : `${command} ${args.at(-1)} failed`)
 }
 
-/** Downloads the image's package into `dir`. */
+/** Downloads the package of the kernel image into `dir`. */
 function download(version: string, dir: string): void {
   const suite = suites[version]!
   const targets = run('apt-get', ['indextargets', '--format', '$(ORIGIN) $(LABEL) $(REPO_URI)'], dir)
@@ -94,12 +100,12 @@ function download(version: string, dir: string): void {
   run('apt-get', [...own, 'download', image[1]!], dir)
 }
 
-/** Takes out of the package what a guest needs: a tenth of it. */
+/** Unpacks the tenth of the package that a guest needs. */
 function unpack(from: string, to: string): void {
   const deb = readdirSync(from).find(name => name.endsWith('.deb'))!
   const wanted = ['./boot/vmlinuz-*', ...modules.map(name => `./lib/modules/*/kernel/${name}.ko*`)]
   const tar = join(from, `${basename(deb)}.tar`)
   run('sh', ['-c', 'dpkg-deb --fsys-tarfile "$0" > "$1"', deb, tar], from)
-  // not all modules are there in every kernel, of which tar complains at its end
+  // some kernels lack some of the modules, and tar complains about that at its end
   spawnSync('tar', ['-xf', tar, '-C', to, '--wildcards', ...wanted])
 }

@@ -1,10 +1,10 @@
-# What an operation finds: $n, a server that answers at once; $s, one that says two words a second; $c, the same attached
-# with ?chunk; $r, the same through its unix socket, where each user of the guest is himself.
+# What an operation finds: $n, a server that answers at once; $s, one that gives two words a second; $c, the same
+# attached with ?chunk; $r, the same through its unix socket, where each user of the guest acts under their own name.
 . /job/env
 n=/n/n s=/n/s c=/n/c r=/n/r
 session= id=
 
-# at DIR PORT ANAME [OPTIONS]: mounts
+# at DIR PORT ANAME [OPTIONS]: mounts a server
 at() {
     mkdir -p "$1"
     mount -t 9p -o "trans=tcp,port=$2,aname=$3,version=$dialect,uname=root,cache=none$4" 10.0.2.2 "$1"
@@ -17,7 +17,7 @@ mount_all() {
     at $r $RELAY / ,access=user
 }
 
-# A new session of a server: its directory in $session, open on descriptor 4.
+# Makes a session of a server: its directory is in $session, open on descriptor 4.
 new_session() {
     exec 4<>"$1/session/clone"
     read -r id <&4
@@ -29,12 +29,12 @@ as() {
     setpriv --reuid="$1" --regid="$1" --clear-groups dash -c "$2"
 }
 
-# The newest exchange's directory.
+# The directory of the newest task.
 newest() {
     echo "$1/task/$(ls "$1/task" | sort -n | tail -1)"
 }
 
-# until CONDITION: waits for it.
+# until_ CONDITION: waits for it
 until_() {
     tries=1000
     until eval "$1"; do
@@ -44,7 +44,7 @@ until_() {
     done
 }
 
-# Tells how a process in the background ended.
+# Prints how a process in the background ended.
 ended() {
     wait "$1" 2>/dev/null
     echo "ended $?"
@@ -55,7 +55,7 @@ waits() {
     grep -q p9_client /proc/$1/stack
 }
 
-# Three lines of generate, open on descriptor 3, that have tokens.
+# Reads three lines of generate that have tokens, from descriptor 3.
 read_tokens() {
     tokens=0
     while read -r line <&3; do

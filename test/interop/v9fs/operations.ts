@@ -1,4 +1,6 @@
-/** Where an operation runs, and what the host knows that it needs. */
+/** What the guest does with llambo's tree, and what it must print. */
+
+/** Where an operation runs, and what only the host knows. */
 export interface At {
   dialect: '9P2000' | '9P2000.u' | '9P2000.L'
   /** `6.1` */
@@ -9,32 +11,32 @@ export interface At {
 
 type Said = string | ((at: At) => string)
 
-/** One thing a user does in a shell, and exactly what it prints. */
+/** One thing that a user does in a shell, and exactly what it prints. */
 export interface Operation {
   operation: string
   /** Run by busybox's sh with lib.sh. */
   script: string
   want: Said
-  /** What is worth knowing of what came. */
+  /** What is worth knowing about the result. */
   note?: (at: At) => string | undefined
-  /** Why it cannot be tried there; the script knows as well. */
+  /** Why it cannot be tried there. The script skips it as well. */
   not?: (at: At) => string | undefined
 }
 
 const shell = String.raw
 const lines = (...all: string[]) => all.map(line => `${line}\n`).join('')
 
-/** What an errno is called, where v9fs tells it: of 9P2000 it has a string, and knows few. */
+/** The text of an errno in v9fs. In 9P2000 an error is a string, and v9fs knows few of them. */
 const errno = ({ dialect }: At, name: string) => (dialect === '9P2000' ? 'Unknown error 526' : name)
-/** The same of a write. */
+/** The same for a write. */
 const writeErrno = (at: At, name: string) => (at.kernel === '6.12' ? 'Input/output error' : errno(at, name))
 
 const errnoNote = ({ dialect }: At) =>
-  dialect === '9P2000' ? '9P2000 has no number for it; the file error has the text' : undefined
+  dialect === '9P2000' ? '9P2000 has no number for it; the text is in the file error' : undefined
 const writeErrnoNote = (at: At) =>
-  at.kernel === '6.12' ? '6.12 says EIO of any write that fails; the file error has the text' : errnoNote(at)
+  at.kernel === '6.12' ? '6.12 gives EIO for any write that fails; the text is in the file error' : errnoNote(at)
 
-/** What `read_tokens` says. */
+/** What `read_tokens` prints. */
 const tokens = [0, 1, 2].map(i => `{"event":"token","text":"${i ? ' ' : ''}${i}:red","ids":[${i}]}`)
 
 export const operations: readonly Operation[] = [
@@ -169,7 +171,7 @@ export const operations: readonly Operation[] = [
         'llambo-tiny.gguf',
       ),
     note: () =>
-      'it is refused, but cp does not hear of it: v9fs drops what a close answers; dd conv=fsync and the file error tell',
+      'it is refused, but cp does not learn of it: v9fs drops the answer to a close; dd conv=fsync and the file error show it',
   },
   {
     operation: 'a session by clone, its conversation, rmdir',
@@ -223,10 +225,10 @@ export const operations: readonly Operation[] = [
       until_ 'grep -q 0:green /tmp/log'
       kill $tail; ended $tail; cat /tmp/log; echo close >&4`,
     want: lines('ended 143', 'user: red', 'assistant: 0:red', '', 'user: green', 'assistant: 0:green', ''),
-    note: () => 'with the <: for a name GNU tail waits for inotify, which v9fs does not give',
+    note: () => 'with <, because GNU tail waits for inotify on a name, and v9fs does not have it',
   },
   {
-    operation: 'errors: names that are not there, and may not be made',
+    operation: 'errors: names that do not exist, and may not be created',
     script: shell`
       cd $n; cat nothing; cat task/99999/status; ls nothing
       mkdir session/x; mkdir models/x; cp /dev/null new; true`,
@@ -271,7 +273,7 @@ export const operations: readonly Operation[] = [
     note: errnoNote,
   },
   {
-    operation: 'errors: what a prompt may not be',
+    operation: 'errors: prompts that are refused',
     script: shell`
       cd $n; head -c 1100000 /dev/zero >data 2>/dev/null || echo refused; cat data; sed 's/.*prompt too/prompt too/' error
       printf 'caf\351' >data; cat data; sed 's/.*prompt is/prompt is/' error`,
@@ -350,7 +352,7 @@ export const operations: readonly Operation[] = [
       bash -c '. /job/lib.sh; read_tokens'; task=$(newest $s); grep -o 'state=[a-z]*' $task/status
       exec 3>&-; until_ "grep -q state=cancelled $task/status"`,
     want: lines(...tokens, 'state=running'),
-    note: () => 'not without: bash reads ahead, and v9fs waits until it has as much',
+    note: () => 'not without ?chunk: bash reads ahead, and v9fs waits until it has as much',
   },
   {
     operation: 'bash: while read -r line of event, with ?chunk',
@@ -413,7 +415,7 @@ export const operations: readonly Operation[] = [
         errno(at, 'Operation canceled'),
       ),
     note: ({ kernel }) =>
-      kernel === '6.12' ? '6.12 drops what came before the error; it is in data and the task still' : undefined,
+      kernel === '6.12' ? '6.12 drops what came before the error; it is still in data and in the task' : undefined,
   },
   {
     operation: '20 readers of a model at once',
@@ -446,7 +448,7 @@ export const operations: readonly Operation[] = [
       ...['clone', 'No such file or directory'],
       'clone',
     ),
-    not: ({ dialect }) => (dialect === '9P2000' ? '9P2000 names no user but the one who mounts' : undefined),
+    not: ({ dialect }) => (dialect === '9P2000' ? '9P2000 names no user except the one who mounts' : undefined),
   },
   {
     operation: 'a user the server has no number for: access=any,uname=glenda',
@@ -458,7 +460,7 @@ export const operations: readonly Operation[] = [
     want: lines('0:red', 'user=glenda', '7'),
     not: ({ dialect }) =>
       dialect === '9P2000.u'
-        ? 'v9fs takes the number for none for a user’s, and lets nobody in: use 9P2000.L'
+        ? 'v9fs takes the number that means none for a user’s, and lets nobody in: use 9P2000.L'
         : undefined,
   },
   {
@@ -482,7 +484,7 @@ export const operations: readonly Operation[] = [
       '0',
       'ended 143',
     ),
-    note: () => 'refused while it waits; goes when the reader is killed, or at once with -l',
+    note: () => 'refused while the read waits; possible when the reader is killed, or at once with -l',
   },
   {
     operation: 'cache=loose: a model’s checksum',
@@ -496,7 +498,7 @@ export const operations: readonly Operation[] = [
       at /n/l $FAST / ,cache=loose; cat /n/l/worker-0001/ctl; echo red >/n/l/data; cat /n/l/data; umount /n/l`,
     want: lines('slots 4', 'load echo', '0:red'),
     not: ({ kernel }) =>
-      kernel === '6.1' ? '6.1 takes the length 0 for true: mount with cache=none, as is the default' : undefined,
+      kernel === '6.1' ? '6.1 believes the length 0: mount with cache=none, which is the default' : undefined,
   },
   {
     operation: 'a connection that is lost while a read waits',
@@ -518,8 +520,8 @@ export const operations: readonly Operation[] = [
       `every call fails until it is mounted again${kernel === '6.12' ? '; 6.12 ends the read that waited with EFAULT' : ''}`,
   },
   {
-    operation: 'the kernel has nothing to say of all this',
-    // that it knows no number for a string, it says once for each
+    operation: 'the kernel logs no warning about all this',
+    // it logs once for each string that it has no number for
     script: shell`dmesg -c | grep 'WARNING\|BUG\|Oops\|Call Trace\|hung\|9p' | grep -v p9_errstr2errno; true`,
     want: '',
   },

@@ -1,3 +1,5 @@
+/** The suite of v9fs, the Linux kernel's own 9P client. */
+
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
@@ -15,12 +17,15 @@ const dialects: Readonly<Record<string, At['dialect']>> = {
   '9p2000.L': '9P2000.L',
 }
 
-/** The Linux kernel's own 9P client, in a machine under software emulation, against servers as users start them. */
+/**
+ * The Linux kernel's own 9P client, in a machine under software emulation, on servers that are started as users start
+ * them.
+ */
 export const v9fs: Suite = {
   name: 'v9fs',
   packages: ['qemu-system-x86', 'busybox', 'cpio', 'xz-utils'],
   async run(report) {
-    // both guests at once; what the second says waits until the first has ended
+    // both guests run at once; the rows of the second wait until the first has ended
     const later: Row[] = []
     const tell = (version: string, i: number) => trial(version, i === 0 ? report : row => later.push(row))
     await Promise.all(Object.keys(suites).map(tell))
@@ -65,7 +70,7 @@ async function trial(version: string, report: Report): Promise<void> {
   }
 }
 
-/** What came of an operation that ended with `status` and said that. */
+/** The row of an operation that ended with `status` and printed `said`. */
 function result({ operation, want, note, not }: Operation, at: At, status: string, said: string): Omit<Row, 'client'> {
   const row = { dialect: at.dialect, operation }
   const reason = not?.(at)
@@ -83,7 +88,7 @@ function result({ operation, want, note, not }: Operation, at: At, status: strin
 
 type Test = { teardown(fn: () => unknown): unknown }
 
-/** A server with engine echo that believes who comes over TCP on loopback: v9fs cannot show a token. */
+/** A server with engine echo that trusts every client over TCP on loopback: v9fs cannot show a token. */
 async function server(test: Test, env: NodeJS.ProcessEnv): Promise<{ port: number; socket: string }> {
   const home = new Home(test, { LLAMBO_LISTEN: 'ws://127.0.0.1:0/9p tcp!127.0.0.1!0', LLAMBO_AUTH: 'none', ...env })
   const run = await home.up()
@@ -95,8 +100,8 @@ async function server(test: Test, env: NodeJS.ProcessEnv): Promise<{ port: numbe
 }
 
 /**
- * TCP on loopback to a unix socket, where the server takes each user for who the client says he is. Whoever connects to the
- * port `cut` ends all its connections.
+ * Relays TCP on loopback to a unix socket, where the server takes each user for the one that the client names. A
+ * connection to the port `cut` ends all connections of the relay.
  */
 async function relay(test: Test, socket: string): Promise<{ port: number; cut: number }> {
   const open = new Set<Socket>()
@@ -118,7 +123,7 @@ async function relay(test: Test, socket: string): Promise<{ port: number; cut: n
   return { port: pass, cut }
 }
 
-/** @returns the port */
+/** Listens on loopback. @returns the port */
 async function listen(test: Test, accept: (socket: Socket) => void): Promise<number> {
   const server = createServer(accept)
   test.teardown(() => server.close())
