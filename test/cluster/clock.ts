@@ -1,6 +1,7 @@
+/** A clock for tests, whose time passes when a test says so. */
 import type { Clock } from '../../fs/clock.js'
 
-/** Time that passes when a test says so. What it calls runs to its end, promises and all, before the next. */
+/** Each call that is due runs to its end, with all promises that follow from it, before the next one. */
 export class TestClock implements Clock {
   #now = 0
   #calls: { at: number; call: () => void }[] = []
@@ -34,7 +35,7 @@ export class TestClock implements Clock {
   }
 }
 
-/** Lets every promise that can go on do so, also after what the disk is asked for, whose time is not the clock's. */
+/** Waits until no promise can go on, and until operations on the disk are done, which take real time. */
 export async function settled(): Promise<void> {
   do await new Promise(resolve => setImmediate(resolve))
   while (process.getActiveResourcesInfo().some(name => /^(FSReq|CloseReq)/.test(name)))

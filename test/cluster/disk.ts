@@ -1,20 +1,19 @@
-/** A disk for long logs that is slow, full or cut as a test wants it. */
+/** A disk in memory for long logs, which a test can make slow, full or damaged. */
 import { setImmediate as turn } from 'node:timers/promises'
 import type { SpillDisk } from '../../cluster/root/spills.js'
 
-/** Files in memory. */
 export class Disk implements SpillDisk {
   readonly files = new Map<string, Buffer>()
   writes = 0
   reads = 0
   mostReads = 0
   full = false
-  /** What waits for a slow disk; undefined: it is fast. */
+  /** The operations that wait for a slow disk; undefined: the disk is fast. */
   slow: (() => void)[] | undefined
 
   constructor(readonly limit = 1e9) {}
 
-  /** All that waits goes on, and what comes later does not wait. */
+  /** Lets all waiting operations go on; later ones do not wait. */
   async go(): Promise<void> {
     const waiting = this.slow ?? []
     this.slow = undefined
@@ -50,7 +49,7 @@ export class Disk implements SpillDisk {
   }
 }
 
-/** Until nothing more happens by itself. */
+/** Waits until nothing more happens by itself. */
 export async function settled(): Promise<void> {
   for (let i = 0; i < 20; i++) await turn()
 }

@@ -1,9 +1,10 @@
+/** A cluster as its users see it: its files, lost workers, restarts, and saved state. */
 import t from 'tap'
 import { parseRecords } from '../../../fs/quote.js'
 import { ndjson, readAll } from '../worker/fixture.js'
 import { events, ids, Member, memoryStore, rig, say, text, until } from './fixture.js'
 
-t.test('the root has the files of a worker, and host/ and each worker beside them', async t => {
+t.test('the root has the files of a worker, host/ and a directory for each worker', async t => {
   const cluster = await rig(t, [{}, {}])
   const root = await cluster.as('root')
   const worker = await root.names('worker-0001')
@@ -13,7 +14,7 @@ t.test('the root has the files of a worker, and host/ and each worker beside the
   t.equal(await root.ask('worker-0002/data', 'red green'), '0:red 1:green\n')
 })
 
-t.test('workers are shown by number, whatever order they came in', async t => {
+t.test('workers are listed by number, in whatever order they joined', async t => {
   const cluster = await rig(t, [{}, {}, {}])
   cluster.members[0]!.cut()
   await cluster.ready(2)
@@ -30,24 +31,28 @@ t.test('workers are shown by number, whatever order they came in', async t => {
   await t.rejects(root.write('ctl', 'drain worker-9'), { message: new RegExp(`there are ${names.join(' ')}$`) })
 })
 
-t.test('what a user may not see at the root he may not see through worker-N either', async t => {
+t.test('a user sees through worker-N only what they may see at the root', async t => {
   const cluster = await rig(t, [{}])
   const ann = await cluster.as('ann')
   const bob = await cluster.as('bob')
   await ann.ask('data', 'my secret')
   const [task] = (await ann.names('worker-0001/task')).slice(-1)
-  t.equal(await ann.read(`worker-0001/task/${task}/prompt`), 'my secret\n', 'it is hers there, too')
+  t.equal(await ann.read(`worker-0001/task/${task}/prompt`), 'my secret\n', 'a user sees their own task there')
   t.same(await bob.names('task'), [])
   t.same(await bob.names('worker-0001/task'), [])
   await t.rejects(bob.read(`worker-0001/task/${task}/prompt`), { message: /file does not exist/ })
   await t.rejects(bob.read('worker-0001/ctl'), { message: /permission denied/ })
   await t.rejects(bob.write('worker-0001/ctl', 'unload'), { message: /permission denied/ })
-  t.equal(await bob.read('worker-0001/data'), '', 'nor her answer')
+  t.equal(await bob.read('worker-0001/data'), '', 'nobody sees the answer of another user')
   const root = await cluster.as('root')
-  await t.rejects(root.read(`worker-0001/task/${task}/prompt`), { message: /permission denied/ }, 'as at the root')
+  await t.rejects(
+    root.read(`worker-0001/task/${task}/prompt`),
+    { message: /permission denied/ },
+    'an admin may not read it, as at the root',
+  )
 })
 
-t.test('a worker that dies in the midst of an answer: the reader notices nothing, trace and generate tell', async t => {
+t.test('if a worker dies during an answer, the reader notices nothing; trace and generate show it', async t => {
   const cluster = await rig(t, [{ rate: 50 }, { rate: 50 }])
   const ann = await cluster.as('ann')
   const fid = await ann.open('generate')
@@ -78,7 +83,7 @@ t.test('a worker that dies in the midst of an answer: the reader notices nothing
   t.match(await ann.read(`task/${id}/trace`), /^resumed .* at=\d+$/m)
 })
 
-t.test('how fast an answer was made is what its worker says', async t => {
+t.test('tok_s of an answer is what its worker reports', async t => {
   const cluster = await rig(t, [{}])
   const ann = await cluster.as('ann')
   const events = await ann.events('generate', say('a b c x40'))
@@ -87,9 +92,9 @@ t.test('how fast an answer was made is what its worker says', async t => {
   t.equal(events.at(-1)!.tok_s, Number(tok_s))
 })
 
-t.test('of a worker with many answers all go on at once, however long they take', async t => {
+t.test('all the answers of a worker that dies go on at once on another', async t => {
   const cluster = await rig(t, [
-    // an answer of 100 tokens takes longer than a slow machine does to begin and to move sixty of them
+    // an answer of 100 tokens takes longer than a slow machine needs to start sixty of them and to move half
     { rate: 6, slots: 60 },
     { rate: 6, slots: 60 },
   ])
@@ -109,11 +114,11 @@ t.test('of a worker with many answers all go on at once, however long they take'
   t.equal(moved, 30)
   await cluster.members[0]!.kill()
   const after = await come(all => all.filter(({ resumed }) => resumed === '1').length === moved)
-  t.same([...new Set(after.map(({ state }) => state))], ['running'], 'none has ended when the last goes on')
+  t.same([...new Set(after.map(({ state }) => state))], ['running'], 'no answer has ended when the last one goes on')
   for (const events of await Promise.all(asked)) t.equal(ids(events).length, 100)
 })
 
-t.test('a stream that may not be moved ends in an error that says how many tokens are good', async t => {
+t.test('an answer that may not be moved ends in an error that says how many tokens are good', async t => {
   const cluster = await rig(t, [{ rate: 50 }, { rate: 50 }])
   const [root, ann] = [await cluster.as('root'), await cluster.as('ann')]
   await root.write('ctl', 'retry resumes 0')
@@ -128,7 +133,10 @@ t.test('a stream that may not be moved ends in an error that says how many token
     })(),
     { message: /^worker lost after \d+ tokens$/, errno: 5 },
   )
-  t.ok('0:a 1:b 2:c 3:a 4:b 5:c 6:a 7:b 8:c 9:a 10:b 11:c'.startsWith(got) || got.length > 40, 'what came is good')
+  t.ok(
+    '0:a 1:b 2:c 3:a 4:b 5:c 6:a 7:b 8:c 9:a 10:b 11:c'.startsWith(got) || got.length > 40,
+    'the text before the error is good',
+  )
   const [id] = (await ann.names('task')).slice(-1)
   t.equal(
     await ann.read(`task/${id}/answer`).catch(error => error.message),
@@ -136,7 +144,7 @@ t.test('a stream that may not be moved ends in an error that says how many token
   )
 })
 
-t.test('a connection that is cut while the worker lives: its answer is found again, nothing is made twice', async t => {
+t.test('when only the connection to a worker breaks, the answer is found there again and not made twice', async t => {
   const cluster = await rig(t, [{ rate: 50 }])
   const ann = await cluster.as('ann')
   const answer = ann.ask('data', 'a b c x30')
@@ -147,10 +155,10 @@ t.test('a connection that is cut while the worker lives: its answer is found aga
   t.equal(await answer, `${Array.from({ length: 30 }, (_, i) => `${i}:${'abc'[i % 3]}`).join(' ')}\n`)
   const trace = await ann.read('task/1/trace')
   t.match(trace, /^found .* attempt=1$/m)
-  t.notMatch(trace, /^routed .* attempt=2/m, 'no second attempt was needed')
+  t.notMatch(trace, /^routed .* attempt=2/m, 'there was no second attempt')
 })
 
-t.test('an orchestrator that is started again has its tasks, its sessions and its numbers', async t => {
+t.test('a restarted orchestrator has its tasks, its sessions and its numbers', async t => {
   const files = new Map<string, string>()
   const first = await rig(t, [{ rate: 50 }], { store: memoryStore(files) })
   const ann = await first.as('ann')
@@ -182,7 +190,7 @@ t.test('an orchestrator that is started again has its tasks, its sessions and it
 })
 
 t.test(
-  'a turn whose worker comes back after the next turn has ended is in the history, question and answer',
+  'a turn whose worker comes back after the next turn has ended is in the history with question and answer',
   async t => {
     const files = new Map<string, string>()
     const first = await rig(t, [{ rate: 50 }], { store: memoryStore(files) })
@@ -217,7 +225,7 @@ t.test(
 )
 
 t.test(
-  'embed is answered by who has least to do, also when all slots are taken, and by another where that one goes',
+  'embed is answered by the least loaded worker, also when all slots are taken, and by another if that one goes',
   async t => {
     let asked!: () => void
     const begun = new Promise<void>(resolve => {
@@ -251,7 +259,7 @@ t.test(
   },
 )
 
-t.test('what ctl was told holds for an orchestrator that is started again', async t => {
+t.test('a restarted orchestrator has the settings that were written to ctl', async t => {
   const files = new Map<string, string>()
   const store = memoryStore(files)
   const told =
@@ -260,14 +268,14 @@ t.test('what ctl was told holds for an orchestrator that is started again', asyn
   const initial = await first.read('ctl')
   await first.write('ctl', `${told}temperature 0.2\nsystem 'one\nautoscale off'`)
   await until(() => /system/.test(files.get('ctl') ?? ''))
-  t.notMatch(files.get('ctl'), /heartbeat/, 'not what is so anyway')
+  t.notMatch(files.get('ctl'), /heartbeat/, 'defaults are not saved')
   const second = await (await rig(t, [], { store })).as('root')
   t.equal(await second.read('ctl'), await first.read('ctl'))
   await second.write('ctl', `${initial}temperature\nsystem ''`)
   await until(() => !files.has('ctl'))
   files.set('ctl', 'strategy best\nheartbeat 5')
   const third = await (await rig(t, [], { store })).as('root')
-  t.match(await third.read('ctl'), /^strategy specialise\n.*heartbeat 5\n/s, 'what cannot be meant is left out')
+  t.match(await third.read('ctl'), /^strategy specialise\n.*heartbeat 5\n/s, 'invalid lines are left out')
   const fid = await third.open('event', 0)
   t.match(
     Buffer.from(await fid.read(0, 65536)).toString(),
@@ -277,7 +285,7 @@ t.test('what ctl was told holds for an orchestrator that is started again', asyn
   t.equal(await (await (await rig(t, [], { store })).as('root')).read('ctl'), initial)
 })
 
-t.test('a session that cannot be restored is kept aside and said; the others are restored', async t => {
+t.test('a damaged session is set aside and logged, and the others are restored', async t => {
   const files = new Map<string, string>()
   const store = memoryStore(files)
   const ann = await (await rig(t, [], { store })).as('ann')
@@ -294,7 +302,7 @@ t.test('a session that cannot be restored is kept aside and said; the others are
   t.equal(files.get(`session-${cut}.damaged`), saved.slice(0, -5))
 })
 
-t.test('of a saved session all is read, and each part within its bounds', async t => {
+t.test('every part of a saved session is restored, and each is checked against its bounds', async t => {
   const files = new Map<string, string>()
   const store = memoryStore(files)
   const ann = await (await rig(t, [], { store })).as('ann')
@@ -336,7 +344,7 @@ t.test('of a saved session all is read, and each part within its bounds', async 
   t.same(await (await cluster.as('ann')).names('session'), ['clone', id])
 })
 
-t.test('what is kept and is not what it should be is set aside and said, and the cluster starts', async t => {
+t.test('damaged files of an earlier server are set aside and logged, and the cluster starts', async t => {
   const damaged = {
     id: 'no id\u0000',
     secret: 'short',
@@ -356,7 +364,7 @@ t.test('what is kept and is not what it should be is set aside and said, and the
     kept,
     ['id', 'secret', 'joiners', 'counters', 'session-70', 'ctl'].map(name => `${name}.damaged`),
   )
-  // what was whole holds, and the next start finds nothing to complain about
+  // the whole lines were kept, and the next start finds nothing damaged
   await until(() => files.get('ctl') === 'heartbeat 5')
   t.match(await root.events('generate', say('hello')), [{ task: '5001' }])
   t.equal(await root.session(), '71', 'a number that was given is not given again')
@@ -365,7 +373,7 @@ t.test('what is kept and is not what it should be is set aside and said, and the
   t.same(await events(again, 'not-restored'), [])
 })
 
-t.test('a drained worker gets nothing more and loses nothing; one after another they can all be replaced', async t => {
+t.test('a drained worker gets no more prompts and no answer is lost, so that all can be replaced in turn', async t => {
   const cluster = await rig(t, [{ rate: 50 }, { rate: 50 }])
   const [root, ann] = [await cluster.as('root'), await cluster.as('ann')]
   const answers = Array.from({ length: 4 }, (_, i) => ann.ask('data', `p${i} x60`))
@@ -375,7 +383,7 @@ t.test('a drained worker gets nothing more and loses nothing; one after another 
   )
   await root.write('ctl', 'drain worker-0001')
   t.match((await cluster.status()).find(({ attrs }) => attrs.name === 'worker-0001')!.attrs, { state: 'draining' })
-  // it is not waited for: what it was doing moves
+  // without waiting for it to finish: its answers move
   await cluster.members[0]!.kill()
   await cluster.members[0]!.start()
   for (const [i, answer] of answers.entries())
@@ -384,15 +392,15 @@ t.test('a drained worker gets nothing more and loses nothing; one after another 
   t.same(
     (await root.names('')).filter(name => name.startsWith('worker-')).sort(),
     ['worker-0001', 'worker-0002'],
-    'under the name it had',
+    'the worker has its name again',
   )
 })
 
-t.test('heartbeats are as often as ctl says, from when it says so', async t => {
+t.test('a new heartbeat interval in ctl takes effect at once', async t => {
   const cluster = await rig(t, [{}], { settings: { heartbeat_s: 60 } })
   const root = await cluster.as('root')
   const member = cluster.members[0]!
-  // a worker whose connection swallows everything
+  // from now on the worker answers nothing
   member.worker.root.walk = () => new Promise(() => undefined)
   await root.write('ctl', 'heartbeat 0.1')
   await until(async () => !(await root.names('')).includes('worker-0001'))
@@ -403,7 +411,7 @@ t.test('heartbeats are as often as ctl says, from when it says so', async t => {
   )
 })
 
-t.test('how far a long prompt is read is told on the way, by hundredths, and counts as a sign of life', async t => {
+t.test('the progress of a long prefill is reported in steps of a hundredth', async t => {
   const cluster = await rig(t, [
     {
       engine: (_model, echo) => ({

@@ -1,3 +1,4 @@
+/** A cluster in this process for tests: an orchestrator, workers, and the connections between them. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { joinedOptions, joinedRoot } from '../../../cluster/joining.js'
 import {
@@ -23,7 +24,7 @@ import { Tree } from '../worker/fixture.js'
 
 const owner = { name: 'root', uid: 0 }
 
-/** A test as tap gives it, as far as this needs it. */
+/** The part of a tap test that this file needs. */
 interface Test {
   teardown(fn: () => unknown): unknown
 }
@@ -33,20 +34,20 @@ export interface Shape {
   models?: readonly string[]
   load?: string | false
   slots?: number
-  /** Tokens a second; 0: as fast as it can. */
+  /** Tokens a second; 0: as fast as possible. */
   rate?: number
   host?: string
-  /** What its model is for. */
+  /** The type of its model. */
   type?: string
-  /** Whether it goes before others. */
+  /** Workers with a higher number get plain prompts first. */
   prefer?: number
   /** How long a model takes to load, in ms. */
   load_ms?: number
-  /** Instead of echo's. */
+  /** Makes the engine to use in place of echo. */
   engine?: (model: string, engine: Engine) => Engine
 }
 
-/** A worker in this process, and its connection to the cluster. */
+/** A worker in this process, with its connection to the cluster. */
 export class Member {
   worker!: Worker
   session: Session | undefined
@@ -58,7 +59,7 @@ export class Member {
     readonly id: string,
   ) {}
 
-  /** Begins anew, as a process that is started again. */
+  /** Starts the worker, also again, as a process that is started again. */
   async start(): Promise<void> {
     const { models = ['echo'], slots = 2, rate = 0, host = 'alpha', load_ms = 0, type, prefer } = this.shape
     const list = async (): Promise<ModelEntry[]> =>
@@ -104,7 +105,7 @@ export class Member {
     void this.cluster.join(near)
   }
 
-  /** The connection breaks; the process lives on. */
+  /** Breaks the connection; the worker itself lives on. */
   cut(): void {
     this.#near?.destroy(new Error('cut'))
   }
@@ -130,7 +131,7 @@ export class Rig {
     return member
   }
 
-  /** Attaches under a name; `root` is the admin. */
+  /** Attaches as a user; `root` is the admin. */
   async as(name: string): Promise<Tree> {
     const [near, far] = transportPair()
     const user: User = { name, uid: name === 'root' ? 0 : 1000, role: name === 'root' ? 'admin' : 'use' }
@@ -149,7 +150,7 @@ export class Rig {
     return parseRecords(await (await this.as('root')).read('status'))
   }
 
-  /** Waits until so many workers would be given prompts. */
+  /** Waits until this many workers are ready for prompts. */
   async ready(n = this.members.length): Promise<void> {
     const root = await this.as('root')
     await until(async () => {
@@ -159,7 +160,7 @@ export class Rig {
   }
 }
 
-/** Waits until that is so. A test that waits in vain is ended by its own time limit. */
+/** Waits until a condition holds. If it never does, the time limit of the test ends the wait. */
 export async function until(is: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await is())) await sleep(5)
 }
@@ -184,7 +185,7 @@ export async function rig(t: Test, shapes: readonly Shape[], options: Partial<Or
   return out
 }
 
-/** Has a cluster join another as one worker of it. */
+/** Makes a cluster join another one as a worker. */
 export function joins(below: Rig, above: Rig): Session {
   const [near, far] = transportPair()
   const session = serve(far, {
@@ -198,7 +199,7 @@ export function joins(below: Rig, above: Rig): Session {
   return session
 }
 
-/** What outlives an orchestrator, in memory. */
+/** A store in memory. Its files can be given to the next orchestrator. */
 export function memoryStore(files = new Map<string, string>()): Store {
   return {
     read: name => files.get(name),
@@ -215,11 +216,11 @@ export function memoryStore(files = new Map<string, string>()): Store {
 
 /** A request of one message. */
 export const say = (content: string) => ({ messages: [{ role: 'user', content }] })
-/** The text of a `generate`'s events, and their tokens' ids. */
+/** The text in the events of a `generate`, and the ids of its tokens. */
 export const text = (events: Record<string, unknown>[]) => events.map(({ text }) => text ?? '').join('')
 export const ids = (events: Record<string, unknown>[]) => events.flatMap(({ ids }) => (ids as number[]) ?? [])
 
-/** The events of that kind so far. */
+/** The events of this kind so far. */
 export async function events(cluster: Pick<Rig, 'as'>, kind: string): Promise<Record<string, string>[]> {
   const fid = await (await cluster.as('root')).open('event', 0)
   const records = parseRecords(Buffer.from(await fid.read(0, 65536)).toString())

@@ -1,3 +1,4 @@
+/** Starting, scaling and ending workers on hosts, in a whole cluster on virtual time. */
 import t, { type Test } from 'tap'
 import type { Exit } from '../../../cluster/host/process.js'
 import { createHost, type Host } from '../../../cluster/host.js'
@@ -18,9 +19,9 @@ import { Tree } from '../worker/fixture.js'
 const owner = { name: 'root', uid: 0 }
 const GiB = 1024 ** 3
 
-/** A cluster in one process on virtual time: its hosts start workers of engine echo, with a token a second. */
+/** A cluster in one process on virtual time: its hosts start workers with the engine echo, at one token a second. */
 async function rig(t: Test, memories: readonly number[] = [64 * GiB], called = (i: number) => `host-${i}`) {
-  // no disk: what a machine takes time for does not wait on virtual time
+  // no disk: virtual time does not wait for real I/O
   const store = { root: dir(new Map(), owner), list: async () => [] } as unknown as ModelStore
   const clock = new TestClock()
   let seed = 0
@@ -137,7 +138,7 @@ async function rig(t: Test, memories: readonly number[] = [64 * GiB], called = (
   return { hosts, tree, pass, workers, events }
 }
 
-t.test('a cluster that is full grows, and one that idles shrinks, to its bounds', async t => {
+t.test('a cluster that is full grows to its maximum, and an idle one shrinks to its minimum', async t => {
   const { hosts, tree, pass, workers, events } = await rig(t)
   hosts[0]!.spawn('default')
   await pass(5)
@@ -166,7 +167,7 @@ t.test('a cluster that is full grows, and one that idles shrinks, to its bounds'
   t.same(await events('scale-failed'), [])
 })
 
-t.test('one that crashes again and again is not made up for', async t => {
+t.test('a worker that keeps crashing is not replaced by another', async t => {
   const { hosts, tree, pass, workers } = await rig(t)
   hosts[0]!.spawn('default', 3)
   await tree.write('ctl', 'scale min 3 max 20 cooldown 0\nautoscale on')
@@ -180,7 +181,7 @@ t.test('one that crashes again and again is not made up for', async t => {
   t.equal((await workers()).length, 3)
 })
 
-t.test('spawn goes to the host that has the class and the memory, and says both numbers where none has', async t => {
+t.test('spawn uses a host with the class and the memory; if there is none, the error has both numbers', async t => {
   const { hosts, tree, pass, workers, events } = await rig(t, [8 * GiB, 4 * GiB])
   await tree.write('ctl', 'spawn large 2')
   await tree.write('ctl', 'spawn default 3')
@@ -197,7 +198,7 @@ t.test('spawn goes to the host that has the class and the memory, and says both 
   await t.rejects(tree.write('ctl', 'spawn default 1 host beta'), {
     message: 'bad argument: host beta: there are host-0 host-1',
   })
-  // the last that has room takes it
+  // the last host that has room takes them
   await tree.write('ctl', 'spawn default 5')
   await tree.write('ctl', 'spawn default 2')
   await pass(5)
@@ -209,7 +210,7 @@ t.test('spawn goes to the host that has the class and the memory, and says both 
   ])
 })
 
-t.test('machines of one name are told apart, and so are their workers', async t => {
+t.test('machines with the same name are distinguished, and so are their workers', async t => {
   const { hosts, tree, pass, workers, events } = await rig(t, [8 * GiB, 4 * GiB], () => 'host-0')
   await tree.write('ctl', 'spawn default 2 host host-0\nspawn large 1 host host-0-2')
   await pass(5)
@@ -217,14 +218,14 @@ t.test('machines of one name are told apart, and so are their workers', async t 
   t.same(await where(), ['host-0 default', 'host-0 default', 'host-0-2 large'])
   t.match((await events('worker-joined')).at(-1), { host: 'host-0-2', class: 'large' })
   const [cluster] = parseRecords(await tree.read('status'))
-  t.equal(Number(cluster!.attrs.mem_total), 2 * memoryReader()().total, 'each has memory of its own')
+  t.equal(Number(cluster!.attrs.mem_total), 2 * memoryReader()().total, 'the memory of each machine counts')
   const large = (await workers()).find(({ class: of }) => of === 'large')!
   await tree.write('ctl', `shutdown ${large.name}`)
   await pass(40)
   t.equal(hosts[1]!.workers.length, 0, 'its own host ends it')
 })
 
-t.test('a worker that is shut down through the cluster does not come back', async t => {
+t.test('a worker that is shut down through the cluster is not started again', async t => {
   const { hosts, tree, pass, workers } = await rig(t)
   hosts[0]!.spawn('default', 2)
   await pass(5)

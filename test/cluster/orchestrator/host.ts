@@ -1,3 +1,4 @@
+/** A host for tests: it reports the ends of workers, and starts none. */
 import type { File } from '../../../fs/file.js'
 import { text } from '../../../fs/kit/content.js'
 import { ctl, type Verb } from '../../../fs/kit/ctl.js'
@@ -10,9 +11,9 @@ import type { Rig } from './fixture.js'
 const owner = { name: 'root', uid: 0 }
 
 /**
- * A host that tells what became of workers, and starts none.
- * @param held gets what its workers are to hold
- * @returns what it tells that with
+ * Joins a host to the cluster.
+ * @param held called for each `hold` that the cluster sends
+ * @returns a function with which the host reports that a worker has crashed
  */
 export default async function host(
   cluster: Rig,

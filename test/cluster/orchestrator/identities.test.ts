@@ -1,3 +1,4 @@
+/** Which joiners are admitted under which id, and how long their names and secrets are kept. */
 import t from 'tap'
 import { joinedOptions, joinedRoot } from '../../../cluster/joining.js'
 import { Identities } from '../../../cluster/orchestrator/identities.js'
@@ -16,7 +17,7 @@ import { rogue } from './rogue.js'
 const restored = (store?: Store) => new Restored(store, () => undefined, t.fail)
 const denied = { message: /^permission denied: id a belongs to a joiner with another secret/ }
 
-t.test('an id that came with a secret is had by who shows that, also after a restart', async t => {
+t.test('an id that came with a secret is admitted only with that secret, also after a restart', async t => {
   const clock = new TestClock()
   const files = new Map<string, string>()
   const store = memoryStore(files)
@@ -29,7 +30,7 @@ t.test('an id that came with a secret is had by who shows that, also after a res
   t.throws(() => first.admit('a', other), denied)
   t.throws(() => first.admit('a', undefined), denied)
   await until(() => files.has('joiners'))
-  t.notOk(files.get('joiners')!.includes(one), 'the secret itself is not kept')
+  t.notOk(files.get('joiners')!.includes(one), 'the secret itself is not stored')
   const second = make()
   t.throws(() => second.admit('a', other), denied)
   second.admit('a', one)
@@ -39,7 +40,7 @@ t.test('an id that came with a secret is had by who shows that, also after a res
   make().admit('a', other)
 })
 
-t.test('who has not come for a month is forgotten, and so are those of long ago where there are too many', async t => {
+t.test('a joiner that stays away for a month is forgotten, and the oldest earlier if there are too many', async t => {
   const clock = new TestClock()
   const files = new Map<string, string>()
   const store = memoryStore(files)
@@ -54,10 +55,10 @@ t.test('who has not come for a month is forgotten, and so are those of long ago 
   many.admit('b', one)
   for (let i = 0; i < MAX_IDENTITIES; i++) many.admit(`id-${i}`, one)
   many.admit('b', newSecret())
-  t.throws(() => many.admit('a', newSecret()), denied, 'one that is joined is kept')
+  t.throws(() => many.admit('a', newSecret()), denied, 'a joiner that is connected is not forgotten')
 })
 
-t.test('a name is free again some minutes after who had it has gone', async t => {
+t.test('a name is free again some minutes after its worker has left', async t => {
   const clock = new TestClock()
   const names = new Names(clock)
   t.equal(names.of('a', ''), 'worker-0001')
@@ -70,7 +71,7 @@ t.test('a name is free again some minutes after who had it has gone', async t =>
   t.equal(names.of('a', 'worker-0002'), 'worker-0003')
 })
 
-t.test("who knows a worker's id and boot does not take its place", async t => {
+t.test("a peer that only knows a worker's id and boot cannot take its place", async t => {
   const cluster = await rig(t, [{}], { store: memoryStore() })
   const [victim] = cluster.members
   const worker = (await cluster.status()).find(({ word }) => word === 'worker')!.attrs
@@ -82,14 +83,14 @@ t.test("who knows a worker's id and boot does not take its place", async t => {
   t.match(await events(cluster, 'join-refused'), [{ error: /another secret/ }, { error: /another secret/ }])
   t.same(await events(cluster, 'worker-left'), [])
   t.equal(await (await cluster.as('ann')).ask('data', 'bread'), '0:bread\n')
-  // itself it may come again, as often as its connection breaks
+  // the worker itself may come back, as often as its connection breaks
   victim!.cut()
   await until(async () => (await events(cluster, 'worker-left')).length === 1)
   victim!.join()
   await cluster.ready()
 })
 
-t.test('a secret is read by the cluster alone: no user behind it gets there', async t => {
+t.test('a secret can be read by the cluster, and by no user behind it', async t => {
   const [near, far] = transportPair()
   const owner = { name: 'root', uid: 0 }
   const cluster = await rig(t, [])

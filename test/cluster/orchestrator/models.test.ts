@@ -1,3 +1,4 @@
+/** Loading models in a cluster: for requests, by command, and again after a restart. */
 import t from 'tap'
 import { LOAD_MS } from '../../../cluster/orchestrator/limits.js'
 import { newSecret } from '../../../cluster/secret.js'
@@ -8,7 +9,7 @@ import { TestClock } from '../clock.js'
 import { events, ids, memoryStore, type Rig, rig, say, text, until } from './fixture.js'
 import { rogue } from './rogue.js'
 
-t.test('a model that nobody has loaded is loaded where that disturbs least, and who asked waits', async t => {
+t.test('a model that no worker has loaded is loaded on an idle worker, and the request waits', async t => {
   const cluster = await rig(t, [
     { models: ['red', 'blue'], load_ms: 500, rate: 20 },
     { models: ['red', 'blue'], load_ms: 500, rate: 20 },
@@ -29,7 +30,7 @@ t.test('a model that nobody has loaded is loaded where that disturbs least, and 
     events.find(({ event }) => event === 'start'),
     { model: 'blue' },
   )
-  t.not(events.find(({ event }) => event === 'start')!.worker, on, 'never on one that is generating')
+  t.not(events.find(({ event }) => event === 'start')!.worker, on, 'a worker that is generating is never taken')
   t.equal(ids(await busy).length, 40)
   const models = (await cluster.status()).filter(({ word }) => word === 'model')
   t.same(
@@ -38,7 +39,7 @@ t.test('a model that nobody has loaded is loaded where that disturbs least, and 
   )
 })
 
-t.test('a model that is named is loaded also where none is: only who names none is told to load one', async t => {
+t.test('with no model loaded, a request that names one loads it, and one that names none is refused', async t => {
   const cluster = await rig(t, [])
   await cluster.add({ models: ['red'], load: false })
   await until(async () => (await cluster.status()).some(({ word }) => word === 'worker'))
@@ -48,7 +49,7 @@ t.test('a model that is named is loaded also where none is: only who names none 
   t.equal(await ann.ask('data', 'hello'), '0:hello\n')
 })
 
-t.test('load at the root is for all who have the file, or for the one that is named', async t => {
+t.test('load at the root is for all workers that have the file, or for the one that is named', async t => {
   const cluster = await rig(t, [{ models: ['red', 'blue'] }, { models: ['red', 'blue'] }, { models: ['red'] }])
   const root = await cluster.as('root')
   const loaded = async () =>
@@ -62,11 +63,11 @@ t.test('load at the root is for all who have the file, or for the one that is na
   })
   await t.rejects(root.write('ctl', 'load green'), { message: /file does not exist: model green/ })
   await t.rejects(root.write('ctl', 'unload red worker-0001'), { message: 'no model is loaded: worker-0001 has blue' })
-  t.same(await loaded(), ['blue', 'blue', 'red'], 'another than was named stays')
+  t.same(await loaded(), ['blue', 'blue', 'red'], 'unload of a model that the worker does not have changes nothing')
   await cluster.ready()
 })
 
-t.test('different files of one name are marked, and not loaded', async t => {
+t.test('different files of one name are marked as a conflict, and not loaded', async t => {
   const cluster = await rig(t, [
     { models: ['red'] },
     { models: ['red'], engine: (_, engine) => ({ ...engine, model: { ...engine.model, digest: 'sha256:other' } }) },
@@ -80,7 +81,7 @@ const held = async (cluster: Rig) =>
   (await cluster.status()).filter(({ word }) => word === 'worker').map(({ attrs }) => `${attrs.name} ${attrs.model}`)
 
 t.test(
-  'a worker that is killed and started again holds what it was told to load, and not what it starts with',
+  'a worker that is killed and started again holds the model it was told to load, not the one it starts with',
   async t => {
     const models = ['red', 'blue', 'green']
     const cluster = await rig(t, [{ models }, { models }, { models }])
@@ -95,13 +96,13 @@ t.test(
     await until(async () => JSON.stringify(await held(cluster)) === JSON.stringify(wanted))
     t.match(await root.read('ctl'), /\nload blue\nload green worker-0003\n/)
 
-    // a worker that comes for the first time is like the others
+    // a new worker gets the model of the others
     await cluster.add({ models })
     await until(async () => (await held(cluster)).at(-1) === 'worker-0004 blue')
   },
 )
 
-t.test('what was loaded outlives the server, until a start that names a model', async t => {
+t.test('the next server loads what was loaded, unless it is started with a model', async t => {
   const models = ['red', 'blue', 'green']
   const store = memoryStore()
   const first = await rig(t, [{ models }, { models }], { store })
@@ -119,7 +120,7 @@ t.test('what was loaded outlives the server, until a start that names a model', 
   t.notMatch(await (await third.as('root')).read('ctl'), /load blue/)
 })
 
-t.test("a worker's host knows what the worker's next process should load first", async t => {
+t.test("a worker's host is told what the worker's next process should load first", async t => {
   const models = ['red', 'blue', 'green']
   const cluster = await rig(t, [{ models }, { models }], { settings: { heartbeat_s: 0.1 } })
   const { default: host } = await import('./host.js')
@@ -134,12 +135,12 @@ t.test("a worker's host knows what the worker's next process should load first",
   }
   await told('load blue', 'id-1 blue', 'id-2 blue')
   await told('load green worker-0002', 'id-2 green')
-  // the class has it
+  // the model of the class
   await told('load red', 'id-1 ', 'id-2 ')
   await told('unload red worker-0001', 'id-1 none')
 })
 
-t.test('what was unloaded is not loaded by a worker that is started again', async t => {
+t.test('a worker that is started again does not load a model that was unloaded', async t => {
   const cluster = await rig(t, [{ models: ['red', 'blue'] }])
   const root = await cluster.as('root')
   await root.write('ctl', 'unload red')
@@ -148,7 +149,7 @@ t.test('what was unloaded is not loaded by a worker that is started again', asyn
   await until(async () => (await held(cluster))[0] === 'worker-0001 undefined')
 })
 
-t.test('a model that can no longer be loaded is named in events, and the worker serves what it has', async t => {
+t.test('a model that can no longer be loaded is named in events, and the worker serves the one it has', async t => {
   const cluster = await rig(t, [{ models: ['red', 'blue'] }])
   const [member] = cluster.members
   await (await cluster.as('root')).write('ctl', 'load blue')
@@ -162,7 +163,7 @@ t.test('a model that can no longer be loaded is named in events, and the worker 
   t.equal(await (await cluster.as('ann')).ask('data', 'hello'), '0:hello\n')
 })
 
-t.test('of several commands about a worker the last holds, whichever ends last', async t => {
+t.test('of several commands about a worker the last one applies, whichever ends last', async t => {
   const files = new Map<string, string>()
   const models = ['red', 'blue', 'green']
   const cluster = await rig(t, [], { store: memoryStore(files) })
@@ -173,7 +174,7 @@ t.test('of several commands about a worker the last holds, whichever ends last',
   await until(async () =>
     (await cluster.status()).some(({ word, attrs }) => word === 'worker' && attrs.loading === 'blue'),
   )
-  // the command for all has yet to come to the third worker, or comes to it while this one is under way
+  // the command for all has not reached the third worker yet, or reaches it during this one
   await root.write('ctl', 'load green worker-0003')
   await all
   t.same(await held(cluster), ['worker-0001 blue', 'worker-0002 blue', 'worker-0003 green'])
@@ -185,7 +186,7 @@ t.test('of several commands about a worker the last holds, whichever ends last',
   t.equal((await held(cluster))[0], 'worker-0001 green')
 })
 
-t.test('what a person says of a worker comes behind what an earlier server had it load, and holds', async t => {
+t.test('a command about a worker waits for the load that an earlier server wanted, and then applies', async t => {
   const models = ['red', 'blue', 'green']
   const store = () => memoryStore(new Map(Object.entries({ id: 'abc\n', ctl: 'load blue worker-0001' })))
   for (const [command, holds, ctl] of [
@@ -204,13 +205,13 @@ t.test('what a person says of a worker comes behind what an earlier server had i
   }
 })
 
-t.test("a load that fails is told in the cluster's events, of whichever worker, once", async t => {
+t.test("a load that fails is in the cluster's events once, also if the worker began it by itself", async t => {
   const cluster = await rig(t, [{ models: ['red'] }])
   const root = await cluster.as('root')
   await t.rejects(root.write('ctl', 'load green worker-0001'))
   const told = { worker: 'worker-0001', model: 'green', error: 'file does not exist: model green' }
   t.match(await events(cluster, 'load-failed'), [told])
-  // one that it begins by itself, and that leaves it without any
+  // a load that the worker begins by itself, and that leaves it without a model
   const member = await cluster.add({ models: ['red'], load: false, load_ms: 50 })
   await until(async () => (await cluster.status()).filter(({ word }) => word === 'worker').length === 2)
   await t.rejects(member.worker.load('blue'))
@@ -222,7 +223,7 @@ t.test("a load that fails is told in the cluster's events, of whichever worker, 
 })
 
 t.test(
-  'a prompt that names no model gets the model that was loaded for all, whatever single requests have loaded',
+  'a prompt that names no model gets the one that was loaded for the whole cluster, whatever requests have loaded',
   async t => {
     const models = ['red', 'blue']
     const cluster = await rig(t, [{ models }, { models }])
@@ -235,60 +236,57 @@ t.test(
     for (let i = 0; i < 6; i++) t.equal(await model({}), 'blue')
     t.match((await cluster.status())[0]!.attrs, { model: 'blue' })
 
-    // also where every worker has been taken for another: one gets it back
+    // also if every worker was given another model: then one loads it again
     await Promise.all([model({ model: 'red' }), model({ model: 'red' })])
     await root.write('ctl', 'load red worker-0001')
     t.equal(await model({}), 'blue')
   },
 )
 
-t.test(
-  'a model whose load ended a worker is given to no other by a request, until somebody loads it by name',
-  async t => {
-    const cluster = await rig(t, [
-      { models: ['red', 'blue'], load_ms: 300 },
-      { models: ['red', 'blue'], load_ms: 300 },
-    ])
-    const [root, ann] = [await cluster.as('root'), await cluster.as('ann')]
-    const { default: host } = await import('./host.js')
-    const died = await host(cluster)
-    const loading = root.write('ctl', 'load blue worker-0001')
-    loading.catch(() => undefined)
-    const boot = /boot=(\S+)/.exec(await ann.read('worker-0001/status'))![1]!
-    await until(async () => (await cluster.status()).some(({ attrs }) => attrs.loading === 'blue'))
-    await cluster.members[0]!.kill()
-    died(boot, 'SIGABRT')
-    await t.rejects(loading)
-    await until(async () => (await events(cluster, 'load-fatal')).length === 1)
-    t.match((await ann.events('generate', { ...say('hello'), model: 'blue' })).at(-1), {
-      event: 'error',
-      error: "model file is damaged: a worker ended while it loaded blue; 'load blue' in ctl tries it again",
-    })
-    t.same(
-      (await cluster.status()).filter(({ word }) => word === 'worker').map(({ attrs }) => attrs.model),
-      ['red'],
-      'the other worker serves on',
-    )
-    await root.write('ctl', 'load blue worker-0002')
-    t.equal(text(await ann.events('generate', { ...say('hello'), model: 'blue' })), '0:hello')
-  },
-)
+t.test('a model whose load crashed a worker is not loaded for requests until somebody loads it by name', async t => {
+  const cluster = await rig(t, [
+    { models: ['red', 'blue'], load_ms: 300 },
+    { models: ['red', 'blue'], load_ms: 300 },
+  ])
+  const [root, ann] = [await cluster.as('root'), await cluster.as('ann')]
+  const { default: host } = await import('./host.js')
+  const died = await host(cluster)
+  const loading = root.write('ctl', 'load blue worker-0001')
+  loading.catch(() => undefined)
+  const boot = /boot=(\S+)/.exec(await ann.read('worker-0001/status'))![1]!
+  await until(async () => (await cluster.status()).some(({ attrs }) => attrs.loading === 'blue'))
+  await cluster.members[0]!.kill()
+  died(boot, 'SIGABRT')
+  await t.rejects(loading)
+  await until(async () => (await events(cluster, 'load-fatal')).length === 1)
+  t.match((await ann.events('generate', { ...say('hello'), model: 'blue' })).at(-1), {
+    event: 'error',
+    error: "model file is damaged: a worker ended while it loaded blue; 'load blue' in ctl tries it again",
+  })
+  t.same(
+    (await cluster.status()).filter(({ word }) => word === 'worker').map(({ attrs }) => attrs.model),
+    ['red'],
+    'the other worker keeps its model',
+  )
+  await root.write('ctl', 'load blue worker-0002')
+  t.equal(text(await ann.events('generate', { ...say('hello'), model: 'blue' })), '0:hello')
+})
 
-t.test('a load that comes while a worker loads another waits for that', async t => {
+t.test('a load on a worker that is loading another model waits for that', async t => {
   const models = ['red', 'blue', 'green']
   const store = memoryStore()
   const first = await rig(t, [{ models }], { store })
   await (await first.as('root')).write('ctl', 'load blue')
   await first.cluster.close()
 
-  // the worker serves what it starts with, and what it held before is being loaded
+  // the worker serves the model it starts with, while the one it held before is being loaded
   const second = await rig(t, [{ models, load_ms: 300 }], { store })
   const root = await second.as('root')
   await until(async () => (await second.status()).some(({ attrs }) => attrs.loading === 'blue'))
   await root.write('ctl', 'load green')
   t.same(await held(second), ['worker-0001 green'])
 
-  // so does one that comes while the worker loads something of its own accord
+  // a load also waits for one that the cluster did not ask for
   const own = root.write('worker-0001/ctl', 'load red')
   await until(async () => /loading=red/.test(await root.read('worker-0001/status')))
   await root.write('ctl', 'load blue')
@@ -297,7 +295,7 @@ t.test('a load that comes while a worker loads another waits for that', async t 
   t.same(await events(second, 'not-restored'), [])
 })
 
-t.test('a worker that never says what became of a load keeps the others waiting for so long and no longer', async t => {
+t.test('a worker that never answers a load holds up the others until the time limit and no longer', async t => {
   const clock = new TestClock()
   const cluster = await rig(t, [], { clock })
   const verb = (done: () => unknown) => ({ usage: '', check: () => done })
@@ -324,7 +322,7 @@ t.test('a worker that never says what became of a load keeps the others waiting 
   ])
 })
 
-t.test('a worker that only claims to be on the machine of a host is not given what people copy to models/', async t => {
+t.test('a worker that only claims to be on the machine of a host gets no files copied to models/', async t => {
   const { default: host } = await import('./host.js')
   const cluster = await rig(t, [])
   await host(cluster)

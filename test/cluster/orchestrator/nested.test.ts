@@ -1,10 +1,11 @@
+/** Clusters that have joined other clusters. */
 import t from 'tap'
 import type { Engine } from '../../../cluster/worker/engine/engine.js'
 import { OWRITE } from '../../../fs/protocol.js'
 import { TestClock } from '../clock.js'
 import { events, ids, joins, type Rig, rig, say, until } from './fixture.js'
 
-t.test('a cluster joins a cluster as one worker, two deep, and a ring is refused', async t => {
+t.test('a cluster joins another as one worker, two levels deep, and a ring is refused', async t => {
   const [top, middle, bottom] = [await rig(t, []), await rig(t, []), await rig(t, [{ rate: 50 }, { rate: 50 }])]
   joins(bottom, middle)
   joins(middle, top)
@@ -12,7 +13,7 @@ t.test('a cluster joins a cluster as one worker, two deep, and a ring is refused
   await top.ready(1)
   const ann = await top.as('ann')
   const [server] = await top.status()
-  t.equal(server!.attrs.clusters!.split(',').length, 3, 'who is below is known above')
+  t.equal(server!.attrs.clusters!.split(',').length, 3, 'the top knows all clusters below')
   t.equal(await ann.ask('data', 'red green'), '0:red 1:green\n')
   t.match(await ann.read('worker-0001/worker-0001/worker-0002/status'), /^server name=worker-0002 kind=worker/)
 
@@ -50,7 +51,7 @@ t.test('a cluster joins a cluster as one worker, two deep, and a ring is refused
 })
 
 t.test(
-  'one that hangs in a cluster below is found there: the cluster above does not take all of that for hung',
+  'a worker that hangs in a cluster below is found there; the cluster above does not consider that cluster hung',
   async t => {
     const clock = new TestClock()
     let hangs = true
@@ -76,7 +77,7 @@ t.test(
     await until(() => !hangs)
     await until(async () => {
       await clock.pass(500)
-      // heartbeats are answered meanwhile
+      // this gives the heartbeats time to be answered
       await below.status()
       await top.status()
       return answer !== ''
@@ -88,9 +89,9 @@ t.test(
 )
 
 t.test(
-  'clusters that join one another in a ring at the same moment: one connection is ended, and the others hold',
+  'when clusters join one another in a ring at the same moment, one connection is ended and the others hold',
   async t => {
-    // five that stay unanswered are the end of a member: a machine may stand still for two seconds
+    // five unanswered heartbeats remove a member: this interval bears a machine that stands still for two seconds
     const settings = { heartbeat_s: 0.5 }
     const all = [await rig(t, [], { settings }), await rig(t, [], { settings }), await rig(t, [{}], { settings })]
     const [a, b, c] = all as [Rig, Rig, Rig]

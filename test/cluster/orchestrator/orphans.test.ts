@@ -1,10 +1,11 @@
+/** Exchanges that workers claim to have: only those that they were given are taken up. */
 import t from 'tap'
 import { Proofs } from '../../../cluster/orchestrator/proof.js'
 import { record } from '../../../fs/quote.js'
 import { events, memoryStore, rig, say, until } from './fixture.js'
 import { rogue } from './rogue.js'
 
-t.test('a proof is good for one member, user, session, task and attempt', async t => {
+t.test('a proof is valid for one member, user, session, task and attempt only', async t => {
   const proofs = new Proofs('11'.repeat(32))
   const given = { task: '7', attempt: 1, user: { name: 'ann', uid: 1000 }, session: '3' }
   const proof = proofs.of('id-1', given)
@@ -22,13 +23,13 @@ t.test('a proof is good for one member, user, session, task and attempt', async 
   t.notOk(new Proofs('22'.repeat(32)).holds(proof, 'id-1', given))
 })
 
-t.test('a worker that claims an exchange it was not given writes into no session', async t => {
+t.test('a worker that claims an exchange it was not given cannot write into a session', async t => {
   const cluster = await rig(t, [{}], { store: memoryStore() })
   const root = await cluster.as('root')
   const session = (await root.read('session/clone')).trim()
   await root.ask(`session/${session}/data`, 'bread')
   const before = await root.read(`session/${session}/history`)
-  // what an orchestrator before this one may have given out, and what this one has
+  // a number that an earlier orchestrator may have given out, and one that this orchestrator has
   const claims = ['0', '1'].map(task => ({
     request: JSON.stringify({
       ...say('forged'),
@@ -63,7 +64,7 @@ t.test('a worker that claims an exchange it was not given writes into no session
   t.equal(await root.read(`session/${session}/history`), before)
 })
 
-t.test("a user who writes `via` to a worker's own generate gets no answer into the cluster's tasks", async t => {
+t.test("a user that writes `via` to a worker's own generate cannot put an answer into the cluster's tasks", async t => {
   const cluster = await rig(t, [{ rate: 20 }])
   const ann = await cluster.as('ann')
   const via = (changes: object) => [{ cluster: cluster.cluster.id, task: '0', attempt: 1, ...changes }]

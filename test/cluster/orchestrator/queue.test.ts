@@ -1,7 +1,8 @@
+/** The queue of a cluster: positions, fairness between users, priorities, limits and cancellation. */
 import t from 'tap'
 import { rig, until } from './fixture.js'
 
-t.test('a prompt that waits says where it stands, and is fair between users', async t => {
+t.test('a prompt that waits shows its position, and the queue is fair between users', async t => {
   const cluster = await rig(t, [{ rate: 40, slots: 1 }])
   const [ann, bob] = [await cluster.as('ann'), await cluster.as('bob')]
   const order: string[] = []
@@ -9,7 +10,7 @@ t.test('a prompt that waits says where it stands, and is fair between users', as
     await who.ask('data', `${name} x4`)
     order.push(name)
   }
-  // nothing ends while they come
+  // nothing ends while the prompts are submitted
   const first = ann.ask('data', 'first x100000')
   first.catch(() => undefined)
   await until(async () => (await ann.names('task')).length === 1)
@@ -21,11 +22,11 @@ t.test('a prompt that waits says where it stands, and is fair between users', as
   t.match(await bob.read(`task/${b1}/status`), / state=queued .*position=\d eta_s=[\d.]+/)
   await ann.write('task/1/ctl', 'cancel')
   await Promise.all([...anns, ...bobs])
-  t.ok(order.indexOf('b1') <= 2, `not behind all of the other's: ${order}`)
+  t.ok(order.indexOf('b1') <= 2, `not behind all prompts of the other user: ${order}`)
   t.ok(order.indexOf('b2') < order.indexOf('a4'), String(order))
 })
 
-t.test('one user does not keep another out of the queue: in a full one who has most gives way', async t => {
+t.test('in a full queue the newest prompt of the user with the most gives way to another user', async t => {
   const cluster = await rig(t, [])
   const [root, ann, bob, cat] = await Promise.all(['root', 'ann', 'bob', 'cat'].map(name => cluster.as(name)))
   await root!.write('ctl', 'queue max 4')
@@ -36,12 +37,16 @@ t.test('one user does not keep another out of the queue: in a full one who has m
     await until(async () => (await who!.names('task')).length > before)
   }
   for (const prompt of ['a1', 'a2', 'a3', 'a4']) await wait(ann, prompt)
-  await t.rejects(ann!.ask('data', 'a5'), { message: /^queue full, retry after \d+ s$/ }, 'nobody gives way to himself')
+  await t.rejects(
+    ann!.ask('data', 'a5'),
+    { message: /^queue full, retry after \d+ s$/ },
+    'a user does not evict their own',
+  )
   await wait(bob, 'b1')
-  t.match(await answers[3], /^queue full, retry after \d+ s$/, 'the last of who has most')
+  t.match(await answers[3], /^queue full, retry after \d+ s$/, 'the newest prompt of the user with the most')
   await wait(bob, 'b2')
   t.match(await answers[2], /^queue full/)
-  await t.rejects(bob!.ask('data', 'b3'), { message: /^queue full/ }, 'they have the same')
+  await t.rejects(bob!.ask('data', 'b3'), { message: /^queue full/ }, 'both have as many')
   await wait(cat, 'c1')
   t.match(await answers[1], /^queue full/)
   await cluster.add()
@@ -49,7 +54,7 @@ t.test('one user does not keep another out of the queue: in a full one who has m
   t.same(rest, ['0:a1\n', '0:b1\n', '0:b2\n', '0:c1\n'])
 })
 
-t.test('a priority above 0 is for who may have it, and lets nobody else starve', async t => {
+t.test('a priority above 0 needs permission, and does not starve other users', async t => {
   const cluster = await rig(t, [{ rate: 100, slots: 1 }], { prioritised: ['cat'] })
   const [root, ann, cat] = await Promise.all(['root', 'ann', 'cat'].map(name => cluster.as(name)))
   const refused = /"error":"permission denied: priority 10: above 0 is for admins and for the users of priority.users/
@@ -58,7 +63,7 @@ t.test('a priority above 0 is for who may have it, and lets nobody else starve',
   t.match(await ann!.ask('generate', request('a', 10)), refused)
   const via = [{ cluster: 'other', task: '1', attempt: 1 }]
   const forged = JSON.stringify({ ...JSON.parse(request('a', 10)), via })
-  t.match(await ann!.ask('generate', forged), refused, 'also who says that a cluster decided it')
+  t.match(await ann!.ask('generate', forged), refused, 'also with a forged via')
 
   const order: string[] = []
   const ask = async (who: typeof ann, name: string, priority: number) => {
@@ -87,13 +92,13 @@ t.test('a priority above 0 is for who may have it, and lets nobody else starve',
   await t.rejects(ann!.write(`task/${queued}/ctl`, 'priority 1'), { message: /^permission denied: priority 1: / })
   await root!.write(`task/${running}/ctl`, 'cancel')
   await Promise.all([low, ...roots, ...cats, ...anns])
-  t.ok(order.indexOf('a0') <= 7, `twenty of an admin's do not keep another user waiting: ${order}`)
-  t.ok(order.indexOf('r0') < order.indexOf('a0'), 'they go first')
-  t.ok(order.indexOf('c1') < order.indexOf('c0'), "a user's priority orders their own")
+  t.ok(order.indexOf('a0') <= 7, `twenty prompts of an admin do not keep another user waiting: ${order}`)
+  t.ok(order.indexOf('r0') < order.indexOf('a0'), 'the prompts with a priority go first')
+  t.ok(order.indexOf('c1') < order.indexOf('c0'), "a user's priority orders their own prompts")
   t.equal(order.at(-1), 'low')
 })
 
-t.test('nobody is there: a prompt waits, and then says for how long it did', async t => {
+t.test('with no worker a prompt waits, and its error says for how long', async t => {
   const cluster = await rig(t, [])
   const [root, ann] = [await cluster.as('root'), await cluster.as('ann')]
   await root.write('ctl', 'queue ttl 0.2 max 2')
@@ -103,10 +108,10 @@ t.test('nobody is there: a prompt waits, and then says for how long it did', asy
   await until(async () => (await ann.names('task')).length === 3)
   await t.rejects(ann.ask('data', 'three'), { message: /^queue full, retry after \d+ s$/, errno: 16 })
   await cluster.add()
-  t.same(await Promise.all(waiting), ['0:one\n', '0:two\n'], 'who waited is answered when one comes')
+  t.same(await Promise.all(waiting), ['0:one\n', '0:two\n'], 'prompts that wait are answered when a worker joins')
 })
 
-t.test('cancelled by rmdir or by ctl, an answer ends on its worker, too', async t => {
+t.test('an answer that is cancelled by rmdir or by ctl ends on its worker, too', async t => {
   const cluster = await rig(t, [{ rate: 20, slots: 2 }])
   const ann = await cluster.as('ann')
   const active = async () => /active=(\d+)/.exec(await ann.read('worker-0001/status'))![1]

@@ -1,3 +1,4 @@
+/** A joiner for tests that reports of itself whatever a test wants. */
 import { joinedOptions, joinedRoot } from '../../../cluster/joining.js'
 import type { File } from '../../../fs/file.js'
 import { text } from '../../../fs/kit/content.js'
@@ -10,15 +11,16 @@ import type { Rig } from './fixture.js'
 
 const owner = { name: 'root', uid: 0 }
 
-/** A joiner whose status says what it likes: attributes of its server record, and further records. */
 export interface Rogue {
   id: string
+  /** Attributes of the server record in its status. */
   attrs?: Readonly<Record<string, string>>
+  /** Further records in its status. */
   after?: string
-  /** What `task/N/request` reads as. */
+  /** The text of `task/N/request`. */
   task?: () => string
   files?: ReadonlyMap<string, File>
-  /** What it shows as its secret; without one it knows of none. */
+  /** The secret that it shows; if omitted, it does not know that joiners have secrets. */
   secret?: string
 }
 
@@ -53,7 +55,7 @@ export function rogueFiles({ id, attrs = {}, after = '', task = () => '', files 
   )
 }
 
-/** Joins as one. */
+/** Joins a rogue to the cluster. */
 export function rogue(cluster: Rig, o: Rogue): Session {
   const [near, far] = transportPair()
   const root = rogueFiles(o)

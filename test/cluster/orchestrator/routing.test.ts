@@ -1,3 +1,4 @@
+/** How a cluster chooses the worker for a request. */
 import fc from 'fast-check'
 import t from 'tap'
 import { Affinity } from '../../../cluster/orchestrator/affinity.js'
@@ -11,7 +12,7 @@ import { rig, until } from './fixture.js'
 
 const long = 'word '.repeat(100)
 
-t.test('a cluster with more slots than its connection has fids is given no more than those', async t => {
+t.test('a joined cluster with more slots than its connection has fids gets no more exchanges than those', async t => {
   const routing = new Routing(Math.random, new Affinity(), () => true)
   const running = (size: number) => {
     const report = { slots: 10_000, models: [{ name: 'm', type: 'text', loaded: true }] }
@@ -24,7 +25,7 @@ t.test('a cluster with more slots than its connection has fids is given no more 
   t.ok(MAX_ATTEMPTS + MAX_ATTACHED < MAX_FIDS)
 })
 
-t.test('a heap gives the least, whatever is put in, moved and taken out', async () => {
+t.test('the first item of a heap is the least, whatever is put in, moved and deleted', async () => {
   fc.assert(
     fc.property(fc.array(fc.tuple(fc.nat(20), fc.nat(1000), fc.boolean())), steps => {
       const items = Array.from({ length: 21 }, (_, id) => ({ id, key: 0 }))
@@ -48,37 +49,37 @@ t.test('a heap gives the least, whatever is put in, moved and taken out', async 
   )
 })
 
-t.test('the longest beginning of a conversation that a worker has answered finds it', async t => {
+t.test('affinity finds the worker that has answered the longest prefix of a conversation', async t => {
   const affinity = new Affinity<string>()
   const user = (content: string) => ({ role: 'user' as const, content })
   affinity.note(plainRequest([user(long)]), undefined, 'yes', 'one')
   const more = plainRequest([user(long), { role: 'assistant', content: 'yes' }, user('and then?')])
   t.equal(affinity.find(more, undefined), 'one')
   affinity.note(more, undefined, 'no', 'two')
-  t.equal(affinity.find(more, undefined), 'two', 'the newest counts')
-  t.equal(affinity.find(plainRequest([user(`${long}x`)]), undefined), undefined, 'another beginning is another')
+  t.equal(affinity.find(more, undefined), 'two', 'the newest answer counts')
+  t.equal(affinity.find(plainRequest([user(`${long}x`)]), undefined), undefined, 'a different prefix is not found')
   affinity.note(plainRequest([user('short')]), undefined, 'x', 'one')
-  t.equal(affinity.find(plainRequest([user('short')]), undefined), undefined, 'what is short saves nothing')
+  t.equal(affinity.find(plainRequest([user('short')]), undefined), undefined, 'a short prefix is not remembered')
   affinity.note(plainRequest([user('short')]), '7', 'x', 'one')
-  t.equal(affinity.find(plainRequest([user('other')]), '7'), 'one', 'a session is where it was')
+  t.equal(affinity.find(plainRequest([user('other')]), '7'), 'one', 'a session is on the worker it was on')
   affinity.forget('one')
   t.equal(affinity.find(plainRequest([user('other')]), '7'), undefined)
 })
 
-/** Which workers answered so many prompts, one after another. */
+/** Asks n prompts, one after another. @returns the workers that answered them */
 async function chosen(ask: (i: number) => Promise<Record<string, unknown>[]>, n: number): Promise<string[]> {
   const out: string[] = []
   for (let i = 0; i < n; i++) out.push(String((await ask(i)).find(({ event }) => event === 'start')?.worker))
   return out
 }
 
-t.test('each strategy chooses as it says, and can be changed while running', async t => {
+t.test('each strategy chooses as documented, and can be changed at any time', async t => {
   const cluster = await rig(t, [{}, {}, {}])
   const root = await cluster.as('root')
   const ask = (i: number) => root.events('generate', { messages: [{ role: 'user', content: `p${i}` }] })
   await root.write('ctl', 'strategy round-robin')
   const round = await chosen(ask, 6)
-  t.same(round.slice(0, 3).sort(), ['worker-0001', 'worker-0002', 'worker-0003'], 'all, one after another')
+  t.same(round.slice(0, 3).sort(), ['worker-0001', 'worker-0002', 'worker-0003'], 'all workers, one after another')
   t.same(round.slice(3), round.slice(0, 3), 'and again in the same order')
   for (const strategy of ['least-loaded', 'random', 'specialise']) {
     await root.write('ctl', `strategy ${strategy}`)
@@ -95,7 +96,7 @@ t.test('each strategy chooses as it says, and can be changed while running', asy
   )
 })
 
-t.test('at once, the load goes to who has least of it', async t => {
+t.test('prompts that come at once are spread evenly over the workers', async t => {
   const cluster = await rig(t, [
     { rate: 20, slots: 4 },
     { rate: 20, slots: 4 },
@@ -108,7 +109,7 @@ t.test('at once, the load goes to who has least of it', async t => {
   t.equal(workers.filter(name => name === 'worker-0001').length, 4)
 })
 
-t.test('a prompt goes where its beginning is in the cache, but not behind a busy worker', async t => {
+t.test('a prompt goes to the worker with its prefix in the cache, but not if that is too busy', async t => {
   const cluster = await rig(t, [
     { rate: 20, slots: 4 },
     { rate: 20, slots: 4 },
@@ -128,7 +129,7 @@ t.test('a prompt goes where its beginning is in the cache, but not behind a busy
   const id = second.find(({ event }) => event === 'queued')!.task
   t.match(await ann.read(`task/${id}/trace`), / why=cache .*:warm/)
 
-  // make it busier than the other by two
+  // make the warm worker busier than the other by two
   const session = await ann.session()
   await ann.ask(`session/${session}/data`, `a ${long}`)
   const busy: Promise<unknown>[] = []
@@ -137,12 +138,12 @@ t.test('a prompt goes where its beginning is in the cache, but not behind a busy
     busy.push(ann.events('generate', { messages: [...turn, { role: 'user', content: `again ${i} x40` }] }))
   await until(async () => (await on()) === '2')
   const third = await ann.events('generate', { messages: turn })
-  t.not(third.find(({ event }) => event === 'start')!.worker, warm, 'another stands idle by two')
+  t.not(third.find(({ event }) => event === 'start')!.worker, warm, 'the other worker has two tasks fewer')
   await Promise.all(busy)
   t.ok(await ask('x'))
 })
 
-t.test('a model that is named is asked of who has it, a type of who has one of that type', async t => {
+t.test('a request for a model or for a type goes to a worker that has it', async t => {
   const cluster = await rig(t, [{ models: ['red'] }, { models: ['green'] }, { models: ['red', 'blue'], type: 'code' }])
   const ann = await cluster.as('ann')
   for (const model of ['red', 'green', 'red', 'green']) {
@@ -150,23 +151,23 @@ t.test('a model that is named is asked of who has it, a type of who has one of t
     t.equal(events.find(({ event }) => event === 'start')!.model, model)
   }
   const hinted = await ann.events('generate', { messages: [{ role: 'user', content: 'hi' }], model_hint: 'green' })
-  t.equal(hinted.find(({ event }) => event === 'start')!.model, 'green', 'a hint is followed where it can be')
+  t.equal(hinted.find(({ event }) => event === 'start')!.model, 'green', 'a hint is followed if possible')
   const other = await ann.events('generate', {
     messages: [{ role: 'user', content: 'hi' }],
     model_hint: 'yellow',
     type: 'prose',
   })
-  t.match(other.at(-1), { event: 'end' }, 'and is no condition')
+  t.match(other.at(-1), { event: 'end' }, 'a hint is not a condition')
   for (let i = 0; i < 4; i++) {
     const code = await ann.events('generate', { messages: [{ role: 'user', content: `c${i}` }], type: 'code' })
-    t.equal(code.find(({ event }) => event === 'start')!.worker, 'worker-0003', 'who is for that type, comes first')
+    t.equal(code.find(({ event }) => event === 'start')!.worker, 'worker-0003', 'a worker of that type comes first')
   }
   const named = await ann.events('generate', {
     messages: [{ role: 'user', content: 'hi' }],
     model: 'green',
     type: 'code',
   })
-  t.equal(named.find(({ event }) => event === 'start')!.model, 'green', 'a name says more than a type')
+  t.equal(named.find(({ event }) => event === 'start')!.model, 'green', 'a name takes precedence over a type')
   const none = await ann.events('generate', { messages: [{ role: 'user', content: 'hi' }], model: 'yellow' })
   t.match(none.at(-1), {
     event: 'error',

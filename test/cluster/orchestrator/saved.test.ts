@@ -1,4 +1,4 @@
-/** How a session is kept on the disk: what a turn adds is added, and all else is written anew. */
+/** How a session is stored: a turn is appended to its file, and any other change writes the whole file again. */
 import t from 'tap'
 import { parseSession, sessionText, turnText } from '../../../api/session.js'
 import { Saver, type Store } from '../../../cluster/orchestrator/saved.js'
@@ -6,7 +6,7 @@ import { memoryStore, rig } from './fixture.js'
 
 const settled = () => new Promise(resolve => setTimeout(resolve, 20))
 
-/** A store in memory that counts, and fails while `full`. */
+/** A store in memory that counts the characters written, and fails while `full`. */
 function counting(files = new Map<string, string>()) {
   const of = { files, written: 0, full: false, store: memoryStore(files) as Store }
   const { write, append } = of.store
@@ -20,7 +20,7 @@ function counting(files = new Map<string, string>()) {
     async append(name, text) {
       of.written += text.length
       if (of.full) {
-        // as a disk does that becomes full in the middle
+        // like a disk that becomes full in the middle of the write
         await append(name, text.slice(0, text.length / 2))
         throw new Error('ENOSPC')
       }
@@ -34,9 +34,9 @@ const saved = { user: { name: 'ann', uid: 1, role: 'use' as const }, settings: {
 const question = { role: 'user', content: 'red' } as const
 const answer = { role: 'assistant', content: '0:red\nblue' } as const
 
-t.test('a kept session is its first line and what was added; the end of a write that was cut is left out', async t => {
+t.test('a stored session is its first line and the turns after it; a turn that was cut off is left out', async t => {
   const whole = sessionText({ ...saved, history: [question, answer] })
-  t.same(parseSession(whole.trim()).history, [question, answer], 'as earlier versions write it')
+  t.same(parseSession(whole.trim()).history, [question, answer], 'the format of earlier versions')
   t.same(parseSession(whole).history, [question, answer])
   const two = whole + turnText([question, { ...answer, stopped: true }])
   t.match(parseSession(two).history, [question, answer, question, { ...answer, stopped: true }])
@@ -46,7 +46,7 @@ t.test('a kept session is its first line and what was added; the end of a write 
   t.throws(() => parseSession(`${whole}garbage\n${turnText([question])}`), /turn: no JSON/)
 })
 
-t.test('what a turn adds is added to what is there; what is not there, and what failed, is written whole', async t => {
+t.test('a turn is appended to its file; a file of another server, or after a failure, is written whole', async t => {
   const disk = counting()
   const failures: string[] = []
   const saver = new Saver(disk.store, (name, error) => failures.push(`${name}: ${error.message}`))
@@ -70,11 +70,11 @@ t.test('what a turn adds is added to what is there; what is not there, and what 
   await saver.settled()
   add('six\n')
   await saver.settled()
-  t.same(failures, ['a: ENOSPC'], 'it is said once')
+  t.same(failures, ['a: ENOSPC'], 'the failure is reported once')
   disk.full = false
   add('seven\n')
   await saver.settled()
-  t.equal(disk.files.get('a'), text, 'nothing of what was cut is left')
+  t.equal(disk.files.get('a'), text, 'nothing is left of the failed write')
   saver.save('a', undefined)
   await saver.settled()
   add('eight\n')
@@ -82,7 +82,7 @@ t.test('what a turn adds is added to what is there; what is not there, and what 
   t.equal(disk.files.get('a'), text)
 })
 
-t.test('a session of many turns is written once, not once a turn, and the next server has it whole', async t => {
+t.test('a long session is written once, not once for each turn, and the next server has all of it', async t => {
   const disk = counting()
   const cluster = await rig(t, [{}], { store: disk.store })
   const ann = await cluster.as('ann')
@@ -93,7 +93,7 @@ t.test('a session of many turns is written once, not once a turn, and the next s
   const name = `session-${id}`
   const length = disk.files.get(name)!.length
   t.ok(length > 80_000)
-  t.ok(disk.written < 3 * length, `${disk.written} bytes are written of a session of ${length}`)
+  t.ok(disk.written < 3 * length, `${disk.written} bytes are written for a session of ${length}`)
 
   const line = JSON.stringify({ role: 'user', content: 'from a program' })
   await ann.write(`session/${id}/history`, `${line}\n`)
@@ -105,7 +105,7 @@ t.test('a session of many turns is written once, not once a turn, and the next s
   t.equal(await (await again.as('ann')).read(`session/${id}/history`), history)
 })
 
-t.test('a turn that ends while its history is being written to keeps what was written', async t => {
+t.test('a turn that ends while a client writes to the history keeps what the client wrote', async t => {
   const disk = counting()
   const cluster = await rig(t, [{}], { store: disk.store })
   const ann = await cluster.as('ann')

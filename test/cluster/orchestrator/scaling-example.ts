@@ -1,19 +1,20 @@
+/** Replays of the scaler on virtual time, among them the one that docs/scaling.svg shows. */
 import { type Scalable, Scaler, type ScaleSettings, scaleDefaults } from '../../../cluster/orchestrator/scaling.js'
 import { TestClock } from '../clock.js'
 
-/** How long a worker takes to start, and to be drained, in s. */
+/** How long a worker takes to start, and to drain, in s. */
 const START_S = 12
 const DRAIN_S = 6
 
 /** A cluster at one moment of the replay. */
 export interface Moment {
-  /** s */
+  /** In s. */
   readonly time: number
-  /** Answers that are asked for at once. */
+  /** Answers that are requested at once. */
   readonly demand: number
   readonly ready: number
   readonly starting: number
-  /** 0 to 1 */
+  /** 0 to 1. */
   readonly utilisation: number
 }
 
@@ -23,7 +24,10 @@ export interface Change {
   readonly attrs: Readonly<Record<string, unknown>>
 }
 
-/** A cluster of workers with one slot each, on virtual time, under a demand that a function of the time gives. */
+/**
+ * Replays a cluster of workers with one slot each on virtual time.
+ * @param demand the number of answers that are requested at once, at a time in s
+ */
 export async function replay(
   settings: Partial<ScaleSettings>,
   workers: number,
@@ -71,8 +75,9 @@ export async function replay(
 }
 
 /**
- * The example of the Llambo document: 100 workers are in use at 30 %; the load goes over 80 % and 500 come, which makes it 50 %; it
- * falls under 20 % and 200 go. What remains is in use at 40 % when some load has come back.
+ * The example of docs/cluster.md, Scaling: 100 workers are in use at 30 %; the load goes over 80 % and 500 workers are
+ * added, which makes it 50 %; it falls under 20 % and 200 are removed. Those that remain are in use at 40 % when some
+ * load has come back.
  */
 export const example = () => replay({ min: 100, max: 1000, step: 500, shrink: 200 }, 100, demandOfExample, 300)
 

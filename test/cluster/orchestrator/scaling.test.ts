@@ -1,3 +1,4 @@
+/** When the scaler adds and removes workers, by itself and in replays of a whole load. */
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { picture } from '../../../bench/scaling.js'
@@ -9,7 +10,7 @@ import { checkout } from '../../ctl/fixture.js'
 import { settled, TestClock } from '../clock.js'
 import { example, replay } from './scaling-example.js'
 
-/** A scaler over a cluster whose numbers a test sets, with what it was told to do. */
+/** A scaler over a cluster whose numbers a test sets. `done` records what the scaler did. */
 function rig(on = true) {
   const clock = new TestClock()
   const state = { used: 0.5 as number | undefined, count: 4, starting: 0, wanted: undefined as string | undefined }
@@ -45,11 +46,11 @@ function rig(on = true) {
 
 const S = 1000
 
-t.test('over up, workers come; two looks must agree', async t => {
+t.test('above up workers are added, once two checks agree', async t => {
   const { clock, state, done, events } = rig()
   state.used = 0.9
   await clock.pass(3 * S)
-  t.same(done, [], 'one look may have met a burst')
+  t.same(done, [], 'a single check may have met a burst')
   state.used = 0.5
   await clock.pass(3 * S)
   state.used = 0.9
@@ -60,7 +61,7 @@ t.test('over up, workers come; two looks must agree', async t => {
   t.same(events, [{ kind: 'scale-up', workers: 4, add: 2, class: 'default', why: 'utilisation 0.9 over 0.8' }])
 })
 
-t.test('under down, workers go; between the two nothing happens', async t => {
+t.test('below down workers are removed; between up and down nothing changes', async t => {
   const { clock, state, done, events } = rig()
   await clock.pass(600 * S)
   for (const used of [0.2, 0.8]) {
@@ -74,7 +75,7 @@ t.test('under down, workers go; between the two nothing happens', async t => {
   t.same(events, [{ kind: 'scale-down', workers: 4, remove: 2, why: 'utilisation 0.1 under 0.2' }])
 })
 
-t.test('never again within the cool-down', async t => {
+t.test('within the cooldown there is no second change', async t => {
   const { clock, state, done } = rig()
   state.used = 1
   await clock.pass(6 * S)
@@ -85,10 +86,10 @@ t.test('never again within the cool-down', async t => {
   t.same(done, ['spawn default 2', 'spawn default 2'])
   state.used = 0
   await clock.pass(29 * S)
-  t.equal(done.length, 2, 'nor the other way')
+  t.equal(done.length, 2, 'nor in the other direction')
 })
 
-t.test('never beyond the bounds, and back within them when they are moved', async t => {
+t.test('the number of workers stays between min and max, also when these are changed', async t => {
   const { clock, state, done, events, say } = rig()
   say('scale min 3 max 5 cooldown 0')
   state.used = 1
@@ -108,36 +109,36 @@ t.test('never beyond the bounds, and back within them when they are moved', asyn
   t.match(events.at(-1), { why: '9 workers, max 2' })
 })
 
-t.test('those that start are counted on', async t => {
+t.test('workers that are starting count as if they took their share already', async t => {
   const { clock, state, done, say } = rig()
   say('scale cooldown 0 max 100')
   state.used = 0.9
   state.count = 6
   state.starting = 2
   await clock.pass(60 * S)
-  t.same(done, [], 'the six will be used at 0.6')
+  t.same(done, [], 'the six will be in use at 0.6')
   state.starting = 0
   await clock.pass(6 * S)
   t.same(done, ['spawn default 2'])
 })
 
-t.test('not so many go that the rest would be too few', async t => {
+t.test('as many workers stay as the load needs', async t => {
   const { clock, state, done, say } = rig()
   say('scale step 100 max 100 cooldown 1000')
   state.count = 20
   state.used = 0.15
   await clock.pass(6 * S)
-  t.same(done, ['retire 16'], 'four are used at 0.75')
+  t.same(done, ['retire 16'], 'four are in use at 0.75')
 })
 
-t.test('with nothing ready there is nothing to go by', async t => {
+t.test('without a ready worker nothing changes', async t => {
   const { clock, state, done } = rig()
   state.used = undefined
   await clock.pass(60 * S)
   t.same(done, [])
 })
 
-t.test('off, it changes nothing', async t => {
+t.test('with autoscale off nothing changes', async t => {
   const { clock, state, done, say } = rig(false)
   state.used = 1
   await clock.pass(60 * S)
@@ -150,7 +151,7 @@ t.test('off, it changes nothing', async t => {
   t.equal(done.length, 1)
 })
 
-t.test('what is spawned: what was said, else what is waited for, else the first class', async t => {
+t.test('the class that is spawned is the one that is set, else the one in demand, else the first', async t => {
   const { clock, state, done, say } = rig()
   say('scale cooldown 0 max 100')
   state.used = 1
@@ -164,7 +165,7 @@ t.test('what is spawned: what was said, else what is waited for, else the first 
   t.same(done, ['spawn default 2', 'spawn large 2', 'spawn tiny 2', 'spawn large 2'])
 })
 
-t.test('a spawn that fails is told with why, and tried again later, with less', async t => {
+t.test('a spawn that fails is logged with its reason, and tried again later with fewer workers', async t => {
   const { clock, state, done, events, of, say } = rig()
   say('scale step 4 max 100')
   const error = 'not enough memory for default: needs 4096 has 3000'
@@ -194,10 +195,10 @@ t.test('a spawn that fails is told with why, and tried again later, with less', 
   of.spawn = spawn
   await clock.pass(303 * S)
   await clock.pass(33 * S)
-  t.same(done.slice(0, 2), ['spawn default 1', 'spawn default 4'], 'once one has come, as before')
+  t.same(done.slice(0, 2), ['spawn default 1', 'spawn default 4'], 'after a success it goes on as before')
 })
 
-t.test('where nobody could start anything, that is told', async t => {
+t.test('it is logged that no host can start a worker', async t => {
   const { clock, state, events, classes } = rig()
   classes.length = 0
   state.used = 1
@@ -205,7 +206,7 @@ t.test('where nobody could start anything, that is told', async t => {
   t.match(events, [{ kind: 'scale-failed', error: 'no host has joined that could start a worker' }])
 })
 
-t.test('a change that takes long is the only one meanwhile; its cool-down begins at its end', async t => {
+t.test('a slow change is the only one until it ends, and its cooldown begins then', async t => {
   const { clock, state, done, of } = rig()
   let finish!: () => void
   of.retire = n => {
@@ -225,7 +226,7 @@ t.test('a change that takes long is the only one meanwhile; its cool-down begins
   t.equal(done.length, 2)
 })
 
-t.test('a retirement that fails is told, and the cluster goes on', async t => {
+t.test('a failed retirement is logged, and the scaling goes on', async t => {
   const { clock, state, done, of, events } = rig()
   of.retire = async () => {
     throw fail('hungUp')
@@ -238,7 +239,7 @@ t.test('a retirement that fails is told, and the cluster goes on', async t => {
   t.same(done, ['spawn default 2'])
 })
 
-t.test('what is set reads back as the commands that would set it', async t => {
+t.test('the settings read back as the commands that restore them', async t => {
   const { scaler, say } = rig(false)
   const initial = ['scale min 1 max 8 up 0.8 down 0.2 step 2 cooldown 30', 'autoscale off']
   t.same(scalingLines(scaler), initial)
@@ -253,7 +254,7 @@ t.test('what is set reads back as the commands that would set it', async t => {
   t.same(scalingLines(other.scaler), initial)
 })
 
-t.test('what cannot be meant is refused, and changes nothing', async t => {
+t.test('invalid settings are refused, and change nothing', async t => {
   const { scaler, say } = rig(false)
   const before = scalingLines(scaler)
   const rows: readonly (readonly [string, string])[] = [
@@ -281,7 +282,7 @@ t.test('what cannot be meant is refused, and changes nothing', async t => {
   t.same(scalingLines(scaler), before)
 })
 
-t.test("the Llambo document's example: 100 workers, 500 more over 80 %, 200 fewer under 20 %", async t => {
+t.test('the example of docs/cluster.md: 100 workers, 500 more over 80 %, 200 fewer under 20 %', async t => {
   const { moments, changes } = await example()
   t.match(changes, [
     { kind: 'scale-up', attrs: { workers: 100, add: 500, class: 'tiny' } },
@@ -297,7 +298,7 @@ t.test("the Llambo document's example: 100 workers, 500 more over 80 %, 200 fewe
   for (const time of [down - 3, down]) t.ok(at(time).utilisation < 0.2, `under 0.2 at ${time} s`)
 })
 
-t.test('the picture of it in docs/ is of this', async t => {
+t.test('docs/scaling.svg shows this example', async t => {
   t.equal(
     readFileSync(`${checkout}/docs/scaling.svg`, 'utf8'),
     picture(await example()),
@@ -305,7 +306,7 @@ t.test('the picture of it in docs/ is of this', async t => {
   )
 })
 
-t.test('under a demand that goes up and down for a day it follows, and does not swing', async t => {
+t.test('over a day of rising and falling demand the scaler follows it, and does not oscillate', async t => {
   const day = (time: number) => 40 - 36 * Math.cos((time / 14_400) * 2 * Math.PI)
   const { moments, changes } = await replay({ min: 2, max: 200, step: 4 }, 10, day, 14_400)
   const kinds = changes.map(({ kind }) => kind)
@@ -314,7 +315,7 @@ t.test('under a demand that goes up and down for a day it follows, and does not 
   const late = moments.slice(600)
   t.ok(
     late.every(({ utilisation }) => utilisation < 0.95),
-    'it is never full',
+    'the cluster is never full',
   )
   t.ok(moments.every(({ ready }) => ready >= 2 && ready <= 200))
 })

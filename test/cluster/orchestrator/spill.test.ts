@@ -1,13 +1,14 @@
+/** A cluster whose long answers and transcripts go to the disk. */
 import t from 'tap'
 import { Budget } from '../../../cluster/root/budget.js'
 import { parseRecords } from '../../../fs/quote.js'
 import { Disk } from '../disk.js'
 import { events, rig, text, until } from './fixture.js'
 
-/** Some 300 kB from echo. */
+/** A prompt that echo answers with some 300 kB. */
 const prompt = `${'y'.repeat(3000)} x100`
 
-t.test('what a session and its task keep is on the disk, reads as before, and goes with them', async t => {
+t.test('the texts of a session and of its task are on the disk, read as before, and go with them', async t => {
   const disk = new Disk()
   const cluster = await rig(t, [{}], { spill: disk })
   const ann = await cluster.as('ann')
@@ -22,7 +23,7 @@ t.test('what a session and its task keep is on the disk, reads as before, and go
   const transcript = `user: ${prompt}\nassistant: ${answer}\n`
   t.equal(await ann.read(`session/${id}/log`), transcript)
   t.match(await ann.read(`session/${id}/history`), answer.trim(), 'the history is whole')
-  t.equal(await ann.ask(`session/${id}/data`, 'red'), '0:red\n', 'and the next turn goes on from it')
+  t.equal(await ann.ask(`session/${id}/data`, 'red'), '0:red\n', 'the next turn goes on from it')
   t.equal(await ann.read(`session/${id}/log`), `${transcript}user: red\nassistant: 0:red\n\n`)
 
   await (await ann.root.walk(['session', id])).remove()
@@ -31,7 +32,7 @@ t.test('what a session and its task keep is on the disk, reads as before, and go
   await until(() => disk.files.size === 0)
 })
 
-t.test('a full disk is said once, and answers are kept all the same', async t => {
+t.test('a full disk is logged once, and answers are kept all the same', async t => {
   const disk = new Disk()
   disk.full = true
   const cluster = await rig(t, [{}], { spill: disk })
@@ -43,19 +44,16 @@ t.test('a full disk is said once, and answers are kept all the same', async t =>
   t.match(await ann.read('metrics'), /^llambo_spill_failing 1$/m)
 })
 
-t.test(
-  'where memory is short an answer that is in it is forgotten, and an older one that is on the disk stays',
-  async t => {
-    const disk = new Disk()
-    const cluster = await rig(t, [{}], { spill: disk, budget: new Budget({ limit: 2e6 }) })
-    const ann = await cluster.as('ann')
-    const answer = await ann.ask('data', prompt)
-    await until(() => disk.files.size === 2)
-    disk.full = true
-    t.equal(await ann.ask('data', prompt), answer)
-    t.equal(await ann.ask('data', prompt), answer)
-    t.match(await events(cluster, 'tasks-forgotten'), [{ tasks: '1' }])
-    t.same((await ann.names('task')).sort(), ['1', '3'])
-    t.equal(await ann.read('task/1/answer'), answer)
-  },
-)
+t.test('when memory is short, an answer in memory is forgotten, and an older answer on the disk stays', async t => {
+  const disk = new Disk()
+  const cluster = await rig(t, [{}], { spill: disk, budget: new Budget({ limit: 2e6 }) })
+  const ann = await cluster.as('ann')
+  const answer = await ann.ask('data', prompt)
+  await until(() => disk.files.size === 2)
+  disk.full = true
+  t.equal(await ann.ask('data', prompt), answer)
+  t.equal(await ann.ask('data', prompt), answer)
+  t.match(await events(cluster, 'tasks-forgotten'), [{ tasks: '1' }])
+  t.same((await ann.names('task')).sort(), ['1', '3'])
+  t.equal(await ann.read('task/1/answer'), answer)
+})

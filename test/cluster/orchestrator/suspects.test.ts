@@ -1,9 +1,10 @@
+/** Workers that crash, hang, flap or break off answers, and prompts that crash workers. */
 import t from 'tap'
 import type { Engine } from '../../../cluster/worker/engine/engine.js'
 import { TestClock } from '../clock.js'
 import { events, Member, rig, say, text, until } from './fixture.js'
 
-t.test('a content that ended two workers by their own hand is refused, others of that moment are not', async t => {
+t.test('a prompt that crashed two workers is refused, and other prompts are not', async t => {
   const cluster = await rig(t, [{ rate: 20 }, { rate: 20 }])
   const [root, ann] = [await cluster.as('root'), await cluster.as('ann')]
   await root.write('ctl', 'retry tries 5 resumes 5')
@@ -25,20 +26,24 @@ t.test('a content that ended two workers by their own hand is refused, others of
     if (i === 0) await member.start()
   }
   await t.rejects(answer, { message: 'request ended 2 workers' })
-  await t.rejects(ann.ask('data', 'poison x200'), { message: 'request ended 2 workers' }, 'it is given to no other')
+  await t.rejects(
+    ann.ask('data', 'poison x200'),
+    { message: 'request ended 2 workers' },
+    'it is sent to no other worker',
+  )
   for (const member of cluster.members) await member.start().catch(() => undefined)
   t.equal(await ann.ask('data', 'bread'), '0:bread\n')
   t.equal(text(await ann.events('generate', say('bread'))), '0:bread')
 })
 
-t.test('who joins and then hangs is not let in, and hung up on', async t => {
+t.test('a joiner that hangs is refused and disconnected', async t => {
   const clock = new TestClock()
   const cluster = await rig(t, [], { clock })
   const member = new Member(cluster.cluster, {}, 'id-1')
   t.teardown(() => member.worker.close())
   const join = member.join.bind(member)
   let asked = false
-  // it answers who it is, and not what it is told
+  // it answers reads of its status, and no commands
   member.join = () => {
     const { walk } = member.worker.root
     member.worker.root.walk = (name, ctx) => {
@@ -66,39 +71,35 @@ t.test('who joins and then hangs is not let in, and hung up on', async t => {
   )
 })
 
-t.test(
-  'a worker that comes back again and again gets nothing for a while, unless it is the last of its model',
-  async t => {
-    const clock = new TestClock()
-    const cluster = await rig(t, [{}, {}], { clock })
-    const [flapping, other] = cluster.members as [Member, Member]
-    for (let i = 0; i < 3; i++) {
-      flapping.cut()
-      await until(async () => (await cluster.status()).filter(({ word }) => word === 'worker').length === 1)
-      flapping.join()
-      await cluster.ready()
-    }
-    t.match(await events(cluster, 'worker-aside'), [
-      { worker: 'worker-0001', seconds: '30', error: 'it came 4 times within a minute' },
-    ])
-    const ann = await cluster.as('ann')
-    await (await cluster.as('root')).write('ctl', 'strategy round-robin')
-    const by = async (prompt: string) =>
-      (await ann.events('generate', say(prompt))).find(({ worker }) => worker)!.worker
-    for (const prompt of ['a', 'b', 'c']) t.equal(await by(prompt), 'worker-0002')
-    other.cut()
+t.test('a worker that keeps rejoining gets no prompts for a while, unless it is the last of its model', async t => {
+  const clock = new TestClock()
+  const cluster = await rig(t, [{}, {}], { clock })
+  const [flapping, other] = cluster.members as [Member, Member]
+  for (let i = 0; i < 3; i++) {
+    flapping.cut()
     await until(async () => (await cluster.status()).filter(({ word }) => word === 'worker').length === 1)
-    t.equal(await by('d'), 'worker-0001', 'the last')
-    other.join()
+    flapping.join()
     await cluster.ready()
-    t.equal(await by('e'), 'worker-0002')
-    await clock.pass(30_000)
-    await cluster.ready()
-    t.same(new Set([await by('f'), await by('g')]), new Set(['worker-0001', 'worker-0002']), 'its time is over')
-  },
-)
+  }
+  t.match(await events(cluster, 'worker-aside'), [
+    { worker: 'worker-0001', seconds: '30', error: 'it came 4 times within a minute' },
+  ])
+  const ann = await cluster.as('ann')
+  await (await cluster.as('root')).write('ctl', 'strategy round-robin')
+  const by = async (prompt: string) => (await ann.events('generate', say(prompt))).find(({ worker }) => worker)!.worker
+  for (const prompt of ['a', 'b', 'c']) t.equal(await by(prompt), 'worker-0002')
+  other.cut()
+  await until(async () => (await cluster.status()).filter(({ word }) => word === 'worker').length === 1)
+  t.equal(await by('d'), 'worker-0001', 'it is the last')
+  other.join()
+  await cluster.ready()
+  t.equal(await by('e'), 'worker-0002')
+  await clock.pass(30_000)
+  await cluster.ready()
+  t.same(new Set([await by('f'), await by('g')]), new Set(['worker-0001', 'worker-0002']), 'its quarantine is over')
+})
 
-t.test('a worker on which answers break off again and again is set aside, and no answer fails', async t => {
+t.test('a worker on which answers keep breaking off is quarantined, and no answer fails', async t => {
   let broken = 0
   const breaks = (_: string, engine: Engine): Engine => ({
     ...engine,
@@ -122,7 +123,7 @@ t.test('a worker on which answers break off again and again is set aside, and no
   ])
 })
 
-t.test('a worker that takes no prompt, though it should, is asked how it is, and another answers', async t => {
+t.test('when a worker refuses a prompt its status is read, and another worker answers', async t => {
   const cluster = await rig(t, [{}, {}])
   const root = await cluster.as('root')
   await root.write('worker-0001/ctl', 'unload')
@@ -136,7 +137,7 @@ t.test('a worker that takes no prompt, though it should, is asked how it is, and
 })
 
 t.test(
-  "what ended a worker is told under the worker's name, whether its host or its connection says it first",
+  "what ended a worker is logged under the worker's name, whether its host reports it before or after the connection ends",
   async t => {
     const cluster = await rig(t, [{}, {}])
     const ann = await cluster.as('ann')
@@ -153,7 +154,7 @@ t.test(
     await second.kill()
     await until(async () => (await events(cluster, 'worker-left')).length === 2)
     died(two, 'SIGSEGV')
-    // said once more, or of a start that nobody knows, it is no news
+    // a second report, and a report of an unknown process, are ignored
     died(one, 'SIGKILL')
     died('feed', 'SIGKILL')
     await first.start()

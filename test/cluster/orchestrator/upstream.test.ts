@@ -1,3 +1,4 @@
+/** Workers whose text comes from an upstream: refusals, pauses, failures and preferences. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import type { Engine } from '../../../cluster/worker/engine/engine.js'
@@ -6,28 +7,31 @@ import { type Clock, systemClock } from '../../../fs/clock.js'
 import { finish, piece, says, status, type Upstream, upstream } from '../engine/upstream.js'
 import { events, rig, type Shape, say, text, until } from './fixture.js'
 
-/** A worker whose text an upstream makes. */
+/** A worker whose text comes from an upstream. */
 const of = (server: Upstream, shape: Shape = {}): Shape => ({
   models: ['m'],
   engine: (model: string): Engine => createOpenAIEngine({ url: server.url, model, slots: 2, key: 'k' }),
   ...shape,
 })
 
-/** Time that runs twenty times as fast. */
+/** A clock that runs twenty times as fast. */
 const fast: Clock = {
   now: () => performance.now() * 20,
   date: () => Date.now(),
   after: (ms, call, idle) => systemClock.after(ms / 20, call, idle),
 }
 
-/** A cluster on that time, whose heartbeats are as far apart as on ours: a busy machine loses no worker. */
+/**
+ * Options for a cluster on that clock. In real time its heartbeats are as far apart as usual, so that a busy machine
+ * loses no worker.
+ */
 const quick = { clock: fast, settings: { heartbeat_s: 40 } }
 
 const workers = async (cluster: Awaited<ReturnType<typeof rig>>) =>
   (await cluster.status()).filter(({ word }) => word === 'worker').map(({ attrs }) => attrs)
 
 t.test(
-  'what the upstream refuses goes to the user as it is: no other worker is asked, and none is to blame',
+  'a refusal of the upstream goes to the user as it is: no other worker is asked, and no failure is counted',
   async t => {
     const server = await upstream(t, status(400, 'maximum context length is 4096 tokens'))
     const cluster = await rig(t, [of(server), of(server), of(server)])
@@ -42,7 +46,7 @@ t.test(
   },
 )
 
-t.test('a pause that an upstream asks for is kept; another upstream is asked at once', async t => {
+t.test('a pause that an upstream asks for is respected, and another upstream is asked at once', async t => {
   const server = await upstream(t, says('at last'))
   server.next.push(status(429, 'Rate limit reached', { 'retry-after': '1' }))
   const cluster = await rig(t, [of(server)])
@@ -60,11 +64,11 @@ t.test('a pause that an upstream asks for is kept; another upstream is asked at 
   server.reply = status(429, 'Rate limit reached', { 'retry-after': '20' })
   const before = performance.now()
   for (let i = 0; i < 4; i++) t.equal(await ann.ask('data', `hello ${i}`), 'from the other\n')
-  t.ok(performance.now() - before < 15_000, 'nobody waited')
+  t.ok(performance.now() - before < 15_000, 'no prompt waited')
   t.same(await events(cluster, 'worker-aside'), [])
 })
 
-t.test('a pause that is longer than a prompt may wait is told at once, in the words of the upstream', async t => {
+t.test('a pause that is longer than a prompt may wait fails it at once, with the words of the upstream', async t => {
   const server = await upstream(t, status(429, 'Quota exceeded', { 'retry-after': '3600' }))
   const cluster = await rig(t, [of(server)])
   const ann = await cluster.as('ann')
@@ -74,7 +78,7 @@ t.test('a pause that is longer than a prompt may wait is told at once, in the wo
   t.equal(server.prompts.length, 1)
 })
 
-t.test('a failure is tried again after a while on the only upstream, and at once on another', async t => {
+t.test('a failed prompt is tried again after a while on the only upstream, and at once on another', async t => {
   const server = await upstream(t, says('well'))
   server.next.push(status(500, 'oops'))
   const cluster = await rig(t, [of(server)])
@@ -93,7 +97,7 @@ t.test('a failure is tried again after a while on the only upstream, and at once
   t.match(lines.at(-1), { event: 'error', error: /^the upstream failed: .*: the answer broke off$/ })
 })
 
-t.test('who prefers a type or a model gets another worker where the preferred upstream fails', async t => {
+t.test('a request with a preference gets another worker if the preferred upstream fails', async t => {
   const bad = await upstream(t, status(500, 'down'))
   const good = await upstream(t, says('good'))
   bad.models = ['coder']
@@ -103,33 +107,30 @@ t.test('who prefers a type or a model gets another worker where the preferred up
   const ann = await cluster.as('ann')
   t.equal(text(await ann.events('generate', { ...say('hi'), type: 'code' })), 'good')
   t.equal(text(await ann.events('generate', { ...say('hi'), model_hint: 'coder' })), 'good')
-  t.equal(bad.prompts.length, 2, 'the preferred one is asked once for each')
+  t.equal(bad.prompts.length, 2, 'the preferred upstream is asked once for each')
 })
 
-t.test(
-  'first this, then that: the worker that is preferred most gets plain prompts, and another while it fails',
-  async t => {
-    const first = await upstream(t, says('first'))
-    const second = await upstream(t, says('second'))
-    first.models = ['a']
-    second.models = ['b']
-    const cluster = await rig(t, [
-      of(second, { models: ['b'], prefer: 1 }),
-      of(first, { models: ['a'], prefer: 2 }),
-      { models: ['echo'] },
-    ])
-    const ann = await cluster.as('ann')
-    for (let i = 0; i < 4; i++) t.equal(await ann.ask('data', `hello ${i}`), 'first\n')
-    first.reply = status(502, 'bad gateway')
-    for (let i = 0; i < 5; i++) t.equal(await ann.ask('data', `hello ${i}`), 'second\n')
-    t.equal(first.prompts.length, 4 + 3, 'after three failures it is set aside')
-    second.reply = first.reply
-    t.equal(await ann.ask('data', 'red green'), '0:red 1:green\n', 'one without a preference is last')
-    t.match(await workers(cluster), [{ name: 'worker-0001' }, { name: 'worker-0002' }, { name: 'worker-0003' }])
-  },
-)
+t.test('plain prompts go to the worker with the highest prefer, and to the next one while it fails', async t => {
+  const first = await upstream(t, says('first'))
+  const second = await upstream(t, says('second'))
+  first.models = ['a']
+  second.models = ['b']
+  const cluster = await rig(t, [
+    of(second, { models: ['b'], prefer: 1 }),
+    of(first, { models: ['a'], prefer: 2 }),
+    { models: ['echo'] },
+  ])
+  const ann = await cluster.as('ann')
+  for (let i = 0; i < 4; i++) t.equal(await ann.ask('data', `hello ${i}`), 'first\n')
+  first.reply = status(502, 'bad gateway')
+  for (let i = 0; i < 5; i++) t.equal(await ann.ask('data', `hello ${i}`), 'second\n')
+  t.equal(first.prompts.length, 4 + 3, 'after three failures it is quarantined')
+  second.reply = first.reply
+  t.equal(await ann.ask('data', 'red green'), '0:red 1:green\n', 'a worker without prefer is last')
+  t.match(await workers(cluster), [{ name: 'worker-0001' }, { name: 'worker-0002' }, { name: 'worker-0003' }])
+})
 
-t.test('good answers end the record of an outage: the next one costs no more than the first', async t => {
+t.test('after good answers an outage is forgotten: the next one costs no more than the first', async t => {
   const server = await upstream(t, says('well'))
   const other = await upstream(t, says('well'))
   const asides: string[] = []
@@ -141,14 +142,14 @@ t.test('good answers end the record of an outage: the next one costs no more tha
     while (asides.length < outage) t.equal(await ann.ask('data', 'hi'), 'well\n')
     server.reply = says('well')
     const before = server.prompts.length
-    // it comes back by a check, and is preferred again
+    // a check finds that it is back, and it is preferred again
     while (server.prompts.length === before) t.equal(await ann.ask('data', 'hi'), 'well\n')
   }
   t.equal(asides.length, 2)
   for (const line of asides) t.match(line, / seconds=30 /)
 })
 
-t.test('an upstream that thinks for long costs nobody their worker', async t => {
+t.test('a worker whose upstream thinks for long is not ended', async t => {
   const server = await upstream(t, says('quick'))
   server.next.push(async (_asked, response) => {
     response.write(': thinking\n\n')
@@ -183,10 +184,10 @@ t.test('an upstream that is down shows as a failed worker with the reason, and w
   const away = { message: /^the upstream failed: .*connection refused/ }
   await t.rejects(ann.ask('data', 'gone'), away)
   await until(async () => (await workers(cluster))[0]?.state === 'failed')
-  await t.rejects(ann.ask('data', 'again'), away, 'who comes meanwhile does not wait')
+  await t.rejects(ann.ask('data', 'again'), away, 'a prompt that comes meanwhile does not wait')
 })
 
-t.test('a model that the upstream does not have is told as such', async t => {
+t.test('the error names a model that the upstream does not have', async t => {
   const server = await upstream(t, says('here'))
   server.models = ['x', 'y']
   const cluster = await rig(t, [])
@@ -195,7 +196,7 @@ t.test('a model that the upstream does not have is told as such', async t => {
   t.equal(server.prompts.length, 0)
 })
 
-t.test('without any worker a prompt is refused with what to do, unless one is on its way', async t => {
+t.test('with no worker a prompt is refused with the remedy, and with one it is answered', async t => {
   const cluster = await rig(t, [], quick)
   const ann = await cluster.as('ann')
   const none = { message: /^there is no worker: start one with: llamboctl spawn/, errno: 6 }
