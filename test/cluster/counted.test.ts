@@ -1,4 +1,6 @@
-/** What a session or a task keeps is counted for as long as it is kept, whatever happens to its files meanwhile. */
+/**
+ * Memory that a session or a task keeps is counted for as long as it is kept, whatever happens to its files meanwhile.
+ */
 import t, { type Test } from 'tap'
 import { Budget } from '../../cluster/root/budget.js'
 import { ORDWR, OREAD } from '../../fs/protocol.js'
@@ -6,7 +8,7 @@ import { rig, type Shape, until } from './orchestrator/fixture.js'
 
 const KB = 1000
 
-/** A session of ann's, and what she is counted with. */
+/** A session of ann's, and how many kB are counted for her. */
 async function session(t: Test, shape: Shape = {}) {
   const budget = new Budget({ limit: 100_000 * KB })
   const cluster = await rig(t, [shape], { budget })
@@ -22,7 +24,7 @@ async function session(t: Test, shape: Shape = {}) {
   return { ann, id, create, walk, counted: () => Math.floor(budget.usedBy('ann') / KB) }
 }
 
-t.test('a file beside a session’s own counts also under another name', async t => {
+t.test('a file made beside a session’s own still counts after it is renamed', async t => {
   const { create, walk, counted } = await session(t)
   await (await create('new')).clunk()
   t.ok(counted() >= 500)
@@ -31,10 +33,10 @@ t.test('a file beside a session’s own counts also under another name', async t
   await (await create('second')).clunk()
   t.ok(counted() >= 1000)
   await (await walk('second')).wstat({ name: 'other' })
-  t.ok(counted() >= 500 && counted() < 600, `one has taken the place of the other: ${counted()} kB are counted`)
+  t.ok(counted() >= 500 && counted() < 600, `the second has replaced the first: ${counted()} kB are counted`)
 })
 
-t.test('one that is removed while it is open is empty from then on, and takes nothing', async t => {
+t.test('a file that is removed while it is open is empty from then on, and takes no writes', async t => {
   const { create, walk, counted } = await session(t)
   const open = await create('new')
   await (await walk('new')).remove()
@@ -45,7 +47,7 @@ t.test('one that is removed while it is open is empty from then on, and takes no
   })
 })
 
-t.test('a session that is closed keeps nothing for who has its files open, and takes nothing', async t => {
+t.test('a closed session keeps nothing in files that are still open, and takes no writes', async t => {
   const { ann, id, create, walk, counted } = await session(t)
   const scratch = await create('new')
   const dir = await ann.root.walk(['session', id])
@@ -66,7 +68,7 @@ t.test('a session that is closed keeps nothing for who has its files open, and t
   await t.rejects(ctl.write(0, Buffer.from(`schema '{"type":"object"}'\n`)), closed)
 })
 
-t.test('a task that is removed keeps nothing of what it was asked for who has its files open', async t => {
+t.test('a removed task keeps nothing of its request in files that are still open', async t => {
   const { ann, counted } = await session(t)
   await ann.events('generate', { prompt: `a ${'z'.repeat(500 * KB)}`, max_tokens: 1 })
   t.ok(counted() >= 500)
@@ -76,7 +78,7 @@ t.test('a task that is removed keeps nothing of what it was asked for who has it
   for (const file of files) t.ok((await file.read(0, 1000 * KB)).length < KB)
 })
 
-t.test('so does one that is removed while it runs, once it has ended', async t => {
+t.test('a task that is removed while it runs keeps nothing of its request once it has ended', async t => {
   const { ann } = await session(t, { rate: 20 })
   const fid = await ann.open('generate')
   await fid.write(0, Buffer.from(JSON.stringify({ prompt: `a ${'z'.repeat(50 * KB)} x1000` })))

@@ -1,3 +1,4 @@
+/** A host: starting, supervising, stopping and adopting worker processes. */
 import fc from 'fast-check'
 import t from 'tap'
 import type { Exit, SpawnSpec, WorkerProcess, WorkerRecord } from '../../cluster/host/process.js'
@@ -12,7 +13,7 @@ import { Tree } from './worker/fixture.js'
 const owner = { name: 'root', uid: 0 }
 const GiB = 1024 ** 3
 
-/** A process that a test ends as it likes. */
+/** A process that ends when and how a test wants. */
 class Process implements WorkerProcess {
   readonly signals: string[] = []
   readonly exited: Promise<Exit>
@@ -51,7 +52,8 @@ function rig(options: Partial<HostOptions> = {}) {
     version: '0.0.0',
     owner,
     clock,
-    // names of workers must differ: steps of one size, such as the golden ratio's, come near to where they were and give one twice
+    // names of workers must differ: steps of one size, such as the golden ratio's, come close to an earlier value and
+    // repeat a name
     random: () => (seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) / 2 ** 32,
     spawn(spec) {
       const process = new Process(spec, 100 + processes.length)
@@ -85,7 +87,7 @@ function rig(options: Partial<HostOptions> = {}) {
   return { clock, processes, memory, saves, host, tree, records, events }
 }
 
-t.test('a worker is started with what it is, and shows in status', async t => {
+t.test('a worker is started with its id, boot and class, and shows in status', async t => {
   const { host, processes, records, events } = rig()
   const ids = host.spawn('default', 2)
   t.equal(new Set(ids).size, 2)
@@ -133,7 +135,7 @@ t.test('a worker is started with what it is, and shows in status', async t => {
   t.notMatch(JSON.stringify([await events(), await records('server')]), /secret/)
 })
 
-t.test('one that crashes is started again with the same id and another boot, after a pause that grows', async t => {
+t.test('a worker that crashes is started again with the same id and a new boot, after a growing pause', async t => {
   const random = () => 0.999999
   const { host, processes, clock, events, records } = rig({ random })
   const [id] = host.spawn('default')
@@ -169,7 +171,7 @@ t.test('one that crashes is started again with the same id and another boot, aft
   t.match((await events()).at(-1), { kind: 'worker-backoff', wait_s: '0.5', crashes: '1' })
 })
 
-t.test('each start has a boot of its own', async t => {
+t.test('each start has its own boot', async t => {
   const { host, processes, clock } = rig()
   host.spawn('default')
   processes[0]!.end({ code: 3 })
@@ -178,7 +180,7 @@ t.test('each start has a boot of its own', async t => {
   t.not(processes[0]!.spec.boot, processes[1]!.spec.boot)
 })
 
-t.test('what somebody sent is no fault of the worker, which is started again all the same', async t => {
+t.test('a worker that somebody else killed counts as killed, not crashed, and is started again', async t => {
   const { host, processes, clock, events } = rig()
   host.spawn('default')
   processes[0]!.end({ signal: 'SIGKILL' })
@@ -186,7 +188,7 @@ t.test('what somebody sent is no fault of the worker, which is started again all
   t.match(await events(), [{}, {}, { kind: 'worker-exited', cause: 'killed' }, {}, { kind: 'worker-started' }])
 })
 
-t.test('one that ends by itself and well was told to, and stays away', async t => {
+t.test('a worker that exits by itself without an error is not started again', async t => {
   const { host, processes, clock, events } = rig()
   host.spawn('default')
   processes[0]!.end({ code: 0 })
@@ -196,7 +198,7 @@ t.test('one that ends by itself and well was told to, and stays away', async t =
   t.match((await events()).at(-1), { kind: 'worker-exited', code: '0', cause: 'stopped' })
 })
 
-t.test('stop asks, kills after 30 s, and does not start it again', async t => {
+t.test('stop sends SIGTERM, kills after 30 s, and does not start the worker again', async t => {
   const { host, processes, clock, records } = rig()
   const [first, second] = host.spawn('default', 2)
   const gone = [host.stop(first!), host.stop(second!)]
@@ -216,7 +218,7 @@ t.test('stop asks, kills after 30 s, and does not start it again', async t => {
 })
 
 t.test(
-  'a worker is started again with the model that it is to hold, unless a start with that did not end well',
+  'a worker is started again with the model that it should hold, unless a start with that model failed',
   async t => {
     const { host, processes, clock, records, saves, tree } = rig()
     const [id, other] = host.spawn('default', 2)
@@ -237,7 +239,7 @@ t.test(
       [again(id), again(other)].map(([first]) => first?.spec.hold),
       ['/models/big one.gguf', undefined],
     )
-    // it ends while it loads: that model may be why
+    // it ends during the load: the model may be the cause
     again(id)[0]!.end({ signal: 'SIGKILL' })
     await clock.pass(2000)
     t.equal(again(id)[1]!.spec.hold, undefined)
@@ -248,7 +250,7 @@ t.test(
   },
 )
 
-t.test('stop of one that waits to be started again ends that', async t => {
+t.test('a worker that waits to be started again can be stopped', async t => {
   const { host, processes, clock } = rig()
   const [id] = host.spawn('default')
   processes[0]!.end({ code: 1 })
@@ -259,7 +261,7 @@ t.test('stop of one that waits to be started again ends that', async t => {
   t.same(host.workers, [])
 })
 
-t.test('kill ends a worker at once; it comes back, unless it was being stopped', async t => {
+t.test('kill ends a worker at once; it is started again, unless it was being stopped', async t => {
   const { host, processes, clock, events } = rig()
   const [id] = host.spawn('default')
   host.kill(id!)
@@ -273,7 +275,7 @@ t.test('kill ends a worker at once; it comes back, unless it was being stopped',
   t.equal(processes.length, 2)
 })
 
-t.test('close stops all, kills after 5 s, and starts nothing more', async t => {
+t.test('close stops all workers, kills after 5 s, and starts no more', async t => {
   const { host, processes, clock } = rig()
   host.spawn('default', 3)
   processes[2]!.end({ code: 1 })
@@ -294,7 +296,7 @@ t.test('close stops all, kills after 5 s, and starts nothing more', async t => {
 })
 
 t.test(
-  'what does not fit is refused with both numbers, all of it; what starts counts as if it had its memory',
+  'a spawn that does not fit is refused as a whole with both numbers; workers that start count with all their memory',
   async t => {
     const { host, processes, memory, events } = rig()
     t.throws(() => host.spawn('large', 5), {
@@ -315,7 +317,7 @@ t.test(
   },
 )
 
-t.test('a crashed worker that does not fit any more waits longer, and says why', async t => {
+t.test('a crashed worker that no longer fits waits longer, and status says why', async t => {
   const { host, processes, memory, clock, events, records } = rig({ random: () => 0.999999 })
   host.spawn('large')
   memory.free = 1
@@ -333,7 +335,7 @@ t.test('a crashed worker that does not fit any more waits longer, and says why',
   t.equal(processes.length, 2)
 })
 
-t.test('a process that cannot be started is told, and tried again', async t => {
+t.test('a process that cannot be started is logged, and tried again', async t => {
   let fails = 2
   const { host, clock, events, processes } = rig({
     spawn(spec) {
@@ -356,7 +358,7 @@ t.test('a process that cannot be started is told, and tried again', async t => {
   t.equal(processes.length, 0)
 })
 
-t.test('workers of a host that was killed go on, and are supervised', async t => {
+t.test('the workers of a host that was killed go on, and the next host supervises them', async t => {
   const first = rig()
   first.host.spawn('default', 2)
   const saved = first.saves.at(-1)!
@@ -371,7 +373,7 @@ t.test('workers of a host that was killed go on, and are supervised', async t =>
   t.match((await second.events()).at(-1), { kind: 'worker-adopted', id: saved[1]!.id, pid: '101' })
   living.end({})
   await second.clock.pass(500)
-  t.equal(second.processes[0]!.spec.id, saved[1]!.id, 'and is started again')
+  t.equal(second.processes[0]!.spec.id, saved[1]!.id, 'an adopted worker is started again')
   t.match(second.saves.at(-1), [{ id: saved[1]!.id, pid: 100 }])
 })
 
@@ -412,7 +414,7 @@ type Step =
   | readonly ['stop' | 'kill', number]
   | readonly ['load' | 'exit' | 'crash', number]
 
-t.test('whatever happens, a worker has one process at most, and one that was stopped has none again', async t => {
+t.test('at all times a worker has one process at most, and a stopped worker gets none again', async t => {
   const step: fc.Arbitrary<Step> = fc.oneof(
     fc.tuple(fc.constant('spawn' as const), fc.integer({ min: 1, max: 3 })),
     fc.tuple(fc.constant('pass' as const), fc.integer({ min: 0, max: 70_000 })),
@@ -470,7 +472,7 @@ t.test('whatever happens, a worker has one process at most, and one that was sto
   t.pass('150 stories')
 })
 
-t.test('what ended a worker by SIGKILL is said by its name', async t => {
+t.test('the error of a worker ended by SIGKILL names the out-of-memory kill', async t => {
   let out: string | undefined = 'out of memory (cgroup limit 1.5 GB)'
   const { processes, host, events, records } = rig({ outOfMemory: () => out })
   const [id = ''] = host.spawn('default')

@@ -1,4 +1,4 @@
-/** The supervisor of a child that can be asked whether it is there. */
+/** The supervisor of a child process that answers questions: it ends and restarts a child that does not answer. */
 import t from 'tap'
 import { Kept } from '../../cluster/host/kept.js'
 import type { Exit } from '../../cluster/host/process.js'
@@ -6,7 +6,7 @@ import { TestClock } from './clock.js'
 
 function rig() {
   const clock = new TestClock()
-  /** How long the asking process did not run, in ms. */
+  /** For how long the asking process was suspended, in ms. */
   let slept = 0
   const told: string[] = []
   const asked: (() => void)[] = []
@@ -38,7 +38,7 @@ function rig() {
   return { sleep, kept, told, asked, pass, started: () => started }
 }
 
-t.test('one that answers is left alone', async t => {
+t.test('a child that answers is left alone', async t => {
   const { told, asked, pass } = rig()
   for (let i = 0; i < 20; i++) {
     await pass(5)
@@ -47,7 +47,7 @@ t.test('one that answers is left alone', async t => {
   t.same(told, [])
 })
 
-t.test('one that lives and answers nothing for 30 s is ended and started again', async t => {
+t.test('a child that lives and does not answer for 30 s is ended and started again', async t => {
   const { told, pass, started } = rig()
   await pass(34)
   t.same(told, [])
@@ -57,7 +57,7 @@ t.test('one that lives and answers nothing for 30 s is ended and started again',
   t.equal(started(), 2)
 })
 
-t.test('time in which the asking process did not run itself does not count', async t => {
+t.test('time in which the asking process itself was suspended does not count', async t => {
   const { sleep, pass, told } = rig()
   for (let i = 0; i < 20; i++) {
     sleep(60_000)
@@ -66,7 +66,7 @@ t.test('time in which the asking process did not run itself does not count', asy
   t.same(told, [])
 })
 
-t.test('one that is being stopped is not asked for more than that', async t => {
+t.test('a child that is being stopped is not asked any more', async t => {
   const { kept, told, pass } = rig()
   void kept.stop(1000)
   await pass(60)

@@ -1,3 +1,4 @@
+/** How much memory the process may use, as the machine and its cgroups say. */
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
@@ -8,7 +9,10 @@ import { Group } from '../cgroup.js'
 
 const MiB = 2 ** 20
 
-/** A directory with the files of a machine of 8,000 MiB, 6,000 of them available, and those that are given. */
+/**
+ * The memory, in MiB, that is read from the files of a machine of 8,000 MiB, 6,000 of them available, and from the
+ * given files.
+ */
 function machine(t: Test, files: Record<string, string>) {
   const root = t.testdir()
   const all = { 'proc/meminfo': 'MemTotal: 8192000 kB\nMemFree: 1 kB\nMemAvailable: 6144000 kB\n', ...files }
@@ -32,7 +36,7 @@ const one = (path = '/docker/abc', top = '/') => ({
   ].join('\n'),
 })
 
-t.test('without a limit it is the machine', async t => {
+t.test('without a limit the memory is the machine’s', async t => {
   t.strictSame(machine(t, {}), [8000, 6000], 'no cgroups')
   t.strictSame(machine(t, two()), [8000, 6000], 'a group without files')
   const dir = 'sys/fs/cgroup/app/llambo'
@@ -52,7 +56,7 @@ t.test('without a limit it is the machine', async t => {
   )
 })
 
-t.test('cgroup v2: the limit, less what is used, with the cache that can be given back', async t => {
+t.test('cgroup v2: free is the limit less what is used, plus the cache that can be reclaimed', async t => {
   const dir = 'sys/fs/cgroup/app/llambo'
   const files = {
     ...two(),
@@ -74,16 +78,16 @@ t.test('cgroup v2: the limit, less what is used, with the cache that can be give
   t.strictSame(
     machine(t, { ...files, 'sys/fs/cgroup/app/memory.max': '1000\n', 'sys/fs/cgroup/app/memory.current': '5000\n' }),
     [1000 / MiB, 0],
-    'never less than nothing',
+    'free is never below 0',
   )
   t.strictSame(
     machine(t, { ...files, 'proc/meminfo': 'MemTotal: 8192000 kB\nMemAvailable: 102400 kB\n' }),
     [1500, 100],
-    'never more than the machine has available',
+    'free is never more than the machine has available',
   )
 })
 
-t.test('cgroup v1: the same, with limits of groups that are not shown', async t => {
+t.test('cgroup v1: the same, with the limits of parent groups that are not shown', async t => {
   const files = {
     ...one(),
     'cg/the memory/docker/abc/memory.limit_in_bytes': `${1500 * MiB}\n`,
@@ -100,17 +104,25 @@ t.test('cgroup v1: the same, with limits of groups that are not shown', async t 
   )
 })
 
-t.test('in a container the mount shows its own group as the top', async t => {
+t.test('in a container the mount shows the container’s group as its root', async t => {
   const group = { 'memory.max': `${500 * MiB}\n`, 'memory.current': `${100 * MiB}\n` }
   const at = (dir: string) => Object.fromEntries(Object.entries(group).map(([name, text]) => [`${dir}/${name}`, text]))
-  t.strictSame(machine(t, { ...two('/docker/abc', '/docker/abc'), ...at('sys/fs/cgroup') }), [500, 400], 'its top')
-  t.strictSame(machine(t, { ...two('/docker/abc/in', '/docker/abc'), ...at('sys/fs/cgroup/in') }), [500, 400], 'below')
-  t.strictSame(machine(t, { ...two('/../other', '/docker/abc'), ...at('sys/fs/cgroup') }), [500, 400], 'outside')
+  t.strictSame(machine(t, { ...two('/docker/abc', '/docker/abc'), ...at('sys/fs/cgroup') }), [500, 400], 'the root')
+  t.strictSame(
+    machine(t, { ...two('/docker/abc/in', '/docker/abc'), ...at('sys/fs/cgroup/in') }),
+    [500, 400],
+    'a group below it',
+  )
+  t.strictSame(
+    machine(t, { ...two('/../other', '/docker/abc'), ...at('sys/fs/cgroup') }),
+    [500, 400],
+    'a group outside it',
+  )
 })
 
 const group = Group.make()
 
-t.test('a process in a real group with a limit', { skip: group === undefined && 'no cgroup can be made' }, async t => {
+t.test('a process sees the limit of its cgroup', { skip: group === undefined && 'no cgroup can be made' }, async t => {
   t.teardown(() => group!.remove())
   group!.limit(512 * MiB)
   const reader = new URL('../../cluster/memory.js', import.meta.url)
@@ -119,10 +131,10 @@ t.test('a process in a real group with a limit', { skip: group === undefined && 
   const { total, free } = JSON.parse(String(execFileSync(command!, args)))
   t.equal(total, 512 * MiB)
   t.ok(free > 300 * MiB && free < 512 * MiB, `${free} bytes are free`)
-  t.ok(memoryReader()().total <= os.totalmem(), 'and we are outside of it')
+  t.ok(memoryReader()().total <= os.totalmem(), 'the test itself is outside of that group')
 })
 
-t.test('a process that the kernel ended for want of memory is counted once, with the limit of its group', async t => {
+t.test('a process that the kernel killed for lack of memory is counted once, with the limit of its group', async t => {
   const rows = [
     { ...two(), dir: 'sys/fs/cgroup/app/llambo', limit: 'memory.max', kills: 'memory.events' },
     { ...one(), dir: 'cg/the memory/docker/abc', limit: 'memory.limit_in_bytes', kills: 'memory.oom_control' },
@@ -139,7 +151,7 @@ t.test('a process that the kernel ended for want of memory is counted once, with
     write(`${dir}/memory.usage_in_bytes`, '1\n')
     write(`${dir}/${kills}`, 'oom 3\noom_kill 2\n')
     const asked = oomKills(root)
-    t.equal(asked(), undefined, 'what was before is nothing new')
+    t.equal(asked(), undefined, 'earlier kills do not count')
     write(`${dir}/${kills}`, 'oom 4\noom_kill 3\n')
     t.equal(asked(), 1500 * MiB)
     t.equal(asked(), undefined)

@@ -1,4 +1,4 @@
-/** Long logs that go to files, with a disk that is slow, full or cut as a test wants it. */
+/** Long logs that are moved to files, on a disk that is slow, full or damaged. */
 import t from 'tap'
 import { Budget } from '../../cluster/root/budget.js'
 import { SPILL_READ_MS, SPILL_READS } from '../../cluster/root/limits.js'
@@ -33,7 +33,7 @@ function stage(limit?: number) {
 const bytes = (length: number, seed = 0) =>
   Buffer.from(Uint8Array.from({ length }, (_, i) => (i * 7 + (i >> 8) + seed) % 251))
 
-/** All of a log, in reads of so many bytes. */
+/** Reads all of a log, `count` bytes at a time. */
 async function whole(log: Log, count: number): Promise<Buffer> {
   const pieces: Uint8Array[] = []
   for (let at = 0; at < log.length; at += pieces.at(-1)!.length) {
@@ -45,7 +45,7 @@ async function whole(log: Log, count: number): Promise<Buffer> {
 }
 
 t.test(
-  'a long log is on the disk when it has ended, takes no memory, and reads as it was written at every offset',
+  'a long log is on the disk when it has ended, takes no memory, and reads as written at every offset',
   async t => {
     const { disk, spills, budget, log } = stage()
     const { log: it, release } = log()
@@ -60,7 +60,7 @@ t.test(
       t.ok(end.equals(all.subarray(offset, it.length)), `while it grows: ${it.length}`)
     }
     await settled()
-    t.ok(budget.used <= BLOCK, `a block at most is in memory: ${budget.used}`)
+    t.ok(budget.used <= BLOCK, `at most one block is in memory: ${budget.used}`)
     it.end()
     await settled()
     t.equal(budget.used, 0)
@@ -69,7 +69,7 @@ t.test(
     t.equal((await it.read(all.length, 10, never)).length, 0)
     release()
     await settled()
-    t.same([disk.files.size, spills.used], [0, 0], 'its file goes with it')
+    t.same([disk.files.size, spills.used], [0, 0], 'its file is removed with it')
   },
 )
 
@@ -83,7 +83,7 @@ t.test('a short log stays in memory', async t => {
   t.equal(it.length, BLOCK - 1)
 })
 
-t.test('while a slow disk writes, memory has what is on its way, and more comes', async t => {
+t.test('a log grows while a slow disk writes, and bytes that are not written yet count as memory', async t => {
   const { disk, budget, log } = stage()
   disk.slow = []
   const { log: it } = log()
@@ -93,7 +93,7 @@ t.test('while a slow disk writes, memory has what is on its way, and more comes'
   it.append(all.subarray(2 * BLOCK))
   it.end()
   t.ok((await whole(it, 50_000)).equals(all))
-  t.equal(budget.used, 10 * BLOCK, 'what is not written yet counts')
+  t.equal(budget.used, 10 * BLOCK, 'bytes that are not written yet count')
   await disk.go()
   t.equal(budget.used, 0)
   t.ok((await whole(it, 50_000)).equals(all))
@@ -110,11 +110,11 @@ t.test('a log that is removed while it is written leaves nothing, and its memory
   second.release()
   t.equal(budget.used, 0)
   await disk.go()
-  t.equal(disk.writes, 1, 'what had not begun is not begun')
+  t.equal(disk.writes, 1, 'a write that had not begun is not made')
   t.same([disk.files.size, spills.used, budget.used], [0, 0, 0])
 })
 
-t.test('a read that is under way when its log is removed says so', async t => {
+t.test('a read that is under way when its log is removed fails with that reason', async t => {
   const { disk, log } = stage()
   const { log: it, release } = log()
   it.append(bytes(3 * BLOCK))
@@ -127,7 +127,7 @@ t.test('a read that is under way when its log is removed says so', async t => {
   t.throws(() => it.read(5, 100, never), /^file does not exist: it was removed/)
 })
 
-t.test('on a full disk a log stays in memory, which is said once, and the next block tries again', async t => {
+t.test('on a full disk a log stays in memory, this is reported once, and the next block is tried again', async t => {
   const { disk, failures, spills, log } = stage()
   const { log: it } = log()
   const all = bytes(6 * BLOCK)
@@ -154,12 +154,12 @@ t.test('on a full disk a log stays in memory, which is said once, and the next b
   other.append(bytes(BLOCK))
   other.end()
   await settled()
-  t.equal(failures.length, 2, 'and again when it was all right in between')
+  t.equal(failures.length, 2, 'it is reported again after a write succeeded in between')
   t.ok((await whole(other, 70_000)).equals(bytes(BLOCK)))
 })
 
 t.test(
-  'the files have so many bytes in all, and each user a share: what is over stays in memory until enough of theirs are gone',
+  'the files are limited in all and for each user: what exceeds the share stays in memory until enough of it is free',
   async t => {
     const { failures, spills, log } = stage(16 * BLOCK)
     const make = (user: string, blocks: number, seed: number) => {
@@ -173,9 +173,9 @@ t.test(
     t.same(
       failures,
       ['no space left on device: ann has 0 of the 1 MiB that answers and transcripts may take there'],
-      'it is said once',
+      'it is reported once',
     )
-    t.equal(spills.used, 10 * BLOCK, 'who comes later has a share')
+    t.equal(spills.used, 10 * BLOCK, 'a user that comes later has a share')
     t.ok(spills.failing)
     for (const one of logs) t.ok((await whole(one.log, BLOCK)).equals(one.all))
     logs[0]!.release()
@@ -188,7 +188,7 @@ t.test(
   },
 )
 
-t.test('a read of a disk that does not answer can be interrupted, and many wait for their turn', async t => {
+t.test('a read of a disk that does not answer can be interrupted, and only a few run at once', async t => {
   const { disk, log } = stage()
   const { log: it } = log()
   const all = bytes(3 * BLOCK)
@@ -215,7 +215,7 @@ t.test('a read of a disk that does not answer can be interrupted, and many wait 
 })
 
 t.test(
-  'a disk that no longer answers is an i/o error for its readers after a while, and for those who wait for a turn',
+  'reads of a disk that does not answer fail with an i/o error after a while, also those that wait for their turn',
   async t => {
     const { disk, clock, log } = stage()
     const { log: it } = log()
@@ -230,11 +230,11 @@ t.test(
     for (const end of await reads)
       t.match(end, { status: 'rejected', reason: { message: /^i\/o error: .*not answered for 30 s/, errno: 5 } })
     await disk.go()
-    t.equal((await it.read(0, 10, never)).length, 10, 'and it goes on when the disk does')
+    t.equal((await it.read(0, 10, never)).length, 10, 'reads work again when the disk does')
   },
 )
 
-t.test('a client that asks for much of a file and reads no answer has a few reads under way, not all', async t => {
+t.test('a client that asks for much of a file and reads no reply has only a few reads under way', async t => {
   const { disk, log } = stage()
   const { log: it } = log()
   const all = bytes(2_000_000)
@@ -256,7 +256,7 @@ t.test('a client that asks for much of a file and reads no answer has a few read
   for (const [i, piece] of (await reads).entries()) t.ok(all.subarray(i, i + 1_000_000).equals(piece), `read ${i}`)
 })
 
-t.test('a file that somebody has cut or removed is an i/o error', async t => {
+t.test('reads of a file that was cut or removed from outside fail with an i/o error', async t => {
   const { disk, log } = stage()
   const { log: it } = log()
   it.append(bytes(2 * BLOCK))
