@@ -1,7 +1,9 @@
 /**
- * `npm run test:all [-- NAME …]`: `npm test` and every long suite, one after the other, unattended; with names, those. What they
- * print goes to a file each; the end is one summary, a line each. Exit 1 where anything failed.
+ * `npm run test:all [-- NAME …]`: runs `npm test` and every long suite, one after the other, unattended; with names,
+ * only those. The output of each goes to a file. It ends with a summary, a line for each, and exits with 1 if anything
+ * failed.
  */
+
 import { spawn } from 'node:child_process'
 import { closeSync, mkdtempSync, openSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -24,7 +26,7 @@ if (unknown.length) {
 /** Runs an npm script. @returns its exit code, or the signal that ended it */
 function run(suite: string, log: string): Promise<string> {
   const out = openSync(log, 'w')
-  // a group of its own: what hangs is ended with all that it started
+  // in a process group of its own: a suite that hangs is killed with all that it started
   const child = spawn('npm', ['run', suite], { cwd: checkout, stdio: ['ignore', out, out], detached: true })
   closeSync(out)
   const late = setTimeout(() => process.kill(-child.pid!, 'SIGKILL'), LIMIT_MS)
@@ -47,7 +49,7 @@ for (const suite of all.filter(name => names.length === 0 || names.includes(name
   const how = await run(suite, log)
   const report = last(suite)
   const fresh = report && report.date >= began.toISOString() ? report : undefined
-  // one that broke off has left no report, and its last one is no longer true
+  // a suite that broke off has left no report, and its last one is no longer true
   if (!fresh && suite !== 'test') keep(suite, true, `it ended with ${how} and no report`)
   const red = how !== '0' || (suite !== 'test' && (fresh?.red ?? true))
   if (red) failed++

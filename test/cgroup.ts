@@ -1,4 +1,5 @@
-/** A real memory cgroup, for tests of what a limit does. */
+/** Makes a real memory cgroup, for tests of what a limit does. */
+
 import { existsSync, mkdtempSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -8,11 +9,11 @@ const files = v2
   ? { limit: 'memory.max', usage: 'memory.current', none: 'max' }
   : { limit: 'memory.limit_in_bytes', usage: 'memory.usage_in_bytes', none: '-1' }
 
-/** A group that takes processes and has a limit of memory. */
+/** A memory cgroup: it takes processes, and has a limit. */
 export class Group {
   private constructor(readonly dir: string) {}
 
-  /** Makes one without a limit. @returns undefined where this user or this machine has none to make */
+  /** Makes a group without a limit. @returns undefined if this user cannot make one on this machine */
   static make(): Group | undefined {
     let group: Group | undefined
     try {
@@ -30,17 +31,17 @@ export class Group {
     return Number(readFileSync(join(this.dir, files.usage), 'utf8'))
   }
 
-  /** Sets the limit in bytes, or takes it away. */
+  /** Sets the limit in bytes, or removes it. */
   limit(bytes: number | undefined): void {
     writeFileSync(join(this.dir, files.limit), bytes === undefined ? files.none : `${bytes}`)
   }
 
-  /** What runs a program in it: these words stand before the program's. */
+  /** The words that run a program in the group: they come before the program's own. */
   get within(): string[] {
     return ['sh', '-c', `echo $$ > ${this.dir}/cgroup.procs && exec "$0" "$@"`]
   }
 
-  /** Removes it, once the last process has left it. */
+  /** Removes the group, once the last process has left it. */
   async remove(): Promise<void> {
     for (let tries = 100; ; tries--) {
       try {

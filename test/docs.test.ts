@@ -1,4 +1,5 @@
-/** The commands that the documents show: they exist, and an interactive shell takes them as they stand. */
+/** Tests that the commands in the documents exist, and that an interactive shell takes them as they are. */
+
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -21,7 +22,7 @@ interface Line {
   readonly text: string
 }
 
-/** Lines of code blocks, and code within lines: what a reader may type. */
+/** The lines of code blocks, and code within lines: what a reader may type. */
 function* code(name: string): Generator<Line & { readonly block: boolean }> {
   let fenced = false
   for (const [i, line] of readFileSync(join(checkout, name), 'utf8').split('\n').entries()) {
@@ -32,7 +33,10 @@ function* code(name: string): Generator<Line & { readonly block: boolean }> {
   }
 }
 
-/** What a bash or zsh at a terminal does not take as it stands: a ! outside single quotes that a blank, = or ( does not follow. */
+/**
+ * Whether a bash or zsh at a terminal expands something in a command: a ! outside single quotes that no space, = or (
+ * follows.
+ */
 function expands(command: string): boolean {
   const bare = command
     .replace(/'[^']*'/g, '')
@@ -41,9 +45,9 @@ function expands(command: string): boolean {
   return /![^\s=(]/.test(bare)
 }
 
-t.test('every kind of event that a server writes is in the list of them', async t => {
+t.test('docs/files.md lists every kind of event that a server writes', async t => {
   const list = readFileSync(join(checkout, 'docs/files.md'), 'utf8').split('\n## events\n')[1]!.split('\n## ')[0]!
-  // those of a server itself; what a worker and a host write is listed with them
+  // the kinds that a server itself writes; those of workers and hosts are listed with them
   const files = ['cluster/root', 'cluster/orchestrator', 'ctl/server'].flatMap(folder =>
     readdirSync(join(checkout, folder)).map(name => `${folder}/${name}`),
   )
@@ -55,7 +59,7 @@ t.test('every kind of event that a server writes is in the list of them', async 
   for (const kind of kinds) t.ok(list.includes(`\`${kind}\``), kind)
 })
 
-t.test('no command that is shown has its ! expanded by an interactive shell', async t => {
+t.test('an interactive shell expands no ! in a command that a document shows', async t => {
   t.ok(expands('llamboctl --at unix!/run/x'))
   t.ok(expands('llamboctl --at "unix!$XDG_RUNTIME_DIR/x"'))
   t.notOk(expands(`llamboctl --at 'unix!/run/x' ls # so!`))
@@ -65,14 +69,14 @@ t.test('no command that is shown has its ! expanded by an interactive shell', as
       const command = text.replace(/^(?:\w*[$%#>]\s+)/, '')
       const typed =
         /^(?:[A-Z_]+=\S* )*(?:npx |\.\/)?(?:llamboctl|limbot|dish|echo|cat|cp|git|exec|sudo|mount|ssh|socat)\b/
-      // what is typed at dish's own prompt, or is its language, has another !
+      // ! means something else at dish's own prompt, and in its language
       const ours = /^llambo/.test(text) && !/^llamboctl/.test(text)
       if (block && typed.test(command) && !ours && !(name === 'docs/dish.md' && !/llamboctl/.test(command)))
         t.notOk(expands(command), `${where}: ${text}`)
     }
 })
 
-t.test('each llamboctl command that is shown exists, with its options', async t => {
+t.test('each llamboctl command that a document shows exists, with its options', async t => {
   const cli = program(llamboctl, async () => {})
   const child = (at: Commander, word: string) =>
     at.commands.find(one => one.name() === word || one.aliases().includes(word))
@@ -85,7 +89,7 @@ t.test('each llamboctl command that is shown exists, with its options', async t 
   let found = 0
   for (const name of documents)
     for (const { where, text, block } of code(name)) {
-      // a line of what it says begins with its name and a colon
+      // a line of its output begins with its name and a colon
       for (const [, rest = ''] of text.matchAll(/(?:^|[\s(;&|"=])(?:npx |\.\/)?llamboctl((?: +[^\s|;&`)>"#]+)*)/g)) {
         const words = rest
           .split(/\s+/)
@@ -100,10 +104,10 @@ t.test('each llamboctl command that is shown exists, with its options', async t 
             used.push(option)
             if (['--at', '--aname', '--trace'].includes(option)) i++
           } else if (command === cli) {
-            // COMMAND and the like stand for any
+            // COMMAND and the like stand for any command
             const next = child(cli, word)
             if (next) command = next
-            else if (/^[a-z]+$/.test(word) && word !== 'help') t.fail(`${where}: llamboctl ${word} is no command`)
+            else if (/^[a-z]+$/.test(word) && word !== 'help') t.fail(`${where}: llamboctl ${word} is not a command`)
             else break
           } else command = child(command, word) ?? command
         }
@@ -115,5 +119,5 @@ t.test('each llamboctl command that is shown exists, with its options', async t 
         }
       }
     }
-  t.ok(found > 100, `${found} were looked at`)
+  t.ok(found > 100, `${found} commands were checked`)
 })

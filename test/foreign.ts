@@ -1,4 +1,8 @@
-/** A small file server that behaves as a given foreign 9P program does: its dialect, its words for errors, its limits. */
+/**
+ * A small file server that behaves as a given foreign 9P program does: with its dialect, its error texts and its
+ * limits.
+ */
+
 import { bareStat, dirent } from '../fs/field.js'
 import { Framer } from '../fs/framer.js'
 import { type Message, type Msg, packParts, type TMessage, unpack } from '../fs/message.js'
@@ -6,18 +10,18 @@ import { type Dialect, DMDIR, NONUNAME, NOTAG, OTRUNC, QTDIR, type Stat } from '
 import { text } from '../fs/text.js'
 import type { Transport } from '../fs/transport.js'
 
-/** What one foreign program does in its own way. */
+/** What a foreign program does in its own way. */
 export interface Manner {
   /** Its answer to a Tversion. */
   version(msize: number, asked: string): { msize: number; version: string } | Refusal
-  /** What it says to Tauth; undefined: it gives an afid. */
+  /** Its refusal of Tauth; undefined: it gives an afid. */
   auth?: Refusal
   missing: Refusal
-  /** What it says to Twstat; undefined: it does as asked. */
+  /** Its refusal of Twstat; undefined: it does what is asked. */
   wstat?: Refusal
   /** Its errors are Rerrors with a number and no text. */
   bare?: boolean
-  /** Leaves a truncation to Tsetattr, and a removal to Tunlinkat. */
+  /** It leaves truncation to Tsetattr, and removal to Tunlinkat. */
   byName?: boolean
   /** What it makes of the count of a Tread. */
   count?(count: number): number
@@ -26,7 +30,7 @@ export interface Manner {
 export interface Refusal {
   ename: string
   errno?: number
-  /** In the bytes of 9P2000.u, whatever is agreed on. */
+  /** Sent in the bytes of 9P2000.u, whatever dialect was agreed on. */
   numbered?: boolean
 }
 
@@ -37,49 +41,52 @@ const lib9p = (name: string): Manner => ({
   wstat: { ename: 'wstat prohibited' },
 })
 
-/** By name, as their sources have it. */
+/** The programs by name. They behave as their sources do. */
 export const manners = {
   /** Plan 9's and plan9port's lib9p, as srv9p has it. */
   lib9p: lib9p('ramfs'),
-  /** lionkov/go9p: 9P2000.u where it is asked for. */
+  /** lionkov/go9p: 9P2000.u if it is asked for. */
   go9p: {
     version: (msize, asked) => ({ msize: Math.min(msize, 8216), version: asked === '9P2000.u' ? asked : '9P2000' }),
     auth: { ename: 'no authentication required', errno: 22 },
     missing: { ename: 'file not found', errno: 2 },
   },
-  /** Inferno's export: takes 65,560 and counts what is read in 16 bits. */
+  /** Inferno's export: takes 65,560, and counts what is read in 16 bits. */
   inferno: {
     version: msize => ({ msize: Math.min(msize, 65560), version: '9P2000' }),
     auth: { ename: 'authentication not required' },
     missing: { ename: 'file does not exist' },
     count: count => count & 0xffff,
   },
-  /** Knows its own version by the letter, and refuses others by an Rerror without a number. */
+  /** Knows its own version only if it is spelled exactly, and refuses others with an Rerror without a number. */
   plain: {
     version: (msize, asked) =>
       asked === '9P2000' ? { msize: Math.min(msize, 8192), version: '9P2000' } : { ename: 'unknown 9P version' },
     auth: { ename: 'unknown message' },
     missing: { ename: "'x' file does not exist" },
   },
-  /** Answers in 9P2000.L, whatever it was asked for (as diod, with Tauth refused by a number). */
+  /** Answers in 9P2000.L, whatever it was asked for (like diod, with Tauth refused by a number). */
   linux: {
     version: msize => ({ msize: Math.min(msize, 65536), version: '9P2000.L' }),
     auth: { ename: '', errno: 38 },
     missing: { ename: '', errno: 2 },
   },
-  /** nfs-ganesha 4.3: 9P2000.L alone, its errors an Rlerror's number under the type of an Rerror, also before a version is agreed on. */
+  /**
+   * nfs-ganesha 4.3: 9P2000.L alone. Its errors have the number of an Rlerror under the type of an Rerror, even before
+   * a version is agreed on.
+   */
   ganesha: {
     version: (msize, asked) =>
       asked === '9P2000.L' ? { msize: Math.min(msize, 65536), version: asked } : { ename: '', errno: 2 },
     auth: { ename: '', errno: 95 },
     missing: { ename: '', errno: 2 },
     bare: true,
-    // it ends by SIGSEGV at a Tremove
+    // the program itself ends by SIGSEGV at a Tremove
     byName: true,
   },
 } satisfies Record<string, Manner>
 
-/** Of Tsetattr's `valid`: the length is given. */
+/** The bit of Tsetattr's `valid` that says that the length is given. */
 const SIZE = 8
 
 class Node {
@@ -88,7 +95,7 @@ class Node {
   readonly children = new Map<string, Node>()
   data = Buffer.alloc(0)
   gid = 0
-  /** As 9P2000.L sends it. */
+  /** In seconds since 1970, as 9P2000.L sends it. */
   mtime = 1_000_000_000n
   constructor(
     readonly name: string,
@@ -117,17 +124,17 @@ class Node {
   }
 }
 
-/** One tree behind any number of connections. */
+/** One tree, served on any number of connections. */
 export class ForeignServer {
   readonly root = new Node('/', true)
   /** Every request, as text.ts writes it. */
   readonly requests: string[] = []
-  /** Requests, as text.ts writes them, that it never answers. */
+  /** Requests that it never answers, by how text.ts writes them. */
   stuck: RegExp | undefined
 
   constructor(readonly manner: Manner) {}
 
-  /** The bytes of a file, by its path; undefined where there is none. */
+  /** A file by its path; undefined if there is none. */
   file(path: string): Node | undefined {
     return path.split('/').reduce<Node | undefined>((at, name) => at?.children.get(name), this.root)
   }
@@ -317,7 +324,7 @@ function packed<T>(
 const listing = (node: Node, dialect: Dialect): Buffer =>
   Buffer.concat([...node.children.values()].map(({ stat }) => packed(bareStat, stat, dialect)))
 
-/** Whole entries of a listing, as read(5) wants them. */
+/** Whole entries of a listing, as read(5) requires. */
 function whole(all: Buffer, from: number, count: number): Buffer {
   let end = from
   while (end < all.length && end + 2 + all.readUInt16LE(end) - from <= count) end += 2 + all.readUInt16LE(end)
@@ -351,5 +358,5 @@ function attributes(node: Node): Omit<Msg<'Rgetattr'>, 'tag' | 'type'> {
   }
 }
 
-/** Tversion's tag, for who looks at the requests. */
+/** How a Tversion begins in `requests`. */
 export const VERSION = `Tversion tag ${NOTAG}`

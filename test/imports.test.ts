@@ -1,3 +1,5 @@
+/** Tests which folder may import which. */
+
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -16,7 +18,10 @@ const files = folders
 const statement =
   /^(?:import|export)\s+(?<type>type\s)?(?:[^'"`;]*?\sfrom\s+)?'(?<from>[^']+)'|\bimport\('(?<late>[^']+)'\)/gm
 
-/** What a file imports: files as paths from the root, packages by name; `only types` leaves no trace at run time. */
+/**
+ * What a file imports: files as paths from the root, packages by name. An import of types only leaves no trace at run
+ * time.
+ */
 function importsOf(file: string): { to: string; types: boolean }[] {
   return [...readFileSync(join(root, file), 'utf8').matchAll(statement)].map(({ groups = {} }) => {
     const to = (groups.from ?? groups.late)!
@@ -28,7 +33,7 @@ function importsOf(file: string): { to: string; types: boolean }[] {
   })
 }
 
-/** A file and everything it brings along at run time. */
+/** A file and everything that it loads at run time. */
 function closure(file: string, seen = new Set<string>()): Set<string> {
   if (seen.has(file)) return seen
   seen.add(file)
@@ -39,7 +44,7 @@ function closure(file: string, seen = new Set<string>()): Set<string> {
 const isFile = (to: string) => to.includes('/') && !to.startsWith('@')
 const isNode = (to: string) => to.startsWith('node:')
 
-/** Where a folder may look besides itself. */
+/** The folders that a folder may import, besides itself. */
 const may: Readonly<Record<string, readonly string[]>> = {
   fs: [],
   api: ['fs'],
@@ -50,7 +55,7 @@ const may: Readonly<Record<string, readonly string[]>> = {
   dish: ['fs', 'api', 'ctl/common', 'ctl/top'],
 }
 
-/** Packages that only some files may have. */
+/** Packages that only some files may import. */
 const packages: Readonly<Record<string, RegExp>> = {
   ws: /^fs\/transport\/websocket\.ts$|^dish\//,
   koffi: /^mnt\//,
@@ -58,16 +63,16 @@ const packages: Readonly<Record<string, RegExp>> = {
   'node-llama-cpp': /^cluster\/worker\/engine\/|^ctl\/.*(pull|doctor)/,
 }
 
-t.test('all sources are looked at, and their imports are understood', async t => {
+t.test('all sources are read, and their imports are understood', async t => {
   t.ok(files.length > 30, `${files.length} files`)
   for (const file of files) {
     for (const { to } of importsOf(file))
-      if (isFile(to)) t.ok(files.includes(to), `${file} imports ${to}, which is there`)
+      if (isFile(to)) t.ok(files.includes(to), `${file} imports ${to}, which exists`)
   }
   t.ok(importsOf('fs/message.ts').some(({ to }) => to === 'fs/errors.ts'))
 })
 
-t.test('folders look one way', async t => {
+t.test('folders import only the folders that they may', async t => {
   for (const file of files) {
     const [own = ''] = file.split('/')
     for (const { to } of importsOf(file)) {
@@ -80,7 +85,7 @@ t.test('folders look one way', async t => {
   }
 })
 
-t.test('in fs/, server and client never bring each other along, nor does either bring a transport', async t => {
+t.test('in fs/, neither the server nor the client loads the other or a transport', async t => {
   const server = closure('fs/server.ts')
   const client = closure('fs/client.ts')
   t.notOk(server.has('fs/client.ts'))
@@ -88,28 +93,28 @@ t.test('in fs/, server and client never bring each other along, nor does either 
   for (const to of [...server, ...client]) t.notMatch(to, /^fs\/transport\//)
 })
 
-t.test('what a browser loads brings no Node along', async t => {
+t.test('files for a browser load nothing of Node', async t => {
   for (const file of ['fs/client.ts', 'fs/message.ts', 'fs/text.ts', 'fs/framer.ts', 'fs/transport/browser.ts']) {
     const all = [...closure(file)]
-    t.ok(files.includes(file), `${file} is there`)
+    t.ok(files.includes(file), `${file} exists`)
     t.same(
       all.filter(to => !files.includes(to)),
       [],
-      `${file} brings`,
+      `${file} loads only files of ours`,
     )
     for (const one of all)
       t.notMatch(readFileSync(join(root, one), 'utf8'), /\bBuffer\b(?!Like|Source)/, `${one} needs no Buffer`)
   }
 })
 
-t.test('api/ reads texts and values: nothing of Node and no package is needed for that', async t => {
+t.test('api/ reads texts and values: it imports nothing of Node and no package', async t => {
   const own = files.filter(file => file.startsWith('api/'))
   t.ok(own.includes('api/field.ts'))
   for (const file of own)
     for (const { to } of importsOf(file)) t.ok(isFile(to), `${file} imports ${to}, which is a file of ours`)
 })
 
-t.test('packages stay where they belong, and fs/ has none but ws', async t => {
+t.test('packages are imported where they belong, and fs/ imports none but ws', async t => {
   for (const file of files) {
     for (const { to } of importsOf(file)) {
       if (isFile(to) || isNode(to)) continue
@@ -119,7 +124,7 @@ t.test('packages stay where they belong, and fs/ has none but ws', async t => {
   }
 })
 
-t.test('an orchestrator brings no engine along: what is native stays in the processes that may die', async t => {
+t.test('an orchestrator loads no engine: native code stays in the processes that may die', async t => {
   const all = [...closure('cluster/orchestrator/orchestrator.ts')]
   t.ok(files.includes('cluster/orchestrator/orchestrator.ts'))
   t.same(

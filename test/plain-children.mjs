@@ -1,7 +1,9 @@
 /**
- * tap has every Node process that a test starts load its coverage hooks, and theirs, by NODE_OPTIONS: three times what one of our programs
- * itself takes to start, and not what users run. Loaded before each test file, this takes that back.
+ * tap has every Node process that a test starts load its coverage hooks, through NODE_OPTIONS, and so have the
+ * processes that those start. That takes three times as long as one of our programs takes to start, and it is not what
+ * users run. This file is loaded before each test file and undoes it.
  */
+
 import onSpawn from 'process-on-spawn'
 
 onSpawn.addListener(({ env }) => {

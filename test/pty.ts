@@ -1,7 +1,10 @@
-/** Programs on a terminal that goes away, or is pressed Ctrl-C at: a pty of python's, which a test can close. */
+/**
+ * Runs programs on a terminal that goes away, or at which Ctrl-C is pressed: a pty of Python's, which a test can close.
+ */
+
 import { execFile, execFileSync } from 'node:child_process'
 
-/** Why such tests are skipped here; false: they are not. */
+/** Why such tests are skipped here; false if they are not. */
 export const noPty: string | false = (() => {
   try {
     execFileSync('python3', ['-c', 'import pty'], { stdio: 'ignore' })
@@ -11,7 +14,7 @@ export const noPty: string | false = (() => {
   }
 })()
 
-/** Starts argv on a terminal, waits until it has shown `until`, does what is said, and prints how the program ended. */
+/** Starts argv on a terminal, waits until it has shown `until`, does `act`, and prints how the program ended. */
 const program = `
 import os, pty, re, select, sys, time
 until, act, argv = sys.argv[1].encode(), sys.argv[2], sys.argv[3:]
@@ -50,8 +53,8 @@ export interface Ended {
 
 /**
  * Runs a program on a terminal.
- * @param until what it shows when it is to be disturbed, as a regular expression of python's
- * @param act `close`: the terminal goes away; a number: Ctrl-C is pressed, and again after so many seconds
+ * @param until what it shows when it is to be disturbed, as a regular expression of Python
+ * @param act `close`: the terminal goes away; a number: Ctrl-C is pressed, and again after that many seconds
  */
 export function onTerminal(
   command: readonly string[],

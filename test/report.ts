@@ -1,4 +1,5 @@
-/** What the long suites leave behind: how each came out and on which commit, in docs/reports/. */
+/** The reports of the long suites, in docs/reports/: the result of each, and on which commit. */
+
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -6,7 +7,10 @@ import { fileURLToPath } from 'node:url'
 
 const checkout = fileURLToPath(new URL('../..', import.meta.url))
 
-/** The suites that `npm test` does not run: the name of each npm script, and the folders whose changes make its report old. */
+/**
+ * The suites that `npm test` does not run: the name of each npm script, and the folders whose changes make its report
+ * old.
+ */
 export const suites: Readonly<Record<string, readonly string[]>> = {
   'test:interop': ['fs', 'mnt', 'cluster', 'test/interop'],
   'test:faults': ['fs', 'api', 'mnt', 'cluster', 'ctl', 'limbot', 'dish', 'test/faults', 'test/memory', 'test/rogue'],
@@ -17,21 +21,21 @@ export const suites: Readonly<Record<string, readonly string[]>> = {
   'bench:cluster': ['fs', 'cluster', 'bench/cluster'],
 }
 
-/** How a whole run of a suite came out. */
+/** The result of a whole run of a suite. */
 export interface Report {
   readonly suite: string
-  /** The commit that the run saw; `changed` where the files were other than it. */
+  /** The commit that the run saw; `changed` if the files differed from it. */
   readonly commit: string
   readonly changed: boolean
   readonly date: string
   readonly node: string
   /** Whether something failed. */
   readonly red: boolean
-  /** One line: what there was, and what of it failed. */
+  /** One line: how much was run, and how much of it failed. */
   readonly summary: string
 }
 
-/** What git says of this checkout; undefined where it says nothing (no git, no history). */
+/** The output of git about this checkout; undefined if there is none (no git, no history). */
 export function git(...args: string[]): string | undefined {
   const { status, stdout } = spawnSync('git', ['-C', checkout, ...args], { encoding: 'utf8' })
   return status === 0 ? stdout.trim() : undefined
@@ -39,12 +43,12 @@ export function git(...args: string[]): string | undefined {
 
 const fileOf = (suite: string): string => join(checkout, 'docs/reports', `${suite.replace(':', '-')}.json`)
 
-/** Keeps how a whole run came out. A run of a part of a suite says nothing of the suite: it keeps nothing. */
+/** Saves the result of a whole run. A run of a part of a suite says nothing about the suite, and is not saved. */
 export function keep(suite: string, red: boolean, summary: string): void {
   const report: Report = {
     suite,
     commit: git('rev-parse', 'HEAD') ?? 'unknown',
-    // what a run itself writes is no change
+    // what a run itself writes is not a change
     changed: git('status', '--porcelain', '--', ':!docs', ':!test/fuzz/corpus', ':!test/fuzz/crashers') !== '',
     date: new Date().toISOString(),
     node: process.version,

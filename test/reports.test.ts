@@ -1,4 +1,5 @@
-/** The long suites' reports: a red one fails, an old or a missing one is only said. */
+/** Tests the reports of the long suites: a red one fails, an old or a missing one is only mentioned. */
+
 import t from 'tap'
 import { git, last, suites } from './report.js'
 

@@ -1,13 +1,14 @@
 /**
- * Every test file, or those that are named, two at a time: what `npm test` runs. tap's own program loads plugins into each file that none of
- * them uses (typescript, mock), which costs 1.5 s of processor time a file.
+ * Runs every test file, or those that are named, two at a time: this is what `npm test` runs. tap's own program loads
+ * plugins into each file that none of them uses (typescript, mock), which costs 1.5 s of processor time a file.
  */
+
 import { readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 
 const checkout = fileURLToPath(new URL('../..', import.meta.url))
-/** Seconds that a file may take; the slowest takes 40 s on a machine with two processors that does nothing else. */
+/** Seconds that a file may take. The slowest takes 40 s on a machine with two processors that does nothing else. */
 const TIMEOUT_S = 240
 
 t.jobs = 2
@@ -19,6 +20,6 @@ for (const file of named.length ? named : files.sort())
     name: file,
     cwd: checkout,
     buffered: true,
-    // each file tells its parent, and ends itself with the name of what it waits for
+    // each file reports to its parent, and ends itself with the name of what it waits for
     env: { ...process.env, TAP_TIMEOUT: `${TIMEOUT_S}` },
   })

@@ -1,3 +1,5 @@
+/** Runs a program in a real terminal, at which a test types. */
+
 import { execFile, execFileSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -7,12 +9,12 @@ import { promisify } from 'node:util'
 
 const run = promisify(execFile)
 
-/** A test as tap gives it, as far as this needs it. */
+/** What is needed here of a test of tap. */
 interface Test {
   teardown(fn: () => unknown): unknown
 }
 
-/** Why tests in a real terminal are skipped here; false: they are not. */
+/** Why tests in a real terminal are skipped here; false if they are not. */
 export const noTerminal: string | false = (() => {
   try {
     execFileSync('tmux', ['-V'], { stdio: 'ignore' })
@@ -22,11 +24,11 @@ export const noTerminal: string | false = (() => {
   }
 })()
 
-/** How long a screen may take to show what it is waited for. */
+/** How long a screen may take to show what a test waits for, in ms. */
 const PATIENCE_MS = 20_000
 
 export interface TerminalOptions {
-  /** All of the program's environment. */
+  /** The whole environment of the program. */
   env: NodeJS.ProcessEnv
   cwd: string
   columns?: number
@@ -54,12 +56,13 @@ export class Terminal {
       rmSync(terminal.#dir, { recursive: true, force: true })
     })
     const env = Object.entries({ TERM: 'tmux-256color', ...o.env }).map(([name, value]) => `${name}=${value}`)
-    // what a program leaves on the screen stays to be looked at when it has ended
+    // what a program leaves on the screen can still be seen when it has ended
     const options = ['-f', '/dev/null', 'set-option', '-g', 'remain-on-exit', 'on', ';']
     const limits = ['set-option', '-g', 'history-limit', '50000', ';', 'set-option', '-g', 'escape-time', '0', ';']
     const size = ['-d', '-x', `${columns}`, '-y', `${rows}`, '-c', o.cwd]
-    // env(1) because tmux takes the environment from its server; the exit code is noted because tmux 3.3a now and then
-    // overlooks that a program has ended. A trap, unlike no trap, lets the shell outlive a Ctrl-C that the program takes
+    // env(1), because tmux takes the environment from its server. The exit code is written to a file, because tmux 3.3a
+    // now and then misses that a program has ended. With a trap, unlike without one, the shell outlives a Ctrl-C that
+    // the program takes.
     const program = [
       'sh',
       '-c',
@@ -90,7 +93,7 @@ export class Terminal {
     await this.press('Enter')
   }
 
-  /** Pastes, in brackets if the program has asked for that. */
+  /** Pastes text, in brackets if the program has asked for that. */
   async paste(text: string): Promise<void> {
     const child = run('tmux', ['-S', this.#socket, 'load-buffer', '-'])
     child.child.stdin!.end(text)
@@ -99,9 +102,9 @@ export class Terminal {
   }
 
   /**
-   * What is on the screen, without blanks at the ends of lines.
-   * @param history with what has scrolled off it
-   * @param colors with the escape sequences that colour it
+   * What is on the screen, without spaces at the ends of lines.
+   * @param history includes what has scrolled off the screen
+   * @param colors includes the escape sequences that colour it
    */
   async shown(history = false, colors = false): Promise<string> {
     const { stdout } = await this.#tmux(
@@ -113,7 +116,7 @@ export class Terminal {
     return stdout.replace(/[ \t]+$/gm, '').trimEnd()
   }
 
-  /** Waits until the screen shows that, and gives it. @throws Error with the screen, if it never does */
+  /** Waits until the screen shows that, and returns it. @throws Error with the screen, if it never does */
   async screen(what: RegExp | ((screen: string) => boolean), o: { history?: boolean } = {}): Promise<string> {
     const end = Date.now() + PATIENCE_MS
     for (;;) {
@@ -124,7 +127,7 @@ export class Terminal {
     }
   }
 
-  /** Where the cursor is, counted from 0. */
+  /** The position of the cursor, counted from 0. */
   async cursor(): Promise<{ x: number; y: number }> {
     const { stdout } = await this.#tmux('display-message', '-p', '#{cursor_x} #{cursor_y}')
     const [x, y] = stdout.split(' ').map(Number)
@@ -135,7 +138,7 @@ export class Terminal {
     await this.#tmux('resize-window', '-x', `${columns}`, '-y', `${rows}`)
   }
 
-  /** Waits until the program has ended, and gives its exit code, as a shell has it. */
+  /** Waits until the program has ended, and returns its exit code, as a shell reports it. */
   async ended(): Promise<number> {
     for (const end = Date.now() + PATIENCE_MS; ; await sleep(25)) {
       const code = existsSync(this.#code) ? readFileSync(this.#code, 'utf8').trim() : ''
@@ -144,7 +147,7 @@ export class Terminal {
     }
   }
 
-  /** The process that runs in it. */
+  /** The process that runs in the terminal. */
   async pid(): Promise<number> {
     const shell = (await this.#tmux('display-message', '-p', '#{pane_pid}')).stdout.trim()
     return Number(readFileSync(`/proc/${shell}/task/${shell}/children`, 'utf8').split(' ')[0])

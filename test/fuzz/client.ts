@@ -1,3 +1,5 @@
+/** Fuzzes the 9P client with a hostile server. */
+
 import { Client, type Fid } from '../../fs/client.js'
 import { FsError } from '../../fs/errors.js'
 import { Framer } from '../../fs/framer.js'
@@ -13,7 +15,7 @@ const dialects: readonly Dialect[] = ['9P2000', '9P2000.u', '9P2000.L']
 
 type Use = (root: Fid, signal: AbortSignal) => Promise<unknown>
 
-/** What a program may do with a tree; the options byte chooses. */
+/** What a program may do with a tree. The options byte chooses. */
 const uses: readonly Use[] = [
   (root, signal) => root.readFile('file', signal),
   (root, signal) => root.writeFile('dir/file', new Uint8Array(300), signal),
@@ -35,9 +37,9 @@ const uses: readonly Use[] = [
 ]
 
 /**
- * A client against a hostile server, which answers each request with the next message of the input. A message whose tag is
- * even is given the tag of the oldest request instead, and if bit 1 is set its type, too. The options byte: dialect (0 to
- * 2; 3: the first message answers Tversion), 4 to 16 the use, 32 with a token, 64 aborts at half, 128 traces.
+ * A client with a hostile server, which answers each request with the next message of the input. A message whose tag is
+ * even gets the tag of the oldest request instead, and if bit 1 is set its type, too. The options byte: dialect (0 to
+ * 2; 3: the first message answers Tversion), 4 to 16 the use, 32 with a token, 64 aborts halfway, 128 traces.
  */
 export const client: Target = {
   name: 'client',
@@ -57,7 +59,7 @@ export const client: Target = {
       try {
         return await promise
       } catch (error) {
-        if (!(error instanceof FsError)) fault('a call failed with what is no FsError', error)
+        if (!(error instanceof FsError)) fault('a call failed with an error that is not an FsError', error)
         return undefined
       } finally {
         calls--
@@ -116,7 +118,7 @@ class Hostile {
       this.messages = [pack({ type: 'Rversion', tag: 0xffff, msize: 8192, version: dialect }, dialect), ...messages]
   }
 
-  /** Messages it has not sent yet. */
+  /** How many messages it has not sent yet. */
   get left(): number {
     return this.messages.length - this.#at
   }

@@ -1,3 +1,5 @@
+/** Fuzzes the codec of 9P messages, as bytes and as text. */
+
 import { isDeepStrictEqual } from 'node:util'
 import { FsError } from '../../fs/errors.js'
 import { parseDirents } from '../../fs/field.js'
@@ -11,7 +13,10 @@ import { fault, type Target } from './target.js'
 
 const dialects: readonly Dialect[] = ['9P2000', '9P2000.u', '9P2000.L']
 
-/** Bytes as messages: what unpacks packs to the same bytes, and its text reads back as the same message. */
+/**
+ * Bytes as messages: a message that can be unpacked packs to the same bytes, and its text reads back as the same
+ * message.
+ */
 export const codec: Target = {
   name: 'codec',
   framed: true,
@@ -31,9 +36,9 @@ export const codec: Target = {
         throw error
       }
       const again = pack(m, dialect)
-      // old clients leave the last field of Tfsync out
+      // old clients leave out the last field of Tfsync
       if (m.type !== 'Tfsync' && Buffer.compare(again, bytes) !== 0) fault(`${m.type} packs to other bytes`)
-      if (size(m, dialect) !== again.length) fault(`${m.type}: its size is another`)
+      if (size(m, dialect) !== again.length) fault(`${m.type}: its size differs`)
       if (Buffer.compare(Buffer.concat(packParts(m, dialect)), again) !== 0) fault(`${m.type}: its parts differ`)
       roundTrip(m)
     }
@@ -43,12 +48,12 @@ export const codec: Target = {
 function roundTrip(m: Message): void {
   const line = text(m)
   if (/[\n\r]/.test(line)) fault(`${m.type}: its text is not one line`)
-  // a payload that is a view on a Buffer is no other than one on plain bytes
+  // a payload that is a view on a Buffer counts as equal to one on plain bytes
   const same = 'data' in m ? { ...m, data: Uint8Array.from(m.data) } : m
   if (!isDeepStrictEqual(parse(line), same)) fault(`${line} reads back as another message`)
 }
 
-/** Any text as a message: it is read or refused with a SyntaxError, and what was read reads back as the same. */
+/** Any text as a message: it is read, or refused with a SyntaxError. What was read reads back as the same message. */
 export const lines: Target = {
   name: 'text',
   words: [

@@ -1,31 +1,33 @@
+/** Measures which code an input reaches. */
+
 import { type Profiler, Session } from 'node:inspector'
 
 type Span = readonly [from: number, to: number]
 
-/** The functions that ran, by place, and the spans of each that did not. */
+/** The functions that ran, by position, and for each the spans that did not. */
 export type Sample = Map<string, Span[]>
 
 /**
- * Which blocks of the program have run, from V8's own counters in this process. For each function it holds the spans that
- * never ran; a sample brings something new where one of them gets smaller.
+ * Which blocks of the program have run, from V8's own counters in this process. For each function it holds the spans
+ * that never ran. A sample brings something new if it makes one of them smaller.
  */
 export class Coverage {
   readonly #session = new Session()
   readonly #unrun = new Map<string, Span[]>()
 
-  /** @param wanted tells by its address whether a module counts */
+  /** @param wanted decides by its address whether a module counts */
   constructor(readonly wanted: (url: string) => boolean) {
     this.#session.connect()
     this.#session.post('Profiler.enable')
     this.#session.post('Profiler.startPreciseCoverage', { callCount: true, detailed: true })
   }
 
-  /** Functions that have run, in any sample. */
+  /** How many functions have run, in any sample. */
   get functions(): number {
     return this.#unrun.size
   }
 
-  /** Takes what has run since the last sample. */
+  /** Returns what has run since the last sample. */
   sample(): Sample {
     const out: Sample = new Map()
     this.#session.post('Profiler.takePreciseCoverage', (error, taken) => {
@@ -41,7 +43,7 @@ export class Coverage {
     return out
   }
 
-  /** Whether a block is among it that never ran before. */
+  /** Whether a sample has a block that never ran before. */
   news(sample: Sample): boolean {
     for (const [key, now] of sample) {
       const before = this.#unrun.get(key)
@@ -65,7 +67,7 @@ export class Coverage {
   }
 }
 
-/** The spans of one function that did not run: ranges come outer before inner, an inner one overrides. */
+/** The spans of a function that did not run. Outer ranges come before inner ones, and an inner one overrides. */
 function unrun(ranges: readonly Profiler.CoverageRange[]): Span[] {
   let out: Span[] = []
   for (const { startOffset: from, endOffset: to, count } of ranges) {

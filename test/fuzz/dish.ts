@@ -1,3 +1,5 @@
+/** Fuzzes the parser of dish. */
+
 import { DishSyntaxError } from '../../dish/ast.js'
 import { placeOf } from '../../dish/complete.js'
 import { parse } from '../../dish/parser.js'
@@ -14,7 +16,10 @@ const seeds: readonly string[] = [
   "a\\\n b\necho `{!date +%F}^-$x'' ;; { }",
 ]
 
-/** Command lines: a tree, or an error with a place in the text. What is printed of a tree is read as the same tree. */
+/**
+ * Command lines: each gives a tree, or an error with a position in the text. What is printed of a tree reads back as
+ * the same tree.
+ */
 export const dish: Target = {
   name: 'dish',
   words: [
@@ -58,11 +63,11 @@ export const dish: Target = {
         fault(`${error.message}: place ${error.at}`)
       return
     }
-    if (JSON.stringify(again(printed)) !== tree) fault(`${JSON.stringify(printed)} reads back as another`)
+    if (JSON.stringify(again(printed)) !== tree) fault(`${JSON.stringify(printed)} reads back as a different tree`)
   },
 }
 
-/** What was printed can be read. */
+/** Parses what was printed. It must be valid. */
 function again(printed: string): unknown {
   try {
     return parse(printed)

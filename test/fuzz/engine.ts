@@ -1,3 +1,5 @@
+/** The loop of the fuzzer. */
+
 import type { Coverage } from './coverage.js'
 import { mutate } from './mutate.js'
 import { Random } from './random.js'
@@ -5,7 +7,7 @@ import { drop, load, save } from './store.js'
 import type { Target } from './target.js'
 import type { Watchdog } from './watchdog.js'
 
-/** Inputs between two looks at the coverage: one look costs as much as a hundred inputs. */
+/** How many inputs run between two samples of the coverage: a sample costs as much as a hundred inputs. */
 const BATCH = 256
 
 export interface Outcome {
@@ -15,13 +17,13 @@ export interface Outcome {
   crashers: { file: string; error: unknown }[]
 }
 
-/** Runs one target with mutated inputs for a time, keeping those that reach what none before did. */
+/** Runs one target with mutated inputs for a time, and keeps the inputs that reach what none reached before. */
 export class Engine {
   readonly #corpus: Uint8Array[] = []
   readonly #random: Random
   readonly #words: Uint8Array[]
   #executions = 0
-  /** Rejections that nobody handled since the last look. */
+  /** Unhandled rejections since the last check. */
   #rejections: unknown[] = []
   readonly #seen = new Set<string>()
   readonly #crashers: Outcome['crashers'] = []
@@ -36,7 +38,7 @@ export class Engine {
     this.#words = (target.words ?? []).map(word => new TextEncoder().encode(word))
   }
 
-  /** @param tidy whether kept inputs that reach nothing of their own any more are deleted */
+  /** @param tidy whether kept inputs that no longer reach anything of their own are deleted */
   async run(seconds: number, tidy = false): Promise<Outcome> {
     const rejected = (error: unknown) => void this.#rejections.push(error)
     process.on('unhandledRejection', rejected)
@@ -72,7 +74,7 @@ export class Engine {
     await this.#search(inputs)
   }
 
-  /** Runs inputs, and where they bring something, looks in each half for what brought it. */
+  /** Runs inputs. If they bring something new, each half is searched for the input that brought it. */
   async #search(inputs: readonly Uint8Array[]): Promise<void> {
     if (inputs.length === 1) {
       if (await this.#one(inputs[0]!, false)) save('corpus', this.target.name, inputs[0]!)
@@ -83,20 +85,20 @@ export class Engine {
     if (clean && !this.coverage.news(sample)) return
     await this.#search(inputs.slice(0, inputs.length >> 1))
     await this.#search(inputs.slice(inputs.length >> 1))
-    // what shows only together is not looked for again
+    // what shows only when inputs run together is not searched for again
     this.coverage.add(sample)
   }
 
   #next(): Uint8Array {
     const { target } = this
-    // newer ones have been tried less
+    // newer inputs have been tried less
     const n = this.#corpus.length
     const at = this.#random.below(2) ? n - 1 - this.#random.below(Math.min(n, 32)) : this.#random.below(n)
     const shape = { framed: target.framed ?? false, words: this.#words }
     return mutate(this.#corpus[at]!, this.#random, this.#random.of(this.#corpus), shape)
   }
 
-  /** @returns whether no rejection went unhandled, which only an input alone can be blamed for */
+  /** @returns whether there was no unhandled rejection; a rejection can be blamed only on an input that runs alone */
   async #execute(inputs: readonly Uint8Array[]): Promise<boolean> {
     let clean = true
     for (const input of inputs) {
@@ -109,7 +111,7 @@ export class Engine {
         this.#crashed(input, error)
       }
     }
-    // unhandled rejections are told once the microtasks are done
+    // unhandled rejections are reported once the microtasks are done
     await new Promise(resolve => setImmediate(resolve))
     if (this.#rejections.length > 0) {
       clean = false

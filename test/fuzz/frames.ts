@@ -1,9 +1,9 @@
 /**
- * An input that is a sequence of 9P messages: one byte of options, then the messages as on the wire. Both can be had from any
- * bytes, so that whatever a mutation leaves is an input again.
+ * Inputs that are a sequence of 9P messages: one byte of options, then the messages as on the wire. Any bytes can be
+ * read like that, so that whatever a mutation leaves is an input again.
  */
 
-/** The messages of an input: cut by their sizes as far as those can be, the rest as one. */
+/** The messages of an input: cut by their sizes as long as those are possible, the rest as one. */
 export function unframe(input: Uint8Array): Uint8Array[] {
   const out: Uint8Array[] = []
   let at = 1
@@ -16,7 +16,7 @@ export function unframe(input: Uint8Array): Uint8Array[] {
   return out
 }
 
-/** An input of these messages; `repair` sets each one's size to its length. */
+/** An input of these messages; `repair` sets the size of each to its length. */
 export function frame(options: number, messages: readonly Uint8Array[], repair = true): Uint8Array {
   const out = new Uint8Array(messages.reduce((n, m) => n + m.length, 1))
   out[0] = options

@@ -1,3 +1,5 @@
+/** Fuzzes the FUSE driver between a kernel and a hostile server. */
+
 import type { Client } from '../../fs/client.js'
 import { type Message, pack } from '../../fs/message.js'
 import type { Dialect } from '../../fs/protocol.js'
@@ -11,20 +13,24 @@ import { replies } from './replies.js'
 import { fault, settle, type Target } from './target.js'
 
 const OPTION = { lawless: 1, stops: 2, plain: 4, shared: 8, traces: 16, small: 32, refuses: 64, cut: 128 } as const
-/** Turns within which a request has surely become messages, or a reply the next ones; and within which it mostly has. */
+/**
+ * How many turns it certainly takes until a request has become messages, or a reply the next ones; and how many it
+ * mostly takes.
+ */
 const TURNS = 40
 const FEW_TURNS = 15
-/** Rounds of questions and answers within which everything has come to its end. */
+/** How many rounds of questions and answers it takes until everything has ended. */
 const ROUNDS = 40
-/** Where in a request it stands that the next one does not wait for it: the header's padding. */
+/** Where a request says that the next one does not wait for it: in the padding of the header. */
 const PADDING = 38
 
 /**
- * The FUSE driver between a kernel and a hostile server. A message whose bytes 5 and 6 are 0 (an opcode below 256, a tag of
- * 0) is a request of the kernel; any other is said by the server (hostile.ts). Before the next request what is still asked is
- * answered as an ordinary server would, unless the request's padding is odd. The options byte: 1 a kernel that breaks its
- * own rules, 2 stops halfway: what is under way is answered at once and then undone, 4 plain 9P2000, 8 shared, 16 traces, 32 small
- * messages, 64 a server that refuses everything, 128 the connection is lost halfway.
+ * The FUSE driver between a kernel and a hostile server. A message whose bytes 5 and 6 are 0 (an opcode below 256, a
+ * tag of 0) is a request of the kernel; the server says any other message (hostile.ts). Before the next request, open
+ * requests are answered as an ordinary server would, unless the request's padding is odd. The options byte: 1 a kernel
+ * that breaks its own rules, 2 stops halfway, when what is in progress is answered at once and undone later, 4 plain
+ * 9P2000, 8 shared, 16 traces, 32 small messages, 64 a server that refuses everything, 128 the connection is lost
+ * halfway.
  */
 export const fuse: Target = {
   name: 'fuse',
@@ -50,7 +56,7 @@ export const fuse: Target = {
     const turn = (turns = TURNS) => settle(() => false, turns)
     const trace = has('traces') ? { trace: () => {} } : {}
     const opening = Link.open({ address: 'fuzz', dial: async () => server.wire, ...trace }, 0)
-    // Tversion, in plain 9P2000 another with a smaller msize, and Tattach
+    // Tversion, in plain 9P2000 a second one with a smaller msize, and Tattach
     for (let i = 0; i < 3; i++) {
       await turn()
       server.answer()
@@ -84,7 +90,7 @@ export const fuse: Target = {
         await quiet(server, turn, ROUNDS)
         const { nodes } = driver
         if (nodes.size > 1) fault(`${nodes.size - 1} nodes are left, all were forgotten`)
-        // all that is left are the roots, which the link holds for its users
+        // only the roots are left, which the link holds for its users
         const left = [...server.fids].filter(([, at]) => !at.root).map(([fid]) => fid)
         if (!server.wire.over) check('fids left', left)
         if (!server.wire.over && numbers.taken !== server.fids.size - 1)
@@ -114,7 +120,7 @@ async function quiet(server: HostileServer, turn: () => Promise<unknown>, rounds
   }
 }
 
-/** Counts the fid numbers a client takes from now on, less those it gives back. */
+/** Counts the fid numbers that a client takes from now on, minus those that it gives back. */
 function counted(client: Client): { taken: number } {
   const count = { taken: 0 }
   const take = client.takeFid.bind(client)
@@ -138,7 +144,9 @@ const look = (name: string, parent = 1) => message('LOOKUP', { name }, parent)
 const write = { fh: 1, size: bytes.length, data: bytes }
 
 const INIT = message('INIT', { major: 7, minor: 38, flags: 0xffffffff, max_readahead: 65536 })
-/** What programs have the kernel ask; nodes and handles are numbered in the order they come, from 2 and from 1. */
+/**
+ * What programs have the kernel ask. Nodes and handles are numbered in the order in which they come, from 2 and from 1.
+ */
 const requests: readonly Uint8Array[][] = [
   [
     INIT,
@@ -221,7 +229,7 @@ const requests: readonly Uint8Array[][] = [
   ],
 ]
 
-/** The first requests, of which the last is under way when it is half of all. */
+/** The first requests, then the last of them once more and as many others, so that it is in progress at the half. */
 function pending(list: readonly Uint8Array[], last: number): Uint8Array[] {
   const begun = list.slice(0, last + 1)
   const next = list[last]!.slice()
@@ -236,7 +244,7 @@ function pair(nodeid: number, nlookup: number): Uint8Array {
   return out
 }
 
-/** Ordinary replies, of any type whatever is asked. */
+/** Ordinary replies of every type, whatever the request. */
 function lies(dialect: Dialect): Uint8Array[] {
   return replies(dialect)
     .flat()
@@ -247,7 +255,7 @@ function lies(dialect: Dialect): Uint8Array[] {
     })
 }
 
-/** Directories with names that no directory can have. */
+/** Listings with names that no directory can have. */
 function listings(dialect: Dialect): Uint8Array[][] {
   const names = ['..', '.', '', 'a/b', 'ordinary', 'x'.repeat(255), 'y'.repeat(256), 'z'.repeat(4000)]
   return names.map(name => {

@@ -1,3 +1,5 @@
+/** Fuzzes the check of model files. */
+
 import { closeSync, openSync, readSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { setFlagsFromString } from 'node:v8'
@@ -10,7 +12,7 @@ import { fault, type Target } from './target.js'
 
 const model = fileURLToPath(new URL('../../../models/llambo-tiny.gguf', import.meta.url))
 
-/** The first bytes of the model that comes along. */
+/** The first bytes of the bundled model. */
 function beginning(length: number): Buffer {
   const fd = openSync(model, 'r')
   const bytes = Buffer.alloc(length)
@@ -22,21 +24,24 @@ function beginning(length: number): Buffer {
   return bytes
 }
 
-/** How much longer than the input the file is said to be. */
+/** How much longer than the input the file is, in bytes. */
 const more = [0, 1, 64 * 1024, 1024 * 1024]
-/** And where there is more of the input: longer than a header may be. */
+/** The length of the file if the input is repeated, in bytes: longer than a header may be. */
 const MUCH = 80 * 1024 * 1024
-/** A check may take no more of the processor: how long that is on the wall depends on what else runs. */
+/** The processor time that a check may take, in ms. The time by the clock depends on what else runs. */
 const MAX_MS = 5000
-/** What a check may hold: a window, 1 MiB of keys, and the names of 65,536 keys and as many tensors to find doubles. */
+/**
+ * What a check may hold, in bytes: a window, 1 MiB of keys, and the names of 65,536 keys and as many tensors, to find
+ * duplicates.
+ */
 const MAX_HELD = 32 * 1024 * 1024
 /** Bytes of a file before its first key. */
 const HEAD = 24
 
 /**
- * The check of model files: it passes, or it fails `model file is damaged`, soon, and holds little meanwhile. The first byte:
- * 1 and 2 how much longer the file is than the input, zeros; but 15 what comes behind the head again and again, each time
- * with its number as four letters, at four times what 16 to 128 say.
+ * The check of model files: it passes, or it fails with `model file is damaged`, soon, and holds little meanwhile. The
+ * first byte: 1 and 2 say by how many zeros the file is longer than the input. If the low bits are 15, what comes after
+ * the head is repeated, each time with its number as four letters, at four times what 16 to 128 say.
  */
 export const gguf: Target = {
   name: 'gguf',
@@ -84,7 +89,7 @@ export const gguf: Target = {
   },
 }
 
-/** Reads from bytes that zeros follow, as from a file. */
+/** Reads from bytes that are followed by zeros, as from a file. */
 function readFrom(bytes: Uint8Array, size: number): Source['read'] {
   return async (into, at, length, position) => {
     const n = Math.max(0, Math.min(length, size - position))
@@ -94,7 +99,7 @@ function readFrom(bytes: Uint8Array, size: number): Source['read'] {
   }
 }
 
-/** Headers that are longer than any may be: keys of different names, with long texts and with numbers. */
+/** Headers that are longer than a header may be: keys of different names, with long texts and with numbers. */
 function repeated(): Buffer[] {
   const long = 'x'.repeat(4000)
   const head = (keys: number) => file({ keys: [], tensors: [], tensorCount: 1, keyCount: keys, data: 0 })
@@ -105,7 +110,9 @@ function repeated(): Buffer[] {
   return once.map(parts => Buffer.concat([Buffer.of(15 | (2 << 4)), parts[0]!.subarray(0, HEAD), parts[1]!]))
 }
 
-/** Reads the head, then the rest again and again: in each the four bytes at `at` are letters that number it. */
+/**
+ * Reads the head, then the rest again and again. In each repetition the four bytes at `at` are letters that number it.
+ */
 function readAgain(bytes: Uint8Array, size: number, at: number): Source['read'] {
   const rest = bytes.subarray(HEAD)
   const place = at % (rest.length - 4)
@@ -134,7 +141,9 @@ const collect: () => void = (() => {
   return runInNewContext('gc')
 })()
 
-/** What is held since it was made: only where much was allocated it is worth to look at what of it is garbage. */
+/**
+ * The memory held since this was made. Only if much was allocated is it worth collecting, to see what is not garbage.
+ */
 class Held {
   #before = process.memoryUsage()
   #garbage = 0

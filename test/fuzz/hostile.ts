@@ -1,3 +1,5 @@
+/** A hostile 9P server, for the fuzzer. */
+
 import { bareStat } from '../../fs/field.js'
 import { join } from '../../fs/framer.js'
 import { type Message, messages, pack, type RMessage, replyTo, type TMessage, tagOf, unpack } from '../../fs/message.js'
@@ -9,7 +11,7 @@ type Loose = { type: RMessage['type']; [field: string]: unknown }
 const NAMES = ['file', 'dir', 'other']
 const data = new TextEncoder().encode('hello, world\n')
 
-/** A file as an ordinary server would show it: names that begin with `d` are directories. */
+/** A file as an ordinary server shows it: names that begin with `d` are directories. */
 export function statOf(name: string, changes: Partial<Stat> = {}): Stat {
   const qid = qidOf(name)
   return {
@@ -38,7 +40,7 @@ function qidOf(name: string): Qid {
   return { type: /^(d|\/)/.test(name) ? 0x80 : 0, version: 0, path }
 }
 
-/** Stats as one directory read has them. */
+/** Stats as one read of a directory returns them. */
 export function listing(stats: readonly Stat[], dialect: Dialect): Uint8Array {
   return join(
     stats.map(stat => {
@@ -49,30 +51,30 @@ export function listing(stats: readonly Stat[], dialect: Dialect): Uint8Array {
   )
 }
 
-/** What a fid stands for at the server. */
+/** What a fid refers to at the server. */
 interface At {
   name: string
-  /** From a Tattach. */
+  /** Made by a Tattach. */
   root?: true
 }
 
 /**
- * A server that answers what it is told to, right or wrong, and otherwise as a server would. It keeps what a server would:
- * the fids there are and the tags that are out; what a client must not do with them is noted.
+ * A server that says what it is told to, right or wrong, and otherwise answers as an ordinary server would. It knows
+ * which fids exist and which tags are in use, and notes what a client must not do with them.
  */
 export class HostileServer {
   readonly wire: Wire
   readonly wrong: string[] = []
-  /** Requests not answered, by tag, the oldest first. */
+  /** Requests without an answer, by tag, the oldest first. */
   readonly asked = new Map<number, TMessage>()
   /** Fids that exist. */
   readonly fids = new Map<number, At>()
-  /** Fids that a request will make, and those that one will end. */
+  /** Fids that an open request will make, and fids that one will end. */
   readonly #coming = new Set<number>()
   readonly #ending = new Set<number>()
-  /** Tags whose reply is out, but a flush of them is not answered. */
+  /** Tags whose reply was sent while a flush of them is not answered. */
   readonly #held = new Set<number>()
-  /** What it said was no message: nothing it says after that is heard. */
+  /** It has said something that is not a message: nothing that it says after that is heard. */
   lost = false
 
   constructor(
@@ -86,7 +88,8 @@ export class HostileServer {
   }
 
   /**
-   * Says this. A message whose tag is even gets the tag of the oldest request, and if bit 1 is set its type, too.
+   * Says these bytes. A message whose tag is even gets the tag of the oldest request, and if bit 1 is set its type,
+   * too.
    * @returns whether there was anything to answer
    */
   say(bytes: Uint8Array): boolean {
@@ -104,7 +107,7 @@ export class HostileServer {
     return true
   }
 
-  /** Answers all that is asked, as a server would. */
+  /** Answers all open requests as an ordinary server would. */
   answer(): void {
     for (const [tag, m] of this.asked) {
       if (this.wire.over || this.lost) return
@@ -121,7 +124,7 @@ export class HostileServer {
       this.wrong.push(`the client took ${Buffer.from(m.subarray(0, 40)).toString('hex')}`)
   }
 
-  /** What a reply changes. @returns whether a client can take it */
+  /** Applies what a reply changes. @returns whether a client can take it */
   #effect(bytes: Uint8Array): boolean {
     let m: Message
     try {
@@ -150,7 +153,7 @@ export class HostileServer {
     return true
   }
 
-  /** The fids after a request was answered with this, or with an error. */
+  /** Updates the fids after a request was answered with this reply, or with an error. */
   #done(request: TMessage, reply: RMessage | undefined): void {
     if (request.type === 'Tattach' || request.type === 'Twalk') {
       const fid = request.type === 'Twalk' ? request.newfid : request.fid
@@ -178,10 +181,10 @@ export class HostileServer {
         this.wrong.push(`${m.type} makes fid ${made}, which is in use`)
       this.#coming.add(made)
     }
-    // a question about a fid may leave behind the walk that makes it (Fid.ask)
+    // a question about a fid may be sent right behind the walk that makes the fid (Fid.ask)
     const behind = (m.type === 'Tstat' || m.type === 'Topen') && this.#coming.has(m.fid)
     if ('fid' in m && m.type !== 'Tattach' && !this.fids.has(m.fid) && !behind)
-      this.wrong.push(`${m.type} of fid ${m.fid}, which is none`)
+      this.wrong.push(`${m.type} of fid ${m.fid}, which does not exist`)
     if (m.type === 'Tclunk' || m.type === 'Tremove') {
       this.fids.delete(m.fid)
       this.#ending.add(m.fid)

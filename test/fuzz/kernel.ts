@@ -1,3 +1,5 @@
+/** The kernel's end of /dev/fuse, for the fuzzer. */
+
 import type { Channel } from '../../mnt/fuse/loop.js'
 import {
   decode,
@@ -16,27 +18,27 @@ import {
   sizeOf,
 } from '../../mnt/fuse/protocol.js'
 
-/** What the kernel takes as an error: 0, or minus an errno below this; it refuses any other reply, and waits on. */
+/** The kernel takes 0 as an error, or minus an errno below this. It refuses any other reply and goes on waiting. */
 const MAX_ERRNO = 512
-/** The longest name it takes in a listing (NAME_MAX); one that is longer is EIO for all of it. */
+/** The longest name that the kernel takes in a listing (NAME_MAX); a longer one is EIO for all of the listing. */
 const MAX_NAME = 255
 const OFFSET = { opcode: 4, unique: 8, uid: 24 } as const
 const decoder = new TextDecoder('utf-8', { fatal: true })
 
 /**
- * The kernel's end of /dev/fuse. It hands requests over, holds each reply against its request, and keeps the counts a kernel
- * keeps: which nodes it was told of and how often, which files it has open. What is wrong is noted, for the loop survives
- * what its channel throws.
+ * The kernel's end of /dev/fuse. It hands requests over, checks each reply against its request, and counts as a kernel
+ * does: which nodes it was told of and how often, and which files it has open. Faults are noted, because the loop
+ * survives what its channel throws.
  */
 export class Kernel implements Channel {
   readonly wrong: string[] = []
   /** Requests without a reply, by `unique`. */
   readonly waiting = new Map<number, Request | undefined>()
-  /** How often it was told of each node, less what it forgot. */
+  /** How often it was told of each node, minus what it forgot. */
   readonly lookups = new Map<number, number>()
-  /** Open files by handle: their node. */
+  /** The node of each open file, by handle. */
   readonly open = new Map<number, number>()
-  /** What was shorter than a header: it may be answered or not. */
+  /** Requests that were shorter than a header: they may be answered or not. */
   readonly #short = new Set([0])
   #unique = 0
   #room: Uint8Array = new Uint8Array(0)
@@ -47,7 +49,7 @@ export class Kernel implements Channel {
     this.#done = done
   }
 
-  /** Unmounted: the device has no more. */
+  /** Unmounts: the device has no more requests. */
   end(): void {
     const done = this.#done
     this.#done = undefined
@@ -55,15 +57,15 @@ export class Kernel implements Channel {
   }
 
   /**
-   * Hands over one request, under a `unique` of its own; an INTERRUPT's value is the number of a request, from 1. What a
-   * kernel never asks is left out, unless it is `lawless`. @returns whether it was handed over
+   * Hands over one request, under a `unique` of its own. The value of an INTERRUPT is the number of a request, from 1.
+   * What a kernel never asks is left out, unless it is `lawless`. @returns whether it was handed over
    */
   ask(bytes: Uint8Array, lawless: boolean): boolean {
     const m = new Uint8Array(bytes.subarray(0, this.#room.length))
     const view = new DataView(m.buffer)
     const unique = 2 * ++this.#unique
     if (m.length >= OFFSET.unique + 8) view.setBigUint64(OFFSET.unique, BigInt(unique), true)
-    // each new user is looked up in /etc/passwd
+    // there are few users, because each new one is looked up in /etc/passwd
     if (m.length >= OFFSET.uid + 4) view.setUint32(OFFSET.uid, m[OFFSET.uid]! & 3, true)
     const request = m.length < IN_HEADER ? undefined : decodeRequest(m)
     if (request?.op === 'INTERRUPT' && m.length >= IN_HEADER + 8)
@@ -100,7 +102,7 @@ export class Kernel implements Channel {
     if (request && !errno) this.#take(request, bytes.subarray(OUT_HEADER))
   }
 
-  /** What a kernel may ask; its books are changed. */
+  /** Whether a kernel may ask this. Updates its counts. */
   #lawful(request: Request): boolean {
     const { op, header } = request
     if (op === 'FORGET') return this.#forget(header.nodeid, request.in.nlookup)
@@ -209,7 +211,7 @@ export class Kernel implements Channel {
         this.#fault(`${op}: an entry of the name ${JSON.stringify(name.slice(0, 80))}`)
       if (off <= last) this.#fault(`${op}: offset ${off} after ${last}`)
       const nodeid = plus ? decode(entry, body, at).nodeid : 0
-      // the kernel does not count these, so that it would never forget them
+      // the kernel does not count these, and so would never forget them
       if (nodeid > 0 && (name === '.' || name === '..')) this.#fault(`${op}: a lookup of ${name}`)
       else if (nodeid > 0) this.#told(nodeid)
       last = off
@@ -222,7 +224,7 @@ export class Kernel implements Channel {
   }
 }
 
-/** A request as the kernel writes it, `unique` 0. */
+/** A request as the kernel writes it, with a `unique` of 0. */
 export function message(
   op: keyof typeof operations,
   fields: Readonly<Record<string, number | string | Uint8Array>> = {},
@@ -245,6 +247,6 @@ export function message(
   bytes.writeUInt32LE(operations[op].code, OFFSET.opcode)
   bytes.writeUInt32LE(nodeid, 16)
   bytes.writeUInt16LE(wait ? 0 : 1, IN_HEADER - 2)
-  // a plain array: a Buffer's slice is a view
+  // a plain array, because a slice of a Buffer is a view
   return new Uint8Array(bytes)
 }

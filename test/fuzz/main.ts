@@ -1,7 +1,9 @@
 /**
- * Coverage-guided fuzzing: `npm run test:fuzz [-- --seconds N --target NAME --seed S --tidy]`. It runs for the time said, prints
- * its seed and what it did, and fails where an input brought out a fault; that is kept under crashers/.
+ * Coverage-guided fuzzing: `npm run test:fuzz [-- --seconds N --target NAME --seed S --tidy]`. It runs for the given
+ * time and prints its seed and what it did. It fails if an input brought out a fault; the input is kept under
+ * crashers/.
  */
+
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -14,7 +16,7 @@ import { Watchdog } from './watchdog.js'
 
 const HANG_SECONDS = 10
 
-// most errors here are answers: their stacks are most of the work
+// most errors here are answers, and their stacks would be most of the work
 Error.stackTraceLimit = 5
 
 const { values } = parseArgs({

@@ -1,3 +1,5 @@
+/** Requests that the fuzzer begins with. */
+
 import { untouched } from '../../fs/attributes.js'
 import { inDialect, type Message, pack, type TMessage } from '../../fs/message.js'
 import { type Dialect, DMDIR, NOFID } from '../../fs/protocol.js'
@@ -101,7 +103,10 @@ const others: Loose[][] = [
   ],
 ]
 
-/** Sequences of requests that a client of this dialect may send, each with a tag of its own, attach first; a flush is of the one before it. */
+/**
+ * Sequences of requests that a client of this dialect may send: attach first, each request with a tag of its own, and
+ * each flush of the request before it.
+ */
 export function requests(dialect: Dialect): Uint8Array[][] {
   return [...files.map(uses), ...others].map(list =>
     [attach, ...list]

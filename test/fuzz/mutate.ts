@@ -1,8 +1,10 @@
+/** Mutates the fuzzer's inputs. */
+
 import { join } from '../../fs/framer.js'
 import { frame, unframe } from './frames.js'
 import type { Random } from './random.js'
 
-/** No input is longer. */
+/** The longest input, in bytes, and the most messages in one. */
 const MAX_INPUT = 8192
 const MAX_MESSAGES = 48
 
@@ -14,7 +16,7 @@ const interesting: readonly (readonly [number, readonly bigint[]])[] = [
   [8, [0n, 1n, 2n ** 31n, 2n ** 32n, 2n ** 53n - 1n, 2n ** 53n, 2n ** 63n - 1n, 2n ** 63n, 2n ** 64n - 1n]],
 ]
 
-/** Changes bytes of a copy in one place, and perhaps its length. */
+/** Changes the bytes of a copy in one place, and perhaps its length. */
 function mutateBytes(bytes: Uint8Array, r: Random, other: Uint8Array, words: readonly Uint8Array[]): Uint8Array {
   const at = r.below(bytes.length + 1)
   const put = (middle: Uint8Array, cut: number) => join([bytes.subarray(0, at), middle, bytes.subarray(at + cut)])
@@ -58,7 +60,10 @@ function mutateBytes(bytes: Uint8Array, r: Random, other: Uint8Array, words: rea
   }
 }
 
-/** Changes a sequence of messages: whole ones repeated, moved, dropped, taken from another input; or bytes in one. */
+/**
+ * Changes a sequence of messages: whole ones are repeated, moved, dropped or taken from another input, or bytes of one
+ * are changed.
+ */
 function mutateMessages(input: Uint8Array, r: Random, other: Uint8Array): Uint8Array {
   const messages = unframe(input)
   let options = input[0] ?? 0
@@ -88,7 +93,7 @@ function mutateMessages(input: Uint8Array, r: Random, other: Uint8Array): Uint8A
   return frame(options, messages.slice(0, MAX_MESSAGES), r.below(20) > 0)
 }
 
-/** A new input from one of the corpus: one to several changes. */
+/** A new input, made of one from the corpus by one or several changes. */
 export function mutate(
   input: Uint8Array,
   r: Random,

@@ -6,7 +6,7 @@ export class Random {
     this.#state = seed >>> 0 || 1
   }
 
-  /** A whole number from 0 to below `n`. */
+  /** A whole number from 0 to `n` - 1. */
   below(n: number): number {
     let x = this.#state
     x ^= x << 13
@@ -16,7 +16,7 @@ export class Random {
     return this.#state % n
   }
 
-  /** One of several. */
+  /** One of several items. */
   of<T>(items: readonly T[]): T {
     return items[this.below(items.length)]!
   }

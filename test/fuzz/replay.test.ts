@@ -1,15 +1,17 @@
+/** Runs the fuzzer's kept inputs as an ordinary test. */
+
 import t from 'tap'
 import { load } from './store.js'
 import { targets } from './targets.js'
 
-/** Inputs of the corpus that an ordinary test runs, of each target: the shortest. */
+/** How many inputs of each target's corpus run here: the shortest ones. */
 const MOST = 400
 
 const rejected: unknown[] = []
 process.on('unhandledRejection', error => rejected.push(error))
 
 for (const target of targets)
-  t.test(`${target.name}: what once was a fault is none, and what it begins with and the corpus run clean`, async t => {
+  t.test(`${target.name}: inputs that once brought out a fault, seeds and the corpus bring out none`, async t => {
     const seeds = target.seeds().map((input, i) => ({ name: `seed ${i}`, input }))
     const inputs = [...load('crashers', target.name), ...seeds, ...load('corpus', target.name).slice(0, MOST)]
     for (const { name, input } of inputs) {

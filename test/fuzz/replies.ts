@@ -1,3 +1,5 @@
+/** Replies that the fuzzer begins with. */
+
 import { inDialect, type Message, pack, type RMessage } from '../../fs/message.js'
 import type { Dialect } from '../../fs/protocol.js'
 import { statOf } from './hostile.js'

@@ -1,3 +1,5 @@
+/** Fuzzes the parsers of what users write. */
+
 import { message, parseRequest } from '../../cluster/root/request.js'
 import { type Settings, samplingLines, samplingVerbs, systemVerb } from '../../cluster/root/settings.js'
 import { FsError } from '../../fs/errors.js'
@@ -17,19 +19,19 @@ const parsers: readonly ((text: string, input: Uint8Array) => unknown)[] = [
   (_text, input) => control(input.subarray(1)),
 ]
 
-/** What is quoted reads back as it was. */
+/** Words that are quoted read back as they were. */
 function roundTripWords(text: string): void {
   for (const line of words(text)) {
     const again = words(line.map(quote).join(' '))
     if (again.length !== 1 || again[0]!.join('\0') !== line.join('\0'))
-      fault(`${JSON.stringify(line)} reads back as another`)
+      fault(`${JSON.stringify(line)} reads back as something else`)
   }
 }
 
-/** What a record shows in place of what a terminal would obey: fs/quote.ts. */
+/** What a record shows in place of characters that a terminal would obey (fs/quote.ts). */
 const shown = (value: string) => value.replace(/(?!\t)[\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu, '\ufffd')
 
-/** A record reads back as it was, but for characters that it shows as U+FFFD. */
+/** A record reads back as it was, except for characters that it shows as U+FFFD. */
 function roundTripRecords(text: string): void {
   for (const { word, attrs } of parseRecords(text)) {
     if (
@@ -43,11 +45,12 @@ function roundTripRecords(text: string): void {
     if (Object.keys(attrs).some(name => /['"\s]/.test(name))) continue
     const again = parseRecords(record(word, attrs))[0]
     const wanted = Object.fromEntries(Object.entries(attrs).map(([name, value]) => [name, shown(value)]))
-    if (JSON.stringify(again?.attrs) !== JSON.stringify(wanted)) fault(`${JSON.stringify(attrs)} reads back as another`)
+    if (JSON.stringify(again?.attrs) !== JSON.stringify(wanted))
+      fault(`${JSON.stringify(attrs)} reads back as something else`)
   }
 }
 
-/** A ctl takes all lines or none, and what it prints it takes. */
+/** A ctl takes all lines or none, and it takes what it prints. */
 function control(input: Uint8Array): void {
   const settings: Settings = { sampling: {}, system: '' }
   const file = ctl({
@@ -76,7 +79,10 @@ const seeds: readonly string[] = [
   "1temperature 0.5\nstop 'a b' c\nseed 7\nsystem 'be kind'\ntop_p\n",
 ]
 
-/** The parsers of what users write: a value, or an error that names what is wrong. The first byte chooses which. */
+/**
+ * The parsers of what users write: each gives a value, or an error that names what is wrong. The first byte chooses the
+ * parser.
+ */
 export const request: Target = {
   name: 'request',
   words: [

@@ -1,3 +1,5 @@
+/** Fuzzes the 9P server with a hostile client. */
+
 import { fail } from '../../fs/errors.js'
 import type { User } from '../../fs/file.js'
 import { MAX_QUEUED } from '../../fs/limits.js'
@@ -15,9 +17,9 @@ const TVERSION = messages.Tversion.type
 const TFLUSH = messages.Tflush.type
 
 /**
- * A session against a hostile client. The options byte: its dialect (0, 1, 2; 3: no Tversion is sent for it), 4 asks for
- * authentication, 8 all in one chunk, 16 in chunks of five bytes, 32 lets promises settle between messages, 64 replies are
- * not taken for a while, 128 traces.
+ * A session with a hostile client. The options byte: dialect (0 to 2; 3: no Tversion is sent first), 4 asks for
+ * authentication, 8 all in one chunk, 16 in chunks of five bytes, 32 lets promises settle between messages, 64 replies
+ * are not taken for a while, 128 traces.
  */
 export const server: Target = {
   name: 'server',
@@ -66,12 +68,12 @@ function serve(tree: FuzzTree, options: number): ServeOptions {
       },
     }),
     ...(options & 128 && { trace: () => {} }),
-    onerror: error => fault('a file threw what is no FsError', error),
+    onerror: error => fault('a file threw an error that is not an FsError', error),
     times: { flush: 50 },
   }
 }
 
-/** All messages as a stream, cut anywhere. */
+/** Sends all messages as a stream that is cut anywhere. */
 function whole(wire: Wire, list: readonly Uint8Array[], chunk: number): void {
   const stream = frame(0, list, false).subarray(1)
   for (let at = 0; at < stream.length && !wire.over; at += chunk) wire.ondata(stream.subarray(at, at + chunk))
@@ -95,11 +97,11 @@ const framed = (m: Uint8Array) =>
 
 /** Counts replies against requests, by tag. */
 class Replies {
-  /** Requests less replies. */
+  /** Requests minus replies. */
   readonly #open = new Map<number, number>()
-  /** Tags that a flush named: those may go without a reply. */
+  /** Tags that a flush named: their requests may go without a reply. */
   readonly #flushed = new Set<number>()
-  /** A later Tversion drops what is not answered; whose those were cannot be told from outside. */
+  /** A later Tversion drops what is not answered. Which requests those were cannot be told from outside. */
   #reset = false
   #counted = true
 
@@ -110,7 +112,7 @@ class Replies {
     this.#open.set(tag, (this.#open.get(tag) ?? 0) + 1)
   }
 
-  /** What follows is no message: nobody can say what is answered. */
+  /** What follows is not a message: from here on nobody can say what is answered. */
   lost(): void {
     this.#counted = false
   }
@@ -121,7 +123,7 @@ class Replies {
       reply = unpack(m, msize ? dialect : '9P2000')
     } catch (error) {
       try {
-        // packed before a Tversion that came behind it
+        // it was packed before a Tversion that came after it
         reply = dialects.map(d => tryUnpack(m, d)).find(r => r !== undefined) ?? fault('a reply is no message', error)
       } catch {
         fault(`a reply is no message: ${Buffer.from(m).toString('hex')}`, error)

@@ -1,3 +1,5 @@
+/** Stores the fuzzer's inputs. */
+
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -20,7 +22,7 @@ export function load(kind: Kind, target: string): { name: string; input: Uint8Ar
     .sort((a, b) => a.input.length - b.input.length)
 }
 
-/** Keeps an input, under a name made of its content. @returns the file */
+/** Keeps an input, under a name made from its content. @returns the file */
 export function save(kind: Kind, target: string, input: Uint8Array): string {
   const dir = folder(kind, target)
   mkdirSync(dir, { recursive: true })
@@ -29,7 +31,7 @@ export function save(kind: Kind, target: string, input: Uint8Array): string {
   return file
 }
 
-/** Forgets an input. */
+/** Deletes a kept input. */
 export function drop(kind: Kind, target: string, name: string): void {
   rmSync(join(folder(kind, target), name))
 }

@@ -1,3 +1,5 @@
+/** Everything that is fuzzed. */
+
 import { client } from './client.js'
 import { codec, lines } from './codec.js'
 import { dish } from './dish.js'
@@ -8,5 +10,4 @@ import { server } from './server.js'
 import type { Target } from './target.js'
 import { terminal } from './terminal.js'
 
-/** All that is fuzzed. */
 export const targets: readonly Target[] = [server, client, fuse, codec, lines, gguf, request, dish, terminal]

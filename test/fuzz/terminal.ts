@@ -1,3 +1,5 @@
+/** Fuzzes what is shown on a terminal. */
+
 import { Buffer as Entry } from '../../ctl/common/terminal/buffer.js'
 import { edits } from '../../ctl/common/terminal/keys.js'
 import { layout } from '../../ctl/common/terminal/layout.js'
@@ -10,7 +12,7 @@ const style = (text: string) => `\x1b[1m${text}\x1b[22m`
 const styles = { bold: style, italic: style, dim: style, cyan: style, underline: style, strikethrough: style }
 const text = (input: Uint8Array) => new TextDecoder().decode(input)
 
-/** What a model says, cut anywhere: what comes out has no control character but newlines and the colours that are ours. */
+/** What a model says, cut anywhere: the output has no control characters except newlines and our own colours. */
 function answer(input: Uint8Array): void {
   const [, columns = 0, step = 0] = input
   const markdown = new Markdown(() => 8 + (columns % 80), styles)
@@ -24,7 +26,7 @@ function answer(input: Uint8Array): void {
       fault(`${JSON.stringify(cell)} reaches the terminal`)
 }
 
-/** Keys on an entry: the cursor stays in it, and on the screen. */
+/** Keys on an entry: the cursor stays in the entry, and on the screen. */
 function entry(input: Uint8Array): void {
   const columns = 4 + ((input[1] ?? 0) % 60)
   const one = new Entry()
@@ -39,7 +41,9 @@ function entry(input: Uint8Array): void {
   if (frame.column >= columns || frame.row >= frame.rows.length) fault(`the cursor is at ${frame.column}, ${frame.row}`)
 }
 
-/** What a terminal is shown and told: a model's answer, and an entry that keys have been at. The first byte chooses which. */
+/**
+ * What a terminal shows and gets: a model's answer, and an entry that keys have changed. The first byte chooses which.
+ */
 export const terminal: Target = {
   name: 'terminal',
   words: [

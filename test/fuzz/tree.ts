@@ -1,3 +1,5 @@
+/** A tree for the fuzzer. */
+
 import type { File, Opened, Owner } from '../../fs/file.js'
 import { clone } from '../../fs/kit/clone.js'
 import { bytes, text } from '../../fs/kit/content.js'
@@ -12,12 +14,12 @@ const owner: Owner = { name: 'glenda', uid: 1000, gid: 100 }
 
 const WAITING = 50
 
-/** A tree with a file of each kind, and what must hold of it when its connection has ended. */
+/** A tree with a file of each kind, and with what must hold when its connection has ended. */
 export class FuzzTree {
   readonly root: File
-  /** Opens without a close yet. */
+  /** Opens that have no close yet. */
   open = 0
-  /** Closes of what was closed already. */
+  /** Closes of files that were closed already. */
   twice = 0
   readonly #log = new Log()
   readonly #feed = new Feed()
@@ -81,14 +83,14 @@ export class FuzzTree {
     this.root = this.#counted(dir(entries, owner))
   }
 
-  /** Ends what files wait for. */
+  /** Ends what readers of the files wait for. */
   end(): void {
     this.#log.end()
     // a line for each of the requests that may wait for one
     if (this.#fed) for (let i = 0; i < WAITING; i++) this.#feed.add('ended')
   }
 
-  /** The same file, its opens and closes counted; and those of the files below it. */
+  /** The same file, with its opens and closes counted, and those of the files below it. */
   #counted(file: File): File {
     const { walk, create } = file
     return {

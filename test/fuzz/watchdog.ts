@@ -1,11 +1,13 @@
+/** Ends a fuzzing run in which an input hangs. */
+
 import { Worker } from 'node:worker_threads'
 
 const HEAD = 12
 const MAX = 1 << 16
 
 /**
- * Watches from another thread whether inputs get done. One that takes too long ends the process: it is saved first, for
- * nothing in this thread could do so.
+ * Watches from another thread whether inputs end. One that takes too long ends the process. The input is saved first,
+ * because nothing in this thread could do so any more.
  */
 export class Watchdog {
   readonly #shared = new SharedArrayBuffer(HEAD + MAX)
@@ -19,7 +21,7 @@ export class Watchdog {
     this.#worker.unref()
   }
 
-  /** An input is about to run. */
+  /** Says that an input is about to run. */
   begin(input: Uint8Array): void {
     this.#bytes.set(input)
     this.#head[1] = input.length
@@ -45,7 +47,7 @@ setInterval(() => {
     looks = 0
     return
   }
-  // on a busy machine it may not have run for long, though it was begun long ago
+  // on a busy machine an input may not have run for long, though it was begun long ago
   const { user, system } = process.cpuUsage(since)
   if ((user + system) / 1e6 < seconds / 2 && ++looks < 10) return
   require('node:fs').writeFileSync(file, Buffer.from(shared, ${HEAD}, head[1]))

@@ -1,3 +1,5 @@
+/** The fuzzer's transport. */
+
 import { join } from '../../fs/framer.js'
 import type { Transport } from '../../fs/transport.js'
 
