@@ -1,4 +1,4 @@
-/** What a real server does when there is too much of something: connections, descriptors, unread answers, bytes on a disk. */
+/** Tests a real server with too much of something: connections, descriptors, unread answers, bytes on a disk. */
 import { spawn, spawnSync } from 'node:child_process'
 import { appendFileSync, copyFileSync, mkdirSync, readdirSync, readFileSync, statfsSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -16,9 +16,12 @@ const MIB = 1024 * 1024
 const WANTED = 10_000
 /** Descriptors of this process that are not connections. */
 const OWN = 500
-/** Three times what the benchmark asks for: memory comes in pages, and garbage goes when it wants to. */
+/**
+ * The most memory for a connection: three times the benchmark's limit, because memory comes in pages and garbage is
+ * collected late.
+ */
 const MOST_KIB = 48
-/** Connections that are being made at once: fewer than a socket's backlog. */
+/** How many connections are made at the same time: fewer than a socket's backlog. */
 const AT_ONCE = 100
 
 const bundled = `${checkout}/models/llambo-tiny.gguf`
@@ -40,12 +43,12 @@ const resident = (pid: number): number =>
   Number(/^VmRSS:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1])
 const descriptors = (pid: number): number => readdirSync(`/proc/${pid}/fd`).length
 
-/** Waits for what a server does a moment later; the test's own time limit ends it. */
+/** Waits for something that a server does a moment later. Only the time limit of the test ends the wait. */
 async function until(so: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await so())) await sleep(20)
 }
 
-/** A prompt, and its answer as engine echo gives it. */
+/** Writes a prompt and reads the answer of engine echo. */
 async function ask(root: Fid, prompt: string): Promise<string> {
   const fid = await (await root.walk(['data'])).open(ORDWR)
   await fid.write(0, new TextEncoder().encode(prompt))
@@ -60,11 +63,11 @@ async function ask(root: Fid, prompt: string): Promise<string> {
   return answer
 }
 
-/** Open files this process may have. */
+/** How many open files this process may have. */
 const limit = Number(/^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1] ?? Infinity)
 const count = Math.min(WANTED, limit - OWN)
 
-t.test(`${count} connections that idle are held, and one that works is answered`, { timeout: 200_000 }, async t => {
+t.test(`${count} idle connections are kept, and one in use is answered`, { timeout: 200_000 }, async t => {
   if (count < WANTED) t.comment(`${count} and not ${WANTED}: the limit on open files is ${limit}`)
   const home = new Home(t)
   const run = await home.up()
@@ -78,53 +81,56 @@ t.test(`${count} connections that idle are held, and one that works is answered`
         ...(await Promise.all(Array.from({ length: Math.min(AT_ONCE, most - all.length) }, () => attach(address)))),
       )
   }
-  // a few first, so that what is loaded and compiled once is not counted
+  // the first connections do not count, because the server loads and compiles code at them
   await more(AT_ONCE)
   const before = resident(pid)
   await more(count - 1)
   const active = await attach(address)
   for (let i = 0; i < 100; i++) await active.root.stat()
-  t.equal(await ask(active.root, 'red green\n'), '0:red 1:green\n', 'who works is answered')
+  t.equal(await ask(active.root, 'red green\n'), '0:red 1:green\n', 'the connection in use is answered')
   const kib = (resident(pid) - before) / count
   t.ok(kib < MOST_KIB, `${kib.toFixed(1)} KiB for each`)
   const stats = await Promise.all(all.map(({ root }) => root.stat()))
-  t.equal(stats.filter(({ name }) => name === '/').length, count - 1, 'each of the others is still served')
+  t.equal(stats.filter(({ name }) => name === '/').length, count - 1, 'the idle connections are still served')
   for (const { client } of [...all, active]) client.close()
   await until(() => descriptors(pid) <= begun + 2)
-  t.equal((await home.ctl('rdwr', 'data', 'hi')).stdout, '0:hi\n', 'and all is well when they have gone')
+  t.equal((await home.ctl('rdwr', 'data', 'hi')).stdout, '0:hi\n', 'the server works when they have gone')
 })
 
-t.test('a server starts where it may open a hundred files', async t => {
+t.test('a server starts with a limit of a hundred open files', async t => {
   const home = new Home(t, {}, ['sh', '-c', 'ulimit -n 100; exec "$@"', 'sh'])
   t.equal(await ask((await attach(socketOf(await home.up()))).root, 'red\n'), '0:red\n')
 })
 
-t.test('a server without descriptors keeps whom it has, refuses others, says so, and recovers', async t => {
-  // Node opens some 70 files at once while it loads our modules
-  const home = new Home(t, {}, ['sh', '-c', 'ulimit -n 192; exec "$@"', 'sh'])
-  const run = await home.up()
-  const address = socketOf(run)
-  const first = await attach(address)
-  const others = await Promise.allSettled(Array.from({ length: 200 }, () => attach(address)))
-  const held = others.flatMap(o => (o.status === 'fulfilled' ? [o.value] : []))
-  t.ok(held.length >= 32 && held.length < 128, `${held.length} of 200 are let in`)
-  t.ok(
-    others.every(o => o.status === 'fulfilled' || /hungup channel/.test((o.reason as Error).message)),
-    'the rest are closed at once',
-  )
-  t.equal(await ask(first.root, 'red green\n'), '0:red 1:green\n', 'who is in is answered')
-  const stats = await Promise.all(held.map(({ root }) => root.stat()))
-  t.ok(stats.every(({ name }) => name === '/'))
-  t.match(run.stderr, /llamboctl: \d+ connections are open, more are refused: the limit on open files .*ulimit/)
-  t.equal(run.stderr.match(/more are refused/g)?.length, 1, 'and is told once')
-  for (const { client } of held) client.close()
-  await run.says(/there is room for connections again, \d+ were refused/)
-  const late = await attach(address)
-  t.equal(await ask(late.root, 'late\n'), '0:late\n')
-  for (const { client } of [first, late]) client.close()
-})
+t.test(
+  'a server without free descriptors keeps its connections, refuses others with one message, and recovers',
+  async t => {
+    // Node opens some 70 files at once while it loads our modules
+    const home = new Home(t, {}, ['sh', '-c', 'ulimit -n 192; exec "$@"', 'sh'])
+    const run = await home.up()
+    const address = socketOf(run)
+    const first = await attach(address)
+    const others = await Promise.allSettled(Array.from({ length: 200 }, () => attach(address)))
+    const held = others.flatMap(o => (o.status === 'fulfilled' ? [o.value] : []))
+    t.ok(held.length >= 32 && held.length < 128, `${held.length} of 200 are accepted`)
+    t.ok(
+      others.every(o => o.status === 'fulfilled' || /hungup channel/.test((o.reason as Error).message)),
+      'the rest are closed at once',
+    )
+    t.equal(await ask(first.root, 'red green\n'), '0:red 1:green\n', 'an accepted client is answered')
+    const stats = await Promise.all(held.map(({ root }) => root.stat()))
+    t.ok(stats.every(({ name }) => name === '/'))
+    t.match(run.stderr, /llamboctl: \d+ connections are open, more are refused: the limit on open files .*ulimit/)
+    t.equal(run.stderr.match(/more are refused/g)?.length, 1, 'the refusal is reported once')
+    for (const { client } of held) client.close()
+    await run.says(/there is room for connections again, \d+ were refused/)
+    const late = await attach(address)
+    t.equal(await ask(late.root, 'late\n'), '0:late\n')
+    for (const { client } of [first, late]) client.close()
+  },
+)
 
-t.test('who stops reading in the midst of an answer harms nobody', async t => {
+t.test('a client that stops reading an answer does not affect others', async t => {
   const home = new Home(t)
   const run = await home.up()
   const pid = run.child.pid!
@@ -132,29 +138,29 @@ t.test('who stops reading in the midst of an answer harms nobody', async t => {
   const before = resident(pid)
   const fid = await (await deaf.root.walk(['data'])).open(ORDWR)
   await fid.write(0, new TextEncoder().encode('red green blue x1000000\n'))
-  t.ok((await fid.read(0, 8192)).length > 0, 'it begins')
+  t.ok((await fid.read(0, 8192)).length > 0, 'the answer begins')
   deaf.transport.pause()
   const first = fid.read(8192, MAX_MSIZE).catch(() => undefined)
   const other = await attach(socketOf(run))
-  t.equal(await ask(other.root, 'red green\n'), '0:red 1:green\n', 'others are answered')
+  t.equal(await ask(other.root, 'red green\n'), '0:red 1:green\n', 'another client is answered')
   await until(async () => / active=0 /.test(Buffer.from(await other.root.readFile('status')).toString()))
-  t.pass('what was asked goes on to its end without a reader, and its slot is free')
-  // 400 MB to send, if nothing holds them back
+  t.pass('the answer is finished without a reader, and its slot is free')
+  // 400 MB to send, if nothing limits them
   const reads = Promise.allSettled(Array.from({ length: 400 }, (_, i) => fid.read(i, MAX_MSIZE)))
   t.equal(await ask(other.root, 'red green\n'), '0:red 1:green\n')
-  t.ok(resident(pid) - before < 200 * 1024, `it takes ${Math.round((resident(pid) - before) / 1024)} MiB`)
+  t.ok(resident(pid) - before < 200 * 1024, `the server takes ${Math.round((resident(pid) - before) / 1024)} MiB`)
   deaf.transport.destroy()
   deaf.client.close()
   await first
   t.ok(
     (await reads).some(r => r.status === 'rejected'),
-    'not all of it was sent',
+    'not everything was sent',
   )
   t.equal(await ask(other.root, 'again\n'), '0:again\n')
   other.client.close()
 })
 
-/** A server whose models are on a file system of so many bytes. */
+/** Starts a server whose models are on a file system of `size` bytes. */
 async function onSmallDisk(t: Test, size: number, mounted = false) {
   const home = new Home(t)
   const dir = modelDir(home.env)
@@ -169,7 +175,8 @@ async function onSmallDisk(t: Test, size: number, mounted = false) {
     spawnSync('umount', [dir])
   })
   const free = () => statfsSync(dir).bavail * statfsSync(dir).bsize
-  // a model that is right but does not fit: more than its tensors is no fault, and without holes, which take no space
+  // A valid model that does not fit: bytes after the tensors are allowed. They are not zeros, because holes would take
+  // no space.
   const large = home.path('large.gguf')
   copyFileSync(bundled, large)
   appendFileSync(large, new Uint8Array(2 * size).fill(1))
@@ -180,20 +187,20 @@ const root = process.getuid?.() === 0
 const disk = { skip: root ? false : 'a small file system cannot be mounted here: run it as root' }
 const SMALL_DISK = 16 * MIB
 
-t.test('a disk that gets full while a model is copied in', disk, async t => {
+t.test('a full disk fails the copy of a model and leaves nothing of it', disk, async t => {
   const { home, dir, free, before, large } = await onSmallDisk(t, SMALL_DISK)
   const copied = await home.ctl('cp', large, '/n/llambo/models/large.gguf')
-  t.match(copied, { code: 1, stderr: /no space left on device/ }, 'is told to who copies')
-  t.same(readdirSync(dir), [], 'and nothing is left of it')
-  t.equal(free(), before, 'not even the space')
-  t.equal((await home.ctl('rdwr', 'data', 'hi')).stdout, '0:hi\n', 'the server goes on')
-  t.match(await home.ctl('cp', bundled, '/n/llambo/models/small.gguf'), { code: 0 }, 'and what fits is taken')
+  t.match(copied, { code: 1, stderr: /no space left on device/ }, 'the copy fails with the reason')
+  t.same(readdirSync(dir), [], 'nothing is left of the copy')
+  t.equal(free(), before, 'its space is free again')
+  t.equal((await home.ctl('rdwr', 'data', 'hi')).stdout, '0:hi\n', 'the server still works')
+  t.match(await home.ctl('cp', bundled, '/n/llambo/models/small.gguf'), { code: 0 }, 'a model that fits is accepted')
   t.same(readdirSync(dir), ['small.gguf'])
 })
 
 const problem = await fuseProblem()
 t.test(
-  'the same by cp through a mount',
+  'a full disk fails cp through a mount and leaves nothing of the model',
   { skip: disk.skip || (problem ? `no FUSE here: ${problem}` : false) },
   async t => {
     const { home, dir, free, before, large } = await onSmallDisk(t, SMALL_DISK, true)

@@ -1,3 +1,4 @@
+/** Tests damaged files that are renamed, and files that are read up to a bound or replaced atomically. */
 import {
   mkdirSync,
   mkdtempSync,
@@ -16,7 +17,7 @@ import { readBounded } from '../../ctl/common/bounded.js'
 import { replacePrivate } from '../../ctl/common/private.js'
 import { fileStore } from '../../ctl/server/store.js'
 
-t.test('damaged files of one name are all kept, the newest under the plain name, and five at most', async t => {
+t.test('up to five damaged files of one name are kept, and the newest is NAME.damaged', async t => {
   const dir = mkdtempSync(join(tmpdir(), 'llambo-aside-'))
   t.teardown(() => rmSync(dir, { recursive: true }))
   const path = join(dir, 'ctl')
@@ -42,17 +43,21 @@ t.test('damaged files of one name are all kept, the newest under the plain name,
 
   const said: string[] = []
   keepAside(path, new Error('cut'), (name, why) => said.push(`${name}: ${why}`))
-  t.match(said, [/^ctl: cut; .*ENOENT|no such file/], 'what cannot be set aside is said, and moves nothing')
+  t.match(said, [/^ctl: cut; .*ENOENT|no such file/], 'a file that cannot be renamed is reported, and nothing is moved')
   t.equal(kept()[0]![1], '9')
 })
 
-t.test('what was kept is read up to a bound, and what cannot be read says why', async t => {
+t.test('a kept file is read up to a bound, and one that cannot be read says why', async t => {
   const dir = mkdtempSync(join(tmpdir(), 'llambo-store-'))
   t.teardown(() => rmSync(dir, { recursive: true }))
   const store = fileStore(dir)
   t.equal(store.read('counters'), undefined)
   mkdirSync(join(dir, 'ctl'))
-  t.throws(() => store.read('ctl'), { code: 'EISDIR', message: / '.*\/ctl'$/ }, 'named, also where read(2) fails')
+  t.throws(
+    () => store.read('ctl'),
+    { code: 'EISDIR', message: / '.*\/ctl'$/ },
+    'the error names the file also where read(2) fails',
+  )
   const file = join(dir, 'session-1')
   writeFileSync(file, '0123456789')
   t.equal(store.read('session-1'), '0123456789')
@@ -62,7 +67,7 @@ t.test('what was kept is read up to a bound, and what cannot be read says why', 
   t.throws(() => store.read('session-1'), { message: /^file too large: .*session-1: at most \d+ bytes$/ })
 })
 
-t.test('a disk that takes no more is said with the file, and leaves nothing half written', t => {
+t.test('a full disk is reported with the file and leaves nothing half written', t => {
   const dir = t.testdir({ kept: 'as it was' })
   const path = join(dir, 'kept')
   symlinkSync('/dev/full', `${path}.new`)

@@ -1,3 +1,4 @@
+/** Tests the command line of llamboctl: usage errors, help, completion scripts and the reference. */
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import type { Command as Commander } from 'commander'
@@ -17,7 +18,7 @@ function* all(command: Commander, path = ''): Generator<[string, Commander]> {
   for (const child of command.commands) yield* all(child, `${path} ${child.name()}`.trim())
 }
 
-t.test('a command line that cannot be meant exits 2 and says what was near', async t => {
+t.test('an invalid command line exits 2 with a remedy or a suggestion', async t => {
   const home = new Home(t)
   const rows: readonly (readonly [string[], RegExp])[] = [
     [['stauts'], /^llamboctl: unknown command 'stauts'\n\(Did you mean status\?\)/],
@@ -68,21 +69,21 @@ t.test('without a server every client says how to start one, and exits 3', async
     t.equal(stdout, '')
   }
   const npx = home.start(['status'], { npm_lifecycle_event: 'npx' })
-  t.match((await npx.ended).stderr, /; start one with: npx llamboctl up -d\n$/, 'so that it can be typed as it stands')
+  t.match((await npx.ended).stderr, /; start one with: npx llamboctl up -d\n$/, 'the remedy can be typed as it stands')
   const script = home.start(['status'], { LLAMBO_CALLED_AS: './llamboctl' })
   t.match((await script.ended).stderr, /; start one with: \.\/llamboctl up -d\n$/)
   for (const name of ['models', 'list'])
     t.match(
       await home.ctl(name),
       { code: 0, stdout: /^llambo-tiny\t\d+\tno\t/, stderr: '' },
-      'the store needs no server',
+      'the models are listed without a server',
     )
   const down = await home.ctl('down')
   t.equal(down.code, 3)
   t.equal(down.stderr, 'llamboctl: no server of yours is running\n')
 })
 
-t.test('help and version are no errors', async t => {
+t.test('help and version are not errors', async t => {
   const home = new Home(t)
   const { version } = JSON.parse(readFileSync(`${checkout}/package.json`, 'utf8'))
   t.match(await home.ctl('--version'), { code: 0, stdout: `${version}\n`, stderr: '' })
@@ -95,7 +96,7 @@ t.test('help and version are no errors', async t => {
   t.match((await home.ctl('pull', '-h')).stdout, /\nExample:\n {2}llamboctl pull hf:/)
 })
 
-t.test('up says on a terminal what to type next', async t => {
+t.test('up prints on a terminal what to type next', async t => {
   if (spawnSync('script', ['--version']).error) return t.comment('script(1) is missing: not tried')
   const home = new Home(t)
   const said = spawnSync('script', ['-qec', `${process.execPath} ${llamboctl} up -d`, '/dev/null'], {
@@ -110,17 +111,17 @@ t.test('up says on a terminal what to type next', async t => {
   t.match((await home.ctl('rdwr', 'data', 'What is AI?')).stdout, /AI\?/)
 })
 
-t.test('a name that ends in .gguf and is a file of the current directory is that file', async t => {
+t.test('a model name that ends in .gguf and is a file of the current directory means that file', async t => {
   const home = new Home(t)
   home.file('cut.gguf', 'GGUF')
-  t.match(flagsOf({ model: 'cut.gguf' }).model, /^cut\.gguf$/, 'where it is not, it is a name')
+  t.match(flagsOf({ model: 'cut.gguf' }).model, /^cut\.gguf$/, 'without such a file it is a name')
   const { code, stderr } = await home.ctl('up', '--engine', 'llama', '--model', 'cut.gguf')
   t.equal(code, 1)
   t.notMatch(stderr, /file does not exist/)
   t.match(stderr, /cut\.gguf/)
 })
 
-t.test('errors are coloured on a terminal only, and not under NO_COLOR', async t => {
+t.test('errors are coloured only on a terminal, and not with NO_COLOR', async t => {
   const home = new Home(t)
   const onTerminal = (env: NodeJS.ProcessEnv) =>
     spawnSync('script', ['-qec', `${process.execPath} ${llamboctl} status`, '/dev/null'], {
@@ -135,7 +136,7 @@ t.test('errors are coloured on a terminal only, and not under NO_COLOR', async t
   t.notOk((await home.ctl('status')).stderr.includes(ESC))
 })
 
-t.test('completion scripts are what their shells can read, and know every command', async t => {
+t.test('the shells can parse their completion scripts, which know every command', async t => {
   const home = new Home(t)
   for (const shell of ['bash', 'zsh', 'fish']) {
     const { stdout, code } = await home.ctl('completion', shell)
@@ -143,7 +144,7 @@ t.test('completion scripts are what their shells can read, and know every comman
     for (const [path] of all(program(table, async () => {}))) {
       t.ok(stdout.includes(path.split(' ').at(-1)!), `${shell} knows ${path}`)
     }
-    // from a file: fish cannot read a socket by its name, which is what our pipe to it is
+    // from a file, because our pipe to a child is a socket, and fish cannot open a socket by its name
     const checked = spawnSync(shell, ['-n', home.file(`completion.${shell}`, stdout)], { encoding: 'utf8' })
     if (checked.error) t.comment(`${shell} is missing: not parsed`)
     else t.equal(checked.stderr, '', shell)
@@ -171,7 +172,7 @@ t.test('the reference has every command, option and setting', async t => {
     if (path && command.commands.length === 0) {
       t.match(reference, new RegExp(`^## .*\\b${path}\\b`, 'm'), path)
     }
-    // a program that is a command as well has a page of its own
+    // a command that is also a program has a page of its own
     const page = `${checkout}/docs/${path}.md`
     const text = reference + (path && existsSync(page) ? readFileSync(page, 'utf8') : '')
     for (const { long, short } of command.options) {
@@ -184,7 +185,7 @@ t.test('the reference has every command, option and setting', async t => {
   }
 })
 
-t.test('config show prints the settings in force, and where each comes from', async t => {
+t.test('config show prints the settings in force and where each comes from', async t => {
   const home = new Home(t)
   const file = home.file('.config/llambo/config.yaml', 'slots: 7\n')
   const { stdout, code } = await home.ctl('config', 'show', '--origin')
@@ -200,7 +201,7 @@ t.test('config show prints the settings in force, and where each comes from', as
   })
 })
 
-t.test('a reader that has seen enough is no error', async t => {
+t.test('a reader that closes the pipe early is not an error', async t => {
   const home = new Home(t)
   await home.up()
   const command = `${process.execPath} ${llamboctl} rdwr data 'word x20000' | head -c 5; echo " ${'$'}{PIPESTATUS[0]}"`

@@ -1,22 +1,24 @@
+/** Tests real clusters in which processes are killed; `npm run test:faults` does this and much more, for longer. */
 import t from 'tap'
 import { byGenerate, echoPrompt } from '../faults/clients.js'
 import { Cluster } from '../faults/cluster.js'
 import { failure, until } from '../faults/stage.js'
 
-// The same and much more, for longer: npm run test:faults
-
 const paced = { LLAMBO_ENGINE_RATE: '20' }
 
-t.test('an answer whose workers are killed again and again is whole: that says nothing of what they did', async t => {
-  const cluster = await Cluster.start(t, { workers: 2, env: paced, ctl: ['retry resumes 5'] })
-  const asked = byGenerate(await cluster.tree())(echoPrompt('one', 60))
-  asked.catch(() => undefined)
-  for (const resumed of [0, 1, 2]) process.kill((await cluster.answering(resumed)).pid, 'SIGKILL')
-  await asked
-  t.match(await cluster.newest(), { state: 'done', resumed: '3', completion_tokens: '60' })
-})
+t.test(
+  'an answer whose workers are killed again and again is completed, because a kill is not blamed on the prompt',
+  async t => {
+    const cluster = await Cluster.start(t, { workers: 2, env: paced, ctl: ['retry resumes 5'] })
+    const asked = byGenerate(await cluster.tree())(echoPrompt('one', 60))
+    asked.catch(() => undefined)
+    for (const resumed of [0, 1, 2]) process.kill((await cluster.answering(resumed)).pid, 'SIGKILL')
+    await asked
+    t.match(await cluster.newest(), { state: 'done', resumed: '3', completion_tokens: '60' })
+  },
+)
 
-t.test('one whose workers end themselves is not given to a third', async t => {
+t.test('a request that crashed two workers is not sent to a third', async t => {
   const cluster = await Cluster.start(t, { workers: 2, env: paced, ctl: ['retry resumes 5'] })
   const ask = async () => byGenerate(await cluster.tree())(echoPrompt('one', 200))
   const failed = failure('it', ask())
@@ -27,7 +29,7 @@ t.test('one whose workers end themselves is not given to a third', async t => {
   t.match(await cluster.newest(), { state: 'failed', tries: '0' })
 })
 
-t.test('an orchestrator that was killed: the next goes on with its workers and their answers', async t => {
+t.test('an orchestrator takes over the workers of a killed one, and their answers', async t => {
   const cluster = await Cluster.start(t, { workers: 2, env: paced })
   const prompt = echoPrompt('one', 120)
   await cluster.root.write('data', prompt.text)

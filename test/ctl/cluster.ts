@@ -1,3 +1,4 @@
+/** A stand-in for the cluster that a machine joins, for tests of joining. */
 import type { Config } from '../../ctl/common/settings.js'
 import { certificate } from '../../ctl/server/certificate.js'
 import { type Door, type Listener, openListener, wanted } from '../../ctl/server/listeners.js'
@@ -6,13 +7,13 @@ import { ORDWR } from '../../fs/protocol.js'
 import { parseRecords } from '../../fs/quote.js'
 import type { Transport } from '../../fs/transport.js'
 
-/** A test as tap gives it, as far as this needs it. */
+/** The part of a tap test that is used here. */
 interface Test {
   teardown(fn: () => unknown): unknown
   comment(text: string): unknown
 }
 
-/** What has joined: its files, and the first record of its `status`. */
+/** A host or worker that has joined: its files and the first record of its `status`. */
 export interface Member {
   readonly client: Client
   readonly root: Fid
@@ -20,12 +21,15 @@ export interface Member {
   gone: boolean
 }
 
-/** The other end of a joining: real listeners with real TLS, and a 9P client for each that comes, as an orchestrator is. */
+/**
+ * The cluster's end of a join. It has a real listener with real TLS, and a 9P client for each peer that joins, as an
+ * orchestrator has.
+ */
 export class Cluster {
   readonly members: Member[] = []
   address = ''
   fingerprint = ''
-  /** Ends each connection at once with that, as one that speaks another version would. */
+  /** Where set, each connection is closed at once with this error, as by a cluster of another version. */
   refuse: Error | undefined
   #listener: Listener | undefined
   #transports = new Set<Transport>()
@@ -39,7 +43,7 @@ export class Cluster {
     t.teardown(() => this.close())
   }
 
-  /** @param listen where; of a port that is 0 the address has the one it was given */
+  /** Starts to listen. @param listen the address; with port 0 the system chooses the port, and `address` has it */
   async open(listen = 'wss://127.0.0.1:0/9p'): Promise<this> {
     const config = { listen: [listen], auth: 'token' } as unknown as Config
     const door: Door = {
@@ -81,12 +85,12 @@ export class Cluster {
     this.#changed()
   }
 
-  /** Those that are there, by what they are. */
+  /** The members of a kind that are connected. */
   of(kind: 'host' | 'worker'): Member[] {
     return this.members.filter(({ attrs, gone }) => attrs.kind === kind && !gone)
   }
 
-  /** Waits until it is so, looking whenever one has come or gone. */
+  /** Waits for a condition, which is checked whenever a member comes or goes. */
   async until(so: () => boolean): Promise<void> {
     while (!so())
       await new Promise<void>(resolve => {
@@ -94,14 +98,14 @@ export class Cluster {
       })
   }
 
-  /** Stops listening and hangs up. */
+  /** Stops listening and closes all connections. */
   async close(): Promise<void> {
     await this.#listener?.close()
     for (const transport of this.#transports) transport.destroy()
   }
 }
 
-/** An answer, from a worker's `data`. @param started called when its first bytes are there */
+/** Reads an answer from a worker's `data`. @param started called when the first bytes have arrived */
 export async function answer({ root }: Member, prompt: string, started: () => void = () => undefined): Promise<string> {
   const fid = await root.walk(['data'])
   await fid.open(ORDWR)
@@ -117,5 +121,5 @@ export async function answer({ root }: Member, prompt: string, started: () => vo
   return text
 }
 
-/** The certificate that a cluster of that state directory shows. */
+/** The certificate of a cluster with that state directory. */
 export const certificateOf = (state: string) => certificate({} as Config, `${state}/llambo`)

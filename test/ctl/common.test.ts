@@ -1,3 +1,4 @@
+/** Tests what commands have in common: paths, exit codes, output, suggestions and the summary of status. */
 import { spawn } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { PassThrough } from 'node:stream'
@@ -31,7 +32,7 @@ t.test('a path means the same file however it is written', async t => {
   t.notOk(within('/n/llambox', '/n/llambo'))
 })
 
-t.test('failures have the exit codes that scripts count on', async t => {
+t.test('failures have the exit codes that scripts rely on', async t => {
   t.equal(codeOf(usage('x')), exitCode.usage)
   t.equal(codeOf(fail('authRequired')), exitCode.auth)
   t.equal(codeOf(fail('waited', 30)), exitCode.timeout)
@@ -40,18 +41,18 @@ t.test('failures have the exit codes that scripts count on', async t => {
   t.equal(codeOf(new Error('x')), exitCode.failed)
 })
 
-t.test('an error is one line', async t => {
+t.test('an error is printed on one line', async t => {
   t.equal(explain(new Error('a\n  b')), 'a b')
-  t.equal(explain(new Error('\x1b]0;x\x07')), '␛]0;x␇', 'what a server says does nothing to a terminal')
+  t.equal(explain(new Error('\x1b]0;x\x07')), '␛]0;x␇', 'text of a server cannot control a terminal')
   t.equal(explain(fail('io', undefined, new Error('disk on fire'))), 'i/o error (disk on fire)')
 })
 
-t.test('colours are for terminals, and NO_COLOR and the flags have their say', async t => {
+t.test('only terminals get colours, unless NO_COLOR or a flag says otherwise', async t => {
   const red = (stream: object, choice: 'auto' | 'always' | 'never', env: NodeJS.ProcessEnv) =>
     colors(stream, choice, env).red('x') !== 'x'
   t.ok(red({ isTTY: true }, 'auto', {}))
   t.notOk(red({ isTTY: true }, 'auto', { NO_COLOR: '1' }))
-  t.ok(red({ isTTY: true }, 'auto', { NO_COLOR: '' }), 'empty is not set')
+  t.ok(red({ isTTY: true }, 'auto', { NO_COLOR: '' }), 'an empty variable counts as unset')
   t.notOk(red({ isTTY: true }, 'auto', { TERM: 'dumb' }))
   t.notOk(red({}, 'auto', {}))
   t.notOk(red({ isTTY: true }, 'never', {}))
@@ -67,7 +68,7 @@ t.test('a table is aligned with a header on a terminal and tab-separated without
   t.equal(table(['name', 'n'], rows, false), 'a\t10\nbcd\t9\n')
 })
 
-t.test('bytes are said as a person would', async t => {
+t.test('bytes are printed as a person would write them', async t => {
   t.equal(bytes(0), '0 B')
   t.equal(bytes(999), '999 B')
   t.equal(bytes(2_840_000), '2.8 MB')
@@ -75,14 +76,14 @@ t.test('bytes are said as a person would', async t => {
   t.equal(bytes(181e6), '181 MB')
 })
 
-t.test('a near word is suggested, a far one is not', async t => {
+t.test('only a similar word is suggested', async t => {
   const known = ['slots', 'model', 'engine.kind']
   t.equal(didYouMean('slot', known), ' (did you mean slots?)')
   t.equal(didYouMean('engine.knd', known), ' (did you mean engine.kind?)')
   t.equal(didYouMean('zebra', known), '')
 })
 
-t.test('writing waits for a slow reader, and fails if it goes', async t => {
+t.test('a write waits for a slow reader and fails if the reader goes', async t => {
   const slow = new PassThrough({ highWaterMark: 4 })
   let done = false
   const writing = write(slow, 'longer than four').then(() => {
@@ -109,8 +110,8 @@ t.test('pull understands the names that people copy', async t => {
   }
 })
 
-t.test('a process that has died is not alive, even where nobody has buried it', async t => {
-  if (!existsSync('/proc/self/stat')) return t.pass('no /proc here: it cannot be seen')
+t.test('a zombie process is not alive', async t => {
+  if (!existsSync('/proc/self/stat')) return t.pass('skipped: there is no /proc here')
   const parent = spawn('sh', ['-c', 'sleep 100 & echo $!; exec sleep 100'], { stdio: ['ignore', 'pipe', 'ignore'] })
   const pid = Number((await parent.stdout.take(1).toArray())[0])
   const one = { pid, born: bornAt(pid) }
@@ -122,7 +123,7 @@ t.test('a process that has died is not alive, even where nobody has buried it', 
   parent.kill('SIGKILL')
 })
 
-t.test('a status as a person reads it: the whole in a line, then who and what', async t => {
+t.test('the summary of status is a line for the server, then tables of workers and models', async t => {
   const worker = (n: number, more: string) =>
     `worker name=worker-000${n} host=alpha ${more} class=tiny model=llambo-tiny slots=4 queue=0 tok_s=0\n`
   const text =

@@ -1,3 +1,4 @@
+/** Tests the configuration of a server: precedence, errors, classes and bounds. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -16,7 +17,7 @@ const yaml = (text: string): string => {
   return path
 }
 
-/** The message of the usage error that a file gives, behind the file's name. */
+/** The message of the usage error for a configuration file, with FILE in place of its path. */
 function refusal(text: string): string {
   const path = yaml(text)
   try {
@@ -28,7 +29,7 @@ function refusal(text: string): string {
   return 'accepted'
 }
 
-t.test('a flag is before the environment, that before the file, that before the default', async t => {
+t.test('a flag overrides the environment, which overrides the file, which overrides the default', async t => {
   const file = yaml('slots: 2\nmodel: a\nengine:\n  rate: 5\n')
   const { config, origins } = loadConfig({ LLAMBO_SLOTS: '3', LLAMBO_MODEL: 'b' }, { slots: 4 }, file)
   t.equal(config.slots, 4)
@@ -41,21 +42,21 @@ t.test('a flag is before the environment, that before the file, that before the 
   t.equal(origins.auth, 'default')
 })
 
-t.test('an empty variable is as good as none, an empty file as well', async t => {
+t.test('an empty variable or an empty file counts as absent', async t => {
   t.equal(loadConfig({ LLAMBO_SLOTS: '' }, {}, yaml('# nothing\n')).config.slots, 4)
 })
 
-t.test('the file in the configuration directory is read where it is, and need not be there', async t => {
+t.test('the file in the configuration directory may be missing, a named file may not', async t => {
   t.equal(loadConfig({ XDG_CONFIG_HOME: join(dir, 'none') }).config.slots, 4)
   t.throws(() => loadConfig({}, {}, join(dir, 'none.yaml')), { message: /none\.yaml: file does not exist/, code: 2 })
 })
 
-t.test('a list in a variable is words', async t => {
+t.test('a list in a variable is split into words', async t => {
   const { config } = loadConfig({ LLAMBO_LISTEN: 'tcp!127.0.0.1!1, unix!/x' }, {}, yaml(''))
   t.same(config.listen, ['tcp!127.0.0.1!1', 'unix!/x'])
 })
 
-t.test('what cannot be meant names the file, the line and the key', async t => {
+t.test('an error in the file names the file, the line and the key', async t => {
   const rows: readonly (readonly [string, RegExp])[] = [
     ['model: a\nslot: 3\n', /^FILE:2: slot: unknown key \(did you mean slots\?\)$/],
     ['engine:\n  kind: echo\n  rte: 3\n', /^FILE:3: engine\.rte: unknown key \(did you mean engine\.rate\?\)$/],
@@ -84,7 +85,7 @@ t.test('what cannot be meant names the file, the line and the key', async t => {
   for (const [text, expected] of rows) t.match(refusal(text), expected, JSON.stringify(text))
 })
 
-t.test('a variable or flag that cannot be meant is named', async t => {
+t.test('an error in a variable or flag names it', async t => {
   t.throws(() => loadConfig({ LLAMBO_SLOTS: 'x' }, {}, yaml('')), {
     message: /^LLAMBO_SLOTS: slots: expected a whole number/,
     code: 2,
@@ -92,13 +93,13 @@ t.test('a variable or flag that cannot be meant is named', async t => {
   t.throws(() => loadConfig({}, { slots: 999 }, yaml('')), { message: /^--slots: .*not 999$/, code: 2 })
 })
 
-t.test('every initial value is one that the file would accept', async t => {
+t.test('every default is a value that the file would accept', async t => {
   for (const [key, { kind, initial }] of Object.entries(settings)) {
     if (initial !== undefined) t.same(kind(initial as never, key), initial, key)
   }
 })
 
-t.test('classes of workers: what each needs, by name', async t => {
+t.test('classes define the model, slots, memory and cores of workers', async t => {
   const file = yaml(`slots: 8
 engine: {threads: 2}
 classes:
@@ -127,12 +128,12 @@ classes:
       [resolve('m.gguf'), 8, 2],
       ['llambo-tiny', 8, 2],
     ],
-    'a thread for each whole processor, at least one; else what the engine is set to',
+    'a class has a thread for each whole core and at least one; without cores the setting of the engine',
   )
-  t.notOk('listen' in of[0]!, 'a worker is told what concerns it')
+  t.notOk('listen' in of[0]!, 'a worker gets only the settings that concern it')
 })
 
-t.test('a class has a context and a type of KV cache of its own, or those of the plain settings', async t => {
+t.test('a class has its own context and KV cache type, or those of the engine settings', async t => {
   const text = 'engine: {context: 4096}\nclasses: {long: {context: 65536, kv_type: q8_0}, plain: {}}\n'
   const { config } = loadConfig({}, {}, yaml(text))
   const [first, long, plain] = classesOf(config).map(one => configOf(config, one))
@@ -141,7 +142,7 @@ t.test('a class has a context and a type of KV cache of its own, or those of the
   t.match(plain, { 'engine.context': 4096, 'engine.kv_type': 'f16' })
 })
 
-t.test('a class names the model at a server of the OpenAI API, and none where there is none', async t => {
+t.test('the model of a class at an OpenAI server is the one that it names, or none', async t => {
   const { config } = loadConfig(
     {},
     { model: 'none' },
@@ -155,7 +156,7 @@ t.test('a class names the model at a server of the OpenAI API, and none where th
   t.match(configOf(set, classesOf(set)[0]!), { 'engine.model': 'big' })
 })
 
-t.test('a class that cannot be meant names the file, the line and what of it', async t => {
+t.test('an error in a class names the file, the line and the key', async t => {
   const sizes = 'expected bytes, or a number with KiB, MiB, GiB or TiB'
   const rows: readonly (readonly [string, string])[] = [
     ['classes:\n  a: {}\n  b:\n    slot: 3\n', 'FILE:4: classes.b.slot: unknown key (did you mean slots?)'],
@@ -182,7 +183,7 @@ t.test('a class that cannot be meant names the file, the line and what of it', a
   for (const [text, expected] of rows) t.equal(refusal(text), expected, JSON.stringify(text))
 })
 
-t.test('classes in a variable are as in the file; what is no YAML is refused as what it is', async t => {
+t.test('classes in a variable are read as in the file, and text that is not YAML is refused as text', async t => {
   const { config } = loadConfig({ LLAMBO_CLASSES: '{a: {slots: 3, memory: 1KiB}}' }, {}, yaml(''))
   t.same(config.classes, { a: { slots: 3, memory: 1024 } })
   t.throws(() => loadConfig({ LLAMBO_CLASSES: '{a: {slots: x}}' }, {}, yaml('')), {
@@ -194,33 +195,30 @@ t.test('classes in a variable are as in the file; what is no YAML is refused as 
   })
 })
 
-t.test(
-  'a file is bounded before it is parsed: what takes the parser long, or ends the process, is refused',
-  async t => {
-    const deep = /^FILE:1: lists and keys over 16 deep$/
-    const rows: readonly (readonly [string, RegExp])[] = [
-      [`model: ${'['.repeat(17)}${']'.repeat(17)}`, deep],
-      [`${'{a: '.repeat(17)}`, deep],
-      ['- '.repeat(17), deep],
-      ['? '.repeat(17), deep],
-      [`# ${'x'.repeat(40_000)}`, /^FILE:1: 40002 characters, at most 32768$/],
-      ['x'.repeat(200_000), /^file too large: FILE: at most 131072 bytes$/],
-      // each of ten references stands for ten of the one before it
-      ['names: &a [x, x]\nlisten: [*a, *a]\n', /^FILE:2: \*a: write the value itself; there are no references here$/],
-      [`model: ${'x'.repeat(5000)}\n`, /^FILE:1: model: expected a text of 1 to 4096 characters, not "x{39}…"$/],
-      ['model: "a\\u001bb"\n', /^FILE:1: model: expected a text .*, not "a\ufffdb"$/],
-      [`names: [${'a, '.repeat(1001)}]\n`, /^FILE:1: names: expected a list of up to 1000 words, not a list$/],
-    ]
-    for (const [text, expected] of rows) t.match(refusal(text), expected, text.slice(0, 60))
-    t.equal(refusal(`${'# a comment of many letters\n'.repeat(1000)}slots: 2\n`), 'accepted')
-    t.throws(() => loadConfig({ LLAMBO_CLASSES: '['.repeat(30_000) }, {}, yaml('')), {
-      message: /^LLAMBO_CLASSES: classes: expected keys with values, not "\[{39}…"$/,
-      code: 2,
-    })
-    t.throws(() => loadConfig({ LLAMBO_MODEL: 'x'.repeat(5000) }, {}, yaml('')), {
-      message: /^LLAMBO_MODEL: model: expected a text of 1 to 4096 characters/,
-      code: 2,
-    })
-    t.throws(() => loadConfig({}, {}, '/dev/zero'), { message: /\/dev\/zero: at most 131072 bytes/, code: 2 })
-  },
-)
+t.test('a file that would take the parser long, or crash the process, is refused before it is parsed', async t => {
+  const deep = /^FILE:1: lists and keys over 16 deep$/
+  const rows: readonly (readonly [string, RegExp])[] = [
+    [`model: ${'['.repeat(17)}${']'.repeat(17)}`, deep],
+    [`${'{a: '.repeat(17)}`, deep],
+    ['- '.repeat(17), deep],
+    ['? '.repeat(17), deep],
+    [`# ${'x'.repeat(40_000)}`, /^FILE:1: 40002 characters, at most 32768$/],
+    ['x'.repeat(200_000), /^file too large: FILE: at most 131072 bytes$/],
+    // with ten nested references, each stands for ten of the one before it
+    ['names: &a [x, x]\nlisten: [*a, *a]\n', /^FILE:2: \*a: write the value itself; there are no references here$/],
+    [`model: ${'x'.repeat(5000)}\n`, /^FILE:1: model: expected a text of 1 to 4096 characters, not "x{39}…"$/],
+    ['model: "a\\u001bb"\n', /^FILE:1: model: expected a text .*, not "a\ufffdb"$/],
+    [`names: [${'a, '.repeat(1001)}]\n`, /^FILE:1: names: expected a list of up to 1000 words, not a list$/],
+  ]
+  for (const [text, expected] of rows) t.match(refusal(text), expected, text.slice(0, 60))
+  t.equal(refusal(`${'# a comment of many letters\n'.repeat(1000)}slots: 2\n`), 'accepted')
+  t.throws(() => loadConfig({ LLAMBO_CLASSES: '['.repeat(30_000) }, {}, yaml('')), {
+    message: /^LLAMBO_CLASSES: classes: expected keys with values, not "\[{39}…"$/,
+    code: 2,
+  })
+  t.throws(() => loadConfig({ LLAMBO_MODEL: 'x'.repeat(5000) }, {}, yaml('')), {
+    message: /^LLAMBO_MODEL: model: expected a text of 1 to 4096 characters/,
+    code: 2,
+  })
+  t.throws(() => loadConfig({}, {}, '/dev/zero'), { message: /\/dev\/zero: at most 131072 bytes/, code: 2 })
+})

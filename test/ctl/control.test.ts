@@ -1,7 +1,8 @@
+/** Tests the commands that write to `ctl`, and `logs`. */
 import t from 'tap'
 import { Home } from './fixture.js'
 
-t.test('words of ctl as commands, and logs', async t => {
+t.test('commands control the cluster, and logs prints its events', async t => {
   const home = new Home(t)
   await home.up('--workers', '2')
   const ctl = async (...args: string[]) => {
@@ -14,7 +15,7 @@ t.test('words of ctl as commands, and logs', async t => {
   }
   const silent = { code: 0, says: '' }
 
-  t.same(await ctl('strategy'), { code: 0, says: 'strategy specialise\n' }, 'without a word it says what is set')
+  t.same(await ctl('strategy'), { code: 0, says: 'strategy specialise\n' }, 'without an argument it prints what is set')
   t.same(await ctl('strategy', 'round-robin'), silent)
   t.same(await ctl('strategy'), { code: 0, says: 'strategy round-robin\n' })
   t.match(await ctl('strategy', 'best'), { code: 1, says: /^llamboctl: \/n\/llambo\/ctl: .*strategy best: one of/ })
@@ -28,7 +29,11 @@ t.test('words of ctl as commands, and logs', async t => {
   t.same(await workers(), ['worker-0001 idle', 'worker-0002 draining'])
   t.same(await ctl('resume', 'worker-0002'), silent)
   t.same(await workers(), ['worker-0001 idle', 'worker-0002 idle'])
-  t.match(await ctl('drain', 'worker 9'), { code: 1, says: /worker 9: there are worker-0001 worker-0002/ }, 'one word')
+  t.match(
+    await ctl('drain', 'worker 9'),
+    { code: 1, says: /worker 9: there are worker-0001 worker-0002/ },
+    'an argument with a space stays one word',
+  )
   t.match(await ctl('drain'), { code: 2, says: /missing required argument 'worker'/ })
 
   t.match(await ctl('load', 'big', 'model'), {
@@ -46,7 +51,7 @@ t.test('words of ctl as commands, and logs', async t => {
   t.same(await ctl('shutdown', 'worker-0003'), silent)
   await joined.says(/kind=worker-left worker=worker-0003/)
   joined.child.kill('SIGINT')
-  t.equal((await joined.ended).code, 130, 'it goes on until it is interrupted')
+  t.equal((await joined.ended).code, 130, 'logs -f runs until it is interrupted')
 
   t.match(await ctl('health'), { code: 0, says: 'HEALTHY\n' })
   t.match(await ctl('nodes', 'list'), { code: 0, says: /^worker-0001\tidle\t0\/4\t.*\nworker-0002\tidle\t/ })

@@ -1,3 +1,4 @@
+/** Tests `llamboctl doctor`. */
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { type Finding, findings } from '../../ctl/doctor/findings.js'
@@ -23,7 +24,7 @@ const names = [
   'workers',
 ]
 
-t.test('doctor looks at everything, and what is not well comes with its remedy', async t => {
+t.test('doctor runs every check, and each finding that is not ok has a remedy', async t => {
   const home = new Home(t)
   const { stdout } = await home.ctl('doctor', '--json')
   const all: Finding[] = JSON.parse(stdout)
@@ -38,7 +39,7 @@ t.test('doctor looks at everything, and what is not well comes with its remedy',
   }
 })
 
-t.test('a bad finding fails it', async t => {
+t.test('doctor fails where a finding is bad', async t => {
   const home = new Home(t)
   home.file('.config/llambo/config.yaml', 'slotz: 3\n')
   const { code, stdout, stderr } = await home.ctl('doctor')
@@ -47,7 +48,7 @@ t.test('a bad finding fails it', async t => {
   t.match(stderr, /^llamboctl: what is bad above keeps llambo from working: .*config/)
 })
 
-t.test('where a runtime directory is at fault, nobody is asked to report that', async t => {
+t.test('doctor does not ask for a report where a runtime directory is at fault', async t => {
   const home = new Home(t)
   home.file('in-the-way', '')
   const all = await findings({ ...home.env, XDG_RUNTIME_DIR: home.path('in-the-way') })
@@ -56,7 +57,7 @@ t.test('where a runtime directory is at fault, nobody is asked to report that', 
   for (const { name, remedy } of notes) t.match(remedy, /^put that right/, name)
 })
 
-t.test('what a server could not restore and has kept aside is found', async t => {
+t.test('doctor finds damaged files that a server has renamed', async t => {
   const home = new Home(t)
   home.file('.local/state/llambo/cluster/session-7.damaged', '{')
   home.file('run/llambo/workers.json.damaged', '{')
@@ -68,7 +69,7 @@ t.test('what a server could not restore and has kept aside is found', async t =>
   })
 })
 
-t.test('a state directory that cannot be written is found, where long answers then stay in memory', async t => {
+t.test('doctor finds a state directory that cannot be written, so that long answers stay in memory', async t => {
   const home = new Home(t)
   const spill = async (env: NodeJS.ProcessEnv) => (await findings(env)).find(({ name }) => name === 'spill')
   t.match(await spill(home.env), { state: 'ok', says: /^up to .* in .*\/state\/llambo\/spill$/ })
@@ -79,21 +80,21 @@ t.test('a state directory that cannot be written is found, where long answers th
   })
 })
 
-t.test('a server.json that cannot be read is found', async t => {
+t.test('doctor finds a server.json that cannot be read', async t => {
   const home = new Home(t)
   home.file('run/llambo/server.json', '{')
   const server = (await findings(home.env)).find(({ name }) => name === 'server')
   t.match(server, { state: 'note', says: /server\.json cannot be read/, remedy: /llamboctl up/ })
 })
 
-t.test('a damaged model is found', async t => {
+t.test('doctor finds a damaged model', async t => {
   const home = new Home(t)
   home.file('.local/share/llambo/models/broken.gguf', 'GGUF and then nothing')
   const model = (await findings(home.env)).find(({ name }) => name === 'models')
   t.match(model, { state: 'note', says: /^broken: /, remedy: /^remove .*broken\.gguf/ })
 })
 
-t.test('a worker that was killed is told with what it ended by', async t => {
+t.test('doctor reports a killed worker with its signal', async t => {
   const home = new Home(t)
   await home.up()
   const { workers } = JSON.parse(readFileSync(home.path('run/llambo/workers.json'), 'utf8'))

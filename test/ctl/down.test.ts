@@ -1,4 +1,4 @@
-/** What becomes of answers under way when their server is stopped. */
+/** Tests what happens to unfinished answers when their server is stopped. */
 import { spawn } from 'node:child_process'
 import t from 'tap'
 import { fuseProblem } from '../../mnt/mount.js'
@@ -9,23 +9,27 @@ const noFuse = problem === undefined ? false : `no FUSE here: ${problem}`
 const prompt = Array.from({ length: 30 }, (_, i) => `w${i}`).join(' ')
 const whole = `${Array.from({ length: 30 }, (_, i) => `${i}:w${i}`).join(' ')}\n`
 
-t.test('down lets answers end and be read, over 9P and through the mount, and says so', { skip: noFuse }, async t => {
-  const home = new Home(t, { LLAMBO_ENGINE_RATE: '3' })
-  const dir = home.path('n')
-  await home.up('--mount', dir)
-  const direct = home.start(['rdwr', 'data', prompt])
-  const mounted = new Run(spawn('sh', ['-c', `exec 3<>"$0" && echo "$1" >&3 && exec cat <&3`, `${dir}/data`, prompt]))
-  await Promise.all([direct.says(/0:w0/), mounted.says(/0:w0/)])
-  const down = await home.ctl('down')
-  t.match(down, {
-    code: 0,
-    stderr: /^waiting for \d answers? to end, 25 s at most; llamboctl down --now does not wait\n$/,
-  })
-  t.match(await direct.ended, { code: 0, stdout: whole })
-  t.match(await mounted.ended, { code: 0, stdout: whole })
-})
+t.test(
+  'down says that it waits, and answers are finished and read over 9P and through the mount',
+  { skip: noFuse },
+  async t => {
+    const home = new Home(t, { LLAMBO_ENGINE_RATE: '3' })
+    const dir = home.path('n')
+    await home.up('--mount', dir)
+    const direct = home.start(['rdwr', 'data', prompt])
+    const mounted = new Run(spawn('sh', ['-c', `exec 3<>"$0" && echo "$1" >&3 && exec cat <&3`, `${dir}/data`, prompt]))
+    await Promise.all([direct.says(/0:w0/), mounted.says(/0:w0/)])
+    const down = await home.ctl('down')
+    t.match(down, {
+      code: 0,
+      stderr: /^waiting for \d answers? to end, 25 s at most; llamboctl down --now does not wait\n$/,
+    })
+    t.match(await direct.ended, { code: 0, stdout: whole })
+    t.match(await mounted.ended, { code: 0, stdout: whole })
+  },
+)
 
-t.test('down --now and a second signal cut answers off, in whole lines and with the reason', async t => {
+t.test('down --now and a second signal end answers with a whole line and the reason', async t => {
   const home = new Home(t, { LLAMBO_ENGINE_RATE: '1' })
   for (const end of ['--now', 'SIGTERM'] as const) {
     const server = await home.up()

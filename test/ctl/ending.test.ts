@@ -1,4 +1,4 @@
-/** How our programs end where nobody can be told: a terminal that is gone, a disk that is full, a second Ctrl-C. */
+/** Tests how our programs end where the terminal is gone, the disk is full or Ctrl-C is pressed twice. */
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -14,12 +14,12 @@ const start = new URL('../../ctl/start.js', import.meta.url).href
 const npmStart = ['-e', `import(${JSON.stringify(start)}).then(m => m.start(process.argv.slice(1)))`, '--']
 const fuse = (await fuseProblem()) === undefined
 
-/** Asserts that nothing of a server is left: no socket, no mount, no worker. */
+/** Asserts that nothing of a server is left: no record, no socket, no mount, no worker. */
 async function nothingLeft(t: Test, home: Home, workers: readonly number[]): Promise<void> {
-  t.notOk(existsSync(home.path('run/llambo/server.json')), 'no server.json')
-  t.notOk(existsSync(home.path('run/llambo/9p')), 'no socket')
-  t.notOk(await isMounted(home.path('n')), 'no mount')
-  for (const pid of workers) t.notOk(isAlive({ pid, born: undefined }), 'no worker')
+  t.notOk(existsSync(home.path('run/llambo/server.json')), 'server.json is gone')
+  t.notOk(existsSync(home.path('run/llambo/9p')), 'the socket is gone')
+  t.notOk(await isMounted(home.path('n')), 'the mount is gone')
+  for (const pid of workers) t.notOk(isAlive({ pid, born: undefined }), 'the worker is gone')
 }
 
 const workersOf = (home: Home): number[] =>
@@ -27,7 +27,10 @@ const workersOf = (home: Home): number[] =>
     ? JSON.parse(readFileSync(home.path('run/llambo/workers.json'), 'utf8')).workers.map((w: { pid: number }) => w.pid)
     : []
 
-/** Runs a server on a terminal that is disturbed when `until` is seen, and notes its workers before. */
+/**
+ * Runs a server on a terminal and, when `until` is printed, closes the terminal or presses Ctrl-C twice.
+ * @returns how it ended, and its workers before
+ */
 async function serverOnTerminal(
   home: Home,
   args: readonly string[],
@@ -47,7 +50,7 @@ async function serverOnTerminal(
   return { ...(await ended), workers }
 }
 
-t.test('a terminal that is gone ends a server in order, with 129', { skip: noPty }, async t => {
+t.test('a server whose terminal is gone stops in order and exits with 129', { skip: noPty }, async t => {
   const rows: readonly [string, readonly string[], string][] = [
     ['up', [llamboctl, 'up'], 'listening on ws'],
     ['npm start', [...npmStart, '--engine', 'echo'], 'Ctrl-C stops'],
@@ -61,7 +64,7 @@ t.test('a terminal that is gone ends a server in order, with 129', { skip: noPty
   }
 })
 
-t.test('two quick Ctrl-C end a server in order too', { skip: noPty }, async t => {
+t.test('a server stops in order also at two quick Ctrl-C', { skip: noPty }, async t => {
   const home = new Home(t)
   const { signal, code, workers } = await serverOnTerminal(home, [llamboctl, 'up'], 'listening on ws', 0.05)
   t.same({ signal, code }, { signal: 0, code: 0 })
@@ -69,7 +72,7 @@ t.test('two quick Ctrl-C end a server in order too', { skip: noPty }, async t =>
   await nothingLeft(t, home, workers)
 })
 
-t.test('a terminal that is gone ends what reads, draws and talks with 129', { skip: noPty }, async t => {
+t.test('clients whose terminal is gone exit with 129', { skip: noPty }, async t => {
   const home = new Home(t)
   await home.up()
   const rows: readonly [string, readonly string[], string][] = [
@@ -87,28 +90,36 @@ t.test('a terminal that is gone ends what reads, draws and talks with 129', { sk
   }
 })
 
-t.test('output that cannot be written is one line and exit 1', { skip: !existsSync('/dev/full') }, async t => {
-  const home = new Home(t)
-  await home.up()
-  const rows: readonly (readonly string[])[] = [
-    [llamboctl, 'status'],
-    [llamboctl, 'cat', 'events'],
-    [llamboctl, '--help'],
-    [llamboctl, '--version'],
-    [program('limbot/limbot.js'), 'hi'],
-    [program('dish/dish.js'), '--help'],
-  ]
-  for (const args of rows) {
-    const [file = '', ...words] = args
-    const { status, stderr } = spawnSync('sh', ['-c', 'exec "$0" "$@" > /dev/full', process.execPath, file, ...words], {
+t.test(
+  'output that cannot be written is reported on one line and exits with 1',
+  { skip: !existsSync('/dev/full') },
+  async t => {
+    const home = new Home(t)
+    await home.up()
+    const rows: readonly (readonly string[])[] = [
+      [llamboctl, 'status'],
+      [llamboctl, 'cat', 'events'],
+      [llamboctl, '--help'],
+      [llamboctl, '--version'],
+      [program('limbot/limbot.js'), 'hi'],
+      [program('dish/dish.js'), '--help'],
+    ]
+    for (const args of rows) {
+      const [file = '', ...words] = args
+      const { status, stderr } = spawnSync(
+        'sh',
+        ['-c', 'exec "$0" "$@" > /dev/full', process.execPath, file, ...words],
+        {
+          env: home.env,
+          encoding: 'utf8',
+        },
+      )
+      t.equal(status, 1, words.join(' '))
+      t.match(stderr, /^\w+: standard output: no space left on device\n$/, words.join(' '))
+    }
+    const run = spawnSync('sh', ['-c', 'exec "$0" "$@" 2> /dev/full', process.execPath, llamboctl, 'nosuch'], {
       env: home.env,
-      encoding: 'utf8',
     })
-    t.equal(status, 1, words.join(' '))
-    t.match(stderr, /^\w+: standard output: no space left on device\n$/, words.join(' '))
-  }
-  const run = spawnSync('sh', ['-c', 'exec "$0" "$@" 2> /dev/full', process.execPath, llamboctl, 'nosuch'], {
-    env: home.env,
-  })
-  t.equal(run.status, 2, 'a failure that cannot be told keeps its code')
-})
+    t.equal(run.status, 2, 'a failure that cannot be printed keeps its exit code')
+  },
+)

@@ -1,3 +1,4 @@
+/** A fake cluster with the files that `top` reads, for tests of `top`. */
 import { rmSync } from 'node:fs'
 import { listen } from '../../fs/dial.js'
 import { text } from '../../fs/kit/content.js'
@@ -8,18 +9,18 @@ import { record } from '../../fs/quote.js'
 import { serve } from '../../fs/server.js'
 import type { Transport } from '../../fs/transport.js'
 
-/** A test as tap gives it, as far as this needs it. */
+/** The part of a tap test that is used here. */
 interface Test {
   teardown(fn: () => unknown): unknown
 }
 
 const owner = { name: 'root', uid: 0 }
 
-/** The files of a cluster that is in the state a test wants it in, however large: only what `top` reads. */
+/** A server whose files show a cluster of any size and state. It has only the files that `top` reads. */
 export class FakeCluster {
-  /** Attributes of each worker, by name. */
+  /** The attributes of each worker, by name. */
   readonly workers = new Map<string, Record<string, string | number>>()
-  /** Attributes of each task, by number. */
+  /** The attributes of each task, by number. */
   readonly tasks = new Map<string, Record<string, string | number>>()
   readonly cancelled: string[] = []
   readonly events = new Feed()
@@ -84,7 +85,7 @@ export class FakeCluster {
     return this
   }
 
-  /** Goes away, as a server does that is killed. */
+  /** Stops like a server that is killed. */
   async close(): Promise<void> {
     for (const transport of this.#transports) transport.destroy()
     this.#transports.clear()

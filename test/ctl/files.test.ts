@@ -1,3 +1,4 @@
+/** Tests the commands that read, write, list and copy files of a server. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
@@ -6,7 +7,7 @@ import { checkout, Home } from './fixture.js'
 
 const model = join(checkout, 'models', 'llambo-tiny.gguf')
 
-t.test('files of a server', async t => {
+t.test('commands work on the files of a server', async t => {
   const home = new Home(t)
   await home.up()
 
@@ -15,14 +16,14 @@ t.test('files of a server', async t => {
     t.same(await home.feed('red green', 'rdwr', '/n/llambo/data'), { code: 0, stdout: '0:red 1:green\n', stderr: '' })
   })
 
-  t.test('write and cat are echo and cat', async t => {
+  t.test('write and cat work like echo and cat', async t => {
     t.same(await home.ctl('write', 'data', 'one two'), { code: 0, stdout: '', stderr: '' })
     t.equal((await home.ctl('cat', '/data')).stdout, '0:one 1:two\n')
     await home.feed('three\n', 'write', '/n/llambo/data')
     t.equal((await home.ctl('read', 'data')).stdout, '0:three\n')
   })
 
-  t.test('ls lists names, and with -l what belongs to them', async t => {
+  t.test('ls lists names, and with -l also mode, owner, size and time', async t => {
     const { stdout } = await home.ctl('ls')
     t.ok(stdout.split('\n').includes('status'))
     t.ok(stdout.split('\n').includes('worker-0001'))
@@ -31,20 +32,20 @@ t.test('files of a server', async t => {
     t.equal((await home.ctl('ls', 'status')).stdout, 'status\n')
   })
 
-  t.test('stat is a record', async t => {
+  t.test('stat prints a record', async t => {
     t.match(
       (await home.ctl('stat', 'status')).stdout,
       /^\/n\/llambo\/status mode=-r\S+ perm=0\d{3} uid=\S+ .*qid=\d+\.\d+\.0\n$/,
     )
   })
 
-  t.test('status is text, or JSON', async t => {
+  t.test('status prints text or JSON', async t => {
     t.match((await home.ctl('status')).stdout, /^server name=\S+ kind=cluster /)
     const records = JSON.parse((await home.ctl('status', '--json')).stdout)
     t.match(records[0], { record: 'server', kind: 'cluster', slots: '4' })
   })
 
-  t.test('models lists what there is and what is loaded', async t => {
+  t.test('models lists all models and whether they are loaded', async t => {
     t.match((await home.ctl('models')).stdout, /^llambo-tiny\t2840000\tno\t/m)
     const list = JSON.parse((await home.ctl('models', '--json')).stdout)
     t.match(list, [
@@ -53,7 +54,7 @@ t.test('files of a server', async t => {
     ])
   })
 
-  t.test('cp brings a model in and out again, and rm removes it', async t => {
+  t.test('cp copies a model in and out, and rm removes it', async t => {
     t.same(await home.ctl('cp', model, '/n/llambo/models/mine.gguf'), { code: 0, stdout: '', stderr: '' })
     t.match((await home.ctl('ls', 'models')).stdout, /^mine\.gguf$/m)
     await home.ctl('cp', '/n/llambo/models/mine.gguf', home.path('out.gguf'))
@@ -70,7 +71,7 @@ t.test('files of a server', async t => {
     t.match(readFileSync(home.path('ctl'), 'utf8'), /^strategy specialise/)
   })
 
-  t.test('cp shows what the check of a bad model finds, and nothing is left of it', async t => {
+  t.test('cp reports what is wrong with a bad model, and nothing is left of it', async t => {
     const bad = home.file('bad.gguf', readFileSync(model).subarray(0, 60))
     const { code, stderr } = await home.ctl('cp', bad, '/n/llambo/models/')
     t.equal(code, 1)
@@ -85,12 +86,12 @@ t.test('files of a server', async t => {
     t.match(stderr, /^llamboctl: \/n\/llambo\/ctl: unknown command.*tempersture.*\n$/)
   })
 
-  t.test('ctl reads back what was written', async t => {
+  t.test('ctl shows what was written to it', async t => {
     await home.ctl('write', 'ctl', 'temperature', '0.25')
     t.match((await home.ctl('cat', 'ctl')).stdout, /^temperature 0\.25$/m)
   })
 
-  t.test('--trace writes every message, a line each', async t => {
+  t.test('--trace writes every message on a line', async t => {
     await home.ctl('--trace', home.path('trace'), 'cat', 'status')
     const lines = readFileSync(home.path('trace'), 'utf8')
     t.match(lines, /Tversion/)
@@ -98,7 +99,7 @@ t.test('files of a server', async t => {
   })
 })
 
-t.test('Ctrl-C ends a client that waits, with 130', async t => {
+t.test('a waiting client exits with 130 at Ctrl-C', async t => {
   const home = new Home(t)
   await home.up()
   const run = home.start(['cat', 'event'])
@@ -107,7 +108,7 @@ t.test('Ctrl-C ends a client that waits, with 130', async t => {
   t.match(await run.ended, { code: 130, stderr: '' })
 })
 
-t.test('an answer comes as it is made', async t => {
+t.test('an answer is printed while it is generated', async t => {
   const home = new Home(t, { LLAMBO_ENGINE_RATE: '10' })
   await home.up()
   const run = home.start(['rdwr', 'data', 'tick x20'])
@@ -116,7 +117,7 @@ t.test('an answer comes as it is made', async t => {
   t.match((await run.ended).stdout, /19:tick\n$/)
 })
 
-t.test('write -a goes behind what a file has, on any 9P server', async t => {
+t.test('write -a appends to a file of any 9P server', async t => {
   const home = new Home(t)
   const served = await startServer(`unix!${home.path('other')}`)
   t.teardown(() => served.stop())

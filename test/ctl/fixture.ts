@@ -1,3 +1,4 @@
+/** Runs llamboctl in a home of its own, for tests. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -8,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 export const llamboctl = fileURLToPath(new URL('../../ctl/llamboctl.js', import.meta.url))
 export const checkout = fileURLToPath(new URL('../../..', import.meta.url))
 
-/** A test as tap gives it, as far as this needs it. */
+/** The part of a tap test that is used here. */
 interface Test {
   teardown(fn: () => unknown): unknown
 }
@@ -19,7 +20,7 @@ export interface Result {
   stderr: string
 }
 
-/** A process that has been started: what it has said so far, and how it ended. */
+/** A process: its output so far, and how it ended. */
 export class Run {
   stdout = ''
   stderr = ''
@@ -36,7 +37,7 @@ export class Run {
     })
   }
 
-  /** Waits until standard error or output has that in it. */
+  /** Waits until standard error or output matches. @throws Error where the process ends before */
   async says(words: RegExp): Promise<void> {
     for (;;) {
       if (words.test(this.stderr) || words.test(this.stdout)) return
@@ -47,15 +48,15 @@ export class Run {
 }
 
 /**
- * A user of his own for one test: home, directories and environment, with engine echo, no mount and a free port. Whatever
- * still runs in it at the end is killed.
+ * A user's home for one test, with directories and environment, engine echo, no mount and a free port. Whatever still
+ * runs in it at the end of the test is killed.
  */
 export class Home {
   readonly dir: string
   readonly env: NodeJS.ProcessEnv
   readonly #runs: Run[] = []
 
-  /** @param within what runs its programs: `ip netns exec NAME` */
+  /** @param within the command that runs its programs, such as `ip netns exec NAME` */
   constructor(
     t: Test,
     env: NodeJS.ProcessEnv = {},
@@ -84,7 +85,7 @@ export class Home {
     return join(this.dir, ...names)
   }
 
-  /** Writes a file in the home, with the directories that lead to it. */
+  /** Writes a file in the home and makes its directories. @returns its path */
   file(name: string, text: string | Uint8Array): string {
     const path = this.path(name)
     mkdirSync(join(path, '..'), { recursive: true })
@@ -104,7 +105,7 @@ export class Home {
     return run
   }
 
-  /** Runs llamboctl to its end, with nothing on standard input unless given. */
+  /** Runs llamboctl to its end, with empty standard input. */
   ctl(...args: string[]): Promise<Result> {
     return this.feed('', ...args)
   }

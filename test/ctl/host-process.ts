@@ -1,6 +1,7 @@
+/** A host with one worker, as a process that a test can kill. */
 import { localHost } from '../../ctl/server/host.js'
 
-/** A host with one worker, as a process that a test can kill: says the worker's id and pid. */
+/** Starts the host and prints the worker's id and pid. */
 const [address = '', config = '{}'] = process.argv.slice(2)
 const host = localHost({
   config: JSON.parse(config),

@@ -1,3 +1,4 @@
+/** Tests package.json and package-lock.json. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
@@ -16,14 +17,14 @@ const read = (name: string) => JSON.parse(readFileSync(join(checkout, name), 'ut
 const lock: Record<string, Entry> = read('package-lock.json').packages
 const engine = (name: string) => lock[`node_modules/@node-llama-cpp/${name}`]
 
-t.test('the lock ties nobody to a registry', async t => {
+t.test('the lock names no registry', async t => {
   t.same(
     Object.entries(lock).filter(([, entry]) => entry.resolved),
     [],
   )
 })
 
-t.test('the lock lists every optional build, so that npm ci agrees with it wherever it runs', async t => {
+t.test('the lock lists every optional build, so that npm ci accepts it on every platform', async t => {
   for (const [path, { optionalDependencies = {} }] of Object.entries(lock)) {
     for (const name of Object.keys(optionalDependencies)) {
       t.ok(lock[`${path}/node_modules/${name}`] ?? lock[`node_modules/${name}`], `${name}, of ${path || 'llambo'}`)
@@ -31,7 +32,7 @@ t.test('the lock lists every optional build, so that npm ci agrees with it where
   }
 })
 
-t.test('the GPU builds are installed by nobody who did not ask, the ARM ones on ARM only', async t => {
+t.test('GPU builds are installed only on request, and ARM builds only on ARM', async t => {
   for (const name of ['linux-x64-cuda', 'linux-x64-cuda-ext', 'linux-x64-vulkan'])
     t.same(engine(name)?.os, ['none'], name)
   t.same(engine('linux-arm64')?.cpu, ['arm64'])
@@ -42,11 +43,11 @@ t.test('the GPU builds are installed by nobody who did not ask, the ARM ones on 
 t.test('package.json and the lock agree', async t => {
   const { dependencies, devDependencies, optionalDependencies } = read('package.json')
   for (const [name, version] of Object.entries({ ...dependencies, ...devDependencies, ...optionalDependencies })) {
-    t.equal(lock[`node_modules/${name}`]?.version, version, `${name}; npm run lock writes it anew`)
+    t.equal(lock[`node_modules/${name}`]?.version, version, `${name}; npm run lock writes it again`)
   }
 })
 
-t.test('no install script of a dependency is run', async t => {
+t.test('the install scripts of dependencies are not run', async t => {
   const { allowScripts } = read('package.json')
   const scripts = Object.entries(lock).filter(([, entry]) => 'hasInstallScript' in entry)
   for (const [path] of scripts) t.equal(allowScripts[path.replace(/.*node_modules\//, '')], false, path)

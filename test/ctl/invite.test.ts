@@ -1,3 +1,4 @@
+/** Tests `llamboctl invite`. */
 import { spawn, spawnSync } from 'node:child_process'
 import { chmodSync, readFileSync } from 'node:fs'
 import { isIPv4 } from 'node:net'
@@ -9,11 +10,11 @@ import { Home, llamboctl, Run } from './fixture.js'
 const tokensOf = (home: Home) => readFileSync(home.path('.local/state/llambo/tokens'), 'utf8')
 const line =
   /^LLAMBO_TOKEN=(llb_[\w-]{43}) llamboctl join (wss:\/\/\S+:\d+\/join) --fingerprint (sha256:[0-9a-f]{64})\n$/
-/** Where others reach this machine, if they do. */
+/** An address at which other machines reach this one; undefined where there is none. */
 const reachable = ownAddresses().find(isIPv4)
-const skip = reachable === undefined ? 'this machine is in no network' : false
+const skip = reachable === undefined ? 'this machine is not on a network' : false
 
-t.test('the line that is printed is all that the other machine needs', { skip }, async t => {
+t.test('the printed line is all that the other machine needs', { skip }, async t => {
   const home = new Home(t)
   await home.up('--listen', 'wss://0.0.0.0:0/9p')
   const invited = await home.ctl('invite')
@@ -38,7 +39,7 @@ t.test('the line that is printed is all that the other machine needs', { skip },
   t.equal((await home.ctl('rdwr', 'data', 'hi')).stdout, '0:hi\n')
 })
 
-t.test('each invitation is a token of its own, in the name of who is asked for', { skip }, async t => {
+t.test('each invitation makes a new token, for the user that is given', { skip }, async t => {
   const home = new Home(t)
   await home.up('--listen', 'wss://0.0.0.0:0/9p')
   const before = tokensOf(home)
@@ -59,38 +60,49 @@ t.test('each invitation is a token of its own, in the name of who is asked for',
       LLAMBO_TOKEN: json.token,
       NODE_EXTRA_CA_CERTS: home.path('.local/state/llambo/certificate.pem'),
     })
-    t.not((await tree.ended).code, 0, 'it does not open the tree')
+    t.not((await tree.ended).code, 0, 'the token does not open the tree')
   }
 })
 
-t.test('nobody is invited to a server that no other machine reaches, and it is said how to have one', async t => {
-  const home = new Home(t)
-  const none = await home.ctl('invite')
-  t.match(none, { code: 3, stdout: '', stderr: /no server of yours is running; .*llamboctl up --listen wss:/ })
-  await home.up()
-  const before = tokensOf(home)
-  const alone = await home.ctl('invite')
-  t.match(alone, {
-    code: 1,
-    stdout: '',
-    stderr: /listens on this machine only, .*llamboctl down, then: llamboctl up --listen wss:\/\/0\.0\.0\.0:5641\/9p/,
-  })
-  t.equal(tokensOf(home), before)
-})
+t.test(
+  'invite refuses where no other machine reaches the server, and says how to start one that they reach',
+  async t => {
+    const home = new Home(t)
+    const none = await home.ctl('invite')
+    t.match(none, { code: 3, stdout: '', stderr: /no server of yours is running; .*llamboctl up --listen wss:/ })
+    await home.up()
+    const before = tokensOf(home)
+    const alone = await home.ctl('invite')
+    t.match(alone, {
+      code: 1,
+      stdout: '',
+      stderr: /listens on this machine only, .*llamboctl down, then: llamboctl up --listen wss:\/\/0\.0\.0\.0:5641\/9p/,
+    })
+    t.equal(tokensOf(home), before)
+  },
+)
 
 const apart = ['-rn', process.execPath, llamboctl, 'invite']
-const unshared = spawnSync('unshare', ['-rn', 'true']).status === 0 ? false : 'no network namespace can be made here'
+const unshared = spawnSync('unshare', ['-rn', 'true']).status === 0 ? false : 'network namespaces cannot be made here'
 
-t.test('a machine in no network is told so, not to listen as it does already', { skip: unshared }, async t => {
-  const home = new Home(t)
-  await home.up('--listen', 'wss://0.0.0.0:0/9p')
-  const before = tokensOf(home)
-  const alone = await new Run(spawn('unshare', apart, { env: home.env, stdio: 'pipe' })).ended
-  t.match(alone, { code: 1, stdout: '', stderr: /no address by which others could reach it: connect it to a network/ })
-  t.equal(tokensOf(home), before)
-})
+t.test(
+  'invite on a machine without a network says so, and does not say to listen as the server does already',
+  { skip: unshared },
+  async t => {
+    const home = new Home(t)
+    await home.up('--listen', 'wss://0.0.0.0:0/9p')
+    const before = tokensOf(home)
+    const alone = await new Run(spawn('unshare', apart, { env: home.env, stdio: 'pipe' })).ended
+    t.match(alone, {
+      code: 1,
+      stdout: '',
+      stderr: /no address by which others could reach it: connect it to a network/,
+    })
+    t.equal(tokensOf(home), before)
+  },
+)
 
-t.test('where a machine is joined is where its server listens, on each of its own addresses', async t => {
+t.test('the addresses to join are those where the server listens, on each address of the machine', async t => {
   for (const address of [
     'unix!/run/9p',
     'tcp!10.0.0.1!5640',

@@ -1,3 +1,4 @@
+/** Tests `llamboctl join` and `llamboctl leave`. */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -7,7 +8,7 @@ import { Home, type Run } from './fixture.js'
 
 const token = { LLAMBO_TOKEN: 'llb_the-token' }
 
-/** A machine that joins; what it leaves running is ended with the test. */
+/** A machine that joins. Workers that it leaves running are killed at the end of the test. */
 function machine(t: Test): Home {
   const home = new Home(t)
   t.teardown(async () => {
@@ -22,7 +23,7 @@ const workersOf = (home: Home): { pid: number; born: string; id: string }[] =>
 
 const count = (run: Run, words: RegExp) => [...run.stderr.matchAll(new RegExp(words, 'g'))].length
 
-t.test('a machine joins as a host with workers, each over a connection of its own, until Ctrl-C', async t => {
+t.test('a machine joins as a host with workers, each over its own connection, until Ctrl-C', async t => {
   const cluster = await new Cluster(t, join(t.testdir(), 'state')).open()
   const home = machine(t)
   const run = home.start(['join', ...cluster.args, '--workers', '2', '--slots', '3'], token)
@@ -43,7 +44,7 @@ t.test('a machine joins as a host with workers, each over a connection of its ow
   await cluster.until(() => cluster.members.every(({ gone }) => gone))
 })
 
-t.test('answers under way are let end before a machine leaves', async t => {
+t.test('unfinished answers are completed before a machine leaves', async t => {
   const cluster = await new Cluster(t, join(t.testdir(), 'state')).open()
   const home = machine(t)
   const run = home.start(['join', ...cluster.args], { ...token, LLAMBO_ENGINE_RATE: '20' })
@@ -54,7 +55,7 @@ t.test('answers under way are let end before a machine leaves', async t => {
   t.equal((await run.ended).code, 0)
 })
 
-t.test('who may not join is told why at once, and starts nothing', async t => {
+t.test('a machine that may not join says why at once and starts no worker', async t => {
   const state = join(t.testdir(), 'state')
   const cluster = await new Cluster(t, state).open()
   const home = machine(t)
@@ -85,10 +86,14 @@ t.test('who may not join is told why at once, and starts nothing', async t => {
   })
   await cluster.until(() => cluster.of('host').length === 1)
   trusting.child.kill('SIGTERM')
-  t.equal((await trusting.ended).code, 0, 'without a fingerprint, by a certificate that is trusted')
+  t.equal(
+    (await trusting.ended).code,
+    0,
+    'a machine without a fingerprint joins where its authorities trust the certificate',
+  )
 })
 
-t.test('what cannot be meant is a mistake of usage', async t => {
+t.test('invalid arguments of join are usage errors', async t => {
   const home = machine(t)
   const rows: readonly (readonly [string[], RegExp])[] = [
     [['ws://10.1.2.3:5641/join'], /in clear; wss:/],
@@ -108,7 +113,7 @@ t.test('what cannot be meant is a mistake of usage', async t => {
   t.match(off, { code: 2, stderr: /with mdns off the address must be given/ })
 })
 
-t.test('a cluster that is not there is waited for, which is said once, and so is that it is back', async t => {
+t.test('join waits for an unreachable cluster and reports its loss and its return once each', async t => {
   const state = join(t.testdir(), 'state')
   const cluster = await new Cluster(t, state).open()
   const { args, address } = cluster
@@ -125,7 +130,7 @@ t.test('a cluster that is not there is waited for, which is said once, and so is
   await cluster.close()
   await run.says(/has ended.*; trying again/)
   await run.says(/cannot reach[\s\S]*cannot reach/)
-  // a token that has been withdrawn once it was in may be given back; that it is another reason is said
+  // a token that is revoked after the join may be restored, so join goes on; the new reason is reported
   cluster.token = 'llb_another'
   await cluster.open(again)
   await run.says(/takes no such token; trying again/)
@@ -137,7 +142,7 @@ t.test('a cluster that is not there is waited for, which is said once, and so is
   t.equal((await run.ended).code, 0)
 })
 
-t.test('a cluster that hangs up is heard why', async t => {
+t.test('join reports why a cluster closes the connection', async t => {
   const cluster = await new Cluster(t, join(t.testdir(), 'state')).open()
   cluster.refuse = new Error('version 0.1.0 here, 9.0.0 there')
   const run = machine(t).start(['join', ...cluster.args], token)
@@ -148,12 +153,12 @@ t.test('a cluster that hangs up is heard why', async t => {
   t.equal((await run.ended).code, 0)
 })
 
-t.test('a cluster that does not take a machine is heard why, and is not asked again', async t => {
+t.test('join reports why a cluster refuses the machine, and does not try again', async t => {
   const cluster = await new Cluster(t, join(t.testdir(), 'state')).open()
   const run = machine(t).start(['join', ...cluster.args], token)
   await cluster.until(() => cluster.of('host').length === 1)
   const why = 'version 9.0.0 joins a cluster of version 0.1.0'
-  // it may be gone before it has answered that
+  // the machine may be gone before it has answered
   await cluster
     .of('host')[0]!
     .root.writeFile('ctl', Buffer.from(`refused '${why}'\n`))
@@ -161,7 +166,7 @@ t.test('a cluster that does not take a machine is heard why, and is not asked ag
   t.match(await run.ended, { code: 1, stderr: new RegExp(`wss:\\S+ does not take this machine: ${why}\n$`) })
 })
 
-t.test('in the background it is left with leave; a second join is refused, a server beside it is not', async t => {
+t.test('leave ends a join in the background; a second join is refused, a server at the same time is not', async t => {
   const cluster = await new Cluster(t, join(t.testdir(), 'state')).open()
   const home = machine(t)
   t.equal((await home.ctl('leave')).code, 3)
@@ -182,7 +187,7 @@ t.test('in the background it is left with leave; a second join is refused, a ser
   t.match(refused, { code: 4, stderr: /takes no such token.*\(log: \S+join\.log\)/ })
 })
 
-t.test('workers that a killed join leaves go on in their cluster, and in no other', async t => {
+t.test('workers that a killed join leaves are kept for the same cluster only', async t => {
   const dir = t.testdir()
   const cluster = await new Cluster(t, join(dir, 'a')).open()
   const home = machine(t)

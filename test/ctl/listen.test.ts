@@ -1,8 +1,9 @@
+/** Tests the listeners of a server and what they demand. */
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { Home } from './fixture.js'
 
-t.test('a listener that would let strangers in is refused with the remedy', async t => {
+t.test('a listener that would admit strangers is refused with the remedy', async t => {
   const home = new Home(t)
   const half = home.file('half.yaml', 'tls: {cert: /etc/cert.pem}\n')
   const rows: readonly (readonly [string[], RegExp])[] = [
@@ -24,7 +25,7 @@ t.test('a listener that would let strangers in is refused with the remedy', asyn
   }
 })
 
-t.test('listeners but the unix socket ask for a token, which our own tools find', async t => {
+t.test('all listeners except the unix socket demand a token, which our own tools find', async t => {
   const home = new Home(t)
   const run = await home.up('--listen', 'ws://127.0.0.1:0/9p', '--listen', 'tcp!127.0.0.1!0')
   const at = [...run.stderr.matchAll(/listening on (\S+)/g)].map(match => match[1]!)
@@ -38,7 +39,7 @@ t.test('listeners but the unix socket ask for a token, which our own tools find'
   }
 })
 
-t.test('our own tools know the certificate of our own server, and are told those of others', async t => {
+t.test('our own tools know the certificate of our own server, and need the fingerprint of others', async t => {
   const home = new Home(t)
   const run = await home.up('--listen', 'wss://127.0.0.1:0/9p')
   const [, address = ''] = /listening on (wss:\S+)/.exec(run.stderr) ?? []
@@ -55,7 +56,7 @@ t.test('our own tools know the certificate of our own server, and are told those
   t.match(await ask({ LLAMBO_FINGERPRINT: 'x' }), { code: 2, stderr: /fingerprint x: sha256: and 64/ })
 })
 
-t.test('--auth none lets loopback in without one', async t => {
+t.test('--auth none admits loopback without a token', async t => {
   const home = new Home(t)
   const run = await home.up('--auth', 'none', '--listen', 'ws://127.0.0.1:0/9p', '--listen', 'tcp!127.0.0.1!0')
   for (const [, address = ''] of run.stderr.matchAll(/listening on ((?:ws|tcp)\S+)/g)) {
@@ -64,7 +65,7 @@ t.test('--auth none lets loopback in without one', async t => {
   }
 })
 
-t.test('a port that is busy: the default one is done without, one that was asked for fails', async t => {
+t.test('a busy port that was asked for fails the start', async t => {
   const home = new Home(t)
   const first = await home.up()
   const [, address = ''] = /listening on (ws:\S+)/.exec(first.stderr) ?? []

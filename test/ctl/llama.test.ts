@@ -1,4 +1,4 @@
-/** The real engine behind the files, in a server process: models that are none, and the cache of a conversation. */
+/** Tests the real engine in a server process: invalid model files, and the cache of a conversation. */
 import { copyFileSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
@@ -7,7 +7,7 @@ import { checkout, Home } from './fixture.js'
 
 const bundled = join(checkout, 'models', 'llambo-tiny.gguf')
 
-/** A GGUF header: magic, version, tensors, keys, and what follows. */
+/** A GGUF header: magic, version, number of tensors, number of keys, and what follows. */
 function gguf(tensors: bigint, keys: bigint, rest: Buffer = Buffer.alloc(0)): Buffer {
   const head = Buffer.alloc(24)
   head.write('GGUF')
@@ -17,7 +17,7 @@ function gguf(tensors: bigint, keys: bigint, rest: Buffer = Buffer.alloc(0)): Bu
   return Buffer.concat([head, rest])
 }
 
-/** One key whose value is an array of 2^40 elements: 60 bytes in all. */
+/** A file of 60 bytes with one key, whose value is an array of 2^40 elements. */
 function endlessArray(): Buffer {
   const key = Buffer.alloc(36)
   key.writeBigUInt64LE(12n, 0)
@@ -28,13 +28,13 @@ function endlessArray(): Buffer {
   return gguf(0n, 1n, key)
 }
 
-t.test('a model file that is none is refused by name and rule, and the worker lives', async t => {
+t.test('an invalid model file is refused with its fault, and the worker lives', async t => {
   const home = new Home(t, { LLAMBO_ENGINE: 'llama' })
   const models = join('.local', 'share', 'llambo', 'models')
   mkdirSync(home.path(models), { recursive: true })
   const whole = readFileSync(bundled)
   const other = Buffer.from(whole)
-  // general.architecture = "llama": a word of the same length that nobody knows
+  // an unknown general.architecture, of the same length as "llama"
   const at = other.indexOf('llama', other.indexOf('general.architecture') + 20)
   other.write('zebra', at)
   const files: [string, Buffer, RegExp][] = [
@@ -54,13 +54,13 @@ t.test('a model file that is none is refused by name and rule, and the worker li
     t.match((await home.ctl('cat', 'error')).stdout, error)
   }
   const { stdout } = await home.ctl('rdwr', 'data', 'What is AI?')
-  t.match(stdout, /^AI is artificial intelligence/, 'the model before still answers')
+  t.match(stdout, /^AI is artificial intelligence/, 'the previous model still answers')
   copyFileSync(bundled, home.path(models, 'good.gguf'))
   t.equal((await home.ctl('write', 'ctl', 'load good')).code, 0)
   t.match((await home.ctl('status')).stdout, /name=good .*loaded=yes/)
 })
 
-t.test('a second turn finds the first in the cache, and status says how much of it', async t => {
+t.test('a second turn finds the first in the cache, and status shows how much of it', async t => {
   const home = new Home(t, { LLAMBO_ENGINE: 'llama' })
   await home.up()
   const id = (await home.ctl('cat', 'session/clone')).stdout.trim()

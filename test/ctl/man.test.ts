@@ -1,3 +1,4 @@
+/** Tests the manual pages. */
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -16,7 +17,7 @@ const read = (name: string) => {
 }
 const text = (name: string, section: number) =>
   manual(all.find(page => page.name === name && page.section === section)!, read, all, '0.1.0')
-/** As a reader sees it: without escapes. */
+/** The text of a page as a reader sees it, without escapes. */
 const seen = (page: string) =>
   page
     .replace(/\\f[BIRP]/g, '')
@@ -78,13 +79,13 @@ t.test('man shows each page without a warning', async t => {
   }
 })
 
-t.test('package.json has what the build writes', async t => {
+t.test('package.json lists the pages that the build writes', async t => {
   const { man, scripts } = JSON.parse(read('../package.json'))
   for (const { name, section } of all) t.ok(man.includes(`./dist/man/${name}.${section}`), `${name}(${section})`)
   for (const script of [scripts.build, scripts.prepack]) t.match(script, /node dist\/ctl\/man\/main\.js$/)
 })
 
-t.test('text that looks like roff is none', async t => {
+t.test('text that looks like roff is escaped', async t => {
   const none = () => ''
   t.equal(roff('.so /etc/passwd', {}, none), '.PP\n\\&.so /etc/passwd\n')
   t.equal(roff("    'x\n    .sh y\\fB", {}, none), '.PP\n.RS 4\n.nf\n\\(aqx\n\\&.sh y\\efB\n.fi\n.RE\n')

@@ -1,3 +1,4 @@
+/** Tests mounts that `up` and `mount` make. */
 import { execFile, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { readFile, stat, writeFile } from 'node:fs/promises'
@@ -13,20 +14,24 @@ const run = promisify(execFile)
 const problem = await fuseProblem()
 const skip = problem === undefined ? false : `no FUSE here: ${problem}`
 
-t.test('up mounts where it is told, and Ctrl-C unmounts', { skip }, async t => {
+t.test('up mounts at the given directory, and Ctrl-C unmounts', { skip }, async t => {
   const home = new Home(t)
   const dir = home.path('n')
   const run = await home.up('--mount', dir)
   t.match(run.stderr, `mounted at ${dir}\n`)
   await writeFile(`${dir}/data`, 'red green\n')
   t.equal(await readFile(`${dir}/data`, 'utf8'), '0:red 1:green\n')
-  t.equal((await home.ctl('ls', `${dir}/models`)).stdout, 'llambo-tiny.gguf\n', 'paths below a mount are the server’s')
+  t.equal(
+    (await home.ctl('ls', `${dir}/models`)).stdout,
+    'llambo-tiny.gguf\n',
+    'a path below the mount names a file of the server',
+  )
   run.child.kill('SIGINT')
   t.equal((await run.ended).code, 0)
   t.notOk(await isMounted(dir))
 })
 
-t.test('a server that was killed leaves no mount that the next one trips over', { skip }, async t => {
+t.test('the mount of a killed server does not hinder the next server', { skip }, async t => {
   const home = new Home(t)
   const dir = home.path('n')
   const run = await home.up('--mount', dir)
@@ -37,14 +42,14 @@ t.test('a server that was killed leaves no mount that the next one trips over', 
   t.match(await readFile(`${dir}/status`, 'utf8'), /^server /)
 })
 
-t.test('a server that is interrupted while it mounts leaves no mount', { skip }, async t => {
+t.test('a server that is interrupted while it mounts leaves no mount behind', { skip }, async t => {
   const home = new Home(t)
   const program = fileURLToPath(new URL('./interrupted.js', import.meta.url))
   const { stdout } = await home.start([], {}, [program]).ended
   t.same(JSON.parse(stdout), { outcome: 'interrupted', mounted: false })
 })
 
-t.test('mount and umount make and end a second mount', { skip }, async t => {
+t.test('mount makes a second mount, and umount ends it', { skip }, async t => {
   const home = new Home(t)
   await home.up()
   const dir = home.path('second')
@@ -55,7 +60,7 @@ t.test('mount and umount make and end a second mount', { skip }, async t => {
   t.match(await home.ctl('umount', dir), { code: 1, stderr: /second: nothing is mounted there/ })
 })
 
-t.test('a server that is reached by TLS is mounted with its certificate pinned, and no other is', { skip }, async t => {
+t.test('mount over TLS pins the certificate of the own server and refuses any other', { skip }, async t => {
   const home = new Home(t)
   const run = await home.up('--listen', 'wss://127.0.0.1:0/9p')
   const [, address = ''] = /listening on (wss:\S+)/.exec(run.stderr) ?? []
@@ -67,12 +72,12 @@ t.test('a server that is reached by TLS is mounted with its certificate pinned, 
   t.match(await other.ended, { code: 4, stderr: /certificate refused/ })
 })
 
-t.test('mount without a server says so at once', { skip }, async t => {
+t.test('mount without a server fails at once', { skip }, async t => {
   const home = new Home(t)
   t.match(await home.ctl('mount', home.path('n')), { code: 3, stderr: /start one with: llamboctl up -d/ })
 })
 
-t.test('down takes the mount of a server in the background away', { skip }, async t => {
+t.test('down removes the mount of a server in the background', { skip }, async t => {
   const home = new Home(t)
   const dir = home.path('n')
   mkdirSync(dir)
@@ -83,16 +88,16 @@ t.test('down takes the mount of a server in the background away', { skip }, asyn
   t.equal((await stat(dir)).dev, device)
 })
 
-t.test('a directory that cannot be mounted on is an error where it was asked for', { skip }, async t => {
+t.test('a given directory that cannot be mounted on fails the start', { skip }, async t => {
   const home = new Home(t)
   writeFileSync(home.path('file'), '')
   const { code, stderr } = await home.ctl('up', '--mount', home.path('file'))
   t.equal(code, 1)
   t.match(stderr, /^llamboctl: [^=]*file/m)
-  t.notOk(existsSync(home.path('run/llambo/server.json')), 'and nothing of the server is left')
+  t.notOk(existsSync(home.path('run/llambo/server.json')), 'nothing of the server is left')
 })
 
-t.test('cat through the mount after cp into it', { skip }, async t => {
+t.test('a path below the mount can be copied with cp', { skip }, async t => {
   const home = new Home(t)
   const dir = home.path('n')
   await home.up('--mount', dir)
@@ -100,11 +105,11 @@ t.test('cat through the mount after cp into it', { skip }, async t => {
   t.ok(readFileSync(home.path('copy.gguf')).equals(await readFile(`${dir}/models/llambo-tiny.gguf`)))
 })
 
-/** The process behind the server's mount. */
+/** The process of the server's mount. */
 const mounter = (home: Home): number =>
   JSON.parse(readFileSync(home.path('run/llambo/server.json'), 'utf8')).mounters[0]?.pid
 
-/** Waits until the events have that line. */
+/** Waits until the events match. */
 async function happened(home: Home, what: RegExp): Promise<void> {
   const events = home.start(['cat', 'event'])
   await events.says(what)
@@ -112,7 +117,7 @@ async function happened(home: Home, what: RegExp): Promise<void> {
   await events.ended
 }
 
-t.test('a mount whose process is killed is made again, and so is one that somebody unmounts', { skip }, async t => {
+t.test('a mount whose process is killed, or that another program unmounts, is made again', { skip }, async t => {
   const home = new Home(t)
   const dir = home.path('n')
   await home.up('--mount', dir)
@@ -124,10 +129,10 @@ t.test('a mount whose process is killed is made again, and so is one that somebo
   t.match(await readFile(`${dir}/status`, 'utf8'), /^server /)
   t.equal((await home.ctl('umount', dir)).code, 0)
   await happened(home, /kind=unmounted/)
-  t.notOk(await isMounted(dir), 'llamboctl umount means it')
+  t.notOk(await isMounted(dir), 'llamboctl umount unmounts for good')
 })
 
-t.test('a mount whose process is gone is no obstacle, and umount and doctor see it', { skip }, async t => {
+t.test('doctor reports a mount whose process is gone, and umount removes it', { skip }, async t => {
   const home = new Home(t)
   await home.up()
   const dir = home.path('second')
@@ -140,14 +145,14 @@ t.test('a mount whose process is gone is no obstacle, and umount and doctor see 
   t.notOk(await isMounted(dir))
 })
 
-const holding = skip || (process.getuid?.() === 0 ? false : 'takes root, for a mount namespace')
+const holding = skip || (process.getuid?.() === 0 ? false : 'needs root, for a mount namespace')
 
 t.test('a mount process whose server is dead leaves the mount of the next server alone', { skip: holding }, async t => {
   const home = new Home(t)
   const dir = home.path('n')
   const first = await home.up('--mount', dir)
   const old = mounter(home)
-  // a container with the mount in it keeps the old file system, and its process, alive
+  // a container that has the mount keeps the old file system and its process alive
   const holder = spawn('unshare', ['-m', 'sh', '-c', 'echo held; exec sleep 60'])
   t.teardown(() => holder.kill('SIGKILL'))
   await new Promise(resolve => holder.stdout.once('data', resolve))

@@ -1,6 +1,7 @@
+/** Network namespaces for tests. */
 import { spawnSync } from 'node:child_process'
 
-/** A test as tap gives it, as far as this needs it. */
+/** The part of a tap test that is used here. */
 interface Test {
   teardown(fn: () => unknown): unknown
 }
@@ -10,19 +11,20 @@ export interface Namespaces {
   readonly left: string
   readonly middle: string
   readonly right: string
-  /** Has no network. */
+  /** Is not on a network. */
   readonly nowhere: string
 }
 
+/** Runs ip(8). @returns what went wrong, or an empty text */
 export const ip = (...args: string[]): string => {
   const { status, stderr, error } = spawnSync('ip', args, { encoding: 'utf8' })
   return status === 0 ? '' : `ip ${args.join(' ')}: ${error?.message ?? stderr.trim()}`
 }
 
-/** What is put in front of a command that is to run in one. */
+/** The command that runs another command in a namespace. */
 export const within = (namespace: string): readonly string[] => ['ip', 'netns', 'exec', namespace]
 
-/** Makes them for one test. @returns why not, where this machine or user cannot */
+/** Makes the namespaces for one test. @returns the reason where this machine or user cannot make them */
 export function namespaces(t: Test): Namespaces | string {
   if (process.platform !== 'linux') return 'network namespaces are Linux’s'
   const named = (name: string) => `llambo-${name}-${process.pid}`

@@ -1,4 +1,4 @@
-/** A user that the system has no entry for, without a home or a terminal, and directories that cannot be made. */
+/** Tests a user without an entry in the system, a home and a terminal, and directories that cannot be made. */
 import { spawn } from 'node:child_process'
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -10,31 +10,27 @@ import { makeDirectory } from '../../fs/host-directory.js'
 import { Home, llamboctl, type Result, Run } from './fixture.js'
 
 const UID = 12345
-const notRoot = process.getuid?.() === 0 ? false : 'takes root'
+const notRoot = process.getuid?.() === 0 ? false : 'needs root'
 
-t.test(
-  'a uid without an entry, HOME and TERM starts, is served under its number, and stops',
-  { skip: notRoot },
-  async t => {
-    const dir = mkdtempSync(join(tmpdir(), 'llambo-nobody-'))
-    chmodSync(dir, 0o1777)
-    // with the model that comes along
-    const run = (...args: string[]): Promise<Result> => {
-      const env = { PATH: process.env.PATH, TMPDIR: dir, LLAMBO_LISTEN: 'ws://127.0.0.1:0/9p' }
-      return new Run(spawn(process.execPath, [llamboctl, ...args], { uid: UID, gid: UID, env, cwd: '/' })).ended
-    }
-    t.teardown(async () => {
-      await run('down')
-      rmSync(dir, { recursive: true, force: true })
-    })
-    t.match(await run('up', '-d', '--no-mount'), { code: 0, stderr: new RegExp(`llambo-${UID}/9p`) })
-    t.match(await run('rdwr', 'data', 'hi'), { code: 0, stdout: /\w/ })
-    t.match(await run('cat', 'task/1/status'), { code: 0, stdout: new RegExp(`user=${UID} `) })
-    t.match(await run('down'), { code: 0, stderr: '' })
-  },
-)
+t.test('a user without an entry, HOME and TERM can start, use and stop a server', { skip: notRoot }, async t => {
+  const dir = mkdtempSync(join(tmpdir(), 'llambo-nobody-'))
+  chmodSync(dir, 0o1777)
+  // with the bundled model
+  const run = (...args: string[]): Promise<Result> => {
+    const env = { PATH: process.env.PATH, TMPDIR: dir, LLAMBO_LISTEN: 'ws://127.0.0.1:0/9p' }
+    return new Run(spawn(process.execPath, [llamboctl, ...args], { uid: UID, gid: UID, env, cwd: '/' })).ended
+  }
+  t.teardown(async () => {
+    await run('down')
+    rmSync(dir, { recursive: true, force: true })
+  })
+  t.match(await run('up', '-d', '--no-mount'), { code: 0, stderr: new RegExp(`llambo-${UID}/9p`) })
+  t.match(await run('rdwr', 'data', 'hi'), { code: 0, stdout: /\w/ })
+  t.match(await run('cat', 'task/1/status'), { code: 0, stdout: new RegExp(`user=${UID} `) })
+  t.match(await run('down'), { code: 0, stderr: '' })
+})
 
-t.test('a directory that cannot be made is named with the remedy, and soon', async t => {
+t.test('a directory that cannot be made is reported at once with the remedy', async t => {
   const home = new Home(t)
   const file = home.file('file', '')
   const failures: readonly [() => unknown, RegExp][] = [
@@ -49,7 +45,7 @@ t.test('a directory that cannot be made is named with the remedy, and soon', asy
   t.match(stderr, /llamboctl: \/proc\/x cannot be made .*; mount on another directory\n$/)
 })
 
-t.test('directories are made as far as they lack', t => {
+t.test('makeDirectory makes the missing directories of a path', t => {
   const dir = mkdtempSync(join(tmpdir(), 'llambo-dirs-'))
   t.teardown(() => rmSync(dir, { recursive: true, force: true }))
   makeDirectory(join(dir, 'a/b/c'))

@@ -1,3 +1,4 @@
+/** A stand-in for the cluster that workers join, for tests of hosts and workers. */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,12 +7,12 @@ import { listen } from '../../fs/dial.js'
 import { parseRecords } from '../../fs/quote.js'
 import { Tree } from '../cluster/worker/fixture.js'
 
-/** A test as tap gives it, as far as this needs it. */
+/** The part of a tap test that is used here. */
 interface Test {
   teardown(fn: () => unknown): unknown
 }
 
-/** A directory of a user's own, with the environment that leads there. */
+/** A user's directory with its runtime directory, and the environment that names them. */
 export function place(t: Test): { dir: string; env: NodeJS.ProcessEnv } {
   const dir = mkdtempSync(join(tmpdir(), 'llambo-host-'))
   for (const name of ['run', 'run/llambo']) mkdirSync(join(dir, name), { mode: 0o700 })
@@ -36,7 +37,7 @@ export class Joined {
   }
 }
 
-/** What workers join: a listener that attaches to each, and hands them out in the order of their coming. */
+/** Listens for workers, attaches to each that joins, and returns them in the order in which they came. */
 export class Parent {
   #come: Joined[] = []
   #wait: ((joined: Joined) => void)[] = []
@@ -63,7 +64,7 @@ export class Parent {
           if (wait) wait(joined)
           else this.#come.push(joined)
         })
-        // one that is killed on the way
+        // a worker that is killed while it joins
         .catch(() => {})
     })
     this.#close = close

@@ -1,4 +1,4 @@
-/** What is trusted because of where it lies: nothing in a directory that another user made, or may write in. */
+/** Tests that nothing in a directory that another user made or may write in is trusted. */
 import { spawn } from 'node:child_process'
 import { chmodSync, chownSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -12,10 +12,10 @@ import { checkPlace } from '../../fs/place.js'
 import { Link } from '../../mnt/link.js'
 import { Home } from './fixture.js'
 
-const skip = process.getuid?.() === 0 ? false : 'only root makes a directory of another user'
+const skip = process.getuid?.() === 0 ? false : 'only root can make a directory of another user'
 const STRANGER = 4321
 
-/** A home whose runtime directory somebody else made, with a program at the socket that counts who comes. */
+/** A home whose runtime directory belongs to another user, with a program at the socket that counts connections. */
 async function trapped(t: Test, file = '9p') {
   const home = new Home(t)
   const dir = home.path('run/llambo')
@@ -32,7 +32,7 @@ async function trapped(t: Test, file = '9p') {
   return { home, dir, came }
 }
 
-t.test('no tool of ours dials a socket in a directory that belongs to another user', { skip }, async t => {
+t.test('our tools do not dial a socket in a directory of another user', { skip }, async t => {
   const { home, came } = await trapped(t)
   const refused = /llambo: belongs to another user \(4321\); set XDG_RUNTIME_DIR to a directory of your own/
   for (const args of [['ls'], ['dish', '-c', 'cat status'], ['mount', home.path('n')], ['up']]) {
@@ -47,17 +47,21 @@ t.test('no tool of ours dials a socket in a directory that belongs to another us
   t.equal(came.count, 0)
 })
 
-t.test('without XDG_RUNTIME_DIR the same goes for the directory under the temporary one', { skip }, async t => {
-  const home = new Home(t)
-  const dir = home.path('llambo-0')
-  mkdirSync(dir)
-  chownSync(dir, STRANGER, STRANGER)
-  const run = home.start(['ls'], { XDG_RUNTIME_DIR: '', TMPDIR: home.dir })
-  run.child.stdin?.end()
-  t.match(await run.ended, { stderr: /llambo-0: belongs to another user/ })
-})
+t.test(
+  'a directory of another user under the temporary directory is refused without XDG_RUNTIME_DIR',
+  { skip },
+  async t => {
+    const home = new Home(t)
+    const dir = home.path('llambo-0')
+    mkdirSync(dir)
+    chownSync(dir, STRANGER, STRANGER)
+    const run = home.start(['ls'], { XDG_RUNTIME_DIR: '', TMPDIR: home.dir })
+    run.child.stdin?.end()
+    t.match(await run.ended, { stderr: /llambo-0: belongs to another user/ })
+  },
+)
 
-t.test('down ends no process that a server.json of another user names', { skip }, async t => {
+t.test('down does not end a process that a server.json of another user names', { skip }, async t => {
   const { home, dir } = await trapped(t)
   const victim = spawn('sleep', ['60'])
   t.teardown(() => victim.kill('SIGKILL'))
@@ -69,7 +73,7 @@ t.test('down ends no process that a server.json of another user names', { skip }
   t.ok(isAlive({ pid: victim.pid!, born: undefined }))
 })
 
-t.test('a symbolic link, and a directory that others may write in, are refused as well', async t => {
+t.test('a symbolic link and a directory that others may write in are refused', async t => {
   const home = new Home(t)
   const dir = home.path('run/llambo')
   symlinkSync(home.dir, dir)
@@ -83,14 +87,14 @@ t.test('a symbolic link, and a directory that others may write in, are refused a
   t.doesNotThrow(() => checkPlace(home.path('none')))
 })
 
-t.test('a socket that is named is dialled wherever it lies', { skip }, async t => {
+t.test('a socket that the user names is dialled in any directory', { skip }, async t => {
   const home = new Home(t)
   mkdirSync(home.path('theirs'))
   chownSync(home.path('theirs'), STRANGER, STRANGER)
   t.match(await home.ctl('--at', `unix!${home.path('theirs/9p')}`, 'ls'), { code: 3, stderr: /no server answers/ })
 })
 
-t.test('the place is looked at for each connection, also when a mount dials again', { skip }, async t => {
+t.test('the directory is checked at each connection, also when a mount dials again', { skip }, async t => {
   const { dir, came } = await trapped(t)
   const address = `unix!${join(dir, '9p')}`
   const refused = (error: FsError) => t.match(error.message, /belongs to another user/)

@@ -1,3 +1,4 @@
+/** Tests `llamboctl pull` with a local web server. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -7,7 +8,7 @@ import { checkout, Home } from './fixture.js'
 
 const model = readFileSync(join(checkout, 'models', 'llambo-tiny.gguf'))
 
-/** A web server with one file, that knows ranges as those with models do. */
+/** Starts a web server with these files that supports ranges, as servers of models do. @returns its URL */
 async function host(t: { teardown(fn: () => unknown): unknown }, files: Record<string, Buffer>): Promise<string> {
   const server = createServer((request, response) => {
     const file = files[new URL(request.url ?? '/', 'http://x').pathname]
@@ -29,7 +30,7 @@ async function host(t: { teardown(fn: () => unknown): unknown }, files: Record<s
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 
-t.test('pull brings a model into the store, where a running server sees it', async t => {
+t.test('pull downloads a model into the store, where a running server sees it', async t => {
   const home = new Home(t)
   const url = await host(t, { '/mine.gguf': model })
   await home.up()
@@ -43,7 +44,7 @@ t.test('pull brings a model into the store, where a running server sees it', asy
   t.match((await home.ctl('pull', `${url}/mine.gguf`)).stderr, /is there already/)
 })
 
-t.test('a name of Hugging Face is asked for there', async t => {
+t.test('a Hugging Face name is downloaded from there', async t => {
   const home = new Home(t)
   const HF_ENDPOINT = await host(t, { '/user/small/resolve/main/tiny.gguf': model })
   const { code, stdout } = await home.start(['pull', 'user/small/tiny.gguf'], { HF_ENDPOINT }).ended
@@ -51,7 +52,7 @@ t.test('a name of Hugging Face is asked for there', async t => {
   t.ok(readFileSync(home.path('.local/share/llambo/models', `${stdout.trim()}.gguf`)).equals(model))
 })
 
-t.test('a file that the host has not is said at once', async t => {
+t.test('a file that the host does not have is reported at once', async t => {
   const home = new Home(t)
   const url = await host(t, {})
   const { code, stderr } = await home.ctl('pull', `${url}/none.gguf`)
@@ -59,7 +60,7 @@ t.test('a file that the host has not is said at once', async t => {
   t.match(stderr, /^llamboctl: pull http\S+none\.gguf: [^\n]+\n$/)
 })
 
-t.test('a file whose name no server would see is refused before it is downloaded', async t => {
+t.test('a file whose name a server would ignore is refused before the download', async t => {
   const home = new Home(t)
   const url = await host(t, { '/download': model, '/.hidden.gguf': model })
   for (const name of ['download', '.hidden.gguf']) {
@@ -75,7 +76,7 @@ t.test('a file whose name no server would see is refused before it is downloaded
   )
 })
 
-t.test('what is no model is thrown away and said', async t => {
+t.test('a file that is not a model is deleted and reported', async t => {
   const home = new Home(t)
   const url = await host(t, { '/bad.gguf': model.subarray(0, 60) })
   const { code, stderr, stdout } = await home.ctl('pull', `${url}/bad.gguf`)
@@ -88,7 +89,7 @@ t.test('what is no model is thrown away and said', async t => {
   )
 })
 
-t.test('without a network it says so in one line', async t => {
+t.test('an unreachable host is reported on one line', async t => {
   const home = new Home(t)
   const { code, stderr, stdout } = await home.ctl('pull', 'http://127.0.0.1:1/x.gguf')
   t.equal(code, 1)

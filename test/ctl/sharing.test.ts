@@ -1,4 +1,4 @@
-/** A token stands for one user: whom a mount by it lets in. */
+/** Tests whom a mount with a token admits, because a token stands for one user. */
 import { existsSync, readFileSync } from 'node:fs'
 import t from 'tap'
 import { fuseProblem } from '../../mnt/mount.js'
@@ -17,7 +17,7 @@ t.test('a mount for other users with a token is refused unless the token is to b
   }
   if (problem !== undefined) return t.pass(`no FUSE here: ${problem}`)
   t.match(await mount('--allow-other'), { code: 1, stderr: /would let every user of this machine in.*--share-token/ })
-  t.notOk(existsSync(home.path('n')), 'nothing was made')
+  t.notOk(existsSync(home.path('n')), 'the mount point was not made')
   if (process.getuid?.() !== 0) return
   t.match(await mount('--allow-other', '--share-token'), { code: 0, stderr: /^mounted at / })
   t.equal((await home.ctl('umount', home.path('n'))).code, 0)

@@ -1,3 +1,4 @@
+/** Tests clients of a server that stops answering. */
 import { createServer, type Socket } from 'node:net'
 import { setTimeout as later } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -9,7 +10,7 @@ import { Home, type Result } from './fixture.js'
 
 const program = (name: string) => [fileURLToPath(new URL(`../../${name}/${name}.js`, import.meta.url))]
 
-/** A unix socket that accepts and says what a test says, which may be nothing. */
+/** A unix socket that accepts connections and answers the first data with `said`, which may be empty. */
 async function socket(t: Test, path: string, said: Uint8Array): Promise<string> {
   const open = new Set<Socket>()
   const server = createServer(socket => {
@@ -24,10 +25,10 @@ async function socket(t: Test, path: string, said: Uint8Array): Promise<string> 
   return `unix!${path}`
 }
 
-t.test('a server that accepts and does not answer is given up, whatever was asked, with the remedy', async t => {
+t.test('a server that accepts connections and does not answer is given up, with the remedy', async t => {
   const home = new Home(t)
   const mute = await socket(t, home.path('mute'), new Uint8Array())
-  // this one agrees on a version and then says nothing to Tattach
+  // this server agrees on a version and then does not answer Tattach
   const version = pack({ type: 'Rversion', tag: 0xffff, msize: 8192, version: '9P2000.u' }, '9P2000.u')
   const halting = await socket(t, home.path('halting'), version)
   const runs = await Promise.all([
@@ -42,7 +43,9 @@ t.test('a server that accepts and does not answer is given up, whatever was aske
     })
 })
 
-/** A server with the files of ours, which lets everybody in and does not answer what is `stuck`, nor a Tflush. */
+/**
+ * A server with the files of llambo, which accepts every attach and does not answer the messages that match `stuck`.
+ */
 async function hanging(t: Test, home: Home, name: string, stuck: RegExp) {
   const server = new ForeignServer(manners.go9p)
   for (const file of ['status', 'metrics', 'event', 'ctl', 'data']) server.add(file, 'x\n')
@@ -55,7 +58,7 @@ async function hanging(t: Test, home: Home, name: string, stuck: RegExp) {
   return { server, address }
 }
 
-t.test('a server that lets in and then hangs in a read is given up by who reads a control file', async t => {
+t.test('a server that hangs after the attach is given up by commands that read a control file', async t => {
   const home = new Home(t)
   const { address } = await hanging(t, home, 'reads', /^(Tread|Tflush) /)
   const { address: walks } = await hanging(t, home, 'walks', /^(Twalk|Tflush) /)
@@ -78,7 +81,7 @@ t.test('a server that lets in and then hangs in a read is given up by who reads 
   }
 })
 
-t.test('what waits on purpose is waited for, and Ctrl-C ends whatever waits', async t => {
+t.test('Ctrl-C ends commands that wait for a server that hangs', async t => {
   const home = new Home(t)
   const { server, address } = await hanging(t, home, 'reads', /^(Tread|Tflush) /)
   const runs = [
@@ -95,7 +98,7 @@ t.test('what waits on purpose is waited for, and Ctrl-C ends whatever waits', as
   for (const run of runs) t.match(await run.ended, { code: 130 })
 })
 
-t.test('rdwr of a generate that ends in an error event exits with 1 and says why, behind the events', async t => {
+t.test('rdwr of a generate that ends in an error event prints the events and exits with 1 and the error', async t => {
   const home = new Home(t)
   await home.up()
   const request = (deadline_ms: number) => JSON.stringify({ prompt: 'word x400', max_tokens: 400, deadline_ms })

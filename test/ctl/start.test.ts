@@ -1,3 +1,4 @@
+/** Tests `npm start`. */
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
@@ -8,7 +9,7 @@ const start = new URL('../../ctl/start.js', import.meta.url).href
 const problem = await fuseProblem()
 const noFuse = problem === undefined ? false : `no FUSE here: ${problem}`
 
-/** `npm start -- ARGS`, from where npm leaves off. */
+/** Runs what `npm start -- ARGS` runs after the setup. */
 const npmStart = (home: Home, args: readonly string[], env: NodeJS.ProcessEnv = {}): Run => {
   const script = `import(${JSON.stringify(start)}).then(m => m.start(process.argv.slice(1)))`
   return home.start(
@@ -27,11 +28,11 @@ t.test('--once prints the answer of the bundled model and nothing else, through 
   t.same(
     readdirSync(home.dir).filter(name => name.startsWith('llambo-once-')),
     [],
-    'nothing is left of it',
+    'nothing of the server is left',
   )
 })
 
-t.test('--once says in one line why it could not mount, and answers over 9P', async t => {
+t.test('--once reports on one line why it could not mount, and answers over 9P', async t => {
   const home = new Home(t)
   const { code, stdout, stderr } = await npmStart(home, ['--once', 'What is AI?'], { PATH: '/nonexistent' }).ended
   t.equal(code, 0)
@@ -39,7 +40,7 @@ t.test('--once says in one line why it could not mount, and answers over 9P', as
   t.match(stderr, /^llambo: not mounted: [^\n]+\n$/)
 })
 
-t.test('--once leaves the server that is running alone', async t => {
+t.test('--once does not disturb a running server', async t => {
   const home = new Home(t)
   await home.up()
   const before = readFileSync(home.path('run/llambo/server.json'), 'utf8')
@@ -49,25 +50,29 @@ t.test('--once leaves the server that is running alone', async t => {
   t.equal((await home.ctl('rdwr', 'data', 'still here')).stdout, '0:still 1:here\n')
 })
 
-t.test('it shows the two lines with their answer, stays, and leaves nothing behind', { skip: noFuse }, async t => {
-  const home = new Home(t)
-  const dir = home.path('n')
-  mkdirSync(dir)
-  const run = npmStart(home, [], { LLAMBO_MOUNT: dir })
-  await run.says(/Ctrl-C/)
-  t.match(run.stderr, `echo "What is AI?" > ${dir}/data\n`)
-  t.match(run.stderr, `cat ${dir}/data\n`)
-  t.match(run.stderr, /^AI is artificial intelligence/m)
-  t.equal(run.stdout, '')
-  t.ok(await isMounted(dir))
-  t.same(JSON.parse(readFileSync(home.path('run/llambo/server.json'), 'utf8')).mounts, [dir])
-  run.child.kill('SIGINT')
-  t.match(await run.ended, { code: 0, stderr: /stopping/ })
-  t.notOk(await isMounted(dir))
-  t.notOk(existsSync(home.path('run/llambo/9p')))
-})
+t.test(
+  'npm start prints two commands and their answer, stays until Ctrl-C, and leaves nothing behind',
+  { skip: noFuse },
+  async t => {
+    const home = new Home(t)
+    const dir = home.path('n')
+    mkdirSync(dir)
+    const run = npmStart(home, [], { LLAMBO_MOUNT: dir })
+    await run.says(/Ctrl-C/)
+    t.match(run.stderr, `echo "What is AI?" > ${dir}/data\n`)
+    t.match(run.stderr, `cat ${dir}/data\n`)
+    t.match(run.stderr, /^AI is artificial intelligence/m)
+    t.equal(run.stdout, '')
+    t.ok(await isMounted(dir))
+    t.same(JSON.parse(readFileSync(home.path('run/llambo/server.json'), 'utf8')).mounts, [dir])
+    run.child.kill('SIGINT')
+    t.match(await run.ended, { code: 0, stderr: /stopping/ })
+    t.notOk(await isMounted(dir))
+    t.notOk(existsSync(home.path('run/llambo/9p')))
+  },
+)
 
-t.test('--once is interrupted at once, and leaves nothing', { skip: noFuse }, async t => {
+t.test('--once ends at once when it is interrupted, and leaves nothing behind', { skip: noFuse }, async t => {
   const home = new Home(t)
   const env = { LLAMBO_ENGINE_FIRST_TOKEN_MS: '60000' }
   const run = npmStart(home, ['--once', 'hi', '--engine', 'echo'], env)
@@ -79,12 +84,12 @@ t.test('--once is interrupted at once, and leaves nothing', { skip: noFuse }, as
   t.equal(await once(), undefined)
 })
 
-t.test('a flag it does not know exits 2', async t => {
+t.test('an unknown flag exits 2', async t => {
   const home = new Home(t)
   t.match(await npmStart(home, ['--onec', 'x']).ended, { code: 2, stdout: '', stderr: /unknown option '--onec'/ })
 })
 
-t.test('--once leaves the mount that is configured to the server that has it', { skip: noFuse }, async t => {
+t.test('--once does not use the configured mount point, which the running server has', { skip: noFuse }, async t => {
   const home = new Home(t)
   const dir = home.path('n')
   await home.up('--mount', dir)

@@ -1,8 +1,9 @@
+/** A program without free file descriptors that starts a worker, for a test. */
 import { openSync } from 'node:fs'
 import type { Config } from '../../ctl/common/settings.js'
 import { spawner } from '../../ctl/server/spawn.js'
 
-/** Starts a worker's process with no file descriptor left, and says how that went. */
+/** Uses up all file descriptors, starts a worker's process and sends the result to the parent. */
 const start = spawner({
   config: { 'engine.kind': 'echo' } as Config,
   env: process.env,

@@ -1,3 +1,4 @@
+/** Tests `llamboctl top`. */
 import { spawn, spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { Chalk } from 'chalk'
@@ -13,12 +14,12 @@ import { FakeCluster } from './fakeCluster.js'
 import { Home, llamboctl, Run } from './fixture.js'
 
 const ESC = '\u001b'
-/** Wrapping, cursor and the ordinary screen again. */
+/** Restores wrapping, the cursor and the ordinary screen. */
 const LEAVE = `${ESC}[?7h${ESC}[?25h${ESC}[?1049l`
 const plain = { color: new Chalk({ level: 0 }), unicode: true }
 const NOW = Date.UTC(2026, 10, 21)
 
-/** A model with so many workers, a third of each class. */
+/** A model with `count` workers, a third of each class. */
 function modelOf(count: number): Model {
   const lines = Array.from({ length: count }, (_, i) => {
     const name = `worker-${String(i).padStart(4, '0')}`
@@ -29,7 +30,7 @@ function modelOf(count: number): Model {
   return model
 }
 
-t.test('a page is as large as its screen, whatever is on it', async t => {
+t.test('a page has the size of the screen, whatever it shows', async t => {
   const model = modelOf(1000)
   for (let i = 0; i < 50; i++)
     model.happened(`seq=${i} time=2026-11-21T10:04:11.302Z kind=task-queued task=${i} user=ann\n`)
@@ -47,7 +48,7 @@ t.test('a page is as large as its screen, whatever is on it', async t => {
   }
 })
 
-t.test('of a thousand workers only those that are seen are drawn, and the chosen one is among them', async t => {
+t.test('of a thousand workers only the visible ones are drawn, among them the chosen one', async t => {
   const model = modelOf(1000)
   const choice = firstChoice()
   choice.sort.workers = 'name'
@@ -81,7 +82,7 @@ t.test('keys sort, filter and choose', async t => {
   t.match(
     shown.lines.find(line => line.includes('worker-')),
     /worker-0029/,
-    'the fastest first',
+    'the fastest worker is first',
   )
   press('r')
   t.match(
@@ -94,13 +95,13 @@ t.test('keys sort, filter and choose', async t => {
   t.equal(shown.lines.filter(line => line.includes('worker-')).length, 10)
   t.match(shown.lines.at(-1), /filter: large/)
   keys.press(undefined, { name: 'escape' })
-  t.equal(choice.filter, '', 'as before it was typed')
+  t.equal(choice.filter, '', 'Escape restores the filter')
   press('c')
   t.match(choice.message, /no task is chosen/)
   t.same(keys.press('q', { name: 'q' }), { do: 'leave' })
 })
 
-t.test('what a worker says of itself does nothing to a terminal', async t => {
+t.test('text from a worker cannot control the terminal', async t => {
   const model = new Model()
   model.status(
     `server name='a${ESC}[2J' state=idle\nworker name='w${ESC}]0;x\u0007' state='\u009b31m' model='\u202edeb' slots=1\n`,
@@ -111,7 +112,7 @@ t.test('what a worker says of itself does nothing to a terminal', async t => {
   t.notMatch(text, /[^\n\P{Cc}]|[\u202a-\u202e]/u)
 })
 
-t.test('stale, down and draining are told apart, and how the cluster is follows from them', async t => {
+t.test('stale, down and draining workers are distinguished and determine the health of the cluster', async t => {
   const model = new Model()
   const status = (...states: string[]) =>
     model.status(
@@ -124,14 +125,22 @@ t.test('stale, down and draining are told apart, and how the cluster is follows 
   t.same(model.health(), { word: 'DEGRADED', why: '1 stale' })
   model.status('server state=idle queue=0\nworker name=w0 state=idle slots=1\n', NOW + 1000)
   t.equal(model.workers.get('w1')?.state, 'down')
-  t.notOk(model.workers.has('w2'), 'who was drained has left as he was told')
+  t.notOk(model.workers.has('w2'), 'a drained worker that leaves is not down')
   t.same(model.health(), { word: 'DEGRADED', why: '1 down' })
   model.happened('seq=1 time=2026-11-21T10:04:11.302Z kind=worker-draining worker=w1\n')
   model.status('server state=idle queue=0\nworker name=w0 state=idle slots=1\n', NOW + 2000)
-  t.same(model.health(), { word: 'HEALTHY', why: '' }, 'also where that is heard of later')
-  t.same(model.classes(), [{ class: 'default', workers: 1, share: 1 }], 'who is down is of no class')
+  t.same(
+    model.health(),
+    { word: 'HEALTHY', why: '' },
+    'the worker counts as drained also where its event arrives later',
+  )
+  t.same(
+    model.classes(),
+    [{ class: 'default', workers: 1, share: 1 }],
+    'a worker that is down does not count in its class',
+  )
   model.status('server state=idle queue=7\nworker name=w0 state=idle slots=1\n', NOW + 400_000)
-  t.equal(model.workers.size, 1, 'and is forgotten after a while')
+  t.equal(model.workers.size, 1, 'a worker that is down is forgotten after a while')
   t.same(model.health(), { word: 'BUSY', why: '7 wait' })
   model.problem = 'cannot reach it'
   t.same(model.health(), { word: 'DOWN', why: 'cannot reach it' })
@@ -159,7 +168,7 @@ async function cluster(t: Test, home: Home): Promise<FakeCluster> {
 }
 type Test = Parameters<typeof Terminal.start>[0]
 
-t.test('without a terminal it is printed once, without escape sequences; --json has the same', async t => {
+t.test('without a terminal top prints once, without escape sequences, and --json has the same content', async t => {
   const home = new Home(t)
   const { address } = await cluster(t, home)
   const { stdout, code } = await home.ctl('--at', address, 'top')
@@ -171,7 +180,7 @@ t.test('without a terminal it is printed once, without escape sequences; --json 
   t.match(stdout, / tiny +2 +67 %\n.* large +1 +33 %\n/)
   t.match(stdout, /worker-0002 +stale .*\nworker-0003 +draining /)
   t.match(stdout, / 41 running +ann +worker-0001 +57 .*\n +42 queued 1 +bob /)
-  t.notMatch(stdout, /^ +40 done/m, 'what has ended is not shown')
+  t.notMatch(stdout, /^ +40 done/m, 'ended tasks are not shown')
   t.match(stdout, /worker-joined worker=worker-0001 host=alpha\n/)
   const json = JSON.parse((await home.ctl('--at', address, 'top', '--json')).stdout)
   t.match(json, { server: { tok_s: '10234' }, health: { word: 'DEGRADED' }, tasks: [{ id: '42' }, { id: '41' }] })
@@ -181,7 +190,7 @@ t.test('without a terminal it is printed once, without escape sequences; --json 
 
 const skip = { skip: noTerminal }
 
-t.test('in a terminal', skip, async t => {
+t.test('top follows the cluster and obeys keys in a terminal', skip, async t => {
   const home = new Home(t)
   const fake = await cluster(t, home)
   const top = (more = '') =>
@@ -189,11 +198,11 @@ t.test('in a terminal', skip, async t => {
   const env = { ...home.env, LANG: 'C.UTF-8' }
 
   const dumb = await Terminal.start(t, ['sh', '-c', top()], { env: { ...env, TERM: 'dumb' }, cwd: home.dir, rows: 40 })
-  t.match(await dumb.screen(/after 0/), /^LLAMBO CLUSTER fake/m, 'TERM=dumb: printed once')
+  t.match(await dumb.screen(/after 0/), /^LLAMBO CLUSTER fake/m, 'a dumb terminal gets one printout')
 
   const terminal = await Terminal.start(t, ['sh', '-c', top()], { env, cwd: home.dir, columns: 100, rows: 30 })
   await terminal.screen(/^▸ worker-0001 +busy +██████████ 4\/4 +80\.0/m)
-  t.notMatch(await terminal.shown(), /before/, 'another screen')
+  t.notMatch(await terminal.shown(), /before/, 'top uses the alternate screen')
 
   fake.workers.delete('worker-0003')
   fake.workers.set('worker-0004', { state: 'idle' })
@@ -221,7 +230,7 @@ t.test('in a terminal', skip, async t => {
   await terminal.screen(/cancel task 41\? y or n/)
   await terminal.type('n')
   await terminal.screen(screen => !/cancel task/.test(screen))
-  t.same(fake.cancelled, [], 'n is no')
+  t.same(fake.cancelled, [], 'n does not cancel')
   await terminal.type('cy')
   await terminal.screen(/task 41 is cancelled/)
   t.same(fake.cancelled, ['41'])
@@ -240,10 +249,10 @@ t.test('in a terminal', skip, async t => {
   await terminal.screen(/Status +DEGRADED/)
 
   await terminal.type('q')
-  t.match(await terminal.screen(/after 0/), /^(?:before\n)?after 0$/, 'the screen is what it was')
+  t.match(await terminal.screen(/after 0/), /^(?:before\n)?after 0$/, 'the screen is restored')
 })
 
-t.test('the screen is given back and the cursor shown, also at a signal and at a crash', async t => {
+t.test('the screen and the cursor are restored also at a signal and at a crash', async t => {
   if (spawnSync('script', ['--version']).error) return t.comment('script(1) is missing: not tried')
   const home = new Home(t)
   const fake = await cluster(t, home)
@@ -261,13 +270,13 @@ t.test('the screen is given back and the cursor shown, also at a signal and at a
     const { stdout, code: ended } = await run.ended
     t.equal(ended, code, signal)
     const [, after = ''] = stdout.split(LEAVE)
-    t.ok(stdout.includes(LEAVE), `${signal}: the screen is given back`)
-    t.notMatch(after, /worker-0001/, 'and nothing is drawn on it any more')
-    if (signal === 'SIGUSR2') t.match(after, /a crash/, 'what crashed it is told there')
+    t.ok(stdout.includes(LEAVE), `${signal}: the screen is restored`)
+    t.notMatch(after, /worker-0001/, 'nothing is drawn afterwards')
+    if (signal === 'SIGUSR2') t.match(after, /a crash/, 'the error of the crash is printed on the restored screen')
   }
 })
 
-t.test('a closer look says sizes and times with their units, and no latency before there is one', async t => {
+t.test('the details of a worker have units, and an unknown latency is shown as unknown', async t => {
   t.strictSame(readable('server name=w mem_total=25276063744 uptime_s=185 slots=4 gpu_mem=0\n'), [
     'server',
     '  name               w',

@@ -1,3 +1,4 @@
+/** Tests the trial of model files in a process of their own. */
 import { spawn } from 'node:child_process'
 import { readdir, readFile, utimes, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -8,7 +9,7 @@ import { type Trials, tryOut } from '../../ctl/server/trial.js'
 const whole = await readFile('models/llambo-tiny.gguf')
 const never = new AbortController().signal
 
-/** A changed copy of the bundled model. */
+/** Makes a changed copy of the bundled model. @returns its path */
 async function model(t: Test, change: (bytes: Buffer) => unknown): Promise<string> {
   const bytes = Buffer.from(whole)
   change(bytes)
@@ -17,7 +18,7 @@ async function model(t: Test, change: (bytes: Buffer) => unknown): Promise<strin
   return path
 }
 
-/** A process that does as the code says, and how often it was started. */
+/** A trial whose process runs `code`, and that counts how often the process is started. */
 function fake(t: Test, code: string) {
   const dir = t.testdir({
     'm.gguf': 'x',
@@ -31,8 +32,8 @@ function fake(t: Test, code: string) {
   return { run, starts, path, trials }
 }
 
-t.test('a file that ends llama.cpp fails with its last line, and is not tried again until it changes', async t => {
-  // NaN as the epsilon of the norm: it loads, and the first prompt ends the process
+t.test('a file that crashes llama.cpp fails with its last line, and is not tried again until it changes', async t => {
+  // with NaN as the epsilon of the norm the file loads, and the first prompt crashes the process
   const path = await model(t, bytes => {
     const key = 'llama.attention.layer_norm_rms_epsilon'
     bytes.writeFloatLE(Number.NaN, bytes.indexOf(key) + key.length + 4)
@@ -43,11 +44,11 @@ t.test('a file that ends llama.cpp fails with its last line, and is not tried ag
   const message =
     /^model file is damaged: changed ends llama.cpp: ops\.cpp:\d+: GGML_ASSERT\(eps >= 0\.0f\) failed; touch/
   await t.rejects(run(), { message, errno: 74 })
-  // without an environment no process can be started
-  await t.rejects(run({ PATH: '/nowhere', NODE_OPTIONS: '--no-such-option' }), { message }, 'remembered')
+  // with this environment a process cannot start
+  await t.rejects(run({ PATH: '/nowhere', NODE_OPTIONS: '--no-such-option' }), { message }, 'the result is remembered')
 })
 
-t.test('a good file passes once', async t => {
+t.test('a good file is tried once', async t => {
   const { run, starts, path, trials } = fake(t, 'tell({ ok: true }); process.exit(0)')
   await run()
   await run()
@@ -55,14 +56,14 @@ t.test('a good file passes once', async t => {
   t.equal((await readdir(trials.dir)).length, 1)
   await utimes(path, 1, 1)
   await run()
-  t.equal(await starts(), 2, 'it has changed')
+  t.equal(await starts(), 2, 'a changed file is tried again')
 })
 
-t.test('what says nothing about the file is not remembered', async t => {
+t.test('a failure that is not the fault of the file is not remembered', async t => {
   const killed = fake(t, `process.kill(process.pid, 'SIGKILL')`)
   await t.rejects(killed.run(), { message: /^not enough memory for m: / })
   await t.rejects(killed.run(), { message: /^not enough memory for m: / })
-  t.equal(await killed.starts(), 2, 'memory may be there the next time')
+  t.equal(await killed.starts(), 2, 'the file is tried again, because there may be enough memory then')
   const refused = fake(
     t,
     `tell({ message: 'not enough memory for m: needs 2 MiB has 1 MiB', errno: 12 }); process.exit(0)`,
@@ -84,14 +85,14 @@ t.test('an abort ends the process', async t => {
   t.strictSame(await readdir(trials.dir).catch(() => []), [])
 })
 
-t.test('workers that find one new file together try it once, and each gets the result', async t => {
+t.test('workers that find a new file at the same time try it once, and each gets the result', async t => {
   const good = fake(
     t,
     'console.log("a line of a library"); setTimeout(() => { tell({ ok: true }); process.exit(0) }, 400)',
   )
   await Promise.all(Array.from({ length: 6 }, () => good.run()))
   t.equal(await good.starts(), 1)
-  t.equal((await readdir(good.trials.dir)).length, 1, 'nothing else is left')
+  t.equal((await readdir(good.trials.dir)).length, 1, 'only the result is left')
 
   const bad = fake(t, `setTimeout(() => { console.error('GGML_ASSERT(x) failed'); process.abort() }, 300)`)
   const ended = await Promise.allSettled(Array.from({ length: 4 }, () => bad.run()))
@@ -99,41 +100,44 @@ t.test('workers that find one new file together try it once, and each gets the r
   t.equal(await bad.starts(), 1)
 })
 
-t.test('who waits for a trial can be interrupted, and goes on where who tries was killed', async t => {
-  const { run, starts, trials, path } = fake(t, 'if (starts() > 1) { tell({ ok: true }); process.exit(0) }')
-  const program = trials.program!
-  await writeFile(
-    program,
-    (await readFile(program, 'utf8')).replace(
-      'const tell',
-      `const starts = () => fs.readFileSync(new URL('./starts', import.meta.url), 'utf8').length; const tell`,
-    ),
-  )
-  const first = spawn(
-    process.execPath,
-    [
-      '--input-type=module',
-      '-e',
-      `import { tryOut } from ${JSON.stringify(new URL('../../ctl/server/trial.js', import.meta.url).href)}
+t.test(
+  'a worker that waits for a trial can be interrupted, and tries the file itself where the trying process is killed',
+  async t => {
+    const { run, starts, trials, path } = fake(t, 'if (starts() > 1) { tell({ ok: true }); process.exit(0) }')
+    const program = trials.program!
+    await writeFile(
+      program,
+      (await readFile(program, 'utf8')).replace(
+        'const tell',
+        `const starts = () => fs.readFileSync(new URL('./starts', import.meta.url), 'utf8').length; const tell`,
+      ),
+    )
+    const first = spawn(
+      process.execPath,
+      [
+        '--input-type=module',
+        '-e',
+        `import { tryOut } from ${JSON.stringify(new URL('../../ctl/server/trial.js', import.meta.url).href)}
        await tryOut({ ...${JSON.stringify({ dir: trials.dir, program })}, env: process.env },
          { path: ${JSON.stringify(path)}, gpu: false, kvType: 'f16' }, new AbortController().signal, () => {})`,
-    ],
-    { stdio: 'ignore' },
-  )
-  t.teardown(() => first.kill('SIGKILL'))
-  while ((await starts().catch(() => 0)) === 0) await sleep(20)
-  const stop = new AbortController()
-  const waiting = run(stop.signal)
-  setTimeout(() => stop.abort(new Error('enough')), 100)
-  await t.rejects(waiting, { message: 'enough' })
-  t.equal(await starts(), 1)
-  const next = run()
-  first.kill('SIGKILL')
-  await next
-  t.equal(await starts(), 2)
-})
+      ],
+      { stdio: 'ignore' },
+    )
+    t.teardown(() => first.kill('SIGKILL'))
+    while ((await starts().catch(() => 0)) === 0) await sleep(20)
+    const stop = new AbortController()
+    const waiting = run(stop.signal)
+    setTimeout(() => stop.abort(new Error('enough')), 100)
+    await t.rejects(waiting, { message: 'enough' })
+    t.equal(await starts(), 1)
+    const next = run()
+    first.kill('SIGKILL')
+    await next
+    t.equal(await starts(), 2)
+  },
+)
 
-t.test('what stands in the place of a result and is none is no reason to refuse a file', async t => {
+t.test('a damaged result does not cause a file to be refused', async t => {
   const { run, starts, trials } = fake(t, 'tell({ ok: true }); process.exit(0)')
   await run()
   const [name] = await readdir(trials.dir)
@@ -141,7 +145,7 @@ t.test('what stands in the place of a result and is none is no reason to refuse 
   for (const [i, damage] of [Buffer.alloc(3), Buffer.alloc(1 << 20, 'a'), Buffer.alloc(0)].entries()) {
     await writeFile(result, damage)
     await run()
-    t.equal(await starts(), i + 2, 'it is tried again')
+    t.equal(await starts(), i + 2, 'the file is tried again')
   }
   t.strictSame(await readdir(trials.dir), [name])
 })

@@ -1,3 +1,4 @@
+/** Tests `llamboctl up` and `llamboctl down`. */
 import { chmodSync, existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
@@ -8,7 +9,7 @@ const pidOf = (home: Home): number => JSON.parse(readFileSync(home.path('run/lla
 
 const alive = (pid: number): boolean => isAlive({ pid, born: undefined })
 
-t.test('up -d returns when a prompt is answered, down when the server is gone', async t => {
+t.test('up -d returns when the server answers prompts, and down when the server is gone', async t => {
   const home = new Home(t)
   const up = await home.ctl('up', '-d')
   t.match(up, { code: 0, stdout: '', stderr: /listening on unix!/ })
@@ -26,7 +27,7 @@ t.test('up -d returns when a prompt is answered, down when the server is gone', 
   t.equal((await home.ctl('down')).code, 3)
 })
 
-t.test('a directory in the place of the log is said with the remedy', async t => {
+t.test('a directory in the place of the log is reported with the remedy', async t => {
   const home = new Home(t)
   home.file('.local/state/llambo/server.log/x', '')
   chmodSync(home.path('.local/state/llambo'), 0o700)
@@ -38,7 +39,7 @@ t.test('a directory in the place of the log is said with the remedy', async t =>
   rmSync(log, { recursive: true })
 })
 
-t.test('down stops a server whose server.json is damaged by its socket', async t => {
+t.test('down stops a server with a damaged server.json through its socket', async t => {
   const home = new Home(t)
   await home.ctl('up', '-d')
   const pid = pidOf(home)
@@ -60,7 +61,7 @@ t.test('Ctrl-C and SIGTERM stop a server in the foreground cleanly', async t => 
   }
 })
 
-t.test('shutdown written to ctl stops it, also from another address', async t => {
+t.test('down at an address stops the server that answers there', async t => {
   const home = new Home(t)
   const run = await home.up()
   const [, address = ''] = /listening on (ws:\S+)/.exec(run.stderr) ?? []
@@ -68,14 +69,14 @@ t.test('shutdown written to ctl stops it, also from another address', async t =>
   t.equal((await run.ended).code, 0)
 })
 
-t.test('a killed server is no obstacle', async t => {
+t.test('a server starts after another was killed', async t => {
   const home = new Home(t)
   const run = await home.up()
   run.child.kill('SIGKILL')
   await run.ended
-  t.ok(existsSync(home.path('run/llambo/9p')), 'its socket is left behind')
+  t.ok(existsSync(home.path('run/llambo/9p')), 'the socket of the killed server is left behind')
   t.equal((await home.ctl('status')).code, 3)
-  // nor is what it was about to write
+  // a file that the killed server was writing does not hinder the next either
   home.file('run/llambo/server.json', '{"pid":')
   await home.up()
   t.equal((await home.ctl('rdwr', 'data', 'hi')).stdout, '0:hi\n')
@@ -83,7 +84,7 @@ t.test('a killed server is no obstacle', async t => {
   t.equal(readFileSync(home.path('run/llambo/server.json.damaged'), 'utf8'), '{"pid":')
 })
 
-t.test('another process under the old number is not taken for the server', async t => {
+t.test('another process with the same number is not taken for the server', async t => {
   const home = new Home(t)
   const run = await home.up()
   run.child.kill('SIGKILL')
@@ -94,7 +95,7 @@ t.test('another process under the old number is not taken for the server', async
   await home.up()
 })
 
-t.test('up -d says why a server did not start, and leaves nothing', async t => {
+t.test('up -d reports why a server did not start, and leaves nothing behind', async t => {
   const home = new Home(t, { LLAMBO_ENGINE: 'llama' })
   const { code, stderr } = await home.ctl('up', '-d', '--model', 'nonesuch')
   t.equal(code, 1)
@@ -103,7 +104,7 @@ t.test('up -d says why a server did not start, and leaves nothing', async t => {
   t.notOk(existsSync(home.path('run/llambo/9p')))
 })
 
-t.test('--trace writes what the server hears and says', async t => {
+t.test('--trace writes the messages that the server receives and sends', async t => {
   const home = new Home(t)
   await home.up('--trace', home.path('trace'))
   await home.ctl('cat', 'status')
@@ -112,7 +113,7 @@ t.test('--trace writes what the server hears and says', async t => {
   t.match(trace, /^-> .*Rversion/m)
 })
 
-t.test('a server that has started does not mind that nobody listens to it any more', async t => {
+t.test('a server goes on when its output is no longer read', async t => {
   const home = new Home(t)
   const run = await home.up()
   run.child.stderr?.destroy()
@@ -121,14 +122,14 @@ t.test('a server that has started does not mind that nobody listens to it any mo
   t.equal((await home.ctl('down')).code, 0)
 })
 
-t.test('up -d takes paths from where it was called', async t => {
+t.test('up -d resolves paths in the directory where it was called', async t => {
   const home = new Home(t)
   home.file('my.yaml', 'slots: 9\n')
   t.equal((await home.ctl('up', '-d', '--config', 'my.yaml')).code, 0)
   t.match((await home.ctl('status')).stdout, / slots=9 /)
 })
 
-t.test('a server is its user’s alone: nothing it makes may be read by others', async t => {
+t.test('other users may not read anything that a server makes', async t => {
   const home = new Home(t)
   await home.up()
   const { stdout } = await home.ctl('ls', '-l', '/')
@@ -140,7 +141,7 @@ t.test('a server is its user’s alone: nothing it makes may be read by others',
 })
 
 t.test(
-  'the workers of the next up begin with what was loaded for all, and not with the model of their class',
+  'after a restart workers load the model that was loaded on all workers, and not the model of their class',
   async t => {
     const home = new Home(t)
     const first = async () => {

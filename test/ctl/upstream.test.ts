@@ -1,3 +1,4 @@
+/** Tests a server whose engine is a remote one with the OpenAI API. */
 import t from 'tap'
 import { says, upstream } from '../cluster/engine/upstream.js'
 import { until } from '../cluster/orchestrator/fixture.js'
@@ -5,7 +6,7 @@ import { Home } from './fixture.js'
 
 const remote = (url: string) => ({ LLAMBO_ENGINE: 'openai', LLAMBO_ENGINE_URL: url, LLAMBO_ENGINE_MODEL: 'm' })
 
-t.test('up says at once that the upstream is down, or does not have the model; doctor says it too', async t => {
+t.test('up reports an upstream that is down or lacks the model, and doctor one that is down', async t => {
   const server = await upstream(t, says('hi'))
   const home = new Home(t, remote(server.url))
   server.models = ['x', 'y']
@@ -25,7 +26,7 @@ t.test('up says at once that the upstream is down, or does not have the model; d
   t.equal(server.prompts.length, 0)
 })
 
-t.test('two upstreams on one host: the preferred one answers, then the other; keys go where they belong', async t => {
+t.test('the preferred of two upstreams answers, then the other, and each gets only its own key', async t => {
   const [first, second, third] = await Promise.all(['first', 'second', 'third'].map(text => upstream(t, says(text))))
   third!.models = ['n']
   const home = new Home(t, { ...remote(second!.url), OPENAI_API_KEY: 'the-plain-key' })
@@ -46,5 +47,5 @@ t.test('two upstreams on one host: the preferred one answers, then the other; ke
   t.equal(second!.prompts[0]!.headers.authorization, 'Bearer the-plain-key')
   t.ok(first!.checks.every(({ headers }) => headers.authorization === 'Bearer the-own-key'))
   t.match((await home.ctl('doctor')).stdout, /^note +upstream +class cloud: .*connection refused/m)
-  t.match(third!.checks[0]?.headers, { authorization: undefined }, 'a class with a url of its own and no key gets none')
+  t.match(third!.checks[0]?.headers, { authorization: undefined }, 'an upstream of a class without a key gets no key')
 })

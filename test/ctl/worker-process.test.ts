@@ -1,3 +1,4 @@
+/** Tests hosts with real worker processes. */
 import { spawn } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -33,7 +34,7 @@ async function rig(t: Test, config: Partial<Config> = {}, options: Partial<Local
   return { dir, env, parent, notes, host }
 }
 
-/** Reads a host's events until one is as asked. */
+/** Reads the events of a host until one of that kind matches `where`. @returns its attributes */
 async function until(host: Host, kind: string, where: Record<string, string> = {}): Promise<Record<string, string>> {
   const ctx = { user: { name: 'root', uid: 0, role: 'admin' as const }, signal: new AbortController().signal }
   const opened = await (await host.root.walk!('event', ctx))!.open(0, ctx)
@@ -51,7 +52,7 @@ async function gone(pid: number): Promise<void> {
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
 
-t.test('a worker joins as what it was started as, and answers', async t => {
+t.test('a worker joins with the id and class that it was started with, and answers', async t => {
   const { host, parent } = await rig(t)
   const [id] = host.spawn('default')
   const worker = await parent.next()
@@ -62,27 +63,24 @@ t.test('a worker joins as what it was started as, and answers', async t => {
   t.ok(isAlive({ pid: pid!, born: undefined }))
 })
 
-t.test(
-  'its process: a session of its own, the first to go where memory runs out, and no secrets to be seen',
-  async t => {
-    const { host, parent } = await rig(t)
-    host.spawn('default')
-    await parent.next()
-    const proc = `/proc/${host.workers[0]!.pid}`
-    if (!existsSync(proc)) return t.pass('no /proc here: nothing to look at')
-    const read = (name: string) => readFileSync(`${proc}/${name}`, 'utf8')
-    t.equal(read('oom_score_adj'), '500\n')
-    const [, , , sid] = read('stat')
-      .slice(read('stat').lastIndexOf(')') + 2)
-      .split(' ')
-    t.equal(Number(sid), host.workers[0]!.pid)
-    t.notMatch(read('cmdline'), /llb_|secret/)
-    t.notMatch(read('environ'), /llb_|secret|LLAMBO_TOKEN|OPENAI/)
-    t.match(read('environ'), /HOME=.*XDG_RUNTIME_DIR=/)
-  },
-)
+t.test('a worker has its own session, is killed first where memory runs out, and shows no secrets', async t => {
+  const { host, parent } = await rig(t)
+  host.spawn('default')
+  await parent.next()
+  const proc = `/proc/${host.workers[0]!.pid}`
+  if (!existsSync(proc)) return t.pass('skipped: there is no /proc here')
+  const read = (name: string) => readFileSync(`${proc}/${name}`, 'utf8')
+  t.equal(read('oom_score_adj'), '500\n')
+  const [, , , sid] = read('stat')
+    .slice(read('stat').lastIndexOf(')') + 2)
+    .split(' ')
+  t.equal(Number(sid), host.workers[0]!.pid)
+  t.notMatch(read('cmdline'), /llb_|secret/)
+  t.notMatch(read('environ'), /llb_|secret|LLAMBO_TOKEN|OPENAI/)
+  t.match(read('environ'), /HOME=.*XDG_RUNTIME_DIR=/)
+})
 
-t.test('its cluster says who somebody is, and what he may do', async t => {
+t.test('a worker trusts its cluster for the user and role of an attach', async t => {
   const { host, parent } = await rig(t)
   host.spawn('default')
   const worker = await parent.next()
@@ -97,7 +95,7 @@ t.test('its cluster says who somebody is, and what he may do', async t => {
   await t.rejects(worker.as('eve', '?rule=use'), { message: 'bad argument: attach option rule=use: chunk role=' })
 })
 
-t.test('one that is stopped ends its answers first, and takes no more', async t => {
+t.test('a worker that is stopped finishes its answers and accepts no more prompts', async t => {
   const { host, parent } = await rig(t, { 'engine.rate': 50 })
   const [id] = host.spawn('default')
   const worker = await parent.next()
@@ -115,7 +113,7 @@ t.test('one that is stopped ends its answers first, and takes no more', async t 
   t.match(await until(host, 'worker-exited'), { code: '0', cause: 'stopped' })
 })
 
-t.test('shutdown in its ctl ends it in the same way, and it stays away', async t => {
+t.test('shutdown in the ctl of a worker ends it, and its host does not start it again', async t => {
   const { host, parent } = await rig(t)
   host.spawn('default')
   const worker = await parent.next()
@@ -124,7 +122,7 @@ t.test('shutdown in its ctl ends it in the same way, and it stays away', async t
   t.same(host.workers, [])
 })
 
-t.test('a second SIGTERM ends it at once', async t => {
+t.test('a second SIGTERM ends a worker at once', async t => {
   const { host, parent } = await rig(t, { 'engine.rate': 1 })
   host.spawn('default')
   const worker = await parent.next()
@@ -138,7 +136,7 @@ t.test('a second SIGTERM ends it at once', async t => {
   t.match(await until(host, 'worker-exited'), { code: '143' })
 })
 
-t.test('one that is killed comes back as the same worker', async t => {
+t.test('a worker that is killed starts again with the same id', async t => {
   const { host, parent } = await rig(t)
   const [id] = host.spawn('default')
   const first = await (await parent.next()).status()
@@ -149,7 +147,7 @@ t.test('one that is killed comes back as the same worker', async t => {
   t.not(second.boot, first.boot)
 })
 
-t.test('one whose cluster stays away ends; one whose cluster comes back joins again', async t => {
+t.test('a worker joins again when its cluster returns, and ends when the cluster stays away', async t => {
   const { host, parent } = await rig(t, {}, { orphan_ms: 2000 })
   host.spawn('default')
   const { id, boot } = await (await parent.next()).status()
@@ -161,7 +159,7 @@ t.test('one whose cluster stays away ends; one whose cluster comes back joins ag
   t.match(exited, { code: '3', cause: 'crashed', error: `no cluster at ${parent.address} for 2 s` })
 })
 
-t.test('a worker that cannot be what it should says why, and its host tells', async t => {
+t.test('a host reports why a worker could not start', async t => {
   const { host, notes } = await rig(t, { 'engine.kind': 'openai' })
   host.spawn('default')
   const error = /^engine openai needs engine\.url, such as/
@@ -170,7 +168,7 @@ t.test('a worker that cannot be what it should says why, and its host tells', as
   t.match(notes.join('\n'), /^worker [0-9a-f]{8}: engine openai needs/)
 })
 
-t.test('a model that does not load leaves a worker that says so', async t => {
+t.test('a worker whose model cannot be loaded stays and reports it', async t => {
   const { host, parent } = await rig(t, { 'engine.kind': 'llama', model: 'none-such' })
   host.spawn('default')
   const worker = await parent.next()
@@ -184,17 +182,20 @@ t.test('a model that does not load leaves a worker that says so', async t => {
   t.equal(host.workers[0]!.state, 'running')
 })
 
-t.test('a worker of a class is what the class says, and one that the machine has no memory for is refused', async t => {
-  const classes = { tiny: { slots: 1, memory: 4096, cores: 0.5, type: 'code' }, giant: { memory: 2 ** 50 } }
-  const { host, parent } = await rig(t, { classes })
-  t.throws(() => host.spawn('giant'), { message: /^not enough memory for giant: needs 1125899906842624 has \d+$/ })
-  const [id] = host.spawn('tiny')
-  const worker = await parent.next()
-  t.match(await worker.status(), { id, class: 'tiny', slots: '1' })
-  t.match(await worker.tree.read('status'), /^model name=echo type=code /m)
-})
+t.test(
+  'a worker has the settings of its class, and one that needs more memory than the machine has is refused',
+  async t => {
+    const classes = { tiny: { slots: 1, memory: 4096, cores: 0.5, type: 'code' }, giant: { memory: 2 ** 50 } }
+    const { host, parent } = await rig(t, { classes })
+    t.throws(() => host.spawn('giant'), { message: /^not enough memory for giant: needs 1125899906842624 has \d+$/ })
+    const [id] = host.spawn('tiny')
+    const worker = await parent.next()
+    t.match(await worker.status(), { id, class: 'tiny', slots: '1' })
+    t.match(await worker.tree.read('status'), /^model name=echo type=code /m)
+  },
+)
 
-t.test('what starts a process tells why it could not, and what it said before it ended', async t => {
+t.test('the exit of a process has its last line, or why it could not be started', async t => {
   const { env } = place(t)
   const run = (...command: [string, ...string[]]) =>
     spawner({ config: echo, env, host: 'alpha', orphan_ms: 1000, note: () => {}, command })({
@@ -217,7 +218,7 @@ t.test('what starts a process tells why it could not, and what it said before it
   t.match(await aborted.exited, { code: null, signal: 'SIGABRT', said: 'half a line' })
 })
 
-t.test('with no file descriptor left nothing is started, and that is told', async t => {
+t.test('without a free file descriptor no process is started, and the exit says so', async t => {
   const program = fileURLToPath(new URL('./starved.js', import.meta.url))
   const limited = ['-c', 'ulimit -n 64 && exec "$@"', 'sh', process.execPath, program]
   const child = spawn('sh', limited, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
@@ -229,7 +230,7 @@ t.test('with no file descriptor left nothing is started, and that is told', asyn
   })
 })
 
-t.test('workers outlive a host that is killed, and the next one goes on with them', async t => {
+t.test('workers outlive a killed host, and the next host takes them over', async t => {
   const { dir, env } = place(t)
   const parent = await Parent.listen(t, dir)
   const program = fileURLToPath(new URL('./host-process.js', import.meta.url))
@@ -253,32 +254,32 @@ t.test('workers outlive a host that is killed, and the next one goes on with the
 
   process.kill(Number(pid), 'SIGKILL')
   const again = await (await parent.next()).status()
-  t.equal(again.id, id, 'one that it took over is started again like its own')
+  t.equal(again.id, id, 'a worker that was taken over is started again like any other')
   const { pid: now } = next.workers[0]!
   t.match(JSON.parse(readFileSync(join(dir, 'run/llambo/workers.json'), 'utf8')), { workers: [{ id, pid: now }] })
 
-  // not stopped, as if that host had been killed, too
+  // `next` is not stopped, as if it had been killed too
   const other = start({ ...echo, slots: 3 })
-  t.same(other.workers, [], 'with other settings it is no longer what is wanted')
+  t.same(other.workers, [], 'workers with other settings are not taken over')
   await gone(now!)
   await Promise.all([next.close(), other.close()])
 })
 
-t.test('of the workers that a host left, which was killed, as many go on as are asked for now', async t => {
+t.test('a host takes over as many workers of a killed host as are asked for now', async t => {
   const { dir, env } = place(t)
   const parent = await Parent.listen(t, dir)
   const start = (workers: number) => {
     const config = { ...echo, workers, classes: { tiny: { slots: 1 } } }
     return localHost({ config, env, upstream: { address: parent.address }, note: () => {}, shutdown: () => {} })
   }
-  // none of them is stopped, as if each had been killed
+  // none of the hosts is stopped, as if each had been killed
   const first = start(2)
   first.spawn('default', 3)
   first.spawn('tiny')
   const pids = first.workers.map(({ pid }) => pid!)
   for (const _ of pids) await parent.next()
   const second = start(2)
-  t.equal(second.workers.length, 4, 'one that was spawned besides stays as well')
+  t.equal(second.workers.length, 4, 'workers that were spawned later are kept too')
   const third = start(1)
   t.same(
     third.workers.map(({ pid }) => pid),
@@ -288,7 +289,7 @@ t.test('of the workers that a host left, which was killed, as many go on as are 
   await Promise.all([first.close(), second.close(), third.close()])
 })
 
-t.test('a worker loads first what it is to hold, and the model of its class where that cannot be loaded', async t => {
+t.test('a worker first loads the model that it should hold or, where that fails, the model of its class', async t => {
   const { host, parent } = await rig(t)
   const loads = async (hold: string | undefined) => {
     host.spawn('default', 1, hold)
@@ -307,7 +308,7 @@ t.test('a worker loads first what it is to hold, and the model of its class wher
   t.match(await worker.tree.read('events'), /kind=load-failed model=removed [\s\S]*kind=load-failed model=none-such /)
 })
 
-t.test('of what a host before it kept, a host sets aside what cannot be read, and starts', async t => {
+t.test('a host renames damaged files of a previous host and starts', async t => {
   const { dir, env } = place(t)
   const parent = await Parent.listen(t, dir)
   for (const name of ['workers.json', 'join.json'])
@@ -321,7 +322,7 @@ t.test('of what a host before it kept, a host sets aside what cannot be read, an
   t.same(kept, ['workers.json.damaged true', 'join.json.damaged true'])
   t.ok(existsSync(join(dir, 'run/llambo/join.json.damaged')))
   t.equal(readJoinFile(env, onDamaged), undefined)
-  t.equal(kept.length, 2, 'said once')
+  t.equal(kept.length, 2, 'a damaged file is reported once')
   await host.close()
 })
 
@@ -335,7 +336,7 @@ t.test('a host that closes leaves no worker behind', async t => {
   t.same(JSON.parse(readFileSync(join(dir, 'run/llambo/workers.json'), 'utf8')).workers, [])
 })
 
-t.test('a machine has a name that a tree can hold, and an id for good', async t => {
+t.test('a machine has a name that a tree can hold, and a permanent id', async t => {
   const rows: readonly (readonly [string, string])[] = [
     ['alpha', 'alpha'],
     ['Alpha.example.org', 'alpha'],

@@ -1,3 +1,4 @@
+/** Tests the wrapping of answers on a terminal. */
 import t from 'tap'
 import { Flow } from '../../../ctl/common/terminal/flow.js'
 
@@ -6,12 +7,12 @@ const broken = (columns: number, ...pieces: string[]) => {
   return pieces.map(piece => flow.push(Buffer.from(piece))).join('') + flow.end()
 }
 
-t.test('an answer is broken at blanks, however its pieces come', async t => {
+t.test('an answer is wrapped at spaces, however it is cut into pieces', async t => {
   t.equal(broken(10, 'one two three four\n'), 'one two\nthree four\n')
   t.equal(broken(10, 'one tw', 'o thr', 'ee', ' four'), 'one two\nthree four')
   t.equal(broken(80, 'as it is:  two blanks\n\n- and lines\n'), 'as it is:  two blanks\n\n- and lines\n')
-  t.equal(broken(5, 'longerthanfive x'), 'longerthanfive\nx', 'a word that does not fit anywhere stays whole')
-  t.equal(broken(8, '漢字漢 字漢字\n'), '漢字漢\n字漢字\n', 'by columns, not by letters')
+  t.equal(broken(5, 'longerthanfive x'), 'longerthanfive\nx', 'a word wider than the terminal stays whole')
+  t.equal(broken(8, '漢字漢 字漢字\n'), '漢字漢\n字漢字\n', 'columns count, not characters')
   const flow = new Flow(() => 80)
-  t.equal(flow.push(Buffer.from('one tw')), 'one', 'a word is given out when it is whole')
+  t.equal(flow.push(Buffer.from('one tw')), 'one', 'a word is printed once it is complete')
 })

@@ -1,3 +1,4 @@
+/** Tests the token file and the tokens that our own tools offer. */
 import {
   chmodSync,
   existsSync,
@@ -15,19 +16,19 @@ import { line, namedToken, newToken, ownerToken, roles, Tokens } from '../../../
 
 const me = account().name
 
-/** Replaces the token file; its time is moved so that two writes in one tick differ. */
+/** Replaces the token file and advances its modification time, so that two writes in one clock tick differ. */
 let tick = 1_000_000
 function write(path: string, text: string) {
   writeFileSync(path, text, { mode: 0o600 })
   utimesSync(path, ++tick, tick)
 }
 
-t.test('a token is recognisable and never the same twice', async t => {
+t.test('a token is recognisable and random', async t => {
   t.match(newToken(), /^llb_[A-Za-z0-9_-]{43}$/)
   t.not(newToken(), newToken())
 })
 
-t.test('the first start makes a token for the owner, which our own tools find and the server takes', async t => {
+t.test('the first start makes a token for the owner, which our own tools find and the server accepts', async t => {
   const dir = join(t.testdir(), 'state')
   const tokens = new Tokens(dir)
   t.same(readdirSync(dir).sort(), ['token', 'tokens'])
@@ -35,12 +36,16 @@ t.test('the first start makes a token for the owner, which our own tools find an
   t.equal(statSync(dir).mode & 0o777, 0o700)
   const token = ownerToken(dir)!
   t.match(tokens.verify(token), { name: me, uid: process.getuid?.(), role: 'admin' })
-  t.notMatch(readFileSync(join(dir, 'tokens'), 'utf8'), token, 'the file the server reads does not hold it')
+  t.notMatch(
+    readFileSync(join(dir, 'tokens'), 'utf8'),
+    token,
+    'the file that the server reads does not contain the token',
+  )
   new Tokens(dir)
   t.equal(ownerToken(dir), token, 'a second start changes nothing')
 })
 
-t.test('a token can come from the environment or a file it names', async t => {
+t.test('a token can come from the environment or from a file that it names', async t => {
   const dir = t.testdir({ file: 'llb_file\n' })
   const file = join(dir, 'file')
   chmodSync(file, 0o600)
@@ -48,7 +53,7 @@ t.test('a token can come from the environment or a file it names', async t => {
   t.equal(namedToken({ LLAMBO_TOKEN_FILE: file }), 'llb_file')
   t.equal(namedToken({}), undefined)
   t.equal(namedToken({ LLAMBO_TOKEN: 'llb_env', LLAMBO_TOKEN_FILE: file }), 'llb_env')
-  t.equal(ownerToken(dir), undefined, 'and there may be none')
+  t.equal(ownerToken(dir), undefined, 'the owner may have no token')
   t.throws(() => namedToken({ LLAMBO_TOKEN_FILE: join(dir, 'none') }), {
     message: /file does not exist: .*none, named by/,
   })
@@ -58,7 +63,7 @@ t.test('a token can come from the environment or a file it names', async t => {
   })
 })
 
-t.test('a line gives its role and user, and a join token does not open the tree', async t => {
+t.test('a line sets the role and user of its token, and a join token does not open the tree', async t => {
   const dir = t.testdir()
   const tokens = new Tokens(dir)
   const made = roles.map(role => [role, newToken()] as const)
@@ -72,7 +77,7 @@ t.test('a line gives its role and user, and a join token does not open the tree'
   }
 })
 
-t.test('anything but the very token is unknown', async t => {
+t.test('only the exact token is known', async t => {
   const dir = t.testdir()
   const tokens = new Tokens(dir)
   const token = ownerToken(dir)!
@@ -102,14 +107,14 @@ t.test('the file is read again when it has changed', async t => {
   t.match(
     [tokens.verify(old), tokens.verify(young)],
     [{ name: 'ada' }, { name: 'ada' }],
-    'two are good while one replaces the other',
+    'two tokens are valid while one replaces the other',
   )
   write(tokens.path, line('use', 'ada', young, ''))
   t.equal(tokens.verify(old), undefined)
   t.match(tokens.verify(young), { name: 'ada' })
 })
 
-t.test('a file others may read is refused with the remedy, at start and later', async t => {
+t.test('a file that others may read is refused with the remedy, at the start and later', async t => {
   const dir = t.testdir()
   const problems: string[] = []
   const tokens = new Tokens(dir, e => problems.push(e.message))
@@ -119,12 +124,12 @@ t.test('a file others may read is refused with the remedy, at start and later', 
   t.throws(() => new Tokens(dir), { message })
   t.equal(tokens.verify(token), undefined)
   tokens.verify(token)
-  t.same(problems, [message], 'and it is said once')
+  t.same(problems, [message], 'the problem is reported once')
   chmodSync(tokens.path, 0o600)
-  t.match(tokens.verify(token), { name: me }, 'mended, it is taken again')
+  t.match(tokens.verify(token), { name: me }, 'the mended file is accepted again')
 })
 
-t.test('a join token lets its holder join and nobody else does', async t => {
+t.test('only a join token lets its holder join', async t => {
   const dir = t.testdir()
   const tokens = new Tokens(dir)
   const made = roles.map(role => [role, tokens.add(role, 'ada', 'a comment')] as const)
@@ -132,13 +137,13 @@ t.test('a join token lets its holder join and nobody else does', async t => {
   for (const wrong of ['', newToken(), ownerToken(dir)!]) t.notOk(tokens.verifyJoin(wrong))
 })
 
-t.test('a token that is added is taken by a server that runs, and is written nowhere', async t => {
+t.test('a running server accepts an added token, which is not stored', async t => {
   const dir = t.testdir()
   const running = new Tokens(dir)
   const before = readFileSync(running.path, 'utf8')
   const token = new Tokens(dir).add('use', 'ada', 'made just now')
   t.match(running.verify(token), { name: 'ada', role: 'use' })
-  t.match(running.verify(ownerToken(dir)!), { name: me }, 'and those before it, still')
+  t.match(running.verify(ownerToken(dir)!), { name: me }, 'earlier tokens are still accepted')
   const text = readFileSync(running.path, 'utf8')
   t.ok(text.startsWith(before))
   t.match(text.slice(before.length), /^use ada sha256:[0-9a-f]{64} # made just now\n$/)
@@ -146,7 +151,7 @@ t.test('a token that is added is taken by a server that runs, and is written now
   t.equal(statSync(running.path).mode & 0o777, 0o600)
 })
 
-t.test('a token is added below a last line that nobody ended', async t => {
+t.test('a token is added on a line of its own below a last line without a newline', async t => {
   const dir = t.testdir()
   const tokens = new Tokens(dir)
   const old = newToken()
@@ -155,7 +160,7 @@ t.test('a token is added below a last line that nobody ended', async t => {
   t.match([tokens.verify(old), tokens.verify(young)], [{ name: 'ada' }, { name: 'bob' }])
 })
 
-t.test('no token is added that would spoil the file', async t => {
+t.test('a token that would make the file invalid is not added', async t => {
   const dir = t.testdir()
   const tokens = new Tokens(dir)
   const token = ownerToken(dir)!
@@ -171,10 +176,10 @@ t.test('no token is added that would spoil the file', async t => {
       break
     }
   }
-  t.match(tokens.verify(token), { name: me }, 'those that are there are still taken')
+  t.match(tokens.verify(token), { name: me }, 'the tokens in the file are still accepted')
 })
 
-t.test('a mistake in the file is an error with its line and not with the token', async t => {
+t.test('an error in the file is reported with its line and without the token', async t => {
   const dir = t.testdir()
   const { path } = new Tokens(dir)
   const token = newToken()
@@ -199,14 +204,14 @@ t.test('a mistake in the file is an error with its line and not with the token',
   }
 })
 
-t.test('a directory in the place of the file is named, with the remedy', async t => {
+t.test('a directory in the place of the file is reported with the remedy', async t => {
   const dir = t.testdir({ tokens: {} })
   const path = join(dir, 'tokens')
   chmodSync(path, 0o700)
   t.throws(() => new Tokens(dir), { message: `bad argument: ${path} is a directory: mv ${path} ${path}.old` })
 })
 
-t.test('a running server whose file is mistaken or gone takes no token until it is mended', async t => {
+t.test('a running server whose file is invalid or gone refuses every token until the file is mended', async t => {
   const dir = t.testdir()
   const problems: string[] = []
   const tokens = new Tokens(dir, e => problems.push(e.message))
@@ -218,10 +223,10 @@ t.test('a running server whose file is mistaken or gone takes no token until it 
   t.match(tokens.verify(token), { role: 'read' })
   unlinkSync(tokens.path)
   t.equal(tokens.verify(token), undefined)
-  t.notOk(existsSync(tokens.path), 'and makes none by itself')
+  t.notOk(existsSync(tokens.path), 'the server does not create the file again')
 })
 
-t.test('a wrong token at Tauth costs a second and always the same words', async t => {
+t.test('a wrong token at Tauth is refused after a second, always with the same message', async t => {
   const dir = t.testdir()
   const tokens = new Tokens(dir)
   t.match(await tokens.authenticate(ownerToken(dir)!), { name: me })

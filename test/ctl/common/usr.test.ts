@@ -1,3 +1,4 @@
+/** Tests `/usr/llambo`: limbot's history and configuration as files. */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -10,7 +11,7 @@ const owner = { name: 'ann', uid: 1000 }
 const ctx = { user: { ...owner, role: 'admin' as const }, signal: new AbortController().signal }
 const bytes = (text: string) => new TextEncoder().encode(text)
 
-/** A user's files, and where they are on disk. */
+/** A user's files in the tree, and their paths on the disk. */
 async function files(t: Test) {
   const dir = t.testdir()
   const env = { HOME: dir }
@@ -28,11 +29,11 @@ async function text(file: File): Promise<string> {
   return Buffer.from(await opened.read!(0, 65536, ctx)).toString()
 }
 
-/** As a program writes: opened, written piece by piece, closed. */
+/** Writes as a shell does: opens the file, writes piece by piece, and closes it. */
 async function write(file: File, mode: number, ...pieces: string[]): Promise<void> {
   const opened = await file.open(mode, ctx)
   try {
-    // a shell closes another descriptor of it first
+    // a shell first closes a duplicate descriptor
     await opened.sync!(ctx)
     let at = mode & OTRUNC ? 0 : (await text(file)).length
     for (const piece of pieces) at += await opened.write!(at, bytes(piece), ctx)
@@ -42,7 +43,7 @@ async function write(file: File, mode: number, ...pieces: string[]): Promise<voi
   }
 }
 
-t.test('what was typed, an entry a line, its further lines behind a tab', async t => {
+t.test('the history has an entry a line, and further lines of an entry begin with a tab', async t => {
   const { walk, state } = await files(t)
   const file = await walk('llambo', 'limbot-history.txt')
   t.equal(await text(file), '')
@@ -51,13 +52,13 @@ t.test('what was typed, an entry a line, its further lines behind a tab', async 
   t.equal(await text(file), 'one\ntwo\n\tlines\n')
 })
 
-t.test('they are for their user alone', async t => {
+t.test('the files are private to their user', async t => {
   const { walk, conf } = await files(t)
   const modes = [await walk(), await walk('llambo'), await walk('llambo', 'limbot-history.txt'), conf]
   t.same(await Promise.all(modes.map(async file => (await file.attributes(ctx)).mode)), [0o700, 0o700, 0o400, 0o600])
 })
 
-t.test('a configuration is written whole, or not at all', async t => {
+t.test('a configuration is written whole or not at all', async t => {
   const { conf, path } = await files(t)
   t.equal(await text(conf), '')
   await write(conf, OWRITE | OTRUNC, 'stats: off\n')
@@ -80,7 +81,7 @@ t.test('a configuration is written whole, or not at all', async t => {
 })
 
 t.test(
-  'a write whose YAML nothing could complete is refused itself: a shell does not look at what closing says',
+  'a write of YAML that more text cannot complete fails at once, because a shell ignores the error of a close',
   async t => {
     const { conf } = await files(t)
     for (const wrong of [
@@ -108,7 +109,7 @@ t.test(
   },
 )
 
-t.test('nothing is made before there is something to keep', async t => {
+t.test('a file is not created before there is something to keep', async t => {
   const { conf, path } = await files(t)
   await write(conf, OWRITE)
   t.notOk(existsSync(path))

@@ -1,3 +1,4 @@
+/** Tests multicast DNS with machines in network namespaces. */
 import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
@@ -9,7 +10,7 @@ const token = { LLAMBO_TOKEN: 'llb_the-token' }
 const anywhere = 'wss://0.0.0.0:5641/9p'
 const modules = fileURLToPath(new URL('../../../../node_modules/', import.meta.url))
 
-/** The namespaces, or a skipped test that says why there are none. */
+/** Makes the namespaces; where that cannot be done, the test is skipped with the reason. */
 function networks(t: Test): Namespaces | undefined {
   const made = namespaces(t)
   if (typeof made !== 'string') return made
@@ -23,7 +24,7 @@ const machine = (t: Test, namespace: string) =>
 const fingerprintOf = (home: Home): string =>
   JSON.parse(readFileSync(home.path('run/llambo/server.json'), 'utf8')).fingerprint
 
-/** Runs JavaScript with multicast-dns as `mdns` and what else the library stands on. */
+/** Runs JavaScript that has multicast-dns as `mdns`, and dns-packet and dgram. */
 const script = (home: Home, code: string): Run =>
   home.start([], {}, [
     '--input-type=module',
@@ -34,36 +35,39 @@ const script = (home: Home, code: string): Run =>
        ${code}`,
   ])
 
-t.test('machines on two networks of a server find it by its fingerprint and join, each by its own address', async t => {
-  const net = networks(t)
-  if (!net) return
-  const server = machine(t, net.middle)
-  const run = server.start(['up'])
-  await run.says(/listening on wss/)
-  const { token, fingerprint, addresses } = JSON.parse((await server.ctl('invite', '--json')).stdout)
-  t.same(addresses, ['wss://10.77.1.1:5641/join', 'wss://10.77.2.1:5641/join'])
-  const joining = (namespace: string) =>
-    machine(t, namespace).start(['join', '--fingerprint', fingerprint, '--workers', '1'], { LLAMBO_TOKEN: token })
-  const [left, right] = [joining(net.left), joining(net.right)]
-  await left.says(/joined wss:\/\/10\.77\.1\.1:5641\/join/)
-  await right.says(/joined wss:\/\/10\.77\.2\.1:5641\/join/)
-  const events = server.start(['cat', 'event'])
-  await events.says(/(kind=worker-joined[\s\S]*){2}/)
-  await events.says(/(kind=host-joined[\s\S]*){3}/)
-  t.equal((await server.ctl('rdwr', 'data', 'hi')).stdout, '0:hi\n')
-  for (const one of [left, right]) one.child.kill('SIGINT')
-  for (const one of [left, right]) t.equal((await one.ended).code, 0)
-  await events.says(/(kind=worker-left[\s\S]*){2}/)
-  run.child.kill('SIGTERM')
-  t.equal((await run.ended).code, 0)
-  t.notMatch(run.stderr, /mDNS|fault:/)
-})
+t.test(
+  'machines on two networks of a server find it by its fingerprint and join at the address on their network',
+  async t => {
+    const net = networks(t)
+    if (!net) return
+    const server = machine(t, net.middle)
+    const run = server.start(['up'])
+    await run.says(/listening on wss/)
+    const { token, fingerprint, addresses } = JSON.parse((await server.ctl('invite', '--json')).stdout)
+    t.same(addresses, ['wss://10.77.1.1:5641/join', 'wss://10.77.2.1:5641/join'])
+    const joining = (namespace: string) =>
+      machine(t, namespace).start(['join', '--fingerprint', fingerprint, '--workers', '1'], { LLAMBO_TOKEN: token })
+    const [left, right] = [joining(net.left), joining(net.right)]
+    await left.says(/joined wss:\/\/10\.77\.1\.1:5641\/join/)
+    await right.says(/joined wss:\/\/10\.77\.2\.1:5641\/join/)
+    const events = server.start(['cat', 'event'])
+    await events.says(/(kind=worker-joined[\s\S]*){2}/)
+    await events.says(/(kind=host-joined[\s\S]*){3}/)
+    t.equal((await server.ctl('rdwr', 'data', 'hi')).stdout, '0:hi\n')
+    for (const one of [left, right]) one.child.kill('SIGINT')
+    for (const one of [left, right]) t.equal((await one.ended).code, 0)
+    await events.says(/(kind=worker-left[\s\S]*){2}/)
+    run.child.kill('SIGTERM')
+    t.equal((await run.ended).code, 0)
+    t.notMatch(run.stderr, /mDNS|fault:/)
+  },
+)
 
-t.test('what is found is not believed without a fingerprint; of several one has to be chosen', async t => {
+t.test('a server that is found is not trusted without a fingerprint, and of several one must be chosen', async t => {
   const net = networks(t)
   if (!net) return
   const [one, two] = [machine(t, net.middle), machine(t, net.right)]
-  // the middle one is in both networks
+  // the middle namespace is on both networks
   const third = new Home(t, { LLAMBO_LISTEN: 'wss://10.77.2.1:7000/9p', LLAMBO_WORKERS: '0' }, within(net.middle))
   for (const { code } of await Promise.all([one, two, third].map(home => home.ctl('up', '-d')))) t.equal(code, 0)
   const wrong = `sha256:${'0'.repeat(64)}`
@@ -73,14 +77,14 @@ t.test('what is found is not believed without a fingerprint; of several one has 
     home.start(['join'], token).ended,
     machine(t, net.right).start(['join'], token).ended,
     machine(t, net.right).start(['join', '--fingerprint', wrong], token).ended,
-    // loopback is no network to look on
+    // loopback is not searched
     machine(t, net.nowhere).start(['join'], token).ended,
   ])
-  // what listens on the right alone is told of there alone
+  // a server that listens only on the right network is announced only there
   const refused =
     /found wss:\/\/10\.77\.1\.1:5641\/join .*\n.*certificate refused: .*; give the --fingerprint that llamboctl/
   t.match(alone, { code: 4, stderr: refused })
-  t.notMatch(alone.stderr, /sha256/, 'nor is the one shown that it says it has')
+  t.notMatch(alone.stderr, /sha256/, 'the fingerprint that the server announces is not printed either')
   t.notOk(existsSync(home.path('run/llambo/join.json')))
   t.match(any, {
     code: 2,
@@ -97,42 +101,45 @@ t.test('what is found is not believed without a fingerprint; of several one has 
   await chosen.ended
 })
 
-t.test('a server that stops takes back what it said; one that nobody reaches says nothing', async t => {
-  const net = networks(t)
-  if (!net) return
-  const server = machine(t, net.middle)
-  const listener = script(
-    machine(t, net.left),
-    `const m = mdns({ interface: '10.77.1.2', bind: '0.0.0.0' })
+t.test(
+  'a server that stops withdraws its announcement, and one that other machines cannot reach makes none',
+  async t => {
+    const net = networks(t)
+    if (!net) return
+    const server = machine(t, net.middle)
+    const listener = script(
+      machine(t, net.left),
+      `const m = mdns({ interface: '10.77.1.2', bind: '0.0.0.0' })
      m.on('response', ({ answers }) => {
        for (const { type, name, ttl, data } of answers)
          if (type === 'PTR' && name === '_llambo._tcp.local') console.log(ttl === 0 ? 'goodbye' : 'hello', data)
      })
      m.on('ready', () => console.log('ready'))`,
-  )
-  await listener.says(/ready/)
-  const id = () => readFileSync(server.path('.local/state/llambo/host-id'), 'utf8').trim()
-  t.equal((await server.ctl('up', '-d', '--listen', 'wss://127.0.0.1:5641/9p')).code, 0)
-  t.equal((await server.ctl('down')).code, 0)
-  const silent = server.start(['up', '-d'], { LLAMBO_MDNS: 'off' })
-  t.equal((await silent.ended).code, 0)
-  t.equal((await server.ctl('down')).code, 0)
-  const asking = script(
-    machine(t, net.left),
-    `const m = mdns({ interface: '10.77.1.2', bind: '0.0.0.0' })
+    )
+    await listener.says(/ready/)
+    const id = () => readFileSync(server.path('.local/state/llambo/host-id'), 'utf8').trim()
+    t.equal((await server.ctl('up', '-d', '--listen', 'wss://127.0.0.1:5641/9p')).code, 0)
+    t.equal((await server.ctl('down')).code, 0)
+    const silent = server.start(['up', '-d'], { LLAMBO_MDNS: 'off' })
+    t.equal((await silent.ended).code, 0)
+    t.equal((await server.ctl('down')).code, 0)
+    const asking = script(
+      machine(t, net.left),
+      `const m = mdns({ interface: '10.77.1.2', bind: '0.0.0.0' })
      m.on('query', ({ questions }) => questions.some(q => q.name === 'end.local') && process.exit())
      m.query('end.local', 'A')`,
-  )
-  await asking.ended
-  t.notMatch(listener.stdout, /hello/)
-  t.equal((await server.ctl('up', '-d')).code, 0)
-  await listener.says(new RegExp(`hello \\S*${id()}\\._llambo`))
-  t.notMatch(listener.stdout, /goodbye/)
-  t.equal((await server.ctl('down')).code, 0)
-  await listener.says(new RegExp(`goodbye \\S*${id()}\\._llambo`))
-})
+    )
+    await asking.ended
+    t.notMatch(listener.stdout, /hello/)
+    t.equal((await server.ctl('up', '-d')).code, 0)
+    await listener.says(new RegExp(`hello \\S*${id()}\\._llambo`))
+    t.notMatch(listener.stdout, /goodbye/)
+    t.equal((await server.ctl('down')).code, 0)
+    await listener.says(new RegExp(`goodbye \\S*${id()}\\._llambo`))
+  },
+)
 
-t.test('a machine without multicast serves all the same, and says that it is not to be found', async t => {
+t.test('a server whose multicast DNS port is taken still serves, and reports it', async t => {
   const net = networks(t)
   if (!net) return
   const blocker = script(
@@ -154,18 +161,16 @@ t.test('a machine without multicast serves all the same, and says that it is not
   t.equal((await server.ctl('down')).code, 0)
 })
 
-t.test(
-  'what anybody sends to the group ends neither a server nor a search, and is shown to nobody as it is',
-  async t => {
-    const net = networks(t)
-    if (!net) return
-    const server = machine(t, net.middle)
-    const run = server.start(['up'])
-    await run.says(/listening on wss/)
-    // a server of a bad neighbour: its answers are whole packets with every part out of order
-    const hostile = script(
-      machine(t, net.left),
-      `const socket = dgram.createSocket({ type: 'udp4', reuseAddr: true })
+t.test('hostile messages to the multicast group do not end a server or a search, and are not printed raw', async t => {
+  const net = networks(t)
+  if (!net) return
+  const server = machine(t, net.middle)
+  const run = server.start(['up'])
+  await run.says(/listening on wss/)
+  // a hostile server, which sends invalid announcements, and the same packets with random bytes changed
+  const hostile = script(
+    machine(t, net.left),
+    `const socket = dgram.createSocket({ type: 'udp4', reuseAddr: true })
      let seed = 1
      const random = n => (seed = (seed * 1103515245 + 12345) % 2147483648) % n
      const type = '_llambo._tcp.local'
@@ -204,20 +209,19 @@ t.test(
        }, 200)
        console.log('ready')
      })`,
-    )
-    await hostile.says(/ready/)
-    const joining = await machine(t, net.left).start(['join'], token).ended
-    t.match(joining, { code: 4, stderr: /found wss:\/\/10\.77\.1\.1:5641\/join / }, 'only the true one is one')
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
-    t.notMatch(joining.stderr, /[\x00-\x09\x0b-\x1f\x7f-\x9f]|evil|Error|mDNS/)
-    t.match(await server.ctl('status'), { code: 0, stdout: /^server / })
-    t.notMatch(run.stderr, /mDNS|Error/)
-    t.equal((await server.ctl('down')).code, 0)
-    t.equal((await run.ended).code, 0)
-  },
-)
+  )
+  await hostile.says(/ready/)
+  const joining = await machine(t, net.left).start(['join'], token).ended
+  t.match(joining, { code: 4, stderr: /found wss:\/\/10\.77\.1\.1:5641\/join / }, 'only the real server is found')
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
+  t.notMatch(joining.stderr, /[\x00-\x09\x0b-\x1f\x7f-\x9f]|evil|Error|mDNS/)
+  t.match(await server.ctl('status'), { code: 0, stdout: /^server / })
+  t.notMatch(run.stderr, /mDNS|Error/)
+  t.equal((await server.ctl('down')).code, 0)
+  t.equal((await run.ended).code, 0)
+})
 
-t.test('only a private network’s number is one that one’s own authority alone can vouch for', async t => {
+t.test('only addresses of private networks count as private', async t => {
   for (const address of ['10.1.2.3', '172.16.0.1', '172.31.255.255', '192.168.1.10', '169.254.1.1'])
     t.ok(isPrivate(address), address)
   for (const address of ['9.255.255.255', '11.0.0.0', '172.32.0.0', '192.169.0.1', '8.8.8.8', '127.0.0.1'])

@@ -1,4 +1,6 @@
-/** Run with a state directory on a file system of 1 MiB: writes until that is full, and prints what then is there, as JSON. */
+/**
+ * Writes to a spill disk until its file system of 1 MiB is full, and prints what is there then as JSON; a test runs it.
+ */
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { spillDisk } from '../../../ctl/server/spill.js'

@@ -1,10 +1,10 @@
-/** The lock by which several processes of one user leave some work to one of them at a time. */
+/** Tests the lock between processes of one user. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { alone } from '../../../ctl/server/once.js'
 
-t.test('a second one waits until the first has done, or is interrupted', async t => {
+t.test('a second process waits until the first has released the lock, or is interrupted', async t => {
   const path = join(t.testdir(), 'lock')
   const done = await alone(path, new AbortController().signal)
   const stop = new AbortController()
@@ -22,12 +22,12 @@ t.test('a second one waits until the first has done, or is interrupted', async t
   await next
 })
 
-t.test('what is left of a process that was killed, or is no lock at all, holds nobody back', async t => {
+t.test('the lock of a killed process, or a directory in its place, blocks no process', async t => {
   const path = join(t.testdir(), 'lock')
   // no process has this number (proc(5), pid_max)
   writeFileSync(path, '4194305 1 x\n')
   ;(await alone(path, new AbortController().signal))()
   mkdirSync(path)
   ;(await alone(path, new AbortController().signal))()
-  t.pass('it goes on')
+  t.pass('the lock is granted')
 })

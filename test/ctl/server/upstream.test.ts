@@ -1,3 +1,4 @@
+/** Tests the connection to a cluster that is joined: tokens, fingerprints and TLS. */
 import { createServer as createTlsServer } from 'node:https'
 import { type AddressInfo, createServer as createSocketServer } from 'node:net'
 import { join } from 'node:path'
@@ -13,7 +14,7 @@ import type { Transport } from '../../../fs/transport.js'
 const token = 'llb_the-token'
 const zeros = `sha256:${'0'.repeat(64)}`
 
-/** What a server listens with in earnest, on loopback, whose end point to join takes the one token. */
+/** A real listener on loopback whose end point to join accepts one token. */
 async function cluster(t: Test) {
   const state = t.testdir()
   const config = { listen: ['wss://127.0.0.1:0/9p'], auth: 'token' } as unknown as Config
@@ -33,14 +34,14 @@ async function cluster(t: Test) {
   return { address: listener.address.replace('/9p', '/join'), fingerprint: listener.fingerprint!, joined, state }
 }
 
-/** Says it is the cluster, with a certificate of its own, and keeps all that it is told. */
+/** A server that poses as the cluster, with a certificate of its own, and keeps everything that it receives. */
 async function impostor(t: Test, certificate: Certificate, options: TlsOptions = {}) {
   const heard: Buffer[] = []
   const { cert, key } = certificate
   const server = createRawTlsServer({ cert, key, ...options }, socket => {
     socket.on('data', data => {
       heard.push(data)
-      // as if it had learnt enough
+      // it closes the connection after the first data
       socket.destroy()
     })
     socket.on('error', () => undefined)
@@ -49,7 +50,7 @@ async function impostor(t: Test, certificate: Certificate, options: TlsOptions =
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   t.teardown(() => server.close())
   const address = `wss://127.0.0.1:${(server.address() as AddressInfo).port}/join`
-  // what was sent has been heard when all connections are gone
+  // everything that was sent has been received when all connections are gone
   const quiet = () =>
     new Promise<void>(resolve =>
       server.getConnections((_, open) => (open ? setTimeout(() => quiet().then(resolve), 5) : resolve())),
@@ -61,7 +62,7 @@ async function impostor(t: Test, certificate: Certificate, options: TlsOptions =
   return { address, heard: all }
 }
 
-t.test('who has the fingerprint joins over TLS, without any authority', async t => {
+t.test('a machine with the fingerprint joins over TLS without an authority', async t => {
   const { address, fingerprint, joined } = await cluster(t)
   const transport = await dialUpstream({ address, token, fingerprint })
   t.equal(joined.length, 1)
@@ -71,7 +72,7 @@ t.test('who has the fingerprint joins over TLS, without any authority', async t 
   await t.rejects(dialUpstream({ address, fingerprint }), { message: /^authentication required: / })
 })
 
-t.test('a server with another certificate is told nothing, and the error has both fingerprints', async t => {
+t.test('a server with another certificate gets nothing, and the error has both fingerprints', async t => {
   const real = await cluster(t)
   const other = await certificate({} as Config, join(real.state, 'other'))
   const liar = await impostor(t, other)
@@ -84,13 +85,17 @@ t.test('a server with another certificate is told nothing, and the error has bot
   })
   t.equal(real.joined.length, 0)
   await t.rejects(dialUpstream({ address: liar.address, token, fingerprint: other.fingerprint }))
-  t.match(await liar.heard(), `authorization: Bearer ${token}`, 'whereas who takes it for the cluster tells it all')
+  t.match(
+    await liar.heard(),
+    `authorization: Bearer ${token}`,
+    'a machine that pins the other certificate sends the token',
+  )
 })
 
-t.test('a certificate that is copied without its key proves nothing', async t => {
+t.test('a copied certificate without its key is refused', async t => {
   const real = await cluster(t)
   const mine = await certificate({} as Config, join(real.state, 'other'))
-  // OpenSSL refuses to serve a certificate with another's key: so the true one is shown behind one's own
+  // OpenSSL refuses to serve a certificate with another key, so the true certificate follows the impostor's own
   const theirs = (await certificate({} as Config, join(real.state, 'llambo'))).cert
   const liar = await impostor(t, { ...mine, cert: `${mine.cert}\n${theirs}` })
   await t.rejects(dialUpstream({ address: liar.address, token, fingerprint: real.fingerprint }), {
@@ -99,7 +104,7 @@ t.test('a certificate that is copied without its key proves nothing', async t =>
   t.equal(await liar.heard(), '')
 })
 
-t.test('without a fingerprint an authority has to vouch, and else nothing is told', async t => {
+t.test('without a fingerprint a server that no authority vouches for gets nothing', async t => {
   const state = t.testdir()
   const liar = await impostor(t, await certificate({} as Config, state))
   await t.rejects(dialUpstream({ address: liar.address, token }), {
@@ -108,7 +113,7 @@ t.test('without a fingerprint an authority has to vouch, and else nothing is tol
   t.equal(await liar.heard(), '')
 })
 
-t.test('TLS older than 1.3 is not spoken', async t => {
+t.test('TLS before 1.3 is refused', async t => {
   const made = await certificate({} as Config, t.testdir())
   const old = await impostor(t, made, { maxVersion: 'TLSv1.2' })
   await t.rejects(dialUpstream({ address: old.address, token, fingerprint: made.fingerprint }), {
@@ -117,7 +122,7 @@ t.test('TLS older than 1.3 is not spoken', async t => {
   t.equal(await old.heard(), '')
 })
 
-t.test('a server that redirects gets no one to go elsewhere with the token', async t => {
+t.test('a redirect is not followed with the token', async t => {
   const made = await certificate({} as Config, t.testdir())
   const server = createTlsServer({ cert: made.cert, key: made.key })
   server.on('upgrade', (_request, socket) =>
@@ -129,7 +134,7 @@ t.test('a server that redirects gets no one to go elsewhere with the token', asy
   await t.rejects(dialUpstream({ address, token, fingerprint: made.fingerprint }), { message: /it answered 302/ })
 })
 
-t.test('an address that is no place to join at, or would be spoken to in clear, is not dialled', async t => {
+t.test('an address that cannot be joined at, or whose traffic would go in clear, is not dialled', async t => {
   let came = 0
   const server = createSocketServer(socket => {
     came++
@@ -155,7 +160,7 @@ t.test('an address that is no place to join at, or would be spoken to in clear, 
   t.equal(came, 0)
 })
 
-t.test('dialling is given up with its signal, in the middle of TLS too', async t => {
+t.test('an abort signal ends dialling, also during the TLS handshake', async t => {
   const mute = createSocketServer(() => undefined)
   await new Promise<void>(resolve => mute.listen(0, '127.0.0.1', resolve))
   t.teardown(() => mute.close())
@@ -172,7 +177,7 @@ t.test('dialling is given up with its signal, in the middle of TLS too', async t
   await t.rejects(dialUpstream({ address: `wss://127.0.0.1:${port}/join`, token }), { message: /^cannot reach wss:/ })
 })
 
-t.test('a fingerprint is read however it is written, and nothing else is one', async t => {
+t.test('a fingerprint is read in every common notation, and anything else is refused', async t => {
   const hex = 'ab'.repeat(32)
   for (const written of [
     `sha256:${hex}`,

@@ -1,3 +1,4 @@
+/** Tests the line editor on a fake terminal. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
@@ -5,7 +6,7 @@ import type { EditorOptions } from '../../../../ctl/common/terminal/editor.js'
 import { History } from '../../../../ctl/common/terminal/history.js'
 import { FakeTerminal, key } from './fake.js'
 
-/** What becomes of keys. */
+/** Sends keys to an editor. @returns the entry that it reads */
 async function typed(keys: string, options: Partial<EditorOptions> = {}): Promise<string | undefined> {
   const terminal = new FakeTerminal()
   const editor = terminal.editor(options)
@@ -22,13 +23,13 @@ const keys: readonly (readonly [what: string, keys: string, entry: string])[] = 
   ['the beginning and the end', `bc${ctrl('a')}a${ctrl('e')}d`, 'abcd'],
   ['Home and End', `bc${key.home}a${key.end}d`, 'abcd'],
   ['letters back and forth', `ad${ctrl('b')}b${ctrl('f')}${key.left}c`, 'abcd'],
-  ['what is combined is one letter', `e\u0301x${key.left}${key.backspace}y`, 'yx'],
-  ['emoji of many parts are one letter', `a👩‍👩‍👧${key.backspace}b`, 'ab'],
+  ['a letter with a combining mark is one character', `e\u0301x${key.left}${key.backspace}y`, 'yx'],
+  ['an emoji of several parts is one character', `a👩‍👩‍👧${key.backspace}b`, 'ab'],
   ['words', `one two${alt('b')}X${alt('b')}${alt('b')}Y${alt('f')}Z`, 'YoneZ Xtwo'],
   ['Ctrl-Left and Ctrl-Right', 'one two\x1b[1;5DX\x1b[1;5C!', 'one Xtwo!'],
   ['kill a line and yank it', `one${ctrl('u')}two ${ctrl('y')}`, 'two one'],
   ['kill to the end', `one two${ctrl('a')}${alt('f')}${ctrl('k')}`, 'one'],
-  ['words killed one after the other come back together', `a b c${ctrl('w')}${ctrl('w')}${ctrl('y')}`, 'a b c'],
+  ['words killed in a row are yanked together', `a b c${ctrl('w')}${ctrl('w')}${ctrl('y')}`, 'a b c'],
   ['Alt-D', `one two${ctrl('a')}${alt('d')}`, ' two'],
   ['Ctrl-D in a line', `abc${ctrl('a')}${ctrl('d')}`, 'bc'],
   ['undo', `one two\x1f`, 'one '],
@@ -40,34 +41,34 @@ const keys: readonly (readonly [what: string, keys: string, entry: string])[] = 
   ['Up and Down in lines', `one\ntwo${key.up}X${key.down}Y`, 'oneX\ntwoY'],
   ['a paste is not an Enter', key.paste('one\r\ntwo\rthree'), 'one\ntwo\nthree'],
   ['a paste is harmless', key.paste('\x1b[31mred\x07'), '␛[31mred␇'],
-  ['keys that mean nothing', 'a\x1b[25~b', 'ab'],
+  ['unknown keys are ignored', 'a\x1b[25~b', 'ab'],
 ]
 for (const [what, sent, entry] of keys)
   t.test(`keys: ${what}`, async t => {
     t.equal(await typed(sent + enter), entry)
   })
 
-t.test('an entry goes on while `more` says so', async t => {
+t.test('an entry continues on the next line while `more` returns true', async t => {
   const more = (text: string) => text.startsWith('"""') && !text.endsWith('\n"""')
   t.equal(await typed(`"""${enter}one${enter}"""${enter}`, { more }), '"""\none\n"""')
 })
 
-t.test('Ctrl-D on an empty line leaves', async t => {
+t.test('Ctrl-D on an empty line ends the read', async t => {
   t.equal(await typed(ctrl('d')), undefined)
 })
 
-t.test('Ctrl-C clears; twice on an empty line it leaves', async t => {
+t.test('Ctrl-C clears the line, and twice on an empty line it ends the read', async t => {
   t.equal(await typed(`one${ctrl('c')}two${enter}`), 'two')
   t.equal(await typed(`one${ctrl('c')}${ctrl('c')}${ctrl('c')}`), undefined)
 })
 
-t.test('Ctrl-C that was for something else leaves the entry', async t => {
+t.test('Ctrl-C that interrupts something else keeps the entry', async t => {
   let interrupts = 0
   const interrupt = () => ++interrupts < 3
   t.equal(await typed(`one${ctrl('c')}${ctrl('c')}${enter}`, { interrupt }), 'one')
 })
 
-t.test('the end of the input leaves', async t => {
+t.test('the end of the input ends the read', async t => {
   const terminal = new FakeTerminal()
   const entry = terminal.editor().read()
   terminal.send('half')
@@ -75,14 +76,14 @@ t.test('the end of the input leaves', async t => {
   t.equal(await entry, undefined)
 })
 
-t.test('a signal leaves', async t => {
+t.test('an abort signal ends the read', async t => {
   const leave = new AbortController()
   const entry = new FakeTerminal().editor().read(leave.signal)
   leave.abort()
   t.equal(await entry, undefined)
 })
 
-t.test('history', async t => {
+t.test('the arrow keys and Ctrl-R recall entries of the history', async t => {
   const of = (...entries: string[]) => {
     const file = join(t.testdir(), 'history')
     writeFileSync(file, entries.map(entry => `${JSON.stringify(entry)}\n`).join(''))
@@ -92,17 +93,25 @@ t.test('history', async t => {
   t.equal(await typed(up + enter, of('one', 'two')), 'two')
   t.equal(await typed(up + up + up + enter, of('one', 'two')), 'one')
   t.equal(await typed(`draft${up}${down}${enter}`, of('one')), 'draft')
-  t.equal(await typed(`o${up}${enter}`, of('one', 'two')), 'one', 'by what it begins with')
+  t.equal(await typed(`o${up}${enter}`, of('one', 'two')), 'one', 'only entries with the typed prefix are recalled')
   t.equal(await typed(`o${up}${up}${enter}`, of('old', 'one', 'two')), 'old')
-  t.equal(await typed(`${up}X${enter}`, of('one')), 'oneX', 'what is recalled is edited')
-  t.equal(await typed(`${up}${up}${up}X${enter}`, of('zero', 'one\ntwo')), 'zeroX', 'through the lines of an entry')
-  t.equal(await typed(`${ctrl('r')}wo${enter}`, of('one two', 'three')), 'one two', 'searched')
-  t.equal(await typed(`${ctrl('r')}t${ctrl('r')}${ctrl('e')}!${enter}`, of('two', 'three')), 'two!', 'an older one')
-  t.equal(await typed(`a${ctrl('r')}t${ctrl('g')}b${enter}`, of('two')), 'ab', 'search given up')
-  t.equal(await typed(`${ctrl('r')}none${enter}`, of('two')), '', 'not found')
+  t.equal(await typed(`${up}X${enter}`, of('one')), 'oneX', 'a recalled entry can be edited')
+  t.equal(
+    await typed(`${up}${up}${up}X${enter}`, of('zero', 'one\ntwo')),
+    'zeroX',
+    'the arrows move through the lines of a recalled entry',
+  )
+  t.equal(await typed(`${ctrl('r')}wo${enter}`, of('one two', 'three')), 'one two', 'Ctrl-R searches')
+  t.equal(
+    await typed(`${ctrl('r')}t${ctrl('r')}${ctrl('e')}!${enter}`, of('two', 'three')),
+    'two!',
+    'Ctrl-R again finds an older entry',
+  )
+  t.equal(await typed(`a${ctrl('r')}t${ctrl('g')}b${enter}`, of('two')), 'ab', 'Ctrl-G leaves the search')
+  t.equal(await typed(`${ctrl('r')}none${enter}`, of('two')), '', 'a search without a match keeps the entry')
 })
 
-t.test('completion', async t => {
+t.test('Tab lists completions and inserts the common prefix', async t => {
   const complete = async (text: string, cursor: number) => ({
     from: text.lastIndexOf(' ') + 1,
     items: ['alpha ', 'alpine ']
@@ -121,7 +130,7 @@ t.test('completion', async t => {
   t.equal(await entry, 'x alpha ')
 })
 
-t.test('a completion that comes after the next key is dropped', async t => {
+t.test('a completion that arrives after the next key is dropped', async t => {
   let answer!: () => void
   const asked: AbortSignal[] = []
   const complete = async (_text: string, _cursor: number, signal: AbortSignal) => {
@@ -142,7 +151,7 @@ t.test('a completion that comes after the next key is dropped', async t => {
   t.equal(await entry, 'cx')
 })
 
-t.test('what is typed between two reads is not lost, nor is Ctrl-C', async t => {
+t.test('keys typed between two reads are kept, and Ctrl-C there interrupts', async t => {
   let interrupts = 0
   const terminal = new FakeTerminal()
   const editor = terminal.editor({ hold: true, interrupt: () => ++interrupts > 0 })
@@ -154,7 +163,7 @@ t.test('what is typed between two reads is not lost, nor is Ctrl-C', async t => 
   editor.close()
 })
 
-t.test('the terminal is ours while an entry is read, and given back', async t => {
+t.test('the terminal is in raw mode while an entry is read, and restored afterwards', async t => {
   const terminal = new FakeTerminal()
   const editor = terminal.editor()
   const entry = editor.read()
@@ -172,7 +181,7 @@ for (const [what, env] of [
   ['a dumb terminal', { TERM: 'dumb' }],
   ['a pipe', undefined],
 ] as const)
-  t.test(`${what} gives lines and gets no escape sequence`, async t => {
+  t.test(`${what} gives plain lines and gets no escape sequences`, async t => {
     const terminal = new FakeTerminal()
     if (!env) terminal.input.isTTY = false
     const editor = terminal.editor({ ...(env && { env }), more: text => /^"""[^"]*$/.test(text) })
@@ -186,7 +195,7 @@ for (const [what, env] of [
     t.equal(terminal.written, env ? '> > … > … … > > shown\n' : 'shown\n')
   })
 
-t.test('an editor that fails says so, and the entry stays', async t => {
+t.test('the failure of an external editor is shown, and the entry stays', async t => {
   const terminal = new FakeTerminal()
   const editor = terminal.editor({ env: { TERM: 'xterm', EDITOR: 'false', PATH: process.env.PATH } })
   const entry = editor.read()
@@ -196,7 +205,7 @@ t.test('an editor that fails says so, and the entry stays', async t => {
   t.equal(await entry, 'kept')
 })
 
-t.test('an editor edits', async t => {
+t.test('Ctrl-X Ctrl-E edits the entry in an external editor', async t => {
   const script = join(t.testdir(), 'edit')
   writeFileSync(script, '#!/bin/sh\ntr a-z A-Z < "$1" > "$1.new" && mv "$1.new" "$1"\necho done >&2\n', { mode: 0o755 })
   const terminal = new FakeTerminal()

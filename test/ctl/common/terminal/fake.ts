@@ -1,3 +1,4 @@
+/** A fake terminal for tests of the line editor. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -5,11 +6,11 @@ import { PassThrough } from 'node:stream'
 import { Editor, type EditorOptions } from '../../../../ctl/common/terminal/editor.js'
 import { History } from '../../../../ctl/common/terminal/history.js'
 
-/** Where histories go: root could write to any path that is only made up. */
+/** The directory of histories. It exists, because root could write to any invented path. */
 const own = mkdtempSync(join(tmpdir(), 'llambo-fake-'))
 process.once('exit', () => rmSync(own, { recursive: true, force: true }))
 
-/** Streams that pass for a terminal, for what can be seen without one: what is written is kept. */
+/** Streams that look like a terminal to the editor. What is written is kept. */
 export class FakeTerminal {
   readonly input = Object.assign(new PassThrough(), {
     isTTY: true,
@@ -38,13 +39,13 @@ export class FakeTerminal {
     })
   }
 
-  /** Keys as a terminal sends them. */
+  /** Sends keys, as a terminal does. */
   send(keys: string): void {
     this.input.write(keys)
   }
 }
 
-/** What keys are as a terminal sends them. */
+/** The characters that a terminal sends for keys. */
 export const key = {
   enter: '\r',
   up: '\x1b[A',

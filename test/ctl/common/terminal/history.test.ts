@@ -1,9 +1,10 @@
+/** Tests the history file. */
 import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { History } from '../../../../ctl/common/terminal/history.js'
 
-t.test('entries outlive the program, each with its lines, for the user alone', async t => {
+t.test('entries outlive the program, keep their lines and are private to the user', async t => {
   const file = join(t.testdir(), 'deep', 'history')
   const first = new History(file)
   first.add('one')
@@ -17,7 +18,7 @@ t.test('entries outlive the program, each with its lines, for the user alone', a
   t.equal(readFileSync(file, 'utf8'), '"one"\n"two\\nlines"\n')
 })
 
-t.test('two programs write the same file', async t => {
+t.test('two programs can append to the same file', async t => {
   const file = join(t.testdir(), 'history')
   const [a, b] = [new History(file), new History(file)]
   t.same([a.entries, b.entries], [[], []])
@@ -28,7 +29,7 @@ t.test('two programs write the same file', async t => {
   t.same(b.entries, ['from b'])
 })
 
-t.test('off keeps nothing, and still recalls', async t => {
+t.test('after off entries are recalled but not written', async t => {
   const file = join(t.testdir(), 'history')
   const history = new History(file)
   history.off()
@@ -37,7 +38,7 @@ t.test('off keeps nothing, and still recalls', async t => {
   t.same(new History(file).entries, [])
 })
 
-t.test('it is bounded, in memory and in the file', async t => {
+t.test('the history is bounded, in memory and in the file', async t => {
   const file = join(t.testdir(), 'history')
   const history = new History(file, { limit: 3 })
   for (let i = 0; i < 7; i++) history.add(`${i}`)
@@ -46,13 +47,13 @@ t.test('it is bounded, in memory and in the file', async t => {
   t.equal(readFileSync(file, 'utf8'), '"4"\n"5"\n"6"\n')
 })
 
-t.test('lines that are none are left out', async t => {
+t.test('malformed lines are skipped', async t => {
   const file = join(t.testdir(), 'history')
   writeFileSync(file, '"one"\n{"a":1}\n"cut o')
   t.same(new History(file).entries, ['one'])
 })
 
-t.test('a file that others may read is closed to them', async t => {
+t.test('a file that others may read becomes private', async t => {
   const file = join(t.testdir(), 'history')
   writeFileSync(file, '"one"\n')
   chmodSync(file, 0o644)
@@ -60,7 +61,7 @@ t.test('a file that others may read is closed to them', async t => {
   t.equal(statSync(file).mode & 0o777, 0o600)
 })
 
-t.test('a file that cannot be had is one warning', async t => {
+t.test('a file that cannot be used causes one warning', async t => {
   const file = join(t.testdir(), 'history')
   mkdirSync(file)
   const warnings: string[] = []
@@ -72,7 +73,7 @@ t.test('a file that cannot be had is one warning', async t => {
   t.match(warnings[0], /^history is not kept: .*history: not a file/)
 })
 
-t.test('a torn last line costs that line, and no other', async t => {
+t.test('a torn last line loses only that line', async t => {
   const file = join(t.testdir(), 'history')
   writeFileSync(file, '"one"\n"tw')
   const history = new History(file)

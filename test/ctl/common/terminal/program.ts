@@ -1,7 +1,8 @@
+/** A program that reads entries, for tests in a real terminal. */
 import { Editor } from '../../../../ctl/common/terminal/editor.js'
 import { History } from '../../../../ctl/common/terminal/history.js'
 
-/** Reads entries and prints each as JSON: what the tests in a real terminal type to. A line `stream N` has N lines go by meanwhile. */
+/** Reads entries and prints each as JSON. At an entry `stream N` it prints N lines while it goes on reading. */
 const editor = new Editor({
   input: process.stdin,
   output: process.stdout,

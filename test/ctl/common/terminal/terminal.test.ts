@@ -1,10 +1,11 @@
+/** Tests the line editor in a real terminal. */
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { noTerminal, Terminal, type TerminalOptions } from '../../../terminal.js'
 
 const program = fileURLToPath(new URL('./program.js', import.meta.url))
 
-/** A program that reads entries, in a real terminal of 40 columns. */
+/** Starts a program that reads entries, in a real terminal of 40 columns. */
 async function start(t: Test, o: Partial<TerminalOptions> = {}): Promise<Terminal> {
   const dir = t.testdir()
   const env = { PATH: process.env.PATH, HOME: dir, ...o.env }
@@ -19,7 +20,7 @@ async function start(t: Test, o: Partial<TerminalOptions> = {}): Promise<Termina
   return terminal
 }
 
-t.test('keys in a real terminal', { skip: noTerminal }, async t => {
+t.test('keys edit, recall, search and complete in a real terminal', { skip: noTerminal }, async t => {
   const terminal = await start(t)
   await terminal.type('one')
   await terminal.press('M-Enter')
@@ -49,11 +50,11 @@ t.test('keys in a real terminal', { skip: noTerminal }, async t => {
 })
 
 t.test(
-  'wide and combining characters stand where they should, at the edge of the screen, too',
+  'wide and combining characters are in the right columns, also at the edge of the screen',
   { skip: noTerminal },
   async t => {
     const terminal = await start(t)
-    // 5 columns of prompt and 34 of text: the next wide one does not fit into the row
+    // 5 columns of prompt and 34 of text: the next wide character does not fit into the row
     await terminal.type(`${'漢'.repeat(17)}字e\u0301x`)
     await terminal.screen(/x/)
     t.same(await terminal.cursor(), { x: 4, y: 1 })
@@ -64,7 +65,7 @@ t.test(
   },
 )
 
-t.test('a paste of many lines is one entry, taller than the screen', { skip: noTerminal }, async t => {
+t.test('a paste of more lines than the screen has is one entry', { skip: noTerminal }, async t => {
   const terminal = await start(t)
   const lines = Array.from({ length: 30 }, (_, i) => `line ${i}`)
   await terminal.paste(lines.join('\n'))
@@ -83,7 +84,7 @@ t.test('resizing redraws the entry in place', { skip: noTerminal }, async t => {
   await terminal.screen(/b{5}$/m)
   await terminal.resize(20, 10)
   const narrow = /^ask> a{15}\na{15} b{4}\nb{20}\nb{6}$/m
-  // what was above may have scrolled away: the lines that were folded took its place
+  // the lines above may have scrolled away, because folded lines took their place
   t.match(await terminal.screen(narrow, { history: true }), /^ask> before\n"before"\nask> a/m)
   await terminal.resize(70, 10)
   t.match(await terminal.screen(/^ask> a{30} b{30}$/m, { history: true }), /^ask> before\n"before"\nask> a{30} b{30}$/m)
@@ -91,7 +92,7 @@ t.test('resizing redraws the entry in place', { skip: noTerminal }, async t => {
   await terminal.screen(/"a{30} b{30}"/)
 })
 
-t.test('what is typed while lines go by stays whole', { skip: noTerminal }, async t => {
+t.test('typed text stays whole while lines scroll by above it', { skip: noTerminal }, async t => {
   const terminal = await start(t)
   await terminal.enter('stream 300')
   await terminal.type('typed meanwhile ')
@@ -106,7 +107,7 @@ t.test('what is typed while lines go by stays whole', { skip: noTerminal }, asyn
   t.equal(all.match(/ask>/g)!.length, 3)
 })
 
-t.test('a dumb terminal is given no escape sequence', { skip: noTerminal }, async t => {
+t.test('a dumb terminal gets no escape sequences', { skip: noTerminal }, async t => {
   const terminal = await start(t, { env: { TERM: 'dumb' } })
   await terminal.enter('plain')
   t.match(await terminal.screen(/"plain"\nask>/), /^ask> plain\n"plain"\nask>$/m)

@@ -1,3 +1,4 @@
+/** Tests widths, clipping, sanitizing and layout of terminal text. */
 import fc from 'fast-check'
 import t from 'tap'
 import { layout } from '../../../../ctl/common/terminal/layout.js'
@@ -12,7 +13,7 @@ t.test('width counts columns', async t => {
   t.equal(width('👩‍👩‍👧'), 2)
 })
 
-t.test('clip cuts through no wide character and no escape sequence', async t => {
+t.test('clip never cuts through a wide character or an escape sequence', async t => {
   t.equal(clip('plain', 3), 'pla')
   t.equal(clip('a漢字', 2), 'a')
   t.equal(clip('a漢字', 3), 'a漢')
@@ -23,11 +24,11 @@ t.test('clip cuts through no wide character and no escape sequence', async t => 
   )
 })
 
-t.test('cells are all of a text', async () => {
+t.test('cells lose nothing of a text', async () => {
   fc.assert(fc.property(fc.string({ unit: 'binary' }), text => [...cells(text)].join('') === text))
 })
 
-t.test('before and after step over what is seen as one', async t => {
+t.test('before and after step over whole graphemes', async t => {
   const text = 'ae\u0301👩‍👩‍👧z'
   t.equal(after(text, 1), 3)
   t.equal(before(text, 3), 1)
@@ -37,7 +38,7 @@ t.test('before and after step over what is seen as one', async t => {
   t.equal(after(text, text.length), text.length)
 })
 
-t.test('sanitize shows what would steer a terminal', async t => {
+t.test('sanitize makes control characters visible', async t => {
   t.equal(sanitize('plain\n\ttext'), 'plain\n\ttext')
   t.equal(sanitize('\x1b]52;c;aGk=\x07'), '␛]52;c;aGk=␇')
   t.equal(sanitize('\x9b31m'), '␛[31m')
@@ -47,7 +48,7 @@ t.test('sanitize shows what would steer a terminal', async t => {
   t.equal(sanitize('\ud800 😀'), '\ufffd 😀')
 })
 
-t.test('nothing that sanitize leaves is a control character, cut wherever it may be', async () => {
+t.test('sanitize leaves no control character, wherever the text is cut', async () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary' }), fc.nat(), (text, at) => {
       const cut = at % (text.length + 1)
@@ -56,7 +57,7 @@ t.test('nothing that sanitize leaves is a control character, cut wherever it may
   )
 })
 
-t.test('layout folds lines where the screen ends and knows the place of the cursor', async t => {
+t.test('layout folds lines at the width of the screen and places the cursor', async t => {
   const rows = (text: string, cursor: number, columns = 10) => {
     const frame = layout('> ', '. ', text, cursor, columns)
     return [...frame.rows.map(row => row.text), `${frame.row},${frame.column}`]
@@ -75,7 +76,7 @@ t.test('layout folds lines where the screen ends and knows the place of the curs
   t.same(rows('\x1b[31m', 0), ['> ␛[31m', '0,2'])
 })
 
-t.test('no row of a layout is wider than the screen, and the cursor is on it', async () => {
+t.test('no row of a layout is wider than the screen, and the cursor is inside it', async () => {
   fc.assert(
     fc.property(fc.string({ unit: 'grapheme' }), fc.nat(), fc.integer({ min: 4, max: 30 }), (text, at, columns) => {
       const frame = layout('> ', '. ', text, at % (text.length + 1), columns)
