@@ -3,11 +3,42 @@
 import { table } from '../ctl/common/output.js'
 import { didYouMean } from '../ctl/common/suggest.js'
 import { sanitize } from '../ctl/common/terminal/sanitize.js'
-import type { Builtin } from './builtin/table.js'
 import { codeFor, ShellError, why } from './failure.js'
 import type { Sink } from './pipe.js'
 import type { Io, State } from './state.js'
 import { Styled } from './streams.js'
+
+/** What an argument of a command is, for completion. */
+export type Kind = 'path' | 'directory' | 'worker' | 'task' | 'command' | 'job' | 'builtin' | 'text'
+
+/** A builtin, as `help` and completion show it. Its code is loaded when it runs. */
+export interface Builtin {
+  readonly name: string
+  /** Arguments: `PATH`, `[PATH]`, `PATH…`, `[PATH…]`. They also say how many the command takes. */
+  readonly args?: string
+  readonly summary: string
+  readonly options?: readonly (readonly [flag: string, help: string])[]
+  /** The kind of each argument. The last kind also holds for the arguments after it. */
+  readonly completes?: readonly Kind[]
+  /**
+   * Whether options end at the first argument, because the rest are another command's words. If the command has no
+   * options, every word is an argument.
+   */
+  readonly raw?: boolean
+  readonly load: () => Promise<{ run: (call: Call) => Promise<void> }>
+}
+
+/** What a builtin may use of the shell that runs it. */
+export interface Evaluator {
+  /** All builtins, in the order in which help shows them. */
+  readonly builtins: readonly Builtin[]
+  /** Runs a command by its name: a function, a block or a builtin. */
+  invoke(name: string, args: readonly string[], io: Io, state: State): Promise<void>
+  /** Runs `work` with its own `$0` and `$*`. */
+  called(state: State, words: readonly string[], work: () => Promise<void>): Promise<void>
+  /** Parses and runs a text. A syntax error becomes a status. */
+  runText(text: string, io: Io, state: State): Promise<void>
+}
 
 /** The invocation of a builtin: its arguments, parsed options, and shell state. */
 export class Call {
@@ -24,6 +55,7 @@ export class Call {
     given: readonly string[],
     readonly io: Io,
     readonly state: State,
+    readonly evaluator: Evaluator,
   ) {
     this.signal = io.signal
     this.reading = io.stdout.gone ? AbortSignal.any([io.signal, io.stdout.gone]) : io.signal

@@ -1,11 +1,12 @@
 /** Tab completion: finds the word at the cursor and what could complete it. */
 
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Completion } from '../ctl/common/terminal/editor.js'
+import type { Completion } from '../ctl/common/terminal/listing.js'
 import type { Stat } from '../fs/protocol.js'
 import { quote } from '../fs/quote.js'
 import { keywords } from './ast.js'
-import { builtins, find, type Kind } from './builtin/table.js'
+import { builtins, find } from './builtin/table.js'
+import type { Kind } from './call.js'
 import { HOME, type State } from './state.js'
 import * as tree from './tree.js'
 

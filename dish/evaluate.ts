@@ -3,7 +3,7 @@
 import { didYouMean } from '../ctl/common/suggest.js'
 import { type Assignment, DishSyntaxError, type Node, type Redirect, type Sequence, type Word } from './ast.js'
 import { builtins, find } from './builtin/table.js'
-import { Call } from './call.js'
+import { Call, type Evaluator } from './call.js'
 import { expand, type Output, texts, values } from './expand.js'
 import { codeFor, Exit, ShellError, why } from './failure.js'
 import { pattern } from './glob.js'
@@ -263,7 +263,7 @@ export async function invoke(name: string, args: readonly string[], io: Io, stat
     throw new ShellError(`${name}: no such command${remedy}`)
   }
   state.end('')
-  const call = new Call(builtin, args, io, state)
+  const call = new Call(builtin, args, io, state, self)
   const { run: start } = await builtin.load()
   await start(call)
 }
@@ -288,3 +288,6 @@ export async function called(
     state.set('0', before[1]!)
   }
 }
+
+/** What the commands get of this file: they do not import it, for it imports their table. */
+const self: Evaluator = { builtins, invoke, called, runText }

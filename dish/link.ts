@@ -3,7 +3,7 @@
 import { serverAddress } from '../ctl/common/address.js'
 import { exitCode, explain, Failure } from '../ctl/common/exit.js'
 import { Invocation } from '../ctl/common/invocation.js'
-import type { Client } from '../fs/client.js'
+import type { Fid } from '../fs/client.js'
 import { FsError, fail } from '../fs/errors.js'
 import type { File } from '../fs/file.js'
 import { remote } from '../fs/kit/remote.js'
@@ -17,7 +17,7 @@ export const QUICK_MS = 5000
  */
 export class Links {
   readonly #trees = new Map<string, File>()
-  readonly #clients = new Set<Client>()
+  readonly #clients = new Set<Fid['client']>()
   /** Addresses of lost connections: each loss is reported once. */
   readonly #lost = new Set<string>()
 

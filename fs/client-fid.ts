@@ -1,6 +1,6 @@
 /** `Fid`: a file at a server, with its operations in every dialect. */
 import { untouched } from './attributes.js'
-import type { Client } from './client.js'
+import type { ClientConnection } from './client-connection.js'
 import * as linux from './client-linux.js'
 import { FsError, fail } from './errors.js'
 import { bareStat, type Cursor, parseDirents, utf8Length } from './field.js'
@@ -87,7 +87,7 @@ export class Fid {
 
   /** @internal created by Client.attach and walk */
   constructor(
-    readonly client: Client,
+    readonly client: ClientConnection,
     readonly fid: number,
     qid: Qid,
     at?: At,

@@ -2,10 +2,17 @@
  * 9P2000.L requests for which Fid, which serves all dialects, has no method. In another dialect each of them fails with
  * EPERM, as symlink(2) does on a file system that has no symbolic links.
  */
-import type { Fid } from './client-fid.js'
 import { fail } from './errors.js'
 import type { Msg, ReplyOf, TMessage } from './message.js'
 import { NONUNAME } from './protocol.js'
+
+/** A fid, as far as these calls use one. */
+interface Fid {
+  readonly fid: number
+  readonly linux: boolean
+  readonly client: { readonly dialect: string }
+  rpc<T extends TMessage['type']>(m: Asked<T>, signal?: AbortSignal): Promise<ReplyOf<T>>
+}
 
 type Asked<T extends TMessage['type']> = { type: T } & Omit<Msg<T>, 'tag'>
 

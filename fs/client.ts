@@ -3,6 +3,7 @@
  * client-fid.ts.
  */
 import { OUR_TYPE } from './attributes.js'
+import type { ClientConnection } from './client-connection.js'
 import { Fid } from './client-fid.js'
 import { type Clock, systemClock } from './clock.js'
 import { errnoString, FsError, fail, received, toFsError } from './errors.js'
@@ -85,7 +86,7 @@ interface Pending {
  * the event loop leave in one write. The client buffers nothing but the replies it asked for, and disconnects from a
  * server that breaks the protocol.
  */
-export class Client {
+export class Client implements ClientConnection {
   /** Resolves when the connection has closed: with the reason, or with undefined for an ordinary end. Never rejects. */
   readonly closed: Promise<Error | undefined>
   /** Whether the server is a llambo server, according to the first stat that it sent; undefined before that. */

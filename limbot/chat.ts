@@ -7,12 +7,12 @@ import { stateDir } from '../ctl/common/paths.js'
 import { onInterrupt } from '../ctl/common/signals.js'
 import { Editor } from '../ctl/common/terminal/editor.js'
 import { History } from '../ctl/common/terminal/history.js'
+import type { Completion } from '../ctl/common/terminal/listing.js'
 import { sanitize } from '../ctl/common/terminal/sanitize.js'
 import { clip, width } from '../ctl/common/terminal/width.js'
 import { version } from '../ctl/common/version.js'
 import { FsError } from '../fs/errors.js'
 import { type Attachment, composed, mentioned, mentioning } from './attach.js'
-import { completion, execute } from './commands.js'
 import { footer, state } from './footer.js'
 import { wrap } from './inline.js'
 import { type Look, setter } from './look.js'
@@ -25,12 +25,21 @@ const FRAME_MS = 33
 const LASTS_MS = 500
 const PROMPT = 'You: '
 
+/** The slash commands. They import the chat, so the chat gets them as an argument. */
+export interface ChatCommands {
+  /** Runs an entry that begins with a slash. */
+  execute(chat: Chat, entry: string): Promise<void>
+  /** What can replace the text before the cursor. */
+  completion(chat: Chat, text: string, cursor: number, signal: AbortSignal): Promise<Completion | undefined>
+}
+
 export interface ChatOptions {
   readonly io: Invocation
   readonly talk: Talk
   readonly look: Look
   /** Describes the conversation that is resumed, for the first line. */
   readonly head: string | undefined
+  readonly commands: ChatCommands
   /** Takes the function that shows limbot's notes from now on. */
   readonly noteTo: (to: (line: string) => void) => void
 }
@@ -55,6 +64,7 @@ export class Chat {
   readonly attached: Attachment[] = []
   readonly look: Look
   readonly #head: string
+  readonly #commands: ChatCommands
   #running: AbortController | undefined
   /** Entries that wait for the current answer to end. */
   readonly #next: string[] = []
@@ -69,11 +79,12 @@ export class Chat {
   readonly dim: (text: string) => string
   readonly #freeInterrupt: () => void
 
-  constructor({ io, talk, look, head, noteTo }: ChatOptions) {
+  constructor({ io, talk, look, head, commands, noteTo }: ChatOptions) {
     this.io = io
     this.talk = talk
     this.look = look
     this.#head = head ?? '/help says what there is'
+    this.#commands = commands
     this.out = io.stdout.isTTY ? io.stdout : io.stderr
     const { dim, bold } = io.colors(this.out)
     this.dim = dim
@@ -90,7 +101,7 @@ export class Chat {
       env: io.env,
       editor: () => settings.get('editor'),
       more: text => (text.match(/"""/g)?.length ?? 0) % 2 === 1,
-      complete: (text, cursor, signal) => completion(this, text, cursor, signal),
+      complete: (text, cursor, signal) => this.#commands.completion(this, text, cursor, signal),
       interrupt: () => this.#interrupt(),
     })
     // for a SIGINT that does not come from a key that the editor reads
@@ -230,7 +241,7 @@ export class Chat {
         this.#slow = setTimeout(() => {
           this.editor.status = [this.dim('waiting · Ctrl-C ends it'), ...this.waiting]
         }, LASTS_MS)
-        return await execute(this, entry)
+        return await this.#commands.execute(this, entry)
       }
       const text = entry.replace(/^\/\//, '/').replace(/^"""\n?([\s\S]*?)\n?"""\s*$/, '$1')
       const files = [...this.attached, ...mentioned(text)]

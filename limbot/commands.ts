@@ -6,13 +6,14 @@ import { keys, settings } from '../ctl/common/limbotconf.js'
 import { timeText } from '../ctl/common/listing.js'
 import { bytes } from '../ctl/common/output.js'
 import { didYouMean } from '../ctl/common/suggest.js'
-import type { Completion } from '../ctl/common/terminal/editor.js'
+import type { Completion } from '../ctl/common/terminal/listing.js'
 import { attach, paths } from './attach.js'
 import type { Chat } from './chat.js'
-import { conversationFile, conversations, type Message, messages } from './conversation.js'
+import { conversationFile, conversations, type Message } from './conversation.js'
 import { used } from './footer.js'
 import { wrap } from './inline.js'
 import { roles, rolesDir } from './roles.js'
+import { messages } from './text.js'
 
 /** The most conversations that /sessions lists. */
 const LISTED = 20

@@ -8,6 +8,7 @@ import { explain, usage } from '../ctl/common/exit.js'
 import { dataDir } from '../ctl/common/paths.js'
 import { makeDirectory } from '../fs/host-directory.js'
 import type { Settings } from './settings.js'
+import { brief } from './text.js'
 
 export type { Message }
 
@@ -217,15 +218,6 @@ export class Conversation {
 }
 
 const changedAt = (file: string): number | undefined => statSync(file, { throwIfNoEntry: false })?.mtimeMs
-
-/** A count of messages in words: `1 message`, `2 messages`. */
-export const messages = (count: number): string => `${count} message${count === 1 ? '' : 's'}`
-
-/** The first line of a text, cut to at most `most` characters. */
-export const brief = (text: string, most: number): string => {
-  const line = text.trim().split('\n')[0]!.replaceAll(/\s+/g, ' ')
-  return line.length > most ? `${line.slice(0, most - 1)}…` : line
-}
 
 function read(file: string): { head: Head; messages: Message[] } {
   let text: string

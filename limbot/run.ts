@@ -45,12 +45,13 @@ export const run: Run = async (io, words, options) => {
       const message = await given(io, words, options.file)
       await one({ io, talk, options, look, note, ...message })
     } else {
-      const { chat } = await import('./chat.js')
+      const [{ chat }, commands] = await Promise.all([import('./chat.js'), import('./commands.js')])
       await chat({
         io,
         talk,
         look,
         head,
+        commands,
         noteTo: to => {
           note = to
         },

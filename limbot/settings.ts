@@ -15,7 +15,7 @@ import {
   type Values,
   variableOf,
 } from '../ctl/common/limbotconf.js'
-import { brief } from './conversation.js'
+import { brief } from './text.js'
 
 type Layer = Map<Key, unknown>
 

@@ -132,3 +132,30 @@ t.test('an orchestrator loads no engine: native code stays in the processes that
     [],
   )
 })
+
+/** The groups of files that import each other, directly or through others: strongly connected components (Tarjan 1972). */
+function circles(): string[][] {
+  const index = new Map<string, number>()
+  const lowest = new Map<string, number>()
+  const stack: string[] = []
+  const out: string[][] = []
+  const visit = (file: string): void => {
+    index.set(file, index.size)
+    lowest.set(file, index.get(file)!)
+    stack.push(file)
+    for (const { to } of importsOf(file)) {
+      if (!files.includes(to)) continue
+      if (!index.has(to)) visit(to)
+      if (stack.includes(to)) lowest.set(file, Math.min(lowest.get(file)!, lowest.get(to)!))
+    }
+    if (lowest.get(file) !== index.get(file)) return
+    const group = stack.splice(stack.indexOf(file))
+    if (group.length > 1) out.push(group)
+  }
+  for (const file of files) if (!index.has(file)) visit(file)
+  return out
+}
+
+t.test('no files import each other in a circle, not even for types', async t => {
+  t.same(circles(), [])
+})

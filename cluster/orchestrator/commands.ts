@@ -10,7 +10,7 @@ import type { Models } from './models.js'
 import type { ClusterPlace } from './place.js'
 import type { Registry } from './registry.js'
 import type { Routing, Strategy } from './routing.js'
-import type { ClusterSettings } from './verbs.js'
+import type { ClusterSettings } from './settings.js'
 import type { Wanted, WantedModels } from './wanted.js'
 
 /** The parts of the cluster that its commands act on. */
@@ -116,7 +116,7 @@ export class Commands {
     const { clock, place, hosts } = this.#o
     this.drain(member.name)
     const until = clock.now() + limits.DRAIN_MS
-    while (member.running.size > 0 && clock.now() < until && !member.left) await sleep(clock, 50)
+    while (member.running > 0 && clock.now() < until && !member.left) await sleep(clock, 50)
     place.move(member, fail('shuttingDown'))
     this.#o.wanted.forget(member.name)
     if (member.left) return

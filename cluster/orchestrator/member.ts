@@ -1,6 +1,5 @@
 /** A worker of the cluster, or a cluster that joined as one: what the orchestrator knows of it and runs on it. */
 import type { ModelRecord, Report } from '../../api/report.js'
-import type { Attempt } from './attempt.js'
 import { SUSPECT_AFTER } from './limits.js'
 import type { Peer } from './peer.js'
 
@@ -43,7 +42,8 @@ export class Member {
   /** Exchanges on it that are not this cluster's: those of its other users. */
   foreign: number
   left = false
-  readonly running = new Set<Attempt>()
+  /** Attempts of ours on it: the place has them, and counts them here. */
+  running = 0
 
   constructor(
     /** The name of its directory in our tree. */
@@ -74,7 +74,7 @@ export class Member {
   }
 
   get active(): number {
-    return this.running.size + this.foreign
+    return this.running + this.foreign
   }
 
   /** Active exchanges per slot. */

@@ -31,8 +31,9 @@ import { Recovery } from './recovery.js'
 import { Registry } from './registry.js'
 import { Routing } from './routing.js'
 import { Counters, DAMAGED, Restored, Saver, type Store, sessionFile } from './saved.js'
+import type { ClusterSettings } from './settings.js'
 import { clusterStatus } from './status.js'
-import { type ClusterSettings, clusterLines, clusterVerbs } from './verbs.js'
+import { clusterLines, clusterVerbs } from './verbs.js'
 import { WantedModels } from './wanted.js'
 
 export interface OrchestratorOptions {

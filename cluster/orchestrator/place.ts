@@ -79,6 +79,8 @@ export class ClusterPlace implements Place {
   readonly #poisons: Poisons
   /** By the `boot` of a lost worker, the tasks that it had. */
   readonly #obituaries = new Map<string, { host_id: string; tasks: readonly Task[] }>()
+  /** By member, the attempts that run on it. */
+  readonly #running = new Map<Member, Set<Attempt>>()
   /** Retries that have given no token yet. */
   readonly #retrying = new Set<Attempt>()
   #active = 0
@@ -187,18 +189,19 @@ export class ClusterPlace implements Place {
 
   /** The connection of a member is gone: its tasks move to others. */
   lost(member: Member, error: Error): void {
-    const tasks = [...member.running].map(({ task }) => task)
+    const attempts = this.#on(member)
+    const tasks = attempts.map(({ task }) => task)
     if (tasks.length > 0) {
       const { boot, host_id } = member.report
       this.#obituaries.set(boot, { host_id, tasks })
       this.clock.after(limits.OBITUARY_MS, () => this.#obituaries.delete(boot), true)
     }
-    for (const attempt of [...member.running]) attempt.giveUp({ how: 'lost', error })
+    for (const attempt of attempts) attempt.giveUp({ how: 'lost', error })
   }
 
   /** Reassigns the member's running tasks to other workers without counting a failure. */
   move(member: Member, error: Error): void {
-    for (const attempt of [...member.running]) attempt.giveUp({ how: 'lost', error, orderly: true })
+    for (const attempt of this.#on(member)) attempt.giveUp({ how: 'lost', error, orderly: true })
   }
 
   /**
@@ -211,7 +214,7 @@ export class ClusterPlace implements Place {
     const member = [...this.cluster.members()].find(({ report }) => report.boot === boot)
     // a host is believed about its own workers only
     const left = obituary?.host_id === host_id ? obituary.tasks : []
-    const running = member?.report.host_id === host_id ? [...member.running].map(({ task }) => task) : []
+    const running = member?.report.host_id === host_id ? this.#on(member).map(({ task }) => task) : []
     const tasks = new Set([...left, ...running])
     if (left.length > 0) this.#obituaries.delete(boot)
     for (const task of tasks) {
@@ -224,6 +227,23 @@ export class ClusterPlace implements Place {
       this.events.add('poison', { task: task.id, user: task.user.name, deaths: course.deaths })
       task.stop(poison())
     }
+  }
+
+  /** Whether the exchange that a member knows under that number is one that we have given it. */
+  has(member: Member, remote: string): boolean {
+    return this.#on(member).some(attempt => attempt.remote === remote)
+  }
+
+  #on(member: Member): Attempt[] {
+    return [...(this.#running.get(member) ?? [])]
+  }
+
+  #count(member: Member, change: (attempts: Set<Attempt>) => void): void {
+    const attempts = this.#running.get(member) ?? new Set()
+    change(attempts)
+    member.running = attempts.size
+    if (attempts.size > 0) this.#running.set(member, attempts)
+    else this.#running.delete(member)
   }
 
   close(): void {
@@ -271,7 +291,7 @@ export class ClusterPlace implements Place {
     const { strategy } = this.routing
     task.trace('routed', { strategy, worker: member.name, why, candidates, scores, attempt: course.attempts })
     task.starts(member.name, member.model?.name ?? task.request.model ?? '')
-    if (course.deaths > 0 && member.running.size === 0) member.alone = true
+    if (course.deaths > 0 && member.running === 0) member.alone = true
     this.routing.used(member)
     return this.#run(task, course, attempt, attempt.run(this.#request(task, course, member)))
   }
@@ -279,7 +299,7 @@ export class ClusterPlace implements Place {
   /** Waits for the end of an attempt, and acts on its outcome. */
   async #run(task: Task, course: Course, attempt: Attempt, work: Promise<Outcome>): Promise<'ended' | 'again'> {
     const { member } = attempt
-    member.running.add(attempt)
+    this.#count(member, attempts => attempts.add(attempt))
     member.given++
     this.routing.update(member)
     this.#active++
@@ -287,7 +307,7 @@ export class ClusterPlace implements Place {
     const outcome = await work
     this.#retrying.delete(attempt)
     this.#active--
-    member.running.delete(attempt)
+    this.#count(member, attempts => attempts.delete(attempt))
     member.alone = false
     this.routing.update(member)
     if (attempt.remote !== undefined) task.trace('remote', { worker: member.name, task: attempt.remote })
@@ -426,7 +446,7 @@ export class ClusterPlace implements Place {
       // a cluster takes as long to find a hung worker below it, and then starts again on another: it is not hung itself
       // yet
       const levels = 1 + member.report.clusters.length
-      for (const attempt of member.running) {
+      for (const attempt of this.#on(member)) {
         const prefill = limits.PREFILL_SILENCE_MS + attempt.task.size * limits.PREFILL_SILENCE_PER_CHARACTER_MS
         const waits = attempt.position > 0 ? limits.TOKEN_SILENCE_MS : 0
         const silence = attempt.gave ? limits.TOKEN_SILENCE_MS : prefill + waits

@@ -51,7 +51,7 @@ export class Recovery {
     for (const orphan of member.report.orphans) {
       const key = `${member.id} ${orphan.id}`
       if (orphan.cluster !== this.id || this.#busy.has(key) || !this.#proved(member, orphan)) continue
-      if ([...member.running].some(({ remote }) => remote === orphan.id)) continue
+      if (this.place.has(member, orphan.id)) continue
       this.#busy.add(key)
       void this.#take(member, orphan)
         .catch(error => this.root.events.add('recovery-failed', { task: orphan.task, error: toFsError(error).message }))

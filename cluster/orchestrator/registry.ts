@@ -392,7 +392,7 @@ export class Registry {
   }
 
   async #look(member: Member): Promise<void> {
-    const before = member.running.size - member.given
+    const before = member.running - member.given
     try {
       await member.peer.look()
     } catch (error) {

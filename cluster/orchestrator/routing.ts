@@ -98,7 +98,7 @@ export class Routing {
       member.model !== undefined &&
       !member.alone &&
       member.active < member.report.slots &&
-      member.running.size < MAX_ATTEMPTS &&
+      member.running < MAX_ATTEMPTS &&
       this.allowed(member)
     const keys = open ? keysOf(member) : []
     const before = this.#places.get(member) ?? []

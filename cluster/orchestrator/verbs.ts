@@ -4,17 +4,7 @@ import { type Verb, word1 } from '../../fs/kit/ctl.js'
 import { modelWord, number } from '../root/settings.js'
 import type { Commands } from './commands.js'
 import { strategies } from './routing.js'
-
-export const logLevels = ['error', 'info', 'debug'] as const
-
-/** The settings that a cluster has besides those of every root. */
-export interface ClusterSettings {
-  /** Which events are logged: `error`: those with an error; `info`: all but those of tasks; `debug`: all. */
-  log: (typeof logLevels)[number]
-  queue: { max: number; ttl_s: number }
-  retry: { tries: number; resumes: number }
-  heartbeat_s: number
-}
+import { logLevels } from './settings.js'
 
 /** A command of pairs of a name and a number, such as `max 512 ttl 30`, each in its range. */
 function pairs<K extends string>(

@@ -9,7 +9,6 @@ import { usage } from '../common/exit.js'
 import { entries, readText } from '../common/files.js'
 import type { Invocation } from '../common/invocation.js'
 import { program } from '../common/program.js'
-import { programs } from './table.js'
 
 interface Word {
   readonly word: string
@@ -232,29 +231,32 @@ async function recorded(io: Invocation, record: string): Promise<string[]> {
   return namesOf(text, record)
 }
 
-export const run: Run = async (io, [shell = ''], { values }) => {
-  if (values) {
-    const names = await kinds[values as Kind](io)
-    // the scripts insert names unquoted: a name that a shell would split or expand is not offered
-    return io.print(
-      names
-        .filter(name => /^[\w.:@%+,-]+$/.test(name))
-        .map(name => `${name}\n`)
-        .join(''),
+/** @param programs gives all programs; it is called late, because their table names this command */
+export const completion =
+  (programs: () => readonly Command[]): Run =>
+  async (io, [shell = ''], { values }) => {
+    if (values) {
+      const names = await kinds[values as Kind](io)
+      // the scripts insert names unquoted: a name that a shell would split or expand is not offered
+      return io.print(
+        names
+          .filter(name => /^[\w.:@%+,-]+$/.test(name))
+          .map(name => `${name}\n`)
+          .join(''),
+      )
+    }
+    const script = shells[shell]
+    if (!script) throw usage(`no completion for ${shell || 'no shell'}: ${Object.keys(shells).join(', ')}`)
+    const all = programs().flatMap(row =>
+      levels(
+        program(row, async () => {}),
+        row,
+      ),
+    )
+    await io.print(
+      script(
+        all,
+        programs().map(({ name }) => name),
+      ),
     )
   }
-  const script = shells[shell]
-  if (!script) throw usage(`no completion for ${shell || 'no shell'}: ${Object.keys(shells).join(', ')}`)
-  const all = programs.flatMap(row =>
-    levels(
-      program(row, async () => {}),
-      row,
-    ),
-  )
-  await io.print(
-    script(
-      all,
-      programs.map(({ name }) => name),
-    ),
-  )
-}

@@ -1,7 +1,8 @@
 /** `llamboctl doctor`: prints what this machine has and lacks, with the remedy for each fault. */
 import type { Run } from '../common/command.js'
 import { exitCode, Failure } from '../common/exit.js'
-import { type Finding, findings } from '../doctor/findings.js'
+import type { Finding } from '../doctor/finding.js'
+import { findings } from '../doctor/findings.js'
 
 const signs: Record<Finding['state'], string> = { ok: 'ok', note: 'note', bad: 'bad' }
 

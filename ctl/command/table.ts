@@ -352,7 +352,7 @@ export const llamboctl: Command = {
         summary: 'print a script that completes commands: bash, zsh or fish',
         example: 'source <(llamboctl completion bash)',
         options: [['--values <kind>', 'print what there is of a kind: the scripts ask', kinds]],
-        load: () => import('./completion.js'),
+        load: async () => ({ run: (await import('./completion.js')).completion(() => programs) }),
       },
     ]),
     ...group('Settings', [

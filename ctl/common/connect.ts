@@ -11,7 +11,7 @@ import { exitCode, Failure } from './exit.js'
 const CONNECT_MS = 10_000
 
 export interface Connection {
-  readonly client: Client
+  readonly client: Fid['client']
   readonly root: Fid
   readonly address: string
 }

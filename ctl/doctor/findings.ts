@@ -12,21 +12,13 @@ import { explain, Failure } from '../common/exit.js'
 import { bytes } from '../common/output.js'
 import { configFile, modelDir, privateDir, runtimeDir, stateDir } from '../common/paths.js'
 import { isAlive, readServerFile } from '../common/serverfile.js'
+import type { Finding } from './finding.js'
 import { gpu } from './gpu.js'
 import { descriptors } from './limits.js'
 import { models } from './models.js'
 import { spill } from './spill.js'
 import { upstream } from './upstream.js'
 import { workers } from './workers.js'
-
-/** The result of one check. `bad` keeps llambo from working; `note` keeps it from doing all that it could. */
-export interface Finding {
-  readonly name: string
-  readonly state: 'ok' | 'note' | 'bad'
-  readonly says: string
-  /** What to do about it; present unless the state is `ok`. */
-  readonly remedy?: string
-}
 
 type Check = (env: NodeJS.ProcessEnv) => Omit<Finding, 'name'> | Promise<Omit<Finding, 'name'>>
 

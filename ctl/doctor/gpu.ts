@@ -3,7 +3,7 @@ import { existsSync, readdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Finding } from './findings.js'
+import type { Finding } from './finding.js'
 
 /** The packages of the engine's builds, by GPU (docs/install.md). */
 const build = { cuda: 'linux-x64-cuda', vulkan: 'linux-x64-vulkan' } as const

@@ -1,6 +1,6 @@
 /** The `descriptors` check of doctor: the limit on open files. */
 import { readFileSync } from 'node:fs'
-import type { Finding } from './findings.js'
+import type { Finding } from './finding.js'
 
 /** Enough open files for a busy server: it needs one for each connection and each model, and some to spare. */
 const ENOUGH = 4096

@@ -3,7 +3,7 @@ import { ModelStore } from '../../cluster/worker/models.js'
 import { modelDir } from '../common/paths.js'
 import { bundledModels } from '../server/bundled.js'
 import { self } from '../server/users.js'
-import type { Finding } from './findings.js'
+import type { Finding } from './finding.js'
 
 /** Checks that there are models and that none is damaged. */
 export async function models(env: NodeJS.ProcessEnv): Promise<Omit<Finding, 'name'>> {

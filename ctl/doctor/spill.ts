@@ -8,7 +8,7 @@ import { readText } from '../common/files.js'
 import { bytes } from '../common/output.js'
 import { spillDir } from '../common/paths.js'
 import { runningServer } from '../common/serverfile.js'
-import type { Finding } from './findings.js'
+import type { Finding } from './finding.js'
 import { withTree } from './tree.js'
 
 /** How long the server may take to answer, in ms. */

@@ -5,7 +5,7 @@ import { loadConfig } from '../common/config.js'
 import { explain } from '../common/exit.js'
 import { classesOf, settingsOf } from '../server/classes.js'
 import { readKey } from '../server/engine.js'
-import type { Finding } from './findings.js'
+import type { Finding } from './finding.js'
 
 /**
  * Checks that the servers of engine `openai` answer and have the models. It reads their lists of models and sends no

@@ -4,7 +4,7 @@ import { interruptible } from '../../fs/interruptible.js'
 import { parseRecords } from '../../fs/quote.js'
 import { entries, readText } from '../common/files.js'
 import { isAlive, readServerFile } from '../common/serverfile.js'
-import type { Finding } from './findings.js'
+import type { Finding } from './finding.js'
 import { withTree } from './tree.js'
 
 /** How long the server may take to answer, in ms. */

@@ -3,7 +3,6 @@
 import { timeLimit } from '../../fs/clock.js'
 import { clean } from '../../fs/namespace.js'
 import type { Call } from '../call.js'
-import { invoke } from '../evaluate.js'
 import { Exit, ShellError, why } from '../failure.js'
 import { BrokenPipe, empty, Prefixed } from '../pipe.js'
 import { asking } from '../space.js'
@@ -41,7 +40,7 @@ async function runThere(
   try {
     state = await there(call, worker, io.signal)
     const [name = '', ...args] = words
-    await invoke(name, args, io, state)
+    await call.evaluator.invoke(name, args, io, state)
     return state
   } catch (error) {
     if (error instanceof Exit) return { status: error.status ?? state?.status ?? '', code: 1 }

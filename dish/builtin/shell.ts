@@ -6,13 +6,11 @@ import { didYouMean } from '../../ctl/common/suggest.js'
 import { interruptible } from '../../fs/interruptible.js'
 import { quote } from '../../fs/quote.js'
 import { type Call, usageOf } from '../call.js'
-import { called, runText } from '../evaluate.js'
 import { Exit, ShellError } from '../failure.js'
 import { section } from '../manual.js'
 import { putBack } from '../pipe.js'
 import { print } from '../print.js'
 import * as tree from '../tree.js'
-import { builtins, find } from './table.js'
 
 /** The longest line that `read` takes, in bytes. */
 const MAX_READ = 1024 * 1024
@@ -22,15 +20,18 @@ export async function echo(call: Call): Promise<void> {
   await call.print(call.args.slice(bare ? 1 : 0).join(' ') + (bare ? '' : '\n'))
 }
 
+const named = ({ evaluator }: Call, name: string) => evaluator.builtins.find(builtin => builtin.name === name)
+
 export async function help(call: Call): Promise<void> {
   const [name] = call.args
+  const { builtins } = call.evaluator
   if (name === undefined) {
     const wide = Math.max(...builtins.map(({ name, args = '' }) => `${name} ${args}`.length))
     const rows = builtins.map(({ name, args = '', summary }) => `${`${name} ${args}`.padEnd(wide)}  ${summary}\n`)
     const rest = ['!COMMAND', 'run a command of the host’s'] as const
     return call.print(`${rows.join('')}${rest[0].padEnd(wide)}  ${rest[1]}\n`)
   }
-  const builtin = find(name)
+  const builtin = named(call, name)
   if (!builtin)
     throw new ShellError(
       `help: ${name}: no such command${didYouMean(
@@ -78,7 +79,7 @@ export async function whatis(call: Call): Promise<void> {
     const { functions, variables } = call.state
     const value = variables.get(name)
     const body = functions.get(name)
-    const builtin = find(name)
+    const builtin = named(call, name)
     if (value)
       await call.print(`${name}=${value.length === 1 ? quote(value[0]!) : `(${value.map(quote).join(' ')})`}\n`)
     if (body) await call.print(`fn ${name} { ${print(body)} }\n`)
@@ -87,7 +88,7 @@ export async function whatis(call: Call): Promise<void> {
   })
 }
 
-export const evaluate = (call: Call): Promise<void> => runText(call.args.join(' '), call.io, call.state)
+export const evaluate = (call: Call): Promise<void> => call.evaluator.runText(call.args.join(' '), call.io, call.state)
 
 export async function shift(call: Call): Promise<void> {
   const by = Number(call.args[0] ?? 1)
@@ -105,7 +106,7 @@ export async function sleep(call: Call): Promise<void> {
 export async function source(call: Call): Promise<void> {
   const [path = '', ...args] = call.args
   const text = await tree.text(call.state, call.path(path), call.signal)
-  await called(call.state, [path, ...args], () => runText(text, call.io, call.state))
+  await call.evaluator.called(call.state, [path, ...args], () => call.evaluator.runText(text, call.io, call.state))
 }
 
 export async function yes(call: Call): Promise<void> {

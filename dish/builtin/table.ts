@@ -1,26 +1,6 @@
 /** The table of dish's builtins: names, arguments, options and help texts. */
 
-import type { Call } from '../call.js'
-
-/** What an argument of a command is, for completion. */
-export type Kind = 'path' | 'directory' | 'worker' | 'task' | 'command' | 'job' | 'builtin' | 'text'
-
-/** A builtin, as `help` and completion show it. Its code is loaded when it runs. */
-export interface Builtin {
-  readonly name: string
-  /** Arguments: `PATH`, `[PATH]`, `PATH…`, `[PATH…]`. They also say how many the command takes. */
-  readonly args?: string
-  readonly summary: string
-  readonly options?: readonly (readonly [flag: string, help: string])[]
-  /** The kind of each argument. The last kind also holds for the arguments after it. */
-  readonly completes?: readonly Kind[]
-  /**
-   * Whether options end at the first argument, because the rest are another command's words. If the command has no
-   * options, every word is an argument.
-   */
-  readonly raw?: boolean
-  readonly load: () => Promise<{ run: (call: Call) => Promise<void> }>
-}
+import type { Builtin, Call } from '../call.js'
 
 const json = ['--json', 'print JSON'] as const
 const pick =

@@ -4,7 +4,6 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { sanitize } from '../../ctl/common/terminal/sanitize.js'
 import { clip } from '../../ctl/common/terminal/width.js'
 import type { Call } from '../call.js'
-import { invoke } from '../evaluate.js'
 import { Capture, empty } from '../pipe.js'
 
 /** How many bytes of one run's output are kept, to be shown at once. */
@@ -37,7 +36,7 @@ export async function watch(call: Call): Promise<void> {
     if (i > 0) await rest(call, every)
     const kept = new Capture(MAX_LOOK, call.out.columns)
     const io = { stdin: empty, stdout: kept, stderr: kept, signal: call.reading }
-    await invoke(name, args, io, call.state)
+    await call.evaluator.invoke(name, args, io, call.state)
     if (call.terminal) await draw(call, kept.text, i === 0)
     else await call.print(kept.text)
   }

@@ -6,13 +6,13 @@ import { timeLimit } from '../../fs/clock.js'
 import { fail } from '../../fs/errors.js'
 import { IOHDRSZ } from '../../fs/limits.js'
 import type { Stat } from '../../fs/protocol.js'
-import type { Node } from './nodes.js'
+import type { Node, Opened } from './nodes.js'
 
 /** How long a nonblocking read may take, in ms: a busy or distant server needs less for data that it already has. */
 const NONBLOCK_MS = 1000
 
 /** An open file or directory, with a fid of its own. */
-export class Handle {
+export class Handle implements Opened {
   /** For a directory: its listing when it was last read from the beginning. */
   entries?: readonly Stat[]
   /** The read that a sequential reader makes next, and its data if that was requested ahead. */

@@ -1,9 +1,8 @@
 /** The files that the kernel knows by number, and the fids kept for them. */
-import type { Client, Fid } from '../../fs/client.js'
+import type { Fid } from '../../fs/client.js'
 import { fail } from '../../fs/errors.js'
 import type { Qid } from '../../fs/protocol.js'
 import type { UnixStat } from '../attributes.js'
-import type { Handle } from './handle.js'
 import { ROOT_ID } from './protocol.js'
 
 /**
@@ -11,6 +10,13 @@ import { ROOT_ID } from './protocol.js'
  * stay, and those of a `find` over thousands pass through.
  */
 const MAX_KEPT = 1024
+
+/** What a program has open, as far as its node uses it. */
+export interface Opened {
+  readonly fid: Fid
+  readonly uid: number
+  readonly writes: boolean
+}
 
 /** A file that the kernel knows by number. The server knows it by its path; a kept fid only saves the walk. */
 export class Node {
@@ -25,7 +31,7 @@ export class Node {
    */
   removed = false
   /** The open files of programs at this node. */
-  readonly handles = new Set<Handle>()
+  readonly handles = new Set<Opened>()
   /**
    * Its attributes as last received. For a removed file there may be no newer ones: diod resolves even an open fid by
    * its path.
@@ -132,7 +138,7 @@ export class Nodes {
   }
 
   /** The fid kept for a user, if it belongs to the current connection. */
-  kept(node: Node, uid: number, client: Client | undefined): Fid | undefined {
+  kept(node: Node, uid: number, client: Fid['client'] | undefined): Fid | undefined {
     const fid = node.fids.get(uid)
     if (!fid) return
     if (fid.client !== client) {
@@ -146,7 +152,7 @@ export class Nodes {
   }
 
   /** Removes the fid kept for a user and returns it; the caller may open it. */
-  take(node: Node, uid: number, client: Client | undefined): Fid | undefined {
+  take(node: Node, uid: number, client: Fid['client'] | undefined): Fid | undefined {
     const fid = this.kept(node, uid, client)
     if (fid) this.#remove(node, uid, fid)
     return fid

@@ -1,7 +1,8 @@
 /** Tests `llamboctl doctor`. */
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { type Finding, findings } from '../../ctl/doctor/findings.js'
+import type { Finding } from '../../ctl/doctor/finding.js'
+import { findings } from '../../ctl/doctor/findings.js'
 import { Home } from './fixture.js'
 
 const names = [

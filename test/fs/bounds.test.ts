@@ -43,7 +43,7 @@ t.test(
 
 t.test('no user takes all fids of a shared connection, and a user with few can always get some', async t => {
   const { root } = await attached(t)
-  const bob = await root.client.attach({ uname: 'bob' })
+  const bob = await (root.client as Client).attach({ uname: 'bob' })
   const take = async (from: Fid) => {
     const results = await Promise.allSettled(Array.from({ length: 5000 }, () => from.walk(['hello'])))
     return results.flatMap(r => (r.status === 'fulfilled' ? [r.value] : []))
@@ -53,7 +53,7 @@ t.test('no user takes all fids of a shared connection, and a user with few can a
   t.ok((await take(bob)).length > half / 3, 'another user gets a share')
   const alone = await attached(t)
   await take(alone.root)
-  const late = await alone.root.client.attach({ uname: 'late' })
+  const late = await (alone.root.client as Client).attach({ uname: 'late' })
   await late.walk(['hello'])
   t.ok((await take(late)).length < limits.LITTLE_FIDS, 'a late user gets a few of the reserve')
 })

@@ -203,5 +203,5 @@ t.test('attach options of the tree reach it, chunk is handled by the server, and
 t.test('a server without attach options of its own refuses all but chunk', async t => {
   const root = await attached(t, '9P2000.u')
   const message = 'bad argument: attach option role=admin: chunk'
-  await t.rejects(root.client.attach({ uname: 'glenda', aname: '/?role=admin' }), { message })
+  await t.rejects((root.client as Client).attach({ uname: 'glenda', aname: '/?role=admin' }), { message })
 })

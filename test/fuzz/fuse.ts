@@ -1,6 +1,6 @@
 /** Fuzzes the FUSE driver between a kernel and a hostile server. */
 
-import type { Client } from '../../fs/client.js'
+import type { Fid } from '../../fs/client.js'
 import { type Message, pack } from '../../fs/message.js'
 import type { Dialect } from '../../fs/protocol.js'
 import { Driver } from '../../mnt/fuse/driver.js'
@@ -121,7 +121,7 @@ async function quiet(server: HostileServer, turn: () => Promise<unknown>, rounds
 }
 
 /** Counts the fid numbers that a client takes from now on, minus those that it gives back. */
-function counted(client: Client): { taken: number } {
+function counted(client: Fid['client']): { taken: number } {
   const count = { taken: 0 }
   const take = client.takeFid.bind(client)
   const give = client.giveFid.bind(client)

@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import type { Finding } from '../../ctl/doctor/findings.js'
+import type { Finding } from '../../ctl/doctor/finding.js'
 import { Cluster } from '../faults/cluster.js'
 import { go, ways } from './ways.js'
 

@@ -6,16 +6,10 @@ import type { History } from './history.js'
 import { edits, keyName } from './keys.js'
 import { type Frame, layout, row } from './layout.js'
 import { Lines } from './lines.js'
-import { listing, shared } from './listing.js'
+import { type Completion, listing, shared } from './listing.js'
 import { sanitize } from './sanitize.js'
 import { Screen } from './screen.js'
 import { width } from './width.js'
-
-/** The texts that may replace the text from `from` to the cursor. */
-export interface Completion {
-  readonly from: number
-  readonly items: readonly { readonly text: string; readonly help?: string }[]
-}
 
 export interface EditorOptions {
   input: NodeJS.ReadStream

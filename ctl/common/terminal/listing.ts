@@ -1,7 +1,12 @@
 /** Formats the completions that are listed below an entry. */
-import type { Completion } from './editor.js'
 import { sanitize } from './sanitize.js'
 import { width } from './width.js'
+
+/** The texts that may replace the text from `from` to the cursor. */
+export interface Completion {
+  readonly from: number
+  readonly items: readonly { readonly text: string; readonly help?: string }[]
+}
 
 /** The most rows of a list of completions. */
 const LIST = 12

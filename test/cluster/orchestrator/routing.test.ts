@@ -16,7 +16,7 @@ t.test('a joined cluster with more slots than its connection has fids gets no mo
   const routing = new Routing(Math.random, new Affinity(), () => true)
   const running = (size: number) => {
     const report = { slots: 10_000, models: [{ name: 'm', type: 'text', loaded: true }] }
-    const member = { name: 'c', serving: true, model: report.models[0], active: size, running: { size }, report }
+    const member = { name: 'c', serving: true, model: report.models[0], active: size, running: size, report }
     routing.update(Object.assign(cluster, member))
     return routing.free
   }
