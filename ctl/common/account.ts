@@ -3,6 +3,7 @@ import { accessSync, constants } from 'node:fs'
 import { tmpdir, userInfo } from 'node:os'
 import { isAbsolute, join } from 'node:path'
 
+/** A user account, as far as the system knows it. */
 export interface Account {
   /** The name as id(1) prints it; the number where the user has no name. */
   readonly name: string

@@ -4,6 +4,7 @@ import type { Invocation } from './invocation.js'
 /** The options of a command as commander parsed them, under their names in camel case. */
 export type Options = Readonly<Record<string, any>>
 
+/** The code of a command. @throws Failure, whose code becomes the exit code */
 export type Run = (io: Invocation, args: readonly string[], options: Options) => Promise<void>
 
 /** The kind of name that an argument takes; completion offers the names of that kind. */

@@ -10,6 +10,7 @@ import { exitCode, Failure } from './exit.js'
 /** How long dialling and attaching may take, in ms. A live server takes a few, over a slow network some hundreds. */
 const CONNECT_MS = 10_000
 
+/** A connection to a server that is attached to a tree, with the root of that tree. */
 export interface Connection {
   readonly client: Fid['client']
   readonly root: Fid

@@ -37,9 +37,11 @@ export const prose: Kind<string> = kind(field.text(1024 * 1024), 'a text')
 /** A name that a person gives, in any script. */
 export const name: Kind<string> = kind(field.matching(/^[\p{L}\p{N}][\p{L}\p{N}._:/@-]{0,255}$/u, 256, ''), 'a name')
 
+/** A number from `low` to `high`, both included, given as a number or as text. */
 export const decimal = (low: number, high: number): Kind<number> =>
   kind(trimmed(field.number(low, high)), `a number from ${low} to ${high}`)
 
+/** A whole number from `low` to `high`, both included, given as a number or as text. */
 export const whole = (low: number, high: number): Kind<number> =>
   kind(trimmed(field.integer(low, high)), `a whole number from ${low} to ${high}`)
 
@@ -51,6 +53,7 @@ const trimmed =
 export const oneOf = <const T extends string>(...words: readonly T[]): Kind<T> =>
   kind(field.oneOf(words), words.join(' or '), value => didYouMean(String(value).slice(0, 64), words))
 
+/** `on`, `true` or `yes`; `off`, `false` or `no`. */
 export const toggle: Kind<boolean> = kind((value, name) => {
   if (/^(on|true|yes)$/.test(String(value))) return true
   if (/^(off|false|no)$/.test(String(value))) return false
@@ -62,6 +65,7 @@ const list: Kind<unknown[]> = kind(
   `a list of up to ${MAX_WORDS} words`,
 )
 
+/** A list of words, each of which is `text()`. */
 export const words: Kind<string[]> = (value, name) => list(value, name).map((word, i) => text()(word, `${name}[${i}]`))
 
 export const url: Kind<string> = kind((value, name) => {
@@ -112,5 +116,6 @@ export function named<T>(
   }
 }
 
+/** The refusal of an unknown key: it suggests a similar key, or else lists the known ones. */
 export const unknownKey = (key: string, known: readonly string[]): string =>
   `unknown key${didYouMean(key.slice(0, 64), known) || `; known are ${known.join(', ')}`}`

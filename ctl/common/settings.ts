@@ -64,6 +64,7 @@ const workerClass = only({
   cores: decimal(0, 1024),
 })
 
+/** Every setting of a server, by its name. */
 export const settings = {
   model: setting({
     env: 'LLAMBO_MODEL',

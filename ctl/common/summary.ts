@@ -49,7 +49,9 @@ function headline(server: Attrs): string {
   return `${kind} ${name}: ${parts.join(', ')}${error ? `\n${error}` : ''}`
 }
 
+/** The columns of a table of workers. */
 export const WORKER = ['worker', 'state', 'in use', 'tok/s', 'class', 'model', 'host'] as const
+/** The row of a worker, from the attributes of its record in `status`. */
 export const worker = ({
   name = '',
   state = '',

@@ -14,6 +14,7 @@ const MAX_DEPTH = 16
 /** Matches more than MAX_DEPTH nested lists and keys on one line: `- - - x`. */
 const marks = new RegExp(`(?:[-?:][ \\t]+){${MAX_DEPTH + 1}}`)
 
+/** A text that was parsed. */
 export interface Yaml {
   /** The tree of nodes; null for an empty text. */
   readonly contents: unknown

@@ -40,6 +40,7 @@ function onNetwork(address: string, note: (line: string) => void): Bonjour {
   return bonjour
 }
 
+/** What `advertise` announces. */
 export interface Advertised {
   /** The id of this server. */
   readonly id: string
