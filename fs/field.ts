@@ -119,7 +119,8 @@ export const str: Field<string> = {
   put(c, v) {
     const at = need(c, 2)
     let written = 0
-    // Almost every string on the wire is a short ASCII name, for which this beats TextEncoder and TextDecoder several times over.
+    // Almost every string on the wire is a short ASCII name, for which this is several times faster than TextEncoder
+    // and TextDecoder.
     if (v.length <= SHORT && c.at + v.length <= c.bytes.length)
       for (; written < v.length; written++) {
         const code = v.charCodeAt(written)

@@ -1,7 +1,7 @@
 /**
  * The messages of 9P2000, 9P2000.u and 9P2000.L as one table, from which everything else is derived: `size`, `pack` and
- * `unpack` here; `text` and `parse` in text.ts; the property tests' generators in test/fs. A message is `size[4]
- * type[1] tag[2]` and the fields of its row in order, little-endian (Plan 9 manual, intro(5)).
+ * `unpack` here; `text` and `parse` in text.ts; the property tests' generators in test/fs. On the wire a message is
+ * `size[4] type[1] tag[2]` and the fields of its row in order, little-endian (Plan 9 manual, intro(5)).
  */
 import { fail } from './errors.js'
 import {
@@ -85,7 +85,7 @@ export const messages = {
   Twstat: { type: 126, fields: { fid: u32, stat }, in: base },
   Rwstat: { type: 127, fields: {}, in: base },
 
-  // 9P2000.L (diod's protocol.md)
+  // 9P2000.L, as diod specifies it
   Rlerror: { type: 7, fields: { ecode: u32 }, in: L },
   Tstatfs: { type: 8, fields: { fid: u32 }, in: L },
   Rstatfs: {
@@ -165,7 +165,7 @@ export const messages = {
   Rxattrcreate: { type: 33, fields: {}, in: L },
   Treaddir: { type: 40, fields: { fid: u32, offset: u64, count: u32 }, in: L },
   Rreaddir: { type: 41, fields: { data }, in: L },
-  // size[4] Tfsync tag[2] fid[4] datasync[4]; old clients leave datasync out
+  // size[4] Tfsync tag[2] fid[4] datasync[4]; old clients omit datasync
   Tfsync: { type: 50, fields: { fid: u32, datasync: optional(u32, 0) }, in: L },
   Rfsync: { type: 51, fields: {}, in: L },
   Tlock: {

@@ -136,8 +136,8 @@ function held(host: Host, fid: FidState): FidState {
 }
 
 /**
- * Closes a fid's open file. Waits first for the calls that are still pending on it, so that `close` is the last call
- * that a file sees.
+ * Closes a fid's open file and marks the fid as gone. Waits first for the calls that are still pending on the file, so
+ * that `close` is the last call that it sees.
  */
 export function close(fid: FidState): Maybe<void> {
   fid.gone = true

@@ -250,7 +250,7 @@ t.test('a large write is sent in pieces of iounit, several at once, and stops at
   t.equal(peer.requests.length, 0, 'nothing is written after the error')
 })
 
-t.test('an endless listing of nothing but dots is given up', async t => {
+t.test('an endless listing of nothing but dots fails', async t => {
   const { client, peer } = await connected({ dialect: '9P2000.L', msize: 1024 * 1024 })
   const root = await attached(client, peer)
   const list = root.list()
@@ -305,7 +305,7 @@ for (const dialect of ['9P2000.u', '9P2000.L'] as const) {
     })
 }
 
-t.test('an endless listing of long entries is given up before it exhausts memory', async t => {
+t.test('an endless listing of long entries fails before it exhausts memory', async t => {
   const { client, peer } = await connected({ msize: MAX_MSIZE })
   const list = new Fid(client, 1, qid).list()
   const stat = { ...untouched(), name: 'file', uid: 'u'.repeat(65_000) }

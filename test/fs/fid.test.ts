@@ -92,7 +92,7 @@ for (const dialect of dialects) {
     await t.rejects((await root.walk(['hello'])).remove(), { message: 'permission denied', errno: 13 })
   })
 
-  t.test(`${dialect}: data larger than a message is read and written in several`, async t => {
+  t.test(`${dialect}: data larger than a message is read and written in several messages`, async t => {
     const root = await attached(t, dialect, 4096)
     const large = new Uint8Array(1_000_000).map((_, i) => i * 7)
     await (await (await root.walk(['ram'])).create('large', 0o644, OWRITE)).clunk()

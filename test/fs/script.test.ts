@@ -11,7 +11,7 @@ import { options } from './tree.js'
 const folder = join(import.meta.dirname, '../../../test/fs/scripts')
 
 for (const [name, way] of Object.entries(ways))
-  t.test(`scripts over ${name}`, async t => {
+  t.test(`over ${name}: the server answers as each script expects`, async t => {
     let auth = false
     const over = await way(transport => serve(transport, options(auth)))
     t.teardown(() => over.close())
