@@ -1,4 +1,4 @@
-/** The exit codes of our programs, and how errors become them and one line of text. */
+/** The exit codes of our programs, and how errors become exit codes and one line of text. */
 import { type ErrorCode, FsError } from '../../fs/errors.js'
 import { sanitize } from './terminal/sanitize.js'
 

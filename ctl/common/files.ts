@@ -22,8 +22,8 @@ export async function named<T>(path: readonly string[], work: () => Promise<T>):
 }
 
 /**
- * Asks a server for something that it can answer at once. Not for content that may have to be waited for, or a model to
- * load.
+ * Asks a server for something that it can answer at once. It is not for content that may have to be waited for, nor for
+ * loading a model.
  * @throws Failure (unreachable) where the server does not answer within ANSWER_MS
  */
 export function promptly<T>(

@@ -6,7 +6,8 @@ import { runningServer } from './serverfile.js'
 
 /**
  * Reads a fingerprint as people type it, also as openssl(1) prints it: in upper case, with colons.
- * @returns `sha256:` and 64 hexadecimal digits in lower case @throws FsError `bad argument`
+ * @returns `sha256:` and 64 hexadecimal digits in lower case
+ * @throws FsError `bad argument`
  */
 export function parseFingerprint(text: string): string {
   const hex = text.replace(/^sha-?256( fingerprint)?[:=]/i, '').replace(/:/g, '')

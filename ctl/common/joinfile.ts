@@ -17,7 +17,8 @@ export type JoinFile = Of<typeof joinFile>
 const path = (env: NodeJS.ProcessEnv) => join(runtimeDir(env), 'join.json')
 
 /**
- * Reads the file, whether or not the process still runs. @returns undefined where the file is missing or invalid
+ * Reads the file, whether or not the process still runs.
+ * @returns undefined where the file is missing or invalid
  * @throws FsError where another user could have put the file there
  */
 export const readJoinFile = (env: NodeJS.ProcessEnv, onDamaged?: OnDamaged): JoinFile | undefined =>

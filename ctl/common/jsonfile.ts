@@ -9,7 +9,8 @@ import { readBounded } from './bounded.js'
 import { replacePrivate } from './private.js'
 
 /**
- * Reads a JSON file in a directory of our own. @returns undefined where the file is missing, unreadable or not valid by
+ * Reads a JSON file in a directory of our own.
+ * @returns undefined where the file is missing, unreadable or not valid by
  * `of`
  * @param onDamaged given by the program that owns the file, when it starts: a damaged file is then renamed and reported
  * @throws FsError where another user could have put the file there

@@ -48,7 +48,8 @@ export function isAlive({ pid, born }: { readonly pid: number; readonly born?: s
 export const isPid = (pid: unknown): boolean => Number.isInteger(pid) && (pid as number) > 0
 
 /**
- * Reads the file, whether or not the server still runs. @returns undefined where the file is missing or invalid
+ * Reads the file, whether or not the server still runs.
+ * @returns undefined where the file is missing or invalid
  * @throws FsError where another user could have put the file there
  */
 export const readServerFile = (env: NodeJS.ProcessEnv, onDamaged?: OnDamaged): ServerFile | undefined =>

@@ -164,7 +164,8 @@ export async function discover(
 }
 
 /**
- * Reads an announcement. @returns undefined unless it has the form of one of ours: any machine can send one, and parts
+ * Reads an announcement.
+ * @returns undefined unless it has the form of one of ours: any machine can send one, and parts
  * of it are shown on a terminal
  */
 function understand({ name, port, txt = {}, referer }: Service): Found | undefined {

@@ -288,7 +288,8 @@ async function finish(
 
 /**
  * Ends the oldest connections on which no user has attached, if that makes room for one more. A client that means to
- * attach has done so by then. @returns whether it made room
+ * attach has done so by then.
+ * @returns whether it made room
  */
 function giveUpOldest(sessions: Iterable<Session>, fits: Parameters<Reclaim>[1]): boolean {
   const oldest: Session[] = []
