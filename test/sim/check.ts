@@ -1,11 +1,12 @@
+/** Checks what simulated clients read against the one right answer. */
 import { errors, type FsError } from '../../fs/errors.js'
 
-/** What must never be seen. */
+/** An observation that must never be made. */
 export class Wrong extends Error {
   override name = 'Wrong'
 }
 
-/** What a client asks the echo engine for: these words, over and over, up to so many tokens. */
+/** A request to the echo engine: these words, repeated, up to this many tokens. */
 export interface Asked {
   readonly words: readonly string[]
   readonly count: number
@@ -14,9 +15,12 @@ export interface Asked {
   readonly max_tokens?: number
 }
 
-/** The one right answer. Token i is ` i:WORD`, the first without the blank, and its id is i (cluster/worker/engine/echo.ts). */
+/**
+ * The one right answer. Token i is ` i:WORD`, the first without the space, and its id is i
+ * (cluster/worker/engine/echo.ts).
+ */
 export class Answer {
-  /** Tokens it has. */
+  /** How many tokens it has. */
   readonly length: number
   readonly reason: 'stop' | 'length'
   readonly text: string
@@ -24,7 +28,7 @@ export class Answer {
   constructor(readonly asked: Asked) {
     const { count, stop = count, max_tokens = count } = asked
     this.length = Math.min(count, stop, max_tokens)
-    // with a stop string the token that has it must be made to be seen
+    // the token with the stop string must be made for the engine to see it
     this.reason = max_tokens < count && (asked.stop === undefined || max_tokens <= asked.stop) ? 'length' : 'stop'
     this.text = Array.from({ length: this.length }, (_, i) => this.token(i)).join('')
   }
@@ -34,12 +38,12 @@ export class Answer {
     return `${i > 0 ? ' ' : ''}${i}:${words[i % words.length]}`
   }
 
-  /** The words that are sent. */
+  /** The prompt that is sent. */
   get prompt(): string {
     return `${this.asked.words.join(' ')} x${this.asked.count}`
   }
 
-  /** The stop string. The number at its beginning is said once in an answer. */
+  /** The stop string. The number at its beginning occurs once in an answer. */
   get stop(): string | undefined {
     return this.asked.stop === undefined ? undefined : this.token(this.asked.stop)
   }
@@ -47,7 +51,9 @@ export class Answer {
 
 const decoder = new TextDecoder()
 
-/** Reads an answer's text as `data` gives it, byte by byte: it is the beginning of the right answer at all times. */
+/**
+ * Checks an answer's text as `data` gives it, byte by byte: at all times it must be the beginning of the right answer.
+ */
 export class TextReader {
   /** Bytes read. */
   at = 0
@@ -57,7 +63,7 @@ export class TextReader {
     this.#right = new TextEncoder().encode(`${answer.text}${answer.length > 0 ? '\n' : ''}`)
   }
 
-  /** @param offset where it was read: a second read of the same must give the same */
+  /** @param offset where the bytes were read: a second read of the same offset must give the same bytes */
   take(offset: number, bytes: Uint8Array): void {
     const right = this.#right.subarray(offset, offset + bytes.length)
     if (bytes.length !== right.length || bytes.some((byte, i) => byte !== right[i]))
@@ -65,7 +71,7 @@ export class TextReader {
     this.at = Math.max(this.at, offset + bytes.length)
   }
 
-  /** Tokens read. */
+  /** How many whole tokens were read. */
   get tokens(): number {
     let length = 0
     let i = 0
@@ -77,18 +83,18 @@ export class TextReader {
     if (this.at !== this.#right.length) throw new Wrong(`ended after ${this.at} bytes of ${this.#right.length}`)
   }
 
-  /** It broke off; `worker lost after N tokens` must count what there is. */
+  /** The answer broke off: N in `worker lost after N tokens` must be the number of tokens read. */
   broke(error: FsError): void {
     lost(error.message, this.tokens)
   }
 }
 
-/** Reads the lines of `generate`: each event where it may stand, the ids 0 to n-1 once each. */
+/** Checks the lines of `generate`: each event must stand where it may, and the ids 0 to n-1 must come once each. */
 export class StreamReader {
   at = 0
-  /** Its number at the server. */
+  /** The number of the task at the server. */
   task: string | undefined
-  /** The error that it ended with. */
+  /** The error that the stream ended with. */
   error: string | undefined
   ended = false
   tokens = 0
@@ -189,7 +195,7 @@ export class StreamReader {
   }
 }
 
-/** Whether an error's text begins as a row of the table does. */
+/** Whether an error's text begins like a row of the table of errors. */
 export const isRow = (message: string) =>
   Object.values(errors).some(([string]) => message.startsWith(string.split('{}')[0]!))
 

@@ -1,13 +1,14 @@
+/** Virtual time, and the processes that live in it. */
 import type { Cancel, Clock } from '../../fs/clock.js'
 
 /** The day on which every simulation begins, in ms since 1970. */
 const EPOCH = Date.UTC(2026, 0, 1)
-/** What setTimeout makes 1 ms of: less than one, and more than 32 bits can count. */
+/** The longest delay of setTimeout, in ms. It makes 1 ms of longer delays, and of those below 1 ms. */
 const LONGEST = 2 ** 31 - 1
-/** Events between which the machine is not asked for anything else. */
+/** Events that run before Node looks for anything else from the real machine. */
 const TURNS = 64
 
-/** Taken before anything replaces it: what moves the simulation itself on. */
+/** The real setImmediate, taken before the guard replaces it. It moves the simulation itself on. */
 const turn = setImmediate
 
 interface Event {
@@ -17,21 +18,22 @@ interface Event {
 }
 
 /**
- * Virtual time: what happens is a queue of events, and time jumps from one to the next. All that an event sets off (promises
- * that resolve, what waits for them) has come to rest before the next, so that a run depends on nothing but its seed.
+ * Virtual time: a queue of events, from one of which time jumps to the next. Everything that an event causes (promises
+ * that resolve, and the code that waits for them) has come to rest before the next event, so that a run depends on
+ * nothing but its seed.
  */
 export class Timeline {
   /** Virtual ms since the beginning. */
   now = 0
   /** Events that have happened. */
   events = 0
-  /** What ran, in order and with its times, as one number: two runs with the same hash were the same. */
+  /** A hash of what ran, in order and with its times: two runs with the same hash were the same. */
   hash = 0x811c9dc5
   readonly #heap: Event[] = []
   #order = 0
   #failure: { error: unknown } | undefined
 
-  /** Calls once, at that time; of several at one time, first asked first called. */
+  /** Calls `run` once, at this time. Of several calls at the same time the first one requested comes first. */
   at(time: number, run: () => void): Cancel {
     const event: Event = { time: Math.max(time, this.now), order: this.#order++, run }
     this.#push(event)
@@ -40,18 +42,18 @@ export class Timeline {
     }
   }
 
-  /** Counts something into the hash. */
+  /** Mixes a value into the hash. */
   mix(value: number | string): void {
     if (typeof value === 'number') this.hash = Math.imul(this.hash ^ (value | 0), 0x01000193)
     else for (let i = 0; i < value.length; i++) this.hash = Math.imul(this.hash ^ value.charCodeAt(i), 0x01000193)
   }
 
-  /** Ends `run` with this error, at the next event. */
+  /** Ends `run` with this error at the next event. */
   fail(error: unknown): void {
     this.#failure ??= { error }
   }
 
-  /** Lets time go on until then. @throws what an event threw, or `fail` was given */
+  /** Lets time pass until this time. @throws what an event threw, or the error that `fail` was given */
   run(until: number): Promise<void> {
     return new Promise((resolve, reject) => {
       let over = false
@@ -59,7 +61,7 @@ export class Timeline {
         over = true
         finish()
       }
-      // an immediate each: Node lets promises come to rest between two
+      // an immediate for each event: Node lets promises come to rest between two immediates
       const step = () => {
         if (over) return
         const failure = this.#failure
@@ -90,7 +92,7 @@ export class Timeline {
     })
   }
 
-  /** Takes the next event that is not cancelled, if it is not later than that. */
+  /** Takes the next event that is not cancelled, if it is not later than this time. */
   #next(until: number): Event | undefined {
     while (this.#heap.length > 0 && this.#heap[0]!.time <= until) {
       const event = this.#pop()
@@ -133,23 +135,24 @@ export class Timeline {
 const before = (a: Event, b: Event) => a.time < b.time || (a.time === b.time && a.order < b.order)
 
 /**
- * A process in virtual time, and the clock it goes by. It can be killed: nothing it waited for ever comes. It can be paused, as
- * by SIGSTOP: what falls due meanwhile comes when it goes on, timers before what came over the network, as in Node.
+ * A process in virtual time, and its clock. It can be killed: then nothing that it waits for ever comes. It can be
+ * paused, as by SIGSTOP: what falls due meanwhile comes when it goes on, timers before what arrived over the network,
+ * as in Node.
  */
 export class Process implements Clock {
   #state: 'running' | 'paused' | 'dead' = 'running'
   #timers: (() => void)[] = []
   #arrivals: (() => void)[] = []
   #jumped = 0
-  /** When it began, or went on. */
+  /** When it began, or last went on after a pause. */
   awake: number
   readonly #born: number
-  /** Called when it dies, in the order they were added. */
+  /** Callbacks for its death, in the order in which they were added. */
   readonly onDeath: (() => void)[] = []
 
   /**
-   * @param machine where it runs; a partition is between machines
-   * @param late how late a timer comes, in ms, drawn anew for each
+   * @param machine the machine that it runs on; a partition is between machines
+   * @param late how late a timer fires, in ms; called for each timer
    */
   constructor(
     readonly time: Timeline,
@@ -169,7 +172,7 @@ export class Process implements Clock {
     return this.#state === 'paused'
   }
 
-  /** Of its own beginning, so that no two processes' times can be compared. */
+  /** In ms since the process began, so that the times of two processes cannot be compared. */
   now(): number {
     return this.time.now - this.#born
   }
@@ -179,7 +182,7 @@ export class Process implements Clock {
   }
 
   after(ms: number, call: () => void): Cancel {
-    // as setTimeout does it
+    // as setTimeout treats its delay
     const whole = ms >= 1 && ms <= LONGEST ? Math.trunc(ms) : 1
     let wanted = true
     const due = () => {
@@ -197,7 +200,7 @@ export class Process implements Clock {
     }
   }
 
-  /** Something reaches it from outside: now, when it goes on, or never. */
+  /** Something reaches the process from outside: now, or when it goes on if it is paused, or never if it is dead. */
   arrive(call: () => void): void {
     if (this.#state === 'running') call()
     else if (this.#state === 'paused') this.#arrivals.push(call)
@@ -212,7 +215,7 @@ export class Process implements Clock {
     this.#state = 'running'
     this.awake = this.time.now
     const due = [...this.#timers.splice(0), ...this.#arrivals.splice(0)]
-    // each by itself, and it may be paused or killed again between them
+    // an event each: the process may be paused or killed again between two
     for (const call of due) this.time.at(this.time.now, () => this.arrive(call))
   }
 
@@ -224,7 +227,7 @@ export class Process implements Clock {
     for (const call of this.onDeath.splice(0)) call()
   }
 
-  /** Somebody sets the clock on the wall. */
+  /** Sets the wall clock of the process forwards or back. */
   jump(ms: number): void {
     this.#jumped += ms
   }

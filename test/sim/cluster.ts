@@ -1,3 +1,4 @@
+/** A simulated cluster: one orchestrator, and machines with hosts and workers. */
 import type { SpawnSpec, WorkerRecord } from '../../cluster/host/process.js'
 import { createHost, type Host } from '../../cluster/host.js'
 import { joinedOptions, joinedRoot, keepJoined } from '../../cluster/joining.js'
@@ -12,15 +13,15 @@ import type { End, Net } from './net.js'
 import type { Random } from './random.js'
 import { machine, owner, SimWorker, type Temper } from './worker.js'
 
-/** What is drawn of a cluster before it begins. */
+/** The properties of a cluster that are drawn before it begins. */
 export interface Shape {
-  /** Workers of each machine. The first machine is the orchestrator's, too. */
+  /** The number of workers of each machine. The orchestrator runs on the first. */
   readonly machines: readonly number[]
   readonly slots: number
   readonly temper: Temper
 }
 
-/** Where the orchestrator is dialled. */
+/** The names that clients and joiners dial to reach the orchestrator. */
 export const DOOR = '9p'
 export const JOIN = 'join'
 
@@ -30,31 +31,30 @@ interface SimMachine {
   process: Process
 }
 
-/** Machines with their hosts, workers and one orchestrator, all simulated. */
 export class Cluster {
-  /** By process id, those alive. */
+  /** By process id, the workers that are alive. */
   readonly #workers = new Map<number, SimWorker>()
   readonly #machines = new Map<string, SimMachine>()
-  /** By machine, what its host has written down of its workers. */
+  /** By machine, the records that its host has saved of its workers. */
   readonly #saved = new Map<string, readonly WorkerRecord[]>()
-  /** How `generate` of a worker lies, by the worker's id. */
+  /** By worker id, how the worker's `generate` lies. */
   readonly lies = new Map<string, (read: Uint8Array) => Uint8Array | undefined>()
-  /** Connections that are served to clients. */
+  /** The connections of clients that are served. */
   readonly sessions = new Set<Session>()
-  /** By id, since when no process of that worker lives. */
+  /** By worker id, since when no process of the worker lives. */
   readonly left = new Map<string, number>()
-  /** No worker has been lost yet. */
+  /** Whether no worker has been lost yet. */
   calm = true
   /** Prompts that were being answered when the orchestrator was killed. */
   readonly orphans = new Set<string>()
   /** Writes a line to the cluster's ctl. */
   command: (line: string) => void = () => undefined
-  /** So many users ask for something at once. */
+  /** Makes this many users ask for something at once. */
   crowd: (users: number) => void = () => undefined
-  /** The names of the workers that it shows. */
+  /** The names of the workers that the cluster shows. */
   names: () => string[] = () => []
   orchestrator: Process
-  /** What is on the disk of the orchestrator's machine. */
+  /** The files on the disk of the orchestrator's machine. */
   readonly #files = new Map<string, string>()
   readonly #undo = new Set<() => void>()
   #pids = 100
@@ -93,7 +93,7 @@ export class Cluster {
     return [this.orchestrator, ...this.workers.map(({ process }) => process)]
   }
 
-  /** Workers that hosts keep running, each with its process if it has one. */
+  /** The workers that hosts keep running, each with its process if it has one. */
   expected(): { id: string; state: string; process: Process | undefined }[] {
     return [...this.#machines.values()].flatMap(({ host }) =>
       host.workers.map(({ id, state, pid }) => ({ id, state, process: this.#workers.get(pid ?? 0)?.process })),
@@ -106,18 +106,18 @@ export class Cluster {
     return [...this.net.connections].map(({ dialled }) => dialled).filter(end => workers.has(end.process))
   }
 
-  /** The clients' ends of theirs. */
+  /** The clients' ends of their connections. */
   dialled(): End[] {
     return [...this.net.connections].map(({ dialled }) => dialled).filter(end => end.process.machine === 'clients')
   }
 
-  /** Starts another process with a worker's id, on some machine, as by a copied state directory. */
+  /** Starts another process with a worker's id on some machine, as happens when a state directory is copied. */
   twin(worker: SimWorker): SimWorker {
     const spec = { ...worker.spec, boot: this.random.hex(8) }
     return this.#spawn(this.random.of(this.machines), spec)
   }
 
-  /** Does something later, or when all faults end. */
+  /** Undoes a fault later, or when all faults end. */
   undoLater(ms: number, undo: () => void): void {
     const once = () => {
       if (!this.#undo.delete(once)) return
@@ -127,15 +127,16 @@ export class Cluster {
     this.time.at(this.time.now + ms, once)
   }
 
-  /** All faults end. */
+  /** Ends all faults. */
   heal(): void {
     for (const undo of [...this.#undo]) undo()
     this.net.healAll()
-    // an engine that hangs shows when it is asked: several that nobody asked would end the first exchange afterwards, tries and all
+    // a hung engine is only noticed when it is asked: several that are left would use up all the tries of the first
+    // exchange afterwards
     for (const worker of this.workers) if (worker.hung && worker.generating === 0) worker.wake()
   }
 
-  /** What the orchestrator keeps on its disk; it outlives it. */
+  /** The orchestrator's disk, which outlives it. */
   readonly store: Store = (files => ({
     read: name => files.get(name),
     write: async (name, text) => void files.set(name, text),
@@ -145,7 +146,7 @@ export class Cluster {
     setAside: name => void files.delete(name),
   }))(new Map([['id', 'c0ffee']]))
 
-  /** Kills the orchestrator, and with it the host in its process; another of each is started later. */
+  /** Kills the orchestrator, and with it the host in its process, and starts another of each later. */
   restart(after_ms: number): void {
     this.orchestrator.kill()
     this.sessions.clear()
@@ -191,7 +192,10 @@ export class Cluster {
     return process
   }
 
-  /** The orchestrator's state directory, as a process sees it: what it writes is there a little later, if it lives. */
+  /**
+   * The orchestrator's state directory, as a process sees it. A write takes effect a little later, if the process still
+   * lives.
+   */
   #store(process: Process): Store {
     const files = this.#files
     const later = (change: () => void) => sleep(process, 1).then(change)
@@ -205,7 +209,7 @@ export class Cluster {
     }
   }
 
-  /** What is in a machine's state directory. */
+  /** By machine, the secret in its state directory. */
   readonly #secrets = new Map<string, string>()
 
   #secret(machine: string): string {
@@ -214,7 +218,7 @@ export class Cluster {
     return secret
   }
 
-  /** A host and its workers' files; it joins, too. */
+  /** Starts a host and its workers. The host joins the cluster, too. */
   #startMachine(name: string, process: Process, workers: number): void {
     const random = this.random.stream(`host ${name} ${this.time.now}`)
     const secret = this.#secret(name)
@@ -237,7 +241,7 @@ export class Cluster {
       shutdown: () => undefined,
     })
     this.#machines.set(name, { name, host, process })
-    // as `up` does: those that it takes over count
+    // as `up` does: workers that the host has adopted count
     const missing = workers - host.workers.length
     if (missing > 0) host.spawn('default', missing)
     void keepJoined(

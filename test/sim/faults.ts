@@ -1,3 +1,4 @@
+/** The faults that a simulation inflicts on a cluster. */
 import type { ErrorCode } from '../../fs/errors.js'
 import type { File, Opened } from '../../fs/file.js'
 import { chain } from '../../fs/maybe.js'
@@ -7,45 +8,48 @@ import type { Random } from './random.js'
 import type { SimWorker } from './worker.js'
 
 export interface Fault {
-  /** What an exchange may end in because of it; without, nobody may notice. */
+  /** The errors that an exchange may end in because of it. If there are none, no client may notice the fault. */
   readonly may: readonly ErrorCode[]
-  /** How often it is drawn, beside the others. */
+  /** How often it is drawn, in relation to the others. */
   readonly weight: number
-  /** Workers that an exchange may lose by it. It survives the loss of one. */
+  /** How many workers an exchange may lose by it. An exchange survives the loss of one. */
   readonly losses?: number
-  /** It strikes when some worker is making an answer, if that comes about soon. */
+  /** Whether it waits until some worker is making an answer, if that happens soon. */
   readonly busy?: boolean
-  /** Does it. @returns what was done, for the story; undefined: there was nothing to do it to */
+  /** Inflicts the fault. @returns what was done, for the story; undefined if there was nothing to inflict it on */
   readonly strike: (cluster: Cluster, random: Random) => string | undefined
 }
 
-/** What becomes of an answer whose worker is lost, or that finds none. */
+/** The errors of an answer whose worker is lost, or that finds no worker. */
 export const LOST: readonly ErrorCode[] = ['workerLost', 'waited']
 
 const DAY_MS = 86_400_000
 
-/** One of the live workers, mostly one that is making an answer. */
+/** A worker that is alive, mostly one that is making an answer. */
 function victim({ workers }: Cluster, random: Random): SimWorker | undefined {
   const busy = workers.filter(({ generating }) => generating > 0)
   const some = busy.length > 0 && random.chance(0.8) ? busy : workers
   return some.length > 0 ? random.of(some) : undefined
 }
 
-/** Undone after a while; at the latest when all faults end. */
+/**
+ * Undoes a fault after a random time, at the latest when all faults end.
+ * @returns for how long it lasts, for the story
+ */
 function after(cluster: Cluster, random: Random, most_ms: number, undo: () => void): string {
-  // short ones, that nobody should notice, as often as long ones
+  // short faults, which no client should notice, are as frequent as long ones
   const ms = Math.ceil(most_ms * random.next() ** 3)
   cluster.undoLater(ms, undo)
   return `for ${ms} ms`
 }
 
-/** An end of one of those connections. */
+/** One of these ends, at random. */
 function someEnd(ends: readonly End[], random: Random): End | undefined {
   return ends.length > 0 ? random.of(ends) : undefined
 }
 
 export const faults = {
-  /** SIGKILL, or the machine's memory. */
+  /** A worker is killed by SIGKILL, as when the machine runs out of memory. */
   kill: {
     may: LOST,
     weight: 6,
@@ -57,7 +61,7 @@ export const faults = {
       return worker && `${worker.process.name} is killed`
     },
   },
-  /** A fault of its own: what it was doing may be why. */
+  /** A worker crashes: what it was running may be the cause. */
   crash: {
     may: [...LOST, 'poison'],
     weight: 3,
@@ -70,7 +74,7 @@ export const faults = {
       return worker && `${worker.process.name} crashes by ${signal}`
     },
   },
-  /** Its engine gives no more tokens, while everything else of it answers. */
+  /** A worker's engine gives no more tokens, while the rest of the worker answers. */
   hang: {
     may: LOST,
     weight: 3,
@@ -84,7 +88,7 @@ export const faults = {
       return `${worker.process.name} is ${worker.hung} ${after(cluster, random, 60_000, () => worker.wake())}`
     },
   },
-  /** SIGSTOP, or a laptop's lid. */
+  /** A worker is suspended, by SIGSTOP or by a laptop's lid. */
   pause: {
     may: LOST,
     weight: 3,
@@ -97,7 +101,7 @@ export const faults = {
       return `${worker.process.name} is paused ${after(cluster, random, 40_000, () => worker.process.resume())}`
     },
   },
-  /** The orchestrator itself stops for a while. Whose flush has no reply for 10 s, gives the connection up. */
+  /** The orchestrator itself is suspended. A client whose flush has no reply for 10 s gives up its connection. */
   sleep: {
     may: [...LOST, 'hungUp'],
     weight: 1,
@@ -109,7 +113,10 @@ export const faults = {
       return `the orchestrator is paused ${after(cluster, random, 40_000, () => orchestrator.resume())}`
     },
   },
-  /** The orchestrator is killed, and started again. What ran goes on; what waited, and who was connected, has lost it. */
+  /**
+   * The orchestrator is killed and started again. Exchanges that ran go on; those that waited, and the connections of
+   * clients, are lost.
+   */
   restart: {
     may: [...LOST, 'hungUp', 'interrupted', 'notFound'],
     weight: 1.5,
@@ -122,7 +129,10 @@ export const faults = {
       return `the orchestrator is killed, and started again after ${ms} ms`
     },
   },
-  /** A machine cannot be reached, or cannot reach, or neither; the orchestrator's own machine has always itself. */
+  /**
+   * A machine cannot be reached, or cannot reach the orchestrator, or both. The orchestrator's own machine always
+   * reaches itself.
+   */
   partition: {
     may: LOST,
     weight: 3,
@@ -148,7 +158,7 @@ export const faults = {
       return `nothing gets from ${text} ${after(cluster, random, 40_000, heal)}`
     },
   },
-  /** Everything takes long. */
+  /** The way between two machines takes long. */
   delay: {
     may: [],
     weight: 2,
@@ -181,7 +191,7 @@ export const faults = {
     losses: 1,
     busy: true,
     strike(cluster, random) {
-      // what connects two processes of one machine has no middle
+      // a connection within one machine cannot end on one side only
       const end = someEnd(
         cluster.joined().filter(({ process, peer }) => process.machine !== peer.process.machine),
         random,
@@ -192,7 +202,7 @@ export const faults = {
       return `the connection of ${end.process.name} ends for ${told.process.name} only`
     },
   },
-  /** Another worker with the id of one that is there. */
+  /** Another worker with the id of one that is alive. */
   duplicate: {
     may: LOST,
     weight: 1,
@@ -205,7 +215,7 @@ export const faults = {
       return `${twin.process.name} has the id of ${worker.process.name} ${gone}`
     },
   },
-  /** A machine's time of day is set. */
+  /** The time of day of a process is set. */
   clock: {
     may: [],
     weight: 2,
@@ -216,7 +226,7 @@ export const faults = {
       return `the clock of ${process.name} jumps by ${ms / 3_600_000} h`
     },
   },
-  /** A worker that does not keep to what its files should be. */
+  /** A worker's `generate` gives what it must not. */
   lie: {
     may: LOST,
     weight: 1.5,
@@ -236,7 +246,7 @@ export const faults = {
     busy: true,
     strike(cluster, random) {
       const names = cluster.names()
-      // one must be left for what waits
+      // one worker must be left for the exchanges that wait
       if (names.length < 2) return undefined
       const name = random.of(names)
       cluster.command(`drain ${name}`)
@@ -253,20 +263,20 @@ export const faults = {
       return `strategy ${strategy}`
     },
   },
-  /** SIGTERM: in peace, and its host does not start it again. */
+  /** SIGTERM: the worker ends in order, and its host does not start it again. */
   stop: {
     may: [],
     weight: 1,
     busy: true,
     strike(cluster, random) {
-      // one must be left for what waits
+      // one worker must be left for the exchanges that wait
       if (cluster.workers.length < 3) return undefined
       const worker = victim(cluster, random)!
       worker.kill('SIGTERM')
       return `${worker.process.name} is asked to end`
     },
   },
-  /** More than there are slots for, all at once, and little room to wait in. */
+  /** More prompts at once than there are slots, and a short queue. */
   crowd: {
     may: ['queueFull', 'waited'],
     weight: 1,
@@ -278,7 +288,7 @@ export const faults = {
       return `a crowd, where ${max} may wait ${undo}`
     },
   },
-  /** A worker is shut down by the cluster's ctl: it finishes first, or what it does is moved. */
+  /** A worker is shut down through the cluster's ctl: it finishes its answers, or they are moved. */
   retire: {
     may: [],
     weight: 1,
@@ -308,13 +318,13 @@ export const faults = {
 
 export type FaultName = keyof typeof faults
 
-/** Changes what an open file of `generate` is read as. `undefined`: what was read. */
+/** Changes what a read of `generate` gives. @returns undefined to leave it as it is */
 type Lie = (read: Uint8Array) => Uint8Array | undefined
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
-/** Ways in which a worker says what can be seen to be none. */
+/** Ways in which a worker gives an answer that can be recognised as invalid. */
 const lies: Record<string, (random: Random) => Lie> = {
   'no JSON': () => () => encoder.encode('this is no JSON\n'),
   'half a line, and the end': () => read => (read.length > 20 ? read.subarray(0, 17) : new Uint8Array(0)),
@@ -330,7 +340,7 @@ const edit =
   read =>
     encoder.encode(decoder.decode(read).replace(what, by))
 
-/** A worker's files, of which `generate` gives what a lie makes of it. */
+/** A worker's files, with a `generate` that lies. */
 export function lying(files: File, lie: () => Lie | undefined): File {
   const wrap = (file: File): File => ({
     ...file,
@@ -344,13 +354,13 @@ export function lying(files: File, lie: () => Lie | undefined): File {
   let generate: File | undefined
   return {
     ...files,
-    // at once where it can be: what is asked behind a walk finds its fid
+    // synchronous where possible, so that requests sent right behind a walk find its fid
     walk: (name, ctx) =>
       chain(files.walk!(name, ctx), file => (file && name === 'generate' ? (generate ??= wrap(file)) : file)),
   }
 }
 
-/** The calls of an open file, as functions of their own. */
+/** The operations of an open file, bound to it. */
 function bound(opened: Opened): Opened {
   return {
     stream: true,

@@ -1,9 +1,10 @@
+/** Keeps the machine's own time and chance out of a simulation. */
 import type { Timeline } from './clock.js'
 
 /**
- * Replaces what would let the machine's own time or chance into a simulation by what ends the seed and says where it was
- * called; the time of day is the virtual one. For a process that does nothing but simulate.
- * @returns gives the guard the timeline that runs now
+ * Replaces the functions that would let the machine's time or chance into a simulation. A call of one ends the seed and
+ * shows where it came from. The time of day becomes the virtual one. For a process that does nothing but simulate.
+ * @returns a function that tells the guard which timeline runs now
  */
 export function guard(): (time: Timeline, date: () => number) => void {
   let now: { time: Timeline; date: () => number } | undefined

@@ -1,3 +1,4 @@
+/** Workers whose engine hangs while nothing more is asked of it. */
 import t from 'tap'
 import { Client } from '../../fs/client.js'
 import { ORDWR } from '../../fs/protocol.js'
@@ -8,7 +9,7 @@ import { Random } from './random.js'
 
 const encoder = new TextEncoder()
 
-/** A cluster of one worker with one slot, ready, and a user's root. */
+/** A ready cluster of one worker with one slot, and its root as a user sees it. */
 async function stage() {
   const time = new Timeline()
   const random = new Random('hang')
@@ -26,7 +27,7 @@ async function stage() {
   return { time, cluster, root: await root }
 }
 
-t.test('an answer that is cancelled on an engine that hears nothing does not hold its slot for ever', async t => {
+t.test('an answer that is cancelled on an engine that ignores it does not hold its slot for ever', async t => {
   const { time, cluster, root } = await stage()
   const [worker] = cluster.workers
   let cancelled = false
@@ -41,21 +42,21 @@ t.test('an answer that is cancelled on an engine that hears nothing does not hol
   use()
   await time.run(20_000)
   t.ok(cancelled)
-  t.ok(worker!.process.alive, 'it may yet hear it')
+  t.ok(worker!.process.alive, 'the engine has some time to react')
   await time.run(60_000)
   t.notOk(worker!.process.alive, 'its host has ended it')
-  t.equal(cluster.workers.length, 1, 'and started another')
+  t.equal(cluster.workers.length, 1, 'its host has started another')
 })
 
-t.test('a worker that answers no probe, though it has nothing else to do, is ended', async t => {
+t.test('a worker that does not answer a probe, though it is idle, is ended', async t => {
   const { time, cluster } = await stage()
   const [worker] = cluster.workers
   worker!.hung = 'hung'
-  // in doubt for a while: it is asked again when it is back
+  // it becomes suspect: it is probed again when it is back
   worker!.process.pause()
   await time.run(15_000)
   worker!.process.resume()
   await time.run(100_000)
   t.notOk(worker!.process.alive, 'its host has ended it')
-  t.equal(cluster.workers.length, 1, 'and started another')
+  t.equal(cluster.workers.length, 1, 'its host has started another')
 })

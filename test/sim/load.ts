@@ -1,3 +1,4 @@
+/** The users of a simulated cluster: each makes requests in many ways and checks what comes of them. */
 import { Client, type Fid } from '../../fs/client.js'
 import { sleep } from '../../fs/clock.js'
 import { FsError, fail } from '../../fs/errors.js'
@@ -11,17 +12,20 @@ import type { Requests } from './requests.js'
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
-/** How long a client tries to get a connection, in virtual ms. */
+/** How long a client tries to connect, in virtual ms. */
 const DIAL_MS = 60_000
 
-/** How long it tries to find a task again. */
+/** How long a client tries to find a task again, in virtual ms. */
 const FOUND_MS = 40_000
 
-/** How a client reads: a few bytes or many at once, resting between, changing its mind while it waits. */
+/**
+ * How a client reads: few or many bytes at once, with or without rests, and how often it changes its mind while it
+ * waits.
+ */
 interface Manner {
   readonly most: number
   readonly rest_ms: number
-  /** How often a read is interrupted, or something is read again. */
+  /** The probability that a read is interrupted, or that something is read again. */
   readonly fickle: number
 }
 
@@ -36,7 +40,7 @@ export interface Load {
   note(line: string): void
 }
 
-/** A user at a machine, who asks one thing after the other over a connection of his own. */
+/** A user at a machine. They make one request after the other over their own connection. */
 export class User {
   #client: Client | undefined
   #root: Promise<Fid> | undefined
@@ -50,7 +54,7 @@ export class User {
   ) {
     const { random } = load
     this.#manner = {
-      // a byte at a time only where there are few
+      // a byte at a time only if answers are short
       most: random.of([load.longest > 5 ? 50 : 1, 300, 8192, 100_000]),
       rest_ms: random.chance(0.2) ? random.whole(1, 400) : 0,
       fickle: random.of([0, 0, 0.1, 0.3]),
@@ -61,7 +65,7 @@ export class User {
     return this.process.name
   }
 
-  /** Asks so many things, at any times until then. */
+  /** Makes this many requests, at random times until `until`. */
   async use(times: number, until: number): Promise<void> {
     const { random } = this.load
     const now = () => this.process.time.now
@@ -76,7 +80,7 @@ export class User {
     this.#client?.close()
   }
 
-  /** Attached to the tree; dials (again) where the connection is gone. */
+  /** The root of the tree. Connects, also again if the connection is gone. */
   tree(): Promise<Fid> {
     this.#root ??= this.#attach().catch(error => {
       this.#root = undefined
@@ -92,7 +96,8 @@ export class User {
         const client = await Client.connect(await load.net.dial(process, load.door), { clock: process })
         this.#client = client
         const root = await client.attach({ uname: this.name, n_uname: this.uid })
-        // not before: a connection that breaks by then is dialled again here, and by nobody else as well
+        // not earlier: a connection that breaks before this is dialled again by this loop, and must not be by others as
+        // well
         client.closed.then(() => {
           if (this.#client === client) this.#root = undefined
         })
@@ -104,7 +109,7 @@ export class User {
     }
   }
 
-  /** What nobody else asks for. */
+  /** A request that no other is equal to, and its right answer. */
   #answer(more: { stop?: boolean; max_tokens?: boolean } = {}): Answer {
     const { random, longest } = this.load
     const words = Array.from({ length: random.whole(1, 4) }, () => `${this.name}q${++this.#words}`)
@@ -166,7 +171,7 @@ export class User {
     }
   }
 
-  /** Does something with an open file and clunks it, also when it fails. */
+  /** Does something with an open file, and then clunks it, even if that fails. */
   async #with(fid: Fid, use: (fid: Fid) => Promise<void>): Promise<void> {
     try {
       await use(fid)
@@ -185,7 +190,9 @@ export class User {
     })
   }
 
-  /** Writes and reads on one fid, as a shell's `exec 3<>data`: then the answer begins where the prompt ended. */
+  /**
+   * Writes and reads on one fid, as a shell does after `exec 3<>data`: then the answer begins where the prompt ended.
+   */
   data(): Promise<void> {
     return this.load.requests.run('data', this.process, [], async () => {
       const answer = this.#answer()
@@ -197,7 +204,7 @@ export class User {
     })
   }
 
-  /** Writes, closes, and reads with others: `echo … > data; cat data & cat data`. */
+  /** Writes, closes, and reads on two other fids: `echo … > data; cat data & cat data`. */
   dataTwice(): Promise<void> {
     return this.load.requests.run('data of two fids', this.process, [], async () => {
       const answer = this.#answer()
@@ -228,7 +235,7 @@ export class User {
     })
   }
 
-  /** Loses its connection in the middle and reads on by the task's number. */
+  /** Loses the connection in the middle of an answer, and reads it by the task's number. */
   kept(): Promise<void> {
     return this.load.requests.run('generate that is kept', this.process, ['file does not exist'], async request => {
       const answer = this.#answer()
@@ -248,7 +255,10 @@ export class User {
     })
   }
 
-  /** Reads the answer by the task's number, over as many connections as it takes: each goes on where the one before was. */
+  /**
+   * Reads the answer by the task's number, over as many connections as it takes: each goes on where the one before
+   * ended.
+   */
   followed(): Promise<void> {
     return this.load.requests.run('answer that is followed', this.process, [], async request => {
       const answer = this.#answer()
@@ -267,7 +277,7 @@ export class User {
           const { process, load } = this
           const hungUp = error instanceof FsError && error.is('hungUp')
           if (hungUp) since = process.now()
-          // an orchestrator that has been started again finds it when its worker has joined
+          // a restarted orchestrator finds the task only when its worker has joined
           else if (!(error instanceof FsError && error.is('notFound') && process.now() - since < FOUND_MS)) throw error
           load.note(`request ${request.id} goes on from ${reader.at}: ${error.message}`)
           await sleep(process, load.random.whole(100, 1000))
@@ -276,7 +286,7 @@ export class User {
     })
   }
 
-  /** Leaves, or cancels, in the middle; what was read till then was right, and nothing more comes. */
+  /** Leaves or cancels in the middle of an answer: what was read before is right, and nothing more comes. */
   cancel(): Promise<void> {
     return this.load.requests.run(
       'generate that is cancelled',
@@ -314,7 +324,7 @@ export class User {
     })
   }
 
-  /** A conversation: each turn is answered by itself, and the history has each once. */
+  /** A conversation: each turn gets its own answer, and the history has each turn once. */
   session(): Promise<void> {
     return this.load.requests.run('session', this.process, [], async () => {
       const { random } = this.load
@@ -336,7 +346,7 @@ export class User {
     })
   }
 
-  /** What cannot be meant is refused, by name. */
+  /** Makes an invalid request, which must be refused as such. */
   mistake(): Promise<void> {
     return this.load.requests.run('mistake', this.process, [], async () => {
       await this.#with(await this.#open('generate', ORDWR), async fid => {
@@ -351,7 +361,7 @@ export class User {
   }
 }
 
-/** How often each is done. */
+/** How often each kind of request is made. */
 const KINDS = {
   data: 4,
   dataTwice: 3,

@@ -1,3 +1,4 @@
+/** Runs the simulation with many seeds, in several processes: `npm run test:sim`. */
 import { type ChildProcess, fork } from 'node:child_process'
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
@@ -7,10 +8,10 @@ import { type FaultName, faults } from './faults.js'
 import { guard } from './guard.js'
 import { type Options, type Report, simulate } from './simulation.js'
 
-/** One seed in so many has a thousand workers, where that many seeds are asked for. */
+/** One seed in this many has a thousand workers. */
 const LARGE = 2_000
 const LARGE_WORKERS = 1_000
-/** Lines of a story that are shown from its end; its faults are shown all. */
+/** How many lines are shown from the end of a story. Its faults are all shown. */
 const STORY = 60
 
 const { values } = parseArgs({
@@ -19,15 +20,15 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     /** How many. */
     seeds: { type: 'string', default: '20000' },
-    /** Begins no more seeds after so many seconds. */
+    /** Begins no more seeds after this many seconds. */
     within: { type: 'string', default: 'Infinity' },
-    /** Workers of each; drawn, from 3 to 12, unless given. */
+    /** The number of workers in each run. If omitted, it is drawn from 3 to 12. */
     workers: { type: 'string' },
-    /** Only faults of these kinds, comma separated. */
+    /** Only faults of these kinds, separated by commas. */
     faults: { type: 'string' },
     /** Prints each seed's whole story. */
     trace: { type: 'boolean', default: false },
-    /** Runs each seed twice: they must be the same run. */
+    /** Runs each seed twice: both must be the same run. */
     twice: { type: 'boolean', default: false },
     /** Goes on after a seed that fails. */
     'keep-going': { type: 'boolean', default: false },
@@ -36,12 +37,12 @@ const { values } = parseArgs({
   },
 })
 
-/** What a child says of a seed. */
+/** The result of a seed, as a child process reports it. */
 interface Result {
   seed: number
   /** Processor time. */
   ms: number
-  /** What was wrong, and the story of the smallest run in which it is. */
+  /** What was wrong, and the story of the smallest run that shows it. */
   wrong?: string
   outcomes: Record<string, number>
   struck: Record<string, number>
@@ -56,16 +57,16 @@ const options = (seed: number): Options => ({
   ...(values.faults !== undefined && { only: values.faults.split(',') as FaultName[] }),
 })
 
-/** Which part of a story to show: what was drawn, all faults, and the end. */
+/** The part of a story to show: all of it with --trace; else what was drawn, all faults, and the end. */
 const shown = ({ story }: Report): string =>
   values.trace
     ? story.join('\n')
     : story.filter((line, i) => i >= story.length - STORY || / (shape|FAULT|WRONG)/.test(line)).join('\n')
 
-/** An error without its numbers: what a smaller run must fail with, too. */
+/** The beginning of an error, without numbers: a smaller run must fail with the same. */
 const kind = (error: unknown) => String(error).replace(/\d+/g, '').slice(0, 40)
 
-/** Leaves out faults and users one after the other, as long as the run still goes wrong in the same way. */
+/** Leaves out faults and users one after the other, as long as the run still fails in the same way. */
 async function smallest(report: Report, of: Options, begins: ReturnType<typeof guard>): Promise<Report> {
   let best = report
   const without: { faults: number[]; users: number[] } = { faults: [], users: [] }
@@ -178,7 +179,7 @@ async function parent(): Promise<number> {
       .map(([kind, n]) => `${kind} ${n}`)
       .join(', ')}`,
   )
-  // a few seeds, or as many as there is time for, say little: npm test runs those
+  // a few seeds, or as many as a time limit allows, prove little, and npm test runs those: only a whole run is reported
   const whole = values.workers === undefined && values.faults === undefined && last - first >= 999
   if (whole && values.within === 'Infinity')
     keep('test:sim', wrong > 0, `${done} seeds from ${first} on, ${wrong} wrong`)

@@ -1,6 +1,6 @@
 /**
- * Whether the simulation would notice: breaks a rule of the compiled orchestrator on purpose, in a copy, and runs seeds until one
- * fails. Ends with 1 if a broken rule was not noticed.
+ * Checks that the simulation notices faults of the orchestrator: breaks a rule in a copy of the compiled code, and runs
+ * seeds until one fails. Exits with 1 if a broken rule was not noticed.
  */
 import { spawnSync } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { keep } from '../report.js'
 
-/** A rule, where it stands in the compiled code, and what is there in its place. */
+/** A rule, the compiled code that keeps it, and the code to put in its place. */
 interface Mutation {
   readonly rule: string
   readonly file: string
@@ -58,9 +58,9 @@ const mutations: readonly Mutation[] = [
   },
 ]
 
-/** Seeds within which a broken rule must be noticed. */
+/** How many seeds it may take to notice a broken rule. */
 const SEEDS = Number(process.argv[2] ?? 2000)
-/** Only rules with this in them. */
+/** Runs only the rules that contain this text. */
 const ONLY = process.argv[3] ?? ''
 
 const dist = fileURLToPath(new URL('../../', import.meta.url))

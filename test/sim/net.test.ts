@@ -1,3 +1,4 @@
+/** The simulated network and virtual time themselves. */
 import t from 'tap'
 import { Client } from '../../fs/client.js'
 import { sleep } from '../../fs/clock.js'
@@ -18,7 +19,7 @@ function stage(seed = '1') {
   return { time, net, a, b }
 }
 
-/** Two ends of a connection, and what each was told. */
+/** The two ends of a connection, what each has been told of its close, and what the accepting end has received. */
 async function connected(seed?: string) {
   const { time, net, a, b } = stage(seed)
   const told: string[] = []
@@ -41,7 +42,7 @@ async function connected(seed?: string) {
 const total = (chunks: readonly Uint8Array[]) => chunks.reduce((n, chunk) => n + chunk.length, 0)
 const bytes = (n: number) => Uint8Array.from({ length: n }, (_, i) => i * 7)
 
-t.test('time jumps from event to event, in order, and what an event sets off comes before the next', async t => {
+t.test('time jumps from event to event, in order, and what an event causes comes before the next event', async t => {
   const time = new Timeline()
   const seen: string[] = []
   time.at(2_000_000, () => seen.push(`late ${time.now}`))
@@ -60,7 +61,7 @@ t.test('time jumps from event to event, in order, and what an event sets off com
   t.equal(seen.at(-1), 'late 2000000')
 })
 
-t.test('what an event throws, at once or later, ends the run', async t => {
+t.test('an error that an event throws ends the run', async t => {
   const time = new Timeline()
   time.at(1, () => {
     throw new Error('a fault')
@@ -68,7 +69,7 @@ t.test('what an event throws, at once or later, ends the run', async t => {
   await t.rejects(time.run(10), { message: 'a fault' })
 })
 
-t.test('a paused process hears its timers and then the network when it goes on, a killed one nothing', async t => {
+t.test('a paused process gets its timers and then the network when it goes on; a killed one gets nothing', async t => {
   const { time, a } = stage()
   const seen: string[] = []
   time.at(10, () => a.pause())
@@ -89,7 +90,7 @@ t.test('a paused process hears its timers and then the network when it goes on, 
   t.equal(seen.length, 3)
 })
 
-t.test('a timer is as setTimeout: whole ms, at least one, and one for what is too long', async t => {
+t.test('a timer treats its delay as setTimeout does: whole ms, at least 1, and 1 if it is too long', async t => {
   const { time, a } = stage()
   const at: number[] = []
   for (const ms of [0, 1.9, 2 ** 31]) a.after(ms, () => at.push(time.now))
@@ -97,7 +98,7 @@ t.test('a timer is as setTimeout: whole ms, at least one, and one for what is to
   t.same(at, [1, 1, 1])
 })
 
-t.test('bytes come in order, and what the other end does not read waits here', async t => {
+t.test('bytes arrive in order, and those that the receiver does not read wait at the sender', async t => {
   const { time, near, far, got } = await connected()
   const sent = bytes(1_000_000)
   let drained = 0
@@ -115,7 +116,7 @@ t.test('bytes come in order, and what the other end does not read waits here', a
   t.equal(drained, 1)
 })
 
-t.test('parts are taken as they are when they are sent', async t => {
+t.test('parts are sent as they are at the time of the call', async t => {
   const { time, near, got } = await connected()
   const part = bytes(100)
   near.send([[part]])
@@ -124,7 +125,7 @@ t.test('parts are taken as they are when they are sent', async t => {
   t.same(Buffer.concat(got), Buffer.from(bytes(100)))
 })
 
-t.test('a close lets what is queued arrive first; both ends hear of it once', async t => {
+t.test('a close lets queued bytes arrive first; both ends are told once', async t => {
   const { time, near, told, got } = await connected()
   near.send([[bytes(500_000)]])
   near.close()
@@ -141,7 +142,7 @@ t.test('a process that is killed takes its connections with it', async t => {
   t.match(told[0], /^a /)
 })
 
-t.test('a cut tells both ends; one after N bytes lets no more arrive', async t => {
+t.test('a cut is told to both ends; a cut after N bytes lets no more arrive', async t => {
   const one = await connected()
   for (const connection of one.net.connections) connection.cut()
   await one.time.run(1000)
@@ -155,7 +156,7 @@ t.test('a cut tells both ends; one after N bytes lets no more arrive', async t =
   t.ok(total(other.got) <= 1234)
 })
 
-t.test('a partition swallows everything until it heals, and then nothing is missing', async t => {
+t.test('a partition holds everything back until it heals, and then nothing is missing', async t => {
   const { time, net, a, near, got, told } = await connected()
   net.partition('alpha', 'beta')
   net.partition('beta', 'alpha')
@@ -175,7 +176,7 @@ t.test('a partition swallows everything until it heals, and then nothing is miss
   t.ok(there)
 })
 
-t.test('a partition that lasts is noticed at both ends, by the pings that stay unanswered', async t => {
+t.test('both ends notice a partition that lasts by their unanswered pings', async t => {
   const { time, net, near, told, got } = await connected()
   net.partition('alpha', 'beta')
   near.send([[bytes(1000)]])
@@ -183,10 +184,10 @@ t.test('a partition that lasts is noticed at both ends, by the pings that stay u
   t.same([...told].sort(), ['a the other end does not answer', 'b the other end does not answer'])
   net.healAll()
   await time.run(61_000)
-  t.equal(total(got), 0, 'what was under way is lost')
+  t.equal(total(got), 0, 'bytes that were on their way are lost')
 })
 
-t.test('a half close is heard at one end; the other learns of it when it sends, if at all', async t => {
+t.test('a half close is told to one end; the other learns of it when it sends, if at all', async t => {
   const heard = new Set<string>()
   for (let seed = 0; seed < 10; seed++) {
     const { time, net, near, told } = await connected(`${seed}`)
@@ -200,7 +201,7 @@ t.test('a half close is heard at one end; the other learns of it when it sends, 
   t.same([...heard].sort(), ['b end', 'b end,a read ECONNRESET'])
 })
 
-t.test('nobody listens: the connection is refused; a dial can be given up', async t => {
+t.test('a dial is refused if nobody listens, and can be aborted', async t => {
   const { time, net, a, b } = stage()
   const end = net.listen(b, 'there', () => undefined)
   end()
@@ -216,7 +217,7 @@ t.test('nobody listens: the connection is refused; a dial can be given up', asyn
   await givenUp
 })
 
-t.test('9P runs over it, and the same seed twice is the same run', async t => {
+t.test('9P runs over the network, and the same seed is the same run', async t => {
   const hashes: number[] = []
   for (const seed of ['1', '1', '2']) {
     const { time, net, a, b } = stage(seed)

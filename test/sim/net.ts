@@ -1,29 +1,30 @@
+/** The network between simulated processes, and what can go wrong with it. */
 import { fail } from '../../fs/errors.js'
 import { CLOSE_TIMEOUT_MS, PING_MS } from '../../fs/limits.js'
 import type { Transport } from '../../fs/transport.js'
 import type { Process, Timeline } from './clock.js'
 import type { Random } from './random.js'
 
-/** Bytes on the way and unread at the other end, beyond which what is sent waits at the sender. */
+/** Bytes that may be on their way, or unread at the receiver. Beyond that, bytes wait at the sender. */
 const WINDOW = 128 * 1024
-/** Bytes one delivery has at most: less than a read of Node's, which then waits a turn for more. */
+/** Most bytes of one delivery: fewer than a read of Node's has, after which Node waits a turn for more. */
 const CHUNK = 60 * 1024
-/** How often a delivery is cut in two. */
+/** The probability that a delivery is cut in two. */
 const CUT = 0.03
 
-/** How long the way between two machines is, in ms, and how much it varies. */
+/** How long a message takes between two machines, and how much that varies. */
 export interface Way {
   delay_ms: number
   jitter_ms: number
 }
 
-/** Ways nobody has said anything about: between machines of one room, and within one. */
+/** The default ways: between machines of one room, and within one machine. */
 const NEAR: Way = { delay_ms: 0.3, jitter_ms: 0.7 }
 const WITHIN: Way = { delay_ms: 0.05, jitter_ms: 0.1 }
 
 const reset = () => new Error('read ECONNRESET')
 
-/** What arrives in the order it was sent. */
+/** Messages that arrive in the order in which they were sent. */
 class Line {
   last = 0
   readonly waiting: (() => void)[] = []
@@ -35,15 +36,15 @@ interface Listener {
 }
 
 /**
- * The network between simulated processes: connections that deliver in order and hold back like TCP's, over ways that take
- * their time, can be cut and can swallow everything until they heal, as when packets are lost and sent again.
+ * Its connections deliver in order and with back pressure, like TCP's. The ways between machines take time, can be cut,
+ * and can hold everything back until they heal, as when packets are lost and sent again.
  */
 export class Net {
   readonly connections = new Set<Connection>()
   readonly #listeners = new Map<string, Listener>()
-  /** What a partition holds, by `from>to`. */
+  /** By `from>to`, the messages that a partition holds back. */
   readonly #held = new Map<string, (() => void)[]>()
-  /** How long each way is; all the others are short. */
+  /** By `from>to`, the ways that are set; all others are the default. */
   readonly ways = new Map<string, Way>()
 
   constructor(
@@ -51,7 +52,7 @@ export class Net {
     readonly random: Random,
   ) {}
 
-  /** Connections to that name come to this process. @returns what ends it */
+  /** Gives connections to this name to a process. @returns a function that ends this */
   listen(process: Process, name: string, accept: (transport: Transport) => void): () => void {
     const listener = { process, accept }
     this.#listeners.set(name, listener)
@@ -62,7 +63,7 @@ export class Net {
     return end
   }
 
-  /** @throws FsError `cannot reach NAME` where nobody listens; the signal's reason */
+  /** Connects a process to a name. @throws FsError `cannot reach NAME` if nobody listens; the signal's reason */
   dial(process: Process, name: string, signal?: AbortSignal): Promise<Transport> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason)
@@ -86,7 +87,7 @@ export class Net {
       const knock = () => {
         const there = this.#listeners.get(name)
         if (!there) return answered(listener?.process, () => waiting && reject(fail('unreachable', name)))
-        // the system answers for a process that is paused
+        // the system accepts connections for a process that is paused
         const connection = new Connection(this, process, there.process, name)
         connection.accepted.process.arrive(() => there.accept(connection.accepted))
         answered(there.process, () => {
@@ -99,13 +100,13 @@ export class Net {
     })
   }
 
-  /** Nothing gets from one machine to another, and nobody is told. */
+  /** Lets nothing get from one machine to another. No end is told. */
   partition(from: string, to: string): void {
     const way = `${from}>${to}`
     if (!this.#held.has(way)) this.#held.set(way, [])
   }
 
-  /** What was sent meanwhile arrives after all. */
+  /** Ends a partition: what was sent meanwhile arrives after all. */
   heal(from: string, to: string): void {
     const way = `${from}>${to}`
     const held = this.#held.get(way) ?? []
@@ -119,11 +120,11 @@ export class Net {
       this.heal(from, to)
     }
     this.ways.clear()
-    // a cut that is still to come would strike who comes afterwards
+    // a cut that is still due would strike users that come after the faults
     for (const { ends } of this.connections) for (const end of ends) end.cutAfter = Number.POSITIVE_INFINITY
   }
 
-  /** Something crosses from one machine to another. @param line what went before it on the same line arrives before it */
+  /** Sends a message from one machine to another. @param line messages sent earlier on the same line arrive earlier */
   carry(from: string, to: string, line: Line, arrive: () => void): void {
     line.waiting.push(arrive)
     this.#cross(from, to, line)
@@ -141,13 +142,13 @@ export class Net {
   }
 }
 
-/** One connection, and what can go wrong with it. */
+/** One connection, and the ways to break it. */
 export class Connection {
   readonly dialled: End
   readonly accepted: End
-  /** Nothing crosses it any more. */
+  /** Whether nothing crosses it any more. */
   lost = false
-  /** And whoever sends is not told. */
+  /** Whether a sender is not told that the connection is lost. */
   readonly silent: boolean
 
   constructor(
@@ -161,7 +162,7 @@ export class Connection {
     this.dialled.peer = this.accepted
     this.accepted.peer = this.dialled
     this.silent = net.random.chance(0.5)
-    // between machines they are WebSockets
+    // connections between machines are WebSockets
     if (dialler.machine !== listener.machine) for (const end of this.ends) end.ping()
     net.connections.add(this)
   }
@@ -170,19 +171,19 @@ export class Connection {
     return [this.dialled, this.accepted]
   }
 
-  /** Both ends are told that it is gone; what was on its way is lost. */
+  /** Tells both ends that the connection is gone. Bytes on their way are lost. */
   cut(): void {
     this.lost = true
     for (const end of this.ends) end.process.arrive(() => end.over(reset()))
   }
 
-  /** One end is told that it has ended, the other nothing. */
+  /** Tells one end that the connection has ended, and the other nothing. */
   halfClose(told: End): void {
     this.lost = true
     told.process.arrive(() => told.over())
   }
 
-  /** It is cut when an end has been sent so many bytes from now on, be it in the middle of a message. */
+  /** Cuts the connection when this many more bytes have arrived at an end, even in the middle of a message. */
   cutAfter(end: End, bytes: number): void {
     end.cutAfter = bytes
   }
@@ -196,21 +197,21 @@ export class End implements Transport {
   queued = 0
   cutAfter = Number.POSITIVE_INFINITY
   #ondata: ((chunk: Uint8Array) => void) | undefined
-  /** Handed to `send`, not yet on its way. */
+  /** Bytes given to `send` that are not on their way yet. */
   #out: Uint8Array[] = []
-  /** Bytes on their way to the peer, or there and unread. */
+  /** How many bytes are on their way to the peer, or unread there. */
   #flying = 0
   readonly #line = new Line()
-  /** Arrived, not yet read. */
+  /** Bytes that have arrived and are not read yet. */
   #inbox: Uint8Array[] = []
   #scheduled = false
   #paused = false
-  /** Something had to wait for room: who sends wants to know when there is some. */
+  /** Whether bytes had to wait for room: the sender must be told when there is some. */
   #held = false
   #finished = false
-  /** `close` was called: what is queued still leaves. */
+  /** Whether `close` was called: queued bytes are still sent. */
   #ending = false
-  /** The peer's end has arrived, behind everything else of it. */
+  /** Whether the peer's end has arrived, after everything else from the peer. */
   #ended = false
   #closed = false
 
@@ -239,7 +240,7 @@ export class End implements Transport {
     if (this.#ending || this.#closed || !this.process.alive) return
     let length = 0
     for (const parts of messages) for (const part of parts) length += part.length
-    // parts may be views of what changes later
+    // a copy, because the parts may be views of buffers that change later
     const whole = new Uint8Array(length)
     let at = 0
     for (const parts of messages)
@@ -268,7 +269,7 @@ export class End implements Transport {
     this.#paused = false
     this.#flow()
     this.#schedule()
-    // as a socket does with an end that never reads its last bytes
+    // as a socket does when the peer never reads the last bytes
     this.process.after(CLOSE_TIMEOUT_MS, () => this.destroy())
   }
 
@@ -278,7 +279,7 @@ export class End implements Transport {
     this.connection.net.time.at(this.connection.net.time.now, () => this.process.arrive(() => this.onclose(reason)))
   }
 
-  /** As a WebSocket's: gives the connection up when no pong has come by the time of the next ping. */
+  /** Pings as a WebSocket does: gives up the connection when no pong has come by the time of the next ping. */
   ping(): void {
     let heard = true
     const again = () => {
@@ -299,7 +300,7 @@ export class End implements Transport {
     this.process.after(PING_MS, again)
   }
 
-  /** It is gone. */
+  /** The connection is gone. */
   over(reason?: Error): void {
     if (this.#closed) return
     this.#leave()
@@ -311,8 +312,9 @@ export class End implements Transport {
   }
 
   /**
-   * Forgets what it holds and lets the peer know.
-   * @param lose the peer loses what it has not read: so it is where a system closes what has something unread itself
+   * Discards the bytes that this end holds, and lets the peer know that it has left.
+   * @param lose whether the peer loses the bytes that it has not read, as happens when a system closes a connection
+   *   with unread bytes
    */
   #leave(lose = false): void {
     const { net } = this.connection
@@ -332,12 +334,12 @@ export class End implements Transport {
     this.#schedule()
   }
 
-  /** Something gets to the peer, behind what was sent before. */
+  /** Sends something to the peer. It arrives after everything that was sent before. */
   #carry(bytes: number, arrive: () => void): void {
     const { net } = this.connection
     const peer = this.peer
     if (this.connection.lost) {
-      // a system that knows nothing of the connection says so, if it hears of it
+      // a system that no longer knows the connection answers so, if the bytes reach it
       if (bytes > 0 && !this.connection.silent)
         net.time.at(net.time.now + NEAR.delay_ms, () => this.process.arrive(() => this.over(reset())))
       return
@@ -349,7 +351,7 @@ export class End implements Transport {
     })
   }
 
-  /** Sends what the window has room for. */
+  /** Sends as many bytes as the window has room for. */
   #flow(): void {
     while (this.#out.length > 0 && this.#flying < WINDOW) {
       const first = this.#out[0]!
@@ -410,7 +412,7 @@ export class End implements Transport {
     this.#schedule()
   }
 
-  /** What one read of a socket gives: all that is there, or some of it. */
+  /** The bytes that one read of a socket gives: all that have arrived, or some of them. */
   #take(): Uint8Array {
     const { random } = this.connection.net
     let chunk = this.#inbox.shift()!
@@ -429,7 +431,7 @@ export class End implements Transport {
     return chunk
   }
 
-  /** The peer has read so much: there is room for more. */
+  /** The peer has read this many bytes: there is room for more. */
   #read(bytes: number): void {
     this.#flying -= bytes
     if (this.#out.length > 0) this.#flow()

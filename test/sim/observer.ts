@@ -1,3 +1,4 @@
+/** Checks a simulated cluster from outside: reads its status each second, follows its events, and writes to its ctl. */
 import { Client, type Fid } from '../../fs/client.js'
 import { sleep } from '../../fs/clock.js'
 import type { FsError } from '../../fs/errors.js'
@@ -8,25 +9,25 @@ import type { Process } from './clock.js'
 import { type Cluster, DOOR } from './cluster.js'
 import { owner } from './worker.js'
 
-/** A status must be answered within this, whatever the workers do, in virtual ms. */
+/** How long a read of the status may take, whatever the workers do, in virtual ms. */
 const ANSWER_MS = 2_000
-/** How long a worker that is gone may be shown: five heartbeats of 3 s that stay unanswered, and what it takes to see that. */
+/** How long a worker that is gone may still be shown: five unanswered heartbeats of 3 s, and the time to see that. */
 const GONE_MS = 20_000
-/** Requests that may wait. */
+/** How many requests may wait. */
 const QUEUE = 512
 
-/** Between two looks. */
+/** The time between two reads of the status. */
 const PERIOD_MS = 1_000
 
 const decoder = new TextDecoder()
 type Attrs = Readonly<Record<string, string>>
 
-/** The owner, who looks at the cluster each second, follows its events, and writes to its ctl. */
+/** Attaches as the owner of the server. */
 export class Observer {
-  /** What the last look saw. */
+  /** The records of the last status. */
   server: Attrs = {}
   workers: readonly Attrs[] = []
-  /** Events by kind. */
+  /** The number of events, by kind. */
   readonly kinds = new Map<string, number>()
   #root: Promise<Fid> | undefined
   #asked: number | undefined
@@ -40,7 +41,7 @@ export class Observer {
   start(): void {
     const again = (work: () => Promise<void>) => {
       work().catch(error => {
-        // the orchestrator may be gone for a while, and a fault of this run may be why
+        // because of a fault of this run the orchestrator may be gone for a while
         this.cluster.note(`observer: ${error.message}`)
         if (error instanceof Wrong) this.process.time.fail(error)
         else sleep(this.process, 1000).then(() => again(work))
@@ -50,13 +51,13 @@ export class Observer {
     again(() => this.#follow())
   }
 
-  /** Writes a line to ctl. A worker it names may be gone by then. */
+  /** Writes a line to ctl. The worker that it names may be gone by then. */
   command(line: string): void {
     const write = async () => (await this.#tree()).writeFile('ctl', `${line}\n`)
     write().catch((error: FsError) => this.cluster.note(`ctl ${line}: ${error.message}`))
   }
 
-  /** What keeps the cluster from being whole. */
+  /** Why the cluster is not whole; undefined if it is. */
   missing(): string | undefined {
     for (const worker of this.cluster.expected()) {
       if (!worker.process) return `${worker.id} is not running: ${worker.state}`
@@ -113,7 +114,7 @@ export class Observer {
     const { now } = this.process.time
     for (const worker of this.workers) {
       if (Number(worker.active) > Number(worker.slots)) throw wrong(`${worker.name} has more than its slots`)
-      // what a lost connection leaves on a worker may still take a slot there
+      // an exchange whose connection was lost may still take a slot on its worker
       if (this.cluster.calm && Number(worker.queue) > 0) throw wrong(`${worker.name} was given more than it has slots`)
       const left = this.cluster.left.get(worker.id!)
       if (worker.state !== 'dead' && left !== undefined && now - left > GONE_MS)
@@ -121,7 +122,7 @@ export class Observer {
     }
   }
 
-  /** Events are numbered without gaps. */
+  /** Follows the events, which must be numbered without gaps. */
   async #follow(): Promise<void> {
     this.#seq = 0
     const fid = await (await (await this.#tree()).walk(['event'])).open(OREAD)
@@ -141,11 +142,11 @@ export class Observer {
     if (this.#seq > 0 && seq !== this.#seq + 1) throw new Wrong(`event ${seq} after ${this.#seq}: ${line}`)
     this.#seq = seq
     this.kinds.set(attrs.kind!, (this.kinds.get(attrs.kind!) ?? 0) + 1)
-    // what an event says of time is the orchestrator's own, and it jumps
+    // the time in an event is the orchestrator's wall clock, which jumps
     this.cluster.note(`event ${line.replace(/time=\S+ /, '')}`)
   }
 
-  /** What is left of clients when all of them have gone; a heartbeat may be under way. */
+  /** What is left of the clients after all of them have gone; undefined if nothing is. A heartbeat may be under way. */
   left(): string | undefined {
     const { sessions, workers } = this.cluster
     if (sessions.size > 1) return `connections are served: ${[...sessions].map(({ transport }) => transport.name)}`
@@ -156,7 +157,7 @@ export class Observer {
       if (sessions.size !== 1) return `${process.name} has ${sessions.size} connections`
       const fids = [...[...sessions][0]!.fids.values()].filter(({ opened }) => opened !== undefined)
       const open = fids.map(({ place }) => place!.name)
-      // the last heartbeat's is clunked by the next
+      // the fid of the last heartbeat is clunked by the next one
       if (open.join() !== 'status' && open.length > 0) return `open at ${process.name}: ${open}`
     }
     return undefined

@@ -1,4 +1,7 @@
-/** Random numbers that a seed repeats (sfc32), with a stream of its own for each purpose: one more draw here changes nothing there. */
+/**
+ * Random numbers that a seed repeats (sfc32). Each purpose has its own stream, so that one more draw for one changes
+ * nothing for the others.
+ */
 export class Random {
   #a: number
   #b: number
@@ -6,7 +9,7 @@ export class Random {
   #counter = 1
 
   constructor(readonly seed: string) {
-    // FNV-1a, with three beginnings
+    // FNV-1a, with three different offsets
     const [a, b, c] = [0x811c9dc5, 0x01000193, 0x9e3779b9].map(begin => {
       let hash = begin
       for (let i = 0; i < seed.length; i++) hash = Math.imul(hash ^ seed.charCodeAt(i), 0x01000193)
@@ -18,7 +21,7 @@ export class Random {
     for (let i = 0; i < 12; i++) this.next()
   }
 
-  /** 0 to below 1, as Math.random. */
+  /** A number from 0 to below 1, as Math.random gives. */
   readonly next = (): number => {
     const t = (((this.#a + this.#b) | 0) + this.#counter) | 0
     this.#counter = (this.#counter + 1) | 0
@@ -28,7 +31,7 @@ export class Random {
     return (t >>> 0) / 2 ** 32
   }
 
-  /** A stream of its own for a purpose. */
+  /** The stream for a purpose. */
   stream(purpose: string): Random {
     return new Random(`${this.seed}/${purpose}`)
   }
@@ -43,17 +46,17 @@ export class Random {
     return low + this.next() * (high - low)
   }
 
-  /** True so often, from 0 to 1. */
+  /** True with this probability, 0 to 1. */
   chance(p: number): boolean {
     return this.next() < p
   }
 
-  /** One of several. */
+  /** One of the items. */
   of<T>(items: readonly T[]): T {
     return items[Math.floor(this.next() * items.length)]!
   }
 
-  /** A key, as often as its weight says. */
+  /** A key, drawn as often as its weight says. */
   weighted<K extends string>(weights: Readonly<Record<K, number>>): K {
     const entries = Object.entries<number>(weights)
     let at = this.next() * entries.reduce((sum, [, weight]) => sum + weight, 0)
@@ -65,7 +68,7 @@ export class Random {
     return Array.from({ length: digits }, () => this.whole(0, 15).toString(16)).join('')
   }
 
-  /** What looks like a UUID. */
+  /** A string that looks like a UUID. */
   uuid(): string {
     return [8, 4, 4, 4, 12].map(digits => this.hex(digits)).join('-')
   }

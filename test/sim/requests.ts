@@ -1,29 +1,30 @@
+/** The requests of simulated clients: each must end in time, and either well or with an error that it may end in. */
 import { FsError } from '../../fs/errors.js'
 import { isRow, Wrong } from './check.js'
 import type { Process } from './clock.js'
 
-/** Whether a request may end in that error. */
+/** Whether a request may end in this error. */
 export type Excuse = (error: FsError, request: Request) => boolean
 
-/** One thing a client wants, from when it begins until it has ended one way or the other. */
+/** One request of a client, from its beginning to its end. */
 export interface Request {
   readonly id: number
   readonly kind: string
   readonly user: string
-  /** Virtual times. */
+  /** Its beginning and its end, in virtual time. */
   readonly began: number
   ended?: number
-  /** What was asked. */
+  /** Its prompt, if the user records that. */
   prompt?: string
   outcome?: string
-  /** What it may end in, by the table's row, besides what faults excuse. */
+  /** The rows of the table of errors that it may end in, besides those that faults excuse. */
   readonly may: readonly string[]
 }
 
-/** All that clients ask for: that each ends in time, and ends well or in an error that it may end in. */
+/** All requests of all clients. */
 export class Requests {
   readonly all: Request[] = []
-  /** Answers that were seen to go on where they had broken off. */
+  /** How many times an answer was seen to go on where it had broken off. */
   moves = 0
   readonly #open = new Set<Request>()
 
@@ -32,12 +33,12 @@ export class Requests {
     readonly note: (line: string) => void,
   ) {}
 
-  /** Those that have not ended. */
+  /** The requests that have not ended. */
   get open(): Request[] {
     return [...this.#open]
   }
 
-  /** Does something for a client, and sees how it ends. */
+  /** Makes a request for a client, and checks how it ends. */
   async run(
     kind: string,
     process: Process,

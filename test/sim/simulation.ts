@@ -1,3 +1,4 @@
+/** One run of the simulation: a cluster, users and faults that are drawn from a seed. */
 import type { ErrorCode } from '../../fs/errors.js'
 import { Wrong } from './check.js'
 import { Process, Timeline } from './clock.js'
@@ -9,46 +10,52 @@ import { Observer } from './observer.js'
 import { Random } from './random.js'
 import { type Request, Requests } from './requests.js'
 
-/** Virtual times of a run, in ms: when the users come, when no more fault begins and all end, how long they may take to end theirs. */
+/**
+ * Virtual times of a run, in ms: when the users begin; when the last fault has begun and all faults end; how long the
+ * users may take to end their requests.
+ */
 const BEGIN = 5_000
 const HEAL = 42_000
 const END = 50_000
-/** By when what has been asked for must have ended, after the faults have. */
+/** How long after that all requests must have ended, in virtual ms. */
 const PATIENCE = 150_000
-/** By when all workers must be back: a host's longest pause after crashes, a worker set aside the longest, joining again. */
+/**
+ * How long until all workers must be back: a host's longest pause after crashes, the longest quarantine, and joining
+ * again.
+ */
 const RECOVERY = 400_000
-/** How long the loss of a worker is felt: it hangs, is paused, or its host waits before it starts it again. */
+/** How long the loss of a worker is felt: it hangs, it is paused, or its host waits before it starts it again. */
 const AFTERMATH = 60_000
-/** By when nothing is left of who has left. */
+/** How long until nothing must be left of clients that have gone. */
 const LEAVING = 30_000
 
 export interface Options {
-  /** Workers in all; drawn unless given. */
+  /** The number of workers in all; drawn if omitted. */
   workers?: number
-  /** Faults that are drawn from; all unless given. */
+  /** The faults to draw from; all if omitted. */
   only?: readonly FaultName[]
-  /** Of what is drawn, by number, what is left out: all else stays as it was. */
+  /** The drawn faults and users, by number, to leave out: everything else stays as it was drawn. */
   without?: { faults: readonly number[]; users: readonly number[] }
 }
 
-/** What came of a seed. */
+/** The result of a seed. */
 export interface Report {
   seed: string
-  /** What was wrong. */
+  /** What was wrong; undefined if nothing was. */
   error: unknown
-  /** Of everything that happened: the same seed has the same. */
+  /** A hash of everything that happened: the same seed has the same. */
   hash: number
   events: number
-  /** Virtual ms it took. */
+  /** How many virtual ms it took. */
   time: number
-  /** What happened, a line each, with the virtual times in s. */
+  /** What happened, a line for each event, with the virtual time in s. */
   story: string[]
   requests: readonly Request[]
   /** How many faults and users were drawn. */
   drawn: { faults: number; users: number }
-  /** Answers that were seen to go on where they had broken off. */
+  /** How many times an answer was seen to go on where it had broken off. */
   moves: number
-  /** Faults that struck, by kind. */
+  /** How many faults struck, by kind. */
   struck: Partial<Record<FaultName, number>>
 }
 
@@ -66,7 +73,7 @@ function draw(random: Random, workers = random.whole(3, 12)): Shape {
   }
 }
 
-/** Runs one seed. @param begins is told of the time that runs now */
+/** Runs one seed. @param begins called with the timeline that runs now */
 export async function simulate(
   seed: string,
   options: Options = {},
@@ -114,12 +121,12 @@ async function run(
   const net = new Net(time, random.stream('net'))
   const cluster = new Cluster(time, net, random.stream('cluster'), shape, note)
 
-  /** What an exchange may end in, for what has struck. */
+  /** The errors that an exchange may end in, because of the faults that have struck. */
   const may = new Set<ErrorCode>()
   const losses: { time: number; workers: number }[] = []
   const requests = new Requests((error, { began, prompt }) => {
     if (![...may].some(row => error.is(row))) return false
-    // what a worker was answering when the orchestrator was killed is found again, if that was all
+    // an answer that was being made when the orchestrator was killed must be found again, if nothing else was lost
     if (error.is('notFound') && prompt !== undefined && cluster.orphans.has(prompt)) return losses.length > 1
     if (!LOST.some(row => error.is(row)) || may.has('queueFull')) return true
     const lost = losses.filter(({ time }) => time > began - AFTERMATH).reduce((n, { workers }) => n + workers, 0)
@@ -131,10 +138,10 @@ async function run(
   cluster.command = line => observer.command(line)
   cluster.names = () => observer.workers.map(({ name }) => name!)
   observer.start()
-  // the usual one try and one move more than it takes to survive a loss, or as many as there may be
+  // either the defaults, one more try and one move, which survive one loss; or enough for many
   if (random.stream('retry').chance(0.3)) observer.command('retry tries 5 resumes 20')
 
-  // the faults of this run are of a few kinds, so that each is often seen alone
+  // the faults of a run are of a few kinds, so that each kind is often seen alone
   const plan = random.stream('faults')
   const names = options.only ?? (Object.keys(faults) as FaultName[])
   const kinds = Array.from({ length: plan.whole(0, 4) }, () =>
@@ -192,7 +199,7 @@ async function run(
 
   await ended(time, requests)
   await until(time, RECOVERY, 5_000, 'not all workers are back', () => observer.missing())
-  // as if nothing had been
+  // from now on no fault excuses an error
   may.clear()
   const last = user('last', 3000)
   Promise.all([last.data(), last.generate(), last.session()]).catch(error => time.fail(error))
@@ -203,7 +210,7 @@ async function run(
   report.moves = requests.moves
 }
 
-/** Lets time go on until every request has its end. */
+/** Lets time pass until every request has ended. */
 function ended(time: Timeline, requests: Requests): Promise<void> {
   return until(time, PATIENCE, 1_000, 'without an end', () => {
     const open = requests.open.map(({ id, kind }) => `request ${id} ${kind}`)
@@ -211,7 +218,7 @@ function ended(time: Timeline, requests: Requests): Promise<void> {
   })
 }
 
-/** Lets time go on, a step at a time, until nothing is wrong any more. @throws Wrong when that takes too long */
+/** Lets time pass, a step at a time, until nothing is wrong any more. @throws Wrong if that takes too long */
 async function until(time: Timeline, ms: number, step: number, what: string, wrong: () => string | undefined) {
   const end = time.now + ms
   for (let why = wrong(); why !== undefined; why = wrong()) {

@@ -1,3 +1,4 @@
+/** A simulated worker: the real worker, in a simulated process. */
 import type { Exit, SpawnSpec, WorkerProcess } from '../../cluster/host/process.js'
 import { joinedOptions, joinedRoot, keepJoined } from '../../cluster/joining.js'
 import { finish } from '../../cluster/leaving.js'
@@ -16,12 +17,12 @@ import type { Random } from './random.js'
 
 export const owner = { name: 'llambo', uid: 1000 }
 
-/** No machine has model files: an engine is its model. */
+/** No machine has model files: an engine is its own model. */
 const noModels = { root: dir(new Map(), owner), list: async () => [] } as unknown as ModelStore
 
-/** How long it lives without a cluster, in ms, as the real worker's process (ctl/server/worker-process.ts). */
+/** How long a worker lives without a cluster, in ms, as the real process does (ctl/server/worker-process.ts). */
 const ORPHAN_MS = 60_000
-/** How long after a process's end its parent hears of it, in ms. */
+/** How long after the end of a process its parent hears of it, in ms. */
 const EXIT_MS = 2
 
 const GiB = 1024 ** 3
@@ -34,7 +35,7 @@ export const machine: Machine = {
   memory: () => ({ total: 64 * GiB, free: 32 * GiB }),
 }
 
-/** What is drawn of a worker. */
+/** The properties of a worker that are drawn. */
 export interface Temper {
   /** Tokens a second of each answer. */
   rate: number
@@ -43,7 +44,7 @@ export interface Temper {
   load_ms: number
 }
 
-/** A simulated worker's process: what its real one does, but for the process. */
+/** Does what the process of a real worker does, without the process. */
 export class SimWorker implements WorkerProcess {
   readonly pid: number
   readonly worker: Worker
@@ -51,17 +52,17 @@ export class SimWorker implements WorkerProcess {
   readonly exited: Promise<Exit>
   /** How it ended. */
   exit: Exit | undefined
-  /** Connections it serves. */
+  /** The connections that it serves. */
   readonly sessions = new Set<Session>()
-  /** Its engine gives no more tokens; deaf, it does not hear that it is to stop, either. */
+  /** `hung`: its engine gives no more tokens. `deaf`: nor does the engine hear that it should stop. */
   hung: false | 'hung' | 'deaf' = false
-  /** What its engine is answering. */
+  /** The requests that its engine is answering. */
   readonly answering = new Set<GenerateRequest>()
   readonly #wake: (() => void)[] = []
   readonly #leaving = new AbortController()
   readonly #exit: (exit: Exit) => void
 
-  /** @param lie makes what it serves of its files */
+  /** @param o.lie makes the files that it serves from its own */
   constructor(
     readonly process: Process,
     readonly spec: SpawnSpec,
@@ -173,14 +174,14 @@ export class SimWorker implements WorkerProcess {
     time.at(time.now + EXIT_MS, () => this.parent().arrive(() => this.#exit(exit)))
   }
 
-  /** The engine, counted, and with what can go wrong with one. */
+  /** The engine, with its requests counted, and with the faults that it can have. */
   #watched(engine: Engine): Engine {
     const worker = this
     return {
       ...engine,
       async *generate(request, signal): AsyncGenerator<TokenChunk, void> {
         worker.answering.add(request)
-        // who is deaf does not hear it between two tokens either
+        // a deaf engine does not hear the abort between two tokens either
         const heard = new AbortController()
         const hear = () => worker.hung !== 'deaf' && heard.abort(signal.reason)
         signal.addEventListener('abort', hear, { once: true })
