@@ -1,4 +1,4 @@
-/** Parses the arguments of a builtin, and gives the builtin its streams and ways to print. */
+/** What a builtin is, and its invocation: parsed arguments and options, streams, and ways to print. */
 
 import { table } from '../ctl/common/output.js'
 import { didYouMean } from '../ctl/common/suggest.js'
@@ -8,7 +8,7 @@ import type { Sink } from './pipe.js'
 import type { Io, State } from './state.js'
 import { Styled } from './streams.js'
 
-/** What an argument of a command is, for completion. */
+/** The kind of an argument, for completion. */
 export type Kind = 'path' | 'directory' | 'worker' | 'task' | 'command' | 'job' | 'builtin' | 'text'
 
 /** A builtin, as `help` and completion show it. Its code is loaded when it runs. */
@@ -21,8 +21,8 @@ export interface Builtin {
   /** The kind of each argument. The last kind also holds for the arguments after it. */
   readonly completes?: readonly Kind[]
   /**
-   * Whether options end at the first argument, because the rest are another command's words. If the command has no
-   * options, every word is an argument.
+   * Whether options end at the first argument, because the words after it belong to another command. If the builtin has
+   * no options, every word is an argument.
    */
   readonly raw?: boolean
   readonly load: () => Promise<{ run: (call: Call) => Promise<void> }>
@@ -119,8 +119,8 @@ export class Call {
   }
 
   /**
-   * Reports the failure of one of several things and keeps it as the status, so that the others go on. @throws the
-   * error itself if it is not a ShellError, or if the command was aborted
+   * Reports the failure of one of several things and keeps it as the status, so that the others go on. @throws `error`
+   * if it is not a ShellError, or if the command was aborted
    */
   async failed(error: unknown): Promise<void> {
     if (this.signal.aborted || !(error instanceof ShellError)) throw error

@@ -86,7 +86,7 @@ export function placeOf(text: string): Place {
   return { from, word, quoted, before, redirected, foreign }
 }
 
-/** Finds what could stand at the cursor. Asks the tree, with a time limit, and remembers the answers. */
+/** Finds what could stand at the cursor. It asks the tree, with a time limit, and caches the answers. */
 export class Completer {
   readonly #listings = new Map<string, Listing>()
 
@@ -165,7 +165,7 @@ export class Completer {
     return { from: plain ? place.from + cut : place.from, items }
   }
 
-  /** A directory's entries if they arrive in time; otherwise the last ones known, if any. */
+  /** A directory's entries if they arrive in time; otherwise the last known ones, if any. */
   async #list(path: string, signal: AbortSignal): Promise<readonly Stat[] | undefined> {
     const known = this.#listings.get(path)
     const listing: Listing = known ?? { entries: undefined, at: Number.NEGATIVE_INFINITY, asking: undefined }

@@ -10,7 +10,7 @@ export class Cursor {
   at = 0
   #depth = 0
   readonly #awaited: { readonly tag: string; readonly from: number; readonly take: (text: string) => void }[] = []
-  /** From the start of a line to the position after the here documents there. */
+  /** For the start of a line: the position after the here documents that begin there. */
   readonly #past = new Map<number, number>()
 
   constructor(readonly text: string) {}
@@ -64,7 +64,7 @@ export class Cursor {
     this.#awaited.push({ tag, from: this.at, take })
   }
 
-  /** @throws DishSyntaxError if an announced here document has not come */
+  /** @throws DishSyntaxError if an announced here document is missing */
   ended(): void {
     const [missing] = this.#awaited
     if (missing) this.fail(`the text of <<${missing.tag} is not closed by a line ${missing.tag}`, missing.from, true)

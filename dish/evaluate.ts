@@ -14,7 +14,7 @@ import { printNode } from './print.js'
 import { redirect } from './redirect.js'
 import type { Io, State } from './state.js'
 
-/** The most output of `` `{…} `` that is kept, in bytes. */
+/** How much output of `` `{…} `` is kept, in bytes. */
 const MAX_OUTPUT = 16 * 1024 * 1024
 /** How deep functions and sourced files may call each other. */
 const DEEPEST = 200
@@ -159,7 +159,8 @@ async function turnOf({ signal }: Io): Promise<void> {
 }
 
 /**
- * Runs each command of a pipe with a copy of the state. The status is '' if all are, otherwise theirs with `|` between.
+ * Runs each command of a pipe with a copy of the state. The status is '' if every command's is, otherwise all of them
+ * joined with `|`.
  */
 async function pipe(commands: readonly Node[], io: Io, state: State): Promise<void> {
   const pipes = commands.slice(1).map(() => new Pipe())
@@ -228,7 +229,7 @@ async function redirected(
 }
 
 async function simple(node: Node & { kind: 'simple' }, io: Io, state: State): Promise<void> {
-  // assignments before a command hold for that command only, and already for its own words
+  // assignments before a command hold only for that command, including its own words
   const local = node.words.length > 0
   const before: [string, readonly string[] | undefined][] = []
   try {

@@ -25,7 +25,7 @@ export async function values(word: Word, state: State, output: Output): Promise<
   return out ?? []
 }
 
-/** Joins two lists as `^` does: item by item, or a single item with each of the other list. */
+/** Joins two lists as `^` does: item by item, or a single item with each item of the other list. */
 function join(a: readonly Value[], b: readonly Value[]): readonly Value[] {
   if (a.length === 0 || b.length === 0) throw new ShellError('an empty list cannot be joined to anything')
   if (a.length !== 1 && b.length !== 1 && a.length !== b.length)

@@ -23,7 +23,7 @@ export function pattern(pieces: readonly Piece[]): RegExp {
     const inner = text.slice(not ? 2 : 1, -1).replace(/[\\\]^[]/g, '\\$&')
     return range(`[${not ? '^' : ''}${inner}]`)
   })
-  // adjacent stars match the same as one, and one takes much less time
+  // adjacent stars match the same as one, which takes much less time
   return new RegExp(`^${source.join('').replace(/(?:\.\*\?){2,}/g, '.*?')}$`, 'su')
 }
 

@@ -1,4 +1,4 @@
-/** Finds the end of a command for the host's shell. */
+/** Finds the end of a host command. */
 
 import type { Cursor } from './cursor.js'
 
@@ -7,7 +7,8 @@ const close = ')}'
 
 /**
  * Takes the text after `!`, for the host's shell: up to a `|`, `;`, `&`, newline or closing brace that is neither
- * quoted nor within braces or parentheses of the text. `2>&1` and `&>` are the host's, as is everything else in it.
+ * quoted nor inside braces or parentheses of the text. `2>&1` and `&>` belong to the host command, as does everything
+ * else in the text.
  * @throws DishSyntaxError
  */
 export function hostText(c: Cursor): string {

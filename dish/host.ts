@@ -1,4 +1,4 @@
-/** Runs commands of the host's shell. */
+/** Runs host commands: command lines for the shell of this machine. */
 
 import { spawn } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -6,14 +6,14 @@ import { write } from '../ctl/common/output.js'
 import { BrokenPipe, type Sink, type Source } from './pipe.js'
 import type { Io, State } from './state.js'
 
-/** A command that started more than this many ms ago is running, and gets what the terminal sends. */
+/** After this many ms a command has started, and gets what the terminal sends. */
 const STARTING_MS = 250
-/** How long after a command's end we may see the Ctrl-C that ended it, in ms, on a busy machine. */
+/** How long after a command has ended we may learn of the Ctrl-C that ended it, in ms, on a busy machine. */
 const LATE_MS = 500
 
-/** Which of dish's variables the host's commands get in their environment, under the same name. */
+/** Which variables of dish are in the environment of host commands, under the same name. */
 const exported = /^[A-Za-z_][A-Za-z0-9_]*$/
-/** Variables that are not passed on: dish's mean something else, and these decide what the host runs. */
+/** Variables that are not passed on: in dish they mean something else, and on the host they decide what runs. */
 const kept = new Set([
   'PATH',
   'HOME',
@@ -34,8 +34,8 @@ function environment(state: State): NodeJS.ProcessEnv {
 }
 
 /**
- * Runs a command line with `$SHELL -c` (`sh` if that is not set), in the host's own working directory. Streams that are
- * the process's own are passed on as they are, so that a full-screen program works; other streams are copied.
+ * Runs a command line with `$SHELL -c` (`sh` if that is not set), in the host's own working directory. If a stream is
+ * the process's own, the command gets it as it is, so that a full-screen program works. Other streams are copied.
  * @returns the status: '' for exit code 0, another exit code, or the name of the signal that ended the command
  */
 export function runHost(text: string, io: Io, state: State): Promise<string> {
@@ -47,7 +47,7 @@ export function runHost(text: string, io: Io, state: State): Promise<string> {
 async function run(text: string, io: Io, state: State): Promise<string> {
   const { signal } = io
   if (signal.aborted) throw signal.reason
-  // in its own process group, unless the terminal's Ctrl-C is meant for it
+  // in its own process group, unless the terminal's Ctrl-C is meant for this command
   const detached = io.background === true || !state.shared.terminal
   const own = (sink: Sink) => sink.own ?? 'pipe'
   const child = spawn(state.shared.env.SHELL || '/bin/sh', ['-c', text], {
@@ -65,9 +65,9 @@ async function run(text: string, io: Io, state: State): Promise<string> {
     else if (state.shared.interactive) process.kill(0, 'SIGINT')
     else child.kill('SIGINT')
   }
-  // The terminal sends Ctrl-C to the command itself; a command that ignores it goes on, as in any shell. A command that
-  // was just being started, or whose shell was, may have missed the signal. It is sent again, to our whole process
-  // group, which had it from the terminal too.
+  // The terminal sends Ctrl-C to the command itself, and a command that ignores it goes on, as in any shell. A command
+  // that was just starting, or whose shell was, may have missed the signal. So the signal is sent again, to our whole
+  // process group, which got it from the terminal as well.
   const begun = performance.now()
   let again: NodeJS.Timeout | undefined
   const interrupt = () => {
@@ -141,9 +141,9 @@ async function feed(
 }
 
 /**
- * Passes on what a command prints. When nobody reads that any more, the command gets SIGPIPE. Closing its output would
- * not do: Node gives a child a socket instead of a pipe, and a write to a closed socket fails with another error
- * (ECONNRESET).
+ * Copies what a command prints to `to`. When nobody reads `to` any more, the command gets SIGPIPE. Closing its output
+ * is not enough: Node gives a child a socket instead of a pipe, and the command's next write to it would fail with
+ * ECONNRESET.
  */
 async function carry(
   from: NodeJS.ReadableStream | null,

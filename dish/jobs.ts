@@ -2,7 +2,7 @@
 
 import { record } from '../fs/quote.js'
 
-/** A command that runs while the user types others. */
+/** A command that runs while other commands are typed. */
 export interface Job {
   readonly id: number
   readonly text: string
@@ -65,7 +65,7 @@ export class Jobs {
       await Promise.race([Promise.all(this.running.map(({ ended }) => ended)), aborted])
   }
 
-  /** Stops all jobs and waits for their end. */
+  /** Stops all jobs, and waits until they have ended. */
   async stop(): Promise<void> {
     const { running } = this
     for (const { stop } of running) stop.abort(new Error('stopped'))

@@ -8,7 +8,7 @@ import { FsError, fail } from '../fs/errors.js'
 import type { File } from '../fs/file.js'
 import { remote } from '../fs/kit/remote.js'
 
-/** How long a request that is not for content may take, in ms. */
+/** How long a request to a server may take if it is not for content, in ms. */
 export const QUICK_MS = 5000
 
 /**

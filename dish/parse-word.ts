@@ -3,7 +3,7 @@
 import type { Part, Sequence, Word } from './ast.js'
 import type { Cursor } from './cursor.js'
 
-/** The unquoted text of a word: everything but spaces and characters that mean something. */
+/** The unquoted text of a word: anything except spaces and special characters. */
 const plain = /[^\s#;&|^$`'{}()<>*?[\\]+|#|\[|\\(?!\r?\n)/y
 const bracket = /\[[^\s\]/'][^\s\]/']*\]/y
 const name = /[A-Za-z0-9_]+|\*/y
@@ -29,7 +29,7 @@ export function parseWord(c: Cursor, block: () => Sequence): Word {
       continue
     }
     c.at = before
-    // only ^ joins a list or a block to what is beside it
+    // only ^ joins a list or a block to what stands beside it
     if (c.done || c.char === '(' || c.char === '{' || (!beginsWord(c) && c.char !== '#')) return parts
   }
 }

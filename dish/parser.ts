@@ -171,7 +171,7 @@ function loop(c: Cursor): Node {
   c.blanks(true)
   let list: Word[] | undefined
   if (c.match(/in(?=[\s)])/y)) {
-    // the rest is parsed as a list up to its ); parseList skips one character, its (
+    // parses the rest as a list up to its ); goes back by one character, because parseList skips a (
     c.at--
     list = parseList(c, () => block(c))
   } else if (!c.take(')')) c.fail(c.done ? '( is not closed' : 'in is missing', c.done ? opened : c.at)

@@ -1,15 +1,15 @@
 /** The streams of commands: sources, sinks and pipes. */
 
-/** How many bytes a pipe holds for a slower reader: as many as a pipe of Linux. */
+/** How many bytes a pipe holds for a slow reader: the same as a Linux pipe. */
 const MAX_HELD = 64 * 1024
 
 /** What a command reads from. */
 export interface Source {
   /** Returns what is there, or waits until something comes; empty at the end. @throws the signal's reason */
   read(signal: AbortSignal): Promise<Uint8Array>
-  /** Tells the source that nobody reads it any more. */
+  /** Says that nobody reads this source any more. */
   close(): void
-  /** Whether this is the process's own standard input, which a command of the host gets as it is. */
+  /** Whether this is the process's own standard input, which a host command gets as it is. */
   readonly inherited?: boolean
 }
 
@@ -19,9 +19,9 @@ export interface Sink {
   write(data: Uint8Array, signal: AbortSignal): Promise<void>
   /** The columns of the terminal; undefined if this is not a terminal. */
   readonly columns?: number | undefined
-  /** Aborts when nobody reads any more, so that a writer that is waiting for something can stop. */
+  /** Aborts when nobody reads any more, so that a writer that has nothing to write yet can stop. */
   readonly gone?: AbortSignal | undefined
-  /** Which of the process's own streams this is, if any; a command of the host gets it as it is. */
+  /** Which of the process's own streams this is, if any; a host command gets it as it is. */
   readonly own?: 1 | 2
 }
 
@@ -37,7 +37,7 @@ export const nothing = new Uint8Array(0)
 /** A source that is at its end. */
 export const empty: Source = { read: async () => nothing, close: () => undefined }
 
-/** Gives back data that was read too far: the next read returns it. */
+/** Returns data to a source that was read too far: the next read delivers it. */
 export function putBack(source: Source, data: Uint8Array): void {
   const own = source as { read: Source['read'] }
   const { read } = own
@@ -83,7 +83,7 @@ export class Pipe implements Source, Sink {
     return data
   }
 
-  /** The writer is done: readers see the end after what is still held. */
+  /** Says that the writer is done. Readers get what is still held, then the end. */
   end(): void {
     this.#ended = true
     this.#awake()
@@ -114,7 +114,7 @@ export class Pipe implements Source, Sink {
   }
 }
 
-/** Keeps what is written. @throws Error beyond `most` bytes */
+/** Collects what is written. @throws Error beyond `most` bytes */
 export class Capture implements Sink {
   readonly #parts: Uint8Array[] = []
   #bytes = 0

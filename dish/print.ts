@@ -17,10 +17,10 @@ function withTexts(write: () => string): string {
   }
 }
 
-/** Commands as text, which `parse` reads back as the same commands. */
+/** Writes commands as text, which `parse` reads back as the same commands. */
 export const print = (steps: Sequence): string => withTexts(() => sequence(steps))
 
-/** The text of one command. */
+/** Writes one command as text. */
 export const printNode = (node: Node): string => withTexts(() => command(node))
 
 function sequence(steps: Sequence): string {
@@ -35,7 +35,7 @@ function command(node: Node): string {
     case 'simple': {
       const words = () => node.words.map((word, i) => printWord(word, i === 0))
       const redirects = () => node.redirects.map(redirect)
-      // a block that is a command's name would be read as a block of commands, unless something comes before it
+      // a block as a command's name would be read as a block of commands, unless something comes before it
       const parts = node.words[0]?.[0]?.kind === 'block' ? [redirects, words] : [words, redirects]
       return [...node.assignments.map(assignment), ...parts.flatMap(part => part())].join(' ')
     }
@@ -140,7 +140,7 @@ function printPart(part: Part, first: boolean): string {
 
 const list = (words: readonly Word[]): string => `(${words.map(word => printWord(word)).join(' ')})`
 
-/** Quotes a text if a character in it means something. */
+/** Quotes a text if it contains a special character. */
 function printText(text: string, first: boolean): string {
   const safe = /^[^\s#;&|^$`'{}()<>*?[\\]+$/.test(text) && !(first && (keywords.has(text) || /^!|=/.test(text)))
   return safe ? text : `'${text.replaceAll("'", "''")}'`

@@ -9,7 +9,7 @@ import { checkPlace } from '../fs/place.js'
 import type { Session } from '../fs/server.js'
 import { serveSpace } from './space.js'
 
-/** The socket of the shell with that process number. */
+/** The path of the socket of the shell with that process id. */
 export const socketOf = (env: NodeJS.ProcessEnv, pid: number): string => join(runtimeDir(env), `dish-${pid}`)
 
 /**

@@ -19,7 +19,7 @@ class FileSource implements Source {
 /** A command's streams after its redirections. */
 export interface Redirected {
   readonly io: Io
-  /** Closes the files. @throws ShellError if a file rejects what was written as a whole */
+  /** Closes the files. @throws ShellError if a file is found to be wrong now that it is complete */
   end(): Promise<void>
 }
 
@@ -46,7 +46,7 @@ export async function redirect(
     for (const one of redirects) {
       if (typeof one.to === 'number') {
         if (one.fd === 0 || one.to === 0) {
-          // >[1=0]: writes go to what is open for both as 0
+          // >[1=0]: output goes to the file that is open for both as 0
           const both = stdin as Source & Partial<Pick<Sink, 'write'>>
           if (one.to !== 0 || one.fd === 0 || !both.write)
             throw new ShellError(`>[${one.fd}=${one.to}]: 0 is not open for writing: <> opens for both`)

@@ -37,7 +37,7 @@ export async function interact(io: Invocation): Promise<number> {
     more: incomplete,
     complete: (text, cursor, signal) =>
       (completer ??= new Completer(session.state, hint)).complete(text, cursor, signal),
-    // what is typed while a command runs goes into the next entry
+    // typing while a command runs goes into the next entry
     hold: true,
     interrupt: () => interrupt(true),
     env: io.env,
@@ -58,9 +58,9 @@ export async function interact(io: Invocation): Promise<number> {
     error => void tell(`dish: others cannot read this shell: ${why(error)}`),
   )
 
-  /** Ends the reading of an entry and, once it is read, the command that runs for it. */
+  /** Ends the reading of an entry and, once the entry is read, the command that runs for it. */
   let stop: AbortController | undefined
-  /** Handles Ctrl-C. @returns whether there was something to end */
+  /** Handles Ctrl-C. @returns whether there was something to interrupt */
   function interrupt(key: boolean): boolean {
     if (!stop || (key && editor.reading)) return false
     if (key && !stop.signal.aborted) io.stdout.write('^C')
@@ -71,7 +71,7 @@ export async function interact(io: Invocation): Promise<number> {
   const before = process.listeners('SIGINT')
   process.removeAllListeners('SIGINT').on('SIGINT', onInterrupt)
   const streams = (signal: AbortSignal): Io => ({
-    // what is typed belongs to the shell; a command of the host gets the terminal itself
+    // typed input belongs to the shell; a host command gets the terminal itself
     stdin: { ...empty, inherited: true },
     stdout: new Styled(io.stdout, 1),
     stderr: new Styled(io.stderr, 2),
@@ -123,7 +123,7 @@ export async function interact(io: Invocation): Promise<number> {
         over = entry.trim() !== '' && (await enter(entry, own))
         continue
       }
-      // Ctrl-C where the terminal edits the lines, not the editor
+      // Ctrl-C at a terminal that edits lines itself, so that the editor does not see the key
       if (own.signal.aborted && !io.signal.aborted) {
         io.stdout.write('\n')
         continue
@@ -190,7 +190,7 @@ function startFile(io: Invocation): string | undefined {
   }
 }
 
-/** Lends the terminal to commands of the host, from the start of the first to the end of the last. */
+/** Lends the terminal to host commands, from the start of the first to the end of the last. */
 function lender(editor: Editor): <T>(work: () => Promise<T>) => Promise<T> {
   let borrowers = 0
   let back: (() => void) | undefined
@@ -214,7 +214,7 @@ function lender(editor: Editor): <T>(work: () => Promise<T>) => Promise<T> {
   }
 }
 
-/** Shows the lines of a job above what is being typed. */
+/** Shows the lines of a job above the line that is being typed. */
 function aside(editor: Editor): (io: Io) => Io {
   const over = (sink: Sink): Sink => {
     if (!sink.own) return sink

@@ -30,7 +30,7 @@ export function serveSpace(transport: Transport, namespace: Namespace, onerror?:
   })
 }
 
-/** A name space and a client of it, with which commands look up their paths. */
+/** A name space and a client of it, through which commands look up their paths. */
 export class Space {
   #root: Promise<Fid> | undefined
 

@@ -32,12 +32,12 @@ export interface Shared {
   /** Lines that were typed, the newest last. */
   readonly history: () => readonly string[]
   readonly interactive: boolean
-  /** Whether commands of the host may have the terminal: nothing else reads it. */
+  /** Whether host commands may have the terminal: nothing else reads it. */
   readonly terminal: boolean
   readonly colors: boolean
-  /** Gives the terminal to a command of the host while that runs. */
+  /** Gives the terminal to a host command while that runs. */
   readonly lend?: <T>(work: () => Promise<T>) => Promise<T>
-  /** The streams of a job, which writes elsewhere than to the line that somebody is typing. */
+  /** The streams of a job, which keep its output off the line that somebody is typing. */
   readonly beside?: (io: Io) => Io
 }
 
@@ -86,7 +86,7 @@ export class State {
     else this.variables.set(name, value)
   }
 
-  /** A path as an absolute one, from the current directory. */
+  /** A path as an absolute path, starting from the current directory. */
   path(path: string): string {
     return clean(path.startsWith('/') ? path : `${this.cwd}/${path}`)
   }

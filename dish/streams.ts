@@ -8,7 +8,7 @@ import { BrokenPipe, nothing, type Sink, type Source } from './pipe.js'
 /** Which of the process's output streams: standard output or standard error. */
 export type Own = 1 | 2
 
-/** One of the process's own output streams. On a terminal everything is sanitized but what `styled` writes. */
+/** One of the process's own output streams. On a terminal, everything is sanitized except what `styled` writes. */
 export class Styled implements Sink {
   readonly #decoder = new TextDecoder()
   readonly #terminal: boolean
@@ -47,7 +47,7 @@ export class Stdin implements Source {
 
   constructor(readonly stream: NodeJS.ReadStream) {}
 
-  /** False once something was read from it: a command of the host would miss what is in our buffer. */
+  /** False after the first read: a host command would miss the data in our buffer. */
   get inherited(): boolean {
     return this.#chunks === undefined
   }

@@ -34,7 +34,7 @@ export function nodeOf(state: State, path: string): string {
     : (names(source.from.startsWith('/') ? source.from : source.old).at(-1) ?? '/')
 }
 
-/** Works on a file. @throws ShellError that says which file it was, who answers for it, and as which user */
+/** Works on a file. @throws ShellError that names the file, the server or worker that answers for it, and the user */
 export async function named<T>(state: State, path: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   try {
     return await work()
@@ -51,7 +51,7 @@ export async function named<T>(state: State, path: string, signal: AbortSignal, 
   }
 }
 
-/** Asks something that should be answered at once. @throws FsError after `ms`, because the server is taken for dead */
+/** Asks something that should be answered at once. @throws FsError after `ms`: the server is then taken for dead */
 export function quickly<T>(
   signal: AbortSignal,
   ask: (signal: AbortSignal) => Promise<T>,
@@ -107,7 +107,7 @@ export function make(state: State, path: string, perm: number, signal: AbortSign
   )
 }
 
-/** Walks to a file and asks one question about it. */
+/** Walks to a file and asks one question about it, such as its stat. */
 export function about<T>(
   state: State,
   path: string,
@@ -183,7 +183,7 @@ export function drain(
   })
 }
 
-/** The most of a file that is kept whole, in bytes. */
+/** The largest text that is read as a whole, in bytes. */
 const MAX_KEPT = 16 * 1024 * 1024
 
 /**
@@ -206,7 +206,7 @@ export async function text(state: State, path: string, signal: AbortSignal): Pro
   return Buffer.concat(parts).toString('utf8')
 }
 
-/** A file that is being written. `end` throws what the file finds wrong with the whole content. */
+/** A file that is being written. `end` throws if the file finds the whole content wrong. */
 export class FileSink implements Sink {
   constructor(
     readonly state: State,

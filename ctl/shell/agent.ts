@@ -11,7 +11,7 @@ import { hasSecret, type Removed, takeOut } from './redact.js'
 import { request } from './request.js'
 import { end, output } from './screen.js'
 
-/** What the agent asks. Resolves with the text that a model answers to a request. */
+/** What the agent asks. `ask` resolves with the text that a model answers. */
 export interface Oracle {
   ask(request: object, signal: AbortSignal): Promise<string>
 }
@@ -63,8 +63,8 @@ const question = (socket: Socket) =>
   })
 
 /**
- * Answers shells: one question a line, one line for each answer. It says nothing about what goes wrong: where there is
- * no useful answer, the line is empty.
+ * Answers shells: one line in, one line out. It never reports an error: if there is no useful answer, it sends an empty
+ * line.
  */
 export class Agent {
   readonly #server = createServer(socket => void this.#serve(socket))
@@ -74,7 +74,7 @@ export class Agent {
   #sent: Sent | undefined
   #idle: NodeJS.Timeout | undefined
   #look: NodeJS.Timeout | undefined
-  /** The agent's socket, while its name belongs to this agent. */
+  /** The agent's socket, as long as its name leads to this agent. */
   #held: { path: string; ino: number } | undefined
   /** Resolves when the agent has been idle for long enough, or was closed. */
   readonly ended: Promise<void>
@@ -136,7 +136,7 @@ export class Agent {
     return path !== undefined && statSync(path, { throwIfNoEntry: false })?.ino === ino
   }
 
-  /** Starts the idle time again. */
+  /** Restarts the idle timer. */
   #rest(): void {
     clearTimeout(this.#idle)
     if (this.#held) this.#idle = setTimeout(() => this.close(), this.idle_s * 1000)

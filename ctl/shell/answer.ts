@@ -5,8 +5,7 @@ import type { Question } from './question.js'
 import { REDACTED } from './redact.js'
 
 /**
- * Characters that a terminal might take for something else than a letter: controls, format characters (bidi, zero
- * width), line ends.
+ * Characters that a terminal might not take for a letter: controls, format characters (bidi, zero width), line ends.
  */
 const odd = /[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}]/gu
 
@@ -17,8 +16,8 @@ const hides = / {5}|(?! )\p{Zs}/u
 const tame = (value: string) => value.replace(odd, ' ').replace(/\s+/g, ' ').trim()
 
 /**
- * What a model has said, as the one line that a shell gets: cause, a tab, command. A command with an odd character in
- * it is dropped, because without that character it would be a different command.
+ * Turns what a model has said into the one line that a shell gets: cause, a tab, command. A command that contains an
+ * odd character is dropped, because without that character it would be a different command.
  * @returns '' if there is nothing to say
  */
 export function answerLine(said: string, { kind, line }: Question): string {
@@ -33,7 +32,7 @@ export function answerLine(said: string, { kind, line }: Question): string {
   const given = text(json?.command)
   const fit = given.length <= MAX_COMMAND && given.search(odd) < 0 && !hides.test(given) ? given.trim() : ''
   if (kind === 'typing') return fit.startsWith(line) && fit.length > line.length ? `\t${fit}` : ''
-  // a command from which a secret was taken out is dropped as well
+  // a command that contains a redacted secret is dropped as well
   const command = fit === line || fit.includes(REDACTED) ? '' : fit
   return cause || command ? `${cause}\t${command}` : ''
 }

@@ -7,13 +7,15 @@ interface Row {
   readonly programs: readonly string[]
   /** The row counts only after one of these words: `docker login -p` takes a password, `docker run -p` a port. */
   readonly behind?: readonly string[]
-  /** Options whose secret is the next word. It may also be attached to an option of a single letter. */
+  /**
+   * Options that are followed by a secret: the secret is the next word, or is attached to an option of a single letter.
+   */
   readonly options?: readonly string[]
   /** Options whose secret is attached to them: the next word would be something else. */
   readonly glued?: readonly string[]
   /** Options whose value has the secret after the first such sign, or is all secret if it has none. */
   readonly split?: readonly [sign: string, ...options: string[]]
-  /** Words that a secret follows. */
+  /** Words that are followed by a secret. */
   readonly words?: readonly string[]
   /** `NAME=SECRET`, whatever the name. */
   readonly pairs?: true
@@ -95,21 +97,21 @@ const rows: readonly Row[] = [
 const byProgram = new Map<string, Row[]>()
 for (const row of rows) for (const name of row.programs) byProgram.set(name, [...(byProgram.get(name) ?? []), row])
 
-/** Words after which a name and its value come. */
+/** Words that are followed by a name and its value. */
 const setters = new Set(
   'set setenv setx export declare typeset config configure put add store secret secrets variable env:set config:set secret:set'.split(
     ' ',
   ),
 )
 
-/** Options that tell where a secret is, or of what kind, and are not followed by the secret itself. */
+/** Options that say where a secret is, or of what kind it is, and are not followed by the secret itself. */
 const about = /(?:file|path|stdin|type|kind|mode|name|url|env|id|expiry|ttl|length|policy|prompt|fd)$/i
 const secretOption = new RegExp(String.raw`^--?[\w-]{0,64}?(?:${SECRET}[\w-]{0,64}|(?<!by)pass)$`, 'i')
 const secretName = new RegExp(String.raw`^\S{0,128}?(?:${SECRET}(?:[._-][\w-]{0,32})?|_pass|_pwd|_pw)$`, 'i')
 /** A name of several parts is not a word of a sentence. */
 const compound = /[_.:/-]|[a-z][A-Z]/
 
-/** Programs and options that read a secret from standard input: what is echoed into them is a secret. */
+/** Programs and options that read a secret from standard input: text that is echoed into them is a secret. */
 const readers = new Set(['--password-stdin', '--passphrase-fd', '--stdin', '--with-token', 'chpasswd', 'passwd'])
 
 interface Word {
@@ -124,9 +126,7 @@ interface Word {
 /** The words of a text, and the separators between commands. Each character is looked at once. */
 const lexeme = /(?:"(?:[^"\\\n]|\\[^\n])*"?|'[^'\n]*'?|\\[^\n]?|[^\s"'\\;&|])+|[;&|\n]+/g
 
-/**
- * Adds the secrets in the commands of a text, both commands that were typed and commands that a program has printed.
- */
+/** Adds the secrets in the commands of a text, whether a command was typed or printed by a program. */
 export function byPlace(text: string, add: (span: Span) => void, at = 0, depth = 0): void {
   let words: Word[] = []
   let before: readonly Word[] = []

@@ -34,7 +34,8 @@ export class Cluster {
   }
 
   /**
-   * The whole text of an answer; '' if no model is loaded that knows anything. An abort cancels the answer.
+   * Asks the cluster and returns the whole text of the answer; '' if no useful model is loaded. An abort cancels the
+   * answer.
    * @throws whatever connecting and the cluster throw
    */
   async ask(request: object, signal: AbortSignal): Promise<string> {

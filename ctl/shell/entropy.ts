@@ -1,4 +1,4 @@
-/** The last resort against secrets: finds long words that look random, whatever is beside them. */
+/** The last resort against secrets: finds long words that look random, whatever their context. */
 
 import type { Span } from './secrets.js'
 
@@ -30,7 +30,8 @@ function bits(text: string): number {
 }
 
 /**
- * Whether a word is likely to be random. Hexadecimal digests and UUIDs do not count: nothing tells them from secrets.
+ * Whether a word is likely to be random. Hexadecimal digests and UUIDs do not count, although a secret may look the
+ * same.
  */
 function isRandom(word: string): boolean {
   const kinds = Array.from(word, letter => kind(letter.charCodeAt(0)))

@@ -57,12 +57,12 @@ sys.exit(1)' "$_llambo_socket" "$1"
   fi
 }
 
-# Runs in the background: asks, leaves the answer in a file, and has the terminal press a key that shows the answer, if
+# Runs in the background: asks, leaves the answer in a file, and makes the terminal send a key that shows the answer, if
 # the shell is at its prompt.
 _llambo_ask() {
   local answer stat fields
   trap '' INT HUP TSTP
-  # $3: whether the agent may be started, which is once a minute; it ends by itself when nobody asks
+  # $3: whether the agent may be started, at most once a minute; it ends by itself when nobody asks
   answer=$(_llambo_talk 1 <<< "$1") || {
     (( $3 )) || return
     ( "${_llambo_start[@]}" </dev/null &>/dev/null 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- & )
@@ -77,7 +77,7 @@ _llambo_ask() {
   [[ ${fields[2]} == "${fields[5]}" ]] && printf '\e[5n' > /dev/tty
 }
 
-# Whether the first word of a line is something that can be run.
+# Whether the first word of a line is a command that exists.
 _llambo_known() {
   local word words
   read -ra words <<< "$1"
@@ -110,7 +110,7 @@ _llambo_show() {
   printf '%s\n' "$dim${text:0:COLUMNS - 1}$plain"
 }
 
-# Alt-E: replaces the line by the suggestion. Only the user runs it.
+# Alt-E: replaces the line with the suggestion. Only the user runs it.
 _llambo_replace() {
   [[ $_llambo_suggestion ]] && READLINE_LINE=$_llambo_suggestion READLINE_POINT=${#_llambo_suggestion}
 }
@@ -119,10 +119,10 @@ _llambo_prompt() {
   local rc=$? number=$HISTCMD began=$_llambo_began line ms may REPLY
   _llambo_began=0 _llambo_suggestion=''
   (( began )) || { _llambo_last=$number; return "$rc"; }
-  # an answer that was not shown, or is still on its way, is of no interest any more
+  # an answer that was not shown, or has not arrived yet, is of no interest any more
   [[ ! -e $_llambo_answer.$_llambo_asked ]] || rm -f -- "$_llambo_answer.$_llambo_asked"
   (( _llambo_asked++ ))
-  # a command that is not in the history is not to be seen by others
+  # commands that are not in the history are private
   if [[ $number == "$_llambo_last" ]]; then return "$rc"; fi
   _llambo_last=$number
   case $rc in 0|130|141|146|148) return "$rc" ;; esac

@@ -76,7 +76,7 @@ _llambo_forget() {
   _llambo_fd= _llambo_pid= _llambo_said=
 }
 
-# Asks and returns at once. _llambo_answered is called when something comes.
+# Asks and returns at once. _llambo_answered is called when the answer arrives.
 _llambo_ask() {
   _llambo_forget
   if _llambo_dial; then
@@ -92,7 +92,7 @@ _llambo_ask() {
   zle -Fw $_llambo_fd _llambo_answered
 }
 
-# Whether the first word of a line is something that can be run.
+# Whether the first word of a line is a command that exists.
 _llambo_known() {
   local word
   for word in ${(z)1}; do
@@ -122,7 +122,7 @@ _llambo_answered() {
   [[ -n $try ]] && _llambo_known "$try" || try=
   [[ -n $cause$try ]] || return
   _llambo_suggestion=$try
-  # goes up over what zle has drawn; zle draws it again
+  # moves up over what zle has drawn; zle draws it again
   local over=$'\e['$BUFFERLINES$'A\e[J' dim=$'\e[2m' plain=$'\e[0m' text="llambo: $cause" tail=
   [[ -z $NO_COLOR && $TERM != dumb ]] || dim= plain=
   [[ $TERM != dumb ]] || over=
@@ -136,7 +136,7 @@ _llambo_answered() {
   print -r -- "$over$dim$text$plain"
 }
 
-# Copies standard error into a file of ours until the next prompt, but only if $LLAMBO_SHELL_STDERR asks for it.
+# Copies standard error to a file of ours until the next prompt, but only if $LLAMBO_SHELL_STDERR asks for it.
 _llambo_copy() {
   local word=${${(z)1}[1]:t}
   (( ${_llambo_screen[(Ie)$word]} )) && return
@@ -176,13 +176,13 @@ _llambo_precmd() {
   _llambo_line=
   [[ ${LLAMBO_SHELL:-hint} == off ]] && return rc
   if [[ $LLAMBO_SHELL == auto ]]; then
-    # appended to what the user has, and only if the plugin is there
+    # appended to the user's own strategies, and only if the plugin is loaded
     (( ! $+ZSH_AUTOSUGGEST_STRATEGY || ${ZSH_AUTOSUGGEST_STRATEGY[(Ie)llambo]} )) ||
       typeset -ga ZSH_AUTOSUGGEST_STRATEGY=($ZSH_AUTOSUGGEST_STRATEGY llambo)
     [[ -S $_llambo_socket ]] || _llambo_wake
   fi
   case $rc in (0|130|141|146|148) return rc ;; esac
-  # an empty line is not a command, and a line that begins with a space is not to be seen by others
+  # an empty line is not a command, and a line that begins with a space is private
   [[ $line == [^[:blank:]]* ]] || return rc
   # longer lines are not explained, and take a long time to turn into JSON
   (( $#line <= 1000 )) || return rc
@@ -211,7 +211,7 @@ _zsh_autosuggest_strategy_llambo() {
   [[ $answer == "$1"* ]] && _llambo_known "$answer" && typeset -g suggestion=$answer
 }
 
-# Alt-E: replaces the line by the suggestion. Only the user runs it.
+# Alt-E: replaces the line with the suggestion. Only the user runs it.
 llambo-suggestion() {
   if [[ -n $_llambo_suggestion ]]; then
     BUFFER=$_llambo_suggestion CURSOR=$#_llambo_suggestion
@@ -224,7 +224,7 @@ zle -N llambo-suggestion
 
 add-zsh-hook preexec _llambo_preexec
 add-zsh-hook precmd _llambo_precmd
-# a subshell that ends by `exit` runs this, too
+# a subshell that ends with `exit` runs this, too
 _llambo_leave() { emulate -L zsh; (( ZSH_SUBSHELL )) || [[ -z $LLAMBO_SHELL_STDERR ]] || command rm -f -- "${_llambo_socket:h}/stderr.$$" }
 add-zsh-hook zshexit _llambo_leave
 

@@ -2,7 +2,10 @@
 
 import { MAX_COMMAND } from './limits.js'
 
-/** A question of a shell, one JSON object a line. On the wire every value is text, because a shell has nothing else. */
+/**
+ * A question of a shell, sent as one JSON object a line. All its values are sent as text, because a shell has nothing
+ * else.
+ */
 export interface Question {
   readonly kind: 'failure' | 'typing'
   /** The shell's process number. Only its newest question of each kind counts. */
@@ -11,7 +14,7 @@ export interface Question {
   readonly number: number
   readonly shell: string
   readonly cwd: string
-  /** The command that failed, or what has been typed of a line. */
+  /** The command that failed, or the part of a line that has been typed. */
   readonly line: string
   readonly rc: number
   readonly ms: number
@@ -39,7 +42,7 @@ export function parseQuestion(text: string): Question | undefined {
   if (!kind || line === '' || line.length > MAX_COMMAND) return undefined
   return {
     kind,
-    // what is typed counts as it is, with a space at its end
+    // a line that is being typed counts as it is, with a space at its end
     line: kind === 'typing' ? string('line') : line,
     rc: Number(json.rc) || 0,
     ms: Number(json.ms) || 0,
@@ -55,7 +58,7 @@ export function parseQuestion(text: string): Question | undefined {
   }
 }
 
-/** Whether a line asks for what was sent last, rather than being a question of a shell. */
+/** Whether a line asks for the text that was sent last. Such a line is not a question of a shell. */
 export function asksWhatWasSent(text: string): boolean {
   try {
     return JSON.parse(text)?.kind === 'sent'
@@ -64,7 +67,7 @@ export function asksWhatWasSent(text: string): boolean {
   }
 }
 
-/** Commands whose exit status 1 is an answer: no. */
+/** Commands for which exit status 1 means no. */
 const no =
   /^(?:[efz]?grep|rg|ag|ack|git-grep|test|\[|\[\[|diff|cmp|colordiff|comm|expr|let|\(\(|false|pgrep|pidof|which|type|command|whence|hash|id|getent|read|fzf|systemctl|mountpoint|cksum|bc|true|return|exit)$/
 
@@ -74,7 +77,7 @@ const before = /^(?:!|\w+=\S*|sudo|command|builtin|noglob|nohup|time|nice|env|ex
 /**
  * Whether an exit status is not a failure that anybody wants explained: 0, stopped or interrupted by the user, ended
  * because the reader went away, or 1 from a command that answers with it. In a pipeline or list the last command
- * counts, because the status is its own.
+ * decides, because the status is its own.
  */
 export function isAnswer(line: string, rc: number): boolean {
   if ([0, 130, 141, 146, 148].includes(rc)) return true

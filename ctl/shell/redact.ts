@@ -4,7 +4,7 @@ import { byPlace } from './arguments.js'
 import { byChance } from './entropy.js'
 import { bySight, SECRET, type Span } from './secrets.js'
 
-/** Replaces a secret in what is sent. */
+/** What replaces a secret in a text that is sent. */
 export const REDACTED = '[redacted]'
 
 /** A secret that was taken out of a text, and the rule that found it. */
@@ -15,7 +15,10 @@ export interface Removed {
 
 const secretName = new RegExp(SECRET, 'i')
 
-/** Adds the places where values of secret environment variables are. The variable's name says that it is secret. */
+/**
+ * Adds the places where the value of a secret environment variable occurs. The name of a variable says whether it is
+ * secret.
+ */
 function byEnvironment(text: string, env: NodeJS.ProcessEnv, add: (span: Span) => void): void {
   for (const [name, value] of Object.entries(env)) {
     if (value === undefined || value.length < 8 || value.startsWith('/') || !secretName.test(name)) continue
@@ -25,10 +28,10 @@ function byEnvironment(text: string, env: NodeJS.ProcessEnv, add: (span: Span) =
 }
 
 /**
- * Takes out of a text what looks like a secret. Nothing leaves the shell's machine without passing through here. It
- * takes too much rather than too little. The time it takes is proportional to the length of the text, whatever the text
- * is.
- * @param env the environment, whose secrets are taken out wherever they are
+ * Takes everything out of a text that looks like a secret. Nothing leaves the shell's machine without passing through
+ * here. It takes too much rather than too little. The time it takes is proportional to the length of the text, whatever
+ * the text is.
+ * @param env the environment, whose secrets are taken out wherever they occur
  * @returns the text without secrets, and what was taken out, in the order of the text
  */
 export function takeOut(text: string, env: NodeJS.ProcessEnv = {}): { text: string; removed: Removed[] } {
@@ -38,7 +41,7 @@ export function takeOut(text: string, env: NodeJS.ProcessEnv = {}): { text: stri
   bySight(text, add)
   byPlace(text, add)
   byChance(text, add)
-  // overlapping finds of several rules become one, with the rule of the one that begins first and is longest
+  // overlapping finds of several rules become one, which is named after the one that begins first and is longest
   spans.sort((a, b) => a.from - b.from || b.to - a.to)
   const removed: Removed[] = []
   const kept: string[] = []
@@ -55,7 +58,7 @@ export function takeOut(text: string, env: NodeJS.ProcessEnv = {}): { text: stri
   return { text: kept.join('') + text.slice(at), removed }
 }
 
-/** A text without what looks like secrets. */
+/** A text without anything that looks like a secret. */
 export const redact = (text: string, env: NodeJS.ProcessEnv = {}): string => takeOut(text, env).text
 
 /** Whether there is a secret in a text. */

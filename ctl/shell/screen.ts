@@ -7,7 +7,7 @@ import { stripVTControlCharacters } from 'node:util'
 import { MAX_LINES, MAX_OUTPUT, MAX_SEEN, SCREEN_MS } from './limits.js'
 import type { Question } from './question.js'
 
-/** Runs a program of the terminal's. Resolves with '' if it fails or takes too long. */
+/** Runs a command-line tool of the terminal. Resolves with '' if it fails or takes too long. */
 const ask = (program: string, args: readonly string[], signal: AbortSignal) =>
   new Promise<string>(resolve => {
     const options = { timeout: SCREEN_MS, maxBuffer: 1024 * 1024, signal }
@@ -15,9 +15,9 @@ const ask = (program: string, args: readonly string[], signal: AbortSignal) =>
   })
 
 /**
- * The part of a screen that a command has printed: what is between its line and the next prompt, which is recognised by
- * what stands before the command. Returns nothing if the command's line is not found: the rest of the screen is not our
- * business.
+ * The part of a screen that a command has printed: the text between the command's line and the next prompt. The prompt
+ * is recognised by the text that stands before the command. Returns nothing if the command's line is not found: the
+ * rest of the screen is not our business.
  */
 export function printed(screen: string, command: string): string {
   const lines = screen.trimEnd().split('\n')
@@ -31,8 +31,8 @@ export function printed(screen: string, command: string): string {
 }
 
 /**
- * Reads a copy of standard error once it is complete, which a NUL at its end says. A copy that something still writes
- * to is taken as it is after SCREEN_MS.
+ * Reads a copy of standard error once it is complete; a NUL ends a complete copy. If something still writes to the copy
+ * after SCREEN_MS, it is taken as it is.
  */
 async function copied(path: string, signal: AbortSignal): Promise<string> {
   for (let end = performance.now() + SCREEN_MS; ; await sleep(20, undefined, { signal })) {
@@ -42,8 +42,8 @@ async function copied(path: string, signal: AbortSignal): Promise<string> {
 }
 
 /**
- * The ways to find out what a command printed; the first that is there is taken. None of them runs the command again or
- * redirects it.
+ * The ways to find out what a command printed; the first one that is available is used. None of them runs the command
+ * again or redirects it.
  */
 const ways: readonly {
   has: (question: Question) => boolean
@@ -67,7 +67,7 @@ const ways: readonly {
   },
 ]
 
-/** What a failed command has printed, as plain text; '' if there is no way to know. */
+/** The output of a failed command, as plain text; '' if there is no way to get it. */
 export async function output(question: Question, signal: AbortSignal): Promise<string> {
   const text = (await ways.find(({ has }) => has(question))?.look(question, signal)) ?? ''
   return stripVTControlCharacters(text.slice(-MAX_SEEN))

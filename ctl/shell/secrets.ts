@@ -1,4 +1,4 @@
-/** Finds secrets by a pattern: by what comes before them, or by what they look like. */
+/** Finds secrets by a pattern: by what comes before them, or by how they look. */
 
 /** A part of a text that is a secret, and the rule that found it. */
 export interface Span {
@@ -17,20 +17,19 @@ const SHORT = '(?:pass|pwd|pw|psk|sig)'
 /** A value: quoted, also with escaped quotes, or up to the next space without punctuation at its end. */
 const VALUE = String.raw`(?:\\"[^"\\\n]*|"(?:[^"\\\n]|\\.)*"?|'[^'\n]*'?|[^\s&;|"']*[^\s&;|"',)\]}])`
 
-/** Spaces, but not many: the text may come from anybody, and no pattern may search all of it from each start. */
+/** A few spaces: the text may come from anybody, and no pattern may search all of it from each start. */
 const BLANKS = '[ \\t]{0,8}'
 
 interface Pattern {
   readonly rule: string
-  /** The first group is what stays of a match: it says that the rest is a secret. */
+  /** The first group is the part of a match that stays: it shows that the rest is a secret. */
   readonly pattern: RegExp
 }
 
 const pattern = (rule: string, source: string, flags = 'g'): Pattern => ({ rule, pattern: new RegExp(source, flags) })
 
 /**
- * Tokens of services by what they look like: a service, and the pattern of its tokens. All of them begin where a word
- * does.
+ * Tokens of services, by how they look: a service, and the pattern of its tokens. All of them begin where a word does.
  */
 const services: readonly (readonly [service: string, token: string])[] = [
   ['OpenAI, Anthropic and others', String.raw`sk-[\w-]{16,}`],

@@ -5,7 +5,7 @@ import type { Model } from './model.js'
 import { type Choice, keyOf, type Page, position, rowsOf } from './page.js'
 import { taskColumns, workerColumns } from './view.js'
 
-/** What a key asks for, other than a change of what is shown. */
+/** What a key asks for, if that is more than a change of the display. */
 export type Wish = { do: 'leave' } | { do: 'look' } | { do: 'cancel'; task: string } | { do: 'stop' } | undefined
 
 const columns = { workers: workerColumns, tasks: taskColumns }
@@ -13,7 +13,7 @@ const columns = { workers: workerColumns, tasks: taskColumns }
 /** The question at the bottom of the screen. */
 type Asking = { what: 'filter'; before: string } | { what: 'cancel'; task: string }
 
-/** Takes keys one by one: changes what is shown, and returns what else the key asks for. */
+/** Takes keys one by one: changes the display, and returns anything else that the key asks for. */
 export class Keys {
   #asking: Asking | undefined
 

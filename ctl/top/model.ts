@@ -46,7 +46,7 @@ export interface Event {
 export interface Share {
   readonly class: string
   readonly workers: number
-  /** The part of all workers, from 0 to 1. */
+  /** The fraction of all workers, from 0 to 1. */
   readonly share: number
 }
 
@@ -70,12 +70,12 @@ export class Model {
   /** Tasks that wait or run. */
   readonly tasks = new Map<string, Task>()
   readonly events: Event[] = []
-  /** Workers that were told to leave. They are not shown as down when they are gone. */
+  /** Workers that were told to leave. They are not shown as down after they have left. */
   readonly #leaving = new Set<string>()
   /** Tasks that have ended, so that they are not asked for again. */
   readonly over = new Set<string>()
 
-  /** Takes a `status` in. @param now ms since 1970 */
+  /** Processes a `status`. @param now ms since 1970 */
   status(text: string, now: number): void {
     const records = parseRecords(text)
     this.server = records.find(({ word }) => word === 'server')?.attrs ?? {}
@@ -108,13 +108,13 @@ export class Model {
     }
   }
 
-  /** Takes lines of `event` in. */
+  /** Processes lines of `event`. */
   happened(lines: string): void {
     for (const { attrs } of parseRecords(lines)) {
       const { seq, time, kind, ...rest } = attrs
       if (kind === undefined) continue
       const event = { seq: number(seq), time: new Date(time ?? 0), kind, attrs: rest }
-      // an open begins with the events that an earlier open had already
+      // a newly opened `event` begins with events that an earlier open had already delivered
       if (this.events.some(known => known.seq === event.seq && known.time.getTime() === event.time.getTime())) continue
       this.events.push(event)
       if (this.events.length > MAX_EVENTS) this.events.shift()
@@ -140,7 +140,7 @@ export class Model {
     this.over.add(id)
   }
 
-  /** Takes a task's `status` in. */
+  /** Processes a task's `status`. */
   task(text: string): void {
     const attrs = parseRecords(text)[0]?.attrs
     if (!attrs?.id) return
@@ -159,8 +159,8 @@ export class Model {
   }
 
   /**
-   * Takes the names in `task/` in. Tasks that are not among them have been removed. @returns the tasks of which nothing
-   * is known
+   * Processes the names in `task/`. Tasks that are not among them have been removed. @returns the tasks of which
+   * nothing is known
    */
   listed(ids: readonly string[]): string[] {
     const there = new Set(ids)
@@ -169,7 +169,7 @@ export class Model {
     return ids.filter(id => !this.over.has(id) && !this.tasks.has(id))
   }
 
-  /** The state of the cluster in a word, and the reason if it could be better. */
+  /** The health of the cluster in a word, and the reason if it is not healthy. */
   health(): { word: 'HEALTHY' | 'DEGRADED' | 'BUSY' | 'STARTING' | 'DRAINING' | 'DOWN'; why: string } {
     const { server, problem } = this
     if (problem !== undefined || !server) return { word: 'DOWN', why: problem ?? 'no answer yet' }

@@ -1,4 +1,4 @@
-/** Lays out what `top` shows. */
+/** Lays out the screen of `top`. */
 
 import { clip, width } from '../common/terminal/width.js'
 import type { Model, Task, Worker } from './model.js'
@@ -12,7 +12,8 @@ export interface Choice {
   readonly reverse: { workers: boolean; tasks: boolean }
   filter: string
   /**
-   * The name of the chosen worker and the number of the chosen task. The first row is chosen if that one is not there.
+   * The name of the chosen worker and the number of the chosen task. If it is not there any more, the first row is
+   * chosen.
    */
   readonly chosen: { workers: string; tasks: string }
   /** The detail view, if it is shown instead of the tables. */
@@ -78,13 +79,13 @@ export const position = (rows: readonly (Worker | Task)[], chosen: string): numb
 
 export { keyOf }
 
-/** The first of the `count` rows that are shown, so that the chosen row is among them. */
+/** The first of the `count` visible rows, chosen so that row `at` is among them. */
 const top = (at: number, length: number, count: number) =>
   Math.max(0, Math.min(at - Math.floor(count / 2), length - count))
 
 export interface Page {
   readonly lines: string[]
-  /** How many rows of each table fit; PgDn moves by as many. */
+  /** How many rows of each table fit; PgDn moves by this many. */
   readonly fit: { workers: number; tasks: number }
   /** The tasks on the screen. */
   readonly tasks: readonly string[]
@@ -111,7 +112,8 @@ export function page(model: Model, choice: Choice, columns: number, rows: number
   const head = header(model, now, columns, style)
   const classes = distribution(model, columns, style)
   const all = { workers: rowsOf.workers(model, choice), tasks: rowsOf.tasks(model, choice) }
-  // what can spare most gives way, in this order: classes, events, tasks; the table of workers gets what is left
+  // classes, events and tasks can spare rows most easily, in this order, and get a bounded share; the table of workers
+  // gets what is left
   const spare = rows - head.length - 1
   const shares = classes.slice(0, Math.max(0, Math.min(6, Math.floor(spare / 5))))
   const events = Math.max(0, Math.min(6, Math.floor(spare / 5)))
@@ -156,7 +158,7 @@ export function page(model: Model, choice: Choice, columns: number, rows: number
   return { lines: [...lines, ...filler, footer], fit: { workers, tasks }, tasks: t.shown.map(keyOf) }
 }
 
-/** Everything once and whole, for a file or a terminal that cannot be drawn on. */
+/** The whole state, once and with all rows, for a file or a terminal that cannot be drawn on. */
 export function snapshot(model: Model, columns: number, now: number, style: Style): string {
   const choice = firstChoice()
   const part = (title: string, lines: readonly string[]) => ['', title, ...(lines.length ? lines : ['(none)'])]

@@ -1,15 +1,15 @@
-/** Draws on the whole screen of a terminal. */
+/** Draws a full-screen display on a terminal. */
 
 import type { ReadStream, WriteStream } from 'node:tty'
 
 const ESC = '\x1b['
-/** The alternate screen, without cursor and line wrapping; and all of that undone. */
+/** Switches to the alternate screen, without cursor and line wrapping; and back. */
 const ENTER = `${ESC}?1049h${ESC}?25l${ESC}?7l${ESC}2J`
 const LEAVE = `${ESC}0m${ESC}?7h${ESC}?25h${ESC}?1049l`
 
 /**
- * A screen of our own on a terminal. Only rows that have changed are written. However the process ends, except by
- * SIGKILL, the terminal is left as it was.
+ * A full-screen display on a terminal. Only rows that have changed are written. However the process ends, except by
+ * SIGKILL, the terminal is restored.
  */
 export class Screen {
   readonly #output: WriteStream

@@ -127,7 +127,7 @@ export class Source {
   }
 }
 
-/** A file that is gone reads as nothing. A connection that is gone is still an error: then the signal aborts. */
+/** Makes a file that is gone read as nothing. If the connection is gone, the signal aborts, and the error is thrown. */
 const gone = (signal: AbortSignal) => (error: unknown) => {
   if (signal.aborted) throw error
   return ''

@@ -1,4 +1,4 @@
-/** Renders the parts of the screen of `top`. */
+/** Renders the parts of `top`'s screen. */
 
 import type { ChalkInstance } from 'chalk'
 import { duration } from '../common/output.js'
@@ -20,11 +20,11 @@ interface Column<Row> {
   readonly width: number
   readonly right?: boolean
   readonly text: (row: Row, style: Style) => string
-  /** The sort key; the least comes first. */
+  /** The sort key; the smallest comes first. */
   readonly by: (row: Row) => string | number
 }
 
-/** Text that others have written, as one line that is harmless to a terminal. */
+/** Text from others, as one line that is harmless to a terminal. */
 const safe = (text: string) => sanitize(text).replace(/[\n\t]/g, ' ')
 
 const thousands = (n: number) => Math.round(n).toLocaleString('en-US')
@@ -123,7 +123,7 @@ function cell(text: string, columns: number, right = false): string {
   return right ? pad + cut : cut + pad
 }
 
-/** The title row of a table, with a mark at the column that sorts it. */
+/** The title row of a table, with a mark at the column by which it is sorted. */
 export function titles<Row>(
   columns: readonly Column<Row>[],
   room: number,

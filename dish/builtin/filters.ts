@@ -69,8 +69,8 @@ const TAIL = 4 * 1024 * 1024
 /** At the end of a file, `tail -f` reads again after this many ms. */
 const AGAIN_MS = 500
 /**
- * A read that takes longer than this many ms is waiting for something to happen: `tail -f` takes what has arrived so
- * far as the end of the file.
+ * A read that takes longer than this many ms is waiting for new content: `tail -f` takes the content so far as the
+ * whole file.
  */
 const QUIET_MS = 100
 

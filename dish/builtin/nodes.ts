@@ -50,7 +50,7 @@ async function runThere(
     return { status: why(error), code: error.code }
   } finally {
     const space = state?.space
-    // jobs that the command started go on in this name space: it is closed after the last one
+    // jobs that the command started go on in this name space, so it is closed after the last of them
     const left = jobs.running.filter(job => !before.has(job)).map(({ ended }) => ended)
     if (left.length === 0) space?.close()
     else Promise.all(left).then(() => space?.close())

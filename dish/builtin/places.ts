@@ -28,7 +28,7 @@ function flags(call: Call): Flags {
   return { ...(a && { where: 'after' as const }), ...(b && { where: 'before' as const }), create: Boolean(c) }
 }
 
-/** Runs a change of the name space. @throws ShellError, one line that says what went wrong */
+/** Changes the name space. @throws ShellError with one line that says what went wrong */
 async function change(call: Call, work: () => void | Promise<void>): Promise<void> {
   try {
     await work()
@@ -58,7 +58,7 @@ export async function mount(call: Call): Promise<void> {
     parseAddress(address)
     await tree.quickly(call.signal, async signal => {
       const ctx = asking(signal)
-      // asks the server now, so that one that does not answer is reported by the mount itself
+      // asks the server now, so that the mount itself reports a server that does not answer
       await file.attributes(ctx)
       await namespace.mount(file, address, path, flags(call), ctx, aname === undefined ? [] : [aname])
     })

@@ -28,8 +28,8 @@ class Here extends Invocation {
 }
 
 /**
- * Shows the cluster on one screen, which has the terminal until it is left. Prints it once if the output is not a
- * terminal or the command runs in the background, where nobody would see it change.
+ * Shows the cluster on one screen, which has the terminal until the user leaves it. Prints it once if the output is not
+ * a terminal or the command runs in the background, where nobody would see it change.
  */
 export function top(call: Call): Promise<void> {
   const { json } = call.options

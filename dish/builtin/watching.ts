@@ -19,7 +19,7 @@ async function rest(call: Call, ms: number): Promise<void> {
   if (call.reading.aborted) throw call.reading.reason
 }
 
-/** Draws a text over the last one, in as many rows as the terminal has. */
+/** Draws a text over the previous one, in as many rows as the terminal has. */
 async function draw(call: Call, text: string, first: boolean): Promise<void> {
   const columns = call.out.columns ?? 80
   const most = (process.stdout.rows ?? 24) - 1
