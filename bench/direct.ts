@@ -5,7 +5,7 @@
 
 import { getLlama, LlamaChat, type LlamaContextSequence, LlamaLogLevel } from 'node-llama-cpp'
 
-/** Runs a stream for each prompt, all at once, each to this many tokens. */
+/** Runs one stream for each prompt, all at once, each for this many tokens. */
 export interface Run {
   prompts: string[]
   tokens: number

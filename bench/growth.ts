@@ -9,11 +9,11 @@ import { attach, startOurs } from './programs.js'
 import { directoryName, entryName, SIZES } from './tree.js'
 
 const [, MIDDLE, MOST] = SIZES
-/** How many entries are listed and how many walks are made for one figure, whatever the size of the directory. */
+/** How many entries are listed and how many walks are made for one measurement, whatever the size of the directory. */
 const ENTRIES = 100_000
 const WALKS = 10_000
 
-/** The cost of an entry of a listing, and of a walk, in directories of growing size. */
+/** Measures the cost of an entry of a listing, and of a walk, in directories of growing size. */
 export async function* growth(wanted: (what: string) => boolean): AsyncGenerator<Result> {
   const what = (of: string, [from, to]: readonly [number, number]) => `growth: ${of}, ${to} entries against ${from}`
   const steps = [
@@ -65,15 +65,13 @@ export async function* growth(wanted: (what: string) => boolean): AsyncGenerator
 }
 
 /**
- * Sessions that exist while requests are timed. The last number leaves room for the session that each request makes
+ * How many sessions exist while requests are timed. The last number leaves room for the session that each request makes
  * (MAX_SESSIONS).
  */
 const SESSIONS = [1, 100, 9_999] as const
 const REQUESTS = 100
 
-/**
- * The cost of a request that makes a session, asks in it and removes it, on servers with more and more other sessions.
- */
+/** Measures a request that makes a session, asks in it and removes it, on servers with more and more other sessions. */
 export async function* sessions(wanted: (what: string) => boolean): AsyncGenerator<Result> {
   const rows = SESSIONS.slice(1)
     .map((to, i) => ({
@@ -91,7 +89,7 @@ export async function* sessions(wanted: (what: string) => boolean): AsyncGenerat
   }
 }
 
-/** A server with this many sessions, and the time of requests to it. */
+/** A server with this many sessions, and a function that times requests to it. */
 async function serverWith(count: number): Promise<{ side: Side; stop(): void }> {
   const server = up(newHome(), '--engine', 'echo', '--no-mount')
   const client = await Client.connect(await dial(server.unix))

@@ -1,4 +1,4 @@
-/** Measures what idle connections cost an active one. */
+/** Measures what idle connections cost an active client. */
 
 import { readFileSync } from 'node:fs'
 import type { Client, Fid } from '../fs/client.js'
@@ -26,8 +26,8 @@ async function p99(fid: Fid): Promise<number> {
 }
 
 /**
- * What idle connections cost the active one: two servers in turn, one with ten thousand idle connections, one with
- * none.
+ * Measures what idle connections cost an active client, on two servers in turn: one with ten thousand idle connections,
+ * one with none.
  */
 export async function activeBesideIdle(): Promise<Result | Skipped> {
   const what = `p99 of an active client with ${IDLE} idle connections / without`

@@ -6,10 +6,10 @@ import { newHome, up } from './llambo.js'
 import { compare, type Result, summary } from './measure.js'
 import { built } from './programs.js'
 
-/** Keys of a round, and the pause between two keys, in ms. */
+/** How many keys a round has, and the pause between two keys, in ms. */
 const KEYS = 100
 const PAUSE_MS = 40
-/** Tokens a second of the answer that streams meanwhile. */
+/** Tokens a second of the answer that streams at the same time. */
 const RATE = 200
 
 /** A program in a pseudo-terminal of script(1), written to and read through pipes. */
@@ -35,7 +35,7 @@ class Pseudo {
       })
   }
 
-  /** The ms until a key is seen, for each key. */
+  /** The time until each key is seen, in ms. */
   async echoes(): Promise<number[]> {
     const times: number[] = []
     for (let i = 1; i <= KEYS; i++) {
@@ -57,7 +57,7 @@ class Pseudo {
 
 const limbot = [process.execPath, built('limbot/limbot.js')]
 
-/** The time from the start to the prompt, compared with a Node that does nothing. */
+/** Measures the time from the start to the prompt, compared with a Node that does nothing. */
 export function prompt(): Promise<Result> {
   const env = newHome()
   return compare({
@@ -83,8 +83,8 @@ export function prompt(): Promise<Result> {
 }
 
 /**
- * The time until a key is on the screen while an answer streams, the slowest of a hundred, compared with cat(1), whose
- * keys the kernel echoes.
+ * Measures the time until a key is on the screen while an answer streams, the slowest of a hundred, compared with
+ * cat(1), whose keys the kernel echoes.
  */
 export async function echo(): Promise<Result> {
   const env = {

@@ -37,7 +37,7 @@ process.on('exit', () => {
   for (const server of running) server.stop()
 })
 
-/** Runs `llamboctl up -d`. Returns when that does: a prompt would be answered. */
+/** Runs `llamboctl up -d`. When that returns, the server is ready for a prompt. */
 export function up(env: NodeJS.ProcessEnv & { HOME: string }, ...args: string[]): Llambo {
   const dir = join(env.HOME, 'n')
   mkdirSync(dir, { recursive: true })

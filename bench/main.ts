@@ -1,7 +1,7 @@
 /**
- * `npm run bench [-- WORD …]`: measures how fast llambo is, compared with the best program for each thing. With words,
- * it runs the rows whose names have one of them. It prints a table, and writes all figures to bench/results/TIME.json.
- * Nothing here passes or fails.
+ * `npm run bench [-- WORD …]`: measures how fast llambo is, compared with the best program for each task. With words,
+ * it runs only the rows whose names contain one of them. It prints a table, and writes all figures to
+ * bench/results/TIME.json. Nothing here passes or fails.
  */
 
 import { keep } from '../test/report.js'

@@ -2,7 +2,7 @@
 
 import { loadavg } from 'node:os'
 
-/** Rounds of each comparison. The figure is the median of their ratios. */
+/** How many rounds a comparison has. Its figure is the median of their ratios. */
 export const ROUNDS = 7
 /** How long one side of a round runs, in ms. */
 const SLICE_MS = 400
@@ -10,7 +10,7 @@ const SLICE_MS = 400
 /** One side of a comparison: runs once and returns a figure. */
 export type Side = () => Promise<number>
 
-/** What a figure is meant to be: at least, or at most. */
+/** The target of a figure: at least, or at most. */
 export interface Aim {
   least?: number
   most?: number
@@ -56,8 +56,8 @@ export interface Comparison {
 }
 
 /**
- * Runs two sides in turn, round after round, so that whatever else the machine does affects both. Each goes first every
- * other time.
+ * Runs two sides in turn, round after round, so that other load on the machine affects both. The sides take turns in
+ * going first.
  */
 export async function compare(of: Comparison): Promise<Result> {
   const ours: number[] = []
@@ -93,7 +93,7 @@ export function summary(
   }
 }
 
-/** Does something again and again, `lanes` of it at once. Returns how often a second it was done. */
+/** Repeats something, `lanes` of it at once. Returns how often a second it was done. */
 export async function rate(lanes: number, once: () => Promise<unknown>): Promise<number> {
   let count = 0
   const started = performance.now()
@@ -115,5 +115,5 @@ export async function time(run: () => Promise<unknown>): Promise<number> {
   return performance.now() - started
 }
 
-/** The ms that `n` operations took, as µs for one. */
+/** Converts the ms that `n` operations took to µs for one operation. */
 export const micros = (ms: number, n: number): number => (ms * 1000) / n

@@ -26,7 +26,7 @@ export const MEDIUM: Shape = {
   vocabulary: 32000,
   context: 2048,
 }
-/** 1.3 million weights: a token costs next to nothing, so that the cost of what surrounds it shows. */
+/** 1.3 million weights: a token costs next to nothing, so that the cost of everything around it shows. */
 export const SMALL: Shape = {
   width: 128,
   layers: 4,
@@ -79,8 +79,8 @@ function half(x: number): number {
 }
 
 /**
- * Q8_0 weights with mean zero and that deviation: random bytes, with one scale for all blocks. The same name gives the
- * same weights.
+ * Q8_0 weights with mean zero and the given standard deviation: random bytes, with one scale for all blocks. The same
+ * name gives the same weights.
  */
 function weights(name: string, elements: number, deviation: number): Buffer {
   const keystream = createCipheriv('aes-128-ctr', Buffer.alloc(16, name), Buffer.alloc(16))
@@ -90,7 +90,7 @@ function weights(name: string, elements: number, deviation: number): Buffer {
   return out
 }
 
-/** Writes a llama model of random weights in GGUF. All it says is nonsense, at the cost of sense. */
+/** Writes a llama model of random weights in GGUF. All it says is nonsense, at the same cost as sense. */
 export function writeModel(path: string, shape: Shape): void {
   const { width, layers, heads, kvHeads, forward, context } = shape
   const words = vocabulary(shape.vocabulary)

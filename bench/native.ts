@@ -43,8 +43,7 @@ const fuse = new Fuse(
       done(files.get(path)!.copy(into, 0, offset, offset + length)),
     release: (_path: string, _fd: number, done: Done) => done(0),
   },
-  // reads go through, as in our driver; the rest has fuse-native's defaults: names and attributes are valid for a
-  // second
+  // reads go through, as in our driver; otherwise fuse-native's defaults: names and attributes are valid for a second
   { fsname: 'llambo-bench,direct_io', timeout: false },
 )
 fuse.mount((error: Error | null) => {

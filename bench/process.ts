@@ -25,7 +25,7 @@ const run = (args: string[]): Promise<number> =>
       }),
   )
 
-/** `llamboctl --version`, compared with a Node that does nothing. */
+/** Measures `llamboctl --version`, compared with a Node that does nothing. */
 export const version = (): Promise<Result> =>
   compare({
     what: 'llamboctl --version, more than node -e 0',
@@ -38,8 +38,8 @@ export const version = (): Promise<Result> =>
   })
 
 /**
- * The time until `llamboctl up -d` with the bundled model returns, compared with node-llama-cpp alone until it has
- * loaded that model.
+ * Measures the time until `llamboctl up -d` with the bundled model returns, compared with node-llama-cpp alone until it
+ * has loaded that model.
  */
 export async function ready(): Promise<Result> {
   const env = newHome()
@@ -85,7 +85,7 @@ async function idle(args: string[], env: NodeJS.ProcessEnv): Promise<number> {
   return mib
 }
 
-/** The memory of a server without a model, its worker included, compared with an idle Node. */
+/** Measures the memory of a server without a model, its worker included, compared with an idle Node. */
 export function idleServer(): Promise<Result> {
   const home = join(scratch, 'home')
   mkdirSync(join(home, 'llambo'), { recursive: true, mode: 0o700 })
@@ -102,12 +102,12 @@ export function idleServer(): Promise<Result> {
   })
 }
 
-/** The memory of a connection that is attached and idle, from a thousand of them. */
+/** Measures the memory of a connection that is attached and idle, over a thousand of them. */
 export function idleConnection(): Promise<Result> {
   const grown = async (connections: number): Promise<number> => {
     const server = await startOurs()
     const clients: Client[] = []
-    // a few first, so that what is loaded and compiled once does not count
+    // a few connections first, so that one-time loading and compiling does not count
     for (let i = 0; i < 50; i++) clients.push((await attach(server)).client)
     await sleep(500)
     const before = resident(server.pid)

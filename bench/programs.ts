@@ -1,4 +1,4 @@
-/** Starts and ends the programs that are compared. */
+/** Starts and ends the programs that the benchmark compares. */
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
@@ -12,9 +12,7 @@ import { LARGE, SMALL } from './tree.js'
 
 export const built = (path: string): string => fileURLToPath(new URL(`../${path}`, import.meta.url))
 
-/**
- * The directory of everything that a run leaves on disk; in memory if that is possible, so that no disk is measured.
- */
+/** The directory of all files of a run; in memory if that is possible, so that no disk is measured. */
 export const scratch = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'llambo-bench-'))
 const running = new Set<ChildProcess>()
 
@@ -57,7 +55,7 @@ async function start(command: (path: string) => string[], aname = ''): Promise<P
   }
 }
 
-/** Starts our server in a process of its own. It serves the small file, and those parts of tree.ts that are named. */
+/** Starts our server in a process of its own. It serves the small file and the named parts of tree.ts. */
 export const startOurs = (...parts: ('large' | 'directories')[]): Promise<Program> =>
   start(path => [process.execPath, built('bench/server.js'), `unix!${path}`, ...parts])
 
@@ -72,7 +70,7 @@ export async function startDiod(): Promise<Program> {
     writeFileSync(join(tree, name), '')
     truncateSync(join(tree, name), LARGE)
   }
-  // whole pages, not holes: a read must find them
+  // allocated pages, not holes: a read must find them
   writeFileSync(join(tree, 'large'), new Uint8Array(LARGE))
   return start(path => ['diod', '-f', '-n', '-l', path, '-e', tree, '-L', 'stderr'], tree)
 }

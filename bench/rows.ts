@@ -6,7 +6,7 @@ import { type Comparison, compare, type Result, rate, type Side, type Skipped, t
 import { attach, haveDiod, type Program, startDiod, startOurs } from './programs.js'
 import { LARGE, SMALL } from './tree.js'
 
-/** Requests in flight while a large file is read or written: as many as fs/client-fid.ts has of its writes. */
+/** Requests in flight while a large file is read or written: as many as fs/client-fid.ts has in flight for a write. */
 const WINDOW = 8
 
 type Connection = { client: Client; root: Fid }
@@ -77,7 +77,7 @@ export async function* againstDiod(wanted: (what: string) => boolean): AsyncGene
   for (const [what, unit, aim, msize, side] of chosen) {
     const [us, them] = [await attach(servers[0]!, msize), await attach(servers[1]!, msize)]
     const [ours, theirs] = [await side(us), await side(them)]
-    // once before it counts, for compilers and caches
+    // a run that does not count, for compilers and caches
     await ours()
     await theirs()
     const asked =

@@ -13,7 +13,7 @@ const WORKERS = { top: 215, height: 130 }
 
 const n = (value: number) => String(Math.round(value * 10) / 10)
 
-/** The number of workers and the part of them in use over the time of a replay, as SVG. */
+/** Draws the number of workers and their utilisation over the time of a replay, as SVG. */
 export function picture({ moments, changes }: { moments: readonly Moment[]; changes: readonly Change[] }): string {
   const end = moments.at(-1)!.time
   const x = (time: number) => LEFT + (time / end) * (WIDTH - LEFT - RIGHT)

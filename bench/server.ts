@@ -1,6 +1,6 @@
 /**
  * `node server.js ADDRESS [large] [directories]`: serves the named parts of tree.ts from memory with fs/. It ends when
- * its standard input does.
+ * its standard input ends.
  */
 
 import { listen } from '../fs/dial.js'

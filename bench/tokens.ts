@@ -187,7 +187,9 @@ async function* firstTokens(wanted: (what: string) => boolean): AsyncGenerator<R
   stop()
 }
 
-/** What files, 9P and FUSE cost an answer: a mounted server, compared with node-llama-cpp alone in a process. */
+/**
+ * Measures what files, 9P and FUSE cost an answer: a mounted server, compared with node-llama-cpp alone in a process.
+ */
 export async function* tokens(wanted: (what: string) => boolean): AsyncGenerator<Result | Skipped> {
   const problem = await fuseProblem()
   if (problem) {

@@ -43,7 +43,7 @@ const large = (): [string, File][] => [
 ]
 const directories = () => SIZES.map((size): [string, File] => [directoryName(size), directory(size)])
 
-/** The small file, and the parts that are named. */
+/** The tree: the small file and the named parts. */
 export const tree = (parts: readonly string[]): File =>
   dir(
     new Map<string, File>([

@@ -11,7 +11,7 @@ import { built } from './programs.js'
 
 const PLUGIN = '/usr/share/zsh-autosuggestions/zsh-autosuggestions.zsh'
 /**
- * How many keys one side of a round has, and how far apart they are, in ms: as a fast typist types, and so slowly that
+ * How many keys one side of a round has, and the time between them, in ms: as a fast typist types, and so slowly that
  * the agent is asked after each key.
  */
 const paces = [
@@ -34,7 +34,7 @@ class Shell {
     this.#child.stdout.setEncoding('utf8').on('data', text => this.#heard(text))
   }
 
-  /** Writes a key, and waits until the terminal shows something with `echo` in it. */
+  /** Writes a key, and waits until the terminal shows something that contains `echo`. */
   async press(key: string, echo: string): Promise<void> {
     let all = ''
     const heard = new Promise<void>(resolve => {

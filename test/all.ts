@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url'
 import { keep, last, suites } from './report.js'
 
 const checkout = fileURLToPath(new URL('../..', import.meta.url))
-/** A suite that takes longer than this, in ms, hangs: the longest takes some 40 minutes on two cores. */
+/** A suite that takes longer than this, in ms, hangs. The longest takes some 40 minutes on two cores. */
 const LIMIT_MS = 3 * 3_600_000
 
 const all = ['test', ...Object.keys(suites)]

@@ -36,7 +36,7 @@ export class Group {
     writeFileSync(join(this.dir, files.limit), bytes === undefined ? files.none : `${bytes}`)
   }
 
-  /** The words that run a program in the group: they come before the program's own. */
+  /** The words that run a program in the group; they go before the program's own. */
   get within(): string[] {
     return ['sh', '-c', `echo $$ > ${this.dir}/cgroup.procs && exec "$0" "$@"`]
   }

@@ -1,4 +1,4 @@
-/** Tests that the commands in the documents exist, and that an interactive shell takes them as they are. */
+/** Tests that the commands in the documents exist, and that they can be typed at an interactive shell as they are. */
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -34,8 +34,8 @@ function* code(name: string): Generator<Line & { readonly block: boolean }> {
 }
 
 /**
- * Whether a bash or zsh at a terminal expands something in a command: a ! outside single quotes that no space, = or (
- * follows.
+ * Whether a bash or zsh at a terminal expands something in a command: a ! outside single quotes that is not followed by
+ * a space, = or (.
  */
 function expands(command: string): boolean {
   const bare = command

@@ -10,7 +10,7 @@ import { type Dialect, DMDIR, NONUNAME, NOTAG, OTRUNC, QTDIR, type Stat } from '
 import { text } from '../fs/text.js'
 import type { Transport } from '../fs/transport.js'
 
-/** What a foreign program does in its own way. */
+/** How a foreign program behaves. */
 export interface Manner {
   /** Its answer to a Tversion. */
   version(msize: number, asked: string): { msize: number; version: string } | Refusal
@@ -41,7 +41,7 @@ const lib9p = (name: string): Manner => ({
   wstat: { ename: 'wstat prohibited' },
 })
 
-/** The programs by name. They behave as their sources do. */
+/** The programs by name. Each behaves as its source says. */
 export const manners = {
   /** Plan 9's and plan9port's lib9p, as srv9p has it. */
   lib9p: lib9p('ramfs'),
@@ -58,7 +58,7 @@ export const manners = {
     missing: { ename: 'file does not exist' },
     count: count => count & 0xffff,
   },
-  /** Knows its own version only if it is spelled exactly, and refuses others with an Rerror without a number. */
+  /** Knows only the exact name of its own version, and refuses others with an Rerror without a number. */
   plain: {
     version: (msize, asked) =>
       asked === '9P2000' ? { msize: Math.min(msize, 8192), version: '9P2000' } : { ename: 'unknown 9P version' },
@@ -129,7 +129,7 @@ export class ForeignServer {
   readonly root = new Node('/', true)
   /** Every request, as text.ts writes it. */
   readonly requests: string[] = []
-  /** Requests that it never answers, by how text.ts writes them. */
+  /** Requests that are never answered, as text.ts writes them. */
   stuck: RegExp | undefined
 
   constructor(readonly manner: Manner) {}

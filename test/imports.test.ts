@@ -19,7 +19,7 @@ const statement =
   /^(?:import|export)\s+(?<type>type\s)?(?:[^'"`;]*?\sfrom\s+)?'(?<from>[^']+)'|\bimport\('(?<late>[^']+)'\)/gm
 
 /**
- * What a file imports: files as paths from the root, packages by name. An import of types only leaves no trace at run
+ * What a file imports: files as paths from the root, packages by name. An import of only types leaves no trace at run
  * time.
  */
 function importsOf(file: string): { to: string; types: boolean }[] {
@@ -114,7 +114,7 @@ t.test('api/ reads texts and values: it imports nothing of Node and no package',
     for (const { to } of importsOf(file)) t.ok(isFile(to), `${file} imports ${to}, which is a file of ours`)
 })
 
-t.test('packages are imported where they belong, and fs/ imports none but ws', async t => {
+t.test('packages are imported only where they belong, and fs/ imports only ws', async t => {
   for (const file of files) {
     for (const { to } of importsOf(file)) {
       if (isFile(to) || isNode(to)) continue

@@ -1,7 +1,7 @@
 /**
- * tap has every Node process that a test starts load its coverage hooks, through NODE_OPTIONS, and so have the
- * processes that those start. That takes three times as long as one of our programs takes to start, and it is not what
- * users run. This file is loaded before each test file and undoes it.
+ * tap makes every Node process that a test starts load its coverage hooks, through NODE_OPTIONS, and also the processes
+ * that those start. That takes three times as long as one of our programs takes to start, and users do not run it. This
+ * file is loaded before each test file and undoes it.
  */
 
 import onSpawn from 'process-on-spawn'

@@ -53,7 +53,7 @@ export interface Ended {
 
 /**
  * Runs a program on a terminal.
- * @param until what it shows when it is to be disturbed, as a regular expression of Python
+ * @param until what the program shows when it is to be disturbed, as a regular expression of Python
  * @param act `close`: the terminal goes away; a number: Ctrl-C is pressed, and again after that many seconds
  */
 export function onTerminal(

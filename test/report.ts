@@ -43,12 +43,12 @@ export function git(...args: string[]): string | undefined {
 
 const fileOf = (suite: string): string => join(checkout, 'docs/reports', `${suite.replace(':', '-')}.json`)
 
-/** Saves the result of a whole run. A run of a part of a suite says nothing about the suite, and is not saved. */
+/** Saves the result of a whole run. The result of a part of a suite says nothing about the suite: do not save it. */
 export function keep(suite: string, red: boolean, summary: string): void {
   const report: Report = {
     suite,
     commit: git('rev-parse', 'HEAD') ?? 'unknown',
-    // what a run itself writes is not a change
+    // files that a run itself writes do not count as changes
     changed: git('status', '--porcelain', '--', ':!docs', ':!test/fuzz/corpus', ':!test/fuzz/crashers') !== '',
     date: new Date().toISOString(),
     node: process.version,

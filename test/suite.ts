@@ -1,5 +1,5 @@
 /**
- * Runs every test file, or those that are named, two at a time: this is what `npm test` runs. tap's own program loads
+ * Runs every test file, or the named ones, two at a time: this is what `npm test` runs. tap's own program would load
  * plugins into each file that none of them uses (typescript, mock), which costs 1.5 s of processor time a file.
  */
 

@@ -1,4 +1,4 @@
-/** Runs a program in a real terminal, at which a test types. */
+/** Runs a program in a real terminal at which a test types. */
 
 import { execFile, execFileSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -9,7 +9,7 @@ import { promisify } from 'node:util'
 
 const run = promisify(execFile)
 
-/** What is needed here of a test of tap. */
+/** The part of tap's test that is needed here. */
 interface Test {
   teardown(fn: () => unknown): unknown
 }
@@ -56,13 +56,12 @@ export class Terminal {
       rmSync(terminal.#dir, { recursive: true, force: true })
     })
     const env = Object.entries({ TERM: 'tmux-256color', ...o.env }).map(([name, value]) => `${name}=${value}`)
-    // what a program leaves on the screen can still be seen when it has ended
+    // the screen can still be read after the program has ended
     const options = ['-f', '/dev/null', 'set-option', '-g', 'remain-on-exit', 'on', ';']
     const limits = ['set-option', '-g', 'history-limit', '50000', ';', 'set-option', '-g', 'escape-time', '0', ';']
     const size = ['-d', '-x', `${columns}`, '-y', `${rows}`, '-c', o.cwd]
     // env(1), because tmux takes the environment from its server. The exit code is written to a file, because tmux 3.3a
-    // now and then misses that a program has ended. With a trap, unlike without one, the shell outlives a Ctrl-C that
-    // the program takes.
+    // sometimes misses that a program has ended. The trap lets the shell outlive a Ctrl-C that the program handles.
     const program = [
       'sh',
       '-c',

@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
-/** The core that the orchestrator has for itself, and the core that its workers and clients share. */
+/** The core of the orchestrator alone, and the core that its workers and clients share. */
 export const CORE = { orchestrator: 0, others: 1 } as const
 
 /** A program of this folder in a process of its own. It answers each message with one message. */
@@ -74,7 +74,7 @@ export interface Spread {
   most: number
 }
 
-/** The median, the 99th percentile and the maximum of values in any order. */
+/** The median, the 99th percentile and the maximum of values, which may be in any order. */
 export function spreadOf(values: number[]): Spread {
   const sorted = Float64Array.from(values).sort()
   const at = (rank: number) => sorted[Math.max(0, Math.ceil(sorted.length * rank) - 1)] ?? Number.NaN

@@ -8,7 +8,7 @@ import { answering, type Spread, spreadOf } from './child.js'
 export interface Load {
   address: string
   connections: number
-  /** How many answers are asked for at once. As soon as one has ended, the next is asked for. */
+  /** How many answers are requested at once. As soon as one has ended, the next is requested. */
   streams: number
   /** One in this many streams reads text, from `data`, the others from `generate`. 0: none. */
   data: number
@@ -20,22 +20,22 @@ export interface Load {
 }
 
 export type ClientsAsk =
-  /** Begins the load. Answers when every stream has had a token. */
+  /** Starts the load. Answers when every stream has received a token. */
   | { do: 'start'; load: Load }
-  /** Answers with what came within that time. */
+  /** Answers with what arrived within that time. */
   | { do: 'measure'; seconds: number }
-  /** Asks for no more answers. Answers when those in progress have ended. */
+  /** Requests no more answers. Answers when those in progress have ended. */
   | { do: 'finish' }
-  /** Asks for this many answers of one token, one after another. */
+  /** Requests this many answers of one token, one after another. */
   | { do: 'first'; address: string; requests: number }
 
 export interface Came {
   tokens: number
   /** Answers that ended. */
   requests: number
-  /** Time between tokens of one answer, in ms. When tokens come together, all but the first count as 0. */
+  /** Time between tokens of one answer, in ms. If tokens arrive together, all but the first count as 0. */
   gap: Spread
-  /** Time from asking to the first token, in ms. */
+  /** Time from the request to the first token, in ms. */
   first: Spread
 }
 
@@ -51,7 +51,7 @@ let failure: Error | undefined
 /** The text of an answer of the echo engine with this many tokens. */
 const text = (count: number) => `${Array.from({ length: count }, (_, i) => `${i}:${WORDS[i % 3]}`).join(' ')}\n`
 
-/** Notes when tokens come. */
+/** Records when tokens arrive. */
 class Meter {
   #asked = performance.now()
   #last = 0

@@ -21,16 +21,16 @@ export interface Group {
   class: string
   count: number
   slots: number
-  /** Tokens a second of each answer; 0: as many as possible. */
+  /** Tokens a second of each answer; 0: as fast as possible. */
   rate: number
-  /** `worker` is a whole worker with engine echo, `peer` the little of one that an orchestrator needs. */
+  /** `worker`: a complete worker with engine echo. `peer`: only what an orchestrator needs of a worker. */
   kind: 'worker' | 'peer'
 }
 
 export type FarmAsk =
   /**
-   * Starts workers and joins them. The first is served at an address of its own as well. Answers when the orchestrator
-   * has attached to each.
+   * Starts workers and joins them. With `serve`, the first one is also served at that address. Answers when the
+   * orchestrator has attached to all of them.
    */
   | { do: 'join'; address: string; dir: string; groups: Group[]; serve?: string }
   /** Answers with what the engines produced within that time. */
@@ -38,7 +38,7 @@ export type FarmAsk =
 
 export interface Made {
   tokens: number
-  /** Time between a token and the next of one answer, in ms. */
+  /** Time between two tokens of one answer, in ms. */
   gap: Spread
 }
 
@@ -57,7 +57,7 @@ let tokens = 0
 let gaps: number[] = []
 let workers = 0
 
-/** The same engine, with the time between its tokens noted. */
+/** The same engine, with the time between its tokens recorded. */
 function timed(engine: Engine): Engine {
   async function* generate(...args: Parameters<Engine['generate']>): AsyncGenerator<TokenChunk> {
     let last = 0

@@ -6,7 +6,7 @@ import type { Came, ClientsAsk } from './clients.js'
 import type { FarmAsk, Group } from './farm.js'
 import { type Orchestrator, startOrchestrator } from './orchestrator.js'
 
-/** How many workers the orchestrator has while the same is asked of it. */
+/** The numbers of workers with which the same requests are made. */
 const SIZES = [10, 100, 1000, 10_000] as const
 const SECONDS = 4
 /** Answers at once: fewer than the slots of ten workers. */
@@ -43,14 +43,14 @@ async function rig(peers: Group): Promise<Rig> {
   }
 }
 
-/** CPU time of the orchestrator during a measurement, in ms, and what came to the clients. */
+/** CPU time of the orchestrator during a measurement, in ms, and what the clients received. */
 async function spent({ orchestrator, clients }: Rig, seconds: number): Promise<{ ms: number; came: Came }> {
   const before = cpuOf(orchestrator.pid)
   const came = await clients.ask<Came>({ do: 'measure', seconds })
   return { ms: cpuOf(orchestrator.pid) - before, came }
 }
 
-/** CPU time that answers of that length take beyond the heartbeats, in µs: of a token, and of an answer. */
+/** CPU time that answers of that length take in addition to the heartbeats, in µs: per token, and per answer. */
 async function cost(of: Rig, tokens: number, beats_ms: number): Promise<{ token: number; request: number }> {
   const load = { address: of.orchestrator.address, connections: CONNECTIONS, streams: STREAMS, data: 0, tokens }
   await of.clients.ask({ do: 'start', load })
@@ -61,10 +61,10 @@ async function cost(of: Rig, tokens: number, beats_ms: number): Promise<{ token:
   return { token: more / came.tokens, request: more / came.requests }
 }
 
-/** CPU time of a token, of a request and of a heartbeat, with more and more workers. */
+/** Measures the CPU time of a token, of a request and of a heartbeat, with more and more workers. */
 export async function* growth(wanted: (what: string) => boolean): AsyncGenerator<Result> {
   const others = SIZES.slice(1).map(size => [size, SIZES[0]] as const)
-  // with few workers, the process itself takes more than the heartbeats
+  // with few workers, the process itself takes more time than the heartbeats
   const steps = { token: others, request: others, heartbeat: [[10_000, 1000]] as const }
   const name = (of: string, [to, from]: readonly [number, number]) =>
     `cluster growth: CPU time of a ${of}, ${to} workers against ${from}`
@@ -77,7 +77,7 @@ export async function* growth(wanted: (what: string) => boolean): AsyncGenerator
     for (const size of SIZES) {
       const of = await rig(group(size, 50))
       const all = costs.get(size)!
-      // once before it counts, for compilers and caches
+      // a run that does not count, for compilers and caches
       await cost(of, 1, 0)
       const { ms } = await spent(of, SECONDS)
       all.heartbeat!.push((1000 * ms) / ((SECONDS / HEARTBEAT_S) * size))
@@ -93,13 +93,13 @@ export async function* growth(wanted: (what: string) => boolean): AsyncGenerator
     }
 }
 
-/** The part of the offered tokens that must come, or the orchestrator has not kept up. */
+/** The fraction of the offered tokens that must arrive for the orchestrator to count as keeping up. */
 const KEPT_UP = 0.97
 const WORKERS = 100
 const MOST_ROUNDS = 3
 
 /**
- * The most tokens a second that one orchestrator carries: every worker gives more and more, until the orchestrator
+ * Finds the most tokens a second that one orchestrator carries: the workers give more and more, until the orchestrator
  * falls behind.
  */
 export async function* most(wanted: (what: string) => boolean): AsyncGenerator<Result> {

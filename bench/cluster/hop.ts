@@ -1,4 +1,4 @@
-/** Measures what an orchestrator adds to the first token. */
+/** Measures how much later the first token comes through an orchestrator. */
 
 import { join } from 'node:path'
 import { compare, type Result } from '../measure.js'
@@ -9,7 +9,7 @@ import { startOrchestrator } from './orchestrator.js'
 
 const REQUESTS = 200
 
-/** The first token through an orchestrator, compared with the same worker's own socket. */
+/** Compares the first token through an orchestrator with the same worker's own socket. */
 export async function* hop(wanted: (what: string) => boolean): AsyncGenerator<Result> {
   const what = 'first token through the orchestrator, more than from the worker, median'
   if (!wanted(what)) return

@@ -18,7 +18,7 @@ export interface Orchestrator {
   /** The address for clients, and the address for workers. */
   readonly address: string
   readonly join: string
-  /** A directory in which files may be kept. */
+  /** A directory for files of the benchmark. */
   readonly dir: string
   /** Resolves when this many slots are ready for a prompt. */
   slots(count: number): Promise<void>

@@ -21,7 +21,7 @@ export interface PeerOptions {
 /** How often the answers of all peers are continued, in ms. */
 const TICK_MS = 1
 
-/** The answers in progress in this process. Each continues when it is called, and returns whether it has ended. */
+/** The answers in progress in this process. Each call continues an answer, and returns whether it has ended. */
 const running = new Set<(now: number) => boolean>()
 let ticking = false
 
@@ -36,8 +36,8 @@ function run(answer: (now: number) => boolean): void {
 }
 
 /**
- * The least that an orchestrator takes for a worker: a status, and a `generate` that gives as many tokens as it is
- * asked for. It costs so little that ten thousand fit in a process.
+ * The least that an orchestrator accepts as a worker: a status, and a `generate` that gives as many tokens as
+ * requested. It costs so little that ten thousand fit into a process.
  */
 export function peer(o: PeerOptions): File {
   const { owner } = o

@@ -31,7 +31,7 @@ const rows = {
   idle: { what: `${WORKERS} workers that idle: CPU time of the orchestrator`, unit: '', aim: {} },
 }
 
-/** A thousand workers, all of them answering, behind an orchestrator that has one core. */
+/** Measures a thousand workers, all of them answering, behind an orchestrator that has one core. */
 export async function* thousand(wanted: (what: string) => boolean): AsyncGenerator<Result> {
   if (!Object.values(rows).some(({ what }) => wanted(what))) return
   const orchestrator = await startOrchestrator()

@@ -1,4 +1,4 @@
-/** Measures how much a conversation gains from the worker that has its beginning in the cache. */
+/** Measures how much faster a worker answers if it has the beginning of a conversation in its cache. */
 
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -11,9 +11,9 @@ import { MEDIUM, writeModel } from '../model.js'
 import { scratch } from '../programs.js'
 
 const ROUNDS = 5
-/** About how many tokens the beginning of a conversation has. */
+/** The approximate number of tokens in the beginning of a conversation. */
 const PREFIX = 2000
-/** How many tokens a word of two syllables is, with the space before it. */
+/** How many tokens a word of two syllables has, with the space before it. */
 const TOKENS_PER_WORD = 2
 
 interface Message {
@@ -28,7 +28,7 @@ function text(words: number): string {
   return Array.from({ length: words }, () => syllable() + syllable()).join(' ')
 }
 
-/** One turn, to its end. Returns the ms to the first token, the number of tokens in the prompt, and the answer. */
+/** Runs one turn to its end. Returns the ms to the first token, the number of tokens in the prompt, and the answer. */
 async function turn(root: Fid, request: object): Promise<{ ms: number; prompt: number; answer: string }> {
   const began = performance.now()
   const fid = await (await root.walk(['generate'])).open(ORDWR)
@@ -59,8 +59,8 @@ async function newSession(root: Fid): Promise<string> {
 }
 
 /**
- * The second turn of a conversation, compared with its first: there are two workers, and one has the beginning in its
- * cache.
+ * Compares the second turn of a conversation with its first. There are two workers, and one of them has the beginning
+ * in its cache.
  */
 export async function* warm(wanted: (what: string) => boolean): AsyncGenerator<Result> {
   const rows = (['of a session', 'without a session'] as const).map(how => ({

@@ -66,7 +66,7 @@ export function folder(entries: Record<string, File> = {}): File {
   })
 }
 
-/** A directory that does not answer a request until that is flushed. */
+/** A directory that never answers a request, until the request is flushed. */
 export function hung(): File {
   const never = (_: unknown, ctx: { signal: AbortSignal }) =>
     new Promise<never>((_, reject) => ctx.signal.addEventListener('abort', () => reject(fail('interrupted'))))

@@ -39,7 +39,7 @@ for (const name of Object.keys(manners) as Name[]) {
     )
   })
 
-  // dish has covered all that differs in the others
+  // the test above covers everything in which the other servers differ
   if (name !== 'lib9p' && name !== 'linux') continue
   t.test(`${name}: llamboctl cp creates a file and overwrites one`, async t => {
     const { server, address } = await foreign(t, name)

@@ -1,4 +1,4 @@
-/** Tests of the parser, and of the printer with it. */
+/** Tests of the parser, and of the printer together with it. */
 
 import { deepStrictEqual } from 'node:assert'
 import fc from 'fast-check'
@@ -37,7 +37,7 @@ const text = fc.oneof(
 const name = fc.stringMatching(/^[a-z_][a-z0-9_]{0,4}$/)
 const function_ = fc.stringMatching(/^[a-eg-hj-mo-vx-z][a-z.-]{0,4}$/).filter(name => name !== 'case')
 
-/** The deeper, the simpler. */
+/** Deeper levels are simpler. */
 const near = { depthIdentifier: fc.createDepthIdentifier(), maxDepth: 5, depthSize: 'small' as const }
 
 /** Whether a word's parts are as the parser makes them: no two texts side by side. */
@@ -63,8 +63,8 @@ const here = fc
 
 /**
  * Command lines as `parse` makes them. A command that takes everything up to the end of the line (`for`, `if`, `while`,
- * `not`) stands only where nothing follows it, and an `if` without `if not` never directly before one, which it would
- * take for its own.
+ * `not`) stands only where nothing follows it. An `if` without an `if not` never comes directly before an `if not`,
+ * because it would take that for its own.
  */
 const { sequence } = fc.letrec<{
   part: Part

@@ -28,7 +28,7 @@ t.test('dish without a server exits with the status of its commands, or a code f
     [['-c', 'exit 7'], 7, '', ''],
     [['-c', 'echo a; { sleep 0.1; echo b } &'], 0, 'a\nb\n', ''],
     [['-c', '{ sleep 0.1; echo b } &; exit 7'], 7, 'b\n', ''],
-    // variables of the environment are passed on, but not llambo's, which may be credentials
+    // variables of the environment become variables of dish, except llambo's own, which may be credentials
     [['-c', 'echo $HOME $#LLAMBO_ENGINE; HOME=x; echo $HOME'], 0, `${home.dir} 0\nx\n`, ''],
     [['-c', '~ a b'], 1, '', ''],
     [['-c', 'exit bad'], 1, '', ''],

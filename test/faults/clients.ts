@@ -10,7 +10,7 @@ import { must } from './stage.js'
 export const echo = (words: readonly string[], n: number): string =>
   Array.from({ length: n }, (_, i) => `${i}:${words[i % words.length]}`).join(' ')
 
-/** A prompt and its whole answer. */
+/** A prompt and its complete answer. */
 export interface Prompt {
   readonly text: string
   readonly answer: string
@@ -21,7 +21,7 @@ export const echoPrompt = (name: string, tokens: number): Prompt => {
   return { text: `${words.join(' ')} x${tokens}`, answer: echo(words, tokens) }
 }
 
-/** One way to ask. @throws if no whole answer came; `Wrong` if a different answer came */
+/** One way to ask. @throws if no complete answer came; `Wrong` if a different answer came */
 export type Asker = (prompt: Prompt) => Promise<void>
 
 /** An answer that is not the right one. This must never happen, whatever fails. */
@@ -135,7 +135,7 @@ export class Tally {
   completed = 0
   readonly failed: string[] = []
   readonly wrong: string[] = []
-  /** The shortest time from asking to a whole answer, in ms. */
+  /** The shortest time from asking to a complete answer, in ms. */
   shortest_ms = Number.POSITIVE_INFINITY
 
   get asked(): number {
@@ -170,7 +170,7 @@ export class Tally {
     )
   }
 
-  /** @throws if an answer was wrong, or a smaller share than that came whole */
+  /** @throws if an answer was wrong, or if less than `share` of the answers are complete */
   check(share: number): string {
     must(this.wrong.length === 0, `${this.wrong.length} wrong answers: ${this.wrong.slice(0, 5).join('; ')}`)
     const done = this.completed / this.asked

@@ -12,12 +12,12 @@ import { Tree } from '../cluster/worker/fixture.js'
 import { Home, type Run } from '../ctl/fixture.js'
 import { until } from './stage.js'
 
-/** What is needed here of a scenario or a test. */
+/** The part of a scenario or a test that is needed here. */
 interface Test {
   teardown(undo: () => unknown): unknown
 }
 
-/** A worker as in `status`, with the process that its host has for it. */
+/** A worker as in `status`, with its process from the host's own records. */
 export interface Worker {
   readonly name: string
   readonly id: string
@@ -42,7 +42,7 @@ export interface ClusterOptions {
   ctl?: readonly string[]
 }
 
-/** `llamboctl up` in a home of its own, with questions about its state. At the end its workers are gone, too. */
+/** `llamboctl up` in a home of its own, with queries of its state. Its workers are gone at the end, too. */
 export class Cluster {
   readonly home: Home
   run!: Run
@@ -165,7 +165,7 @@ export class Cluster {
     })
   }
 
-  /** Follows events: those from now on, and recent ones. */
+  /** Follows events: all from now on, and recent ones. */
   async events(): Promise<Events> {
     return new Events(await this.tree())
   }

@@ -25,7 +25,7 @@ const UNSAVED_MS = 1_000
 /** How long after a restart the server may not know a task yet, in ms: the worker that answers it has to join again. */
 const RECOVERS_MS = 15_000
 /**
- * The share of answers that must come whole. Each death of the server ends at most one answer of each of the 50
+ * The share of answers that must be complete. Each death of the server ends at most one answer of each of the 50
  * programs, and between deaths each program gets several.
  */
 const SHARE = 0.5
@@ -39,7 +39,7 @@ const errnos =
 
 const isHangUp = (error: unknown) => /^i\/o on hungup channel/.test((error as Error).message)
 
-/** A connection to a server that is killed and started again. A new one replaces it when it breaks. */
+/** A connection to a server that is killed and started again. When it breaks, a new one replaces it. */
 class Reached {
   #tree: Promise<Tree> | undefined
 
@@ -120,7 +120,7 @@ async function readOn(reached: Reached, task: string, from: number): Promise<str
 }
 
 interface Turn extends Prompt {
-  /** When its answer had come whole; undefined if it has not. */
+  /** When its answer was complete; undefined if it is not. */
   whole?: number
 }
 
@@ -155,8 +155,8 @@ class Conversation {
   }
 
   /**
-   * Checks the history: it consists of turns that were asked, in order, with their answers, and no turn is missing that
-   * was answered whole.
+   * Checks that the history consists of turns that were asked, in order, with their answers, and that no turn with a
+   * complete answer is missing.
    */
   async check(): Promise<void> {
     if (this.#id === undefined) return
@@ -222,7 +222,7 @@ async function crowds(stage: Stage): Promise<string> {
       byNumber(reached(), () => readOn++),
       isRow,
     )
-    // below the mount point there is no `session` while nothing is mounted, so that no file is created then
+    // the mount point has no `session` while nothing is mounted, so that no file is created there
     const mounted = `${cluster.mount}/session/..`
     askers[`mount${n}`] = problem
       ? strictly(using(byData), isRow)

@@ -43,7 +43,7 @@ export async function workerBy(
   return end
 }
 
-/** Two of three workers are behind a connection to which all faults happen. */
+/** Two of three workers are behind a connection that suffers all the faults. */
 async function broken(stage: Stage): Promise<string> {
   const cluster = await Cluster.start(stage, {
     workers: 1,
@@ -67,7 +67,7 @@ async function broken(stage: Stage): Promise<string> {
     async delay() {
       proxy.way = 'delay'
       await sleep(LASTS_MS)
-      // a slow worker is not gone
+      // a slow worker is not a lost worker
       must((await cluster.workers()).length === 3, 'a worker that answers late was removed')
     },
     async drop() {

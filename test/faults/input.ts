@@ -1,4 +1,4 @@
-/** The scenario `input`: workers, hosts and commands with wrong input. */
+/** The scenario `input`: workers, hosts and commands that send wrong input. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createHost } from '../../cluster/host.js'

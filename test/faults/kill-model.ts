@@ -33,17 +33,17 @@ const beginnings = [
 ] as const
 
 /**
- * How long an answer is to take if nothing is killed, in ms: while workers are killed and started it takes twice that.
- * And the most tokens that fit into the model's context.
+ * How long an answer takes if nothing is killed, in ms; while workers are killed and started it takes twice that. And
+ * the most tokens that fit into the model's context.
  */
 const LONG_MS = 3_000
 const MOST_TOKENS = 900
-/** The shares of an answer after which it is continued, while nothing is killed. */
+/** The fractions of an answer at which it is continued, in the runs without kills. */
 const SEAMS = [0, 0.2, 0.4, 0.6, 0.8]
-/** How far apart answers begin that are made at the same time, in ms. */
+/** How far apart simultaneous answers start, in ms. */
 const STAGGERS = [10, 30, 70, 150]
 
-/** What is used here of a request. */
+/** The part of a request that is used here. */
 interface Asked {
   readonly prompt: unknown
   readonly temperature?: number
@@ -91,7 +91,7 @@ async function goOn(tree: Tree, request: Asked): Promise<Answer> {
   return { text, ids, seams, task: String(lines[0]!.task) }
 }
 
-/** The bundled model answers while its workers are killed: greedy answers are what they would have been. */
+/** The bundled model answers while its workers are killed. Greedy answers must be the same as without kills. */
 async function killModel(stage: Stage): Promise<string> {
   const cluster = await Cluster.start(stage, {
     slots: 8,
@@ -100,7 +100,7 @@ async function killModel(stage: Stage): Promise<string> {
   })
   const trees = await Promise.all(beginnings.map(() => cluster.tree()))
   const greedy = (i: number, max_tokens: number): Asked => ({ prompt: beginnings[i], temperature: 0, max_tokens })
-  // undisturbed, and all at once: with so many tokens that they take LONG_MS
+  // undisturbed, all at once, and with enough tokens to take LONG_MS
   let tokens = 60
   let undisturbed: Answer[]
   for (;;) {

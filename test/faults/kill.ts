@@ -7,7 +7,7 @@ import { type Asker, byData, byGenerate, byMount, bySession, echoPrompt, type Pr
 import { Cluster } from './cluster.js'
 import { must, type Scenario, type Stage, seconds } from './stage.js'
 
-/** How many moves of an answer, in its middle, have to be seen. */
+/** How many times answers must be moved to another worker in their middle. */
 export const MOVES = 100
 /** How often a worker is killed, in ms. */
 const EVERY_MS = 3_000
@@ -51,7 +51,7 @@ export class Moves {
   }
 }
 
-/** Kills a worker that answers, every 3 s while there is another, until that many answers have been moved. */
+/** Kills a worker that is answering, every 3 s as long as there is another, until that many answers have been moved. */
 export async function killing(
   cluster: Cluster,
   moves: Moves,
@@ -64,7 +64,7 @@ export async function killing(
     const live = (await cluster.workers()).filter(({ pid, state }) => pid !== undefined && /idle|busy/.test(state))
     const victims = live.filter(({ active }) => active > 0)
     const victim = victims[Math.floor(Math.random() * victims.length)]
-    // if this machine has not brought up the last ones again, there is no worker to move to
+    // if this machine has not restarted the last ones yet, there is no worker to move to
     if (victim && live.length >= 2) {
       process.kill(victim.pid!, 'SIGKILL')
       kills++

@@ -1,6 +1,6 @@
 /**
- * `npm run test:faults [-- NAME …]`: does faults to real processes; with names, only those. It prints a line for each,
- * `ok|failed|skipped NAME figures`, and the total at the end. It exits with 1 if anything failed.
+ * `npm run test:faults [-- NAME …]`: injects faults into real processes; with names, only those scenarios. It prints a
+ * line for each, `ok|failed|skipped NAME figures`, and the total at the end. It exits with 1 if anything failed.
  */
 
 import { keep } from '../report.js'
@@ -53,7 +53,7 @@ if (unknown.length) {
   process.exit(2)
 }
 
-// the rest of a connection that one scenario has cut must not end the others
+// a late error on a connection that one scenario has cut must not end the others
 process.on('unhandledRejection', error => process.stderr.write(`unhandled: ${(error as Error)?.stack ?? error}\n`))
 
 const count = { ok: 0, failed: 0, skipped: 0 }

@@ -1,4 +1,4 @@
-/** The scenario `memory`: clients that have the server keep memory. */
+/** The scenario `memory`: clients that make the server keep memory. */
 
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -8,12 +8,12 @@ import { must, type Scenario, type Stage, within } from './stage.js'
 
 const MiB = 1024 * 1024
 const MOST = 300 * MiB
-/** How long the scenario takes, in s; shorter if one wants to see it work. */
+/** How long the scenario takes, in s; set it lower to watch it work. */
 const SECONDS = Number(process.env.LLAMBO_FAULTS_MEMORY_S ?? 600)
-/** How long the ways that have begun by then may still take, in ms. */
+/** How long the ways that have begun by then may take to end, in ms. */
 const LAST_MS = 120_000
 
-/** Every way to have a server keep memory, all at once and again and again, beside a user who only asks. */
+/** Runs every way to make a server keep memory, all at once and again and again, beside a user who only asks. */
 async function hoards(stage: Stage): Promise<string> {
   const cluster = await Cluster.start(stage, { workers: 1, env: { LLAMBO_MEMORY: '256M', LLAMBO_AUTH: 'none' } })
   const server = { address: cluster.address, url: cluster.url }
@@ -30,8 +30,8 @@ async function hoards(stage: Stage): Promise<string> {
       going.delete(name)
       leave()
       if (refusal === undefined) continue
-      // if the others have taken all there is, a way is refused before it gets where it wants to be, or its connection
-      // is closed or not accepted
+      // if the others have taken all memory, a way is refused before it gets where it wants to be, or its connection is
+      // closed or not accepted
       const refused =
         /over the memory budget|^queue full, |^i\/o on hungup channel|connect EAGAIN|handshake has timed out$|^closed$/
       if (!asMeant && !refused.test(refusal)) broken.push(`${name}: ${refusal}`)

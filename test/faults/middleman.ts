@@ -1,9 +1,9 @@
-/** A proxy that delays, holds back or cuts what passes it. */
+/** A proxy that delays, holds back or cuts connections. */
 
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import type { Stage } from './stage.js'
 
-/** What a proxy does to what passes it. */
+/** What a proxy does to the bytes that pass it. */
 export type Way = 'pass' | 'delay' | 'blackhole' | 'trickle'
 
 /** How long delayed bytes take one way, and the time between two bytes of a trickle, in ms. */
@@ -41,7 +41,7 @@ export class Middleman {
     return this.#pairs.size
   }
 
-  /** Ends all connections at once. What is on the way is lost. */
+  /** Ends all connections at once. Bytes on the way are lost. */
   cut(): void {
     for (const pair of this.#pairs) for (const socket of pair) socket.destroy()
   }

@@ -1,4 +1,4 @@
-/** The scenario `oom`: a worker is killed for want of memory. */
+/** The scenario `oom`: the kernel kills a worker that is out of memory. */
 
 import { bytes } from '../../ctl/common/output.js'
 import { parseRecords } from '../../fs/quote.js'
@@ -43,7 +43,7 @@ async function starves(stage: Stage): Promise<string> {
       ended = events.all('worker-ended')[0]
       return over || ended
     })
-    // there is memory again: another worker continues what that worker was saying
+    // the limit is lifted, and another worker continues the answer of that worker
     if (ended) group.limit(undefined)
     await within('the answers', 240_000, asked)
     answers += AT_ONCE

@@ -15,7 +15,7 @@ async function waits(stage: Stage): Promise<string> {
   const events = await cluster.events()
   const [owner, other] = [byData(await cluster.tree()), byData(await cluster.tree({ name: 'nobody', uid: 65534 }))]
   const done: string[] = []
-  /** Begins to ask, and waits until the request is a task. */
+  /** Starts to ask, and waits until the request is a task. */
   const begin = async (who: string, asker: Asker, tokens: number) => {
     const before = (await cluster.newest())?.id
     const asked = asker(echoPrompt(who, tokens)).then(() => void done.push(who))

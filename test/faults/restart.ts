@@ -36,7 +36,7 @@ async function restarted(stage: Stage): Promise<string> {
   const session = await bySession(cluster.root)
   await session(echoPrompt('turn', 5))
   const [number] = await cluster.root.names('session').then(names => names.filter(name => /^\d+$/.test(name)))
-  // one exchange that is read by its number, one turn of a session, one plain read on the mount
+  // a task that is read by its number, a turn of a session, and a plain read on the mount
   const prompt = echoPrompt('held', 300)
   const id = await submit(cluster, prompt)
   await cluster.root.write(`session/${number}/data`, echoPrompt('second', 250).text)

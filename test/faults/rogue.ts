@@ -11,14 +11,17 @@ const MiB = 2 ** 20
 const LONG_MS = 120_000
 /**
  * How much the server may grow meanwhile, in bytes. Three of the ways show a status of 4 MiB, or a line without end, at
- * the same time. The server has each as bytes, as text and as what was parsed of it: 36 MiB. The rest is what V8 has
- * not collected yet: three times its young generation of 16 MiB, and as much garbage again as is in use.
+ * the same time. The server has each as bytes, as text and as parsed values: 36 MiB. The rest is what V8 has not
+ * collected yet: three times its young generation of 16 MiB, and as much garbage again as is in use.
  */
 const MAX_GROWTH = 128 * MiB
 /** How much one round may log, in characters. */
 const MAX_LOG = 64 * 1024
 
-/** The ways that are many or large. The others compare before and after, and the short test does them one by one. */
+/**
+ * The ways that make many or large things. The others compare the state before and after, and the short test does them
+ * one by one.
+ */
 const chosen = [
   'names with /, blanks, escapes, line breaks, and none',
   'numbers that cannot be',

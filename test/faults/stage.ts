@@ -7,7 +7,7 @@ export interface Scenario {
   readonly name: string
   /** Why the scenario cannot run on this machine; empty if it can. */
   lacks?(): string | Promise<string>
-  /** @returns one line with what was measured. @throws if something happened that must not */
+  /** @returns one line of measurements. @throws if something happened that must not */
   run(stage: Stage): Promise<string>
 }
 

@@ -5,8 +5,8 @@ import { Cluster } from './cluster.js'
 import { must, type Scenario, type Stage, seconds, until, within } from './stage.js'
 
 /**
- * A worker is stopped in the middle of an answer and found by its heartbeats. When it is continued, it works as if
- * nothing had happened.
+ * A worker is stopped in the middle of an answer, and its missing heartbeats are noticed. When it is continued, it
+ * works as if nothing had happened.
  */
 async function stopped(stage: Stage): Promise<string> {
   const cluster = await Cluster.start(stage, { env: { LLAMBO_ENGINE_RATE: '20' }, ctl: ['heartbeat 0.3'] })

@@ -118,7 +118,7 @@ class Hostile {
       this.messages = [pack({ type: 'Rversion', tag: 0xffff, msize: 8192, version: dialect }, dialect), ...messages]
   }
 
-  /** How many messages it has not sent yet. */
+  /** How many messages the server has not sent yet. */
   get left(): number {
     return this.messages.length - this.#at
   }

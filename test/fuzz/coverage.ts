@@ -15,7 +15,7 @@ export class Coverage {
   readonly #session = new Session()
   readonly #unrun = new Map<string, Span[]>()
 
-  /** @param wanted decides by its address whether a module counts */
+  /** @param wanted decides by a module's address whether the module counts */
   constructor(readonly wanted: (url: string) => boolean) {
     this.#session.connect()
     this.#session.post('Profiler.enable')

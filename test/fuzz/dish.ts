@@ -17,7 +17,7 @@ const seeds: readonly string[] = [
 ]
 
 /**
- * Command lines: each gives a tree, or an error with a position in the text. What is printed of a tree reads back as
+ * Command lines: each gives a tree, or an error with a position in the text. The printed form of a tree reads back as
  * the same tree.
  */
 export const dish: Target = {
@@ -67,7 +67,7 @@ export const dish: Target = {
   },
 }
 
-/** Parses what was printed. It must be valid. */
+/** Parses the printed form, which must be valid. */
 function again(printed: string): unknown {
   try {
     return parse(printed)

@@ -1,4 +1,4 @@
-/** The loop of the fuzzer. */
+/** The main loop of the fuzzer. */
 
 import type { Coverage } from './coverage.js'
 import { mutate } from './mutate.js'
@@ -17,7 +17,7 @@ export interface Outcome {
   crashers: { file: string; error: unknown }[]
 }
 
-/** Runs one target with mutated inputs for a time, and keeps the inputs that reach what none reached before. */
+/** Runs one target with mutated inputs for a time, and keeps each input that reaches new code. */
 export class Engine {
   readonly #corpus: Uint8Array[] = []
   readonly #random: Random
@@ -74,7 +74,7 @@ export class Engine {
     await this.#search(inputs)
   }
 
-  /** Runs inputs. If they bring something new, each half is searched for the input that brought it. */
+  /** Runs inputs. If they bring something new, searches each half for the input that brought it. */
   async #search(inputs: readonly Uint8Array[]): Promise<void> {
     if (inputs.length === 1) {
       if (await this.#one(inputs[0]!, false)) save('corpus', this.target.name, inputs[0]!)
@@ -91,7 +91,7 @@ export class Engine {
 
   #next(): Uint8Array {
     const { target } = this
-    // newer inputs have been tried less
+    // newer inputs have been mutated less often
     const n = this.#corpus.length
     const at = this.#random.below(2) ? n - 1 - this.#random.below(Math.min(n, 32)) : this.#random.below(n)
     const shape = { framed: target.framed ?? false, words: this.#words }

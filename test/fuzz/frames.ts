@@ -1,9 +1,9 @@
 /**
  * Inputs that are a sequence of 9P messages: one byte of options, then the messages as on the wire. Any bytes can be
- * read like that, so that whatever a mutation leaves is an input again.
+ * read like that, so every mutation of an input is an input again.
  */
 
-/** The messages of an input: cut by their sizes as long as those are possible, the rest as one. */
+/** The messages of an input: cut by their size fields as long as those are possible, with the rest as one message. */
 export function unframe(input: Uint8Array): Uint8Array[] {
   const out: Uint8Array[] = []
   let at = 1
@@ -16,7 +16,7 @@ export function unframe(input: Uint8Array): Uint8Array[] {
   return out
 }
 
-/** An input of these messages; `repair` sets the size of each to its length. */
+/** An input of these messages; `repair` sets each size field to the length of its message. */
 export function frame(options: number, messages: readonly Uint8Array[], repair = true): Uint8Array {
   const out = new Uint8Array(messages.reduce((n, m) => n + m.length, 1))
   out[0] = options

@@ -14,22 +14,22 @@ import { fault, settle, type Target } from './target.js'
 
 const OPTION = { lawless: 1, stops: 2, plain: 4, shared: 8, traces: 16, small: 32, refuses: 64, cut: 128 } as const
 /**
- * How many turns it certainly takes until a request has become messages, or a reply the next ones; and how many it
- * mostly takes.
+ * How many turns are certainly enough for a request to become messages, or for a reply to lead to the next ones; and
+ * how many are mostly enough.
  */
 const TURNS = 40
 const FEW_TURNS = 15
-/** How many rounds of questions and answers it takes until everything has ended. */
+/** How many rounds of questions and answers are enough for everything to end. */
 const ROUNDS = 40
-/** Where a request says that the next one does not wait for it: in the padding of the header. */
+/** The byte of a request, in the header's padding, that says that the next request does not wait for this one. */
 const PADDING = 38
 
 /**
  * The FUSE driver between a kernel and a hostile server. A message whose bytes 5 and 6 are 0 (an opcode below 256, a
- * tag of 0) is a request of the kernel; the server says any other message (hostile.ts). Before the next request, open
- * requests are answered as an ordinary server would, unless the request's padding is odd. The options byte: 1 a kernel
- * that breaks its own rules, 2 stops halfway, when what is in progress is answered at once and undone later, 4 plain
- * 9P2000, 8 shared, 16 traces, 32 small messages, 64 a server that refuses everything, 128 the connection is lost
+ * tag of 0) is a request of the kernel; any other message is sent by the server (hostile.ts). Before the next request,
+ * open requests are answered as an ordinary server would, unless the request's padding is odd. The options byte: 1 a
+ * kernel that breaks its own rules; 2 stops halfway, and requests in progress are answered at once and undone later; 4
+ * plain 9P2000; 8 shared; 16 traces; 32 small messages; 64 a server that refuses everything; 128 loses the connection
  * halfway.
  */
 export const fuse: Target = {
@@ -145,7 +145,8 @@ const write = { fh: 1, size: bytes.length, data: bytes }
 
 const INIT = message('INIT', { major: 7, minor: 38, flags: 0xffffffff, max_readahead: 65536 })
 /**
- * What programs have the kernel ask. Nodes and handles are numbered in the order in which they come, from 2 and from 1.
+ * What programs make the kernel ask. Nodes and handles are numbered in the order in which they come, nodes from 2 and
+ * handles from 1.
  */
 const requests: readonly Uint8Array[][] = [
   [
@@ -229,7 +230,10 @@ const requests: readonly Uint8Array[][] = [
   ],
 ]
 
-/** The first requests, then the last of them once more and as many others, so that it is in progress at the half. */
+/**
+ * The first requests, the last of them once more, and then as many others, so that it is in progress when half of all
+ * were made.
+ */
 function pending(list: readonly Uint8Array[], last: number): Uint8Array[] {
   const begun = list.slice(0, last + 1)
   const next = list[last]!.slice()

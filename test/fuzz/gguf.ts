@@ -31,17 +31,18 @@ const MUCH = 80 * 1024 * 1024
 /** The processor time that a check may take, in ms. The time by the clock depends on what else runs. */
 const MAX_MS = 5000
 /**
- * What a check may hold, in bytes: a window, 1 MiB of keys, and the names of 65,536 keys and as many tensors, to find
- * duplicates.
+ * How much memory a check may hold, in bytes: a window, 1 MiB of keys, and the names of 65,536 keys and as many
+ * tensors, to find duplicates.
  */
 const MAX_HELD = 32 * 1024 * 1024
 /** Bytes of a file before its first key. */
 const HEAD = 24
 
 /**
- * The check of model files: it passes, or it fails with `model file is damaged`, soon, and holds little meanwhile. The
- * first byte: 1 and 2 say by how many zeros the file is longer than the input. If the low bits are 15, what comes after
- * the head is repeated, each time with its number as four letters, at four times what 16 to 128 say.
+ * The check of model files: it passes, or it fails with `model file is damaged`, soon, and without much memory. The
+ * first byte: 1 and 2 say by how many zeros the file is longer than the input. If the low four bits are 15, what comes
+ * after the head is repeated. Each repetition then has its number as four letters, at four times the position that 16
+ * to 128 say.
  */
 export const gguf: Target = {
   name: 'gguf',
@@ -142,7 +143,7 @@ const collect: () => void = (() => {
 })()
 
 /**
- * The memory held since this was made. Only if much was allocated is it worth collecting, to see what is not garbage.
+ * The memory held since this was made. It collects garbage only if much was allocated, to see how much of that is live.
  */
 class Held {
   #before = process.memoryUsage()

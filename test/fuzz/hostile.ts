@@ -59,8 +59,8 @@ interface At {
 }
 
 /**
- * A server that says what it is told to, right or wrong, and otherwise answers as an ordinary server would. It knows
- * which fids exist and which tags are in use, and notes what a client must not do with them.
+ * A server that sends what it is told to, right or wrong, and otherwise answers as an ordinary server would. It knows
+ * which fids exist and which tags are in use, and records what a client does wrong with them.
  */
 export class HostileServer {
   readonly wire: Wire
@@ -72,9 +72,9 @@ export class HostileServer {
   /** Fids that an open request will make, and fids that one will end. */
   readonly #coming = new Set<number>()
   readonly #ending = new Set<number>()
-  /** Tags whose reply was sent while a flush of them is not answered. */
+  /** Tags whose reply was sent although a flush of them is not answered yet. */
   readonly #held = new Set<number>()
-  /** It has said something that is not a message: nothing that it says after that is heard. */
+  /** It has sent something that is not a message. Nothing that it sends after that is read. */
   lost = false
 
   constructor(
@@ -88,8 +88,7 @@ export class HostileServer {
   }
 
   /**
-   * Says these bytes. A message whose tag is even gets the tag of the oldest request, and if bit 1 is set its type,
-   * too.
+   * Sends a message. If its tag is even, it gets the tag of the oldest request, and if bit 1 is set its type, too.
    * @returns whether there was anything to answer
    */
   say(bytes: Uint8Array): boolean {
@@ -124,7 +123,7 @@ export class HostileServer {
       this.wrong.push(`the client took ${Buffer.from(m.subarray(0, 40)).toString('hex')}`)
   }
 
-  /** Applies what a reply changes. @returns whether a client can take it */
+  /** Applies what a reply changes. @returns whether a client can accept the reply */
   #effect(bytes: Uint8Array): boolean {
     let m: Message
     try {
@@ -181,7 +180,7 @@ export class HostileServer {
         this.wrong.push(`${m.type} makes fid ${made}, which is in use`)
       this.#coming.add(made)
     }
-    // a question about a fid may be sent right behind the walk that makes the fid (Fid.ask)
+    // a request about a fid may be sent directly after the walk that makes the fid (Fid.ask)
     const behind = (m.type === 'Tstat' || m.type === 'Topen') && this.#coming.has(m.fid)
     if ('fid' in m && m.type !== 'Tattach' && !this.fids.has(m.fid) && !behind)
       this.wrong.push(`${m.type} of fid ${m.fid}, which does not exist`)

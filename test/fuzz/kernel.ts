@@ -18,17 +18,20 @@ import {
   sizeOf,
 } from '../../mnt/fuse/protocol.js'
 
-/** The kernel takes 0 as an error, or minus an errno below this. It refuses any other reply and goes on waiting. */
+/** The kernel accepts 0 as an error, or minus an errno below this. It refuses any other reply and goes on waiting. */
 const MAX_ERRNO = 512
-/** The longest name that the kernel takes in a listing (NAME_MAX); a longer one is EIO for all of the listing. */
+/**
+ * The longest name that the kernel accepts in a listing (NAME_MAX); with a longer one, the whole listing fails with
+ * EIO.
+ */
 const MAX_NAME = 255
 const OFFSET = { opcode: 4, unique: 8, uid: 24 } as const
 const decoder = new TextDecoder('utf-8', { fatal: true })
 
 /**
  * The kernel's end of /dev/fuse. It hands requests over, checks each reply against its request, and counts as a kernel
- * does: which nodes it was told of and how often, and which files it has open. Faults are noted, because the loop
- * survives what its channel throws.
+ * does: which nodes it was told of and how often, and which files it has open. It records faults instead of throwing
+ * them, because the loop survives what its channel throws.
  */
 export class Kernel implements Channel {
   readonly wrong: string[] = []
@@ -57,8 +60,8 @@ export class Kernel implements Channel {
   }
 
   /**
-   * Hands over one request, under a `unique` of its own. The value of an INTERRUPT is the number of a request, from 1.
-   * What a kernel never asks is left out, unless it is `lawless`. @returns whether it was handed over
+   * Hands over one request, with its own `unique`. The value of an INTERRUPT is the number of a request, from 1. A
+   * request that a kernel never makes is left out, unless `lawless`. @returns whether it was handed over
    */
   ask(bytes: Uint8Array, lawless: boolean): boolean {
     const m = new Uint8Array(bytes.subarray(0, this.#room.length))
@@ -102,7 +105,7 @@ export class Kernel implements Channel {
     if (request && !errno) this.#take(request, bytes.subarray(OUT_HEADER))
   }
 
-  /** Whether a kernel may ask this. Updates its counts. */
+  /** Whether a kernel may make a request. Updates the kernel's counts. */
   #lawful(request: Request): boolean {
     const { op, header } = request
     if (op === 'FORGET') return this.#forget(header.nodeid, request.in.nlookup)
@@ -127,7 +130,7 @@ export class Kernel implements Channel {
     const known = this.lookups.get(nodeid) ?? 0
     if (nlookup === 0 || nlookup > known) return false
     if (nlookup === known) {
-      // what is in use is not forgotten
+      // a node that is in use is not forgotten
       if ([...this.open.values()].includes(nodeid)) return false
       if (this.#uses(r => r.header.nodeid === nodeid || ('newdir' in r.in && r.in.newdir === nodeid))) return false
       this.lookups.delete(nodeid)

@@ -1,4 +1,4 @@
-/** Requests that the fuzzer begins with. */
+/** The fuzzer's seeds for the server: requests. */
 
 import { untouched } from '../../fs/attributes.js'
 import { inDialect, type Message, pack, type TMessage } from '../../fs/message.js'
@@ -104,8 +104,8 @@ const others: Loose[][] = [
 ]
 
 /**
- * Sequences of requests that a client of this dialect may send: attach first, each request with a tag of its own, and
- * each flush of the request before it.
+ * Sequences of requests that a client of this dialect may send. The first is an attach, each request has its own tag,
+ * and each flush is of the request before it.
  */
 export function requests(dialect: Dialect): Uint8Array[][] {
   return [...files.map(uses), ...others].map(list =>

@@ -8,7 +8,7 @@ import type { Random } from './random.js'
 const MAX_INPUT = 8192
 const MAX_MESSAGES = 48
 
-/** Integers at which something begins or ends, by width in bytes. */
+/** Boundary values of integers, by width in bytes. */
 const interesting: readonly (readonly [number, readonly bigint[]])[] = [
   [1, [0n, 1n, 3n, 0x10n, 0x40n, 0x7fn, 0x80n, 0xffn]],
   [2, [0n, 1n, 16n, 17n, 64n, 65n, 0xffn, 0x7fffn, 0x8000n, 0xfffen, 0xffffn]],
@@ -16,7 +16,7 @@ const interesting: readonly (readonly [number, readonly bigint[]])[] = [
   [8, [0n, 1n, 2n ** 31n, 2n ** 32n, 2n ** 53n - 1n, 2n ** 53n, 2n ** 63n - 1n, 2n ** 63n, 2n ** 64n - 1n]],
 ]
 
-/** Changes the bytes of a copy in one place, and perhaps its length. */
+/** Changes the bytes of a copy in one place, and possibly its length. */
 function mutateBytes(bytes: Uint8Array, r: Random, other: Uint8Array, words: readonly Uint8Array[]): Uint8Array {
   const at = r.below(bytes.length + 1)
   const put = (middle: Uint8Array, cut: number) => join([bytes.subarray(0, at), middle, bytes.subarray(at + cut)])
@@ -61,8 +61,8 @@ function mutateBytes(bytes: Uint8Array, r: Random, other: Uint8Array, words: rea
 }
 
 /**
- * Changes a sequence of messages: whole ones are repeated, moved, dropped or taken from another input, or bytes of one
- * are changed.
+ * Changes a sequence of messages: repeats, moves or drops whole ones, takes some from another input, or changes bytes
+ * of one.
  */
 function mutateMessages(input: Uint8Array, r: Random, other: Uint8Array): Uint8Array {
   const messages = unframe(input)
@@ -93,7 +93,7 @@ function mutateMessages(input: Uint8Array, r: Random, other: Uint8Array): Uint8A
   return frame(options, messages.slice(0, MAX_MESSAGES), r.below(20) > 0)
 }
 
-/** A new input, made of one from the corpus by one or several changes. */
+/** Makes a new input from one of the corpus, by one or several changes. */
 export function mutate(
   input: Uint8Array,
   r: Random,

@@ -1,4 +1,4 @@
-/** Random numbers that a seed repeats (xorshift32). */
+/** Random numbers from a seed (xorshift32). */
 export class Random {
   #state: number
 

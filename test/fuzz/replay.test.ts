@@ -4,7 +4,7 @@ import t from 'tap'
 import { load } from './store.js'
 import { targets } from './targets.js'
 
-/** How many inputs of each target's corpus run here: the shortest ones. */
+/** How many inputs of each target's corpus run here, the shortest first. */
 const MOST = 400
 
 const rejected: unknown[] = []

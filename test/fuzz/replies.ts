@@ -1,4 +1,4 @@
-/** Replies that the fuzzer begins with. */
+/** The fuzzer's seeds for the client: replies. */
 
 import { inDialect, type Message, pack, type RMessage } from '../../fs/message.js'
 import type { Dialect } from '../../fs/protocol.js'

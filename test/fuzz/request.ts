@@ -19,7 +19,7 @@ const parsers: readonly ((text: string, input: Uint8Array) => unknown)[] = [
   (_text, input) => control(input.subarray(1)),
 ]
 
-/** Words that are quoted read back as they were. */
+/** Quoted words must read back as they were. */
 function roundTripWords(text: string): void {
   for (const line of words(text)) {
     const again = words(line.map(quote).join(' '))
@@ -28,10 +28,10 @@ function roundTripWords(text: string): void {
   }
 }
 
-/** What a record shows in place of characters that a terminal would obey (fs/quote.ts). */
+/** What a record shows instead of characters that a terminal would obey (fs/quote.ts). */
 const shown = (value: string) => value.replace(/(?!\t)[\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu, '\ufffd')
 
-/** A record reads back as it was, except for characters that it shows as U+FFFD. */
+/** A record must read back as it was, except for characters that it shows as U+FFFD. */
 function roundTripRecords(text: string): void {
   for (const { word, attrs } of parseRecords(text)) {
     if (
@@ -50,7 +50,7 @@ function roundTripRecords(text: string): void {
   }
 }
 
-/** A ctl takes all lines or none, and it takes what it prints. */
+/** A ctl must accept all lines or none, and it must accept what it prints. */
 function control(input: Uint8Array): void {
   const settings: Settings = { sampling: {}, system: '' }
   const file = ctl({

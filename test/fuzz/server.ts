@@ -101,7 +101,7 @@ class Replies {
   readonly #open = new Map<number, number>()
   /** Tags that a flush named: their requests may go without a reply. */
   readonly #flushed = new Set<number>()
-  /** A later Tversion drops what is not answered. Which requests those were cannot be told from outside. */
+  /** A later Tversion drops unanswered requests. Which ones cannot be told from outside. */
   #reset = false
   #counted = true
 
@@ -112,7 +112,7 @@ class Replies {
     this.#open.set(tag, (this.#open.get(tag) ?? 0) + 1)
   }
 
-  /** What follows is not a message: from here on nobody can say what is answered. */
+  /** The rest of the input is not a message: from here on, replies cannot be counted. */
   lost(): void {
     this.#counted = false
   }

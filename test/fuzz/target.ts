@@ -18,7 +18,7 @@ export function fault(what: string, cause?: unknown): never {
   throw new Error(what, cause === undefined ? undefined : { cause })
 }
 
-/** How many turns of the microtask queue it takes until everything that needs no timer has settled. */
+/** How many turns of the microtask queue are enough for everything to settle that needs no timer. */
 const TURNS = 2000
 
 /** Lets promises settle until `done`, or for a number of turns. @returns whether it was done */

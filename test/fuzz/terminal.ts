@@ -12,7 +12,7 @@ const style = (text: string) => `\x1b[1m${text}\x1b[22m`
 const styles = { bold: style, italic: style, dim: style, cyan: style, underline: style, strikethrough: style }
 const text = (input: Uint8Array) => new TextDecoder().decode(input)
 
-/** What a model says, cut anywhere: the output has no control characters except newlines and our own colours. */
+/** A model's answer, cut anywhere: the output has no control characters except newlines and our own colours. */
 function answer(input: Uint8Array): void {
   const [, columns = 0, step = 0] = input
   const markdown = new Markdown(() => 8 + (columns % 80), styles)
@@ -26,7 +26,7 @@ function answer(input: Uint8Array): void {
       fault(`${JSON.stringify(cell)} reaches the terminal`)
 }
 
-/** Keys on an entry: the cursor stays in the entry, and on the screen. */
+/** Keys in an entry: the cursor stays inside the entry, and on the screen. */
 function entry(input: Uint8Array): void {
   const columns = 4 + ((input[1] ?? 0) % 60)
   const one = new Entry()
@@ -41,9 +41,7 @@ function entry(input: Uint8Array): void {
   if (frame.column >= columns || frame.row >= frame.rows.length) fault(`the cursor is at ${frame.column}, ${frame.row}`)
 }
 
-/**
- * What a terminal shows and gets: a model's answer, and an entry that keys have changed. The first byte chooses which.
- */
+/** Text for a terminal: a model's answer, and an entry that keys have changed. The first byte chooses which. */
 export const terminal: Target = {
   name: 'terminal',
   words: [

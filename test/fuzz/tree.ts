@@ -1,4 +1,4 @@
-/** A tree for the fuzzer. */
+/** The tree that the fuzzed server serves. */
 
 import type { File, Opened, Owner } from '../../fs/file.js'
 import { clone } from '../../fs/kit/clone.js'
@@ -14,7 +14,7 @@ const owner: Owner = { name: 'glenda', uid: 1000, gid: 100 }
 
 const WAITING = 50
 
-/** A tree with a file of each kind, and with what must hold when its connection has ended. */
+/** A tree with a file of each kind, and with counts that must be right when the connection has ended. */
 export class FuzzTree {
   readonly root: File
   /** Opens that have no close yet. */
@@ -83,7 +83,7 @@ export class FuzzTree {
     this.root = this.#counted(dir(entries, owner))
   }
 
-  /** Ends what readers of the files wait for. */
+  /** Ends everything that readers of the files wait for. */
   end(): void {
     this.#log.end()
     // a line for each of the requests that may wait for one

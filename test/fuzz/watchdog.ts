@@ -21,7 +21,7 @@ export class Watchdog {
     this.#worker.unref()
   }
 
-  /** Says that an input is about to run. */
+  /** Tells the watchdog that an input is about to run. */
   begin(input: Uint8Array): void {
     this.#bytes.set(input)
     this.#head[1] = input.length

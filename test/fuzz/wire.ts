@@ -1,4 +1,4 @@
-/** The fuzzer's transport. */
+/** The fuzzer's end of a transport. */
 
 import { join } from '../../fs/framer.js'
 import type { Transport } from '../../fs/transport.js'

@@ -19,7 +19,7 @@ import { makeTree } from './tree.js'
 const sha = (data: Uint8Array) => createHash('sha256').update(data).digest('hex')
 const sorted = (text: string) => text.split('\n').filter(Boolean).sort().join('\n')
 
-/** What every root contains (docs/files.md). */
+/** The names in every root (docs/files.md). */
 const ROOT =
   'ctl data embed error events generate host metrics models namespace session status task usr worker-0001'.split(' ')
 const BUNDLED = `${checkout}/models/llambo-tiny.gguf`

@@ -38,12 +38,12 @@ ln -s text link; ln -s nowhere dangling; ln -s dir/sub dirlink; ln text hard
 printf "#!/bin/sh\\necho \\$0\\n" > run.sh; chmod 755 run.sh; chmod 640 big; chmod 444 dir/a.md; chmod 750 dir/sub
 touch -d "2003-04-05 06:07:08.5" big text; touch -h -d 2002-01-02 link dangling; touch -d 2001-01-01 dir/sub/b dir/sub dir .`
 
-/** Prints what is in a directory: kinds, modes, sizes, links, owners, times that were set, and the bytes. */
+/** Prints the content of a directory: kinds, modes, sizes, links, owners, times that were set, and the bytes. */
 const STATE = `find . -mindepth 1 -path ./.git/hooks -prune -o ! -type d -printf "%P %y %m %s %n %l %U %G\\n" -o -mindepth 1 -printf "%P %y %m %U %G\\n" | grep -v "^[^ ]*[.]git/" | sort
 find . -mindepth 1 ! -path "*.git*" ! -newermt 2005-01-01 -printf "%P %T@\\n" | sort
 find . -type f ! -path "*.git*" -print0 | sort -z | xargs -0 -r sha256sum`
 
-/** Runs a script in a new directory, and returns all that can be seen of it. */
+/** Runs a script in a new directory, and returns everything that can be observed. */
 async function inside(stage: Stage, where: string, script: string): Promise<string> {
   const out = stage.make('out')
   const vars = { ...env(stage), OUT: out, WHERE: `${where}/work`, SCRIPT: script, STATE }

@@ -1,11 +1,11 @@
-/** What users do in llambo's own tree: the program, what it does, the script, what must come of it, and a note. */
+/** What users do in llambo's own tree: the program, what it does, the script, the expected result, and a note. */
 export type Use = readonly [
   client: string,
   operation: string,
   script: string,
   wanted: RegExp,
   note?: string,
-  /** The expected result shows that something is missing which is not ours to provide. The row says so. */
+  /** The expected result shows that something is missing that is not ours to provide. The row says so. */
   lacking?: 'lacking',
 ]
 

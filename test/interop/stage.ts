@@ -12,17 +12,17 @@ import type { Report, Row } from './table.js'
 /** How long a program on a mount may take, in seconds. One that takes longer hangs. */
 const LIMIT = 60
 
-/** What a suite starts and makes: a directory in memory, processes and mounts. All are gone at its end. */
+/** What a suite starts and creates: a directory in memory, processes and mounts. All of it is removed at the end. */
 export class Stage {
   readonly dir = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'llambo-interop-'))
   #undo: (() => unknown)[] = [() => rmSync(this.dir, { recursive: true, force: true })]
 
   constructor() {
-    // other users pass through it to the mounts that they may use
+    // other users pass through this directory to the mounts that they may use
     chmodSync(this.dir, 0o755)
   }
 
-  /** Like tap's: the last one made is undone first. */
+  /** Like tap's teardown: the last one added runs first. */
   teardown(undo: () => unknown): void {
     this.#undo.push(undo)
   }
@@ -97,12 +97,12 @@ export function bash(script: string, env: NodeJS.ProcessEnv = {}, limit = LIMIT)
 /** The exit code, and everything that was printed. */
 export const outcome = ({ code, out, err }: Ran): string => `exit ${code}\n${out}${err}`
 
-/** Thrown if what was tried is known not to work, for a reason that is not ours. */
+/** Thrown if an attempt is known to fail, for a reason that is not ours. */
 export class Lacking extends Error {}
 
-/** Makes a function that tries an operation of one client and reports it. */
+/** Returns a function that tries an operation of one client and reports it. */
 export function reporter(report: Report, client: string, dialect: string) {
-  /** @param attempt makes the row a failure if it throws; a string that it returns is the note */
+  /** @param attempt fails the row by throwing; a string that it returns is the note */
   return async (operation: string, attempt: () => Promise<unknown>): Promise<void> => {
     const row: Row = { client, dialect, operation, result: 'ok' }
     try {

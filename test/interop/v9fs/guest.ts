@@ -10,11 +10,11 @@ import type { Kernel } from './kernel.js'
 // these files are not TypeScript: they are read from the source folder
 const folder = join(import.meta.dirname, '../../../../test/interop/v9fs')
 
-/** Programs of GNU and Debian that come before busybox's. */
+/** Programs of GNU and Debian that take precedence over busybox's. */
 const programs = 'bash cat chmod chown cp dash dd head ls mkdir mv rm rmdir setpriv tail'.split(' ')
 
 /**
- * How long the guest may say nothing before it counts as wedged. Its own limit for an operation is 600 s by its clock,
+ * How long the guest may be silent before it counts as wedged. Its own limit for an operation is 600 s by its clock,
  * which runs ten times slower than ours on a busy machine.
  */
 const SILENCE_MS = 1_800_000

@@ -38,9 +38,9 @@ const modules = [
 ]
 
 /**
- * A kernel, from the cache or else from the Debian mirror that this machine uses. It is downloaded with a configuration
- * of apt of our own, which leaves the machine's alone.
- * @throws Error that says why the kernel cannot be had
+ * A kernel, from the cache or else from the Debian mirror that this machine uses. The download has its own apt
+ * configuration, and does not touch the machine's.
+ * @throws Error that says why the kernel is not available
  */
 export function kernel(version: string): Kernel {
   const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'llambo', 'v9fs')
@@ -72,7 +72,7 @@ function run(command: string, args: string[], cwd: string): string {
   const { status, stdout, stderr, error } = spawnSync(command, args, { cwd, encoding: 'utf8', maxBuffer: 1 << 26 })
   if (status === 0) return stdout
   process.stderr.write(stderr ?? '')
-  // its output names the mirror, which is not for others to see
+  // its output names the mirror, which must not be shown to others
   throw new Error(error ? `${command}: ${error.message}` : `${command} ${args.at(-1)} failed`)
 }
 
@@ -100,7 +100,7 @@ function download(version: string, dir: string): void {
   run('apt-get', [...own, 'download', image[1]!], dir)
 }
 
-/** Unpacks the tenth of the package that a guest needs. */
+/** Unpacks the part of the package that a guest needs, a tenth of it. */
 function unpack(from: string, to: string): void {
   const deb = readdirSync(from).find(name => name.endsWith('.deb'))!
   const wanted = ['./boot/vmlinuz-*', ...modules.map(name => `./lib/modules/*/kernel/${name}.ko*`)]

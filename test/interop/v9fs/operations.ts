@@ -1,6 +1,6 @@
 /** What the guest does with llambo's tree, and what it must print. */
 
-/** Where an operation runs, and what only the host knows. */
+/** Where an operation runs, and facts that only the host knows. */
 export interface At {
   dialect: '9P2000' | '9P2000.u' | '9P2000.L'
   /** `6.1` */
@@ -521,7 +521,7 @@ export const operations: readonly Operation[] = [
   },
   {
     operation: 'the kernel logs no warning about all this',
-    // it logs once for each string that it has no number for
+    // the kernel logs once for each error string that it has no number for
     script: shell`dmesg -c | grep 'WARNING\|BUG\|Oops\|Call Trace\|hung\|9p' | grep -v p9_errstr2errno; true`,
     want: '',
   },

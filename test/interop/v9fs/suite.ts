@@ -1,4 +1,4 @@
-/** The suite of v9fs, the Linux kernel's own 9P client. */
+/** The suite `v9fs`: the Linux kernel's own 9P client. */
 
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
@@ -17,10 +17,7 @@ const dialects: Readonly<Record<string, At['dialect']>> = {
   '9p2000.L': '9P2000.L',
 }
 
-/**
- * The Linux kernel's own 9P client, in a machine under software emulation, on servers that are started as users start
- * them.
- */
+/** Runs the Linux kernel's own 9P client in emulated machines, with servers that are started as users start them. */
 export const v9fs: Suite = {
   name: 'v9fs',
   packages: ['qemu-system-x86', 'busybox', 'cpio', 'xz-utils'],
@@ -88,7 +85,7 @@ function result({ operation, want, note, not }: Operation, at: At, status: strin
 
 type Test = { teardown(fn: () => unknown): unknown }
 
-/** A server with engine echo that trusts every client over TCP on loopback: v9fs cannot show a token. */
+/** A server with engine echo that trusts every client over TCP on loopback, because v9fs cannot give a token. */
 async function server(test: Test, env: NodeJS.ProcessEnv): Promise<{ port: number; socket: string }> {
   const home = new Home(test, { LLAMBO_LISTEN: 'ws://127.0.0.1:0/9p tcp!127.0.0.1!0', LLAMBO_AUTH: 'none', ...env })
   const run = await home.up()
@@ -100,8 +97,8 @@ async function server(test: Test, env: NodeJS.ProcessEnv): Promise<{ port: numbe
 }
 
 /**
- * Relays TCP on loopback to a unix socket, where the server takes each user for the one that the client names. A
- * connection to the port `cut` ends all connections of the relay.
+ * Relays TCP on loopback to a unix socket, where the server believes the client about who the user is. A connection to
+ * the port `cut` ends all connections of the relay.
  */
 async function relay(test: Test, socket: string): Promise<{ port: number; cut: number }> {
   const open = new Set<Socket>()
