@@ -127,9 +127,16 @@ t.test('Tab completes from the tree, and never waits for a node that hangs', { s
     await terminal.press('C-u')
     await terminal.screen(again)
   }
+  let asked = 0
   const tab = async (what: RegExp) => {
-    await terminal.press('Tab')
-    return terminal.screen(what)
+    for (;;) {
+      await terminal.press('Tab')
+      // on a busy machine the tree may be slow to answer, and dish then asks for another Tab
+      const slow = (screen: string) => screen.split('Tab asks again').length - 1
+      const screen = await terminal.screen(screen => what.test(screen) || slow(screen) > asked)
+      if (what.test(screen)) return screen
+      asked = slow(screen)
+    }
   }
   await terminal.type('wat')
   await tab(/llambo> watch$/)
