@@ -12,10 +12,22 @@ import { glenda } from './tree.js'
 const later = (ms: number) => new Promise(resolve => setTimeout(resolve, ms))
 const attributes = () => ({ mode: 0o777, owner: glenda, length: 0, mtime: 0, atime: 0 })
 
-/** A tree whose opens and creates take 20 ms, and whose closes fail. */
-function slowTree(closed: () => void): File {
+/** Holds calls back until the test lets them go: how long they take then does not depend on how busy the machine is. */
+class Gate {
+  held: Promise<void> = Promise.resolve()
+  open: () => void = () => undefined
+
+  close(): void {
+    this.held = new Promise(resolve => {
+      this.open = resolve
+    })
+  }
+}
+
+/** A tree whose opens and creates take 20 ms, or wait, and whose closes fail. */
+function slowTree(closed: () => void, wait: () => Promise<unknown> = () => later(20)): File {
   const open = async (): Promise<Opened> => {
-    await later(20)
+    await wait()
     return {
       async close() {
         closed()
@@ -62,6 +74,7 @@ for (const what of ['open', 'create'] as const) {
     const lost = t.rejects(under, { message: 'unknown fid' })
     await fid.clunk()
     await lost
+    while (closes === 0) await later(5)
     await later(30)
     t.equal(closes, 1, 'the file is closed once')
     t.same(unhandled, [])
@@ -87,12 +100,16 @@ t.test('a user name must be a valid file name: bounded, without control characte
 
 t.test('a call that returns too long after its flush leaves nothing behind', async t => {
   let closes = 0
-  const tree = slowTree(() => closes++)
+  const gate = new Gate()
+  const tree = slowTree(
+    () => closes++,
+    () => gate.held,
+  )
   const file = tree.walk!('f', undefined as never) as File
-  // ignores its signal, and is slower than a flush waits
+  // ignores its signal
   let walks = 0
   const walk = async () => {
-    await later(60)
+    await gate.held
     walks++
     return file
   }
@@ -107,20 +124,24 @@ t.test('a call that returns too long after its flush leaves nothing behind', asy
   const fid = await client.attach({ uname: 'glenda' })
   const f = await fid.walk(['f'])
 
+  gate.close()
   const stop = new AbortController()
   const walked = t.rejects(fid.walk(['f'], stop.signal), { message: 'interrupted' })
   setImmediate(() => stop.abort())
   await walked
   const again = await fid.walk([])
   t.equal(session.fids.size, 3, 'the number of the fid that it was creating is free at once')
+  gate.open()
   while (walks < 2) await later(5)
   t.equal(session.fids.size, 3)
   t.match(await again.stat(), { qid: tree.qid }, 'the late walk does not change the fid that now has that number')
 
+  gate.close()
   const open = new AbortController()
   const opened = t.rejects(f.open(OREAD, open.signal), { message: 'interrupted' })
   setImmediate(() => open.abort())
   await opened
+  gate.open()
   while (closes === 0) await later(5)
   t.equal(closes, 1, 'the file that it opened is closed')
   t.ok(await f.open(OREAD), 'the fid can be opened again')
@@ -130,9 +151,11 @@ for (const late of [false, true])
   t.test(
     `a flushed remove is answered, because its fid is gone${late ? ', even if it ignores the flush' : ''}`,
     async t => {
+      const gate = new Gate()
+      gate.close()
       const remove = (ctx: Context) =>
         new Promise<void>((resolve, reject) => {
-          if (late) setTimeout(resolve, 60)
+          if (late) void gate.held.then(resolve)
           else ctx.signal.addEventListener('abort', () => reject(fail('interrupted')))
         })
       const tree = slowTree(() => {})
@@ -150,6 +173,7 @@ for (const late of [false, true])
       const removed = t.rejects(client.rpc({ type: 'Tremove', fid: f.fid }, stop.signal), { message: 'interrupted' })
       setImmediate(() => stop.abort())
       await removed
+      gate.open()
       t.match(lines.slice(-4), [/^-> Tremove/, /^-> Tflush/, /^<- Rerror .*interrupted/, /^<- Rflush/])
     },
   )
