@@ -175,7 +175,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
   const update = (member: Member) => {
     models.changed(member)
     routing.update(member)
-    // it may have been the last other member to serve the model of one in quarantine, which then may be chosen
+    // a quarantined member may be chosen if no other serves its model any more: this member may have been the last
     for (const other of registry.aside) routing.update(other)
   }
 

@@ -46,7 +46,7 @@ function rig(on = true) {
 
 const S = 1000
 
-t.test('above up workers are added, once two checks agree', async t => {
+t.test('above `up` workers are added, once two checks agree', async t => {
   const { clock, state, done, events } = rig()
   state.used = 0.9
   await clock.pass(3 * S)
@@ -61,7 +61,7 @@ t.test('above up workers are added, once two checks agree', async t => {
   t.same(events, [{ kind: 'scale-up', workers: 4, add: 2, class: 'default', why: 'utilisation 0.9 over 0.8' }])
 })
 
-t.test('below down workers are removed; between up and down nothing changes', async t => {
+t.test('below `down` workers are removed; between `up` and `down` nothing changes', async t => {
   const { clock, state, done, events } = rig()
   await clock.pass(600 * S)
   for (const used of [0.2, 0.8]) {
@@ -122,7 +122,7 @@ t.test('workers that are starting count as if they took their share already', as
   t.same(done, ['spawn default 2'])
 })
 
-t.test('as many workers stay as the load needs', async t => {
+t.test('enough workers stay for the load', async t => {
   const { clock, state, done, say } = rig()
   say('scale step 100 max 100 cooldown 1000')
   state.count = 20
@@ -198,7 +198,7 @@ t.test('a spawn that fails is logged with its reason, and tried again later with
   t.same(done.slice(0, 2), ['spawn default 1', 'spawn default 4'], 'after a success it goes on as before')
 })
 
-t.test('it is logged that no host can start a worker', async t => {
+t.test('the lack of a host that could start a worker is logged', async t => {
   const { clock, state, events, classes } = rig()
   classes.length = 0
   state.used = 1

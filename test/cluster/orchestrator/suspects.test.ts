@@ -137,7 +137,7 @@ t.test('when a worker refuses a prompt its status is read, and another worker an
 })
 
 t.test(
-  "what ended a worker is logged under the worker's name, whether its host reports it before or after the connection ends",
+  "the end of a worker is logged under the worker's name, whether its host reports it before or after the connection ends",
   async t => {
     const cluster = await rig(t, [{}, {}])
     const ann = await cluster.as('ann')

@@ -31,7 +31,7 @@ const workers = async (cluster: Awaited<ReturnType<typeof rig>>) =>
   (await cluster.status()).filter(({ word }) => word === 'worker').map(({ attrs }) => attrs)
 
 t.test(
-  'a refusal of the upstream goes to the user as it is: no other worker is asked, and no failure is counted',
+  'the upstream’s refusal goes to the user unchanged: no other worker is asked, and no failure is counted',
   async t => {
     const server = await upstream(t, status(400, 'maximum context length is 4096 tokens'))
     const cluster = await rig(t, [of(server), of(server), of(server)])
@@ -166,7 +166,7 @@ t.test('a worker whose upstream thinks for long is not ended', async t => {
   t.same(await events(cluster, 'worker-hung'), [])
 })
 
-t.test('an upstream that is down shows as a failed worker with the reason, and works once it is there', async t => {
+t.test('an upstream that is down shows as a failed worker with the reason, and works once it is back', async t => {
   const server = await upstream(t, says('here'))
   await server.stop()
   const cluster = await rig(t, [], quick)
