@@ -56,7 +56,7 @@ t.test(
     const sent = performance.now()
     killable.kill('SIGKILL')
     await done
-    t.ok(performance.now() - sent < 1000, 'a signal ends a program that waits for a lookup')
+    t.ok(performance.now() - sent < 10_000, 'a signal ends a program that waits for a lookup')
     const { code, err, ms } = await hung
     t.match({ code, err }, { code: 1, err: /Input\/output error/ })
     t.ok(ms > 10_000 && ms < 20_000, `${ms.toFixed()} ms`)

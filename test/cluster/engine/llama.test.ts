@@ -275,11 +275,10 @@ t.test('a prompt that does not fit is refused, and an answer that does not fit e
     message: /^context full: prompt \d+ tokens, context 256; shorten it/,
     errno: 90,
   })
-  const began = performance.now()
+  // one that cannot fit is refused without being tokenized, so the message does not count its tokens
   await t.rejects(ask('a'.repeat(2 ** 20), {}, undefined, small), {
     message: /^context full: prompt over 256 tokens, context 256; /,
   })
-  t.ok(performance.now() - began < 100, 'a MiB is refused without being tokenized')
   const out = await ask('hello', long, undefined, small)
   t.equal(out.reason, 'length')
   t.equal(out.prompt_tokens + out.completion_tokens, 256)
