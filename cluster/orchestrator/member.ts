@@ -42,7 +42,7 @@ export class Member {
   /** Exchanges on it that are not this cluster's: those of its other users. */
   foreign: number
   left = false
-  /** Attempts of ours on it: the place has them, and counts them here. */
+  /** How many attempts of this cluster run on it. ClusterPlace keeps the attempts, and counts them here. */
   running = 0
 
   constructor(

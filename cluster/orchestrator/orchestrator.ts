@@ -299,8 +299,8 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
   let met = before !== ''
   let lastMet = began
   /**
-   * Why a prompt need not wait, if that is so: there is no worker, none is starting, and none that was disconnected may
-   * still come back; or all upstreams are away.
+   * Why there is no point in waiting for a worker; undefined if there is. Either there is none, none is starting, and
+   * none that was disconnected may still come back; or all upstreams are away.
    */
   const nobody = (): Error | undefined => {
     const reports = [...hosts.peers.values()].map(({ report }) => report)

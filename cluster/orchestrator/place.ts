@@ -229,7 +229,7 @@ export class ClusterPlace implements Place {
     }
   }
 
-  /** Whether the exchange that a member knows under that number is one that we have given it. */
+  /** Whether an attempt of ours runs under this number on the member. */
   has(member: Member, remote: string): boolean {
     return this.#on(member).some(attempt => attempt.remote === remote)
   }

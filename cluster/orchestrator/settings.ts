@@ -6,7 +6,10 @@ export const logLevels = ['error', 'info', 'debug'] as const
 export interface ClusterSettings {
   /** Which events are logged: `error`: those with an error; `info`: all but those of tasks; `debug`: all. */
   log: (typeof logLevels)[number]
+  /** How many prompts may wait for a worker, and for how long, in s. */
   queue: { max: number; ttl_s: number }
+  /** How many attempts a task has before its first token, and how many moves in the middle of its answer. */
   retry: { tries: number; resumes: number }
+  /** The time between two heartbeats, in s. */
   heartbeat_s: number
 }

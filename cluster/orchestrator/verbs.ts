@@ -1,4 +1,4 @@
-/** The settings of a cluster's ctl, and the syntax of its commands; commands.ts has what they do. */
+/** The syntax of the commands in a cluster's ctl; commands.ts has what they do. */
 import { fail } from '../../fs/errors.js'
 import { type Verb, word1 } from '../../fs/kit/ctl.js'
 import { modelWord, number } from '../root/settings.js'
