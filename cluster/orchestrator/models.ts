@@ -46,7 +46,7 @@ export class Models {
   readonly #loads = new Map<Member, Promise<void>>()
   /** By host and the worker's id, the model that the worker's next process should load, as the host was last told. */
   readonly #told = new WeakMap<Peer, Map<string, string>>()
-  /** By worker, the model that it was loading and the error that it had, by its last status. */
+  /** By worker, the model that it was last seen loading, and the error in its last status. */
   readonly #loading = new WeakMap<
     Member,
     { readonly loading: string | undefined; readonly error: string | undefined }
