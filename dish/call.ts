@@ -28,7 +28,7 @@ export interface Builtin {
   readonly load: () => Promise<{ run: (call: Call) => Promise<void> }>
 }
 
-/** The parts of the evaluator that a builtin may call. */
+/** What a builtin may use of the shell that runs it. */
 export interface Evaluator {
   /** All builtins, in the order in which help shows them. */
   readonly builtins: readonly Builtin[]

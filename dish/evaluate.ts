@@ -290,5 +290,5 @@ export async function called(
   }
 }
 
-/** The evaluator as builtins get it. They do not import this file, because it imports their table. */
+/** What the commands get of this file: they do not import it, for it imports their table. */
 const self: Evaluator = { builtins, invoke, called, runText }

@@ -1,4 +1,5 @@
 /** Estimates how much of the model's context a conversation takes, and has the model summarise older messages. */
+import { AnswerReader } from '../api/answer.js'
 import { drain } from '../ctl/common/files.js'
 import type { Fid } from '../fs/client.js'
 import { FsError, received } from '../fs/errors.js'
@@ -121,8 +122,16 @@ async function generated(
     max_tokens,
     ...(model && { model }),
   }
-  const answer: Uint8Array[] = []
-  const take = async (data: Uint8Array) => void answer.push(data)
+  const reader = new AnswerReader()
+  let text = ''
+  let tokens = 0
+  const take = async (data: Uint8Array) => {
+    for (const event of reader.take(data)) {
+      if (event.event === 'token') text += event.text
+      if (event.event === 'end') tokens = event.completion_tokens ?? 0
+      if (event.event === 'error') throw received(event.error)
+    }
+  }
   const fid = await root.walk([...(worker ? [worker] : []), 'generate'], signal)
   try {
     await fid.open(ORDWR, signal)
@@ -130,14 +139,6 @@ async function generated(
     await drain(fid, take, signal)
   } finally {
     await fid.clunk().catch(() => {})
-  }
-  let text = ''
-  let tokens = 0
-  for (const line of Buffer.concat(answer).toString().split('\n').filter(Boolean)) {
-    const event = JSON.parse(line)
-    if (event.event === 'token') text += event.text
-    if (event.event === 'end') tokens = event.completion_tokens ?? 0
-    if (event.event === 'error') throw received(String(event.error))
   }
   return { text, tokens }
 }

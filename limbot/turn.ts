@@ -1,10 +1,11 @@
 /** One turn of a session: sends the message, reads the answer's events, and continues after a lost connection. */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { type AnswerEvent, AnswerReader } from '../api/answer.js'
 import { exitCode, Failure } from '../ctl/common/exit.js'
 import { promptly, readText, withFile } from '../ctl/common/files.js'
 import type { Fid } from '../fs/client.js'
 import { timeLimit } from '../fs/clock.js'
-import { FsError, fail, received, toFsError } from '../fs/errors.js'
+import { FsError, received, toFsError } from '../fs/errors.js'
 import { ORDWR, OREAD, OWRITE } from '../fs/protocol.js'
 import { parseRecords } from '../fs/quote.js'
 import { isAway, type Link } from './link.js'
@@ -20,8 +21,6 @@ const LOAD_MS = 120_000
 const CANCEL_MS = 3000
 /** How often the task's status is read until the first text arrives, in ms. */
 const POLL_MS = 300
-/** Characters of one event: a server that sends a longer line does not send events. */
-const MAX_LINE = 16 * 1024 * 1024
 /** How long a server that shuts down may take to hang up, in ms. */
 const GOING_MS = 10_000
 
@@ -212,8 +211,7 @@ async function* events(
   over: AbortController,
 ): AsyncGenerator<Step> {
   const stop = cancelling(o.signal, over, signal => o.session.cancel(root, signal))
-  const decoder = new TextDecoder()
-  let rest = ''
+  const reader = new AnswerReader()
   let offset = 0
   try {
     for (;;) {
@@ -222,16 +220,12 @@ async function* events(
       const data = await piece
       if (data.length === 0) break
       offset += data.length
-      const lines = (rest + decoder.decode(data, { stream: true })).split('\n')
-      rest = lines.pop()!
-      if (rest.length > MAX_LINE) throw fail('badMessage', `a line of over ${MAX_LINE} characters in an answer`)
       let text = ''
-      for (const line of lines) {
-        const event = eventOf(line)
+      for (const event of reader.take(data)) {
         if (event.event === 'token') {
           text += event.text
-          if (event.ids?.length) progress.ids?.push(...event.ids)
-          else progress.ids = undefined
+          if (event.ids.length === 0) progress.ids = undefined
+          for (const id of event.ids) progress.ids?.push(id)
         } else {
           if (text) yield said(text, progress)
           text = ''
@@ -246,14 +240,6 @@ async function* events(
   }
 }
 
-function eventOf(line: string): Record<string, any> {
-  try {
-    return JSON.parse(line)
-  } catch {
-    throw fail('badMessage', `no JSON in an answer: ${JSON.stringify(line.slice(0, 80))}`)
-  }
-}
-
 function said(text: string, progress: Progress): Step {
   progress.bytes += Buffer.byteLength(text)
   progress.begun = true
@@ -261,23 +247,31 @@ function said(text: string, progress: Progress): Step {
 }
 
 /** Notes an event other than a token. @returns the step to yield, if any @throws FsError the answer's error */
-function noted(event: Record<string, any>, figures: Figures, progress: Progress): Step | undefined {
-  const { event: kind, ...attrs } = event
-  if (kind === 'queued') {
-    progress.task = attrs.task
-    return { is: 'queued', position: attrs.position }
+function noted(event: AnswerEvent, figures: Figures, progress: Progress): Step | undefined {
+  switch (event.event) {
+    case 'queued':
+      progress.task = event.task
+      return { is: 'queued', position: event.position ?? 0 }
+    case 'prefill':
+      progress.prefill = true
+      return { is: 'prompt', ...(event.prompt_tokens && { share: (event.tokens ?? 0) / event.prompt_tokens }) }
+    case 'start':
+    case 'end': {
+      if (event.event === 'start' && progress.begun) return goesOnAt(event.worker, figures)
+      const { event: _, ...attrs } = event
+      Object.assign(figures, attrs)
+      return undefined
+    }
+    case 'resume':
+      return goesOnAt(event.worker, figures)
+    case 'error':
+      throw received(event.error)
+    default:
+      return undefined
   }
-  if (kind === 'prefill') {
-    progress.prefill = true
-    return { is: 'prompt', share: attrs.tokens / attrs.prompt_tokens }
-  }
-  if (kind === 'start' && progress.begun) return goesOnAt(attrs.worker, figures)
-  if (kind === 'start' || kind === 'end') Object.assign(figures, attrs)
-  if (kind === 'error') throw received(String(attrs.error))
-  return kind === 'resume' ? goesOnAt(attrs.worker, figures) : undefined
 }
 
-function goesOnAt(worker: string, figures: Figures): Step {
+function goesOnAt(worker = '', figures: Figures): Step {
   figures.resumed++
   figures.worker = worker
   return { is: 'resumed', worker }

@@ -1,9 +1,7 @@
 /**
  * One attempt at a task on one worker: sends the request, reads the events of the answer and passes them to the task.
  */
-import { type AnswerEvent, MAX_LINE, parseAnswerEvent } from '../../api/answer.js'
-import { Unfit } from '../../api/field.js'
-import { Lines } from '../../api/text.js'
+import { type AnswerEvent, AnswerReader } from '../../api/answer.js'
 import type { Fid } from '../../fs/client.js'
 import { type ErrorCode, type FsError, fail, received, toFsError } from '../../fs/errors.js'
 import { ORDWR, OREAD } from '../../fs/protocol.js'
@@ -63,7 +61,7 @@ export class Attempt {
   gave = false
   readonly #abort = new AbortController()
   #fid: Fid | undefined
-  readonly #lines = new Lines('its stream', MAX_LINE)
+  readonly #reader = new AnswerReader()
   #outcome: Outcome | undefined
   #calls: readonly unknown[] | undefined
   /**
@@ -181,13 +179,9 @@ export class Attempt {
   }
 
   #take(piece: Uint8Array): void {
-    try {
-      for (const line of this.#lines.take(piece)) {
-        if (this.#outcome) return
-        this.#event(parseAnswerEvent(line))
-      }
-    } catch (error) {
-      throw error instanceof Unfit ? fail('badMessage', error.message) : error
+    for (const event of this.#reader.take(piece)) {
+      if (this.#outcome) return
+      this.#event(event)
     }
   }
 

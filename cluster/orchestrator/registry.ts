@@ -1,8 +1,9 @@
 /** The members of the cluster: admits peers that join, watches their health, and removes those that are gone. */
-import { plain } from '../../api/field.js'
+import { parseAnswerEvent } from '../../api/answer.js'
+import { plain, Unfit } from '../../api/field.js'
 import type { Report } from '../../api/report.js'
 import { type Cancel, type Clock, deadline, sleep } from '../../fs/clock.js'
-import { FsError, fail, toFsError } from '../../fs/errors.js'
+import { FsError, fail, received, toFsError } from '../../fs/errors.js'
 import type { User } from '../../fs/file.js'
 import type { Feed } from '../../fs/kit/feed.js'
 import { OREAD } from '../../fs/protocol.js'
@@ -452,7 +453,9 @@ export class Registry {
       if (member.remote && member.report.kind === 'worker') await member.peer.command('check\n', late.signal)
       else {
         const answer = await member.peer.ask('generate', PING, self, late.signal)
-        if (!/"event":"end"/.test(answer)) throw fail('io', answer.slice(-200))
+        const last = parseAnswerEvent(answer.trimEnd().split('\n').at(-1)!)
+        if (last.event === 'error') throw received(last.error)
+        if (last.event !== 'end') throw fail('badMessage', `the stream ended with ${last.event}`)
       }
       if (member.left || member.suspect) return
       const was = member.ready
@@ -462,7 +465,7 @@ export class Registry {
       if (!was)
         events.add('worker-ready', { worker: member.name, slots: member.report.slots, model: member.model?.name })
     } catch (error) {
-      const { message } = toFsError(error)
+      const { message } = error instanceof Unfit ? error : toFsError(error)
       if (!member.left && message !== member.problem)
         events.add('probe-failed', { worker: member.name, error: message })
       if (!late.signal.aborted) member.problem = message

@@ -5,7 +5,7 @@ export const MAX_PROMPT = 1024 * 1024
 /** Most bytes of one JSON request: a prompt, its escapes, a history and the ids of a long answer. */
 export const MAX_REQUEST = 16 * 1024 * 1024
 /** Most bytes of one answer. No context makes more; a remote engine that never stops must not fill the memory. */
-export const MAX_ANSWER = 16 * 1024 * 1024
+export { MAX_ANSWER } from '../../api/answer.js'
 /** Most requests that wait for a slot. Beyond this a prompt is refused, with the time after which to retry. */
 export const MAX_QUEUE = 512
 /** Most bytes of waiting prompts, all together. */

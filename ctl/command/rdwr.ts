@@ -1,4 +1,5 @@
 /** `llamboctl rdwr`: writes to a file and prints what the same open file then gives. */
+import { AnswerReader } from '../../api/answer.js'
 import { ORDWR } from '../../fs/protocol.js'
 import type { Run } from '../common/command.js'
 import { exitCode, Failure } from '../common/exit.js'
@@ -19,27 +20,20 @@ export const run: Run = async (io, [path = '', ...words]) => {
 }
 
 /**
- * Keeps the last whole line of a `generate` stream. Where an exchange fails, its stream ends in an `error` event, and
- * the reads themselves succeed.
+ * Reads the events of a `generate` stream beside the printing. Where an exchange fails, its stream ends in an `error`
+ * event, and the reads themselves succeed.
  */
 class Ending {
-  #rest = ''
-  #last = ''
-  readonly #decoder = new TextDecoder()
+  #reader: AnswerReader | undefined = new AnswerReader()
+  /** The error that the exchange failed with; undefined where it did not fail. */
+  error: string | undefined
 
   take(data: Uint8Array): void {
-    const lines = (this.#rest + this.#decoder.decode(data, { stream: true })).split('\n')
-    this.#rest = lines.pop()!
-    this.#last = lines.at(-1) ?? this.#last
-  }
-
-  /** The error that the exchange failed with; undefined where it did not fail. */
-  get error(): string | undefined {
     try {
-      const { event, error } = JSON.parse(this.#last) as { event?: unknown; error?: unknown }
-      return event === 'error' ? String(error) : undefined
+      for (const event of this.#reader?.take(data) ?? []) this.error = event.event === 'error' ? event.error : undefined
     } catch {
-      return undefined
+      // what a foreign server gives there need not be events: it is printed all the same
+      this.#reader = undefined
     }
   }
 }

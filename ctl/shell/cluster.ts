@@ -1,5 +1,7 @@
 /** The sentinel's connection to the cluster. */
 
+import { AnswerReader } from '../../api/answer.js'
+import { received } from '../../fs/errors.js'
 import { ORDWR } from '../../fs/protocol.js'
 import { parseRecords } from '../../fs/quote.js'
 import type { Connection } from '../common/connect.js'
@@ -45,20 +47,19 @@ export class Cluster {
       const models = parseRecords(await readText(root, ['status'], signal)).filter(({ word }) => word === 'model')
       if (!models.some(({ attrs }) => attrs.loaded === 'yes' && !toys.test(attrs.name ?? ''))) return ''
     }
-    let lines = ''
+    const reader = new AnswerReader()
+    let text = ''
     const take = async (data: Uint8Array) => {
-      lines += Buffer.from(data).toString('utf8')
-      if (lines.length > 16 * MAX_ANSWER) throw new Error('a longer answer than asked for')
+      for (const event of reader.take(data)) {
+        // an answer that breaks off is not an answer
+        if (event.event === 'error') throw received(event.error)
+        if (event.event === 'token' && text.length <= MAX_ANSWER) text += event.text
+      }
     }
     await withFile(root, ['generate'], ORDWR, signal, async fid => {
       await fid.write(0, Buffer.from(JSON.stringify(request)), signal)
       await drain(fid, take, signal)
     })
-    const events = lines
-      .split('\n')
-      .filter(Boolean)
-      .map(line => JSON.parse(line))
-    const text = events.map(({ event, text }) => (event === 'token' ? text : '')).join('')
     return text.length > MAX_ANSWER ? '' : text
   }
 

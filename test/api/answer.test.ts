@@ -1,6 +1,6 @@
 /** Tests of the parsers for answers: the events of `generate`, the vectors of `embed`, and the end of a worker. */
 import t from 'tap'
-import { parseAnswerEvent } from '../../api/answer.js'
+import { AnswerReader, MAX_LINE, parseAnswerEvent } from '../../api/answer.js'
 import { parseEmbedded } from '../../api/embedded.js'
 import { MAX_EVENT, parseExit } from '../../api/exit.js'
 
@@ -29,6 +29,33 @@ t.test('each event of an answer has its own fields, and unknown events are refus
   for (const value of bad) t.throws(() => event(value), unfit, JSON.stringify(value))
   t.throws(() => parseAnswerEvent('null'), unfit)
   t.throws(() => parseAnswerEvent(`{"event":"tool","calls":${'['.repeat(9000)}${']'.repeat(9000)}}`), unfit)
+})
+
+t.test('a reader gives events as they become complete, and what follows a bad line is refused', async t => {
+  const bytes = (text: string) => new TextEncoder().encode(text)
+  const reader = new AnswerReader()
+  const token = '{"event":"token","text":"é","ids":[7]}\n'
+  const all = bytes(token + token)
+  const got = [...all].flatMap(byte => [...reader.take(Uint8Array.of(byte))])
+  t.same(got, Array(2).fill({ event: 'token', text: 'é', ids: [7] }), 'a byte at a time')
+  const before: unknown[] = []
+  t.throws(
+    () => {
+      for (const event of reader.take(bytes(`${token}null\n`))) before.push(event)
+    },
+    { message: /^bad message: / },
+  )
+  t.equal(before.length, 1, 'events before the bad line are given')
+  t.throws(() => [...new AnswerReader().take(Uint8Array.of(0xff, 0x0a))], { message: /not UTF-8/ })
+  t.throws(() => [...new AnswerReader().take(bytes('x'.repeat(MAX_LINE + 1)))], { message: /a line over/ })
+  const endless = new AnswerReader()
+  const long = bytes(`${JSON.stringify({ event: 'token', text: 'x'.repeat(4 * 2 ** 20), ids: [1] })}\n`)
+  t.throws(
+    () => {
+      for (let i = 0; i < 5; i++) for (const _ of endless.take(long));
+    },
+    { message: /a text over/ },
+  )
 })
 
 t.test("a worker's error text becomes one short line", async t => {

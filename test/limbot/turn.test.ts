@@ -34,13 +34,21 @@ async function exchange(said: (offset: number, count: number) => Uint8Array): Pr
 }
 
 t.test('an answer that is not events fails, and a line that does not end is refused at MAX_LINE', async t => {
+  for (const line of ['null', '{"event":"queued","task":7}', '{"event":"token","text":7,"ids":[]}']) {
+    const wrong = Buffer.from(`${line}\n`)
+    await t.rejects(
+      exchange((offset, count) => wrong.subarray(offset, offset + count)),
+      { message: /^bad message: / },
+      line,
+    )
+  }
   const broken = Buffer.from('{"event":"queued"\n')
   await t.rejects(
     exchange((offset, count) => broken.subarray(offset, offset + count)),
-    { message: /^bad message: no JSON in an answer: "\{\\"event\\":\\"queued\\""$/ },
+    { message: /^bad message: its stream: no JSON: "\{\\"event\\":\\"queued\\""$/ },
   )
   await t.rejects(
     exchange((_offset, count) => new Uint8Array(count).fill(0x61)),
-    { message: /^bad message: a line of over 16777216 characters in an answer$/ },
+    { message: /^bad message: its stream: a line over 16777216 characters$/ },
   )
 })
