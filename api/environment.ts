@@ -1,6 +1,6 @@
 /**
  * Reads the environment variables that name a server, a model and credentials. Settings have their own variables
- * (ctl/common/settings.ts).
+ * (cli/settings.ts).
  */
 import { fail } from '../fs/errors.js'
 

@@ -23,7 +23,7 @@ const head = field.object({
   id: field.word,
   created: field.optional(field.line(64), ''),
   title: field.optional(field.line(1000), ''),
-  /** The settings chosen for it, by name. Each is checked where it is applied (ctl/common/limbotconf.ts). */
+  /** The settings chosen for it, by name. Each is checked where it is applied (cli/limbotconf.ts). */
   settings: field.optional(field.some, none),
 })
 

@@ -28,6 +28,9 @@ const MAX_SLOTS = 1_000_000
 /** Most bytes of memory that a machine may claim: sums over all members stay exact. */
 const MAX_BYTES = 2 ** 50
 
+/** The worker class that always exists, made from the plain settings. */
+export const DEFAULT_CLASS = 'default'
+
 const count = (most: number) => field.optional(field.integer(0, most), 0)
 const rate = field.optional(field.number(0, 1e12), 0)
 const note = (most: number) => field.optional(field.line(most), '')

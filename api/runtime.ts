@@ -7,6 +7,8 @@ import { workerClass } from './worker.js'
 
 /** Most characters of one file: the thousand workers of a host (cluster/host.ts) with their classes written out. */
 export const MAX_FILE = 4 * 1024 * 1024
+/** The end of the name that a file gets which is damaged, so that no start reads it again and a person finds it. */
+export const DAMAGED = '.damaged'
 /** The largest process number on Linux (PID_MAX_LIMIT). */
 const MAX_PID = 4_194_304
 const MAX_PATH = 4_096

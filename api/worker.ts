@@ -40,7 +40,7 @@ const workerSpec = field.object({
   secret: field.secret,
   /** The name of the machine. */
   host: field.name,
-  /** The settings. ctl/common/settings.ts checks each of them. */
+  /** The settings. cli/settings.ts checks each of them. */
   config: field.some,
   /** How long it keeps running without its cluster, in ms. */
   orphan_ms: field.number(0, 2 ** 31),

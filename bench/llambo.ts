@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { readServerFile } from '../ctl/common/serverfile.js'
+import { readServerFile } from '../cli/serverfile.js'
 import { built, scratch } from './programs.js'
 
 const llamboctl = built('ctl/llamboctl.js')

@@ -24,9 +24,6 @@ export interface WorkerClass {
   readonly cores: number
 }
 
-/** The class that always exists, made from the plain settings. */
-export const DEFAULT_CLASS = 'default'
-
 /** Formats a class as a record of a host's `status`. */
 export const classRecord = ({ name, model, type, slots, context, kv_type, prefer, memory, cores }: WorkerClass) =>
   record('class', { name, model, type, slots, context, kv_type, prefer, memory, cores } satisfies ClassAttributes)

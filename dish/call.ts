@@ -1,8 +1,8 @@
 /** What a builtin is, and its invocation: parsed arguments and options, streams, and ways to print. */
 
-import { table } from '../ctl/common/output.js'
-import { didYouMean } from '../ctl/common/suggest.js'
-import { sanitize } from '../ctl/common/terminal/sanitize.js'
+import { table } from '../cli/output.js'
+import { didYouMean } from '../cli/suggest.js'
+import { sanitize } from '../cli/terminal/sanitize.js'
 import { codeFor, ShellError, why } from './failure.js'
 import type { Sink } from './pipe.js'
 import type { Io, State } from './state.js'

@@ -1,6 +1,6 @@
 /** The command `dish`, a program by itself and also `llamboctl dish`. */
 
-import type { Command } from '../ctl/common/command.js'
+import type { Command } from '../cli/command.js'
 
 export const dish: Command = {
   name: 'dish',

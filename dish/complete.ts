@@ -1,7 +1,7 @@
 /** Tab completion: finds the word at the cursor and what could complete it. */
 
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Completion } from '../ctl/common/terminal/listing.js'
+import type { Completion } from '../cli/terminal/listing.js'
 import type { Stat } from '../fs/protocol.js'
 import { quote } from '../fs/quote.js'
 import { keywords } from './ast.js'

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** The program `dish`. */
-import { main } from '../ctl/common/program.js'
-import { end, guardOutput, untilSignal } from '../ctl/common/signals.js'
+import { main } from '../cli/program.js'
+import { end, guardOutput, untilSignal } from '../cli/signals.js'
 import { dish } from './command.js'
 
 guardOutput()

@@ -1,6 +1,6 @@
 /** Runs the syntax tree of a command line. */
 
-import { didYouMean } from '../ctl/common/suggest.js'
+import { didYouMean } from '../cli/suggest.js'
 import { type Assignment, DishSyntaxError, type Node, type Redirect, type Sequence, type Word } from './ast.js'
 import { builtins, find } from './builtin/table.js'
 import { Call, type Evaluator } from './call.js'

@@ -1,6 +1,6 @@
 /** The shell's errors, and their texts and exit codes. */
 
-import { codeOf, exitCode, explain } from '../ctl/common/exit.js'
+import { codeOf, exitCode, explain } from '../cli/exit.js'
 import { FsError } from '../fs/errors.js'
 
 /** The failure of a command: one line, which becomes `$status`. */

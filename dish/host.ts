@@ -2,7 +2,7 @@
 
 import { spawn } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { write } from '../ctl/common/output.js'
+import { write } from '../cli/output.js'
 import { BrokenPipe, type Sink, type Source } from './pipe.js'
 import type { Io, State } from './state.js'
 

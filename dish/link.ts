@@ -1,8 +1,8 @@
 /** The shell's connections to servers. */
 
-import { serverAddress } from '../ctl/common/address.js'
-import { exitCode, explain, Failure } from '../ctl/common/exit.js'
-import { Invocation } from '../ctl/common/invocation.js'
+import { serverAddress } from '../cli/address.js'
+import { exitCode, explain, Failure } from '../cli/exit.js'
+import { Invocation } from '../cli/invocation.js'
 import type { Fid } from '../fs/client.js'
 import { FsError, fail } from '../fs/errors.js'
 import type { File } from '../fs/file.js'

@@ -2,7 +2,7 @@
 
 import { readdirSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
-import { runtimeDir } from '../ctl/common/paths.js'
+import { runtimeDir } from '../cli/paths.js'
 import { listen } from '../fs/dial.js'
 import type { Namespace } from '../fs/namespace.js'
 import { checkPlace } from '../fs/place.js'

@@ -1,9 +1,9 @@
 /** Runs `dish`: an interactive shell, a script, or the commands after `-c`. */
 
 import { readFileSync } from 'node:fs'
-import type { Run } from '../ctl/common/command.js'
-import { Failure, usage } from '../ctl/common/exit.js'
-import type { Invocation } from '../ctl/common/invocation.js'
+import type { Run } from '../cli/command.js'
+import { Failure, usage } from '../cli/exit.js'
+import type { Invocation } from '../cli/invocation.js'
 import { DishSyntaxError, type Sequence } from './ast.js'
 import { complain, run as evaluate, syntaxText } from './evaluate.js'
 import { codeFor, Exit, why } from './failure.js'

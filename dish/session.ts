@@ -1,8 +1,8 @@
 /** Sets up a shell: its name space, its own files and its variables. */
 
-import { serverAddress } from '../ctl/common/address.js'
-import type { Invocation } from '../ctl/common/invocation.js'
-import { usr } from '../ctl/common/usr.js'
+import { serverAddress } from '../cli/address.js'
+import type { Invocation } from '../cli/invocation.js'
+import { usr } from '../cli/usr.js'
 import type { File } from '../fs/file.js'
 import { text } from '../fs/kit/content.js'
 import { dir } from '../fs/kit/dir.js'

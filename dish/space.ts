@@ -1,6 +1,6 @@
 /** A shell's name space, which its commands reach over 9P. */
 
-import { whoami } from '../ctl/common/connect.js'
+import { whoami } from '../cli/connect.js'
 import { Client, type Fid } from '../fs/client.js'
 import type { Context, User } from '../fs/file.js'
 import { MAX_MSIZE } from '../fs/limits.js'

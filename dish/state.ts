@@ -1,6 +1,6 @@
 /** The state of a shell: variables, functions, directory, status. */
 
-import { MOUNT } from '../ctl/common/npath.js'
+import { MOUNT } from '../cli/npath.js'
 import { clean } from '../fs/namespace.js'
 import type { Sequence } from './ast.js'
 import type { Jobs } from './jobs.js'

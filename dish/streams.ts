@@ -1,8 +1,8 @@
 /** The process's own standard streams. */
 
 import type { Writable } from 'node:stream'
-import { write } from '../ctl/common/output.js'
-import { sanitize } from '../ctl/common/terminal/sanitize.js'
+import { write } from '../cli/output.js'
+import { sanitize } from '../cli/terminal/sanitize.js'
 import { BrokenPipe, nothing, type Sink, type Source } from './pipe.js'
 
 /** Which of the process's output streams: standard output or standard error. */

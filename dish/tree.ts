@@ -1,7 +1,7 @@
 /** Operations on files of the name space. Their errors say which file it was and which server answers for it. */
 
-import { codeOf } from '../ctl/common/exit.js'
-import { isDirectory } from '../ctl/common/listing.js'
+import { codeOf } from '../cli/exit.js'
+import { isDirectory } from '../cli/listing.js'
 import type { Fid } from '../fs/client.js'
 import { systemClock } from '../fs/clock.js'
 import { FsError, fail } from '../fs/errors.js'

@@ -1,9 +1,9 @@
 /** Attached files: reads them, finds those that a message names with `@`, and puts their text after the message. */
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
-import { home } from '../ctl/common/account.js'
-import { usage } from '../ctl/common/exit.js'
-import { bytes } from '../ctl/common/output.js'
+import { home } from '../cli/account.js'
+import { usage } from '../cli/exit.js'
+import { bytes } from '../cli/output.js'
 
 /** A file whose text is sent with a message. */
 export interface Attachment {

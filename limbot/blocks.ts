@@ -1,6 +1,6 @@
 /** Lays out blocks of Markdown as rows of a terminal. */
 import type { Token, Tokens } from 'marked'
-import { clip, width } from '../ctl/common/terminal/width.js'
+import { clip, width } from '../cli/terminal/width.js'
 import { runs, type Style, type Styles, wrap } from './inline.js'
 
 /** Lays out one block as rows of at most `columns` columns; code stays as wide as it is. */

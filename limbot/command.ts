@@ -1,6 +1,6 @@
 /** limbot's command line, for the program and for `llamboctl limbot`. */
-import type { Command } from '../ctl/common/command.js'
-import { flagOf, keys, settings } from '../ctl/common/limbotconf.js'
+import type { Command } from '../cli/command.js'
+import { flagOf, keys, settings } from '../cli/limbotconf.js'
 
 export const limbot: Command = {
   name: 'limbot',

@@ -1,5 +1,5 @@
 /** The line of figures after an answer, and the words for what happens before it. */
-import { sanitize } from '../ctl/common/terminal/sanitize.js'
+import { sanitize } from '../cli/terminal/sanitize.js'
 import type { Figures, Step } from './turn.js'
 
 const figure = (n: number): string => (n >= 100 ? n.toFixed(0) : String(Math.round(n * 10) / 10))

@@ -1,6 +1,6 @@
 /** Turns inline Markdown into styled text, and wraps styled text into rows of a terminal. */
 import type { Token, Tokens } from 'marked'
-import { cells, width } from '../ctl/common/terminal/width.js'
+import { cells, width } from '../cli/terminal/width.js'
 
 /** A function that colours a stretch of text. */
 export type Style = (text: string) => string

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** The program limbot. */
-import { main } from '../ctl/common/program.js'
-import { end, guardOutput, untilSignal } from '../ctl/common/signals.js'
+import { main } from '../cli/program.js'
+import { end, guardOutput, untilSignal } from '../cli/signals.js'
 import { limbot } from './command.js'
 
 guardOutput()

@@ -1,8 +1,8 @@
 /** limbot's connection to the server, which reconnects by itself. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Connection } from '../ctl/common/connect.js'
-import { exitCode, explain, Failure } from '../ctl/common/exit.js'
-import type { Invocation } from '../ctl/common/invocation.js'
+import type { Connection } from '../cli/connect.js'
+import { exitCode, explain, Failure } from '../cli/exit.js'
+import type { Invocation } from '../cli/invocation.js'
 import type { Fid } from '../fs/client.js'
 import { FsError, fail } from '../fs/errors.js'
 

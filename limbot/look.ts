@@ -1,6 +1,6 @@
 /** Chooses how an answer is laid out: as Markdown, as plain text, or unchanged. */
 import type { ChalkInstance } from 'chalk'
-import { sanitize } from '../ctl/common/terminal/sanitize.js'
+import { sanitize } from '../cli/terminal/sanitize.js'
 import type { Styles } from './inline.js'
 import type { Setter } from './setter.js'
 

@@ -1,7 +1,7 @@
 /** Lays out Markdown for a terminal while it arrives, piece by piece. */
 import { Lexer, lexer, type Token, type Tokens } from 'marked'
-import { sanitize } from '../ctl/common/terminal/sanitize.js'
-import { width } from '../ctl/common/terminal/width.js'
+import { sanitize } from '../cli/terminal/sanitize.js'
+import { width } from '../cli/terminal/width.js'
 import { block, endsBlank } from './blocks.js'
 import { runs, type Styles, settled, wrap } from './inline.js'
 import type { Setter } from './setter.js'

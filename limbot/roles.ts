@@ -1,11 +1,11 @@
 /** Roles: Markdown files with a system prompt, and with settings that suit it. */
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { readBounded } from '../ctl/common/bounded.js'
-import { explain, usage } from '../ctl/common/exit.js'
-import { type Key, readConf } from '../ctl/common/limbotconf.js'
-import { configDir } from '../ctl/common/paths.js'
-import { didYouMean } from '../ctl/common/suggest.js'
+import { readBounded } from '../cli/bounded.js'
+import { explain, usage } from '../cli/exit.js'
+import { type Key, readConf } from '../cli/limbotconf.js'
+import { configDir } from '../cli/paths.js'
+import { didYouMean } from '../cli/suggest.js'
 
 /** A role that the model takes: a system prompt, and settings that suit it. */
 export interface Role {

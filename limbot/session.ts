@@ -1,5 +1,5 @@
 /** A conversation's session at the server: made, configured and given its history as needed. */
-import { promptly, readText, withFile } from '../ctl/common/files.js'
+import { promptly, readText, withFile } from '../cli/files.js'
 import type { Fid } from '../fs/client.js'
 import { timeLimit } from '../fs/clock.js'
 import { FsError } from '../fs/errors.js'

@@ -1,6 +1,6 @@
 /** The interface for laying out an answer on a terminal, and the layout of plain text. */
-import { sanitize } from '../ctl/common/terminal/sanitize.js'
-import { width } from '../ctl/common/terminal/width.js'
+import { sanitize } from '../cli/terminal/sanitize.js'
+import { width } from '../cli/terminal/width.js'
 import { wrap } from './inline.js'
 
 /** Makes rows of a terminal from text that arrives in pieces. */

@@ -1,6 +1,6 @@
 /** limbot's settings, from /set, the command line, the environment, the role and limbot.conf. */
-import { readBounded } from '../ctl/common/bounded.js'
-import type { Options } from '../ctl/common/command.js'
+import { readBounded } from '../cli/bounded.js'
+import type { Options } from '../cli/command.js'
 import {
   confFile,
   conversationKeys,
@@ -14,7 +14,7 @@ import {
   settings,
   type Values,
   variableOf,
-} from '../ctl/common/limbotconf.js'
+} from '../cli/limbotconf.js'
 import { brief } from './text.js'
 
 type Layer = Map<Key, unknown>

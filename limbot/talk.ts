@@ -1,6 +1,6 @@
 /** One conversation with the server: what both the chat and a single answer do. */
-import { explain } from '../ctl/common/exit.js'
-import { readText } from '../ctl/common/files.js'
+import { explain } from '../cli/exit.js'
+import { readText } from '../cli/files.js'
 import { timeLimit } from '../fs/clock.js'
 import { FsError } from '../fs/errors.js'
 import { parseRecords } from '../fs/quote.js'

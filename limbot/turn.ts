@@ -1,8 +1,8 @@
 /** One turn of a session: sends the message, reads the answer's events, and continues after a lost connection. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type AnswerEvent, AnswerReader } from '../api/answer.js'
-import { exitCode, Failure } from '../ctl/common/exit.js'
-import { promptly, readText, withFile } from '../ctl/common/files.js'
+import { exitCode, Failure } from '../cli/exit.js'
+import { promptly, readText, withFile } from '../cli/files.js'
 import type { Fid } from '../fs/client.js'
 import { timeLimit } from '../fs/clock.js'
 import { FsError, received, toFsError } from '../fs/errors.js'

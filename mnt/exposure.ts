@@ -1,20 +1,6 @@
-/** Host names of listening addresses: which of them other machines can reach, and what a server needs there. */
-import { isIPv4, isIPv6 } from 'node:net'
+/** Refuses listening addresses that other machines can reach without a token and TLS. */
 import { fail } from '../fs/errors.js'
-
-/** A host in lower case, without the brackets that an IPv6 address has in a URL (`[::1]`). */
-export const bare = (host: string): string => host.replace(/^\[(.*)\]$/, '$1').toLowerCase()
-
-/** Whether only this machine can reach the host name or address. */
-export function isLoopback(host: string): boolean {
-  const name = bare(host)
-  return name === 'localhost' || name === '::1' || (isIPv4(name) && name.startsWith('127.'))
-}
-
-/** Whether the host stands for all of a machine's addresses. */
-export const isWildcard = (host: string): boolean => ['', '*', '0.0.0.0', '::'].includes(bare(host))
-
-export const isNumeric = (host: string): boolean => isIPv4(host) || isIPv6(host)
+import { isLoopback } from '../fs/host-name.js'
 
 /**
  * Refuses an address that other machines can reach unless the server has both a token and TLS. Without the token it

@@ -1,6 +1,6 @@
 /** Checks an HTTP request that wants to become a WebSocket: path, Host, Origin and the token it carries. */
 import type { IncomingMessage } from 'node:http'
-import { bare, isLoopback, isNumeric, isWildcard } from './exposure.js'
+import { bare, isLoopback, isNumeric, isWildcard } from '../fs/host-name.js'
 
 /** The paths served over HTTP: the tree, and the one at which workers, hosts and other clusters join. */
 export const PATH = '/9p'

@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Command as Commander } from 'commander'
 import t from 'tap'
+import { program } from '../cli/program.js'
 import { llamboctl } from '../ctl/command/table.js'
-import { program } from '../ctl/common/program.js'
 
 const checkout = fileURLToPath(new URL('../..', import.meta.url))
 const documents = [

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import t from 'tap'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
-const folders = ['fs', 'api', 'mnt', 'cluster', 'ctl', 'limbot', 'dish'].filter(folder =>
+const folders = ['fs', 'api', 'mnt', 'cluster', 'cli', 'top', 'limbot', 'dish', 'ctl'].filter(folder =>
   existsSync(join(root, folder)),
 )
 const files = folders
@@ -50,9 +50,11 @@ const may: Readonly<Record<string, readonly string[]>> = {
   api: ['fs'],
   mnt: ['fs'],
   cluster: ['fs', 'api'],
-  ctl: ['fs', 'api', 'mnt', 'cluster', 'limbot', 'dish'],
-  limbot: ['fs', 'api', 'ctl/common'],
-  dish: ['fs', 'api', 'ctl/common', 'ctl/top'],
+  cli: ['fs', 'api'],
+  top: ['fs', 'api', 'cli'],
+  limbot: ['fs', 'api', 'cli'],
+  dish: ['fs', 'api', 'cli', 'top'],
+  ctl: ['fs', 'api', 'mnt', 'cluster', 'cli', 'top', 'limbot', 'dish'],
 }
 
 /** Packages that only some files may import. */

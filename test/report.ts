@@ -13,11 +13,23 @@ const checkout = fileURLToPath(new URL('../..', import.meta.url))
  */
 export const suites: Readonly<Record<string, readonly string[]>> = {
   'test:interop': ['fs', 'mnt', 'cluster', 'test/interop'],
-  'test:faults': ['fs', 'api', 'mnt', 'cluster', 'ctl', 'limbot', 'dish', 'test/faults', 'test/memory', 'test/rogue'],
+  'test:faults': [
+    'fs',
+    'api',
+    'mnt',
+    'cluster',
+    'cli',
+    'ctl',
+    'limbot',
+    'dish',
+    'test/faults',
+    'test/memory',
+    'test/rogue',
+  ],
   'test:fuzz': ['fs', 'api', 'mnt', 'cluster', 'dish', 'limbot', 'test/fuzz'],
   'test:sim': ['fs', 'api', 'cluster', 'test/sim'],
   'test:mutate': ['cluster', 'test/sim'],
-  bench: ['fs', 'mnt', 'cluster', 'ctl', 'limbot', 'bench'],
+  bench: ['fs', 'mnt', 'cluster', 'cli', 'ctl', 'limbot', 'bench'],
   'bench:cluster': ['fs', 'cluster', 'bench/cluster'],
 }
 

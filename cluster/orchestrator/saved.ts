@@ -18,9 +18,6 @@ export interface Store {
   setAside(name: string): void
 }
 
-/** The suffix of the name of a text that could not be restored. */
-export const DAMAGED = '.damaged'
-
 /** The texts of an earlier orchestrator. A text that is not valid is set aside, where a person finds it. */
 export class Restored {
   constructor(

@@ -2,9 +2,10 @@
  * Which model each worker should hold, as `load` and `unload` in ctl said, so that a worker that is started again holds
  * it again.
  */
+
+import { DEFAULT_CLASS } from '../../api/report.js'
 import { fail } from '../../fs/errors.js'
 import { quote } from '../../fs/quote.js'
-import { DEFAULT_CLASS } from '../class.js'
 import { MAX_WANTED } from './limits.js'
 import type { Member } from './member.js'
 

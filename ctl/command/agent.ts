@@ -1,7 +1,7 @@
 /** `llamboctl shell agent`: the process that answers the shells in which the sentinel runs. */
-import type { Run } from '../common/command.js'
-import { usage } from '../common/exit.js'
-import { privateDir, runtimeDir } from '../common/paths.js'
+import type { Run } from '../../cli/command.js'
+import { usage } from '../../cli/exit.js'
+import { privateDir, runtimeDir } from '../../cli/paths.js'
 import { Agent } from '../shell/agent.js'
 import { Cluster } from '../shell/cluster.js'
 import { IDLE_S } from '../shell/limits.js'

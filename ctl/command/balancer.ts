@@ -1,5 +1,5 @@
 /** `llamboctl balancer`: shows how prompts are distributed over the workers. */
-import type { Run } from '../common/command.js'
+import type { Run } from '../../cli/command.js'
 import { control } from './control.js'
 import { run as nodes } from './nodes.js'
 

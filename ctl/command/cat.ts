@@ -1,7 +1,8 @@
 /** `llamboctl cat`: prints files of the namespace as their content arrives. */
+
+import type { Run } from '../../cli/command.js'
+import { show, withFile } from '../../cli/files.js'
 import { OREAD } from '../../fs/protocol.js'
-import type { Run } from '../common/command.js'
-import { show, withFile } from '../common/files.js'
 
 export const run: Run = async (io, args) => {
   const { root, client } = await io.connect()

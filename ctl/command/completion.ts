@@ -3,12 +3,12 @@
  * for.
  */
 import type { Command as Commander } from 'commander'
+import type { Command, Kind, Run } from '../../cli/command.js'
+import { usage } from '../../cli/exit.js'
+import { entries, readText } from '../../cli/files.js'
+import type { Invocation } from '../../cli/invocation.js'
+import { program } from '../../cli/program.js'
 import { parseRecords } from '../../fs/quote.js'
-import type { Command, Kind, Run } from '../common/command.js'
-import { usage } from '../common/exit.js'
-import { entries, readText } from '../common/files.js'
-import type { Invocation } from '../common/invocation.js'
-import { program } from '../common/program.js'
 
 interface Word {
   readonly word: string

@@ -1,8 +1,8 @@
 /** `llamboctl config show`: prints the settings in force and, on request, where each comes from. */
-import type { Run } from '../common/command.js'
-import { loadConfig } from '../common/config.js'
-import { table } from '../common/output.js'
-import { type Key, settings } from '../common/settings.js'
+import type { Run } from '../../cli/command.js'
+import { loadConfig } from '../../cli/config.js'
+import { table } from '../../cli/output.js'
+import { type Key, settings } from '../../cli/settings.js'
 
 export const run: Run = async (io, _args, { origin, config: file }) => {
   const { config, origins } = loadConfig(io.env, {}, file)

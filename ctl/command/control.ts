@@ -1,9 +1,10 @@
 /** The commands of llamboctl that write a line to the cluster's `ctl`: `load`, `spawn`, `drain` and the like. */
+
+import type { Options, Run } from '../../cli/command.js'
+import { exitCode, Failure, usage } from '../../cli/exit.js'
+import { readText, withFile } from '../../cli/files.js'
 import { OWRITE } from '../../fs/protocol.js'
 import { quote, words } from '../../fs/quote.js'
-import type { Options, Run } from '../common/command.js'
-import { exitCode, Failure, usage } from '../common/exit.js'
-import { readText, withFile } from '../common/files.js'
 import { withProgress } from './loading.js'
 
 /**

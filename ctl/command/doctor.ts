@@ -1,6 +1,6 @@
 /** `llamboctl doctor`: prints what this machine has and lacks, with the remedy for each fault. */
-import type { Run } from '../common/command.js'
-import { exitCode, Failure } from '../common/exit.js'
+import type { Run } from '../../cli/command.js'
+import { exitCode, Failure } from '../../cli/exit.js'
 import type { Finding } from '../doctor/finding.js'
 import { findings } from '../doctor/findings.js'
 

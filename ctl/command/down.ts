@@ -1,15 +1,15 @@
 /** `llamboctl down`: stops the server and waits until it has ended. */
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Run } from '../../cli/command.js'
+import type { Connection } from '../../cli/connect.js'
+import { exitCode, Failure } from '../../cli/exit.js'
+import { drain, withFile } from '../../cli/files.js'
+import type { Invocation } from '../../cli/invocation.js'
+import { isAlive, readServerFile, type ServerFile } from '../../cli/serverfile.js'
 import { systemClock, timeLimit } from '../../fs/clock.js'
 import { interruptible, within } from '../../fs/interruptible.js'
 import { OREAD, OWRITE } from '../../fs/protocol.js'
 import { parseRecords } from '../../fs/quote.js'
-import type { Run } from '../common/command.js'
-import type { Connection } from '../common/connect.js'
-import { exitCode, Failure } from '../common/exit.js'
-import { drain, withFile } from '../common/files.js'
-import type { Invocation } from '../common/invocation.js'
-import { isAlive, readServerFile, type ServerFile } from '../common/serverfile.js'
 
 /**
  * How long a server may take to stop, in ms: answers have 25 s to finish, then the server unmounts and frees its

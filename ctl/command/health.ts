@@ -1,9 +1,9 @@
 /** `llamboctl health`: prints the state of the cluster in one word. */
-import type { Run } from '../common/command.js'
-import { exitCode, Failure } from '../common/exit.js'
-import { sanitize } from '../common/terminal/sanitize.js'
-import { Model } from '../top/model.js'
-import { Source } from '../top/source.js'
+import type { Run } from '../../cli/command.js'
+import { exitCode, Failure } from '../../cli/exit.js'
+import { sanitize } from '../../cli/terminal/sanitize.js'
+import { Model } from '../../top/model.js'
+import { Source } from '../../top/source.js'
 
 /** Prints the word that `top` begins with. Fails where the state is DEGRADED or DOWN, so that a script can test it. */
 export const run: Run = async io => {

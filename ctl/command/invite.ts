@@ -1,14 +1,14 @@
 /** `llamboctl invite`: makes a token and prints the command that lets another machine join the user's server. */
 import { isIPv4, isIPv6 } from 'node:net'
-import { bare, isLoopback, isWildcard } from '../../mnt/exposure.js'
+import { account } from '../../cli/account.js'
+import type { Run } from '../../cli/command.js'
+import { exitCode, Failure, usage } from '../../cli/exit.js'
+import { ownAddresses } from '../../cli/networks.js'
+import { stateDir } from '../../cli/paths.js'
+import { isAlive, readServerFile } from '../../cli/serverfile.js'
+import { Tokens } from '../../cli/tokens.js'
+import { bare, isLoopback, isWildcard } from '../../fs/host-name.js'
 import { JOIN_PATH } from '../../mnt/upgrade.js'
-import { account } from '../common/account.js'
-import type { Run } from '../common/command.js'
-import { exitCode, Failure, usage } from '../common/exit.js'
-import { ownAddresses } from '../common/networks.js'
-import { stateDir } from '../common/paths.js'
-import { isAlive, readServerFile } from '../common/serverfile.js'
-import { Tokens } from '../common/tokens.js'
 
 const START = 'llamboctl up --listen wss://0.0.0.0:5641/9p'
 

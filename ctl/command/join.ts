@@ -1,15 +1,16 @@
 /** `llamboctl join`: lends this machine to a server on another machine. */
+
+import type { Options, Run } from '../../cli/command.js'
+import { loadConfig } from '../../cli/config.js'
+import { exitCode, explain, Failure, usage } from '../../cli/exit.js'
+import { parseFingerprint } from '../../cli/fingerprint.js'
+import type { Invocation } from '../../cli/invocation.js'
+import { joinLog } from '../../cli/paths.js'
+import type { Config } from '../../cli/settings.js'
+import { endsInOrder, guardOutput } from '../../cli/signals.js'
+import { namedToken } from '../../cli/tokens.js'
 import type { Upstream } from '../../cluster/host/process.js'
 import { parseAddress } from '../../fs/dial.js'
-import type { Options, Run } from '../common/command.js'
-import { loadConfig } from '../common/config.js'
-import { exitCode, explain, Failure, usage } from '../common/exit.js'
-import { parseFingerprint } from '../common/fingerprint.js'
-import type { Invocation } from '../common/invocation.js'
-import { joinLog } from '../common/paths.js'
-import type { Config } from '../common/settings.js'
-import { endsInOrder, guardOutput } from '../common/signals.js'
-import { namedToken } from '../common/tokens.js'
 import { checkUpstream } from '../server/upstream.js'
 
 /** How long `join` searches the local network for a server when it is given no address, in ms. */

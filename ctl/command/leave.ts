@@ -1,8 +1,8 @@
 /** `llamboctl leave`: ends the process with which this machine has joined a server. */
-import type { Run } from '../common/command.js'
-import { exitCode, Failure } from '../common/exit.js'
-import { readJoinFile } from '../common/joinfile.js'
-import { isAlive } from '../common/serverfile.js'
+import type { Run } from '../../cli/command.js'
+import { exitCode, Failure } from '../../cli/exit.js'
+import { readJoinFile } from '../../cli/joinfile.js'
+import { isAlive } from '../../cli/serverfile.js'
 import { stop } from './down.js'
 
 /** How long leaving may take, in ms: answers have 25 s to finish, and the worker processes 30 s to end. */

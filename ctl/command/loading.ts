@@ -1,10 +1,10 @@
 /** Shows how far a model has loaded while a command waits for it. */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { readText } from '../../cli/files.js'
+import type { Invocation } from '../../cli/invocation.js'
+import { sanitize } from '../../cli/terminal/sanitize.js'
 import type { Fid } from '../../fs/client.js'
 import { parseRecords } from '../../fs/quote.js'
-import { readText } from '../common/files.js'
-import type { Invocation } from '../common/invocation.js'
-import { sanitize } from '../common/terminal/sanitize.js'
 
 /** How often the progress of a load is read, in ms. */
 const LOOK_MS = 300

@@ -1,11 +1,12 @@
 /** `llamboctl logs`: prints the events of the cluster, a worker or a host. */
+
+import type { Run } from '../../cli/command.js'
+import { exitCode, Failure } from '../../cli/exit.js'
+import { drain, promptly, withFile } from '../../cli/files.js'
+import { sanitize } from '../../cli/terminal/sanitize.js'
 import type { Fid } from '../../fs/client.js'
 import { FsError } from '../../fs/errors.js'
 import { OREAD } from '../../fs/protocol.js'
-import type { Run } from '../common/command.js'
-import { exitCode, Failure } from '../common/exit.js'
-import { drain, promptly, withFile } from '../common/files.js'
-import { sanitize } from '../common/terminal/sanitize.js'
 
 /** The directory of the worker or host with that name. @throws Failure where there is neither */
 async function place(root: Fid, name: string, signal: AbortSignal): Promise<string[]> {

@@ -1,11 +1,12 @@
 /** `llamboctl ls`: lists directories of the namespace. */
+
+import type { Run } from '../../cli/command.js'
+import { named, promptly } from '../../cli/files.js'
+import { isDirectory, modeText, timeText } from '../../cli/listing.js'
+import { bytes, table } from '../../cli/output.js'
+import { sanitize } from '../../cli/terminal/sanitize.js'
 import type { Fid } from '../../fs/client.js'
 import { OREAD, type Stat } from '../../fs/protocol.js'
-import type { Run } from '../common/command.js'
-import { named, promptly } from '../common/files.js'
-import { isDirectory, modeText, timeText } from '../common/listing.js'
-import { bytes, table } from '../common/output.js'
-import { sanitize } from '../common/terminal/sanitize.js'
 
 export const run: Run = async (io, args, { long }) => {
   const { root, client } = await io.connect()

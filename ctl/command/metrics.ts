@@ -1,6 +1,6 @@
 /** `llamboctl metrics`: prints the file `metrics`, which Prometheus reads. */
-import type { Run } from '../common/command.js'
-import { readText } from '../common/files.js'
+import type { Run } from '../../cli/command.js'
+import { readText } from '../../cli/files.js'
 
 export const run: Run = async io => {
   const { root, client } = await io.connect()

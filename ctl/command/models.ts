@@ -1,13 +1,14 @@
 /** `llamboctl models`: lists the models of the server or, where none runs, those that it would have. */
+
+import type { Run } from '../../cli/command.js'
+import { exitCode, Failure } from '../../cli/exit.js'
+import { entries, readText } from '../../cli/files.js'
+import type { Invocation } from '../../cli/invocation.js'
+import { bytes, table } from '../../cli/output.js'
+import { modelDir } from '../../cli/paths.js'
+import { sanitize } from '../../cli/terminal/sanitize.js'
 import { ModelStore } from '../../cluster/worker/models.js'
 import { parseRecords } from '../../fs/quote.js'
-import type { Run } from '../common/command.js'
-import { exitCode, Failure } from '../common/exit.js'
-import { entries, readText } from '../common/files.js'
-import type { Invocation } from '../common/invocation.js'
-import { bytes, table } from '../common/output.js'
-import { modelDir } from '../common/paths.js'
-import { sanitize } from '../common/terminal/sanitize.js'
 import { bundledModels } from '../server/bundled.js'
 import { self } from '../server/users.js'
 

@@ -1,10 +1,10 @@
 /** `llamboctl mount`: mounts the server at a directory. */
 import { resolve } from 'node:path'
+import type { Run } from '../../cli/command.js'
+import { exitCode, Failure, usage } from '../../cli/exit.js'
+import type { Invocation } from '../../cli/invocation.js'
+import { homeMount, MOUNT } from '../../cli/npath.js'
 import { checkSharing, clearStale, fuseProblem, startMount } from '../../mnt/mount.js'
-import type { Run } from '../common/command.js'
-import { exitCode, Failure, usage } from '../common/exit.js'
-import type { Invocation } from '../common/invocation.js'
-import { homeMount, MOUNT } from '../common/npath.js'
 import { makeMountPoint } from '../server/mounting.js'
 
 /** The directory to mount at. Without `dir` it is the one where `up` mounts. */

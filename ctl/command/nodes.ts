@@ -1,10 +1,11 @@
 /** `llamboctl nodes`: lists the workers. */
+
+import type { Run } from '../../cli/command.js'
+import { readText } from '../../cli/files.js'
+import { table } from '../../cli/output.js'
+import { WORKER, worker } from '../../cli/summary.js'
+import { sanitize } from '../../cli/terminal/sanitize.js'
 import { parseRecords } from '../../fs/quote.js'
-import type { Run } from '../common/command.js'
-import { readText } from '../common/files.js'
-import { table } from '../common/output.js'
-import { WORKER, worker } from '../common/summary.js'
-import { sanitize } from '../common/terminal/sanitize.js'
 
 /** Prints one row for each worker in `status`. */
 export const run: Run = async (io, _args, { json }) => {

@@ -2,17 +2,17 @@
 import { renameSync, rmSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { plain } from '../../api/field.js'
+import type { Run } from '../../cli/command.js'
+import { exitCode, explain, Failure, usage } from '../../cli/exit.js'
+import type { Invocation } from '../../cli/invocation.js'
+import { modelDir } from '../../cli/paths.js'
+import { Progress } from '../../cli/progress.js'
 import { loadLibrary } from '../../cluster/worker/engine/llama/library.js'
 import { checkModel } from '../../cluster/worker/gguf.js'
 import { isModelName } from '../../cluster/worker/models.js'
 import { timeLimit } from '../../fs/clock.js'
 import { makeDirectory } from '../../fs/host-directory.js'
-import { isLoopback } from '../../mnt/exposure.js'
-import type { Run } from '../common/command.js'
-import { exitCode, explain, Failure, usage } from '../common/exit.js'
-import type { Invocation } from '../common/invocation.js'
-import { modelDir } from '../common/paths.js'
-import { Progress } from '../common/progress.js'
+import { isLoopback } from '../../fs/host-name.js'
 
 /** How long a host may take to answer its first request, in ms. */
 const REACH_MS = 15_000

@@ -1,9 +1,9 @@
 /** `llamboctl rdwr`: writes to a file and prints what the same open file then gives. */
 import { AnswerReader } from '../../api/answer.js'
+import type { Run } from '../../cli/command.js'
+import { exitCode, Failure } from '../../cli/exit.js'
+import { show, withFile } from '../../cli/files.js'
 import { ORDWR } from '../../fs/protocol.js'
-import type { Run } from '../common/command.js'
-import { exitCode, Failure } from '../common/exit.js'
-import { show, withFile } from '../common/files.js'
 import { writeInput } from './input.js'
 
 export const run: Run = async (io, [path = '', ...words]) => {

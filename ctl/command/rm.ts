@@ -1,9 +1,10 @@
 /** `llamboctl rm`: removes files of the namespace. */
+
+import type { Run } from '../../cli/command.js'
+import { exitCode, Failure } from '../../cli/exit.js'
+import { named } from '../../cli/files.js'
+import { shown } from '../../cli/npath.js'
 import { FsError } from '../../fs/errors.js'
-import type { Run } from '../common/command.js'
-import { exitCode, Failure } from '../common/exit.js'
-import { named } from '../common/files.js'
-import { shown } from '../common/npath.js'
 
 export const run: Run = async (io, args) => {
   const { root, client } = await io.connect()

@@ -1,10 +1,11 @@
 /** `llamboctl scale`: starts or ends workers until there are N, or sets the bounds of automatic scaling. */
+
+import type { Run } from '../../cli/command.js'
+import { usage } from '../../cli/exit.js'
+import { readText, withFile } from '../../cli/files.js'
+import type { Invocation } from '../../cli/invocation.js'
 import { OWRITE } from '../../fs/protocol.js'
 import { parseRecords } from '../../fs/quote.js'
-import type { Run } from '../common/command.js'
-import { usage } from '../common/exit.js'
-import { readText, withFile } from '../common/files.js'
-import type { Invocation } from '../common/invocation.js'
 import { control } from './control.js'
 
 /** The most workers that a cluster may be scaled to. */

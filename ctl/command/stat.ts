@@ -1,9 +1,9 @@
 /** `llamboctl stat`: prints all that is known about files of the namespace. */
-import type { Run } from '../common/command.js'
-import { named, promptly } from '../common/files.js'
-import { statRecord } from '../common/listing.js'
-import { shown } from '../common/npath.js'
-import { sanitize } from '../common/terminal/sanitize.js'
+import type { Run } from '../../cli/command.js'
+import { named, promptly } from '../../cli/files.js'
+import { statRecord } from '../../cli/listing.js'
+import { shown } from '../../cli/npath.js'
+import { sanitize } from '../../cli/terminal/sanitize.js'
 
 export const run: Run = async (io, args) => {
   const { root, client } = await io.connect()

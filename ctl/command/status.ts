@@ -1,9 +1,10 @@
 /** `llamboctl status`: prints what the server is doing. */
+
+import type { Run } from '../../cli/command.js'
+import { readText } from '../../cli/files.js'
+import { summary } from '../../cli/summary.js'
+import { sanitize } from '../../cli/terminal/sanitize.js'
 import { parseRecords } from '../../fs/quote.js'
-import type { Run } from '../common/command.js'
-import { readText } from '../common/files.js'
-import { summary } from '../common/summary.js'
-import { sanitize } from '../common/terminal/sanitize.js'
 
 export const run: Run = async (io, _args, { json }) => {
   const { root, client } = await io.connect()

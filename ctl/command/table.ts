@@ -1,7 +1,8 @@
 /** The table of all commands of llamboctl, with their arguments, options and help. */
+
+import type { Command } from '../../cli/command.js'
 import { dish } from '../../dish/command.js'
 import { limbot } from '../../limbot/command.js'
-import type { Command } from '../common/command.js'
 
 const json = ['--json', 'print JSON'] as const
 
@@ -177,7 +178,7 @@ export const llamboctl: Command = {
         summary: 'the cluster on one screen: workers, tasks, events, as they change',
         example: 'llamboctl top',
         options: [['--once', 'print it once and exit; so it is where standard output is no terminal'], json],
-        load: () => import('../top/top.js'),
+        load: () => import('../../top/top.js'),
       },
       {
         name: 'health',

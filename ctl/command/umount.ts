@@ -1,11 +1,11 @@
 /** `llamboctl umount`: unmounts a directory. */
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Run } from '../../cli/command.js'
+import { exitCode, Failure } from '../../cli/exit.js'
+import type { Invocation } from '../../cli/invocation.js'
+import { isAlive, isPid, readServerFile } from '../../cli/serverfile.js'
 import { isMounted, unmount } from '../../mnt/mount.js'
 import { mountName } from '../../mnt/mountpoint.js'
-import type { Run } from '../common/command.js'
-import { exitCode, Failure } from '../common/exit.js'
-import type { Invocation } from '../common/invocation.js'
-import { isAlive, isPid, readServerFile } from '../common/serverfile.js'
 import { mountDir } from './mount.js'
 
 /** How long the process behind a mount may take to unmount it, in ms. */

@@ -1,8 +1,8 @@
 /** `llamboctl up`: starts a server, in the foreground or with `-d` in the background. */
-import type { Run } from '../common/command.js'
-import { asTyped } from '../common/exit.js'
-import type { Invocation } from '../common/invocation.js'
-import { logFile } from '../common/paths.js'
+import type { Run } from '../../cli/command.js'
+import { asTyped } from '../../cli/exit.js'
+import type { Invocation } from '../../cli/invocation.js'
+import { logFile } from '../../cli/paths.js'
 import type { Server } from '../server/server.js'
 
 /** Prints where a server that has started is mounted and listens. */

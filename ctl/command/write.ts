@@ -1,7 +1,8 @@
 /** `llamboctl write`: writes its arguments or standard input to a file of the namespace. */
+
+import type { Run } from '../../cli/command.js'
+import { withFile } from '../../cli/files.js'
 import { OTRUNC, OWRITE } from '../../fs/protocol.js'
-import type { Run } from '../common/command.js'
-import { withFile } from '../common/files.js'
 import { writeInput } from './input.js'
 
 export const run: Run = async (io, [path = '', ...words], { append }) => {

@@ -1,6 +1,7 @@
 /** The `models` check of doctor. */
+
+import { modelDir } from '../../cli/paths.js'
 import { ModelStore } from '../../cluster/worker/models.js'
-import { modelDir } from '../common/paths.js'
 import { bundledModels } from '../server/bundled.js'
 import { self } from '../server/users.js'
 import type { Finding } from './finding.js'

@@ -1,13 +1,13 @@
 /** The `spill` check of doctor: whether long answers and transcripts can be written to the disk. */
 import { accessSync, constants, existsSync, statfsSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { readText } from '../../cli/files.js'
+import { bytes } from '../../cli/output.js'
+import { spillDir } from '../../cli/paths.js'
+import { runningServer } from '../../cli/serverfile.js'
 import { MAX_SPILL, SPILL_SHARE } from '../../cluster/root/limits.js'
 import { timeLimit } from '../../fs/clock.js'
 import { interruptible } from '../../fs/interruptible.js'
-import { readText } from '../common/files.js'
-import { bytes } from '../common/output.js'
-import { spillDir } from '../common/paths.js'
-import { runningServer } from '../common/serverfile.js'
 import type { Finding } from './finding.js'
 import { withTree } from './tree.js'
 

@@ -1,8 +1,8 @@
 /** The `upstream` check of doctor: the servers that engine `openai` uses. */
 import { variable } from '../../api/environment.js'
+import { loadConfig } from '../../cli/config.js'
+import { explain } from '../../cli/exit.js'
 import { createOpenAIEngine } from '../../cluster/worker/engine/openai.js'
-import { loadConfig } from '../common/config.js'
-import { explain } from '../common/exit.js'
 import { classesOf, settingsOf } from '../server/classes.js'
 import { readKey } from '../server/engine.js'
 import type { Finding } from './finding.js'

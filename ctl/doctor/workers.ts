@@ -1,9 +1,10 @@
 /** The `workers` check of doctor: how workers of this user's server last ended, as their hosts report it. */
+
+import { entries, readText } from '../../cli/files.js'
+import { isAlive, readServerFile } from '../../cli/serverfile.js'
 import { timeLimit } from '../../fs/clock.js'
 import { interruptible } from '../../fs/interruptible.js'
 import { parseRecords } from '../../fs/quote.js'
-import { entries, readText } from '../common/files.js'
-import { isAlive, readServerFile } from '../common/serverfile.js'
 import type { Finding } from './finding.js'
 import { withTree } from './tree.js'
 

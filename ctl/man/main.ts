@@ -1,7 +1,7 @@
 /** Writes the manual pages to dist/man, from the tables of commands and docs/; `npm run build` runs it. */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { version } from '../../cli/version.js'
 import { programs } from '../command/table.js'
-import { version } from '../common/version.js'
 import { manual, pages } from './pages.js'
 
 const docs = new URL('../../../docs/', import.meta.url)

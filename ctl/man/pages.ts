@@ -1,7 +1,7 @@
 /** The manual pages: which there are, and how each is made from documents and tables of commands. */
 import type { Command as Commander } from 'commander'
-import type { Command } from '../common/command.js'
-import { program } from '../common/program.js'
+import type { Command } from '../../cli/command.js'
+import { program } from '../../cli/program.js'
 import { entry, type Links, literal, roff } from './roff.js'
 
 /** A manual page, as `man SECTION NAME` shows it. */

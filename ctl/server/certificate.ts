@@ -3,11 +3,11 @@ import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFileSync, rmSync, statSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import { exitCode, Failure, usage } from '../../cli/exit.js'
+import { placePrivate, readPrivate } from '../../cli/private.js'
+import type { Config } from '../../cli/settings.js'
 import { makeDirectory } from '../../fs/host-directory.js'
 import { fingerprintOf } from '../../fs/transport/websocket.js'
-import { exitCode, Failure, usage } from '../common/exit.js'
-import { placePrivate, readPrivate } from '../common/private.js'
-import type { Config } from '../common/settings.js'
 
 /** The certificate that a wss listener shows. */
 export interface Certificate {

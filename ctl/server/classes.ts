@@ -1,8 +1,9 @@
 /** Worker classes: the settings of each, and the workers that a server starts with. */
-import { DEFAULT_CLASS, type WorkerClass } from '../../cluster/class.js'
+import { DEFAULT_CLASS } from '../../api/report.js'
+import { usage } from '../../cli/exit.js'
+import type { Config } from '../../cli/settings.js'
+import type { WorkerClass } from '../../cluster/class.js'
 import type { Host } from '../../cluster/host.js'
-import { usage } from '../common/exit.js'
-import type { Config } from '../common/settings.js'
 import { checkEngine, firstModel } from './engine.js'
 
 /** The server's settings with the changes that a class makes; unchanged where there is no class of that name. */

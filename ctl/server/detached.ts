@@ -2,9 +2,9 @@
 import { spawn } from 'node:child_process'
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { exitCode, explain, Failure } from '../common/exit.js'
-import type { Invocation } from '../common/invocation.js'
-import { privateDir } from '../common/paths.js'
+import { exitCode, explain, Failure } from '../../cli/exit.js'
+import type { Invocation } from '../../cli/invocation.js'
+import { privateDir } from '../../cli/paths.js'
 
 /**
  * Runs this command line again without `-d`, in a process group of its own and with its output in the log file, and

@@ -3,10 +3,10 @@ import { BlockList, isIPv4 } from 'node:net'
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import Bonjour, { type Service } from 'bonjour-service'
+import { ownAddresses } from '../../cli/networks.js'
 import { timeLimit } from '../../fs/clock.js'
-import { bare, isLoopback, isNumeric, isWildcard } from '../../mnt/exposure.js'
+import { bare, isLoopback, isNumeric, isWildcard } from '../../fs/host-name.js'
 import { JOIN_PATH } from '../../mnt/upgrade.js'
-import { ownAddresses } from '../common/networks.js'
 import type { Listener } from './listeners.js'
 
 /** The service type `_llambo._tcp`. */

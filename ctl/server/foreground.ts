@@ -1,12 +1,12 @@
 /** Runs a server in the foreground until it is stopped. */
 import { statSync } from 'node:fs'
 import { resolve } from 'node:path'
-import type { Options } from '../common/command.js'
-import { fromText, loadConfig } from '../common/config.js'
-import { exitCode, Failure } from '../common/exit.js'
-import type { Invocation } from '../common/invocation.js'
-import type { Key } from '../common/settings.js'
-import { endsInOrder, guardOutput } from '../common/signals.js'
+import type { Options } from '../../cli/command.js'
+import { fromText, loadConfig } from '../../cli/config.js'
+import { exitCode, Failure } from '../../cli/exit.js'
+import type { Invocation } from '../../cli/invocation.js'
+import type { Key } from '../../cli/settings.js'
+import { endsInOrder, guardOutput } from '../../cli/signals.js'
 import { type Server, startServer } from './server.js'
 
 /** The settings that a command line gives, by key. */

@@ -1,11 +1,11 @@
 /** This machine's identity as a host: an id and the secret that proves it. */
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
+import { keepAside, type OnDamaged } from '../../cli/aside.js'
+import { readBounded } from '../../cli/bounded.js'
+import { privateDir, stateDir } from '../../cli/paths.js'
+import { replacePrivate } from '../../cli/private.js'
 import { newSecret, paired } from '../../cluster/secret.js'
-import { keepAside, type OnDamaged } from '../common/aside.js'
-import { readBounded } from '../common/bounded.js'
-import { privateDir, stateDir } from '../common/paths.js'
-import { replacePrivate } from '../common/private.js'
 
 /** The most bytes of either file, which hold an id and a secret. */
 const MAX_FILE = 256

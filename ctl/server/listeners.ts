@@ -1,13 +1,15 @@
 /** The listeners of a server: where it accepts connections, and what it demands there. */
+
+import { HTTP_ADDRESS, joinAddress, socketAddress } from '../../cli/address.js'
+import { exitCode, explain, Failure, usage } from '../../cli/exit.js'
+import { stateDir } from '../../cli/paths.js'
+import type { Config } from '../../cli/settings.js'
 import { listen, parseAddress } from '../../fs/dial.js'
 import type { User } from '../../fs/file.js'
+import { bare } from '../../fs/host-name.js'
 import type { Transport } from '../../fs/transport.js'
-import { bare, checkExposure } from '../../mnt/exposure.js'
+import { checkExposure } from '../../mnt/exposure.js'
 import { listenHttp } from '../../mnt/http.js'
-import { HTTP_ADDRESS, joinAddress, socketAddress } from '../common/address.js'
-import { exitCode, explain, Failure, usage } from '../common/exit.js'
-import { stateDir } from '../common/paths.js'
-import type { Config } from '../common/settings.js'
 import { certificate } from './certificate.js'
 
 /** An address on which the server listens. */

@@ -1,6 +1,8 @@
 /** Mounts a server and keeps it mounted. */
 import { accessSync, constants, rmdirSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { exitCode, explain, Failure } from '../../cli/exit.js'
+import { MOUNT } from '../../cli/npath.js'
 import { Kept } from '../../cluster/host/kept.js'
 import { systemClock } from '../../fs/clock.js'
 import { makeDirectory } from '../../fs/host-directory.js'
@@ -15,8 +17,6 @@ import {
   unmount,
   wholly,
 } from '../../mnt/mount.js'
-import { exitCode, explain, Failure } from '../common/exit.js'
-import { MOUNT } from '../common/npath.js'
 
 /** How long the process of a mount may take to unmount and end, in ms: twice the time that it allows itself. */
 const CLOSE_MS = 5_000

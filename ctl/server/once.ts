@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { bornAt, isAlive } from '../common/serverfile.js'
+import { bornAt, isAlive } from '../../cli/serverfile.js'
 
 /** How often to check whether the holder of the lock has finished, in ms. */
 const LOOK_MS = 200

@@ -1,12 +1,13 @@
 /** Joins this server's cluster to another cluster as one worker of it (`up --join`). */
+
+import { explain, usage } from '../../cli/exit.js'
+import { parseFingerprint } from '../../cli/fingerprint.js'
+import type { Config } from '../../cli/settings.js'
+import { namedToken } from '../../cli/tokens.js'
 import { joinedOptions, joinedRoot, keepJoined } from '../../cluster/joining.js'
 import type { Orchestrator } from '../../cluster/orchestrator/orchestrator.js'
 import { systemClock } from '../../fs/clock.js'
 import { serve } from '../../fs/server.js'
-import { explain, usage } from '../common/exit.js'
-import { parseFingerprint } from '../common/fingerprint.js'
-import type { Config } from '../common/settings.js'
-import { namedToken } from '../common/tokens.js'
 import { checkUpstream, dialUpstream } from './upstream.js'
 import { parentsUser, self } from './users.js'
 

@@ -4,6 +4,23 @@
  */
 import { join } from 'node:path'
 import type { Written } from '../../api/written.js'
+import { joinAddress } from '../../cli/address.js'
+import type { OnDamaged } from '../../cli/aside.js'
+import { exitCode, explain, Failure } from '../../cli/exit.js'
+import { homeMount, MOUNT } from '../../cli/npath.js'
+import { privateDir, runtimeDir, stateDir } from '../../cli/paths.js'
+import {
+  bornAt,
+  isAlive,
+  readServerFile,
+  removeServerFile,
+  type ServerFile,
+  writeServerFile,
+} from '../../cli/serverfile.js'
+import type { Config } from '../../cli/settings.js'
+import { Tokens } from '../../cli/tokens.js'
+import { usr, withUsr } from '../../cli/usr.js'
+import { version } from '../../cli/version.js'
 import { joinedOptions, joinedRoot } from '../../cluster/joining.js'
 import { createOrchestrator, type Orchestrator } from '../../cluster/orchestrator/orchestrator.js'
 import type { Reclaim } from '../../cluster/root/budget.js'
@@ -14,23 +31,6 @@ import { OREAD } from '../../fs/protocol.js'
 import { type ServeOptions, type Session, serve } from '../../fs/server.js'
 import { transportPair } from '../../fs/transport/pair.js'
 import type { Transport } from '../../fs/transport.js'
-import { joinAddress } from '../common/address.js'
-import type { OnDamaged } from '../common/aside.js'
-import { exitCode, explain, Failure } from '../common/exit.js'
-import { homeMount, MOUNT } from '../common/npath.js'
-import { privateDir, runtimeDir, stateDir } from '../common/paths.js'
-import {
-  bornAt,
-  isAlive,
-  readServerFile,
-  removeServerFile,
-  type ServerFile,
-  writeServerFile,
-} from '../common/serverfile.js'
-import type { Config } from '../common/settings.js'
-import { Tokens } from '../common/tokens.js'
-import { usr, withUsr } from '../common/usr.js'
-import { version } from '../common/version.js'
 import { bundledModel } from './bundled.js'
 import { checkEngines, startWorkers, workersOf } from './classes.js'
 import { firstModel } from './engine.js'

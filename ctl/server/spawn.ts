@@ -1,10 +1,10 @@
 /** Starts worker processes, and takes over those that a previous host started. */
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { bornAt, isAlive } from '../../cli/serverfile.js'
+import type { Config } from '../../cli/settings.js'
 import type { Exit, SpawnSpec, WorkerProcess, WorkerRecord } from '../../cluster/host/process.js'
 import { asker } from '../../mnt/asking.js'
-import { bornAt, isAlive } from '../common/serverfile.js'
-import type { Config } from '../common/settings.js'
 import { configOf } from './classes.js'
 import { eachLine } from './lines.js'
 import type { WorkerSpec } from './worker-process.js'

@@ -2,10 +2,10 @@
 import { constants, mkdirSync, readdirSync, rmSync, statfsSync } from 'node:fs'
 import { open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { privateDir, spillDir } from '../../cli/paths.js'
+import { bornAt, isAlive } from '../../cli/serverfile.js'
 import { MAX_SPILL, SPILL_SHARE } from '../../cluster/root/limits.js'
 import type { SpillDisk } from '../../cluster/root/spills.js'
-import { privateDir, spillDir } from '../common/paths.js'
-import { bornAt, isAlive } from '../common/serverfile.js'
 
 const { O_CREAT, O_NOFOLLOW, O_RDONLY, O_TRUNC, O_WRONLY } = constants
 

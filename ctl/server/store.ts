@@ -3,10 +3,10 @@ import { constants, readdirSync } from 'node:fs'
 import { open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { MAX_SAVED } from '../../api/session.js'
+import { setAside } from '../../cli/aside.js'
+import { readBounded } from '../../cli/bounded.js'
 import type { Store } from '../../cluster/orchestrator/saved.js'
 import { makeDirectory } from '../../fs/host-directory.js'
-import { setAside } from '../common/aside.js'
-import { readBounded } from '../common/bounded.js'
 
 /**
  * The most bytes of a file. A session is the longest; the bytes that its characters beyond ASCII take are far fewer

@@ -1,10 +1,11 @@
 /** Opens connections to the cluster that a worker, a host or a cluster joins. */
+
+import { isOwnPlace } from '../../cli/address.js'
 import type { Upstream } from '../../cluster/host/process.js'
 import { dial, parseAddress } from '../../fs/dial.js'
 import { fail } from '../../fs/errors.js'
+import { isLoopback } from '../../fs/host-name.js'
 import type { Transport } from '../../fs/transport.js'
-import { isLoopback } from '../../mnt/exposure.js'
-import { isOwnPlace } from '../common/address.js'
 
 /**
  * Opens a connection to the cluster that a worker, a host or a cluster joins. All joins go through here, so that none

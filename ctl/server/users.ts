@@ -1,10 +1,10 @@
 /** The users that attach: who they are and what they may do. */
 import { readFileSync } from 'node:fs'
+import { account } from '../../cli/account.js'
 import type { Attaching } from '../../fs/attach.js'
 import { fail } from '../../fs/errors.js'
 import type { User } from '../../fs/file.js'
 import { NONUNAME } from '../../fs/protocol.js'
-import { account } from '../common/account.js'
 
 /** The name and number of every account in /etc/passwd (passwd(5)); an empty list where there is no such file. */
 function accounts(): { name: string; uid: number }[] {

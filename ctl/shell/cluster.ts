@@ -1,12 +1,12 @@
 /** The sentinel's connection to the cluster. */
 
 import { AnswerReader } from '../../api/answer.js'
+import type { Connection } from '../../cli/connect.js'
+import { drain, readText, withFile } from '../../cli/files.js'
+import type { Invocation } from '../../cli/invocation.js'
 import { received } from '../../fs/errors.js'
 import { ORDWR } from '../../fs/protocol.js'
 import { parseRecords } from '../../fs/quote.js'
-import type { Connection } from '../common/connect.js'
-import { drain, readText, withFile } from '../common/files.js'
-import type { Invocation } from '../common/invocation.js'
 import { MAX_ANSWER } from './limits.js'
 
 /** Models that come with llambo for trying it out: what they say about a command is noise. */

@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { runtimeDir } from '../common/paths.js'
+import { runtimeDir } from '../../cli/paths.js'
 
 /** The agent's socket in the runtime directory. */
 export const SOCKET = 'shell.sock'

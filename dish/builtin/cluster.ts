@@ -1,6 +1,6 @@
 /** The builtins about the cluster: `status`, `nodes`, `ps`, `kill` and `task`. */
 
-import { summary } from '../../ctl/common/summary.js'
+import { summary } from '../../cli/summary.js'
 import { ORDWR } from '../../fs/protocol.js'
 import { parseRecords } from '../../fs/quote.js'
 import type { Call } from '../call.js'

@@ -1,9 +1,9 @@
 /** The builtins about files: `ls`, `cat`, `cp`, `rm`, `mkdir`, `rmdir`, `stat` and `find`. */
 
-import { modeText, statRecord, timeText } from '../../ctl/common/listing.js'
-import { bytes } from '../../ctl/common/output.js'
-import { Flow, isProse } from '../../ctl/common/terminal/flow.js'
-import { clip, width } from '../../ctl/common/terminal/width.js'
+import { modeText, statRecord, timeText } from '../../cli/listing.js'
+import { bytes } from '../../cli/output.js'
+import { Flow, isProse } from '../../cli/terminal/flow.js'
+import { clip, width } from '../../cli/terminal/width.js'
 import { FsError, fail } from '../../fs/errors.js'
 import { DMDIR, OREAD, type Stat } from '../../fs/protocol.js'
 import type { Call } from '../call.js'

@@ -2,7 +2,7 @@
 
 import { readFile } from 'node:fs/promises'
 import { setTimeout as pause } from 'node:timers/promises'
-import { didYouMean } from '../../ctl/common/suggest.js'
+import { didYouMean } from '../../cli/suggest.js'
 import { interruptible } from '../../fs/interruptible.js'
 import { quote } from '../../fs/quote.js'
 import { type Call, usageOf } from '../call.js'

@@ -1,8 +1,8 @@
 /** The builtin `top`: llamboctl's screen, which here reads the tree at /n/llambo. */
 
-import type { Connection } from '../../ctl/common/connect.js'
-import { Invocation } from '../../ctl/common/invocation.js'
-import { run } from '../../ctl/top/top.js'
+import type { Connection } from '../../cli/connect.js'
+import { Invocation } from '../../cli/invocation.js'
+import { run } from '../../top/top.js'
 import type { Call } from '../call.js'
 import { Space } from '../space.js'
 import { HOME } from '../state.js'

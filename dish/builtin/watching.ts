@@ -1,8 +1,8 @@
 /** The builtin `watch`: runs a command again and again. */
 
 import { setTimeout as pause } from 'node:timers/promises'
-import { sanitize } from '../../ctl/common/terminal/sanitize.js'
-import { clip } from '../../ctl/common/terminal/width.js'
+import { sanitize } from '../../cli/terminal/sanitize.js'
+import { clip } from '../../cli/terminal/width.js'
 import type { Call } from '../call.js'
 import { Capture, empty } from '../pipe.js'
 

@@ -12,9 +12,9 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { isAside, keepAside, setAside } from '../../ctl/common/aside.js'
-import { readBounded } from '../../ctl/common/bounded.js'
-import { replacePrivate } from '../../ctl/common/private.js'
+import { isAside, keepAside, setAside } from '../../cli/aside.js'
+import { readBounded } from '../../cli/bounded.js'
+import { replacePrivate } from '../../cli/private.js'
 import { fileStore } from '../../ctl/server/store.js'
 
 t.test('up to five damaged files of one name are kept, and the newest is NAME.damaged', async t => {

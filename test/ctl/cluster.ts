@@ -1,5 +1,5 @@
 /** A stand-in for the cluster that a machine joins, for tests of joining. */
-import type { Config } from '../../ctl/common/settings.js'
+import type { Config } from '../../cli/settings.js'
 import { certificate } from '../../ctl/server/certificate.js'
 import { type Door, type Listener, openListener, wanted } from '../../ctl/server/listeners.js'
 import { Client, type Fid } from '../../fs/client.js'

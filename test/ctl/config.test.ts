@@ -3,9 +3,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import t from 'tap'
-import { loadConfig } from '../../ctl/common/config.js'
-import { exitCode, type Failure } from '../../ctl/common/exit.js'
-import { settings } from '../../ctl/common/settings.js'
+import { loadConfig } from '../../cli/config.js'
+import { exitCode, type Failure } from '../../cli/exit.js'
+import { settings } from '../../cli/settings.js'
 import { classesOf, configOf } from '../../ctl/server/classes.js'
 
 const dir = mkdtempSync(join(tmpdir(), 'llambo-config-'))

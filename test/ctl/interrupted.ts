@@ -1,7 +1,7 @@
 /** A server whose start is interrupted as soon as its mount is there, for a test. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { loadConfig } from '../../ctl/common/config.js'
+import { loadConfig } from '../../cli/config.js'
 import { startServer } from '../../ctl/server/server.js'
 import { isMounted } from '../../mnt/mount.js'
 

@@ -3,8 +3,8 @@ import { spawn, spawnSync } from 'node:child_process'
 import { chmodSync, readFileSync } from 'node:fs'
 import { isIPv4 } from 'node:net'
 import t from 'tap'
+import { ownAddresses } from '../../cli/networks.js'
 import { joinAddresses } from '../../ctl/command/invite.js'
-import { ownAddresses } from '../../ctl/common/networks.js'
 import { Home, llamboctl, Run } from './fixture.js'
 
 const tokensOf = (home: Home) => readFileSync(home.path('.local/state/llambo/tokens'), 'utf8')

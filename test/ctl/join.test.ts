@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { isAlive } from '../../ctl/common/serverfile.js'
+import { isAlive } from '../../cli/serverfile.js'
 import { answer, Cluster } from './cluster.js'
 import { Home, type Run } from './fixture.js'
 

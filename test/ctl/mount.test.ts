@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
-import { isAlive } from '../../ctl/common/serverfile.js'
+import { isAlive } from '../../cli/serverfile.js'
 import { fuseProblem, isMounted, unmount } from '../../mnt/mount.js'
 import { Home } from './fixture.js'
 

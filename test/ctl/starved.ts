@@ -1,6 +1,6 @@
 /** A program without free file descriptors that starts a worker, for a test. */
 import { openSync } from 'node:fs'
-import type { Config } from '../../ctl/common/settings.js'
+import type { Config } from '../../cli/settings.js'
 import { spawner } from '../../ctl/server/spawn.js'
 
 /** Uses up all file descriptors, starts a worker's process and sends the result to the parent. */

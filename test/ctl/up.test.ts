@@ -2,7 +2,7 @@
 import { chmodSync, existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { isAlive } from '../../ctl/common/serverfile.js'
+import { isAlive } from '../../cli/serverfile.js'
 import { Home } from './fixture.js'
 
 const pidOf = (home: Home): number => JSON.parse(readFileSync(home.path('run/llambo/server.json'), 'utf8')).pid

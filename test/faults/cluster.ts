@@ -2,8 +2,8 @@
 
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { isAlive } from '../../cli/serverfile.js'
 import type { WorkerRecord } from '../../cluster/host/process.js'
-import { isAlive } from '../../ctl/common/serverfile.js'
 import { Client } from '../../fs/client.js'
 import { dial } from '../../fs/dial.js'
 import { parseRecords } from '../../fs/quote.js'

@@ -1,8 +1,8 @@
 /** The scenario `cut`: the connection of workers is delayed, dropped and cut. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
+import { loadConfig } from '../../cli/config.js'
 import { newSecret } from '../../cluster/secret.js'
-import { loadConfig } from '../../ctl/common/config.js'
 import { spawner } from '../../ctl/server/spawn.js'
 import { byData, byGenerate, echoPrompt, Tally } from './clients.js'
 import { Cluster } from './cluster.js'

@@ -1,6 +1,6 @@
 /** The scenario `oom`: the kernel kills a worker that is out of memory. */
 
-import { bytes } from '../../ctl/common/output.js'
+import { bytes } from '../../cli/output.js'
 import { parseRecords } from '../../fs/quote.js'
 import { Group } from '../cgroup.js'
 import { byGenerate, echo } from './clients.js'

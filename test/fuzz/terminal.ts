@@ -1,9 +1,9 @@
 /** Fuzzes what is shown on a terminal. */
 
-import { Buffer as Entry } from '../../ctl/common/terminal/buffer.js'
-import { edits } from '../../ctl/common/terminal/keys.js'
-import { layout } from '../../ctl/common/terminal/layout.js'
-import { cells, width } from '../../ctl/common/terminal/width.js'
+import { Buffer as Entry } from '../../cli/terminal/buffer.js'
+import { edits } from '../../cli/terminal/keys.js'
+import { layout } from '../../cli/terminal/layout.js'
+import { cells, width } from '../../cli/terminal/width.js'
 import { Markdown } from '../../limbot/markdown.js'
 import { fault, type Target } from './target.js'
 

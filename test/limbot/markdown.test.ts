@@ -2,7 +2,7 @@
 import { Chalk } from 'chalk'
 import fc from 'fast-check'
 import t from 'tap'
-import { cells, width } from '../../ctl/common/terminal/width.js'
+import { cells, width } from '../../cli/terminal/width.js'
 import { Markdown } from '../../limbot/markdown.js'
 import { Plain, type Setter } from '../../limbot/setter.js'
 

@@ -1,6 +1,7 @@
 /** Which listening addresses need a token and TLS. */
 import t from 'tap'
-import { checkExposure, isLoopback } from '../../mnt/exposure.js'
+import { isLoopback } from '../../fs/host-name.js'
+import { checkExposure } from '../../mnt/exposure.js'
 
 const nothing = { token: false, tls: false }
 

@@ -3,10 +3,10 @@
  * bad intent.
  */
 import { WebSocket } from 'ws'
+import { stateDir } from '../../cli/paths.js'
+import { Tokens } from '../../cli/tokens.js'
 import { joinedOptions, joinedRoot } from '../../cluster/joining.js'
 import { newSecret, same } from '../../cluster/secret.js'
-import { stateDir } from '../../ctl/common/paths.js'
-import { Tokens } from '../../ctl/common/tokens.js'
 import type { File } from '../../fs/file.js'
 import { parseRecords } from '../../fs/quote.js'
 import { type Session, serve } from '../../fs/server.js'

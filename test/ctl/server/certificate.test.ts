@@ -3,7 +3,7 @@ import { X509Certificate } from 'node:crypto'
 import { chmodSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import type { Config } from '../../../ctl/common/settings.js'
+import type { Config } from '../../../cli/settings.js'
 import { certificate } from '../../../ctl/server/certificate.js'
 
 const none = {} as Config

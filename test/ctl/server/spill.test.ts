@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
-import { bornAt } from '../../../ctl/common/serverfile.js'
+import { bornAt } from '../../../cli/serverfile.js'
 import { spillDisk } from '../../../ctl/server/spill.js'
 
 /** A private state directory; others may enter those that tap makes. */
