@@ -3,7 +3,7 @@ import * as field from './field.js'
 import { records } from './text.js'
 import type { Attributes } from './written.js'
 
-/** Most characters of one line of `events`. Our own event log cuts each value at 1,000 (fs/kit/feed.ts). */
+/** Most characters of one line of `events`. Our own event log cuts each value at 1,000 (fs/kit/event-log.ts). */
 export const MAX_EVENT = 64 * 1024
 
 const exited = field.object({

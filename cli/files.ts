@@ -8,7 +8,7 @@ import { OREAD, type Stat } from '../fs/protocol.js'
 import { silent } from './connect.js'
 import { codeOf, explain, Failure } from './exit.js'
 import type { Invocation } from './invocation.js'
-import { shown } from './npath.js'
+import { shown } from './ns-path.js'
 import { Flow, isProse } from './terminal/flow.js'
 
 /** Runs `work` on a file. @throws Failure that begins with the file's path, for whatever `work` throws */

@@ -6,7 +6,7 @@ import { json } from '../api/text.js'
 import { checkPlace } from '../fs/place.js'
 import { keepAside, type OnDamaged } from './aside.js'
 import { readBounded } from './bounded.js'
-import { replacePrivate } from './private.js'
+import { replacePrivate } from './private-file.js'
 
 /**
  * Reads a JSON file in a directory of our own.

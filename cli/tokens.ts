@@ -9,7 +9,7 @@ import type { User } from '../fs/file.js'
 import { makeDirectory } from '../fs/host-directory.js'
 import { NONUNAME } from '../fs/protocol.js'
 import { account } from './account.js'
-import { MAX_PRIVATE, placePrivate, readPrivate } from './private.js'
+import { MAX_PRIVATE, placePrivate, readPrivate } from './private-file.js'
 
 /** What a token permits. `join` opens only the end point at which workers and hosts join; the others open the tree. */
 export const roles = ['read', 'use', 'admin', 'join'] as const

@@ -6,7 +6,7 @@ import type { File, Owner } from '../fs/file.js'
 import { text } from '../fs/kit/content.js'
 import { ctl, type Verb, word, word1 } from '../fs/kit/ctl.js'
 import { dir } from '../fs/kit/dir.js'
-import { Feed } from '../fs/kit/feed.js'
+import { EventLog } from '../fs/kit/event-log.js'
 import { record } from '../fs/quote.js'
 import { classRecord, type WorkerClass } from './class.js'
 import type { SpawnSpec, Upstream, WorkerProcess, WorkerRecord } from './host/process.js'
@@ -66,7 +66,7 @@ export interface Host {
   readonly name: string
   /** The directory with ctl, status and events. */
   readonly root: File
-  readonly events: Feed
+  readonly events: EventLog
   readonly workers: readonly Supervised[]
   /**
    * Starts n workers of a class, all or none.
@@ -89,7 +89,7 @@ export interface Host {
 /** Supervises the workers of one machine, and shows them as files. */
 export function createHost(o: HostOptions): Host {
   const { owner, clock, random } = o
-  const events = new Feed(clock)
+  const events = new EventLog(clock)
   const began = clock.now()
   const workers = new Map<string, Supervised>()
   let closing = false

@@ -2,7 +2,7 @@
 import { type Clock, sleep } from '../fs/clock.js'
 import type { File, Owner } from '../fs/file.js'
 import { bytes } from '../fs/kit/content.js'
-import type { Session } from '../fs/server.js'
+import type { Connection } from '../fs/server.js'
 import type { Transport } from '../fs/transport.js'
 
 /** The first pause before dialling again is at most this long, in ms. Each further pause may be twice as long. */
@@ -33,7 +33,7 @@ export interface JoiningOptions {
   /** Opens a connection to the cluster that we join. */
   dial(signal: AbortSignal): Promise<Transport>
   /** Serves our files over the connection. We dialled, but we are the server (docs/cluster.md, Joining). */
-  serve(transport: Transport): Session
+  serve(transport: Transport): Connection
   /** The longest pause, in ms; 30 s if omitted. */
   longest_ms?: number
   /** Called with the reason why dialling failed or the connection ended, and the time until the next attempt, in ms. */

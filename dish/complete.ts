@@ -24,7 +24,7 @@ interface Listing {
 }
 
 /** The word at the cursor: where it begins, its text without quotes, and the words of its command before it. */
-export interface Place {
+export interface CompletionContext {
   readonly from: number
   readonly word: string
   readonly quoted: boolean
@@ -35,7 +35,7 @@ export interface Place {
 }
 
 /** Reads a line up to the cursor. It need not be a whole command. */
-export function placeOf(text: string): Place {
+export function placeOf(text: string): CompletionContext {
   let before: string[] = []
   let word = ''
   let from = 0
@@ -114,7 +114,7 @@ export class Completer {
     return this.#of(place, place.redirected ? 'path' : kindOf(place.before), signal)
   }
 
-  async #of(place: Place, kind: Kind | 'option', signal: AbortSignal): Promise<Completion | undefined> {
+  async #of(place: CompletionContext, kind: Kind | 'option', signal: AbortSignal): Promise<Completion | undefined> {
     const { from, word } = place
     const own = (items: Completion['items']) => ({ from, items: starting(word, items) })
     const command = commandOf(place.before)
@@ -148,7 +148,7 @@ export class Completer {
     }
   }
 
-  async #path(place: Place, directories: boolean, signal: AbortSignal): Promise<Completion | undefined> {
+  async #path(place: CompletionContext, directories: boolean, signal: AbortSignal): Promise<Completion | undefined> {
     const { word } = place
     const cut = word.lastIndexOf('/') + 1
     const [dir, base] = [word.slice(0, cut), word.slice(cut)]

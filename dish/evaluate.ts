@@ -5,9 +5,9 @@ import { type Assignment, DishSyntaxError, type Node, type Redirect, type Sequen
 import { builtins, find } from './builtin/table.js'
 import { Call, type Evaluator } from './call.js'
 import { expand, type Output, texts, values } from './expand.js'
+import { runHost } from './external.js'
 import { codeFor, Exit, ShellError, why } from './failure.js'
 import { pattern } from './glob.js'
-import { runHost } from './host.js'
 import { parse } from './parser.js'
 import { BrokenPipe, Capture, empty, Pipe } from './pipe.js'
 import { printNode } from './print.js'
@@ -39,7 +39,7 @@ export function syntaxText(error: DishSyntaxError): string {
 export async function run(steps: Sequence, io: Io, state: State): Promise<void> {
   for (const { node, background } of steps) {
     if (io.signal.aborted) throw io.signal.reason
-    if (background) beside(node, io, state)
+    if (background) startJob(node, io, state)
     else await evaluate(node, io, state)
   }
   if (io.signal.aborted) throw io.signal.reason
@@ -59,9 +59,9 @@ export async function runText(text: string, io: Io, state: State): Promise<void>
 }
 
 /** Starts a command that ends in `&` as a job. */
-function beside(node: Node, io: Io, state: State): void {
+function startJob(node: Node, io: Io, state: State): void {
   const copy = state.fork()
-  const own = state.shared.beside?.(io) ?? io
+  const own = state.shared.background?.(io) ?? io
   const job = state.shared.jobs.start(printNode(node), async signal => {
     try {
       await evaluate(node, { ...own, stdin: empty, background: true, signal }, copy)

@@ -11,7 +11,7 @@ import {
   type Word,
 } from './ast.js'
 import { Cursor } from './cursor.js'
-import { hostText } from './host-text.js'
+import { hostText } from './external-text.js'
 import { beginsWord, parseList, parseWord } from './parse-word.js'
 
 /** The longest script that is parsed, in UTF-16 units. */

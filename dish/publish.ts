@@ -6,7 +6,7 @@ import { runtimeDir } from '../cli/paths.js'
 import { listen } from '../fs/dial.js'
 import type { Namespace } from '../fs/namespace.js'
 import { checkPlace } from '../fs/place.js'
-import type { Session } from '../fs/server.js'
+import type { Connection } from '../fs/server.js'
 import { serveSpace } from './space.js'
 
 /** The path of the socket of the shell with that process id. */
@@ -20,7 +20,7 @@ export async function publish(env: NodeJS.ProcessEnv, namespace: Namespace): Pro
   checkPlace(runtimeDir(env))
   sweep(env)
   const path = socketOf(env, process.pid)
-  const sessions = new Set<Session>()
+  const sessions = new Set<Connection>()
   const listener = await listen(`unix!${path}`, transport => {
     const session = serveSpace(transport, namespace)
     sessions.add(session)

@@ -9,7 +9,7 @@ import { complain, run as evaluate, syntaxText } from './evaluate.js'
 import { codeFor, Exit, why } from './failure.js'
 import { parse } from './parser.js'
 import { BrokenPipe, empty } from './pipe.js'
-import { begin } from './session.js'
+import { begin } from './shell-instance.js'
 import type { Io } from './state.js'
 import { Stdin, Styled } from './streams.js'
 

@@ -14,7 +14,7 @@ import { codeFor, Exit, why } from './failure.js'
 import { parse } from './parser.js'
 import { empty, type Sink } from './pipe.js'
 import { publish } from './publish.js'
-import { begin } from './session.js'
+import { begin } from './shell-instance.js'
 import { HOME, type Io, type State } from './state.js'
 import { Styled } from './streams.js'
 import * as tree from './tree.js'
@@ -50,8 +50,8 @@ export async function interact(io: Invocation): Promise<number> {
     interactive: true,
     told: tell,
     history: () => history.entries,
-    beside: aside(editor),
-    lend: lender(editor),
+    background: background(editor),
+    withTerminal: terminalLender(editor),
   })
   const { state } = session
   const published = await publish(io.env, session.namespace).catch(
@@ -191,7 +191,7 @@ function startFile(io: Invocation): string | undefined {
 }
 
 /** Lends the terminal to host commands, from the start of the first to the end of the last. */
-function lender(editor: Editor): <T>(work: () => Promise<T>) => Promise<T> {
+function terminalLender(editor: Editor): <T>(work: () => Promise<T>) => Promise<T> {
   let borrowers = 0
   let back: (() => void) | undefined
   let lent: Promise<void> | undefined
@@ -215,7 +215,7 @@ function lender(editor: Editor): <T>(work: () => Promise<T>) => Promise<T> {
 }
 
 /** Shows the lines of a job above the line that is being typed. */
-function aside(editor: Editor): (io: Io) => Io {
+function background(editor: Editor): (io: Io) => Io {
   const over = (sink: Sink): Sink => {
     if (!sink.own) return sink
     const decoder = new TextDecoder()

@@ -6,7 +6,7 @@ import type { Context, User } from '../fs/file.js'
 import { MAX_MSIZE } from '../fs/limits.js'
 import type { Namespace } from '../fs/namespace.js'
 import { NONUNAME } from '../fs/protocol.js'
-import { type Session, serve } from '../fs/server.js'
+import { type Connection, serve } from '../fs/server.js'
 import { transportPair } from '../fs/transport/pair.js'
 import type { Transport } from '../fs/transport.js'
 
@@ -16,13 +16,13 @@ const { uname, n_uname = NONUNAME } = whoami()
 export const user: User = { name: uname, uid: n_uname, role: 'admin' }
 
 /** The context in which the shell calls its own name space. */
-export const asking = (signal: AbortSignal): Context => ({ user, signal })
+export const contextFor = (signal: AbortSignal): Context => ({ user, signal })
 
 /** How long a server may take to answer a flush, in ms: Ctrl-C must not wait for a server that hangs. */
 const FLUSH_MS = 100
 
 /** Serves a name space on a connection. Every client there acts as the shell's user. */
-export function serveSpace(transport: Transport, namespace: Namespace, onerror?: (error: unknown) => void): Session {
+export function serveSpace(transport: Transport, namespace: Namespace, onerror?: (error: unknown) => void): Connection {
   return serve(transport, {
     attach: () => ({ root: namespace.root, user }),
     times: { flush: FLUSH_MS },

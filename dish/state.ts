@@ -1,6 +1,6 @@
 /** The state of a shell: variables, functions, directory, status. */
 
-import { MOUNT } from '../cli/npath.js'
+import { MOUNT } from '../cli/ns-path.js'
 import { clean } from '../fs/namespace.js'
 import type { Sequence } from './ast.js'
 import type { Jobs } from './jobs.js'
@@ -36,9 +36,9 @@ export interface Shared {
   readonly terminal: boolean
   readonly colors: boolean
   /** Gives the terminal to a host command while that runs. */
-  readonly lend?: <T>(work: () => Promise<T>) => Promise<T>
+  readonly withTerminal?: <T>(work: () => Promise<T>) => Promise<T>
   /** The streams of a job, which keep its output off the line that somebody is typing. */
-  readonly beside?: (io: Io) => Io
+  readonly background?: (io: Io) => Io
 }
 
 /**

@@ -3,7 +3,7 @@ import type { Clock } from './clock.js'
 import { fail } from './errors.js'
 import type { Attributes, Context, Extent, File, Opened, Owner } from './file.js'
 import { EXTENT_MS, OPEN_EXTENT_MS } from './limits.js'
-import { chain, type Maybe } from './maybe.js'
+import { andThen, type MaybePromise } from './maybe-promise.js'
 import type { Msg } from './message.js'
 import { NONUNAME, type Qid, QTDIR, type Stat } from './protocol.js'
 
@@ -29,10 +29,10 @@ export const OUR_TYPE = 0x6c6c
  * what the next open would read. Content that takes long to generate is reported with length 0: a listing must not wait
  * for what a read would wait for.
  */
-export function measured(file: File, ctx: Context, clock: Clock, opened?: Opened): Maybe<Attributes> {
+export function measured(file: File, ctx: Context, clock: Clock, opened?: Opened): MaybePromise<Attributes> {
   const of = opened?.extent ? opened : file
   if (!of.extent) return file.attributes(ctx)
-  return chain(file.attributes(ctx), attributes => {
+  return andThen(file.attributes(ctx), attributes => {
     const known = ({ length, mtime }: Extent): Attributes => ({ ...attributes, length, mtime })
     try {
       const extent = of.extent!(ctx)

@@ -8,6 +8,7 @@ import { Fid } from './client-fid.js'
 import { type Clock, systemClock } from './clock.js'
 import { errnoString, FsError, fail, received, toFsError } from './errors.js'
 import { Framer } from './framer.js'
+import { IdPool } from './id-pool.js'
 import { DEFAULT_MSIZE, MAX_MSIZE, MAX_QUEUED, RFLUSH_TIMEOUT_MS } from './limits.js'
 import {
   type Message,
@@ -20,7 +21,6 @@ import {
   type TMessage,
   unpack,
 } from './message.js'
-import { Numbers } from './numbers.js'
 import { type Dialect, NOFID, NONUNAME, NOTAG } from './protocol.js'
 import { text } from './text.js'
 import type { Transport } from './transport.js'
@@ -100,8 +100,8 @@ export class Client implements ClientConnection {
   /** For each signal, what its requests in flight do when it aborts. */
   readonly #watched = new Map<AbortSignal, { calls: Set<() => void>; listener: () => void }>()
   #version: Pending | undefined
-  #tags = new Numbers(NOTAG - 1)
-  #fids = new Numbers(NOFID - 1)
+  #tags = new IdPool(NOTAG - 1)
+  #fids = new IdPool(NOFID - 1)
   #out: Uint8Array[][] = []
   #gone: FsError | undefined
   #closed!: (reason: Error | undefined) => void

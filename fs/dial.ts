@@ -6,8 +6,8 @@ import { sleep, systemClock } from './clock.js'
 import { FsError, fail } from './errors.js'
 import { DIAL_TIMEOUT_MS } from './limits.js'
 import { checkPlace } from './place.js'
-import { reasonOf } from './transport/reason.js'
-import { admit } from './transport/room.js'
+import { connectError } from './transport/connect-error.js'
+import { admitConnection } from './transport/connection-limit.js'
 import { socketTransport } from './transport/socket.js'
 import type { Transport } from './transport.js'
 
@@ -99,7 +99,7 @@ function dialSocket(
     const socket = connect(to.kind === 'unix' ? { path: to.path } : { host: to.host, port: to.port })
     const failed = (error: Error) => {
       signal?.removeEventListener('abort', abort)
-      reject(error instanceof FsError ? error : fail('unreachable', `${address}: ${reasonOf(error)}`, error))
+      reject(error instanceof FsError ? error : fail('unreachable', `${address}: ${connectError(error)}`, error))
     }
     const abort = () => socket.destroy(fail('interrupted'))
     signal?.addEventListener('abort', abort, { once: true })
@@ -130,7 +130,7 @@ export async function listen(
   if (at.kind === 'ws') throw fail('badArgument', `address ${address}: listenHttp serves it, listen takes unix and tcp`)
   let count = 0
   const server = createServer(socket => {
-    if (admit(socket, told)) accept(socketTransport(socket, nameOf(address, socket, ++count)))
+    if (admitConnection(socket, told)) accept(socketTransport(socket, nameOf(address, socket, ++count)))
   })
   if (at.kind === 'unix') await listenUnix(server, address, at.path)
   else await started(server, address, () => server.listen({ host: at.host === '*' ? '::' : at.host, port: at.port }))

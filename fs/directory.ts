@@ -6,16 +6,16 @@ import { type FidState, isDirectory } from './fid.js'
 import { bareStat, dirent, type Field } from './field.js'
 import type { Attributes, Context, Entry } from './file.js'
 import { ENTRY_BYTES, MAX_ENTRIES } from './limits.js'
-import { chain, type Maybe } from './maybe.js'
+import { andThen, type MaybePromise } from './maybe-promise.js'
 import type { Dialect } from './protocol.js'
 
 /**
  * Returns the fid's listing, which a read from offset 0 makes; later reads continue in it, so that no change to the
  * directory can tear it.
  */
-function snapshot(fid: FidState, fromStart: boolean, ctx: Context): Maybe<Entry[]> {
+function snapshot(fid: FidState, fromStart: boolean, ctx: Context): MaybePromise<Entry[]> {
   if (fid.entries && !fromStart) return fid.entries
-  return chain(fid.opened?.list?.(ctx) ?? [], entries => {
+  return andThen(fid.opened?.list?.(ctx) ?? [], entries => {
     const list: Entry[] = []
     for (const entry of entries) {
       if (list.length === MAX_ENTRIES) break
@@ -42,9 +42,9 @@ export function readStats(
   dialect: Dialect,
   ctx: Context,
   clock: Clock,
-): Maybe<Uint8Array> {
+): MaybePromise<Uint8Array> {
   if (offset !== 0 && (!fid.entries || offset !== fid.next.offset)) throw fail('badOffset', 'in directory read')
-  return chain(snapshot(fid, offset === 0, ctx), entries => {
+  return andThen(snapshot(fid, offset === 0, ctx), entries => {
     const out = new Packer(count)
     const finish = () => {
       fid.next = { index, offset: offset + out.length }
@@ -56,7 +56,7 @@ export function readStats(
       index++
       return true
     }
-    const loop = (): Maybe<Uint8Array> => {
+    const loop = (): MaybePromise<Uint8Array> => {
       while (index < entries.length) {
         const entry = entries[index]!
         const attributes = measured(entry[1], ctx, clock)
@@ -87,8 +87,8 @@ const DT_REG = 8
  * Answers a Treaddir. The cookie of an entry is its position in the listing, counted from 1, with `.` and `..` first.
  * @throws FsError `bad argument` if `count` is too small for one entry
  */
-export function readDirents(fid: FidState, offset: bigint, count: number, ctx: Context): Maybe<Uint8Array> {
-  return chain(snapshot(fid, offset === 0n, ctx), entries => {
+export function readDirents(fid: FidState, offset: bigint, count: number, ctx: Context): MaybePromise<Uint8Array> {
+  return andThen(snapshot(fid, offset === 0n, ctx), entries => {
     const here = fid.place!
     const all = entries.length + 2
     const out = new Packer(count)

@@ -2,22 +2,22 @@
 import { fail } from './errors.js'
 import type { Attributes, Context, Entry, File, Opened, User } from './file.js'
 import type { Holding } from './holding.js'
-import { chain, type Maybe } from './maybe.js'
+import { andThen, type MaybePromise } from './maybe-promise.js'
 import { QTDIR } from './protocol.js'
 
 /**
  * A file and the path by which it was reached, which `..` and the file's name need. Immutable: a fid moves by being
  * assigned another.
  */
-export interface Place {
+export interface PathNode {
   readonly file: File
   readonly name: string
   /** Undefined at the root of the attach. */
-  readonly parent: Place | undefined
+  readonly parent: PathNode | undefined
 }
 
 /** A file's path from the root of its attach, such as `session/7/data`. */
-export function pathOf(place: Place | undefined): string {
+export function pathOf(place: PathNode | undefined): string {
   const names: string[] = []
   for (let at = place; at?.parent; at = at.parent) names.unshift(at.name)
   return names.join('/')
@@ -32,7 +32,7 @@ export interface AuthFile {
 
 /** The server's state of one fid of a client. It changes synchronously, never across an await. */
 export class FidState {
-  place: Place | undefined
+  place: PathNode | undefined
   opened: Opened | undefined
   /** open(5)'s mode, once open. */
   mode = 0
@@ -82,9 +82,9 @@ export function permits(attributes: Attributes, user: User, want: number): boole
  * Returns the file if its mode bits grant access or if another server decides (`File.decided`).
  * @throws FsError `permission denied`
  */
-export function checked(file: File, want: number, ctx: Context): Maybe<File> {
+export function checked(file: File, want: number, ctx: Context): MaybePromise<File> {
   if (file.decided) return file
-  return chain(file.attributes(ctx), attributes => {
+  return andThen(file.attributes(ctx), attributes => {
     if (!permits(attributes, ctx.user, want)) throw fail('permission')
     return file
   })
@@ -94,12 +94,12 @@ export function checked(file: File, want: number, ctx: Context): Maybe<File> {
  * Walks one name, from a directory that the user must be allowed to search.
  * @throws FsError `not a directory`, `permission denied` or `file does not exist`
  */
-export function step(from: Place, name: string, ctx: Context): Maybe<Place> {
+export function step(from: PathNode, name: string, ctx: Context): MaybePromise<PathNode> {
   if (name === '..') return from.parent ?? from
   if (name === '.') return from
   if (!isDirectory(from.file) || !from.file.walk) throw fail('notDirectory')
-  return chain(checked(from.file, X, ctx), () =>
-    chain(from.file.walk!(name, ctx), file => {
+  return andThen(checked(from.file, X, ctx), () =>
+    andThen(from.file.walk!(name, ctx), file => {
       if (!file) throw fail('notFound')
       return { file, name, parent: from }
     }),

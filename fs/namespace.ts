@@ -3,7 +3,7 @@ import { fail } from './errors.js'
 import { type Attributes, type Context, type Created, type Entry, type File, newQid, type Opened } from './file.js'
 import { now } from './kit/content.js'
 import { entriesOf } from './kit/dir.js'
-import { each, first, PATIENCE_MS } from './kit/several.js'
+import { askAll, askFirst, PATIENCE_MS } from './kit/fan-out.js'
 import { type Qid, QTDIR } from './protocol.js'
 import { quote } from './quote.js'
 
@@ -88,8 +88,8 @@ export class Namespace {
     return this.#root
   }
 
-  get #root(): Place {
-    return new Place(this, [{ file: this.#bare('/'), id: '/' }])
+  get #root(): NamespaceFile {
+    return new NamespaceFile(this, [{ file: this.#bare('/'), id: '/' }])
   }
 
   /** A copy; later changes to either do not affect the other. */
@@ -181,8 +181,8 @@ export class Namespace {
     return [...this.#table].findLast(([, { old }]) => old === path)
   }
 
-  async #find(path: string, ctx: Context): Promise<Place | undefined> {
-    let at: Place | undefined = this.#root
+  async #find(path: string, ctx: Context): Promise<NamespaceFile | undefined> {
+    let at: NamespaceFile | undefined = this.#root
     for (const name of names(path)) {
       if (at && !isDirectory(at)) throw fail('notDirectory')
       at = await at?.walk(name, ctx)
@@ -208,7 +208,7 @@ export class Namespace {
    * Finds the file on which to mount. In a directory that only leads to mounts, `place` is undefined if the name is
    * new.
    */
-  async #mountPoint(old: string, ctx: Context): Promise<{ id: string; place: Place | undefined }> {
+  async #mountPoint(old: string, ctx: Context): Promise<{ id: string; place: NamespaceFile | undefined }> {
     let at = this.#root
     const path = names(old)
     for (const [i, name] of path.entries()) {
@@ -226,21 +226,21 @@ export class Namespace {
   }
 
   /** @internal the child of a place, for Place */
-  async child(place: Place, name: string, ctx: Context): Promise<Place | undefined> {
-    const member = await first(place.members, this.member_ms, ctx, async ({ file, id }, ctx) => {
+  async child(place: NamespaceFile, name: string, ctx: Context): Promise<NamespaceFile | undefined> {
+    const member = await askFirst(place.members, this.member_ms, ctx, async ({ file, id }, ctx) => {
       const found = await file.walk?.(name, ctx)
       return found && { file: found, id: below(id, name) }
     })
     if (!member) return undefined
     const bound = this.#table.get(member.id)?.bound
     return bound
-      ? new Place(
+      ? new NamespaceFile(
           this,
           bound.flatMap(({ members }) => members),
           member.id,
           bound,
         )
-      : new Place(this, [member])
+      : new NamespaceFile(this, [member])
   }
 
   /** A directory that only leads to mounts, found by the ids of the files on which those are mounted. */
@@ -275,7 +275,7 @@ export class Namespace {
 }
 
 /** A file or directory of a name space, with one member or several. */
-class Place implements File {
+class NamespaceFile implements File {
   /** @param on the id of the file on which `bound`, if given, is mounted */
   constructor(
     readonly space: Namespace,
@@ -300,7 +300,7 @@ class Place implements File {
     return this.#file.attributes(ctx)
   }
 
-  walk(name: string, ctx: Context): Promise<Place | undefined> {
+  walk(name: string, ctx: Context): Promise<NamespaceFile | undefined> {
     return this.space.child(this, name, ctx)
   }
 
@@ -311,7 +311,7 @@ class Place implements File {
 
   async #list(ctx: Context): Promise<Iterable<Entry>> {
     const out = new Map<string, File>()
-    const lists = await each(this.members, this.space.member_ms, ctx, ({ file }, ctx) => entriesOf(file, ctx))
+    const lists = await askAll(this.members, this.space.member_ms, ctx, ({ file }, ctx) => entriesOf(file, ctx))
     for (const list of lists) for (const [name, file] of list) if (!out.has(name)) out.set(name, file)
     return out
   }

@@ -4,28 +4,28 @@ import { measured, toGetattr, toStat, type Wanted, wantedOfSetattr, wantedOfStat
 import type { Clock } from './clock.js'
 import { readDirents, readStats } from './directory.js'
 import { fail } from './errors.js'
-import { checked, FidState, isDirectory, type Place, R, step, W, X } from './fid.js'
+import { checked, FidState, isDirectory, type PathNode, R, step, W, X } from './fid.js'
 import { type Fids, NOBODY } from './fids.js'
 import type { Context, File, Opened, User } from './file.js'
 import { newQid } from './file.js'
 import type { Holding } from './holding.js'
 import { FID_BYTES, IOHDRSZ, MAXWELEM } from './limits.js'
-import { chain, type Maybe } from './maybe.js'
+import { andThen, type MaybePromise } from './maybe-promise.js'
 import { checkName, type Msg, type ReplyOf, type TMessage } from './message.js'
 import { type Dialect, DMDIR, NOFID, OEXEC, ORCLOSE, OREAD, OTRUNC, OWRITE, type Qid, QTAUTH } from './protocol.js'
 
 /** The part of a session that the operations use. */
-export interface Host {
+export interface ConnectionState {
   readonly dialect: Dialect
   readonly msize: number
   readonly fids: Fids
   readonly clock: Clock
   /** Resolves a Tattach to a tree and a user. */
-  attach(who: Attaching): Maybe<{ root: File; user: User }>
+  attach(who: Attaching): MaybePromise<{ root: File; user: User }>
   /** Names of the attach options that `attach` takes. */
   readonly attachOptions: readonly string[]
   /** Checks a token. Absent if no token is required. */
-  readonly authenticate: ((token: string, uname: string) => Maybe<User>) | undefined
+  readonly authenticate: ((token: string, uname: string) => MaybePromise<User>) | undefined
   /** The user that the connection itself has proved. */
   readonly user: User | undefined
   /** Returns the holding that counts the memory of one fid of that user; undefined if memory is not counted. */
@@ -49,14 +49,18 @@ export interface Request {
 }
 
 type Body<T extends TMessage['type']> = Omit<ReplyOf<T>, 'tag' | 'type'>
-type Operation<T extends TMessage['type']> = (host: Host, m: Msg<T>, request: Request) => Maybe<Body<T>>
+type Operation<T extends TMessage['type']> = (
+  host: ConnectionState,
+  m: Msg<T>,
+  request: Request,
+) => MaybePromise<Body<T>>
 type Operations = { [T in Exclude<TMessage['type'], 'Tversion' | 'Tflush'>]: Operation<T> }
 
 const AT_REMOVEDIR = 0x200
 /** Linux open flags of a Tlopen (9P2000.L uses the x86 values on every machine). */
 const O = { ACCMODE: 3, TRUNC: 0o1000, DIRECTORY: 0o200000, CREAT: 0o100 }
 
-function find(host: Host, number: number, request: Request): FidState {
+function find(host: ConnectionState, number: number, request: Request): FidState {
   const fid = host.fids.get(number)
   if (!fid || fid.busy) throw fail('unknownFid', number)
   request.user = fid.user
@@ -64,7 +68,7 @@ function find(host: Host, number: number, request: Request): FidState {
   return fid
 }
 
-function placeOf(fid: FidState): Place {
+function placeOf(fid: FidState): PathNode {
   if (!fid.place) throw fail('badArgument', 'an auth fid is no file')
   return fid.place
 }
@@ -73,7 +77,7 @@ function context(request: Request): Context {
   return request as Context
 }
 
-function add(host: Host, number: number, fid: FidState, request: Request): FidState {
+function add(host: ConnectionState, number: number, fid: FidState, request: Request): FidState {
   if (number === NOFID || host.fids.has(number)) throw fail('fidInUse', number)
   host.fids.admit(fid.user)
   host.fids.set(number, fid)
@@ -85,7 +89,7 @@ function add(host: Host, number: number, fid: FidState, request: Request): FidSt
  * Runs `begin`, which may wait, while no other request may use the fid. Then releases the fid and runs `commit` in one
  * synchronous step.
  */
-function exclusively<T, U>(fid: FidState, begin: () => Maybe<T>, commit: (value: T) => U): Maybe<U> {
+function exclusively<T, U>(fid: FidState, begin: () => MaybePromise<T>, commit: (value: T) => U): MaybePromise<U> {
   fid.busy = true
   const done = (value: T): U => {
     fid.busy = false
@@ -95,7 +99,7 @@ function exclusively<T, U>(fid: FidState, begin: () => Maybe<T>, commit: (value:
     fid.busy = false
     throw error
   }
-  let value: Maybe<T>
+  let value: MaybePromise<T>
   try {
     value = begin()
   } catch (error) {
@@ -105,7 +109,7 @@ function exclusively<T, U>(fid: FidState, begin: () => Maybe<T>, commit: (value:
 }
 
 /** Runs `begin`, and `undo` if that fails, at once or later. */
-function orUndo<T>(begin: () => Maybe<T>, undo: () => void): Maybe<T> {
+function orUndo<T>(begin: () => MaybePromise<T>, undo: () => void): MaybePromise<T> {
   const failed = (error: unknown): never => {
     undo()
     throw error
@@ -119,7 +123,7 @@ function orUndo<T>(begin: () => Maybe<T>, undo: () => void): Maybe<T> {
 }
 
 /** Remembers a call on an open file until it returns, so that a clunk can abort and await it. */
-function tracked<T>(fid: FidState, answer: Maybe<T>): Maybe<T> {
+function tracked<T>(fid: FidState, answer: MaybePromise<T>): MaybePromise<T> {
   if (!(answer instanceof Promise)) return answer
   fid.pending.add(answer)
   const forget = () => fid.pending.delete(answer)
@@ -128,7 +132,7 @@ function tracked<T>(fid: FidState, answer: Maybe<T>): Maybe<T> {
 }
 
 /** Starts counting the memory of a fid. @throws FsError if its user has no room for one more */
-function held(host: Host, fid: FidState): FidState {
+function held(host: ConnectionState, fid: FidState): FidState {
   const holding = host.hold(fid.user)
   holding?.grow(FID_BYTES)
   fid.holding = holding
@@ -139,13 +143,13 @@ function held(host: Host, fid: FidState): FidState {
  * Closes a fid's open file and marks the fid as gone. Waits first for the calls that are still pending on the file, so
  * that `close` is the last call that it sees.
  */
-export function close(fid: FidState): Maybe<void> {
+export function close(fid: FidState): MaybePromise<void> {
   fid.gone = true
   const { opened } = fid
   fid.opened = undefined
   const free = () => fid.holding?.free()
   if (!opened?.close) return free()
-  let closed: Maybe<void>
+  let closed: MaybePromise<void>
   try {
     closed = fid.pending.size === 0 ? opened.close() : Promise.allSettled([...fid.pending]).then(() => opened.close!())
   } catch (error) {
@@ -167,16 +171,16 @@ function tooLate(opened: Opened): never {
   throw fail('unknownFid')
 }
 
-function openPlace(place: Place, mode: number, ctx: Context): Maybe<Opened> {
+function openPlace(place: PathNode, mode: number, ctx: Context): MaybePromise<Opened> {
   const { file } = place
   const rwx = mode & 3
   const want = (rwx === OEXEC ? X : rwx === OREAD ? R : rwx === OWRITE ? W : R | W) | (mode & OTRUNC ? W : 0)
   // open(5): a directory can be neither written nor truncated
   if (isDirectory(file) && ((rwx !== OREAD && rwx !== OEXEC) || mode & OTRUNC)) throw fail('isDirectory')
-  return chain(checked(file, isDirectory(file) ? R : want, ctx), () => file.open(mode & (3 | OTRUNC), ctx))
+  return andThen(checked(file, isDirectory(file) ? R : want, ctx), () => file.open(mode & (3 | OTRUNC), ctx))
 }
 
-function open(fid: FidState, mode: number, request: Request): Maybe<Qid> {
+function open(fid: FidState, mode: number, request: Request): MaybePromise<Qid> {
   const place = placeOf(fid)
   if (fid.opened) throw fail('fidInUse', 'already open')
   if (mode & ORCLOSE && !permitsRemove(place)) throw fail('permission')
@@ -192,14 +196,14 @@ function open(fid: FidState, mode: number, request: Request): Maybe<Qid> {
   )
 }
 
-const permitsRemove = (place: Place) => place.parent !== undefined && place.file.remove !== undefined
+const permitsRemove = (place: PathNode) => place.parent !== undefined && place.file.remove !== undefined
 
-function remove(place: Place, ctx: Context): Maybe<void> {
+function remove(place: PathNode, ctx: Context): MaybePromise<void> {
   if (!permitsRemove(place)) throw fail('permission')
-  return chain(checked(place.parent!.file, W, ctx), () => place.file.remove!(ctx))
+  return andThen(checked(place.parent!.file, W, ctx), () => place.file.remove!(ctx))
 }
 
-function create(fid: FidState, name: string, perm: number, mode: number, request: Request): Maybe<Qid> {
+function create(fid: FidState, name: string, perm: number, mode: number, request: Request): MaybePromise<Qid> {
   const place = placeOf(fid)
   const ctx = context(request)
   checkName(name)
@@ -209,7 +213,7 @@ function create(fid: FidState, name: string, perm: number, mode: number, request
   return exclusively(
     fid,
     () =>
-      chain(checked(place.file, W | X, ctx), () => {
+      andThen(checked(place.file, W | X, ctx), () => {
         if (!place.file.create) throw fail('permission')
         return place.file.create(name, perm, mode, ctx)
       }),
@@ -224,7 +228,7 @@ function create(fid: FidState, name: string, perm: number, mode: number, request
 }
 
 /** Applies a wstat or setattr. Checks everything before it changes anything. */
-function change(fid: FidState, wanted: Wanted, ctx: Context): Maybe<void> {
+function change(fid: FidState, wanted: Wanted, ctx: Context): MaybePromise<void> {
   const place = placeOf(fid)
   const { file, parent } = place
   const { name, length } = wanted
@@ -237,13 +241,13 @@ function change(fid: FidState, wanted: Wanted, ctx: Context): Maybe<void> {
   if (length !== undefined && isDirectory(file)) throw fail('isDirectory')
   if (length && !file.change) throw fail('notPermitted', 'only to length 0')
   const mayWrite = length === undefined && !wanted.other ? file : checked(file, isDirectory(file) ? X : W, ctx)
-  return chain(mayWrite, () =>
-    chain(name === undefined ? file : checked(parent!.file, W, ctx), () => {
+  return andThen(mayWrite, () =>
+    andThen(name === undefined ? file : checked(parent!.file, W, ctx), () => {
       const first = length === 0 ? file.truncate?.(ctx) : undefined
-      return chain(first, () => {
+      return andThen(first, () => {
         if (name === undefined && !length) return
         const changes = { ...(name !== undefined && { name }), ...(length && { length }) }
-        return chain(file.change!(changes, ctx), () => {
+        return andThen(file.change!(changes, ctx), () => {
           if (name !== undefined) fid.place = { file, name, parent }
         })
       })
@@ -253,16 +257,16 @@ function change(fid: FidState, wanted: Wanted, ctx: Context): Maybe<void> {
 
 function statOf(fid: FidState, ctx: Context) {
   const { file, name } = placeOf(fid)
-  return chain(file.attributes(ctx), attributes => toStat(name, file.qid, attributes))
+  return andThen(file.attributes(ctx), attributes => toStat(name, file.qid, attributes))
 }
 
 /** The stat that a client is sent: its length is that of the content to read. */
 function measuredStat(fid: FidState, ctx: Context, clock: Clock) {
   const { file, name } = placeOf(fid)
-  return chain(measured(file, ctx, clock, fid.opened), attributes => toStat(name, file.qid, attributes))
+  return andThen(measured(file, ctx, clock, fid.opened), attributes => toStat(name, file.qid, attributes))
 }
 
-function sync(fid: FidState, ctx: Context): Maybe<void> {
+function sync(fid: FidState, ctx: Context): MaybePromise<void> {
   return fid.opened?.sync ? tracked(fid, fid.opened.sync(ctx)) : undefined
 }
 
@@ -304,14 +308,14 @@ export const operations: Operations = {
       if (host.fids.get(m.fid) === reserved) host.fids.delete(m.fid)
     }
     const begin = () =>
-      chain(host.attach(who), ({ root, user }) => {
+      andThen(host.attach(who), ({ root, user }) => {
         request.user = user
         const ctx = context(request)
-        const walk = (place: Place, i: number): Maybe<Place> =>
-          i === names.length ? place : chain(step(place, names[i]!, ctx), next => walk(next, i + 1))
-        return chain(walk({ file: root, name: '/', parent: undefined }, 0), place => ({ place, user }))
+        const walk = (place: PathNode, i: number): MaybePromise<PathNode> =>
+          i === names.length ? place : andThen(step(place, names[i]!, ctx), next => walk(next, i + 1))
+        return andThen(walk({ file: root, name: '/', parent: undefined }, 0), place => ({ place, user }))
       })
-    const commit = ({ place, user }: { place: Place; user: User }) => {
+    const commit = ({ place, user }: { place: PathNode; user: User }) => {
       if (host.fids.get(m.fid) !== reserved) throw fail('unknownFid')
       const fid = held(host, new FidState(user, chunked))
       // the attached subtree's own root: `..` does not lead out of it
@@ -340,9 +344,9 @@ export const operations: Operations = {
     }
     const ctx = context(request)
     const wqid: Qid[] = []
-    const walk = (place: Place): Maybe<Place | undefined> => {
+    const walk = (place: PathNode): MaybePromise<PathNode | undefined> => {
       while (wqid.length < m.wname.length) {
-        let next: Maybe<Place>
+        let next: MaybePromise<PathNode>
         try {
           next = step(place, m.wname[wqid.length]!, ctx)
         } catch (error) {
@@ -354,7 +358,7 @@ export const operations: Operations = {
       }
       return place
     }
-    const arrived = (place: Place) => {
+    const arrived = (place: PathNode) => {
       wqid.push(place.file.qid)
       return walk(place)
     }
@@ -364,7 +368,7 @@ export const operations: Operations = {
       if (wqid.length === 0 || ctx.signal.aborted) throw error
       return undefined
     }
-    const finish = (place: Place | undefined) => {
+    const finish = (place: PathNode | undefined) => {
       if (!place) abandon()
       else if (target.gone || request.dropped) throw fail('unknownFid')
       else target.place = place
@@ -378,25 +382,25 @@ export const operations: Operations = {
 
   Topen(host, m, request) {
     const fid = find(host, m.fid, request)
-    return chain(open(fid, m.mode, request), qid => ({ qid, iounit: host.msize - IOHDRSZ }))
+    return andThen(open(fid, m.mode, request), qid => ({ qid, iounit: host.msize - IOHDRSZ }))
   },
 
   Tlopen(host, m, request) {
     const fid = find(host, m.fid, request)
     if (m.flags & O.DIRECTORY && !isDirectory(placeOf(fid).file)) throw fail('notDirectory')
     const mode = (m.flags & O.ACCMODE) | (m.flags & O.TRUNC ? OTRUNC : 0)
-    return chain(open(fid, mode, request), qid => ({ qid, iounit: host.msize - IOHDRSZ }))
+    return andThen(open(fid, mode, request), qid => ({ qid, iounit: host.msize - IOHDRSZ }))
   },
 
   Tcreate(host, m, request) {
     const fid = find(host, m.fid, request)
-    return chain(create(fid, m.name, m.perm, m.mode, request), qid => ({ qid, iounit: host.msize - IOHDRSZ }))
+    return andThen(create(fid, m.name, m.perm, m.mode, request), qid => ({ qid, iounit: host.msize - IOHDRSZ }))
   },
 
   Tlcreate(host, m, request) {
     const fid = find(host, m.fid, request)
     const mode = (m.flags & O.ACCMODE) | (m.flags & O.TRUNC ? OTRUNC : 0)
-    return chain(create(fid, m.name, m.mode & 0o777, mode, request), qid => ({
+    return andThen(create(fid, m.name, m.mode & 0o777, mode, request), qid => ({
       qid,
       iounit: host.msize - IOHDRSZ,
     }))
@@ -407,8 +411,8 @@ export const operations: Operations = {
     // the parent's fid must not move: the directory is created through a temporary fid
     const own = new FidState(parent.user, false)
     own.place = placeOf(parent)
-    return chain(create(own, m.name, (DMDIR | (m.mode & 0o777)) >>> 0, OREAD, request), qid => {
-      return chain(close(own), () => ({ qid }))
+    return andThen(create(own, m.name, (DMDIR | (m.mode & 0o777)) >>> 0, OREAD, request), qid => {
+      return andThen(close(own), () => ({ qid }))
     })
   },
 
@@ -423,7 +427,7 @@ export const operations: Operations = {
     const ctx = context(request)
     if (isDirectory(placeOf(fid).file)) {
       if (host.dialect === '9P2000.L') throw fail('isDirectory')
-      return chain(
+      return andThen(
         tracked(
           fid,
           exclusively(
@@ -443,7 +447,7 @@ export const operations: Operations = {
     }
     const answer = opened.read(offset, count, ctx)
     if (answer instanceof Promise && !opened.stream) request.reserve(count, answer)
-    return chain(tracked(fid, answer), data => {
+    return andThen(tracked(fid, answer), data => {
       // after a read that returned all it asked for, no boundary: its reader would take an empty read for the end of
       // the file
       if (fid.chunked && opened.stream && data.length > 0 && data.length < count) fid.boundary = true
@@ -459,7 +463,7 @@ export const operations: Operations = {
     if (!opened || (fid.mode & 3) === OREAD || (fid.mode & 3) === OEXEC) throw fail('notOpen')
     if (!opened.write) throw fail('permission')
     if (m.offset > BigInt(Number.MAX_SAFE_INTEGER)) throw fail('badOffset')
-    return chain(tracked(fid, opened.write(Number(m.offset), m.data, context(request))), count => ({ count }))
+    return andThen(tracked(fid, opened.write(Number(m.offset), m.data, context(request))), count => ({ count }))
   },
 
   Tclunk(host, m, request) {
@@ -469,7 +473,7 @@ export const operations: Operations = {
     host.fids.delete(m.fid)
     const { place, mode } = fid
     const closed = close(fid)
-    if (!(mode & ORCLOSE) || !place) return chain(closed, () => ({}))
+    if (!(mode & ORCLOSE) || !place) return andThen(closed, () => ({}))
     // clunk(5): remove on close; the errors of that are not reported
     const removed = () => Promise.resolve(remove(place, context(request))).catch(() => undefined)
     return Promise.resolve(closed)
@@ -485,24 +489,24 @@ export const operations: Operations = {
     host.fids.delete(m.fid)
     const busy = fid.busy
     const { place } = fid
-    return chain(close(fid), () => {
+    return andThen(close(fid), () => {
       if (!place || busy) throw fail('unknownFid', m.fid)
-      return chain(remove(place, context(request)), () => ({}))
+      return andThen(remove(place, context(request)), () => ({}))
     })
   },
 
   Tstat(host, m, request) {
-    return chain(measuredStat(find(host, m.fid, request), context(request), host.clock), stat => ({ stat }))
+    return andThen(measuredStat(find(host, m.fid, request), context(request), host.clock), stat => ({ stat }))
   },
 
   Twstat(host, m, request) {
     const fid = find(host, m.fid, request)
     const ctx = context(request)
-    return chain(statOf(fid, ctx), now => {
+    return andThen(statOf(fid, ctx), now => {
       const wanted = wantedOfStat(m.stat, now)
       // stat(5): a wstat that changes nothing asks the server to commit the file to storage
       const done = Object.keys(wanted).length === 0 ? sync(fid, ctx) : change(fid, wanted, ctx)
-      return chain(done, () => ({}))
+      return andThen(done, () => ({}))
     })
   },
 
@@ -515,7 +519,7 @@ export const operations: Operations = {
   Tgetattr(host, m, request) {
     const fid = find(host, m.fid, request)
     const { file } = placeOf(fid)
-    return chain(measured(file, context(request), host.clock, fid.opened), a =>
+    return andThen(measured(file, context(request), host.clock, fid.opened), a =>
       toGetattr(file.qid, a, host.msize - IOHDRSZ),
     )
   },
@@ -523,7 +527,7 @@ export const operations: Operations = {
   Tsetattr(host, m, request) {
     const fid = find(host, m.fid, request)
     const ctx = context(request)
-    return chain(statOf(fid, ctx), now => chain(change(fid, wantedOfSetattr(m, now), ctx), () => ({})))
+    return andThen(statOf(fid, ctx), now => andThen(change(fid, wantedOfSetattr(m, now), ctx), () => ({})))
   },
 
   Treaddir(host, m, request) {
@@ -532,7 +536,7 @@ export const operations: Operations = {
     if (!isDirectory(placeOf(fid).file)) throw fail('notDirectory')
     const count = Math.min(m.count, host.msize - 11)
     const read = () => readDirents(fid, m.offset, count, context(request))
-    return chain(
+    return andThen(
       tracked(
         fid,
         exclusively(fid, read, data => data),
@@ -544,14 +548,14 @@ export const operations: Operations = {
   Tfsync(host, m, request) {
     const fid = find(host, m.fid, request)
     if (!fid.opened) throw fail('notOpen')
-    return chain(sync(fid, context(request)), () => ({}))
+    return andThen(sync(fid, context(request)), () => ({}))
   },
 
   Trename(host, m, request) {
     const fid = find(host, m.fid, request)
     const into = placeOf(find(host, m.dfid, request))
     if (placeOf(fid).parent?.file !== into.file) throw fail('notPermitted', 'a file stays in its directory')
-    return chain(change(fid, { name: m.name }, context(request)), () => ({}))
+    return andThen(change(fid, { name: m.name }, context(request)), () => ({}))
   },
 
   Trenameat(host, m, request) {
@@ -559,21 +563,21 @@ export const operations: Operations = {
     const into = placeOf(find(host, m.newdirfid, request))
     if (from.file !== into.file) throw fail('notPermitted', 'a file stays in its directory')
     const ctx = context(request)
-    return chain(step(from, m.oldname, ctx), place => {
+    return andThen(step(from, m.oldname, ctx), place => {
       const own = new FidState(ctx.user, false)
       own.place = place
-      return chain(change(own, { name: m.newname }, ctx), () => ({}))
+      return andThen(change(own, { name: m.newname }, ctx), () => ({}))
     })
   },
 
   Tunlinkat(host, m, request) {
     const from = placeOf(find(host, m.dirfid, request))
     const ctx = context(request)
-    return chain(step(from, m.name, ctx), place => {
+    return andThen(step(from, m.name, ctx), place => {
       const directory = isDirectory(place.file)
       if (directory && !(m.flags & AT_REMOVEDIR)) throw fail('isDirectory')
       if (!directory && m.flags & AT_REMOVEDIR) throw fail('notDirectory')
-      return chain(remove(place, ctx), () => ({}))
+      return andThen(remove(place, ctx), () => ({}))
     })
   },
 
@@ -588,7 +592,7 @@ export const operations: Operations = {
 }
 
 /** Handles the one write that an auth fid takes: the token. */
-function writeToken(host: Host, fid: FidState, data: Uint8Array): Maybe<{ count: number }> {
+function writeToken(host: ConnectionState, fid: FidState, data: Uint8Array): MaybePromise<{ count: number }> {
   const auth = fid.auth!
   const token = new TextDecoder().decode(data).trim()
   return exclusively(

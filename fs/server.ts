@@ -12,9 +12,9 @@ import type { File, User } from './file.js'
 import { Framer } from './framer.js'
 import type { Holding } from './holding.js'
 import * as limits from './limits.js'
-import type { Maybe } from './maybe.js'
+import type { MaybePromise } from './maybe-promise.js'
 import { type Message, packParts, type RMessage, replyTo, type TMessage, tagOf, unpack } from './message.js'
-import { close, type Host, operations, type Request } from './operations.js'
+import { type ConnectionState, close, operations, type Request } from './operations.js'
 import { type Dialect, NOTAG } from './protocol.js'
 import { text } from './text.js'
 import type { Transport } from './transport.js'
@@ -25,7 +25,7 @@ export interface ServeOptions {
    * Resolves a Tattach to a user and the tree that they get. `who.user` is the user that a token proved, if one was
    * required; otherwise `uname` and `n_uname` are claims, to be believed only where the transport admits no one else.
    */
-  attach(who: Attaching): Maybe<{ root: File; user: User }>
+  attach(who: Attaching): MaybePromise<{ root: File; user: User }>
   /**
    * Names of the attach options that `attach` takes, besides `chunk`, which is the server's own. Others are refused.
    */
@@ -34,7 +34,7 @@ export interface ServeOptions {
    * If present, an attach requires an afid to which a token was written, unless `user` is given. Throws for a token
    * that it refuses.
    */
-  authenticate?(token: string, uname: string): Maybe<User>
+  authenticate?(token: string, uname: string): MaybePromise<User>
   /** The user that the connection has proved already (at the HTTP upgrade). */
   user?: User
   /** Called with each message as a line of text that `parse` reads, after `<- ` (received) or `-> ` (sent). */
@@ -61,7 +61,7 @@ export interface ServeOptions {
 }
 
 /** Requests that fail in ordinary use: a shell looks for many files that do not exist. */
-const looking = new Set<TMessage['type']>([
+const lookups = new Set<TMessage['type']>([
   'Tattach',
   'Tauth',
   'Twalk',
@@ -101,7 +101,7 @@ class Pending implements Request {
 
   constructor(
     readonly tag: number,
-    readonly session: Session,
+    readonly session: Connection,
   ) {}
 
   get holding(): Holding | undefined {
@@ -158,16 +158,16 @@ class Pending implements Request {
 type TimerName = 'version' | 'attach' | 'frame' | 'queued'
 
 /** Serves a tree over one connection until that ends. @see ServeOptions */
-export function serve(transport: Transport, options: ServeOptions): Session {
-  return new Session(transport, options)
+export function serve(transport: Transport, options: ServeOptions): Connection {
+  return new Connection(transport, options)
 }
 
 /** One connection's server side. See `serve`. */
-export class Session implements Host {
+export class Connection implements ConnectionState {
   dialect: Dialect = '9P2000'
   msize = 0
   readonly fids = new Fids()
-  readonly authenticate: Host['authenticate']
+  readonly authenticate: ConnectionState['authenticate']
   readonly user: User | undefined
   readonly attachOptions: readonly string[]
   /** Resolves when the connection has ended and all its open files are closed. */
@@ -364,9 +364,13 @@ export class Session implements Host {
 
     const request = new Pending(tag, this)
     this.#pending.set(tag, request)
-    let answer: Maybe<object>
+    let answer: MaybePromise<object>
     try {
-      answer = (operations[m.type] as (host: Host, m: TMessage, request: Request) => Maybe<object>)(this, m, request)
+      answer = (operations[m.type] as (host: ConnectionState, m: TMessage, request: Request) => MaybePromise<object>)(
+        this,
+        m,
+        request,
+      )
     } catch (error) {
       return this.#settle(request, this.#failed(m, request, error))
     }
@@ -451,7 +455,7 @@ export class Session implements Host {
     const error = toFsError(thrown)
     // `unknown fid` is not the user's mistake either: the client may have pipelined this request behind a walk that
     // failed
-    if (request.user && !request.aborted && !looking.has(m.type) && !error.is('unknownFid'))
+    if (request.user && !request.aborted && !lookups.has(m.type) && !error.is('unknownFid'))
       this.options.onfail?.(error, request.user, pathOf(request.fid?.place))
     return this.#error(m.tag, thrown)
   }

@@ -13,11 +13,11 @@ import { clip, width } from '../cli/terminal/width.js'
 import { version } from '../cli/version.js'
 import { FsError } from '../fs/errors.js'
 import { type Attachment, composed, mentioned, mentioning } from './attach.js'
+import type { ChatClient } from './chat-client.js'
 import { footer, state } from './footer.js'
 import { wrap } from './inline.js'
-import { type Look, setter } from './look.js'
-import type { Setter } from './setter.js'
-import type { Talk } from './talk.js'
+import type { Renderer } from './renderer.js'
+import { type Rendering, setter } from './rendering.js'
 
 /** How often a growing answer is drawn, in ms: a person does not see a higher rate. */
 const FRAME_MS = 33
@@ -35,8 +35,8 @@ export interface ChatCommands {
 
 export interface ChatOptions {
   readonly io: Invocation
-  readonly talk: Talk
-  readonly look: Look
+  readonly talk: ChatClient
+  readonly look: Rendering
   /** Describes the conversation that is resumed, for the first line. */
   readonly head: string | undefined
   readonly commands: ChatCommands
@@ -57,12 +57,12 @@ export async function chat(o: ChatOptions): Promise<void> {
 /** A chat between a user at a terminal and a model. */
 export class Chat {
   readonly io: Invocation
-  readonly talk: Talk
+  readonly talk: ChatClient
   readonly editor: Editor
   readonly history: History
   /** Files to send with the next message. */
   readonly attached: Attachment[] = []
-  readonly look: Look
+  readonly look: Rendering
   readonly #head: string
   readonly #commands: ChatCommands
   #running: AbortController | undefined
@@ -284,7 +284,7 @@ class View {
 
   constructor(
     readonly chat: Chat,
-    readonly set: Setter,
+    readonly set: Renderer,
     /** Standard output is not the chat's terminal; answers go there unchanged. */
     readonly piped: boolean,
   ) {

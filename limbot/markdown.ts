@@ -4,7 +4,7 @@ import { sanitize } from '../cli/terminal/sanitize.js'
 import { width } from '../cli/terminal/width.js'
 import { block, endsBlank } from './blocks.js'
 import { runs, type Styles, settled, wrap } from './inline.js'
-import type { Setter } from './setter.js'
+import type { Renderer } from './renderer.js'
 
 /** Characters of a block beyond which its text so far is shown, even if it is not finished. */
 const MOST = 8 * 1024
@@ -19,7 +19,7 @@ const fence = /^ {0,3}(`{3,}|~{3,})[^`\n]*$/
  * Lays out Markdown while it arrives. Each row is returned once, when it is final: a line of code at its end, an item
  * of a list when the next begins, a row of a paragraph as soon as no later text can change it, a table when it ends.
  */
-export class Markdown implements Setter {
+export class Markdown implements Renderer {
   #source = ''
   /** The fence of the code block in progress. */
   #fence: string | undefined

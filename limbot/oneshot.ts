@@ -6,16 +6,16 @@ import { bytes } from '../cli/output.js'
 import { sanitize } from '../cli/terminal/sanitize.js'
 import { clip } from '../cli/terminal/width.js'
 import { type Attachment, composed, mentioned } from './attach.js'
+import type { ChatClient } from './chat-client.js'
 import { footer, state } from './footer.js'
-import { type Look, setter } from './look.js'
-import type { Talk } from './talk.js'
+import { type Rendering, setter } from './rendering.js'
 import type { Figures } from './turn.js'
 
 export interface Single {
   readonly io: Invocation
-  readonly talk: Talk
+  readonly talk: ChatClient
   readonly options: Options
-  readonly look: Look
+  readonly look: Rendering
   readonly note: (line: string) => void
   readonly text: string
   readonly files: readonly Attachment[]
@@ -80,7 +80,7 @@ function said(answer: string, figures: Figures, options: Options): string {
   return `${JSON.stringify({ text, ...figures })}\n`
 }
 
-async function dryRun(io: Invocation, talk: Talk, content: string): Promise<void> {
+async function dryRun(io: Invocation, talk: ChatClient, content: string): Promise<void> {
   const { settings, conversation, system, room } = talk
   const messages = [
     ...(system ? [{ role: 'system', content: system }] : []),

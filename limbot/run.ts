@@ -7,10 +7,10 @@ import { timeText } from '../cli/listing.js'
 import { table } from '../cli/output.js'
 import { sanitize } from '../cli/terminal/sanitize.js'
 import { attach, checked } from './attach.js'
+import { ChatClient } from './chat-client.js'
 import { Conversation, conversationFile, conversations } from './conversation.js'
 import { Link } from './link.js'
 import { Settings } from './settings.js'
-import { Talk } from './talk.js'
 
 /** How long a single answer waits for a server that goes away midway, in ms. */
 const PATIENCE_MS = 60_000
@@ -30,7 +30,7 @@ export const run: Run = async (io, words, options) => {
   let note = (line: string) => io.note(chalk.dim(sanitize(line)))
   const link = new Link(io, line => note(line), single ? { first: 0, again: PATIENCE_MS } : undefined)
   const conversation = new Conversation(io.env, line => note(line), settings)
-  const talk = new Talk(link, settings, conversation)
+  const talk = new ChatClient(link, settings, conversation)
   for (const line of said) note(line)
   const file = resumed(options, io, note)
   let head: string | undefined

@@ -9,7 +9,7 @@ import { FsError, received, toFsError } from '../fs/errors.js'
 import { ORDWR, OREAD, OWRITE } from '../fs/protocol.js'
 import { parseRecords } from '../fs/quote.js'
 import { isAway, type Link } from './link.js'
-import type { Session, Wanted } from './session.js'
+import type { RemoteSession, Wanted } from './remote-session.js'
 
 /** How long the server keeps an answer whose connection broke, in s. */
 const KEEP_S = 60
@@ -52,7 +52,7 @@ export type Step =
 
 export interface TurnOptions {
   readonly link: Link
-  readonly session: Session
+  readonly session: RemoteSession
   /** The settings and history that the session must have before the message. */
   readonly wanted: Wanted
   readonly content: string

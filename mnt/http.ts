@@ -8,7 +8,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { fail } from '../fs/errors.js'
 import type { User } from '../fs/file.js'
-import { admit } from '../fs/transport/room.js'
+import { admitConnection } from '../fs/transport/connection-limit.js'
 import { upgradeWebSocket } from '../fs/transport/websocket.js'
 import type { Transport } from '../fs/transport.js'
 import * as limits from './limits.js'
@@ -146,7 +146,7 @@ class Gate {
   constructor(server: Server, told?: (line: string) => void) {
     // With TLS this is the plain socket, before any handshake.
     server.on('connection', (socket: Socket) => {
-      if (admit(socket, told)) this.#came(socket)
+      if (admitConnection(socket, told)) this.#came(socket)
     })
   }
 

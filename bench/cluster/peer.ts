@@ -1,11 +1,11 @@
 /** A minimal worker for large clusters. */
 
 import type { File, Owner } from '../../fs/file.js'
+import { AppendLog } from '../../fs/kit/append-log.js'
 import { text } from '../../fs/kit/content.js'
 import { ctl, word1 } from '../../fs/kit/ctl.js'
 import { dir } from '../../fs/kit/dir.js'
 import { exchange } from '../../fs/kit/exchange.js'
-import { Log } from '../../fs/kit/log.js'
 import { record } from '../../fs/quote.js'
 
 export interface PeerOptions {
@@ -45,9 +45,9 @@ export function peer(o: PeerOptions): File {
   let active = 0
   const began = performance.now()
 
-  const answer = (request: string): { answer: Log; abandon(): void } => {
+  const answer = (request: string): { answer: AppendLog; abandon(): void } => {
     const { max_tokens } = JSON.parse(request) as { max_tokens: number }
-    const log = new Log(64 * 1024 * 1024)
+    const log = new AppendLog(64 * 1024 * 1024)
     const say = (event: object) => log.append(`${JSON.stringify(event)}\n`)
     let given = 0
     let over = false

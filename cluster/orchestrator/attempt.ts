@@ -22,7 +22,7 @@ export type Outcome =
   | { how: 'lost'; error: Error; orderly?: boolean; blame?: boolean; pause_ms?: number }
 
 /** The tokens of an answer so far. */
-export interface Given {
+export interface GeneratedTokens {
   readonly ids: number[]
   /** Whether `ids` has all of them: an answer with text that came without ids cannot be continued elsewhere. */
   seamless: boolean
@@ -58,7 +58,7 @@ export class Attempt {
   /** Tokens of the prompt that have been evaluated. */
   #prefilled = 0
   /** Whether this attempt has given tokens. */
-  gave = false
+  producedTokens = false
   readonly #abort = new AbortController()
   #fid: Fid | undefined
   readonly #reader = new AnswerReader()
@@ -76,7 +76,7 @@ export class Attempt {
     /** Its number, from 1. Only the newest attempt at a task counts. */
     readonly number: number,
     /** The tokens that the task was given by this attempt and those before it. */
-    readonly given: Given,
+    readonly given: GeneratedTokens,
     readonly now: () => number,
     /** Called at its first token. */
     readonly onGave: () => void,
@@ -241,9 +241,9 @@ export class Attempt {
     }
     if (task.completion_tokens + ids.length > task.sampling.max_tokens)
       throw fail('badMessage', `more than the ${task.sampling.max_tokens} tokens it was asked for`)
-    const first = !this.gave
+    const first = !this.producedTokens
     if (first) {
-      this.gave = true
+      this.producedTokens = true
       if (task.completion_tokens > 0) task.resumes()
     }
     for (const id of ids) this.given.ids.push(id)
@@ -266,7 +266,7 @@ export class Attempt {
     }
     if (completion_tokens !== undefined && completion_tokens < task.completion_tokens)
       throw fail('badMessage', `it counts ${completion_tokens} tokens and has given ${task.completion_tokens}`)
-    if (!this.gave && task.completion_tokens > 0) task.resumes()
+    if (!this.producedTokens && task.completion_tokens > 0) task.resumes()
     const counts = { reason, prompt_tokens, completion_tokens, tok_s }
     try {
       task.counts({ ...counts, ...(this.#calls && { calls: this.#calls }) })

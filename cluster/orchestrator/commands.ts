@@ -1,13 +1,13 @@
 /** What the commands of a cluster's ctl do; verbs.ts has their syntax. */
 import { type Clock, sleep } from '../../fs/clock.js'
 import { fail } from '../../fs/errors.js'
-import type { Feed } from '../../fs/kit/feed.js'
+import type { EventLog } from '../../fs/kit/event-log.js'
+import type { Dispatcher } from './dispatcher.js'
 import type { Fleet } from './fleet.js'
 import type { Hosts } from './hosts.js'
 import * as limits from './limits.js'
 import type { Member } from './member.js'
 import type { Models } from './models.js'
-import type { ClusterPlace } from './place.js'
 import type { Registry } from './registry.js'
 import type { Routing, Strategy } from './routing.js'
 import type { ClusterSettings } from './settings.js'
@@ -16,7 +16,7 @@ import type { Wanted, WantedModels } from './wanted.js'
 /** The parts of the cluster that its commands act on. */
 export interface CommandsOptions {
   clock: Clock
-  events: Feed
+  events: EventLog
   settings: ClusterSettings
   routing: Routing
   registry: Registry
@@ -24,7 +24,7 @@ export interface CommandsOptions {
   wanted: WantedModels
   fleet: Fleet
   hosts: Hosts
-  place: ClusterPlace
+  dispatcher: Dispatcher
   /** Called when it has changed whether a member can be routed to. */
   changed(member: Member): void
   /** Ends the cluster. */
@@ -101,7 +101,7 @@ export class Commands {
     // the worker may be draining by itself, because others told it to
     if (member.report.state === 'draining')
       void member.peer.command('resume\n').then(
-        () => this.#o.registry.look(member),
+        () => this.#o.registry.refreshStatus(member),
         () => undefined,
       )
     this.#o.changed(member)
@@ -113,11 +113,11 @@ export class Commands {
 
   /** Drains a worker, moves the tasks that do not finish in time, and ends it. */
   async retire(member: Member): Promise<void> {
-    const { clock, place, hosts } = this.#o
+    const { clock, dispatcher, hosts } = this.#o
     this.drain(member.name)
     const until = clock.now() + limits.DRAIN_MS
     while (member.running > 0 && clock.now() < until && !member.left) await sleep(clock, 50)
-    place.move(member, fail('shuttingDown'))
+    dispatcher.move(member, fail('shuttingDown'))
     this.#o.wanted.forget(member.name)
     if (member.left) return
     // through its host, which must know that the worker should stay away

@@ -2,7 +2,7 @@
 import type { Exit } from '../../api/exit.js'
 import { plain } from '../../api/field.js'
 import type { Clock } from '../../fs/clock.js'
-import type { Feed } from '../../fs/kit/feed.js'
+import type { EventLog } from '../../fs/kit/event-log.js'
 import { MAX_ENDED, MAX_ENDS, OBITUARY_MS } from './limits.js'
 import type { Member } from './member.js'
 
@@ -24,7 +24,7 @@ export class Ends {
 
   constructor(
     readonly clock: Clock,
-    readonly events: Feed,
+    readonly events: EventLog,
   ) {}
 
   /** A worker has joined. @param host the name of its machine in the tree */

@@ -2,7 +2,7 @@
 import type { Clock } from '../../fs/clock.js'
 import { fail } from '../../fs/errors.js'
 import { MAX_POISONS, OBITUARY_MS } from './limits.js'
-import { ownSignals } from './poison.js'
+import { crashSignals } from './poison.js'
 
 /** By itself the cluster loads such a model on no other worker, until somebody loads it by name and that succeeds. */
 export class FatalLoads {
@@ -32,7 +32,7 @@ export class FatalLoads {
    */
   died(host_id: string, boot: string, signal: string): string | undefined {
     const { model, host_id: own } = this.#loading.get(boot) ?? {}
-    if (model === undefined || host_id !== own || !ownSignals.includes(signal)) return undefined
+    if (model === undefined || host_id !== own || !crashSignals.includes(signal)) return undefined
     this.#models.add(model)
     if (this.#models.size > MAX_POISONS) this.#models.delete(this.#models.values().next().value!)
     return model

@@ -2,7 +2,7 @@
 import type { Clock } from '../../fs/clock.js'
 import { fail } from '../../fs/errors.js'
 import type { Verb } from '../../fs/kit/ctl.js'
-import type { Feed } from '../../fs/kit/feed.js'
+import type { EventLog } from '../../fs/kit/event-log.js'
 import type { Task } from '../root/task.js'
 import type { Hosts } from './hosts.js'
 import type { Member } from './member.js'
@@ -12,7 +12,7 @@ import { type Scalable, Scaler, scalingLines, scalingVerbs } from './scaling.js'
 
 export interface FleetOptions {
   clock: Clock
-  events: Pick<Feed, 'add'>
+  events: Pick<EventLog, 'add'>
   registry: Pick<Registry, 'members'>
   hosts: Hosts
   /** The slots of the workers that accept prompts, and how many of them are in use. */
@@ -99,7 +99,7 @@ export class Fleet implements Scalable {
       try {
         await host.command(`spawn ${kind} ${n}\n`)
         // so that the new workers are counted from now on
-        await host.look()
+        await host.refreshStatus()
         return
       } catch (error) {
         failure = error
@@ -123,10 +123,10 @@ export class Fleet implements Scalable {
     }
     await Promise.all(going.map(member => this.#o.retire(member)))
     // so that the ended workers do not count as starting
-    await Promise.all(this.#hosts().map(host => host.look().catch(() => undefined)))
+    await Promise.all(this.#hosts().map(host => host.refreshStatus().catch(() => undefined)))
   }
 
-  told(kind: string, attrs: Parameters<Feed['add']>[1]): void {
+  told(kind: string, attrs: Parameters<EventLog['add']>[1]): void {
     this.#o.events.add(kind, attrs)
   }
 

@@ -4,7 +4,7 @@ import { Lines } from '../../api/text.js'
 import { type Cancel, type Clock, sleep } from '../../fs/clock.js'
 import { fail, toFsError } from '../../fs/errors.js'
 import type { User } from '../../fs/file.js'
-import type { Feed } from '../../fs/kit/feed.js'
+import type { EventLog } from '../../fs/kit/event-log.js'
 import { OREAD } from '../../fs/protocol.js'
 import * as limits from './limits.js'
 import type { Member } from './member.js'
@@ -15,7 +15,7 @@ const PIECE = 64 * 1024
 
 export interface HostsOptions {
   clock: Clock
-  events: Feed
+  events: EventLog
   /** The user of our own requests. */
   self: User
   /** Seconds between heartbeats. May change. */
@@ -63,7 +63,7 @@ export class Hosts {
   /** Reads the status of the host that a worker names now, unless the host has already listed that worker. */
   confirm(member: Member): void {
     const host = this.of(member)
-    if (host && !host.looking && !this.#confirms(member)) void host.look().catch(() => undefined)
+    if (host && !host.refreshing && !this.#confirms(member)) void host.refreshStatus().catch(() => undefined)
   }
 
   #confirms(member: Member): boolean {
@@ -142,7 +142,7 @@ export class Hosts {
     }
     const beat = () => {
       this.#beats.set(peer, clock.after(settings.heartbeat_s * 1000, beat, true))
-      if (!peer.looking) void peer.look().then(answered, () => undefined)
+      if (!peer.refreshing) void peer.refreshStatus().then(answered, () => undefined)
       else if (++missed >= limits.DEAD_AFTER) this.#left(name, peer)
     }
     beat()

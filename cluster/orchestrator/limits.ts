@@ -13,7 +13,7 @@ export const DEAD_AFTER = 5
  * Heartbeats after which any cluster of a ring breaks it: by then the one with the least id, which should, has had its
  * time.
  */
-export const RING_LOOKS = 4
+export const RING_HEARTBEATS = 4
 /** How long a worker has to answer a probe prompt: enough for the first prefill of a large model on a slow machine. */
 export const PROBE_MS = 60_000
 /** Answers that break off in a row before a worker is quarantined. */
@@ -101,7 +101,7 @@ export const LOAD_MS = 61 * 60_000
  * The pause between two status requests to a worker whose events report a load, and between two tries of a load that a
  * worker is too busy for.
  */
-export const LOOK_PAUSE_MS = 250
+export const REFRESH_PAUSE_MS = 250
 /**
  * How long after a refused join new connections from the same address are closed unread: doubled with each refusal, up
  * to the second value. A joiner that keeps trying then costs one status a minute. The maximum is not longer because

@@ -18,9 +18,9 @@ export class Member {
   /** Answers in a row that broke off on it. */
   failures = 0
   /** Whether it is quarantined; until when, by the clock; and how many quarantines in a row it has had. */
-  aside = false
-  asideUntil = 0
-  asides = 0
+  quarantined = false
+  quarantinedUntil = 0
+  quarantines = 0
   /** Until when, by the clock, it asked to be given no requests, and the error with which it asked. */
   pausedUntil = 0
   pausedWhy: Error | undefined
@@ -40,9 +40,9 @@ export class Member {
   /** How many exchanges this cluster has given it in all. */
   given = 0
   /** Exchanges on it that are not this cluster's: those of its other users. */
-  foreign: number
+  externalActive: number
   left = false
-  /** How many attempts of this cluster run on it. ClusterPlace keeps the attempts, and counts them here. */
+  /** How many attempts of this cluster run on it. The dispatcher keeps the attempts, and counts them here. */
   running = 0
 
   constructor(
@@ -52,7 +52,7 @@ export class Member {
   ) {
     // exchanges that it reports when it joins belong to others, or to us from before a restart: Recovery finds those
     // later
-    this.foreign = peer.report.active
+    this.externalActive = peer.report.active
   }
 
   get report(): Report {
@@ -74,7 +74,7 @@ export class Member {
   }
 
   get active(): number {
-    return this.running + this.foreign
+    return this.running + this.externalActive
   }
 
   /** Active exchanges per slot. */

@@ -5,12 +5,12 @@ import { fail, toFsError } from '../../fs/errors.js'
 import type { Created, File, Owner } from '../../fs/file.js'
 import { within } from '../../fs/interruptible.js'
 import { union } from '../../fs/kit/dir.js'
-import type { Feed } from '../../fs/kit/feed.js'
+import type { EventLog } from '../../fs/kit/event-log.js'
 import { quote } from '../../fs/quote.js'
 import type { Request } from '../root/request.js'
 import { FatalLoads } from './fatal-loads.js'
 import type { Hosts } from './hosts.js'
-import { LOAD_MS, LOOK_PAUSE_MS } from './limits.js'
+import { LOAD_MS, REFRESH_PAUSE_MS } from './limits.js'
 import type { Member } from './member.js'
 import type { Peer } from './peer.js'
 import type { Registry } from './registry.js'
@@ -65,7 +65,7 @@ export class Models {
     readonly onFailed: (model: string, error: Error) => void,
     /** Called when a load or an unload on a member is over. */
     readonly onChange: (member: Member) => void,
-    readonly events: Feed,
+    readonly events: EventLog,
   ) {
     this.fatal = new FatalLoads(clock)
   }
@@ -265,7 +265,7 @@ export class Models {
       } catch (error) {
         if (!toFsError(error).is('fileBusy')) throw error
       }
-      await sleep(this.clock, LOOK_PAUSE_MS, signal)
+      await sleep(this.clock, REFRESH_PAUSE_MS, signal)
     }
   }
 
@@ -347,7 +347,7 @@ export class Models {
   }
 
   async #again(member: Member): Promise<void> {
-    await member.peer.look().catch(() => undefined)
+    await member.peer.refreshStatus().catch(() => undefined)
     if (!member.left) this.onChange(member)
   }
 
@@ -364,7 +364,7 @@ export class Models {
       if (others) others.push(member)
       else hosts.set(host, [member])
     }
-    const inDoubt = ({ suspect, peer }: Member) => Number(suspect || peer.looking)
+    const inDoubt = ({ suspect, peer }: Member) => Number(suspect || peer.refreshing)
     return [...hosts.values()].flatMap(members => members.sort((a, b) => inDoubt(a) - inDoubt(b)).slice(0, 2))
   }
 

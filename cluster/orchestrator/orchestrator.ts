@@ -6,7 +6,7 @@ import { type Clock, every, sleep, systemClock } from '../../fs/clock.js'
 import { FsError, fail, received } from '../../fs/errors.js'
 import type { Context, Entry, File, Owner, User } from '../../fs/file.js'
 import { generated } from '../../fs/kit/dir.js'
-import { Feed } from '../../fs/kit/feed.js'
+import { EventLog } from '../../fs/kit/event-log.js'
 import { quote } from '../../fs/quote.js'
 import type { Transport } from '../../fs/transport.js'
 import { hexId } from '../id.js'
@@ -18,6 +18,7 @@ import { type SpillDisk, Spills } from '../root/spills.js'
 import { newSecret, paired } from '../secret.js'
 import { Affinity } from './affinity.js'
 import { Commands } from './commands.js'
+import { Dispatcher } from './dispatcher.js'
 import { embed } from './embed.js'
 import { Ends } from './ends.js'
 import { Fleet } from './fleet.js'
@@ -26,7 +27,6 @@ import { Identities } from './identities.js'
 import * as limits from './limits.js'
 import type { Member } from './member.js'
 import { Models } from './models.js'
-import { ClusterPlace } from './place.js'
 import { Proofs } from './proof.js'
 import { Recovery } from './recovery.js'
 import { Registry } from './registry.js'
@@ -76,7 +76,7 @@ export interface OrchestratorOptions {
 
 export interface Orchestrator {
   readonly root: File
-  readonly events: Feed
+  readonly events: EventLog
   /** Our own id. Requests that came through here carry it. */
   readonly id: string
   /** The secret that shows a cluster that we join that we are this one. */
@@ -125,7 +125,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
   }
   let closing = false
 
-  const events = new Feed(clock, (line, kind) => {
+  const events = new EventLog(clock, (line, kind) => {
     const level = settings.log
     const shown = level === 'debug' || (level === 'info' ? !/^(task|attempt)-/.test(kind) : / error=/.test(line))
     if (shown) o.log?.(line)
@@ -164,7 +164,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
    */
   const allowed = (member: Member): boolean => {
     const now = clock.now()
-    const free = ({ asideUntil, pausedUntil }: Member) => asideUntil <= now && pausedUntil <= now
+    const free = ({ quarantinedUntil: asideUntil, pausedUntil }: Member) => asideUntil <= now && pausedUntil <= now
     if (member.pausedUntil > now) return false
     if (free(member)) return true
     const { model } = member
@@ -177,7 +177,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     models.changed(member)
     routing.update(member)
     // a quarantined member may be chosen if no other serves its model any more: this member may have been the last
-    for (const other of registry.aside) routing.update(other)
+    for (const other of registry.quarantined) routing.update(other)
   }
 
   const hung = (member: Member, why: string) => {
@@ -190,7 +190,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     registry.leave(member, fail('hungUp', `${member.name}: ${why}`))
   }
 
-  const place: ClusterPlace = new ClusterPlace(
+  const dispatcher: Dispatcher = new Dispatcher(
     clock,
     routing,
     affinity,
@@ -213,15 +213,15 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
       good: member => registry.good(member),
       refused(member) {
         // it counts as full until its status is here
-        member.foreign = member.report.slots
+        member.externalActive = member.report.slots
         routing.update(member)
-        registry.look(member)
+        registry.refreshStatus(member)
       },
       failed(member, error) {
         events.add('attempt-failed', { worker: member.name, error: error.message })
         if (error instanceof FsError && error.is('upstreamFailed')) registry.doubt(member)
         if (++member.failures >= limits.FAILURES)
-          registry.setAside(member, `${member.failures} answers broke off in a row`)
+          registry.quarantine(member, `${member.failures} answers broke off in a row`)
       },
     },
     events,
@@ -240,7 +240,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
       ends.told(host_id, exit)
       const { boot, signal } = exit
       if (signal === undefined) return
-      place.died(host_id, boot, signal)
+      dispatcher.died(host_id, boot, signal)
       const model = models.fatal.died(host_id, boot, signal)
       if (model !== undefined) events.add('load-fatal', { model, boot, signal })
     },
@@ -265,8 +265,8 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
         announceReady()
         root.tasks.pump()
       },
-      lost: (member, error) => place.lost(member, error),
-      looked: member => recovery.looked(member),
+      lost: (member, error) => dispatcher.lost(member, error),
+      refreshed: member => recovery.refreshed(member),
       hung,
     },
   })
@@ -275,7 +275,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     events,
     registry,
     hosts,
-    used: () => place,
+    used: () => dispatcher,
     waiting: () => root.tasks.waiting(),
     retire: member => commands.retire(member),
   })
@@ -291,7 +291,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     },
     member => {
       member.ready = false
-      registry.look(member)
+      registry.refreshStatus(member)
     },
     events,
   )
@@ -357,7 +357,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     wanted,
     fleet,
     hosts,
-    place,
+    dispatcher: dispatcher,
     changed,
     shutdown,
     refused,
@@ -368,7 +368,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     owner,
     events,
     clock,
-    place,
+    executor: dispatcher,
     budget,
     ...(spills && { spills }),
     mayPrioritise: user => user.role === 'admin' || (o.prioritised?.includes(user.name) ?? false),
@@ -394,8 +394,8 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
         draining: closing,
         strategy: routing.strategy,
         model: models.plain,
-        slots: place.slots,
-        active: place.active,
+        slots: dispatcher.slots,
+        active: dispatcher.active,
         memory: Number.isFinite(budget.limit) ? budget.limit : undefined,
         memory_used: budget.used,
         queued: root.tasks.queued,
@@ -420,7 +420,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
   const recovery = new Recovery(
     id,
     root,
-    place,
+    dispatcher,
     task => Number(task) > counters.began,
     () => registry.members.values(),
     clock,
@@ -430,8 +430,8 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     const [, number] = sessionFile.exec(name) ?? []
     if (number !== undefined) restored.read(name, text => root.sessions.restore(number, text))
   }
-  place.onAgain = task => root.tasks.again(task)
-  place.onFree = () => root.tasks.pump()
+  dispatcher.onAgain = task => root.tasks.again(task)
+  dispatcher.onFree = () => root.tasks.pump()
   events.add('started', { cluster: o.name, version: o.version, boot })
   restored.read('ctl', text => {
     const failures = root.restoreSettings(text, { user: self, signal: new AbortController().signal })
@@ -477,7 +477,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     failed: (error, user, file) => root.failed(error, user, file),
     succeeded: user => root.succeeded(user),
     get unfinished() {
-      return place.active + root.tasks.queued
+      return dispatcher.active + root.tasks.queued
     },
     async drain(signal) {
       closing = true
@@ -495,8 +495,8 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
       root.close()
       // our exchanges on the workers are stopped before the connections are closed
       const until = clock.now() + limits.CLOSE_MS
-      while (place.active > 0 && clock.now() < until) await sleep(clock, 5)
-      place.close()
+      while (dispatcher.active > 0 && clock.now() < until) await sleep(clock, 5)
+      dispatcher.close()
       registry.close()
       hosts.close()
       counters.close()

@@ -29,7 +29,7 @@ export class Peer {
   /** The secret that it has shown to prove that the id is its own; undefined if it has none. */
   secret: string | undefined
   /** Whether a read of its status is under way. */
-  looking = false
+  refreshing = false
   readonly root: File
   readonly #users = new Map<string, Promise<Fid>>()
   /**
@@ -59,7 +59,7 @@ export class Peer {
     try {
       const client = await Client.connect(transport, { clock }, late.signal)
       const peer = new Peer(client, clock, self)
-      await peer.look(late.signal)
+      await peer.refreshStatus(late.signal)
       peer.secret = await peer.#secret(late.signal)
       return peer
     } catch (error) {
@@ -107,13 +107,13 @@ export class Peer {
   }
 
   /** Reads its status again. @throws FsError `bad message` if that is invalid or has another id */
-  async look(signal?: AbortSignal): Promise<Report> {
-    this.looking = true
+  async refreshStatus(signal?: AbortSignal): Promise<Report> {
+    this.refreshing = true
     let text: string
     try {
       text = await this.read(['status'], this.self, signal, mostOf)
     } finally {
-      this.looking = false
+      this.refreshing = false
     }
     const report = parseReport(text)
     const { report: before } = this

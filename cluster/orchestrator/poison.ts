@@ -6,15 +6,15 @@ import type { Request } from '../root/request.js'
 import { MAX_POISONS, POISON_MS } from './limits.js'
 
 /** Crashes of workers (an abort, a bad address) that make the request they were running poison. */
-export const DEADLY = 2
+export const CRASH_LIMIT = 2
 /**
  * Signals that a crash raises in the process itself. A process that somebody else kills says nothing about what it was
  * running.
  */
-export const ownSignals: readonly string[] = ['SIGABRT', 'SIGSEGV', 'SIGBUS']
+export const crashSignals: readonly string[] = ['SIGABRT', 'SIGSEGV', 'SIGBUS']
 
 /** Requests that have crashed workers. Requests with the same content count as the same. */
-export class Poisons {
+export class PoisonList {
   /** By the digest of the content, until when it is refused, by the clock. */
   readonly #until = new Map<string, number>()
 
@@ -36,7 +36,7 @@ export class Poisons {
   }
 }
 
-export const poison = (): Error => fail('poison', DEADLY)
+export const poison = (): Error => fail('poison', CRASH_LIMIT)
 
 function digestOf({ model, generate: { messages, prompt, schema, tools } }: Request): string {
   return createHash('sha256')

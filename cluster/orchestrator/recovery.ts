@@ -7,8 +7,8 @@ import { toFsError } from '../../fs/errors.js'
 import type { User } from '../../fs/file.js'
 import { parseRequest } from '../root/request.js'
 import type { Root } from '../root/root.js'
+import type { Dispatcher } from './dispatcher.js'
 import type { Member } from './member.js'
-import type { ClusterPlace } from './place.js'
 import type { Proofs } from './proof.js'
 
 /** How long to wait for other workers when one has come back with an exchange that we do not know. */
@@ -36,7 +36,7 @@ export class Recovery {
     /** Our id. */
     readonly id: string,
     readonly root: Root,
-    readonly place: ClusterPlace,
+    readonly dispatcher: Dispatcher,
     /** Whether we have given out this task's number ourselves, since we were started. */
     readonly ours: (task: string) => boolean,
     readonly members: () => Iterable<Member>,
@@ -47,11 +47,11 @@ export class Recovery {
   }
 
   /** A member has reported which exchanges it has. */
-  looked(member: Member): void {
+  refreshed(member: Member): void {
     for (const orphan of member.report.orphans) {
       const key = `${member.id} ${orphan.id}`
       if (orphan.cluster !== this.id || this.#busy.has(key) || !this.#proved(member, orphan)) continue
-      if (this.place.has(member, orphan.id)) continue
+      if (this.dispatcher.has(member, orphan.id)) continue
       this.#busy.add(key)
       void this.#take(member, orphan)
         .catch(error => this.root.events.add('recovery-failed', { task: orphan.task, error: toFsError(error).message }))
@@ -80,8 +80,8 @@ export class Recovery {
         return this.clock.now() - this.#began < RECOVERY_MS ? this.#rebuild(member, orphan, user) : undefined
     }
     const task = this.root.tasks.get(orphan.task)
-    const current = task && !task.ended && this.place.attemptOf(task) === orphan.attempt
-    if (current && this.root.tasks.take(task)) return this.place.find(task, member, orphan.id)
+    const current = task && !task.ended && this.dispatcher.attemptOf(task) === orphan.attempt
+    if (current && this.root.tasks.take(task)) return this.dispatcher.find(task, member, orphan.id)
     const root = await member.peer.as(user)
     await root.ask(['task', orphan.id], fid => fid.remove()).catch(() => undefined)
   }
@@ -118,13 +118,13 @@ export class Recovery {
     }
     const task = this.root.adopt(orphan.task, { user, request: whole, prompt, session })
     if (given) task.token(entry.given!, prefix_ids ?? [])
-    this.place.restore(task, {
+    this.dispatcher.restore(task, {
       attempt: orphan.attempt,
       // ids that the user gave are in the request
       ids: given ? (prefix_ids ?? []) : [],
       digest: given ? digest : member.model?.digest || undefined,
     })
     this.root.events.add('task-recovered', { task: task.id, user: user.name, worker: member.name })
-    this.place.find(task, member, orphan.id)
+    this.dispatcher.find(task, member, orphan.id)
   }
 }

@@ -5,7 +5,7 @@ import type { Report } from '../../api/report.js'
 import { type Cancel, type Clock, deadline, sleep } from '../../fs/clock.js'
 import { FsError, fail, received, toFsError } from '../../fs/errors.js'
 import type { User } from '../../fs/file.js'
-import type { Feed } from '../../fs/kit/feed.js'
+import type { EventLog } from '../../fs/kit/event-log.js'
 import { OREAD } from '../../fs/protocol.js'
 import { quote } from '../../fs/quote.js'
 import type { Transport } from '../../fs/transport.js'
@@ -22,13 +22,13 @@ import { addressOf, Refusals } from './refusals.js'
 const PING = { messages: [{ role: 'user', content: 'ping' }], max_tokens: 1, priority: 10 }
 
 /** Callbacks of the registry. */
-export interface Registrar {
+export interface RegistryDeps {
   /** Whether or how a member can be routed to may have changed. */
   changed(member: Member): void
   /** A member is gone: its tasks must move to others. */
   lost(member: Member, error: Error): void
   /** A member has reported its status, and with it which exchanges of ours it still has. */
-  looked(member: Member): void
+  refreshed(member: Member): void
   /** A member's engine does not react any more: its process must be ended. */
   hung(member: Member, why: string): void
 }
@@ -36,7 +36,7 @@ export interface Registrar {
 export interface RegistryOptions {
   clock: Clock
   random: () => number
-  events: Feed
+  events: EventLog
   /** Our own id, our version, and the user of our own requests. */
   id: string
   version: string
@@ -48,7 +48,7 @@ export interface RegistryOptions {
   identities: Identities
   /** Reports what ended workers. The registry tells it which ones join and leave. */
   ends: Ends
-  on: Registrar
+  on: RegistryDeps
 }
 
 /**
@@ -58,7 +58,7 @@ export interface RegistryOptions {
 export class Registry {
   readonly members = new Map<string, Member>()
   /** Members in quarantine. */
-  readonly aside = new Set<Member>()
+  readonly quarantined = new Set<Member>()
   readonly #o: RegistryOptions
   readonly #names: Names
   readonly #refusals: Refusals
@@ -67,7 +67,7 @@ export class Registry {
   readonly #byId = new Map<string, Member>()
   readonly #beats = new Map<Member, Cancel>()
   /** By id, when a worker has joined lately, and how many quarantines in a row that has earned it. */
-  readonly #comings = new Map<string, { times: number[]; asides: number }>()
+  readonly #comings = new Map<string, { times: number[]; quarantines: number }>()
   #closed = false
 
   constructor(o: RegistryOptions) {
@@ -185,7 +185,7 @@ export class Registry {
     this.#beats.get(member)?.()
     this.#beats.delete(member)
     this.members.delete(member.name)
-    this.aside.delete(member)
+    this.quarantined.delete(member)
     if (this.#byId.get(member.id) === member) {
       this.#byId.delete(member.id)
       this.#names.left(member.id)
@@ -206,8 +206,8 @@ export class Registry {
   }
 
   /** Reads a member's status now, besides its heartbeats. */
-  look(member: Member): void {
-    void this.#look(member)
+  refreshStatus(member: Member): void {
+    void this.#refreshStatus(member)
   }
 
   close(): void {
@@ -242,7 +242,7 @@ export class Registry {
       return false
     }
     const least = clusters.every(other => other >= id)
-    if (!least && ++member.ringed < limits.RING_LOOKS) return false
+    if (!least && ++member.ringed < limits.RING_HEARTBEATS) return false
     const error = ring(member.report)
     this.#refused(member.peer.client.transport, error, { type: 'cluster', name: member.report.name })
     void this.#promptly(signal =>
@@ -264,7 +264,7 @@ export class Registry {
     if (kind === 'worker' && name !== peer.report.name) {
       await this.#promptly(async signal => {
         await peer.command(`name ${name}\n`, signal)
-        await peer.look(signal)
+        await peer.refreshStatus(signal)
       })
     }
     // another connection of the same worker may have been admitted in the meantime
@@ -288,14 +288,14 @@ export class Registry {
     })
     void peer.client.closed.then(reason => this.leave(member, hungUp(reason, name)))
     this.#beat(member)
-    this.#looked(member)
+    this.#refreshed(member)
     void this.#soon(member).catch(() => undefined)
   }
 
   /** Whether a member still answers. A member that takes longer than a second counts as gone. */
   async #answers(member: Member): Promise<boolean> {
     const late = deadline(this.#o.clock, 1_000, () => fail('interrupted'))
-    const answered = member.peer.look(late.signal).then(
+    const answered = member.peer.refreshStatus(late.signal).then(
       () => true,
       () => false,
     )
@@ -309,41 +309,41 @@ export class Registry {
   #flapping(member: Member): void {
     const { clock } = this.#o
     const now = clock.now()
-    const coming = this.#comings.get(member.id) ?? { times: [], asides: 0 }
+    const coming = this.#comings.get(member.id) ?? { times: [], quarantines: 0 }
     coming.times = [...coming.times.filter(time => now - time < limits.FLAP_WINDOW_MS), now]
     this.#comings.delete(member.id)
     this.#comings.set(member.id, coming)
     if (this.#comings.size > limits.MAX_NAMES) this.#comings.delete(this.#comings.keys().next().value!)
     if (coming.times.length <= limits.FLAPS) {
-      if (coming.times.length === 1) coming.asides = 0
+      if (coming.times.length === 1) coming.quarantines = 0
       return
     }
-    member.asides = coming.asides
-    this.setAside(member, `it came ${coming.times.length} times within a minute`)
-    coming.asides = member.asides
+    member.quarantines = coming.quarantines
+    this.quarantine(member, `it came ${coming.times.length} times within a minute`)
+    coming.quarantines = member.quarantines
   }
 
   /**
    * Quarantines a member: until it answers a probe after a pause it gets no requests, unless no other member serves its
    * model.
    */
-  setAside(member: Member, why: string): void {
+  quarantine(member: Member, why: string): void {
     const { clock, events, on } = this.#o
-    const pause = Math.min(limits.ASIDE_MS * ++member.asides, limits.MOST_ASIDE_MS)
+    const pause = Math.min(limits.ASIDE_MS * ++member.quarantines, limits.MOST_ASIDE_MS)
     const until = clock.now() + pause
-    member.asideUntil = until
+    member.quarantinedUntil = until
     member.failures = 0
-    member.aside = true
-    this.aside.add(member)
-    events.add('worker-aside', { worker: member.name, seconds: pause / 1000, error: why })
+    member.quarantined = true
+    this.quarantined.add(member)
+    events.add('worker-quarantined', { worker: member.name, seconds: pause / 1000, error: why })
     on.changed(member)
     clock.after(
       pause,
       () => {
         // a timer may fire a millisecond early, so time does not tell: only a newer quarantine replaces this one
-        if (member.left || member.asideUntil !== until) return
-        member.aside = false
-        this.aside.delete(member)
+        if (member.left || member.quarantinedUntil !== until) return
+        member.quarantined = false
+        this.quarantined.delete(member)
         member.ready = false
         member.probeAfter = 0
         void this.#probe(member)
@@ -360,9 +360,9 @@ export class Registry {
   /** A member has given a whole answer: what went wrong before no longer counts. */
   good(member: Member): void {
     member.failures = 0
-    member.asides = 0
+    member.quarantines = 0
     const coming = this.#comings.get(member.id)
-    if (coming) coming.asides = 0
+    if (coming) coming.quarantines = 0
   }
 
   #beat(member: Member): void {
@@ -375,7 +375,7 @@ export class Registry {
       const slept = now - due > period
       due = now + period
       this.#beats.set(member, clock.after(period, beat, true))
-      if (!member.peer.looking) return void this.#look(member)
+      if (!member.peer.refreshing) return void this.#refreshStatus(member)
       if (slept) return
       member.missed++
       if (member.missed === limits.SUSPECT_AFTER) {
@@ -392,10 +392,10 @@ export class Registry {
     this.#beats.set(member, clock.after(first, beat, true))
   }
 
-  async #look(member: Member): Promise<void> {
+  async #refreshStatus(member: Member): Promise<void> {
     const before = member.running - member.given
     try {
-      await member.peer.look()
+      await member.peer.refreshStatus()
     } catch (error) {
       // `closed` handles a lost connection; a member with an invalid status is removed
       if (toFsError(error).is('badMessage')) this.leave(member, toFsError(error))
@@ -409,13 +409,13 @@ export class Registry {
     if (stuck > 0) return this.#o.on.hung(member, `${stuck} of its answers were told to stop and run on`)
     // `active` may include exchanges that we gave it while we waited for its status
     const ours = before + member.given
-    member.foreign = Math.max(0, member.report.active - ours)
-    this.#looked(member)
+    member.externalActive = Math.max(0, member.report.active - ours)
+    this.#refreshed(member)
   }
 
-  #looked(member: Member): void {
+  #refreshed(member: Member): void {
     this.#o.on.changed(member)
-    this.#o.on.looked(member)
+    this.#o.on.refreshed(member)
     const due = this.#o.clock.now() >= member.probeAfter
     if (!member.ready && member.model && !member.suspect && due) void this.#probe(member)
   }
@@ -432,8 +432,8 @@ export class Registry {
         at += piece.length
         // an event that is cut in two between pieces is missed: the next heartbeat finds the model
         const loaded = / kind=(loaded|load-failed|worker-ready) /.test(new TextDecoder().decode(piece))
-        if (loaded) await this.#look(member)
-        await sleep(this.#o.clock, loaded ? limits.LOOK_PAUSE_MS : limits.EVENTS_PAUSE_MS, undefined, true)
+        if (loaded) await this.#refreshStatus(member)
+        await sleep(this.#o.clock, loaded ? limits.REFRESH_PAUSE_MS : limits.EVENTS_PAUSE_MS, undefined, true)
       }
     } finally {
       fid.clunk().catch(() => undefined)

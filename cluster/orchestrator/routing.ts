@@ -13,7 +13,7 @@ export type Strategy = (typeof strategies)[number]
 const memory = (member: Member) => Math.floor(Math.log2(1 + member.report.mem_free) * 3)
 
 /** A quarantined worker comes last, whatever its `prefer` is. */
-const preferred = ({ aside, report }: Member) => (aside ? 1 : -report.prefer)
+const preferred = ({ quarantined, report }: Member) => (quarantined ? 1 : -report.prefer)
 
 /**
  * What the strategies compare, in order: each score decides among workers for which those before it are equal. Less is
@@ -29,7 +29,7 @@ const scores: Record<Strategy, readonly ((member: Member) => number)[]> = {
 
 /** The pool of workers with a `prefer`, and the pool of those among them that are quarantined. */
 const PREFERRED = 'preferred'
-const SET_ASIDE = 'preferred but set aside'
+const QUARANTINED = 'preferred but set aside'
 
 /** Candidates that a trace names. */
 const NAMED = 5
@@ -120,7 +120,7 @@ export class Routing {
     if (model !== undefined) return some(`model ${model}`)
     const any = plain === undefined ? '' : `model ${plain}`
     const hint = model_hint !== undefined && `model ${model_hint}`
-    return some(hint, type !== undefined && `type ${type}`, PREFERRED, any, SET_ASIDE)
+    return some(hint, type !== undefined && `type ${type}`, PREFERRED, any, QUARANTINED)
   }
 
   /**
@@ -194,9 +194,9 @@ export class Routing {
 }
 
 /** The keys of the pools that a member belongs to: '' is the pool of all. */
-function keysOf({ report, aside }: Member): string[] {
+function keysOf({ report, quarantined }: Member): string[] {
   const keys = new Set([''])
-  if (report.prefer > 0) keys.add(aside ? SET_ASIDE : PREFERRED)
+  if (report.prefer > 0) keys.add(quarantined ? QUARANTINED : PREFERRED)
   for (const model of report.models) {
     if (!model.loaded) continue
     keys.add(`model ${model.name}`)

@@ -7,9 +7,9 @@ import { quote, type Value } from '../../fs/quote.js'
 import { number } from '../root/settings.js'
 
 /** How often the number of workers is checked, in ms. */
-const LOOK_MS = 3_000
+const POLL_MS = 3_000
 /** Checks in a row that must agree: a single one may have met a burst. */
-const LOOKS = 2
+const POLLS = 2
 /** The longest pause after a failed spawn, in ms. */
 const LONGEST_PAUSE_MS = 300_000
 /** Most workers of a cluster. */
@@ -83,7 +83,7 @@ export class Scaler {
     readonly clock: Clock,
     readonly of: Scalable,
   ) {
-    this.#cancel = every(clock, LOOK_MS, () => this.look())
+    this.#cancel = every(clock, POLL_MS, () => this.poll())
   }
 
   get on(): boolean {
@@ -103,13 +103,13 @@ export class Scaler {
   }
 
   /** Checks whether there are too few workers or too many, and begins to change that. The clock calls it. */
-  look(): void {
+  poll(): void {
     if (!this.#on || this.#busy) return
     const { change, why } = this.#wish()
     const way = change > 0 ? 'up' : change < 0 ? 'down' : undefined
     this.#looks = way === this.#way ? this.#looks + 1 : 1
     this.#way = way
-    if (!way || this.#looks < LOOKS || this.clock.now() < this.#rest) return
+    if (!way || this.#looks < POLLS || this.clock.now() < this.#rest) return
     this.#busy = true
     const done = way === 'up' ? this.#grow(change, why) : this.#shrink(-change, why)
     void done.finally(() => {
@@ -151,7 +151,7 @@ export class Scaler {
       this.#failures = 0
       this.#rested(this.settings.cooldown * 1000)
     } catch (error) {
-      const pause = Math.min(Math.max(this.settings.cooldown * 1000, LOOK_MS) * 2 ** this.#failures++, LONGEST_PAUSE_MS)
+      const pause = Math.min(Math.max(this.settings.cooldown * 1000, POLL_MS) * 2 ** this.#failures++, LONGEST_PAUSE_MS)
       this.#rested(pause)
       this.of.told('scale-failed', { add: n, class: kind, error: (error as Error).message, wait_s: pause / 1000 })
     }

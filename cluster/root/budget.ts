@@ -79,8 +79,8 @@ export class Budget {
    * Makes a counter for one thing that is kept for that user.
    * @param small growth by at most this many bytes at once may exceed the user's share, if others leave room
    */
-  hold({ name }: Pick<User, 'name'>, small = 0): Hold {
-    return new Hold(this, name, small)
+  hold({ name }: Pick<User, 'name'>, small = 0): BudgetShare {
+    return new BudgetShare(this, name, small)
   }
 
   /** Grants a user that many bytes. @throws FsError `over the memory budget of this server` */
@@ -135,7 +135,7 @@ export class Budget {
 }
 
 /** Counts the bytes that one thing holds of a budget. */
-export class Hold implements Holding {
+export class BudgetShare implements Holding {
   #bytes = 0
   #freed = false
 

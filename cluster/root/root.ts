@@ -6,11 +6,11 @@ import type { turnText } from '../../api/session.js'
 import { type Clock, systemClock } from '../../fs/clock.js'
 import { fail } from '../../fs/errors.js'
 import type { Context, File, Owner, User } from '../../fs/file.js'
+import { AppendLog } from '../../fs/kit/append-log.js'
 import { text } from '../../fs/kit/content.js'
 import { type CtlOptions, ctl, run, type Verb } from '../../fs/kit/ctl.js'
+import type { EventLog } from '../../fs/kit/event-log.js'
 import { type Exchange, exchange } from '../../fs/kit/exchange.js'
-import type { Feed } from '../../fs/kit/feed.js'
-import { Log } from '../../fs/kit/log.js'
 import { quote, words } from '../../fs/quote.js'
 import { Budget } from './budget.js'
 import { type EmbedRequest, parseEmbedRequest } from './embed.js'
@@ -23,7 +23,7 @@ import { Sessions } from './sessions.js'
 import { type Settings, samplingLines, samplingVerbs, systemVerb } from './settings.js'
 import type { Spills } from './spills.js'
 import type { Task } from './task.js'
-import { type Place, Tasks } from './tasks.js'
+import { type Executor, Tasks } from './tasks.js'
 import { UserMap } from './user-map.js'
 import { jsonBytes, textBytes } from './weight.js'
 
@@ -33,8 +33,8 @@ export interface RootOptions {
   /** The user of this process, who owns the files. */
   owner: Owner
   clock?: Clock
-  events: Feed
-  place: Place
+  events: EventLog
+  executor: Executor
   /** The memory that may be kept for users; unlimited if omitted. */
   budget?: Budget
   /** The files that long answers and transcripts go to. If omitted, they stay in memory. */
@@ -77,10 +77,10 @@ export interface Embedded {
   readonly embeddings: readonly (readonly number[])[]
 }
 
-/** The files that every root has, for workers and clusters alike, and the tasks behind them, which run at `place`. */
+/** The files that every root has, for workers and clusters alike, and the tasks behind them, which run on `executor`. */
 export class Root {
   readonly files: Map<string, File>
-  readonly events: Feed
+  readonly events: EventLog
   readonly tasks: Tasks
   readonly metrics: Metrics
   readonly sessions: Sessions
@@ -96,7 +96,7 @@ export class Root {
   constructor(o: RootOptions) {
     this.#o = o
     this.#clock = o.clock ?? systemClock
-    const { owner, clock = systemClock, place } = o
+    const { owner, clock = systemClock, executor } = o
     const last = { task: 0, session: 0 }
     const id = o.id ?? (kind => String(++last[kind]))
     this.events = o.events
@@ -104,9 +104,9 @@ export class Root {
     const { budget } = this
     const { spills } = o
     this.metrics = new Metrics({
-      llambo_requests_running: { help: 'Requests being answered', value: () => place.active },
+      llambo_requests_running: { help: 'Requests being answered', value: () => executor.active },
       llambo_requests_waiting: { help: 'Requests waiting for a slot', value: () => this.tasks.queued },
-      llambo_slots: { help: 'Requests that can be answered at once', value: () => place.slots },
+      llambo_slots: { help: 'Requests that can be answered at once', value: () => executor.slots },
       llambo_sessions: { help: 'Sessions alive', value: () => this.sessions.size },
       llambo_memory_used_bytes: { help: 'Memory kept for users', value: () => budget.used },
       ...(Number.isFinite(budget.limit) && {
@@ -132,7 +132,7 @@ export class Root {
     const { name, queue, mayPrioritise = () => true } = o
     const { events, metrics } = this
     const common = { clock, budget, spills }
-    this.tasks = new Tasks({ ...common, name, place, events, metrics, id: () => id('task'), queue, mayPrioritise })
+    this.tasks = new Tasks({ ...common, name, executor, events, metrics, id: () => id('task'), queue, mayPrioritise })
     this.sessions = new Sessions(
       {
         tasks: this.tasks,
@@ -315,7 +315,7 @@ export class Root {
         hold.free()
         throw error
       }
-      const answer = new Log(limits.MAX_ANSWER, this.budget.hold(ctx.user))
+      const answer = new AppendLog(limits.MAX_ANSWER, this.budget.hold(ctx.user))
       const controller = new AbortController()
       this.#o
         .embed(request, ctx.user, controller.signal)
@@ -347,7 +347,7 @@ export class Root {
     }
     const refused = (error: Error, ctx: Context): Exchange => {
       this.failed(error, ctx.user, file)
-      const answer = new Log()
+      const answer = new AppendLog()
       answer.end(error)
       return remember({ answer, abandon: () => undefined }, ctx)
     }

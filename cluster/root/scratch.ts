@@ -3,7 +3,7 @@ import { fail } from '../../fs/errors.js'
 import { type Context, type Created, type Entry, type File, newQid, type Opened, type Owner } from '../../fs/file.js'
 import { now, slice } from '../../fs/kit/content.js'
 import { DMDIR, OREAD, OTRUNC, OWRITE } from '../../fs/protocol.js'
-import type { Hold } from './budget.js'
+import type { BudgetShare } from './budget.js'
 import { MAX_SCRATCH, MAX_SCRATCH_FILES } from './limits.js'
 
 /** One such file: its bytes, which writers place by offset. */
@@ -58,7 +58,7 @@ export class Scratch {
     readonly onOpen: () => () => void,
     readonly editable: ReadonlyMap<string, File>,
     readonly taken: (name: string) => boolean,
-    readonly hold: Hold,
+    readonly hold: BudgetShare,
   ) {}
 
   walk(name: string): File | undefined {

@@ -8,14 +8,14 @@ import type { Cancel, Clock } from '../../fs/clock.js'
 import { fail } from '../../fs/errors.js'
 import type { Context, File, User } from '../../fs/file.js'
 import { newQid } from '../../fs/file.js'
+import { AppendLog } from '../../fs/kit/append-log.js'
 import { now, slice, text } from '../../fs/kit/content.js'
 import { ctl, type Verb, word, word1 } from '../../fs/kit/ctl.js'
 import { generated } from '../../fs/kit/dir.js'
 import { type Exchange, exchange } from '../../fs/kit/exchange.js'
-import { Log } from '../../fs/kit/log.js'
-import { chain } from '../../fs/maybe.js'
+import { andThen } from '../../fs/maybe-promise.js'
 import { quote, record } from '../../fs/quote.js'
-import type { Budget, Hold } from './budget.js'
+import type { Budget, BudgetShare } from './budget.js'
 import { byLine, editable, Pieces, type Writer } from './editable.js'
 import type { ChatMessage, Sampling } from './generation.js'
 import * as limits from './limits.js'
@@ -30,7 +30,7 @@ import { jsonBytes, textBytes } from './weight.js'
 type Turn = ChatMessage & { stopped?: true }
 
 /** What a session needs from its root. */
-export interface SessionHost {
+export interface SessionDeps {
   readonly tasks: Tasks
   /** The root's settings. Those of a session take precedence. */
   readonly settings: Settings
@@ -68,9 +68,9 @@ export class Session {
   /** How many messages of the history an earlier server had saved. */
   #restored = 0
   /** The memory that its settings, its history and its scratch files take. */
-  readonly #settingsHold: Hold
-  readonly #historyHold: Hold
-  readonly #scratchHold: Hold
+  readonly #settingsHold: BudgetShare
+  readonly #historyHold: BudgetShare
+  readonly #scratchHold: BudgetShare
   readonly #scratch: Scratch
   #model: string | undefined
   #schema: object | undefined
@@ -86,7 +86,7 @@ export class Session {
   #tail: Promise<unknown> = Promise.resolve()
   readonly #running = new Set<Task>()
   #last: Task | undefined
-  readonly #log: Log
+  readonly #log: AppendLog
   readonly #releaseLog: () => void
   #logTime = now()
   #newest: Record<'data' | 'generate', Exchange | undefined> = { data: undefined, generate: undefined }
@@ -95,7 +95,7 @@ export class Session {
   constructor(
     readonly id: string,
     readonly user: User,
-    readonly host: SessionHost,
+    readonly host: SessionDeps,
     readonly onClose: () => void,
   ) {
     const { budget } = host
@@ -103,7 +103,7 @@ export class Session {
     this.#settingsHold.grow(limits.SESSION_BYTES)
     this.#historyHold = budget.hold(user)
     this.#scratchHold = budget.hold(user)
-    this.#log = new Log(limits.MAX_HISTORY, budget.hold(user))
+    this.#log = new AppendLog(limits.MAX_HISTORY, budget.hold(user))
     this.#log.spillTo(host.spills?.of(user.name))
     const owner = { name: user.name, uid: user.uid }
     const onOpen = () => this.#opened()
@@ -438,7 +438,7 @@ export class Session {
 
   #refused(file: 'data' | 'generate', error: Error, ctx: Context): void {
     this.host.onError(error, ctx, `${this.#path}/${file}`)
-    const answer = new Log()
+    const answer = new AppendLog()
     answer.end(error)
     this.#remember(file, { answer, abandon: () => undefined })
   }
@@ -619,7 +619,7 @@ export class Session {
         return {
           read: (offset, count, ctx) =>
             offset < this.#log.length
-              ? chain(this.#log.read(offset, count, ctx), piece => slice(piece, 0, count))
+              ? andThen(this.#log.read(offset, count, ctx), piece => slice(piece, 0, count))
               : new Uint8Array(0),
           close,
         }

@@ -5,16 +5,16 @@ import type { Context, Entry, File, Owner } from '../../fs/file.js'
 import { clone } from '../../fs/kit/clone.js'
 import { generated } from '../../fs/kit/dir.js'
 import { FEW_SESSIONS, MAX_SESSIONS, RESERVED_SESSIONS } from './limits.js'
-import { Session, type SessionHost } from './session.js'
+import { Session, type SessionDeps } from './session.js'
 
 /** The conversations of a server: `session/`. Each user sees only their own. */
 export class Sessions {
   readonly dir: File
   readonly #sessions = new Map<string, Session>()
 
-  readonly #host: SessionHost
+  readonly #host: SessionDeps
 
-  constructor(host: SessionHost, owner: Owner) {
+  constructor(host: SessionDeps, owner: Owner) {
     this.#host = host
     const cloneFile = clone(ctx => {
       // opening it for reading creates a session, so read permission is not enough

@@ -3,11 +3,11 @@ import type { SaidEvent } from '../../api/answer.js'
 import { type Cancel, type Clock, systemClock } from '../../fs/clock.js'
 import { FsError, fail } from '../../fs/errors.js'
 import type { User } from '../../fs/file.js'
+import { AppendLog } from '../../fs/kit/append-log.js'
 import type { Exchange } from '../../fs/kit/exchange.js'
-import { Log } from '../../fs/kit/log.js'
 import type { Spill } from '../../fs/kit/spill.js'
 import { record, type Value } from '../../fs/quote.js'
-import type { Budget, Hold } from './budget.js'
+import type { Budget, BudgetShare } from './budget.js'
 import type { EndReason, Sampling } from './generation.js'
 import { COPIES, MAX_ANSWER } from './limits.js'
 import type { Request } from './request.js'
@@ -38,7 +38,7 @@ export interface TaskOptions {
   budget: Budget
   spill: Spill | undefined
   /** Counts the request and the prompt; freed with the task. */
-  hold: Hold
+  hold: BudgetShare
   /** Bytes that request and prompt take. */
   bytes: number
   /** Called once, when the task has ended in any way. */
@@ -61,8 +61,8 @@ export interface Counts {
  * `token`, `counts`, and at last `settle`.
  */
 export class Task implements Exchange {
-  readonly answer: Log
-  readonly stream: Log
+  readonly answer: AppendLog
+  readonly stream: AppendLog
   readonly id: string
   readonly user: User
   prompt: string
@@ -98,7 +98,7 @@ export class Task implements Exchange {
   reason: EndReason | undefined
   /** When it ended, by the clock. */
   endedAt: number | undefined
-  readonly #hold: Hold
+  readonly #hold: BudgetShare
   /** Bytes that its request and its prompt take. */
   #bytes: number
   readonly #spill: Spill | undefined
@@ -132,8 +132,8 @@ export class Task implements Exchange {
     this.session = o.session
     this.#hold = o.hold
     this.#bytes = o.bytes
-    this.answer = new Log(MAX_ANSWER, o.budget.hold(o.user))
-    this.stream = new Log(8 * MAX_ANSWER, o.budget.hold(o.user))
+    this.answer = new AppendLog(MAX_ANSWER, o.budget.hold(o.user))
+    this.stream = new AppendLog(8 * MAX_ANSWER, o.budget.hold(o.user))
     this.stream.spillTo(o.spill)
     this.#spill = o.spill
     this.#release = [this.answer.keep(), this.stream.keep()]

@@ -2,12 +2,12 @@
 import { type Cancel, type Clock, every } from '../../fs/clock.js'
 import { FsError, fail } from '../../fs/errors.js'
 import type { Context, Entry, File, Owner, User } from '../../fs/file.js'
+import { logFile } from '../../fs/kit/append-log.js'
 import { text } from '../../fs/kit/content.js'
 import { ctl, word, word1 } from '../../fs/kit/ctl.js'
 import { generated } from '../../fs/kit/dir.js'
-import type { Feed } from '../../fs/kit/feed.js'
-import { logFile } from '../../fs/kit/log.js'
-import type { Budget, Hold } from './budget.js'
+import type { EventLog } from '../../fs/kit/event-log.js'
+import type { Budget, BudgetShare } from './budget.js'
 import type { Sampling } from './generation.js'
 import * as limits from './limits.js'
 import type { Metrics } from './metrics.js'
@@ -50,7 +50,7 @@ export interface Rates {
 }
 
 /** Where tasks run: the engine of a worker, or the workers of a cluster. */
-export interface Place {
+export interface Executor {
   /** How many tasks can run at once, and how many do. */
   readonly slots: number
   readonly active: number
@@ -77,8 +77,8 @@ export interface Place {
 export interface TasksOptions {
   /** The worker that a task shows until one is chosen. */
   name: string
-  place: Place
-  events: Feed
+  executor: Executor
+  events: EventLog
   metrics: Metrics
   clock: Clock
   budget: Budget
@@ -122,7 +122,7 @@ export class Tasks {
   }
 
   get active(): number {
-    return this.#o.place.active
+    return this.#o.executor.active
   }
 
   get(id: string): Task | undefined {
@@ -149,8 +149,8 @@ export class Tasks {
    * @throws the error that a submission would fail with
    */
   accept(user: User, request?: Request): void {
-    this.#o.place.accept()
-    if (request) this.#o.place.known(request)
+    this.#o.executor.accept()
+    if (request) this.#o.executor.known(request)
     // the priority of a request that came through a cluster was checked there
     if (request && !(request.via && user.relayed)) this.#allowed(user, request.priority)
     this.#yielding(user)
@@ -209,7 +209,7 @@ export class Tasks {
       }
       this.#queue.add(task)
       this.#patient(task)
-      this.#place()
+      this.#updatePositions()
       task.announce()
       this.pump()
     }
@@ -233,7 +233,7 @@ export class Tasks {
     if (task.signal.aborted) return task.settle(task.signal.reason as Error)
     this.#queue.back(task)
     this.#patient(task)
-    this.#place()
+    this.#updatePositions()
   }
 
   /**
@@ -244,7 +244,7 @@ export class Tasks {
     this.#patience.get(task)?.()
     this.#patience.delete(task)
     const there = this.#queue.remove(task)
-    if (there) this.#place()
+    if (there) this.#updatePositions()
     return there
   }
 
@@ -264,7 +264,7 @@ export class Tasks {
     return task
   }
 
-  #add(s: Submission, hold: Hold, id = this.#o.id()): Task {
+  #add(s: Submission, hold: BudgetShare, id = this.#o.id()): Task {
     const { name, clock, metrics, events, budget, spills } = this.#o
     const { user, request, prompt, asked, base, session, bytes } = s
     const onEnd = (ended: Task) => {
@@ -296,11 +296,11 @@ export class Tasks {
 
   /** Starts the timer that limits its waiting. */
   #patient(task: Task): void {
-    const { clock, queue, place } = this.#o
+    const { clock, queue, executor } = this.#o
     const { ttl_s } = queue
     if (ttl_s === Number.POSITIVE_INFINITY) return
     const late = () => {
-      if (place.coming(task)) {
+      if (executor.coming(task)) {
         task.waitingSince = undefined
         return this.#patient(task)
       }
@@ -318,18 +318,18 @@ export class Tasks {
 
   /** Starts every task that can start. Called whenever a slot, a model or a task has become available. */
   pump(): void {
-    const { place } = this.#o
+    const { executor } = this.#o
     for (const task of [...this.#queue]) {
-      if (!place.free) return
+      if (!executor.free) return
       if (!task.ended) this.#start(task)
     }
   }
 
   #start(task: Task): void {
-    const { place, clock, events } = this.#o
+    const { executor, clock, events } = this.#o
     let end: Promise<'ended' | 'again'> | undefined
     try {
-      end = place.start(task)
+      end = executor.start(task)
     } catch (error) {
       return task.settle(error as Error)
     }
@@ -378,11 +378,11 @@ export class Tasks {
   }
 
   #wait(places: number): number {
-    return Math.max(1, (this.#usual_s * (places + 1)) / (this.#o.place.slots || 1))
+    return Math.max(1, (this.#usual_s * (places + 1)) / (this.#o.executor.slots || 1))
   }
 
-  #place(): void {
-    const { slots, active } = this.#o.place
+  #updatePositions(): void {
+    const { slots, active } = this.#o.executor
     let i = 0
     for (const task of this.#queue) {
       task.position = Math.max(0, ++i - Math.max(0, slots - active))
@@ -472,7 +472,7 @@ export class Tasks {
           this.#allowed(user, n)
           task.priority = n
           this.#queue.changed(task)
-          this.#place()
+          this.#updatePositions()
         },
       ),
     }

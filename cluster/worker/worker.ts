@@ -4,7 +4,7 @@ import { fail } from '../../fs/errors.js'
 import type { File, Owner, User } from '../../fs/file.js'
 import { word, word1 } from '../../fs/kit/ctl.js'
 import { dir } from '../../fs/kit/dir.js'
-import { Feed } from '../../fs/kit/feed.js'
+import { EventLog } from '../../fs/kit/event-log.js'
 import { quote } from '../../fs/quote.js'
 import { hexId } from '../id.js'
 import type { Budget } from '../root/budget.js'
@@ -12,11 +12,11 @@ import type { Sampling } from '../root/generation.js'
 import * as limits from '../root/limits.js'
 import { Root } from '../root/root.js'
 import { modelWord, number } from '../root/settings.js'
+import { EngineExecutor } from './executor.js'
 import { type Machine, thisMachine } from './hardware.js'
 import { listing } from './listing.js'
 import { Loader, type OpenEngine } from './loader.js'
 import type { ModelStore } from './models.js'
-import { EnginePlace } from './place.js'
 import { stateOf, statusText } from './status.js'
 
 export interface WorkerOptions {
@@ -61,7 +61,7 @@ export interface WorkerOptions {
 export interface Worker {
   /** The worker's files. */
   readonly root: File
-  readonly events: Feed
+  readonly events: EventLog
   load(model: string): Promise<void>
   /** Stops accepting prompts. @returns when the running ones have ended */
   drain(): Promise<void>
@@ -89,7 +89,7 @@ export function createWorker(o: WorkerOptions): Worker {
   }
   const machine = o.machine ?? thisMachine()
   const began = clock.now()
-  const events = new Feed(clock)
+  const events = new EventLog(clock)
   const models = listing(store, clock)
   /** Why there is no model. */
   let broken: Error | undefined
@@ -105,9 +105,9 @@ export function createWorker(o: WorkerOptions): Worker {
     },
     clock,
   )
-  const place = new EnginePlace(loader, () => identity.name)
+  const executor = new EngineExecutor(loader, () => identity.name)
   const drain = (draining: boolean) => {
-    place.draining = draining
+    executor.draining = draining
     events.add(draining ? 'draining' : 'resumed')
   }
 
@@ -116,14 +116,14 @@ export function createWorker(o: WorkerOptions): Worker {
     owner,
     clock,
     events,
-    place,
+    executor,
     ...(o.budget && { budget: o.budget }),
     queue: { max: limits.MAX_QUEUE, ttl_s: Number.POSITIVE_INFINITY },
     base: () => o.defaults?.(loader.current?.engine.model.name ?? loader.loading ?? '') ?? {},
     async embed({ input, model }, _user, signal) {
       const engine = loader.current?.engine
       if (!engine) throw fail('loading', "write 'load MODEL' to ctl")
-      place.known({ model })
+      executor.known({ model })
       const vectors = await engine.embed(input, signal)
       return { model: engine.model.name, embeddings: vectors.map(vector => [...vector]) }
     },
@@ -163,7 +163,7 @@ export function createWorker(o: WorkerOptions): Worker {
         `slots ${slots}`,
         ...(context ? [`context ${context}`] : []),
         ...(model ? [`load ${quote(model)}`] : []),
-        ...(place.draining ? ['drain'] : []),
+        ...(executor.draining ? ['drain'] : []),
       ]
     },
     status: async () =>
@@ -172,10 +172,10 @@ export function createWorker(o: WorkerOptions): Worker {
         machine,
         loader,
         models: await models(),
-        state: stateOf(loader, place.draining, broken !== undefined),
+        state: stateOf(loader, executor.draining, broken !== undefined),
         error: broken?.message,
         queued: root.tasks.queued,
-        stuck: place.stuck(clock.now()),
+        stuck: executor.stuck(clock.now()),
         orphans: root.tasks.orphans(),
         rates: root.tasks.rates(),
         uptime_s: Math.floor((clock.now() - began) / 1000),
@@ -190,13 +190,13 @@ export function createWorker(o: WorkerOptions): Worker {
     events,
     load: model => loader.load(model),
     async drain() {
-      if (!place.draining) drain(true)
+      if (!executor.draining) drain(true)
       await root.tasks.idle()
     },
     failed: (error, user, file) => root.failed(error, user, file),
     succeeded: user => root.succeeded(user),
     async close() {
-      place.draining = true
+      executor.draining = true
       root.close()
       await loader.close()
     },

@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import type { Run } from '../../cli/command.js'
 import { exitCode, Failure, usage } from '../../cli/exit.js'
 import type { Invocation } from '../../cli/invocation.js'
-import { homeMount, MOUNT } from '../../cli/npath.js'
+import { homeMount, MOUNT } from '../../cli/ns-path.js'
 import { checkSharing, clearStale, fuseProblem, startMount } from '../../mnt/mount.js'
 import { makeMountPoint } from '../server/mounting.js'
 

@@ -3,7 +3,7 @@
 import type { Run } from '../../cli/command.js'
 import { exitCode, Failure } from '../../cli/exit.js'
 import { named } from '../../cli/files.js'
-import { shown } from '../../cli/npath.js'
+import { shown } from '../../cli/ns-path.js'
 import { FsError } from '../../fs/errors.js'
 
 export const run: Run = async (io, args) => {

@@ -2,7 +2,7 @@
 import type { Run } from '../../cli/command.js'
 import { named, promptly } from '../../cli/files.js'
 import { statRecord } from '../../cli/listing.js'
-import { shown } from '../../cli/npath.js'
+import { shown } from '../../cli/ns-path.js'
 import { sanitize } from '../../cli/terminal/sanitize.js'
 
 export const run: Run = async (io, args) => {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { keepAside, type OnDamaged } from '../../cli/aside.js'
 import { readBounded } from '../../cli/bounded.js'
 import { privateDir, stateDir } from '../../cli/paths.js'
-import { replacePrivate } from '../../cli/private.js'
+import { replacePrivate } from '../../cli/private-file.js'
 import { newSecret, paired } from '../../cluster/secret.js'
 
 /** The most bytes of either file, which hold an id and a secret. */

@@ -13,7 +13,7 @@ import type { Host } from '../../cluster/host.js'
 import { joinedOptions, joinedRoot, keepJoined } from '../../cluster/joining.js'
 import { type Cancel, systemClock } from '../../fs/clock.js'
 import { FsError } from '../../fs/errors.js'
-import { type Session, serve } from '../../fs/server.js'
+import { type Connection, serve } from '../../fs/server.js'
 import type { Transport } from '../../fs/transport.js'
 import { checkEngines, startWorkers, workerSettings } from './classes.js'
 import { aborted } from './foreground.js'
@@ -127,7 +127,7 @@ async function stay(o: JoinOptions): Promise<void> {
     idFile: ID_FILE,
   })
   const { secret } = machineIdentity(env, ID_FILE)
-  const talk = new Talk(upstream.address, note, o.begun)
+  const talk = new JoinReporter(upstream.address, note, o.begun)
   let entered = false
   const joined = keepJoined(
     {
@@ -190,7 +190,7 @@ function serveHost(
   secret: string,
   note: (line: string) => void,
   lost: (reason?: Error) => unknown,
-): Session {
+): Connection {
   const session = serve(transport, {
     attachOptions: joinedOptions,
     attach: who => ({ root: joinedRoot(host.root, secret, self(), who.options), user: parentsUser(who) }),
@@ -210,7 +210,7 @@ const GOOD_MS = 10_000
 const FLAPS = 3
 
 /** Reports whether the machine is joined, without repeating itself, because a cluster may be away for a night. */
-class Talk {
+class JoinReporter {
   #begun = false
   /** The reasons for failed attempts since the last connection; each is reported once. */
   readonly #away = new Set<string>()

@@ -24,25 +24,25 @@ export interface Listener {
  * Accepts the connections of listeners. Over a unix socket the client's word for its user is trusted; elsewhere a token
  * proves the user.
  */
-export interface Door {
+export interface Acceptor {
   /** Accepts a connection of a unix socket, whose user is whoever the client says. */
-  trusted(transport: Transport): void
+  acceptLocal(transport: Transport): void
   /** Accepts a connection whose client must authenticate with Tauth, unless `user` is proved already. */
-  guarded(transport: Transport, user?: User): void
+  acceptWithToken(transport: Transport, user?: User): void
   /** The user that a token stands for; undefined where it stands for none. */
   verify(token: string): User | undefined
   /** Accepts a connection over which a worker, a host or another cluster serves its files. */
-  joins(transport: Transport): void
+  acceptJoin(transport: Transport): void
   /** Whether a token lets its holder join. Joining from another machine always needs a token. */
   verifyJoin(token: string): boolean
   /** The user of every connection where no tokens are demanded (`auth: none`). */
-  readonly anyone: User
+  readonly anonymousUser: User
   /** Called with lines for a person about connections that are refused. */
   readonly note: (line: string) => void
 }
 
 /** An address to listen on. `asked`: the user asked for it, so that the server does not start without it. */
-type Wanted = ReturnType<typeof parseAddress> & {
+type ListenAddress = ReturnType<typeof parseAddress> & {
   readonly address: string
   readonly asked: boolean
   /** The state directory, which holds the certificate. */
@@ -54,7 +54,7 @@ type Wanted = ReturnType<typeof parseAddress> & {
  * on loopback unless `listen` has a ws address.
  * @throws Failure (usage) with the remedy, for an address that would admit strangers or expose traffic in clear
  */
-export function wanted(config: Config, env: NodeJS.ProcessEnv, http = true): Wanted[] {
+export function listenAddresses(config: Config, env: NodeJS.ProcessEnv, http = true): ListenAddress[] {
   const state = stateDir(env)
   const listed = (config.listen ?? []).map(address => want(address, true, state))
   for (const item of listed) refuse(item, config)
@@ -62,7 +62,7 @@ export function wanted(config: Config, env: NodeJS.ProcessEnv, http = true): Wan
   return [want(socketAddress(env), true, state), ...listed, ...extra]
 }
 
-function want(address: string, asked: boolean, state: string): Wanted {
+function want(address: string, asked: boolean, state: string): ListenAddress {
   try {
     return { ...parseAddress(address), address, asked, state }
   } catch (error) {
@@ -71,7 +71,7 @@ function want(address: string, asked: boolean, state: string): Wanted {
 }
 
 /** Refuses an unsafe address. A warning is not enough, because it would be overlooked. @throws Failure (usage) */
-function refuse(item: Wanted, config: Config): void {
+function refuse(item: ListenAddress, config: Config): void {
   if (item.kind === 'unix') return
   const tls = item.kind === 'ws' && new URL(item.url).protocol === 'wss:'
   if (tls && !config['tls.cert'] !== !config['tls.key']) {
@@ -85,16 +85,16 @@ function refuse(item: Wanted, config: Config): void {
   }
 }
 
-const hostOf = (item: Exclude<Wanted, { kind: 'unix' }>): string =>
+const hostOf = (item: Exclude<ListenAddress, { kind: 'unix' }>): string =>
   bare(item.kind === 'tcp' ? item.host : new URL(item.url).hostname)
 
 /** Opens a listener. @throws Failure that names the address and, where there is one, the remedy */
-export async function openListener(item: Wanted, config: Config, door: Door): Promise<Listener> {
+export async function openListener(item: ListenAddress, config: Config, door: Acceptor): Promise<Listener> {
   try {
     if (item.kind === 'ws') return await openHttp(item, config, door)
     const accept = (transport: Transport) => {
-      if (item.kind === 'unix') door.trusted(transport)
-      else door.guarded(transport, config.auth === 'none' ? door.anyone : undefined)
+      if (item.kind === 'unix') door.acceptLocal(transport)
+      else door.acceptWithToken(transport, config.auth === 'none' ? door.anonymousUser : undefined)
     }
     return await listen(item.address, accept, door.note)
   } catch (error) {
@@ -105,7 +105,7 @@ export async function openListener(item: Wanted, config: Config, door: Door): Pr
   }
 }
 
-async function openHttp(item: Wanted & { kind: 'ws' }, config: Config, door: Door): Promise<Listener> {
+async function openHttp(item: ListenAddress & { kind: 'ws' }, config: Config, door: Acceptor): Promise<Listener> {
   const url = new URL(item.url)
   const tls = url.protocol === 'wss:' ? await certificate(config, item.state) : undefined
   const listener = await listenHttp({
@@ -113,9 +113,9 @@ async function openHttp(item: Wanted & { kind: 'ws' }, config: Config, door: Doo
     port: Number(url.port || (tls ? 443 : 80)),
     names: [...(config.names ?? [])],
     ...(tls && { tls }),
-    authenticate: token => (config.auth === 'none' ? door.anyone : door.verify(token)),
-    accept: (transport, user) => door.guarded(transport, user),
-    join: { verify: token => door.verifyJoin(token), accept: transport => door.joins(transport) },
+    authenticate: token => (config.auth === 'none' ? door.anonymousUser : door.verify(token)),
+    accept: (transport, user) => door.acceptWithToken(transport, user),
+    join: { verify: token => door.verifyJoin(token), accept: transport => door.acceptJoin(transport) },
     told: door.note,
   })
   return { ...listener, fingerprint: tls?.fingerprint }
@@ -125,5 +125,5 @@ async function openHttp(item: Wanted & { kind: 'ws' }, config: Config, door: Doo
  * Opens the socket through which the workers and hosts of this machine join. Only the same user can reach it, so no
  * token is needed.
  */
-export const openJoinSocket = (env: NodeJS.ProcessEnv, { joins, note }: Door): Promise<Listener> =>
+export const openJoinSocket = (env: NodeJS.ProcessEnv, { acceptJoin: joins, note }: Acceptor): Promise<Listener> =>
   listen(joinAddress(env), transport => joins(transport), note)

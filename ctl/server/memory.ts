@@ -31,7 +31,7 @@ const WORKING_COPIES = 2
 /** The least time between two garbage collections that we ask for, in ms. A collection takes some tens of ms. */
 const COLLECT_MS = 500
 /** How often the size of the process is checked, in ms, because many small grants are not. */
-const LOOK_MS = 250
+const POLL_MS = 250
 /** How much the process must have grown since the last collection, in bytes, for the check to ask for another. */
 const GROWN = 8 * MiB
 
@@ -70,12 +70,12 @@ export function budgetOf(memory = defaultMemory()): { budget: Budget; close(): v
     collected = performance.now()
     return fits()
   }
-  const looking = setInterval(() => {
+  const polling = setInterval(() => {
     const now = resident()
     if (now > memory && now > left + GROWN) collect(0)
-  }, LOOK_MS)
-  looking.unref()
-  return { budget: new Budget({ limit, room }), close: () => clearInterval(looking) }
+  }, POLL_MS)
+  polling.unref()
+  return { budget: new Budget({ limit, room }), close: () => clearInterval(polling) }
 }
 
 /**

@@ -2,7 +2,7 @@
 import { accessSync, constants, rmdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { exitCode, explain, Failure } from '../../cli/exit.js'
-import { MOUNT } from '../../cli/npath.js'
+import { MOUNT } from '../../cli/ns-path.js'
 import { Kept } from '../../cluster/host/kept.js'
 import { systemClock } from '../../fs/clock.js'
 import { makeDirectory } from '../../fs/host-directory.js'

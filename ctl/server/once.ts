@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { bornAt, isAlive } from '../../cli/serverfile.js'
 
 /** How often to check whether the holder of the lock has finished, in ms. */
-const LOOK_MS = 200
+const POLL_MS = 200
 /**
  * What `read` returns for a lock that cannot be read, such as a directory in its place. Such a lock blocks no process.
  */
@@ -33,7 +33,7 @@ export async function alone(path: string, signal: AbortSignal): Promise<() => vo
       const holder = read(path)
       if (holder === UNREADABLE) return () => undefined
       if (holder !== undefined && !lives(holder) && read(path) === holder) rmSync(path, { force: true })
-      else await sleep(LOOK_MS, undefined, { signal }).catch(() => signal.throwIfAborted())
+      else await sleep(POLL_MS, undefined, { signal }).catch(() => signal.throwIfAborted())
     }
   } finally {
     rmSync(beside, { force: true })

@@ -7,7 +7,7 @@ import type { Written } from '../../api/written.js'
 import { joinAddress } from '../../cli/address.js'
 import type { OnDamaged } from '../../cli/aside.js'
 import { exitCode, explain, Failure } from '../../cli/exit.js'
-import { homeMount, MOUNT } from '../../cli/npath.js'
+import { homeMount, MOUNT } from '../../cli/ns-path.js'
 import { privateDir, runtimeDir, stateDir } from '../../cli/paths.js'
 import {
   bornAt,
@@ -19,7 +19,7 @@ import {
 } from '../../cli/serverfile.js'
 import type { Config } from '../../cli/settings.js'
 import { Tokens } from '../../cli/tokens.js'
-import { usr, withUsr } from '../../cli/usr.js'
+import { usr, withUsr } from '../../cli/user-files.js'
 import { version } from '../../cli/version.js'
 import { joinedOptions, joinedRoot } from '../../cluster/joining.js'
 import { createOrchestrator, type Orchestrator } from '../../cluster/orchestrator/orchestrator.js'
@@ -28,7 +28,7 @@ import { sleep, systemClock, timeLimit } from '../../fs/clock.js'
 import { fail } from '../../fs/errors.js'
 import { interruptible } from '../../fs/interruptible.js'
 import { OREAD } from '../../fs/protocol.js'
-import { type ServeOptions, type Session, serve } from '../../fs/server.js'
+import { type Connection, type ServeOptions, serve } from '../../fs/server.js'
 import { transportPair } from '../../fs/transport/pair.js'
 import type { Transport } from '../../fs/transport.js'
 import { bundledModel } from './bundled.js'
@@ -36,7 +36,7 @@ import { checkEngines, startWorkers, workersOf } from './classes.js'
 import { firstModel } from './engine.js'
 import { localHost } from './host.js'
 import { machineIdentity } from './identity.js'
-import { type Door, type Listener, openJoinSocket, openListener, wanted } from './listeners.js'
+import { type Acceptor, type Listener, listenAddresses, openJoinSocket, openListener } from './listeners.js'
 import { budgetOf } from './memory.js'
 import { clearLeftBehind, type KeptMount, mountServer } from './mounting.js'
 import { joinParent, parentOf } from './parent.js'
@@ -97,7 +97,7 @@ export async function startServer(o: ServerOptions): Promise<Server> {
   const { config, env, note, signal, places = [MOUNT, homeMount(env)] } = o
   process.umask(0o077)
   // everything that can be wrong with the configuration is found before anything is touched
-  const addresses = wanted(config, env, !o.passing)
+  const addresses = listenAddresses(config, env, !o.passing)
   checkEngines(config)
   const parent = parentOf(config, env)
   privateDir(runtimeDir(env))
@@ -151,7 +151,7 @@ export async function startServer(o: ServerOptions): Promise<Server> {
 
     // not in the orchestrator's own root, which a cluster that we joined sees: the user's files are not its business
     const root = withUsr(orchestrator.root, usr(env, owner), owner)
-    const sessions = new Set<Session>()
+    const sessions = new Set<Connection>()
     budget.onShort((name, fits) => name === NOBODY.name && giveUpOldest(sessions, fits))
     const take = (transport: Transport, options: Omit<ServeOptions, 'attach'>) => {
       const session = serve(transport, {
@@ -171,14 +171,14 @@ export async function startServer(o: ServerOptions): Promise<Server> {
     })
     letEnd = hurry => finish(orchestrator, sessions, note, hurry)
     const tokens = new Tokens(stateDir(env), error => note(explain(error)))
-    const door: Door = {
+    const door: Acceptor = {
       note,
-      anyone: owner,
+      anonymousUser: owner,
       verify: token => tokens.verify(token),
       verifyJoin: token => tokens.verifyJoin(token),
-      trusted: transport => take(transport, {}),
-      joins: transport => void orchestrator.join(transport),
-      guarded: (transport, user) =>
+      acceptLocal: transport => take(transport, {}),
+      acceptJoin: transport => void orchestrator.join(transport),
+      acceptWithToken: (transport, user) =>
         take(transport, user ? { user } : { authenticate: token => tokens.authenticate(token) }),
     }
     const joining = await openJoinSocket(env, door)
@@ -270,7 +270,7 @@ export async function startServer(o: ServerOptions): Promise<Server> {
 /** Lets answers finish and be read. The mount stays for its readers until then. */
 async function finish(
   orchestrator: Orchestrator,
-  sessions: Iterable<Session>,
+  sessions: Iterable<Connection>,
   note: (line: string) => void,
   hurry: AbortSignal,
 ): Promise<void> {
@@ -281,7 +281,7 @@ async function finish(
     )
   await orchestrator.drain(AbortSignal.any([hurry, timeLimit(DRAIN_MS)]))
   if (unfinished === 0) return
-  const open = ({ fids }: Session) => [...fids.values()].some(({ opened, mode }) => opened && (mode & 3) !== OREAD)
+  const open = ({ fids }: Connection) => [...fids.values()].some(({ opened, mode }) => opened && (mode & 3) !== OREAD)
   const end = performance.now() + READ_MS
   while ([...sessions].some(open) && performance.now() < end) await sleep(systemClock, LOOK_MS)
 }
@@ -291,8 +291,8 @@ async function finish(
  * attach has done so by then.
  * @returns whether it made room
  */
-function giveUpOldest(sessions: Iterable<Session>, fits: Parameters<Reclaim>[1]): boolean {
-  const oldest: Session[] = []
+function giveUpOldest(sessions: Iterable<Connection>, fits: Parameters<Reclaim>[1]): boolean {
+  const oldest: Connection[] = []
   let bytes = 0
   for (const session of sessions) {
     if (session.account.owned) continue

@@ -23,7 +23,7 @@ const around = /^(\s|}|Node\.js v|-----|\d+: |$)/
 /** How long the last output of a process may take to arrive after its exit, in ms. */
 const LAST_WORDS_MS = 500
 /** How often to check whether a process that is not our child still runs, in ms. */
-const LOOK_MS = 500
+const POLL_MS = 500
 
 /** What all worker processes of a host have in common. */
 export interface Spawning {
@@ -95,7 +95,7 @@ export function adopt({ pid, born }: WorkerRecord): WorkerProcess | undefined {
       if (alive()) return
       clearInterval(timer)
       resolve({ code: null, signal: null })
-    }, LOOK_MS)
+    }, POLL_MS)
   })
   const kill = (signal: NodeJS.Signals) => {
     try {

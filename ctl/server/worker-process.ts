@@ -14,7 +14,7 @@ import { createWorker, type Worker } from '../../cluster/worker/worker.js'
 import { type Cancel, systemClock } from '../../fs/clock.js'
 import { FsError, fail } from '../../fs/errors.js'
 import { quote } from '../../fs/quote.js'
-import { type Session, serve } from '../../fs/server.js'
+import { type Connection, serve } from '../../fs/server.js'
 import { answerQuestions } from '../../mnt/asking.js'
 import { bundledModel, bundledModels } from './bundled.js'
 import { engineOpener, firstModel } from './engine.js'
@@ -99,7 +99,7 @@ async function run(spec: WorkerSpec): Promise<number> {
   process.on('SIGTERM', () => (leaving.signal.aborted ? process.exit(exitCode.terminated) : leaving.abort()))
 
   /** The connections on which the cluster has attached. One that is only open may lead to a cluster that hangs. */
-  const attached = new Set<Session>()
+  const attached = new Set<Connection>()
   let orphan: Cancel
   const alone = () => {
     orphan = clock.after(spec.orphan_ms, () => {
@@ -115,7 +115,7 @@ async function run(spec: WorkerSpec): Promise<number> {
       dial: signal => dialUpstream(spec.upstream, signal),
       ...(spec.upstream.address.startsWith('unix!') && { longest_ms: NEAR_PAUSE_MS }),
       serve: transport => {
-        const session: Session = serve(transport, {
+        const session: Connection = serve(transport, {
           attachOptions: joinedOptions,
           attach: who => {
             const user = parentsUser(who)

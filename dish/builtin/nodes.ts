@@ -5,7 +5,7 @@ import { clean } from '../../fs/namespace.js'
 import type { Call } from '../call.js'
 import { Exit, ShellError, why } from '../failure.js'
 import { BrokenPipe, empty, Prefixed } from '../pipe.js'
-import { asking } from '../space.js'
+import { contextFor } from '../space.js'
 import { HOME, type Io, type State } from '../state.js'
 import * as tree from '../tree.js'
 
@@ -22,7 +22,7 @@ async function there(call: Call, name: string, signal: AbortSignal): Promise<Sta
   const copy = call.state.fork(space)
   const path = clean(`${HOME}/${name}`)
   await tree.named(call.state, path, signal, () =>
-    tree.quickly(signal, signal => space.namespace.bind(path, HOME, {}, asking(signal))),
+    tree.quickly(signal, signal => space.namespace.bind(path, HOME, {}, contextFor(signal))),
   )
   return copy
 }

@@ -9,7 +9,7 @@ const pick =
 
 const files = () => import('./files.js')
 const filters = () => import('./filters.js')
-const places = () => import('./places.js')
+const places = () => import('./namespace.js')
 const cluster = () => import('./cluster.js')
 const shell = () => import('./shell.js')
 const nodes = () => import('./nodes.js')

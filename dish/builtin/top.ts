@@ -34,7 +34,7 @@ class Here extends Invocation {
 export function top(call: Call): Promise<void> {
   const { json } = call.options
   const once = call.options.once || !call.terminal || call.io.background
-  const { lend } = call.state.shared
+  const { withTerminal } = call.state.shared
   const show = () => run(new Here(call), [], { json, once })
-  return lend && !once && !json ? lend(show) : show()
+  return withTerminal && !once && !json ? withTerminal(show) : show()
 }

@@ -1,6 +1,6 @@
 /** Files whose content is generated for each open, and files of fixed bytes. */
 import { type Context, type Extent, type File, newQid, type Opened, type Owner } from '../file.js'
-import { chain, type Maybe } from '../maybe.js'
+import { andThen, type MaybePromise } from '../maybe-promise.js'
 import { OREAD } from '../protocol.js'
 
 const encoder = new TextEncoder()
@@ -16,8 +16,8 @@ export function slice(content: Uint8Array, offset: number, count: number): Uint8
 /**
  * Generates the content once, at the first read, and answers all reads from it, so that reads at later offsets agree.
  */
-export function once(ask: (ctx: Context) => Maybe<Uint8Array>): NonNullable<Opened['read']> {
-  let content: Maybe<Uint8Array> | undefined
+export function once(ask: (ctx: Context) => MaybePromise<Uint8Array>): NonNullable<Opened['read']> {
+  let content: MaybePromise<Uint8Array> | undefined
   let counted = false
   return (offset, count, ctx) => {
     content ??= ask(ctx)
@@ -26,7 +26,7 @@ export function once(ask: (ctx: Context) => Maybe<Uint8Array>): NonNullable<Open
       content.catch(() => {
         content = undefined
       })
-    return chain(content, whole => {
+    return andThen(content, whole => {
       if (!counted) {
         const mine = content
         // if there is no room, the content is not kept
@@ -54,11 +54,11 @@ function hash(content: Uint8Array): number {
 export class Made {
   #seen = { hash: 0, length: -1, mtime: 0 }
 
-  constructor(readonly make: (ctx: Context) => Maybe<Uint8Array>) {}
+  constructor(readonly make: (ctx: Context) => MaybePromise<Uint8Array>) {}
 
   /** The length and time of what an open would return now. */
-  extent(ctx: Context): Maybe<Extent> {
-    return chain(this.make(ctx), content => this.#measure(content))
+  extent(ctx: Context): MaybePromise<Extent> {
+    return andThen(this.make(ctx), content => this.#measure(content))
   }
 
   /** The content of one open, which is generated once, at the first read or stat. `mode` is that of the open. */
@@ -66,7 +66,7 @@ export class Made {
     const read = once(this.make)
     // an open that also writes may read the result of its writes: a stat in between must not fix what the read returns
     if ((mode & 3) !== OREAD) return { read }
-    return { read, extent: ctx => chain(read(0, Number.MAX_SAFE_INTEGER, ctx), content => this.#measure(content)) }
+    return { read, extent: ctx => andThen(read(0, Number.MAX_SAFE_INTEGER, ctx), content => this.#measure(content)) }
   }
 
   #measure(content: Uint8Array): Extent {
@@ -86,10 +86,10 @@ export interface ContentOptions {
 }
 
 /** A file whose content is generated at the first read or stat of each open, for the user in `ctx`. */
-export function text(make: (ctx: Context) => Maybe<string>, options: ContentOptions): File {
+export function text(make: (ctx: Context) => MaybePromise<string>, options: ContentOptions): File {
   const qid = newQid()
   const { owner, mode = 0o444 } = options
-  const made = new Made(ctx => chain(make(ctx), s => encoder.encode(s)))
+  const made = new Made(ctx => andThen(make(ctx), s => encoder.encode(s)))
   return {
     qid,
     attributes: () => ({ mode, owner, length: 0, mtime: now(), atime: now() }),

@@ -1,12 +1,12 @@
 /** Control files: commands in lines of text, each checked before any takes effect. */
 import { fail } from '../errors.js'
 import { type Context, type File, newQid, type Opened, type Owner } from '../file.js'
-import { chain, type Maybe } from '../maybe.js'
+import { andThen, type MaybePromise } from '../maybe-promise.js'
 import { words } from '../quote.js'
 import { Made, now } from './content.js'
 
 /** Carries out a checked command, once all other lines of its write have been checked, too. */
-export type Effect = () => Maybe<void>
+export type Effect = () => MaybePromise<void>
 
 /**
  * One command: its arguments as shown in messages and manuals, and the check that returns its effect or throws `bad
@@ -24,7 +24,7 @@ export interface CtlOptions {
   mode?: number
   verbs: Readonly<Record<string, Verb>>
   /** The current settings, as the commands that would set them. */
-  read(ctx: Context): Maybe<string>
+  read(ctx: Context): MaybePromise<string>
   /** Called after each command has taken effect. */
   changed?: () => void
   /** Called at each open; the function that it returns is called at the close. */
@@ -49,7 +49,7 @@ export function ctl(options: CtlOptions): File {
   const qid = newQid()
   const { owner, mode = 0o660 } = options
   const encoder = new TextEncoder()
-  const made = new Made(ctx => chain(options.read(ctx), s => encoder.encode(s)))
+  const made = new Made(ctx => andThen(options.read(ctx), s => encoder.encode(s)))
   return {
     qid,
     attributes: () => ({ mode, owner, length: 0, mtime: now(), atime: now() }),
@@ -71,7 +71,7 @@ export function ctl(options: CtlOptions): File {
               'badArgument',
               `a command over ${PIECE - 1} bytes, or one without a newline behind it: a shell's echo writes it in pieces, cat and llamboctl write it whole`,
             )
-          return chain(run(options, decode(data), ctx), () => data.length)
+          return andThen(run(options, decode(data), ctx), () => data.length)
         },
         ...(close && { close }),
       }
@@ -92,7 +92,7 @@ export function run(
   { verbs, changed }: Pick<CtlOptions, 'verbs' | 'changed'>,
   text: string,
   ctx: Context,
-): Maybe<void> {
+): MaybePromise<void> {
   let lines: string[][]
   try {
     lines = words(text)
@@ -108,7 +108,7 @@ export function run(
       )
     return verb.check(args, ctx)
   })
-  const next = (i: number): Maybe<void> => {
+  const next = (i: number): MaybePromise<void> => {
     for (; i < effects.length; i++) {
       const done = effects[i]!()
       if (done instanceof Promise)
@@ -123,7 +123,7 @@ export function run(
 }
 
 /** A verb without arguments. */
-export function word(effect: (ctx: Context) => Maybe<void>): Verb {
+export function word(effect: (ctx: Context) => MaybePromise<void>): Verb {
   return {
     usage: '',
     check(args, ctx) {
@@ -137,7 +137,7 @@ export function word(effect: (ctx: Context) => Maybe<void>): Verb {
 export function word1<T>(
   usage: string,
   check: (arg: string) => T,
-  effect: (value: T, ctx: Context) => Maybe<void>,
+  effect: (value: T, ctx: Context) => MaybePromise<void>,
 ): Verb {
   return {
     usage,

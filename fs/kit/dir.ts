@@ -2,10 +2,10 @@
 import type { Clock } from '../clock.js'
 import { fail } from '../errors.js'
 import { type Context, type Entry, type File, newQid, type Opened, type Owner } from '../file.js'
-import type { Maybe } from '../maybe.js'
+import type { MaybePromise } from '../maybe-promise.js'
 import { QTDIR } from '../protocol.js'
 import { now } from './content.js'
-import { each, first, PATIENCE_MS } from './several.js'
+import { askAll, askFirst, PATIENCE_MS } from './fan-out.js'
 
 /** A directory of the files in a map. The map may change later: reads and walks see its current entries. */
 export function dir(entries: Map<string, File>, owner: Owner, mode = 0o555): File {
@@ -17,8 +17,8 @@ export interface Generated extends Pick<File, 'remove' | 'create'> {
   owner: Owner
   /** Permission bits; 0555 by default. */
   mode?: number
-  walk(name: string, ctx: Context): Maybe<File | undefined>
-  list(ctx: Context): Maybe<Iterable<Entry>>
+  walk(name: string, ctx: Context): MaybePromise<File | undefined>
+  list(ctx: Context): MaybePromise<Iterable<Entry>>
   /** Called at each open; the function that it returns is called at the close. */
   onOpen?: () => () => void
 }
@@ -50,10 +50,10 @@ export function union(dirs: () => readonly File[], owner: Owner, mode = 0o555, c
   return generated({
     owner,
     mode,
-    walk: (name, ctx) => first(dirs(), PATIENCE_MS, ctx, async (d, ctx) => d.walk?.(name, ctx), clock),
+    walk: (name, ctx) => askFirst(dirs(), PATIENCE_MS, ctx, async (d, ctx) => d.walk?.(name, ctx), clock),
     async list(ctx) {
       const seen = new Map<string, File>()
-      for (const entries of await each(dirs(), PATIENCE_MS, ctx, entriesOf, clock))
+      for (const entries of await askAll(dirs(), PATIENCE_MS, ctx, entriesOf, clock))
         for (const [name, file] of entries) if (!seen.has(name)) seen.set(name, file)
       return seen
     },

@@ -1,14 +1,14 @@
 /** Files to which a prompt is written and from which its answer is read. */
 import { fail } from '../errors.js'
 import { type Context, type File, newQid, type Opened, type Owner } from '../file.js'
-import { chain, type Maybe } from '../maybe.js'
+import { andThen, type MaybePromise } from '../maybe-promise.js'
+import type { AppendLog } from './append-log.js'
 import { Blocks } from './blocks.js'
 import { now } from './content.js'
-import type { Log } from './log.js'
 
 /** A prompt that was submitted, with its answer. */
 export interface Exchange {
-  readonly answer: Log
+  readonly answer: AppendLog
   /** Called when the fid that submitted the prompt by reading is closed before it has read all of the answer. */
   abandon(): void
 }
@@ -98,7 +98,7 @@ class OpenExchange implements Opened {
     return data.length
   }
 
-  read(offset: number, count: number, ctx: Context): Maybe<Uint8Array> {
+  read(offset: number, count: number, ctx: Context): MaybePromise<Uint8Array> {
     if (this.#failed) throw this.#failed
     if (this.#state !== 'bound') {
       if (this.#state === 'writing') {
@@ -113,7 +113,7 @@ class OpenExchange implements Opened {
     this.#base ??= offset
     if (!this.#exchange) return nothing
     const at = Math.max(0, offset - this.#base)
-    return chain(this.#exchange.answer.read(at, count, ctx), piece => {
+    return andThen(this.#exchange.answer.read(at, count, ctx), piece => {
       this.#read = Math.max(this.#read, at + piece.length)
       return piece
     })

@@ -1,7 +1,7 @@
 /** Readers that wait for data which is still to come. */
 import { fail } from '../errors.js'
 import type { Context } from '../file.js'
-import type { Maybe } from '../maybe.js'
+import type { MaybePromise } from '../maybe-promise.js'
 
 /** A set of waiting readers. Each tries again whenever something has arrived, and gives up when its call is aborted. */
 export class Readers {
@@ -17,7 +17,7 @@ export class Readers {
    * Waits until `take` returns something other than undefined.
    * @throws what `take` throws, or FsError `interrupted` when the call is aborted; then nothing has been taken
    */
-  wait<T>(take: () => Maybe<T> | undefined, ctx: Pick<Context, 'signal' | 'whenAborted'>): Promise<T> {
+  wait<T>(take: () => MaybePromise<T> | undefined, ctx: Pick<Context, 'signal' | 'whenAborted'>): Promise<T> {
     return new Promise((resolve, reject) => {
       let over = () => void this.#waiting.delete(look)
       const look = () => {

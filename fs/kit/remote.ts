@@ -12,7 +12,7 @@ import {
   type Owner,
   type User,
 } from '../file.js'
-import type { Maybe } from '../maybe.js'
+import type { MaybePromise } from '../maybe-promise.js'
 import { DMDIR, NONUNAME, OREAD, type Qid, QTDIR, type Stat } from '../protocol.js'
 
 /** How a remote tree is reached: with an attach for each local user, on a shared connection. */
@@ -117,7 +117,7 @@ class RemoteFile implements File {
     this.qid = stat ? tree.qid(stat.qid) : newQid(QTDIR)
   }
 
-  attributes(ctx: Context): Maybe<Attributes> {
+  attributes(ctx: Context): MaybePromise<Attributes> {
     const { owner } = this.tree.options
     if (!owner || this.path.length > 0) return this.#attributes(ctx)
     const { time } = this.tree
@@ -190,7 +190,7 @@ class RemoteFile implements File {
         const { length, mtime } = await this.tree.quickly(ctx, signal => fid.stat(signal))
         return { length: Number(length), mtime }
       },
-      read: (offset, count, ctx): Maybe<Uint8Array> => fid.read(offset, count, ctx.signal),
+      read: (offset, count, ctx): MaybePromise<Uint8Array> => fid.read(offset, count, ctx.signal),
       write: (offset, data, ctx) => fid.write(offset, data.slice(), ctx.signal),
       list: async ctx =>
         (await fid.stats(ctx.signal))

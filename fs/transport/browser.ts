@@ -15,7 +15,7 @@ export interface WebSocketLike {
 const CONNECTING = 0
 const OPEN = 1
 /** How often to check what is queued, in ms: a browser has no drain event. */
-const LOOK_MS = 20
+const POLL_MS = 20
 /** The first of the close codes that are free for applications. */
 const CLOSE_PROTOCOL = 4000
 
@@ -36,7 +36,7 @@ class BrowserTransport implements Transport {
   /** Messages that arrived while paused: a browser cannot be told to stop reading. */
   #held: Uint8Array[] = []
   #paused = false
-  #looking = false
+  #polling = false
   #over = false
 
   constructor(readonly ws: WebSocketLike) {
@@ -78,7 +78,7 @@ class BrowserTransport implements Transport {
       if (this.ws.readyState === OPEN) this.ws.send(message)
       else if (this.ws.readyState === CONNECTING) this.#early.push(message)
     }
-    this.#look()
+    this.#poll()
   }
 
   pause(): void {
@@ -107,15 +107,15 @@ class BrowserTransport implements Transport {
   }
 
   /** Calls `ondrain` once nothing is queued, in place of a drain event. */
-  #look(): void {
-    if (this.#looking || this.queued === 0) return
-    this.#looking = true
+  #poll(): void {
+    if (this.#polling || this.queued === 0) return
+    this.#polling = true
     setTimeout(() => {
-      this.#looking = false
+      this.#polling = false
       if (this.#over) return
       if (this.queued === 0) this.ondrain()
-      else this.#look()
-    }, LOOK_MS)
+      else this.#poll()
+    }, POLL_MS)
   }
 
   #gone(reason: Error | undefined): void {

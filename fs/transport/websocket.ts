@@ -8,7 +8,7 @@ import { WebSocket, WebSocketServer } from 'ws'
 import { FsError, fail } from '../errors.js'
 import { CLOSE_TIMEOUT_MS, DIAL_TIMEOUT_MS, MAX_WS_MESSAGE, PING_MS, TLS_BYTES } from '../limits.js'
 import type { Transport } from '../transport.js'
-import { reasonOf } from './reason.js'
+import { connectError } from './connect-error.js'
 
 /**
  * The subprotocol. This end sends each 9P message as one WebSocket message; it reads a stream of bytes, however they
@@ -59,7 +59,7 @@ class WebSocketTransport implements Transport {
       this.#ondata?.(new Uint8Array(data.buffer, data.byteOffset, data.length))
     })
     // runs after ws's own listener, which buffers a frame until it is complete
-    socketOf(ws).on('data', () => this.#looked())
+    socketOf(ws).on('data', () => this.#countUnread())
     ws.on('error', error => {
       this.#reason ??= error
     })
@@ -87,7 +87,7 @@ class WebSocketTransport implements Transport {
     return this.#unread
   }
 
-  #looked(): void {
+  #countUnread(): void {
     const { _receiver: kept } = this.ws as unknown as { _receiver: Kept | null }
     const unread = kept ? kept._bufferedBytes + kept._messageLength + CHUNK_BYTES * kept._buffers.length : 0
     if (unread === this.#unread) return
@@ -243,7 +243,7 @@ export async function dialWebSocket(
     })
     ws.once('error', error => {
       settled()
-      reject(fail('unreachable', `${url}: ${reasonOf(error)}`, error))
+      reject(fail('unreachable', `${url}: ${connectError(error)}`, error))
     })
     // needed after a refusal, too: a destroyed request emits one more error
     ws.on('error', () => {})
@@ -274,7 +274,7 @@ function secureSocket(url: string, fingerprint: string | undefined, signal?: Abo
       socket.destroy()
       if (error instanceof FsError) return reject(error)
       const refused = socket.authorizationError ? 'certificateRefused' : 'unreachable'
-      reject(fail(refused, `${url}: ${reasonOf(error)}`, error))
+      reject(fail(refused, `${url}: ${connectError(error)}`, error))
     }
     const abort = () => failed(fail('interrupted'))
     const timer = setTimeout(

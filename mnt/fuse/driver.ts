@@ -6,15 +6,15 @@ import { IOHDRSZ } from '../../fs/limits.js'
 import { DMDIR, ORDWR, OREAD, OWRITE, QTDIR, type Stat } from '../../fs/protocol.js'
 import { direntType, linuxStat, type Owner, openMode, permits, type UnixStat, unixStat } from '../attributes.js'
 import type { Link } from '../link.js'
-import type { Flight } from './flight.js'
 import { Handle } from './handle.js'
 import { drop, type Node, Nodes } from './nodes.js'
 import * as k from './protocol.js'
+import type { FuseRequest } from './request.js'
 import { Shares } from './shares.js'
 
 type R<K extends k.Operation> = k.Request<K>
 type A<K extends k.Operation> = k.Answer<K> | Promise<k.Answer<K>>
-type Handlers = { [K in k.Operation]?: (r: R<K>, flight: Flight) => A<K> }
+type Handlers = { [K in k.Operation]?: (r: R<K>, flight: FuseRequest) => A<K> }
 
 /**
  * Background requests that the kernel may have outstanding. RELEASE is one of them: if the kernel held it back, a close
@@ -72,8 +72,10 @@ export class Driver implements Handlers {
   }
 
   /** Handles one request. @returns its answer, or a promise of it @throws FsError with the errno to answer with */
-  handle(request: k.Request, flight: Flight): any {
-    const handler = this[request.op as keyof this] as unknown as ((r: k.Request, flight: Flight) => unknown) | undefined
+  handle(request: k.Request, flight: FuseRequest): any {
+    const handler = this[request.op as keyof this] as unknown as
+      | ((r: k.Request, flight: FuseRequest) => unknown)
+      | undefined
     if (!handler) throw fail('noSuchCall')
     return handler.call(this, request, flight)
   }
@@ -125,12 +127,12 @@ export class Driver implements Handlers {
 
   DESTROY(): void {}
 
-  async LOOKUP({ header: { nodeid, uid }, in: { name } }: R<'LOOKUP'>, flight: Flight) {
+  async LOOKUP({ header: { nodeid, uid }, in: { name } }: R<'LOOKUP'>, flight: FuseRequest) {
     const parent = this.nodes.get(nodeid)
     return this.#entry(parent, name, uid, await this.#fid(parent, uid, flight), flight)
   }
 
-  async GETATTR({ header: { nodeid, uid }, in: { getattr_flags, fh } }: R<'GETATTR'>, flight: Flight) {
+  async GETATTR({ header: { nodeid, uid }, in: { getattr_flags, fh } }: R<'GETATTR'>, flight: FuseRequest) {
     const node = this.nodes.get(nodeid)
     const handle = getattr_flags & k.GETATTR_FH ? this.#handle(fh) : undefined
     const opened = this.#asks(node, handle)
@@ -148,7 +150,7 @@ export class Driver implements Handlers {
   }
 
   /** Outside 9P2000.L a file keeps its owner, because 9P has no chown; access times are accepted and ignored. */
-  async SETATTR({ header: { nodeid, uid }, in: to }: R<'SETATTR'>, flight: Flight) {
+  async SETATTR({ header: { nodeid, uid }, in: to }: R<'SETATTR'>, flight: FuseRequest) {
     const node = this.nodes.get(nodeid)
     const opened = this.#asks(node, to.valid & k.FATTR_FH ? this.#handle(to.fh) : undefined)
     // on a fid of its own: a server may refuse other requests on a fid that is being changed
@@ -176,31 +178,31 @@ export class Driver implements Handlers {
     }
   }
 
-  async READLINK({ header: { nodeid, uid } }: R<'READLINK'>, flight: Flight) {
+  async READLINK({ header: { nodeid, uid } }: R<'READLINK'>, flight: FuseRequest) {
     return encoder.encode(await linux.readlink(await this.#fid(this.nodes.get(nodeid), uid, flight), flight.signal))
   }
 
-  SYMLINK({ header, in: { name, target } }: R<'SYMLINK'>, flight: Flight) {
+  SYMLINK({ header, in: { name, target } }: R<'SYMLINK'>, flight: FuseRequest) {
     return this.#made(header, name, flight, dir => linux.symlink(dir, name, target, flight.signal, header.gid))
   }
 
-  MKNOD({ header, in: { name, mode, rdev } }: R<'MKNOD'>, flight: Flight) {
+  MKNOD({ header, in: { name, mode, rdev } }: R<'MKNOD'>, flight: FuseRequest) {
     // the inverse of the kernel's new_encode_dev
     const device = { major: (rdev >>> 8) & 0xfff, minor: (rdev & 0xff) | ((rdev >>> 12) & 0xfff00) }
     return this.#made(header, name, flight, dir => linux.mknod(dir, name, mode, device, flight.signal, header.gid))
   }
 
-  LINK({ header, in: { oldnodeid, name } }: R<'LINK'>, flight: Flight) {
+  LINK({ header, in: { oldnodeid, name } }: R<'LINK'>, flight: FuseRequest) {
     return this.#made(header, name, flight, async dir =>
       linux.link(dir, await this.#fid(this.nodes.get(oldnodeid), header.uid, flight), name, flight.signal),
     )
   }
 
-  OPEN(request: R<'OPEN'>, flight: Flight) {
+  OPEN(request: R<'OPEN'>, flight: FuseRequest) {
     return this.#counted(request.header.uid, () => this.#openFile(request, flight))
   }
 
-  async #openFile({ header: { nodeid, uid }, in: { flags } }: R<'OPEN'>, flight: Flight) {
+  async #openFile({ header: { nodeid, uid }, in: { flags } }: R<'OPEN'>, flight: FuseRequest) {
     const node = this.nodes.get(nodeid)
     if (!this.#linux) {
       // by the path: the name that the kernel looked up a second ago may stand for another file by now
@@ -213,11 +215,11 @@ export class Driver implements Handlers {
     return this.#open(node, fid, openMode(flags, true), uid, flight)
   }
 
-  CREATE(request: R<'CREATE'>, flight: Flight) {
+  CREATE(request: R<'CREATE'>, flight: FuseRequest) {
     return this.#counted(request.header.uid, () => this.#create(request, flight))
   }
 
-  async #create({ header: { nodeid, uid, gid }, in: { name, flags, mode } }: R<'CREATE'>, flight: Flight) {
+  async #create({ header: { nodeid, uid, gid }, in: { name, flags, mode } }: R<'CREATE'>, flight: FuseRequest) {
     const parent = this.nodes.get(nodeid)
     const fid = await (await this.#fid(parent, uid, flight)).walk([], flight.signal)
     try {
@@ -233,11 +235,11 @@ export class Driver implements Handlers {
     }
   }
 
-  READ({ in: { fh, offset, size, flags } }: R<'READ'>, flight: Flight) {
+  READ({ in: { fh, offset, size, flags } }: R<'READ'>, flight: FuseRequest) {
     return this.#handle(fh).read(offset, size, (flags & k.O_NONBLOCK) !== 0, flight.signal)
   }
 
-  async WRITE({ in: { fh, offset, size, data } }: R<'WRITE'>, flight: Flight) {
+  async WRITE({ in: { fh, offset, size, data } }: R<'WRITE'>, flight: FuseRequest) {
     // the data is copied, because the loop reuses the buffer as soon as this waits
     const { fid, node } = this.#handle(fh)
     const written = await fid.write(offset, data.slice(0, size), flight.signal)
@@ -251,12 +253,12 @@ export class Driver implements Handlers {
    * not submit a prompt: a descriptor may be closed more than once (dup(2)), and only the last close submits
    * (docs/files.md, data).
    */
-  FLUSH({ in: { fh } }: R<'FLUSH'>, flight: Flight): A<'FLUSH'> {
+  FLUSH({ in: { fh } }: R<'FLUSH'>, flight: FuseRequest): A<'FLUSH'> {
     const { fid, writes } = this.#handle(fh)
     if (writes) return fid.finish(flight.signal)
   }
 
-  FSYNC({ in: { fh } }: R<'FSYNC'>, flight: Flight): A<'FSYNC'> {
+  FSYNC({ in: { fh } }: R<'FSYNC'>, flight: FuseRequest): A<'FSYNC'> {
     const { fid, writes } = this.#handle(fh)
     if (writes) return fid.sync(flight.signal)
   }
@@ -279,21 +281,21 @@ export class Driver implements Handlers {
     this.RELEASE(request)
   }
 
-  OPENDIR(request: R<'OPENDIR'>, flight: Flight) {
+  OPENDIR(request: R<'OPENDIR'>, flight: FuseRequest) {
     return this.#counted(request.header.uid, () => this.#openDirectory(request, flight))
   }
 
-  async #openDirectory({ header: { nodeid, uid } }: R<'OPENDIR'>, flight: Flight) {
+  async #openDirectory({ header: { nodeid, uid } }: R<'OPENDIR'>, flight: FuseRequest) {
     const node = this.nodes.get(nodeid)
     const fid = await (await this.#fid(node, uid, flight)).walk([], flight.signal)
     return this.#open(node, fid, OREAD, uid, flight)
   }
 
-  READDIR(request: R<'READDIR'>, flight: Flight): A<'READDIR'> {
+  READDIR(request: R<'READDIR'>, flight: FuseRequest): A<'READDIR'> {
     return this.#list(request, flight)
   }
 
-  READDIRPLUS(request: R<'READDIRPLUS'>, flight: Flight): A<'READDIRPLUS'> {
+  READDIRPLUS(request: R<'READDIRPLUS'>, flight: FuseRequest): A<'READDIRPLUS'> {
     return this.#list(request, flight, (parent, stat) => ({
       nodeid: this.nodes.lookup(parent, stat.name, stat.qid).id,
       entry_valid: this.#valid,
@@ -302,7 +304,7 @@ export class Driver implements Handlers {
     }))
   }
 
-  MKDIR({ header, in: { name, mode } }: R<'MKDIR'>, flight: Flight) {
+  MKDIR({ header, in: { name, mode } }: R<'MKDIR'>, flight: FuseRequest) {
     return this.#made(header, name, flight, async dir => {
       const made = await dir.walk([], flight.signal)
       try {
@@ -313,28 +315,28 @@ export class Driver implements Handlers {
     })
   }
 
-  async UNLINK({ header: { nodeid, uid }, in: { name } }: R<'UNLINK'> | R<'RMDIR'>, flight: Flight) {
+  async UNLINK({ header: { nodeid, uid }, in: { name } }: R<'UNLINK'> | R<'RMDIR'>, flight: FuseRequest) {
     const parent = this.nodes.get(nodeid)
     const fid = await (await this.#fid(parent, uid, flight)).walk([name], flight.signal)
     await fid.remove()
     this.nodes.remove(parent.children.get(name))
   }
 
-  RMDIR(request: R<'RMDIR'>, flight: Flight): Promise<void> {
+  RMDIR(request: R<'RMDIR'>, flight: FuseRequest): Promise<void> {
     return this.UNLINK(request, flight)
   }
 
-  RENAME({ header, in: { newdir, oldname, newname } }: R<'RENAME'>, flight: Flight): Promise<void> {
+  RENAME({ header, in: { newdir, oldname, newname } }: R<'RENAME'>, flight: FuseRequest): Promise<void> {
     return this.#rename(header, newdir, oldname, newname, flight)
   }
 
-  RENAME2({ header, in: { newdir, flags, oldname, newname } }: R<'RENAME2'>, flight: Flight): Promise<void> {
+  RENAME2({ header, in: { newdir, flags, oldname, newname } }: R<'RENAME2'>, flight: FuseRequest): Promise<void> {
     if (flags & ~k.RENAME_NOREPLACE) throw fail('badArgument', 'names can not be exchanged')
     return this.#rename(header, newdir, oldname, newname, flight)
   }
 
   /** Only 9P2000.L counts blocks and files. Other dialects get zeros, as /proc does, so that df and stat -f work. */
-  async STATFS({ header: { uid } }: R<'STATFS'>, flight: Flight): Promise<k.Answer<'STATFS'>> {
+  async STATFS({ header: { uid } }: R<'STATFS'>, flight: FuseRequest): Promise<k.Answer<'STATFS'>> {
     if (!this.#linux) return { bsize: k.PAGE, frsize: k.PAGE, namelen: 255 }
     const { bsize, blocks, bfree, bavail, files, ffree, namelen } = await linux.statfs(
       await this.#root(uid),
@@ -343,7 +345,7 @@ export class Driver implements Handlers {
     return { bsize, frsize: bsize, blocks, bfree, bavail, files, ffree, namelen }
   }
 
-  async ACCESS({ header: { nodeid, uid }, in: { mask } }: R<'ACCESS'>, flight: Flight) {
+  async ACCESS({ header: { nodeid, uid }, in: { mask } }: R<'ACCESS'>, flight: FuseRequest) {
     const { fid, answer } = await this.#ask(this.nodes.get(nodeid), uid, fid => this.#stat(fid, flight), flight)
     drop(fid)
     if (!permits(answer, uid, mask)) throw fail('permission')
@@ -355,7 +357,7 @@ export class Driver implements Handlers {
     return handle
   }
 
-  async #stat(fid: Fid, flight: Flight): Promise<UnixStat & { attr_valid_nsec: number }> {
+  async #stat(fid: Fid, flight: FuseRequest): Promise<UnixStat & { attr_valid_nsec: number }> {
     const stat = fid.linux
       ? linuxStat(await linux.getattr(fid, flight.signal))
       : unixStat(await fid.stat(flight.signal), this.owner)
@@ -366,7 +368,7 @@ export class Driver implements Handlers {
    * Whether an open fid of a removed file still stands for that file. diod resolves the fid by its path, which may lead
    * to a newer file by now.
    */
-  #still(node: Node, fid: Fid, flight: Flight): Promise<boolean> {
+  #still(node: Node, fid: Fid, flight: FuseRequest): Promise<boolean> {
     return linux.getattr(fid, flight.signal).then(
       ({ qid }) => qid.path === node.qid.path,
       () => false,
@@ -389,7 +391,7 @@ export class Driver implements Handlers {
    * program that takes the length as the amount to read (tar, rsync, sendfile) must get the length of the content that
    * it reads.
    */
-  async #read(node: Node, uid: number, flight: Flight) {
+  async #read(node: Node, uid: number, flight: FuseRequest) {
     const reading = [...node.handles].findLast(handle => handle.uid === uid && !handle.writes)
     if (!reading || reading.fid.qid.type & QTDIR) return undefined
     return this.#stat(reading.fid, flight).catch(error => {
@@ -403,7 +405,7 @@ export class Driver implements Handlers {
   }
 
   /** A kept fid of this user at a node, to walk from or to ask for attributes. The caller must not open or clunk it. */
-  async #fid(node: Node, uid: number, flight: Flight): Promise<Fid> {
+  async #fid(node: Node, uid: number, flight: FuseRequest): Promise<Fid> {
     if (node === this.nodes.root) return this.#root(uid)
     if (node.removed) throw fail('notFound')
     const kept = this.nodes.kept(node, uid, this.link.client)
@@ -412,13 +414,13 @@ export class Driver implements Handlers {
   }
 
   /** A new fid of this user at a node; it belongs to the caller. */
-  async #walk(node: Node, uid: number, flight: Flight): Promise<Fid> {
+  async #walk(node: Node, uid: number, flight: FuseRequest): Promise<Fid> {
     if (node.removed) throw fail('notFound')
     return (await this.#root(uid)).walk(node.path, flight.signal)
   }
 
   /** Walks to a node by its current path and asks `question` there. The fid belongs to the caller. */
-  async #ask<T>(node: Node, uid: number, question: (fid: Fid) => Promise<T>, flight: Flight) {
+  async #ask<T>(node: Node, uid: number, question: (fid: Fid) => Promise<T>, flight: FuseRequest) {
     if (node.removed) throw fail('notFound')
     const asked = await (await this.#root(uid)).ask(node.path, question, flight.signal)
     if (!flight.answered) return asked
@@ -427,7 +429,7 @@ export class Driver implements Handlers {
   }
 
   /** Looks a name up in its directory and gives the file a node. @returns the answer to a LOOKUP */
-  async #entry(parent: Node, name: string, uid: number, from: Fid, flight: Flight): Promise<k.Answer<'LOOKUP'>> {
+  async #entry(parent: Node, name: string, uid: number, from: Fid, flight: FuseRequest): Promise<k.Answer<'LOOKUP'>> {
     const { fid, answer } = await from.ask([name], fid => this.#stat(fid, flight), flight.signal)
     if (flight.answered) {
       drop(fid)
@@ -442,7 +444,7 @@ export class Driver implements Handlers {
   }
 
   /** Creates a file of any kind in a directory by `make`, and answers with its entry. */
-  async #made({ nodeid, uid }: k.Header, name: string, flight: Flight, make: (dir: Fid) => Promise<unknown>) {
+  async #made({ nodeid, uid }: k.Header, name: string, flight: FuseRequest, make: (dir: Fid) => Promise<unknown>) {
     const parent = this.nodes.get(nodeid)
     const dir = await this.#fid(parent, uid, flight)
     await make(dir)
@@ -460,7 +462,7 @@ export class Driver implements Handlers {
     }
   }
 
-  async #open(node: Node, fid: Fid, mode: number, uid: number, flight: Flight): Promise<k.Answer<'OPEN'>> {
+  async #open(node: Node, fid: Fid, mode: number, uid: number, flight: FuseRequest): Promise<k.Answer<'OPEN'>> {
     try {
       await fid.open(mode, flight.signal)
       if (flight.answered) throw fail('interrupted')
@@ -493,7 +495,7 @@ export class Driver implements Handlers {
    */
   async #list(
     { header: { nodeid }, in: { fh, offset, size } }: R<'READDIR'> | R<'READDIRPLUS'>,
-    flight: Flight,
+    flight: FuseRequest,
     plus?: (parent: Node, stat: Stat) => k.Reply<typeof k.entry>,
   ): Promise<Uint8Array> {
     const node = this.nodes.get(nodeid)
@@ -520,7 +522,7 @@ export class Driver implements Handlers {
   }
 
   /** Renames as rename(2) does in 9P2000.L. Other dialects rename by wstat, which works only within one directory. */
-  async #rename({ nodeid, uid }: k.Header, newdir: number, oldname: string, newname: string, flight: Flight) {
+  async #rename({ nodeid, uid }: k.Header, newdir: number, oldname: string, newname: string, flight: FuseRequest) {
     const parent = this.nodes.get(nodeid)
     const into = this.nodes.get(newdir)
     const from = await this.#fid(parent, uid, flight)

@@ -1,7 +1,6 @@
 /** Reads the kernel's FUSE requests from the device in order, has the driver handle them, and writes the replies. */
 import { fail, toFsError } from '../../fs/errors.js'
 import type { Driver } from './driver.js'
-import { Flight } from './flight.js'
 import {
   answered,
   decode,
@@ -18,6 +17,7 @@ import {
   type Request,
   sizeOf,
 } from './protocol.js'
+import { FuseRequest } from './request.js'
 
 /** How often deadlines are checked, in ms. */
 const SWEEP_MS = 1000
@@ -48,7 +48,7 @@ export interface Channel {
  * blocks.
  */
 export class Loop {
-  #flights = new Map<number, Flight>()
+  #flights = new Map<number, FuseRequest>()
   #early = new Set<number>()
   #small = new DataView(new ArrayBuffer(REPLY_ROOM))
   #sweep: NodeJS.Timeout
@@ -106,7 +106,7 @@ export class Loop {
     if (request.op === 'INTERRUPT') return this.#interrupt(request.in.unique)
     if (request.op === 'FORGET') return this.driver.forget(request.header.nodeid, request.in.nlookup)
     if (request.op === 'BATCH_FORGET') return this.#forget(request.in.count, request.in.data)
-    const flight = new Flight(request.op, unique, performance.now())
+    const flight = new FuseRequest(request.op, unique, performance.now())
     if (this.#early.delete(unique)) flight.abort()
     if (this.#stopping && !this.driver.local(request)) return this.#error(unique, fail('shuttingDown').errno)
     try {
@@ -122,7 +122,7 @@ export class Loop {
     }
   }
 
-  #answer(flight: Flight, value: undefined | Uint8Array | Reply<Fields>): void {
+  #answer(flight: FuseRequest, value: undefined | Uint8Array | Reply<Fields>): void {
     this.#flights.delete(flight.unique)
     if (flight.answered) return
     flight.answered = true
@@ -136,7 +136,7 @@ export class Loop {
   }
 
   /** Answers with an errno now. The work may go on, but its result is not sent. */
-  #giveUp(flight: Flight, errno: number, why?: unknown): void {
+  #giveUp(flight: FuseRequest, errno: number, why?: unknown): void {
     this.#flights.delete(flight.unique)
     if (flight.answered) return
     flight.answered = true

@@ -4,7 +4,7 @@ import { Budget } from '../../cluster/root/budget.js'
 import { SPILL_READ_MS, SPILL_READS } from '../../cluster/root/limits.js'
 import { Spills } from '../../cluster/root/spills.js'
 import { Client } from '../../fs/client.js'
-import { Log, logFile } from '../../fs/kit/log.js'
+import { AppendLog, logFile } from '../../fs/kit/append-log.js'
 import { MAX_MSIZE, MAX_QUEUED } from '../../fs/limits.js'
 import { OREAD } from '../../fs/protocol.js'
 import { serve } from '../../fs/server.js'
@@ -22,7 +22,7 @@ function stage(limit?: number) {
   const spills = new Spills(disk, clock, error => failures.push(error.message))
   const budget = new Budget({ limit: 1e9 })
   const log = (user = 'ann') => {
-    const log = new Log(100_000_000, budget.hold({ name: user }))
+    const log = new AppendLog(100_000_000, budget.hold({ name: user }))
     const release = log.keep()
     log.spillTo(spills.of(user))
     return { log, release }
@@ -34,7 +34,7 @@ const bytes = (length: number, seed = 0) =>
   Buffer.from(Uint8Array.from({ length }, (_, i) => (i * 7 + (i >> 8) + seed) % 251))
 
 /** Reads all of a log, `count` bytes at a time. */
-async function whole(log: Log, count: number): Promise<Buffer> {
+async function whole(log: AppendLog, count: number): Promise<Buffer> {
   const pieces: Uint8Array[] = []
   for (let at = 0; at < log.length; at += pieces.at(-1)!.length) {
     const piece = await log.read(at, count, never)

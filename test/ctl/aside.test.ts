@@ -14,7 +14,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { isAside, keepAside, setAside } from '../../cli/aside.js'
 import { readBounded } from '../../cli/bounded.js'
-import { replacePrivate } from '../../cli/private.js'
+import { replacePrivate } from '../../cli/private-file.js'
 import { fileStore } from '../../ctl/server/store.js'
 
 t.test('up to five damaged files of one name are kept, and the newest is NAME.damaged', async t => {

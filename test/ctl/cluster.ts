@@ -1,7 +1,7 @@
 /** A stand-in for the cluster that a machine joins, for tests of joining. */
 import type { Config } from '../../cli/settings.js'
 import { certificate } from '../../ctl/server/certificate.js'
-import { type Door, type Listener, openListener, wanted } from '../../ctl/server/listeners.js'
+import { type Acceptor, type Listener, listenAddresses, openListener } from '../../ctl/server/listeners.js'
 import { Client, type Fid } from '../../fs/client.js'
 import { ORDWR } from '../../fs/protocol.js'
 import { parseRecords } from '../../fs/quote.js'
@@ -46,16 +46,17 @@ export class Cluster {
   /** Starts to listen. @param listen the address; with port 0 the system chooses the port, and `address` has it */
   async open(listen = 'wss://127.0.0.1:0/9p'): Promise<this> {
     const config = { listen: [listen], auth: 'token' } as unknown as Config
-    const door: Door = {
-      trusted: () => undefined,
-      guarded: () => undefined,
+    const door: Acceptor = {
+      acceptLocal: () => undefined,
+      acceptWithToken: () => undefined,
       verify: () => undefined,
-      joins: transport => void this.#joined(transport).catch(error => this.t.comment(`a member: ${error.message}`)),
+      acceptJoin: transport =>
+        void this.#joined(transport).catch(error => this.t.comment(`a member: ${error.message}`)),
       verifyJoin: given => given === this.token,
-      anyone: { name: 'nobody', uid: 1, role: 'read' },
+      anonymousUser: { name: 'nobody', uid: 1, role: 'read' },
       note: line => this.t.comment(line),
     }
-    const [, item] = wanted(config, { XDG_STATE_HOME: this.state, XDG_RUNTIME_DIR: '/run' })
+    const [, item] = listenAddresses(config, { XDG_STATE_HOME: this.state, XDG_RUNTIME_DIR: '/run' })
     this.#listener = await openListener(item!, config, door)
     this.address = this.#listener.address.replace(/9p$/, 'join')
     this.fingerprint = this.#listener.fingerprint ?? ''

@@ -4,7 +4,7 @@ import { listen } from '../../fs/dial.js'
 import { text } from '../../fs/kit/content.js'
 import { ctl, word } from '../../fs/kit/ctl.js'
 import { dir } from '../../fs/kit/dir.js'
-import { Feed } from '../../fs/kit/feed.js'
+import { EventLog } from '../../fs/kit/event-log.js'
 import { record } from '../../fs/quote.js'
 import { serve } from '../../fs/server.js'
 import type { Transport } from '../../fs/transport.js'
@@ -23,7 +23,7 @@ export class FakeCluster {
   /** The attributes of each task, by number. */
   readonly tasks = new Map<string, Record<string, string | number>>()
   readonly cancelled: string[] = []
-  readonly events = new Feed()
+  readonly events = new EventLog()
   server: Record<string, string | number> = {
     state: 'idle',
     tok_s: 10234,

@@ -3,7 +3,7 @@ import { spawn, spawnSync } from 'node:child_process'
 import { chmodSync, readFileSync } from 'node:fs'
 import { isIPv4 } from 'node:net'
 import t from 'tap'
-import { ownAddresses } from '../../cli/networks.js'
+import { ownAddresses } from '../../cli/own-addresses.js'
 import { joinAddresses } from '../../ctl/command/invite.js'
 import { Home, llamboctl, Run } from './fixture.js'
 

@@ -9,7 +9,7 @@ import { run } from '../../dish/evaluate.js'
 import { codeFor, Exit } from '../../dish/failure.js'
 import { parse } from '../../dish/parser.js'
 import { Capture, empty } from '../../dish/pipe.js'
-import { begin, type Session } from '../../dish/session.js'
+import { begin, type ShellInstance } from '../../dish/shell-instance.js'
 import type { Io } from '../../dish/state.js'
 import { listen } from '../../fs/dial.js'
 import { fail } from '../../fs/errors.js'
@@ -149,7 +149,7 @@ export interface Said {
 /** A shell in this process. */
 export class Shell {
   private constructor(
-    readonly session: Session,
+    readonly session: ShellInstance,
     readonly told: string[],
   ) {}
 

@@ -11,9 +11,9 @@ import { parentsUser, self } from '../../ctl/server/users.js'
 import { systemClock } from '../../fs/clock.js'
 import { dial } from '../../fs/dial.js'
 import type { File } from '../../fs/file.js'
+import { AppendLog, logFile } from '../../fs/kit/append-log.js'
 import { text } from '../../fs/kit/content.js'
 import { exchange } from '../../fs/kit/exchange.js'
-import { Log, logFile } from '../../fs/kit/log.js'
 import { serve } from '../../fs/server.js'
 import type { Transport } from '../../fs/transport.js'
 import { byGenerate } from './clients.js'
@@ -78,7 +78,7 @@ const lies: Readonly<Record<string, { says: string | Uint8Array; blame: RegExp }
 /** A `generate` that answers probes, and lies to everyone else. */
 function lying(says: string | Uint8Array): File {
   const begin = (json: string) => {
-    const answer = new Log()
+    const answer = new AppendLog()
     if (/"ping"/.test(json)) answer.append(honest + line({ event: 'end', reason: 'length', completion_tokens: 2 }))
     else {
       answer.append(honest)
@@ -183,7 +183,7 @@ async function bad(stage: Stage): Promise<string> {
   must(/bad message|hungup/.test(left.error!), left.error!)
 
   // floods: events of a worker that loads for ever, and of a host
-  const flood = new Log(256 * 1024 * 1024)
+  const flood = new AppendLog(256 * 1024 * 1024)
   let flooding = true
   void (async () => {
     for (let seq = 1; flooding && flood.length < 200e6; seq += 100) {

@@ -3,7 +3,7 @@ import t, { type Test } from 'tap'
 import { Budget } from '../../cluster/root/budget.js'
 import { Client } from '../../fs/client.js'
 import { dir } from '../../fs/kit/dir.js'
-import { Feed } from '../../fs/kit/feed.js'
+import { EventLog } from '../../fs/kit/event-log.js'
 import { CONNECTION_BYTES, FID_BYTES, MAX_MSIZE, REQUEST_BYTES } from '../../fs/limits.js'
 import { pack } from '../../fs/message.js'
 import { OREAD } from '../../fs/protocol.js'
@@ -119,7 +119,7 @@ t.test('waiting requests are counted, and those without room are refused', async
 })
 
 t.test('the bytes to which a reader of events can seek back are counted', async t => {
-  const feed = new Feed()
+  const feed = new EventLog()
   for (let i = 0; i < 100; i++) feed.add('test', { text: 'x'.repeat(200) })
   const root = dir(new Map([['event', feed.stream(glenda, 0o444)]]), glenda)
   const { budget, connect } = stage(t, 1e6, {

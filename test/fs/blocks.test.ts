@@ -1,7 +1,7 @@
 /** Blocks of bytes, and the memory accounting of a log. */
 import t from 'tap'
+import { AppendLog } from '../../fs/kit/append-log.js'
 import { Blocks } from '../../fs/kit/blocks.js'
-import { Log } from '../../fs/kit/log.js'
 
 const BLOCK = 64 * 1024
 const never = { signal: new AbortController().signal }
@@ -74,7 +74,7 @@ t.test('each block is counted before it is allocated, and a refusal changes noth
 
 t.test('a log keeps its bytes until the last keeper has released them', async t => {
   const holding = counter()
-  const log = new Log(1000, holding)
+  const log = new AppendLog(1000, holding)
   const [first, second] = [log.keep(), log.keep()]
   log.append('abc')
   log.end()

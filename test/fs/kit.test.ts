@@ -5,12 +5,12 @@ import { type Clock, systemClock } from '../../fs/clock.js'
 import { fail } from '../../fs/errors.js'
 import type { File, Opened, User } from '../../fs/file.js'
 import { newQid } from '../../fs/file.js'
+import { AppendLog, logFile } from '../../fs/kit/append-log.js'
 import { clone } from '../../fs/kit/clone.js'
 import { bytes, text } from '../../fs/kit/content.js'
 import { ctl, word, word1 } from '../../fs/kit/ctl.js'
 import { dir, generated, union } from '../../fs/kit/dir.js'
-import { Feed } from '../../fs/kit/feed.js'
-import { Log, logFile } from '../../fs/kit/log.js'
+import { EventLog } from '../../fs/kit/event-log.js'
 import { remote } from '../../fs/kit/remote.js'
 import { ORDWR, OREAD, OWRITE } from '../../fs/protocol.js'
 import { serve } from '../../fs/server.js'
@@ -102,7 +102,7 @@ t.test('a command that a shell writes in pieces is refused as a whole, with the 
 })
 
 t.test('several readers read a log by offset and wait at its end', async t => {
-  const log = new Log(100)
+  const log = new AppendLog(100)
   const root = await tree(t, of({ log: logFile(() => log, owner) }))
   const [a, b] = [await open(root, 'log'), await open(root, 'log')]
   const waiting = [a.read(0, 100), b.read(2, 100)]
@@ -118,7 +118,7 @@ t.test('several readers read a log by offset and wait at its end', async t => {
 t.test(
   'a feed begins with the newest hundred lines, and tells a reader that falls behind how many it lost',
   async t => {
-    const feed = new Feed()
+    const feed = new EventLog()
     for (let i = 0; i < 150; i++) feed.add('tick', { i })
     const root = await tree(t, of({ events: feed.stream(owner) }))
     const fid = await open(root, 'events')
@@ -145,7 +145,7 @@ t.test(
 t.test(
   'the log of a feed has its true length, grows and ends, and restarts with the newest hundred lines when it is cut',
   async t => {
-    const feed = new Feed()
+    const feed = new EventLog()
     for (const kind of ['one', 'two']) feed.add(kind)
     const root = await tree(t, of({ events: feed.file(owner), event: feed.stream(owner) }))
     const fid = await open(root, 'events')
@@ -199,7 +199,7 @@ t.test(
 )
 
 t.test('a reader of single bytes gets the whole of each line of a feed', async t => {
-  const feed = new Feed()
+  const feed = new EventLog()
   feed.add('one')
   const root = await tree(t, of({ events: feed.stream(owner) }))
   const fid = await open(root, 'events')
@@ -211,7 +211,7 @@ t.test('a reader of single bytes gets the whole of each line of a feed', async t
 t.test(
   'a reader that reads ahead and seeks back to the end of a line, as bash does, gets every line of a feed',
   async t => {
-    const feed = new Feed()
+    const feed = new EventLog()
     for (const kind of ['one', 'two', 'three']) feed.add(kind)
     const root = await tree(t, of({ events: feed.stream(owner) }))
     const fid = await open(root, 'events')
@@ -287,7 +287,7 @@ t.test('a directory of a hundred thousand entries is listed completely', async t
 })
 
 t.test('a remote tree is a directory here, and each user is attached there under their own name', async t => {
-  const log = new Log()
+  const log = new AppendLog()
   const settings: string[] = []
   const far = of({
     who: text(({ user }) => user.name, { owner }),
@@ -366,7 +366,7 @@ t.test('a file that a remote tree has created but cannot stat is closed there', 
 })
 
 t.test('with ?chunk each short read of a stream is followed by one empty read', async t => {
-  const log = new Log()
+  const log = new AppendLog()
   log.append('one')
   const root = await tree(t, of({ log: logFile(() => log, owner), b: bytes('plain', { owner }) }), 'root', '/?chunk')
   const fid = await open(root, 'log')

@@ -6,7 +6,7 @@ import { fail } from '../../fs/errors.js'
 import type { Context, File, Opened, User } from '../../fs/file.js'
 import { type Message, pack, type TMessage, unpack } from '../../fs/message.js'
 import { NOFID, ORDWR, OREAD, OWRITE, QTDIR } from '../../fs/protocol.js'
-import { Session } from '../../fs/server.js'
+import { Connection } from '../../fs/server.js'
 import { text } from '../../fs/text.js'
 import { Wire } from '../fuzz/wire.js'
 import { type Call, content, inSomeOrder, type paths, qidPath, step } from './history.js'
@@ -26,7 +26,7 @@ class Server {
   /** The tag that each Tflush flushes. */
   readonly flushes = new Map<number, number>()
   readonly wrong: string[] = []
-  readonly session: Session
+  readonly session: Connection
   /** How often each open file was closed. */
   readonly closes: number[] = []
   readonly #wire: Wire
@@ -42,7 +42,7 @@ class Server {
     })
     const root = this.#file('/')
     const user: User = { name: 'glenda', uid: 1000, role: 'use' }
-    this.session = new Session(this.#wire, {
+    this.session = new Connection(this.#wire, {
       attach: () => this.#later('attach', () => ({ root, user })),
       onerror: error => this.wrong.push(String(error)),
       times: { flush: NEVER_MS, version: NEVER_MS },

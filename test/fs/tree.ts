@@ -1,9 +1,9 @@
 /** The tree that the tests of the protocol serve. */
 import { fail } from '../../fs/errors.js'
 import { type Entry, type File, newQid, type Opened, type Owner, type User } from '../../fs/file.js'
+import { AppendLog } from '../../fs/kit/append-log.js'
 import { bytes } from '../../fs/kit/content.js'
 import { dir, generated } from '../../fs/kit/dir.js'
-import { Log } from '../../fs/kit/log.js'
 import { NONUNAME, QTDIR } from '../../fs/protocol.js'
 import type { ServeOptions } from '../../fs/server.js'
 
@@ -54,7 +54,7 @@ const attributes = (mode: number, length = 0) => ({ mode, owner: glenda, length,
 
 /** A file whose reads wait for what is written to it. */
 function queue(): File {
-  const log = new Log()
+  const log = new AppendLog()
   return {
     qid: newQid(),
     attributes: () => attributes(0o666),

@@ -5,7 +5,7 @@ import type { User } from '../../fs/file.js'
 import { MAX_QUEUED } from '../../fs/limits.js'
 import { type Message, messages, pack, tagOf, unpack } from '../../fs/message.js'
 import type { Dialect } from '../../fs/protocol.js'
-import { type ServeOptions, Session } from '../../fs/server.js'
+import { Connection, type ServeOptions } from '../../fs/server.js'
 import { frame, unframe } from './frames.js'
 import { requests } from './messages.js'
 import { fault, settle, type Target } from './target.js'
@@ -37,7 +37,7 @@ export const server: Target = {
       if (options & 64) wire.queued = MAX_QUEUED + 1
       for (const m of messages) replies.take(m, session.dialect, session.msize)
     })
-    const session = new Session(wire, serve(tree, options))
+    const session = new Connection(wire, serve(tree, options))
     if (options & (8 | 16)) whole(wire, list, options & 16 ? 5 : 8192)
     else await each(wire, list, replies, (options & 32) !== 0)
     wire.queued = 0

@@ -1,13 +1,13 @@
 /** The tree that the fuzzed server serves. */
 
 import type { File, Opened, Owner } from '../../fs/file.js'
+import { AppendLog, logFile } from '../../fs/kit/append-log.js'
 import { clone } from '../../fs/kit/clone.js'
 import { bytes, text } from '../../fs/kit/content.js'
 import { ctl, word, word1 } from '../../fs/kit/ctl.js'
 import { dir, generated, union } from '../../fs/kit/dir.js'
+import { EventLog } from '../../fs/kit/event-log.js'
 import { exchange } from '../../fs/kit/exchange.js'
-import { Feed } from '../../fs/kit/feed.js'
-import { Log, logFile } from '../../fs/kit/log.js'
 import { ram } from '../fs/tree.js'
 
 const owner: Owner = { name: 'glenda', uid: 1000, gid: 100 }
@@ -21,8 +21,8 @@ export class FuzzTree {
   open = 0
   /** Closes of files that were closed already. */
   twice = 0
-  readonly #log = new Log()
-  readonly #feed = new Feed()
+  readonly #log = new AppendLog()
+  readonly #feed = new EventLog()
   /** Whether somebody opened the feed. */
   #fed = false
 
@@ -30,7 +30,7 @@ export class FuzzTree {
     const log = this.#log
     log.append('begun\n')
     let word_ = 'hello'
-    const answer = new Log()
+    const answer = new AppendLog()
     answer.append('an answer\n')
     answer.end()
     const control = ctl({

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { cells, width } from '../../cli/terminal/width.js'
 import { Markdown } from '../../limbot/markdown.js'
-import { Plain, type Setter } from '../../limbot/setter.js'
+import { Plain, type Renderer } from '../../limbot/renderer.js'
 
 const styles = new Chalk({ level: 1 })
 /** Styles as readable tags. */
@@ -23,7 +23,7 @@ const set = (text: string, columns = 40, look: typeof marks = marks): string => 
 /** The text without colours. */
 const plainly = (text: string): string => [...cells(text)].filter(cell => !cell.startsWith('\x1b[')).join('')
 /** The rows that are returned after each piece of text, and at the end. */
-const pieces = (one: Setter, ...texts: string[]): string[] => [...texts.map(text => one.push(text)), one.end()]
+const pieces = (one: Renderer, ...texts: string[]): string[] => [...texts.map(text => one.push(text)), one.end()]
 
 const cases: readonly (readonly [what: string, source: string, shown: string])[] = [
   ['inline marks', 'a **b** *c* `d` ~~e~~ f_g_h', 'a <b>b</b> <i>c</i> <c>d</c> <s>e</s> f_g_h\n'],

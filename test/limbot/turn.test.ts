@@ -6,7 +6,7 @@ import { dir } from '../../fs/kit/dir.js'
 import { serve } from '../../fs/server.js'
 import { transportPair } from '../../fs/transport/pair.js'
 import type { Link } from '../../limbot/link.js'
-import type { Session } from '../../limbot/session.js'
+import type { RemoteSession } from '../../limbot/remote-session.js'
 import { turn } from '../../limbot/turn.js'
 
 const owner = { name: 'glenda', uid: 1 }
@@ -24,7 +24,12 @@ async function exchange(said: (offset: number, count: number) => Uint8Array): Pr
   const client = await Client.connect(near)
   const fid = await client.attach({ uname: 'glenda' })
   const link = { root: async () => fid } as unknown as Link
-  const session = { path: [], ready: async () => {}, stale: () => {}, cancel: async () => {} } as unknown as Session
+  const session = {
+    path: [],
+    ready: async () => {},
+    stale: () => {},
+    cancel: async () => {},
+  } as unknown as RemoteSession
   const { signal } = new AbortController()
   try {
     for await (const _ of turn({ link, session, wanted: {} as never, content: 'hi', digests: new Map(), signal }));

@@ -11,12 +11,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { listen } from '../../fs/dial.js'
 import { type ErrorCode, fail } from '../../fs/errors.js'
 import { type Context, type File, newQid, type Opened, type User } from '../../fs/file.js'
+import { AppendLog, logFile } from '../../fs/kit/append-log.js'
 import { bytes, now, text } from '../../fs/kit/content.js'
 import { dir, generated } from '../../fs/kit/dir.js'
 import { type Exchange, exchange } from '../../fs/kit/exchange.js'
-import { Log, logFile } from '../../fs/kit/log.js'
 import { QTDIR } from '../../fs/protocol.js'
-import { type Session, serve } from '../../fs/server.js'
+import { type Connection, serve } from '../../fs/server.js'
 import { fuseProblem, isMounted, startMount, unmount } from '../../mnt/mount.js'
 
 const owner = { name: 'root', uid: 0 }
@@ -149,7 +149,7 @@ export function makeTree(seen: Seen, gap = 0): File {
     refused: () => {},
     submit(prompt, ctx) {
       seen.prompts.push({ user: ctx.user.name, prompt })
-      const answer = new Log()
+      const answer = new AppendLog()
       const words = `answer to ${prompt.trimEnd()}\n`.split(/(?<= )/)
       const say = async () => {
         for (const word of words) {
@@ -164,7 +164,7 @@ export function makeTree(seen: Seen, gap = 0): File {
       return made
     },
   })
-  const never = new Log()
+  const never = new AppendLog()
   const hang = (): File => ({
     qid: newQid(QTDIR),
     attributes: ctx =>
@@ -218,7 +218,7 @@ export function makeTree(seen: Seen, gap = 0): File {
 export interface Served {
   address: string
   seen: Seen
-  sessions: Set<Session>
+  sessions: Set<Connection>
   /** Cuts all connections and stops listening, as if the server had been killed. */
   stop(): Promise<void>
 }
@@ -227,7 +227,7 @@ export const newSeen = (): Seen => ({ opens: 0, closes: 0, uploads: [], syncs: 0
 
 export async function startServer(address: string, seen = newSeen(), gap = 0): Promise<Served> {
   const root = makeTree(seen, gap)
-  const sessions = new Set<Session>()
+  const sessions = new Set<Connection>()
   const listener = await listen(address, transport => {
     const session = serve(transport, {
       attach({ uname, n_uname }) {

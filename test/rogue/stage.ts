@@ -9,7 +9,7 @@ import { joinedOptions, joinedRoot } from '../../cluster/joining.js'
 import { newSecret, same } from '../../cluster/secret.js'
 import type { File } from '../../fs/file.js'
 import { parseRecords } from '../../fs/quote.js'
-import { type Session, serve } from '../../fs/server.js'
+import { type Connection, serve } from '../../fs/server.js'
 import { webSocketTransport } from '../../fs/transport/websocket.js'
 import type { Transport } from '../../fs/transport.js'
 import { listenHttp } from '../../mnt/http.js'
@@ -35,7 +35,7 @@ export interface Stage {
   /** Opens a connection with the token, from a separate address, so that what one joiner does delays no other. */
   dial(address?: string): Promise<Transport>
   /** Joins with these files. */
-  join(root: File, o?: { address?: string; secret?: string }): Promise<Session>
+  join(root: File, o?: { address?: string; secret?: string }): Promise<Connection>
   /** Returns an address that nobody has used. */
   address(): string
 }

@@ -4,10 +4,10 @@
  */
 import { newSecret } from '../../cluster/secret.js'
 import type { File } from '../../fs/file.js'
+import { AppendLog } from '../../fs/kit/append-log.js'
 import { text } from '../../fs/kit/content.js'
 import { dir } from '../../fs/kit/dir.js'
 import { exchange } from '../../fs/kit/exchange.js'
-import { Log } from '../../fs/kit/log.js'
 import { record } from '../../fs/quote.js'
 import type { Transport } from '../../fs/transport.js'
 import { events, until } from '../cluster/orchestrator/fixture.js'
@@ -51,7 +51,7 @@ async function putOut(stage: Stage, event: File): Promise<void> {
 /** Joins as a worker with a model that answers every `generate` with that text. */
 async function answering(stage: Stage, says: string): Promise<void> {
   const begin = () => {
-    const answer = new Log()
+    const answer = new AppendLog()
     answer.append(says)
     answer.end()
     return { answer, abandon: () => undefined }

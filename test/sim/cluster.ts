@@ -6,7 +6,7 @@ import { createOrchestrator } from '../../cluster/orchestrator/orchestrator.js'
 import type { Store } from '../../cluster/orchestrator/saved.js'
 import { sleep } from '../../fs/clock.js'
 import type { File, User } from '../../fs/file.js'
-import { type Session, serve } from '../../fs/server.js'
+import { type Connection, serve } from '../../fs/server.js'
 import { Process, type Timeline } from './clock.js'
 import { lying } from './faults.js'
 import type { End, Net } from './net.js'
@@ -40,7 +40,7 @@ export class Cluster {
   /** By worker id, how the worker's `generate` lies. */
   readonly lies = new Map<string, (read: Uint8Array) => Uint8Array | undefined>()
   /** The connections of clients that are served. */
-  readonly sessions = new Set<Session>()
+  readonly sessions = new Set<Connection>()
   /** By worker id, since when no process of the worker lives. */
   readonly left = new Map<string, number>()
   /** Whether no worker has been lost yet. */

@@ -1,7 +1,7 @@
 /** The faults that a simulation inflicts on a cluster. */
 import type { ErrorCode } from '../../fs/errors.js'
 import type { File, Opened } from '../../fs/file.js'
-import { chain } from '../../fs/maybe.js'
+import { andThen } from '../../fs/maybe-promise.js'
 import type { Cluster } from './cluster.js'
 import type { End } from './net.js'
 import type { Random } from './random.js'
@@ -345,10 +345,10 @@ export function lying(files: File, lie: () => Lie | undefined): File {
   const wrap = (file: File): File => ({
     ...file,
     open: (mode, ctx) =>
-      chain(file.open(mode, ctx), opened => ({
+      andThen(file.open(mode, ctx), opened => ({
         ...bound(opened),
         read: (offset, count, ctx) =>
-          chain(opened.read!(offset, count, ctx), read => lie()?.(read)?.subarray(0, count) ?? read),
+          andThen(opened.read!(offset, count, ctx), read => lie()?.(read)?.subarray(0, count) ?? read),
       })),
   })
   let generate: File | undefined
@@ -356,7 +356,7 @@ export function lying(files: File, lie: () => Lie | undefined): File {
     ...files,
     // synchronous where possible, so that requests sent right behind a walk find its fid
     walk: (name, ctx) =>
-      chain(files.walk!(name, ctx), file => (file && name === 'generate' ? (generate ??= wrap(file)) : file)),
+      andThen(files.walk!(name, ctx), file => (file && name === 'generate' ? (generate ??= wrap(file)) : file)),
   }
 }
 

@@ -10,7 +10,7 @@ import { createWorker, type Worker } from '../../cluster/worker/worker.js'
 import { sleep } from '../../fs/clock.js'
 import type { File, User } from '../../fs/file.js'
 import { dir } from '../../fs/kit/dir.js'
-import { type Session, serve } from '../../fs/server.js'
+import { type Connection, serve } from '../../fs/server.js'
 import type { Process } from './clock.js'
 import type { Net } from './net.js'
 import type { Random } from './random.js'
@@ -53,7 +53,7 @@ export class SimWorker implements WorkerProcess {
   /** How it ended. */
   exit: Exit | undefined
   /** The connections that it serves. */
-  readonly sessions = new Set<Session>()
+  readonly sessions = new Set<Connection>()
   /** `hung`: its engine gives no more tokens. `deaf`: nor does the engine hear that it should stop. */
   hung: false | 'hung' | 'deaf' = false
   /** The requests that its engine is answering. */
@@ -106,7 +106,7 @@ export class SimWorker implements WorkerProcess {
         random: random.next,
         dial: signal => net.dial(process, spec.upstream.address, signal),
         serve: transport => {
-          const session: Session = serve(transport, {
+          const session: Connection = serve(transport, {
             attachOptions: joinedOptions,
             attach: ({ uname, n_uname, options }) => {
               orphan()

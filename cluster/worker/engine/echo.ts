@@ -3,8 +3,8 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { type Clock, sleep, systemClock } from '../../../fs/clock.js'
 import { fail } from '../../../fs/errors.js'
 import { contextFull, type Engine, type GenerateRequest, type TokenChunk } from './engine.js'
-import { Hold } from './hold.js'
 import { Slots } from './slots.js'
+import { StopBuffer } from './stop-buffer.js'
 
 /** Most tokens given without letting anything else run. */
 const TURN = 64
@@ -43,7 +43,7 @@ export function createEchoEngine(o: {
     }
     const token = tokens(request)
     const room = Math.min(request.max_tokens, context > 0 ? context - prompt_tokens : Number.POSITIVE_INFINITY)
-    const hold = new Hold(request.stop)
+    const hold = new StopBuffer(request.stop)
     yield { event: 'start', prompt_tokens, reused: 0 }
 
     let i = 0

@@ -11,16 +11,16 @@ import type {
 import { FsError, fail } from '../../../fs/errors.js'
 import { checkModel } from '../gguf.js'
 import { contextFull, type Engine, type GenerateRequest, type ModelInfo, type TokenChunk } from './engine.js'
-import { Hold } from './hold.js'
 import { contextNote } from './llama/context.js'
+import { Detokenizer } from './llama/detokenizer.js'
 import { Gate } from './llama/gate.js'
 import { grammarOf } from './llama/grammar.js'
 import { type KvType, loadModel, makeContext, makeEmbeddingContext } from './llama/model.js'
-import { Pieces } from './llama/pieces.js'
 import { type Prompt, Prompter } from './llama/prompt.js'
 import { defaultThreads, type Gpu, type Runtime, startRuntime } from './llama/runtime.js'
 import { chooseSlot, Slot, seedOf } from './llama/slot.js'
 import { Slots } from './slots.js'
+import { StopBuffer } from './stop-buffer.js'
 
 interface LlamaOptions {
   path: string
@@ -185,8 +185,8 @@ class LlamaEngine implements Engine {
     slot: Slot,
     signal: AbortSignal,
   ): AsyncGenerator<TokenChunk, void> {
-    const hold = new Hold([...request.stop, ...prompt.stopTexts])
-    const pieces = new Pieces(this.loaded, tokens)
+    const hold = new StopBuffer([...request.stop, ...prompt.stopTexts])
+    const pieces = new Detokenizer(this.loaded, tokens)
     for (const id of prefix) hold.given(pieces.push(id), [id])
     const seed = request.seed ?? randomInt(2 ** 32)
     const all = [...tokens, ...prefix]

@@ -3,7 +3,6 @@ import { plain, Unfit } from '../../../api/field.js'
 import { type Clock, deadline, systemClock } from '../../../fs/clock.js'
 import { FsError, fail } from '../../../fs/errors.js'
 import type { EndReason, Engine, GenerateRequest, TokenChunk } from './engine.js'
-import { Hold } from './hold.js'
 import { Calls } from './openai/calls.js'
 import { failureOf, type Refusal } from './openai/failure.js'
 import { type Reply, Server } from './openai/http.js'
@@ -22,6 +21,7 @@ import {
 import { type Chunk, readChunk, readError, readModels, readVectors } from './openai/reply.js'
 import { type Event, events } from './openai/sse.js'
 import { Slots } from './slots.js'
+import { StopBuffer } from './stop-buffer.js'
 
 /** Most stop strings that the API accepts. All of them are also looked for here. */
 const MAX_STOPS = 4
@@ -84,7 +84,7 @@ export function createOpenAIEngine(o: {
   }
 
   async function* answer(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<TokenChunk, void> {
-    const hold = new Hold(request.stop)
+    const hold = new StopBuffer(request.stop)
     const calls = new Calls()
     let reasoning = ''
     let finish = ''

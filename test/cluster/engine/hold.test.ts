@@ -1,7 +1,7 @@
 /** Tests that text is held back until it is final. */
 import fc from 'fast-check'
 import t from 'tap'
-import { type Held, Hold } from '../../../cluster/worker/engine/hold.js'
+import { type Held, StopBuffer } from '../../../cluster/worker/engine/stop-buffer.js'
 
 /**
  * The expected text: up to the stop string that is complete first (of two at once, the longer), without final newlines.
@@ -40,7 +40,7 @@ const concat = (held: readonly (Held | undefined)[]) => held.map(h => h?.text ??
 t.test('however the text is cut, it ends at the first stop string and without its final newlines', async () => {
   fc.assert(
     fc.property(text, stops, cuts, fc.boolean(), (whole, stop, lengths, withIds) => {
-      const hold = new Hold(stop)
+      const hold = new StopBuffer(stop)
       const out = cut(whole, lengths).map((piece, i) => hold.push(piece, withIds ? [i] : []))
       out.push(hold.end())
       return concat(out) === reference(whole, stop)
@@ -53,7 +53,7 @@ t.test('ids and text always match, and only the last piece may extend beyond the
   fc.assert(
     fc.property(text, stops, cuts, (whole, stop, lengths) => {
       const pieces = cut(whole, lengths)
-      const hold = new Hold(stop)
+      const hold = new StopBuffer(stop)
       const ids: number[] = []
       let given = ''
       for (let i = 0; i <= pieces.length; i++) {
@@ -78,7 +78,7 @@ t.test('an answer continued after any number of ids has the same text', async ()
   fc.assert(
     fc.property(text, stops, cuts, (whole, stop, lengths) => {
       const pieces = cut(whole, lengths)
-      const first = new Hold(stop)
+      const first = new StopBuffer(stop)
       const out = pieces.map((piece, i) => first.push(piece, [i]))
       out.push(first.end())
       let ids = 0
@@ -86,7 +86,7 @@ t.test('an answer continued after any number of ids has the same text', async ()
       for (const part of [undefined, ...out]) {
         ids += part?.ids.length ?? 0
         given += part?.text ?? ''
-        const second = new Hold(stop)
+        const second = new StopBuffer(stop)
         for (let i = 0; i < ids; i++) second.given(pieces[i]!, [i])
         const rest = pieces.slice(ids).map((piece, i) => second.push(piece, [ids + i]))
         rest.push(second.end())
@@ -101,7 +101,7 @@ t.test('an answer continued after any number of ids has the same text', async ()
 })
 
 t.test('text that can no longer become a stop string is given at once', async t => {
-  const hold = new Hold(['STOP'])
+  const hold = new StopBuffer(['STOP'])
   t.same(hold.push('one', [1]), { text: 'one', ids: [1] })
   t.equal(hold.push(' ST', [2]), undefined)
   t.same(hold.push('AR', [3]), { text: ' STAR', ids: [2, 3] })
@@ -113,7 +113,7 @@ t.test('text that can no longer become a stop string is given at once', async t 
 })
 
 t.test('the ids of an incomplete character wait for its text', async t => {
-  const hold = new Hold([])
+  const hold = new StopBuffer([])
   t.equal(hold.push('', [1]), undefined)
   t.equal(hold.push('', [2]), undefined)
   t.same(hold.push('é', [3]), { text: 'é', ids: [1, 2, 3] })
@@ -122,7 +122,7 @@ t.test('the ids of an incomplete character wait for its text', async t => {
 })
 
 t.test('a piece without ids is given as far as it is final', async t => {
-  const hold = new Hold(['STOP'])
+  const hold = new StopBuffer(['STOP'])
   t.same(hold.push('one S', []), { text: 'one ', ids: [] })
   t.same(hold.push('TOPS', []), undefined)
   t.ok(hold.stopped)

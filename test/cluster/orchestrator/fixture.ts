@@ -17,7 +17,7 @@ import { fail } from '../../../fs/errors.js'
 import type { User } from '../../../fs/file.js'
 import { dir } from '../../../fs/kit/dir.js'
 import { parseRecords } from '../../../fs/quote.js'
-import { type Session, serve } from '../../../fs/server.js'
+import { type Connection, serve } from '../../../fs/server.js'
 import { transportPair } from '../../../fs/transport/pair.js'
 import type { Transport } from '../../../fs/transport.js'
 import { Tree } from '../worker/fixture.js'
@@ -50,7 +50,7 @@ export interface Shape {
 /** A worker in this process, with its connection to the cluster. */
 export class Member {
   worker!: Worker
-  session: Session | undefined
+  session: Connection | undefined
   #near: Transport | undefined
 
   constructor(
@@ -186,7 +186,7 @@ export async function rig(t: Test, shapes: readonly Shape[], options: Partial<Or
 }
 
 /** Makes a cluster join another one as a worker. */
-export function joins(below: Rig, above: Rig): Session {
+export function joins(below: Rig, above: Rig): Connection {
   const [near, far] = transportPair()
   const session = serve(far, {
     attachOptions: ['role'],

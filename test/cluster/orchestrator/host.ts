@@ -3,7 +3,7 @@ import type { File } from '../../../fs/file.js'
 import { text } from '../../../fs/kit/content.js'
 import { ctl, type Verb } from '../../../fs/kit/ctl.js'
 import { dir } from '../../../fs/kit/dir.js'
-import { Feed } from '../../../fs/kit/feed.js'
+import { EventLog } from '../../../fs/kit/event-log.js'
 import { serve } from '../../../fs/server.js'
 import { transportPair } from '../../../fs/transport/pair.js'
 import type { Rig } from './fixture.js'
@@ -19,7 +19,7 @@ export default async function host(
   cluster: Rig,
   held: (id: string, model: string) => void = () => undefined,
 ): Promise<(boot: string, signal: string, error?: string) => void> {
-  const events = new Feed()
+  const events = new EventLog()
   const hold: Verb = {
     usage: 'ID MODEL',
     check:

@@ -4,8 +4,8 @@ import type { File } from '../../../fs/file.js'
 import { text } from '../../../fs/kit/content.js'
 import { ctl } from '../../../fs/kit/ctl.js'
 import { dir, generated } from '../../../fs/kit/dir.js'
-import { Feed } from '../../../fs/kit/feed.js'
-import { type Session, serve } from '../../../fs/server.js'
+import { EventLog } from '../../../fs/kit/event-log.js'
+import { type Connection, serve } from '../../../fs/server.js'
 import { transportPair } from '../../../fs/transport/pair.js'
 import type { Rig } from './fixture.js'
 
@@ -40,7 +40,7 @@ export function rogueFiles({ id, attrs = {}, after = '', task = () => '', files 
     .map(([key, value]) => `${key}=${value}`)
     .join(' ')}\n`
   const request = dir(new Map([['request', text(task, { owner })]]), owner)
-  const events = new Feed()
+  const events = new EventLog()
   const verb = { usage: '', check: () => () => undefined }
   return dir(
     new Map<string, File>([
@@ -56,7 +56,7 @@ export function rogueFiles({ id, attrs = {}, after = '', task = () => '', files 
 }
 
 /** Joins a rogue to the cluster. */
-export function rogue(cluster: Rig, o: Rogue): Session {
+export function rogue(cluster: Rig, o: Rogue): Connection {
   const [near, far] = transportPair()
   const root = rogueFiles(o)
   const { secret } = o

@@ -41,7 +41,7 @@ t.test(
     for (let i = 0; i < 4; i++) await t.rejects(ann.ask('data', `long ${i}`), { message: words, errno: 22 })
     t.equal(server.prompts.length, 4)
     t.match(await ann.read('error'), /maximum context length/)
-    t.same(await events(cluster, 'worker-aside'), [])
+    t.same(await events(cluster, 'worker-quarantined'), [])
     t.same(await events(cluster, 'attempt-failed'), [])
   },
 )
@@ -65,7 +65,7 @@ t.test('a pause that an upstream asks for is respected, and another upstream is 
   const before = performance.now()
   for (let i = 0; i < 4; i++) t.equal(await ann.ask('data', `hello ${i}`), 'from the other\n')
   t.ok(performance.now() - before < 15_000, 'no prompt waited')
-  t.same(await events(cluster, 'worker-aside'), [])
+  t.same(await events(cluster, 'worker-quarantined'), [])
 })
 
 t.test('a pause that is longer than a prompt may wait fails it at once, with the words of the upstream', async t => {
@@ -134,7 +134,7 @@ t.test('after good answers an outage is forgotten: the next one costs no more th
   const server = await upstream(t, says('well'))
   const other = await upstream(t, says('well'))
   const asides: string[] = []
-  const log = (line: string) => / kind=worker-aside /.test(line) && asides.push(line)
+  const log = (line: string) => / kind=worker-quarantined /.test(line) && asides.push(line)
   const cluster = await rig(t, [of(server, { prefer: 1 }), of(other)], { ...quick, log })
   const ann = await cluster.as('ann')
   for (let outage = 1; outage <= 2; outage++) {

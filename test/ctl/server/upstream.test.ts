@@ -7,7 +7,7 @@ import t, { type Test } from 'tap'
 import { parseFingerprint } from '../../../cli/fingerprint.js'
 import type { Config } from '../../../cli/settings.js'
 import { type Certificate, certificate } from '../../../ctl/server/certificate.js'
-import { type Door, openListener, wanted } from '../../../ctl/server/listeners.js'
+import { type Acceptor, listenAddresses, openListener } from '../../../ctl/server/listeners.js'
 import { dialUpstream } from '../../../ctl/server/upstream.js'
 import type { Transport } from '../../../fs/transport.js'
 
@@ -19,16 +19,16 @@ async function cluster(t: Test) {
   const state = t.testdir()
   const config = { listen: ['wss://127.0.0.1:0/9p'], auth: 'token' } as unknown as Config
   const joined: Transport[] = []
-  const door: Door = {
-    trusted: () => undefined,
-    guarded: () => undefined,
+  const door: Acceptor = {
+    acceptLocal: () => undefined,
+    acceptWithToken: () => undefined,
     verify: () => undefined,
-    joins: transport => void joined.push(transport),
+    acceptJoin: transport => void joined.push(transport),
     verifyJoin: given => given === token,
-    anyone: { name: 'nobody', uid: 1, role: 'read' },
+    anonymousUser: { name: 'nobody', uid: 1, role: 'read' },
     note: line => t.comment(line),
   }
-  const [, item] = wanted(config, { XDG_STATE_HOME: state, XDG_RUNTIME_DIR: '/run' })
+  const [, item] = listenAddresses(config, { XDG_STATE_HOME: state, XDG_RUNTIME_DIR: '/run' })
   const listener = await openListener(item!, config, door)
   t.teardown(() => listener.close())
   return { address: listener.address.replace('/9p', '/join'), fingerprint: listener.fingerprint!, joined, state }

@@ -1,6 +1,6 @@
 /** The limit on connections that the limit on open files implies. */
 import t from 'tap'
-import { maxConnections } from '../../fs/transport/room.js'
+import { maxConnections } from '../../fs/transport/connection-limit.js'
 
 const limits = (files: string) => `Limit                     Soft Limit           Hard Limit           Units
 Max processes             95968                95968                processes

@@ -1,15 +1,15 @@
 /** Runs the tasks of a cluster on its workers: retries them, moves them, and refuses what must not be tried again. */
 import { type Clock, every } from '../../fs/clock.js'
 import { FsError, fail } from '../../fs/errors.js'
-import type { Feed } from '../../fs/kit/feed.js'
+import type { EventLog } from '../../fs/kit/event-log.js'
 import { type Request, requestJson, type Via } from '../root/request.js'
 import type { Task } from '../root/task.js'
-import type { Place } from '../root/tasks.js'
+import type { Executor } from '../root/tasks.js'
 import type { Affinity } from './affinity.js'
-import { Attempt, type Given, type Outcome } from './attempt.js'
+import { Attempt, type GeneratedTokens, type Outcome } from './attempt.js'
 import * as limits from './limits.js'
 import type { Member } from './member.js'
-import { DEADLY, ownSignals, Poisons, poison } from './poison.js'
+import { CRASH_LIMIT, crashSignals, PoisonList, poison } from './poison.js'
 import type { Proofs } from './proof.js'
 import type { Choice, Routing } from './routing.js'
 
@@ -20,12 +20,12 @@ export interface Retry {
 }
 
 /** What is known of a task across its attempts. */
-interface Course extends Given {
+interface RetryState extends GeneratedTokens {
   attempts: number
   /** Tokens that the task had when its last attempt began. */
-  begun: number
+  tokensAtStart: number
   /** Failed attempts that cost a try: the last one that gave a token, and all after it. */
-  barren: number
+  failuresInARow: number
   /** Moves that cost a resume. A move from a worker that shuts down in order does not. */
   moves: number
   /** Attempts that ended in a pause that their worker asked for. */
@@ -41,8 +41,8 @@ interface Course extends Given {
   attempt: Attempt | undefined
 }
 
-/** The cluster around the place, as the place needs it. */
-export interface Cluster {
+/** What the dispatcher needs of the cluster around it. */
+export interface DispatcherDeps {
   /** Our id. */
   readonly id: string
   /** Makes the proof that a member gets with an exchange, and shows later to claim it. */
@@ -73,12 +73,12 @@ export interface Cluster {
   accept(): void
 }
 
-/** The workers of a cluster, as the place where its tasks run. */
-export class ClusterPlace implements Place {
-  readonly #courses = new WeakMap<Task, Course>()
-  readonly #poisons: Poisons
+/** Runs the tasks of a cluster on its members. */
+export class Dispatcher implements Executor {
+  readonly #courses = new WeakMap<Task, RetryState>()
+  readonly #poisons: PoisonList
   /** By the `boot` of a lost worker, the tasks that it had. */
-  readonly #obituaries = new Map<string, { host_id: string; tasks: readonly Task[] }>()
+  readonly #recentlyLost = new Map<string, { host_id: string; tasks: readonly Task[] }>()
   /** By member, the attempts that run on it. */
   readonly #running = new Map<Member, Set<Attempt>>()
   /** Retries that have given no token yet. */
@@ -90,12 +90,12 @@ export class ClusterPlace implements Place {
     readonly clock: Clock,
     readonly routing: Routing,
     readonly affinity: Affinity<Member>,
-    readonly cluster: Cluster,
-    readonly events: Feed,
+    readonly cluster: DispatcherDeps,
+    readonly events: EventLog,
     readonly settings: { readonly retry: Retry; readonly queue: { readonly ttl_s: number } },
     readonly random: () => number,
   ) {
-    this.#poisons = new Poisons(clock)
+    this.#poisons = new PoisonList(clock)
     this.#stopWatching = every(clock, limits.WATCH_MS, () => this.#watch())
   }
 
@@ -128,7 +128,7 @@ export class ClusterPlace implements Place {
 
   start(task: Task): Promise<'ended' | 'again'> | undefined {
     const course = this.#course(task)
-    if (course.barren > 0 && this.#retrying.size >= Math.max(limits.RETRIES, limits.RETRY_SHARE * this.#active))
+    if (course.failuresInARow > 0 && this.#retrying.size >= Math.max(limits.RETRIES, limits.RETRY_SHARE * this.#active))
       return undefined
     const { request } = task
     const digest = course.ids.length > 0 ? course.digest : request.digest
@@ -158,7 +158,7 @@ export class ClusterPlace implements Place {
     course.attempts = o.attempt
     course.ids.push(...o.ids)
     course.digest = o.digest
-    course.begun = task.completion_tokens
+    course.tokensAtStart = task.completion_tokens
   }
 
   /** Continues an exchange that a worker still has, from before this orchestrator started or the connection broke. */
@@ -167,12 +167,14 @@ export class ClusterPlace implements Place {
     const attempt = this.#attempt(task, course, member)
     task.starts(member.name, member.model?.name ?? '')
     // until now it counted among the exchanges of others
-    member.foreign = Math.max(0, member.foreign - 1)
+    member.externalActive = Math.max(0, member.externalActive - 1)
     task.trace('found', { worker: member.name, remote, attempt: course.attempts })
-    void this.#run(task, course, attempt, attempt.find(remote, task.completion_tokens - course.begun)).then(how => {
-      if (how === 'again') this.onAgain(task)
-      this.onFree()
-    })
+    void this.#run(task, course, attempt, attempt.find(remote, task.completion_tokens - course.tokensAtStart)).then(
+      how => {
+        if (how === 'again') this.onAgain(task)
+        this.onFree()
+      },
+    )
   }
 
   /**
@@ -193,8 +195,8 @@ export class ClusterPlace implements Place {
     const tasks = attempts.map(({ task }) => task)
     if (tasks.length > 0) {
       const { boot, host_id } = member.report
-      this.#obituaries.set(boot, { host_id, tasks })
-      this.clock.after(limits.OBITUARY_MS, () => this.#obituaries.delete(boot), true)
+      this.#recentlyLost.set(boot, { host_id, tasks })
+      this.clock.after(limits.OBITUARY_MS, () => this.#recentlyLost.delete(boot), true)
     }
     for (const attempt of attempts) attempt.giveUp({ how: 'lost', error })
   }
@@ -209,20 +211,20 @@ export class ClusterPlace implements Place {
    * cause.
    */
   died(host_id: string, boot: string, signal: string): void {
-    if (!ownSignals.includes(signal)) return
-    const obituary = this.#obituaries.get(boot)
+    if (!crashSignals.includes(signal)) return
+    const obituary = this.#recentlyLost.get(boot)
     const member = [...this.cluster.members()].find(({ report }) => report.boot === boot)
     // a host is believed about its own workers only
     const left = obituary?.host_id === host_id ? obituary.tasks : []
     const running = member?.report.host_id === host_id ? this.#on(member).map(({ task }) => task) : []
     const tasks = new Set([...left, ...running])
-    if (left.length > 0) this.#obituaries.delete(boot)
+    if (left.length > 0) this.#recentlyLost.delete(boot)
     for (const task of tasks) {
       if (task.ended && task.state !== 'failed') continue
       const course = this.#course(task)
       course.deaths++
       task.trace('death', { boot, signal, deaths: course.deaths })
-      if (course.deaths < DEADLY) continue
+      if (course.deaths < CRASH_LIMIT) continue
       this.#poisons.add(task.request)
       this.events.add('poison', { task: task.id, user: task.user.name, deaths: course.deaths })
       task.stop(poison())
@@ -250,7 +252,7 @@ export class ClusterPlace implements Place {
     this.#stopWatching()
   }
 
-  #course(task: Task): Course {
+  #course(task: Task): RetryState {
     let course = this.#courses.get(task)
     if (!course) {
       const { prefix_ids } = task.request.generate
@@ -258,8 +260,8 @@ export class ClusterPlace implements Place {
         ids: [...(prefix_ids ?? [])],
         seamless: true,
         attempts: 0,
-        begun: 0,
-        barren: 0,
+        tokensAtStart: 0,
+        failuresInARow: 0,
         moves: 0,
         pauses: 0,
         notBefore: 0,
@@ -273,7 +275,7 @@ export class ClusterPlace implements Place {
     return course
   }
 
-  #attempt(task: Task, course: Course, member: Member): Attempt {
+  #attempt(task: Task, course: RetryState, member: Member): Attempt {
     const proved = () => {
       // a retry that produces tokens no longer counts towards the retry limit, so another one may start
       if (this.#retrying.delete(attempt)) this.onFree()
@@ -283,10 +285,10 @@ export class ClusterPlace implements Place {
     return attempt
   }
 
-  #begin(task: Task, course: Course, choice: Choice): Promise<'ended' | 'again'> {
+  #begin(task: Task, course: RetryState, choice: Choice): Promise<'ended' | 'again'> {
     const { member, why, candidates, scores } = choice
     course.attempts++
-    course.begun = task.completion_tokens
+    course.tokensAtStart = task.completion_tokens
     const attempt = this.#attempt(task, course, member)
     const { strategy } = this.routing
     task.trace('routed', { strategy, worker: member.name, why, candidates, scores, attempt: course.attempts })
@@ -297,13 +299,13 @@ export class ClusterPlace implements Place {
   }
 
   /** Waits for the end of an attempt, and acts on its outcome. */
-  async #run(task: Task, course: Course, attempt: Attempt, work: Promise<Outcome>): Promise<'ended' | 'again'> {
+  async #run(task: Task, course: RetryState, attempt: Attempt, work: Promise<Outcome>): Promise<'ended' | 'again'> {
     const { member } = attempt
     this.#count(member, attempts => attempts.add(attempt))
     member.given++
     this.routing.update(member)
     this.#active++
-    if (course.barren > 0) this.#retrying.add(attempt)
+    if (course.failuresInARow > 0) this.#retrying.add(attempt)
     const outcome = await work
     this.#retrying.delete(attempt)
     this.#active--
@@ -314,7 +316,7 @@ export class ClusterPlace implements Place {
     return this.#after(task, course, attempt, outcome)
   }
 
-  #after(task: Task, course: Course, attempt: Attempt, outcome: Outcome): 'ended' | 'again' {
+  #after(task: Task, course: RetryState, attempt: Attempt, outcome: Outcome): 'ended' | 'again' {
     const { member } = attempt
     if (outcome.how === 'ended') {
       this.cluster.good(member)
@@ -329,15 +331,15 @@ export class ClusterPlace implements Place {
     const { error, orderly = false, blame = false, pause_ms } = outcome
     if (pause_ms !== undefined) this.#pause(member, course, pause_ms, error)
     else if (blame || (!orderly && !member.left)) this.cluster.failed(member, error)
-    else if (orderly && !attempt.gave && !member.left) this.cluster.refused(member)
-    if (attempt.gave) {
-      course.barren = 0
+    else if (orderly && !attempt.producedTokens && !member.left) this.cluster.refused(member)
+    if (attempt.producedTokens) {
+      course.failuresInARow = 0
       if (!orderly) course.moves++
       course.digest ??= member.report.models.find(model => model.name === task.model)?.digest
     }
-    if (pause_ms === undefined && !orderly) course.barren++
+    if (pause_ms === undefined && !orderly) course.failuresInARow++
     if (error instanceof FsError && error.is('upstreamFailed')) {
-      const wait = this.#backoff(course.barren)
+      const wait = this.#backoff(course.failuresInARow)
       course.notBefore = this.clock.now() + wait
       this.clock.after(wait, () => this.onFree(), true)
     }
@@ -353,10 +355,10 @@ export class ClusterPlace implements Place {
   }
 
   /** Why a task whose attempt broke off cannot go on; undefined if it can. */
-  #stuck(task: Task, course: Course): string | undefined {
+  #stuck(task: Task, course: RetryState): string | undefined {
     const { tries, resumes } = this.settings.retry
     if (course.pauses > limits.PAUSES) return `${course.pauses} pauses`
-    if (course.barren >= tries + (task.completion_tokens > 0 ? 1 : 0)) return `${course.barren} tries`
+    if (course.failuresInARow >= tries + (task.completion_tokens > 0 ? 1 : 0)) return `${course.failuresInARow} tries`
     if (task.answer.length === 0 && task.completion_tokens === 0) return undefined
     if (course.moves > resumes) return `${resumes} resumes`
     const { schema, tools } = task.request.generate
@@ -368,7 +370,7 @@ export class ClusterPlace implements Place {
   /**
    * Gives a member no requests for as long as it asks, within bounds: for longer each time the same task meets a pause.
    */
-  #pause(member: Member, course: Course, ms: number, error: Error): void {
+  #pause(member: Member, course: RetryState, ms: number, error: Error): void {
     const wait = Math.min(Math.max(ms, this.#backoff(++course.pauses)), limits.MOST_PAUSE_MS)
     member.pausedUntil = Math.max(member.pausedUntil, this.clock.now() + wait)
     member.pausedWhy = error
@@ -410,7 +412,7 @@ export class ClusterPlace implements Place {
    * The request as the member gets it. A worker only takes note of some of its fields; a cluster that joined as one
    * routes by them.
    */
-  #request(task: Task, course: Course, member: Member): string {
+  #request(task: Task, course: RetryState, member: Member): string {
     const { request, id, session, answer, user } = task
     const given = course.ids.length > 0 && course.digest
     const via: Via = {
@@ -449,7 +451,7 @@ export class ClusterPlace implements Place {
       for (const attempt of this.#on(member)) {
         const prefill = limits.PREFILL_SILENCE_MS + attempt.task.size * limits.PREFILL_SILENCE_PER_CHARACTER_MS
         const waits = attempt.position > 0 ? limits.TOKEN_SILENCE_MS : 0
-        const silence = attempt.gave ? limits.TOKEN_SILENCE_MS : prefill + waits
+        const silence = attempt.producedTokens ? limits.TOKEN_SILENCE_MS : prefill + waits
         const patience = levels > 1 ? levels * Math.max(silence, prefill) : silence
         const patient = Math.max(patience, member.report.patience_s * 1000)
         if (now - attempt.heard < patient) continue

@@ -10,7 +10,7 @@ const LONGEST = 8
  * Converts tokens to text one by one, with the preceding tokens as context. The text of a character comes with its last
  * token.
  */
-export class Pieces {
+export class Detokenizer {
   #before: Token[]
   #pending: Token[] = []
 

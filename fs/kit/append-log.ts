@@ -3,7 +3,7 @@ import { fail } from '../errors.js'
 import type { Context, File, Opened, Owner } from '../file.js'
 import { newQid } from '../file.js'
 import type { Holding } from '../holding.js'
-import type { Maybe } from '../maybe.js'
+import type { MaybePromise } from '../maybe-promise.js'
 import { BLOCK, Blocks } from './blocks.js'
 import { now } from './content.js'
 import { Readers } from './readers.js'
@@ -20,7 +20,7 @@ const nothing = new Uint8Array(0)
  * yet. The answer of an exchange is a Log (docs/files.md#data): bytes that were read are never changed, repeated or
  * withdrawn.
  */
-export class Log {
+export class AppendLog {
   /** Settles when the log has ended; never rejects. */
   readonly ended: Promise<void>
   /** Why the log broke off, if it did: a read at its end fails with this. */
@@ -131,7 +131,7 @@ export class Log {
   /**
    * Reads up to `count` bytes at `offset`: at once if there are any, otherwise as soon as there are; empty at the end.
    */
-  read(offset: number, count: number, ctx: Reader): Maybe<Uint8Array> {
+  read(offset: number, count: number, ctx: Reader): MaybePromise<Uint8Array> {
     const there = this.#there(offset, count, ctx)
     if (there) return there
     return this.#readers.wait(() => this.#there(offset, count, ctx), ctx)
@@ -143,7 +143,7 @@ export class Log {
   }
 
   /** What a read can return now; undefined if it has to wait. */
-  #there(offset: number, count: number, ctx: Reader): Maybe<Uint8Array> | undefined {
+  #there(offset: number, count: number, ctx: Reader): MaybePromise<Uint8Array> | undefined {
     if (this.#gone) throw removed()
     if (offset < this.#spilled) return this.#fromFile(offset, Math.min(count, this.#length - offset), ctx)
     if (offset < this.#length) return this.#blocks.read(offset - this.#spilled, count)
@@ -210,7 +210,7 @@ const removed = () => fail('notFound', 'it was removed, or the server keeps it n
  * A file that reads a log and waits at its end. Its length is reported as 0 until the log ends: cp(1) copies no more
  * than the length of a file that has one; without one it waits for the end as cat(1) does.
  */
-export function logFile(log: () => Log, owner: Owner, mode = 0o400, onOpen?: () => () => void): File {
+export function logFile(log: () => AppendLog, owner: Owner, mode = 0o400, onOpen?: () => () => void): File {
   const qid = newQid()
   const time = now()
   const extent = () => ({ length: log().open ? 0 : log().length, mtime: time })

@@ -2,7 +2,7 @@
  * A pool of small numbers, the lowest free one first: a client's tags and fids. Servers keep tables indexed by them, so
  * reusing a number soon is cheaper for both ends than taking a new one.
  */
-export class Numbers {
+export class IdPool {
   #next = 0
   /** Returned numbers, as a binary heap with the lowest at index 0. */
   #free: number[] = []

@@ -2,13 +2,12 @@
 import { fail, toFsError } from '../../fs/errors.js'
 import type { Request } from '../root/request.js'
 import type { Task } from '../root/task.js'
-import type { Place } from '../root/tasks.js'
+import type { Executor } from '../root/tasks.js'
 import type { Engine } from './engine/engine.js'
 import { STUCK_MS, STUCK_PER_CHARACTER_MS } from './limits.js'
 import type { Loaded, Loader } from './loader.js'
 
-/** A worker's engine, as the place where its tasks run. */
-export class EnginePlace implements Place {
+export class EngineExecutor implements Executor {
   draining = false
   readonly #running = new Set<Task>()
 

@@ -39,9 +39,9 @@ function environment(state: State): NodeJS.ProcessEnv {
  * @returns the status: '' for exit code 0, another exit code, or the name of the signal that ended the command
  */
 export function runHost(text: string, io: Io, state: State): Promise<string> {
-  const { lend } = state.shared
+  const { withTerminal } = state.shared
   const start = () => run(text, io, state)
-  return lend && !io.background ? lend(start) : start()
+  return withTerminal && !io.background ? withTerminal(start) : start()
 }
 
 async function run(text: string, io: Io, state: State): Promise<string> {

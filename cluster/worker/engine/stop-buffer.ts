@@ -18,7 +18,7 @@ const newlines = /[\r\n]*$/
 const halfPair = /[\ud800-\udbff]$/
 
 /** Holds back the text of one answer. */
-export class Hold {
+export class StopBuffer {
   readonly #stops: readonly string[]
   #text = ''
   /**

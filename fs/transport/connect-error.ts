@@ -16,7 +16,7 @@ const reasons: Record<string, string> = {
 }
 
 /** Why a connection could not be made: our own words for it if there are any, otherwise the error's message. */
-export function reasonOf(error: Error): string {
+export function connectError(error: Error): string {
   const { code } = error as NodeJS.ErrnoException
   return (code && reasons[code]) ?? error.message
 }

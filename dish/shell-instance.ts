@@ -2,7 +2,7 @@
 
 import { serverAddress } from '../cli/address.js'
 import type { Invocation } from '../cli/invocation.js'
-import { usr } from '../cli/usr.js'
+import { usr } from '../cli/user-files.js'
 import type { File } from '../fs/file.js'
 import { text } from '../fs/kit/content.js'
 import { dir } from '../fs/kit/dir.js'
@@ -10,7 +10,7 @@ import { Namespace } from '../fs/namespace.js'
 import { quote, record } from '../fs/quote.js'
 import { Jobs } from './jobs.js'
 import { Links } from './link.js'
-import { asking, Space, user } from './space.js'
+import { contextFor, Space, user } from './space.js'
 import { HOME, type Shared, State } from './state.js'
 
 /**
@@ -20,17 +20,17 @@ import { HOME, type Shared, State } from './state.js'
 const taken = /^(?!LLAMBO|(?:ifs|prompt|status|pid|apid)$)[A-Za-z_][A-Za-z0-9_]*$/
 
 /** What differs between a shell for a person and one for a script. */
-export interface Manner {
+export interface ShellOptions {
   readonly interactive: boolean
   /** Called with a line for the user: a connection was lost, a job has ended. */
   readonly told: (line: string) => void
   readonly history?: () => readonly string[]
-  readonly beside?: Shared['beside']
-  readonly lend?: Shared['lend']
+  readonly background?: Shared['background']
+  readonly withTerminal?: Shared['withTerminal']
 }
 
 /** One shell, from its start to its end. */
-export interface Session {
+export interface ShellInstance {
   readonly state: State
   readonly namespace: Namespace
   /** Stops the jobs and closes the connections. */
@@ -41,7 +41,11 @@ export interface Session {
  * Makes a shell: the server's tree is at /n/llambo, its own files at /n/dish, its user's at /usr. Nothing is dialled
  * yet.
  */
-export async function begin(io: Invocation, manner: Manner, words: readonly string[] = []): Promise<Session> {
+export async function begin(
+  io: Invocation,
+  manner: ShellOptions,
+  words: readonly string[] = [],
+): Promise<ShellInstance> {
   const started = Date.now()
   const links = new Links(io, line => manner.told(`dish: ${line}`))
   const jobs = new Jobs(line => manner.interactive && manner.told(`dish: ${line}`))
@@ -73,7 +77,7 @@ export async function begin(io: Invocation, manner: Manner, words: readonly stri
   )
   const { aname } = io.globals
   const server = serverAddress(io.globals.at, io.env)
-  const ctx = asking(io.signal)
+  const ctx = contextFor(io.signal)
   await namespace.mount(links.tree(server, aname), server, HOME, {}, ctx, aname === undefined ? [] : [aname])
   await namespace.bind('#dish', '/n/dish', {}, ctx)
   await namespace.bind('#usr', '/usr', {}, ctx)
@@ -86,8 +90,8 @@ export async function begin(io: Invocation, manner: Manner, words: readonly stri
     interactive: manner.interactive,
     terminal: io.stdin.isTTY === true,
     colors: io.colors(io.stdout).level > 0,
-    ...(manner.beside && { beside: manner.beside }),
-    ...(manner.lend && { lend: manner.lend }),
+    ...(manner.background && { background: manner.background }),
+    ...(manner.withTerminal && { withTerminal: manner.withTerminal }),
   }
   const state = new State(shared, new Space(namespace))
   for (const [name, value] of Object.entries(io.env)) if (value && taken.test(name)) state.set(name, [value])

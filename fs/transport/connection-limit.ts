@@ -17,7 +17,7 @@ let most: number | undefined
  * @param told called with a line when connections begin to be refused, and when there is room again
  * @returns whether there was room
  */
-export function admit(socket: Socket, told: (line: string) => void = () => {}): boolean {
+export function admitConnection(socket: Socket, told: (line: string) => void = () => {}): boolean {
   most ??= maxConnections(readLimits())
   if (open >= most) {
     if (++refused === 1) told(`${open} connections are open, more are refused: ${reason(most)}`)

@@ -8,8 +8,8 @@ import { Room, summary } from './compact.js'
 import type { Conversation } from './conversation.js'
 import { used } from './footer.js'
 import type { Link } from './link.js'
+import { RemoteSession } from './remote-session.js'
 import { readRole } from './roles.js'
-import { Session } from './session.js'
 import type { Settings } from './settings.js'
 import { messages } from './text.js'
 import { type Figures, type Step, turn } from './turn.js'
@@ -26,8 +26,8 @@ export interface Model {
 }
 
 /** Connects a conversation and its settings with a session at the server, and carries out the exchanges. */
-export class Talk {
-  session = new Session(undefined)
+export class ChatClient {
+  session = new RemoteSession(undefined)
   /** The figures of the last answer. */
   figures: Figures | undefined
   /** The number of answers since the start, and the tokens of their prompts and completions. */
@@ -84,7 +84,7 @@ export class Talk {
   /** Sends further messages to this worker only; undefined: to the workers that the server chooses. */
   async at(worker: string | undefined): Promise<void> {
     await this.leave()
-    this.session = new Session(worker)
+    this.session = new RemoteSession(worker)
   }
 
   /** The models in the server's `status`. */

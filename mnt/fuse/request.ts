@@ -9,7 +9,7 @@ const METADATA_MS = 15_000
 const patient: ReadonlySet<Operation> = new Set(['READ', 'WRITE', 'FLUSH', 'FSYNC'])
 
 /** A request that is being handled. */
-export class Flight {
+export class FuseRequest {
   readonly deadline: number
   /** The kernel already has its answer. A late result must be cleaned up, not returned. */
   answered = false

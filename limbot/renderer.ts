@@ -4,7 +4,7 @@ import { width } from '../cli/terminal/width.js'
 import { wrap } from './inline.js'
 
 /** Makes rows of a terminal from text that arrives in pieces. */
-export interface Setter {
+export interface Renderer {
   /** Takes the next piece. @returns the rows that are final now, each with its newline */
   push(text: string): string
   /** Ends the text. @returns all remaining rows */
@@ -14,7 +14,7 @@ export interface Setter {
 }
 
 /** Lays out text without Markdown: control characters are made harmless, and lines are wrapped at spaces. */
-export class Plain implements Setter {
+export class Plain implements Renderer {
   #line = ''
 
   constructor(readonly columns: () => number) {}

@@ -15,7 +15,7 @@ type Ask<M, T> = (member: M, ctx: Context) => Promise<T>
  * @returns the answers of those that answered, in order
  * @throws FsError `interrupted`, or the first member's error if none answered
  */
-export async function each<M, T>(
+export async function askAll<M, T>(
   members: readonly M[],
   ms: number,
   ctx: Context,
@@ -34,7 +34,7 @@ export async function each<M, T>(
  * Asks all members at once, as `each` does, and returns the first answer in order that is not undefined.
  * @throws FsError the first error, if no member had an answer
  */
-export async function first<M, T>(
+export async function askFirst<M, T>(
   members: readonly M[],
   ms: number,
   ctx: Context,

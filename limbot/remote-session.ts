@@ -26,7 +26,7 @@ const encoder = new TextEncoder()
  * A conversation at the server: a directory of `session/`. It is made when first needed, found again by its number
  * after a reconnection or a restart of the server, and made again with its history if it is gone.
  */
-export class Session {
+export class RemoteSession {
   /** The path of its directory: `session/7`, or the same below a worker. */
   path: readonly string[] = []
   /** An open file of the session: the server keeps a session for as long as one of its files is open. */

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { History } from '../../cli/terminal/history.js'
-import { usr } from '../../cli/usr.js'
+import { usr } from '../../cli/user-files.js'
 import type { File } from '../../fs/file.js'
 import { OREAD, OTRUNC, OWRITE } from '../../fs/protocol.js'
 

@@ -5,7 +5,7 @@ import type { Flags } from '../../fs/namespace.js'
 import { quote } from '../../fs/quote.js'
 import type { Call } from '../call.js'
 import { ShellError, why } from '../failure.js'
-import { asking } from '../space.js'
+import { contextFor } from '../space.js'
 import { HOME } from '../state.js'
 import * as tree from '../tree.js'
 
@@ -43,7 +43,7 @@ export async function bind(call: Call): Promise<void> {
   const source = from.startsWith('#') ? from : call.path(from)
   await change(call, () =>
     tree.quickly(call.signal, signal =>
-      call.state.space.namespace.bind(source, call.path(old), flags(call), asking(signal)),
+      call.state.space.namespace.bind(source, call.path(old), flags(call), contextFor(signal)),
     ),
   )
 }
@@ -57,7 +57,7 @@ export async function mount(call: Call): Promise<void> {
   await change(call, async () => {
     parseAddress(address)
     await tree.quickly(call.signal, async signal => {
-      const ctx = asking(signal)
+      const ctx = contextFor(signal)
       // asks the server now, so that the mount itself reports a server that does not answer
       await file.attributes(ctx)
       await namespace.mount(file, address, path, flags(call), ctx, aname === undefined ? [] : [aname])

@@ -2,7 +2,7 @@
 import { systemClock } from '../clock.js'
 import { type File, newQid, type Opened, type Owner } from '../file.js'
 import type { Holding } from '../holding.js'
-import type { Maybe } from '../maybe.js'
+import type { MaybePromise } from '../maybe-promise.js'
 import { record, type Value } from '../quote.js'
 import { now, slice } from './content.js'
 import { Readers } from './readers.js'
@@ -42,7 +42,7 @@ function bounded(attrs: Record<string, Value | undefined>): Record<string, Value
  *
  * The log is cut as by logrotate(8): at 20,000 lines it starts again with the newest 100, and `tail -f` continues.
  */
-export class Feed {
+export class EventLog {
   #lines: string[] = []
   /** The number of the first line that is kept. */
   #first = 1
@@ -159,7 +159,7 @@ export class Feed {
       stream: true,
       // Each read returns the next lines, whatever its offset. Only a reader that seeks back gets the same bytes again:
       // bash reads ahead and then seeks back to the end of the line that it has used.
-      read: (offset, count, ctx): Maybe<Uint8Array> =>
+      read: (offset, count, ctx): MaybePromise<Uint8Array> =>
         read(offset, count, ctx.holding) ?? this.#readers.wait(() => read(offset, count, ctx.holding), ctx),
     }
   }

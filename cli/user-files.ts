@@ -7,7 +7,7 @@ import { type File, newQid, type Opened, type Owner } from '../fs/file.js'
 import { makeDirectory } from '../fs/host-directory.js'
 import { now, slice, text } from '../fs/kit/content.js'
 import { dir, generated } from '../fs/kit/dir.js'
-import { chain } from '../fs/maybe.js'
+import { andThen } from '../fs/maybe-promise.js'
 import { OTRUNC } from '../fs/protocol.js'
 import { confFile, readConf } from './limbotconf.js'
 import { stateDir } from './paths.js'
@@ -34,7 +34,7 @@ export function withUsr(root: File, usr: File, owner: Owner): File {
     owner,
     walk: (name, ctx) => (name === 'usr' ? usr : root.walk!(name, ctx)),
     list: ctx =>
-      chain(root.open(0, ctx), opened => chain(opened.list!(ctx), entries => [...entries, ['usr', usr] as const])),
+      andThen(root.open(0, ctx), opened => andThen(opened.list!(ctx), entries => [...entries, ['usr', usr] as const])),
   })
 }
 
