@@ -3,7 +3,7 @@
  * instead of read into memory.
  */
 import { closeSync, openSync, readSync } from 'node:fs'
-import { fail } from '../fs/errors.js'
+import { fail } from '../api/errors.js'
 
 /**
  * Reads a file as UTF-8.

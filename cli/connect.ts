@@ -1,8 +1,9 @@
 /** Connects a command to a server, with failures that name the remedy. */
+
+import { FsError, fail } from '../api/errors.js'
 import { Client, type Fid } from '../fs/client.js'
 import { deadline, systemClock } from '../fs/clock.js'
 import { dial } from '../fs/dial.js'
-import { FsError, fail } from '../fs/errors.js'
 import type { Transport } from '../fs/transport.js'
 import { account } from './account.js'
 import { exitCode, Failure } from './exit.js'

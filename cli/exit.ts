@@ -1,5 +1,5 @@
 /** The exit codes of our programs, and how errors become exit codes and one line of text. */
-import { type ErrorCode, FsError } from '../fs/errors.js'
+import { type ErrorCode, FsError } from '../api/errors.js'
 import { sanitize } from './terminal/sanitize.js'
 
 /** The exit codes of our programs, by which scripts can tell failures apart. `docs/llamboctl.md` lists them. */

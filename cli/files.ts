@@ -1,7 +1,8 @@
 /** What commands do with files of a server: open, read, print and list them, with errors that name the file. */
+
+import { fail } from '../api/errors.js'
 import type { Fid } from '../fs/client.js'
 import { systemClock } from '../fs/clock.js'
-import { fail } from '../fs/errors.js'
 import { within } from '../fs/interruptible.js'
 import { ANSWER_MS, MAX_WHOLE } from '../fs/limits.js'
 import { OREAD, type Stat } from '../fs/protocol.js'

@@ -1,6 +1,6 @@
 /** Fingerprints of certificates: how they are read, and which one a server must have. */
 import { variable } from '../api/environment.js'
-import { fail } from '../fs/errors.js'
+import { fail } from '../api/errors.js'
 import { isLoopback } from '../fs/host-name.js'
 import { runningServer } from './serverfile.js'
 

@@ -1,7 +1,7 @@
 /** Files that only their owner may read: checked before they are read, and written whole or not at all. */
 import { randomBytes } from 'node:crypto'
 import { closeSync, fstatSync, linkSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { fail } from '../fs/errors.js'
+import { fail } from '../api/errors.js'
 
 /**
  * The most bytes of a file with secrets. A token file of that size has some two thousand tokens, and each of them is

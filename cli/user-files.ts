@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { fail } from '../fs/errors.js'
+import { fail } from '../api/errors.js'
 import { type File, newQid, type Opened, type Owner } from '../fs/file.js'
 import { makeDirectory } from '../fs/host-directory.js'
 import { now, slice, text } from '../fs/kit/content.js'
@@ -119,6 +119,6 @@ function utf8(data: Uint8Array): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(data)
   } catch {
-    throw fail('notUtf8')
+    throw fail('notText')
   }
 }

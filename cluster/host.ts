@@ -1,7 +1,8 @@
 /** The supervisor of one machine's workers, and its files: `host/NAME/` in an orchestrator's tree. */
+
+import { fail } from '../api/errors.js'
 import type { ServerAttributes, SupervisedAttributes } from '../api/report.js'
 import type { Clock } from '../fs/clock.js'
-import { fail } from '../fs/errors.js'
 import type { File, Owner } from '../fs/file.js'
 import { text } from '../fs/kit/content.js'
 import { ctl, type Verb, word, word1 } from '../fs/kit/ctl.js'

@@ -1,7 +1,7 @@
 /** The shell's errors, and their texts and exit codes. */
 
+import { FsError } from '../api/errors.js'
 import { codeOf, exitCode, explain } from '../cli/exit.js'
-import { FsError } from '../fs/errors.js'
 
 /** The failure of a command: one line, which becomes `$status`. */
 export class ShellError extends Error {

@@ -1,10 +1,10 @@
 /** The shell's connections to servers. */
 
+import { FsError, fail } from '../api/errors.js'
 import { serverAddress } from '../cli/address.js'
 import { exitCode, explain, Failure } from '../cli/exit.js'
 import { Invocation } from '../cli/invocation.js'
 import type { Fid } from '../fs/client.js'
-import { FsError, fail } from '../fs/errors.js'
 import type { File } from '../fs/file.js'
 import { remote } from '../fs/kit/remote.js'
 

@@ -1,6 +1,6 @@
 /** Opens the files of a command's redirections. */
 
-import { fail } from '../fs/errors.js'
+import { fail } from '../api/errors.js'
 import { ORDWR, OREAD, QTDIR } from '../fs/protocol.js'
 import type { Redirect } from './ast.js'
 import { ShellError } from './failure.js'

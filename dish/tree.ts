@@ -1,10 +1,10 @@
 /** Operations on files of the name space. Their errors say which file it was and which server answers for it. */
 
+import { FsError, fail } from '../api/errors.js'
 import { codeOf } from '../cli/exit.js'
 import { isDirectory } from '../cli/listing.js'
 import type { Fid } from '../fs/client.js'
 import { systemClock } from '../fs/clock.js'
-import { FsError, fail } from '../fs/errors.js'
 import { within } from '../fs/interruptible.js'
 import { ANSWER_MS } from '../fs/limits.js'
 import { OREAD, OTRUNC, OWRITE, QTDIR, type Stat } from '../fs/protocol.js'

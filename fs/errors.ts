@@ -16,6 +16,7 @@ export const errors = {
   isDirectory: ['is a directory', 21],
   exists: ['file exists', 17],
   notEmpty: ['directory not empty', 39],
+  notText: ['not UTF-8', 84],
   badOffset: ['bad offset', 22],
   unknownFid: ['unknown fid', 9],
   fidInUse: ['fid in use', 9],
@@ -26,28 +27,9 @@ export const errors = {
   badName: ['bad file name', 22],
   tooManyFids: ['too many fids on one connection', 24],
   tooManyRequests: ['too many requests outstanding', 11],
-  tooLong: ['prompt too long', 27],
   tooLarge: ['file too large', 27],
-  notUtf8: ['prompt is not UTF-8', 84],
-  noWorker: ['no worker serves {}', 6],
-  loading: ['no model is loaded', 6],
-  tooManySessions: ['too many sessions', 16],
-  deadline: ['deadline of {} ms passed', 110],
-  queueFull: ['queue full, retry after {} s', 16],
-  sessionBusy: ['session busy', 16],
   fileBusy: ['file in use', 16],
-  tooManyUploads: ['too many uploads at once', 16],
-  waited: ['waited {} s for a worker', 110],
-  workerLost: ['worker lost after {} tokens', 5],
-  poison: ['request ended {} workers', 5],
-  noWorkers: ['there is no worker', 6],
-  upstreamRefused: ['the upstream refuses this', 22],
-  upstreamBusy: ['the upstream asks to wait {} s', 16],
-  upstreamFailed: ['the upstream failed', 121],
-  contextFull: ['context full', 90],
   diskFull: ['no space left on device', 28],
-  badModel: ['model file is damaged', 74],
-  noMemory: ['not enough memory for {}', 12],
   overMemory: ['over the memory budget of this server: {}', 12],
   cancelled: ['cancelled', 125],
   interrupted: ['interrupted', 4],
@@ -63,19 +45,46 @@ export const errors = {
   unreachable: ['cannot reach {}', 111],
   addressInUse: ['address in use', 98],
   io: ['i/o error', 5],
-} as const satisfies Record<string, readonly [string, number]>
+} as const satisfies Rows
 
-export type ErrorCode = keyof typeof errors
+type Row = readonly [string: string, errno: number]
+export type Rows = Readonly<Record<string, Row>>
+
+/** The codes that other folders add with `register`: they declare them here, too (api/errors.ts). */
+// biome-ignore lint/suspicious/noEmptyInterface: filled by those that register rows
+export interface MoreErrors {}
+export type ErrorCode = keyof typeof errors | keyof MoreErrors
+
+/** All rows, by their codes. */
+const table = new Map<string, Row>(Object.entries(errors))
+
+/** Adds rows of another folder to the table. */
+export function register(rows: Rows): void {
+  for (const [code, row] of Object.entries(rows)) table.set(code, row)
+}
+
+/** The fixed beginning of a row's string. */
+const headOf = (string: string): string => string.split('{}', 1)[0]!
+
+/** The code of the row whose string a message begins with; undefined if there is none. */
+function codeOf(message: string): ErrorCode | undefined {
+  for (const [code, [string]] of table) if (message.startsWith(headOf(string))) return code as ErrorCode
+  return undefined
+}
 
 /** The error of a file operation: `message` is the 9P string, `errno` the Linux number of the same row. */
 export class FsError extends Error {
+  /** The code of its row. Of an error that another server made, the row is found by the string. */
+  readonly code: ErrorCode | undefined
+
   constructor(
     message: string,
     readonly errno: number,
-    options?: ErrorOptions,
+    { code, ...options }: ErrorOptions & { code?: ErrorCode } = {},
   ) {
     super(message, options)
     this.name = 'FsError'
+    this.code = code ?? codeOf(message)
   }
 
   /** Whether the file does not exist. Compares the number, because each server words this differently. */
@@ -84,12 +93,11 @@ export class FsError extends Error {
   }
 
   /**
-   * Whether this is the error `code` of this table, by its string, as a client must compare it. For a file that does
+   * Whether this is the error `code`. Rows with the same string are the same error to a 9P client. For a file that does
    * not exist use `isMissing`, which also recognises other servers' errors.
    */
   is(code: ErrorCode): boolean {
-    const [head = ''] = errors[code][0].split('{}')
-    return this.message.startsWith(head)
+    return this.code === code || (this.code !== undefined && table.get(this.code)?.[0] === table.get(code)?.[0])
   }
 }
 
@@ -103,14 +111,16 @@ const shortened = (detail: string) => `${detail.slice(0, MAX_DETAIL - 1024)} …
 
 /** Makes an error from the table: `fail('notFound')`, `fail('badArgument', 'temperature 9: 0 to 2')`. */
 export function fail(code: ErrorCode, what?: string | number, cause?: unknown): FsError {
-  const [string, errno] = errors[code]
+  const row = table.get(code)
+  if (!row) throw new Error(`no error is registered as ${code}`)
+  const [string, errno] = row
   const detail = typeof what === 'string' && what.length > MAX_DETAIL ? shortened(what) : what
   const message = string.includes('{}')
     ? string.replace('{}', () => String(detail ?? ''))
     : detail === undefined
       ? string
       : `${string}: ${detail}`
-  return new FsError(message, errno, cause === undefined ? undefined : { cause })
+  return new FsError(message, errno, cause === undefined ? { code } : { code, cause })
 }
 
 /** Linux's limit for error numbers. A larger number (~0 in 9P2000.u: the server has none) means nothing. */
@@ -122,16 +132,16 @@ const MAX_ERRNO = 4095
  */
 export function received(ename: string, errno = 0): FsError {
   if (errno > 0 && errno <= MAX_ERRNO) return new FsError(ename, errno)
-  for (const [string, number] of Object.values(errors)) {
-    const [head = ''] = string.split('{}')
-    if (ename.startsWith(head)) return new FsError(ename, number)
-  }
+  const code = codeOf(ename)
+  if (code) return new FsError(ename, table.get(code)![1], { code })
   return new FsError(ename, errnoOf(ename) ?? errors.io[1])
 }
 
 /** The string for an errno that came without one (in 9P2000.L). */
 export function errnoString(errno: number): string {
-  return Object.values(errors).find(row => row[1] === errno && !row[0].includes('{}'))?.[0] ?? `errno ${errno}`
+  return (
+    [...table.values()].find(([string, number]) => number === errno && !string.includes('{}'))?.[0] ?? `errno ${errno}`
+  )
 }
 
 /**

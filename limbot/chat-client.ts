@@ -1,8 +1,9 @@
 /** One conversation with the server: what both the chat and a single answer do. */
+
+import { FsError } from '../api/errors.js'
 import { explain } from '../cli/exit.js'
 import { readText } from '../cli/files.js'
 import { timeLimit } from '../fs/clock.js'
-import { FsError } from '../fs/errors.js'
 import { parseRecords } from '../fs/quote.js'
 import { Room, summary } from './compact.js'
 import type { Conversation } from './conversation.js'

@@ -1,8 +1,8 @@
 /** Estimates how much of the model's context a conversation takes, and has the model summarise older messages. */
 import { AnswerReader } from '../api/answer.js'
+import { FsError, received } from '../api/errors.js'
 import { drain } from '../cli/files.js'
 import type { Fid } from '../fs/client.js'
-import { FsError, received } from '../fs/errors.js'
 import { ORDWR } from '../fs/protocol.js'
 import type { Message } from './conversation.js'
 

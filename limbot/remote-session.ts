@@ -1,8 +1,9 @@
 /** A conversation's session at the server: made, configured and given its history as needed. */
+
+import { FsError } from '../api/errors.js'
 import { promptly, readText, withFile } from '../cli/files.js'
 import type { Fid } from '../fs/client.js'
 import { timeLimit } from '../fs/clock.js'
-import { FsError } from '../fs/errors.js'
 import { ORDWR, OTRUNC, OWRITE } from '../fs/protocol.js'
 import { parseRecords, quote } from '../fs/quote.js'
 import type { Message } from './conversation.js'

@@ -1,11 +1,11 @@
 /** One turn of a session: sends the message, reads the answer's events, and continues after a lost connection. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type AnswerEvent, AnswerReader } from '../api/answer.js'
+import { FsError, received, toFsError } from '../api/errors.js'
 import { exitCode, Failure } from '../cli/exit.js'
 import { promptly, readText, withFile } from '../cli/files.js'
 import type { Fid } from '../fs/client.js'
 import { timeLimit } from '../fs/clock.js'
-import { FsError, received, toFsError } from '../fs/errors.js'
 import { ORDWR, OREAD, OWRITE } from '../fs/protocol.js'
 import { parseRecords } from '../fs/quote.js'
 import { isAway, type Link } from './link.js'

@@ -1,11 +1,11 @@
 /** A minimal worker for large clusters. */
 
+import { exchange } from '../../cluster/root/exchange.js'
 import type { File, Owner } from '../../fs/file.js'
 import { AppendLog } from '../../fs/kit/append-log.js'
 import { text } from '../../fs/kit/content.js'
 import { ctl, word1 } from '../../fs/kit/ctl.js'
 import { dir } from '../../fs/kit/dir.js'
-import { exchange } from '../../fs/kit/exchange.js'
 import { record } from '../../fs/quote.js'
 
 export interface PeerOptions {

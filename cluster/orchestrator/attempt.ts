@@ -2,8 +2,8 @@
  * One attempt at a task on one worker: sends the request, reads the events of the answer and passes them to the task.
  */
 import { type AnswerEvent, AnswerReader } from '../../api/answer.js'
+import { type ErrorCode, type FsError, fail, received, toFsError } from '../../api/errors.js'
 import type { Fid } from '../../fs/client.js'
-import { type ErrorCode, type FsError, fail, received, toFsError } from '../../fs/errors.js'
 import { ORDWR, OREAD } from '../../fs/protocol.js'
 import type { Task } from '../root/task.js'
 import type { Member } from './member.js'

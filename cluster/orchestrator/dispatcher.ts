@@ -1,6 +1,7 @@
 /** Runs the tasks of a cluster on its workers: retries them, moves them, and refuses what must not be tried again. */
+
+import { FsError, fail } from '../../api/errors.js'
 import { type Clock, every } from '../../fs/clock.js'
-import { FsError, fail } from '../../fs/errors.js'
 import type { EventLog } from '../../fs/kit/event-log.js'
 import { type Request, requestJson, type Via } from '../root/request.js'
 import type { Task } from '../root/task.js'
@@ -475,6 +476,6 @@ export class Dispatcher implements Executor {
 function final(error: Error, tokens: number): FsError {
   const said =
     error instanceof FsError &&
-    !['hungUp', 'badMessage', 'shuttingDown', 'interrupted', 'cancelled'].some(code => error.is(code as 'hungUp'))
+    !(['hungUp', 'badMessage', 'shuttingDown', 'interrupted', 'cancelled'] as const).some(code => error.is(code))
   return said ? error : new FsError(fail('workerLost', tokens).message, 5, { cause: error })
 }

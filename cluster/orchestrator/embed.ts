@@ -1,6 +1,6 @@
 /** Has a worker of the cluster compute embeddings. */
 import { parseEmbedded } from '../../api/embedded.js'
-import { fail, toFsError } from '../../fs/errors.js'
+import { fail, toFsError } from '../../api/errors.js'
 import type { User } from '../../fs/file.js'
 import type { EmbedRequest } from '../root/embed.js'
 import type { Embedded } from '../root/root.js'

@@ -1,8 +1,9 @@
 /** The machines that have joined as hosts: they start workers, and report how these end. */
+
+import { fail, toFsError } from '../../api/errors.js'
 import { type Exit, MAX_EVENT, parseExit } from '../../api/exit.js'
 import { Lines } from '../../api/text.js'
 import { type Cancel, type Clock, sleep } from '../../fs/clock.js'
-import { fail, toFsError } from '../../fs/errors.js'
 import type { User } from '../../fs/file.js'
 import type { EventLog } from '../../fs/kit/event-log.js'
 import { OREAD } from '../../fs/protocol.js'

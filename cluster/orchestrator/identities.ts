@@ -1,8 +1,9 @@
 /** Knows joiners by their secrets, so that no other peer can join under the id of one. */
+
+import { fail } from '../../api/errors.js'
 import * as field from '../../api/field.js'
 import { records } from '../../api/text.js'
 import type { Clock } from '../../fs/clock.js'
-import { fail } from '../../fs/errors.js'
 import { record } from '../../fs/quote.js'
 import { digestOf, same } from '../secret.js'
 import { IDENTITY_MS, MAX_IDENTITIES } from './limits.js'

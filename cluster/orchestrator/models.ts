@@ -1,7 +1,8 @@
 /** The models of all workers: which there are, where they are loaded, and loading one that is asked for. */
+
+import { fail, toFsError } from '../../api/errors.js'
 import { DEFAULT_CLASS, type ModelRecord } from '../../api/report.js'
 import { type Clock, sleep } from '../../fs/clock.js'
-import { fail, toFsError } from '../../fs/errors.js'
 import type { Created, File, Owner } from '../../fs/file.js'
 import { within } from '../../fs/interruptible.js'
 import { union } from '../../fs/kit/dir.js'

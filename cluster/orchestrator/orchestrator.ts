@@ -1,9 +1,10 @@
 /** Puts an orchestrator together: the tree of a cluster, and the parts behind it. */
+
+import { FsError, fail, received } from '../../api/errors.js'
 import * as field from '../../api/field.js'
 import { DAMAGED } from '../../api/runtime.js'
 import { sessionText, turnText } from '../../api/session.js'
 import { type Clock, every, sleep, systemClock } from '../../fs/clock.js'
-import { FsError, fail, received } from '../../fs/errors.js'
 import type { Context, Entry, File, Owner, User } from '../../fs/file.js'
 import { generated } from '../../fs/kit/dir.js'
 import { EventLog } from '../../fs/kit/event-log.js'

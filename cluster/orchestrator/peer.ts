@@ -1,9 +1,10 @@
 /** A peer that has joined: a worker, a cluster or a host. The orchestrator uses its files, and nothing else. */
+
+import { fail, toFsError } from '../../api/errors.js'
 import * as field from '../../api/field.js'
 import { mostOf, parseReport, type Report } from '../../api/report.js'
 import { Client, type Fid } from '../../fs/client.js'
 import { type Clock, deadline } from '../../fs/clock.js'
-import { fail, toFsError } from '../../fs/errors.js'
 import type { File, User } from '../../fs/file.js'
 import { remote } from '../../fs/kit/remote.js'
 import { ORDWR, OREAD } from '../../fs/protocol.js'

@@ -1,9 +1,10 @@
 /**
  * Takes up exchanges that workers still have after their connection was lost, or after this orchestrator was restarted.
  */
+
+import { toFsError } from '../../api/errors.js'
 import type { OrphanRecord } from '../../api/report.js'
 import { type Clock, sleep } from '../../fs/clock.js'
-import { toFsError } from '../../fs/errors.js'
 import type { User } from '../../fs/file.js'
 import { parseRequest } from '../root/request.js'
 import type { Root } from '../root/root.js'

@@ -1,9 +1,9 @@
 /** The members of the cluster: admits peers that join, watches their health, and removes those that are gone. */
 import { parseAnswerEvent } from '../../api/answer.js'
+import { FsError, fail, received, toFsError } from '../../api/errors.js'
 import { plain, Unfit } from '../../api/field.js'
 import type { Report } from '../../api/report.js'
 import { type Cancel, type Clock, deadline, sleep } from '../../fs/clock.js'
-import { FsError, fail, received, toFsError } from '../../fs/errors.js'
 import type { User } from '../../fs/file.js'
 import type { EventLog } from '../../fs/kit/event-log.js'
 import { OREAD } from '../../fs/protocol.js'

@@ -1,5 +1,5 @@
 /** What an orchestrator persists: reading it at the start, and writing it as it changes. */
-import { fail } from '../../fs/errors.js'
+import { fail } from '../../api/errors.js'
 
 /** Where an orchestrator keeps what must survive a restart: small texts by name. */
 export interface Store {

@@ -1,6 +1,7 @@
 /** Adds and removes workers by how many of their slots are in use. */
+
+import { fail } from '../../api/errors.js'
 import { type Cancel, type Clock, every } from '../../fs/clock.js'
-import { fail } from '../../fs/errors.js'
 import type { Verb } from '../../fs/kit/ctl.js'
 import { word1 } from '../../fs/kit/ctl.js'
 import { quote, type Value } from '../../fs/quote.js'

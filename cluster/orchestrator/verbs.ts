@@ -1,5 +1,5 @@
 /** The syntax of the commands in a cluster's ctl; commands.ts has what they do. */
-import { fail } from '../../fs/errors.js'
+import { fail } from '../../api/errors.js'
 import { type Verb, word1 } from '../../fs/kit/ctl.js'
 import { modelWord, number } from '../root/settings.js'
 import type { Commands } from './commands.js'

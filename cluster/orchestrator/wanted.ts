@@ -3,8 +3,8 @@
  * it again.
  */
 
+import { fail } from '../../api/errors.js'
 import { DEFAULT_CLASS } from '../../api/report.js'
-import { fail } from '../../fs/errors.js'
 import { quote } from '../../fs/quote.js'
 import { MAX_WANTED } from './limits.js'
 import type { Member } from './member.js'

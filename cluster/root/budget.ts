@@ -1,5 +1,5 @@
 /** The memory budget of a server: how many bytes it may keep for its users, shared fairly between them. */
-import { fail } from '../../fs/errors.js'
+import { fail } from '../../api/errors.js'
 import type { User } from '../../fs/file.js'
 import type { Holding } from '../../fs/holding.js'
 

@@ -1,5 +1,5 @@
 /** A text file that its owner can edit: what is written takes effect when the file is closed or synced. */
-import { fail } from '../../fs/errors.js'
+import { fail } from '../../api/errors.js'
 import { type File, newQid, type Opened, type Owner } from '../../fs/file.js'
 import { Made, now } from '../../fs/kit/content.js'
 import { OTRUNC } from '../../fs/protocol.js'
@@ -106,7 +106,7 @@ export function editable(o: EditableOptions): File {
         try {
           return decoder.decode(data, { stream: true })
         } catch {
-          throw fail('notUtf8')
+          throw fail('notText')
         }
       }
       let size = 0

@@ -1,5 +1,5 @@
 /** Parses the requests written to `embed`. */
-import { fail } from '../../fs/errors.js'
+import { fail } from '../../api/errors.js'
 import { MAX_TEXTS } from './limits.js'
 
 /** A parsed request. */

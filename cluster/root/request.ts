@@ -1,8 +1,8 @@
 /** Parses `generate` requests, and builds those of a plain `data`. */
 import { MAX_MODEL, roles } from '../../api/conversation.js'
+import { fail } from '../../api/errors.js'
 import * as field from '../../api/field.js'
 import { deeper } from '../../api/text.js'
-import { fail } from '../../fs/errors.js'
 import type { ChatMessage, GenerateRequest, Sampling, Tool } from './generation.js'
 import { MAX_JSON_DEPTH } from './limits.js'
 import { defaults, isNumeric, number, numeric, stops } from './settings.js'

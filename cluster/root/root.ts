@@ -2,18 +2,19 @@
  * The files that every root has, of a worker as of a cluster: `ctl`, `data`, `generate`, `status`, `session/`, `task/`
  * and the rest.
  */
+
+import { fail } from '../../api/errors.js'
 import type { turnText } from '../../api/session.js'
 import { type Clock, systemClock } from '../../fs/clock.js'
-import { fail } from '../../fs/errors.js'
 import type { Context, File, Owner, User } from '../../fs/file.js'
 import { AppendLog } from '../../fs/kit/append-log.js'
 import { text } from '../../fs/kit/content.js'
 import { type CtlOptions, ctl, run, type Verb } from '../../fs/kit/ctl.js'
 import type { EventLog } from '../../fs/kit/event-log.js'
-import { type Exchange, exchange } from '../../fs/kit/exchange.js'
 import { quote, words } from '../../fs/quote.js'
 import { Budget } from './budget.js'
 import { type EmbedRequest, parseEmbedRequest } from './embed.js'
+import { type Exchange, exchange } from './exchange.js'
 import type { ChatMessage, Sampling } from './generation.js'
 import * as limits from './limits.js'
 import { Metrics } from './metrics.js'

@@ -1,5 +1,5 @@
 /** The temporary files that programs make beside the files of a session while they edit them. */
-import { fail } from '../../fs/errors.js'
+import { fail } from '../../api/errors.js'
 import { type Context, type Created, type Entry, type File, newQid, type Opened, type Owner } from '../../fs/file.js'
 import { now, slice } from '../../fs/kit/content.js'
 import { DMDIR, OREAD, OTRUNC, OWRITE } from '../../fs/protocol.js'

@@ -1,6 +1,7 @@
 /** The `session/` directory of a server. */
+
+import { fail } from '../../api/errors.js'
 import { parseSession } from '../../api/session.js'
-import { fail } from '../../fs/errors.js'
 import type { Context, Entry, File, Owner } from '../../fs/file.js'
 import { clone } from '../../fs/kit/clone.js'
 import { generated } from '../../fs/kit/dir.js'

@@ -1,20 +1,18 @@
 /** One exchange, from its submission to its last token: what `task/N/` shows. */
 import type { SaidEvent } from '../../api/answer.js'
+import { FsError, fail } from '../../api/errors.js'
 import { type Cancel, type Clock, systemClock } from '../../fs/clock.js'
-import { FsError, fail } from '../../fs/errors.js'
 import type { User } from '../../fs/file.js'
 import { AppendLog } from '../../fs/kit/append-log.js'
-import type { Exchange } from '../../fs/kit/exchange.js'
 import type { Spill } from '../../fs/kit/spill.js'
 import { record, type Value } from '../../fs/quote.js'
 import type { Budget, BudgetShare } from './budget.js'
+import type { Exchange } from './exchange.js'
 import type { EndReason, Sampling } from './generation.js'
 import { COPIES, MAX_ANSWER } from './limits.js'
 import type { Request } from './request.js'
 
 export type TaskState = 'queued' | 'prefill' | 'running' | 'done' | 'failed' | 'cancelled'
-
-const CANCELLED = fail('cancelled').message
 
 /** Most trace lines of one task: a peer that keeps failing must not fill the memory with them. */
 const MAX_TRACE = 1000
@@ -342,7 +340,7 @@ export class Task implements Exchange {
     this.#deadline?.()
     this.endedAt = this.#clock.now()
     this.error = error
-    const cancelled = error?.message === CANCELLED
+    const cancelled = error instanceof FsError && error.is('cancelled')
     this.state = !error ? 'done' : cancelled ? 'cancelled' : 'failed'
     const counts = { prompt_tokens: this.prompt_tokens, completion_tokens: this.completion_tokens, tok_s: this.tok_s }
     this.trace('ended', { state: this.state, ...counts, error: error?.message })

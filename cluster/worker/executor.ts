@@ -1,5 +1,5 @@
 /** Runs the tasks of a worker on its engine. */
-import { fail, toFsError } from '../../fs/errors.js'
+import { fail, toFsError } from '../../api/errors.js'
 import type { Request } from '../root/request.js'
 import type { Task } from '../root/task.js'
 import type { Executor } from '../root/tasks.js'

@@ -1,5 +1,5 @@
 /** Translates errors of the host's file system to the errors of the tree. */
-import { type ErrorCode, FsError, fail } from '../../fs/errors.js'
+import { type ErrorCode, FsError, fail } from '../../api/errors.js'
 
 /** The error of the tree for each errno of the host's file system. */
 const rows: Readonly<Record<string, ErrorCode>> = {

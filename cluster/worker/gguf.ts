@@ -2,7 +2,7 @@
 import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { fail } from '../../fs/errors.js'
+import { fail } from '../../api/errors.js'
 import { architectures } from './architectures.js'
 import { fileError } from './file-error.js'
 import { Header } from './header.js'

@@ -1,5 +1,5 @@
 /** A bounded reader for the header of an untrusted file. */
-import { fail } from '../../fs/errors.js'
+import { fail } from '../../api/errors.js'
 import { HEADER_TIMEOUT_MS, HEADER_WINDOW, MAX_HEADER } from './limits.js'
 
 const decoder = new TextDecoder()

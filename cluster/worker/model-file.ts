@@ -1,7 +1,7 @@
 /** One file of a worker's `models/` directory. */
 import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
-import { fail } from '../../fs/errors.js'
+import { fail } from '../../api/errors.js'
 import {
   type Attributes,
   type Changes,

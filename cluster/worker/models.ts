@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { open, readdir, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fail } from '../../fs/errors.js'
+import { fail } from '../../api/errors.js'
 import {
   type Attributes,
   type Context,

@@ -1,6 +1,7 @@
 /** A worker: one engine served as files. */
+
+import { fail } from '../../api/errors.js'
 import { type Clock, systemClock } from '../../fs/clock.js'
-import { fail } from '../../fs/errors.js'
 import type { File, Owner, User } from '../../fs/file.js'
 import { word, word1 } from '../../fs/kit/ctl.js'
 import { dir } from '../../fs/kit/dir.js'

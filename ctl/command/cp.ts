@@ -2,6 +2,7 @@
 import { createReadStream, createWriteStream, statSync } from 'node:fs'
 import { rename, rm } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
+import { FsError } from '../../api/errors.js'
 import type { Run } from '../../cli/command.js'
 import { usage } from '../../cli/exit.js'
 import { drain, named, withFile } from '../../cli/files.js'
@@ -11,7 +12,6 @@ import { within } from '../../cli/ns-path.js'
 import { write } from '../../cli/output.js'
 import { Progress } from '../../cli/progress.js'
 import type { Fid } from '../../fs/client.js'
-import { FsError } from '../../fs/errors.js'
 import { OREAD, OTRUNC, OWRITE } from '../../fs/protocol.js'
 
 /** Bytes that an upload reads from the file at a time. */

@@ -1,11 +1,11 @@
 /** `llamboctl logs`: prints the events of the cluster, a worker or a host. */
 
+import { FsError } from '../../api/errors.js'
 import type { Run } from '../../cli/command.js'
 import { exitCode, Failure } from '../../cli/exit.js'
 import { drain, promptly, withFile } from '../../cli/files.js'
 import { sanitize } from '../../cli/terminal/sanitize.js'
 import type { Fid } from '../../fs/client.js'
-import { FsError } from '../../fs/errors.js'
 import { OREAD } from '../../fs/protocol.js'
 
 /** The directory of the worker or host with that name. @throws Failure where there is neither */

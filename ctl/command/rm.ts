@@ -1,10 +1,10 @@
 /** `llamboctl rm`: removes files of the namespace. */
 
+import { FsError } from '../../api/errors.js'
 import type { Run } from '../../cli/command.js'
 import { exitCode, Failure } from '../../cli/exit.js'
 import { named } from '../../cli/files.js'
 import { shown } from '../../cli/ns-path.js'
-import { FsError } from '../../fs/errors.js'
 
 export const run: Run = async (io, args) => {
   const { root, client } = await io.connect()

@@ -3,6 +3,7 @@
  * them.
  */
 import { join } from 'node:path'
+import { fail } from '../../api/errors.js'
 import type { Written } from '../../api/written.js'
 import { joinAddress } from '../../cli/address.js'
 import type { OnDamaged } from '../../cli/aside.js'
@@ -25,7 +26,6 @@ import { joinedOptions, joinedRoot } from '../../cluster/joining.js'
 import { createOrchestrator, type Orchestrator } from '../../cluster/orchestrator/orchestrator.js'
 import type { Reclaim } from '../../cluster/root/budget.js'
 import { sleep, systemClock, timeLimit } from '../../fs/clock.js'
-import { fail } from '../../fs/errors.js'
 import { interruptible } from '../../fs/interruptible.js'
 import { OREAD } from '../../fs/protocol.js'
 import { type Connection, type ServeOptions, serve } from '../../fs/server.js'

@@ -2,10 +2,11 @@
  * The process that tries out a model file for a worker: it loads the file and generates a token, so that a file which
  * crashes llama.cpp crashes only this process.
  */
+
+import { toFsError } from '../../api/errors.js'
 import { MAX_LINE, parseTrialSpec, type parseTrialWord } from '../../api/worker.js'
 import type { Written } from '../../api/written.js'
 import { createLlamaEngine } from '../../cluster/worker/engine/llama.js'
-import { toFsError } from '../../fs/errors.js'
 import { eachLine } from './lines.js'
 
 /** Its answer does not matter: the file only has to go through everything that a prompt does. */

@@ -1,9 +1,9 @@
 /** Opens connections to the cluster that a worker, a host or a cluster joins. */
 
+import { fail } from '../../api/errors.js'
 import { isOwnPlace } from '../../cli/address.js'
 import type { Upstream } from '../../cluster/host/process.js'
 import { dial, parseAddress } from '../../fs/dial.js'
-import { fail } from '../../fs/errors.js'
 import { isLoopback } from '../../fs/host-name.js'
 import type { Transport } from '../../fs/transport.js'
 

@@ -1,8 +1,8 @@
 /** The users that attach: who they are and what they may do. */
 import { readFileSync } from 'node:fs'
+import { fail } from '../../api/errors.js'
 import { account } from '../../cli/account.js'
 import type { Attaching } from '../../fs/attach.js'
-import { fail } from '../../fs/errors.js'
 import type { User } from '../../fs/file.js'
 import { NONUNAME } from '../../fs/protocol.js'
 

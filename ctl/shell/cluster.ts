@@ -1,10 +1,10 @@
 /** The sentinel's connection to the cluster. */
 
 import { AnswerReader } from '../../api/answer.js'
+import { received } from '../../api/errors.js'
 import type { Connection } from '../../cli/connect.js'
 import { drain, readText, withFile } from '../../cli/files.js'
 import type { Invocation } from '../../cli/invocation.js'
-import { received } from '../../fs/errors.js'
 import { ORDWR } from '../../fs/protocol.js'
 import { parseRecords } from '../../fs/quote.js'
 import { MAX_ANSWER } from './limits.js'

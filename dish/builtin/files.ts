@@ -1,10 +1,10 @@
 /** The builtins about files: `ls`, `cat`, `cp`, `rm`, `mkdir`, `rmdir`, `stat` and `find`. */
 
+import { FsError, fail } from '../../api/errors.js'
 import { modeText, statRecord, timeText } from '../../cli/listing.js'
 import { bytes } from '../../cli/output.js'
 import { Flow, isProse } from '../../cli/terminal/flow.js'
 import { clip, width } from '../../cli/terminal/width.js'
-import { FsError, fail } from '../../fs/errors.js'
 import { DMDIR, OREAD, type Stat } from '../../fs/protocol.js'
 import type { Call } from '../call.js'
 import { values } from '../expand.js'

@@ -1,7 +1,7 @@
 /** The builtins that read lines, of files or of standard input: `head`, `tail`, `wc`, `grep` and `sort`. */
 
 import { setTimeout as pause } from 'node:timers/promises'
-import { fail } from '../../fs/errors.js'
+import { fail } from '../../api/errors.js'
 import { OREAD, QTDIR } from '../../fs/protocol.js'
 import type { Call } from '../call.js'
 import { ShellError } from '../failure.js'

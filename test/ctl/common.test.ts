@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { PassThrough } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
+import { fail } from '../../api/errors.js'
 import { colors } from '../../cli/color.js'
 import { codeOf, exitCode, explain, usage } from '../../cli/exit.js'
 import { names, shown, within } from '../../cli/ns-path.js'
@@ -12,7 +13,6 @@ import { bornAt, isAlive } from '../../cli/serverfile.js'
 import { didYouMean } from '../../cli/suggest.js'
 import { summary } from '../../cli/summary.js'
 import { modelUri } from '../../ctl/command/pull.js'
-import { fail } from '../../fs/errors.js'
 
 t.test('a path means the same file however it is written', async t => {
   const mounts = ['/n/llambo', '/home/glenda/n/llambo']

@@ -1,7 +1,7 @@
 /** The scenario `crowd`: many programs ask while workers and the server are killed. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { FsError } from '../../fs/errors.js'
+import type { FsError } from '../../api/errors.js'
 import { fuseProblem } from '../../mnt/mount.js'
 import { ndjson, type Tree } from '../cluster/worker/fixture.js'
 import { isRow } from '../sim/check.js'

@@ -110,8 +110,8 @@ t.test('several readers read a log by offset and wait at its end', async t => {
   t.same((await Promise.all(waiting)).map(decode), ['hello', 'llo'])
   const last = a.read(5, 100)
   t.throws(() => log.append('x'.repeat(100)), { message: /over 100 bytes/ })
-  log.end(fail('workerLost', 57))
-  await t.rejects(last, { message: 'worker lost after 57 tokens', errno: 5 })
+  log.end(fail('io', 'the disk is gone'))
+  await t.rejects(last, { message: 'i/o error: the disk is gone', errno: 5 })
   t.equal(decode(await b.read(0, 100)), 'hello', 'what came before the error can still be read')
 })
 

@@ -31,7 +31,7 @@ function slowTree(closed: () => void, wait: () => Promise<unknown> = () => later
     return {
       async close() {
         closed()
-        throw fail('badModel', 'of course')
+        throw fail('io', 'of course')
       },
     }
   }

@@ -1,7 +1,7 @@
 /** Fuzzes the 9P client with a hostile server. */
 
+import { FsError } from '../../api/errors.js'
 import { Client, type Fid } from '../../fs/client.js'
-import { FsError } from '../../fs/errors.js'
 import { Framer } from '../../fs/framer.js'
 import { MAX_MSIZE } from '../../fs/limits.js'
 import { pack } from '../../fs/message.js'

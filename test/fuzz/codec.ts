@@ -1,7 +1,7 @@
 /** Fuzzes the codec of 9P messages, as bytes and as text. */
 
 import { isDeepStrictEqual } from 'node:util'
-import { FsError } from '../../fs/errors.js'
+import { FsError } from '../../api/errors.js'
 import { parseDirents } from '../../fs/field.js'
 import { type Message, pack, packParts, size, unpack } from '../../fs/message.js'
 import type { Dialect } from '../../fs/protocol.js'

@@ -1,8 +1,8 @@
 /** Fuzzes the parsers of what users write. */
 
+import { FsError } from '../../api/errors.js'
 import { message, parseRequest } from '../../cluster/root/request.js'
 import { type Settings, samplingLines, samplingVerbs, systemVerb } from '../../cluster/root/settings.js'
-import { FsError } from '../../fs/errors.js'
 import type { Context } from '../../fs/file.js'
 import { ctl } from '../../fs/kit/ctl.js'
 import { parseRecords, quote, record, words } from '../../fs/quote.js'

@@ -1,6 +1,6 @@
 /** Fuzzes the 9P server with a hostile client. */
 
-import { fail } from '../../fs/errors.js'
+import { fail } from '../../api/errors.js'
 import type { User } from '../../fs/file.js'
 import { MAX_QUEUED } from '../../fs/limits.js'
 import { type Message, messages, pack, tagOf, unpack } from '../../fs/message.js'

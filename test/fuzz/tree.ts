@@ -1,5 +1,6 @@
 /** The tree that the fuzzed server serves. */
 
+import { exchange } from '../../cluster/root/exchange.js'
 import type { File, Opened, Owner } from '../../fs/file.js'
 import { AppendLog, logFile } from '../../fs/kit/append-log.js'
 import { clone } from '../../fs/kit/clone.js'
@@ -7,7 +8,6 @@ import { bytes, text } from '../../fs/kit/content.js'
 import { ctl, word, word1 } from '../../fs/kit/ctl.js'
 import { dir, generated, union } from '../../fs/kit/dir.js'
 import { EventLog } from '../../fs/kit/event-log.js'
-import { exchange } from '../../fs/kit/exchange.js'
 import { ram } from '../fs/tree.js'
 
 const owner: Owner = { name: 'glenda', uid: 1000, gid: 100 }

@@ -4,9 +4,9 @@
  */
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { fail } from '../../api/errors.js'
 import { Client, type Fid } from '../../fs/client.js'
 import { dial } from '../../fs/dial.js'
-import { fail } from '../../fs/errors.js'
 import { MAX_MSIZE } from '../../fs/limits.js'
 import { pack, unpack } from '../../fs/message.js'
 import { NOFID, NOTAG, ORDWR, OREAD } from '../../fs/protocol.js'

@@ -2,12 +2,13 @@
  * What a joiner with a token and bad intent does. Each way resolves when it is done, and leaves it to the cluster to
  * handle.
  */
+
+import { exchange } from '../../cluster/root/exchange.js'
 import { newSecret } from '../../cluster/secret.js'
 import type { File } from '../../fs/file.js'
 import { AppendLog } from '../../fs/kit/append-log.js'
 import { text } from '../../fs/kit/content.js'
 import { dir } from '../../fs/kit/dir.js'
-import { exchange } from '../../fs/kit/exchange.js'
 import { record } from '../../fs/quote.js'
 import type { Transport } from '../../fs/transport.js'
 import { events, until } from '../cluster/orchestrator/fixture.js'

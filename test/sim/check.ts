@@ -1,5 +1,5 @@
 /** Checks what simulated clients read against the one right answer. */
-import { errors, type FsError } from '../../fs/errors.js'
+import { errors, type FsError } from '../../api/errors.js'
 
 /** An observation that must never be made. */
 export class Wrong extends Error {

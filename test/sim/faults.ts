@@ -1,5 +1,5 @@
 /** The faults that a simulation inflicts on a cluster. */
-import type { ErrorCode } from '../../fs/errors.js'
+import type { ErrorCode } from '../../api/errors.js'
 import type { File, Opened } from '../../fs/file.js'
 import { andThen } from '../../fs/maybe-promise.js'
 import type { Cluster } from './cluster.js'

@@ -1,7 +1,8 @@
 /** Checks a simulated cluster from outside: reads its status each second, follows its events, and writes to its ctl. */
+
+import type { FsError } from '../../api/errors.js'
 import { Client, type Fid } from '../../fs/client.js'
 import { sleep } from '../../fs/clock.js'
-import type { FsError } from '../../fs/errors.js'
 import { OREAD } from '../../fs/protocol.js'
 import { parseRecords } from '../../fs/quote.js'
 import { Wrong } from './check.js'

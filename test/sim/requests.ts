@@ -1,5 +1,5 @@
 /** The requests of simulated clients: each must end in time, and either well or with an error that it may end in. */
-import { FsError } from '../../fs/errors.js'
+import { FsError } from '../../api/errors.js'
 import { isRow, Wrong } from './check.js'
 import type { Process } from './clock.js'
 

@@ -1,5 +1,5 @@
 /** One run of the simulation: a cluster, users and faults that are drawn from a seed. */
-import type { ErrorCode } from '../../fs/errors.js'
+import type { ErrorCode } from '../../api/errors.js'
 import { Wrong } from './check.js'
 import { Process, Timeline } from './clock.js'
 import { Cluster, DOOR, type Shape } from './cluster.js'

@@ -3,7 +3,7 @@
  * process), `openai` (any server with that API) and `echo` (deterministic, for tests and simulation). No caller knows
  * which one it uses.
  */
-import { type FsError, fail } from '../../../fs/errors.js'
+import { type FsError, fail } from '../../../api/errors.js'
 import type { EndReason, GenerateRequest } from '../../root/generation.js'
 
 export type { ChatMessage, EndReason, GenerateRequest, Sampling } from '../../root/generation.js'

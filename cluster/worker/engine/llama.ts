@@ -8,7 +8,7 @@ import type {
   LlamaModel,
   Token,
 } from 'node-llama-cpp'
-import { FsError, fail } from '../../../fs/errors.js'
+import { FsError, fail } from '../../../api/errors.js'
 import { checkModel } from '../gguf.js'
 import { contextFull, type Engine, type GenerateRequest, type ModelInfo, type TokenChunk } from './engine.js'
 import { contextNote } from './llama/context.js'

@@ -1,7 +1,8 @@
 /** The engine `openai`: a remote server with the OpenAI API. */
+
+import { FsError, fail } from '../../../api/errors.js'
 import { plain, Unfit } from '../../../api/field.js'
 import { type Clock, deadline, systemClock } from '../../../fs/clock.js'
-import { FsError, fail } from '../../../fs/errors.js'
 import type { EndReason, Engine, GenerateRequest, TokenChunk } from './engine.js'
 import { Calls } from './openai/calls.js'
 import { failureOf, type Refusal } from './openai/failure.js'

@@ -1,5 +1,5 @@
 /** The slots of an engine, and the queue of generations that wait for one. */
-import { fail } from '../../../fs/errors.js'
+import { fail } from '../../../api/errors.js'
 
 /**
  * One generation: its preparation before it queues, which may refuse it; its choice among free slots; and its run on a

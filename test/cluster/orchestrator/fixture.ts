@@ -1,5 +1,6 @@
 /** A cluster in this process for tests: an orchestrator, workers, and the connections between them. */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { fail } from '../../../api/errors.js'
 import { joinedOptions, joinedRoot } from '../../../cluster/joining.js'
 import {
   createOrchestrator,
@@ -13,7 +14,6 @@ import type { Engine } from '../../../cluster/worker/engine/engine.js'
 import type { ModelEntry, ModelStore } from '../../../cluster/worker/models.js'
 import { createWorker, type Worker } from '../../../cluster/worker/worker.js'
 import { Client } from '../../../fs/client.js'
-import { fail } from '../../../fs/errors.js'
 import type { User } from '../../../fs/file.js'
 import { dir } from '../../../fs/kit/dir.js'
 import { parseRecords } from '../../../fs/quote.js'

@@ -1,9 +1,9 @@
 /** When the scaler adds and removes workers, by itself and in replays of a whole load. */
 import { readFileSync } from 'node:fs'
 import t from 'tap'
+import { fail } from '../../../api/errors.js'
 import { picture } from '../../../bench/scaling.js'
 import { type Scalable, Scaler, scalingLines, scalingVerbs } from '../../../cluster/orchestrator/scaling.js'
-import { fail } from '../../../fs/errors.js'
 import type { Context } from '../../../fs/file.js'
 import { words } from '../../../fs/quote.js'
 import { checkout } from '../../ctl/fixture.js'

@@ -1,10 +1,10 @@
 /** Tests of the faults that a worker must survive. */
 import t, { type Test } from 'tap'
+import { fail } from '../../../api/errors.js'
 import * as limits from '../../../cluster/root/limits.js'
 import { createEchoEngine } from '../../../cluster/worker/engine/echo.js'
 import type { Engine } from '../../../cluster/worker/engine/engine.js'
 import { Loader } from '../../../cluster/worker/loader.js'
-import { fail } from '../../../fs/errors.js'
 import { OWRITE } from '../../../fs/protocol.js'
 import { readAll, rig } from './fixture.js'
 

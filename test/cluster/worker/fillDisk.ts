@@ -2,8 +2,8 @@
  * A program for a directory on a file system of 1 MiB: uploads 2 MB, and prints the errors and what is left, as JSON.
  */
 import { readdirSync, statfsSync } from 'node:fs'
+import { toFsError } from '../../../api/errors.js'
 import { ModelStore } from '../../../cluster/worker/models.js'
-import { toFsError } from '../../../fs/errors.js'
 
 const dir = process.argv[2]!
 const owner = { name: 'ada', uid: 1000 }

@@ -5,10 +5,10 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import t from 'tap'
+import { FsError } from '../../../api/errors.js'
 import { architectures } from '../../../cluster/worker/architectures.js'
 import { loadLibrary } from '../../../cluster/worker/engine/llama/library.js'
 import { checkGguf, checkModel } from '../../../cluster/worker/gguf.js'
-import { FsError } from '../../../fs/errors.js'
 import { architecture, gguf, key, type Parts, str, tensor, u16, u32, u64 } from './ggufBytes.js'
 
 const bundled = fileURLToPath(new URL('../../../../models/llambo-tiny.gguf', import.meta.url))

@@ -1,9 +1,9 @@
 /** Tests of the root of a worker: `ctl`, `status`, `events`, `task/` and loading. */
 import t from 'tap'
+import { fail } from '../../../api/errors.js'
 import { createEchoEngine } from '../../../cluster/worker/engine/echo.js'
 import { listing } from '../../../cluster/worker/listing.js'
 import type { ModelEntry } from '../../../cluster/worker/models.js'
-import { fail } from '../../../fs/errors.js'
 import { parseRecords } from '../../../fs/quote.js'
 import { settled, TestClock } from '../clock.js'
 import { rig } from './fixture.js'

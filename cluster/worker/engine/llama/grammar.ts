@@ -1,5 +1,5 @@
 /** Converts a JSON schema to a GBNF grammar for llama.cpp. */
-import { fail } from '../../../../fs/errors.js'
+import { fail } from '../../../../api/errors.js'
 
 /** Most rules of one schema. */
 const MAX_RULES = 2000

@@ -1,7 +1,7 @@
 /** Loads a model and makes its contexts, and refuses those that do not fit in memory. */
 import { basename } from 'node:path'
 import type { LlamaContext, LlamaEmbeddingContext, LlamaModel } from 'node-llama-cpp'
-import { type FsError, fail } from '../../../../fs/errors.js'
+import { type FsError, fail } from '../../../../api/errors.js'
 import { memoryReader } from '../../../memory.js'
 import { defaultContext, fits, type Memory } from './context.js'
 import type { Runtime } from './runtime.js'

@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Llama } from 'node-llama-cpp'
-import { fail } from '../../../../fs/errors.js'
+import { fail } from '../../../../api/errors.js'
 import { type Library, loadLibrary } from './library.js'
 
 export type Gpu = 'auto' | 'cuda' | 'vulkan' | 'metal' | false

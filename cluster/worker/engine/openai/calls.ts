@@ -1,5 +1,5 @@
 /** Assembles the tool calls of an answer from the parts of a stream. */
-import { fail } from '../../../../fs/errors.js'
+import { fail } from '../../../../api/errors.js'
 import { MAX_ARGUMENTS, MAX_CALL_NAME, MAX_CALLS } from './limits.js'
 import type { CallPart } from './reply.js'
 

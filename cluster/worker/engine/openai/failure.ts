@@ -1,5 +1,5 @@
 /** Maps the HTTP errors of an upstream to errors of the tree. */
-import { FsError, fail } from '../../../../fs/errors.js'
+import { FsError, fail } from '../../../../api/errors.js'
 import { MOST_PAUSE_S } from './limits.js'
 import type { Said } from './reply.js'
 

@@ -1,9 +1,9 @@
 /** The HTTP client of the engine `openai`: requests bounded in time and size. */
 import { type ClientRequest, type IncomingMessage, request as plainly, type RequestOptions } from 'node:http'
 import { request as secretly } from 'node:https'
+import { FsError, fail } from '../../../../api/errors.js'
 import { plain } from '../../../../api/field.js'
 import type { Clock } from '../../../../fs/clock.js'
-import { FsError, fail } from '../../../../fs/errors.js'
 import { failureOf, retryAfter } from './failure.js'
 import { CONNECT_MS, MAX_BODY, MAX_ERROR, MAX_HEADER, MAX_SAID } from './limits.js'
 import { readError } from './reply.js'

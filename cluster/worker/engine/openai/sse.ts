@@ -1,5 +1,5 @@
 /** Parses server-sent events. */
-import { fail } from '../../../../fs/errors.js'
+import { fail } from '../../../../api/errors.js'
 import { MAX_EVENT } from './limits.js'
 
 /**
