@@ -27,3 +27,7 @@ export function didYouMean(word: string, known: readonly string[]): string {
   const [best] = known.map(name => ({ name, far: distance(word, name) })).sort((a, b) => a.far - b.far)
   return best && best.far <= Math.max(1, Math.floor(word.length / 3)) ? ` (did you mean ${best.name}?)` : ''
 }
+
+/** `no worker "w9"; workers: worker-0001 worker-0002`, or with a suggestion in place of the list. */
+export const noSuch = (kind: string, word: string, known: readonly string[]): string =>
+  `no ${kind} "${word}"${didYouMean(word, known) || `; ${kind}s: ${known.join(' ') || 'none'}`}`

@@ -29,10 +29,10 @@ export function attach(path: string, cwd = process.cwd()): Attachment {
   const file = resolve(cwd, expanded(path))
   try {
     const stat = statSync(file)
-    if (stat.isDirectory()) throw usage(`${path}: a directory; attach its files`)
+    if (stat.isDirectory()) throw usage(`${path}: is a directory; attach the files in it`)
     // reading a pipe may wait forever and a device may never end, and this read cannot be interrupted
-    if (!stat.isFile()) throw usage(`${path}: no ordinary file; what a program prints goes to standard input`)
-    if (stat.size > MOST) throw usage(`${path}: ${bytes(stat.size)}; at most ${bytes(MOST)}`)
+    if (!stat.isFile()) throw usage(`${path}: not a regular file; pipe the output of a program into limbot instead`)
+    if (stat.size > MOST) throw usage(`${path}: ${bytes(stat.size)} is too large; a file may have ${bytes(MOST)}`)
     return checked(path, readFileSync(file))
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
@@ -44,12 +44,12 @@ export function attach(path: string, cwd = process.cwd()): Attachment {
 
 /** Makes an attachment of bytes that are not from a file. @throws Failure (usage) if they are too many, or not text */
 export function checked(name: string, data: Uint8Array): Attachment {
-  if (data.length > MOST) throw usage(`${name}: over ${bytes(MOST)}`)
+  if (data.length > MOST) throw usage(`${name}: too large; at most ${bytes(MOST)} can be attached`)
   try {
     const content = decoder.decode(data)
     if (!content.includes('\0')) return { name, content }
   } catch {}
-  throw usage(`${name}: not a text: it cannot be attached`)
+  throw usage(`${name}: not text; only text can be attached`)
 }
 
 /** Reads the files that a message names with `@`. @throws Failure (usage) for a file that cannot be attached */
@@ -59,7 +59,7 @@ export function mentioned(text: string): Attachment[] {
     try {
       return attach(path)
     } catch (error) {
-      throw usage(`@${(error as Error).message} (\\@ is an @ and no file)`)
+      throw usage(`@${(error as Error).message} (for a plain @, write \\@)`)
     }
   })
 }

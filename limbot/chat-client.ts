@@ -3,6 +3,7 @@
 import { FsError } from '../api/errors.js'
 import { explain } from '../cli/exit.js'
 import { readText } from '../cli/files.js'
+import { noSuch } from '../cli/suggest.js'
 import { timeLimit } from '../fs/clock.js'
 import { parseRecords } from '../fs/quote.js'
 import { Room, summary } from './compact.js'
@@ -12,7 +13,7 @@ import type { Link } from './link.js'
 import { RemoteSession } from './remote-session.js'
 import { readRole } from './roles.js'
 import type { Settings } from './settings.js'
-import { messages } from './text.js'
+import { messageCount } from './text.js'
 import { type Figures, type Step, turn } from './turn.js'
 
 /** A step of a turn, or a note from limbot itself. */
@@ -75,11 +76,11 @@ export class ChatClient {
     } catch (error) {
       // a missing role is an error on the command line; a role saved with the conversation may have been deleted since
       if (!taken.some(line => line.startsWith('role '))) throw error
-      note(`${explain(error)}; goes on without it`)
+      note(`${explain(error)}; continuing without it`)
       this.#role = ''
       this.settings.role = new Map()
     }
-    return [`“${conversation.title}”, ${messages(conversation.all.length)}`, ...taken].join(' · ')
+    return [`“${conversation.title}”, ${messageCount(conversation.all.length)}`, ...taken].join(' · ')
   }
 
   /** Sends further messages to this worker only; undefined: to the workers that the server chooses. */
@@ -158,7 +159,7 @@ export class ChatClient {
    */
   async *compact(signal: AbortSignal): AsyncGenerator<Said> {
     const kept = this.room.kept(this.conversation.messages)
-    if (kept === undefined) yield { is: 'note', line: 'there is nothing to sum up' }
+    if (kept === undefined) yield { is: 'note', line: 'there is nothing to summarise yet' }
     else yield* this.#compact(kept, signal)
   }
 
@@ -172,14 +173,15 @@ export class ChatClient {
   /** Drops the chosen model if the server has no such model: it would refuse the next message as well. */
   *#refused(error: unknown, models: readonly Model[]): Generator<Said> {
     const model = this.settings.get('model')
-    if (model === undefined || models.length === 0 || models.some(({ name }) => name === model)) return
+    const known = models.map(({ name }) => name)
+    if (model === undefined || models.length === 0 || known.includes(model)) return
     if (!(error instanceof FsError && (error.is('noWorker') || error.is('notFound')))) return
     this.settings.forget('model')
     this.conversation.save()
     if (this.settings.get('model') === undefined)
       yield {
         is: 'note',
-        line: `there is no model ${model}: whichever is loaded answers from here on; /model lists them`,
+        line: `${noSuch('model', model, known)}; the loaded model answers from now on`,
       }
   }
 
@@ -209,7 +211,7 @@ export class ChatClient {
     const { conversation, room } = this
     const kept = room.keep(conversation.messages, content, this.system, this.settings.get('max_tokens'))
     if (kept === undefined) return
-    yield { is: 'note', line: 'the context fills up' }
+    yield { is: 'note', line: 'the context is nearly full' }
     yield* this.#compact(kept, signal)
   }
 
@@ -217,7 +219,7 @@ export class ChatClient {
     const { conversation, room } = this
     const { messages } = conversation
     const old = messages.slice(0, messages.length - kept)
-    yield { is: 'note', line: `${old.length} messages are summed up …` }
+    yield { is: 'note', line: `summarising ${messageCount(old.length)} …` }
     let note: string
     try {
       const root = await this.link.root(signal)
@@ -229,15 +231,16 @@ export class ChatClient {
         signal,
       })
       conversation.compact(kept, made.messages)
-      note = `in ${made.tokens || room.tokens(made.messages)} tokens`
+      note = `summarised ${messageCount(old.length)} in ${made.tokens || room.tokens(made.messages)} tokens`
     } catch (error) {
       if (signal.aborted || !(error instanceof FsError)) throw error
       conversation.compact(kept, [])
-      note = `left out: ${explain(error)}`
+      note = `left out ${messageCount(old.length)}: ${explain(error)}`
     }
     this.session.stale()
-    const rest = kept === 0 ? '' : `; the last ${kept === 2 ? 'exchange is' : `${kept / 2} exchanges are`} kept whole`
-    yield { is: 'note', line: `${old.length} messages ${note}${rest}; the file has them all` }
+    const rest =
+      kept === 0 ? '' : `; the last ${kept === 2 ? 'exchange is' : `${kept / 2} exchanges are`} kept unchanged`
+    yield { is: 'note', line: `${note}${rest}; the saved conversation has all messages` }
   }
 
   #count(figures: Figures): void {

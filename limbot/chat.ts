@@ -83,7 +83,7 @@ export class Chat {
     this.io = io
     this.talk = talk
     this.look = look
-    this.#head = head ?? '/help says what there is'
+    this.#head = head ?? '/help lists the commands'
     this.#commands = commands
     this.out = io.stdout.isTTY ? io.stdout : io.stderr
     const { dim, bold } = io.colors(this.out)
@@ -112,7 +112,7 @@ export class Chat {
     const { io, talk } = this
     const { conversation } = talk
     await this.note(`limbot ${version()}: ${this.#head}`)
-    if (conversation.unanswered !== undefined) await this.note('the last message had no answer; /retry asks it again')
+    if (conversation.unanswered !== undefined) await this.note('the last message has no answer; /retry sends it again')
     // connects while the user types, so that a missing server is reported early
     talk.link.root(this.#leaving.signal).catch(async error => {
       if (!this.#leaving.signal.aborted) await this.note(explain(error))
@@ -193,7 +193,7 @@ export class Chat {
       else {
         await this.failed(error)
         const long = error instanceof FsError && error.is('contextFull')
-        await this.note(long ? '/edit takes it back, to be made shorter' : '/retry asks it again')
+        await this.note(long ? '/edit takes it back, so that you can shorten it' : '/retry sends it again')
       }
     }
     if (!this.editor.plain) await this.print('\n')
@@ -239,7 +239,7 @@ export class Chat {
       // a path (`/etc/hosts`) is not a command; a message that begins with a slash is typed with two
       if (/^\/[a-z?]+(\s|$)/i.test(entry)) {
         this.#slow = setTimeout(() => {
-          this.editor.status = [this.dim('waiting · Ctrl-C ends it'), ...this.waiting]
+          this.editor.status = [this.dim('waiting · Ctrl-C to stop'), ...this.waiting]
         }, LASTS_MS)
         return await this.#commands.execute(this, entry)
       }
@@ -252,13 +252,16 @@ export class Chat {
     } catch (error) {
       await this.failed(error)
       // a message with a mistake goes back to the editor, so that the user can correct it
-      if (error instanceof Failure && this.editor.empty && !entry.startsWith('/')) this.editor.prefill(entry)
+      if (error instanceof Failure && this.editor.text === '' && !entry.startsWith('/')) this.editor.prefill(entry)
     } finally {
       clearTimeout(this.#slow)
     }
   }
 
-  /** Ctrl-C: ends the running entry and discards those that wait. @returns whether there was anything to do */
+  /**
+   * Ctrl-C: ends the running entry. Those that wait go back to the editor, before the text that is there.
+   * @returns whether there was anything to do
+   */
   #interrupt(): boolean {
     if (!this.#running) {
       if (!this.editor.plain) return false
@@ -266,7 +269,8 @@ export class Chat {
       return true
     }
     this.#running.abort()
-    this.#next.length = 0
+    const waiting = this.#next.splice(0)
+    if (waiting.length > 0) this.editor.prefill([...waiting, this.editor.text].filter(Boolean).join('\n'))
     return true
   }
 }
@@ -355,7 +359,7 @@ class View {
     const tail = width(rest) > columns ? `…${rest.slice(-(columns >> 1))}` : rest
     const seconds = ((performance.now() - this.#began) / 1000).toFixed(0)
     const doing = this.#state ?? (this.#any ? '' : 'waiting')
-    const state = [doing, this.#worker && sanitize(`${this.#worker} goes on`), `${seconds} s`, 'Ctrl-C ends it']
+    const state = [doing, this.#worker && sanitize(`${this.#worker} took over`), `${seconds} s`, 'Ctrl-C to stop']
       .filter(Boolean)
       .join(' · ')
     return [...(tail ? [clip(tail, columns)] : []), dim(state), ...this.chat.waiting]

@@ -5,18 +5,18 @@ import { flagOf, keys, settings } from '../cli/limbotconf.js'
 export const limbot: Command = {
   name: 'limbot',
   args: '[text...]',
-  summary: 'talk with a model; with TEXT or a pipe, one answer',
+  summary: 'chat with a model; with TEXT or piped input, print one answer',
   options: [
-    ['-c, --continue', 'go on with the last conversation'],
-    ['--session <id>', 'go on with that one: its number, or how its title begins'],
-    ['-l, --list', 'print the conversations that are kept'],
-    ['-f, --file <path>', 'attach a file, as often as it is given; - is standard input', [], 'many'],
-    ['-n, --no-save', 'keep neither the conversation nor what is typed'],
-    ['-x, --extract', 'print the first block of code of the answer, and nothing else'],
+    ['-c, --continue', 'continue the last conversation'],
+    ['--session <id>', 'continue this conversation: its number, the beginning of its title, or a file'],
+    ['-l, --list', 'list the saved conversations'],
+    ['-f, --file <path>', 'attach a file (may be repeated); - is standard input', [], 'many'],
+    ['-n, --no-save', 'save neither the conversation nor what is typed'],
+    ['-x, --extract', 'print only the first code block of the answer'],
     ['--json', 'print one JSON object: the answer and its figures'],
     ['--no-stream', 'print the answer when it is complete'],
-    ['--raw', 'print what the model says as it is, no Markdown set'],
-    ['--dry-run', 'print the request that would be made, and make none'],
+    ['--raw', 'do not format Markdown'],
+    ['--dry-run', 'print the request without sending it'],
     ...keys
       .filter(key => key !== 'save')
       .map(key => {

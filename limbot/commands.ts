@@ -5,7 +5,7 @@ import { explain, usage } from '../cli/exit.js'
 import { keys, settings } from '../cli/limbotconf.js'
 import { timeText } from '../cli/listing.js'
 import { bytes } from '../cli/output.js'
-import { didYouMean } from '../cli/suggest.js'
+import { didYouMean, noSuch } from '../cli/suggest.js'
 import type { Completion } from '../cli/terminal/listing.js'
 import { attach, paths } from './attach.js'
 import type { Chat } from './chat.js'
@@ -13,7 +13,7 @@ import { conversationFile, conversations, type Message } from './conversation.js
 import { used } from './footer.js'
 import { wrap } from './inline.js'
 import { roles, rolesDir } from './roles.js'
-import { messages } from './text.js'
+import { messageCount } from './text.js'
 
 /** The most conversations that /sessions lists. */
 const LISTED = 20
@@ -38,52 +38,51 @@ export interface ChatCommand {
 
 const items = (names: readonly string[]): Item[] => names.map(text => ({ text }))
 const noMessages = ({ talk }: Chat) =>
-  talk.conversation.messages.length === 0 ? 'nothing has been said yet' : undefined
+  talk.conversation.messages.length === 0 ? 'the conversation has no messages yet' : undefined
 const noAnswer = ({ talk }: Chat) =>
   talk.conversation.all.some(({ role }) => role === 'assistant') ? undefined : 'there is no answer yet'
-const noneKept = ({ io }: Chat) => (conversations(io.env).length ? undefined : 'no conversation is kept')
+const noneKept = ({ io }: Chat) => (conversations(io.env).length ? undefined : 'no conversation is saved yet')
 
 /** All commands, in the order in which /help shows them. */
 export const commands: readonly ChatCommand[] = [
-  { name: 'help', help: 'what there is', run: help },
+  { name: 'help', help: 'list the commands and keys', run: help },
   {
     name: 'model',
     args: '[name]',
-    help: 'which models there are; talk to that one',
+    help: 'list the models; choose one; any: the loaded one',
     complete: async (chat, _, signal) => items((await chat.talk.models(signal)).map(({ name }) => name)),
     run: model,
   },
   {
     name: 'node',
     args: '[worker|any]',
-    help: 'which workers there are; talk to that one only',
+    help: 'list the workers; use only one; any: the server chooses',
     complete: async (chat, _, signal) => items([...(await workers(chat, signal)), 'any']),
     run: node,
   },
-  { name: 'system', args: '[text]', help: 'the system prompt; another one; off: none', run: system },
+  { name: 'system', args: '[text|off]', help: 'show the system prompt; set it; off: remove it', run: system },
   {
     name: 'role',
     args: '[name|off]',
-    help: 'which roles there are; take that one',
+    help: 'list the roles; choose one; off: no role',
     complete: chat => items([...roles(chat.io.env), 'off']),
     run: role,
   },
   {
     name: 'attach',
     args: '<file>',
-    help: 'attach a file to the next message, as @file in it does',
+    help: 'attach a file to the next message, like @file in it',
     complete: (_, begun) => paths(begun),
     run(chat, arg) {
-      if (!arg) throw usage('/attach FILE')
       const file = attach(arg)
       chat.attached.push(file)
-      return chat.note(`${file.name} (${bytes(Buffer.byteLength(file.content))}) goes with the next message`)
+      return chat.note(`${file.name} (${bytes(Buffer.byteLength(file.content))}) will be sent with the next message`)
     },
   },
   {
     name: 'drop',
     args: '[file]',
-    help: 'attach it not; without a name none',
+    help: 'remove an attached file; without a name, all',
     not: chat => (chat.attached.length ? undefined : 'nothing is attached'),
     complete: chat => items(chat.attached.map(({ name }) => name)),
     run(chat, arg) {
@@ -99,22 +98,22 @@ export const commands: readonly ChatCommand[] = [
       return chat.note(`dropped ${dropped.map(({ name }) => name).join(', ')}`)
     },
   },
-  { name: 'context', help: 'what the model is given, and how full its context is', run: context },
-  { name: 'compact', help: 'have the older messages summed up now', not: noMessages, run: compact },
+  { name: 'context', help: 'show what the model is given, and how full its context is', run: context },
+  { name: 'compact', help: 'summarise the older messages now', not: noMessages, run: compact },
   { name: 'undo', args: '[n]', help: 'take back the last exchange, or the last n', not: noMessages, run: undo },
   {
     name: 'retry',
-    help: 'ask the last message again',
+    help: 'send the last message again',
     not: ({ talk }) =>
-      talk.conversation.messages.some(m => m.role === 'user') ? undefined : 'nothing has been asked yet',
+      talk.conversation.messages.some(m => m.role === 'user') ? undefined : 'you have not sent a message yet',
     run: retry,
   },
-  { name: 'edit', help: 'take back the last message and write it anew', not: noMessages, run: edit },
-  { name: 'copy', help: 'the last answer to the clipboard', not: noAnswer, run: copy },
+  { name: 'edit', help: 'take back the last message and edit it', not: noMessages, run: edit },
+  { name: 'copy', help: 'copy the last answer to the clipboard', not: noAnswer, run: copy },
   {
     name: 'save',
     args: '[file]',
-    help: 'where it is kept; write it to a file, as Markdown',
+    help: 'show where the conversation is saved; write it to a file as Markdown',
     not: noMessages,
     complete: (_, begun) => paths(begun),
     run: save,
@@ -122,36 +121,35 @@ export const commands: readonly ChatCommand[] = [
   {
     name: 'load',
     args: '<id>',
-    help: 'go on with another conversation',
+    help: 'continue another conversation; /sessions lists them',
     not: noneKept,
     complete: ({ io }) => conversations(io.env).map(({ id, title }) => ({ text: id, help: title })),
     run: load,
   },
-  { name: 'sessions', help: 'the conversations that are kept', not: noneKept, run: sessions },
+  { name: 'sessions', help: 'list the saved conversations', not: noneKept, run: sessions },
   {
     name: 'fork',
-    help: 'go on in a copy; this one stays as it is',
+    help: 'continue in a copy; this conversation stays as it is',
     not: noMessages,
     run(chat) {
       chat.talk.conversation.fork()
-      return chat.note(`goes on as ${chat.talk.conversation.id}`)
+      return chat.note(`continuing as ${chat.talk.conversation.id}`)
     },
   },
   {
     name: 'rename',
     args: '<title>',
-    help: 'give it a title',
+    help: 'give the conversation a title',
     not: noMessages,
     run(chat, arg) {
-      if (!arg) throw usage('/rename TITLE')
       chat.talk.conversation.rename(arg)
     },
   },
-  { name: 'tokens', help: 'what the last answer took, and all of them', not: noAnswer, run: tokens },
+  { name: 'tokens', help: 'show the tokens of the last answer, and of all answers', not: noAnswer, run: tokens },
   {
     name: 'set',
     args: '[name [value]]',
-    help: 'the settings; one of them; another value for it',
+    help: 'list the settings; show one; change it',
     complete: (_, begun) =>
       /\s/.test(begun)
         ? /^\w+\s+\w*$/.test(begun) && settings[begun.split(/\s/)[0] as 'stats']?.value === 'on|off'
@@ -162,13 +160,14 @@ export const commands: readonly ChatCommand[] = [
   },
   {
     name: 'nohistory',
-    help: 'from here on keep neither what is typed nor what is said',
-    not: ({ talk }) => (talk.settings.get('save') || talk.settings.get('history') ? undefined : 'nothing is kept'),
+    help: 'stop saving what you type and the conversation',
+    not: ({ talk }) =>
+      talk.settings.get('save') || talk.settings.get('history') ? undefined : 'nothing is being saved',
     run(chat) {
       chat.talk.settings.set('save', 'off')
       chat.talk.settings.set('history', 'off')
       chat.history.off()
-      return chat.note('nothing is kept from here on')
+      return chat.note('nothing is saved from now on')
     },
   },
   {
@@ -178,10 +177,10 @@ export const commands: readonly ChatCommand[] = [
       chat.talk.conversation.clear()
       chat.talk.session.stale()
       chat.talk.figures = undefined
-      return chat.note('a new conversation')
+      return chat.note('started a new conversation')
     },
   },
-  { name: 'exit', help: 'leave (Ctrl-D)', run: chat => chat.leave() },
+  { name: 'exit', help: 'leave (or press Ctrl-D)', run: chat => chat.leave() },
 ]
 
 /** Other names of commands. */
@@ -191,7 +190,7 @@ const named = (name: string): ChatCommand | undefined => commands.find(one => on
 
 /**
  * Runs an entry that begins with a slash.
- * @throws Failure (usage) if there is no such command, or it cannot be used now
+ * @throws Failure (usage) if there is no such command, it cannot be used now, or its argument is missing or unexpected
  */
 export async function execute(chat: Chat, entry: string): Promise<void> {
   const [, word = '', arg = ''] = /^\/(\S*)\s*([\s\S]*?)\s*$/.exec(entry) ?? []
@@ -199,11 +198,13 @@ export async function execute(chat: Chat, entry: string): Promise<void> {
   const command = named(name)
   if (!command) {
     const known = commands.map(one => `/${one.name}`)
-    throw usage(`/${name}: unknown command${didYouMean(`/${name}`, known) || '; /help lists them'}`)
+    throw usage(`/${name}: unknown command${didYouMean(`/${name}`, known) || '; /help lists the commands'}`)
   }
-  if (arg && !command.args) throw usage(`/${name} takes nothing behind it, not ${arg}`)
+  if (arg && !command.args) throw usage(`/${name}: unexpected argument "${arg}"`)
   const why = command.not?.(chat)
   if (why !== undefined) throw usage(`/${name}: ${why}`)
+  if (!arg && command.args?.startsWith('<'))
+    throw usage(`/${name}: missing argument; usage: /${name} ${command.args.slice(1, -1).toUpperCase()}`)
   await command.run(chat, arg)
 }
 
@@ -248,12 +249,12 @@ async function help(chat: Chat): Promise<void> {
           .join('\n')
   })
   const pairs = [
-    ['Enter', 'send'],
-    ['Alt-Enter, Ctrl-J, \\ Enter', 'a new line; """ … """ for many'],
-    ['Up, Down, Ctrl-R', 'what was typed before; search it'],
-    ['Ctrl-G, Ctrl-X Ctrl-E', 'the editor'],
-    ['Tab', 'complete: commands, @files, models'],
-    ['Ctrl-C', 'end the answer; clear the line; twice: leave'],
+    ['Enter', 'send the message'],
+    ['Alt-Enter, Ctrl-J, \\ Enter', 'start a new line; """ … """ for many lines'],
+    ['Up, Down, Ctrl-R', 'show earlier messages; search them'],
+    ['Ctrl-G, Ctrl-X Ctrl-E', 'open the editor'],
+    ['Tab', 'complete commands, @files, models'],
+    ['Ctrl-C', 'stop the answer; clear the line; twice: leave'],
   ]
   const table = pairs.map(([key = '', what = '']) => row(key, 28, what))
   await chat.print(`${bold('Commands')}\n${rows.join('\n')}\n${bold('Keys')}\n${table.join('\n')}\n`)
@@ -270,19 +271,16 @@ async function model(chat: Chat, arg: string): Promise<void> {
   const models = await talk.models(chat.signal)
   const now = talk.settings.get('model')
   if (!arg) {
-    if (models.length === 0) return chat.note('there is no model; llamboctl pull gets one')
+    if (models.length === 0) return chat.note('the server has no models; get one with: llamboctl pull')
     for (const { name, loaded } of models)
       await chat.note(`${(now ? name === now : loaded) ? '*' : ' '} ${name}${loaded ? '' : ' (not loaded)'}`)
     return
   }
   const known = models.map(({ name }) => name)
-  if (arg !== 'any' && !known.includes(arg))
-    throw usage(
-      `no model ${arg}${didYouMean(arg, known) || `; there ${known.length ? `are ${known.join(', ')}` : 'is none'}`}`,
-    )
+  if (arg !== 'any' && !known.includes(arg)) throw usage(noSuch('model', arg, known))
   if (arg === 'any') talk.settings.unset('model')
   else talk.settings.set('model', arg)
-  await chosen(chat, arg === 'any' ? 'whichever model is loaded' : `${arg} answers from here on`)
+  await chosen(chat, `${arg === 'any' ? 'the loaded model' : arg} answers from now on`)
 }
 
 async function workers(chat: Chat, signal: AbortSignal): Promise<string[]> {
@@ -303,17 +301,16 @@ async function node(chat: Chat, arg: string): Promise<void> {
   }
   if (arg !== 'any') {
     const known = await workers(chat, chat.signal)
-    if (!known.includes(arg))
-      throw usage(`no worker ${arg}${didYouMean(arg, known) || `; there are ${known.join(', ')}`}`)
+    if (!known.includes(arg)) throw usage(noSuch('worker', arg, known))
   }
   await talk.at(arg === 'any' ? undefined : arg)
-  await chat.note(arg === 'any' ? 'whichever worker is chosen' : `${arg} answers from here on`)
+  await chat.note(arg === 'any' ? 'the server chooses the worker from now on' : `${arg} answers from now on`)
 }
 
 async function system(chat: Chat, arg: string): Promise<void> {
   const { talk } = chat
   if (arg) talk.settings.set('system', arg === 'off' ? '' : arg)
-  await chosen(chat, talk.system ? `system: ${talk.system}` : 'there is no system prompt')
+  await chosen(chat, talk.system ? `system: ${talk.system}` : 'no system prompt; /system TEXT sets one')
 }
 
 async function role(chat: Chat, arg: string): Promise<void> {
@@ -321,7 +318,7 @@ async function role(chat: Chat, arg: string): Promise<void> {
   const before = talk.settings.get('role')
   if (!arg) {
     const known = roles(io.env)
-    if (known.length === 0) return chat.note(`there are no roles; a file NAME.md in ${rolesDir(io.env)} makes one`)
+    if (known.length === 0) return chat.note(`no roles; to make one, create NAME.md in ${rolesDir(io.env)}`)
     for (const name of known) await chat.note(`${name === before ? '*' : ' '} ${name}`)
     return
   }
@@ -343,10 +340,12 @@ async function context(chat: Chat): Promise<void> {
   const total = figures ? used(figures) : room.tokens(conversation.messages, system)
   const full = room.context ? ` of ${room.context} (${Math.round((100 * total) / room.context)} %)` : ''
   const lines = [
-    `${messages(conversation.messages.length)}${past ? `, ${past} older ones summed up or left out` : ''}`,
+    `${messageCount(conversation.messages.length)}${past ? `, ${past} older ones summarised or left out` : ''}`,
     `${figures ? '' : 'about '}${total} tokens${full}`,
-    ...(system ? [`of these the system prompt: about ${room.tokens([], system)}`] : []),
-    ...attached.map(({ name, content }) => `attached: ${name}, about ${room.tokens([{ role: 'user', content }])}`),
+    ...(system ? [`the system prompt takes about ${room.tokens([], system)} of them`] : []),
+    ...attached.map(
+      ({ name, content }) => `attached: ${name}, about ${room.tokens([{ role: 'user', content }])} tokens`,
+    ),
   ]
   for (const line of lines) await chat.note(line)
 }
@@ -357,12 +356,12 @@ async function compact(chat: Chat): Promise<void> {
 
 async function undo(chat: Chat, arg: string): Promise<void> {
   const count = arg === '' ? 1 : Number(arg)
-  if (!Number.isInteger(count) || count < 1) throw usage(`/undo N: a whole number from 1, not ${arg}`)
+  if (!Number.isInteger(count) || count < 1) throw usage(`/undo: expected a whole number from 1, not "${arg}"`)
   const before = chat.talk.conversation.messages.length
   chat.talk.conversation.undo(count)
   chat.talk.session.stale()
   chat.talk.figures = undefined
-  await chat.note(`${messages(before - chat.talk.conversation.messages.length)} taken back`)
+  await chat.note(`${messageCount(before - chat.talk.conversation.messages.length)} taken back`)
 }
 
 /** Takes back the last exchange. @returns its question @throws Failure (usage) if the question has been summarised */
@@ -370,7 +369,8 @@ function takenBack(chat: Chat): Message {
   const question = chat.talk.conversation.undo(1)
   chat.talk.session.stale()
   chat.talk.figures = undefined
-  if (question === undefined) throw usage('what was asked has been summed up')
+  if (question === undefined)
+    throw usage('the last message has been summarised, so it cannot be taken back; write it again')
   return question
 }
 
@@ -387,16 +387,18 @@ async function edit(chat: Chat): Promise<void> {
 
 async function copy(chat: Chat): Promise<void> {
   const answer = chat.talk.conversation.all.findLast(({ role }) => role === 'assistant')!.content
-  if (chat.editor.plain) throw usage('/copy: this terminal has no clipboard; /save FILE writes a file')
+  if (chat.editor.plain)
+    throw usage('/copy: this terminal has no clipboard; /save FILE writes the conversation to a file')
   // OSC 52: the terminal copies the text to its clipboard, also over ssh
   chat.io.stdout.write(`\x1b]52;c;${Buffer.from(answer).toString('base64')}\x07`)
-  await chat.note(`${answer.length} characters copied, if the terminal lets programs do so`)
+  await chat.note(`copied ${answer.length} characters, if the terminal lets programs do so`)
 }
 
 async function save(chat: Chat, arg: string): Promise<void> {
   const { conversation, settings } = chat.talk
-  if (!arg) return chat.note(settings.get('save') ? conversation.file : 'it is not kept (/set save on)')
-  if (existsSync(arg)) throw usage(`${arg}: file exists`)
+  if (!arg)
+    return chat.note(settings.get('save') ? conversation.file : 'the conversation is not saved; /set save on saves it')
+  if (existsSync(arg)) throw usage(`${arg}: file exists; give another name`)
   try {
     writeFileSync(arg, conversation.markdown(), { mode: 0o600, flag: 'wx' })
   } catch (error) {
@@ -407,7 +409,6 @@ async function save(chat: Chat, arg: string): Promise<void> {
 }
 
 async function load(chat: Chat, arg: string): Promise<void> {
-  if (!arg) throw usage('/load ID; /sessions lists them')
   const { conversation } = chat.talk
   await chat.note(await chat.talk.resume(conversationFile(arg, chat.io.env), line => void chat.note(line)))
   const last = conversation.all.findLast(({ role }) => role === 'assistant')
@@ -420,16 +421,16 @@ async function sessions(chat: Chat): Promise<void> {
     await chat.note(
       `${id === chat.talk.conversation.id ? '*' : ' '} ${id}  ${timeText(changed.getTime() / 1000).slice(0, 16)}  ${String(messages).padStart(3)}  ${title}`,
     )
-  if (all.length > LISTED) await chat.note(`… and ${all.length - LISTED} more: limbot --list`)
+  if (all.length > LISTED) await chat.note(`… and ${all.length - LISTED} more; limbot --list shows all`)
 }
 
 async function tokens(chat: Chat): Promise<void> {
   const { figures, total } = chat.talk
   if (figures)
     await chat.note(
-      `last: ${figures.prompt_tokens ?? 0} read (${figures.reused_tokens ?? 0} of them from the cache), ${figures.completion_tokens ?? 0} made`,
+      `last answer: ${figures.prompt_tokens ?? 0} tokens read (${figures.reused_tokens ?? 0} from the cache), ${figures.completion_tokens ?? 0} generated`,
     )
-  await chat.note(`all ${total.answers}: ${total.prompt} read, ${total.completion} made`)
+  await chat.note(`all answers (${total.answers}): ${total.prompt} tokens read, ${total.completion} generated`)
 }
 
 async function set(chat: Chat, arg: string): Promise<void> {

@@ -11,8 +11,8 @@ const PER_LETTER = 0.3
 /** The most recent exchanges that are never summarised, if there is room. */
 const KEPT = 2
 
-const ASK = `Sum up our conversation so far, for yourself to go on from: facts, names, numbers, decisions, what was asked for and is still open. Be brief.`
-const HEAD = 'What was said so far, summed up:'
+const ASK = `Summarise our conversation so far, so that you can continue from the summary: facts, names, numbers, decisions, and requests that are still open. Be brief.`
+const HEAD = 'Summary of the conversation so far:'
 
 const letters = (messages: readonly Message[]): number => messages.reduce((n, { content }) => n + content.length, 0)
 
@@ -96,11 +96,11 @@ export async function summary(root: Fid, o: SummaryOptions): Promise<{ messages:
       shown = shown.slice(2)
     try {
       const { text, tokens } = await generated(root, o, shown, max_tokens)
-      if (text.trim() === '') throw received('an empty summary')
+      if (text.trim() === '') throw received('the model returned an empty summary')
       return {
         messages: [
           { role: 'user', content: `${HEAD}\n\n${text.trim()}` },
-          { role: 'assistant', content: 'I go on from there.' },
+          { role: 'assistant', content: 'I will continue from there.' },
         ],
         tokens,
       }

@@ -200,9 +200,9 @@ export class Conversation {
       })
       renameSync(beside, this.file)
       this.#written = changedAt(this.file)
-      if (forked) this.warn(`another limbot has gone on with this conversation; this one is ${this.id} from here`)
+      if (forked) this.warn(`another limbot has continued this conversation; yours is now ${this.id}`)
     } catch (error) {
-      if (!this.#warned) this.warn(`the conversation is not kept: ${explain(error)}`)
+      if (!this.#warned) this.warn(`the conversation is not saved: ${explain(error)}`)
       this.#warned = true
     }
   }
@@ -227,7 +227,7 @@ function read(file: string): { head: Head; messages: Message[] } {
     throw usage(`${file}: ${explain(error)}`)
   }
   const [first = '', ...rest] = text.split('\n').filter(Boolean)
-  const { settings = {}, ...head } = parsed(() => parseHead(first), `${file}: not a conversation of limbot`)
+  const { settings = {}, ...head } = parsed(() => parseHead(first), `${file}: not a limbot conversation`)
   const messages = rest.map((line, i) => parsed(() => parseMessage(line), `${file}:${i + 2}: not a message`))
   return { head: { ...head, settings: settings as Record<string, unknown> }, messages }
 }
@@ -261,7 +261,7 @@ export function conversations(env: NodeJS.ProcessEnv, unread: (why: string) => v
         const { head, messages } = read(file)
         return [{ id: head.id, title: head.title, messages: messages.length, changed: statSync(file).mtime }]
       } catch (error) {
-        unread(`${explain(error)}; it is left out until you mend it or move it away`)
+        unread(`${explain(error)}; skipped until you repair or remove the file`)
         return []
       }
     })
@@ -283,6 +283,8 @@ export function conversationFile(given: string, env: NodeJS.ProcessEnv): string 
   const found =
     exact ?? kept.find(({ id, title }) => id.startsWith(given) || title.toLowerCase().startsWith(given.toLowerCase()))
   if (!found)
-    throw usage(`no conversation ${given}: ${kept.length ? 'limbot --list, or /sessions, lists them' : 'none is kept'}`)
+    throw usage(
+      `no conversation "${given}"; ${kept.length ? 'limbot --list (or /sessions) lists them' : 'none is saved'}`,
+    )
   return join(sessionsDir(env), `${found.id}.jsonl`)
 }

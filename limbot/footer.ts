@@ -14,7 +14,7 @@ export const used = ({ prompt_tokens = 0, completion_tokens = 0 }: Figures): num
 export function footer(figures: Figures, context: number): string {
   const { worker, model, completion_tokens, tok_s, ttft_ms, resumed, reason } = figures
   const parts = [
-    worker && `${worker}${resumed ? ' (went on there)' : ''}`,
+    worker && `${worker}${resumed ? ' (took over)' : ''}`,
     model,
     completion_tokens !== undefined && `${completion_tokens} tok`,
     tok_s !== undefined && tok_s > 0 && `${figure(tok_s)} tok/s`,
@@ -32,7 +32,7 @@ export function state(step: Step): string | undefined {
   if (step.is === 'queued' && step.position > 0)
     return step.position > 1 ? `queued (${step.position - 1} ahead)` : 'queued (next)'
   if (step.is === 'prompt') return step.share === undefined ? 'prompt' : `prompt ${Math.round(100 * step.share)} %`
-  if (step.is === 'away') return 'the server is away; waiting for the answer to go on'
+  if (step.is === 'away') return 'the server is unreachable; waiting to continue the answer'
   if (step.is === 'back') return 'looking for the answer'
   return undefined
 }

@@ -81,7 +81,7 @@ export class Link {
           this.#root = undefined
           throw error
         }
-        if (!this.#away) this.note(`${explain(error)}; waiting for it`)
+        if (!this.#away) this.note(`${explain(error)}; waiting for the server`)
         this.#away = true
         // a random pause, so that many clients do not reconnect at once
         await sleep(pause * (0.5 + Math.random() / 2), undefined, { signal: this.#end.signal }).catch(() => {})
@@ -93,7 +93,7 @@ export class Link {
     this.#connection = undefined
     this.#root = undefined
     if (this.#closed) return
-    this.note(`connection lost${reason ? ` (${explain(reason)})` : ''}; trying again`)
+    this.note(`connection lost${reason ? ` (${explain(reason)})` : ''}; reconnecting`)
     this.#away = true
     this.#root = this.#connect()
     // a failure reaches the callers of `root`

@@ -70,7 +70,7 @@ export async function single({ io, talk, options, look, note, text, files }: Sin
   else if (talk.settings.get('stats') && io.stderr.isTTY && !options.json) note(footer(figures, talk.room.context))
   io.signal.throwIfAborted()
   if (options.extract && extracted(answer) === undefined)
-    throw new Failure(exitCode.failed, 'the answer has no block of code; without -x all of it is printed')
+    throw new Failure(exitCode.failed, 'the answer has no code block; omit -x to print all of it')
 }
 
 /** Formats a complete answer as the options ask. */

@@ -5,7 +5,7 @@ import { readBounded } from '../cli/bounded.js'
 import { explain, usage } from '../cli/exit.js'
 import { type Key, readConf } from '../cli/limbotconf.js'
 import { configDir } from '../cli/paths.js'
-import { didYouMean } from '../cli/suggest.js'
+import { noSuch } from '../cli/suggest.js'
 
 /** A role that the model takes: a system prompt, and settings that suit it. */
 export interface Role {
@@ -43,9 +43,7 @@ export async function readRole(name: string, env: NodeJS.ProcessEnv): Promise<Ro
   } catch (error) {
     const known = roles(env)
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw usage(`${file}: ${explain(error)}`)
-    throw usage(
-      `no role ${name}${didYouMean(name, known) || `; there ${known.length ? `are ${known.join(', ')}` : `is none in ${rolesDir(env)}`}`}`,
-    )
+    throw usage(known.length ? noSuch('role', name, known) : `no role "${name}"; to make it, create ${file}`)
   }
   const [whole, matter] = /^---\r?\n([\s\S]*?)^---[ \t]*(?:\r?\n|$)/m.exec(text) ?? []
   if (matter === undefined || !text.startsWith('---')) return { system: text.trim(), values: new Map() }

@@ -84,7 +84,7 @@ function resumed(
   if (!last) return undefined
   const [newest] = conversations(io.env, note)
   if (newest) return conversationFile(newest.id, io.env)
-  note('there is no conversation to go on with; this one is new')
+  note('no saved conversation to continue; this one is new')
   return undefined
 }
 
@@ -100,8 +100,7 @@ async function given(
   )
   const input = piped && !files.includes('-') ? textOf(piped) : ''
   const text = [input.trimEnd(), words.join(' ')].filter(Boolean).join('\n\n')
-  if (text.trim() === '' && attached.length === 0)
-    throw usage('nothing is asked: give words, or write something to standard input')
+  if (text.trim() === '' && attached.length === 0) throw usage('missing message; give it as TEXT or on standard input')
   return { text, files: attached }
 }
 
@@ -109,7 +108,7 @@ function textOf(data: Uint8Array): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(data)
   } catch (error) {
-    throw usage(`standard input: not a text (${explain(error)})`)
+    throw usage(`standard input: not text (${explain(error)})`)
   }
 }
 
@@ -122,7 +121,7 @@ async function all(io: Invocation): Promise<Uint8Array> {
   try {
     for await (const part of stdin) {
       size += part.length
-      if (size > MOST) throw usage(`standard input: over ${MOST} bytes`)
+      if (size > MOST) throw usage(`standard input: too large; at most ${MOST} bytes`)
       parts.push(part)
     }
   } finally {

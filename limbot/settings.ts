@@ -116,7 +116,7 @@ export class Settings {
         if (value === null) this.unset(key)
         else this.set(key, String(value))
         const now = this.get(key) ?? ''
-        if (now !== before) taken.push(brief(`${key} ${now === '' ? 'none' : now}`, SHOWN))
+        if (now !== before) taken.push(brief(`${key} ${now === '' ? 'unset' : now}`, SHOWN))
       } catch (error) {
         wrong.push((error as Error).message)
       }

@@ -1,7 +1,7 @@
 /** Short texts for the chat and its lists. */
 
 /** A count of messages in words: `1 message`, `2 messages`. */
-export const messages = (count: number): string => `${count} message${count === 1 ? '' : 's'}`
+export const messageCount = (count: number): string => `${count} message${count === 1 ? '' : 's'}`
 
 /** The first line of a text, cut to at most `most` characters. */
 export const brief = (text: string, most: number): string => {

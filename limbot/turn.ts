@@ -304,7 +304,7 @@ async function* foundAgain(o: TurnOptions, root: Fid, figures: Figures, progress
   const over = new AbortController()
   if (!(await appears(root, base, o.signal))) {
     if (progress.bytes > 0 && !goesOn(o, figures, progress))
-      throw new Failure(exitCode.failed, `the server is back, and has not this answer any more (task ${progress.task})`)
+      throw new Failure(exitCode.failed, `the server restarted and no longer has this answer (task ${progress.task})`)
     progress.task = undefined
     return yield* submitted(o, root, figures, progress)
   }

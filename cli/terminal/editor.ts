@@ -160,9 +160,9 @@ export class Editor {
     return this.#done !== undefined
   }
 
-  /** Whether nothing has been typed. */
-  get empty(): boolean {
-    return this.#buffer.text === ''
+  /** What has been typed of the next entry. */
+  get text(): string {
+    return this.#buffer.text
   }
 
   /** Sets the text with which the next `read` begins. */

@@ -87,7 +87,7 @@ t.test('limbot, the chat', { skip: noTerminal }, async t => {
   await t.test('Ctrl-C ends an answer, at the model as well, and the text so far is saved', async t => {
     const terminal = await chat(t, home)
     await terminal.enter('go on')
-    await terminal.screen(/it begins[\s\S]*Ctrl-C ends it/)
+    await terminal.screen(/it begins[\s\S]*Ctrl-C to stop/)
     await terminal.type('typed ')
     await terminal.press('C-c')
     await terminal.screen(/^it begins\n\[stopped\]\n\nYou: typed$/m)
@@ -104,7 +104,7 @@ t.test('limbot, the chat', { skip: noTerminal }, async t => {
       await terminal.screen(/it begins/)
     }
     await third.enter('never asked')
-    await third.screen(/^queued \(next\) · \d+ s · Ctrl-C ends it$/m)
+    await third.screen(/^queued \(next\) · \d+ s · Ctrl-C to stop$/m)
     const before = model.asked.length
     await third.press('C-c')
     await third.screen(/^You: never asked\n\[stopped\]\n\nYou:$/m)
@@ -119,7 +119,20 @@ t.test('limbot, the chat', { skip: noTerminal }, async t => {
     t.equal(await two.ended(), 0)
     t.equal(model.asked.length, before)
     await one.press('C-c')
-    await one.screen(/\[stopped\]\n\nYou:$/)
+    await one.screen(/\[stopped\]\n\nYou: after it$/)
+  })
+
+  await t.test('Ctrl-C puts the entries that wait back into the editor, before what is being typed', async t => {
+    const terminal = await chat(t, home)
+    await terminal.enter('go on')
+    await terminal.screen(/it begins/)
+    for (const entry of ['first that waits', '/model']) await terminal.enter(entry)
+    await terminal.type('half a line')
+    await terminal.screen(/^next: first that waits · \/model\nYou: half a line$/m)
+    const before = model.asked.length
+    await terminal.press('C-c')
+    await terminal.screen(/^\[stopped\]\n\nYou: first that waits\n\W*\/model\n\W*half a line$/m)
+    t.equal(model.asked.length, before)
   })
 
   await t.test('a paste of several lines is one message, and so are lines between """', async t => {
@@ -145,7 +158,7 @@ t.test('limbot, the chat', { skip: noTerminal }, async t => {
       all.match(/^line \d+$/gm),
       lines(10_000).map(line => line.trim()),
     )
-    t.notMatch(all.slice(all.indexOf('line 2\n')), /Ctrl-C ends it/, 'no status row is left behind')
+    t.notMatch(all.slice(all.indexOf('line 2\n')), /Ctrl-C to stop/, 'no status row is left behind')
   })
 
   await t.test(
@@ -172,19 +185,21 @@ t.test('limbot, the chat', { skip: noTerminal }, async t => {
     }
     await said('/contxt', /^\/contxt: unknown command \(did you mean \/context\?\)$/m)
     await said('/hepl', /^\/hepl: unknown command \(did you mean \/help\?\)$/m)
-    await said('/Undo', /^\/undo: nothing has been said yet$/m)
-    await said('/clear all', /^\/clear takes nothing behind it, not all$/m)
+    await said('/Undo', /^\/undo: the conversation has no messages yet$/m)
+    await said('/clear all', /^\/clear: unexpected argument "all"$/m)
+    await said('/rename', /^\/rename: the conversation has no messages yet$/m)
+    await said('/attach', /^\/attach: missing argument; usage: \/attach FILE$/m)
     await said('/set', /^temperature +– +0 \(always the likeliest word\) to 5$/m)
-    await said('/model n', /^no model n /m)
-    await said('/help', /^ {2}Ctrl-C +end the answer; clear the line; twice: leave$/m)
+    await said('/model n', /^no model "n" \(did you mean m\?\)$/m)
+    await said('/help', /^ {2}Ctrl-C +stop the answer; clear the line; twice: leave$/m)
     t.notMatch(await terminal.shown(true), /[^\n]{80}/, 'help is wrapped at spaces, within the columns')
-    await said('/role pirat', /^no role pirat \(did you mean pirate\?\)$/m)
+    await said('/role pirat', /^no role "pirat" \(did you mean pirate\?\)$/m)
     await said('/set temperature hot', /^temperature: expected a number from 0 to 5, not "hot"$/m)
-    await said('/load nothing', /^no conversation nothing/m)
+    await said('/load nothing', /^no conversation "nothing"; limbot --list \(or \/sessions\) lists them$/m)
     await said('look at @missing', /^@missing: file does not exist/m)
     await terminal.screen(/^You: look at @missing$/m)
-    await said(`look at @${home.dir}`, /: a directory; attach its files/m)
-    await said('look at @binary', /^@binary: not a text/m)
+    await said(`look at @${home.dir}`, /: is a directory; attach the files in it/m)
+    await said('look at @binary', /^@binary: not text; only text can be attached \(for a plain @, write \\@\)$/m)
     await said('/usr/bin is a path', /^you said \/usr\/bin is a path$/m)
     await said('//undo is a word', /^you said \/undo is a word$/m)
     await said('/role pirate', /^the role is pirate$/m)
@@ -194,7 +209,7 @@ t.test('limbot, the chat', { skip: noTerminal }, async t => {
     t.equal(model.asked.at(-1)!.temperature, 0.25)
     await said('/retry', /you said see @note\.txt[\s\S]*you said see @note\.txt/)
     await said('/edit', /^You: see @note\.txt$/m)
-    await said('/attach note.txt', /^note\.txt \(12 B\) goes/m)
+    await said('/attach note.txt', /^note\.txt \(12 B\) will be sent/m)
     await said('look', /you said look/)
     t.equal(model.given.at(-1), 'user: look\n\nnote.txt:\n```\nfrom a file\n```')
     await said('/edit', /^You: look @note\.txt$/m)
@@ -218,7 +233,7 @@ t.test('limbot, the chat', { skip: noTerminal }, async t => {
     }
     await said('alpha one', /you said alpha one$/m)
     await said('/rename Alpha', /^You: \/rename Alpha\nYou:$/m)
-    await said('/fork', /^goes on as \d+/m)
+    await said('/fork', /^continuing as \d+/m)
     await said('alpha two', /you said alpha two$/m)
     await said('/sessions', /^\* \d{8}-\d{6}-\w{4} .* 4 {2}Alpha \(fork\)\n {2}\S+ .* 2 {2}Alpha$/m)
     await said('/load Alpha', /^“Alpha”, 2 messages$/m)
@@ -229,27 +244,27 @@ t.test('limbot, the chat', { skip: noTerminal }, async t => {
       readFileSync(home.path('out.md'), 'utf8'),
       /^# Alpha\n\n## You\n\nalpha one\n\n## Llambo\n\nyou said alpha one\n/,
     )
-    await said('/save out.md', /^out\.md: file exists$/m)
+    await said('/save out.md', /^out\.md: file exists; give another name$/m)
     await said('/save nowhere/out.md', /^nowhere\/out\.md: no such file or directory$/m)
     await said('/context', /^4 messages\n11 tokens$/m)
-    await said('/tokens', /^all 3: 30 read, 3 made$/m)
+    await said('/tokens', /^all answers \(3\): 30 tokens read, 3 generated$/m)
     for (const number of (await home.ctl('ls', 'session')).stdout.match(/\d+/g)!)
       await home.ctl('rm', `session/${number}`)
     await said('the session is gone', /you said the session is gone$/m)
     t.equal(model.given.length, 5, 'a new session has its history')
-    await said('/node worker-0001', /^worker-0001 answers from here on$/m)
+    await said('/node worker-0001', /^worker-0001 answers from now on$/m)
     await said('alpha four', /you said alpha four$/m)
     t.equal(model.given.length, 7)
-    await said('/nohistory', /^nothing is kept from here on$/m)
+    await said('/nohistory', /^nothing is saved from now on$/m)
     const all = readdirSync(kept()).length
-    await said('/clear', /^a new conversation$/m)
+    await said('/clear', /^started a new conversation$/m)
     await said('a secret', /you said a secret$/m)
     t.same(model.given, ['user: a secret'])
     t.equal(readdirSync(kept()).length, all)
     t.notMatch(readFileSync(state('limbot_history'), 'utf8'), /secret/)
     await terminal.type('/s')
     await terminal.press('Tab')
-    t.match(await terminal.screen(/^set +the settings/m), /^sessions +the conversations/m)
+    t.match(await terminal.screen(/^set +list the settings/m), /^sessions +list the saved conversations/m)
     await terminal.press('C-u')
     await terminal.type('/no')
     await terminal.press('Tab')
@@ -336,7 +351,7 @@ t.test('limbot, the chat', { skip: noTerminal }, async t => {
     // The mtime is set explicitly: a write in the same tick of the kernel's coarse clock would not change it.
     utimesSync(join(kept(), file!), new Date(), new Date(Date.now() + 1000))
     await terminal.enter('second')
-    await terminal.screen(/another limbot has gone on with this conversation/)
+    await terminal.screen(/another limbot has continued this conversation; yours is\snow\s\d/)
     t.notMatch(readFileSync(join(kept(), file!), 'utf8'), /second/)
     t.equal(readdirSync(kept()).length, before.length + 1)
   })
@@ -344,9 +359,9 @@ t.test('limbot, the chat', { skip: noTerminal }, async t => {
 
 t.test('without a server a command shows that it waits, and Ctrl-C ends it', { skip: noTerminal }, async t => {
   const terminal = await chat(t, new Home(t), [], { columns: 200 })
-  await terminal.screen(/^no server answers at .*; start one with: llamboctl up -d; waiting for it$/m)
+  await terminal.screen(/^no server answers at .*; start one with: llamboctl up -d; waiting for the server$/m)
   await terminal.enter('/model')
-  await terminal.screen(/^waiting · Ctrl-C ends it$/m)
+  await terminal.screen(/^waiting · Ctrl-C to stop$/m)
   await terminal.press('C-c')
   await terminal.screen(/^You: \/model\ninterrupted\nYou:$/m)
   await terminal.press('C-d')

@@ -7,7 +7,7 @@ t.test('the line after an answer has its known figures, and escape sequences in 
   const whole = { ...figures, prompt_tokens: 530, reason: 'length', resumed: 1 }
   t.equal(
     footer(whole, 4096),
-    'worker-0002 (went on there) · m␛[2J · 412 tok · 38.2 tok/s · ttft 210 ms · ctx 23 % · cut off: max_tokens',
+    'worker-0002 (took over) · m␛[2J · 412 tok · 38.2 tok/s · ttft 210 ms · ctx 23 % · cut off: max_tokens',
   )
   t.match(footer({ ...whole, prompt_tokens: 612 }, 1024), / · ctx 100 % · cut off: the context is full$/)
   t.equal(footer({ resumed: 0 }, 0), '')

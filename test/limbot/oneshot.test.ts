@@ -58,7 +58,7 @@ t.test('limbot, one answer', async t => {
     t.same(kept(), all)
     t.equal((await ask(['--session', 'WHAT is', 'go back'])).code, 0)
     t.match(model.given, ['user: what is this?', /^assistant/, 'user: go back'])
-    t.match(await ask(['--session', 'none', 'x']), { code: 2, stderr: /no conversation none/ })
+    t.match(await ask(['--session', 'none', 'x']), { code: 2, stderr: /no conversation "none"; limbot --list/ })
   })
 
   await t.test('a conversation that cannot be read is named by --session, --list and -c', async t => {
@@ -68,7 +68,7 @@ t.test('limbot, one answer', async t => {
     )
     for (const name of [broken, 'broken'])
       t.match(await ask(['--session', name, 'x']), { code: 2, stderr: /broken\.jsonl:2: not a message/ })
-    const said = /broken\.jsonl:2: not a message .*; it is left out until you mend it or move it away\n/
+    const said = /broken\.jsonl:2: not a message .*; skipped until you repair or remove the file\n/
     t.match(await ask(['--list']), { code: 0, stderr: said })
     t.match(await ask(['-c', 'x']), { code: 0, stderr: said })
     rmSync(broken)
@@ -88,7 +88,7 @@ t.test('limbot, one answer', async t => {
         { stdout: /^\{"text":"you said \*\*x\*\*",.*"worker":"worker-0001","model":"m",.*"reason":"stop".*\}\n$/ },
       ],
       [['-x', 'code'], { code: 0, stdout: 'ls -l\n' }],
-      [['-x', 'no code'], { code: 1, stdout: '', stderr: /no block of code/ }],
+      [['-x', 'no code'], { code: 1, stdout: '', stderr: /no code block; omit -x/ }],
       [['--no-stream', 'x'], { stdout: 'you said **x**\n' }],
     ])
     const asked = model.asked.length
@@ -123,10 +123,10 @@ t.test('limbot, one answer', async t => {
     rmSync(pirate)
     t.match(
       (await ask(['-c', 'four'])).stderr,
-      /^no role pirate; .*; goes on without it\n“chosen”, 6 messages · role pirate · temperature 0\n$/,
+      /^no role "pirate"; to make it, create \S+\/pirate\.md; continuing without it\n“chosen”, 6 messages · role pirate · temperature 0\n$/,
     )
     t.equal(model.given[0], 'user: chosen')
-    t.match(await ask(['-c', '-r', 'other', 'x']), { code: 2, stderr: /no role other/ })
+    t.match(await ask(['-c', '-r', 'other', 'x']), { code: 2, stderr: /no role "other"/ })
     await ask(['plain'])
     t.equal((await ask(['-c', 'again'])).stderr, '“plain”, 2 messages\n')
   })
@@ -140,8 +140,8 @@ t.test('limbot, one answer', async t => {
       [['look at @a.txt.'], { code: 0, stderr: /attached a\.txt/ }],
       [['mail \\@bob'], { code: 0, stdout: /mail @bob/ }],
       [['@none'], { code: 2, stdout: '', stderr: /^limbot: @none: file does not exist/ }],
-      [['@.'], { code: 2, stderr: /a directory/ }],
-      [['-f', '/dev/zero', 'x'], { code: 2, stderr: /^limbot: \/dev\/zero: no ordinary file; / }],
+      [['@.'], { code: 2, stderr: /is a directory/ }],
+      [['-f', '/dev/zero', 'x'], { code: 2, stderr: /^limbot: \/dev\/zero: not a regular file; / }],
     ])
   })
 
@@ -151,11 +151,17 @@ t.test('limbot, one answer', async t => {
     mkdirSync(nowhere, { mode: 0o700 })
     const env = { LLAMBO_LIMBOT_STATS: 'maybe' }
     await all(t, [
-      [[], { code: 2, stderr: /nothing is asked/ }],
+      [[], { code: 2, stderr: /missing message/ }],
       [['--rol', 'x'], { code: 2, stderr: /did you mean --role/i }],
       [['--temperature', '9', 'x'], { code: 2, stderr: /--temperature: temperature: expected a number from 0 to 5/ }],
-      [['-r', 'none', 'x'], { code: 2, stderr: /no role none/ }],
-      [['-m', 'none', 'x'], { code: 1, stderr: /there is no model none: [\s\S]*no worker serves none/ }],
+      [['-r', 'none', 'x'], { code: 2, stderr: /no role "none"/ }],
+      [
+        ['-m', 'none', 'x'],
+        {
+          code: 1,
+          stderr: /no model "none"; models: m llambo-tiny; the loaded model answers[\s\S]*no worker serves none/,
+        },
+      ],
       [['x'], { code: 0, stderr: 'LLAMBO_LIMBOT_STATS: stats: expected on or off, not "maybe"\n' }, '', env],
       [['x'], { code: 3, stdout: '', stderr: /start one with: llamboctl up/ }, '', { XDG_RUNTIME_DIR: nowhere }],
     ])
@@ -218,7 +224,7 @@ t.test('before a message would overflow the context, older messages are summaris
   const third = await ask('-c', `${'b '.repeat(60)}x3`)
   t.match(third, { code: 0, stdout: '0:b 1:b 2:b\n' })
   t.match(third.stderr, /^context full/m)
-  t.match(third.stderr, /^4 messages in \d+ tokens; the file has them all$/m)
+  t.match(third.stderr, /^summarised 4 messages in \d+ tokens; the saved conversation has all messages$/m)
   const [file] = readdirSync(home.path('.local/share/llambo/sessions'))
   const messages = readFileSync(home.path('.local/share/llambo/sessions', file!), 'utf8').trim().split('\n').slice(1)
   const kinds = messages
@@ -227,8 +233,8 @@ t.test('before a message would overflow the context, older messages are summaris
   const before = messages.length
   const fourth = await ask('-c', `${'word '.repeat(400)}x1`)
   t.match(fourth, { code: 1, stderr: /^limbot: context full/m })
-  t.notMatch(fourth.stderr, /summed up/, 'nothing is summarised for a message that is too long by itself')
+  t.notMatch(fourth.stderr, /summaris/, 'nothing is summarised for a message that is too long by itself')
   const after = readFileSync(home.path('.local/share/llambo/sessions', file!), 'utf8').trim().split('\n').slice(1)
   t.equal(after.length, before + 1, 'the message is saved, so that the user can shorten it')
-  t.same(kinds, [...Array(4).fill('past'), 'What was said', 'I go on from ', 'b b b b b b b', '0:b 1:b 2:b'])
+  t.same(kinds, [...Array(4).fill('past'), 'Summary of th', 'I will contin', 'b b b b b b b', '0:b 1:b 2:b'])
 })

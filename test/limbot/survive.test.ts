@@ -29,7 +29,7 @@ t.test('a chat survives the loss of the answering worker and of the server', { s
   const { pid } = processes.find(({ attrs }) => attrs.id === busy.attrs.id)!.attrs
   process.kill(Number(pid), 'SIGKILL')
   // another worker must have continued first: text that only the server has is lost with the server
-  await terminal.screen(/^worker-\d+ goes on · /m)
+  await terminal.screen(/^worker-\d+ took over · /m)
   const seen = last(await terminal.shown())
   await terminal.screen(screen => last(screen) > seen + 5)
 
@@ -74,7 +74,7 @@ t.test('an answer whose worker and server die continues after its last token', {
   await server.ended
   await terminal.screen(/^connection lost/m)
   const again = await home.up('--workers', '1')
-  await terminal.screen(/^worker-\d+ goes on · /m)
+  await terminal.screen(/^worker-\d+ took over · /m)
 
   // once more: the text so far is from two servers now
   const seen = last(await terminal.shown())
@@ -86,7 +86,7 @@ t.test('an answer whose worker and server die continues after its last token', {
   // the request is in the server's queue, or limbot still looks for the answer
   await terminal.screen(/connected again[\s\S]*connected again[\s\S]*(looking for the answer|queued)/)
   t.equal((await home.ctl('load', 'echo')).code, 0)
-  const screen = await terminal.screen(/^worker-\d+ \(went on there\) · echo · 200 tok/m)
+  const screen = await terminal.screen(/^worker-\d+ \(took over\) · echo · 200 tok/m)
   t.same(screen.match(/\d+:[abc]/g), words(0, 200), 'no word is lost or doubled')
   t.notMatch(screen, /retry/)
 
