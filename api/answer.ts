@@ -1,5 +1,5 @@
 /** The events with which a server answers a `generate` request: NDJSON (docs/files.md#generate). */
-import { fail } from '../fs/errors.js'
+import { fail } from '../fs/base/errors.js'
 import * as field from './field.js'
 import { json, Lines } from './text.js'
 import type { Written } from './written.js'

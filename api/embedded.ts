@@ -1,5 +1,5 @@
 /** Parses the answer of a peer to an `embed` request: a vector for each text (docs/files.md, embed). */
-import { fail } from '../fs/errors.js'
+import { fail } from '../fs/base/errors.js'
 import * as field from './field.js'
 import { json } from './text.js'
 

@@ -2,7 +2,7 @@
  * Reads the environment variables that name a server, a model and credentials. Settings have their own variables
  * (cli/settings.ts).
  */
-import { fail } from '../fs/errors.js'
+import { fail } from '../fs/base/errors.js'
 
 /**
  * Most characters of an address or a path, and of a token or a key: the keys of some providers have more than a

@@ -1,10 +1,10 @@
 /**
- * The errors of llambo, beside those that every 9P server has (fs/errors.ts). Whoever makes or tells apart one of these
+ * The errors of llambo, beside those that every 9P server has (fs/base/errors.ts). Whoever makes or tells apart one of these
  * imports this file, which registers them.
  */
-import { type Rows, register } from '../fs/errors.js'
+import { type Rows, register } from '../fs/base/errors.js'
 
-export * from '../fs/errors.js'
+export * from '../fs/base/errors.js'
 
 /** docs/files.md#errors has what each means. `{}` is where the detail goes; otherwise a detail follows after `: `. */
 export const llamboErrors = {
@@ -30,7 +30,7 @@ export const llamboErrors = {
 } as const satisfies Rows
 
 type LlamboErrors = Record<keyof typeof llamboErrors, true>
-declare module '../fs/errors.js' {
+declare module '../fs/base/errors.js' {
   interface MoreErrors extends LlamboErrors {}
 }
 

@@ -82,7 +82,7 @@ export const secret = matching(/^[0-9a-f]{64}$/, 64, '64 hex digits')
 /** A word of ASCII that needs no quotes: a version, a kind of processor. */
 export const word = matching(/^[!#-&*-<>-~]+$/, 64, 'printable ASCII without blanks and quotes')
 
-/** The name of a user: the names that an attach accepts (fs/message.ts, checkName). */
+/** The name of a user: the names that an attach accepts (fs/wire/message.ts, checkName). */
 export const user = matching(/^[^/\p{Cc}\p{Cs}]+$/u, 255, 'no / and no control characters')
 
 /** The name of a model: a file's name without its extension, or the name on a remote server, which may contain `/`. */

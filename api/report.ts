@@ -2,7 +2,7 @@
  * Parses the `status` of a worker, a cluster or a host that has joined: the capability record and the records after it
  * (docs/files.md).
  */
-import { fail } from '../fs/errors.js'
+import { fail } from '../fs/base/errors.js'
 import * as field from './field.js'
 import { records } from './text.js'
 import type { Attributes } from './written.js'

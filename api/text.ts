@@ -1,5 +1,5 @@
 /** Parses whole texts from outside, as records, JSON or lines, and bounds them before anything looks into them. */
-import { parseRecords } from '../fs/quote.js'
+import { parseRecords } from '../fs/base/quote.js'
 import { shown, Unfit } from './field.js'
 
 /** The bounds of a text that is a list of records. */

@@ -1,8 +1,8 @@
 /** Measures how costs grow with the size of directories and the number of sessions. */
 
-import { Client } from '../fs/client.js'
+import { Client } from '../fs/client/client.js'
 import { dial } from '../fs/dial.js'
-import { ORDWR, OREAD } from '../fs/protocol.js'
+import { ORDWR, OREAD } from '../fs/wire/protocol.js'
 import { newHome, up } from './llambo.js'
 import { compare, micros, type Result, type Side, time } from './measure.js'
 import { attach, startOurs } from './programs.js'

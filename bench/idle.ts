@@ -1,7 +1,7 @@
 /** Measures what idle connections cost an active client. */
 
 import { readFileSync } from 'node:fs'
-import type { Client, Fid } from '../fs/client.js'
+import type { Client, Fid } from '../fs/client/client.js'
 import { compare, type Result, type Skipped } from './measure.js'
 import { attach, type Program, startOurs } from './programs.js'
 

@@ -3,8 +3,8 @@
  * A child with an IPC channel.
  */
 
-import { Client } from '../fs/client.js'
-import { serve } from '../fs/server.js'
+import { Client } from '../fs/client/client.js'
+import { serve } from '../fs/server/server.js'
 import { transportPair } from '../fs/transport/pair.js'
 import { mount } from '../mnt/fuse/mounted.js'
 import type { Link } from '../mnt/link.js'

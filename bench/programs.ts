@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { Client, type Fid } from '../fs/client.js'
+import { Client, type Fid } from '../fs/client/client.js'
 import { dial } from '../fs/dial.js'
 import { LARGE, SMALL } from './tree.js'
 

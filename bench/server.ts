@@ -4,7 +4,7 @@
  */
 
 import { listen } from '../fs/dial.js'
-import { serve } from '../fs/server.js'
+import { serve } from '../fs/server/server.js'
 import { owner, tree } from './tree.js'
 
 const root = tree(process.argv.slice(3))

@@ -1,8 +1,8 @@
 /** Connects a command to a server, with failures that name the remedy. */
 
 import { FsError, fail } from '../api/errors.js'
-import { Client, type Fid } from '../fs/client.js'
-import { deadline, systemClock } from '../fs/clock.js'
+import { deadline, systemClock } from '../fs/base/clock.js'
+import { Client, type Fid } from '../fs/client/client.js'
 import { dial } from '../fs/dial.js'
 import type { Transport } from '../fs/transport.js'
 import { account } from './account.js'

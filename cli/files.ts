@@ -1,11 +1,11 @@
 /** What commands do with files of a server: open, read, print and list them, with errors that name the file. */
 
 import { fail } from '../api/errors.js'
-import type { Fid } from '../fs/client.js'
-import { systemClock } from '../fs/clock.js'
-import { within } from '../fs/interruptible.js'
-import { ANSWER_MS, MAX_WHOLE } from '../fs/limits.js'
-import { OREAD, type Stat } from '../fs/protocol.js'
+import { systemClock } from '../fs/base/clock.js'
+import { within } from '../fs/base/interruptible.js'
+import { ANSWER_MS, MAX_WHOLE } from '../fs/base/limits.js'
+import type { Fid } from '../fs/client/client.js'
+import { OREAD, type Stat } from '../fs/wire/protocol.js'
 import { silent } from './connect.js'
 import { codeOf, explain, Failure } from './exit.js'
 import type { Invocation } from './invocation.js'

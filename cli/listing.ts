@@ -1,6 +1,7 @@
 /** How the listing of a file writes its mode, its time and its other attributes. */
-import { DMAPPEND, DMDEVICE, DMDIR, DMNAMEDPIPE, DMSOCKET, DMSYMLINK, type Stat } from '../fs/protocol.js'
-import { record } from '../fs/quote.js'
+
+import { record } from '../fs/base/quote.js'
+import { DMAPPEND, DMDEVICE, DMDIR, DMNAMEDPIPE, DMSOCKET, DMSYMLINK, type Stat } from '../fs/wire/protocol.js'
 
 const bits = ['---', '--x', '-w-', '-wx', 'r--', 'r-x', 'rw-', 'rwx']
 

@@ -1,5 +1,5 @@
 /** The summary of a server's `status` that a person reads. */
-import { parseRecords } from '../fs/quote.js'
+import { parseRecords } from '../fs/base/quote.js'
 import { bytes, duration, table } from './output.js'
 
 /** The most workers in the summary; a person who wants to see all of a thousand reads the file. */

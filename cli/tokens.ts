@@ -7,7 +7,7 @@ import { variable } from '../api/environment.js'
 import { fail } from '../api/errors.js'
 import type { User } from '../fs/file.js'
 import { makeDirectory } from '../fs/host-directory.js'
-import { NONUNAME } from '../fs/protocol.js'
+import { NONUNAME } from '../fs/wire/protocol.js'
 import { account } from './account.js'
 import { MAX_PRIVATE, placePrivate, readPrivate } from './private-file.js'
 

@@ -1,6 +1,6 @@
 /** The classes of workers that a host can start. */
 import type { ClassAttributes } from '../api/report.js'
-import { record } from '../fs/quote.js'
+import { record } from '../fs/base/quote.js'
 
 /** A class of workers that a host can start: the model they hold and the resources they need. */
 export interface WorkerClass {

@@ -1,8 +1,8 @@
 /** Keeps the connection of a worker, a host or a cluster to the cluster that it joins. */
-import { type Clock, sleep } from '../fs/clock.js'
+import { type Clock, sleep } from '../fs/base/clock.js'
 import type { File, Owner } from '../fs/file.js'
 import { bytes } from '../fs/kit/content.js'
-import type { Connection } from '../fs/server.js'
+import type { Connection } from '../fs/server/server.js'
 import type { Transport } from '../fs/transport.js'
 
 /** The first pause before dialling again is at most this long, in ms. Each further pause may be twice as long. */

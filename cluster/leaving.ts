@@ -1,7 +1,7 @@
 /** Lets the running answers of a worker finish before it ends. */
-import { type Clock, sleep } from '../fs/clock.js'
-import { OREAD } from '../fs/protocol.js'
-import type { Connection } from '../fs/server.js'
+import { type Clock, sleep } from '../fs/base/clock.js'
+import type { Connection } from '../fs/server/server.js'
+import { OREAD } from '../fs/wire/protocol.js'
 import type { Worker } from './worker/worker.js'
 
 /** How long the running answers may take when a worker is to end, in ms. */

@@ -2,8 +2,8 @@
 
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Completion } from '../cli/terminal/listing.js'
-import type { Stat } from '../fs/protocol.js'
-import { quote } from '../fs/quote.js'
+import { quote } from '../fs/base/quote.js'
+import type { Stat } from '../fs/wire/protocol.js'
 import { keywords } from './ast.js'
 import { builtins, find } from './builtin/table.js'
 import type { Kind } from './call.js'

@@ -1,6 +1,6 @@
 /** Jobs: commands that run in the background. */
 
-import { record } from '../fs/quote.js'
+import { record } from '../fs/base/quote.js'
 
 /** A command that runs while other commands are typed. */
 export interface Job {

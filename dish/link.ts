@@ -4,7 +4,7 @@ import { FsError, fail } from '../api/errors.js'
 import { serverAddress } from '../cli/address.js'
 import { exitCode, explain, Failure } from '../cli/exit.js'
 import { Invocation } from '../cli/invocation.js'
-import type { Fid } from '../fs/client.js'
+import type { Fid } from '../fs/client/client.js'
 import type { File } from '../fs/file.js'
 import { remote } from '../fs/kit/remote.js'
 

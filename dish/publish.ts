@@ -6,7 +6,7 @@ import { runtimeDir } from '../cli/paths.js'
 import { listen } from '../fs/dial.js'
 import type { Namespace } from '../fs/namespace.js'
 import { checkPlace } from '../fs/place.js'
-import type { Connection } from '../fs/server.js'
+import type { Connection } from '../fs/server/server.js'
 import { serveSpace } from './space.js'
 
 /** The path of the socket of the shell with that process id. */

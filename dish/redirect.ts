@@ -1,7 +1,7 @@
 /** Opens the files of a command's redirections. */
 
 import { fail } from '../api/errors.js'
-import { ORDWR, OREAD, QTDIR } from '../fs/protocol.js'
+import { ORDWR, OREAD, QTDIR } from '../fs/wire/protocol.js'
 import type { Redirect } from './ast.js'
 import { ShellError } from './failure.js'
 import { BrokenPipe, nothing, type Sink, type Source } from './pipe.js'

@@ -1,14 +1,14 @@
 /** A shell's name space, which its commands reach over 9P. */
 
 import { whoami } from '../cli/connect.js'
-import { Client, type Fid } from '../fs/client.js'
+import { MAX_MSIZE } from '../fs/base/limits.js'
+import { Client, type Fid } from '../fs/client/client.js'
 import type { Context, User } from '../fs/file.js'
-import { MAX_MSIZE } from '../fs/limits.js'
 import type { Namespace } from '../fs/namespace.js'
-import { NONUNAME } from '../fs/protocol.js'
-import { type Connection, serve } from '../fs/server.js'
+import { type Connection, serve } from '../fs/server/server.js'
 import { transportPair } from '../fs/transport/pair.js'
 import type { Transport } from '../fs/transport.js'
+import { NONUNAME } from '../fs/wire/protocol.js'
 
 const { uname, n_uname = NONUNAME } = whoami()
 

@@ -16,8 +16,8 @@
  * A call that throws an FsError answers with it; anything else it throws becomes `i/o error` and is passed to
  * `onerror`.
  */
-import type { Holding } from './holding.js'
-import type { Qid } from './protocol.js'
+import type { Holding } from './base/holding.js'
+import type { Qid } from './wire/protocol.js'
 
 /**
  * The user behind a request. `role` comes from a token or, on a unix socket, from being the server's own user (or

@@ -1,11 +1,11 @@
 /** A mount table over trees of Files: bind(1), mount, unmount and ns(1), with union directories. */
-import { fail } from './errors.js'
+import { fail } from './base/errors.js'
+import { quote } from './base/quote.js'
 import { type Attributes, type Context, type Created, type Entry, type File, newQid, type Opened } from './file.js'
 import { now } from './kit/content.js'
 import { entriesOf } from './kit/dir.js'
 import { askAll, askFirst, PATIENCE_MS } from './kit/fan-out.js'
-import { type Qid, QTDIR } from './protocol.js'
-import { quote } from './quote.js'
+import { type Qid, QTDIR } from './wire/protocol.js'
 
 /** The flags of bind(1): where the new files go, and whether files may be created in them. */
 export interface Flags {

@@ -1,6 +1,6 @@
 /** Checks whether files and sockets can be trusted because of the directory that they are in. */
 import { lstatSync } from 'node:fs'
-import { fail } from './errors.js'
+import { fail } from './base/errors.js'
 
 /**
  * Refuses a directory in which another user could have put the files that we look for there: one that belongs to

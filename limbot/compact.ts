@@ -2,8 +2,8 @@
 import { AnswerReader } from '../api/answer.js'
 import { FsError, received } from '../api/errors.js'
 import { drain } from '../cli/files.js'
-import type { Fid } from '../fs/client.js'
-import { ORDWR } from '../fs/protocol.js'
+import type { Fid } from '../fs/client/client.js'
+import { ORDWR } from '../fs/wire/protocol.js'
 import type { Message } from './conversation.js'
 
 /** Tokens per character, until an answer gives a measured value. */

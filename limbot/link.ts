@@ -4,7 +4,7 @@ import { FsError, fail } from '../api/errors.js'
 import type { Connection } from '../cli/connect.js'
 import { exitCode, explain, Failure } from '../cli/exit.js'
 import type { Invocation } from '../cli/invocation.js'
-import type { Fid } from '../fs/client.js'
+import type { Fid } from '../fs/client/client.js'
 
 /** Pauses between two attempts to reach the server, in ms: the first, and the longest. */
 const FIRST_MS = 100

@@ -2,10 +2,10 @@
 
 import { FsError } from '../api/errors.js'
 import { promptly, readText, withFile } from '../cli/files.js'
-import type { Fid } from '../fs/client.js'
-import { timeLimit } from '../fs/clock.js'
-import { ORDWR, OTRUNC, OWRITE } from '../fs/protocol.js'
-import { parseRecords, quote } from '../fs/quote.js'
+import { timeLimit } from '../fs/base/clock.js'
+import { parseRecords, quote } from '../fs/base/quote.js'
+import type { Fid } from '../fs/client/client.js'
+import { ORDWR, OTRUNC, OWRITE } from '../fs/wire/protocol.js'
 import type { Message } from './conversation.js'
 
 /** The settings and the history that a session must have. */

@@ -1,5 +1,5 @@
 /** File attributes, modes and open flags, translated between 9P and Linux's stat(2), access(2) and open(2). */
-import type { Msg } from '../fs/message.js'
+import type { Msg } from '../fs/wire/message.js'
 import {
   DMDEVICE,
   DMDIR,
@@ -11,7 +11,7 @@ import {
   OEXCL,
   OTRUNC,
   type Stat,
-} from '../fs/protocol.js'
+} from '../fs/wire/protocol.js'
 
 const S_IFMT = 0o170000
 const S_IFDIR = 0o040000

@@ -1,5 +1,5 @@
 /** Refuses listening addresses that other machines can reach without a token and TLS. */
-import { fail } from '../fs/errors.js'
+import { fail } from '../fs/base/errors.js'
 import { isLoopback } from '../fs/host-name.js'
 
 /**

@@ -1,8 +1,9 @@
 /** The second FUSE driver: the optional package fuse-native, with libfuse 2 behind it. */
-import type { Fid } from '../fs/client.js'
-import { timeLimit } from '../fs/clock.js'
-import { fail, toFsError } from '../fs/errors.js'
-import { DMDIR, ORDWR, OREAD, OWRITE, QTDIR, type Stat } from '../fs/protocol.js'
+
+import { timeLimit } from '../fs/base/clock.js'
+import { fail, toFsError } from '../fs/base/errors.js'
+import type { Fid } from '../fs/client/client.js'
+import { DMDIR, ORDWR, OREAD, OWRITE, QTDIR, type Stat } from '../fs/wire/protocol.js'
 import { openMode, unixStat } from './attributes.js'
 import type { Mounted } from './fuse/mounted.js'
 import type { Link } from './link.js'

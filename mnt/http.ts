@@ -6,7 +6,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse, S
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { fail } from '../fs/errors.js'
+import { fail } from '../fs/base/errors.js'
 import type { User } from '../fs/file.js'
 import { admitConnection } from '../fs/transport/connection-limit.js'
 import { upgradeWebSocket } from '../fs/transport/websocket.js'

@@ -1,10 +1,10 @@
 /** The 9P connection behind a mount, which reconnects by itself. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Client, type Fid } from '../fs/client.js'
-import { timeLimit } from '../fs/clock.js'
+import { timeLimit } from '../fs/base/clock.js'
+import { fail } from '../fs/base/errors.js'
+import { MAX_MSIZE } from '../fs/base/limits.js'
+import { Client, type Fid } from '../fs/client/client.js'
 import { dial } from '../fs/dial.js'
-import { fail } from '../fs/errors.js'
-import { MAX_MSIZE } from '../fs/limits.js'
 import { userName } from './users.js'
 
 export interface LinkOptions {

@@ -3,12 +3,12 @@
  * limits.
  */
 
-import { bareStat, dirent } from '../fs/field.js'
-import { Framer } from '../fs/framer.js'
-import { type Message, type Msg, packParts, type TMessage, unpack } from '../fs/message.js'
-import { type Dialect, DMDIR, NONUNAME, NOTAG, OTRUNC, QTDIR, type Stat } from '../fs/protocol.js'
-import { text } from '../fs/text.js'
 import type { Transport } from '../fs/transport.js'
+import { bareStat, dirent } from '../fs/wire/field.js'
+import { Framer } from '../fs/wire/framer.js'
+import { type Message, type Msg, packParts, type TMessage, unpack } from '../fs/wire/message.js'
+import { type Dialect, DMDIR, NONUNAME, NOTAG, OTRUNC, QTDIR, type Stat } from '../fs/wire/protocol.js'
+import { text } from '../fs/wire/text.js'
 
 /** How a foreign program behaves. */
 export interface Manner {

@@ -71,7 +71,7 @@ t.test('all sources are read, and their imports are understood', async t => {
     for (const { to } of importsOf(file))
       if (isFile(to)) t.ok(files.includes(to), `${file} imports ${to}, which exists`)
   }
-  t.ok(importsOf('fs/message.ts').some(({ to }) => to === 'fs/errors.ts'))
+  t.ok(importsOf('fs/wire/message.ts').some(({ to }) => to === 'fs/base/errors.ts'))
 })
 
 t.test('folders import only the folders that they may', async t => {
@@ -88,15 +88,21 @@ t.test('folders import only the folders that they may', async t => {
 })
 
 t.test('in fs/, neither the server nor the client loads the other or a transport', async t => {
-  const server = closure('fs/server.ts')
-  const client = closure('fs/client.ts')
-  t.notOk(server.has('fs/client.ts'))
-  t.notOk(client.has('fs/server.ts'))
+  const server = closure('fs/server/server.ts')
+  const client = closure('fs/client/client.ts')
+  t.notOk(server.has('fs/client/client.ts'))
+  t.notOk(client.has('fs/server/server.ts'))
   for (const to of [...server, ...client]) t.notMatch(to, /^fs\/transport\//)
 })
 
 t.test('files for a browser load nothing of Node', async t => {
-  for (const file of ['fs/client.ts', 'fs/message.ts', 'fs/text.ts', 'fs/framer.ts', 'fs/transport/browser.ts']) {
+  for (const file of [
+    'fs/client/client.ts',
+    'fs/wire/message.ts',
+    'fs/wire/text.ts',
+    'fs/wire/framer.ts',
+    'fs/transport/browser.ts',
+  ]) {
     const all = [...closure(file)]
     t.ok(files.includes(file), `${file} exists`)
     t.same(

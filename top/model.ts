@@ -1,6 +1,6 @@
 /** What `top` knows of a cluster. */
 
-import { parseRecords } from '../fs/quote.js'
+import { parseRecords } from '../fs/base/quote.js'
 
 type Attrs = Readonly<Record<string, string>>
 

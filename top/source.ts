@@ -5,7 +5,7 @@ import type { Connection } from '../cli/connect.js'
 import { explain } from '../cli/exit.js'
 import { drain, entries, promptly, readText, withFile } from '../cli/files.js'
 import type { Invocation } from '../cli/invocation.js'
-import { OREAD, OWRITE } from '../fs/protocol.js'
+import { OREAD, OWRITE } from '../fs/wire/protocol.js'
 import type { Model } from './model.js'
 
 /** How often `status` is read, in ms. */

@@ -1,8 +1,8 @@
 /** Runs many 9P clients in one process, each of which reads several answers at once. It is run as a Child. */
 
-import { Client, type Fid } from '../../fs/client.js'
+import { Client, type Fid } from '../../fs/client/client.js'
 import { dial } from '../../fs/dial.js'
-import { ORDWR } from '../../fs/protocol.js'
+import { ORDWR } from '../../fs/wire/protocol.js'
 import { answering, type Spread, spreadOf } from './child.js'
 
 export interface Load {

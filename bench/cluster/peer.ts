@@ -1,12 +1,12 @@
 /** A minimal worker for large clusters. */
 
 import { exchange } from '../../cluster/root/exchange.js'
+import { record } from '../../fs/base/quote.js'
 import type { File, Owner } from '../../fs/file.js'
 import { AppendLog } from '../../fs/kit/append-log.js'
 import { text } from '../../fs/kit/content.js'
 import { ctl, word1 } from '../../fs/kit/ctl.js'
 import { dir } from '../../fs/kit/dir.js'
-import { record } from '../../fs/quote.js'
 
 export interface PeerOptions {
   name: string

@@ -2,9 +2,9 @@
 
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Client, type Fid } from '../../fs/client.js'
+import { Client, type Fid } from '../../fs/client/client.js'
 import { dial } from '../../fs/dial.js'
-import { ORDWR, OREAD } from '../../fs/protocol.js'
+import { ORDWR, OREAD } from '../../fs/wire/protocol.js'
 import { newHome, up } from '../llambo.js'
 import { type Result, summary } from '../measure.js'
 import { MEDIUM, writeModel } from '../model.js'

@@ -1,5 +1,5 @@
 /** The supervisor of a child process, whether a worker or a mount. */
-import type { Cancel, Clock } from '../../fs/clock.js'
+import type { Cancel, Clock } from '../../fs/base/clock.js'
 import type { Child, Exit } from './process.js'
 
 /**

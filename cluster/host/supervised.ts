@@ -1,7 +1,7 @@
 /** One supervised worker of a host. */
 import type { ExitAttributes } from '../../api/exit.js'
-import type { Clock } from '../../fs/clock.js'
-import type { Value } from '../../fs/quote.js'
+import type { Clock } from '../../fs/base/clock.js'
+import type { Value } from '../../fs/base/quote.js'
 import type { WorkerClass } from '../class.js'
 import { hexId } from '../id.js'
 import { type Cause, Kept } from './kept.js'

@@ -3,8 +3,8 @@
  */
 import { type AnswerEvent, AnswerReader } from '../../api/answer.js'
 import { type ErrorCode, type FsError, fail, received, toFsError } from '../../api/errors.js'
-import type { Fid } from '../../fs/client.js'
-import { ORDWR, OREAD } from '../../fs/protocol.js'
+import type { Fid } from '../../fs/client/client.js'
+import { ORDWR, OREAD } from '../../fs/wire/protocol.js'
 import type { Task } from '../root/task.js'
 import type { Member } from './member.js'
 

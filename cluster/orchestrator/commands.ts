@@ -1,7 +1,7 @@
 /** What the commands of a cluster's ctl do; verbs.ts has their syntax. */
 
 import { fail } from '../../api/errors.js'
-import { type Clock, sleep } from '../../fs/clock.js'
+import { type Clock, sleep } from '../../fs/base/clock.js'
 import type { EventLog } from '../../fs/kit/event-log.js'
 import type { Dispatcher } from './dispatcher.js'
 import type { Fleet } from './fleet.js'

@@ -1,7 +1,7 @@
 /** Runs the tasks of a cluster on its workers: retries them, moves them, and refuses what must not be tried again. */
 
 import { FsError, fail } from '../../api/errors.js'
-import { type Clock, every } from '../../fs/clock.js'
+import { type Clock, every } from '../../fs/base/clock.js'
 import type { EventLog } from '../../fs/kit/event-log.js'
 import { type Request, requestJson, type Via } from '../root/request.js'
 import type { Task } from '../root/task.js'

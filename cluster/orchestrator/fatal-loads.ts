@@ -1,7 +1,7 @@
 /** Models whose load has crashed a worker, so that the cluster does not crash others with them. */
 
 import { fail } from '../../api/errors.js'
-import type { Clock } from '../../fs/clock.js'
+import type { Clock } from '../../fs/base/clock.js'
 import { MAX_POISONS, OBITUARY_MS } from './limits.js'
 import { crashSignals } from './poison.js'
 

@@ -1,7 +1,7 @@
 /** The workers of a cluster as its hosts see them: starts them on hosts, ends them, and counts them for scaling. */
 
 import { fail } from '../../api/errors.js'
-import type { Clock } from '../../fs/clock.js'
+import type { Clock } from '../../fs/base/clock.js'
 import type { Verb } from '../../fs/kit/ctl.js'
 import type { EventLog } from '../../fs/kit/event-log.js'
 import type { Task } from '../root/task.js'

@@ -4,7 +4,7 @@
 
 import { toFsError } from '../../api/errors.js'
 import type { OrphanRecord } from '../../api/report.js'
-import { type Clock, sleep } from '../../fs/clock.js'
+import { type Clock, sleep } from '../../fs/base/clock.js'
 import type { User } from '../../fs/file.js'
 import { parseRequest } from '../root/request.js'
 import type { Root } from '../root/root.js'

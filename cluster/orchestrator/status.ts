@@ -2,7 +2,7 @@
  * The text of a cluster's `status`: a record of the cluster, of each model and of each worker (docs/files.md, status).
  */
 import type { ModelAttributes, ServerAttributes } from '../../api/report.js'
-import { record } from '../../fs/quote.js'
+import { record } from '../../fs/base/quote.js'
 import type { Rates } from '../root/tasks.js'
 import type { Member } from './member.js'
 import type { ClusterModel } from './models.js'

@@ -5,7 +5,7 @@
 
 import { fail } from '../../api/errors.js'
 import { DEFAULT_CLASS } from '../../api/report.js'
-import { quote } from '../../fs/quote.js'
+import { quote } from '../../fs/base/quote.js'
 import { MAX_WANTED } from './limits.js'
 import type { Member } from './member.js'
 

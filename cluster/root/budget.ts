@@ -1,7 +1,7 @@
 /** The memory budget of a server: how many bytes it may keep for its users, shared fairly between them. */
 import { fail } from '../../api/errors.js'
+import type { Holding } from '../../fs/base/holding.js'
 import type { User } from '../../fs/file.js'
-import type { Holding } from '../../fs/holding.js'
 
 const MiB = 1024 * 1024
 

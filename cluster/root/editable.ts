@@ -2,7 +2,7 @@
 import { fail } from '../../api/errors.js'
 import { type File, newQid, type Opened, type Owner } from '../../fs/file.js'
 import { Made, now } from '../../fs/kit/content.js'
-import { OTRUNC } from '../../fs/protocol.js'
+import { OTRUNC } from '../../fs/wire/protocol.js'
 
 /**
  * Receives what is written through one open: `take` gets the text as it comes, cut anywhere; `done` is called at each

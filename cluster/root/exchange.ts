@@ -1,10 +1,10 @@
 /** Files to which a prompt is written and from which its answer is read. */
 import { fail } from '../../api/errors.js'
+import { andThen, type MaybePromise } from '../../fs/base/maybe-promise.js'
 import { type Context, type File, newQid, type Opened, type Owner } from '../../fs/file.js'
 import type { AppendLog } from '../../fs/kit/append-log.js'
 import { Blocks } from '../../fs/kit/blocks.js'
 import { now } from '../../fs/kit/content.js'
-import { andThen, type MaybePromise } from '../../fs/maybe-promise.js'
 
 /** A prompt that was submitted, with its answer. */
 export interface Exchange {

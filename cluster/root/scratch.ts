@@ -2,7 +2,7 @@
 import { fail } from '../../api/errors.js'
 import { type Context, type Created, type Entry, type File, newQid, type Opened, type Owner } from '../../fs/file.js'
 import { now, slice } from '../../fs/kit/content.js'
-import { DMDIR, OREAD, OTRUNC, OWRITE } from '../../fs/protocol.js'
+import { DMDIR, OREAD, OTRUNC, OWRITE } from '../../fs/wire/protocol.js'
 import type { BudgetShare } from './budget.js'
 import { MAX_SCRATCH, MAX_SCRATCH_FILES } from './limits.js'
 

@@ -1,8 +1,8 @@
 /** The sampling settings of a root and of a session: their ranges, defaults and `ctl` commands. */
 import { MAX_MODEL, MAX_STOP, MAX_STOPS, ranges } from '../../api/conversation.js'
 import { fail } from '../../api/errors.js'
+import { quote } from '../../fs/base/quote.js'
 import { type Verb, word1 } from '../../fs/kit/ctl.js'
-import { quote } from '../../fs/quote.js'
 import type { Sampling } from './generation.js'
 
 /**

@@ -1,7 +1,7 @@
 /** The files that long answers, streams and transcripts are moved to: bounded in all, and written one after another. */
 
 import { fail } from '../../api/errors.js'
-import type { Clock } from '../../fs/clock.js'
+import type { Clock } from '../../fs/base/clock.js'
 import type { Context } from '../../fs/file.js'
 import { Readers } from '../../fs/kit/readers.js'
 import type { Spill, SpillFile } from '../../fs/kit/spill.js'

@@ -1,11 +1,11 @@
 /** One exchange, from its submission to its last token: what `task/N/` shows. */
 import type { SaidEvent } from '../../api/answer.js'
 import { FsError, fail } from '../../api/errors.js'
-import { type Cancel, type Clock, systemClock } from '../../fs/clock.js'
+import { type Cancel, type Clock, systemClock } from '../../fs/base/clock.js'
+import { record, type Value } from '../../fs/base/quote.js'
 import type { User } from '../../fs/file.js'
 import { AppendLog } from '../../fs/kit/append-log.js'
 import type { Spill } from '../../fs/kit/spill.js'
-import { record, type Value } from '../../fs/quote.js'
 import type { Budget, BudgetShare } from './budget.js'
 import type { Exchange } from './exchange.js'
 import type { EndReason, Sampling } from './generation.js'

@@ -1,7 +1,7 @@
 /** The tasks of a root: submission, the queue, starting, and how long ended tasks are kept. */
 
 import { FsError, fail } from '../../api/errors.js'
-import { type Cancel, type Clock, every } from '../../fs/clock.js'
+import { type Cancel, type Clock, every } from '../../fs/base/clock.js'
 import type { Context, Entry, File, Owner, User } from '../../fs/file.js'
 import { logFile } from '../../fs/kit/append-log.js'
 import { text } from '../../fs/kit/content.js'

@@ -1,5 +1,5 @@
 /** The list of a store's models, for a worker's `status`. */
-import type { Clock } from '../../fs/clock.js'
+import type { Clock } from '../../fs/base/clock.js'
 import { LIST_MS } from './limits.js'
 import type { ModelEntry, ModelStore } from './models.js'
 

@@ -1,7 +1,7 @@
 /** Loads, replaces and unloads the engine of a worker. */
 
 import { fail, toFsError } from '../../api/errors.js'
-import { type Clock, systemClock, timeLimit } from '../../fs/clock.js'
+import { type Clock, systemClock, timeLimit } from '../../fs/base/clock.js'
 import type { Engine } from './engine/engine.js'
 import { LOAD_TIMEOUT_MS } from './limits.js'
 

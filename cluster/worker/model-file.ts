@@ -11,7 +11,7 @@ import {
   type Opened,
   type Owner,
 } from '../../fs/file.js'
-import { OREAD, OTRUNC, type Qid } from '../../fs/protocol.js'
+import { OREAD, OTRUNC, type Qid } from '../../fs/wire/protocol.js'
 import { fileError } from './file-error.js'
 import type { Upload } from './upload.js'
 

@@ -13,7 +13,7 @@ import {
   type Owner,
 } from '../../fs/file.js'
 import { makeDirectory } from '../../fs/host-directory.js'
-import { DMDIR, QTDIR } from '../../fs/protocol.js'
+import { DMDIR, QTDIR } from '../../fs/wire/protocol.js'
 import { fileError } from './file-error.js'
 import { checkModel, type GgufSummary } from './gguf.js'
 import { DIGEST_CHUNK, MAX_MODELS, MAX_UPLOADS } from './limits.js'

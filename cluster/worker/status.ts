@@ -1,6 +1,6 @@
 /** Formats the `status` of a worker. */
 import type { ModelAttributes, OrphanAttributes, ServerAttributes } from '../../api/report.js'
-import { record } from '../../fs/quote.js'
+import { record } from '../../fs/base/quote.js'
 import type { Task } from '../root/task.js'
 import type { Rates } from '../root/tasks.js'
 import type { Machine } from './hardware.js'

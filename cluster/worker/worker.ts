@@ -1,12 +1,12 @@
 /** A worker: one engine served as files. */
 
 import { fail } from '../../api/errors.js'
-import { type Clock, systemClock } from '../../fs/clock.js'
+import { type Clock, systemClock } from '../../fs/base/clock.js'
+import { quote } from '../../fs/base/quote.js'
 import type { File, Owner, User } from '../../fs/file.js'
 import { word, word1 } from '../../fs/kit/ctl.js'
 import { dir } from '../../fs/kit/dir.js'
 import { EventLog } from '../../fs/kit/event-log.js'
-import { quote } from '../../fs/quote.js'
 import { hexId } from '../id.js'
 import type { Budget } from '../root/budget.js'
 import type { Sampling } from '../root/generation.js'

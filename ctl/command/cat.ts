@@ -2,7 +2,7 @@
 
 import type { Run } from '../../cli/command.js'
 import { show, withFile } from '../../cli/files.js'
-import { OREAD } from '../../fs/protocol.js'
+import { OREAD } from '../../fs/wire/protocol.js'
 
 export const run: Run = async (io, args) => {
   const { root, client } = await io.connect()

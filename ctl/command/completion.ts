@@ -8,7 +8,7 @@ import { usage } from '../../cli/exit.js'
 import { entries, readText } from '../../cli/files.js'
 import type { Invocation } from '../../cli/invocation.js'
 import { program } from '../../cli/program.js'
-import { parseRecords } from '../../fs/quote.js'
+import { parseRecords } from '../../fs/base/quote.js'
 
 interface Word {
   readonly word: string

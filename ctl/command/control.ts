@@ -3,8 +3,8 @@
 import type { Options, Run } from '../../cli/command.js'
 import { exitCode, Failure, usage } from '../../cli/exit.js'
 import { readText, withFile } from '../../cli/files.js'
-import { OWRITE } from '../../fs/protocol.js'
-import { quote, words } from '../../fs/quote.js'
+import { quote, words } from '../../fs/base/quote.js'
+import { OWRITE } from '../../fs/wire/protocol.js'
 import { withProgress } from './loading.js'
 
 /**

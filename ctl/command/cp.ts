@@ -11,8 +11,8 @@ import { isDirectory } from '../../cli/listing.js'
 import { within } from '../../cli/ns-path.js'
 import { write } from '../../cli/output.js'
 import { Progress } from '../../cli/progress.js'
-import type { Fid } from '../../fs/client.js'
-import { OREAD, OTRUNC, OWRITE } from '../../fs/protocol.js'
+import type { Fid } from '../../fs/client/client.js'
+import { OREAD, OTRUNC, OWRITE } from '../../fs/wire/protocol.js'
 
 /** Bytes that an upload reads from the file at a time. */
 const CHUNK = 1024 * 1024

@@ -6,10 +6,10 @@ import { exitCode, Failure } from '../../cli/exit.js'
 import { drain, withFile } from '../../cli/files.js'
 import type { Invocation } from '../../cli/invocation.js'
 import { isAlive, readServerFile, type ServerFile } from '../../cli/serverfile.js'
-import { systemClock, timeLimit } from '../../fs/clock.js'
-import { interruptible, within } from '../../fs/interruptible.js'
-import { OREAD, OWRITE } from '../../fs/protocol.js'
-import { parseRecords } from '../../fs/quote.js'
+import { systemClock, timeLimit } from '../../fs/base/clock.js'
+import { interruptible, within } from '../../fs/base/interruptible.js'
+import { parseRecords } from '../../fs/base/quote.js'
+import { OREAD, OWRITE } from '../../fs/wire/protocol.js'
 
 /**
  * How long a server may take to stop, in ms: answers have 25 s to finish, then the server unmounts and frees its

@@ -1,7 +1,7 @@
 /** What `write` and `rdwr` send to a file: their arguments, or standard input. */
 
 import type { Invocation } from '../../cli/invocation.js'
-import type { Fid } from '../../fs/client.js'
+import type { Fid } from '../../fs/client/client.js'
 
 /**
  * Writes the words and a newline, as echo(1) does. Without words it copies standard input as it arrives.

@@ -3,8 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { readText } from '../../cli/files.js'
 import type { Invocation } from '../../cli/invocation.js'
 import { sanitize } from '../../cli/terminal/sanitize.js'
-import type { Fid } from '../../fs/client.js'
-import { parseRecords } from '../../fs/quote.js'
+import { parseRecords } from '../../fs/base/quote.js'
+import type { Fid } from '../../fs/client/client.js'
 
 /** How often the progress of a load is read, in ms. */
 const LOOK_MS = 300

@@ -5,8 +5,8 @@ import type { Run } from '../../cli/command.js'
 import { exitCode, Failure } from '../../cli/exit.js'
 import { drain, promptly, withFile } from '../../cli/files.js'
 import { sanitize } from '../../cli/terminal/sanitize.js'
-import type { Fid } from '../../fs/client.js'
-import { OREAD } from '../../fs/protocol.js'
+import type { Fid } from '../../fs/client/client.js'
+import { OREAD } from '../../fs/wire/protocol.js'
 
 /** The directory of the worker or host with that name. @throws Failure where there is neither */
 async function place(root: Fid, name: string, signal: AbortSignal): Promise<string[]> {

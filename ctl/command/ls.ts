@@ -5,8 +5,8 @@ import { named, promptly } from '../../cli/files.js'
 import { isDirectory, modeText, timeText } from '../../cli/listing.js'
 import { bytes, table } from '../../cli/output.js'
 import { sanitize } from '../../cli/terminal/sanitize.js'
-import type { Fid } from '../../fs/client.js'
-import { OREAD, type Stat } from '../../fs/protocol.js'
+import type { Fid } from '../../fs/client/client.js'
+import { OREAD, type Stat } from '../../fs/wire/protocol.js'
 
 export const run: Run = async (io, args, { long }) => {
   const { root, client } = await io.connect()

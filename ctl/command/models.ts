@@ -8,7 +8,7 @@ import { bytes, table } from '../../cli/output.js'
 import { modelDir } from '../../cli/paths.js'
 import { sanitize } from '../../cli/terminal/sanitize.js'
 import { ModelStore } from '../../cluster/worker/models.js'
-import { parseRecords } from '../../fs/quote.js'
+import { parseRecords } from '../../fs/base/quote.js'
 import { bundledModels } from '../server/bundled.js'
 import { self } from '../server/users.js'
 

@@ -5,7 +5,7 @@ import { readText } from '../../cli/files.js'
 import { table } from '../../cli/output.js'
 import { WORKER, worker } from '../../cli/summary.js'
 import { sanitize } from '../../cli/terminal/sanitize.js'
-import { parseRecords } from '../../fs/quote.js'
+import { parseRecords } from '../../fs/base/quote.js'
 
 /** Prints one row for each worker in `status`. */
 export const run: Run = async (io, _args, { json }) => {

@@ -10,7 +10,7 @@ import { Progress } from '../../cli/progress.js'
 import { loadLibrary } from '../../cluster/worker/engine/llama/library.js'
 import { checkModel } from '../../cluster/worker/gguf.js'
 import { isModelName } from '../../cluster/worker/models.js'
-import { timeLimit } from '../../fs/clock.js'
+import { timeLimit } from '../../fs/base/clock.js'
 import { makeDirectory } from '../../fs/host-directory.js'
 import { isLoopback } from '../../fs/host-name.js'
 

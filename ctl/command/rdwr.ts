@@ -3,7 +3,7 @@ import { AnswerReader } from '../../api/answer.js'
 import type { Run } from '../../cli/command.js'
 import { exitCode, Failure } from '../../cli/exit.js'
 import { show, withFile } from '../../cli/files.js'
-import { ORDWR } from '../../fs/protocol.js'
+import { ORDWR } from '../../fs/wire/protocol.js'
 import { writeInput } from './input.js'
 
 export const run: Run = async (io, [path = '', ...words]) => {

@@ -4,8 +4,8 @@ import type { Run } from '../../cli/command.js'
 import { usage } from '../../cli/exit.js'
 import { readText, withFile } from '../../cli/files.js'
 import type { Invocation } from '../../cli/invocation.js'
-import { OWRITE } from '../../fs/protocol.js'
-import { parseRecords } from '../../fs/quote.js'
+import { parseRecords } from '../../fs/base/quote.js'
+import { OWRITE } from '../../fs/wire/protocol.js'
 import { control } from './control.js'
 
 /** The most workers that a cluster may be scaled to. */

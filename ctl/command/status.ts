@@ -4,7 +4,7 @@ import type { Run } from '../../cli/command.js'
 import { readText } from '../../cli/files.js'
 import { summary } from '../../cli/summary.js'
 import { sanitize } from '../../cli/terminal/sanitize.js'
-import { parseRecords } from '../../fs/quote.js'
+import { parseRecords } from '../../fs/base/quote.js'
 
 export const run: Run = async (io, _args, { json }) => {
   const { root, client } = await io.connect()

@@ -2,7 +2,7 @@
 
 import type { Run } from '../../cli/command.js'
 import { withFile } from '../../cli/files.js'
-import { OTRUNC, OWRITE } from '../../fs/protocol.js'
+import { OTRUNC, OWRITE } from '../../fs/wire/protocol.js'
 import { writeInput } from './input.js'
 
 export const run: Run = async (io, [path = '', ...words], { append }) => {

@@ -1,7 +1,7 @@
 /** Connects to a server for the checks of doctor that ask it. */
 
 import { connect } from '../../cli/connect.js'
-import type { Fid } from '../../fs/client.js'
+import type { Fid } from '../../fs/client/client.js'
 
 /**
  * Runs `use` on the tree of a server, over a connection of its own, and closes the connection.

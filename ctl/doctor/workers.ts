@@ -2,9 +2,9 @@
 
 import { entries, readText } from '../../cli/files.js'
 import { isAlive, readServerFile } from '../../cli/serverfile.js'
-import { timeLimit } from '../../fs/clock.js'
-import { interruptible } from '../../fs/interruptible.js'
-import { parseRecords } from '../../fs/quote.js'
+import { timeLimit } from '../../fs/base/clock.js'
+import { interruptible } from '../../fs/base/interruptible.js'
+import { parseRecords } from '../../fs/base/quote.js'
 import type { Finding } from './finding.js'
 import { withTree } from './tree.js'
 

@@ -4,9 +4,9 @@ import { dirname } from 'node:path'
 import { exitCode, explain, Failure } from '../../cli/exit.js'
 import { MOUNT } from '../../cli/ns-path.js'
 import { Kept } from '../../cluster/host/kept.js'
-import { systemClock } from '../../fs/clock.js'
+import { systemClock } from '../../fs/base/clock.js'
+import type { Value } from '../../fs/base/quote.js'
 import { makeDirectory } from '../../fs/host-directory.js'
-import type { Value } from '../../fs/quote.js'
 import {
   answers,
   clearStale,

@@ -2,9 +2,9 @@
 import { readFileSync } from 'node:fs'
 import { fail } from '../../api/errors.js'
 import { account } from '../../cli/account.js'
-import type { Attaching } from '../../fs/attach.js'
 import type { User } from '../../fs/file.js'
-import { NONUNAME } from '../../fs/protocol.js'
+import type { Attaching } from '../../fs/server/attach.js'
+import { NONUNAME } from '../../fs/wire/protocol.js'
 
 /** The name and number of every account in /etc/passwd (passwd(5)); an empty list where there is no such file. */
 function accounts(): { name: string; uid: number }[] {

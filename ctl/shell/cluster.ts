@@ -5,8 +5,8 @@ import { received } from '../../api/errors.js'
 import type { Connection } from '../../cli/connect.js'
 import { drain, readText, withFile } from '../../cli/files.js'
 import type { Invocation } from '../../cli/invocation.js'
-import { ORDWR } from '../../fs/protocol.js'
-import { parseRecords } from '../../fs/quote.js'
+import { parseRecords } from '../../fs/base/quote.js'
+import { ORDWR } from '../../fs/wire/protocol.js'
 import { MAX_ANSWER } from './limits.js'
 
 /** Models that come with llambo for trying it out: what they say about a command is noise. */

@@ -1,8 +1,8 @@
 /** The builtins about the cluster: `status`, `nodes`, `ps`, `kill` and `task`. */
 
 import { summary } from '../../cli/summary.js'
-import { ORDWR } from '../../fs/protocol.js'
-import { parseRecords } from '../../fs/quote.js'
+import { parseRecords } from '../../fs/base/quote.js'
+import { ORDWR } from '../../fs/wire/protocol.js'
 import type { Call } from '../call.js'
 import { ShellError } from '../failure.js'
 import { HOME } from '../state.js'

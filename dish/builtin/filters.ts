@@ -2,7 +2,7 @@
 
 import { setTimeout as pause } from 'node:timers/promises'
 import { fail } from '../../api/errors.js'
-import { OREAD, QTDIR } from '../../fs/protocol.js'
+import { OREAD, QTDIR } from '../../fs/wire/protocol.js'
 import type { Call } from '../call.js'
 import { ShellError } from '../failure.js'
 import { lines, nothing, type Source } from '../pipe.js'

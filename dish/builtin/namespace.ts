@@ -1,8 +1,8 @@
 /** The builtins about the name space: `cd`, `pwd`, `bind`, `mount`, `import`, `unmount` and `ns`. */
 
+import { quote } from '../../fs/base/quote.js'
 import { parseAddress } from '../../fs/dial.js'
 import type { Flags } from '../../fs/namespace.js'
-import { quote } from '../../fs/quote.js'
 import type { Call } from '../call.js'
 import { ShellError, why } from '../failure.js'
 import { contextFor } from '../space.js'

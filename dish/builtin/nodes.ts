@@ -1,6 +1,6 @@
 /** The builtins that run a command on workers: `on` and `all`. */
 
-import { timeLimit } from '../../fs/clock.js'
+import { timeLimit } from '../../fs/base/clock.js'
 import { clean } from '../../fs/namespace.js'
 import type { Call } from '../call.js'
 import { Exit, ShellError, why } from '../failure.js'

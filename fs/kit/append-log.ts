@@ -1,9 +1,9 @@
 /** A growing log, such as the answer to a prompt, which is read while it is written and can move to a file on disk. */
-import { fail } from '../errors.js'
+import { fail } from '../base/errors.js'
+import type { Holding } from '../base/holding.js'
+import type { MaybePromise } from '../base/maybe-promise.js'
 import type { Context, File, Opened, Owner } from '../file.js'
 import { newQid } from '../file.js'
-import type { Holding } from '../holding.js'
-import type { MaybePromise } from '../maybe-promise.js'
 import { BLOCK, Blocks } from './blocks.js'
 import { now } from './content.js'
 import { Readers } from './readers.js'

@@ -1,5 +1,5 @@
 /** A byte buffer in blocks, for content that grows. */
-import type { Holding } from '../holding.js'
+import type { Holding } from '../base/holding.js'
 
 /**
  * The size of the first block when it is created, in bytes, and of every other block; the first one grows to that size.

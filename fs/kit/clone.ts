@@ -1,6 +1,7 @@
 /** Clone files: each open creates something new. */
+
+import { andThen, type MaybePromise } from '../base/maybe-promise.js'
 import { type Context, type File, newQid, type Opened, type Owner } from '../file.js'
-import { andThen, type MaybePromise } from '../maybe-promise.js'
 import { now, slice } from './content.js'
 
 /** What an open of a clone file creates: its name, and the ctl file that the fid then stands for. */

@@ -1,7 +1,8 @@
 /** Files whose content is generated for each open, and files of fixed bytes. */
+
+import { andThen, type MaybePromise } from '../base/maybe-promise.js'
 import { type Context, type Extent, type File, newQid, type Opened, type Owner } from '../file.js'
-import { andThen, type MaybePromise } from '../maybe-promise.js'
-import { OREAD } from '../protocol.js'
+import { OREAD } from '../wire/protocol.js'
 
 const encoder = new TextEncoder()
 

@@ -1,8 +1,8 @@
 /** Control files: commands in lines of text, each checked before any takes effect. */
-import { fail } from '../errors.js'
+import { fail } from '../base/errors.js'
+import { andThen, type MaybePromise } from '../base/maybe-promise.js'
+import { words } from '../base/quote.js'
 import { type Context, type File, newQid, type Opened, type Owner } from '../file.js'
-import { andThen, type MaybePromise } from '../maybe-promise.js'
-import { words } from '../quote.js'
 import { Made, now } from './content.js'
 
 /** Carries out a checked command, once all other lines of its write have been checked, too. */

@@ -1,9 +1,9 @@
 /** Directories: of a fixed map, generated on demand, and unions of several. */
-import type { Clock } from '../clock.js'
-import { fail } from '../errors.js'
+import type { Clock } from '../base/clock.js'
+import { fail } from '../base/errors.js'
+import type { MaybePromise } from '../base/maybe-promise.js'
 import { type Context, type Entry, type File, newQid, type Opened, type Owner } from '../file.js'
-import type { MaybePromise } from '../maybe-promise.js'
-import { QTDIR } from '../protocol.js'
+import { QTDIR } from '../wire/protocol.js'
 import { now } from './content.js'
 import { askAll, askFirst, PATIENCE_MS } from './fan-out.js'
 

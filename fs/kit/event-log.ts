@@ -1,9 +1,9 @@
 /** A feed of events: lines as they happen, as a log that ends and as a stream that waits. */
-import { systemClock } from '../clock.js'
+import { systemClock } from '../base/clock.js'
+import type { Holding } from '../base/holding.js'
+import type { MaybePromise } from '../base/maybe-promise.js'
+import { record, type Value } from '../base/quote.js'
 import { type File, newQid, type Opened, type Owner } from '../file.js'
-import type { Holding } from '../holding.js'
-import type { MaybePromise } from '../maybe-promise.js'
-import { record, type Value } from '../quote.js'
 import { now, slice } from './content.js'
 import { Readers } from './readers.js'
 

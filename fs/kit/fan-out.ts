@@ -1,8 +1,8 @@
 /** Asks several members of a union at once, with a time limit for each. */
-import { type Clock, systemClock } from '../clock.js'
-import { type FsError, fail, toFsError } from '../errors.js'
+import { type Clock, systemClock } from '../base/clock.js'
+import { type FsError, fail, toFsError } from '../base/errors.js'
+import { within } from '../base/interruptible.js'
 import type { Context } from '../file.js'
-import { within } from '../interruptible.js'
 
 /** How long one member may keep the others waiting, in ms. */
 export const PATIENCE_MS = 3000

@@ -1,7 +1,7 @@
 /** Readers that wait for data which is still to come. */
-import { fail } from '../errors.js'
+import { fail } from '../base/errors.js'
+import type { MaybePromise } from '../base/maybe-promise.js'
 import type { Context } from '../file.js'
-import type { MaybePromise } from '../maybe-promise.js'
 
 /** A set of waiting readers. Each tries again whenever something has arrived, and gives up when its call is aborted. */
 export class Readers {

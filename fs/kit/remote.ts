@@ -1,7 +1,9 @@
 /** Another server's tree as a directory of this one. */
-import type { Fid } from '../client.js'
-import { type Clock, deadline, systemClock } from '../clock.js'
-import { FsError, fail } from '../errors.js'
+
+import { type Clock, deadline, systemClock } from '../base/clock.js'
+import { FsError, fail } from '../base/errors.js'
+import type { MaybePromise } from '../base/maybe-promise.js'
+import type { Fid } from '../client/client.js'
 import {
   type Attributes,
   type Context,
@@ -12,8 +14,7 @@ import {
   type Owner,
   type User,
 } from '../file.js'
-import type { MaybePromise } from '../maybe-promise.js'
-import { DMDIR, NONUNAME, OREAD, type Qid, QTDIR, type Stat } from '../protocol.js'
+import { DMDIR, NONUNAME, OREAD, type Qid, QTDIR, type Stat } from '../wire/protocol.js'
 
 /** How a remote tree is reached: with an attach for each local user, on a shared connection. */
 export interface RemoteOptions {

@@ -1,7 +1,7 @@
 /** Limits the connections of all listeners of this process. */
 import { readFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
-import { MAX_CONNECTIONS, RESERVED_DESCRIPTORS } from '../limits.js'
+import { MAX_CONNECTIONS, RESERVED_DESCRIPTORS } from '../base/limits.js'
 
 /** The fraction of the limit at which `told` is informed that there is room again. */
 const ROOM_AGAIN = 0.9

@@ -1,6 +1,6 @@
 /** 9P over unix and TCP sockets. */
 import type { Socket } from 'node:net'
-import { CLOSE_TIMEOUT_MS, KEEPALIVE_MS } from '../limits.js'
+import { CLOSE_TIMEOUT_MS, KEEPALIVE_MS } from '../base/limits.js'
 import type { Transport } from '../transport.js'
 
 /** Smaller parts than this are copied together: that costs less than a separate entry in a writev. */

@@ -1,9 +1,10 @@
 /** Translates the kernel's FUSE operations to 9P. */
-import type { Fid } from '../../fs/client.js'
-import * as linux from '../../fs/client-linux.js'
-import { fail } from '../../fs/errors.js'
-import { IOHDRSZ } from '../../fs/limits.js'
-import { DMDIR, ORDWR, OREAD, OWRITE, QTDIR, type Stat } from '../../fs/protocol.js'
+
+import { fail } from '../../fs/base/errors.js'
+import { IOHDRSZ } from '../../fs/base/limits.js'
+import type { Fid } from '../../fs/client/client.js'
+import * as linux from '../../fs/client/linux.js'
+import { DMDIR, ORDWR, OREAD, OWRITE, QTDIR, type Stat } from '../../fs/wire/protocol.js'
 import { direntType, linuxStat, type Owner, openMode, permits, type UnixStat, unixStat } from '../attributes.js'
 import type { Link } from '../link.js'
 import { Handle } from './handle.js'

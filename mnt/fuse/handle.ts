@@ -1,11 +1,12 @@
 /**
  * An open file or directory of a mount: reads that fill the kernel's buffer, read-ahead, and reads that must not wait.
  */
-import type { Fid } from '../../fs/client.js'
-import { timeLimit } from '../../fs/clock.js'
-import { fail } from '../../fs/errors.js'
-import { IOHDRSZ } from '../../fs/limits.js'
-import type { Stat } from '../../fs/protocol.js'
+
+import { timeLimit } from '../../fs/base/clock.js'
+import { fail } from '../../fs/base/errors.js'
+import { IOHDRSZ } from '../../fs/base/limits.js'
+import type { Fid } from '../../fs/client/client.js'
+import type { Stat } from '../../fs/wire/protocol.js'
 import type { Node, Opened } from './nodes.js'
 
 /** How long a nonblocking read may take, in ms: a busy or distant server needs less for data that it already has. */

@@ -1,5 +1,5 @@
 /** Reads the kernel's FUSE requests from the device in order, has the driver handle them, and writes the replies. */
-import { fail, toFsError } from '../../fs/errors.js'
+import { fail, toFsError } from '../../fs/base/errors.js'
 import type { Driver } from './driver.js'
 import {
   answered,

@@ -1,7 +1,8 @@
 /** The files that the kernel knows by number, and the fids kept for them. */
-import type { Fid } from '../../fs/client.js'
-import { fail } from '../../fs/errors.js'
-import type { Qid } from '../../fs/protocol.js'
+
+import { fail } from '../../fs/base/errors.js'
+import type { Fid } from '../../fs/client/client.js'
+import type { Qid } from '../../fs/wire/protocol.js'
 import type { UnixStat } from '../attributes.js'
 import { ROOT_ID } from './protocol.js'
 

@@ -1,10 +1,10 @@
 /**
- * The kernel's FUSE protocol (linux/fuse.h, 7.31 and later) as tables, like those of 9P in fs/message.ts. A request is
+ * The kernel's FUSE protocol (linux/fuse.h, 7.31 and later) as tables, like those of 9P in fs/wire/message.ts. A request is
  * the in-header and the fields of its operation's `in` row; a reply is the out-header and the fields of its `out` row.
  * Each is one read or write on /dev/fuse, in the machine's byte order (little-endian everywhere llambo runs).
  */
 
-import { utf8Length } from '../../fs/field.js'
+import { utf8Length } from '../../fs/wire/field.js'
 
 /**
  * The layout of one field. `u64` decodes to a number and encodes a number or a bigint; offsets and ids stay below 2^53,

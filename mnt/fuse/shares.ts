@@ -1,7 +1,7 @@
 /**
  * How many files each user of a shared mount may have open, so that one user cannot use up the fids of its connection.
  */
-import { fail } from '../../fs/errors.js'
+import { fail } from '../../fs/base/errors.js'
 import { MAX_LITTLE_OPEN, MAX_OPEN } from '../limits.js'
 
 /**

@@ -5,7 +5,7 @@ import t, { type Test } from 'tap'
 import { History } from '../../cli/terminal/history.js'
 import { usr } from '../../cli/user-files.js'
 import type { File } from '../../fs/file.js'
-import { OREAD, OTRUNC, OWRITE } from '../../fs/protocol.js'
+import { OREAD, OTRUNC, OWRITE } from '../../fs/wire/protocol.js'
 
 const owner = { name: 'ann', uid: 1000 }
 const ctx = { user: { ...owner, role: 'admin' as const }, signal: new AbortController().signal }

@@ -1,5 +1,5 @@
 /** A clock for tests, whose time passes when a test says so. */
-import type { Clock } from '../../fs/clock.js'
+import type { Clock } from '../../fs/base/clock.js'
 
 /** Each call that is due runs to its end, with all promises that follow from it, before the next one. */
 export class TestClock implements Clock {

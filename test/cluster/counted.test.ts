@@ -3,7 +3,7 @@
  */
 import t, { type Test } from 'tap'
 import { Budget } from '../../cluster/root/budget.js'
-import { ORDWR, OREAD } from '../../fs/protocol.js'
+import { ORDWR, OREAD } from '../../fs/wire/protocol.js'
 import { rig, type Shape, until } from './orchestrator/fixture.js'
 
 const KB = 1000

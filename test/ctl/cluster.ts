@@ -2,10 +2,10 @@
 import type { Config } from '../../cli/settings.js'
 import { certificate } from '../../ctl/server/certificate.js'
 import { type Acceptor, type Listener, listenAddresses, openListener } from '../../ctl/server/listeners.js'
-import { Client, type Fid } from '../../fs/client.js'
-import { ORDWR } from '../../fs/protocol.js'
-import { parseRecords } from '../../fs/quote.js'
+import { parseRecords } from '../../fs/base/quote.js'
+import { Client, type Fid } from '../../fs/client/client.js'
 import type { Transport } from '../../fs/transport.js'
+import { ORDWR } from '../../fs/wire/protocol.js'
 
 /** The part of a tap test that is used here. */
 interface Test {

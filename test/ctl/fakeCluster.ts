@@ -1,12 +1,12 @@
 /** A fake cluster with the files that `top` reads, for tests of `top`. */
 import { rmSync } from 'node:fs'
+import { record } from '../../fs/base/quote.js'
 import { listen } from '../../fs/dial.js'
 import { text } from '../../fs/kit/content.js'
 import { ctl, word } from '../../fs/kit/ctl.js'
 import { dir } from '../../fs/kit/dir.js'
 import { EventLog } from '../../fs/kit/event-log.js'
-import { record } from '../../fs/quote.js'
-import { serve } from '../../fs/server.js'
+import { serve } from '../../fs/server/server.js'
 import type { Transport } from '../../fs/transport.js'
 
 /** The part of a tap test that is used here. */

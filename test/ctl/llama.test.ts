@@ -2,7 +2,7 @@
 import { copyFileSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { parseRecords } from '../../fs/quote.js'
+import { parseRecords } from '../../fs/base/quote.js'
 import { checkout, Home } from './fixture.js'
 
 const bundled = join(checkout, 'models', 'llambo-tiny.gguf')

@@ -2,9 +2,9 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Client, type Fid } from '../../fs/client.js'
+import { parseRecords } from '../../fs/base/quote.js'
+import { Client, type Fid } from '../../fs/client/client.js'
 import { listen } from '../../fs/dial.js'
-import { parseRecords } from '../../fs/quote.js'
 import { Tree } from '../cluster/worker/fixture.js'
 
 /** The part of a tap test that is used here. */

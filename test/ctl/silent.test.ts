@@ -4,7 +4,7 @@ import { setTimeout as later } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { listen } from '../../fs/dial.js'
-import { pack } from '../../fs/message.js'
+import { pack } from '../../fs/wire/message.js'
 import { ForeignServer, manners } from '../foreign.js'
 import { Home, type Result } from './fixture.js'
 

@@ -12,8 +12,8 @@ import type { Host } from '../../cluster/host.js'
 import { hostName, type LocalHostOptions, localHost } from '../../ctl/server/host.js'
 import { machineIdentity } from '../../ctl/server/identity.js'
 import { spawner } from '../../ctl/server/spawn.js'
-import { OREAD } from '../../fs/protocol.js'
-import { parseRecords } from '../../fs/quote.js'
+import { parseRecords } from '../../fs/base/quote.js'
+import { OREAD } from '../../fs/wire/protocol.js'
 import { Parent, place } from './parent.js'
 
 const echo = { model: 'llambo-tiny', slots: 2, 'engine.kind': 'echo' } as Config

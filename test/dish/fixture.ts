@@ -16,8 +16,8 @@ import { listen } from '../../fs/dial.js'
 import { type File, newQid } from '../../fs/file.js'
 import { bytes, now, text } from '../../fs/kit/content.js'
 import { dir, generated } from '../../fs/kit/dir.js'
-import { QTDIR } from '../../fs/protocol.js'
-import { serve } from '../../fs/server.js'
+import { serve } from '../../fs/server/server.js'
+import { QTDIR } from '../../fs/wire/protocol.js'
 
 export const owner = { name: 'glenda', uid: 1000 }
 

@@ -31,7 +31,7 @@ const RECOVERS_MS = 15_000
 const SHARE = 0.5
 
 /**
- * What Linux and a shell call those errors of fs/errors.ts that a program at a mount may get while its server is killed
+ * What Linux and a shell call those errors of fs/base/errors.ts that a program at a mount may get while its server is killed
  * and the mount is gone.
  */
 const errnos =
@@ -179,7 +179,7 @@ class Conversation {
   }
 }
 
-/** Fails if an answer is wrong, if an error is not one of fs/errors.ts, or if a request does not end. */
+/** Fails if an answer is wrong, if an error is not one of fs/base/errors.ts, or if a request does not end. */
 const strictly =
   (ask: Asker, isKnown: (message: string) => boolean): Asker =>
   async prompt => {

@@ -1,7 +1,7 @@
 /** The scenario `kill-model`: workers with the bundled model are killed. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { parseRecords } from '../../fs/quote.js'
+import { parseRecords } from '../../fs/base/quote.js'
 import { ndjson, readAll, type Tree } from '../cluster/worker/fixture.js'
 import { type Asker, Tally, Wrong } from './clients.js'
 import { Cluster } from './cluster.js'

@@ -1,7 +1,7 @@
 /** The scenario `kill`: workers are killed in the middle of answers. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { parseRecords } from '../../fs/quote.js'
+import { parseRecords } from '../../fs/base/quote.js'
 import { fuseProblem } from '../../mnt/mount.js'
 import { type Asker, byData, byGenerate, byMount, bySession, echoPrompt, type Prompt, Tally } from './clients.js'
 import { Cluster } from './cluster.js'

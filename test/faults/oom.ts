@@ -1,7 +1,7 @@
 /** The scenario `oom`: the kernel kills a worker that is out of memory. */
 
 import { bytes } from '../../cli/output.js'
-import { parseRecords } from '../../fs/quote.js'
+import { parseRecords } from '../../fs/base/quote.js'
 import { Group } from '../cgroup.js'
 import { byGenerate, echo } from './clients.js'
 import { Cluster } from './cluster.js'

@@ -1,14 +1,14 @@
 /** The memory that a connection keeps is counted, and refused if there is no room for it. */
 import t, { type Test } from 'tap'
 import { Budget } from '../../cluster/root/budget.js'
-import { Client } from '../../fs/client.js'
+import { CONNECTION_BYTES, FID_BYTES, MAX_MSIZE, REQUEST_BYTES } from '../../fs/base/limits.js'
+import { Client } from '../../fs/client/client.js'
 import { dir } from '../../fs/kit/dir.js'
 import { EventLog } from '../../fs/kit/event-log.js'
-import { CONNECTION_BYTES, FID_BYTES, MAX_MSIZE, REQUEST_BYTES } from '../../fs/limits.js'
-import { pack } from '../../fs/message.js'
-import { OREAD } from '../../fs/protocol.js'
-import { type ServeOptions, serve } from '../../fs/server.js'
+import { type ServeOptions, serve } from '../../fs/server/server.js'
 import { transportPair } from '../../fs/transport/pair.js'
+import { pack } from '../../fs/wire/message.js'
+import { OREAD } from '../../fs/wire/protocol.js'
 import { glenda, options } from './tree.js'
 
 const nobody = { name: '' }

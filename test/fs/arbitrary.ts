@@ -1,8 +1,8 @@
 /** Generators of arbitrary 9P messages for property tests. */
 import fc from 'fast-check'
-import { type Field, statFields } from '../../fs/field.js'
-import { inDialect, type Message, type MessageType, messages } from '../../fs/message.js'
-import type { Dialect } from '../../fs/protocol.js'
+import { type Field, statFields } from '../../fs/wire/field.js'
+import { inDialect, type Message, type MessageType, messages } from '../../fs/wire/message.js'
+import type { Dialect } from '../../fs/wire/protocol.js'
 
 export const dialects: readonly Dialect[] = ['9P2000', '9P2000.u', '9P2000.L']
 

@@ -1,14 +1,14 @@
 /** The client against a scripted server: tags, flushes, walks, large transfers, and servers that break the protocol. */
 import t from 'tap'
-import { untouched } from '../../fs/attributes.js'
-import { Client, Fid } from '../../fs/client.js'
-import type { FsError } from '../../fs/errors.js'
-import { bareStat, dirent } from '../../fs/field.js'
-import { MAX_MSIZE, MAX_QUEUED } from '../../fs/limits.js'
-import type { Message } from '../../fs/message.js'
-import { NOFID, NOTAG, OREAD } from '../../fs/protocol.js'
-import { parse } from '../../fs/text.js'
+import { untouched } from '../../fs/base/attributes.js'
+import type { FsError } from '../../fs/base/errors.js'
+import { MAX_MSIZE, MAX_QUEUED } from '../../fs/base/limits.js'
+import { Client, Fid } from '../../fs/client/client.js'
 import { transportPair } from '../../fs/transport/pair.js'
+import { bareStat, dirent } from '../../fs/wire/field.js'
+import type { Message } from '../../fs/wire/message.js'
+import { NOFID, NOTAG, OREAD } from '../../fs/wire/protocol.js'
+import { parse } from '../../fs/wire/text.js'
 import { connected, Peer } from './peer.js'
 
 const qid = { type: 0, version: 0, path: 7n }

@@ -8,7 +8,7 @@ const root = fileURLToPath(new URL('../../../', import.meta.url))
 
 t.test('a time limit fires even if its signal could have been garbage-collected', async t => {
   const source = `
-    import { timeLimit } from ${JSON.stringify(new URL('../../fs/clock.js', import.meta.url).href)}
+    import { timeLimit } from ${JSON.stringify(new URL('../../fs/base/clock.js', import.meta.url).href)}
     const other = new AbortController()
     const signal = () => AbortSignal.any([other.signal, timeLimit(200)])
     const come = new Promise(resolve => signal().addEventListener('abort', () => resolve('it comes'), { once: true }))

@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import t from 'tap'
-import { FsError } from '../../fs/errors.js'
-import { Framer } from '../../fs/framer.js'
-import { MAX_MSIZE } from '../../fs/limits.js'
-import { type Message, messages, pack, packParts, size, unpack } from '../../fs/message.js'
-import type { Dialect } from '../../fs/protocol.js'
-import { parse, text } from '../../fs/text.js'
+import { FsError } from '../../fs/base/errors.js'
+import { MAX_MSIZE } from '../../fs/base/limits.js'
+import { Framer } from '../../fs/wire/framer.js'
+import { type Message, messages, pack, packParts, size, unpack } from '../../fs/wire/message.js'
+import type { Dialect } from '../../fs/wire/protocol.js'
+import { parse, text } from '../../fs/wire/text.js'
 import { anyMessage, dialects, message, typesOf } from './arbitrary.js'
 
 /**

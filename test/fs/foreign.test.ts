@@ -1,12 +1,12 @@
 /** The client against the ways of other 9P servers. */
 import t, { type Test } from 'tap'
-import { Client, type ClientOptions } from '../../fs/client.js'
-import { FsError, received } from '../../fs/errors.js'
-import { errnoOf } from '../../fs/foreign-errors.js'
+import { FsError, received } from '../../fs/base/errors.js'
+import { errnoOf } from '../../fs/base/foreign-errors.js'
+import { Client, type ClientOptions } from '../../fs/client/client.js'
 import { remote } from '../../fs/kit/remote.js'
-import { DMDIR, OREAD, OWRITE } from '../../fs/protocol.js'
-import { serve } from '../../fs/server.js'
+import { serve } from '../../fs/server/server.js'
 import { transportPair } from '../../fs/transport/pair.js'
+import { DMDIR, OREAD, OWRITE } from '../../fs/wire/protocol.js'
 import { ForeignServer, type Manner, manners } from '../foreign.js'
 import { options } from './tree.js'
 

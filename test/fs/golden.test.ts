@@ -1,10 +1,10 @@
 /** The bytes of every message in every dialect, worked out by hand from the specifications. */
 import assert from 'node:assert/strict'
 import t from 'tap'
-import { bareStat, dirent, type Field } from '../../fs/field.js'
-import { messages, pack, unpack } from '../../fs/message.js'
-import { type Dialect, NONUNAME } from '../../fs/protocol.js'
-import { parse, text } from '../../fs/text.js'
+import { bareStat, dirent, type Field } from '../../fs/wire/field.js'
+import { messages, pack, unpack } from '../../fs/wire/message.js'
+import { type Dialect, NONUNAME } from '../../fs/wire/protocol.js'
+import { parse, text } from '../../fs/wire/text.js'
 import { dialects } from './arbitrary.js'
 
 /**

@@ -1,6 +1,6 @@
 /** A model of a 9P server, which decides whether the replies to racing requests are possible in some order. */
-import type { Msg, RMessage, TMessage } from '../../fs/message.js'
-import { NOFID, OREAD } from '../../fs/protocol.js'
+import type { Msg, RMessage, TMessage } from '../../fs/wire/message.js'
+import { NOFID, OREAD } from '../../fs/wire/protocol.js'
 
 /**
  * One request as it went over the wire: when it was sent, and when and how it was answered. A flushed request may have

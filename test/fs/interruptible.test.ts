@@ -1,7 +1,7 @@
 /** Waiting for work that does not observe a signal. */
 import { setTimeout as later } from 'node:timers/promises'
 import t from 'tap'
-import { interruptible } from '../../fs/interruptible.js'
+import { interruptible } from '../../fs/base/interruptible.js'
 
 t.test('work that fails after the abort is not an unhandled rejection', async t => {
   const lost: unknown[] = []

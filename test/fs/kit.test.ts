@@ -1,8 +1,8 @@
 /** The kinds of files in fs/kit, read and written through a server. */
 import t from 'tap'
-import { Client, type Fid } from '../../fs/client.js'
-import { type Clock, systemClock } from '../../fs/clock.js'
-import { fail } from '../../fs/errors.js'
+import { type Clock, systemClock } from '../../fs/base/clock.js'
+import { fail } from '../../fs/base/errors.js'
+import { Client, type Fid } from '../../fs/client/client.js'
 import type { File, Opened, User } from '../../fs/file.js'
 import { newQid } from '../../fs/file.js'
 import { AppendLog, logFile } from '../../fs/kit/append-log.js'
@@ -12,9 +12,9 @@ import { ctl, word, word1 } from '../../fs/kit/ctl.js'
 import { dir, generated, union } from '../../fs/kit/dir.js'
 import { EventLog } from '../../fs/kit/event-log.js'
 import { remote } from '../../fs/kit/remote.js'
-import { ORDWR, OREAD, OWRITE } from '../../fs/protocol.js'
-import { serve } from '../../fs/server.js'
+import { serve } from '../../fs/server/server.js'
 import { transportPair } from '../../fs/transport/pair.js'
+import { ORDWR, OREAD, OWRITE } from '../../fs/wire/protocol.js'
 
 const owner = { name: 'root', uid: 0 }
 const decode = (data: Uint8Array) => new TextDecoder().decode(data)

@@ -1,12 +1,12 @@
 /** Calls that finish late: after a clunk, after a flush, or with a reply that does not fit. */
 import t, { type Test } from 'tap'
-import { Client } from '../../fs/client.js'
-import { fail } from '../../fs/errors.js'
+import { fail } from '../../fs/base/errors.js'
+import { Client } from '../../fs/client/client.js'
 import { type Context, type File, newQid, type Opened, type User } from '../../fs/file.js'
 import { dir } from '../../fs/kit/dir.js'
-import { OREAD, QTDIR } from '../../fs/protocol.js'
-import { serve } from '../../fs/server.js'
+import { serve } from '../../fs/server/server.js'
 import { transportPair } from '../../fs/transport/pair.js'
+import { OREAD, QTDIR } from '../../fs/wire/protocol.js'
 import { glenda } from './tree.js'
 
 const later = (ms: number) => new Promise(resolve => setTimeout(resolve, ms))

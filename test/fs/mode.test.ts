@@ -1,13 +1,13 @@
 /** What wstat and setattr may change: names, lengths and times, but not modes and owners. */
 import t from 'tap'
-import { Client } from '../../fs/client.js'
+import { Client } from '../../fs/client/client.js'
 import type { File } from '../../fs/file.js'
 import { text } from '../../fs/kit/content.js'
 import { ctl } from '../../fs/kit/ctl.js'
 import { dir } from '../../fs/kit/dir.js'
-import { DMDIR } from '../../fs/protocol.js'
-import { serve } from '../../fs/server.js'
+import { serve } from '../../fs/server/server.js'
 import { transportPair } from '../../fs/transport/pair.js'
+import { DMDIR } from '../../fs/wire/protocol.js'
 
 const owner = { name: 'root', uid: 0 }
 

@@ -1,14 +1,14 @@
 /** The mount table: mounts, binds, unions, and the output of ns. */
 import t, { type Test } from 'tap'
-import { Client, type Fid } from '../../fs/client.js'
-import { fail } from '../../fs/errors.js'
+import { fail } from '../../fs/base/errors.js'
+import { Client, type Fid } from '../../fs/client/client.js'
 import { type Context, type File, newQid } from '../../fs/file.js'
 import { bytes } from '../../fs/kit/content.js'
 import { dir, generated } from '../../fs/kit/dir.js'
 import { type Flags, Namespace } from '../../fs/namespace.js'
-import { DMDIR, OREAD, OWRITE, QTDIR } from '../../fs/protocol.js'
-import { serve } from '../../fs/server.js'
+import { serve } from '../../fs/server/server.js'
 import { transportPair } from '../../fs/transport/pair.js'
+import { DMDIR, OREAD, OWRITE, QTDIR } from '../../fs/wire/protocol.js'
 
 const owner = { name: 'glenda', uid: 1000 }
 const ctx: Context = { user: { ...owner, role: 'admin' }, signal: new AbortController().signal }

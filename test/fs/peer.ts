@@ -1,11 +1,11 @@
 /** A scripted server, against which the client is tested. */
-import { Client, type ClientOptions } from '../../fs/client.js'
-import { Framer } from '../../fs/framer.js'
-import type { Message } from '../../fs/message.js'
-import { packParts, type TMessage, unpack } from '../../fs/message.js'
-import type { Dialect } from '../../fs/protocol.js'
+import { Client, type ClientOptions } from '../../fs/client/client.js'
 import { transportPair } from '../../fs/transport/pair.js'
 import type { Transport } from '../../fs/transport.js'
+import { Framer } from '../../fs/wire/framer.js'
+import type { Message } from '../../fs/wire/message.js'
+import { packParts, type TMessage, unpack } from '../../fs/wire/message.js'
+import type { Dialect } from '../../fs/wire/protocol.js'
 
 /**
  * The server's end of a client under test: it hands out requests as they arrive and sends whatever the test tells it

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { Client } from '../../fs/client.js'
+import { Client } from '../../fs/client/client.js'
 import { dial } from '../../fs/dial.js'
 
 t.test('the server in fs/README.md serves its tree', async t => {

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { serve } from '../../fs/server.js'
+import { serve } from '../../fs/server/server.js'
 import { ways } from './over.js'
 import { runScript } from './script.js'
 import { options } from './tree.js'

@@ -1,11 +1,12 @@
 /** Runs scripts of requests and expected replies against a server. */
-import { bareStat, type Cursor, parseDirents } from '../../fs/field.js'
-import { Framer } from '../../fs/framer.js'
-import { MAX_MSIZE } from '../../fs/limits.js'
-import { type Message, pack, type RMessage, unpack } from '../../fs/message.js'
-import type { Dialect } from '../../fs/protocol.js'
-import { parse, type Token, text, tokens } from '../../fs/text.js'
+
+import { MAX_MSIZE } from '../../fs/base/limits.js'
 import type { Transport } from '../../fs/transport.js'
+import { bareStat, type Cursor, parseDirents } from '../../fs/wire/field.js'
+import { Framer } from '../../fs/wire/framer.js'
+import { type Message, pack, type RMessage, unpack } from '../../fs/wire/message.js'
+import type { Dialect } from '../../fs/wire/protocol.js'
+import { parse, type Token, text, tokens } from '../../fs/wire/text.js'
 
 /**
  * Runs a script against a server, at the client's end of a connection. The lines of a script:

@@ -1,6 +1,6 @@
 /** Messages as text: syntax errors, and how values are printed. */
 import t from 'tap'
-import { parse, text } from '../../fs/text.js'
+import { parse, text } from '../../fs/wire/text.js'
 
 t.test('a syntax error reports its column', t => {
   const cases: [string, string][] = [

@@ -1,11 +1,11 @@
 /** The tree that the tests of the protocol serve. */
-import { fail } from '../../fs/errors.js'
+import { fail } from '../../fs/base/errors.js'
 import { type Entry, type File, newQid, type Opened, type Owner, type User } from '../../fs/file.js'
 import { AppendLog } from '../../fs/kit/append-log.js'
 import { bytes } from '../../fs/kit/content.js'
 import { dir, generated } from '../../fs/kit/dir.js'
-import { NONUNAME, QTDIR } from '../../fs/protocol.js'
-import type { ServeOptions } from '../../fs/server.js'
+import type { ServeOptions } from '../../fs/server/server.js'
+import { NONUNAME, QTDIR } from '../../fs/wire/protocol.js'
 
 export const glenda: Owner = { name: 'glenda', uid: 1000, gid: 100 }
 const other: Owner = { name: 'other', uid: 1001 }

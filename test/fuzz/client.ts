@@ -1,11 +1,11 @@
 /** Fuzzes the 9P client with a hostile server. */
 
 import { FsError } from '../../api/errors.js'
-import { Client, type Fid } from '../../fs/client.js'
-import { Framer } from '../../fs/framer.js'
-import { MAX_MSIZE } from '../../fs/limits.js'
-import { pack } from '../../fs/message.js'
-import type { Dialect } from '../../fs/protocol.js'
+import { MAX_MSIZE } from '../../fs/base/limits.js'
+import { Client, type Fid } from '../../fs/client/client.js'
+import { Framer } from '../../fs/wire/framer.js'
+import { pack } from '../../fs/wire/message.js'
+import type { Dialect } from '../../fs/wire/protocol.js'
 import { frame, unframe } from './frames.js'
 import { replies } from './replies.js'
 import { fault, settle, type Target } from './target.js'

@@ -1,8 +1,8 @@
 /** Fuzzes the FUSE driver between a kernel and a hostile server. */
 
-import type { Fid } from '../../fs/client.js'
-import { type Message, pack } from '../../fs/message.js'
-import type { Dialect } from '../../fs/protocol.js'
+import type { Fid } from '../../fs/client/client.js'
+import { type Message, pack } from '../../fs/wire/message.js'
+import type { Dialect } from '../../fs/wire/protocol.js'
 import { Driver } from '../../mnt/fuse/driver.js'
 import { Loop } from '../../mnt/fuse/loop.js'
 import { Link } from '../../mnt/link.js'

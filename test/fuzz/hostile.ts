@@ -1,9 +1,18 @@
 /** A hostile 9P server, for the fuzzer. */
 
-import { bareStat } from '../../fs/field.js'
-import { join } from '../../fs/framer.js'
-import { type Message, messages, pack, type RMessage, replyTo, type TMessage, tagOf, unpack } from '../../fs/message.js'
-import type { Dialect, Qid, Stat } from '../../fs/protocol.js'
+import { bareStat } from '../../fs/wire/field.js'
+import { join } from '../../fs/wire/framer.js'
+import {
+  type Message,
+  messages,
+  pack,
+  type RMessage,
+  replyTo,
+  type TMessage,
+  tagOf,
+  unpack,
+} from '../../fs/wire/message.js'
+import type { Dialect, Qid, Stat } from '../../fs/wire/protocol.js'
 import { Wire } from './wire.js'
 
 type Loose = { type: RMessage['type']; [field: string]: unknown }

@@ -1,8 +1,8 @@
 /** The fuzzer's seeds for the server: requests. */
 
-import { untouched } from '../../fs/attributes.js'
-import { inDialect, type Message, pack, type TMessage } from '../../fs/message.js'
-import { type Dialect, DMDIR, NOFID } from '../../fs/protocol.js'
+import { untouched } from '../../fs/base/attributes.js'
+import { inDialect, type Message, pack, type TMessage } from '../../fs/wire/message.js'
+import { type Dialect, DMDIR, NOFID } from '../../fs/wire/protocol.js'
 
 type Loose = { type: TMessage['type']; [field: string]: unknown }
 

@@ -1,6 +1,6 @@
 /** Mutates the fuzzer's inputs. */
 
-import { join } from '../../fs/framer.js'
+import { join } from '../../fs/wire/framer.js'
 import { frame, unframe } from './frames.js'
 import type { Random } from './random.js'
 

@@ -1,7 +1,7 @@
 /** The fuzzer's seeds for the client: replies. */
 
-import { inDialect, type Message, pack, type RMessage } from '../../fs/message.js'
-import type { Dialect } from '../../fs/protocol.js'
+import { inDialect, type Message, pack, type RMessage } from '../../fs/wire/message.js'
+import type { Dialect } from '../../fs/wire/protocol.js'
 import { statOf } from './hostile.js'
 
 type Loose = { type: RMessage['type']; [field: string]: unknown }

@@ -3,9 +3,9 @@
 import { FsError } from '../../api/errors.js'
 import { message, parseRequest } from '../../cluster/root/request.js'
 import { type Settings, samplingLines, samplingVerbs, systemVerb } from '../../cluster/root/settings.js'
+import { parseRecords, quote, record, words } from '../../fs/base/quote.js'
 import type { Context } from '../../fs/file.js'
 import { ctl } from '../../fs/kit/ctl.js'
-import { parseRecords, quote, record, words } from '../../fs/quote.js'
 import { fault, type Target } from './target.js'
 
 const owner = { name: 'glenda', uid: 1000 }
@@ -28,7 +28,7 @@ function roundTripWords(text: string): void {
   }
 }
 
-/** What a record shows instead of characters that a terminal would obey (fs/quote.ts). */
+/** What a record shows instead of characters that a terminal would obey (fs/base/quote.ts). */
 const shown = (value: string) => value.replace(/(?!\t)[\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu, '\ufffd')
 
 /** A record must read back as it was, except for characters that it shows as U+FFFD. */

@@ -1,11 +1,11 @@
 /** Fuzzes the 9P server with a hostile client. */
 
 import { fail } from '../../api/errors.js'
+import { MAX_QUEUED } from '../../fs/base/limits.js'
 import type { User } from '../../fs/file.js'
-import { MAX_QUEUED } from '../../fs/limits.js'
-import { type Message, messages, pack, tagOf, unpack } from '../../fs/message.js'
-import type { Dialect } from '../../fs/protocol.js'
-import { Connection, type ServeOptions } from '../../fs/server.js'
+import { Connection, type ServeOptions } from '../../fs/server/server.js'
+import { type Message, messages, pack, tagOf, unpack } from '../../fs/wire/message.js'
+import type { Dialect } from '../../fs/wire/protocol.js'
 import { frame, unframe } from './frames.js'
 import { requests } from './messages.js'
 import { fault, settle, type Target } from './target.js'

@@ -1,7 +1,7 @@
 /** The fuzzer's end of a transport. */
 
-import { join } from '../../fs/framer.js'
 import type { Transport } from '../../fs/transport.js'
+import { join } from '../../fs/wire/framer.js'
 
 /** One end of a connection whose other end is the fuzzer: what is sent is handed over at once. */
 export class Wire implements Transport {

@@ -1,7 +1,7 @@
 /** A chat whose worker and server are killed or restarted. */
 import { readdirSync, readFileSync } from 'node:fs'
 import t from 'tap'
-import { parseRecords } from '../../fs/quote.js'
+import { parseRecords } from '../../fs/base/quote.js'
 import { Home } from '../ctl/fixture.js'
 import { noTerminal } from '../terminal.js'
 import { chat } from './fixture.js'

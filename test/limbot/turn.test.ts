@@ -1,9 +1,9 @@
 /** A turn with a server that does not send valid events. */
 import t from 'tap'
-import { Client } from '../../fs/client.js'
+import { Client } from '../../fs/client/client.js'
 import { type File, newQid } from '../../fs/file.js'
 import { dir } from '../../fs/kit/dir.js'
-import { serve } from '../../fs/server.js'
+import { serve } from '../../fs/server/server.js'
 import { transportPair } from '../../fs/transport/pair.js'
 import type { Link } from '../../limbot/link.js'
 import type { RemoteSession } from '../../limbot/remote-session.js'

@@ -5,11 +5,11 @@
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fail } from '../../api/errors.js'
-import { Client, type Fid } from '../../fs/client.js'
+import { MAX_MSIZE } from '../../fs/base/limits.js'
+import { Client, type Fid } from '../../fs/client/client.js'
 import { dial } from '../../fs/dial.js'
-import { MAX_MSIZE } from '../../fs/limits.js'
-import { pack, unpack } from '../../fs/message.js'
-import { NOFID, NOTAG, ORDWR, OREAD } from '../../fs/protocol.js'
+import { pack, unpack } from '../../fs/wire/message.js'
+import { NOFID, NOTAG, ORDWR, OREAD } from '../../fs/wire/protocol.js'
 
 /** A user's root on a connection of their own. */
 interface Seat {

@@ -15,8 +15,8 @@ import { type Context, type File, newQid, type Opened, type User } from '../../f
 import { AppendLog, logFile } from '../../fs/kit/append-log.js'
 import { bytes, now, text } from '../../fs/kit/content.js'
 import { dir, generated } from '../../fs/kit/dir.js'
-import { QTDIR } from '../../fs/protocol.js'
-import { type Connection, serve } from '../../fs/server.js'
+import { type Connection, serve } from '../../fs/server/server.js'
+import { QTDIR } from '../../fs/wire/protocol.js'
 import { fuseProblem, isMounted, startMount, unmount } from '../../mnt/mount.js'
 
 const owner = { name: 'root', uid: 0 }

@@ -1,7 +1,7 @@
 /** The FUSE request loop and the node table, without a kernel. */
 import t from 'tap'
 import { FsError, fail } from '../../api/errors.js'
-import type { Client, Fid } from '../../fs/client.js'
+import type { Client, Fid } from '../../fs/client/client.js'
 import type { Driver } from '../../mnt/fuse/driver.js'
 import { type Channel, Loop } from '../../mnt/fuse/loop.js'
 import { Nodes } from '../../mnt/fuse/nodes.js'

@@ -2,9 +2,9 @@
 import { spawn } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { Client } from '../../fs/client.js'
+import { Client } from '../../fs/client/client.js'
 import { dial } from '../../fs/dial.js'
-import { OWRITE } from '../../fs/protocol.js'
+import { OWRITE } from '../../fs/wire/protocol.js'
 import { bench, ended, noFuse, sh, until } from './fixture.js'
 
 const skip = await noFuse()

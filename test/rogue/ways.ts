@@ -5,11 +5,11 @@
 
 import { exchange } from '../../cluster/root/exchange.js'
 import { newSecret } from '../../cluster/secret.js'
+import { record } from '../../fs/base/quote.js'
 import type { File } from '../../fs/file.js'
 import { AppendLog } from '../../fs/kit/append-log.js'
 import { text } from '../../fs/kit/content.js'
 import { dir } from '../../fs/kit/dir.js'
-import { record } from '../../fs/quote.js'
 import type { Transport } from '../../fs/transport.js'
 import { events, until } from '../cluster/orchestrator/fixture.js'
 import { type Rogue, rogueFiles } from '../cluster/orchestrator/rogue.js'

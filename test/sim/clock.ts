@@ -1,5 +1,5 @@
 /** Virtual time, and the processes that live in it. */
-import type { Cancel, Clock } from '../../fs/clock.js'
+import type { Cancel, Clock } from '../../fs/base/clock.js'
 
 /** The day on which every simulation begins, in ms since 1970. */
 const EPOCH = Date.UTC(2026, 0, 1)

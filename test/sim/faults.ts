@@ -1,7 +1,7 @@
 /** The faults that a simulation inflicts on a cluster. */
 import type { ErrorCode } from '../../api/errors.js'
+import { andThen } from '../../fs/base/maybe-promise.js'
 import type { File, Opened } from '../../fs/file.js'
-import { andThen } from '../../fs/maybe-promise.js'
 import type { Cluster } from './cluster.js'
 import type { End } from './net.js'
 import type { Random } from './random.js'

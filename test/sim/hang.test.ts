@@ -1,7 +1,7 @@
 /** Workers whose engine hangs while nothing more is asked of it. */
 import t from 'tap'
-import { Client } from '../../fs/client.js'
-import { ORDWR } from '../../fs/protocol.js'
+import { Client } from '../../fs/client/client.js'
+import { ORDWR } from '../../fs/wire/protocol.js'
 import { Timeline } from './clock.js'
 import { Cluster, DOOR } from './cluster.js'
 import { Net } from './net.js'

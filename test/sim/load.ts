@@ -1,9 +1,9 @@
 /** The users of a simulated cluster: each makes requests in many ways and checks what comes of them. */
 
 import { FsError, fail } from '../../api/errors.js'
-import { Client, type Fid } from '../../fs/client.js'
-import { sleep } from '../../fs/clock.js'
-import { ORDWR, OREAD, OWRITE } from '../../fs/protocol.js'
+import { sleep } from '../../fs/base/clock.js'
+import { Client, type Fid } from '../../fs/client/client.js'
+import { ORDWR, OREAD, OWRITE } from '../../fs/wire/protocol.js'
 import { Answer, StreamReader, TextReader, Wrong } from './check.js'
 import type { Process } from './clock.js'
 import type { Net } from './net.js'

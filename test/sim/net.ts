@@ -1,6 +1,6 @@
 /** The network between simulated processes, and what can go wrong with it. */
 import { fail } from '../../api/errors.js'
-import { CLOSE_TIMEOUT_MS, PING_MS } from '../../fs/limits.js'
+import { CLOSE_TIMEOUT_MS, PING_MS } from '../../fs/base/limits.js'
 import type { Transport } from '../../fs/transport.js'
 import type { Process, Timeline } from './clock.js'
 import type { Random } from './random.js'

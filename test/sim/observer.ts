@@ -1,10 +1,10 @@
 /** Checks a simulated cluster from outside: reads its status each second, follows its events, and writes to its ctl. */
 
 import type { FsError } from '../../api/errors.js'
-import { Client, type Fid } from '../../fs/client.js'
-import { sleep } from '../../fs/clock.js'
-import { OREAD } from '../../fs/protocol.js'
-import { parseRecords } from '../../fs/quote.js'
+import { sleep } from '../../fs/base/clock.js'
+import { parseRecords } from '../../fs/base/quote.js'
+import { Client, type Fid } from '../../fs/client/client.js'
+import { OREAD } from '../../fs/wire/protocol.js'
 import { Wrong } from './check.js'
 import type { Process } from './clock.js'
 import { type Cluster, DOOR } from './cluster.js'

@@ -2,7 +2,7 @@
 
 import { FsError, fail } from '../../../api/errors.js'
 import { plain, Unfit } from '../../../api/field.js'
-import { type Clock, deadline, systemClock } from '../../../fs/clock.js'
+import { type Clock, deadline, systemClock } from '../../../fs/base/clock.js'
 import type { EndReason, Engine, GenerateRequest, TokenChunk } from './engine.js'
 import { Calls } from './openai/calls.js'
 import { failureOf, type Refusal } from './openai/failure.js'

@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { events } from '../../../cluster/worker/engine/openai/sse.js'
 import { createOpenAIEngine } from '../../../cluster/worker/engine/openai.js'
-import { type Clock, systemClock } from '../../../fs/clock.js'
+import { type Clock, systemClock } from '../../../fs/base/clock.js'
 import { collect, request } from './common.js'
 
 interface Request {

@@ -1,6 +1,6 @@
 /** A cluster as its users see it: its files, lost workers, restarts, and saved state. */
 import t from 'tap'
-import { parseRecords } from '../../../fs/quote.js'
+import { parseRecords } from '../../../fs/base/quote.js'
 import { ndjson, readAll } from '../worker/fixture.js'
 import { events, ids, Member, memoryStore, rig, say, text, until } from './fixture.js'
 

@@ -4,7 +4,7 @@ import { text } from '../../../fs/kit/content.js'
 import { ctl, type Verb } from '../../../fs/kit/ctl.js'
 import { dir } from '../../../fs/kit/dir.js'
 import { EventLog } from '../../../fs/kit/event-log.js'
-import { serve } from '../../../fs/server.js'
+import { serve } from '../../../fs/server/server.js'
 import { transportPair } from '../../../fs/transport/pair.js'
 import type { Rig } from './fixture.js'
 

@@ -1,7 +1,7 @@
 /** Clusters that have joined other clusters. */
 import t from 'tap'
 import type { Engine } from '../../../cluster/worker/engine/engine.js'
-import { OWRITE } from '../../../fs/protocol.js'
+import { OWRITE } from '../../../fs/wire/protocol.js'
 import { TestClock } from '../clock.js'
 import { events, ids, joins, type Rig, rig, say, until } from './fixture.js'
 

@@ -5,7 +5,7 @@ import { text } from '../../../fs/kit/content.js'
 import { ctl } from '../../../fs/kit/ctl.js'
 import { dir, generated } from '../../../fs/kit/dir.js'
 import { EventLog } from '../../../fs/kit/event-log.js'
-import { type Connection, serve } from '../../../fs/server.js'
+import { type Connection, serve } from '../../../fs/server/server.js'
 import { transportPair } from '../../../fs/transport/pair.js'
 import type { Rig } from './fixture.js'
 

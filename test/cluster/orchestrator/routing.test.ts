@@ -7,7 +7,7 @@ import { MAX_ATTACHED, MAX_ATTEMPTS } from '../../../cluster/orchestrator/limits
 import type { Member } from '../../../cluster/orchestrator/member.js'
 import { Routing } from '../../../cluster/orchestrator/routing.js'
 import { plainRequest } from '../../../cluster/root/request.js'
-import { MAX_FIDS } from '../../../fs/limits.js'
+import { MAX_FIDS } from '../../../fs/base/limits.js'
 import { rig, until } from './fixture.js'
 
 const long = 'word '.repeat(100)

@@ -1,7 +1,7 @@
 /** A cluster whose long answers and transcripts go to the disk. */
 import t from 'tap'
 import { Budget } from '../../../cluster/root/budget.js'
-import { parseRecords } from '../../../fs/quote.js'
+import { parseRecords } from '../../../fs/base/quote.js'
 import { Disk } from '../disk.js'
 import { events, rig, text, until } from './fixture.js'
 

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import type { Engine } from '../../../cluster/worker/engine/engine.js'
 import { createOpenAIEngine } from '../../../cluster/worker/engine/openai.js'
-import { type Clock, systemClock } from '../../../fs/clock.js'
+import { type Clock, systemClock } from '../../../fs/base/clock.js'
 import { finish, piece, says, status, type Upstream, upstream } from '../engine/upstream.js'
 import { events, rig, type Shape, say, text, until } from './fixture.js'
 

@@ -1,7 +1,7 @@
 /** Tests of the `data` file. */
 import t from 'tap'
 import { createEchoEngine } from '../../../cluster/worker/engine/echo.js'
-import { OREAD, OWRITE } from '../../../fs/protocol.js'
+import { OREAD, OWRITE } from '../../../fs/wire/protocol.js'
 import { readAll, rig } from './fixture.js'
 
 const slow = (rate: number) => () => createEchoEngine({ rate, slots: 2 })

@@ -5,7 +5,7 @@ import * as limits from '../../../cluster/root/limits.js'
 import { createEchoEngine } from '../../../cluster/worker/engine/echo.js'
 import type { Engine } from '../../../cluster/worker/engine/engine.js'
 import { Loader } from '../../../cluster/worker/loader.js'
-import { OWRITE } from '../../../fs/protocol.js'
+import { OWRITE } from '../../../fs/wire/protocol.js'
 import { readAll, rig } from './fixture.js'
 
 const bytes = (text: string) => new TextEncoder().encode(text)

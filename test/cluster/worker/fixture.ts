@@ -7,12 +7,12 @@ import type { Engine } from '../../../cluster/worker/engine/engine.js'
 import type { EngineSettings } from '../../../cluster/worker/loader.js'
 import { ModelStore } from '../../../cluster/worker/models.js'
 import { createWorker } from '../../../cluster/worker/worker.js'
-import { Client, type Fid } from '../../../fs/client.js'
-import { systemClock } from '../../../fs/clock.js'
+import { systemClock } from '../../../fs/base/clock.js'
+import { Client, type Fid } from '../../../fs/client/client.js'
 import type { User } from '../../../fs/file.js'
-import { ORDWR } from '../../../fs/protocol.js'
-import { serve } from '../../../fs/server.js'
+import { serve } from '../../../fs/server/server.js'
 import { transportPair } from '../../../fs/transport/pair.js'
+import { ORDWR } from '../../../fs/wire/protocol.js'
 
 const decoder = new TextDecoder()
 

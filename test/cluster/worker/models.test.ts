@@ -23,7 +23,7 @@ import t, { type Test } from 'tap'
 import { MAX_UPLOADS } from '../../../cluster/worker/limits.js'
 import { ModelStore, type ModelStoreOptions } from '../../../cluster/worker/models.js'
 import type { Context, Opened } from '../../../fs/file.js'
-import { DMDIR, OREAD, OTRUNC, OWRITE } from '../../../fs/protocol.js'
+import { DMDIR, OREAD, OTRUNC, OWRITE } from '../../../fs/wire/protocol.js'
 import { architecture, gguf, key } from './ggufBytes.js'
 
 const bundled = fileURLToPath(new URL('../../../../models/llambo-tiny.gguf', import.meta.url))

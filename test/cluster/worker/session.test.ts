@@ -8,8 +8,8 @@ import {
   UNUSED_TTL_S,
 } from '../../../cluster/root/limits.js'
 import { createEchoEngine } from '../../../cluster/worker/engine/echo.js'
-import { type Clock, systemClock } from '../../../fs/clock.js'
-import { OTRUNC, OWRITE } from '../../../fs/protocol.js'
+import { type Clock, systemClock } from '../../../fs/base/clock.js'
+import { OTRUNC, OWRITE } from '../../../fs/wire/protocol.js'
 import { ndjson, rig } from './fixture.js'
 
 t.test('opening clone makes a session, and the fid becomes its ctl', async t => {

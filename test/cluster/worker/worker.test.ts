@@ -4,7 +4,7 @@ import { fail } from '../../../api/errors.js'
 import { createEchoEngine } from '../../../cluster/worker/engine/echo.js'
 import { listing } from '../../../cluster/worker/listing.js'
 import type { ModelEntry } from '../../../cluster/worker/models.js'
-import { parseRecords } from '../../../fs/quote.js'
+import { parseRecords } from '../../../fs/base/quote.js'
 import { settled, TestClock } from '../clock.js'
 import { rig } from './fixture.js'
 

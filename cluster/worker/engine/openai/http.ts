@@ -3,7 +3,7 @@ import { type ClientRequest, type IncomingMessage, request as plainly, type Requ
 import { request as secretly } from 'node:https'
 import { FsError, fail } from '../../../../api/errors.js'
 import { plain } from '../../../../api/field.js'
-import type { Clock } from '../../../../fs/clock.js'
+import type { Clock } from '../../../../fs/base/clock.js'
 import { failureOf, retryAfter } from './failure.js'
 import { CONNECT_MS, MAX_BODY, MAX_ERROR, MAX_HEADER, MAX_SAID } from './limits.js'
 import { readError } from './reply.js'

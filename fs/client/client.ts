@@ -1,15 +1,14 @@
 /**
  * The client's end of a 9P connection: version, attach, tags and flushes. What can be done with a file is in
- * client-fid.ts.
+ * fid.ts.
  */
-import { OUR_TYPE } from './attributes.js'
-import type { ClientConnection } from './client-connection.js'
-import { Fid } from './client-fid.js'
-import { type Clock, systemClock } from './clock.js'
-import { errnoString, FsError, fail, received, toFsError } from './errors.js'
-import { Framer } from './framer.js'
-import { IdPool } from './id-pool.js'
-import { DEFAULT_MSIZE, MAX_MSIZE, MAX_QUEUED, RFLUSH_TIMEOUT_MS } from './limits.js'
+import { OUR_TYPE } from '../base/attributes.js'
+import { type Clock, systemClock } from '../base/clock.js'
+import { errnoString, FsError, fail, received, toFsError } from '../base/errors.js'
+import { IdPool } from '../base/id-pool.js'
+import { DEFAULT_MSIZE, MAX_MSIZE, MAX_QUEUED, RFLUSH_TIMEOUT_MS } from '../base/limits.js'
+import type { Transport } from '../transport.js'
+import { Framer } from '../wire/framer.js'
 import {
   type Message,
   type Msg,
@@ -20,12 +19,13 @@ import {
   replyTo,
   type TMessage,
   unpack,
-} from './message.js'
-import { type Dialect, NOFID, NONUNAME, NOTAG } from './protocol.js'
-import { text } from './text.js'
-import type { Transport } from './transport.js'
+} from '../wire/message.js'
+import { type Dialect, NOFID, NONUNAME, NOTAG } from '../wire/protocol.js'
+import { text } from '../wire/text.js'
+import type { ClientConnection } from './connection.js'
+import { Fid } from './fid.js'
 
-export { Fid } from './client-fid.js'
+export { Fid } from './fid.js'
 
 /** The options of `Client.connect`. */
 export interface ClientOptions {

@@ -1,7 +1,7 @@
 /** Splits a byte stream into 9P messages. */
-import { fail } from './errors.js'
-import type { Holding } from './holding.js'
-import { MAX_FIRST_MESSAGE } from './limits.js'
+import { fail } from '../base/errors.js'
+import type { Holding } from '../base/holding.js'
+import { MAX_FIRST_MESSAGE } from '../base/limits.js'
 
 /** size[4] type[1] tag[2]: the smallest message, and all that is kept of a message that is refused. */
 const HEAD = 7

@@ -1,13 +1,13 @@
 /** Encodes directories: the stats of Tread (read(5)) and the entries of Treaddir. */
-import { measured, toStat } from './attributes.js'
-import type { Clock } from './clock.js'
-import { fail } from './errors.js'
+import { measured, toStat } from '../base/attributes.js'
+import type { Clock } from '../base/clock.js'
+import { fail } from '../base/errors.js'
+import { ENTRY_BYTES, MAX_ENTRIES } from '../base/limits.js'
+import { andThen, type MaybePromise } from '../base/maybe-promise.js'
+import type { Attributes, Context, Entry } from '../file.js'
+import { bareStat, dirent, type Field } from '../wire/field.js'
+import type { Dialect } from '../wire/protocol.js'
 import { type FidState, isDirectory } from './fid.js'
-import { bareStat, dirent, type Field } from './field.js'
-import type { Attributes, Context, Entry } from './file.js'
-import { ENTRY_BYTES, MAX_ENTRIES } from './limits.js'
-import { andThen, type MaybePromise } from './maybe-promise.js'
-import type { Dialect } from './protocol.js'
 
 /**
  * Returns the fid's listing, which a read from offset 0 makes; later reads continue in it, so that no change to the

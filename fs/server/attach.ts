@@ -1,6 +1,6 @@
 /** Attach requests and attach names: `/worker-0001?chunk`, `/?role=use&chunk`. */
-import { fail } from './errors.js'
-import type { User } from './file.js'
+import { fail } from '../base/errors.js'
+import type { User } from '../file.js'
 
 /** A Tattach, as `ServeOptions.attach` receives it. */
 export interface Attaching {

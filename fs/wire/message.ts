@@ -3,7 +3,8 @@
  * `unpack` here; `text` and `parse` in text.ts; the property tests' generators in test/fs. On the wire a message is
  * `size[4] type[1] tag[2]` and the fields of its row in order, little-endian (Plan 9 manual, intro(5)).
  */
-import { fail } from './errors.js'
+import { fail } from '../base/errors.js'
+import { MAX_NAME } from '../base/limits.js'
 import {
   type AnyField,
   array,
@@ -31,7 +32,6 @@ import {
   u64,
   utf8Length,
 } from './field.js'
-import { MAX_NAME } from './limits.js'
 import { type Dialect, NONUNAME, NOTAG } from './protocol.js'
 
 type Row = { readonly type: number; readonly fields: Record<string, AnyField>; readonly in?: readonly Dialect[] }

@@ -1,12 +1,10 @@
 /** `Fid`: a file at a server, with its operations in every dialect. */
-import { untouched } from './attributes.js'
-import type { ClientConnection } from './client-connection.js'
-import * as linux from './client-linux.js'
-import { FsError, fail } from './errors.js'
-import { bareStat, type Cursor, parseDirents, utf8Length } from './field.js'
-import { join } from './framer.js'
-import { IOHDRSZ, MAX_ENTRIES, MAX_LISTING, MAX_NAME, MAX_WHOLE, MAXWELEM } from './limits.js'
-import type { Msg, ReplyOf, TMessage } from './message.js'
+import { untouched } from '../base/attributes.js'
+import { FsError, fail } from '../base/errors.js'
+import { IOHDRSZ, MAX_ENTRIES, MAX_LISTING, MAX_NAME, MAX_WHOLE, MAXWELEM } from '../base/limits.js'
+import { bareStat, type Cursor, parseDirents, utf8Length } from '../wire/field.js'
+import { join } from '../wire/framer.js'
+import type { Msg, ReplyOf, TMessage } from '../wire/message.js'
 import {
   DMDEVICE,
   DMDIR,
@@ -24,7 +22,9 @@ import {
   type Qid,
   QTDIR,
   type Stat,
-} from './protocol.js'
+} from '../wire/protocol.js'
+import type { ClientConnection } from './connection.js'
+import * as linux from './linux.js'
 
 /** The most Twrites of one `write`, and walks of one `stats`, in flight at once. */
 const WINDOW = 8
@@ -110,12 +110,12 @@ export class Fid {
     return this.client.msize - IOHDRSZ
   }
 
-  /** Whether the connection speaks 9P2000.L. Operations that only that dialect has are in client-linux.ts. */
+  /** Whether the connection speaks 9P2000.L. Operations that only that dialect has are in linux.ts. */
   get linux(): boolean {
     return this.client.dialect === '9P2000.L'
   }
 
-  /** @internal sends one request about this fid, for client-linux.ts */
+  /** @internal sends one request about this fid, for linux.ts */
   rpc<T extends TMessage['type']>(m: { type: T } & Omit<Msg<T>, 'tag'>, signal?: AbortSignal): Promise<ReplyOf<T>> {
     if (this.#ending) return Promise.reject(clunked(this))
     return this.client.rpc<T>(m as Parameters<typeof this.client.rpc<T>>[0], signal)

@@ -1,11 +1,12 @@
 /** Converts between a file's Attributes and 9P's stat, wstat, getattr and setattr. */
+
+import type { Attributes, Context, Extent, File, Opened, Owner } from '../file.js'
+import type { Msg } from '../wire/message.js'
+import { NONUNAME, type Qid, QTDIR, type Stat } from '../wire/protocol.js'
 import type { Clock } from './clock.js'
 import { fail } from './errors.js'
-import type { Attributes, Context, Extent, File, Opened, Owner } from './file.js'
 import { EXTENT_MS, OPEN_EXTENT_MS } from './limits.js'
 import { andThen, type MaybePromise } from './maybe-promise.js'
-import type { Msg } from './message.js'
-import { NONUNAME, type Qid, QTDIR, type Stat } from './protocol.js'
 
 const never = { u16: 0xffff, u32: 0xffffffff, u64: 0xffffffffffffffffn }
 

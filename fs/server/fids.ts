@@ -1,8 +1,8 @@
 /** The table of a connection's fids, which limits how many each user may have. */
-import { fail } from './errors.js'
+import { fail } from '../base/errors.js'
+import { LITTLE_FIDS, MAX_FIDS, RESERVED_FIDS } from '../base/limits.js'
+import type { User } from '../file.js'
 import type { FidState } from './fid.js'
-import type { User } from './file.js'
-import { LITTLE_FIDS, MAX_FIDS, RESERVED_FIDS } from './limits.js'
 
 /** The user of a fid on which no one has attached yet. */
 export const NOBODY = 'none'

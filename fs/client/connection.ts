@@ -1,7 +1,8 @@
 /** What a fid, and whoever holds it, use of the client's connection that the fid is on. */
-import type { Msg, ReplyOf, TMessage } from './message.js'
-import type { Dialect } from './protocol.js'
-import type { Transport } from './transport.js'
+
+import type { Transport } from '../transport.js'
+import type { Msg, ReplyOf, TMessage } from '../wire/message.js'
+import type { Dialect } from '../wire/protocol.js'
 
 export interface ClientConnection {
   readonly transport: Transport

@@ -9,10 +9,11 @@
  * string if they are text, otherwise `0x…`. A qid is `(path version type)`, a stat its fields in parentheses. A field
  * that only some dialects carry is omitted when it has its default.
  */
+
+import { quote } from '../base/quote.js'
 import { type Field, statFields } from './field.js'
 import { type Message, type MessageType, messages } from './message.js'
 import type { Qid } from './protocol.js'
-import { quote } from './quote.js'
 
 /** How the values of one type of field are printed and read. */
 interface Kind<T> {

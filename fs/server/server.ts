@@ -2,22 +2,23 @@
  * The server's side of one 9P connection: version, tags, flushes, the order of replies, time limits and memory
  * accounting. What each request does is in operations.ts.
  */
+
+import { type Cancel, type Clock, systemClock } from '../base/clock.js'
+import { errnoString, FsError, fail, toFsError } from '../base/errors.js'
+import type { Holding } from '../base/holding.js'
+import * as limits from '../base/limits.js'
+import type { MaybePromise } from '../base/maybe-promise.js'
+import type { File, User } from '../file.js'
+import type { Transport } from '../transport.js'
+import { Framer } from '../wire/framer.js'
+import { type Message, packParts, type RMessage, replyTo, type TMessage, tagOf, unpack } from '../wire/message.js'
+import { type Dialect, NOTAG } from '../wire/protocol.js'
+import { text } from '../wire/text.js'
 import { Account } from './account.js'
 import type { Attaching } from './attach.js'
-import { type Cancel, type Clock, systemClock } from './clock.js'
-import { errnoString, FsError, fail, toFsError } from './errors.js'
 import { type FidState, pathOf } from './fid.js'
 import { Fids } from './fids.js'
-import type { File, User } from './file.js'
-import { Framer } from './framer.js'
-import type { Holding } from './holding.js'
-import * as limits from './limits.js'
-import type { MaybePromise } from './maybe-promise.js'
-import { type Message, packParts, type RMessage, replyTo, type TMessage, tagOf, unpack } from './message.js'
 import { type ConnectionState, close, operations, type Request } from './operations.js'
-import { type Dialect, NOTAG } from './protocol.js'
-import { text } from './text.js'
-import type { Transport } from './transport.js'
 
 /** The options of `serve`: who may attach to what, and hooks for traces, errors and memory accounting. */
 export interface ServeOptions {

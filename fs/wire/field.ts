@@ -2,7 +2,7 @@
  * The field types of messages, little-endian (Plan 9 manual, intro(5)): how to compute the size of each, and how to
  * write and read it.
  */
-import { fail } from './errors.js'
+import { fail } from '../base/errors.js'
 import { type Dialect, type Dirent, NONUNAME, type Qid, type Stat } from './protocol.js'
 /** A position in a buffer. */
 export interface Cursor {

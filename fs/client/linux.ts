@@ -2,9 +2,9 @@
  * 9P2000.L requests for which Fid, which serves all dialects, has no method. In another dialect each of them fails with
  * EPERM, as symlink(2) does on a file system that has no symbolic links.
  */
-import { fail } from './errors.js'
-import type { Msg, ReplyOf, TMessage } from './message.js'
-import { NONUNAME } from './protocol.js'
+import { fail } from '../base/errors.js'
+import type { Msg, ReplyOf, TMessage } from '../wire/message.js'
+import { NONUNAME } from '../wire/protocol.js'
 
 /** A fid, as far as these calls use one. */
 interface Fid {

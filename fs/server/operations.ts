@@ -1,18 +1,30 @@
 /** The 9P operations: what the server does for each type of request. */
+
+import { measured, toGetattr, toStat, type Wanted, wantedOfSetattr, wantedOfStat } from '../base/attributes.js'
+import type { Clock } from '../base/clock.js'
+import { fail } from '../base/errors.js'
+import type { Holding } from '../base/holding.js'
+import { FID_BYTES, IOHDRSZ, MAXWELEM } from '../base/limits.js'
+import { andThen, type MaybePromise } from '../base/maybe-promise.js'
+import type { Context, File, Opened, User } from '../file.js'
+import { newQid } from '../file.js'
+import { checkName, type Msg, type ReplyOf, type TMessage } from '../wire/message.js'
+import {
+  type Dialect,
+  DMDIR,
+  NOFID,
+  OEXEC,
+  ORCLOSE,
+  OREAD,
+  OTRUNC,
+  OWRITE,
+  type Qid,
+  QTAUTH,
+} from '../wire/protocol.js'
 import { type Attaching, parseAname } from './attach.js'
-import { measured, toGetattr, toStat, type Wanted, wantedOfSetattr, wantedOfStat } from './attributes.js'
-import type { Clock } from './clock.js'
 import { readDirents, readStats } from './directory.js'
-import { fail } from './errors.js'
 import { checked, FidState, isDirectory, type PathNode, R, step, W, X } from './fid.js'
 import { type Fids, NOBODY } from './fids.js'
-import type { Context, File, Opened, User } from './file.js'
-import { newQid } from './file.js'
-import type { Holding } from './holding.js'
-import { FID_BYTES, IOHDRSZ, MAXWELEM } from './limits.js'
-import { andThen, type MaybePromise } from './maybe-promise.js'
-import { checkName, type Msg, type ReplyOf, type TMessage } from './message.js'
-import { type Dialect, DMDIR, NOFID, OEXEC, ORCLOSE, OREAD, OTRUNC, OWRITE, type Qid, QTAUTH } from './protocol.js'
 
 /** The part of a session that the operations use. */
 export interface ConnectionState {

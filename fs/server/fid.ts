@@ -1,9 +1,9 @@
 /** The server's state of one fid, and the walking and permission checks that operations.ts does on it. */
-import { fail } from './errors.js'
-import type { Attributes, Context, Entry, File, Opened, User } from './file.js'
-import type { Holding } from './holding.js'
-import { andThen, type MaybePromise } from './maybe-promise.js'
-import { QTDIR } from './protocol.js'
+import { fail } from '../base/errors.js'
+import type { Holding } from '../base/holding.js'
+import { andThen, type MaybePromise } from '../base/maybe-promise.js'
+import type { Attributes, Context, Entry, File, Opened, User } from '../file.js'
+import { QTDIR } from '../wire/protocol.js'
 
 /**
  * A file and the path by which it was reached, which `..` and the file's name need. Immutable: a fid moves by being

@@ -1,8 +1,8 @@
 /** Memory accounting of one connection, besides its fids. */
-import { fail } from './errors.js'
-import type { User } from './file.js'
-import type { Holding } from './holding.js'
-import { CONNECTION_BYTES, MAX_FIRST_MESSAGE } from './limits.js'
+import { fail } from '../base/errors.js'
+import type { Holding } from '../base/holding.js'
+import { CONNECTION_BYTES, MAX_FIRST_MESSAGE } from '../base/limits.js'
+import type { User } from '../file.js'
 
 /** Counts for no user until one attaches, then for the first who did. */
 export class Account implements Holding {
