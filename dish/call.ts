@@ -63,8 +63,8 @@ export class Call {
     this.args = args
     this.options = options
     const { least, most } = arity(builtin.args ?? '')
-    if (args.length < least) throw this.usage('something is missing')
-    if (args.length > most) throw this.usage(`${args[most]}: too many`)
+    if (args.length < least) throw this.usage('missing argument')
+    if (args.length > most) throw this.usage(`unexpected argument "${args[most]}"`)
   }
 
   get name(): string {
@@ -72,7 +72,13 @@ export class Call {
   }
 
   usage(message: string): ShellError {
-    return new ShellError(`${this.name}: ${message}; it is ${usageOf(this.builtin)}`)
+    return misuse(this.builtin, message)
+  }
+
+  /** The error of an argument, or of a value of `option`, that is not what the builtin takes. */
+  unfit(what: string, given: string | true | undefined, option?: string): ShellError {
+    const flag = option === undefined ? '' : `${dashed(option)}: `
+    return this.usage(`${flag}expected ${what}, not "${given}"`)
   }
 
   /** A path as an absolute path of the name space. */
@@ -134,13 +140,26 @@ export class Call {
   }
 
   /**
-   * The number given for an option, or `otherwise`. @throws ShellError if it is not a number or is less than `least`
+   * The whole number given for an option, or `otherwise`.
+   * @throws ShellError if it is not a whole number or is less than `least`
    */
-  number(option: string, otherwise: number, least = 0): number {
+  count(option: string, otherwise: number, least = 0): number {
+    return this.#number(option, otherwise, least, /^\d+$/, 'a whole number')
+  }
+
+  /**
+   * The seconds given for an option, or `otherwise`; they may have decimals.
+   * @throws ShellError if it is not a number or is less than `least`
+   */
+  seconds(option: string, otherwise: number, least = 0): number {
+    return this.#number(option, otherwise, least, /^\d+(\.\d+)?$/, 'seconds')
+  }
+
+  #number(option: string, otherwise: number, least: number, form: RegExp, what: string): number {
     const value = this.options[option]
     if (value === undefined) return otherwise
-    if (typeof value !== 'string' || !/^\d+(\.\d+)?$/.test(value) || Number(value) < least)
-      throw this.usage(`-${option} ${value}: a number from ${least}`)
+    if (typeof value !== 'string' || !form.test(value) || Number(value) < least)
+      throw this.unfit(`${what} from ${least}`, value, option)
     return Number(value)
   }
 
@@ -154,6 +173,13 @@ export class Call {
       : clean
   }
 }
+
+/** The error of a builtin that is called wrongly: what is wrong, and its usage. */
+const misuse = (builtin: Builtin, message: string): ShellError =>
+  new ShellError(`${builtin.name}: ${message}; usage: ${usageOf(builtin)}`)
+
+/** An option as it is typed: `-n`, `--depth`. */
+const dashed = (name: string): string => (name.length > 1 ? `--${name}` : `-${name}`)
 
 /** The usage line of a builtin. */
 export function usageOf({ name, args, options = [] }: Builtin): string {
@@ -185,14 +211,12 @@ function parseOptions(builtin: Builtin, given: readonly string[]) {
   const set = (name: string, shown: string, rest?: string): void => {
     if (!known.has(name)) {
       const near = name.length > 1 ? didYouMean(name, [...known.keys()]) : ''
-      const message = `${shown}: no such option${near}`
-      throw new ShellError(`${builtin.name}: ${message}; it is ${usageOf(builtin)}`)
+      throw misuse(builtin, `unknown option ${shown}${near}`)
     }
     if (known.get(name) === undefined) options[name] = true
     else {
       const value = rest || given[at++]
-      if (value === undefined)
-        throw new ShellError(`${builtin.name}: ${shown}: its value is missing; it is ${usageOf(builtin)}`)
+      if (value === undefined) throw misuse(builtin, `missing value for ${shown}`)
       options[name] = value
     }
   }

@@ -5,11 +5,11 @@ import type { Command } from '../cli/command.js'
 export const dish: Command = {
   name: 'dish',
   args: '[file] [words...]',
-  summary: 'the shell of the cluster: its world is the files',
+  summary: 'a shell whose files are those of the cluster',
   options: [
-    ['-c, --command <text>', 'run commands and exit; words behind it are $*'],
-    ['-i, --interactive', 'as at a terminal, also where standard input is none'],
-    ['-n, --parse', 'look for mistakes in commands and run none'],
+    ['-c, --command <text>', 'run these commands and exit; the words after them are $*'],
+    ['-i, --interactive', 'behave as at a terminal, even if standard input is not a terminal'],
+    ['-n, --parse', 'check the syntax of commands without running them'],
   ],
   load: () => import('./run.js'),
 }

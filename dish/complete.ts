@@ -192,7 +192,7 @@ export class Completer {
     if (signal.aborted) return undefined
     if (late)
       this.hint(
-        `${tree.nodeOf(this.state, path)} is slow to answer${listing.entries ? '; this is what it had before' : '; Tab asks again'}`,
+        `${tree.nodeOf(this.state, path)} is slow to answer${listing.entries ? '; these names are from before' : '; Tab asks again'}`,
       )
     return listing.entries
   }

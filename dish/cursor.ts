@@ -67,7 +67,7 @@ export class Cursor {
   /** @throws DishSyntaxError if an announced here document is missing */
   ended(): void {
     const [missing] = this.#awaited
-    if (missing) this.fail(`the text of <<${missing.tag} is not closed by a line ${missing.tag}`, missing.from, true)
+    if (missing) this.fail(`missing line ${missing.tag} after the text of <<${missing.tag}`, missing.from, true)
   }
 
   /**
@@ -96,7 +96,7 @@ export class Cursor {
 
   /** Parses something that may contain others of its kind. @throws DishSyntaxError if they are nested too deep */
   nested<T>(parse: () => T): T {
-    if (++this.#depth > DEEPEST) this.fail(`over ${DEEPEST} levels of braces and lists`, this.at, false)
+    if (++this.#depth > DEEPEST) this.fail(`more than ${DEEPEST} levels of braces and lists`, this.at, false)
     const value = parse()
     this.#depth--
     return value

@@ -216,7 +216,7 @@ async function redirected(
     if (kind === '<<') return (await texts(to as Word, state, output(io, state))).join('')
     const names = await words([to as Exclude<typeof to, number>], io, state)
     if (names.length !== 1)
-      throw new ShellError(`a redirection needs one file, not ${names.length}: ${names.join(' ')}`)
+      throw new ShellError(`expected one file for a redirection, not ${names.length}: ${names.join(' ')}`)
     return names[0]!
   })
   try {
@@ -259,8 +259,8 @@ export async function invoke(name: string, args: readonly string[], io: Io, stat
   if (!builtin) {
     const known = [...builtins.map(({ name }) => name), ...state.functions.keys()]
     const remedy = name.startsWith('!')
-      ? `; ! stands before all of the host's command: !VARIABLE=VALUE ${name.slice(1)}`
-      : didYouMean(name, known) || `; help lists them, !${name} runs the host's`
+      ? `; put ! first: !VARIABLE=VALUE ${name.slice(1)}`
+      : didYouMean(name, known) || `; help lists the commands, !${name} runs one of this machine`
     throw new ShellError(`${name}: no such command${remedy}`)
   }
   state.end('')
@@ -275,7 +275,7 @@ export async function called(
   [name, ...args]: readonly string[],
   work: () => Promise<void>,
 ): Promise<void> {
-  if (state.depth >= DEEPEST) throw new ShellError(`${name}: over ${DEEPEST} calls within each other`)
+  if (state.depth >= DEEPEST) throw new ShellError(`${name}: more than ${DEEPEST} nested calls`)
   const before = [state.get('*'), state.get('0')]
   state.depth++
   state.set('*', args)

@@ -27,10 +27,10 @@ export async function values(word: Word, state: State, output: Output): Promise<
 
 /** Joins two lists as `^` does: item by item, or a single item with each item of the other list. */
 function join(a: readonly Value[], b: readonly Value[]): readonly Value[] {
-  if (a.length === 0 || b.length === 0) throw new ShellError('an empty list cannot be joined to anything')
+  if (a.length === 0 || b.length === 0) throw new ShellError('cannot join an empty list')
   if (a.length !== 1 && b.length !== 1 && a.length !== b.length)
     throw new ShellError(
-      `lists of ${a.length} and ${b.length} cannot be joined: they need as many each, or one only one`,
+      `cannot join lists of ${a.length} and ${b.length} words; they must be equally long, or one must have one word`,
     )
   const length = Math.max(a.length, b.length)
   return Array.from({ length }, (_, i) => [...a[a.length === 1 ? 0 : i]!, ...b[b.length === 1 ? 0 : i]!])
@@ -50,7 +50,7 @@ async function partValues(part: Part, state: State, output: Output): Promise<rea
       const out: Value[] = []
       for (const word of part.words) {
         for (const value of await values(word, state, output)) out.push(value)
-        if (out.length > MOST) throw new ShellError(`a list of over ${MOST}`)
+        if (out.length > MOST) throw new ShellError(`list too long; at most ${MOST} words`)
       }
       return out
     }
@@ -78,7 +78,7 @@ const variable = (state: State, name: string): readonly string[] =>
 
 function pick(list: readonly string[], index: string): readonly string[] {
   const [, from, dash, to] = /^(\d+)(-(\d*))?$/.exec(index) ?? []
-  if (from === undefined || from === '0') throw new ShellError(`${index}: an index is a number from 1, or 2-3, or 2-`)
+  if (from === undefined || from === '0') throw new ShellError(`expected an index such as 1, 2-3 or 2-, not "${index}"`)
   return list.slice(Number(from) - 1, dash ? (to ? Number(to) : undefined) : Number(from))
 }
 

@@ -18,7 +18,7 @@ export function hostText(c: Cursor): string {
   for (;;) {
     const { char } = c
     if (c.done) {
-      if (nest.length > 0) c.fail(`${open[close.indexOf(nest.at(-1)!.closes)]} is not closed`, nest.at(-1)!.at, true)
+      if (nest.length > 0) c.fail(`"${open[close.indexOf(nest.at(-1)!.closes)]}" is not closed`, nest.at(-1)!.at, true)
       break
     }
     if (char === "'" || char === '"' || char === '`') quoted(c, char)
@@ -27,7 +27,7 @@ export function hostText(c: Cursor): string {
     else {
       if (open.includes(char)) nest.push({ closes: close[open.indexOf(char)]!, at: c.at })
       else if (close.includes(char)) {
-        if (nest.at(-1)?.closes !== char) c.fail(`${char} closes nothing`, c.at, false)
+        if (nest.at(-1)?.closes !== char) c.fail(`unmatched "${char}"`, c.at, false)
         nest.pop()
       }
       c.at++
@@ -35,7 +35,7 @@ export function hostText(c: Cursor): string {
   }
   c.at = Math.min(c.at, c.text.length)
   const text = c.text.slice(began + 1, c.at).trim()
-  if (text === '') c.fail('a command of the host is missing behind !', began, false)
+  if (text === '') c.fail('missing command after !', began, false)
   return text
 }
 

@@ -64,7 +64,7 @@ export async function globbed(pieces: readonly Piece[], state: State, signal: Ab
         for (const entry of entries)
           if (test.test(entry.name) && (last || isDirectory(entry)))
             next.push(`${dirs[i]}${entry.name}${last ? '' : '/'}`)
-      if (next.length > MOST) throw new ShellError(`a pattern that matches over ${MOST} names`)
+      if (next.length > MOST) throw new ShellError(`pattern matches more than ${MOST} names; use a narrower one`)
     }
     found = next
   }

@@ -62,7 +62,7 @@ export class Links {
       client.closed.then(() => {
         if (!this.#clients.delete(client)) return
         this.#lost.add(address)
-        this.told(`the connection to ${address} is lost; the next command that needs it dials again`)
+        this.told(`connection to ${address} lost; the next command that needs it reconnects`)
       })
       return root
     } catch (error) {

@@ -48,7 +48,7 @@ export async function section(path: string, read: (file: string) => Promise<stri
     const found = rest.length === 0 ? text.slice(0, text.indexOf('\n## ')).trim() : of(text, rest)
     if (found) return found.endsWith('\n') ? found : `${found}\n`
   }
-  throw new ShellError(`man: ${path}: the reference says nothing of it`)
+  throw new ShellError(`man: ${path}: not in the reference`)
 }
 
 /** The text for a path such as `session/7/history`, `session/7` or `status`. */

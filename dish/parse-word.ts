@@ -8,6 +8,9 @@ const plain = /[^\s#;&|^$`'{}()<>*?[\\]+|#|\[|\\(?!\r?\n)/y
 const bracket = /\[[^\s\]/'][^\s\]/']*\]/y
 const name = /[A-Za-z0-9_]+|\*/y
 
+/** The message about a character that is not valid at the cursor. */
+export const unexpected = (c: Cursor): string => `unexpected ${JSON.stringify(c.char)}`
+
 /** Whether a word may begin here. */
 export const beginsWord = (c: Cursor): boolean => !c.done && !/[\s;&|)}<>^#]/.test(c.char) && !c.sees(/\\\r?\n/y)
 
@@ -17,7 +20,7 @@ export const beginsWord = (c: Cursor): boolean => !c.done && !/[\s;&|)}<>^#]/.te
  * @throws DishSyntaxError
  */
 export function parseWord(c: Cursor, block: () => Sequence): Word {
-  if (!beginsWord(c)) c.fail(c.done ? 'a word is missing' : `a word is missing before ${JSON.stringify(c.char)}`)
+  if (!beginsWord(c)) c.fail(c.done ? 'missing word' : `missing word before ${JSON.stringify(c.char)}`)
   const parts: Part[] = []
   for (;;) {
     add(parts, parsePart(c, block))
@@ -25,7 +28,7 @@ export function parseWord(c: Cursor, block: () => Sequence): Word {
     c.match(/(?:[^\S\n]|\\\r?\n)+/y)
     if (c.take('^')) {
       c.blanks()
-      if (!beginsWord(c)) c.fail('a word is missing behind ^')
+      if (!beginsWord(c)) c.fail('missing word after ^')
       continue
     }
     c.at = before
@@ -50,7 +53,7 @@ function parsePart(c: Cursor, block: () => Sequence): Part {
       return variable(c, block)
     case '`':
       c.at++
-      if (!c.sees(/\{/y)) c.fail('` stands before {…}')
+      if (!c.sees(/\{/y)) c.fail('missing "{" after `; usage: `{COMMAND…}')
       return { kind: 'output', body: c.nested(block) }
     case '{':
       return { kind: 'block', body: c.nested(block) }
@@ -60,7 +63,7 @@ function parsePart(c: Cursor, block: () => Sequence): Part {
   const glob = c.match(/[*?]/y) ?? c.match(bracket)
   if (glob !== undefined) return { kind: 'glob', text: glob }
   const text = c.match(plain)
-  if (text === undefined) c.fail(`${JSON.stringify(c.char)} cannot stand here`)
+  if (text === undefined) c.fail(unexpected(c))
   return { kind: 'text', text }
 }
 
@@ -73,7 +76,7 @@ export function parseList(c: Cursor, block: () => Sequence): Word[] {
     for (;;) {
       c.blanks(true)
       if (c.take(')')) return words
-      if (c.done) c.fail('( is not closed', opened, true)
+      if (c.done) c.fail('"(" is not closed', opened, true)
       words.push(parseWord(c, block))
     }
   })
@@ -97,7 +100,7 @@ function variable(c: Cursor, block: () => Sequence): Part {
   c.at++
   const form = c.take('#') ? 'count' : c.take('"') ? 'joined' : 'list'
   const found = c.match(name)
-  if (found === undefined) c.fail('$ stands before a name', opened, false)
+  if (found === undefined) c.fail("missing name after $; a plain $ is '$'", opened, false)
   if (form !== 'list' || c.char !== '(') return { kind: 'variable', name: found, form }
   return { kind: 'variable', name: found, form, index: parseList(c, block) }
 }

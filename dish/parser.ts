@@ -12,7 +12,7 @@ import {
 } from './ast.js'
 import { Cursor } from './cursor.js'
 import { hostText } from './external-text.js'
-import { beginsWord, parseList, parseWord } from './parse-word.js'
+import { beginsWord, parseList, parseWord, unexpected } from './parse-word.js'
 
 /** The longest script that is parsed, in UTF-16 units. */
 const MAX_TEXT = 4 * 1024 * 1024
@@ -23,12 +23,15 @@ const MAX_TEXT = 4 * 1024 * 1024
  */
 export function parse(text: string): Sequence {
   const c = new Cursor(text)
-  if (text.length > MAX_TEXT) c.fail(`a script of over ${MAX_TEXT} characters`, 0, false)
+  if (text.length > MAX_TEXT) c.fail(`script too long; at most ${MAX_TEXT} characters`, 0, false)
   const steps = sequence(c)
   c.ended()
-  if (!c.done) c.fail(c.char === '}' ? '} closes nothing' : `${JSON.stringify(c.char)} cannot stand here`)
+  if (!c.done) c.fail(c.char === '}' ? 'unmatched "}"' : unexpected(c))
   return steps
 }
+
+const FOR = 'usage: for(NAME in WORD…) COMMAND'
+const SWITCH = 'usage: switch(WORD) { case PATTERN …; COMMAND … }'
 
 /** Where the next case of a switch begins. */
 const nextCase = /case(?=[\s;}]|$)/y
@@ -44,7 +47,7 @@ function sequence(c: Cursor, inSwitch = false): Sequence {
     c.blanks()
     const background = c.char === '&' && c.take('&')
     steps.push({ node, background })
-    if (!background && !c.done && !/[;\n})]/.test(c.char)) c.fail(`${JSON.stringify(c.char)} cannot stand here`)
+    if (!background && !c.done && !/[;\n})]/.test(c.char)) c.fail(unexpected(c))
   }
 }
 
@@ -53,8 +56,8 @@ function block(c: Cursor): Sequence {
   const opened = c.at
   c.at++
   const body = c.nested(() => sequence(c))
-  if (c.done) c.fail('{ is not closed', opened, true)
-  if (!c.take('}')) c.fail(') closes nothing')
+  if (c.done) c.fail('"{" is not closed', opened, true)
+  if (!c.take('}')) c.fail('unmatched ")"')
   return body
 }
 
@@ -62,11 +65,11 @@ function block(c: Cursor): Sequence {
 function test(c: Cursor): Sequence {
   c.blanks()
   const opened = c.at
-  if (!c.take('(')) c.fail('( is missing: if(COMMAND) COMMAND, while(COMMAND) COMMAND')
+  if (!c.take('(')) c.fail('missing "("; usage: if(COMMAND) COMMAND, while(COMMAND) COMMAND')
   const body = c.nested(() => sequence(c))
-  if (c.done) c.fail('( is not closed', opened, true)
-  if (!c.take(')')) c.fail('} closes nothing')
-  if (body.length === 0) c.fail('a command is missing in ( )', opened, false)
+  if (c.done) c.fail('"(" is not closed', opened, true)
+  if (!c.take(')')) c.fail('unmatched "}"')
+  if (body.length === 0) c.fail('missing command in ( )', opened, false)
   return body
 }
 
@@ -104,7 +107,7 @@ const compound: Readonly<Record<string, (c: Cursor) => Node>> = {
   for: loop,
   fn: definition,
   switch: choice,
-  case: c => c.fail('case stands in switch(WORD) { case PATTERN …; COMMAND … }', c.at - 4, false),
+  case: c => c.fail(`"case" is only valid in a switch; ${SWITCH}`, c.at - 4, false),
   not: c => {
     c.blanks()
     return { kind: 'not', body: c.nested(() => pipeline(c)) }
@@ -148,7 +151,7 @@ function body(c: Cursor): Node {
 
 function conditional(c: Cursor): Node {
   if (c.sees(/[^\S\n]+not(?=[\s({;]|$)/y))
-    c.fail('if not stands behind its if, in the same braces or on the same line', c.at, false)
+    c.fail('"if not" must follow its "if", in the same braces or on the same line', c.at, false)
   const condition = test(c)
   const inner = body(c)
   const before = c.at
@@ -164,38 +167,38 @@ function conditional(c: Cursor): Node {
 function loop(c: Cursor): Node {
   c.blanks()
   const opened = c.at
-  if (!c.take('(')) c.fail('( is missing: for(NAME in WORD…) COMMAND')
+  if (!c.take('(')) c.fail(`missing "("; ${FOR}`)
   c.blanks(true)
   const name = c.match(/[A-Za-z_][A-Za-z0-9_]*/y)
-  if (name === undefined) c.fail('a name is missing')
+  if (name === undefined) c.fail(`missing name; ${FOR}`)
   c.blanks(true)
   let list: Word[] | undefined
   if (c.match(/in(?=[\s)])/y)) {
     // parses the rest as a list up to its ); goes back by one character, because parseList skips a (
     c.at--
     list = parseList(c, () => block(c))
-  } else if (!c.take(')')) c.fail(c.done ? '( is not closed' : 'in is missing', c.done ? opened : c.at)
+  } else if (!c.take(')')) c.fail(c.done ? '"(" is not closed' : `missing "in"; ${FOR}`, c.done ? opened : c.at)
   return { kind: 'for', name, words: list, body: body(c) }
 }
 
 /** `switch(WORD…) { case PATTERN…; COMMAND… }` */
 function choice(c: Cursor): Node {
   c.blanks()
-  if (c.char !== '(') c.fail('( is missing: switch(WORD) { case PATTERN …; COMMAND … }')
+  if (c.char !== '(') c.fail(`missing "("; ${SWITCH}`)
   const list = parseList(c, () => block(c))
   c.blanks(true)
   const opened = c.at
-  if (!c.take('{')) c.fail('{ is missing: switch(WORD) { case PATTERN …; COMMAND … }')
+  if (!c.take('{')) c.fail(`missing "{"; ${SWITCH}`)
   const cases: { patterns: Word[]; body: Sequence }[] = []
   return c.nested(() => {
     for (;;) {
       do c.blanks(true)
       while (c.take(';'))
       if (c.take('}')) return { kind: 'switch', words: list, cases, redirects: redirects(c) }
-      if (c.done) c.fail('{ is not closed', opened, true)
-      if (!c.match(nextCase)) c.fail('case is missing: switch(WORD) { case PATTERN …; COMMAND … }', c.at, false)
+      if (c.done) c.fail('"{" is not closed', opened, true)
+      if (!c.match(nextCase)) c.fail(`missing "case"; ${SWITCH}`, c.at, false)
       const patterns = words(c)
-      if (!c.done && !/[;\n}]/.test(c.char)) c.fail(`${JSON.stringify(c.char)} cannot stand here`)
+      if (!c.done && !/[;\n}]/.test(c.char)) c.fail(unexpected(c))
       cases.push({ patterns, body: sequence(c, true) })
     }
   })
@@ -204,8 +207,8 @@ function choice(c: Cursor): Node {
 function definition(c: Cursor): Node {
   c.blanks()
   const name = c.match(/[^\s#;&|^$`'{}()<>*?[\\=~!/]+/y)
-  if (name === undefined) c.fail('a name is missing')
-  if (keywords.has(name)) c.fail(`${name} is dish's own`, c.at - name.length, false)
+  if (name === undefined) c.fail('missing name; usage: fn NAME { COMMAND… }')
+  if (keywords.has(name)) c.fail(`"${name}" is a keyword; choose another name`, c.at - name.length, false)
   c.blanks()
   return { kind: 'function', name, body: c.char === '{' ? block(c) : undefined }
 }
@@ -224,7 +227,7 @@ function simple(c: Cursor): Node {
     else break
   }
   if (c.at === began || assignments.length + out.length + into.length === 0)
-    c.fail(c.done ? 'a command is missing' : `a command is missing before ${JSON.stringify(c.char)}`)
+    c.fail(c.done ? 'missing command' : `missing command before ${JSON.stringify(c.char)}`)
   return { kind: 'simple', assignments, words: out, redirects: into }
 }
 
@@ -247,7 +250,7 @@ function redirect(c: Cursor): Redirect {
     return { kind: '=', fd: own, to: Number(fd[3]) }
   }
   c.blanks()
-  if (!beginsWord(c)) c.fail(`a file is missing behind ${kind}`)
+  if (!beginsWord(c)) c.fail(`missing file after ${kind}`)
   return { kind, fd: own, to: word(c) }
 }
 
@@ -256,7 +259,8 @@ function hereText(c: Cursor): Redirect {
   c.at += 2
   c.blanks()
   const tag = c.match(/'[^'\n]+'|[A-Za-z0-9_]+/y)
-  if (tag === undefined) c.fail("a word is missing behind <<: <<EOF, or <<'EOF' for a text in which $ is a letter")
+  if (tag === undefined)
+    c.fail("missing word after <<; usage: <<EOF, or <<'EOF' for text in which $ is an ordinary character")
   const to: Part[] = []
   const quoted = tag.startsWith("'")
   c.awaitText(

@@ -127,7 +127,7 @@ export class Capture implements Sink {
 
   async write(data: Uint8Array): Promise<void> {
     this.#bytes += data.length
-    if (this.#bytes > this.most) throw new Error(`over ${this.most} bytes to keep`)
+    if (this.#bytes > this.most) throw new Error(`too much output to keep; at most ${this.most} bytes`)
     this.#parts.push(data.slice())
   }
 

@@ -49,7 +49,7 @@ export async function redirect(
           // >[1=0]: output goes to the file that is open for both as 0
           const both = stdin as Source & Partial<Pick<Sink, 'write'>>
           if (one.to !== 0 || one.fd === 0 || !both.write)
-            throw new ShellError(`>[${one.fd}=${one.to}]: 0 is not open for writing: <> opens for both`)
+            throw new ShellError(`>[${one.fd}=${one.to}]: 0 is not open for writing; open it with <>`)
           outs[one.fd - 1] = stdin as unknown as Sink
         } else outs[one.fd - 1] = outs[one.to - 1]!
         continue
@@ -60,12 +60,12 @@ export async function redirect(
       }
       const path = state.path(await name(one))
       if (one.kind === '<' || one.kind === '<>') {
-        if (one.fd !== 0) throw new ShellError(`${one.kind}[${one.fd}]: only 0 is read`)
+        if (one.fd !== 0) throw new ShellError(`${one.kind}[${one.fd}]: only descriptor 0 can be read`)
         const file = await (one.kind === '<' ? reading(state, path, signal) : both(state, path, signal))
         stdin = file
         ends.push(async () => file.close())
       } else {
-        if (one.fd === 0) throw new ShellError(`${one.kind}[0]: 0 is read`)
+        if (one.fd === 0) throw new ShellError(`${one.kind}[0]: descriptor 0 is for reading; use < or <>`)
         const { fid, offset } = await openToWrite(state, path, signal, one.kind === '>>')
         const sink = new FileSink(state, path, fid, offset)
         outs[one.fd - 1] = sink

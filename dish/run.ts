@@ -17,7 +17,7 @@ export const run: Run = async (io, [file, ...words], { command, interactive, par
   const given = command as string | undefined
   const typed = given === undefined && file === undefined
   if (interactive || (typed && io.stdin.isTTY)) {
-    if (!typed) throw usage('-i reads what is typed: neither -c nor a file goes with it')
+    if (!typed) throw usage('-i cannot be used with -c or a file')
     const { interact } = await import('./shell.js')
     return leave(await interact(io))
   }

@@ -55,7 +55,7 @@ export async function interact(io: Invocation): Promise<number> {
   })
   const { state } = session
   const published = await publish(io.env, session.namespace).catch(
-    error => void tell(`dish: others cannot read this shell: ${why(error)}`),
+    error => void tell(`dish: other programs cannot read the files of this shell: ${why(error)}`),
   )
 
   /** Ends the reading of an entry and, once the entry is read, the command that runs for it. */
@@ -118,7 +118,7 @@ export async function interact(io: Invocation): Promise<number> {
         warned = false
         if (!told && doubleQuoted.test(entry.replaceAll(/'[^']*'|!.*/g, ''))) {
           told = true
-          tell(`dish: " is no quote here, ' is`)
+          tell(`dish: " does not quote words; use '`)
         }
         over = entry.trim() !== '' && (await enter(entry, own))
         continue

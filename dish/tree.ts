@@ -46,7 +46,7 @@ export async function named<T>(state: State, path: string, signal: AbortSignal, 
     const node = nodeOf(state, path)
     // where nothing is mounted, the user may have meant a file of this machine
     const elsewhere = node === 'dish' && error.isMissing && !/^\/(?:n|usr)\b/.test(path)
-    const remedy = elsewhere ? '; files of this machine are for ! commands' : ''
+    const remedy = elsewhere ? '; use ! commands for files of this machine' : ''
     throw new ShellError(`${path}: ${text} (${node}, as ${user.name})${remedy}`, codeOf(error), { cause: error })
   }
 }
@@ -153,7 +153,7 @@ export async function list(state: State, path: string, signal: AbortSignal, full
 const collator = new Intl.Collator('en', { numeric: true })
 
 /** Compares names as people sort them: worker-2 before worker-10. */
-export const compare = (a: string, b: string): number => collator.compare(a, b) || (a < b ? -1 : 1)
+export const compare = (a: string, b: string): number => collator.compare(a, b) || (a < b ? -1 : a > b ? 1 : 0)
 
 /** Closes a file without waiting for the answer: later requests on the connection come after the clunk. */
 export function close(fid: Fid): void {

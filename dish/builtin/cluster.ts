@@ -74,11 +74,11 @@ export async function kill(call: Call): Promise<void> {
   await call.each(call.args, async arg => {
     if (arg.startsWith('%')) {
       const one = job(call, arg)
-      if (one.status !== undefined) throw new ShellError(`kill: ${arg}: it is over`)
+      if (one.status !== undefined) throw new ShellError(`kill: ${arg}: already finished`)
       one.stop.abort(new Error('stopped'))
       return one.ended
     }
-    if (!/^\d+$/.test(arg)) throw new ShellError(`kill: ${arg}: the number of a task (ps lists them), or %N for a job`)
+    if (!/^\d+$/.test(arg)) throw call.unfit('a task number (ps lists them), or %N for a job', arg)
     const path = `${HOME}/task/${arg}/ctl`
     const { fid, offset } = await tree.openToWrite(call.state, path, call.signal)
     const sink = new tree.FileSink(call.state, path, fid, offset)
@@ -107,7 +107,7 @@ export async function task(call: Call): Promise<void> {
       const { stdin } = call.io
       for (let data = await stdin.read(call.reading); data.length > 0; data = await stdin.read(call.reading))
         await put(data)
-      if (at === 0) throw call.usage('a prompt is missing')
+      if (at === 0) throw call.usage('missing prompt')
     }
     await answer(call, path, data => tree.drain(call.state, path, fid, call.reading, data))
   } finally {

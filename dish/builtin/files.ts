@@ -115,7 +115,7 @@ export async function cp(call: Call): Promise<void> {
   const target = call.path(call.args.at(-1)!)
   const into = await tree.find(call.state, target, call.signal)
   const inside = into !== undefined && isDirectory(into)
-  if (sources.length > 1 && !inside) throw call.usage(`${target}: not a directory, and several files go there`)
+  if (sources.length > 1 && !inside) throw call.usage(`${target}: not a directory; several files need one`)
   await call.each(sources, async source => {
     const from = call.path(source)
     const to = inside ? `${target}/${from.split('/').at(-1)}` : target
@@ -163,7 +163,7 @@ export async function rm(call: Call): Promise<void> {
     const stat = await (call.options.f ? tree.find : tree.stat)(call.state, path, call.signal)
     if (!stat) return
     if (isDirectory(stat)) {
-      if (!call.options.r) throw about(path, 'isDirectory', '; rm -r, or rmdir for a session or a task')
+      if (!call.options.r) throw about(path, 'isDirectory', '; use rm -r, or rmdir for a session or a task')
       await clear(path)
     }
     await remove(call, path)
@@ -197,16 +197,16 @@ export async function stat(call: Call): Promise<void> {
 /** The matcher for `--name`. The pattern arrives as plain text and is parsed here, so that its globs count. */
 async function nameTest(call: Call, text: string): Promise<RegExp> {
   const node = parse(`~ '' ${text}`)[0]?.node
-  if (node?.kind !== 'match') throw call.usage(`--name ${text}: a pattern`)
+  if (node?.kind !== 'match') throw call.unfit('a pattern', text, 'name')
   const [value] = await values(node.patterns[0] ?? [], call.state, async () => '')
   return pattern(value ?? [])
 }
 
 export async function find(call: Call): Promise<void> {
   const { name, type } = call.options
-  if (type !== undefined && type !== 'd' && type !== 'f') throw call.usage(`--type ${type}: d or f`)
+  if (type !== undefined && type !== 'd' && type !== 'f') throw call.unfit('d or f', type, 'type')
   const test = typeof name === 'string' ? await nameTest(call, name) : undefined
-  const deepest = call.number('depth', 20)
+  const deepest = call.count('depth', 20)
   const show = async (path: string, last: string, directory: boolean) => {
     if ((!test || test.test(last)) && (!type || (type === 'd') === directory)) await call.print(`${path}\n`)
   }

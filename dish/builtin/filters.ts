@@ -40,8 +40,8 @@ async function title(call: Call, paths: readonly string[], name: string | undefi
 }
 
 export async function head(call: Call): Promise<void> {
-  const count = call.number('n', 10)
-  const size = call.options.c === undefined ? undefined : call.number('c', 0)
+  const count = call.count('n', 10)
+  const size = call.options.c === undefined ? undefined : call.count('c', 0)
   await inputs(call, call.args, async (source, name) => {
     await title(call, call.args, name)
     let left = size ?? count
@@ -75,7 +75,7 @@ const AGAIN_MS = 500
 const QUIET_MS = 100
 
 export async function tail(call: Call): Promise<void> {
-  const count = call.number('n', 10)
+  const count = call.count('n', 10)
   await inputs(call, call.args, async (source, name) => {
     await title(call, call.args, name)
     let kept: Uint8Array = nothing
@@ -189,12 +189,12 @@ const MOST = 5_000_000
 
 export async function sort(call: Call): Promise<void> {
   const { r, n, u } = call.options
-  const word = call.number('k', 0)
+  const word = call.count('k', 0)
   const all: string[] = []
   await inputs(call, call.args, async source => {
     for await (const line of lines(source, call.reading)) {
       all.push(line)
-      if (all.length > MOST) throw new ShellError(`sort: over ${MOST} lines`)
+      if (all.length > MOST) throw new ShellError(`sort: too many lines; at most ${MOST}`)
     }
   })
   const key = (line: string) => (word > 0 ? (line.trim().split(/\s+/)[word - 1] ?? '') : line)

@@ -24,7 +24,7 @@ export const pwd = (call: Call): Promise<void> => call.print(`${call.state.cwd}\
 
 function flags(call: Call): Flags {
   const { a, b, c } = call.options
-  if (a && b) throw call.usage('-a and -b are one or the other')
+  if (a && b) throw call.usage('give -a or -b, not both')
   return { ...(a && { where: 'after' as const }), ...(b && { where: 'before' as const }), create: Boolean(c) }
 }
 

@@ -66,8 +66,8 @@ export async function on(call: Call): Promise<void> {
 const number = new Intl.NumberFormat('en')
 
 export async function all(call: Call): Promise<void> {
-  const atOnce = call.number('j', 32, 1)
-  const seconds = call.number('t', 0)
+  const atOnce = call.count('j', 32, 1)
+  const seconds = call.seconds('t', 0)
   const names = await workers(call)
   const begun = performance.now()
   const failed: string[] = []

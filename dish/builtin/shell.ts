@@ -28,16 +28,18 @@ export async function help(call: Call): Promise<void> {
   if (name === undefined) {
     const wide = Math.max(...builtins.map(({ name, args = '' }) => `${name} ${args}`.length))
     const rows = builtins.map(({ name, args = '', summary }) => `${`${name} ${args}`.padEnd(wide)}  ${summary}\n`)
-    const rest = ['!COMMAND', 'run a command of the host’s'] as const
+    const rest = ['!COMMAND', 'run a command of this machine'] as const
     return call.print(`${rows.join('')}${rest[0].padEnd(wide)}  ${rest[1]}\n`)
   }
   const builtin = named(call, name)
   if (!builtin)
     throw new ShellError(
-      `help: ${name}: no such command${didYouMean(
-        name,
-        builtins.map(({ name }) => name),
-      )}`,
+      `help: ${name}: no such command${
+        didYouMean(
+          name,
+          builtins.map(({ name }) => name),
+        ) || '; help lists the commands'
+      }`,
     )
   const options = builtin.options ?? []
   const wide = Math.max(0, ...options.map(([flag]) => flag.length))
@@ -62,7 +64,7 @@ export const jobs = (call: Call): Promise<void> => call.print(call.state.shared.
 /** Finds a job by its number, with or without %. @throws ShellError if there is none */
 export function job(call: Call, text: string) {
   const found = /^%?\d+$/.test(text) ? call.state.shared.jobs.get(Number(text.replace('%', ''))) : undefined
-  if (!found) throw new ShellError(`${call.name}: ${text}: no such job`)
+  if (!found) throw new ShellError(`${call.name}: ${text}: no such job; jobs lists them`)
   return found
 }
 
@@ -84,7 +86,7 @@ export async function whatis(call: Call): Promise<void> {
       await call.print(`${name}=${value.length === 1 ? quote(value[0]!) : `(${value.map(quote).join(' ')})`}\n`)
     if (body) await call.print(`fn ${name} { ${print(body)} }\n`)
     else if (builtin) await call.print(`${usageOf(builtin)}\n`)
-    if (!value && !body && !builtin) throw new ShellError(`whatis: ${name}: no function, variable or command`)
+    if (!value && !body && !builtin) throw new ShellError(`whatis: ${name}: not a function, variable or command`)
   })
 }
 
@@ -92,13 +94,13 @@ export const evaluate = (call: Call): Promise<void> => call.evaluator.runText(ca
 
 export async function shift(call: Call): Promise<void> {
   const by = Number(call.args[0] ?? 1)
-  if (!Number.isInteger(by) || by < 0) throw call.usage(`${call.args[0]}: a number`)
+  if (!Number.isInteger(by) || by < 0) throw call.unfit('a whole number from 0', call.args[0])
   call.state.set('*', call.state.get('*').slice(by))
 }
 
 export async function sleep(call: Call): Promise<void> {
   const seconds = Number(call.args[0])
-  if (!(seconds >= 0 && seconds <= 2_000_000)) throw call.usage(`${call.args[0]}: seconds`)
+  if (!(seconds >= 0 && seconds <= 2_000_000)) throw call.unfit('seconds from 0 to 2000000', call.args[0])
   await pause(seconds * 1000, undefined, { signal: call.signal }).catch(() => undefined)
   if (call.signal.aborted) throw call.signal.reason
 }
@@ -124,8 +126,8 @@ export async function no(call: Call): Promise<void> {
 export async function read(call: Call): Promise<void> {
   const { stdin } = call.io
   if (stdin.inherited && call.state.shared.interactive)
-    throw new ShellError('read: what is typed is the shell’s; pipe a text in, or give it by < or <<')
-  for (const name of call.args) if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) throw call.usage(`${name}: no name`)
+    throw new ShellError('read: cannot read what is typed; give it a pipe, < or <<')
+  for (const name of call.args) if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) throw call.unfit('a variable name', name)
   const parts: Uint8Array[] = []
   let size = 0
   let ended = false
@@ -136,7 +138,7 @@ export async function read(call: Call): Promise<void> {
     ended = end >= 0
     parts.push(ended ? data.subarray(0, end) : data)
     size += data.length
-    if (size > MAX_READ) throw new ShellError(`read: a line of over ${MAX_READ} bytes`)
+    if (size > MAX_READ) throw new ShellError(`read: line too long; at most ${MAX_READ} bytes`)
     if (ended && end + 1 < data.length) putBack(stdin, data.subarray(end + 1))
   }
   if (!ended && parts.length === 0) return call.state.end('eof', 1)

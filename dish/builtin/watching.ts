@@ -29,8 +29,8 @@ async function draw(call: Call, text: string, first: boolean): Promise<void> {
 }
 
 export async function watch(call: Call): Promise<void> {
-  const every = call.number('n', 2, 0.1) * 1000
-  const times = call.options.t === undefined ? Number.POSITIVE_INFINITY : call.number('t', 1, 1)
+  const every = call.seconds('n', 2, 0.1) * 1000
+  const times = call.options.t === undefined ? Number.POSITIVE_INFINITY : call.count('t', 1, 1)
   const [name = '', ...args] = call.args
   for (let i = 0; i < times; i++) {
     if (i > 0) await rest(call, every)

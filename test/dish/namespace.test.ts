@@ -33,7 +33,7 @@ t.test('bind, mount, import and unmount change the name space that ns prints', a
       'sub\nx1\nx2\ny\n',
       'unmount: bad argument: /n/llambo/dir: nothing is mounted there',
     ],
-    ['bind -a -b a b', '', /one or the other/],
+    ['bind -a -b a b', '', /^bind: give -a or -b, not both; usage: bind /],
     ["bind '#nope' /x", '', 'bind: file does not exist: #nope: #dish #usr'],
     ['mount nonsense /x', '', /^mount: bad argument: address "nonsense"/],
     ['mount unix!/nowhere/9p /x; ls /n', 'dish\nllambo\nother\n'],

@@ -34,15 +34,15 @@ t.test('dish without a server exits with the status of its commands, or a code f
     [['-c', 'exit bad'], 1, '', ''],
     [['-c', '!exit 3'], 3, '', ''],
     [['-c', "echo 'a"], 2, '', "dish: a quote is not closed\n  echo 'a\n       ^\n"],
-    [['-c', 'ls\necho (a; b)'], 2, '', 'dish: a word is missing before ";" (line 2)\n  echo (a; b)\n         ^\n'],
+    [['-c', 'ls\necho (a; b)'], 2, '', 'dish: missing word before ";" (line 2)\n  echo (a; b)\n         ^\n'],
     [['-n', '-c', 'nonsense; ls'], 0, '', ''],
-    [['-n', '-c', '}'], 2, '', /closes nothing/],
+    [['-n', '-c', '}'], 2, '', /unmatched "}"/],
     [['-c', 'cat status'], 3, '', none],
     [['-c', 'cat status | wc -l'], 3, '0\n', none],
     [['-c', 'cat status; echo on'], 0, 'on\n', none],
     [[script, 'x', 'y'], 0, `${script} x y 2\n`, ''],
     [['/nowhere'], 2, '', 'dish: /nowhere: no such file on this machine\n'],
-    [['-i', '-c', 'ls'], 2, '', /neither -c nor a file/],
+    [['-i', '-c', 'ls'], 2, '', /-i cannot be used with -c or a file/],
     [['--lnog'], 2, '', /unknown option/],
     [[], 0, 'a\n', '', 'echo a\n'],
     [['-c', 'cat | wc -l'], 0, '2\n', '', 'a\nb\n'],
@@ -187,7 +187,7 @@ t.test('a lost connection is reported once, and dialled again', async t => {
   await home.up('--workers', '1')
   t.equal((await shell.run('cat status | grep -c server')).out, '1\n')
   t.match(shell.told, [
-    /^dish: the connection to unix!\S+ is lost; the next command that needs it dials again$/,
+    /^dish: connection to unix!\S+ lost; the next command that needs it reconnects$/,
     /^dish: connected to unix!\S+ again$/,
   ])
   t.equal(shell.told.length, 2)
