@@ -32,7 +32,8 @@ export function attach(path: string, cwd = process.cwd()): Attachment {
     if (stat.isDirectory()) throw usage(`${path}: is a directory; attach the files in it`)
     // reading a pipe may wait forever and a device may never end, and this read cannot be interrupted
     if (!stat.isFile()) throw usage(`${path}: not a regular file; pipe the output of a program into limbot instead`)
-    if (stat.size > MOST) throw usage(`${path}: ${bytes(stat.size)} is too large; a file may have ${bytes(MOST)}`)
+    if (stat.size > MOST)
+      throw usage(`${path}: too large (${bytes(stat.size)}); at most ${bytes(MOST)} can be attached`)
     return checked(path, readFileSync(file))
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException

@@ -29,7 +29,7 @@ export const builtins: readonly Builtin[] = [
     options: [json],
     load: pick(cluster, 'status'),
   },
-  { name: 'nodes', summary: 'list its workers', options: [json], load: pick(cluster, 'nodes') },
+  { name: 'nodes', summary: 'list the workers of the cluster', options: [json], load: pick(cluster, 'nodes') },
   {
     name: 'task',
     args: '[PROMPT…]',
@@ -99,8 +99,8 @@ export const builtins: readonly Builtin[] = [
   { name: 'echo', args: '[WORD…]', summary: 'print words; with -n no newline', raw: true, load: pick(shell, 'echo') },
   {
     name: 'cp',
-    args: 'PATH PATH…',
-    summary: 'copy files into the last PATH',
+    args: 'PATH… DEST',
+    summary: 'copy a file to DEST, or files into the directory DEST',
     completes: ['path'],
     load: pick(files, 'cp'),
   },
@@ -119,7 +119,7 @@ export const builtins: readonly Builtin[] = [
   {
     name: 'rmdir',
     args: 'PATH…',
-    summary: 'remove directories: a session, a task',
+    summary: 'remove empty directories, sessions and tasks',
     completes: ['directory'],
     load: pick(files, 'rmdir'),
   },

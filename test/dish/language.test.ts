@@ -145,7 +145,7 @@ const rows: Readonly<Record<string, readonly (readonly [text: string, out: strin
     ],
     ['import ws://127.0.0.1:1/9p', '', /^import: cannot reach ws:\/\/127\.0\.0\.1:1\/9p: no server answers$/],
     ['head -n x a.txt', '', /^head: -n: expected a whole number from 0, not "x"; usage: head /],
-    ['cp a.txt', '', /^cp: missing argument; usage: cp PATH PATH…/],
+    ['cp a.txt', '', /^cp: missing argument; usage: cp PATH… DEST$/],
     ['bind a', '', /^bind: missing argument; usage: bind /],
     ['bind a b c', '', /^bind: unexpected argument "c"; usage: bind /],
   ],
