@@ -53,7 +53,7 @@ export async function connect(
 ): Promise<Connection> {
   const { token, withheld, fingerprint, aname, ownPlace, trace } = options
   const given = token === undefined ? {} : { token }
-  const late = deadline(systemClock, CONNECT_MS, () => silent(`${address} accepts connections`, CONNECT_MS))
+  const late = deadline(systemClock, CONNECT_MS, () => silent(address, CONNECT_MS))
   const both = signal ? AbortSignal.any([signal, late.signal]) : late.signal
   let transport: Transport | undefined
   try {
@@ -78,14 +78,17 @@ const aborted = (signal: AbortSignal) =>
 
 /**
  * The failure of a server that stopped answering.
- * @param what what the server did before, with its address
+ * @param server its address, after the path that was asked for where there is one
  * @param ms how long it has been silent since
  */
-export function silent(what: string, ms: number): Failure {
-  const remedy = /\bunix!/.test(what)
-    ? '; if it stays so, stop its process and start it again with: llamboctl up -d'
-    : '; it may be stopped or hang, or no llambo server listens there'
-  return new Failure(exitCode.unreachable, `${what} and does not answer within ${ms / 1000} s${remedy}`)
+export function silent(server: string, ms: number): Failure {
+  const remedy = /\bunix!/.test(server)
+    ? '; if this persists, end its process, then: llamboctl up -d'
+    : '; it may be stopped or hung, or not a llambo server'
+  return new Failure(
+    exitCode.unreachable,
+    `${server} accepted the connection but did not answer within ${ms / 1000} s${remedy}`,
+  )
 }
 
 /** Turns an error of dialling or attaching into a Failure with the remedy; other errors stay as they are. */
@@ -94,8 +97,8 @@ function unreachable(address: string, error: unknown, withheld: string | undefin
   if (error.is('authRequired')) {
     const remedy =
       withheld === undefined
-        ? 'give a token in $LLAMBO_TOKEN, or in a file that $LLAMBO_TOKEN_FILE names'
-        : `your own token goes to a server that llamboctl up has started here, and this is not known to be one; if you trust it: LLAMBO_TOKEN_FILE=${withheld}`
+        ? 'set LLAMBO_TOKEN to a token, or LLAMBO_TOKEN_FILE to a file with one'
+        : `your own token is sent only to a server that llamboctl up started on this machine; if you trust this one, set LLAMBO_TOKEN_FILE=${withheld}`
     return new Failure(
       exitCode.auth,
       `${error.message.includes(address) ? '' : `${address}: `}${error.message}; ${remedy}`,
@@ -103,7 +106,7 @@ function unreachable(address: string, error: unknown, withheld: string | undefin
     )
   }
   if (error.is('certificateRefused')) {
-    const remedy = 'give the fingerprint of the right one in $LLAMBO_FINGERPRINT: llamboctl invite prints it there'
+    const remedy = 'set LLAMBO_FINGERPRINT to the right one, which llamboctl invite prints on the machine of the server'
     return new Failure(exitCode.auth, `${error.message}; ${remedy}`, { cause: error })
   }
   const { code } = (error.cause ?? {}) as NodeJS.ErrnoException

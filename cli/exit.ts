@@ -53,7 +53,7 @@ export function codeOf(thrown: unknown): number {
 /**
  * How the user calls llamboctl: by its name, or where it is not on the path, as the checkout's script or through npx.
  */
-function calledAs({ npm_lifecycle_event, npm_package_name, LLAMBO_CALLED_AS }: NodeJS.ProcessEnv): string {
+export function calledAs({ npm_lifecycle_event, npm_package_name, LLAMBO_CALLED_AS }: NodeJS.ProcessEnv): string {
   if (LLAMBO_CALLED_AS && /^[\w./~+-]*\/llamboctl$/.test(LLAMBO_CALLED_AS)) return LLAMBO_CALLED_AS
   if (npm_lifecycle_event === 'npx') return 'npx llamboctl'
   return npm_package_name === 'llambo' ? './llamboctl' : 'llamboctl'

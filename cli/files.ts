@@ -33,7 +33,7 @@ export function promptly<T>(
   signal: AbortSignal,
   ask: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const late = () => silent(`${shown(path)}: ${root.client.transport.name} has let us in`, ANSWER_MS)
+  const late = () => silent(`${shown(path)}: ${root.client.transport.name}`, ANSWER_MS)
   return within(systemClock, ANSWER_MS, signal, late, ask)
 }
 

@@ -11,7 +11,8 @@ import { runningServer } from './serverfile.js'
  */
 export function parseFingerprint(text: string): string {
   const hex = text.replace(/^sha-?256( fingerprint)?[:=]/i, '').replace(/:/g, '')
-  if (!/^[0-9a-f]{64}$/i.test(hex)) throw fail('badArgument', `fingerprint ${text}: sha256: and 64 hexadecimal digits`)
+  if (!/^[0-9a-f]{64}$/i.test(hex))
+    throw fail('badArgument', `fingerprint ${text}: expected sha256: and 64 hexadecimal digits`)
   return `sha256:${hex.toLowerCase()}`
 }
 

@@ -27,12 +27,12 @@ function kind<T>(of: field.Field<T>, takes: string, more: (value: unknown) => st
 
 /** Printable text of 1 to `most` characters. */
 export const text = (most = MAX_WORD): Kind<string> =>
-  kind(field.matching(/^\P{Cc}+$/u, most, ''), `a text of 1 to ${most} characters`, value =>
+  kind(field.matching(/^\P{Cc}+$/u, most, ''), `1 to ${most} printable characters`, value =>
     typeof value === 'number' || typeof value === 'boolean' ? '; put it in quotes' : '',
   )
 
 /** Text of any characters, up to 1,048,576 of them. */
-export const prose: Kind<string> = kind(field.text(1024 * 1024), 'a text')
+export const prose: Kind<string> = kind(field.text(1024 * 1024), 'text')
 
 /** A name that a person gives, in any script. */
 export const name: Kind<string> = kind(field.matching(/^[\p{L}\p{N}][\p{L}\p{N}._:/@-]{0,255}$/u, 256, ''), 'a name')
@@ -79,7 +79,7 @@ export const size: Kind<number> = kind((value, name) => {
   const bytes = parseSize(value)
   if (bytes === undefined) throw new field.Unfit(name, '')
   return bytes
-}, 'bytes, or a number with KiB, MiB, GiB or TiB')
+}, 'a number of bytes, or a number with KiB, MiB, GiB or TiB')
 
 /** A map in which every key is one of `shape`; all keys are optional. */
 export function only<const S extends Readonly<Record<string, Kind<any>>>>(shape: S): Kind<Partial<field.Shaped<S>>> {
@@ -118,4 +118,4 @@ export function named<T>(
 
 /** The refusal of an unknown key: it suggests a similar key, or else lists the known ones. */
 export const unknownKey = (key: string, known: readonly string[]): string =>
-  `unknown key${didYouMean(key.slice(0, 64), known) || `; known are ${known.join(', ')}`}`
+  `unknown key${didYouMean(key.slice(0, 64), known) || `; keys: ${known.join(', ')}`}`

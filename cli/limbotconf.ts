@@ -28,7 +28,7 @@ export const settings = {
     kind: name,
     value: 'name',
     short: 'm',
-    help: 'the model to talk to; the one that is loaded unless set',
+    help: 'the model to talk to; if unset, the one that is loaded',
   }),
   role: setting({
     kind: name,
@@ -36,24 +36,38 @@ export const settings = {
     short: 'r',
     help: 'a role: roles/NAME.md in the configuration directory',
   }),
-  system: setting({ kind: prose, value: 'text', short: 's', help: 'the system prompt; goes before the role’s' }),
-  stats: setting({ kind: toggle, value: 'on|off', initial: true, help: 'a line of figures behind each answer' }),
+  system: setting({ kind: prose, value: 'text', short: 's', help: 'the system prompt; placed before the role’s' }),
+  stats: setting({
+    kind: toggle,
+    value: 'on|off',
+    initial: true,
+    help: 'print a line of statistics after each answer',
+  }),
   markdown: setting({
     kind: toggle,
     value: 'on|off',
     initial: true,
-    help: 'show Markdown set, on a terminal with colours',
+    help: 'format Markdown on a terminal with colours',
   }),
-  save: setting({ kind: toggle, value: 'on|off', initial: true, help: 'keep conversations' }),
-  history: setting({ kind: toggle, value: 'on|off', initial: true, help: 'keep what is typed, for the arrow keys' }),
+  save: setting({ kind: toggle, value: 'on|off', initial: true, help: 'save conversations' }),
+  history: setting({ kind: toggle, value: 'on|off', initial: true, help: 'save what is typed, for the arrow keys' }),
   compact: setting({
     kind: toggle,
     value: 'on|off',
     initial: true,
-    help: 'sum up the older messages before the context overflows',
+    help: 'summarise the older messages before the context overflows',
   }),
-  editor: setting({ kind: prose, value: 'command', help: 'what Ctrl-G opens; $VISUAL or $EDITOR unless set' }),
-  temperature: setting({ kind: decimal(0, 5), value: 'n', sampling: true, help: '0 (always the likeliest word) to 5' }),
+  editor: setting({
+    kind: prose,
+    value: 'command',
+    help: 'the editor that Ctrl-G opens; if unset, $VISUAL, $EDITOR or vi',
+  }),
+  temperature: setting({
+    kind: decimal(0, 5),
+    value: 'n',
+    sampling: true,
+    help: '0 (always the most likely token) to 5',
+  }),
   top_p: setting({ kind: decimal(0, 1), value: 'n', sampling: true, help: '0 to 1' }),
   top_k: setting({ kind: whole(0, 100_000), value: 'n', sampling: true, help: '0 (all) to 100000' }),
   min_p: setting({ kind: decimal(0, 1), value: 'n', sampling: true, help: '0 to 1' }),
@@ -63,8 +77,8 @@ export const settings = {
     sampling: true,
     help: 'the same seed gives the same text',
   }),
-  max_tokens: setting({ kind: whole(1, 1_048_576), value: 'n', sampling: true, help: 'of an answer' }),
-  stop: setting({ kind: prose, value: 'text', sampling: true, help: 'where an answer ends' }),
+  max_tokens: setting({ kind: whole(1, 1_048_576), value: 'n', sampling: true, help: 'the longest answer, in tokens' }),
+  stop: setting({ kind: prose, value: 'text', sampling: true, help: 'text at which an answer ends' }),
 }
 
 export type Key = keyof typeof settings
@@ -91,7 +105,7 @@ export function keyOf(given: string, origin = ''): Key {
   const key = given.replaceAll('-', '_')
   if (Object.hasOwn(settings, key)) return key as Key
   throw usage(
-    `${origin && `${origin}: `}${given}: unknown setting${didYouMean(key, keys) || `; known are ${keys.join(', ')}`}`,
+    `${origin && `${origin}: `}${given}: unknown setting${didYouMean(key, keys) || `; settings: ${keys.join(', ')}`}`,
   )
 }
 

@@ -50,7 +50,7 @@ export function privateDir(path: string): string {
   } catch (error) {
     throw new Failure(
       exitCode.failed,
-      `${path}: cannot be made (${explain(error)}); set HOME, or the XDG variables, to a directory that you can write`,
+      `cannot create ${path} (${explain(error)}); set HOME, or the XDG variables, to a directory that you can write to`,
       { cause: error },
     )
   }
@@ -60,6 +60,6 @@ export function privateDir(path: string): string {
     throw new Failure(exitCode.failed, explain(error).replace(/^permission denied: /, ''), { cause: error })
   }
   if ((lstatSync(path).mode & 0o077) !== 0)
-    throw new Failure(exitCode.failed, `${path}: others may enter it; chmod 700 ${path}`)
+    throw new Failure(exitCode.failed, `${path}: other users can enter this directory; chmod 700 ${path}`)
   return path
 }

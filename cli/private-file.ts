@@ -29,18 +29,18 @@ function opened(path: string): number {
     return openSync(path, 'r')
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error
-    throw fail('notPermitted', `${path} cannot be read: chown ${process.getuid?.() ?? ''} ${path}; chmod 600 ${path}`)
+    throw fail('notPermitted', `cannot read ${path}; chown ${process.getuid?.() ?? ''} ${path}; chmod 600 ${path}`)
   }
 }
 
 function check(path: string, file: number): void {
   const stat = fstatSync(file)
   const { mode, uid, size } = stat
-  if (stat.isDirectory()) throw fail('badArgument', `${path} is a directory: mv ${path} ${path}.old`)
-  if (mode & 0o077) throw fail('notPermitted', `${path} may be read or changed by others: chmod 600 ${path}`)
+  if (stat.isDirectory()) throw fail('badArgument', `${path} is a directory; mv ${path} ${path}.old`)
+  if (mode & 0o077) throw fail('notPermitted', `${path}: other users can read or change this file; chmod 600 ${path}`)
   const own = process.getuid?.()
   if (own !== undefined && uid !== own && uid !== 0) {
-    throw fail('notPermitted', `${path} belongs to another user (${uid}): chown ${own} ${path}`)
+    throw fail('notPermitted', `${path} belongs to another user (${uid}); chown ${own} ${path}`)
   }
   if (size > MAX_PRIVATE) throw fail('tooLarge', `${path}: at most ${MAX_PRIVATE} bytes`)
 }

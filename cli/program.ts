@@ -1,22 +1,24 @@
 /**
  * Runs a program from its table of commands: the command line is parsed with commander, and failures become exit codes.
  */
+
 import { Command as Commander, CommanderError, Option } from 'commander'
 import { colors } from './color.js'
 import type { Command } from './command.js'
 import { asTyped, codeOf, exitCode, explain, Failure } from './exit.js'
 import { type Globals, Invocation } from './invocation.js'
+import { QUOTE_SPACES } from './phrases.js'
 import { version } from './version.js'
 
 /** Runs a command with the arguments and options that commander parsed. */
 type Call = (command: Command, args: string[], options: object, globals: Globals) => Promise<void>
 
 const globals: readonly (readonly [flags: string, help: string])[] = [
-  ['--at <address>', 'the server to speak to: unix!PATH, tcp!HOST!PORT, ws://HOST:PORT/9p, wss://… ($LLAMBO)'],
-  ['--aname <name>', 'the tree to attach to, of a server that has several; its root unless given'],
-  ['--trace <file>', 'write every 9P message there, a line each; - is standard error'],
-  ['--color', 'colours also where standard output is no terminal'],
-  ['--no-color', 'no colours ($NO_COLOR)'],
+  ['--at <address>', "the server to use: 'unix!PATH', 'tcp!HOST!PORT', ws://HOST:PORT/9p, wss://… ($LLAMBO)"],
+  ['--aname <name>', 'the tree to attach to, on a server with several; if omitted, its root'],
+  ['--trace <file>', 'write every 9P message to this file, one per line; - is standard error'],
+  ['--color', 'use colours even if standard output is not a terminal'],
+  ['--no-color', 'do not use colours ($NO_COLOR)'],
 ]
 
 /**
@@ -26,7 +28,7 @@ const globals: readonly (readonly [flags: string, help: string])[] = [
 export function program(root: Command, call: Call): Commander {
   const cli = new Commander(root.name)
   for (const [flags, help] of globals) cli.option(flags, help)
-  cli.version(version(), '-V, --version').showHelpAfterError(`(${root.name} --help shows what there is)`)
+  cli.version(version(), '-V, --version').showHelpAfterError(`(see ${root.name} --help)`)
   // commander gives the pair the default of `--no-color`; it must stay unset where neither is given, so that the
   // terminal decides
   cli.setOptionValue('color', undefined)
@@ -53,7 +55,7 @@ export function program(root: Command, call: Call): Commander {
       at.addOption(option)
     }
     for (const child of command.commands ?? []) describe(at.command(child.name), child)
-    if (at !== cli) at.showHelpAfterError(`(it is ${path(at)} ${at.usage()}; -h says more)`)
+    if (at !== cli) at.showHelpAfterError(`usage: ${path(at)} ${at.usage()} (see --help)`)
     if (!command.load) return
     at.action(async (...given: unknown[]) => {
       const args = given
@@ -76,11 +78,12 @@ const every = (command: Commander): Commander[] => [command, ...command.commands
 function plainly(text: string, { hints = {} }: Command): string {
   const said = text.replace(/^error: /, '')
   const [, word = ''] = /^unknown command '([^']*)'/.exec(said) ?? []
-  if (Object.hasOwn(hints, word)) return asTyped(`there is no command ${word}; ${hints[word]}\n`)
-  const [, name, most] = /^too many arguments for '([^']*)'\. Expected (\d+)/.exec(said) ?? []
+  if (Object.hasOwn(hints, word)) return asTyped(`unknown command '${word}'; ${hints[word]}\n`)
+  const [, name, most, given] =
+    /^too many arguments for '([^']*)'\. Expected (\d+) arguments? but got (\d+)/.exec(said) ?? []
   if (name === undefined) return said
-  const takes = most === '0' ? 'no words' : most === '1' ? 'one word' : `${most} words`
-  return `${name} takes ${takes} behind it; a name with a blank in it needs quotes: 'my model.gguf'\n`
+  const takes = most === '0' ? 'no arguments' : most === '1' ? 'one argument' : `at most ${most} arguments`
+  return `${name}: expected ${takes}, got ${given}; ${QUOTE_SPACES}: 'my model.gguf'\n`
 }
 
 /**

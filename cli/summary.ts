@@ -24,7 +24,7 @@ export function summary(text: string): string {
   return [
     `${headline(server)}\n`,
     ...(workers.length > 0 ? ['\n', table(WORKER, workers.slice(0, MOST).map(worker), true)] : []),
-    ...(more > 0 ? [`… and ${number(`${more}`)} more: llamboctl top shows them, and the file status has all\n`] : []),
+    ...(more > 0 ? [`… and ${number(`${more}`)} more; llamboctl top and the file status show all\n`] : []),
     ...(models.length > 0 ? ['\n', table(MODEL, models.map(model), true)] : []),
     ...models.flatMap(({ name, note }) => (note ? [`${name}: ${note}\n`] : [])),
   ].join('')

@@ -85,14 +85,14 @@ export class Tokens {
    *   write(2)
    */
   add(role: Role, user: string, comment: string): string {
-    if (!userName.test(user)) throw fail('badArgument', `user ${user}: letters, digits, dots, - and _`)
+    if (!userName.test(user)) throw fail('badArgument', `user ${user}: expected letters, digits, ., - and _`)
     const before = readPrivate(this.path)
     const token = newToken()
     // a single append: neither a server that reads now nor another process that adds a token sees half a line
     const text = `${before === '' || before.endsWith('\n') ? '' : '\n'}${line(role, user, token, comment)}`
     // a server refuses a larger file, and with it every token
     if (Buffer.byteLength(before) + text.length > MAX_PRIVATE)
-      throw fail('tooLarge', `${this.path}: at most ${MAX_PRIVATE} bytes; remove the lines of tokens nobody uses`)
+      throw fail('tooLarge', `${this.path}: at most ${MAX_PRIVATE} bytes; remove the lines of unused tokens`)
     appendFileSync(this.path, text)
     return token
   }
@@ -142,12 +142,12 @@ function parse(path: string, text: string): Row[] {
     const [role, user, digest, ...more] = words.filter(word => word !== '')
     if (role === undefined) return
     // messages do not repeat the line: somebody may have put a token there
-    const bad = (what: string) => fail('badArgument', `${path}:${i + 1}: ${what}; mend the line, or remove it`)
-    if (!roles.some(known => known === role)) throw bad(`a line begins with a role: ${roles.join(', ')}`)
-    if (user === undefined || !userName.test(user)) throw bad('a user follows the role')
+    const bad = (what: string) => fail('badArgument', `${path}:${i + 1}: ${what}; correct or remove the line`)
+    if (!roles.some(known => known === role)) throw bad(`expected a role first; roles: ${roles.join(', ')}`)
+    if (user === undefined || !userName.test(user)) throw bad('expected a user name after the role')
     const [, hex] = /^sha256:([0-9a-f]{64})$/.exec(digest ?? '') ?? []
     if (hex === undefined || more.length > 0)
-      throw bad('sha256: and 64 hexadecimal digits follow the user, then nothing but a # comment')
+      throw bad('expected sha256: and 64 hexadecimal digits after the user, then only a # comment')
     rows.push({ role: role as Role, user, digest: Buffer.from(hex, 'hex') })
   })
   return rows
@@ -161,11 +161,11 @@ function makeFirst(tokens: string, clear: string): void {
   if (statSync(tokens, { throwIfNoEntry: false })) return
   placePrivate(clear, `${newToken()}\n`)
   const token = readPrivate(clear).trim()
-  if (!shape.test(token)) throw fail('badArgument', `${clear} holds no token: rm ${clear}`)
+  if (!shape.test(token)) throw fail('badArgument', `${clear} does not contain a token; rm ${clear}`)
   const header = '# role (read, use, admin, join)  user  sha256 of the token\n'
   placePrivate(
     tokens,
-    header + line('admin', account().name, token, 'made at the first start; our own tools find it in ./token'),
+    header + line('admin', account().name, token, 'made at the first start; llambo’s own tools read it from ./token'),
   )
 }
 

@@ -37,7 +37,7 @@ export function readYaml(text: string, schema: 'core' | 'failsafe' = 'core'): Ya
   // a few nested aliases stand for more text than fits into memory
   visit(doc, {
     Alias: (_, { source, range }) => {
-      errors.push({ at: range?.[0] ?? 0, message: `*${source}: write the value itself; there are no references here` })
+      errors.push({ at: range?.[0] ?? 0, message: `*${source}: aliases are not supported; write the value itself` })
     },
   })
   return { contents: doc.contents, errors, lineOf: offset => lines.linePos(offset).line }
@@ -51,5 +51,5 @@ function unfitness(text: string): string | undefined {
     else if (c === ']' || c === '}') depth = Math.max(0, depth - 1)
     if (depth > MAX_DEPTH) break
   }
-  return depth > MAX_DEPTH || marks.test(text) ? `lists and keys over ${MAX_DEPTH} deep` : undefined
+  return depth > MAX_DEPTH || marks.test(text) ? `lists and keys nested more than ${MAX_DEPTH} deep` : undefined
 }

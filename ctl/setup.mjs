@@ -76,14 +76,14 @@ function install() {
   if (installed()) return
   if (existsSync(modules) && lstatSync(modules).isSymbolicLink()) {
     return say(
-      'llambo: node_modules is a link to packages of other versions than package-lock.json names; using them as they are',
+      'llambo: node_modules is a link to packages whose versions differ from package-lock.json; using them as they are',
     )
   }
   const gpu = gpuBuilds()
-  say('llambo: installing what it needs (about 340 MB with the tools to build and test it; a minute or so) …')
+  say('llambo: installing its packages (about 340 MB with the tools to build and test it; a minute or so) …')
   // no package that we use needs its install script here: the binaries are in the packages
   const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']
-  if (npm(args) !== 0) stop('npm ci failed, see above; without a network it needs a filled npm cache')
+  if (npm(args) !== 0) stop('npm ci failed (see above); without a network it needs a filled npm cache')
   for (const kind of gpu) addGpu(kind)
 }
 
@@ -116,7 +116,7 @@ function build() {
   if (inputs.every(path => statSync(path).mtimeMs < built)) return
   say('llambo: building …')
   const started = new Date()
-  if (run(process.execPath, [program('typescript/bin/tsc')], { out: 2 }) !== 0) stop('the build failed, see above')
+  if (run(process.execPath, [program('typescript/bin/tsc')], { out: 2 }) !== 0) stop('the build failed (see above)')
   writeFileSync(stamp, started.toISOString())
 }
 
@@ -150,7 +150,7 @@ function addGpu(kind) {
       '--loglevel=error',
       ...packages,
     ]
-    if (npm(args, { cwd: folder }) !== 0) stop(`the ${kind} build could not be installed, see above`)
+    if (npm(args, { cwd: folder }) !== 0) stop(`the ${kind} build could not be installed (see above)`)
     for (const name of GPU[kind]) {
       const place = join(modules, '@node-llama-cpp', name)
       rmSync(place, { recursive: true, force: true })
@@ -162,11 +162,11 @@ function addGpu(kind) {
 }
 
 function gpu([kind = detectGpu()]) {
-  if (!GPU[kind]) stop(`no GPU build is called ${kind}: ${Object.keys(GPU).join(' or ')}`, 2)
+  if (!GPU[kind]) stop(`no GPU build "${kind}"; builds: ${Object.keys(GPU).join(' ')}`, 2)
   if (process.platform !== 'linux' || process.arch !== 'x64')
     stop(`the GPU builds are for Linux on x64; this is ${process.platform} on ${process.arch}`)
   addGpu(kind)
-  say(`llambo: added. A server started from now on uses it; llamboctl doctor shows whether it can`)
+  say(`llambo: added. Servers started from now on use it; to check: llamboctl doctor`)
 }
 
 /** Runs lint, then the tests, and exits at the first that fails. The types were checked by the build. */
@@ -190,6 +190,7 @@ function test(args) {
 }
 
 const [what, ...args] = process.argv.slice(2)
+const usage = 'usage: node ctl/setup.mjs start|test|gpu'
 checkNode()
 install()
 if (what === 'gpu') gpu(args)
@@ -197,5 +198,5 @@ else {
   build()
   if (what === 'test') test(args)
   else if (what === 'start') await (await import('../dist/ctl/start.js')).start(args)
-  else stop(`setup.mjs start|test|gpu: not ${what}`, 2)
+  else stop(what === undefined ? `missing argument; ${usage}` : `unexpected argument "${what}"; ${usage}`, 2)
 }

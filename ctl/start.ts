@@ -29,7 +29,7 @@ export async function start(argv: readonly string[]): Promise<never> {
   guardOutput(code => output.abort(new Failure(code, 'output')))
   const signal = AbortSignal.any([untilSignal(), output.signal])
   const command = new Command('npm start --')
-    .description('starts a server with the bundled model')
+    .description('start a server with the bundled model')
     .addOption(new Option('--once <text>', 'print the answer to TEXT and exit'))
     .configureOutput({ writeOut: text => process.stderr.write(text) })
     .exitOverride()
@@ -70,8 +70,8 @@ async function foreground(options: Record<string, unknown>, signal: AbortSignal,
     } else say(bold(asTyped(`    llamboctl rdwr data "${PROMPT}"`)))
     await ask(server, PROMPT, async data => void process.stderr.write(data), signal)
     say('')
-    say('Type that in another terminal, with your own prompts. Ctrl-C stops the server.')
-    say(asTyped('Next: llamboctl limbot is a chat, llamboctl --help lists what else there is.'))
+    say('Type these commands in another terminal, with your own prompts. Ctrl-C stops the server.')
+    say(asTyped('Next: llamboctl limbot starts a chat; llamboctl --help lists all commands.'))
     await Promise.race([server.shutdown, aborted(signal)])
     say('stopping …')
   } finally {
@@ -143,5 +143,5 @@ async function throughMount(
   for await (const data of child.stdout) await sink(data)
   const code = await ended
   signal.throwIfAborted()
-  if (code !== 0) throw new Failure(exitCode.failed, said.trim() || `sh ended with ${code}`)
+  if (code !== 0) throw new Failure(exitCode.failed, said.trim() || `sh exited with ${code}`)
 }

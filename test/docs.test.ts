@@ -76,6 +76,25 @@ t.test('an interactive shell expands no ! in a command that a document shows', a
     }
 })
 
+t.test('an interactive shell expands no ! in an address that a help text shows', t => {
+  const each = (command: Commander): void => {
+    for (const { flags, description } of command.options)
+      t.notOk(expands(description), `${command.name()} ${flags}: ${description}`)
+    for (const child of command.commands) each(child)
+  }
+  each(program(llamboctl, async () => {}))
+  t.end()
+})
+
+// interactive_comments is off in zsh: the words of a comment would be arguments, which npm passes on
+t.test('no command of npm or llamboctl that a document shows ends in a comment', t => {
+  for (const name of documents)
+    for (const { where, text, block } of code(name))
+      if (block && /^(?:\w*[$%>]\s+)?(?:npm|npx|(?:\.\/)?llamboctl)\b/.test(text))
+        t.notMatch(text, /\s#\s/, `${where}: ${text}`)
+  t.end()
+})
+
 t.test('each llamboctl command that a document shows exists, with its options', async t => {
   const cli = program(llamboctl, async () => {})
   const child = (at: Commander, word: string) =>

@@ -117,7 +117,7 @@ export class Keys {
   #askCancel(): void {
     const task = this.choice.table === 'tasks' ? this.chosen : ''
     if (task) this.#ask({ what: 'cancel', task })
-    else this.choice.message = 'no task is chosen: Tab goes to the tasks'
+    else this.choice.message = 'no task is selected; Tab switches to the tasks'
   }
 
   #ask(asking: Asking): void {

@@ -173,14 +173,14 @@ export class Model {
   health(): { word: 'HEALTHY' | 'DEGRADED' | 'BUSY' | 'STARTING' | 'DRAINING' | 'DOWN'; why: string } {
     const { server, problem } = this
     if (problem !== undefined || !server) return { word: 'DOWN', why: problem ?? 'no answer yet' }
-    if (server.state === 'draining') return { word: 'DRAINING', why: 'the server is ending' }
+    if (server.state === 'draining') return { word: 'DRAINING', why: 'the server is shutting down' }
     const all = [...this.workers.values()]
     const bad = (['failed', 'stale', 'down'] as const).map(state => [all.filter(w => w.state === state).length, state])
     const why = bad.flatMap(([n, state]) => (n ? `${n} ${state}` : [])).join(', ')
     if (server.state === 'joining' || server.state === 'loading')
-      return { word: 'STARTING', why: `it is ${server.state}` }
+      return { word: 'STARTING', why: `the server is ${server.state}` }
     if (server.state === 'failed' || why) return { word: 'DEGRADED', why: why || 'no model is loaded' }
-    if (number(server.queue) > 0) return { word: 'BUSY', why: `${server.queue} wait` }
+    if (number(server.queue) > 0) return { word: 'BUSY', why: `${server.queue} queued` }
     return { word: 'HEALTHY', why: '' }
   }
 

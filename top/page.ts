@@ -35,16 +35,16 @@ export const firstChoice = (): Choice => ({
 })
 
 const HELP = [
-  'Up Down PgUp PgDn Home End   choose a row (also j k)',
-  'Tab                          workers or tasks',
-  'Enter, Right                 look at it closely: its status; a task’s trace',
-  'Esc, Left                    back',
-  's, S                         sort by the next column, the one before',
-  'r                            the other way round',
-  '/                            show only rows with that in them; Esc: all again',
-  'c                            cancel the chosen task (asks)',
-  '?                            this',
-  'q, Ctrl-C                    leave',
+  'Up Down PgUp PgDn Home End   select a row (also j k)',
+  'Tab                          switch between workers and tasks',
+  'Enter, Right                 show its details: status and events, or a task’s trace',
+  'Esc, Left                    go back',
+  's, S                         sort by the next column, the previous column',
+  'r                            reverse the order',
+  '/                            show only rows that contain a text; Esc: show all',
+  'c                            cancel the selected task (asks first)',
+  '?                            show these keys',
+  'q, Ctrl-C                    quit',
 ]
 
 const has = (row: object, filter: string) =>
@@ -94,7 +94,7 @@ export interface Page {
 /** Everything on one screen. Only rows that are visible are rendered. @param now ms since 1970 */
 export function page(model: Model, choice: Choice, columns: number, rows: number, now: number, style: Style): Page {
   const { color, unicode } = style
-  const bottom = choice.message || 'q leave  ? help  Enter look  Tab tables  s sort  / filter  c cancel'
+  const bottom = choice.message || 'q quit  ? help  Enter details  Tab tables  s sort  / filter  c cancel'
   const filter = choice.filter ? `filter: ${choice.filter}  ` : ''
   const footer = color.inverse(clip(` ${filter}${bottom}`.padEnd(columns), columns))
   const framed = (title: string, lines: readonly string[]): Page => {

@@ -111,11 +111,11 @@ export class Source {
   /** Cancels a task. @returns a message for the user */
   async cancel(id: string): Promise<string> {
     const root = this.#connection?.root
-    if (!root) return 'the cluster is away'
+    if (!root) return 'the cluster cannot be reached'
     try {
       const line = Buffer.from('cancel\n')
       await withFile(root, ['task', id, 'ctl'], OWRITE, this.io.signal, fid => fid.write(0, line, this.io.signal))
-      return `task ${id} is cancelled`
+      return `task ${id} cancelled`
     } catch (error) {
       return explain(error)
     }

@@ -172,7 +172,7 @@ export function header(model: Model, now: number, room: number, style: Style): s
   const { word, why } = model.health()
   const up = [...workers.values()].filter(w => w.state === 'idle' || w.state === 'busy').length
   const age = (now - model.at) / 1000
-  const late = model.at > 0 && age >= 3 ? `  ${color.yellow(`as of ${duration(age)} ago`)}` : ''
+  const late = model.at > 0 && age >= 3 ? `  ${color.yellow(`last update ${duration(age)} ago`)}` : ''
   const queued = [...tasks.values()].filter(({ state }) => state === 'queued').length
   const painted = color[colors[word]!].bold(word)
   const pairs: readonly (readonly [string, string, string, string])[] = [

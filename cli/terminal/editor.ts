@@ -430,7 +430,7 @@ export class Editor {
     const now = performance.now()
     if (now - this.#interrupted < TWICE_MS) return this.#finish(undefined)
     this.#interrupted = now
-    this.#list = ['Ctrl-C again, or Ctrl-D, leaves']
+    this.#list = ['press Ctrl-C again or Ctrl-D to quit']
   }
 
   async #edit(): Promise<void> {

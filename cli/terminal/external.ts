@@ -19,7 +19,7 @@ export async function external(text: string, env: NodeJS.ProcessEnv, command?: s
     // run by a shell, because $EDITOR may contain arguments
     const child = spawn('/bin/sh', ['-c', `${editor} "$1"`, 'sh', file], { stdio: 'inherit', env })
     const code = await new Promise((resolve, reject) => child.once('error', reject).once('exit', resolve))
-    if (code !== 0) throw new Error(`${editor} ended with ${code ?? 'a signal'}; the entry is as it was`)
+    if (code !== 0) throw new Error(`${editor} ended with ${code ?? 'a signal'}; the entry is unchanged`)
     return readFileSync(file, 'utf8').replace(/\r?\n$/, '')
   } finally {
     rmSync(dir, { recursive: true, force: true })

@@ -10,8 +10,9 @@ const MOST = 16 * 1024 * 1024
 
 /**
  * What a person entered, oldest first. The file has one JSON string a line, and only its user can read it. Several
- * programs may append to it at once, because each entry is one write. An entry that begins with a space is not kept,
- * nor one that repeats the last. A file that cannot be read or written causes one warning and nothing else.
+ * programs may append to it at once, because each entry is one write. The rewrite at twice the limit is not protected:
+ * an entry that another program appends between the read and the rename is lost. An entry that begins with a space is
+ * not kept, nor one that repeats the last. A file that cannot be read or written causes one warning and nothing else.
  */
 export class History {
   readonly #limit: number
@@ -95,7 +96,7 @@ export class History {
     try {
       work()
     } catch (error) {
-      if (!this.#warned) this.#warn(`history is not kept: ${this.file}: ${(error as Error).message}`)
+      if (!this.#warned) this.#warn(`history is not saved: ${this.file}: ${(error as Error).message}`)
       this.#warned = true
     }
   }

@@ -10,7 +10,7 @@ import { SOCKET } from '../shell/script.js'
 /** Runs until no shell has asked for `--idle` seconds. Where an agent runs already, a second one ends at once. */
 export const run: Run = async (io, _args, { idle = String(IDLE_S) }) => {
   const idle_s = Number(idle)
-  if (!(idle_s > 0 && idle_s <= 86_400)) throw usage(`--idle ${idle}: seconds, up to 86400`)
+  if (!(idle_s > 0 && idle_s <= 86_400)) throw usage(`--idle ${idle}: expected a number of seconds, at most 86400`)
   // Ctrl-C in the terminal that started the agent, and the end of that terminal, are not meant for it
   for (const name of ['SIGINT', 'SIGHUP'] as const) process.removeAllListeners(name).on(name, () => undefined)
   // the agent outlives the command that started it, and its working directory must not keep a file system from being

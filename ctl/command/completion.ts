@@ -246,7 +246,14 @@ export const completion =
       )
     }
     const script = shells[shell]
-    if (!script) throw usage(`no completion for ${shell || 'no shell'}: ${Object.keys(shells).join(', ')}`)
+    if (!script) {
+      const known = Object.keys(shells)
+      throw usage(
+        shell
+          ? `no shell "${shell}"; shells: ${known.join(' ')}`
+          : `missing argument; usage: completion ${known.join('|')}`,
+      )
+    }
     const all = programs().flatMap(row =>
       levels(
         program(row, async () => {}),

@@ -3,6 +3,7 @@
 import type { Options, Run } from '../../cli/command.js'
 import { exitCode, Failure, usage } from '../../cli/exit.js'
 import { readText, withFile } from '../../cli/files.js'
+import { QUOTE_SPACES } from '../../cli/phrases.js'
 import { quote, words } from '../../fs/base/quote.js'
 import { OWRITE } from '../../fs/wire/protocol.js'
 import { withProgress } from './loading.js'
@@ -11,12 +12,12 @@ import { withProgress } from './loading.js'
  * The remedy for a `load` or `unload` whose second word is not a worker: the shell has split a model's name at a space.
  */
 const cutName = (word: string, args: readonly string[]): string =>
-  `${word} ${args.join(' ')}: a name with a blank in it needs quotes: llamboctl ${word} '${args.join(' ')}'`
+  `${word} ${args.join(' ')}: ${QUOTE_SPACES}: llamboctl ${word} '${args.join(' ')}'`
 
 /** The words of the line to write. `spawn --count N --type CLASS` becomes `spawn CLASS N`. @throws Failure (usage) */
 export function lineOf(word: string, args: readonly string[], { count, type }: Options): string[] {
   if (word !== 'spawn' || (count === undefined && type === undefined)) return [word, ...args]
-  if (args.length > 0) throw usage('spawn takes --count and --type, or CLASS and N, not both')
+  if (args.length > 0) throw usage('spawn: expected CLASS and N, or --type and --count, not both')
   return [word, type ?? 'default', count ?? '1']
 }
 
@@ -36,7 +37,7 @@ export const control =
       const line = Buffer.from(`${given.map(quote).join(' ')}\n`)
       const write = withFile(root, ['ctl'], OWRITE, io.signal, fid => fid.write(0, line, io.signal))
       await (word === 'load' ? withProgress(io, root, write) : write).catch(error => {
-        if (!loads || !/: worker .*: there /.test(error.message)) throw error
+        if (!loads || !/: no worker |: worker .*: there /.test(error.message)) throw error
         throw new Failure(exitCode.failed, `${error.message}; ${cutName(word, args)}`, { cause: error })
       })
     } else {

@@ -20,16 +20,18 @@ const CHUNK = 1024 * 1024
 export const run: Run = async (io, paths) => {
   const target = paths.at(-1)!
   const sources = paths.slice(0, -1)
-  if (sources.length === 0) throw usage('cp: name a file and where it goes; files of the server begin with /n/llambo/')
+  if (sources.length === 0)
+    throw usage('cp: missing argument; usage: llamboctl cp PATH… DEST; paths on the server begin with /n/llambo/')
   const remote = (path: string) => io.mounts.some(mount => within(path, mount))
   if (!remote(target) && !sources.some(remote)) {
     throw usage(
-      'cp: neither side is in the namespace; files of the server begin with /n/llambo/, such as /n/llambo/models/',
+      'cp: all paths are on this machine; paths on the server begin with /n/llambo/, such as /n/llambo/models/',
     )
   }
   const { root, client } = await io.connect()
   const into = await isInto(io, root, target, remote(target))
-  if (sources.length > 1 && !into) throw usage(`cp: ${target}: not a directory, and several files go there`)
+  if (sources.length > 1 && !into)
+    throw usage(`cp: ${target}: not a directory; several files can only be copied into a directory`)
   for (const source of sources) {
     const place = into ? join(target, basename(source)) : target
     if (!remote(target)) await download(io, root, source, place)
@@ -54,7 +56,7 @@ async function isInto(io: Invocation, root: Fid, target: string, remote: boolean
 /** Opens a file of the server for writing and truncates it, or creates it where it does not exist. */
 async function create(root: Fid, path: readonly string[], signal: AbortSignal): Promise<Fid> {
   const name = path.at(-1)
-  if (name === undefined) throw usage('cp: the root is a directory')
+  if (name === undefined) throw usage('cp: the root is a directory; give the name of a file in it')
   try {
     const fid = await root.walk(path, signal)
     return await fid.open(OWRITE | OTRUNC, signal).catch(error => fid.clunk().then(() => Promise.reject(error)))

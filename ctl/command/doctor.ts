@@ -23,6 +23,5 @@ export const run: Run = async (io, _args, { json }) => {
     }
   }
   const bad = all.filter(({ state }) => state === 'bad').map(({ name }) => name)
-  if (bad.length > 0)
-    throw new Failure(exitCode.failed, `what is bad above keeps llambo from working: ${bad.join(', ')}`)
+  if (bad.length > 0) throw new Failure(exitCode.failed, `llambo cannot work until these are fixed: ${bad.join(', ')}`)
 }

@@ -1,10 +1,12 @@
 /** `llamboctl down`: stops the server and waits until it has ended. */
+
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Run } from '../../cli/command.js'
 import type { Connection } from '../../cli/connect.js'
 import { exitCode, Failure } from '../../cli/exit.js'
 import { drain, withFile } from '../../cli/files.js'
 import type { Invocation } from '../../cli/invocation.js'
+import { NOT_RUNNING, waitingFor } from '../../cli/phrases.js'
 import { isAlive, readServerFile, type ServerFile } from '../../cli/serverfile.js'
 import { systemClock, timeLimit } from '../../fs/base/clock.js'
 import { interruptible, within } from '../../fs/base/interruptible.js'
@@ -23,18 +25,15 @@ export const run: Run = async (io, _args, { now }) => {
   if (io.globals.at || io.env.LLAMBO) return tell(await io.connect(), io.signal)
   const file = readServerFile(io.env)
   if (!file || !isAlive(file)) {
-    const none = () => new Failure(exitCode.unreachable, 'no server of yours is running')
+    const none = () => new Failure(exitCode.unreachable, NOT_RUNNING)
     const connection = await io.connect().catch(error => {
       throw io.signal.aborted ? error : none()
     })
-    io.note('server.json is gone or damaged: the server that answers at your socket is stopped')
+    io.note('server.json is missing or damaged; stopping the server that answers at your socket')
     return tell(connection, io.signal)
   }
   const answers = now ? 0 : await unfinished(io)
-  if (answers > 0)
-    io.note(
-      `waiting for ${answers} ${answers === 1 ? 'answer' : 'answers'} to end, 25 s at most; llamboctl down --now does not wait`,
-    )
+  if (answers > 0) io.note(`${waitingFor(answers, 25)}; llamboctl down --now does not wait`)
   await stop(file, PATIENCE_MS, io.signal, now)
 }
 
@@ -44,7 +43,7 @@ export const run: Run = async (io, _args, { now }) => {
  */
 async function tell({ root, client }: Connection, signal: AbortSignal): Promise<void> {
   await withFile(root, ['ctl'], OWRITE, signal, fid => fid.write(0, Buffer.from('shutdown\n'), signal))
-  const late = () => new Failure(exitCode.timeout, `the server has not ended within ${PATIENCE_MS / 1000} s`)
+  const late = () => new Failure(exitCode.timeout, `the server did not exit within ${PATIENCE_MS / 1000} s`)
   await within(systemClock, PATIENCE_MS, signal, late, () => client.closed.then(() => undefined))
 }
 
@@ -85,7 +84,7 @@ export async function stop(
     if (performance.now() > end) {
       throw new Failure(
         exitCode.timeout,
-        `process ${file.pid} does not stop; kill -9 ${file.pid} ends it, the next start clears away what it leaves`,
+        `process ${file.pid} did not exit within ${patience_ms / 1000} s; to kill it: kill -9 ${file.pid} (the next start cleans up)`,
       )
     }
     await sleep(20, undefined, { signal })

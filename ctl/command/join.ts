@@ -62,7 +62,7 @@ async function upstreamOf(
   if (token === undefined && !address?.startsWith('unix!'))
     throw new Failure(
       exitCode.auth,
-      'to join takes a token, in $LLAMBO_TOKEN or a file that $LLAMBO_TOKEN_FILE names; llamboctl invite, on the machine of the server, prints the line to type here',
+      'joining requires a token, in $LLAMBO_TOKEN or in a file that $LLAMBO_TOKEN_FILE names; llamboctl invite, on the machine of the server, prints the command to type here',
     )
   const at = address ?? (await searched(io, fingerprint, config))
   return { address: at, ...pinned, ...(token !== undefined && { token }) }
@@ -92,7 +92,7 @@ function joinEnd(given: string): string {
  */
 async function searched(io: Invocation, fingerprint: string | undefined, config: Config): Promise<string> {
   const named = 'llamboctl join wss://HOST:5641/join'
-  if (config.mdns === 'off') throw usage(`with mdns off the address must be given: ${named}`)
+  if (config.mdns === 'off') throw usage(`mdns is off, so give the address: ${named}`)
   const { discover, isPrivate } = await import('../server/discovery.js')
   const note = (line: string) => io.note(`llamboctl: ${line}`)
   io.note('looking for a server on the local network …')
@@ -105,17 +105,17 @@ async function searched(io: Invocation, fingerprint: string | undefined, config:
     throw new Failure(
       exitCode.unreachable,
       all.length > 0
-        ? `no server with that fingerprint says on the local network that it can be joined, but ${list(all)}`
-        : `no server says on the local network that it can be joined; give its address: ${named}, as llamboctl invite prints it there`,
+        ? `no server with that fingerprint announces itself on the local network; servers: ${list(all)}`
+        : `no server announces itself on the local network; give the address, as llamboctl invite prints it there: ${named}`,
     )
-  if (others.length > 0) throw usage(`there are ${meant.length} servers, give the address of one: ${list(meant)}`)
+  if (others.length > 0) throw usage(`found ${meant.length} servers; give the address of one: ${list(meant)}`)
   // An announcement proves nothing: any machine can announce any fingerprint or name. Without a pinned fingerprint a
   // certificate authority has to vouch for the server. For a private address only the user's own authority does that;
   // for a public address whoever holds the address can get a certificate.
   if (fingerprint === undefined && !isPrivate(new URL(one.address).hostname))
     throw new Failure(
       exitCode.auth,
-      `found ${list([one])}, but anybody may say that he is it; give the --fingerprint that llamboctl invite prints there`,
+      `found ${list([one])}, but any machine can announce itself under that name; give the --fingerprint that llamboctl invite prints there`,
     )
   io.note(`found ${list([one])}`)
   return one.address

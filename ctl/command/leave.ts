@@ -10,6 +10,6 @@ const PATIENCE_MS = 40_000
 
 export const run: Run = async io => {
   const file = readJoinFile(io.env)
-  if (!file || !isAlive(file)) throw new Failure(exitCode.unreachable, 'this machine has joined no server')
+  if (!file || !isAlive(file)) throw new Failure(exitCode.unreachable, 'this machine has not joined a server')
   await stop(file, PATIENCE_MS, io.signal)
 }

@@ -18,7 +18,7 @@ async function place(root: Fid, name: string, signal: AbortSignal): Promise<stri
       if (!(error instanceof FsError && error.isMissing)) throw error
     }
   }
-  throw new Failure(exitCode.failed, `no worker or host is called ${name}; llamboctl status has their names`)
+  throw new Failure(exitCode.failed, `no worker or host "${name}"; llamboctl status lists them`)
 }
 
 /** Prints the newest lines of an `event` file. With `follow` it goes on with new lines until it is interrupted. */

@@ -6,6 +6,7 @@ import { entries, readText } from '../../cli/files.js'
 import type { Invocation } from '../../cli/invocation.js'
 import { bytes, table } from '../../cli/output.js'
 import { modelDir } from '../../cli/paths.js'
+import { NOT_RUNNING } from '../../cli/phrases.js'
 import { sanitize } from '../../cli/terminal/sanitize.js'
 import { ModelStore } from '../../cluster/worker/models.js'
 import { parseRecords } from '../../fs/base/quote.js'
@@ -56,7 +57,7 @@ export const run: Run = async (io, _args, { json }) => {
   const own = io.globals.at === undefined && !io.env.LLAMBO
   const models = await served(io).catch(error => {
     if (!own || !(error instanceof Failure && error.code === exitCode.unreachable)) throw error
-    if (io.stdout.isTTY) io.note('no server of yours is running; these are the models that one would have')
+    if (io.stdout.isTTY) io.note(`${NOT_RUNNING}; these are the models that it would have`)
     return stored(io)
   })
   const rows = models.sort((a, b) => (a.name < b.name ? -1 : 1))

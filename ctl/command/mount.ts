@@ -20,8 +20,8 @@ export const run: Run = async (io, [given], { allowOther, shareToken, driver }) 
   // the token; a pinned certificate prevents that.
   if (token !== undefined && fingerprint === undefined && !io.env.LLAMBO_TOKEN && !io.env.LLAMBO_TOKEN_FILE) {
     throw usage(
-      `mount: your own token would be offered to any program that listens at ${io.address} later; without --at your server is mounted ` +
-        'by its socket, and a token in $LLAMBO_TOKEN_FILE is offered to the address that you name',
+      `mount: your own token would be offered to any program that later listens at ${io.address}; omit --at to mount your server by its socket, ` +
+        'or set LLAMBO_TOKEN_FILE to a file with a token for this address',
     )
   }
   const who = {

@@ -28,7 +28,7 @@ export function modelUri(name: string): string {
   const url = URL.canParse(name) ? new URL(name) : undefined
   if (url?.protocol === 'https:' || (url?.protocol === 'http:' && isLoopback(url.hostname))) return name
   const example = 'hf:Qwen/Qwen2.5-0.5B-Instruct-GGUF:Q4_K_M'
-  throw usage(`pull ${name}: give hf:USER/MODEL:QUANT, such as ${example}, or the https URL of a .gguf file`)
+  throw usage(`pull ${name}: expected hf:USER/MODEL:QUANT, such as ${example}, or the https URL of a .gguf file`)
 }
 
 export const run: Run = async (io, [name = '']) => {
@@ -58,15 +58,15 @@ export const run: Run = async (io, [name = '']) => {
       if (!isModelName(basename(to)))
         throw new Failure(
           exitCode.failed,
-          `pull ${name}: the file is called ${plain(basename(to), 100)} there, and no server would see it: the name of a model ends in .gguf and does not begin with a dot; download it otherwise, then: llamboctl cp FILE /n/llambo/models/NAME.gguf`,
+          `pull ${name}: the file is called ${plain(basename(to), 100)} there, and the name of a model must end in .gguf and not begin with a dot; download it with another program, then: llamboctl cp FILE /n/llambo/models/NAME.gguf`,
         )
     const there = files.every(({ to }) => statSync(to, { throwIfNoEntry: false }))
-    if (there) io.note(`${downloader.entrypointFilename} is there already; llamboctl rm /n/llambo/models/… removes it`)
+    if (there) io.note(`${downloader.entrypointFilename} already exists; to remove it: llamboctl rm /n/llambo/models/…`)
     else {
       const first = await downloader.download({ signal: io.signal })
       await checkModel(first, io.signal).catch(error => {
         rmSync(beside, { recursive: true, force: true })
-        throw new Failure(exitCode.failed, `pull ${name}: ${explain(error)}; it was thrown away`)
+        throw new Failure(exitCode.failed, `pull ${name}: ${explain(error)}; the download was deleted`)
       })
       for (const { from, to } of files) renameSync(from, to)
       rmSync(beside, { recursive: true, force: true })
@@ -76,7 +76,7 @@ export const run: Run = async (io, [name = '']) => {
     if (io.signal.aborted || error instanceof Failure) throw error
     throw new Failure(
       exitCode.failed,
-      `pull ${name}: ${reason(error)}${begun ? '; run it again to go on where it ended' : ''}`,
+      `pull ${name}: ${reason(error)}${begun ? '; run it again to resume the download' : ''}`,
       {
         cause: error,
       },
@@ -96,7 +96,7 @@ async function reach(uri: string, io: Invocation): Promise<void> {
   const { origin } = new URL(uri.startsWith('hf:') ? hub(io.env) : uri)
   const signal = AbortSignal.any([io.signal, timeLimit(REACH_MS)])
   await fetch(origin, { method: 'HEAD', signal }).catch(error => {
-    throw new Error(`${origin} is not reached: ${reason(error)}`)
+    throw new Error(`cannot reach ${origin}: ${reason(error)}`)
   })
 }
 

@@ -13,7 +13,7 @@ export const run: Run = async (io, args) => {
     await named(names, async () => (await root.walk(names, io.signal)).remove()).catch(error => {
       if (names.length > 1 || !(error?.cause instanceof FsError && error.cause.is('notFound'))) throw error
       // with ollama `rm NAME` removes a model
-      const remedy = `a model is a file there as well: llamboctl rm models/${path}.gguf`
+      const remedy = `to remove a model: llamboctl rm models/${path}.gguf`
       throw new Failure(exitCode.failed, `${shown(names)}: file does not exist; ${remedy}`, { cause: error })
     })
   }

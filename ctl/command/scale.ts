@@ -15,7 +15,7 @@ const MOST = 1000
 export const run: Run = async (io, args, options) => {
   const [count = ''] = args
   if (args.length !== 1 || !/^\d+$/.test(count)) return control('scale')(io, args, options)
-  if (Number(count) > MOST) throw usage(`scale ${count}: a number of workers, up to ${MOST}`)
+  if (Number(count) > MOST) throw usage(`scale ${count}: expected a number of workers, at most ${MOST}`)
   await toCount(io, Number(count))
 }
 

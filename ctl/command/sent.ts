@@ -14,7 +14,7 @@ export const run: Run = async io => {
   const sent = JSON.parse(line || 'null') as Sent | null
   if (!sent) throw new Failure(exitCode.failed, 'nothing has been sent since the agent started')
   const removed = sent.removed.map(({ rule, text }) => `  ${rule}: ${text}\n`)
-  const text = `sent:\n${sent.text.replace(/^/gm, '  ')}\n\ntaken out:${removed.length ? '\n' : ' nothing\n'}${removed.join('')}`
+  const text = `sent:\n${sent.text.replace(/^/gm, '  ')}\n\nremoved:${removed.length ? '\n' : ' nothing\n'}${removed.join('')}`
   await io.print(io.stdout.isTTY ? sanitize(text) : text)
 }
 
@@ -26,7 +26,8 @@ export const run: Run = async io => {
 const ask = (path: string) =>
   new Promise<string>((resolve, reject) => {
     let said = ''
-    const none = 'no shell agent is running: it starts at the first command that fails in a shell with the sentinel'
+    const none =
+      'the shell agent is not running; it starts at the first command that fails in a shell with the sentinel'
     const socket = connect(path, () => socket.write('{"kind":"sent"}\n'))
     socket
       .setTimeout(QUESTION_MS, () => socket.destroy(new Error('no answer')))

@@ -15,7 +15,7 @@ const LOOK_MS = 50
 
 export const run: Run = async (io, [given]) => {
   const dir = mountDir(io, given)
-  if (!(await isMounted(dir))) throw new Failure(exitCode.failed, `${dir}: nothing is mounted there`)
+  if (!(await isMounted(dir))) throw new Failure(exitCode.failed, `${dir}: not mounted`)
   await endMounter(io, dir)
   if (await isMounted(dir)) await unmount(dir)
 }

@@ -18,14 +18,14 @@ function next(io: Invocation, { mounts: [dir] }: Pick<Server, 'mounts'>, elsewhe
   const { bold } = io.colors(io.stderr)
   const ask = dir ? `echo "What is AI?" > ${dir}/data; cat ${dir}/data` : 'llamboctl rdwr data "What is AI?"'
   const rows = [
-    [ask, 'a prompt and its answer'],
-    ['llamboctl limbot', 'a chat'],
-    ['llamboctl status', 'how it is'],
-    ...(elsewhere ? [] : [['llamboctl down', 'stops it']]),
-  ].map(([typed = '', what = '']) => [asTyped(typed), what] as const)
-  const wide = Math.max(...rows.map(([typed]) => typed.length))
+    ['send a prompt and read the answer', ask],
+    ['chat', 'llamboctl limbot'],
+    ['see what the server is doing', 'llamboctl status'],
+    ...(elsewhere ? [] : [['stop the server', 'llamboctl down']]),
+  ]
   io.note(elsewhere ? '\nTo type next, in another terminal (Ctrl-C here stops the server):' : '\nTo type next:')
-  for (const [typed, what] of rows) io.note(`    ${bold(typed)}${' '.repeat(wide - typed.length)}  # ${what}`)
+  // above the command, not after it as a comment: an interactive zsh passes the words of a comment to the command
+  for (const [what, typed = ''] of rows) io.note(`  ${what}:\n    ${bold(asTyped(typed))}`)
 }
 
 export const run: Run = async (io, _args, options) => {

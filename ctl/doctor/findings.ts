@@ -1,4 +1,5 @@
 /** The checks of `llamboctl doctor`, in the order in which it prints them. */
+
 import { existsSync, readdirSync, statfsSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { platform, totalmem } from 'node:os'
@@ -9,6 +10,7 @@ import { loadConfig } from '../../cli/config.js'
 import { explain, Failure } from '../../cli/exit.js'
 import { bytes } from '../../cli/output.js'
 import { configFile, modelDir, privateDir, runtimeDir, stateDir } from '../../cli/paths.js'
+import { NOT_RUNNING } from '../../cli/phrases.js'
 import { isAlive, readServerFile } from '../../cli/serverfile.js'
 import { thisMachine } from '../../cluster/worker/hardware.js'
 import { deadMounts, fuseProblem } from '../../mnt/mount.js'
@@ -34,14 +36,14 @@ const checks: Record<string, Check> = {
 
   async fuse() {
     const problem = await fuseProblem()
-    if (problem === undefined) return ok('mounts can be made')
+    if (problem === undefined) return ok('FUSE mounts are possible')
     const [says = '', ...rest] = problem.split(': ')
     return { state: 'note', says, remedy: rest.join(': ') || 'llamboctl reaches every file without a mount' }
   },
 
   async mounts() {
     const [dead] = await deadMounts()
-    if (dead === undefined) return ok('none is dead')
+    if (dead === undefined) return ok('no dead mounts')
     return { state: 'note', says: `${dead}: the process behind it is gone`, remedy: `llamboctl umount ${dead}` }
   },
 
@@ -66,7 +68,7 @@ const checks: Record<string, Check> = {
     return {
       state: free > 200e6 ? 'note' : 'bad',
       says,
-      remedy: 'end something else, or use a smaller model (the bundled one needs 120 MB)',
+      remedy: 'close other programs, or use a smaller model (the bundled one needs 120 MB)',
     }
   },
 
@@ -74,8 +76,8 @@ const checks: Record<string, Check> = {
 
   async port(env) {
     const file = running(env)
-    if (file?.addresses.some(address => /:5641\b/.test(address))) return ok('5641 is your server’s')
-    if (file) return ok('your server runs without 5641: it was busy, or another was asked for')
+    if (file?.addresses.some(address => /:5641\b/.test(address))) return ok('5641 is used by your server')
+    if (file) return ok('your server does not use 5641: it was busy, or another port is configured')
     const busy = await new Promise<string | undefined>(resolve => {
       const server = createServer()
       server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code))
@@ -84,7 +86,7 @@ const checks: Record<string, Check> = {
     if (!busy) return ok('5641 is free on 127.0.0.1')
     return {
       state: 'note',
-      says: `5641 on 127.0.0.1: ${busy}; up goes on without HTTP`,
+      says: `5641 on 127.0.0.1: ${busy}; llamboctl up would start without HTTP`,
       remedy: 'llamboctl up --listen ws://127.0.0.1:5642/9p',
     }
   },
@@ -93,7 +95,7 @@ const checks: Record<string, Check> = {
     const file = configFile(env)
     try {
       loadConfig(env)
-      return ok(existsSync(file) ? file : `none (${file}); all settings are the defaults`)
+      return ok(existsSync(file) ? file : `${file} does not exist; all settings have their defaults`)
     } catch (error) {
       return { state: 'bad', says: explain(error), remedy: `correct it; docs/llamboctl.md lists the settings` }
     }
@@ -102,7 +104,7 @@ const checks: Record<string, Check> = {
   runtime(env) {
     const dir = runtimeDir(env)
     try {
-      return ok(existsSync(dir) ? privateDir(dir) : `${dir}, made at the first start`)
+      return ok(existsSync(dir) ? privateDir(dir) : `${dir}, created at the first start`)
     } catch (error) {
       const [says = '', ...rest] = explain(error).split('; ')
       return { state: 'bad', says, remedy: rest.join('; ') }
@@ -118,11 +120,11 @@ const checks: Record<string, Check> = {
         .filter(isAside)
         .map(name => join(dir, name)),
     )
-    if (damaged.length === 0) return ok('all that was kept could be restored')
+    if (damaged.length === 0) return ok('no damaged files')
     return {
       state: 'note',
       says: `${damaged.length} files could not be restored: ${damaged.slice(0, 5).join(' ')}`,
-      remedy: 'events had why (not-restored); they are text: take out what you need, and remove them',
+      remedy: 'the event not-restored said why; they are text files: copy what you need, then remove them',
     }
   },
 
@@ -139,7 +141,7 @@ const checks: Record<string, Check> = {
     return {
       state: 'note',
       says: `${bytes(free)} free in ${dir}`,
-      remedy: 'models take from 0.3 GB up: free some, or link the directory to another disk',
+      remedy: 'a model takes 0.3 GB or more: free some space, or link the directory to another disk',
     }
   },
 
@@ -149,11 +151,13 @@ const checks: Record<string, Check> = {
     if (!readServerFile(env) && existsSync(path))
       return {
         state: 'note',
-        says: `${path} cannot be read: a server that runs is not found`,
-        remedy: 'llamboctl up keeps it aside and starts one',
+        says: `cannot read ${path}, so a running server cannot be found`,
+        remedy: 'llamboctl up renames the file and starts a server',
       }
     return ok(
-      file ? `running (pid ${file.pid}) at ${file.addresses.join(', ')}` : 'none is running; llamboctl up starts one',
+      file
+        ? `running (pid ${file.pid}) at ${file.addresses.join(', ')}`
+        : `${NOT_RUNNING}; to start it: llamboctl up -d`,
     )
   },
 
@@ -182,10 +186,10 @@ export async function findings(env: NodeJS.ProcessEnv): Promise<Finding[]> {
       out.push({
         name,
         state: 'note',
-        says: `could not be looked at: ${explain(error)}`,
+        says: `the check failed: ${explain(error)}`,
         remedy: isOurs(error)
           ? 'report this, with llamboctl doctor --json'
-          : 'put that right, then run llamboctl doctor again',
+          : 'fix this, then run llamboctl doctor again',
       })
     }
   }

@@ -38,13 +38,13 @@ function installed(kind: keyof typeof build): boolean {
  */
 export function gpu(): Omit<Finding, 'name'> {
   const kind = hasNvidia() ? 'cuda' : hasVulkan() ? 'vulkan' : undefined
-  if (!kind) return { state: 'ok', says: 'none that llama.cpp could use; it runs on the CPU' }
+  if (!kind) return { state: 'ok', says: 'no GPU that llama.cpp can use; it runs on the CPU' }
   const name = kind === 'cuda' ? 'an NVIDIA GPU' : 'a GPU with a Vulkan driver'
   if (process.arch !== 'x64')
     return {
       state: 'note',
-      says: `${name}, and no build for ${process.arch}`,
-      remedy: 'npx node-llama-cpp source download makes one',
+      says: `${name}, but no build of the engine for ${process.arch}`,
+      remedy: 'to build one: npx node-llama-cpp source download',
     }
   if (installed(kind)) return { state: 'ok', says: `${name}; the ${kind} build is installed` }
   return { state: 'note', says: `${name}; the engine's ${kind} build is not installed`, remedy: `npm run gpu ${kind}` }

@@ -15,7 +15,7 @@ export function descriptors(): Omit<Finding, 'name'> {
   if (hard === 'unlimited' || Number(hard) >= ENOUGH) return { state: 'ok', says: `${hard} open files` }
   return {
     state: 'note',
-    says: `${hard} open files: enough for some ${Math.floor(Number(hard) / 4)} clients`,
+    says: `${hard} open files: enough for about ${Math.floor(Number(hard) / 4)} clients`,
     remedy: `raise the hard limit to ${ENOUGH} (ulimit -Hn as root, or LimitNOFILE in a systemd unit)`,
   }
 }

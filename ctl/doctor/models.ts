@@ -13,15 +13,15 @@ export async function models(env: NodeJS.ProcessEnv): Promise<Omit<Finding, 'nam
   if (list.length === 0) {
     return {
       state: 'bad',
-      says: `none in ${modelDir(env)}, and the bundled one is gone`,
-      remedy: 'install llambo again, or llamboctl pull one',
+      says: `no models in ${modelDir(env)}, and the bundled one is missing`,
+      remedy: 'install llambo again, or download a model: llamboctl pull NAME',
     }
   }
   if (broken) {
     return {
       state: 'note',
       says: `${broken.name}: ${broken.problem}`,
-      remedy: `remove ${broken.path}, or fetch it again`,
+      remedy: `remove ${broken.path}, or download it again`,
     }
   }
   return { state: 'ok', says: list.map(({ name }) => name).join(', ') }

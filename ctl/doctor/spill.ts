@@ -33,19 +33,19 @@ export async function spill(env: NodeJS.ProcessEnv): Promise<Omit<Finding, 'name
     if (value('failing') === 0) return { state: 'ok', says: `${used} of answers and transcripts in ${dir}` }
     return {
       state: 'note',
-      says: `${dir} takes no more (${used} there): ${inMemory}`,
+      says: `cannot write more to ${dir} (${used} there): ${inMemory}`,
       remedy:
-        'events has why (not-spilled); free some of that disk, remove tasks (rm -r task/N), or set XDG_STATE_HOME',
+        'the event not-spilled says why; free some space on that disk, remove tasks (rm -r task/N), or set XDG_STATE_HOME',
     }
   }
   let there = dir
   while (!existsSync(there) && there !== dirname(there)) there = dirname(there)
-  const remedy = 'free some of that disk, or set XDG_STATE_HOME to a directory on another'
+  const remedy = 'free some space on that disk, or set XDG_STATE_HOME to a directory on another one'
   try {
     accessSync(there, constants.W_OK)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    return { state: 'note', says: `${there} cannot be written (${code}): ${inMemory}`, remedy }
+    return { state: 'note', says: `cannot write to ${there} (${code}): ${inMemory}`, remedy }
   }
   const { bavail, bsize } = statfsSync(there)
   const room = Math.min(MAX_SPILL, bavail * bsize * SPILL_SHARE)

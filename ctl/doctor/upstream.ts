@@ -28,7 +28,7 @@ export async function upstream(env: NodeJS.ProcessEnv): Promise<Omit<Finding, 'n
   const found = (await Promise.all(asked)).flat()
   const bad = found.filter(one => one.bad)
   const says = (bad.length > 0 ? bad : found).map(one => one.says).join('; ')
-  if (bad.length === 0) return { state: 'ok', says: says || 'none is used' }
+  if (bad.length === 0) return { state: 'ok', says: says || 'engine openai is not used' }
   const remedy = 'start that server, or correct engine.url, engine.model and engine.key_file'
   // with some servers left llambo still works
   return { state: bad.length === found.length ? 'bad' : 'note', says, remedy }

@@ -1,6 +1,7 @@
 /** The `workers` check of doctor: how workers of this user's server last ended, as their hosts report it. */
 
 import { entries, readText } from '../../cli/files.js'
+import { NOT_RUNNING } from '../../cli/phrases.js'
 import { isAlive, readServerFile } from '../../cli/serverfile.js'
 import { timeLimit } from '../../fs/base/clock.js'
 import { interruptible } from '../../fs/base/interruptible.js'
@@ -19,14 +20,14 @@ const MAX_SAID = 5
 export async function workers(env: NodeJS.ProcessEnv): Promise<Omit<Finding, 'name'>> {
   const file = readServerFile(env)
   const address = file?.addresses[0]
-  if (!file || address === undefined || !isAlive(file)) return { state: 'ok', says: 'no server is running' }
+  if (!file || address === undefined || !isAlive(file)) return { state: 'ok', says: NOT_RUNNING }
   const signal = timeLimit(ASK_MS)
   const ended = await interruptible(ends(address, signal), signal)
-  if (ended.length === 0) return { state: 'ok', says: 'none has ended by itself' }
+  if (ended.length === 0) return { state: 'ok', says: 'no worker has ended unexpectedly' }
   return {
     state: 'note',
     says: ended.slice(0, MAX_SAID).join('; '),
-    remedy: 'llamboctl logs shows what was before; a smaller model or engine.context takes less memory',
+    remedy: 'llamboctl logs shows the events before it; a smaller model or engine.context takes less memory',
   }
 }
 

@@ -74,12 +74,12 @@ function read(path: string): Certificate & { x509: X509Certificate } {
   const both = readPrivate(path)
   try {
     const x509 = new X509Certificate(both)
-    if (!x509.checkPrivateKey(createPrivateKey(both))) throw new Error('the key is another certificate’s')
+    if (!x509.checkPrivateKey(createPrivateKey(both))) throw new Error('the key does not belong to the certificate')
     return { cert: both, key: both, x509, fingerprint: fingerprintOf(x509) }
   } catch (error) {
     throw new Failure(
       exitCode.failed,
-      `${path}: ${(error as Error).message}; rm ${path} and a new one is made, for which machines must be invited again`,
+      `${path}: ${(error as Error).message}; to have a new one made, rm ${path}, restart and invite machines again`,
     )
   }
 }

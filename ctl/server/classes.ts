@@ -45,7 +45,7 @@ export function checkEngines(config: Config): void {
   for (const [name, { engine, model }] of Object.entries(config.classes ?? {})) {
     checkEngine(settingsOf(config, name))
     if (engine === 'openai' && model === undefined && config['engine.kind'] !== 'openai')
-      throw usage(`classes.${name}: engine openai needs the model's name there (model)`)
+      throw usage(`classes.${name}: engine openai needs model, the name of the model on that server`)
   }
 }
 

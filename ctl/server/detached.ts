@@ -33,7 +33,10 @@ export async function startDetached<Ready>(io: Invocation, log: string): Promise
       })
       child.once('error', reject)
       child.once('exit', (code, signal) => {
-        const said = failed ?? lastWords(log, from) ?? (signal ? `it was ended by ${signal}` : `it ended with ${code}`)
+        const said =
+          failed ??
+          lastWords(log, from) ??
+          (signal ? `the process was ended by ${signal}` : `the process exited with ${code}`)
         reject(new Failure(code ?? exitCode.failed, `${said} (log: ${log})`))
       })
     })
@@ -63,7 +66,7 @@ function opened(log: string): number {
   try {
     return openSync(log, 'a', 0o600)
   } catch (error) {
-    throw new Failure(exitCode.failed, `the log cannot be written: ${explain(error)}; mv ${log} ${log}.old`, {
+    throw new Failure(exitCode.failed, `cannot write the log: ${explain(error)}; mv ${log} ${log}.old`, {
       cause: error,
     })
   }

@@ -73,7 +73,7 @@ export function engineOpener(config: Config, store: ModelStore, env: NodeJS.Proc
       return async (model, settings, signal, progress) => {
         const path = isAbsolute(model) ? model : await store.find(model.replace(/\.gguf$/, ''))
         if (!path || !existsSync(path))
-          throw fail('notFound', `model ${model}; llamboctl models lists those there are, llamboctl pull gets others`)
+          throw fail('notFound', `model ${model}; llamboctl models lists the models, llamboctl pull downloads others`)
         const how = { path, gpu: gpu === 'off' ? false : gpu, kvType, ...(threads && { threads }) } as const
         const { createLlamaEngine } = await import('../../cluster/worker/engine/llama.js')
         // The bundled models have been tried. Any other file is read twice the first time: the trial is the first half

@@ -60,7 +60,10 @@ export function localHost(o: LocalHostOptions): Host {
   // SIGTERM lets them finish the answers that they are making
   const useless = other.flatMap(worker => adopt(worker) ?? [])
   for (const worker of useless) worker.kill('SIGTERM')
-  if (useless.length > 0) note(`${useless.length} workers of a server that was killed are not wanted any more, and end`)
+  if (useless.length > 0)
+    note(
+      `ending ${useless.length} ${useless.length === 1 ? 'worker' : 'workers'} of a killed server: the settings have changed since`,
+    )
   const machine = thisMachine()
   const killed = oomKills()
   return createHost({
@@ -87,11 +90,11 @@ export function localHost(o: LocalHostOptions): Host {
       try {
         writeWorkersFile(path, { config: workerSettings(config), asked, workers })
       } catch (error) {
-        note(`${path}: ${explain(error)}; workers will not be found again if this process is killed`)
+        note(`${path}: ${explain(error)}; if this process is killed, the next one will not find its workers`)
       }
     },
     shutdown: o.shutdown,
-    refused: o.refused ?? (why => note(`the cluster refuses this host: ${why}`)),
+    refused: o.refused ?? (why => note(`the cluster refused this host: ${why}`)),
   })
 }
 

@@ -85,7 +85,7 @@ function claim({ upstream, config, env, note }: JoinOptions): void {
   if (file && isAlive(file))
     throw new Failure(
       exitCode.failed,
-      `this machine has joined ${file.address} already (pid ${file.pid}); llamboctl leave leaves it`,
+      `this machine has already joined ${file.address} (pid ${file.pid}); to leave it: llamboctl leave`,
     )
   if (file?.upstream === digest(upstream)) return
   const path = join(runtimeDir(env), WORKERS_FILE)
@@ -97,7 +97,7 @@ function claim({ upstream, config, env, note }: JoinOptions): void {
 const damaged =
   (note: (line: string) => void): OnDamaged =>
   (kept, why) =>
-    note(`${kept}: it could not be restored (${why})`)
+    note(`${kept}: could not be restored (${why})`)
 
 const digest = ({ address, token, fingerprint }: Upstream): string =>
   createHash('sha256')
@@ -121,7 +121,7 @@ async function stay(o: JoinOptions): Promise<void> {
     note,
     onDamaged: damaged(note),
     shutdown: () => leaving.abort(),
-    refused: why => fail(new Failure(exitCode.failed, `${upstream.address} does not take this machine: ${why}`)),
+    refused: why => fail(new Failure(exitCode.failed, `${upstream.address} refused this machine: ${why}`)),
     orphan_ms: ORPHAN_MS,
     file: WORKERS_FILE,
     idFile: ID_FILE,
@@ -176,10 +176,10 @@ async function stay(o: JoinOptions): Promise<void> {
 /** The failure for a refused token or certificate, with the remedy. */
 function locked(error: FsError, { fingerprint }: Upstream): Failure {
   const remedy = error.is('authRequired')
-    ? 'llamboctl invite, on the machine of the server, makes one that is good for joining'
+    ? 'llamboctl invite, on the machine of the server, makes a token for joining'
     : fingerprint === undefined
       ? 'give the --fingerprint that llamboctl invite prints on the machine of the server'
-      : 'this is another server, or it has a new certificate: see what llamboctl invite prints there'
+      : 'this is a different server, or it has a new certificate; llamboctl invite prints its fingerprint there'
   return new Failure(exitCode.auth, `${error.message}; ${remedy}`, { cause: error })
 }
 
@@ -237,8 +237,8 @@ class JoinReporter {
     this.#flaps = systemClock.now() - this.#since < GOOD_MS ? this.#flaps + 1 : 0
     if (this.#flaps > FLAPS) return
     const why = reason ? ` (${explain(reason)})` : ''
-    const silent = this.#flaps === FLAPS ? ', and silent until one holds' : ''
-    this.#say(`the connection to ${this.address} has ended${why}; trying again${silent}`)
+    const silent = this.#flaps === FLAPS ? '; further failures are not reported until a connection lasts' : ''
+    this.#say(`lost the connection to ${this.address}${why}; trying again${silent}`)
   }
 
   /** To be called when an attempt to connect has failed. */
@@ -246,7 +246,7 @@ class JoinReporter {
     const why = explain(error)
     if (this.#away.has(why)) return
     this.#away.add(why)
-    this.#say(`${why}; trying again until it is there`)
+    this.#say(`${why}; trying again until it answers`)
   }
 
   #say(line: string): void {

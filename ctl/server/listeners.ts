@@ -76,7 +76,9 @@ function refuse(item: ListenAddress, config: Config): void {
   const tls = item.kind === 'ws' && new URL(item.url).protocol === 'wss:'
   if (tls && !config['tls.cert'] !== !config['tls.key']) {
     const [has, lacks] = config['tls.cert'] ? ['tls.cert', 'tls.key'] : ['tls.key', 'tls.cert']
-    throw usage(`--listen ${item.address}: ${has} is set and ${lacks} is not; set both, or neither to have one made`)
+    throw usage(
+      `--listen ${item.address}: ${has} is set but ${lacks} is not; set both, or neither to have a certificate made`,
+    )
   }
   try {
     checkExposure(item.address, hostOf(item), { token: config.auth !== 'none', tls })

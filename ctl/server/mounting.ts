@@ -98,7 +98,7 @@ async function keep(at: string, { address, note, told, changed }: MountingOption
       wanted = cause !== 'stopped'
       if (!wanted) return told('unmounted', { dir })
       told('mount-lost', { dir, error: said })
-      note(`the mount at ${dir} is lost (${said}) and is made again`)
+      note(`lost the mount at ${dir} (${said}); mounting again`)
     },
     paused: () => undefined,
     hung: silent_s => told('mount-hung', { dir, error: `no answer for ${silent_s} s` }),
@@ -135,7 +135,7 @@ async function place(places: readonly string[]): Promise<string> {
       return dir
     } catch {}
   }
-  throw new Error(`${places.join(' and ')} cannot be made; give a directory with --mount`)
+  throw new Error(`cannot create ${places.join(' or ')}; give a directory with --mount`)
 }
 
 /**
@@ -150,9 +150,9 @@ export function makeMountPoint(dir: string): void {
     const { code } = error as NodeJS.ErrnoException
     const why =
       code === 'EEXIST' || code === 'ENOTDIR'
-        ? 'is not a directory; mount on one'
-        : `cannot be made (${explain(error)}); mount on another directory`
-    throw new Failure(exitCode.failed, `${dir} ${why}`, { cause: error })
+        ? `${dir} is not a directory; mount on a directory`
+        : `cannot create ${dir} (${explain(error)}); mount on another directory`
+    throw new Failure(exitCode.failed, why, { cause: error })
   } finally {
     process.umask(umask)
   }

@@ -2,6 +2,7 @@
  * A server of a user: it starts the orchestrator, the host with its workers, the listeners and the mount, and stops
  * them.
  */
+
 import { join } from 'node:path'
 import { fail } from '../../api/errors.js'
 import type { Written } from '../../api/written.js'
@@ -10,6 +11,7 @@ import type { OnDamaged } from '../../cli/aside.js'
 import { exitCode, explain, Failure } from '../../cli/exit.js'
 import { homeMount, MOUNT } from '../../cli/ns-path.js'
 import { privateDir, runtimeDir, stateDir } from '../../cli/paths.js'
+import { waitingFor } from '../../cli/phrases.js'
 import {
   bornAt,
   isAlive,
@@ -51,7 +53,7 @@ const READ_MS = 2_000
 /** How often to check whether they have read them, in ms. */
 const LOOK_MS = 20
 /** The user for whom the memory of connections counts until a user has attached. */
-const NOBODY = { name: 'connections on which nobody has attached' }
+const NOBODY = { name: 'connections without an attach' }
 
 export interface ServerOptions {
   readonly config: Config
@@ -202,7 +204,7 @@ export async function startServer(o: ServerOptions): Promise<Server> {
         undo.push(() => listener.close())
       } catch (error) {
         if (item.asked) throw error
-        note(`${explain(error)} (--listen); going on without HTTP`)
+        note(`${explain(error)} (--listen); continuing without HTTP`)
       }
     }
     const started = new Date().toISOString()
@@ -276,9 +278,7 @@ async function finish(
 ): Promise<void> {
   const { unfinished } = orchestrator
   if (unfinished > 0 && !hurry.aborted)
-    note(
-      `waiting for ${unfinished} ${unfinished === 1 ? 'answer' : 'answers'} to end, ${DRAIN_MS / 1000} s at most; Ctrl-C or llamboctl down --now ends the wait`,
-    )
+    note(`${waitingFor(unfinished, DRAIN_MS / 1000)}; Ctrl-C or llamboctl down --now ends the wait`)
   await orchestrator.drain(AbortSignal.any([hurry, timeLimit(DRAIN_MS)]))
   if (unfinished === 0) return
   const open = ({ fids }: Connection) => [...fids.values()].some(({ opened, mode }) => opened && (mode & 3) !== OREAD)
@@ -299,7 +299,7 @@ function giveUpOldest(sessions: Iterable<Connection>, fits: Parameters<Reclaim>[
     oldest.push(session)
     bytes += session.account.bytes
     if (!fits(bytes, bytes)) continue
-    for (const one of oldest) one.giveUp(fail('overMemory', 'too many connections on which nobody has attached'))
+    for (const one of oldest) one.giveUp(fail('overMemory', 'too many connections without an attach'))
     return true
   }
   return false
@@ -312,7 +312,7 @@ async function claim(env: NodeJS.ProcessEnv, onDamaged: OnDamaged): Promise<void
   if (isAlive(file)) {
     throw new Failure(
       exitCode.failed,
-      `a server is running already (pid ${file.pid}) at ${file.addresses[0]}; llamboctl down stops it`,
+      `your server is already running (pid ${file.pid}) at ${file.addresses[0]}; to stop it: llamboctl down`,
     )
   }
   await clearLeftBehind(file.mounts)

@@ -73,7 +73,7 @@ export function spillDisk(env: NodeJS.ProcessEnv): SpillDisk & { close(): Promis
     },
     remove: name => rm(join(dir, name), { force: true }),
     close() {
-      problem = new Error('the server ends')
+      problem = new Error('the server is stopping')
       return rm(dir, { recursive: true, force: true, maxRetries: REMOVE_TRIES })
     },
   }

@@ -69,8 +69,7 @@ export async function tryOut(
 ): Promise<void> {
   const result = join(dir, await keyOf(spec))
   const name = basename(spec.path).replace(/\.gguf$/i, '')
-  const ends = (why: string) =>
-    fail('badModel', `${name} ends llama.cpp: ${why}; touch the file to have it tried again`)
+  const ends = (why: string) => fail('badModel', `${name} crashes llama.cpp: ${why}; touch the file to try it again`)
   /** Whether an earlier trial passed. @throws FsError where an earlier trial crashed */
   const known = (): boolean => {
     const is = read(result)
@@ -90,9 +89,9 @@ export async function tryOut(
     const { died, error, lines } = await attempt(tries, env, { ...spec, context: CONTEXT }, signal, progress)
     signal.throwIfAborted()
     if (error) throw error
-    if (died === 'SIGKILL') throw fail('noMemory', `${name}: the system ended the process that tried it out`)
+    if (died === 'SIGKILL') throw fail('noMemory', `${name}: the system killed the process that test-loaded it`)
     if (died !== undefined && !own.includes(died))
-      throw fail('io', `${name}: the process that tried it out ended by ${died}: ${lastOf(lines)}`)
+      throw fail('io', `${name}: the process that test-loaded it ended with ${died}: ${lastOf(lines)}`)
     const why = died === undefined ? undefined : lastOf(lines)
     keep(dir, result, why ?? 'ok')
     if (why !== undefined) throw ends(why)
@@ -139,7 +138,7 @@ function attempt(
       if (told.message !== undefined) error = new FsError(told.message, told.errno ?? 0)
       if (told.loaded) {
         const late = () => {
-          error = fail('badModel', `it gives no token within ${TOKEN_MS / 1000} s`)
+          error = fail('badModel', `it did not produce a token within ${TOKEN_MS / 1000} s`)
           kill()
         }
         timer = setTimeout(late, TOKEN_MS)
@@ -163,7 +162,8 @@ function attempt(
  */
 function lastOf(lines: readonly string[]): string {
   const said = lines.filter(line => line.trim() !== '')
-  const line = said.findLast(line => /GGML_ASSERT|GGML_ABORT|what\(\)/.test(line)) ?? said.at(-1) ?? 'it said nothing'
+  const line =
+    said.findLast(line => /GGML_ASSERT|GGML_ABORT|what\(\)/.test(line)) ?? said.at(-1) ?? 'it printed nothing'
   return line.trim().replace(/^\S*\/(?=[^/\s]+:\d+: )/, '')
 }
 

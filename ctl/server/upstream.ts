@@ -26,11 +26,11 @@ export function checkUpstream({ address, fingerprint }: Upstream): void {
   const bad = (why: string) => fail('badArgument', `address ${address}: ${why}`)
   const at = parseAddress(address)
   if (at.kind === 'unix') return
-  if (at.kind === 'tcp') throw bad('plain 9P is not joined over; wss://HOST:PORT/join')
+  if (at.kind === 'tcp') throw bad('joining over plain 9P is not supported; use wss://HOST:PORT/join')
   const { protocol, hostname, pathname, username, password, search } = new URL(at.url)
-  if (username || password || search) throw bad('a token is never in an address; $LLAMBO_TOKEN has it')
-  if (!pathname.endsWith('/join')) throw bad('its path is /join')
+  if (username || password || search) throw bad('a token must not be in the address; put it in $LLAMBO_TOKEN')
+  if (!pathname.endsWith('/join')) throw bad('its path must be /join')
   if (protocol === 'wss:') return
-  if (!isLoopback(hostname)) throw bad('it would be reached in clear; wss://')
-  if (fingerprint !== undefined) throw bad('without TLS there is no certificate to have a fingerprint; wss://')
+  if (!isLoopback(hostname)) throw bad('the connection would not be encrypted; use wss://')
+  if (fingerprint !== undefined) throw bad('a fingerprint needs TLS; use wss://')
 }

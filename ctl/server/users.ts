@@ -57,6 +57,6 @@ const roles = new Set(['admin', 'use', 'read'])
  */
 export function parentsUser({ uname, n_uname, options }: Pick<Attaching, 'uname' | 'n_uname' | 'options'>): User {
   const role = options.get('role') ?? 'use'
-  if (!roles.has(role)) throw fail('badArgument', `role ${role}: ${[...roles].join(', ')}`)
+  if (!roles.has(role)) throw fail('badArgument', `no role "${role}"; roles: ${[...roles].join(' ')}`)
   return { name: uname || 'none', uid: n_uname, role: role as User['role'], relayed: true }
 }

@@ -103,7 +103,7 @@ async function run(spec: WorkerSpec): Promise<number> {
   let orphan: Cancel
   const alone = () => {
     orphan = clock.after(spec.orphan_ms, () => {
-      note(`no cluster at ${spec.upstream.address} for ${spec.orphan_ms / 1000} s`)
+      note(`no connection to the cluster at ${spec.upstream.address} for ${spec.orphan_ms / 1000} s; exiting`)
       process.exit(exitCode.unreachable)
     })
   }
@@ -184,7 +184,7 @@ async function told(): Promise<WorkerSpec> {
     const spec = parseWorkerSpec(Buffer.concat(parts).toString('utf8'))
     return { ...spec, config: readConfig(spec.config) }
   } catch (error) {
-    throw fail('badArgument', `standard input: ${(error as Error).message}; llamboctl spawn starts a worker`)
+    throw fail('badArgument', `standard input: ${(error as Error).message}; to start a worker: llamboctl spawn`)
   }
 }
 

@@ -52,6 +52,6 @@ export function byChance(text: string, add: (span: Span) => void): void {
     const isPath = /[/~.]$/.test(before + found.slice(0, cut)) || word.startsWith('/') || /^\.\w/.test(behind)
     const isPublic = known.test(before) || /^sha\d{3}-/.test(word) || word.startsWith('AAAA')
     if (word.length >= SHORTEST && !isPath && !isPublic && isRandom(word))
-      add({ from: index + cut, to: index + found.length, rule: 'looks like chance' })
+      add({ from: index + cut, to: index + found.length, rule: 'looks random' })
   }
 }

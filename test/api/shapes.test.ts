@@ -91,7 +91,7 @@ t.test('the spec of a worker and of a trial process is read completely, each par
     t.throws(() => parseWorkerSpec(JSON.stringify({ ...spec, ...part })), { name: 'Unfit', message: why })
   t.throws(() => parseWorkerSpec(`"${'x'.repeat(2 ** 20)}"`), { message: /at most 1048576/ })
   t.throws(() => readConfig({ slots: 999 }), { message: /^slots: expected a whole number from 1 to 256, not 999$/ })
-  t.throws(() => readConfig({ colour: 1 }), { message: /^setting colour: there is no such setting$/ })
+  t.throws(() => readConfig({ colour: 1 }), { message: /^colour: unknown setting$/ })
 
   const trial: TrialSpec = { path: '/m.gguf', gpu: false, kvType: 'f16', threads: 2, context: 2048 }
   t.strictSame(parseTrialSpec(JSON.stringify(trial)), trial)

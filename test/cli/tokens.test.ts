@@ -59,7 +59,7 @@ t.test('a token can come from the environment or from a file that it names', asy
   })
   chmodSync(file, 0o640)
   t.throws(() => namedToken({ LLAMBO_TOKEN_FILE: file }), {
-    message: `permission denied: ${file} may be read or changed by others: chmod 600 ${file}`,
+    message: `permission denied: ${file}: other users can read or change this file; chmod 600 ${file}`,
   })
 })
 
@@ -120,7 +120,7 @@ t.test('a file that others may read is refused with the remedy, at the start and
   const tokens = new Tokens(dir, e => problems.push(e.message))
   const token = ownerToken(dir)!
   chmodSync(tokens.path, 0o644)
-  const message = `permission denied: ${tokens.path} may be read or changed by others: chmod 600 ${tokens.path}`
+  const message = `permission denied: ${tokens.path}: other users can read or change this file; chmod 600 ${tokens.path}`
   t.throws(() => new Tokens(dir), { message })
   t.equal(tokens.verify(token), undefined)
   tokens.verify(token)
@@ -172,7 +172,7 @@ t.test('a token that would make the file invalid is not added', async t => {
     try {
       tokens.add('use', 'ada', '')
     } catch (e) {
-      t.match(e, { message: /^file too large: .*remove the lines of tokens nobody uses/ })
+      t.match(e, { message: /^file too large: .*remove the lines of unused tokens/ })
       break
     }
   }
@@ -186,13 +186,13 @@ t.test('an error in the file is reported with its line and without the token', a
   for (const [text, error] of [
     [
       '\nroot ada sha256:00',
-      `${path}:2: a line begins with a role: read, use, admin, join; mend the line, or remove it`,
+      `${path}:2: expected a role first; roles: read, use, admin, join; correct or remove the line`,
     ],
-    [`${token} use ada`, `${path}:1: a line begins with a role`],
-    ['use', `${path}:1: a user follows the role`],
-    ['use ../ada x', `${path}:1: a user follows the role`],
-    [`use ada ${token}`, `${path}:1: sha256: and 64 hexadecimal digits follow the user, then nothing but a # comment`],
-    [`${line('use', 'ada', token, '').split('#')[0]} more`, `${path}:1: sha256: and 64`],
+    [`${token} use ada`, `${path}:1: expected a role first`],
+    ['use', `${path}:1: expected a user name after the role`],
+    ['use ../ada x', `${path}:1: expected a user name after the role`],
+    [`use ada ${token}`, `${path}:1: expected sha256: and 64 hexadecimal digits after the user, then only a # comment`],
+    [`${line('use', 'ada', token, '').split('#')[0]} more`, `${path}:1: expected sha256: and 64`],
   ] as const) {
     write(path, text)
     t.throws(() => new Tokens(dir), { message: new RegExp(`^bad argument: ${error.replace(/[.:#]/g, '\\$&')}`) })
@@ -208,7 +208,7 @@ t.test('a directory in the place of the file is reported with the remedy', async
   const dir = t.testdir({ tokens: {} })
   const path = join(dir, 'tokens')
   chmodSync(path, 0o700)
-  t.throws(() => new Tokens(dir), { message: `bad argument: ${path} is a directory: mv ${path} ${path}.old` })
+  t.throws(() => new Tokens(dir), { message: `bad argument: ${path} is a directory; mv ${path} ${path}.old` })
 })
 
 t.test('a running server whose file is invalid or gone refuses every token until the file is mended', async t => {
@@ -218,7 +218,7 @@ t.test('a running server whose file is invalid or gone refuses every token until
   const token = ownerToken(dir)!
   write(tokens.path, 'nonsense\n')
   t.equal(tokens.verify(token), undefined)
-  t.match(problems, [/:1: a line begins with a role/])
+  t.match(problems, [/:1: expected a role first/])
   write(tokens.path, line('read', 'ada', token, ''))
   t.match(tokens.verify(token), { role: 'read' })
   unlinkSync(tokens.path)

@@ -24,25 +24,25 @@ t.test('an invalid command line exits 2 with a remedy or a suggestion', async t 
     [['stauts'], /^llamboctl: unknown command 'stauts'\n\(Did you mean status\?\)/],
     [['ls', '--lnog'], /unknown option '--lnog'\n\(Did you mean --long\?\)/],
     [['cat'], /missing required argument 'path'/],
-    [['completion', 'tcsh'], /^llamboctl: no completion for tcsh: bash, zsh, fish\n$/],
+    [['completion', 'tcsh'], /^llamboctl: no shell "tcsh"; shells: bash zsh fish\n$/],
     [['up', '--engine', 'gpt'], /Allowed choices are llama, openai, echo/],
     [['up', '--slots', 'many'], /^llamboctl: --slots: expected a whole number from 1 to 256, not "many"\n$/],
     [
       ['up', '--model', 'my', 'model.gguf'],
-      /^llamboctl: up takes no words behind it; .* needs quotes: 'my model\.gguf'\n/,
+      /^llamboctl: up: expected no arguments, got 1; quote values with spaces: 'my model\.gguf'\n/,
     ],
-    [['load', 'my', 'model.gguf'], /needs quotes: llamboctl load 'my model\.gguf'\n$/],
-    [['stop'], /^llamboctl: there is no command stop; llamboctl down stops the server/],
-    [['ps'], /^llamboctl: there is no command ps; llamboctl models shows/],
-    [['spawn', 'default', '--count', '2'], /spawn takes --count and --type, or CLASS and N, not both/],
-    [['scale', '2000'], /a number of workers, up to 1000/],
-    [['cp', 'a', 'b'], /neither side is in the namespace/],
-    [['cp', '/n/llambo/status'], /name a file and where it goes/],
+    [['load', 'my', 'model.gguf'], /quote values with spaces: llamboctl load 'my model\.gguf'\n$/],
+    [['stop'], /^llamboctl: unknown command 'stop'; to stop the server: llamboctl down/],
+    [['ps'], /^llamboctl: unknown command 'ps'; to see the loaded models: llamboctl models/],
+    [['spawn', 'default', '--count', '2'], /spawn: expected CLASS and N, or --type and --count, not both/],
+    [['scale', '2000'], /expected a number of workers, at most 1000/],
+    [['cp', 'a', 'b'], /cp: all paths are on this machine; paths on the server begin with \/n\/llambo\//],
+    [['cp', '/n/llambo/status'], /cp: missing argument; usage: llamboctl cp PATH… DEST/],
     [
       ['load'],
-      /missing required argument 'model'\n\(it is llamboctl load \[options\] <model> \[worker\]; -h says more\)\n$/,
+      /missing required argument 'model'\nusage: llamboctl load \[options\] <model> \[worker\] \(see --help\)\n$/,
     ],
-    [['pull', 'llama'], /^llamboctl: pull llama: give hf:USER\/MODEL:QUANT/],
+    [['pull', 'llama'], /^llamboctl: pull llama: expected hf:USER\/MODEL:QUANT/],
     [['ls', '--at', 'nonsense'], /nonsense/],
   ]
   for (const [args, says] of rows) {
@@ -80,7 +80,7 @@ t.test('without a server every client says how to start one, and exits 3', async
     )
   const down = await home.ctl('down')
   t.equal(down.code, 3)
-  t.equal(down.stderr, 'llamboctl: no server of yours is running\n')
+  t.equal(down.stderr, 'llamboctl: your server is not running\n')
 })
 
 t.test('help and version are not errors', async t => {
@@ -105,9 +105,10 @@ t.test('up prints on a terminal what to type next', async t => {
   }).stdout
   t.match(
     said,
-    /To type next:\r\n {4}llamboctl rdwr data "What is AI\?" +# a prompt and its answer\r\n {4}llamboctl limbot /,
+    /To type next:\r\n {2}send a prompt and read the answer:\r\n {4}llamboctl rdwr data "What is AI\?"\r\n {2}chat:\r\n {4}llamboctl limbot\r\n/,
   )
-  t.match(said, /llamboctl down +# stops it/)
+  t.notMatch(said, / # /, 'an interactive zsh passes a comment to the command')
+  t.match(said, /stop the server:\r\n {4}llamboctl down\r\n/)
   t.match((await home.ctl('rdwr', 'data', 'What is AI?')).stdout, /AI\?/)
 })
 
@@ -225,5 +226,5 @@ t.test('a runtime directory that others may enter is refused', async t => {
   spawnSync('chmod', ['755', home.path('run/llambo')])
   const { code, stderr } = await home.ctl('up')
   t.equal(code, 1)
-  t.match(stderr, /others may enter it; chmod 700 /)
+  t.match(stderr, /other users can enter this directory; chmod 700 /)
 })

@@ -146,7 +146,7 @@ old          text  7.0 GB           no: model file is damaged: magic
 `,
   )
   const many = `${text}${worker(3, 'state=idle active=0').repeat(30)}`
-  t.match(summary(many), /\n… and 12 more: llamboctl top shows them, and the file status has all\n/)
+  t.match(summary(many), /\n… and 12 more; llamboctl top and the file status show all\n/)
   const loading = 'server name=w kind=worker state=loading slots=4 loading=big progress=0.42 uptime_s=1\n'
   t.match(summary(loading), /^worker w: loading big \(42 %\), 0 % of 4 slots in use, up 1 s$/m)
   const failed = `server name=w kind=worker state=failed slots=4 error='not enough memory for big' uptime_s=1\n`

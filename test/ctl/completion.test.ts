@@ -47,7 +47,7 @@ COMP_WORDS=(llamboctl ${words.map(word => `'${word}'`).join(' ')}); COMP_CWORD=$
     return spawnSync('fish', ['--no-config', '-c', command], { encoding: 'utf8', cwd: home.dir, env }).stdout
   }
   t.match(fish('llamboctl drain w'), /^worker-0001$/m)
-  t.match(fish('llamboctl dra'), /^drain\tgive a worker no new prompts$/m)
+  t.match(fish('llamboctl dra'), /^drain\tstop giving a worker new prompts$/m)
   t.match(fish('llamboctl up --model w'), /^worker-0001\t/m)
   t.match(fish('llamboctl up --eng'), /^--engine\t/m)
   t.notOk(existsSync(home.path('hacked')))
@@ -75,12 +75,12 @@ t.test(
       await terminal.screen(wanted)
       return terminal.shown()
     }
-    const commands = await listed('llamboctl ', /drain +-- give a worker no new prompts/)
-    t.match(commands, /^run +-- talk with that model: limbot --model MODEL$/m, 'the help keeps its colon')
-    t.match(commands, /^completion +-- print a script that completes commands: bash, zsh or fish$/m)
+    const commands = await listed('llamboctl ', /drain +-- stop giving a worker new prompts/)
+    t.match(commands, /^run +-- chat with a model: limbot --model MODEL$/m, 'the help keeps its colon')
+    t.match(commands, /^completion +-- print a completion script for bash, zsh or fish$/m)
     t.notMatch(commands, /somefile/, 'files are not offered as commands')
     t.match(
-      await listed('llamboctl shell ', /agent +-- the process that shells ask/),
+      await listed('llamboctl shell ', /agent +-- run the process that shells ask/),
       /zsh: eval "\$\(llamboctl shell zsh\)"$/m,
     )
     await listed('llamboctl cp some', /llamboctl cp somefile/)

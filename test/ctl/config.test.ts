@@ -60,7 +60,7 @@ t.test('an error in the file names the file, the line and the key', async t => {
   const rows: readonly (readonly [string, RegExp])[] = [
     ['model: a\nslot: 3\n', /^FILE:2: slot: unknown key \(did you mean slots\?\)$/],
     ['engine:\n  kind: echo\n  rte: 3\n', /^FILE:3: engine\.rte: unknown key \(did you mean engine\.rate\?\)$/],
-    ['colour: red\n', /^FILE:1: colour: unknown key; known are model, slots, /],
+    ['colour: red\n', /^FILE:1: colour: unknown key; keys: model, slots, /],
     ['constructor: 1\n', /^FILE:1: constructor: unknown key/],
     ['__proto__: {slots: 3}\n', /^FILE:1: __proto__: unknown key/],
     ['\n\nslots: many\n', /^FILE:3: slots: expected a whole number from 1 to 256, not "many"$/],
@@ -74,9 +74,9 @@ t.test('an error in the file names the file, the line and the key', async t => {
     ['engine: {kind: ecko}\n', /^FILE:1: engine\.kind: .*not "ecko" \(did you mean echo\?\)$/],
     [
       'listen:\n- a\n- 5640\n',
-      /^FILE:1: listen\[1\]: expected a text of 1 to 4096 characters, not 5640; put it in quotes$/,
+      /^FILE:1: listen\[1\]: expected 1 to 4096 printable characters, not 5640; put it in quotes$/,
     ],
-    ['model: 1.10\n', /^FILE:1: model: expected a text of 1 to 4096 characters, not 1\.1; put it in quotes$/],
+    ['model: 1.10\n', /^FILE:1: model: expected 1 to 4096 printable characters, not 1\.1; put it in quotes$/],
     ['listen: tcp!1!2\n', /^FILE:1: listen: expected a list of up to 1000 words, not/],
     ['- a\n', /^FILE:1: the file must hold keys/],
     ['model: a\nslots: [1\n', /^FILE:[23]: /],
@@ -157,25 +157,25 @@ t.test('the model of a class at an OpenAI server is the one that it names, or no
 })
 
 t.test('an error in a class names the file, the line and the key', async t => {
-  const sizes = 'expected bytes, or a number with KiB, MiB, GiB or TiB'
+  const sizes = 'expected a number of bytes, or a number with KiB, MiB, GiB or TiB'
   const rows: readonly (readonly [string, string])[] = [
     ['classes:\n  a: {}\n  b:\n    slot: 3\n', 'FILE:4: classes.b.slot: unknown key (did you mean slots?)'],
     [
       'classes: {a: {colour: 1}}',
-      'FILE:1: classes.a.colour: unknown key; known are model, type, slots, context, kv_type, engine, url, key_file, timeout, prefer, workers, memory, cores',
+      'FILE:1: classes.a.colour: unknown key; keys: model, type, slots, context, kv_type, engine, url, key_file, timeout, prefer, workers, memory, cores',
     ],
     ['classes: {a: {context: 8}}', 'FILE:1: classes.a.context: expected a whole number from 256 to 16777216, not 8'],
     ['classes:\n  a:\n    slots: 0\n', 'FILE:3: classes.a.slots: expected a whole number from 1 to 256, not 0'],
-    ['classes:\n  a:\n    model:\n', 'FILE:3: classes.a.model: expected a text of 1 to 4096 characters, not null'],
+    ['classes:\n  a:\n    model:\n', 'FILE:3: classes.a.model: expected 1 to 4096 printable characters, not null'],
     ['classes:\n  a:\n    cores: -1\n', 'FILE:3: classes.a.cores: expected a number from 0 to 1024, not -1'],
     ['classes:\n  a:\n    memory: 12MB\n', `FILE:3: classes.a.memory: ${sizes}, not "12MB"`],
     ['classes:\n  a:\n    memory: -1\n', `FILE:3: classes.a.memory: ${sizes}, not -1`],
     ['classes:\n  a:\n    memory: 9999999TiB\n', `FILE:3: classes.a.memory: ${sizes}, not "9999999TiB"`],
     ['classes:\n  a:\n    memory: [1]\n', `FILE:3: classes.a.memory: ${sizes}, not a list`],
-    ['classes:\n\n  A: {}\n', 'FILE:3: classes.A: a class is called by a-z, 0-9, . _ and -, up to 64 of them'],
+    ['classes:\n\n  A: {}\n', 'FILE:3: classes.A: expected up to 64 of a-z, 0-9, ., _ and - as the name of a class'],
     [
       'classes: {default: {}}',
-      'FILE:1: classes.default: class default is what model, slots and engine say; choose another name',
+      'FILE:1: classes.default: class default is made from model, slots and engine; choose another name',
     ],
     ['classes:\n  a: 3\n', 'FILE:2: classes.a: expected keys with values, not 3'],
     ['classes: [a]\n', 'FILE:1: classes: expected keys with values, not a list'],
@@ -196,7 +196,7 @@ t.test('classes in a variable are read as in the file, and text that is not YAML
 })
 
 t.test('a file that would take the parser long, or crash the process, is refused before it is parsed', async t => {
-  const deep = /^FILE:1: lists and keys over 16 deep$/
+  const deep = /^FILE:1: lists and keys nested more than 16 deep$/
   const rows: readonly (readonly [string, RegExp])[] = [
     [`model: ${'['.repeat(17)}${']'.repeat(17)}`, deep],
     [`${'{a: '.repeat(17)}`, deep],
@@ -205,9 +205,9 @@ t.test('a file that would take the parser long, or crash the process, is refused
     [`# ${'x'.repeat(40_000)}`, /^FILE:1: 40002 characters, at most 32768$/],
     ['x'.repeat(200_000), /^file too large: FILE: at most 131072 bytes$/],
     // with ten nested references, each stands for ten of the one before it
-    ['names: &a [x, x]\nlisten: [*a, *a]\n', /^FILE:2: \*a: write the value itself; there are no references here$/],
-    [`model: ${'x'.repeat(5000)}\n`, /^FILE:1: model: expected a text of 1 to 4096 characters, not "x{39}…"$/],
-    ['model: "a\\u001bb"\n', /^FILE:1: model: expected a text .*, not "a\ufffdb"$/],
+    ['names: &a [x, x]\nlisten: [*a, *a]\n', /^FILE:2: \*a: aliases are not supported; write the value itself$/],
+    [`model: ${'x'.repeat(5000)}\n`, /^FILE:1: model: expected 1 to 4096 printable characters, not "x{39}…"$/],
+    ['model: "a\\u001bb"\n', /^FILE:1: model: expected 1 to 4096 printable characters, not "a\ufffdb"$/],
     [`names: [${'a, '.repeat(1001)}]\n`, /^FILE:1: names: expected a list of up to 1000 words, not a list$/],
   ]
   for (const [text, expected] of rows) t.match(refusal(text), expected, text.slice(0, 60))
@@ -217,7 +217,7 @@ t.test('a file that would take the parser long, or crash the process, is refused
     code: 2,
   })
   t.throws(() => loadConfig({ LLAMBO_MODEL: 'x'.repeat(5000) }, {}, yaml('')), {
-    message: /^LLAMBO_MODEL: model: expected a text of 1 to 4096 characters/,
+    message: /^LLAMBO_MODEL: model: expected 1 to 4096 printable characters/,
     code: 2,
   })
   t.throws(() => loadConfig({}, {}, '/dev/zero'), { message: /\/dev\/zero: at most 131072 bytes/, code: 2 })

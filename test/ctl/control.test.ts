@@ -42,7 +42,7 @@ t.test('commands control the cluster, and logs prints its events', async t => {
   })
   t.match(await ctl('rm', 'my-model'), {
     code: 1,
-    says: /file does not exist; a model .*: llamboctl rm models\/my-model\.gguf\n$/,
+    says: /file does not exist; to remove a model: llamboctl rm models\/my-model\.gguf\n$/,
   })
   t.same(await ctl('spawn', 'default', '1'), silent)
   t.match(await ctl('spawn', 'huge'), { code: 1, says: /huge/ })
@@ -74,6 +74,6 @@ t.test('commands control the cluster, and logs prints its events', async t => {
   t.match(await ctl('logs', stdout.trim()), { code: 0, says: /kind=worker-started/ })
   t.same(await ctl('logs', 'nobody'), {
     code: 1,
-    says: 'llamboctl: no worker or host is called nobody; llamboctl status has their names\n',
+    says: 'llamboctl: no worker or host "nobody"; llamboctl status lists them\n',
   })
 })

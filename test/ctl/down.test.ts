@@ -22,7 +22,7 @@ t.test(
     const down = await home.ctl('down')
     t.match(down, {
       code: 0,
-      stderr: /^waiting for \d answers? to end, 25 s at most; llamboctl down --now does not wait\n$/,
+      stderr: /^waiting up to 25 s for \d answers? to finish; llamboctl down --now does not wait\n$/,
     })
     t.match(await direct.ended, { code: 0, stdout: whole })
     t.match(await mounted.ended, { code: 0, stdout: whole })
@@ -38,7 +38,7 @@ t.test('down --now and a second signal end answers with a whole line and the rea
     if (end === '--now') t.same(await home.ctl('down', '--now'), { code: 0, stdout: '', stderr: '' })
     else {
       server.child.kill('SIGTERM')
-      await server.says(/waiting for 1 answer to end, 25 s at most/)
+      await server.says(/waiting up to 25 s for 1 answer to finish/)
       server.child.kill('SIGTERM')
     }
     t.match(await reader.ended, { code: 1, stdout: /^0:w0[^\n]*\n$/, stderr: /shutting down/ })

@@ -50,7 +50,16 @@ t.test('each invitation makes a new token, for the user that is given', { skip }
   t.ok(json.command.includes(json.token))
   t.match(tokensOf(home).slice(before.length), /^join glenda sha256:\S+ # invited \d{4}-\d\d-\d\d\n$/)
   t.not(JSON.parse((await home.ctl('invite', '--json')).stdout).token, json.token)
-  t.match(await home.ctl('invite', '--user', 'a b'), { code: 1, stdout: '', stderr: /user a b: letters, digits/ })
+  t.match(await home.ctl('invite', '--user', 'a b'), {
+    code: 1,
+    stdout: '',
+    stderr: /user a b: expected letters, digits/,
+  })
+  const checkout = home.start(['invite'], { LLAMBO_CALLED_AS: '/home/ada/llambo/llamboctl' })
+  t.match(await checkout.ended, {
+    stdout: /^LLAMBO_TOKEN=\S+ \.\/llamboctl join wss:/,
+    stderr: /where llambo is installed there: llamboctl/,
+  })
   t.match(await home.ctl('--at', 'wss://gpu.example:1/9p', 'invite'), {
     code: 2,
     stderr: /your server on this machine/,
@@ -69,7 +78,7 @@ t.test(
   async t => {
     const home = new Home(t)
     const none = await home.ctl('invite')
-    t.match(none, { code: 3, stdout: '', stderr: /no server of yours is running; .*llamboctl up --listen wss:/ })
+    t.match(none, { code: 3, stdout: '', stderr: /your server is not running; .*llamboctl up --listen wss:/ })
     await home.up()
     const before = tokensOf(home)
     const alone = await home.ctl('invite')
@@ -96,7 +105,7 @@ t.test(
     t.match(alone, {
       code: 1,
       stdout: '',
-      stderr: /no address by which others could reach it: connect it to a network/,
+      stderr: /no address that other machines can reach; connect it to a network/,
     })
     t.equal(tokensOf(home), before)
   },

@@ -61,13 +61,13 @@ t.test('a machine that may not join says why at once and starts no worker', asyn
   const home = machine(t)
   const other = `sha256:${'0'.repeat(64)}`
   const rows: readonly (readonly [string[], NodeJS.ProcessEnv, RegExp])[] = [
-    [cluster.args, {}, /to join takes a token, in \$LLAMBO_TOKEN .*llamboctl invite/],
+    [cluster.args, {}, /joining requires a token, in \$LLAMBO_TOKEN .*llamboctl invite/],
     [cluster.args, { LLAMBO_TOKEN: 'llb_wrong' }, /authentication required: .*takes no such token; llamboctl invite/],
     [
       [cluster.address, '--fingerprint', other],
       token,
       new RegExp(
-        `certificate refused: ${cluster.address} has ${cluster.fingerprint}, not ${other}; this is another server`,
+        `certificate refused: ${cluster.address} has ${cluster.fingerprint}, not ${other}; this is a different server`,
       ),
     ],
     [[cluster.address], token, /certificate refused: .*self-signed certificate; give the --fingerprint/],
@@ -96,11 +96,11 @@ t.test('a machine that may not join says why at once and starts no worker', asyn
 t.test('invalid arguments of join are usage errors', async t => {
   const home = machine(t)
   const rows: readonly (readonly [string[], RegExp])[] = [
-    [['ws://10.1.2.3:5641/join'], /in clear; wss:/],
-    [['tcp!127.0.0.1!5640'], /plain 9P is not joined over/],
+    [['ws://10.1.2.3:5641/join'], /not be encrypted; use wss:/],
+    [['tcp!127.0.0.1!5640'], /joining over plain 9P is not supported/],
     [['gpu.example'], /unix!PATH, tcp!HOST!PORT/],
-    [['wss://gpu.example:5641/9p'], /its path is \/join/],
-    [['wss://127.0.0.1:1', '--fingerprint', 'sha256:00'], /fingerprint sha256:00: sha256: and 64/],
+    [['wss://gpu.example:5641/9p'], /its path must be \/join/],
+    [['wss://127.0.0.1:1', '--fingerprint', 'sha256:00'], /fingerprint sha256:00: expected sha256: and 64/],
     [['wss://127.0.0.1:1', '--workers', 'many'], /--workers: .*many/],
     [['wss://127.0.0.1:1', '--slots', '0'], /--slots/],
   ]
@@ -110,7 +110,7 @@ t.test('invalid arguments of join are usage errors', async t => {
     t.match(stderr, says)
   }
   const off = await home.start(['join'], { ...token, LLAMBO_MDNS: 'off' }).ended
-  t.match(off, { code: 2, stderr: /with mdns off the address must be given/ })
+  t.match(off, { code: 2, stderr: /mdns is off, so give the address/ })
 })
 
 t.test('join waits for an unreachable cluster and reports its loss and its return once each', async t => {
@@ -120,7 +120,7 @@ t.test('join waits for an unreachable cluster and reports its loss and its retur
   const again = address.replace(/join$/, '9p')
   await cluster.close()
   const run = machine(t).start(['join', ...args], token)
-  await run.says(/cannot reach wss:.*trying again until it is there/)
+  await run.says(/cannot reach wss:.*trying again until it answers/)
   await cluster.open(again)
   await cluster.until(() => cluster.of('host').length === 1 && cluster.of('worker').length === 1)
   await run.says(/joined wss:/)
@@ -128,7 +128,7 @@ t.test('join waits for an unreachable cluster and reports its loss and its retur
   const { boot } = cluster.of('worker')[0]!.attrs
 
   await cluster.close()
-  await run.says(/has ended.*; trying again/)
+  await run.says(/lost the connection to .*; trying again/)
   await run.says(/cannot reach[\s\S]*cannot reach/)
   // a token that is revoked after the join may be restored, so join goes on; the new reason is reported
   cluster.token = 'llb_another'
@@ -146,8 +146,8 @@ t.test('join reports why a cluster closes the connection', async t => {
   const cluster = await new Cluster(t, join(t.testdir(), 'state')).open()
   cluster.refuse = new Error('version 0.1.0 here, 9.0.0 there')
   const run = machine(t).start(['join', ...cluster.args], token)
-  await run.says(/has ended \(i\/o on hungup channel: version 0\.1\.0 here, 9\.0\.0 there\); trying again/)
-  await run.says(/silent until one holds/)
+  await run.says(/lost the connection to \S+ \(i\/o on hungup channel: version 0\.1\.0 here, 9\.0\.0 there\); trying again/)
+  await run.says(/further failures are not reported until a connection lasts/)
   t.ok(count(run, /joined wss:/) <= 3)
   run.child.kill('SIGTERM')
   t.equal((await run.ended).code, 0)
@@ -163,7 +163,7 @@ t.test('join reports why a cluster refuses the machine, and does not try again',
     .of('host')[0]!
     .root.writeFile('ctl', Buffer.from(`refused '${why}'\n`))
     .catch(() => undefined)
-  t.match(await run.ended, { code: 1, stderr: new RegExp(`wss:\\S+ does not take this machine: ${why}\n$`) })
+  t.match(await run.ended, { code: 1, stderr: new RegExp(`wss:\\S+ refused this machine: ${why}\n$`) })
 })
 
 t.test('leave ends a join in the background; a second join is refused, a server at the same time is not', async t => {
@@ -176,7 +176,7 @@ t.test('leave ends a join in the background; a second join is refused, a server 
   const { pid } = JSON.parse(readFileSync(home.path('run/llambo/join.json'), 'utf8'))
   t.match(await home.start(['join', 'wss://127.0.0.1:1', '--fingerprint', cluster.fingerprint], token).ended, {
     code: 1,
-    stderr: `llamboctl: this machine has joined ${cluster.address} already (pid ${pid}); llamboctl leave leaves it\n`,
+    stderr: `llamboctl: this machine has already joined ${cluster.address} (pid ${pid}); to leave it: llamboctl leave\n`,
   })
   await home.up()
   t.equal((await home.ctl('rdwr', 'data', 'hi')).stdout, '0:hi\n')

@@ -14,7 +14,7 @@ t.test('a listener that would admit strangers is refused with the remedy', async
     [['--listen', 'wss://0.0.0.0:0/9p', '--auth', 'none'], /a token \(auth: token\); or/],
     [
       ['--listen', 'wss://0.0.0.0:0/9p', '--config', half],
-      /tls\.cert is set and tls\.key is not; set both, or neither/,
+      /tls\.cert is set but tls\.key is not; set both, or neither/,
     ],
     [['--listen', 'http://127.0.0.1:1'], /http/],
   ]
@@ -35,7 +35,7 @@ t.test('all listeners except the unix socket demand a token, which our own tools
   }
   for (const address of at.slice(1)) {
     const stranger = home.start(['--at', address, 'status'], { LLAMBO_TOKEN: `llb_${'x'.repeat(43)}` })
-    t.match(await stranger.ended, { code: 4, stderr: /authentication required.*; give a token in \$LLAMBO_TOKEN/ })
+    t.match(await stranger.ended, { code: 4, stderr: /authentication required.*; set LLAMBO_TOKEN to a token/ })
   }
 })
 
@@ -50,10 +50,11 @@ t.test('our own tools know the certificate of our own server, and need the finge
   const ask = (env: NodeJS.ProcessEnv) =>
     other.start(['--at', address, 'rdwr', 'data', 'hi'], { LLAMBO_TOKEN, ...env }).ended
   t.equal((await ask({ LLAMBO_FINGERPRINT: fingerprint })).stdout, '0:hi\n')
-  const refused = /^llamboctl: certificate refused: .*\$LLAMBO_FINGERPRINT: llamboctl invite prints it there\n$/
+  const refused =
+    /^llamboctl: certificate refused: .*; set LLAMBO_FINGERPRINT to the right one, which llamboctl invite prints on the machine of the server\n$/
   t.match(await ask({}), { code: 4, stdout: '', stderr: refused })
   t.match(await ask({ LLAMBO_FINGERPRINT: `sha256:${'0'.repeat(64)}` }), { code: 4, stdout: '', stderr: refused })
-  t.match(await ask({ LLAMBO_FINGERPRINT: 'x' }), { code: 2, stderr: /fingerprint x: sha256: and 64/ })
+  t.match(await ask({ LLAMBO_FINGERPRINT: 'x' }), { code: 2, stderr: /fingerprint x: expected sha256: and 64/ })
 })
 
 t.test('--auth none admits loopback without a token', async t => {

@@ -57,7 +57,7 @@ t.test('mount makes a second mount, and umount ends it', { skip }, async t => {
   t.match(await readFile(`${dir}/status`, 'utf8'), /^server /)
   t.same(await home.ctl('umount', dir), { code: 0, stdout: '', stderr: '' })
   t.notOk(await isMounted(dir))
-  t.match(await home.ctl('umount', dir), { code: 1, stderr: /second: nothing is mounted there/ })
+  t.match(await home.ctl('umount', dir), { code: 1, stderr: /second: not mounted/ })
 })
 
 t.test('mount over TLS pins the certificate of the own server and refuses any other', { skip }, async t => {

@@ -34,15 +34,15 @@ t.test('a directory that cannot be made is reported at once with the remedy', as
   const home = new Home(t)
   const file = home.file('file', '')
   const failures: readonly [() => unknown, RegExp][] = [
-    [() => privateDir('/proc/x/llambo'), /^\/proc\/x\/llambo: cannot be made .*; set HOME, or the XDG variables/],
-    [() => makeMountPoint('/sys/x'), /^\/sys\/x cannot be made .*; mount on another directory/],
-    [() => makeMountPoint(file), /file is not a directory; mount on one/],
-    [() => makeMountPoint(join(file, 'below')), /below is not a directory; mount on one/],
+    [() => privateDir('/proc/x/llambo'), /^cannot create \/proc\/x\/llambo .*; set HOME, or the XDG variables/],
+    [() => makeMountPoint('/sys/x'), /^cannot create \/sys\/x .*; mount on another directory/],
+    [() => makeMountPoint(file), /file is not a directory; mount on a directory/],
+    [() => makeMountPoint(join(file, 'below')), /below is not a directory; mount on a directory/],
   ]
   for (const [make, message] of failures) t.throws(make, { message })
   const { code, stderr } = await home.start(['up', '--mount', '/proc/x']).ended
   t.equal(code, 1)
-  t.match(stderr, /llamboctl: \/proc\/x cannot be made .*; mount on another directory\n$/)
+  t.match(stderr, /llamboctl: cannot create \/proc\/x .*; mount on another directory\n$/)
 })
 
 t.test('makeDirectory makes the missing directories of a path', t => {

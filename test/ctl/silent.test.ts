@@ -39,7 +39,7 @@ t.test('a server that accepts connections and does not answer is given up, with 
   for (const run of runs)
     t.match(run, {
       code: 3,
-      stderr: /^llamboctl: unix!\S+ accepts connections and does not answer within 10 s; .*up -d/,
+      stderr: /^llamboctl: unix!\S+ accepted the connection but did not answer within 10 s; .*up -d/,
     })
 })
 
@@ -77,7 +77,10 @@ t.test('a server that hangs after the attach is given up by commands that read a
   t.match(dish, { code: 1, stderr: /status: no answer within 20 s/ })
   for (const { code, stderr } of runs as Result[]) {
     t.equal(code, 3, stderr)
-    t.match(stderr, /^\w+: \/n\/llambo(\/[\w/]+)?: unix!\S+ has let us in and does not answer within 20 s; .*up -d\n/)
+    t.match(
+      stderr,
+      /^\w+: \/n\/llambo(\/[\w/]+)?: unix!\S+ accepted the connection but did not answer within 20 s; .*up -d\n/,
+    )
   }
 })
 

@@ -97,7 +97,7 @@ t.test('keys sort, filter and choose', async t => {
   keys.press(undefined, { name: 'escape' })
   t.equal(choice.filter, '', 'Escape restores the filter')
   press('c')
-  t.match(choice.message, /no task is chosen/)
+  t.match(choice.message, /no task is selected/)
   t.same(keys.press('q', { name: 'q' }), { do: 'leave' })
 })
 
@@ -141,7 +141,7 @@ t.test('stale, down and draining workers are distinguished and determine the hea
   )
   model.status('server state=idle queue=7\nworker name=w0 state=idle slots=1\n', NOW + 400_000)
   t.equal(model.workers.size, 1, 'a worker that is down is forgotten after a while')
-  t.same(model.health(), { word: 'BUSY', why: '7 wait' })
+  t.same(model.health(), { word: 'BUSY', why: '7 queued' })
   model.problem = 'cannot reach it'
   t.same(model.health(), { word: 'DOWN', why: 'cannot reach it' })
   t.same([59, 61, 3720, 90_000].map(duration), ['59 s', '1 min 1 s', '1 h 2 min', '1 d 1 h'])
@@ -232,7 +232,7 @@ t.test('top follows the cluster and obeys keys in a terminal', skip, async t => 
   await terminal.screen(screen => !/cancel task/.test(screen))
   t.same(fake.cancelled, [], 'n does not cancel')
   await terminal.type('cy')
-  await terminal.screen(/task 41 is cancelled/)
+  await terminal.screen(/task 41 cancelled/)
   t.same(fake.cancelled, ['41'])
   await terminal.press('Escape')
   await terminal.type('?')

@@ -42,7 +42,7 @@ t.test('a file that crashes llama.cpp fails with its last line, and is not tried
   const run = (env = process.env) =>
     tryOut({ dir, env }, { path, gpu: false, kvType: 'f16', threads: 1 }, never, () => undefined)
   const message =
-    /^model file is damaged: changed ends llama.cpp: ops\.cpp:\d+: GGML_ASSERT\(eps >= 0\.0f\) failed; touch/
+    /^model file is damaged: changed crashes llama.cpp: ops\.cpp:\d+: GGML_ASSERT\(eps >= 0\.0f\) failed; touch/
   await t.rejects(run(), { message, errno: 74 })
   // with this environment a process cannot start
   await t.rejects(run({ PATH: '/nowhere', NODE_OPTIONS: '--no-such-option' }), { message }, 'the result is remembered')
@@ -72,7 +72,7 @@ t.test('a failure that is not the fault of the file is not remembered', async t 
   t.strictSame(await readdir(refused.trials.dir).catch(() => []), [])
   const broken = fake(t, `console.error('no such module'); process.exit(3)`)
   await t.rejects(broken.run(), {
-    message: 'i/o error: m: the process that tried it out ended by code 3: no such module',
+    message: 'i/o error: m: the process that test-loaded it ended with code 3: no such module',
   })
 })
 

@@ -19,7 +19,10 @@ t.test('up -d returns when the server answers prompts, and down when the server 
 
   const second = await home.ctl('up', '-d')
   t.equal(second.code, 1)
-  t.match(second.stderr, new RegExp(`a server is running already \\(pid ${pid}\\) at unix!.*llamboctl down stops it`))
+  t.match(
+    second.stderr,
+    new RegExp(`your server is already running \\(pid ${pid}\\) at unix!.*to stop it: llamboctl down`),
+  )
 
   t.same(await home.ctl('down'), { code: 0, stdout: '', stderr: '' })
   t.notOk(alive(pid))
@@ -34,7 +37,7 @@ t.test('a directory in the place of the log is reported with the remedy', async 
   const log = home.path('.local/state/llambo/server.log')
   const { code, stderr } = await home.ctl('up', '-d')
   t.equal(code, 1)
-  t.match(stderr, /the log cannot be written: EISDIR: /)
+  t.match(stderr, /cannot write the log: EISDIR: /)
   t.ok(stderr.endsWith(`mv ${log} ${log}.old\n`), stderr)
   rmSync(log, { recursive: true })
 })
@@ -46,9 +49,9 @@ t.test('down stops a server with a damaged server.json through its socket', asyn
   truncateSync(home.path('run/llambo/server.json'), 20)
   const { code, stderr } = await home.ctl('down')
   t.equal(code, 0, stderr)
-  t.match(stderr, /^server\.json is gone or damaged: the server that answers at your socket is stopped\n$/)
+  t.match(stderr, /^server\.json is missing or damaged; stopping the server that answers at your socket\n$/)
   while (alive(pid)) await sleep(50)
-  t.match(await home.ctl('down'), { code: 3, stderr: /no server of yours is running/ })
+  t.match(await home.ctl('down'), { code: 3, stderr: /your server is not running/ })
 })
 
 t.test('Ctrl-C and SIGTERM stop a server in the foreground cleanly', async t => {

@@ -156,7 +156,11 @@ t.test('a worker joins again when its cluster returns, and ends when the cluster
   t.match(await (await parent.next()).status(), { id, boot })
   await parent.close()
   const exited = await until(host, 'worker-exited')
-  t.match(exited, { code: '3', cause: 'crashed', error: `no cluster at ${parent.address} for 2 s` })
+  t.match(exited, {
+    code: '3',
+    cause: 'crashed',
+    error: `no connection to the cluster at ${parent.address} for 2 s; exiting`,
+  })
 })
 
 t.test('a host reports why a worker could not start', async t => {

@@ -212,7 +212,7 @@ t.test('dishrc runs first, and the shell starts in spite of its mistakes', { ski
   await terminal.enter('hello you')
   const screen = await terminal.screen(/hello you\nllambo>$/)
   t.match(screen, /dish: nonsense: no such command/)
-  t.match(screen, /dish: history is not kept: [\s\S]*not a\sfile/)
+  t.match(screen, /dish: history is not saved: [\s\S]*not a\sfile/)
   t.equal(
     statSync(home.path('.local/state/llambo/dish_history')).mode & 0o100,
     0o100,
@@ -247,7 +247,7 @@ t.test(
     await terminal.enter('task a b; echo c d | task; task')
     await terminal.screen(/^0:a 1:b\n0:c 1:d\ndish: task: missing prompt; usage: task \[PROMPT…\]\nllambo>$/m)
     await terminal.enter('top')
-    await terminal.screen(/Active nodes 2\/2[\s\S]*> worker-0001[\s\S]* q leave/)
+    await terminal.screen(/Active nodes 2\/2[\s\S]*> worker-0001[\s\S]* q quit/)
     await terminal.press('Enter')
     await terminal.screen(/^worker-0001\nserver\n/)
     await terminal.press('Escape')
@@ -261,7 +261,7 @@ t.test(
     await terminal.enter('on worker-0002 top --once | grep Active; top --json | wc -l')
     await terminal.screen(/^Active nodes 0\/0 .*\n\d+\nllambo>$/m)
     await terminal.enter('top')
-    await terminal.screen(/Active nodes 2\/2[\s\S]* q leave/)
+    await terminal.screen(/Active nodes 2\/2[\s\S]* q quit/)
     await terminal.press('C-c')
     await terminal.screen(again)
     await terminal.enter('echo on')

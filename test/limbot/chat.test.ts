@@ -79,7 +79,7 @@ t.test('limbot, the chat', { skip: noTerminal }, async t => {
     await terminal.press('C-c')
     await terminal.screen(/^You: half a\^C\nYou:$/m)
     await terminal.press('C-c')
-    await terminal.screen(/^You:\nCtrl-C again, or Ctrl-D, leaves$/m)
+    await terminal.screen(/^You:\npress Ctrl-C again or Ctrl-D to quit$/m)
     await terminal.press('C-c')
     t.equal(await terminal.ended(), 0)
   })
@@ -189,7 +189,7 @@ t.test('limbot, the chat', { skip: noTerminal }, async t => {
     await said('/clear all', /^\/clear: unexpected argument "all"$/m)
     await said('/rename', /^\/rename: the conversation has no messages yet$/m)
     await said('/attach', /^\/attach: missing argument; usage: \/attach FILE$/m)
-    await said('/set', /^temperature +– +0 \(always the likeliest word\) to 5$/m)
+    await said('/set', /^temperature +– +0 \(always the most likely token\) to 5$/m)
     await said('/model n', /^no model "n" \(did you mean m\?\)$/m)
     await said('/help', /^ {2}Ctrl-C +stop the answer; clear the line; twice: leave$/m)
     t.notMatch(await terminal.shown(true), /[^\n]{80}/, 'help is wrapped at spaces, within the columns')
@@ -339,7 +339,7 @@ t.test('limbot, the chat', { skip: noTerminal }, async t => {
     t.match(screen, /limbot\.conf:3: temperature: expected a number from 0 to 5, not "hot"/)
     t.match(screen, /^LLAMBO_LIMBOT_TOP_P: top_p: expected a number from 0 to 1, not "7"$/m)
     await terminal.enter('still here')
-    t.match(await terminal.screen(/you said still here\n\nYou:$/), /^history is not kept: .*limbot_history/m)
+    t.match(await terminal.screen(/you said still here\n\nYou:$/), /^history is not saved: .*limbot_history/m)
   })
 
   await t.test('a conversation that another limbot has continued is saved under a new id', async (t: Test) => {

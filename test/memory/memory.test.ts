@@ -54,7 +54,7 @@ t.test(
     )
     const { stdout } = await cluster.home.ctl('doctor', '--json')
     const spill = (JSON.parse(stdout) as Finding[]).find(({ name }) => name === 'spill')
-    t.match(spill, { state: 'note', says: /takes no more .* stay in memory$/, remedy: /not-spilled/ })
+    t.match(spill, { state: 'note', says: /^cannot write more to .* stay in memory$/, remedy: /not-spilled/ })
     t.ok(peak() < MOST, `at most ${Math.round(peak() / MiB)} MiB were resident`)
   },
 )

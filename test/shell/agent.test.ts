@@ -10,7 +10,7 @@ import { isAnswer, parseQuestion, type Question } from '../../ctl/shell/question
 import { REDACTED } from '../../ctl/shell/redact.js'
 import { printed } from '../../ctl/shell/screen.js'
 
-t.test('an exit status that is an answer is no failure', async t => {
+t.test('an exit status that is an answer, such as that of grep, is not taken for a failure', async t => {
   const rows: readonly (readonly [line: string, rc: number, answer: boolean])[] = [
     ['anything', 0, true],
     ['sleep 9', 130, true],
@@ -32,7 +32,7 @@ t.test('an exit status that is an answer is no failure', async t => {
   for (const [line, rc, answer] of rows) t.equal(isAnswer(line, rc), answer, `${line}: ${rc}`)
 })
 
-t.test('of the screen only what the command printed is taken', async t => {
+t.test('only the output of the command is taken from the screen', async t => {
   const screen = 'old secrets\n~/x % make all\nmake: *** no rule\nmake: stop\n~/x % \n'
   t.equal(printed(screen, 'make all'), 'make: *** no rule\nmake: stop')
   t.equal(printed(screen, 'make test'), '', 'nothing where its line is not there')
@@ -43,7 +43,7 @@ t.test('of the screen only what the command printed is taken', async t => {
 const question = (changes: object = {}): Question =>
   parseQuestion(JSON.stringify({ kind: 'failure', line: 'gti x', rc: 127, pid: '7', ...changes }))!
 
-t.test('whatever is asked, it is a question or none', async t => {
+t.test('any line is read as a question or rejected, without an exception', async t => {
   fc.assert(
     fc.property(
       fc.oneof(
@@ -59,10 +59,10 @@ t.test('whatever is asked, it is a question or none', async t => {
       },
     ),
   )
-  t.pass('of a thousand texts')
+  t.pass('a hundred texts')
 })
 
-t.test('an answer is one line that does nothing to a terminal, whatever was said', async t => {
+t.test('an answer is one line without control characters, whatever the model returned', async t => {
   const said = (o: object, q = question()) => answerLine(JSON.stringify(o), q)
   t.equal(said({ cause: 'misspelt', command: 'git x' }), 'misspelt\tgit x')
   t.equal(
@@ -123,7 +123,7 @@ function ask(path: string, text: string): { socket: Socket; answer: Promise<stri
 const line = (changes: object = {}) =>
   `${JSON.stringify({ kind: 'failure', line: 'gti x', rc: 127, pid: '7', ...changes })}\n`
 
-t.test('the agent answers for its user alone, and nothing that goes wrong is heard of', async t => {
+t.test('the socket of the agent is private, and an invalid question gets an empty answer', async t => {
   const { path, ask, dir } = await agent(t, { ask: async () => '{"cause":"misspelt","command":"git x"}' })
   t.equal(statSync(path).mode & 0o777, 0o600)
   t.equal(await ask(line()).answer, 'misspelt\tgit x\n')
@@ -138,15 +138,15 @@ t.test('the agent answers for its user alone, and nothing that goes wrong is hea
     line({ line: 'x'.repeat(2000) }),
   ])
     t.equal(await ask(text).answer, '\n', text.slice(0, 20))
-  t.equal(await ask('x'.repeat(100_000)).answer, '', 'what never ends is hung up on')
-  t.equal(await ask(line()).answer, 'misspelt\tgit x\n', 'and it goes on')
+  t.equal(await ask('x'.repeat(100_000)).answer, '', 'a question that never ends is disconnected')
+  t.equal(await ask(line()).answer, 'misspelt\tgit x\n', 'the agent goes on')
   const second = new Agent({ ask: async () => '' }, {}, 60)
-  t.equal(await second.listen(dir, 'sock'), false, 'a second one ends')
+  t.equal(await second.listen(dir, 'sock'), false, 'a second agent ends')
   await second.ended
-  t.equal(await ask(line()).answer, 'misspelt\tgit x\n', 'without taking the first one’s socket away')
+  t.equal(await ask(line()).answer, 'misspelt\tgit x\n', 'the second leaves the socket of the first')
 })
 
-t.test('an oracle that fails is silence', async t => {
+t.test('a failing cluster gives an empty answer', async t => {
   const { ask } = await agent(t, {
     ask: async () => {
       throw new Error('the cluster is away')
@@ -155,7 +155,7 @@ t.test('an oracle that fails is silence', async t => {
   t.equal(await ask(line()).answer, '\n')
 })
 
-t.test('who hangs up, or asks again, is asked for no more', async t => {
+t.test('a question is aborted when its shell disconnects or asks again', async t => {
   const signals: AbortSignal[] = []
   let more: () => void = () => undefined
   const { ask, agent: one } = await agent(t, {
@@ -191,7 +191,7 @@ t.test('who hangs up, or asks again, is asked for no more', async t => {
   await one.ended
 })
 
-t.test('what is sent has no secrets, and a line with one is not completed', async t => {
+t.test('secrets are removed from what is sent, and a line with a secret is not completed', async t => {
   const sent: string[] = []
   const { ask } = await agent(
     t,
@@ -223,7 +223,7 @@ t.test('what is sent has no secrets, and a line with one is not completed', asyn
   t.equal(sent.length, 1)
 })
 
-t.test('kitty tells what a command printed; a terminal that does not answer is no harm', async t => {
+t.test('the output of a command is read from kitty, and a terminal that does not answer is skipped', async t => {
   let asked: (request: object) => void = () => undefined
   const { dir, ask } = await agent(t, {
     ask: async request => {
@@ -250,17 +250,17 @@ t.test('kitty tells what a command printed; a terminal that does not answer is n
     await told({ kitty: 'unix:/x', window: '3' }),
     /output:\\n@ --to unix:\/x get-text --match id:3 .*\\nTOKEN=\[redacted\]"/,
   )
-  t.notMatch(await told({ kitty: 'unix:/x', window: '3 --all' }), /output:/, 'a window is a number')
+  t.notMatch(await told({ kitty: 'unix:/x', window: '3 --all' }), /output:/, 'a window that is not a number is ignored')
   t.notMatch(await told({ tmux: '/nowhere,1,0', pane: '%1' }), /output:/)
 })
 
-t.test('nobody asks: it ends, and takes its socket with it', async t => {
+t.test('an idle agent exits and removes its socket', async t => {
   const { agent: one, path } = await agent(t, { ask: async () => '' }, {}, 0.01)
   await one.ended
   t.throws(() => statSync(path), { code: 'ENOENT' })
 })
 
-t.test('a socket that a killed agent has left is replaced', async t => {
+t.test('the socket of a killed agent is replaced', async t => {
   const { agent: first, dir } = await agent(t, { ask: async () => '' })
   const server = (await import('node:net')).createServer()
   const stale = join(dir, 'stale')

@@ -9,7 +9,7 @@ const skip = { skip: noTerminal }
 const model = await new FakeModel().open(t)
 const home = skip.skip ? undefined : await clusterHome(t, model)
 
-t.test('bash: the failure line', skip, async t => {
+t.test('bash explains a failed command on one line before the prompt', skip, async t => {
   model.says = ({ user }) => {
     if (user.includes('gti')) return { cause: 'gti is git, misspelt', command: 'echo git status' }
     if (user.includes('hostile'))
@@ -59,7 +59,7 @@ t.test('bash: the failure line', skip, async t => {
   await terminal.screen(/^none$/m)
 })
 
-t.test('bash: of two failures the later one is explained, whichever is asked about first', skip, async t => {
+t.test('bash explains the later of two failures, whichever answer comes first', skip, async t => {
   model.says = async ({ user }) => {
     await sleep(1000)
     return { cause: `it ended with ${/exit status: (\d+)/.exec(user)?.[1]}`, command: '' }
@@ -74,7 +74,7 @@ t.test('bash: of two failures the later one is explained, whichever is asked abo
   t.notMatch(await terminal.shown(), /ended with 8/)
 })
 
-t.test('bash: an agent that was killed is started again, in a directory that it may have to make', skip, async t => {
+t.test('bash restarts a killed agent, and the agent creates its directory', skip, async t => {
   model.says = () => ({ cause: 'it does not work', command: '' })
   // what one that was killed leaves: a name that nobody answers at
   const dir = home!.path('killed/llambo')

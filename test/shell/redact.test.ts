@@ -5,7 +5,7 @@ import { hasSecret, REDACTED, redact, takeOut } from '../../ctl/shell/redact.js'
 const KEY = 'q8Zr2vXw5TnB7mKc4LpD9sHf3JgY6aEu'
 const hex = (length: number) => '0123456789abcdef'.repeat(8).slice(0, length)
 
-t.test('secrets are taken out, whatever way they are written', async t => {
+t.test('secrets are removed in every way that they are written', async t => {
   const rows: readonly (readonly [text: string, ...secrets: string[]])[] = [
     // names
     ['export API_TOKEN=abc123', 'abc123'],
@@ -160,7 +160,7 @@ t.test('secrets are taken out, whatever way they are written', async t => {
   )
 })
 
-t.test('what is no secret stays', async t => {
+t.test('text that is not a secret stays', async t => {
   for (const text of [
     'ls -la /tmp',
     'git commit -m "tokens"',
@@ -200,7 +200,7 @@ t.test('what is no secret stays', async t => {
     t.equal(redact(text), text)
 })
 
-t.test('what was taken out is known, with the rule', async t => {
+t.test('each removed secret is listed with its rule', async t => {
   t.same(takeOut('docker login -u ann -p hunter2 && curl https://ann:hunter3@x'), {
     text: `docker login -u ann -p ${REDACTED} && curl https://ann:${REDACTED}@x`,
     removed: [
@@ -213,7 +213,7 @@ t.test('what was taken out is known, with the rule', async t => {
   t.equal(redact(once), once, 'twice is once')
 })
 
-t.test('redaction takes time in proportion to the text, whatever the text is', async t => {
+t.test('redaction takes time proportional to the length of any text', async t => {
   const long = (piece: string, length: number) => piece.repeat(Math.ceil(length / piece.length))
   t.ok(redact(long('x --password a; echo q8Zr2vXw5TnB7mKc4LpD9sHf3JgY6aEu\n', 1_000_000)).length > 0, 'a megabyte')
   const time = (text: string) => {

@@ -41,7 +41,7 @@ alias exec='echo alias' local='echo alias' print='echo alias' zle=false return='
 alias -g INT=x
 `
 
-t.test('zsh: after a failed command', skip, async t => {
+t.test('zsh explains a failed command, and Alt-E inserts the correction', skip, async t => {
   const says: Says = ({ user }) => {
     if (user.includes('gti')) return { cause: 'gti is git, misspelt', command: 'echo git status' }
     if (user.includes('hostile'))
@@ -129,7 +129,7 @@ t.test('zsh: after a failed command', skip, async t => {
 const root = process.getuid?.() === 0
 const other = { skip: skip.skip || (root ? false : 'a directory cannot be given to another user here: run it as root') }
 
-t.test('zsh: who listens where another user has made the directory is told nothing', other, async t => {
+t.test('zsh sends nothing to a socket in a directory of another user', other, async t => {
   const home = new Home(t)
   const dir = home.path('run/llambo')
   mkdirSync(dir)
@@ -147,33 +147,37 @@ t.test('zsh: who listens where another user has made the directory is told nothi
   t.equal(connections, 1)
 })
 
-t.test('zsh: what is sent of the screen, and a copy of standard error only where it is asked for', skip, async t => {
-  const home = begin()
-  const seen = (n: number) => model.asked[n]!.user
-  // a tmux of its own in the terminal, as people have it
-  const start = `tmux -S '${home.path('own')}' -f /dev/null new-session zsh -d -i`
-  t.teardown(() => spawnSync('tmux', ['-S', home.path('own'), 'kill-server']))
-  const terminal: Terminal = await zsh(t, home, { env: { TERM: 'screen' }, program: ['sh', '-c', start] })
-  await terminal.enter('echo not yours; clear')
-  await terminal.enter('cat /nowhere/a; echo "DB_PASSWORD=hunter2"; (exit 3)')
-  await terminal.screen(/llambo: it does not work/)
-  t.match(seen(0), /\noutput:\ncat: \/nowhere\/a: No such file or directory\nDB_PASSWORD=\[redacted\]$/)
+t.test(
+  'zsh sends the output of the failed command, and copies standard error only if that is turned on',
+  skip,
+  async t => {
+    const home = begin()
+    const seen = (n: number) => model.asked[n]!.user
+    // a tmux of its own in the terminal, as people have it
+    const start = `tmux -S '${home.path('own')}' -f /dev/null new-session zsh -d -i`
+    t.teardown(() => spawnSync('tmux', ['-S', home.path('own'), 'kill-server']))
+    const terminal: Terminal = await zsh(t, home, { env: { TERM: 'screen' }, program: ['sh', '-c', start] })
+    await terminal.enter('echo not yours; clear')
+    await terminal.enter('cat /nowhere/a; echo "DB_PASSWORD=hunter2"; (exit 3)')
+    await terminal.screen(/llambo: it does not work/)
+    t.match(seen(0), /\noutput:\ncat: \/nowhere\/a: No such file or directory\nDB_PASSWORD=\[redacted\]$/)
 
-  await terminal.enter('unset TMUX TMUX_PANE')
-  await terminal.enter('cat /nowhere/b')
-  await terminal.screen(/llambo: it does not work[\s\S]*llambo: it does not work/)
-  t.notMatch(seen(1), /output:/, 'nothing where nothing knows it')
+    await terminal.enter('unset TMUX TMUX_PANE')
+    await terminal.enter('cat /nowhere/b')
+    await terminal.screen(/llambo: it does not work[\s\S]*llambo: it does not work/)
+    t.notMatch(seen(1), /output:/, 'without a terminal that knows the output, none is sent')
 
-  await terminal.enter('LLAMBO_SHELL_STDERR=1')
-  await terminal.enter('clear; cat /nowhere/c; echo out; [[ -t 1 ]] && (exit 3)')
-  // what is written to a copy comes when it comes, and in between
-  await terminal.screen(
-    screen => /nowhere\/c[\s\S]*llambo: it does not work/.test(screen) && !screen.includes('LLAMBO_SHELL'),
-  )
-  t.match(seen(2), /\noutput:\ncat: \/nowhere\/c: No such file or directory$/)
-})
+    await terminal.enter('LLAMBO_SHELL_STDERR=1')
+    await terminal.enter('clear; cat /nowhere/c; echo out; [[ -t 1 ]] && (exit 3)')
+    // what is written to a copy comes when it comes, and in between
+    await terminal.screen(
+      screen => /nowhere\/c[\s\S]*llambo: it does not work/.test(screen) && !screen.includes('LLAMBO_SHELL'),
+    )
+    t.match(seen(2), /\noutput:\ncat: \/nowhere\/c: No such file or directory$/)
+  },
+)
 
-t.test('zsh-autosuggestions: a strategy behind history', { skip: skip.skip || noPlugin }, async t => {
+t.test('zsh-autosuggestions asks llambo after the history', { skip: skip.skip || noPlugin }, async t => {
   const typed = ({ user }: { user: string }) => /^typed: (.*)$/m.exec(user)?.[1] ?? ''
   const home = begin(asked => ({ command: typed(asked).startsWith('echo') ? `${typed(asked)} completed` : 'nosuch' }))
   const before = `${HABITS}\nsource ${PLUGIN}\nZSH_AUTOSUGGEST_STRATEGY=history LLAMBO_SHELL=auto`
@@ -204,7 +208,7 @@ t.test('zsh-autosuggestions: a strategy behind history', { skip: skip.skip || no
   await suggests('echo last', /^% echo last completed$/m)
   t.notOk(
     model.asked.some(asked => typed(asked).includes('TOKEN=a')),
-    'what looks like a secret stays here',
+    'a line with what looks like a secret is not sent',
   )
   await terminal.press('C-u')
   // a model that never answers: typing goes on, and nothing is left running
@@ -216,7 +220,7 @@ t.test('zsh-autosuggestions: a strategy behind history', { skip: skip.skip || no
   await terminal.screen(() => readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8') === '')
 })
 
-t.test('zsh completes commands, options and names of what there is', skip, async t => {
+t.test('zsh completes commands, options and the names of workers and models', skip, async t => {
   const home = new Home(t)
   const script = home.file('llambo.zsh', (await home.ctl('completion', 'zsh')).stdout)
   const names = 'worker-0001\n$(touch hacked)\n`touch hacked`\n'
@@ -240,7 +244,7 @@ t.test('zsh completes commands, options and names of what there is', skip, async
   await terminal.screen(/^none$/m)
 })
 
-t.test('zsh: the cluster is away, then slow', skip, async t => {
+t.test('zsh does not delay the prompt if the cluster is unreachable or slow', skip, async t => {
   let asked: () => void = () => undefined
   const home = begin(() => void asked())
   const terminal = await zsh(t, home)
@@ -252,11 +256,11 @@ t.test('zsh: the cluster is away, then slow', skip, async t => {
   await terminal.enter('echo "goes on $?"')
   await terminal.screen(/^goes on 3$/m)
   await model.asked[0]!.closed
-  t.pass('what nobody waits for any more is cancelled in the cluster')
+  t.pass('an abandoned question is cancelled in the cluster')
 
   await home.ctl('down')
   await terminal.enter('(exit 4)')
   await terminal.enter('echo "rc $?"')
   const screen = await terminal.screen(/^rc 4$/m)
-  t.notMatch(screen, /llambo:/, 'silence')
+  t.notMatch(screen, /llambo:/, 'nothing is printed')
 })

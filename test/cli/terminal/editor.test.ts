@@ -200,7 +200,7 @@ t.test('the failure of an external editor is shown, and the entry stays', async 
   const editor = terminal.editor({ env: { TERM: 'xterm', EDITOR: 'false', PATH: process.env.PATH } })
   const entry = editor.read()
   terminal.send(`kept${ctrl('g')}`)
-  while (!terminal.written.includes('the entry is as it was')) await new Promise(setImmediate)
+  while (!terminal.written.includes('the entry is unchanged')) await new Promise(setImmediate)
   terminal.send(enter)
   t.equal(await entry, 'kept')
 })

@@ -70,7 +70,7 @@ t.test('a file that cannot be used causes one warning', async t => {
   history.add('two')
   t.same(history.entries, ['one', 'two'])
   t.equal(warnings.length, 1)
-  t.match(warnings[0], /^history is not kept: .*history: not a file/)
+  t.match(warnings[0], /^history is not saved: .*history: not a file/)
 })
 
 t.test('a torn last line loses only that line', async t => {

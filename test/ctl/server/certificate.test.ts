@@ -72,7 +72,7 @@ t.test('a certificate that is damaged or that others may read is refused with th
   const [, key = ''] = readFileSync(join(dir, 'b/certificate.pem'), 'utf8').split(/(?<=END CERTIFICATE-----\n)/)
   for (const bad of ['', 'nonsense', cert, cert + key]) {
     writeFileSync(path, bad)
-    await t.rejects(certificate(none, dir), { message: new RegExp(`rm ${path} and a new one is made`) })
+    await t.rejects(certificate(none, dir), { message: new RegExp(`to have a new one made, rm ${path}, restart`) })
   }
   writeFileSync(path, text)
   chmodSync(path, 0o644)

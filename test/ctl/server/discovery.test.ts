@@ -72,7 +72,7 @@ t.test('a server that is found is not trusted without a fingerprint, and of seve
   for (const { code } of await Promise.all([one, two, third].map(home => home.ctl('up', '-d')))) t.equal(code, 0)
   const wrong = `sha256:${'0'.repeat(64)}`
   const home = machine(t, net.left)
-  t.match(await home.ctl('join'), { code: 4, stderr: /to join takes a token/ })
+  t.match(await home.ctl('join'), { code: 4, stderr: /joining requires a token/ })
   const [alone, any, none, apart] = await Promise.all([
     home.start(['join'], token).ended,
     machine(t, net.right).start(['join'], token).ended,
@@ -88,12 +88,16 @@ t.test('a server that is found is not trusted without a fingerprint, and of seve
   t.notOk(existsSync(home.path('run/llambo/join.json')))
   t.match(any, {
     code: 2,
-    stderr: /there are 3 servers, give the address of one: .*wss:\/\/10\.77\.2\.[12]:(5641|7000)/,
+    stderr: /found 3 servers; give the address of one: .*wss:\/\/10\.77\.2\.[12]:(5641|7000)/,
   })
-  t.match(none, { code: 3, stderr: /no server with that fingerprint says .* but .*wss:\/\/10\.77\.2\.1:7000/ })
+  t.match(none, {
+    code: 3,
+    stderr: /no server with that fingerprint announces itself .* servers: .*wss:\/\/10\.77\.2\.1:7000/,
+  })
   t.match(apart, {
     code: 3,
-    stderr: /no server says on the local network that it can be joined; give its address: llamboctl join wss:/,
+    stderr:
+      /no server announces itself on the local network; give the address, as llamboctl invite prints it there: llamboctl join wss:/,
   })
   const chosen = machine(t, net.right).start(['join', '--fingerprint', fingerprintOf(third)], token)
   await chosen.says(/found wss:\/\/10\.77\.2\.1:7000\/join/)

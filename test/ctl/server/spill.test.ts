@@ -38,14 +38,16 @@ t.test('files are private and keep what was written, and a start removes only th
   t.same(readdirSync(join(dir, own)), [])
   await disk.close()
   t.same(readdirSync(dir).sort(), [others, 'notes'].sort())
-  await t.rejects(disk.write('6', 0, [Buffer.from('late')]), { message: 'the server ends' })
+  await t.rejects(disk.write('6', 0, [Buffer.from('late')]), { message: 'the server is stopping' })
 })
 
 t.test('a directory that others may enter is not used', async t => {
   const { env, dir } = state(t)
   mkdirSync(dir, { recursive: true, mode: 0o755 })
   const disk = spillDisk(env)
-  await t.rejects(disk.write('1', 0, [Buffer.from('secret')]), { message: /others may enter it; chmod 700/ })
+  await t.rejects(disk.write('1', 0, [Buffer.from('secret')]), {
+    message: /other users can enter this directory; chmod 700/,
+  })
   t.same(readdirSync(dir), [])
 })
 

@@ -144,18 +144,18 @@ t.test('an address that cannot be joined at, or whose traffic would go in clear,
   t.teardown(() => server.close())
   const { port } = server.address() as AddressInfo
   for (const [address, why] of [
-    [`tcp!127.0.0.1!${port}`, /plain 9P is not joined over/],
-    [`ws://10.1.2.3:${port}/join`, /in clear; wss:/],
-    [`ws://127.0.0.1.example:${port}/join`, /in clear/],
-    [`ws://127.0.0.1:${port}/9p`, /its path is \/join/],
-    [`wss://127.0.0.1:${port}/join?token=x`, /never in an address/],
-    [`wss://llb_x@127.0.0.1:${port}/join`, /never in an address/],
+    [`tcp!127.0.0.1!${port}`, /joining over plain 9P is not supported/],
+    [`ws://10.1.2.3:${port}/join`, /not be encrypted; use wss:/],
+    [`ws://127.0.0.1.example:${port}/join`, /not be encrypted/],
+    [`ws://127.0.0.1:${port}/9p`, /its path must be \/join/],
+    [`wss://127.0.0.1:${port}/join?token=x`, /a token must not be in the address/],
+    [`wss://llb_x@127.0.0.1:${port}/join`, /a token must not be in the address/],
     [`wss://127.0.0.1:${port}/join#x`, /no URL/],
     ['http://127.0.0.1/join', /wss:/],
   ] as const)
     await t.rejects(dialUpstream({ address, token }), { message: why }, address)
   await t.rejects(dialUpstream({ address: `ws://127.0.0.1:${port}/join`, token, fingerprint: zeros }), {
-    message: /without TLS there is no certificate/,
+    message: /a fingerprint needs TLS/,
   })
   t.equal(came, 0)
 })
