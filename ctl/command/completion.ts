@@ -251,7 +251,7 @@ export const completion =
       throw usage(
         shell
           ? `no shell "${shell}"; shells: ${known.join(' ')}`
-          : `missing argument; usage: completion ${known.join('|')}`,
+          : `missing argument; usage: llamboctl completion ${known.join('|')}`,
       )
     }
     const all = programs().flatMap(row =>

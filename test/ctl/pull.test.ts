@@ -68,7 +68,7 @@ t.test('a file whose name a server would ignore is refused before the download',
     t.equal(code, 1)
     t.equal(stdout, '')
     t.ok(stderr.includes(`the file is called ${name} there`), stderr)
-    t.match(stderr, /ends in \.gguf .*llamboctl cp FILE \/n\/llambo\/models\/NAME\.gguf\n$/)
+    t.match(stderr, /must end in \.gguf .*llamboctl cp FILE \/n\/llambo\/models\/NAME\.gguf\n$/)
   }
   t.same(
     readdirSync(home.path('.local/share/llambo/models')).filter(name => name !== '.pull'),
