@@ -146,7 +146,9 @@ t.test('join reports why a cluster closes the connection', async t => {
   const cluster = await new Cluster(t, join(t.testdir(), 'state')).open()
   cluster.refuse = new Error('version 0.1.0 here, 9.0.0 there')
   const run = machine(t).start(['join', ...cluster.args], token)
-  await run.says(/lost the connection to \S+ \(i\/o on hungup channel: version 0\.1\.0 here, 9\.0\.0 there\); trying again/)
+  await run.says(
+    /lost the connection to \S+ \(i\/o on hungup channel: version 0\.1\.0 here, 9\.0\.0 there\); trying again/,
+  )
   await run.says(/further failures are not reported until a connection lasts/)
   t.ok(count(run, /joined wss:/) <= 3)
   run.child.kill('SIGTERM')
