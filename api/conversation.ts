@@ -14,6 +14,9 @@ export const ranges = {
   max_tokens: { low: 1, high: 1_048_576, whole: true },
 } as const
 
+/** The names of all sampling settings, as requests, a session's `ctl` and limbot.conf have them. */
+export const samplingNames = [...(Object.keys(ranges) as (keyof typeof ranges)[]), 'stop' as const]
+
 /** Most stop strings of one generation, and most characters of each. */
 export const MAX_STOPS = 16
 export const MAX_STOP = 256

@@ -1,6 +1,7 @@
 /** The settings of limbot, and the reading of `limbot.conf`. */
 import { join } from 'node:path'
 import type { Node } from 'yaml'
+import { ranges } from '../api/conversation.js'
 import { usage } from './exit.js'
 import { decimal, type Kind, name, prose, toggle, whole } from './kinds.js'
 import { configDir } from './paths.js'
@@ -18,6 +19,12 @@ interface Setting<T> {
 }
 
 const setting = <T>(row: Setting<T>): Setting<T> => row
+
+/** A number in the range that the server accepts. */
+function ranged(name: keyof typeof ranges): Kind<number> {
+  const { low, high, whole: isWhole } = ranges[name]
+  return isWhole ? whole(low, high) : decimal(low, high)
+}
 
 /**
  * Every setting of limbot. It has the same name in limbot.conf and in `/set`, with `LLAMBO_LIMBOT_` before it in the
@@ -63,21 +70,26 @@ export const settings = {
     help: 'the editor that Ctrl-G opens; if unset, $VISUAL, $EDITOR or vi',
   }),
   temperature: setting({
-    kind: decimal(0, 5),
+    kind: ranged('temperature'),
     value: 'n',
     sampling: true,
     help: '0 (always the most likely token) to 5',
   }),
-  top_p: setting({ kind: decimal(0, 1), value: 'n', sampling: true, help: '0 to 1' }),
-  top_k: setting({ kind: whole(0, 100_000), value: 'n', sampling: true, help: '0 (all) to 100000' }),
-  min_p: setting({ kind: decimal(0, 1), value: 'n', sampling: true, help: '0 to 1' }),
+  top_p: setting({ kind: ranged('top_p'), value: 'n', sampling: true, help: '0 to 1' }),
+  top_k: setting({ kind: ranged('top_k'), value: 'n', sampling: true, help: '0 (all) to 100000' }),
+  min_p: setting({ kind: ranged('min_p'), value: 'n', sampling: true, help: '0 to 1' }),
   seed: setting({
-    kind: whole(0, 0xffffffff),
+    kind: ranged('seed'),
     value: 'n',
     sampling: true,
     help: 'the same seed gives the same text',
   }),
-  max_tokens: setting({ kind: whole(1, 1_048_576), value: 'n', sampling: true, help: 'the longest answer, in tokens' }),
+  max_tokens: setting({
+    kind: ranged('max_tokens'),
+    value: 'n',
+    sampling: true,
+    help: 'the longest answer, in tokens',
+  }),
   stop: setting({ kind: prose, value: 'text', sampling: true, help: 'text at which an answer ends' }),
 }
 

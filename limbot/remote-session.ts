@@ -1,5 +1,6 @@
 /** A conversation's session at the server: made, configured and given its history as needed. */
 
+import { samplingNames } from '../api/conversation.js'
 import { FsError } from '../api/errors.js'
 import { promptly, readText, withFile } from '../cli/files.js'
 import { timeLimit } from '../fs/base/clock.js'
@@ -15,11 +16,6 @@ export interface Wanted {
   readonly sampling: Readonly<Record<string, unknown>>
   readonly messages: readonly Message[]
 }
-
-/**
- * The settings in a session's ctl that limbot sets. A word without a value resets its setting to the server's default.
- */
-const WORDS = ['temperature', 'top_p', 'top_k', 'min_p', 'seed', 'max_tokens', 'stop'] as const
 
 const encoder = new TextEncoder()
 
@@ -125,7 +121,8 @@ export class RemoteSession {
   }
 
   #lines({ model, sampling }: Pick<Wanted, 'model' | 'sampling'>): string {
-    const values = WORDS.map(word => {
+    // a command without a value resets its setting to the server's default
+    const values = samplingNames.map(word => {
       const value = sampling[word]
       return value === undefined
         ? word

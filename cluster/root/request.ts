@@ -1,5 +1,5 @@
 /** Parses `generate` requests, and builds those of a plain `data`. */
-import { MAX_MODEL, roles } from '../../api/conversation.js'
+import { MAX_MODEL, ranges, roles, samplingNames } from '../../api/conversation.js'
 import { fail } from '../../api/errors.js'
 import * as field from '../../api/field.js'
 import { deeper } from '../../api/text.js'
@@ -123,7 +123,7 @@ const keys: Record<string, (value: unknown) => unknown> = {
 }
 
 /** The keys that a request may have. */
-export const accepted = [...Object.keys(keys), 'max_tokens', 'temperature', 'top_p', 'top_k', 'min_p', 'seed']
+export const accepted = [...Object.keys(keys), ...Object.keys(ranges)]
 
 /**
  * Parses one JSON request.
@@ -183,12 +183,10 @@ export function plainRequest(messages: readonly ChatMessage[]): Request {
   }
 }
 
-const samplingKeys = ['temperature', 'top_p', 'top_k', 'min_p', 'seed', 'max_tokens', 'stop'] as const
-
 /** Merges layers of sampling settings; later ones win. Other keys of a layer are ignored. */
 export function layered(...layers: readonly Partial<Sampling>[]): Partial<Sampling> {
   const all: Partial<Sampling> = Object.assign({}, ...layers)
-  return Object.fromEntries(samplingKeys.flatMap(key => (all[key] === undefined ? [] : [[key, all[key]]])))
+  return Object.fromEntries(samplingNames.flatMap(key => (all[key] === undefined ? [] : [[key, all[key]]])))
 }
 
 /** Merges layers in the same way, and fills in the defaults. */
