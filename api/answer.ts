@@ -16,6 +16,9 @@ const MAX_ID = 0x7fffffff
 const MAX_IDS = 1_048_576
 const MAX_CALLS = 1_024
 
+/** The subject of an error. */
+const STREAM = 'event stream'
+
 const count = field.optional(field.integer(0, Number.MAX_SAFE_INTEGER), undefined)
 const none = undefined
 /** The worker's name where the answer is read. A cluster replaces the name that its member gives. */
@@ -61,22 +64,22 @@ export type AnswerEvent = Events[keyof Events]
  * @throws Unfit for text that is not JSON, an unknown event, or a field that breaks its bounds
  */
 export function parseAnswerEvent(line: string): AnswerEvent {
-  const value = json(line, 'its stream', MAX_LINE)
+  const value = json(line, STREAM, MAX_LINE)
   const name = (value as { event?: unknown } | null)?.event
   if (typeof name !== 'string' || !Object.hasOwn(events, name))
-    throw new field.Unfit('its stream', `event ${field.shown(name)}`)
+    throw new field.Unfit(STREAM, `unknown event ${field.shown(name)}`)
   const event = name as keyof typeof events
   return { event, ...(events[event] as field.Field<object>)(value, event) } as AnswerEvent
 }
 
 /** Reads the stream of one answer, in pieces of any size, and holds no more than one line of it. */
 export class AnswerReader {
-  readonly #lines = new Lines('its stream', MAX_LINE)
+  readonly #lines = new Lines(STREAM, MAX_LINE)
   #characters = 0
 
   #count(text: string): void {
     this.#characters += text.length
-    if (this.#characters > MAX_ANSWER) throw new field.Unfit('its stream', `a text over ${MAX_ANSWER} characters`)
+    if (this.#characters > MAX_ANSWER) throw new field.Unfit(STREAM, `an answer over ${MAX_ANSWER} characters`)
   }
 
   /**

@@ -22,7 +22,7 @@ const embedded = field.object({
 /** Reads the answer of an `embed`. @throws FsError `bad message` for anything else */
 export function parseEmbedded(text: string): field.Of<typeof embedded> {
   try {
-    return embedded(json(text, 'its answer', MAX_ANSWER, 3), 'its answer')
+    return embedded(json(text, 'answer', MAX_ANSWER, 3), 'answer')
   } catch (error) {
     throw fail('badMessage', (error as Error).message)
   }

@@ -11,7 +11,7 @@ import { fail } from '../fs/base/errors.js'
 const MAX_TEXT = 4096
 
 const printable = { pattern: /^\P{Cc}+$/u, takes: 'printable characters' }
-const credential = { pattern: /^[!-~]+$/, takes: 'printable ASCII without blanks' }
+const credential = { pattern: /^[!-~]+$/, takes: 'printable ASCII characters other than spaces' }
 
 const variables = {
   LLAMBO: { ...printable, most: MAX_TEXT },
@@ -38,6 +38,6 @@ export function variable(env: Env, name: keyof typeof variables): string | undef
   const value = given.length > 2 * most ? given : given.trim()
   if (value === '') return undefined
   if (value.length > most || !pattern.test(value))
-    throw fail('badArgument', `$${name}: up to ${most} ${takes}; unset ${name}, or set it again`)
+    throw fail('badArgument', `$${name}: expected up to ${most} ${takes}; unset ${name}, or set it again`)
   return value
 }

@@ -53,10 +53,10 @@ export function shown(value: unknown): string {
  */
 export function matching(pattern: RegExp, most: number, what: string): Field<string> {
   return (value, name) => {
-    if (typeof value !== 'string') throw new Unfit(name, `a string, not ${shown(value)}`)
+    if (typeof value !== 'string') throw new Unfit(name, `expected a string, not ${shown(value)}`)
     if (value.length > most) throw new Unfit(name, `${value.length} characters, at most ${most}`)
     // the length is bounded here, so matching cannot take long
-    if (!pattern.test(value)) throw new Unfit(name, `${shown(value)}: ${what}`)
+    if (!pattern.test(value)) throw new Unfit(name, `expected ${what}, not ${shown(value)}`)
     return value
   }
 }
@@ -65,37 +65,37 @@ export function matching(pattern: RegExp, most: number, what: string): Field<str
  * A name that can stand in a directory and in a record: a host, a class, a worker. It has no `/`, no space and nothing
  * to quote.
  */
-export const name = matching(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, 64, 'letters, digits, . _ and -')
+export const name = matching(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, 64, 'letters, digits, ".", "_" and "-" only')
 
 /** A unique id: of a worker, a host, a cluster, or one start of these. */
-export const id = matching(/^[A-Za-z0-9-]+$/, 64, 'letters, digits and -')
+export const id = matching(/^[A-Za-z0-9-]+$/, 64, 'letters, digits and "-" only')
 
 /** The number of a task or a session, which is also its name in the tree. */
 export const serial = matching(/^(?:0|[1-9][0-9]*)$/, 16, 'a number')
 
 /** The digest of a content, behind the name of its algorithm: `sha256:…`. */
-export const digest = matching(/^[a-z0-9]+:[A-Za-z0-9._-]+$/, 128, 'sha256: and hex digits')
+export const digest = matching(/^[a-z0-9]+:[A-Za-z0-9._-]+$/, 128, '"sha256:" and hex digits')
 
 /** A 256-bit secret, or a proof made with one, in hex. */
 export const secret = matching(/^[0-9a-f]{64}$/, 64, '64 hex digits')
 
 /** A word of ASCII that needs no quotes: a version, a kind of processor. */
-export const word = matching(/^[!#-&*-<>-~]+$/, 64, 'printable ASCII without blanks and quotes')
+export const word = matching(/^[!#-&*-<>-~]+$/, 64, 'printable ASCII without spaces and quotes')
 
 /** The name of a user: the names that an attach accepts (fs/wire/message.ts, checkName). */
-export const user = matching(/^[^/\p{Cc}\p{Cs}]+$/u, 255, 'no / and no control characters')
+export const user = matching(/^[^/\p{Cc}\p{Cs}]+$/u, 255, 'a name without "/" and control characters')
 
 /** The name of a model: a file's name without its extension, or the name on a remote server, which may contain `/`. */
 export const model = matching(
   /^[^\s.\p{Cc}\p{Cs}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069](?:[^\p{Cc}\p{Cs}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]*[^\s\p{Cc}\p{Cs}])?$/u,
   255,
-  'printable characters, no blank or dot at its beginning',
+  'printable characters that do not begin with a space or a dot',
 )
 
 /** Reads free text and makes it one harmless line, cut at `most` characters. It is never refused for its characters. */
 export function line(most: number): Field<string> {
   return (value, name) => {
-    if (typeof value !== 'string') throw new Unfit(name, `a string, not ${shown(value)}`)
+    if (typeof value !== 'string') throw new Unfit(name, `expected a string, not ${shown(value)}`)
     return plain(value, most)
   }
 }
@@ -103,7 +103,7 @@ export function line(most: number): Field<string> {
 /** Reads text of any characters and keeps it unchanged: an answer, a prompt. */
 export function text(most: number): Field<string> {
   return (value, name) => {
-    if (typeof value !== 'string') throw new Unfit(name, `a string, not ${shown(value)}`)
+    if (typeof value !== 'string') throw new Unfit(name, `expected a string, not ${shown(value)}`)
     if (value.length > most) throw new Unfit(name, `${value.length} characters, at most ${most}`)
     return value
   }
@@ -115,8 +115,8 @@ const decimal = /^-?(?:0|[1-9]\d{0,15})(?:\.\d{1,20})?(?:[eE][+-]?\d{1,3})?$/
 export function number(least: number, most: number): Field<number> {
   return (value, name) => {
     const n = typeof value === 'string' && decimal.test(value.slice(0, 50)) ? Number(value) : value
-    if (typeof n !== 'number' || !Number.isFinite(n)) throw new Unfit(name, `a number, not ${shown(value)}`)
-    if (n < least || n > most) throw new Unfit(name, `${shown(value)}: from ${least} to ${most}`)
+    if (typeof n !== 'number' || !Number.isFinite(n)) throw new Unfit(name, `expected a number, not ${shown(value)}`)
+    if (n < least || n > most) throw new Unfit(name, `expected a number from ${least} to ${most}, not ${shown(value)}`)
     return n
   }
 }
@@ -126,7 +126,7 @@ export function integer(least: number, most: number): Field<number> {
   const any = number(least, most)
   return (value, name) => {
     const n = any(value, name)
-    if (!Number.isSafeInteger(n)) throw new Unfit(name, `${shown(value)}: a whole number`)
+    if (!Number.isSafeInteger(n)) throw new Unfit(name, `expected a whole number, not ${shown(value)}`)
     return n
   }
 }
@@ -135,7 +135,7 @@ export function integer(least: number, most: number): Field<number> {
 export function oneOf<const T extends string | boolean>(words: readonly T[]): Field<T> {
   return (value, name) => {
     const found = words.find(word => word === value)
-    if (found === undefined) throw new Unfit(name, `${shown(value)}: one of ${words.join(' ')}`)
+    if (found === undefined) throw new Unfit(name, `expected one of ${words.join(' ')}, not ${shown(value)}`)
     return found
   }
 }
@@ -144,20 +144,20 @@ export function oneOf<const T extends string | boolean>(words: readonly T[]): Fi
 export const flag: Field<boolean> = (value, name) => {
   if (value === true || value === 'yes') return true
   if (value === false || value === 'no') return false
-  throw new Unfit(name, `${shown(value)}: yes or no`)
+  throw new Unfit(name, `expected yes or no, not ${shown(value)}`)
 }
 
 /** Reads any JSON object, without looking at its members. */
 export const some: Field<object> = (value, name) => {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new Unfit(name, `an object, not ${shown(value)}`)
+    throw new Unfit(name, `expected an object, not ${shown(value)}`)
   return value
 }
 
 /** Reads a list of at most `most` items. */
 export function list<T>(of: Field<T>, most: number): Field<T[]> {
   return (value, name) => {
-    if (!Array.isArray(value)) throw new Unfit(name, `a list, not ${shown(value)}`)
+    if (!Array.isArray(value)) throw new Unfit(name, `expected a list, not ${shown(value)}`)
     if (value.length > most) throw new Unfit(name, `${value.length} items, at most ${most}`)
     return value.map((item, i) => of(item, `${name}[${i}]`))
   }
@@ -167,7 +167,7 @@ export function list<T>(of: Field<T>, most: number): Field<T[]> {
 export function commas<T>(of: Field<T>, most: number, characters: number): Field<T[]> {
   const items = list(of, most)
   return (value, name) => {
-    if (typeof value !== 'string') throw new Unfit(name, `a string, not ${shown(value)}`)
+    if (typeof value !== 'string') throw new Unfit(name, `expected a string, not ${shown(value)}`)
     if (value.length > characters) throw new Unfit(name, `${value.length} characters, at most ${characters}`)
     return items(value === '' ? [] : value.split(','), name)
   }

@@ -17,7 +17,7 @@ const reason = field.line(1000)
 
 const head = field.object({
   limbot: (value, name): 1 => {
-    if (value !== 1) throw new field.Unfit(name, 'not a conversation of limbot')
+    if (value !== 1) throw new field.Unfit(name, 'not a limbot conversation')
     return value
   },
   id: field.word,

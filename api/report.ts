@@ -181,7 +181,7 @@ export function parseReport(text: string): Report {
 function read(text: string): Report {
   const all = records(text, 'all', { characters: mostOf(text.slice(0, 4096)), count: MAX_RECORDS })
   const first = all.shift()
-  if (first?.word !== 'server') throw new Error('it does not begin with a server record')
+  if (first?.word !== 'server') throw new Error('expected a server record at the beginning')
   const of = (word: string) => all.filter(record => record.word === word).map(({ attrs }) => attrs)
   const self = server(first.attrs, 'server')
   return {

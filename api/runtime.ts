@@ -16,7 +16,7 @@ const MAX_PATH = 4_096
 const pid = field.integer(1, MAX_PID)
 /** When the process started, in clock ticks since the machine booted. */
 const born = field.optional(field.matching(/^\d+$/, 20, 'a number'), undefined)
-const path = field.matching(/^[^\p{Cc}]+$/u, MAX_PATH, 'no control characters')
+const path = field.matching(/^[^\p{Cc}]+$/u, MAX_PATH, 'text without control characters')
 
 /** Reads `server.json`: the running server of a user. */
 export const serverFile = field.object({

@@ -30,12 +30,12 @@ const MAX_DEPTH = 64
 /** Parses one JSON value of at most that many characters and levels. @throws Unfit */
 export function json(text: string, name: string, characters: number, depth = MAX_DEPTH): unknown {
   if (text.length > characters) throw new Unfit(name, `${text.length} characters, at most ${characters}`)
-  if (deeper(text, depth)) throw new Unfit(name, `lists and objects over ${depth} deep`)
+  if (deeper(text, depth)) throw new Unfit(name, `lists and objects are nested over ${depth} deep`)
   try {
     return JSON.parse(text)
   } catch {
     // the parser's own message would repeat the text
-    throw new Unfit(name, `no JSON: ${shown(text)}`)
+    throw new Unfit(name, `not JSON: ${shown(text)}`)
   }
 }
 

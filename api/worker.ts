@@ -9,7 +9,7 @@ export const MAX_SPEC = 1024 * 1024
 export const MAX_LINE = 16 * 1024
 
 const none = undefined
-const path = field.matching(/^[^\p{Cc}]+$/u, MAX_MODEL, 'no control characters')
+const path = field.matching(/^[^\p{Cc}]+$/u, MAX_MODEL, 'text without control characters')
 const context = field.integer(256, 16 * 1024 * 1024)
 
 /** A class of workers that a host can start, as it stands in the settings, in `workers.json` and in a worker's spec. */

@@ -6,9 +6,10 @@ import type { Clock } from '../fs/base/clock.js'
 import { record } from '../fs/base/quote.js'
 import type { File, Owner } from '../fs/file.js'
 import { text } from '../fs/kit/content.js'
-import { ctl, type Verb, word, word1 } from '../fs/kit/ctl.js'
+import { ctl, miscounted, type Verb, word, word1 } from '../fs/kit/ctl.js'
 import { dir } from '../fs/kit/dir.js'
 import { EventLog } from '../fs/kit/event-log.js'
+import { noSuch } from './choices.js'
 import { classRecord, type WorkerClass } from './class.js'
 import type { SpawnSpec, Upstream, WorkerProcess, WorkerRecord } from './host/process.js'
 import { Supervised, type Supervision } from './host/supervised.js'
@@ -126,7 +127,13 @@ export function createHost(o: HostOptions): Host {
 
   const classNamed = (name: string): WorkerClass => {
     const of = o.classes.find(of => of.name === name)
-    if (!of) throw fail('badArgument', `class ${name}: there are ${o.classes.map(({ name }) => name).join(' ')}`)
+    if (!of)
+      throw noSuch(
+        'class',
+        name,
+        o.classes.map(({ name }) => name),
+        'this host has no classes',
+      )
     return of
   }
 
@@ -135,7 +142,7 @@ export function createHost(o: HostOptions): Host {
     if (closing) throw fail('shuttingDown')
     number('spawn', n, 1, MAX_WORKERS, true)
     if (workers.size + n > MAX_WORKERS)
-      throw fail('badArgument', `spawn ${n}: ${workers.size} of ${MAX_WORKERS} workers are there`)
+      throw fail('badArgument', `spawn ${n}: ${workers.size} of at most ${MAX_WORKERS} workers exist`)
     return of
   }
 
@@ -157,7 +164,7 @@ export function createHost(o: HostOptions): Host {
 
   const named = (id: string): Supervised => {
     const worker = workers.get(id)
-    if (!worker) throw fail('notFound', `worker ${id}; status lists those of this host`)
+    if (!worker) throw fail('notFound', `worker ${id}; status lists the workers of this host`)
     return worker
   }
 
@@ -165,7 +172,7 @@ export function createHost(o: HostOptions): Host {
     spawn: {
       usage: 'CLASS [N]',
       check(args) {
-        if (args.length < 1 || args.length > 2) throw fail('badArgument', `${args.length} words: spawn CLASS [N]`)
+        if (args.length < 1 || args.length > 2) throw miscounted('arguments CLASS [N]', args.length)
         const n = number('spawn', args[1] ?? 1, 1, MAX_WORKERS, true)
         check(args[0]!, n)
         return () => void spawn(args[0]!, n)
@@ -177,7 +184,7 @@ export function createHost(o: HostOptions): Host {
     hold: {
       usage: "ID MODEL|none|''",
       check(args) {
-        if (args.length !== 2) throw fail('badArgument', `${args.length} words: hold ID MODEL`)
+        if (args.length !== 2) throw miscounted('two arguments (ID MODEL)', args.length)
         const [id = '', model = ''] = args
         named(id)
         modelWord(model)

@@ -31,26 +31,26 @@ const FULL_PAUSE_MS = 50
 export function parseAddress(address: string): Address {
   const bad = (why: string) => fail('badArgument', `address ${JSON.stringify(address)}: ${why}`)
   if (/^wss?:\/\//.test(address)) {
-    if (!URL.canParse(address) || new URL(address).hash) throw bad(`no URL; ${forms}`)
+    if (!URL.canParse(address) || new URL(address).hash) throw bad(`not a valid URL; expected ${forms}`)
     return { kind: 'ws', url: address }
   }
   const [net, ...rest] = address.split('!')
   if (net === 'unix' && rest.length > 0) {
     const path = rest.join('!')
-    if (path === '') throw bad('the path is missing: unix!PATH')
+    if (path === '') throw bad('missing path; expected unix!PATH')
     const length = Buffer.byteLength(path)
     if (length > MAX_SOCKET_PATH)
-      throw bad(`a socket's path of ${length} bytes: at most ${MAX_SOCKET_PATH}, use a shorter one`)
+      throw bad(`the path has ${length} bytes, at most ${MAX_SOCKET_PATH}; use a shorter one`)
     return { kind: 'unix', path }
   }
   if (net === 'tcp' && rest.length > 0) {
     const [host, port, ...more] = rest
-    if (!host || !port || more.length > 0) throw bad('host or port is missing: tcp!HOST!PORT')
-    if (!/^\d{1,5}$/.test(port) || Number(port) > 65535) throw bad(`port ${port}: 0 to 65535`)
+    if (!host || !port || more.length > 0) throw bad('missing host or port; expected tcp!HOST!PORT')
+    if (!/^\d{1,5}$/.test(port) || Number(port) > 65535) throw bad(`expected a port from 0 to 65535, not ${port}`)
     return { kind: 'tcp', host: host.replace(/^\[(.*)\]$/, '$1'), port: Number(port) }
   }
-  if (address.startsWith('/') || address.startsWith('.')) throw bad(`for a socket's path write unix!${address}`)
-  throw bad(forms)
+  if (address.startsWith('/') || address.startsWith('.')) throw bad(`for the path of a socket write unix!${address}`)
+  throw bad(`expected ${forms}`)
 }
 
 /**
@@ -73,13 +73,13 @@ export async function dial(
     const { dialWebSocket } = await import('./transport/websocket.js')
     return dialWebSocket(to.url, options, signal)
   }
-  for (const until = Date.now() + DIAL_TIMEOUT_MS; ; ) {
+  for (const until = systemClock.now() + DIAL_TIMEOUT_MS; ; ) {
     try {
       return await dialSocket(address, to, options.ownPlace, signal)
     } catch (error) {
       // unix(7): EAGAIN means that the server's queue is full because it is busy; over TCP the kernel waits by itself
       const busy = error instanceof FsError && (error.cause as NodeJS.ErrnoException | undefined)?.code === 'EAGAIN'
-      if (!busy || Date.now() > until) throw error
+      if (!busy || systemClock.now() > until) throw error
     }
     await sleep(systemClock, FULL_PAUSE_MS, signal).catch(() => {
       throw fail('interrupted')
@@ -127,7 +127,8 @@ export async function listen(
   told?: (line: string) => void,
 ): Promise<{ address: string; close(): Promise<void> }> {
   const at = parseAddress(address)
-  if (at.kind === 'ws') throw fail('badArgument', `address ${address}: listenHttp serves it, listen takes unix and tcp`)
+  if (at.kind === 'ws')
+    throw fail('badArgument', `address ${address}: listen accepts unix and tcp only; use listenHttp`)
   let count = 0
   const server = createServer(socket => {
     if (admitConnection(socket, told)) accept(socketTransport(socket, nameOf(address, socket, ++count)))
@@ -157,7 +158,7 @@ function started(server: Server, address: string, begin: () => void): Promise<vo
     const failed = (error: NodeJS.ErrnoException) =>
       reject(
         error.code === 'EADDRINUSE'
-          ? fail('addressInUse', `${address}: another server listens there; stop it or choose another`, error)
+          ? fail('addressInUse', `${address}: another server listens there; stop it or choose another address`, error)
           : fail('unreachable', `${address}: ${error.message}`, error),
       )
     server.once('error', failed)
@@ -194,7 +195,7 @@ function prepareDirectory(dir: string): void {
   if (own === undefined) return
   if (uid !== own && uid !== 0)
     throw fail('permission', `${dir} belongs to another user; choose a directory of your own`)
-  if (mode & 0o022 && !(mode & 0o1000)) throw fail('permission', `others may write in ${dir}; chmod 700 ${dir}`)
+  if (mode & 0o022 && !(mode & 0o1000)) throw fail('permission', `other users may write to ${dir}; chmod 700 ${dir}`)
 }
 
 /**
@@ -204,7 +205,7 @@ function prepareDirectory(dir: string): void {
 async function probe(address: string, path: string): Promise<string | undefined> {
   const found = identity(path)
   if (!found) return undefined
-  if (!lstatSync(path).isSocket()) throw fail('exists', `${path} is no socket; remove it or choose another path`)
+  if (!lstatSync(path).isSocket()) throw fail('exists', `${path} is not a socket; remove it or choose another path`)
   const live = await new Promise<boolean>(resolve => {
     const socket = connect({ path })
     socket.once('connect', () => {
@@ -214,7 +215,7 @@ async function probe(address: string, path: string): Promise<string | undefined>
     // only ECONNREFUSED proves that no one listens
     socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code !== 'ECONNREFUSED'))
   })
-  if (live) throw fail('addressInUse', `${address}: another server listens there; stop it or choose another`)
+  if (live) throw fail('addressInUse', `${address}: another server listens there; stop it or choose another address`)
   return found
 }
 

@@ -124,7 +124,8 @@ export class Namespace {
    */
   async bind(from: string, old: string, flags: Flags, ctx: Context): Promise<void> {
     const device = this.devices.get(from)
-    if (from.startsWith('#') && !device) throw fail('notFound', `${from}: ${[...this.devices.keys()].join(' ')}`)
+    if (from.startsWith('#') && !device)
+      throw fail('notFound', `no device "${from}"; devices: ${[...this.devices.keys()].join(' ')}`)
     const path = device ? from : clean(from)
     const place = device ? undefined : await this.#find(path, ctx)
     if (!device && !place) throw fail('notFound', path)
@@ -138,7 +139,7 @@ export class Namespace {
   unmount(old: string, from?: string): void {
     const path = clean(old)
     const [id, mounted] = this.#at(path) ?? []
-    if (id === undefined || !mounted) throw fail('badArgument', `${path}: nothing is mounted there`)
+    if (id === undefined || !mounted) throw fail('badArgument', `nothing is mounted at ${path}`)
     const source = from === undefined || !from.startsWith('/') ? from : clean(from)
     const left = source === undefined ? [] : mounted.bound.filter(({ words }) => words?.from !== source)
     if (left.length === mounted.bound.length) throw fail('badArgument', `${source} is not mounted at ${path}`)
@@ -191,11 +192,14 @@ export class Namespace {
   }
 
   async #put(old: string, members: readonly Member[], words: NonNullable<Bound['words']>, ctx: Context): Promise<void> {
-    if (old === '/') throw fail('badArgument', '/: nothing can be mounted over the root')
+    if (old === '/') throw fail('badArgument', 'cannot mount over the root /')
     const { where, create = false } = words.flags
     const { id, place } = await this.#mountPoint(old, ctx)
     if (place && isDirectory(place) !== isDirectory(members[0]!.file))
-      throw fail(isDirectory(place) ? 'isDirectory' : 'notDirectory', `${words.from} for ${old}`)
+      throw fail(
+        isDirectory(place) ? 'isDirectory' : 'notDirectory',
+        `cannot mount ${words.from} on ${old}: one is a directory, the other is not`,
+      )
     const bound = { members, create, words, number: ++this.#number }
     const before: readonly Bound[] =
       this.#table.get(id)?.bound ?? (place ? [{ members: place.members, create: false, number: 0 }] : [])
@@ -319,7 +323,10 @@ class NamespaceFile implements File {
   async create(name: string, perm: number, mode: number, ctx: Context): Promise<Created> {
     const into = this.members.length === 1 ? this.#file : this.bound?.find(({ create }) => create)?.members[0]?.file
     if (!into?.create)
-      throw fail('permission', this.members.length > 1 ? 'no part of this union was bound with -c' : undefined)
+      throw fail(
+        'permission',
+        this.members.length > 1 ? 'cannot create files in this union: none of its parts was bound with -c' : undefined,
+      )
     return into.create(name, perm, mode, ctx)
   }
 

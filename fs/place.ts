@@ -22,5 +22,5 @@ export function checkPlace(dir: string): void {
       `belongs to another user (${found.uid}); set XDG_RUNTIME_DIR to a directory of your own, or unset it and name the server with --at`,
     )
   }
-  if (found.mode & 0o022) throw refuse(`others may write in it; chmod 700 ${dir}`)
+  if (found.mode & 0o022) throw refuse(`other users may write to it; chmod 700 ${dir}`)
 }

@@ -14,6 +14,6 @@ export function checkExposure(address: string, host: string, has: { token: boole
   if (missing.length === 0) return
   throw fail(
     'notPermitted',
-    `${address} can be reached from other machines and needs ${missing.join(' and ')}; or listen on 127.0.0.1`,
+    `other machines can reach ${address}, so it needs ${missing.join(' and ')}; or listen on 127.0.0.1`,
   )
 }

@@ -37,7 +37,7 @@ async function load(): Promise<Native> {
   } catch (error) {
     const why = (error as Error).message
     const remedy = why.includes('libfuse') ? 'install the package libfuse2' : 'npm install fuse-native'
-    throw new Error(`driver fuse-native does not load (${why.split('\n')[0]}): ${remedy}`)
+    throw new Error(`cannot load the driver fuse-native (${why.split('\n')[0]}): ${remedy}`)
   }
 }
 
@@ -47,7 +47,8 @@ async function load(): Promise<Native> {
  * @throws Error in one line with the remedy
  */
 export async function mount(link: Link, dir: string, allowOther: boolean): Promise<Mounted> {
-  if (allowOther) throw new Error('driver fuse-native can not tell users apart: leave out --allow-other, or --driver')
+  if (allowOther)
+    throw new Error('the driver fuse-native cannot tell users apart: leave out --allow-other, or leave out --driver')
   const Fuse = await load()
   const stopped = new AbortController()
   const fuse = new Fuse(dir, operations(link, stopped.signal), {

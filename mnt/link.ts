@@ -62,7 +62,7 @@ export class Link {
    */
   root(uid: number): Fid | Promise<Fid> {
     const client = this.#client
-    if (!client) throw fail('hungUp', `no connection to ${this.options.address}, trying again`)
+    if (!client) throw fail('hungUp', `no connection to ${this.options.address}; reconnecting`)
     let root = this.#roots.get(uid)
     if (root) return root
     const { token, aname = '' } = this.options

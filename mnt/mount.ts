@@ -39,8 +39,8 @@ export function checkSharing({ address, token, allowOther, shareToken }: Omit<Mo
   if (!allowOther || token === undefined || shareToken) return
   throw fail(
     'notPermitted',
-    `at ${address} a token says who one is, so --allow-other would let every user of this machine in as its owner; leave it out, ` +
-      'mount the unix socket of a server on this machine, where each user is themselves, or add --share-token if that is meant',
+    `the token of ${address} stands for one user, so --allow-other would let every user of this machine act as that user; leave it out, ` +
+      'mount the unix socket of a server on this machine, where each user acts as themselves, or add --share-token if you intend that',
   )
 }
 
@@ -113,7 +113,7 @@ function processOf(child: ChildProcess, { dir }: MountRequest): MountProcess {
     })
     void exited.then(exit => {
       clearTimeout(late)
-      failed(new Error(`the mount process: ${exit.said}`))
+      failed(new Error(`the mount process ended: ${exit.said}`))
     })
   })
   ready.catch(() => undefined)
@@ -122,8 +122,8 @@ function processOf(child: ChildProcess, { dir }: MountRequest): MountProcess {
 
 /** Says in words what ended the process behind a mount. */
 function endedBy(code: number | null, signal: string | null): string {
-  if (signal) return `ended by ${signal}`
-  return code === 3 ? 'unmounted by somebody else' : `ended with ${code}`
+  if (signal) return `killed by ${signal}`
+  return code === 3 ? 'another program unmounted the directory' : `exited with code ${code}`
 }
 
 function absolute(address: string): string {

@@ -121,7 +121,7 @@ export async function unmount(dir: string): Promise<void> {
   const name = await mountName(dir)
   const ours = async () => (await mountsOn(dir)).filter(mount => mount.type === FSTYPE).length
   const before = await ours()
-  if (before === 0) throw new Error(`nothing of llambo is mounted on ${dir}`)
+  if (before === 0) throw new Error(`llambo is not mounted on ${dir}; findmnt -t ${FSTYPE} lists its mounts`)
   try {
     await detach(name, false)
   } catch (error) {
@@ -156,7 +156,12 @@ export function run(file: string, args: string[]): Promise<void> {
     )
     child.once('close', (code, signal) => {
       if (code === 0) done()
-      else failed(new Error(said.trim().split('\n')[0] || `${file}: ended by ${signal ?? code}`))
+      else
+        failed(
+          new Error(
+            said.trim().split('\n')[0] || `${file} ${signal ? `was killed by ${signal}` : `exited with code ${code}`}`,
+          ),
+        )
     })
   })
 }
@@ -177,13 +182,13 @@ export async function checkMountpoint(dir: string): Promise<void> {
   const there = (await mountsOn(dir)).at(-1)
   if (there?.type === FSTYPE)
     throw new Error(
-      `${dir} has a mount of llambo that is live: mount on another directory, or end that with llamboctl umount ${dir}`,
+      `llambo is already mounted on ${dir}: mount on another directory, or unmount it with llamboctl umount ${dir}`,
     )
   const kind = await lstat(await mountName(dir)).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') throw new Error(`${dir} does not exist: mkdir -p ${dir}`)
+    if (error.code === 'ENOENT') throw new Error(`${dir} does not exist: run mkdir -p ${dir}`)
     throw new Error(`${dir}: ${error.message}`)
   })
-  if (!kind.isDirectory()) throw new Error(`${dir} is not a directory: mount on one`)
+  if (!kind.isDirectory()) throw new Error(`${dir} is not a directory: mount on a directory`)
   if (!root()) {
     // fusermount3 requires both: write permission, and ownership if the directory is sticky
     const writable = await access(dir, constants.W_OK).then(
@@ -191,7 +196,7 @@ export async function checkMountpoint(dir: string): Promise<void> {
       () => false,
     )
     if (!writable || (kind.mode & 0o1000 && kind.uid !== process.getuid?.()))
-      throw new Error(`${dir} is not yours to mount on: use a directory of your own, as ~/n/llambo`)
+      throw new Error(`you may not mount on ${dir}: use a directory of your own, such as ~/n/llambo`)
   }
   const [first] = await readdir(dir).catch((error: Error) => {
     throw new Error(`${dir}: ${error.message}`)

@@ -121,7 +121,7 @@ export class Supervised {
    * stopped.
    */
   kill(): void {
-    this.#killed = 'its cluster had it ended'
+    this.#killed = 'its cluster killed it'
     this.#kept.kill()
   }
 

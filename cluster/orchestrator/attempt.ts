@@ -147,7 +147,13 @@ export class Attempt {
       task.signal.removeEventListener('abort', stop)
       this.#leave()
     }
-    return this.#outcome ?? { how: 'lost', error: fail('badMessage', 'the stream ended without an end'), blame: true }
+    return (
+      this.#outcome ?? {
+        how: 'lost',
+        error: fail('badMessage', 'event stream closed without an end event'),
+        blame: true,
+      }
+    )
   }
 
   /** The outcome after a failed open, write or read. */
@@ -223,7 +229,7 @@ export class Attempt {
    * Takes progress in steps of a hundredth: a worker that reports smaller steps, or the same again, counts as silent.
    */
   #prefill(tokens: number, prompt_tokens: number): void {
-    if (tokens > prompt_tokens) throw fail('badMessage', `${tokens} of ${prompt_tokens} tokens of the prompt`)
+    if (tokens > prompt_tokens) throw fail('badMessage', `worker reported ${tokens} of ${prompt_tokens} prompt tokens`)
     if (tokens - this.#prefilled < Math.max(1, prompt_tokens / 100)) return
     this.#prefilled = tokens
     this.heard = this.now()
@@ -231,16 +237,16 @@ export class Attempt {
   }
 
   #token(text: string, ids: readonly number[]): void {
-    if (text === '' && ids.length === 0) throw fail('badMessage', 'a token event with nothing in it')
+    if (text === '' && ids.length === 0) throw fail('badMessage', 'empty token event')
     const { task } = this
     if (this.#skip > 0) {
       // the task has been given whole events only, so the tokens to skip end where an event does
       this.#skip -= ids.length || 1
-      if (this.#skip < 0) throw fail('badMessage', 'its stream is not the one that was read before')
+      if (this.#skip < 0) throw fail('badMessage', 'the event stream differs from the one that was read before')
       return
     }
     if (task.completion_tokens + ids.length > task.sampling.max_tokens)
-      throw fail('badMessage', `more than the ${task.sampling.max_tokens} tokens it was asked for`)
+      throw fail('badMessage', `worker sent more than the ${task.sampling.max_tokens} tokens requested`)
     const first = !this.producedTokens
     if (first) {
       this.producedTokens = true
@@ -265,7 +271,7 @@ export class Attempt {
       return
     }
     if (completion_tokens !== undefined && completion_tokens < task.completion_tokens)
-      throw fail('badMessage', `it counts ${completion_tokens} tokens and has given ${task.completion_tokens}`)
+      throw fail('badMessage', `worker reported ${completion_tokens} tokens but sent ${task.completion_tokens}`)
     if (!this.producedTokens && task.completion_tokens > 0) task.resumes()
     const counts = { reason, prompt_tokens, completion_tokens, tok_s }
     try {

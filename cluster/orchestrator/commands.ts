@@ -144,7 +144,7 @@ export class Commands {
     const holders = models.holders(model)
     // a model that no worker lists may be a path: each worker finds the file, or says that it cannot
     const all = holders.length > 0 ? holders : [...registry.members.values()].filter(m => m.report.kind === 'worker')
-    if (all.length === 0) throw fail('noWorker', `${model}: no worker has joined`)
+    if (all.length === 0) throw fail('noWorker', `${model}; no worker has joined`)
     const failures: Error[] = []
     const holds = this.#begin(all)
     for (const member of all) {
@@ -172,7 +172,10 @@ export class Commands {
     const named = name === undefined ? undefined : registry.member(name)
     const all = models.loadedOn(model).filter(member => !named || member === named)
     if (all.length === 0)
-      throw fail('loading', named ? `${name} has ${named.model?.name ?? 'none'}` : `no worker has ${model}`)
+      throw fail(
+        'loading',
+        named ? `${name} has ${named.model?.name ?? 'no model'} loaded` : `no worker has ${model} loaded`,
+      )
     this.#begin(all)
     // before the unloading: a plain prompt must not load the model again
     this.#want(wanted, name, all)

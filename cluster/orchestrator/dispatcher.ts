@@ -118,7 +118,11 @@ export class Dispatcher implements Executor {
 
   known(request: Request): void {
     const ring = request.via?.find(({ cluster }) => cluster === this.cluster.id)
-    if (ring) throw fail('badArgument', `via: this request has been through here as task ${ring.task}: a ring`)
+    if (ring)
+      throw fail(
+        'badArgument',
+        `via: this request already passed this cluster as task ${ring.task}; the clusters form a ring`,
+      )
     this.#poisons.check(request)
     this.cluster.known(request)
   }
@@ -363,8 +367,8 @@ export class Dispatcher implements Executor {
     if (task.answer.length === 0 && task.completion_tokens === 0) return undefined
     if (course.moves > resumes) return `${resumes} resumes`
     const { schema, tools } = task.request.generate
-    if (schema !== undefined || tools !== undefined) return 'a schema or tools bind the text'
-    if (!course.seamless || !course.digest) return 'its tokens have no ids, or its model no digest'
+    if (schema !== undefined || tools !== undefined) return 'the text follows a schema or tools'
+    if (!course.seamless || !course.digest) return 'its tokens have no ids, or its model has no digest'
     return undefined
   }
 
@@ -458,11 +462,11 @@ export class Dispatcher implements Executor {
         if (now - attempt.heard < patient) continue
         // a silent upstream says nothing about the worker, nor about its other answers
         if (member.remote) {
-          const why = `${member.name} has had no sign of life from it for ${Math.round(patient / 1000)} s`
+          const why = `${member.name} received nothing from it for ${Math.round(patient / 1000)} s`
           attempt.giveUp({ how: 'lost', error: fail('upstreamFailed', why) })
           continue
         }
-        this.cluster.hung(member, `no token of task ${attempt.task.id} for ${Math.round(patience / 1000)} s`)
+        this.cluster.hung(member, `task ${attempt.task.id} produced no token for ${Math.round(patience / 1000)} s`)
         break
       }
     }

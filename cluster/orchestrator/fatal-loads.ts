@@ -51,6 +51,6 @@ export class FatalLoads {
   /** @throws FsError `model file is damaged` for a model that has crashed a worker */
   check(model: string): void {
     if (this.#models.has(model))
-      throw fail('badModel', `a worker ended while it loaded ${model}; 'load ${model}' in ctl tries it again`)
+      throw fail('badModel', `a worker ended while it loaded ${model}; write 'load ${model}' to ctl to try again`)
   }
 }

@@ -1,15 +1,17 @@
 /** The workers of a cluster as its hosts see them: starts them on hosts, ends them, and counts them for scaling. */
 
-import { fail } from '../../api/errors.js'
 import type { Clock } from '../../fs/base/clock.js'
 import type { Verb } from '../../fs/kit/ctl.js'
 import type { EventLog } from '../../fs/kit/event-log.js'
+import { noSuch } from '../choices.js'
 import type { Task } from '../root/task.js'
 import type { Hosts } from './hosts.js'
 import type { Member } from './member.js'
 import type { Peer } from './peer.js'
 import type { Registry } from './registry.js'
 import { type Scalable, Scaler, scalingLines, scalingVerbs } from './scaling.js'
+
+const NO_HOST = 'no host has joined; add one with llamboctl join'
 
 export interface FleetOptions {
   clock: Clock
@@ -86,15 +88,10 @@ export class Fleet implements Scalable {
    */
   async spawn(kind: string, n: number, name?: string): Promise<void> {
     const hosts = this.#o.hosts.peers
-    if (name !== undefined && !hosts.has(name))
-      throw fail('badArgument', `host ${name}: there are ${[...hosts.keys()].join(' ') || 'none'}`)
+    if (name !== undefined && !hosts.has(name)) throw noSuch('host', name, [...hosts.keys()], NO_HOST)
     const asked = name === undefined ? this.#hosts() : [hosts.get(name)!]
     const able = asked.filter(({ report }) => report.classes.some(one => one.name === kind))
-    if (able.length === 0)
-      throw fail(
-        'badArgument',
-        `class ${kind}: there are ${classesOf(asked).join(' ') || 'none, for no host has joined'}`,
-      )
+    if (able.length === 0) throw noSuch('class', kind, classesOf(asked), NO_HOST)
     let failure: unknown
     for (const host of able.sort((a, b) => b.report.mem_free - a.report.mem_free)) {
       try {

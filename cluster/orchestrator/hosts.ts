@@ -88,7 +88,7 @@ export class Hosts {
     const { id, name: called } = peer.report
     const old = [...this.peers].find(([, host]) => host.report.id === id)
     if (old) this.#left(...old)
-    if (this.peers.size >= limits.MAX_HOSTS) throw fail('badArgument', `there are ${limits.MAX_HOSTS} hosts already`)
+    if (this.peers.size >= limits.MAX_HOSTS) throw fail('badArgument', `too many hosts, at most ${limits.MAX_HOSTS}`)
     this.#gone.delete(id)
     this.#forget()
     const name = this.#names.get(id) ?? this.#free(called)
@@ -171,7 +171,7 @@ export class Hosts {
     const lines = new Lines('events', MAX_EVENT)
     for (let at = 0; ; ) {
       const piece = await fid.read(at, PIECE)
-      if (piece.length === 0) throw fail('badMessage', 'its events have an end')
+      if (piece.length === 0) throw fail('badMessage', 'its event stream ended')
       at += piece.length
       try {
         for (const line of lines.take(piece)) {

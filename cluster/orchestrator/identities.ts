@@ -52,7 +52,7 @@ export class Identities {
     if (known && (secret === undefined || !same(known.digest, digestOf(secret))))
       throw fail(
         'permission',
-        `id ${id} belongs to a joiner with another secret; remove this one's id to have it come as a new one`,
+        `id ${id} belongs to a joiner with another secret; remove the id of this joiner, and it joins under a new one`,
       )
     if (secret === undefined) return
     this.#known.delete(id)

@@ -188,14 +188,14 @@ export class Models {
       !this.coming({ model }) &&
       !(plain !== undefined && this.holders(plain).length > 0)
     )
-      throw fail('loading', "write 'load MODEL' to ctl; models/ lists them")
+      throw fail('loading', "write 'load MODEL' to ctl; models/ lists the models")
     if (model !== undefined && !this.#loaded.has(model)) this.fatal.check(model)
     if (model !== undefined && !this.#listed.has(model) && !this.coming({ model })) {
       const here = [...this.#loaded.keys()].slice(0, 5).join(', ')
-      throw fail('noWorker', `${model}${here ? `: there is ${here}` : ''}; models/ lists what can be loaded`)
+      throw fail('noWorker', `${model}${here ? `; loaded: ${here}` : ''}; models/ lists what can be loaded`)
     }
     if (digest !== undefined && !this.#digests.has(digest))
-      throw fail('noWorker', `a model of digest ${digest || "''"}`)
+      throw fail('noWorker', `a model with the digest ${JSON.stringify(digest)}`)
   }
 
   /** Whether the model that answers a request is being loaded; if any model may answer it, whether any is. */
@@ -276,7 +276,7 @@ export class Models {
     this.fatal.begin(host_id, boot, model)
     let gone = false
     try {
-      const why = `${member.name} has not loaded ${model} within ${LOAD_MS / 60_000} minutes; 'shutdown ${member.name}' ends it`
+      const why = `${member.name} did not load ${model} within ${LOAD_MS / 60_000} minutes; write 'shutdown ${member.name}' to ctl to end it`
       await within(
         this.clock,
         LOAD_MS,
@@ -320,11 +320,21 @@ export class Models {
   /** All models, each name once. */
   list(): ClusterModel[] {
     const byName = new Map<string, ClusterModel>()
-    for (const { report } of this.registry.members.values()) {
-      for (const model of report.models) {
+    const files = new Map<string, { machine: string; size: number }>()
+    for (const member of this.registry.members.values()) {
+      const machine = this.hosts.machineOf(member)
+      for (const model of member.report.models) {
         const before = byName.get(model.name)
+        // Only the digest of a loaded model is known, so files that are not loaded are compared by size. A loaded model
+        // has the size of the file as it was then, and the file may have been replaced since.
+        const file = files.get(model.name)
+        const { size } = model
+        const compared = size > 0 && !model.loaded && !model.problem
+        if (!file && compared) files.set(model.name, { machine, size })
         const conflict =
-          before !== undefined && before.digest !== '' && model.digest !== '' && before.digest !== model.digest
+          before && before.digest !== '' && model.digest !== ''
+            ? before.digest !== model.digest
+            : compared && file !== undefined && file.machine !== machine && file.size !== size
         const best = !before || (model.loaded && !before.loaded) ? model : before
         byName.set(model.name, {
           ...best,
@@ -340,7 +350,10 @@ export class Models {
   /** @throws FsError `bad argument` if workers have different files of this name */
   #refuseConflict(model: string): void {
     if (this.list().some(({ name, conflict }) => name === model && conflict))
-      throw fail('badArgument', `load ${model}: there are different files of that name (conflict in status)`)
+      throw fail(
+        'badArgument',
+        `load ${model}: workers have different files of that name (conflict in status); remove or rename one`,
+      )
   }
 
   #has({ report }: Member, model: string): boolean {

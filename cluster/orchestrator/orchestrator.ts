@@ -149,7 +149,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
   const kept = restored.read('secret', text => {
     const secret = paired(before, text)
     if (secret === undefined)
-      throw fail('io', before ? `not the secret of ${before}` : 'the id that it belongs to is lost')
+      throw fail('io', before ? `this is not the secret of the cluster ${before}` : 'the id of its cluster is lost')
     return secret
   })
   const id = kept === undefined ? hexId(random, 32) : before
@@ -222,7 +222,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
         events.add('attempt-failed', { worker: member.name, error: error.message })
         if (error instanceof FsError && error.is('upstreamFailed')) registry.doubt(member)
         if (++member.failures >= limits.FAILURES)
-          registry.quarantine(member, `${member.failures} answers broke off in a row`)
+          registry.quarantine(member, `${member.failures} answers in a row broke off`)
       },
     },
     events,
@@ -315,10 +315,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     if (clock.now() - lastMet < (met ? limits.NEXT_WORKER_MS : limits.FIRST_WORKER_MS)) return undefined
     if (reports.some(({ workers }) => workers.some(({ state }) => state !== 'stopping'))) return undefined
     if (reports.length > 0 && fleet.lines.includes('autoscale on')) return undefined
-    return fail(
-      'noWorkers',
-      'start one with: llamboctl spawn default, or add a machine that has some with: llamboctl join',
-    )
+    return fail('noWorkers', 'start one with: llamboctl spawn default, or add a machine with: llamboctl join')
   }
   const stopLooking = every(clock, limits.WATCH_MS, () => {
     const lacking = nobody()
@@ -438,7 +435,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     const failures = root.restoreSettings(text, { user: self, signal: new AbortController().signal })
     if (failures === 0) return
     // the file is kept aside because it is now written again, without the lines that could not be set
-    restored.setAside('ctl', fail('io', `${failures} of its lines could not be set`))
+    restored.setAside('ctl', fail('io', `${failures} of its lines are not valid`))
     root.keepSettings()
   })
   commands.restored()

@@ -55,7 +55,7 @@ export class Peer {
    */
   static async meet(transport: Transport, clock: Clock, self: User): Promise<Peer> {
     const late = deadline(clock, GREETING_MS, () =>
-      fail('badMessage', `it joined and said nothing for ${GREETING_MS / 1000} s`),
+      fail('badMessage', `joined but did not answer for ${GREETING_MS / 1000} s`),
     )
     try {
       const client = await Client.connect(transport, { clock }, late.signal)
@@ -118,7 +118,8 @@ export class Peer {
     }
     const report = parseReport(text)
     const { report: before } = this
-    if (before && before.id !== report.id) throw fail('badMessage', `status: id=${report.id}, which was ${before.id}`)
+    if (before && before.id !== report.id)
+      throw fail('badMessage', `status: id changed from ${before.id} to ${report.id}`)
     this.report = report
     return report
   }
@@ -146,7 +147,7 @@ export class Peer {
       const parts = [answer]
       const bound = answer.length === PIECE ? most(decoder.decode(answer)) : PIECE
       for (let at = answer.length; parts.at(-1)!.length === PIECE; at += parts.at(-1)!.length) {
-        if (at > bound) throw fail('badMessage', `${path.join('/')} over ${bound} bytes`)
+        if (at > bound) throw fail('badMessage', `${path.join('/')} has over ${bound} bytes`)
         parts.push(await fid.read(at, PIECE, signal))
       }
       return parts.length === 1 ? decoder.decode(answer) : decoder.decode(Buffer.concat(parts))
@@ -167,7 +168,7 @@ export class Peer {
       await fid.write(0, encoder.encode(JSON.stringify(request)), signal)
       const parts: Uint8Array[] = []
       for (let at = 0, part: Uint8Array; (part = await fid.read(at, PIECE, signal)).length > 0; at += part.length) {
-        if (at > MAX_WHOLE) throw fail('tooLarge', `${file} over ${MAX_WHOLE} bytes`)
+        if (at > MAX_WHOLE) throw fail('tooLarge', `${file} has over ${MAX_WHOLE} bytes`)
         parts.push(part)
       }
       return decoder.decode(Buffer.concat(parts))

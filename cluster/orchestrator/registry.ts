@@ -1,4 +1,5 @@
 /** The members of the cluster: admits peers that join, watches their health, and removes those that are gone. */
+
 import { parseAnswerEvent } from '../../api/answer.js'
 import { FsError, fail, received, toFsError } from '../../api/errors.js'
 import { plain, Unfit } from '../../api/field.js'
@@ -9,6 +10,7 @@ import type { User } from '../../fs/file.js'
 import type { EventLog } from '../../fs/kit/event-log.js'
 import type { Transport } from '../../fs/transport.js'
 import { OREAD } from '../../fs/wire/protocol.js'
+import { noSuch } from '../choices.js'
 import type { Ends } from './ends.js'
 import type { Hosts } from './hosts.js'
 import type { Identities } from './identities.js'
@@ -166,11 +168,8 @@ export class Registry {
   member(name: string): Member {
     const member = this.members.get(name)
     if (member) return member
-    const known = this.listed
-      .slice(0, 20)
-      .map(({ name }) => name)
-      .join(' ')
-    throw fail('badArgument', `worker ${plain(name, 64)}: ${known ? `there are ${known}` : 'there are none'}`)
+    const known = this.listed.slice(0, 20).map(({ name }) => name)
+    throw noSuch('worker', name, known, 'no worker has joined')
   }
 
   /** The members as they are shown: by number, in whatever order they joined. */
@@ -223,7 +222,10 @@ export class Registry {
     const major = (version: string) => version.split('.', 1)[0]
     const { version, id } = this.#o
     if (major(report.version) !== major(version))
-      throw fail('notSupported', `version ${report.version} joins a cluster of version ${version}`)
+      throw fail(
+        'notSupported',
+        `version ${report.version} cannot join a cluster of version ${version}; use the same major version`,
+      )
     if (report.id === id || report.clusters.includes(id)) throw ring(report)
   }
 
@@ -257,9 +259,9 @@ export class Registry {
     const { id, boot, kind } = peer.report
     const old = this.#byId.get(id)
     if (!old && this.members.size >= limits.MAX_MEMBERS)
-      throw fail('badArgument', `there are ${limits.MAX_MEMBERS} workers already`)
+      throw fail('badArgument', `too many workers, at most ${limits.MAX_MEMBERS}`)
     if (old && old.report.boot !== boot && (await this.#answers(old)))
-      throw fail('exists', `id ${id} is ${old.name}, which is alive (boot ${old.report.boot})`)
+      throw fail('exists', `id ${id} belongs to ${old.name}, which is still running (boot ${old.report.boot})`)
     const name = this.#names.of(id, peer.report.name)
     if (kind === 'worker' && name !== peer.report.name) {
       await this.#promptly(async signal => {
@@ -319,7 +321,7 @@ export class Registry {
       return
     }
     member.quarantines = coming.quarantines
-    this.quarantine(member, `it came ${coming.times.length} times within a minute`)
+    this.quarantine(member, `joined ${coming.times.length} times within a minute`)
     coming.quarantines = member.quarantines
   }
 
@@ -384,7 +386,7 @@ export class Registry {
         this.#o.on.changed(member)
       }
       if (member.missed >= limits.DEAD_AFTER)
-        this.leave(member, fail('hungUp', `${member.name} has not answered ${member.missed} heartbeats`))
+        this.leave(member, fail('hungUp', `${member.name} missed ${member.missed} heartbeats`))
     }
     // spread out, so that not all members are asked at once
     const first = random() * settings.heartbeat_s * 1000
@@ -406,7 +408,7 @@ export class Registry {
     if (this.#endRing(member)) return
     const { stuck } = member.report
     // only the end of the process frees such a slot
-    if (stuck > 0) return this.#o.on.hung(member, `${stuck} of its answers were told to stop and run on`)
+    if (stuck > 0) return this.#o.on.hung(member, `${stuck} of its answers did not stop when cancelled`)
     // `active` may include exchanges that we gave it while we waited for its status
     const ours = before + member.given
     member.externalActive = Math.max(0, member.report.active - ours)
@@ -455,7 +457,7 @@ export class Registry {
         const answer = await member.peer.ask('generate', PING, self, late.signal)
         const last = parseAnswerEvent(answer.trimEnd().split('\n').at(-1)!)
         if (last.event === 'error') throw received(last.error)
-        if (last.event !== 'end') throw fail('badMessage', `the stream ended with ${last.event}`)
+        if (last.event !== 'end') throw fail('badMessage', `event stream closed with ${last.event} as its last event`)
       }
       if (member.left || member.suspect) return
       const was = member.ready
@@ -488,7 +490,7 @@ export class Registry {
 
 /** The error for a cluster that already has ours below it, and so may not join. */
 const ring = ({ name }: Report): FsError =>
-  fail('badArgument', `cluster ${name} holds this cluster already (clusters=): that would be a ring`)
+  fail('badArgument', `cluster ${name} already contains this cluster (clusters=), so joining would form a ring`)
 
 /** The error for a lost connection: with the member's name where there is no reason. */
 function hungUp(reason: Error | undefined, name: string): FsError {

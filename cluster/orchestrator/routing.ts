@@ -29,7 +29,7 @@ const scores: Record<Strategy, readonly ((member: Member) => number)[]> = {
 
 /** The pool of workers with a `prefer`, and the pool of those among them that are quarantined. */
 const PREFERRED = 'preferred'
-const QUARANTINED = 'preferred but set aside'
+const QUARANTINED = 'preferred but quarantined'
 
 /** Candidates that a trace names. */
 const NAMED = 5

@@ -90,7 +90,7 @@ export class Counters {
       const found = lines.map(line => /^(task|session) (\d{1,15})$/.exec(line))
       // the whole lines of a damaged file still count
       for (const match of found) if (match) this.#last[match[1] as Kind] = Number(match[2])
-      if (found.length !== 2 || found.includes(null)) throw fail('io', "not the numbers of 'task' and 'session'")
+      if (found.length !== 2 || found.includes(null)) throw fail('io', "expected the numbers of 'task' and 'session'")
     })
     // whatever the file says: a new session must not get the number of a stored one, and overwrite it
     for (const name of restored.names) {

@@ -5,6 +5,7 @@ import { type Cancel, type Clock, every } from '../../fs/base/clock.js'
 import { quote, type Value } from '../../fs/base/quote.js'
 import type { Verb } from '../../fs/kit/ctl.js'
 import { word1 } from '../../fs/kit/ctl.js'
+import { noSuch, oneOf } from '../choices.js'
 import { number } from '../root/settings.js'
 
 /** How often the number of workers is checked, in ms. */
@@ -146,7 +147,7 @@ export class Scaler {
     const n = Math.ceil(wish / 2 ** this.#failures)
     const workers = this.of.count()
     try {
-      if (kind === undefined) throw new Error('no host has joined that could start a worker')
+      if (kind === undefined) throw new Error('no host has joined; add one with llamboctl join')
       await this.of.spawn(kind, n)
       this.of.told('scale-up', { workers, add: n, class: kind, why })
       this.#failures = 0
@@ -192,21 +193,21 @@ const names = Object.keys(ranges) as Numeric[]
  */
 function scaled(before: ScaleSettings, args: readonly string[], classes: readonly string[]): ScaleSettings {
   const after = { ...before }
-  const known = [...names, 'class'].join(' ')
-  if (args.length === 0 || args.length % 2) throw fail('badArgument', `scale: pairs of a name and a value: ${known}`)
+  const known = [...names, 'class'] as const
+  if (args.length === 0 || args.length % 2)
+    throw fail('badArgument', `scale: expected pairs of a name and a value; names: ${known.join(' ')}`)
   for (let i = 0; i < args.length; i += 2) {
     const [key, value = ''] = args.slice(i)
-    const name = names.find(name => name === key)
-    if (name) after[name] = number(`scale ${name}`, value, ranges[name].low, ranges[name].high, ranges[name].whole)
-    else if (key !== 'class') throw fail('badArgument', `scale ${key}: one of ${known}`)
+    const name = oneOf('scale', key, known)
+    if (name !== 'class')
+      after[name] = number(`scale ${name}`, value, ranges[name].low, ranges[name].high, ranges[name].whole)
     // before a host has joined the classes are not known
-    else if (value !== '' && classes.length > 0 && !classes.includes(value))
-      throw fail('badArgument', `scale class ${value}: there are ${classes.join(' ')}`)
+    else if (value !== '' && classes.length > 0 && !classes.includes(value)) throw noSuch('class', value, classes, '')
     else after.class = value
   }
   const { min, max, up, down } = after
-  if (min > max) throw fail('badArgument', `scale: min ${min} is over max ${max}`)
-  if (down >= up) throw fail('badArgument', `scale: down ${down} is not under up ${up}`)
+  if (min > max) throw fail('badArgument', `scale: min ${min} is above max ${max}`)
+  if (down >= up) throw fail('badArgument', `scale: down ${down} is not below up ${up}`)
   return after
 }
 
@@ -215,10 +216,7 @@ export function scalingVerbs(scaler: Scaler): Record<string, Verb> {
   return {
     autoscale: word1(
       'on|off',
-      arg => {
-        if (arg !== 'on' && arg !== 'off') throw fail('badArgument', `autoscale ${arg}: on or off`)
-        return arg === 'on'
-      },
+      arg => oneOf('autoscale', arg, ['on', 'off']) === 'on',
       on => {
         scaler.on = on
       },

@@ -1,6 +1,8 @@
 /** The syntax of the commands in a cluster's ctl; commands.ts has what they do. */
+
 import { fail } from '../../api/errors.js'
-import { type Verb, word1 } from '../../fs/kit/ctl.js'
+import { miscounted, type Verb, word1 } from '../../fs/kit/ctl.js'
+import { oneOf } from '../choices.js'
 import { modelWord, number } from '../root/settings.js'
 import type { Commands } from './commands.js'
 import { strategies } from './routing.js'
@@ -16,11 +18,11 @@ function pairs<K extends string>(
   return {
     usage: names.map(name => `[${name} N]`).join(' '),
     check(args) {
-      if (args.length === 0 || args.length % 2) throw fail('badArgument', `${verb}: ${names.join(' N ')} N`)
+      if (args.length === 0 || args.length % 2)
+        throw fail('badArgument', `${verb}: expected pairs of a name and a number; names: ${names.join(' ')}`)
       const values: Partial<Record<K, number>> = {}
       for (let i = 0; i < args.length; i += 2) {
-        const name = names.find(name => name === args[i])
-        if (!name) throw fail('badArgument', `${verb} ${args[i]}: one of ${names.join(' ')}`)
+        const name = oneOf(verb, args[i], names)
         const { low, high, whole } = ranges[name]
         values[name] = number(`${verb} ${name}`, args[i + 1], low, high, whole ?? true)
       }
@@ -37,8 +39,9 @@ function word12(
 ): Verb {
   return {
     usage,
-    check([first, second, ...more]) {
-      if (first === undefined || more.length) throw fail('badArgument', `${usage}, quoted if it has blanks`)
+    check(args) {
+      const [first, second, ...more] = args
+      if (first === undefined || more.length) throw miscounted(`arguments ${usage}`, args.length)
       check(first, second)
       return () => effect(first, second)
     },
@@ -59,11 +62,7 @@ export function clusterVerbs(c: Commands): Record<string, Verb> {
   return {
     strategy: word1(
       strategies.join('|'),
-      name => {
-        const strategy = strategies.find(known => known === name)
-        if (!strategy) throw fail('badArgument', `strategy ${name}: one of ${strategies.join(' ')}`)
-        return strategy
-      },
+      name => oneOf('strategy', name, strategies),
       strategy => {
         c.strategy = strategy
       },
@@ -89,7 +88,7 @@ export function clusterVerbs(c: Commands): Record<string, Verb> {
       usage: 'CLASS N [host NAME]',
       check([kind, n = '1', host, name, ...more]) {
         if (kind === undefined || more.length || (host !== undefined && (host !== 'host' || name === undefined)))
-          throw fail('badArgument', 'spawn: CLASS N [host NAME]')
+          throw fail('badArgument', 'usage: spawn CLASS [N] [host NAME]')
         const count = number('spawn', n, 1, 10_000, true)
         return () => c.spawn(kind, count, name)
       },
@@ -98,7 +97,8 @@ export function clusterVerbs(c: Commands): Record<string, Verb> {
       usage: `level ${logLevels.join('|')}`,
       check([word, level, ...more]) {
         const known = logLevels.find(known => known === level)
-        if (word !== 'level' || !known || more.length) throw fail('badArgument', `log: level ${logLevels.join(', ')}`)
+        if (word !== 'level' || !known || more.length)
+          throw fail('badArgument', `usage: log level ${logLevels.join('|')}`)
         return () => {
           settings.log = known
         }
@@ -107,8 +107,9 @@ export function clusterVerbs(c: Commands): Record<string, Verb> {
     refused: word1('WHY', String, why => c.refused(why)),
     shutdown: {
       usage: '[WORKER]',
-      check([name, ...more]) {
-        if (more.length) throw fail('badArgument', 'shutdown: [WORKER]')
+      check(args) {
+        const [name, ...more] = args
+        if (more.length) throw miscounted('at most one argument (WORKER)', args.length)
         if (name !== undefined) c.check(name)
         return () => c.shutdown(name)
       },

@@ -70,7 +70,10 @@ export class WantedModels {
   /** Remembers a command for one worker. @throws FsError `bad argument` if there are too many */
   setOne(name: string, wanted: Wanted): void {
     if (!this.#own.has(name) && this.#own.size >= MAX_WANTED)
-      throw fail('badArgument', `${wanted.verb}: ${MAX_WANTED} workers have a model of their own; load it on all`)
+      throw fail(
+        'badArgument',
+        `${wanted.verb}: ${MAX_WANTED} workers already have a setting of their own; ${wanted.verb} the model on all workers`,
+      )
     this.#own.set(name, wanted)
   }
 

@@ -23,14 +23,14 @@ export function parseEmbedRequest(json: string): EmbedRequest {
   } catch (error) {
     throw fail('badArgument', `not JSON: ${(error as Error).message}`)
   }
-  if (typeof request !== 'object' || request === null) throw fail('badArgument', 'request: a JSON object')
+  if (typeof request !== 'object' || request === null) throw fail('badArgument', 'request: expected a JSON object')
   const unknown = Object.keys(request).find(key => !keys.includes(key))
   if (unknown !== undefined)
-    throw fail('badArgument', `request: unknown key ${JSON.stringify(unknown)}: accepts ${keys.join(' ')}`)
+    throw fail('badArgument', `request: unknown key ${JSON.stringify(unknown)}; keys: ${keys.join(' ')}`)
   const { input, model } = request as { input?: unknown; model?: unknown }
   const texts = typeof input === 'string' ? [input] : input
   if (!Array.isArray(texts) || texts.length === 0 || texts.length > MAX_TEXTS || texts.some(t => typeof t !== 'string'))
-    throw fail('badArgument', `input: a text, or 1 to ${MAX_TEXTS} of them`)
-  if (model !== undefined && typeof model !== 'string') throw fail('badArgument', 'model: a name')
+    throw fail('badArgument', `input: expected a text, or a list of 1 to ${MAX_TEXTS} texts`)
+  if (model !== undefined && typeof model !== 'string') throw fail('badArgument', 'model: expected a name')
   return { input: texts, ...(model !== undefined && { model }) }
 }

@@ -78,7 +78,7 @@ class OpenExchange implements Opened {
   write(_offset: number, data: Uint8Array, ctx: Context): number {
     if (this.#failed) throw this.#failed
     if (this.#state === 'bound') {
-      if (this.#exchange?.answer.open) throw fail('fidInUse', 'the answer before is still running')
+      if (this.#exchange?.answer.open) throw fail('fidInUse', 'the previous answer is still being generated')
       this.#restart()
     }
     this.#state = 'writing'
@@ -137,7 +137,7 @@ class OpenExchange implements Opened {
       prompt = this.#prompt?.text() ?? ''
       // the answer to an earlier prompt must not be taken for the answer to this one
       if (this.#prompt && this.#prompt.length > 0 && prompt.trim() === '')
-        throw fail('badArgument', 'the prompt is blank; write some text')
+        throw fail('badArgument', 'the prompt is empty; write some text')
     } catch (error) {
       this.#failed = error as Error
       this.options.refused(error as Error, ctx)

@@ -42,14 +42,15 @@ export interface Request {
 const bad = (text: string) => fail('badArgument', text)
 
 function string(name: string, value: unknown, most = 1024): string {
-  if (typeof value !== 'string' || value.length > most) throw bad(`${name}: a string of at most ${most} characters`)
+  if (typeof value !== 'string' || value.length > most)
+    throw bad(`${name}: expected a string of at most ${most} characters`)
   return value
 }
 
 function object(name: string, value: unknown, keys?: readonly string[]): Record<string, unknown> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw bad(`${name}: a JSON object`)
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw bad(`${name}: expected a JSON object`)
   const unknown = keys && Object.keys(value).find(key => !keys.includes(key))
-  if (unknown !== undefined) throw bad(`${name}: unknown key ${JSON.stringify(unknown)}: accepts ${keys!.join(' ')}`)
+  if (unknown !== undefined) throw bad(`${name}: unknown key ${JSON.stringify(unknown)}; keys: ${keys!.join(' ')}`)
   return value as Record<string, unknown>
 }
 
@@ -57,8 +58,8 @@ function object(name: string, value: unknown, keys?: readonly string[]): Record<
 export function message(value: unknown, name = 'message'): ChatMessage & { stopped?: true } {
   const { role, content, stopped } = object(name, value, ['role', 'content', 'stopped'])
   if (typeof role !== 'string' || !roles.some(known => known === role))
-    throw bad(`${name}: role is one of ${roles.join(' ')}`)
-  if (typeof content !== 'string') throw bad(`${name}: content is a string`)
+    throw bad(`${name}: role: expected one of ${roles.join(' ')}`)
+  if (typeof content !== 'string') throw bad(`${name}: content: expected a string`)
   return { role: role as ChatMessage['role'], content, ...(stopped === true && { stopped }) }
 }
 
@@ -74,7 +75,7 @@ function tool(value: unknown): Tool {
 }
 
 function list<T>(name: string, value: unknown, most: number, of: (item: unknown) => T): T[] {
-  if (!Array.isArray(value) || value.length > most) throw bad(`${name}: an array of at most ${most}`)
+  if (!Array.isArray(value) || value.length > most) throw bad(`${name}: expected a list of at most ${most}`)
   return value.map(of)
 }
 
@@ -130,7 +131,7 @@ export const accepted = [...Object.keys(keys), ...Object.keys(ranges)]
  * @throws FsError `bad argument` for text that is not JSON, for an unknown key (by name), and for a value out of range
  */
 export function parseRequest(text: string): Request {
-  if (deeper(text, MAX_JSON_DEPTH)) throw bad(`lists and objects over ${MAX_JSON_DEPTH} deep`)
+  if (deeper(text, MAX_JSON_DEPTH)) throw bad(`lists and objects are nested over ${MAX_JSON_DEPTH} deep`)
   let json: unknown
   try {
     json = JSON.parse(text)
@@ -144,10 +145,10 @@ export function parseRequest(text: string): Request {
   }
   const { model, session, priority, deadline_ms, keep_s, digest, via, type, model_hint, ...generate } = out
   if ((generate.messages === undefined) === (generate.prompt === undefined))
-    throw bad('messages or prompt: one of the two')
-  if (generate.prompt !== undefined && session !== undefined) throw bad('prompt: a session takes messages')
+    throw bad('request: expected either messages or prompt')
+  if (generate.prompt !== undefined && session !== undefined) throw bad('prompt: a session accepts messages only')
   if (generate.prefix_ids !== undefined && digest === undefined)
-    throw bad('prefix_ids: digest of the model that made them goes with them')
+    throw bad('prefix_ids: digest is missing; set it to that of the model that made them')
   return {
     generate: generate as Request['generate'],
     model: model as string | undefined,

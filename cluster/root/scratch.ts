@@ -84,9 +84,9 @@ export class Scratch {
     if (!file) return {}
     return {
       change: async ({ name: to, length }, ctx) => {
-        if (length) throw fail('notPermitted', 'only to length 0')
+        if (length) throw fail('notPermitted', 'a file can only be truncated to length 0')
         if (to === undefined) return
-        if (this.taken(to)) throw fail('notPermitted', 'this file keeps its name')
+        if (this.taken(to)) throw fail('notPermitted', `${to} cannot be replaced`)
         const content = await readAll(file, ctx)
         const before = this.#kept.get(to)
         if (before) this.#forget(before)
@@ -109,13 +109,13 @@ export class Scratch {
 
   #room(more: number): void {
     if (this.#size + more > MAX_SCRATCH)
-      throw fail('tooLarge', `files beside a session's own, over ${MAX_SCRATCH} bytes in all`)
+      throw fail('tooLarge', `a session has room for ${MAX_SCRATCH} bytes of files of yours; remove some`)
     this.hold.resize(this.#size + more)
   }
 
   #make(name: string, content: Uint8Array<ArrayBuffer>): Kept {
     if (this.#kept.size >= MAX_SCRATCH_FILES)
-      throw fail('diskFull', `a session has room for ${MAX_SCRATCH_FILES} files beside its own: remove some`)
+      throw fail('diskFull', `a session has room for ${MAX_SCRATCH_FILES} files of yours; remove some`)
     this.#room(content.length)
     const { owner } = this
     let mtime = now()
@@ -176,7 +176,7 @@ export class Scratch {
     if (kept.gone) throw fail('notFound', 'it was removed while it was open')
     const file = this.editable.get(to)
     if (!file) {
-      if (this.taken(to)) throw fail('notPermitted', `${to} is no file whose content can be replaced`)
+      if (this.taken(to)) throw fail('notPermitted', `${to} cannot be replaced`)
       this.#kept.delete(kept.name)
       const before = this.#kept.get(to)
       kept.name = to

@@ -200,8 +200,8 @@ export class Session {
       this.host.budget.check(this.user.name, bytes)
       request = parseRequest(json)
       if (request.session !== undefined && request.session !== this.id)
-        throw fail('badArgument', `session ${request.session}: this is ${this.id}`)
-      if (!request.generate.messages) throw fail('badArgument', 'prompt: a session takes messages')
+        throw fail('badArgument', `session ${request.session}: this is session ${this.id}`)
+      if (!request.generate.messages) throw fail('badArgument', 'prompt: a session accepts messages only')
     } catch (error) {
       this.#refused('generate', error as Error, ctx)
       return this.#newest.generate!
@@ -384,9 +384,10 @@ export class Session {
   /** Appends to the history. @throws FsError `file too large`, `over the memory budget of this server` */
   #add(...turns: Turn[]): void {
     const size = turns.reduce((n, turn) => n + Buffer.byteLength(turn.content), this.#historyBytes)
-    if (size > limits.MAX_HISTORY) throw fail('tooLarge', `a history over ${limits.MAX_HISTORY} bytes`)
+    if (size > limits.MAX_HISTORY)
+      throw fail('tooLarge', `history over ${limits.MAX_HISTORY} bytes; write 'reset' to ctl to clear it`)
     if (this.#history.length + turns.length > MAX_TURNS)
-      throw fail('tooLarge', `a history over ${MAX_TURNS} messages; 'reset' in ctl forgets it`)
+      throw fail('tooLarge', `history over ${MAX_TURNS} messages; write 'reset' to ctl to clear it`)
     this.#historyHold.grow(turns.reduce((n, turn) => n + limits.TURN_BYTES + textBytes(turn.content), 0))
     this.#historyBytes = size
     for (const turn of turns) this.#history.push(turn)
@@ -449,7 +450,7 @@ export class Session {
 
   #idle(): void {
     this.#open()
-    if (this.busy) throw fail('sessionBusy', 'an answer is being made; cancel ends it')
+    if (this.busy) throw fail('sessionBusy', 'an answer is being generated; cancel ends it')
   }
 
   /** Counts one more open file. @returns a function to call when the file is closed */
@@ -487,7 +488,10 @@ export class Session {
           try {
             return field.some(json(arg, 'schema', limits.MAX_PROMPT, limits.MAX_JSON_DEPTH), 'schema')
           } catch (error) {
-            throw fail('badArgument', `${(error as Error).message}; a JSON schema in single quotes, or '' for none`)
+            throw fail(
+              'badArgument',
+              `${(error as Error).message}; expected a JSON schema in single quotes, or '' for no schema`,
+            )
           }
         },
         schema => {

@@ -1,8 +1,10 @@
 /** The sampling settings of a root and of a session: their ranges, defaults and `ctl` commands. */
+
 import { MAX_MODEL, MAX_STOP, MAX_STOPS, ranges } from '../../api/conversation.js'
 import { fail } from '../../api/errors.js'
+import { shown } from '../../api/field.js'
 import { quote } from '../../fs/base/quote.js'
-import { type Verb, word1 } from '../../fs/kit/ctl.js'
+import { miscounted, type Verb, word1 } from '../../fs/kit/ctl.js'
 import type { Sampling } from './generation.js'
 
 /**
@@ -12,19 +14,19 @@ import type { Sampling } from './generation.js'
 export function number(name: string, value: unknown, low: number, high: number, whole = false): number {
   const n = typeof value === 'string' && value.trim() !== '' ? Number(value) : value
   if (typeof n !== 'number' || !Number.isFinite(n) || n < low || n > high || (whole && !Number.isInteger(n)))
-    throw fail('badArgument', `${name} ${shown(value)}: ${whole ? 'a whole number ' : ''}${low} to ${high}`)
+    throw fail(
+      'badArgument',
+      `${name}: expected a ${whole ? 'whole ' : ''}number from ${low} to ${high}, not ${shown(value)}`,
+    )
   return n
 }
-
-/** Formats a value for an error. A JSON object may have a `toString` of its own, or be nested too deep for one. */
-const shown = (value: unknown) => (typeof value === 'object' && value !== null ? 'that is no number' : String(value))
 
 type Numeric = keyof typeof ranges
 
 /** Checks the name or path of a model in a command. @throws FsError `bad argument` with the bound */
 export function modelWord(name: string): string {
   if (name.length > MAX_MODEL)
-    throw fail('badArgument', `model: a name or path of ${name.length} characters, at most ${MAX_MODEL}`)
+    throw fail('badArgument', `model: the name or path has ${name.length} characters, at most ${MAX_MODEL}`)
   return name
 }
 
@@ -51,10 +53,11 @@ export const defaults: Sampling = {
 /** Reads stop strings, each of at least 1 character. @throws FsError `bad argument` */
 export function stops(value: unknown): string[] {
   const list = typeof value === 'string' ? [value] : value
-  if (!Array.isArray(list) || list.length > MAX_STOPS) throw fail('badArgument', `stop: up to ${MAX_STOPS} strings`)
+  if (!Array.isArray(list) || list.length > MAX_STOPS)
+    throw fail('badArgument', `stop: expected up to ${MAX_STOPS} strings`)
   for (const item of list)
     if (typeof item !== 'string' || item === '' || item.length > MAX_STOP)
-      throw fail('badArgument', `stop: strings of 1 to ${MAX_STOP} characters`)
+      throw fail('badArgument', `stop: expected strings of 1 to ${MAX_STOP} characters`)
   return list
 }
 
@@ -67,11 +70,12 @@ export interface Settings {
 /** The ctl commands of the sampling settings. A command without an argument restores the default. */
 export function samplingVerbs(settings: () => Settings): Record<string, Verb> {
   const verbs: Record<string, Verb> = {}
-  for (const name of Object.keys(ranges) as Numeric[])
+  for (const name of Object.keys(ranges) as Numeric[]) {
+    const usage = `${ranges[name].low} to ${ranges[name].high}`
     verbs[name] = {
-      usage: `[${ranges[name].low} to ${ranges[name].high}]`,
+      usage: `[${usage}]`,
       check(args) {
-        if (args.length > 1) throw fail('badArgument', `${name}: one number`)
+        if (args.length > 1) throw miscounted(`at most one argument (${usage})`, args.length)
         const value = args.length ? numeric(name, args[0]) : undefined
         return () => {
           const { [name]: _, ...others } = settings().sampling
@@ -79,6 +83,7 @@ export function samplingVerbs(settings: () => Settings): Record<string, Verb> {
         }
       },
     }
+  }
   verbs.stop = {
     usage: 'TEXT…',
     check(args) {

@@ -98,7 +98,7 @@ export class Spills {
       return false
     }
     const mib = (n: number) => Math.floor(n / MiB)
-    const says = `${user} has ${mib(own)} of the ${mib(this.disk.limit)} MiB that answers and transcripts may take there`
+    const says = `the answers and transcripts of ${user} take ${mib(own)} of the ${mib(this.disk.limit)} MiB allowed there`
     if (!was) this.failed(fail('diskFull', says))
     this.#full.add(user)
     return true
@@ -121,7 +121,7 @@ export class Spills {
   }
 
   async read(name: string, offset: number, count: number, ctx: Reader): Promise<Uint8Array> {
-    const lost = (why: string) => fail('io', `the file with this part of it: ${why}`)
+    const lost = (why: string) => fail('io', `cannot read this part from the disk: ${why}`)
     const done = new Readers()
     let late = false
     let outcome: (() => Uint8Array) | undefined
@@ -152,7 +152,7 @@ export class Spills {
           }),
       )
       const bytes = await done.wait(() => inTime(() => outcome?.()), ctx)
-      if (bytes.length !== count) throw lost('it was cut')
+      if (bytes.length !== count) throw lost('the file was truncated')
       return bytes
     } finally {
       timer()

@@ -160,7 +160,8 @@ export class Tasks {
   /** @throws FsError `permission denied` for a priority that this user may not ask for */
   #allowed(user: User, priority: number): void {
     if (priority <= 0 || this.#o.mayPrioritise(user)) return
-    const remedy = 'above 0 is for admins and for the users of priority.users in the configuration; leave it out'
+    const remedy =
+      'only admins and the users in priority.users of the configuration may ask for more than 0; leave it out'
     throw fail('permission', `priority ${priority}: ${remedy}`)
   }
 

@@ -38,9 +38,10 @@ export class EngineExecutor implements Executor {
   }
 
   accept(): void {
-    if (this.draining) throw fail('shuttingDown', 'this worker takes no new prompts; resume ends that')
+    if (this.draining)
+      throw fail('shuttingDown', 'this worker is draining and accepts no new prompts; write resume to its ctl')
     if (!this.loader.current && this.loader.loading === undefined)
-      throw fail('loading', "write 'load MODEL' to ctl; models/ lists them")
+      throw fail('loading', "write 'load MODEL' to ctl; models/ lists the models")
   }
 
   /** Refuses any model that this worker has not loaded and is not loading. */
@@ -62,7 +63,10 @@ export class EngineExecutor implements Executor {
     }
     const here = loaded.engine.model
     if (digest !== undefined && digest !== here.digest)
-      throw fail('badArgument', `digest: ${here.name} here is ${here.digest || 'without one'}`)
+      throw fail(
+        'badArgument',
+        `digest: ${here.name} has ${here.digest ? `the digest ${here.digest}` : 'no digest'} on this worker`,
+      )
     loaded.running++
     task.starts(this.name(), here.name)
     this.#running.add(task)
@@ -79,7 +83,7 @@ export class EngineExecutor implements Executor {
 
   #unknown(model: string): Error {
     const here = this.loader.current?.engine.model.name
-    return fail('noWorker', `${model}${here ? `: this one has ${here}` : ''}; models/ lists what can be loaded`)
+    return fail('noWorker', `${model}${here ? `; loaded: ${here}` : ''}; models/ lists what can be loaded`)
   }
 }
 

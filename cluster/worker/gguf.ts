@@ -5,7 +5,7 @@ import { basename, dirname, join } from 'node:path'
 import { fail } from '../../api/errors.js'
 import { architectures } from './architectures.js'
 import { fileError } from './file-error.js'
-import { Header } from './header.js'
+import { CUT, Header } from './header.js'
 import { MAX_ALIGNMENT, MAX_ARRAY, MAX_ITEMS, MAX_KEY, MAX_KEYS, MAX_PARTS, MAX_TENSOR_NAME } from './limits.js'
 
 /** What the check reads from the header. */
@@ -114,7 +114,7 @@ export async function checkModel(path: string, signal?: AbortSignal): Promise<Gg
   let weights = first.size
   if (!first.part) return { ...first, weights }
   const { number, of } = first.part
-  if (number !== 1) throw fail('badModel', `part ${number} of ${of}: load part 1`)
+  if (number !== 1) throw fail('badModel', `this is part ${number} of ${of}; load part 1`)
   const [, prefix] = /^(.*)-00001-of-\d{5}\.gguf$/.exec(basename(path)) ?? []
   const count = String(of).padStart(5, '0')
   if (prefix === undefined) throw fail('badModel', `part 1 of ${of} must be called NAME-00001-of-${count}.gguf`)
@@ -132,12 +132,14 @@ type Values = Map<string, string | bigint>
 
 /** Does what `checkGguf` does, for an open file. @throws FsError `model file is damaged: RULE` */
 export async function checkHeader(h: Header): Promise<GgufSummary> {
-  if (h.size < smallestFile) throw h.broken(`${h.size} bytes, no GGUF file is shorter than ${smallestFile}`)
+  if (h.size < smallestFile) throw h.broken(`${h.size} bytes, a GGUF file has at least ${smallestFile}`)
   if ((await h.bytes(4)).toString('latin1') !== 'GGUF') throw h.broken('it does not begin with GGUF')
   const version = await h.u32()
   if (version !== 2 && version !== 3) {
     const bigEndian = version !== 0 && (version & 0xffff) === 0
-    throw h.broken(bigEndian ? 'it is for big-endian machines' : `GGUF version ${version}: 2 and 3 can be read`)
+    throw h.broken(
+      bigEndian ? 'it is for big-endian machines' : `GGUF version ${version} is not supported, only 2 and 3`,
+    )
   }
   const tensors = await count(h, 'tensors', smallestTensor)
   const keys = await count(h, 'keys', smallestKey)
@@ -172,7 +174,7 @@ export async function checkHeader(h: Header): Promise<GgufSummary> {
 async function count(h: Header, what: string, smallest: number): Promise<number> {
   h.what = `the number of ${what}`
   const n = await h.u64()
-  if (n > MAX_ITEMS) throw h.broken(`${n} ${what}: at most ${MAX_ITEMS}`)
+  if (n > MAX_ITEMS) throw h.broken(`${n} ${what}, at most ${MAX_ITEMS}`)
   if (n * BigInt(smallest) > h.size) throw h.broken(`${n} ${what} do not fit in ${h.size} bytes`)
   return Number(n)
 }
@@ -200,7 +202,7 @@ async function readKeys(h: Header, n: number): Promise<Values> {
     const key = await h.name(MAX_KEY)
     if (key === '') throw h.broken(`key ${i} is empty`)
     h.what = `key ${i} (${printable(key)})`
-    if (seen.has(key)) throw h.broken(`${h.what} is there twice`)
+    if (seen.has(key)) throw h.broken(`${h.what} is a duplicate`)
     if ((length += key.length) > MAX_KEYS) throw h.broken(`its keys are longer than ${MAX_KEYS} bytes together`)
     seen.add(key)
     const type = await h.u32()
@@ -231,15 +233,15 @@ async function skipValue(h: Header, type: number): Promise<void> {
   const n = await h.u64()
   if (element === ARRAY) throw h.broken(`${h.what} is an array of arrays`)
   const smallest = element === STRING ? 8 : sizeOf(h, element)
-  if (n * BigInt(smallest) > h.left) throw h.broken(`${h.what} has ${n} elements, ${h.left} bytes are left`)
-  if (n > MAX_ARRAY) throw h.broken(`${h.what} has ${n} elements: at most ${MAX_ARRAY}`)
+  if (n * BigInt(smallest) > h.left) throw h.broken(`${h.what} has ${n} elements, but only ${h.left} bytes are left`)
+  if (n > MAX_ARRAY) throw h.broken(`${h.what} has ${n} elements, at most ${MAX_ARRAY}`)
   if (element === STRING) await h.skipStrings(Number(n))
   else h.skip(n * BigInt(smallest))
 }
 
 function sizeOf(h: Header, type: number): number {
   const size = valueSizes[type]
-  if (size === undefined) throw h.broken(`${h.what} has type ${type}, which there is not`)
+  if (size === undefined) throw h.broken(`${h.what} has the unknown type ${type}`)
   return size
 }
 
@@ -248,7 +250,7 @@ function alignmentOf(h: Header, values: Values): bigint {
   if (typeof alignment !== 'bigint' || alignment === 0n || (alignment & (alignment - 1n)) !== 0n) {
     throw h.broken(`general.alignment ${alignment} is not a power of two`)
   }
-  if (alignment > MAX_ALIGNMENT) throw h.broken(`general.alignment ${alignment}: at most ${MAX_ALIGNMENT}`)
+  if (alignment > MAX_ALIGNMENT) throw h.broken(`general.alignment ${alignment}, at most ${MAX_ALIGNMENT}`)
   return alignment
 }
 
@@ -256,7 +258,7 @@ function partOf(h: Header, values: Values): GgufSummary['part'] {
   const of = Number(values.get('split.count') ?? 0)
   const number = Number(values.get('split.no') ?? 0) + 1
   if (of < 2) return undefined
-  if (of > MAX_PARTS || number > of) throw h.broken(`part ${number} of ${of}: at most ${MAX_PARTS}`)
+  if (of > MAX_PARTS || number > of) throw h.broken(`part ${number} of ${of}, at most ${MAX_PARTS}`)
   return { number, of }
 }
 
@@ -270,7 +272,7 @@ async function readTensors(h: Header, n: number, alignment: bigint): Promise<voi
   for (let i = 0; i < n; i++) {
     h.what = `tensor ${i}`
     const name = await h.name(MAX_TENSOR_NAME)
-    if (seen.has(name)) throw h.broken(`tensor ${i} (${printable(name)}) is there twice`)
+    if (seen.has(name)) throw h.broken(`tensor ${i} (${printable(name)}) is a duplicate`)
     seen.add(name)
     const size = await tensorSize(h)
     const offset = await h.u64()
@@ -280,14 +282,13 @@ async function readTensors(h: Header, n: number, alignment: bigint): Promise<voi
     last = h.what
   }
   const over = pad(BigInt(h.at)) + end - BigInt(h.size)
-  if (n > 0 && over > 0)
-    throw h.broken(`${last} ends ${over} bytes past the end of the file: cut short or not all copied`)
+  if (n > 0 && over > 0) throw h.broken(`${last} ends ${over} bytes past the end of the file; ${CUT}`)
 }
 
 /** Reads the dimensions and the type of a tensor. @returns its size in bytes */
 async function tensorSize(h: Header): Promise<bigint> {
   const dimensions = await h.u32()
-  if (dimensions > 4) throw h.broken(`${h.what} has ${dimensions} dimensions: at most 4`)
+  if (dimensions > 4) throw h.broken(`${h.what} has ${dimensions} dimensions, at most 4`)
   let elements = 1n
   let row = 1n
   let bound = 1n

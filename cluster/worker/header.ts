@@ -4,6 +4,9 @@ import { HEADER_TIMEOUT_MS, HEADER_WINDOW, MAX_HEADER } from './limits.js'
 
 const decoder = new TextDecoder()
 
+/** The likely cause of a file that is too short. */
+export const CUT = 'it was truncated, or not copied completely'
+
 /** The open file that a header is read from. */
 export interface Source {
   read(into: Buffer, at: number, length: number, position: number): Promise<{ bytesRead: number }>
@@ -49,8 +52,8 @@ export class Header {
 
   /** Throws if fewer than `n` bytes are left, or if the header would get longer than any real one. */
   #check(n: number): void {
-    if (n > this.left) throw this.broken(`it ends inside ${this.what}: ${this.size} bytes, cut short or not all copied`)
-    if (this.at + n > MAX_HEADER) throw this.broken(`its header goes on past ${MAX_HEADER} bytes in ${this.what}`)
+    if (n > this.left) throw this.broken(`it ends after ${this.size} bytes, inside ${this.what}; ${CUT}`)
+    if (this.at + n > MAX_HEADER) throw this.broken(`its header has over ${MAX_HEADER} bytes, in ${this.what}`)
   }
 
   /** Whether the next `n` bytes can be read without waiting. */
@@ -73,7 +76,7 @@ export class Header {
     while (this.#filled < n) {
       const room = HEADER_WINDOW - this.#filled
       const { bytesRead } = await this.file.read(this.#window, this.#filled, room, at + this.#filled)
-      if (bytesRead === 0) throw this.broken(`it got shorter while it was read, in ${this.what}`)
+      if (bytesRead === 0) throw this.broken(`the file was truncated while it was read, in ${this.what}`)
       this.#filled += bytesRead
     }
   }
@@ -103,7 +106,7 @@ export class Header {
    */
   async #string(most: number): Promise<Buffer> {
     const length = await this.u64()
-    if (length > BigInt(most)) throw this.broken(`${this.what} has a string of ${length} bytes: at most ${most}`)
+    if (length > BigInt(most)) throw this.broken(`${this.what} has a string of ${length} bytes, at most ${most}`)
     return await this.bytes(Number(length))
   }
 
@@ -119,7 +122,7 @@ export class Header {
 
   /** Skips `n` bytes without reading them. They may be more than a window. */
   skip(n: bigint): void {
-    if (n > BigInt(this.left)) throw this.broken(`${this.what} needs ${n} bytes, ${this.left} are left`)
+    if (n > BigInt(this.left)) throw this.broken(`${this.what} needs ${n} bytes, but only ${this.left} are left`)
     this.#check(Number(n))
     this.#next += Number(n)
     if (this.#next > this.#filled) {

@@ -134,13 +134,15 @@ export class ModelFile implements File {
     const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch(e => {
       throw fileError(e, this.name)
     })
-    const stat = await file.stat()
-    if (!stat.isFile()) {
+    try {
+      const stat = await file.stat()
+      if (!stat.isFile()) throw fail('notFound', this.name)
+      this.#shared = { dev: stat.dev, ino: stat.ino, file, readers: 1 }
+      return this.#shared
+    } catch (error) {
       await file.close()
-      throw fail('notFound', this.name)
+      throw error
     }
-    this.#shared = { dev: stat.dev, ino: stat.ino, file, readers: 1 }
-    return this.#shared
   }
 
   async remove(): Promise<void> {
@@ -153,13 +155,14 @@ export class ModelFile implements File {
   }
 
   async change({ name, length }: Changes, ctx: Context): Promise<void> {
-    if (name !== undefined) throw fail('notPermitted', 'a model keeps its name: copy it and remove this one')
+    if (name !== undefined) throw fail('notPermitted', 'a model cannot be renamed: copy it, then remove the original')
     if (length !== undefined) await this.#resize(length, ctx)
   }
 
   async #resize(length: number, ctx: Context): Promise<void> {
     const upload = this.upload ?? this.replacing
-    if (upload?.user !== ctx.user.name) throw fail('notPermitted', 'a model is replaced whole: open it for writing')
+    if (upload?.user !== ctx.user.name)
+      throw fail('notPermitted', 'a model can only be replaced as a whole: open it for writing')
     await upload.truncate(length)
   }
 }

@@ -186,7 +186,10 @@ export class ModelStore implements Shelf {
   /** Starts uploading a new model. */
   async create(name: string, user: string): Promise<Created> {
     if (!proper.test(name)) {
-      throw fail('badName', `${name}: letters, digits, . _ and -, a letter or digit first, at most 200, and .gguf`)
+      throw fail(
+        'badName',
+        `${name}: expected letters, digits, ".", "_" and "-", beginning with a letter or digit, at most 200, and then ".gguf"`,
+      )
     }
     if (this.#making.has(name)) throw fail('fileBusy', `${name} is being written`)
     const file = new ModelFile(name, this)
@@ -223,7 +226,7 @@ export class ModelStore implements Shelf {
   async unlink(name: string): Promise<void> {
     const found = await this.locate(name)
     if (!found) throw fail('notFound', name)
-    if (!found.writable) throw fail('notPermitted', `${name} is not in the directory models are uploaded to`)
+    if (!found.writable) throw fail('notPermitted', `${name} is not in the upload directory`)
     await unlink(found.path).catch(e => {
       throw fileError(e, name)
     })
@@ -232,7 +235,7 @@ export class ModelStore implements Shelf {
   }
 
   async #begin(name: string, user: string, touched: boolean, ended: (installed: boolean) => void): Promise<Upload> {
-    if (this.#uploads >= MAX_UPLOADS) throw fail('tooManyUploads', `${MAX_UPLOADS}; wait for one to end`)
+    if (this.#uploads >= MAX_UPLOADS) throw fail('tooManyUploads', `${MAX_UPLOADS}; wait until one ends`)
     this.#uploads++
     try {
       await this.#swept
@@ -282,7 +285,7 @@ class ModelDirectory implements File {
   }
 
   async create(name: string, perm: number, _mode: number, ctx: Context): Promise<Created> {
-    if (perm & DMDIR) throw fail('notPermitted', 'models/ has no directories')
+    if (perm & DMDIR) throw fail('notPermitted', 'models/ cannot have subdirectories')
     return await this.store.create(name, ctx.user.name)
   }
 }

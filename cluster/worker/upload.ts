@@ -72,7 +72,7 @@ export class Upload implements Opened {
   #writable(): void {
     if (this.#state === 'gone') throw this.#problem ?? fail('notFound', this.name)
     if (this.#state === 'installed')
-      throw fail('fileBusy', `${this.name} is complete and in place: open it again to replace it`)
+      throw fail('fileBusy', `${this.name} is already complete; open it again to replace it`)
   }
 
   async stat(): Promise<{ size: number; mtimeMs: number; atimeMs: number }> {

@@ -1,6 +1,7 @@
 /** A worker: one engine served as files. */
 
 import { fail } from '../../api/errors.js'
+import { shown } from '../../api/field.js'
 import { type Clock, systemClock } from '../../fs/base/clock.js'
 import { quote } from '../../fs/base/quote.js'
 import type { File, Owner, User } from '../../fs/file.js'
@@ -207,6 +208,6 @@ export function createWorker(o: WorkerOptions): Worker {
 /** Checks a name that a cluster gives to this worker. @throws FsError `bad argument` */
 function workerName(name: string): string {
   if (!/^[a-z0-9][a-z0-9._-]{0,63}$/.test(name))
-    throw fail('badArgument', `name ${name.slice(0, 64)}: 1 to 64 of a-z, 0-9, . _ and -`)
+    throw fail('badArgument', `name: expected 1 to 64 of a-z, 0-9, ".", "_" and "-", not ${shown(name)}`)
   return name
 }

@@ -63,7 +63,7 @@ export function deadline(clock: Clock, ms: number, error: () => Error): { signal
  */
 export function timeLimit(ms: number, clock: Clock = systemClock): AbortSignal {
   const controller = new AbortController()
-  clock.after(ms, () => controller.abort(new DOMException(`not done within ${ms} ms`, 'TimeoutError')), true)
+  clock.after(ms, () => controller.abort(new DOMException(`timed out after ${ms} ms`, 'TimeoutError')), true)
   return controller.signal
 }
 

@@ -177,10 +177,12 @@ export class Client implements ClientConnection {
     if (!spoken)
       throw fail(
         'notSupported',
-        `we speak ${DIALECTS.join(', ')}; ${this.transport.name} answered ${JSON.stringify(version.slice(0, 80))}`,
+        `no common version of 9P: ${this.transport.name} answered ${JSON.stringify(version.slice(0, 80))}; this client speaks ${DIALECTS.join(', ')}`,
       )
-    if (msize > asked.msize) throw fail('badMessage', `Rversion msize ${msize}: asked for ${asked.msize}`)
-    if (msize < MIN_SERVER_MSIZE) throw fail('badMessage', `Rversion msize ${msize}: at least ${MIN_SERVER_MSIZE}`)
+    if (msize > asked.msize)
+      throw fail('badMessage', `Rversion has msize ${msize}, but Tversion asked for ${asked.msize}`)
+    if (msize < MIN_SERVER_MSIZE)
+      throw fail('badMessage', `Rversion has msize ${msize}, at least ${MIN_SERVER_MSIZE} is needed`)
     this.#dialect = spoken
     this.#msize = msize
     if (spoken === '9P2000' && msize > MAX_PLAIN_MSIZE) {
@@ -205,7 +207,9 @@ export class Client implements ClientConnection {
     } catch (error) {
       this.giveFid(fid)
       if (!refused || !(error instanceof FsError) || this.#gone || signal?.aborted) throw error
-      throw new FsError(`${error.message}; before it, to Tauth: ${refused.message}`, error.errno, { cause: error })
+      throw new FsError(`${error.message}; the server refused the token before that: ${refused.message}`, error.errno, {
+        cause: error,
+      })
     } finally {
       if (afid !== NOFID) this.#clunkAuth(afid)
     }
@@ -327,7 +331,7 @@ export class Client implements ClientConnection {
     const parts = packParts(m as TMessage, this.#dialect, tag)
     let length = 0
     for (const part of parts) length += part.length
-    if (length > this.#msize) throw fail('badMessage', `${m.type} of ${length} bytes: at most ${this.#msize}`)
+    if (length > this.#msize) throw fail('badMessage', `${m.type} has ${length} bytes, at most ${this.#msize}`)
     if (this.#trace) this.#tell('-> ', { ...m, tag } as TMessage)
     // one send for all requests of this turn; it runs before any reply can be read
     if (this.#out.length === 0) queueMicrotask(() => this.#send())
@@ -400,7 +404,7 @@ export class Client implements ClientConnection {
     if (this.#trace) this.#tell('<- ', m)
     const isVersion = m.tag === NOTAG && this.#version !== undefined
     const pending = isVersion ? this.#version! : this.#pending[m.tag]
-    if (!pending || pending.answered) throw fail('badMessage', `${m.type} with tag ${m.tag}, which asked nothing`)
+    if (!pending || pending.answered) throw fail('badMessage', `unexpected ${m.type}: no request has tag ${m.tag}`)
     check(pending.m, m)
     const flushed = pending.onabort !== undefined && pending.signal?.aborted === true
     if (isVersion) this.#version = undefined
@@ -483,7 +487,7 @@ function unpackReply(bytes: Uint8Array, dialect: Dialect): Message {
 function check(asked: Asked, m: Message): void {
   if (m.type !== replyTo(asked.type)) {
     if (m.type === 'Rerror' || m.type === 'Rlerror') return
-    throw fail('badMessage', `${m.type} in answer to ${asked.type}`)
+    throw fail('badMessage', `unexpected ${m.type} in reply to ${asked.type}`)
   }
   if (m.type === 'Rread' || m.type === 'Rreaddir')
     bound(asked, m, 'bytes', m.data.length, (asked as Msg<'Tread'>).count)
@@ -492,5 +496,5 @@ function check(asked: Asked, m: Message): void {
 }
 
 function bound(asked: Asked, m: Message, what: string, n: number, most: number): void {
-  if (n > most) throw fail('badMessage', `${m.type} has ${n} ${what}: ${asked.type} asked for ${most}`)
+  if (n > most) throw fail('badMessage', `${m.type} has ${n} ${what}, but ${asked.type} asked for ${most}`)
 }

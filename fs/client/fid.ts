@@ -29,7 +29,7 @@ import * as linux from './linux.js'
 /** The most Twrites of one `write`, and walks of one `stats`, in flight at once. */
 const WINDOW = 8
 
-const clunked = ({ fid }: Fid) => fail('unknownFid', `${fid}, it was clunked`)
+const clunked = ({ fid }: Fid) => fail('unknownFid', `${fid} was clunked`)
 
 /** A server's errnos for an entry that the user may see in a directory but not stat. */
 const EPERM = 1
@@ -272,7 +272,7 @@ export class Fid {
 
   async #write(offset: number, data: Uint8Array, signal?: AbortSignal): Promise<number> {
     const { count } = await this.rpc({ type: 'Twrite', fid: this.fid, offset: at(offset), data }, signal)
-    if (count < data.length) throw fail('io', `the server took ${count} of ${data.length} bytes`)
+    if (count < data.length) throw fail('io', `the server wrote ${count} of ${data.length} bytes`)
     return count
   }
 
@@ -357,7 +357,7 @@ export class Fid {
       entries++
       if (stat.name === '.' || stat.name === '..') return
       if (stat.name === '' || stat.name.includes('/') || utf8Length(stat.name) > MAX_NAME)
-        throw fail('badMessage', `a directory has an entry ${JSON.stringify(stat.name.slice(0, 80))}`)
+        throw fail('badMessage', `directory entry with an invalid name: ${JSON.stringify(stat.name.slice(0, 80))}`)
       out.push(stat)
     }
     for (let offset = 0n; ; ) {
@@ -377,8 +377,8 @@ export class Fid {
         offset += BigInt(data.length)
       }
       bytes += data.length
-      if (entries > MAX_ENTRIES) throw fail('tooLarge', `a directory of over ${MAX_ENTRIES} entries`)
-      if (bytes > MAX_LISTING) throw fail('tooLarge', `a directory's listing of over ${MAX_LISTING} bytes`)
+      if (entries > MAX_ENTRIES) throw fail('tooLarge', `directory with over ${MAX_ENTRIES} entries`)
+      if (bytes > MAX_LISTING) throw fail('tooLarge', `directory listing over ${MAX_LISTING} bytes`)
     }
   }
 
@@ -456,7 +456,7 @@ export class Fid {
         if (chunk.length === 0) break
         chunks.push(chunk)
         length += chunk.length
-        if (length > MAX_WHOLE) throw fail('tooLarge', `${path}: over ${MAX_WHOLE} bytes, read it in pieces`)
+        if (length > MAX_WHOLE) throw fail('tooLarge', `${path} has over ${MAX_WHOLE} bytes; read it in pieces`)
       }
       return join(chunks, length)
     })
@@ -504,7 +504,7 @@ function resolve(from: readonly string[], names: readonly string[]): string[] {
 }
 
 function linuxFlags(mode: number): number {
-  if (mode & ORCLOSE) throw fail('notSupported', 'remove on close in 9P2000.L')
+  if (mode & ORCLOSE) throw fail('notSupported', '9P2000.L has no remove on close')
   const access = (mode & 3) === OEXEC ? OREAD : mode & 3
   return access | (mode & OTRUNC ? O_TRUNC : 0) | (mode & OAPPEND ? O_APPEND : 0) | (mode & OEXCL ? O_EXCL : 0)
 }

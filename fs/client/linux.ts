@@ -17,7 +17,7 @@ interface Fid {
 type Asked<T extends TMessage['type']> = { type: T } & Omit<Msg<T>, 'tag'>
 
 function ask<T extends TMessage['type']>(fid: Fid, m: Asked<T>, signal?: AbortSignal): Promise<ReplyOf<T>> {
-  if (!fid.linux) return Promise.reject(fail('notPermitted', `${m.type} in ${fid.client.dialect}`))
+  if (!fid.linux) return Promise.reject(fail('notPermitted', `${fid.client.dialect} has no ${m.type}`))
   return fid.rpc<T>(m, signal)
 }
 

@@ -79,7 +79,7 @@ export class AppendLog {
     const bytes = typeof data === 'string' ? encoder.encode(data) : data
     if (bytes.length === 0) return
     const length = this.#length + bytes.length
-    if (length > this.most) throw fail('tooLarge', `an answer over ${this.most} bytes`)
+    if (length > this.most) throw fail('tooLarge', `answer over ${this.most} bytes`)
     this.#blocks.append(bytes)
     this.#length = length
     this.#readers.wake()
@@ -204,7 +204,7 @@ export class AppendLog {
 /** The part of a Context that a read uses: to be interrupted, and to count what it will return. */
 type Reader = Pick<Context, 'signal' | 'whenAborted' | 'reserve'>
 
-const removed = () => fail('notFound', 'it was removed, or the server keeps it no longer')
+const removed = () => fail('notFound', 'it was removed, or the server no longer keeps it')
 
 /**
  * A file that reads a log and waits at its end. Its length is reported as 0 until the log ends: cp(1) copies no more

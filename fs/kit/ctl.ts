@@ -1,5 +1,5 @@
 /** Control files: commands in lines of text, each checked before any takes effect. */
-import { fail } from '../base/errors.js'
+import { type FsError, fail } from '../base/errors.js'
 import { andThen, type MaybePromise } from '../base/maybe-promise.js'
 import { words } from '../base/quote.js'
 import { type Context, type File, newQid, type Opened, type Owner } from '../file.js'
@@ -69,7 +69,7 @@ export function ctl(options: CtlOptions): File {
           if (before || cut)
             throw fail(
               'badArgument',
-              `a command over ${PIECE - 1} bytes, or one without a newline behind it: a shell's echo writes it in pieces, cat and llamboctl write it whole`,
+              `a command over ${PIECE - 1} bytes, or without a newline at its end, cannot be written in pieces, as a shell's echo writes it; use cat or llamboctl`,
             )
           return andThen(run(options, decode(data), ctx), () => data.length)
         },
@@ -87,6 +87,8 @@ function decode(data: Uint8Array): string {
   }
 }
 
+const short = (word: string) => (word.length > SHOWN ? `${word.slice(0, SHOWN)}…` : word)
+
 /** Checks all commands of a text, then carries them out. @throws FsError as the file's write does */
 export function run(
   { verbs, changed }: Pick<CtlOptions, 'verbs' | 'changed'>,
@@ -101,11 +103,7 @@ export function run(
   }
   const effects = lines.map(([name = '', ...args]) => {
     const verb = Object.hasOwn(verbs, name) ? verbs[name] : undefined
-    if (!verb)
-      throw fail(
-        'unknownCommand',
-        `${name.length > SHOWN ? `${name.slice(0, SHOWN)}…` : name}: accepts ${Object.keys(verbs).join(' ')}`,
-      )
+    if (!verb) throw fail('unknownCommand', `${short(name)}; commands: ${Object.keys(verbs).join(' ')}`)
     return verb.check(args, ctx)
   })
   const next = (i: number): MaybePromise<void> => {
@@ -122,12 +120,19 @@ export function run(
   return next(0)
 }
 
+/**
+ * The error for a wrong number of arguments.
+ * @param expected how many and which: `one argument (MODEL)`
+ */
+export const miscounted = (expected: string, got: number): FsError =>
+  fail('badArgument', `expected ${expected}, got ${got}${got > 1 ? '; quote values with spaces' : ''}`)
+
 /** A verb without arguments. */
 export function word(effect: (ctx: Context) => MaybePromise<void>): Verb {
   return {
     usage: '',
     check(args, ctx) {
-      if (args.length) throw fail('badArgument', `${args[0]}: nothing may follow`)
+      if (args.length) throw fail('badArgument', `unexpected argument ${JSON.stringify(short(args[0]!))}`)
       return () => effect(ctx)
     },
   }
@@ -142,7 +147,7 @@ export function word1<T>(
   return {
     usage,
     check(args, ctx) {
-      if (args.length !== 1) throw fail('badArgument', `${args.length} words: ${usage}, quoted if it has blanks`)
+      if (args.length !== 1) throw miscounted(`one argument (${usage})`, args.length)
       const value = check(args[0]!)
       return () => effect(value, ctx)
     },

@@ -64,7 +64,7 @@ class Remote {
     const key = `${user.role} ${user.uid} ${user.name}`
     let root = this.#roots.get(key)
     if (!root) {
-      if (this.#roots.size >= MAX_ATTACHES) throw fail('tooManyFids', 'users of one mount')
+      if (this.#roots.size >= MAX_ATTACHES) throw fail('tooManyFids', 'too many users on one mount')
       root = this.options.attach(user)
       this.#roots.set(key, root)
       const forget = () => this.#roots.get(key) === root && this.#roots.delete(key)

@@ -31,7 +31,7 @@ export class Account implements Holding {
 
   grow(bytes: number): void {
     if (!this.#owned && this.#bytes + bytes > this.own + MAX_FIRST_MESSAGE)
-      throw fail('badMessage', `over ${MAX_FIRST_MESSAGE} bytes before anybody has attached`)
+      throw fail('badMessage', `over ${MAX_FIRST_MESSAGE} bytes before the first attach`)
     this.#take(bytes)
   }
 

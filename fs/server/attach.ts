@@ -27,8 +27,11 @@ export function parseAname(aname: string, known: readonly string[]) {
   for (const option of text.split('&').filter(option => option !== '')) {
     const [, name = '', value = ''] = /^([^=]*)=?(.*)$/s.exec(option)!
     if ((name === 'chunk' && name !== option) || !['chunk', ...known].includes(name))
-      throw fail('badArgument', `attach option ${option}: ${['chunk', ...known.map(name => `${name}=`)].join(' ')}`)
-    if (options.has(name)) throw fail('badArgument', `attach option ${name}: given twice`)
+      throw fail(
+        'badArgument',
+        `unknown attach option ${option}; options: ${['chunk', ...known.map(name => `${name}=`)].join(' ')}`,
+      )
+    if (options.has(name)) throw fail('badArgument', `attach option ${name} is given twice`)
     options.set(name, value)
   }
   const chunked = options.delete('chunk')

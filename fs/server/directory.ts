@@ -73,7 +73,7 @@ export function readStats(
         if (!put(attributes, entry)) break
       }
       if (out.length === 0 && index < entries.length)
-        throw fail('badArgument', `count ${count}: too small for one entry`)
+        throw fail('badArgument', `count ${count} is too small for one entry`)
       return finish()
     }
     return loop()
@@ -101,7 +101,7 @@ export function readDirents(fid: FidState, offset: bigint, count: number, ctx: C
             : entries[i - 2]!
       const entry = { qid: file.qid, offset: BigInt(i + 1), type: isDirectory(file) ? DT_DIR : DT_REG, name }
       if (!out.add(dirent, entry, '9P2000.L')) {
-        if (out.length === 0) throw fail('badArgument', `count ${count}: too small for one entry`)
+        if (out.length === 0) throw fail('badArgument', `count ${count} is too small for one entry`)
         break
       }
     }

@@ -49,6 +49,6 @@ export class Fids extends Map<number, FidState> {
     if (own < LITTLE_FIDS && this.size < MAX_FIDS + (shared ? RESERVED_FIDS : 0)) return
     if (this.size >= MAX_FIDS) throw fail('tooManyFids')
     if (shared && user.role !== 'admin' && own >= MAX_FIDS - this.size)
-      throw fail('tooManyFids', `${user.name} has ${own} of them, and others share it`)
+      throw fail('tooManyFids', `${user.name} has ${own} fids on a connection that other users share; close some`)
   }
 }

@@ -81,7 +81,7 @@ function find(host: ConnectionState, number: number, request: Request): FidState
 }
 
 function placeOf(fid: FidState): PathNode {
-  if (!fid.place) throw fail('badArgument', 'an auth fid is no file')
+  if (!fid.place) throw fail('badArgument', 'an auth fid is not a file')
   return fid.place
 }
 
@@ -244,14 +244,14 @@ function change(fid: FidState, wanted: Wanted, ctx: Context): MaybePromise<void>
   const place = placeOf(fid)
   const { file, parent } = place
   const { name, length } = wanted
-  if (wanted.owner) throw fail('notPermitted', 'a file keeps its owner')
-  if (wanted.mode) throw fail('notPermitted', 'a file keeps its mode')
+  if (wanted.owner) throw fail('notPermitted', 'the owner of a file cannot be changed')
+  if (wanted.mode) throw fail('notPermitted', 'the mode of a file cannot be changed')
   if (name !== undefined) {
     checkName(name)
-    if (!parent || !file.change) throw fail('notPermitted', 'this file keeps its name')
+    if (!parent || !file.change) throw fail('notPermitted', 'this file cannot be renamed')
   }
   if (length !== undefined && isDirectory(file)) throw fail('isDirectory')
-  if (length && !file.change) throw fail('notPermitted', 'only to length 0')
+  if (length && !file.change) throw fail('notPermitted', 'a file can only be truncated to length 0')
   const mayWrite = length === undefined && !wanted.other ? file : checked(file, isDirectory(file) ? X : W, ctx)
   return andThen(mayWrite, () =>
     andThen(name === undefined ? file : checked(parent!.file, W, ctx), () => {
@@ -340,12 +340,13 @@ export const operations: Operations = {
 
   Twalk(host, m, request) {
     const fid = find(host, m.fid, request)
-    if (m.wname.length > MAXWELEM) throw fail('badArgument', `${m.wname.length} names: at most ${MAXWELEM}`)
+    if (m.wname.length > MAXWELEM) throw fail('badArgument', `${m.wname.length} names, at most ${MAXWELEM}`)
     for (const name of m.wname) checkName(name)
     const start = placeOf(fid)
     // walk(5) forbids a walk from an open fid. Cloning one is harmless, and some clients do it. Servers of 9P2000.L
     // allow the walk, too: diodls -l walks from the open directory to each name that it has read.
-    if (fid.opened && m.wname.length > 0 && host.dialect !== '9P2000.L') throw fail('fidInUse', 'open fids do not walk')
+    if (fid.opened && m.wname.length > 0 && host.dialect !== '9P2000.L')
+      throw fail('fidInUse', 'cannot walk from an open fid')
     if (fid.opened && m.fid === m.newfid) throw fail('fidInUse', 'already open')
     const same = m.fid === m.newfid
     const target = same ? fid : add(host, m.newfid, new FidState(fid.user, fid.chunked), request)
@@ -566,14 +567,15 @@ export const operations: Operations = {
   Trename(host, m, request) {
     const fid = find(host, m.fid, request)
     const into = placeOf(find(host, m.dfid, request))
-    if (placeOf(fid).parent?.file !== into.file) throw fail('notPermitted', 'a file stays in its directory')
+    if (placeOf(fid).parent?.file !== into.file)
+      throw fail('notPermitted', 'a file cannot be moved to another directory')
     return andThen(change(fid, { name: m.name }, context(request)), () => ({}))
   },
 
   Trenameat(host, m, request) {
     const from = placeOf(find(host, m.olddirfid, request))
     const into = placeOf(find(host, m.newdirfid, request))
-    if (from.file !== into.file) throw fail('notPermitted', 'a file stays in its directory')
+    if (from.file !== into.file) throw fail('notPermitted', 'a file cannot be moved to another directory')
     const ctx = context(request)
     return andThen(step(from, m.oldname, ctx), place => {
       const own = new FidState(ctx.user, false)

@@ -230,7 +230,7 @@ export class Connection implements ConnectionState {
       refusal = error
     }
     this.#framer = new Framer(this.account)
-    this.#timer('version', this.#times.version, 'no Tversion came')
+    this.#timer('version', this.#times.version, 'the client sent no Tversion')
     transport.ondata = chunk => this.#receive(chunk)
     transport.onclose = () => this.#ending()
     transport.ondrain = () => this.#pump()
@@ -284,7 +284,7 @@ export class Connection implements ConnectionState {
       return
     }
     if (this.#framer.partial || this.transport.unread)
-      this.#timers.frame ?? this.#timer('frame', this.#times.frame, 'a message was not completed')
+      this.#timers.frame ?? this.#timer('frame', this.#times.frame, 'the client did not complete a message')
     else this.#clear('frame')
     if (chunk.length < FULL_CHUNK) this.#pump()
     else if (!this.#soon)
@@ -312,7 +312,7 @@ export class Connection implements ConnectionState {
     const more = waiting - this.#waiting
     if (more < 0) this.account.shrink(-more)
     else if (more > 0 && !this.account.owe(more))
-      return this.giveUp(fail('overMemory', `${waiting} bytes wait on a connection`))
+      return this.giveUp(fail('overMemory', `${waiting} bytes are queued on one connection`))
     this.#waiting = waiting
   }
 
@@ -339,7 +339,7 @@ export class Connection implements ConnectionState {
     }
     this.#weigh()
     if (this.transport.queued > limits.MAX_QUEUED || (this.#short && full)) {
-      if (!this.#timers.queued) this.#timer('queued', this.#times.queued, 'replies were not read')
+      if (!this.#timers.queued) this.#timer('queued', this.#times.queued, 'the client does not read replies')
     } else this.#clear('queued')
   }
 
@@ -357,7 +357,7 @@ export class Connection implements ConnectionState {
       return
     }
     if (m.type === 'Tversion') return this.#version(m.tag, m.msize, m.version)
-    if (this.msize === 0) return this.#reply(this.#error(tag, fail('badMessage', 'Tversion not seen')))
+    if (this.msize === 0) return this.#reply(this.#error(tag, fail('badMessage', 'expected Tversion first')))
     if (this.#pending.has(tag) || tag === NOTAG)
       return this.#reply(this.#error(tag, fail('badMessage', 'duplicate tag')))
     if (m.type === 'Tflush') return this.#flush(tag, m.oldtag)
@@ -493,7 +493,8 @@ export class Connection implements ConnectionState {
     try {
       const parts = packParts(m, this.msize === 0 ? '9P2000' : this.dialect)
       const length = lengthOf(parts)
-      if (this.msize > 0 && length > this.msize) throw fail('badMessage', `${m.type} of ${length} bytes does not fit`)
+      if (this.msize > 0 && length > this.msize)
+        throw fail('badMessage', `${m.type} has ${length} bytes, at most ${this.msize}`)
       this.#trace('-> ', m)
       return parts
     } catch (error) {
@@ -513,7 +514,7 @@ export class Connection implements ConnectionState {
   #version(tag: number, msize: number, version: string): void {
     this.#clear('version')
     this.#clear('attach')
-    if (this.authenticate && !this.user) this.#timer('attach', this.#times.attach, 'nobody showed a token')
+    if (this.authenticate && !this.user) this.#timer('attach', this.#times.attach, 'the client sent no token')
     this.#reset()
     const dialect = dialectOf(version)
     if (!dialect) {
@@ -523,7 +524,9 @@ export class Connection implements ConnectionState {
     if (msize < limits.MIN_MSIZE) {
       // nothing is agreed on yet, so the refusal is in plain 9P2000, which every client can read
       this.msize = 0
-      return this.#reply(this.#error(tag, fail('badArgument', `msize ${msize}: at least ${limits.MIN_MSIZE}`)))
+      return this.#reply(
+        this.#error(tag, fail('badArgument', `msize ${msize} is too small; expected at least ${limits.MIN_MSIZE}`)),
+      )
     }
     this.msize = Math.min(msize, limits.MAX_MSIZE)
     this.dialect = dialect

@@ -47,7 +47,7 @@ class BrowserTransport implements Transport {
       this.#early = []
     })
     ws.addEventListener('message', ({ data }) => {
-      if (typeof data === 'string') return this.destroy(new Error('a text message: 9P needs binary ones'))
+      if (typeof data === 'string') return this.destroy(new Error('9P needs binary messages, got a text message'))
       this.#held.push(new Uint8Array(data as ArrayBuffer))
       this.#deliver()
     })

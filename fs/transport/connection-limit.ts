@@ -20,7 +20,7 @@ let most: number | undefined
 export function admitConnection(socket: Socket, told: (line: string) => void = () => {}): boolean {
   most ??= maxConnections(readLimits())
   if (open >= most) {
-    if (++refused === 1) told(`${open} connections are open, more are refused: ${reason(most)}`)
+    if (++refused === 1) told(`${open} connections are open, new ones are refused: ${reason(most)}`)
     socket.destroy()
     return false
   }
@@ -29,7 +29,7 @@ export function admitConnection(socket: Socket, told: (line: string) => void = (
     open--
     // not for each connection that closes while others are still being refused
     if (refused === 0 || open > most! * ROOM_AGAIN) return
-    told(`there is room for connections again, ${refused} were refused`)
+    told(`connections are accepted again; ${refused} were refused`)
     refused = 0
   })
   return true
@@ -37,8 +37,8 @@ export function admitConnection(socket: Socket, told: (line: string) => void = (
 
 const reason = (most: number): string =>
   most === MAX_CONNECTIONS
-    ? 'no server takes more'
-    : 'the limit on open files has no room for more; raise it (ulimit -Hn as root, or LimitNOFILE in a systemd unit)'
+    ? 'a server accepts no more than that'
+    : 'the limit on open files does not allow more; raise it (ulimit -Hn as root, or LimitNOFILE in a systemd unit)'
 
 /**
  * How many connections the limit on open files leaves room for. @param limits the content of /proc/self/limits; empty

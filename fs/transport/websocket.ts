@@ -55,7 +55,7 @@ class WebSocketTransport implements Transport {
   ) {
     ws.pause()
     ws.on('message', (data: Buffer, binary) => {
-      if (!binary) return this.#refuse(1003, 'binary messages only')
+      if (!binary) return this.#refuse(1003, '9P needs binary messages')
       this.#ondata?.(new Uint8Array(data.buffer, data.byteOffset, data.length))
     })
     // runs after ws's own listener, which buffers a frame until it is complete
@@ -236,8 +236,8 @@ export async function dialWebSocket(
       const why = refusals[statusCode]
       reject(
         statusCode === 401
-          ? fail('authRequired', `${url} takes no such token`)
-          : fail('unreachable', `${url}: it answered ${statusCode}, no WebSocket${why ? `; ${why}` : ''}`),
+          ? fail('authRequired', `${url} rejected the token`)
+          : fail('unreachable', `${url}: answered HTTP ${statusCode} instead of a WebSocket${why ? `; ${why}` : ''}`),
       )
       request.destroy()
     })
@@ -251,8 +251,8 @@ export async function dialWebSocket(
 }
 
 const refusals: Readonly<Record<number, string>> = {
-  403: 'it goes by other names (its setting names has them)',
-  404: 'there is nothing of that path',
+  403: 'use one of the names in the setting "names" of that server',
+  404: 'check the path of the address, usually /9p',
 }
 
 /** Opens a TLS connection whose peer has proved its identity. */
@@ -287,7 +287,9 @@ function secureSocket(url: string, fingerprint: string | undefined, signal?: Abo
     socket.once('secureConnect', () => {
       const found = fingerprintOf(socket.getPeerX509Certificate())
       if (fingerprint !== undefined && found !== fingerprint)
-        return failed(fail('certificateRefused', `${url} has ${found}, not ${fingerprint}`))
+        return failed(
+          fail('certificateRefused', `${url}: the fingerprint of the certificate is ${found}, expected ${fingerprint}`),
+        )
       clearTimeout(timer)
       signal?.removeEventListener('abort', abort)
       resolve(socket)
@@ -314,7 +316,7 @@ const server = new WebSocketServer({
  */
 export function upgradeWebSocket(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<Transport> {
   return new Promise((resolve, reject) => {
-    const refused = () => reject(fail('badMessage', 'no WebSocket handshake'))
+    const refused = () => reject(fail('badMessage', 'not a WebSocket handshake'))
     socket.once('close', refused)
     server.handleUpgrade(request, socket, head, ws => {
       socket.off('close', refused)

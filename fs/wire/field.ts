@@ -128,7 +128,7 @@ export const str: Field<string> = {
         c.bytes[c.at + written] = code
       }
     if (written < v.length) written = encoder.encodeInto(v, c.bytes.subarray(c.at)).written
-    if (written > 0xffff) throw fail('badMessage', 'string over 65535 bytes')
+    if (written > 0xffff) throw fail('badMessage', 'a string has over 65535 bytes')
     c.bytes[at] = written
     c.bytes[at + 1] = written >>> 8
     c.at += written
@@ -152,7 +152,7 @@ export const str: Field<string> = {
     } catch {
       throw fail('badMessage', 'a string is not UTF-8')
     }
-    if (s.includes('\0')) throw fail('badMessage', 'NUL in a string')
+    if (s.includes('\0')) throw fail('badMessage', 'a string contains NUL')
     return s
   },
 }
@@ -285,7 +285,7 @@ export const bareStat: Field<Stat> = {
   size: (v, d) => 2 + sizeOf(statColumns[d], v, d),
   put(c, v, d) {
     const length = sizeOf(statColumns[d], v, d)
-    if (length > 0xffff - 2) throw fail('badMessage', 'stat over 65535 bytes')
+    if (length > 0xffff - 2) throw fail('badMessage', 'a stat has over 65535 bytes')
     u16.put(c, length, d)
     putAll(c, statColumns[d], v, d)
   },
@@ -295,7 +295,7 @@ export const bareStat: Field<Stat> = {
     const inner: Cursor = { bytes: c.bytes.subarray(0, at + n), at }
     const out = {} as Record<string, any>
     getAll(inner, statColumns[d], out, d)
-    if (inner.at !== at + n) throw fail('badMessage', 'stat has bytes left over')
+    if (inner.at !== at + n) throw fail('badMessage', 'a stat has bytes left over')
     return out as unknown as Stat
   },
 }
@@ -332,7 +332,7 @@ const listed: Field<string> = {
     const n = u16.get(c, d)
     const at = need(c, n)
     const name = lossy.decode(c.bytes.subarray(at, at + n))
-    if (name.includes('\0')) throw fail('badMessage', 'NUL in a string')
+    if (name.includes('\0')) throw fail('badMessage', 'a string contains NUL')
     return name
   },
 }

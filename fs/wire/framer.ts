@@ -106,7 +106,7 @@ export class Framer {
 
   #size(bytes: Uint8Array, at: number): number {
     const size = (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0
-    if (size < HEAD || size > this.most) throw fail('badMessage', `size ${size}: ${HEAD} to ${this.most}`)
+    if (size < HEAD || size > this.most) throw fail('badMessage', `size ${size}; expected ${HEAD} to ${this.most}`)
     return size
   }
 }

@@ -330,7 +330,7 @@ export function pack(m: Message, dialect: Dialect, tag = m.tag): Uint8Array {
   const bytes = begin(number, tag, total)
   const c: Cursor = { bytes, at: 7 }
   putAll(c, columns, m, dialect)
-  if (c.at !== total) throw new Error(`pack ${m.type}: wrote ${c.at} of ${total} bytes`)
+  if (c.at !== total) throw new Error(`packing ${m.type} wrote ${c.at} of ${total} bytes`)
   return bytes
 }
 
@@ -342,7 +342,7 @@ export function pack(m: Message, dialect: Dialect, tag = m.tag): Uint8Array {
 export function unpack(bytes: Uint8Array, dialect: Dialect): Message {
   const { length } = bytes
   if (length < 7) throw short()
-  if (get32(bytes, 0) !== length) throw fail('badMessage', 'size is not the length')
+  if (get32(bytes, 0) !== length) throw fail('badMessage', 'the size field differs from the length of the message')
   const number = bytes[4]!
   const tag = bytes[5]! | (bytes[6]! << 8)
   // as in packParts; a message whose length is wrong goes through the table, which reports the error

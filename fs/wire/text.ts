@@ -130,7 +130,7 @@ function readFields(from: Reader, fields: Fields, of: string, into: Record<strin
     const { text: name, at } = from.word()
     const field = Object.hasOwn(fields, name) ? fields[name] : undefined
     if (!field) throw from.error(`${of} has no field ${quote(name)}`, at)
-    if (Object.hasOwn(into, name)) throw from.error(`${name} stands there twice`, at)
+    if (Object.hasOwn(into, name)) throw from.error(`duplicate field ${name}`, at)
     into[name] = kindOf(name, field).read(from)
   }
   for (const name in fields) {
@@ -156,11 +156,11 @@ export function text(m: Message): string {
 export function parse(line: string): Message {
   const from = new Reader(line)
   const { text: type, at } = from.word()
-  if (!Object.hasOwn(messages, type)) throw from.error(`no message is called ${quote(type)}`, at)
+  if (!Object.hasOwn(messages, type)) throw from.error(`unknown message ${quote(type)}`, at)
   const fields = { tag: { name: 'u16' } as Field<any>, ...table[type]!.fields }
   const m = readFields(from, fields, type, { type: type as MessageType })
   const { here } = from
-  if (from.accept(')')) throw from.error(') must not stand here', here)
+  if (from.accept(')')) throw from.error('unexpected )', here)
   return m as Message
 }
 
@@ -198,7 +198,7 @@ function fromJson(json: string, bad: (why: string) => Error): string {
   try {
     return JSON.parse(json) as string
   } catch {
-    throw bad('no JSON string')
+    throw bad('not a JSON string')
   }
 }
 
@@ -221,7 +221,7 @@ class Reader {
 
   #next(what: string): Token {
     const next = this.#tokens[this.#at]
-    if (!next) throw this.error(`${what} is missing`, this.here)
+    if (!next) throw this.error(`missing ${what}`, this.here)
     this.#at++
     return next
   }
@@ -240,35 +240,34 @@ class Reader {
 
   expect(mark: Token['mark']): void {
     const { here } = this
-    if (!this.accept(mark)) throw this.error(`${mark} is missing`, here)
+    if (!this.accept(mark)) throw this.error(`missing ${mark}`, here)
   }
 
   word(): Token {
-    const next = this.#next('a word')
-    if (next.mark !== '') throw this.error('a word must stand here', next.at)
+    const next = this.#next('word')
+    if (next.mark !== '') throw this.error('expected a word', next.at)
     return next
   }
 
   integer(most: bigint): bigint {
     const { text, at } = this.word()
     if (text === '~0') return most
-    if (!/^(\d+|0x[\da-f]+|0o[0-7]+)$/.test(text)) throw this.error(`${quote(text)} is no number`, at)
+    if (!/^(\d+|0x[\da-f]+|0o[0-7]+)$/.test(text)) throw this.error(`not a number: ${quote(text)}`, at)
     const value = BigInt(text)
     if (value > most) throw this.error(`${text}: at most ${most}`, at)
     return value
   }
 
   string(): string {
-    const next = this.#next('a string')
-    if (next.mark !== '' && next.mark !== "'" && next.mark !== '"')
-      throw this.error('a string must stand here', next.at)
+    const next = this.#next('string')
+    if (next.mark !== '' && next.mark !== "'" && next.mark !== '"') throw this.error('expected a string', next.at)
     return next.text
   }
 
   bytes(): Uint8Array {
     const { text, mark, at } = this.#next('data')
     if (mark === "'" || mark === '"') return new TextEncoder().encode(text)
-    if (!/^0x([\da-f]{2})*$/.test(text)) throw this.error('data is a quoted string or 0x and pairs of hex digits', at)
+    if (!/^0x([\da-f]{2})*$/.test(text)) throw this.error('expected a quoted string, or 0x and pairs of hex digits', at)
     return Uint8Array.from(text.slice(2).match(/../g) ?? [], pair => Number.parseInt(pair, 16))
   }
 }

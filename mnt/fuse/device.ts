@@ -11,18 +11,19 @@ const CAP_SYS_ADMIN = 21n
 /** The reason why FUSE cannot be used on this machine, in one line with the remedy; undefined if it can be used. */
 export async function fuseProblem(): Promise<string | undefined> {
   if (process.platform !== 'linux')
-    return `FUSE mounts are for Linux, this is ${process.platform}: use the files over 9P (llamboctl cat, ls, write)`
+    return `FUSE mounts need Linux, this machine runs ${process.platform}: use the files over 9P (llamboctl cat, ls, write)`
   const open = await access(DEVICE, constants.R_OK | constants.W_OK).then(
     () => undefined,
     (error: NodeJS.ErrnoException) => error.code ?? 'EIO',
   )
   if (open === 'ENOENT')
-    return `there is no ${DEVICE}: modprobe fuse (a container needs --device ${DEVICE} --cap-add SYS_ADMIN)`
-  if (open) return `${DEVICE} is not usable (${open}): chmod 0666 ${DEVICE}, or mount as root`
+    return `${DEVICE} is missing: run modprobe fuse (a container needs --device ${DEVICE} --cap-add SYS_ADMIN)`
+  if (open) return `cannot open ${DEVICE} (${open}): chmod 0666 ${DEVICE}, or mount as root`
   if (process.getuid?.() === 0) {
     const status = await readFile('/proc/self/status', 'utf8').catch(() => '')
     const capabilities = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)/m.exec(status)?.[1] ?? 'f'.repeat(16)}`)
-    if (!((capabilities >> CAP_SYS_ADMIN) & 1n)) return 'this root may not mount: a container needs --cap-add SYS_ADMIN'
+    if (!((capabilities >> CAP_SYS_ADMIN) & 1n))
+      return 'root lacks the capability to mount: start the container with --cap-add SYS_ADMIN'
     return (await inPath('mount')) ? undefined : `mount is missing: ${remedies.mount}`
   }
   if (!(await inPath('fusermount3'))) return `fusermount3 is missing: ${remedies.fusermount3}`
@@ -58,7 +59,9 @@ export async function mountDevice(dir: string, allowOther: boolean, modes: boole
   const shared = (allowOther ? ',allow_other' : '') + (modes ? ',default_permissions' : '')
   if (process.getuid?.() !== 0) {
     if (allowOther && !(await mayAllowOther()))
-      throw new Error('--allow-other needs a line user_allow_other in /etc/fuse.conf, by root (or mount as root)')
+      throw new Error(
+        '--allow-other needs the line user_allow_other in /etc/fuse.conf: have root add it, or mount as root',
+      )
     return fusermount(dir, `fsname=llambo,subtype=llambo${shared}`)
   }
   const fd = openSync(DEVICE, 'r+')
@@ -89,7 +92,7 @@ function mount(fd: number, dir: string, options: string): Promise<void> {
     child.on('error', failed)
     child.on('close', code => {
       if (code === 0) done()
-      else failed(new Error(said.trim().split('\n')[0] || `mount ended with ${code}`))
+      else failed(new Error(said.trim().split('\n')[0] || `mount exited with code ${code}`))
     })
   })
 }

@@ -165,7 +165,7 @@ export class Driver implements Handlers {
       if (to.valid & (k.FATTR_UID | k.FATTR_GID)) {
         const { uid: owner, gid } = await this.#stat(fid, flight)
         if ((to.valid & k.FATTR_UID && to.uid !== owner) || (to.valid & k.FATTR_GID && to.gid !== gid))
-          throw fail('notPermitted', 'a file keeps its owner')
+          throw fail('notPermitted', 'the owner of a file cannot be changed')
       }
       const changes: Partial<Stat> = {}
       if (to.valid & k.FATTR_SIZE) changes.length = BigInt(to.size)
@@ -332,7 +332,7 @@ export class Driver implements Handlers {
   }
 
   RENAME2({ header, in: { newdir, flags, oldname, newname } }: R<'RENAME2'>, flight: FuseRequest): Promise<void> {
-    if (flags & ~k.RENAME_NOREPLACE) throw fail('badArgument', 'names can not be exchanged')
+    if (flags & ~k.RENAME_NOREPLACE) throw fail('badArgument', 'only RENAME_NOREPLACE is supported')
     return this.#rename(header, newdir, oldname, newname, flight)
   }
 

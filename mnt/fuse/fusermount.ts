@@ -85,14 +85,14 @@ function helper(dir: string, options: string, socket: number): Promise<void> {
     )
     child.on('close', code => {
       if (code === 0) done()
-      else failed(new Error(explain(said.trim().split('\n')[0] || `fusermount3 ended with ${code}`)))
+      else failed(new Error(explain(said.trim().split('\n')[0] || `fusermount3 exited with code ${code}`)))
     })
   })
 }
 
 /** Adds the remedy to fusermount3's most common refusals. */
 function explain(said: string): string {
-  if (said.includes('user_allow_other')) return `${said} (a line user_allow_other, by root)`
-  if (said.includes('/dev/fuse')) return `${said}: root must make it usable (chmod 0666 /dev/fuse), or mount as root`
+  if (said.includes('user_allow_other')) return `${said} (root must add the line user_allow_other)`
+  if (said.includes('/dev/fuse')) return `${said}: have root run chmod 0666 /dev/fuse, or mount as root`
   return said
 }

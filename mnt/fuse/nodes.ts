@@ -74,7 +74,7 @@ export class Nodes {
   /** @throws FsError `file does not exist` if the kernel does not hold this node */
   get(id: number): Node {
     const node = this.#nodes.get(id)
-    if (!node) throw fail('notFound', `node ${id}`)
+    if (!node) throw fail('notFound', `unknown node ${id}`)
     return node
   }
 

@@ -54,7 +54,7 @@ t.test('a reader gives events as they become complete, and what follows a bad li
     () => {
       for (let i = 0; i < 5; i++) for (const _ of endless.take(long));
     },
-    { message: /a text over/ },
+    { message: /an answer over/ },
   )
 })
 

@@ -20,7 +20,7 @@ t.test('a variable is read within its bounds, and a refusal names the variable b
   ] as const)
     t.throws(() => variable({ [name]: value }, name), {
       message: new RegExp(
-        `^bad argument: \\$${name}: up to \\d+ printable [a-zA-Z ]+; unset ${name}, or set it again$`,
+        `^bad argument: \\$${name}: expected up to \\d+ printable [a-zA-Z ]+; unset ${name}, or set it again$`,
       ),
     })
 })

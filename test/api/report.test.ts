@@ -54,7 +54,7 @@ t.test('a status with one invalid field is refused as a whole', async t => {
 })
 
 t.test('text that is not a status is refused with a sentence', async t => {
-  t.throws(() => parseReport('hello\n'), { message: 'bad message: status: it does not begin with a server record' })
+  t.throws(() => parseReport('hello\n'), { message: 'bad message: status: expected a server record at the beginning' })
 })
 
 t.test('an orphan with an invalid task, user or attempt is skipped, and the worker is accepted', async t => {

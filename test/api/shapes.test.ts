@@ -82,11 +82,11 @@ t.test('the spec of a worker and of a trial process is read completely, each par
   t.strictSame(read, JSON.parse(JSON.stringify(spec)))
   t.strictSame(readConfig(read.config), JSON.parse(JSON.stringify(config)))
   for (const [part, why] of [
-    [{ secret: 'x' }, /secret: "x": 64 hex digits/],
-    [{ class: { ...whole, slots: 0 } }, /slots: 0: from 1 to 256/],
-    [{ upstream: {} }, /address: a string/],
+    [{ secret: 'x' }, /secret: expected 64 hex digits, not "x"/],
+    [{ class: { ...whole, slots: 0 } }, /slots: expected a number from 1 to 256, not 0/],
+    [{ upstream: {} }, /address: expected a string/],
     [{ orphan_ms: -1 }, /orphan_ms/],
-    [{ config: 'x' }, /config: an object/],
+    [{ config: 'x' }, /config: expected an object/],
   ] as const)
     t.throws(() => parseWorkerSpec(JSON.stringify({ ...spec, ...part })), { name: 'Unfit', message: why })
   t.throws(() => parseWorkerSpec(`"${'x'.repeat(2 ** 20)}"`), { message: /at most 1048576/ })

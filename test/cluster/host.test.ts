@@ -391,19 +391,19 @@ t.test('ctl takes spawn, stop, kill and shutdown, from admins', async t => {
   t.same(processes[3]!.signals, ['SIGTERM'])
   await root.write('ctl', 'shutdown')
   t.equal(shutdowns, 1)
-  await root.write('ctl', "refused 'version 9 joins a cluster of version 0'")
-  t.match((await events()).at(-1), { kind: 'refused', error: 'version 9 joins a cluster of version 0' })
+  await root.write('ctl', "refused 'version 9 cannot join a cluster of version 0'")
+  t.match((await events()).at(-1), { kind: 'refused', error: 'version 9 cannot join a cluster of version 0' })
   const bad: readonly (readonly [string, RegExp])[] = [
-    ['spawn', /^bad argument: 0 words: spawn CLASS \[N\]$/],
-    ['spawn huge', /^bad argument: class huge: there are default large$/],
-    ['spawn large 0', /^bad argument: spawn 0: a whole number 1 to 1000$/],
-    ['spawn large 1.5', /^bad argument: spawn 1.5: a whole/],
-    ["spawn large ''", /^bad argument: spawn : a whole/],
-    ['spawn default 1000', /^bad argument: spawn 1000: 3 of 1000 workers are there$/],
+    ['spawn', /^bad argument: expected arguments CLASS \[N\], got 0$/],
+    ['spawn huge', /^bad argument: no class "huge"; classes: default large$/],
+    ['spawn large 0', /^bad argument: spawn: expected a whole number from 1 to 1000, not "0"$/],
+    ['spawn large 1.5', /^bad argument: spawn: expected a whole number from 1 to 1000, not "1.5"/],
+    ["spawn large ''", /^bad argument: spawn: expected a whole number from 1 to 1000, not ""/],
+    ['spawn default 1000', /^bad argument: spawn 1000: 3 of at most 1000 workers exist$/],
     ['spawn large 9', new RegExp(`^not enough memory for large: needs ${9 * GiB} has ${3 * GiB}$`)],
     ['stop nobody', /^file does not exist: worker nobody; status lists/],
     ['kill nobody', /^file does not exist: worker nobody; status lists/],
-    ['reboot', /^unknown command: reboot: accepts spawn stop kill hold shutdown refused$/],
+    ['reboot', /^unknown command: reboot; commands: spawn stop kill hold shutdown refused$/],
   ]
   for (const [line, message] of bad) await t.rejects(root.write('ctl', line), { message }, line)
   await t.rejects((await tree('ann')).write('ctl', 'spawn default'), { message: 'permission denied' })

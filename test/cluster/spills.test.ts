@@ -172,7 +172,7 @@ t.test(
     await settled()
     t.same(
       failures,
-      ['no space left on device: ann has 0 of the 1 MiB that answers and transcripts may take there'],
+      ['no space left on device: the answers and transcripts of ann take 0 of the 1 MiB allowed there'],
       'it is reported once',
     )
     t.equal(spills.used, 10 * BLOCK, 'a user that comes later has a share')
@@ -264,7 +264,7 @@ t.test('reads of a file that was cut or removed from outside fail with an i/o er
   await settled()
   const [name] = disk.files.keys()
   disk.files.set(name!, Buffer.alloc(10))
-  await t.rejects(Promise.resolve(it.read(0, 100, never)), { message: /^i\/o error: .*cut/, errno: 5 })
+  await t.rejects(Promise.resolve(it.read(0, 100, never)), { message: /^i\/o error: .*truncated/, errno: 5 })
   disk.files.clear()
   await t.rejects(Promise.resolve(it.read(0, 100, never)), { message: /^i\/o error: .*ENOENT/ })
 })

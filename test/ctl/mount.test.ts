@@ -125,7 +125,7 @@ t.test('a mount whose process is killed, or that another program unmounts, is ma
   await happened(home, /kind=mount-lost .*ended by SIGKILL[\s\S]*kind=mounted/)
   t.match(await readFile(`${dir}/status`, 'utf8'), /^server /)
   await unmount(dir)
-  await happened(home, /kind=mount-lost .*unmounted by somebody else[\s\S]*kind=mounted/)
+  await happened(home, /kind=mount-lost .*another program unmounted the directory[\s\S]*kind=mounted/)
   t.match(await readFile(`${dir}/status`, 'utf8'), /^server /)
   t.equal((await home.ctl('umount', dir)).code, 0)
   await happened(home, /kind=unmounted/)

@@ -81,7 +81,7 @@ t.test('a symbolic link and a directory that others may write in are refused', a
   rmSync(dir)
   mkdirSync(dir)
   chmodSync(dir, 0o770)
-  t.match(await home.ctl('ls'), { stderr: /llambo: others may write in it; chmod 700 / })
+  t.match(await home.ctl('ls'), { stderr: /llambo: other users may write to it; chmod 700 / })
   chmodSync(dir, 0o755)
   t.match(await home.ctl('ls'), { code: 3, stderr: /no server answers/ })
   t.doesNotThrow(() => checkPlace(home.path('none')))

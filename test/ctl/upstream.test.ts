@@ -12,7 +12,7 @@ t.test('up reports an upstream that is down or lacks the model, and doctor one t
   server.models = ['x', 'y']
   t.match(await home.ctl('up', '-d'), {
     code: 1,
-    stderr: /the upstream refuses this: http:\S+: it has no model m; it has x, y/,
+    stderr: /the upstream refuses this: http:\S+: no model m; models: x, y/,
   })
   await server.stop()
   t.match(await home.ctl('up', '-d'), {

@@ -56,7 +56,7 @@ const honest = line(start) + token(0) + token(1)
 
 /** What a worker says after two honest tokens, and what it is blamed for. */
 const lies: Readonly<Record<string, { says: string | Uint8Array; blame: RegExp }>> = {
-  'not JSON': { says: 'this is no JSON\n', blame: /its stream: no JSON/ },
+  'not JSON': { says: 'this is no JSON\n', blame: /event stream: not JSON/ },
   'not UTF-8': { says: new Uint8Array([0xc3, 0x28, 0x0a]), blame: /not UTF-8/ },
   'an unknown event': { says: line({ event: 'gift' }), blame: /event "gift"/ },
   'ids that are not numbers': { says: token(2, ['two']), blame: /ids\[0\]: a number/ },
@@ -66,13 +66,13 @@ const lies: Readonly<Record<string, { says: string | Uint8Array; blame: RegExp }
   },
   'a count lower than the tokens it gave': {
     says: line({ event: 'end', reason: 'stop', completion_tokens: 1 }),
-    blame: /counts 1 tokens and has given 2/,
+    blame: /reported 1 tokens but sent 2/,
   },
   'an unknown reason': {
     says: line({ event: 'end', reason: 'mood', completion_tokens: 2 }),
     blame: /reason: "mood"/,
   },
-  'no end': { says: '', blame: /ended without an end/ },
+  'no end': { says: '', blame: /closed without an end event/ },
 }
 
 /** A `generate` that answers probes, and lies to everyone else. */
@@ -98,11 +98,11 @@ async function bad(stage: Stage): Promise<string> {
 
   // joiners that are refused
   const refusals: [string, () => Promise<File>, RegExp][] = [
-    ['another version', () => worker({}, '9.0.0'), /version 9\.0\.0 joins a cluster of version 0\.1\.0/],
+    ['another version', () => worker({}, '9.0.0'), /version 9\.0\.0 cannot join a cluster of version 0\.1\.0/],
     [
       'no status',
       () => worker({ status: text(() => 'hello\n', { owner }) }),
-      /status: it does not begin with a server record/,
+      /status: expected a server record at the beginning/,
     ],
     [
       'no id',
@@ -112,7 +112,7 @@ async function bad(stage: Stage): Promise<string> {
     [
       'impossible slots',
       () => worker({ status: text(() => 'server name=x kind=worker id=x version=0.1.0 slots=-1\n', { owner }) }),
-      /status: slots: .*-1.*: from 0 to/,
+      /status: slots: expected a number from 0 to/,
     ],
     [
       'the id of another worker',
@@ -249,14 +249,14 @@ async function bad(stage: Stage): Promise<string> {
 
   // commands that are not valid
   const wrong: Record<string, RegExp> = {
-    'strategy fastest': /strategy fastest: one of specialise least-loaded round-robin random/,
-    'spawn nonesuch 1': /class nonesuch: there are default/,
-    'spawn default 1 host nowhere': /host nowhere: there are /,
-    'spawn default 0': /spawn 0: a whole number 1 to/,
-    'scale min 9 max 8': /min 9 is over max 8/,
+    'strategy fastest': /strategy: expected one of specialise least-loaded round-robin random/,
+    'spawn nonesuch 1': /no class "nonesuch"; classes: default/,
+    'spawn default 1 host nowhere': /no host "nowhere"; hosts: /,
+    'spawn default 0': /spawn: expected a whole number from 1 to/,
+    'scale min 9 max 8': /min 9 is above max 8/,
     'scale up 0.1 down 0.9': /scale: .*(up|down)/,
-    'drain worker-9999': /worker worker-9999: there are worker-0001/,
-    'heartbeat 0': /heartbeat 0: 0.1 to 60/,
+    'drain worker-9999': /no worker "worker-9999"; workers: worker-0001/,
+    'heartbeat 0': /heartbeat: expected a number from 0.1 to 60/,
     'retry resumes -1': /resumes -1/,
   }
   const status = await cluster.root.read('ctl')

@@ -190,10 +190,10 @@ t.test('attach options of the tree reach it, chunk is handled by the server, and
     t.equal(string(await names(aname)), 'deep\n', aname)
   t.same(seen, [{}, {}, { role: 'use' }, { quiet: '', role: 'a=b' }])
   const bad: readonly (readonly [string, string])[] = [
-    ['/?rule=use', 'attach option rule=use: chunk role= quiet='],
-    ['/?chunk=yes', 'attach option chunk=yes: chunk role= quiet='],
-    ['/?role=use&role=admin', 'attach option role: given twice'],
-    ['/?=', 'attach option =: chunk role= quiet='],
+    ['/?rule=use', 'unknown attach option rule=use; options: chunk role= quiet='],
+    ['/?chunk=yes', 'unknown attach option chunk=yes; options: chunk role= quiet='],
+    ['/?role=use&role=admin', 'attach option role is given twice'],
+    ['/?=', 'unknown attach option =; options: chunk role= quiet='],
   ]
   for (const [aname, words] of bad)
     await t.rejects(client.attach({ uname: 'glenda', aname }), { message: `bad argument: ${words}` }, aname)
@@ -202,6 +202,6 @@ t.test('attach options of the tree reach it, chunk is handled by the server, and
 
 t.test('a server without attach options of its own refuses all but chunk', async t => {
   const root = await attached(t, '9P2000.u')
-  const message = 'bad argument: attach option role=admin: chunk'
+  const message = 'bad argument: unknown attach option role=admin; options: chunk'
   await t.rejects((root.client as Client).attach({ uname: 'glenda', aname: '/?role=admin' }), { message })
 })

@@ -92,7 +92,7 @@ for (const name of ['lib9p', 'linux', 'ganesha'] as const)
     const fid = await root.walk(['dir', 'old'])
     await fid.remove()
     t.notOk(server.file('dir/old'))
-    await t.rejects(fid.stat(), /it was (clunked|removed)/)
+    await t.rejects(fid.stat(), /was (clunked|removed)/)
     await (await root.walk(['dir'])).remove()
     t.notOk(server.file('dir'))
     t.equal((await root.walk([])).fid, 1, 'all fids were clunked')
@@ -136,7 +136,7 @@ t.test('the client accepts a dialect that it did not propose if it speaks it', a
   t.match((await connected(t, manners.linux)).client, { dialect: '9P2000.L' })
   t.match((await connected(t, manners.linux, { dialect: '9P2000.u' })).client, { dialect: '9P2000.L' })
   const later: Manner = { ...manners.lib9p, version: msize => ({ msize, version: '9P2027' }) }
-  await t.rejects(connected(t, later), { message: /we speak 9P2000.u, 9P2000.L, 9P2000; .* answered "9P2027"/ })
+  await t.rejects(connected(t, later), { message: /answered "9P2027"; this client speaks 9P2000.u, 9P2000.L, 9P2000/ })
 })
 
 t.test('if both Tauth and Tattach fail, the error has the texts of both', async t => {
@@ -152,7 +152,7 @@ t.test('if both Tauth and Tattach fail, the error has the texts of both', async 
       : rpc(m as never, ...rest)) as typeof client.rpc
   await t.rejects(attach({ uname: 'glenda', token: 'llb_x' }), {
     errno: 13,
-    message: 'attach -- unknown user; before it, to Tauth: p9any: no key',
+    message: 'attach -- unknown user; the server refused the token before that: p9any: no key',
   })
 })
 

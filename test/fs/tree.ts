@@ -116,7 +116,7 @@ export function ram(): File {
         content = new Uint8Array(0)
       },
       change({ name, length }) {
-        if (length !== undefined) throw fail('notPermitted', 'only to length 0')
+        if (length !== undefined) throw fail('notPermitted', 'a file can only be truncated to length 0')
         if (name === undefined) return
         if (files.has(name)) throw fail('exists')
         files.delete(nameOf())

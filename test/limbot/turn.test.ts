@@ -50,10 +50,10 @@ t.test('an answer that is not events fails, and a line that does not end is refu
   const broken = Buffer.from('{"event":"queued"\n')
   await t.rejects(
     exchange((offset, count) => broken.subarray(offset, offset + count)),
-    { message: /^bad message: its stream: no JSON: "\{\\"event\\":\\"queued\\""$/ },
+    { message: /^bad message: event stream: not JSON: "\{\\"event\\":\\"queued\\""$/ },
   )
   await t.rejects(
     exchange((_offset, count) => new Uint8Array(count).fill(0x61)),
-    { message: /^bad message: its stream: a line over 16777216 characters$/ },
+    { message: /^bad message: event stream: a line over 16777216 characters$/ },
   )
 })

@@ -41,7 +41,7 @@ t.test('other addresses need a token and TLS, and the error names what is missin
   }
   t.equal(
     refusal(nothing),
-    'permission denied: tcp!0.0.0.0!5640 can be reached from other machines and needs a token (auth: token) and TLS (wss://); or listen on 127.0.0.1',
+    'permission denied: other machines can reach tcp!0.0.0.0!5640, so it needs a token (auth: token) and TLS (wss://); or listen on 127.0.0.1',
   )
   t.match(refusal({ token: true, tls: false }), /needs TLS/)
   t.match(refusal({ token: false, tls: true }), /needs a token/)

@@ -9,7 +9,7 @@ async function missing(): Promise<string> {
   const name = 'fuse-native'
   return import(name).then(
     () => '',
-    (error: Error) => `driver fuse-native does not load: ${error.message.split('\n')[0]}`,
+    (error: Error) => `cannot load the driver fuse-native: ${error.message.split('\n')[0]}`,
   )
 }
 
@@ -45,5 +45,5 @@ t.test('fuse-native: a read returns the first word before the rest is generated'
 })
 
 t.test('fuse-native: --allow-other is refused, because the driver cannot tell users apart', options, async t => {
-  await t.rejects(bench(t, { driver: 'fuse-native', allowOther: true }), { message: /can not tell users apart/ })
+  await t.rejects(bench(t, { driver: 'fuse-native', allowOther: true }), { message: /cannot tell users apart/ })
 })

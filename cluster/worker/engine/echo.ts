@@ -75,8 +75,9 @@ export function createEchoEngine(o: {
       slots.run(signal, {
         prepare() {
           if (request.schema !== undefined)
-            throw fail('notSupported', 'schema: engine echo says words, use engine llama')
-          if (request.tools?.length) throw fail('notSupported', 'tools: engine echo calls none, use engine llama')
+            throw fail('notSupported', 'schema: engine echo does not support it; use engine llama')
+          if (request.tools?.length)
+            throw fail('notSupported', 'tools: engine echo does not support them; use engine openai')
         },
         body: (_prepared, _slot, signal) => answer(request, signal),
       }),

@@ -155,7 +155,7 @@ class LlamaEngine implements Engine {
   }
 
   #prepare(request: GenerateRequest): Prepared {
-    if (request.tools?.length) throw fail('notSupported', 'tools: engine llama calls none yet, use schema')
+    if (request.tools?.length) throw fail('notSupported', 'tools: engine llama does not support them; use schema')
     const { contextSize } = this.context
     // tokenizing a MiB takes most of a second, in which nothing else runs, so refuse before that what cannot fit
     const characters = (request.messages ?? []).reduce((n, m) => n + m.content.length, request.prompt?.length ?? 0)
@@ -167,10 +167,11 @@ class LlamaEngine implements Engine {
     // node-llama-cpp reserves one place: a context of 1024 takes 1023 tokens before it would shift
     if (count >= contextSize) throw contextFull(`prompt ${count} tokens`, contextSize)
     const prefix = (request.prefix_ids ?? []) as Token[]
-    if (prefix.length > 0 && request.schema !== undefined) throw fail('badArgument', 'prefix_ids: not with a schema')
+    if (prefix.length > 0 && request.schema !== undefined)
+      throw fail('badArgument', 'prefix_ids: cannot be combined with schema')
     // llama.cpp must not be asked about tokens that are not in its vocabulary
     const foreign = prefix.find(id => !Number.isInteger(id) || id < 0 || id >= this.#vocabulary)
-    if (foreign !== undefined) throw fail('badArgument', `prefix_ids: ${foreign} is no token of ${this.model.name}`)
+    if (foreign !== undefined) throw fail('badArgument', `prefix_ids: ${foreign} is not a token of ${this.model.name}`)
     return {
       ...prompt,
       prefix,

@@ -112,7 +112,7 @@ export function createOpenAIEngine(o: {
         const now = clock.now()
         if (text || chunk?.reasoning || chunk?.calls.length) moved = now
         else if (now - moved > Math.max(BARREN_MS, silence_ms))
-          throw fail('upstreamFailed', `${server.base}: nothing but comments for ${Math.round((now - moved) / 1000)} s`)
+          throw fail('upstreamFailed', `${server.base}: sent only comments for ${Math.round((now - moved) / 1000)} s`)
         if (text) {
           pieces++
           heard = now
@@ -188,7 +188,7 @@ export function createOpenAIEngine(o: {
     } catch (error) {
       if (!lacks(error)) throw error
       const some = names.slice(0, 5).join(', ')
-      throw fail('upstreamRefused', `${server.base}: it has no model ${model}; it has ${some}`)
+      throw fail('upstreamRefused', `${server.base}: no model ${model}; models: ${some}`)
     }
   }
 
@@ -263,14 +263,15 @@ async function* objects(reply: Reply, server: Server): AsyncGenerator<object | '
     yield 'done'
     return
   }
-  if (/\bhtml\b/.test(reply.type)) throw fail('upstreamFailed', `${server.base}: a web page; is engine.url right?`)
+  if (/\bhtml\b/.test(reply.type))
+    throw fail('upstreamFailed', `${server.base}: answered with a web page; check engine.url`)
   let count = 0
   let skipped = 0
   for await (const event of events(reply.body)) {
     if (++count > MAX_EVENTS) throw fail('upstreamFailed', `${server.base}: over ${MAX_EVENTS} events in one answer`)
     const object = event === 'idle' ? event : objectOf(event, server)
     if (object === undefined && ++skipped > MAX_SKIPPED)
-      throw fail('upstreamFailed', `${server.base}: over ${MAX_SKIPPED} events that are no JSON`)
+      throw fail('upstreamFailed', `${server.base}: over ${MAX_SKIPPED} events are not JSON`)
     yield object ?? 'idle'
   }
 }

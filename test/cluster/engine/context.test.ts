@@ -26,14 +26,14 @@ t.test('status says if a context is shorter or longer than what the model was tr
   t.match(contextNote(131_072, 8192, undefined), /^context 8192 of 131072 is the default; .* engine.context gives more/)
   t.match(contextNote(131_072, 4096, undefined), /^context 4096 of 131072 is half of the free memory; /)
   t.equal(contextNote(131_072, 4096, 4096), undefined, 'it was set explicitly')
-  t.match(contextNote(1024, 4096, 4096), /^context 4096: past the 1024 tokens it was trained for/)
+  t.match(contextNote(1024, 4096, 4096), /^context 4096: beyond the 1024 tokens that the model was trained on/)
 })
 
 t.test('a context can be kept in each type, and status says when it is too long', async t => {
   const path = 'models/llambo-tiny.gguf'
   for (const kvType of kvTypes as readonly KvType[]) {
     const engine = await createLlamaEngine({ path, slots: 1, context: 2048, threads: 1, gpu: false, kvType })
-    t.match(engine.model, { context: 2048, note: /past the 1024/ }, kvType)
+    t.match(engine.model, { context: 2048, note: /beyond the 1024/ }, kvType)
     const { text } = await collect(engine, request({ messages: [{ role: 'user', content: 'Hello' }], max_tokens: 8 }))
     t.not(text, '', `${kvType}: ${text}`)
     await engine.close()

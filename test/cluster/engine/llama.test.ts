@@ -216,7 +216,7 @@ for (const [name, sampling] of [
 t.test('prefix_ids that are not tokens of the model are refused', async t => {
   for (const id of [-1, 2048, 2 ** 31, 1.5]) {
     await t.rejects(ask('hello', { prefix_ids: [1, id] }), {
-      message: `bad argument: prefix_ids: ${id} is no token of llambo-tiny`,
+      message: `bad argument: prefix_ids: ${id} is not a token of llambo-tiny`,
     })
   }
 })

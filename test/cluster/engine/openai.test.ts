@@ -199,7 +199,7 @@ t.test(
         307,
         { location: 'http://elsewhere/v1' },
         '',
-        /refuses this: .*: 307: it redirects to http:\/\/elsewhere\/v1; set engine.url/,
+        /refuses this: .*: 307: redirected to http:\/\/elsewhere\/v1; set engine.url/,
         22,
       ],
       [429, { 'retry-after': '7' }, message('Rate limit'), /^the upstream asks to wait 7 s: .*: 429 Rate limit$/, 16],
@@ -247,17 +247,23 @@ t.test(
         22,
       ],
       [200, {}, event('{"choices":[{"del'), /^the upstream failed: .*: not JSON: \{"choices"/, 121],
-      [200, {}, event({ choices: [{ delta: { content: 5 } }] }), /^the upstream failed: .*: content: a string/, 121],
-      [200, {}, event({ choices: 'x' }), /^the upstream failed: .*: choices: a list, not "x"$/, 121],
+      [
+        200,
+        {},
+        event({ choices: [{ delta: { content: 5 } }] }),
+        /^the upstream failed: .*: content: expected a string/,
+        121,
+      ],
+      [200, {}, event({ choices: 'x' }), /^the upstream failed: .*: choices: expected a list, not "x"$/, 121],
       [200, {}, delta('half'), /^the upstream failed: .*: the answer broke off$/, 121],
       [
         200,
         { 'content-type': 'text/html' },
         '<html>welcome</html>',
-        /^the upstream failed: .*: a web page; is engine.url right\?$/,
+        /^the upstream failed: .*: answered with a web page; check engine.url$/,
         121,
       ],
-      [200, { 'content-encoding': 'gzip' }, 'x', /^the upstream failed: .*: its body is gzip/, 121],
+      [200, { 'content-encoding': 'gzip' }, 'x', /^the upstream failed: .*: unexpected content-encoding gzip/, 121],
       [200, { 'x-long': 'x'.repeat(20_000) }, 'x', /^the upstream failed: .*: a header over 16384 bytes/, 121],
       [
         200,
@@ -373,6 +379,16 @@ t.test('answers in the forms of real servers are read', async t => {
   for (now of Object.keys(shapes)) t.match(await collect(engine, chat), shapes[now]![1], now)
 })
 
+t.test('a tool call whose name is too long ends the answer', async t => {
+  const part = (name: string) => event({ choices: [{ delta: { tool_calls: [{ index: 0, function: { name } }] } }] })
+  const { engine } = await serve(t, (_request, response) => {
+    response.end(`${part('a'.repeat(200))}${part('b'.repeat(57))}${finish('tool_calls')}${done}`)
+  })
+  await t.rejects(collect(engine, chat), {
+    message: 'the upstream failed: a tool call has a name of over 256 characters',
+  })
+})
+
 t.test('text before a failure is kept: before a broken event, a cut, an error', async t => {
   const bodies = [event('{"choices":['), event({ error: 'died' }), '']
   const { engine } = await serve(t, (_request, response) => {
@@ -435,7 +451,12 @@ t.test('a check asks for the list of models and sends no prompt', async t => {
     [200, '{"data":[{"id":"/path/other.gguf","owned_by":"llamacpp"}]}', undefined],
     [404, '', undefined],
     [429, '', undefined],
-    [200, list('a', 'b'), /^the upstream refuses this: .*: it has no model m; it has a, b$/],
+    [
+      200,
+      list('a', `b${'x'.repeat(255)}`, '\x1b[2J', 'c'),
+      /^the upstream refuses this: .*: no model m; models: a, c$/,
+    ],
+    [200, list('a', 'b'), /^the upstream refuses this: .*: no model m; models: a, b$/],
     [401, '{"error":{"message":"no"}}', /^the upstream refuses this: .*\/models: 401 no$/],
     [500, '', /^the upstream failed: .*\/models: 500 /],
   ]
@@ -471,7 +492,7 @@ t.test('a stream without text reports that the server is at work, and silence en
   const [thinking] = await Promise.all([
     collect(engine, chat, undefined, chunk => seen.push(chunk.event)),
     t.rejects(collect(engine, { ...chat, max_tokens: 51 }), {
-      message: /^the upstream failed: .*: silent for 1 s$/,
+      message: /^the upstream failed: .*: sent nothing for 1 s$/,
       errno: 121,
     }),
   ])
@@ -492,7 +513,7 @@ t.test('endless comments are given up, and so is an endless line', async t => {
     },
     { clock: hurried },
   )
-  await t.rejects(collect(engine, chat), { message: /^the upstream failed: .*: nothing but comments for \d+ s$/ })
+  await t.rejects(collect(engine, chat), { message: /^the upstream failed: .*: sent only comments for \d+ s$/ })
   endless = 'x'.repeat(100_000)
   await t.rejects(collect(engine, chat), { message: /^the upstream failed: an event over/ })
 })
@@ -563,6 +584,6 @@ t.test('embed asks for vectors and returns them in the order of the texts', asyn
   t.match(requests[0], { path: '/v1/embeddings', body: { model: 'm', input: ['a', 'b'] } })
   reply = { data: [{ index: 1, embedding: [1] }] }
   await t.rejects(engine.embed(['a', 'b'], AbortSignal.timeout(5000)), {
-    message: /^the upstream failed: .*: data: 2 vectors$/,
+    message: /^the upstream failed: .*: data: expected 2 vectors$/,
   })
 })

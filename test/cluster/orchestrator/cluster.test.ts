@@ -28,7 +28,9 @@ t.test('workers are listed by number, in whatever order they joined', async t =>
     names,
   )
   t.same((await root.names('')).slice(-3), names)
-  await t.rejects(root.write('ctl', 'drain worker-9'), { message: new RegExp(`there are ${names.join(' ')}$`) })
+  await t.rejects(root.write('ctl', 'drain worker-9'), {
+    message: new RegExp(`no worker "worker-9"; workers: ${names.join(' ')}$`),
+  })
 })
 
 t.test('a user sees through worker-N only what they may see at the root', async t => {

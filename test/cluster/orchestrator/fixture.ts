@@ -33,6 +33,8 @@ export interface Shape {
   /** Models on the worker's host, by name; the first is loaded unless `load` says otherwise. */
   models?: readonly string[]
   load?: string | false
+  /** The size of each model's file, in bytes. */
+  size?: number
   slots?: number
   /** Tokens a second; 0: as fast as possible. */
   rate?: number
@@ -63,7 +65,7 @@ export class Member {
   async start(): Promise<void> {
     const { models = ['echo'], slots = 2, rate = 0, host = 'alpha', load_ms = 0, type, prefer } = this.shape
     const list = async (): Promise<ModelEntry[]> =>
-      models.map(name => ({ name, size: 1, path: `/${name}.gguf`, architecture: 'echo' }))
+      models.map(name => ({ name, size: this.shape.size ?? 1, path: `/${name}.gguf`, architecture: 'echo' }))
     this.worker = createWorker({
       name: 'worker-0000',
       version: '0.0.0',

@@ -191,12 +191,12 @@ t.test('spawn uses a host with the class and the memory; if there is none, the e
   await t.rejects(tree.write('ctl', 'spawn large 3'), {
     message: `not enough memory for large: needs ${3 * GiB} has ${2 * GiB}`,
   })
-  await t.rejects(tree.write('ctl', 'spawn huge'), { message: 'bad argument: class huge: there are default large' })
+  await t.rejects(tree.write('ctl', 'spawn huge'), { message: 'bad argument: no class "huge"; classes: default large' })
   await t.rejects(tree.write('ctl', 'scale class huge'), {
-    message: 'bad argument: scale class huge: there are default large',
+    message: 'bad argument: no class "huge"; classes: default large',
   })
   await t.rejects(tree.write('ctl', 'spawn default 1 host beta'), {
-    message: 'bad argument: host beta: there are host-0 host-1',
+    message: 'bad argument: no host "beta"; hosts: host-0 host-1',
   })
   // the last host that has room takes them
   await tree.write('ctl', 'spawn default 5')

@@ -59,7 +59,7 @@ t.test('load at the root is for all workers that have the file, or for the one t
   await root.write('ctl', 'load blue')
   t.same(await loaded(), ['blue', 'blue', 'red'])
   await t.rejects(root.write('ctl', 'load blue worker-0009'), {
-    message: /^bad argument: worker worker-0009: there are worker-0001/,
+    message: /^bad argument: no worker "worker-0009"; workers: worker-0001/,
   })
   await t.rejects(root.write('ctl', 'load green'), { message: /file does not exist: model green/ })
   await t.rejects(root.write('ctl', 'unload red worker-0001'), { message: 'no model is loaded: worker-0001 has blue' })
@@ -75,6 +75,26 @@ t.test('different files of one name are marked as a conflict, and not loaded', a
   const root = await cluster.as('root')
   t.match((await cluster.status()).find(({ word }) => word === 'model')!.attrs, { name: 'red', conflict: 'yes' })
   await t.rejects(root.write('ctl', 'load red'), { message: /different files of that name/ })
+})
+
+t.test('files of one name that are not loaded conflict if their sizes differ between machines', async t => {
+  const cluster = await rig(t, [
+    { models: ['red', 'blue'], host: 'alpha', size: 10 },
+    { models: ['red', 'blue'], host: 'alpha', size: 10 },
+    { models: ['red', 'green'], host: 'beta', size: 20 },
+  ])
+  const root = await cluster.as('root')
+  const conflicts = async () =>
+    (await cluster.status())
+      .filter(({ word, attrs }) => word === 'model' && attrs.conflict === 'yes')
+      .map(({ attrs }) => attrs.name)
+  t.same(await conflicts(), [], 'a loaded model may be older than the file')
+  await cluster.add({ models: ['red', 'blue'], host: 'beta', size: 20 })
+  await until(async () => (await conflicts()).length > 0)
+  t.same(await conflicts(), ['blue'])
+  await t.rejects(root.write('ctl', 'load blue'), {
+    message: /^bad argument: load blue: .*different files of that name/,
+  })
 })
 
 const held = async (cluster: Rig) =>
@@ -261,7 +281,7 @@ t.test('a model whose load crashed a worker is not loaded for requests until som
   await until(async () => (await events(cluster, 'load-fatal')).length === 1)
   t.match((await ann.events('generate', { ...say('hello'), model: 'blue' })).at(-1), {
     event: 'error',
-    error: "model file is damaged: a worker ended while it loaded blue; 'load blue' in ctl tries it again",
+    error: "model file is damaged: a worker ended while it loaded blue; write 'load blue' to ctl to try again",
   })
   t.same(
     (await cluster.status()).filter(({ word }) => word === 'worker').map(({ attrs }) => attrs.model),
@@ -318,7 +338,7 @@ t.test('a worker that never answers a load holds up the others until the time li
   await clock.pass(LOAD_MS)
   await load
   t.match(await events(cluster, 'load-failed'), [
-    { worker: 'worker-0001', error: /has not loaded red within 61 minutes/ },
+    { worker: 'worker-0001', error: /did not load red within 61 minutes/ },
   ])
 })
 

@@ -57,7 +57,7 @@ t.test('in a full queue the newest prompt of the user with the most gives way to
 t.test('a priority above 0 needs permission, and does not starve other users', async t => {
   const cluster = await rig(t, [{ rate: 100, slots: 1 }], { prioritised: ['cat'] })
   const [root, ann, cat] = await Promise.all(['root', 'ann', 'cat'].map(name => cluster.as(name)))
-  const refused = /"error":"permission denied: priority 10: above 0 is for admins and for the users of priority.users/
+  const refused = /"error":"permission denied: priority 10: only admins and the users in priority.users/
   const request = (name: string, priority: number) =>
     JSON.stringify({ messages: [{ role: 'user', content: `${name} x2` }], priority })
   t.match(await ann!.ask('generate', request('a', 10)), refused)

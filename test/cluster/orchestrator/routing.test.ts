@@ -87,7 +87,7 @@ t.test('each strategy chooses as documented, and can be changed at any time', as
     for (const name of await chosen(ask, 4)) t.match(name, /^worker-000[123]$/)
   }
   await t.rejects(root.write('ctl', 'strategy fastest'), {
-    message: 'bad argument: strategy fastest: one of specialise least-loaded round-robin random',
+    message: 'bad argument: strategy: expected one of specialise least-loaded round-robin random, not "fastest"',
   })
   const [, routed] = (await root.read('task/1/trace')).split('\n')
   t.match(
@@ -171,6 +171,6 @@ t.test('a request for a model or for a type goes to a worker that has it', async
   const none = await ann.events('generate', { messages: [{ role: 'user', content: 'hi' }], model: 'yellow' })
   t.match(none.at(-1), {
     event: 'error',
-    error: 'no worker serves yellow: there is red, green; models/ lists what can be loaded',
+    error: 'no worker serves yellow; loaded: red, green; models/ lists what can be loaded',
   })
 })

@@ -43,7 +43,7 @@ t.test('a stored session is its first line and the turns after it; a turn that w
   for (let cut = whole.length; cut < two.length; cut++)
     t.same(parseSession(two.slice(0, cut)).history, [question, answer])
   t.throws(() => parseSession(`${whole}[1]\n`), /turn/)
-  t.throws(() => parseSession(`${whole}garbage\n${turnText([question])}`), /turn: no JSON/)
+  t.throws(() => parseSession(`${whole}garbage\n${turnText([question])}`), /turn: not JSON/)
 })
 
 t.test('a turn is appended to its file; a file of another server, or after a failure, is written whole', async t => {

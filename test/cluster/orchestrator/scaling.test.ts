@@ -203,7 +203,7 @@ t.test('the lack of a host that could start a worker is logged', async t => {
   classes.length = 0
   state.used = 1
   await clock.pass(6 * S)
-  t.match(events, [{ kind: 'scale-failed', error: 'no host has joined that could start a worker' }])
+  t.match(events, [{ kind: 'scale-failed', error: 'no host has joined; add one with llamboctl join' }])
 })
 
 t.test('a slow change is the only one until it ends, and its cooldown begins then', async t => {
@@ -258,24 +258,24 @@ t.test('invalid settings are refused, and change nothing', async t => {
   const { scaler, say } = rig(false)
   const before = scalingLines(scaler)
   const rows: readonly (readonly [string, string])[] = [
-    ['scale min 9', 'scale: min 9 is over max 8'],
-    ['scale max 4 min 5', 'scale: min 5 is over max 4'],
-    ['scale down 0.8', 'scale: down 0.8 is not under up 0.8'],
-    ['scale up 0.1', 'scale: down 0.2 is not under up 0.1'],
-    ['scale up 0.3 down 0.5', 'scale: down 0.5 is not under up 0.3'],
-    ['scale min 0', 'scale min 0: a whole number 1 to 10000'],
-    ['scale max 1.5', 'scale max 1.5: a whole number 1 to 10000'],
-    ['scale up 2', 'scale up 2: 0.01 to 1'],
-    ['scale down -1', 'scale down -1: 0 to 0.99'],
-    ['scale step many', 'scale step many: a whole number 1 to 10000'],
-    ['scale cooldown NaN', 'scale cooldown NaN: 0 to 86400'],
-    ['scale', 'scale: pairs of a name and a value: min max up down step shrink cooldown class'],
-    ['scale min', 'scale: pairs of a name and a value: min max up down step shrink cooldown class'],
-    ['scale most 3', 'scale most: one of min max up down step shrink cooldown class'],
-    ['scale class huge', 'scale class huge: there are default tiny large'],
-    ['autoscale maybe', 'autoscale maybe: on or off'],
-    ['autoscale', '0 words: on|off, quoted if it has blanks'],
-    ['scale step 3\nscale min 9', 'scale: min 9 is over max 8'],
+    ['scale min 9', 'scale: min 9 is above max 8'],
+    ['scale max 4 min 5', 'scale: min 5 is above max 4'],
+    ['scale down 0.8', 'scale: down 0.8 is not below up 0.8'],
+    ['scale up 0.1', 'scale: down 0.2 is not below up 0.1'],
+    ['scale up 0.3 down 0.5', 'scale: down 0.5 is not below up 0.3'],
+    ['scale min 0', 'scale min: expected a whole number from 1 to 10000, not "0"'],
+    ['scale max 1.5', 'scale max: expected a whole number from 1 to 10000, not "1.5"'],
+    ['scale up 2', 'scale up: expected a number from 0.01 to 1, not "2"'],
+    ['scale down -1', 'scale down: expected a number from 0 to 0.99, not "-1"'],
+    ['scale step many', 'scale step: expected a whole number from 1 to 10000, not "many"'],
+    ['scale cooldown NaN', 'scale cooldown: expected a number from 0 to 86400, not "NaN"'],
+    ['scale', 'scale: expected pairs of a name and a value; names: min max up down step shrink cooldown class'],
+    ['scale min', 'scale: expected pairs of a name and a value; names: min max up down step shrink cooldown class'],
+    ['scale most 3', 'scale: expected one of min max up down step shrink cooldown class, not "most"'],
+    ['scale class huge', 'no class "huge"; classes: default tiny large'],
+    ['autoscale maybe', 'autoscale: expected one of on off, not "maybe"'],
+    ['autoscale', 'expected one argument (on|off), got 0'],
+    ['scale step 3\nscale min 9', 'scale: min 9 is above max 8'],
   ]
   for (const [line, message] of rows)
     t.throws(() => say(line), { message: `bad argument: ${message}`, errno: 22 }, line)

@@ -82,7 +82,7 @@ t.test('a worker that keeps rejoining gets no prompts for a while, unless it is 
     await cluster.ready()
   }
   t.match(await events(cluster, 'worker-quarantined'), [
-    { worker: 'worker-0001', seconds: '30', error: 'it came 4 times within a minute' },
+    { worker: 'worker-0001', seconds: '30', error: 'joined 4 times within a minute' },
   ])
   const ann = await cluster.as('ann')
   await (await cluster.as('root')).write('ctl', 'strategy round-robin')
@@ -119,7 +119,7 @@ t.test('a worker on which answers keep breaking off is quarantined, and no answe
   for (const prompt of prompts) t.equal(await ann.ask('data', prompt), `0:${prompt.split(' ')[0]} 1:b 2:c\n`)
   t.equal(broken, 3)
   t.match(await events(cluster, 'worker-quarantined'), [
-    { worker: 'worker-0001', seconds: '30', error: '3 answers broke off in a row' },
+    { worker: 'worker-0001', seconds: '30', error: '3 answers in a row broke off' },
   ])
 })
 

@@ -192,7 +192,7 @@ t.test('the error names a model that the upstream does not have', async t => {
   server.models = ['x', 'y']
   const cluster = await rig(t, [])
   await cluster.add(of(server))
-  await t.rejects(cluster.cluster.ready({ model: true, workers: 1 }), { message: /: it has no model m; it has x, y$/ })
+  await t.rejects(cluster.cluster.ready({ model: true, workers: 1 }), { message: /: no model m; models: x, y$/ })
   t.equal(server.prompts.length, 0)
 })
 

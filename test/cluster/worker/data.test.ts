@@ -33,15 +33,15 @@ t.test('several writes are one prompt, and a character may be cut between them',
   t.equal(await ann.read('data'), '0:grün 1:weiß\n')
 })
 
-t.test('a blank prompt is refused, and the previous answer is not shown in its place', async t => {
+t.test('an empty prompt is refused, and the previous answer is not shown in its place', async t => {
   const ann = await (await rig(t)).as('ann')
   await ann.write('data', 'hello')
   t.equal(await ann.read('data'), '0:hello\n')
   await ann.write('data', ' \n\n')
-  await t.rejects(ann.read('data'), { message: 'bad argument: the prompt is blank; write some text', errno: 22 })
+  await t.rejects(ann.read('data'), { message: 'bad argument: the prompt is empty; write some text', errno: 22 })
   t.match(
     await ann.read('error'),
-    /^\d{4}-\d\d-\d\dT[\d:.]+Z data: bad argument: the prompt is blank; write some text\n$/,
+    /^\d{4}-\d\d-\d\dT[\d:.]+Z data: bad argument: the prompt is empty; write some text\n$/,
   )
 
   await ann.write('data', '')

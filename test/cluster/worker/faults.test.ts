@@ -42,7 +42,7 @@ t.test('a stopped turn that does not fit in a full history does not end the proc
   await ann.write(`${s}/ctl`, 'cancel\n')
   await says(ann, 'status', / active=0 /)
   t.same(lost, [])
-  t.match(await ann.read('error'), /file too large: a history/)
+  t.match(await ann.read('error'), /file too large: history/)
   await t.rejects(readAll(fid), { message: 'cancelled' })
   t.match(await ann.read(`${s}/status`), /state=idle .*messages=1 /)
 })
@@ -174,7 +174,7 @@ t.test('a request runs on the model it asked for, or not at all', async t => {
   const waits = ann.events('generate', ask)
   await later(30)
   await Promise.all([r.load('two'), ...long])
-  t.match((await waits).at(-1), { event: 'error', error: /^no worker serves one: this one has two/ })
+  t.match((await waits).at(-1), { event: 'error', error: /^no worker serves one; loaded: two/ })
   t.match((await ann.events('generate', { ...ask, model: 'two' })).at(-1), { event: 'end' })
 })
 

@@ -38,14 +38,22 @@ t.test('prefix_ids continue an answer only with the digest of the same model', a
 
 const refused: [string, unknown, RegExp][] = [
   ['text that is not JSON', 'text', /not JSON/],
-  ['an unknown key', { ...ask('x'), temprature: 1 }, /unknown key "temprature": accepts .*temperature/],
-  ['a number out of range', { ...ask('x'), temperature: 9 }, /temperature 9: 0 to 5/],
-  ['a value that is not a number', { ...ask('x'), max_tokens: 'many' }, /max_tokens many: a whole number 1 to/],
-  ['neither messages nor prompt', { model: 'echo' }, /messages or prompt: one of the two/],
-  ['both', { ...ask('x'), prompt: 'y' }, /one of the two/],
-  ['a strange role', { messages: [{ role: 'robot', content: '' }] }, /role is one of system user assistant tool/],
+  ['an unknown key', { ...ask('x'), temprature: 1 }, /unknown key "temprature"; keys: .*temperature/],
+  ['a number out of range', { ...ask('x'), temperature: 9 }, /temperature: expected a number from 0 to 5, not 9/],
+  [
+    'a value that is not a number',
+    { ...ask('x'), max_tokens: 'many' },
+    /max_tokens: expected a whole number from 1 to \d+, not "many"/,
+  ],
+  ['neither messages nor prompt', { model: 'echo' }, /request: expected either messages or prompt/],
+  ['both', { ...ask('x'), prompt: 'y' }, /expected either messages or prompt/],
+  [
+    'a strange role',
+    { messages: [{ role: 'robot', content: '' }] },
+    /role: expected one of system user assistant tool/,
+  ],
   ['ids without digest', { ...ask('x'), prefix_ids: [1] }, /digest/],
-  ['too many stops', { ...ask('x'), stop: Array(17).fill('s') }, /stop: up to 16/],
+  ['too many stops', { ...ask('x'), stop: Array(17).fill('s') }, /stop: expected up to 16/],
   ['a model that nobody serves', { ...ask('x'), model: 'gpt-9' }, /no worker serves gpt-9/],
   ['a session that does not exist', { ...ask('x'), session: '77' }, /file does not exist: session\/77/],
 ]
@@ -102,5 +110,5 @@ t.test('embed returns one vector per text', async t => {
   const ann = await (await rig(t)).as('ann')
   const answer = JSON.parse(await ann.ask('embed', JSON.stringify({ input: ['a', 'b'] })))
   t.match(answer, { model: 'echo', embeddings: [{ length: 64 }, { length: 64 }] })
-  await t.rejects(ann.ask('embed', '{"texts":[]}'), { message: /unknown key "texts": accepts input/ })
+  await t.rejects(ann.ask('embed', '{"texts":[]}'), { message: /unknown key "texts"; keys: input/ })
 })

@@ -61,10 +61,10 @@ t.test('the padding after the last tensor may be missing', async t => {
 
 const keys = (...more: Buffer[]): Parts => ({ keys: [architecture, ...more] })
 const broken: [what: string, bytes: Buffer, rule: RegExp][] = [
-  ['an empty file', Buffer.alloc(0), /0 bytes, no GGUF file is shorter than 24/],
+  ['an empty file', Buffer.alloc(0), /0 bytes, a GGUF file has at least 24/],
   ['four bytes with the magic GGUF', Buffer.from('GGUF'), /4 bytes/],
   ['another format', gguf({ magic: 'GGML' }), /does not begin with GGUF/],
-  ['version 1', gguf({ version: 1 }), /version 1: 2 and 3 can be read/],
+  ['version 1', gguf({ version: 1 }), /version 1 is not supported, only 2 and 3/],
   ['version 4', gguf({ version: 4 }), /version 4/],
   ['a big-endian file', gguf({ version: 0x03000000 }), /big-endian/],
   [
@@ -95,13 +95,9 @@ const broken: [what: string, bytes: Buffer, rule: RegExp][] = [
     gguf({ keys: [Buffer.concat([u64(1n << 62n), Buffer.from('key')])] }),
     /string of 4611686018427387904 bytes/,
   ],
-  [
-    'a key that ends after the file',
-    gguf({ keys: [u64(60000)], data: 0, tensors: [] }),
-    /ends inside key 0|do not fit/,
-  ],
+  ['a key that ends after the file', gguf({ keys: [u64(60000)], data: 0, tensors: [] }), /inside key 0|do not fit/],
   ['an empty key', gguf(keys(key.string('', 'x'))), /key 1 is empty/],
-  ['one key twice', gguf(keys(architecture)), /key 1 \(general.architecture\) is there twice/],
+  ['one key twice', gguf(keys(architecture)), /key 1 \(general.architecture\) is a duplicate/],
   ['an unknown value type', gguf(keys(Buffer.concat([str('x'), u32(13), u64(0)]))), /type 13/],
   ['an array of arrays', gguf(keys(key.array('x', 9, 1))), /array of arrays/],
   ['an array of an unknown type', gguf(keys(key.array('x', 77, 1, u64(0)))), /type 77/],
@@ -131,18 +127,18 @@ const broken: [what: string, bytes: Buffer, rule: RegExp][] = [
   ],
   ['alignment 0', gguf(keys(key.u32('general.alignment', 0))), /alignment 0 is not a power of two/],
   ['alignment 48', gguf(keys(key.u32('general.alignment', 48))), /alignment 48 is not a power of two/],
-  ['alignment 2^31', gguf(keys(key.u32('general.alignment', 2 ** 31))), /alignment 2147483648: at most/],
+  ['alignment 2^31', gguf(keys(key.u32('general.alignment', 2 ** 31))), /alignment 2147483648, at most/],
   ['an alignment of another type', gguf(keys(key.string('general.alignment', '32'))), /type 8, not 4/],
   ['no tensors', gguf({ tensors: [] }), /no tensors/],
   [
     'one tensor twice',
     gguf({ tensors: [tensor('a', [32], 0, 0), tensor('a', [32], 0, 128)] }),
-    /tensor 1 \(a\) is there twice/,
+    /tensor 1 \(a\) is a duplicate/,
   ],
   [
     'a tensor name of 64 bytes',
     gguf({ tensors: [tensor('x'.repeat(64), [32], 0, 0)] }),
-    /string of 64 bytes: at most 63/,
+    /string of 64 bytes, at most 63/,
   ],
   ['five dimensions', gguf({ tensors: [tensor('a', [1, 1, 1, 1, 1], 0, 0)] }), /tensor 0 has 5 dimensions/],
   [
@@ -250,7 +246,7 @@ t.test('a header that is too long is given up at its bound', async t => {
     gguf({ ...keys(Buffer.concat([str('x'), u32(8), u64(2 ** 27)])), tensorCount: 1, tensors: [], data: 0 }),
   )
   truncateSync(path, 2 ** 28)
-  await t.rejects(checkGguf(path), { message: /goes on past 67108864 bytes in key 1 \(x\)/ })
+  await t.rejects(checkGguf(path), { message: /its header has over 67108864 bytes, in key 1 \(x\)/ })
 })
 
 t.test('random changes never make the check hang, crash or use much memory', async t => {
@@ -321,7 +317,7 @@ t.test('all parts of a split model are checked', async t => {
   const second = place('s-00002-of-00002.gguf', gguf({ keys: part(1, 2) }))
   t.same((await checkModel(first)).part, { number: 1, of: 2 })
   t.same((await checkGguf(second)).part, { number: 2, of: 2 })
-  await t.rejects(checkModel(second), { message: /part 2 of 2: load part 1/ })
+  await t.rejects(checkModel(second), { message: /this is part 2 of 2; load part 1/ })
   place('s-00002-of-00002.gguf', gguf({ keys: part(1, 2), data: 0 }))
   await t.rejects(checkModel(first), { message: /past the end of the file/ })
   await t.rejects(checkModel(file(gguf(keys(...part(0, 2))))), { message: /must be called NAME-00001-of-00002.gguf/ })

@@ -16,6 +16,7 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -90,7 +91,7 @@ t.test('the list says what each model is and why one cannot be loaded', async t 
       name: 'Broken',
       size: 4,
       path: join(dir, 'Broken.gguf'),
-      problem: 'model file is damaged: 4 bytes, no GGUF file is shorter than 24',
+      problem: 'model file is damaged: 4 bytes, a GGUF file has at least 24',
     },
     { name: 'llambo-tiny', size: 2840000, path: join(dir, 'llambo-tiny.gguf'), architecture: 'llama', context: 1024 },
     {
@@ -232,7 +233,7 @@ t.test('a writer that continues after its sync cannot change the finished model'
   await write(opened, gguf())
   await opened.sync!(ada)
   await t.rejects(Promise.resolve(opened.write!(0, Buffer.from('XXXX'), ada)), {
-    message: /file in use: a.gguf is complete/,
+    message: /file in use: a.gguf is already complete/,
   })
   await opened.close!()
   t.ok(readFileSync(join(dir, 'a.gguf')).equals(gguf()))
@@ -282,11 +283,13 @@ t.test('a finished model cannot be cut short or renamed in place', async t => {
   const { dir, models } = store(t)
   copyFileSync(bundled, join(dir, 'a.gguf'))
   const file = (await walk(models, 'a.gguf'))!
-  await t.rejects(Promise.resolve(file.truncate!(ada)), { message: /permission denied: a model is replaced whole/ })
-  await t.rejects(Promise.resolve(file.change!({ length: 5 }, ada)), { message: /replaced whole/ })
-  await t.rejects(Promise.resolve(file.change!({ name: 'b.gguf' }, ada)), { message: /keeps its name/ })
+  await t.rejects(Promise.resolve(file.truncate!(ada)), {
+    message: /permission denied: a model can only be replaced as a whole/,
+  })
+  await t.rejects(Promise.resolve(file.change!({ length: 5 }, ada)), { message: /replaced as a whole/ })
+  await t.rejects(Promise.resolve(file.change!({ name: 'b.gguf' }, ada)), { message: /cannot be renamed/ })
   const writer = await file.open(OWRITE, bob)
-  await t.rejects(Promise.resolve(file.truncate!(ada)), { message: /replaced whole/ }, "nor another user's upload")
+  await t.rejects(Promise.resolve(file.truncate!(ada)), { message: /replaced as a whole/ }, "nor another user's upload")
   await writer.close!()
   t.equal(statSync(join(dir, 'a.gguf')).size, 2840000)
 })
@@ -319,7 +322,9 @@ t.test('only names of model files can be created, and none that lead elsewhere',
   for (const name of [...bad, `${'a'.repeat(201)}.gguf`]) {
     await t.rejects(create(models, name), { message: /^bad file name: / }, JSON.stringify(name))
   }
-  await t.rejects(Promise.resolve(models.root.create!('a.gguf', DMDIR, OREAD, ada)), { message: /no directories/ })
+  await t.rejects(Promise.resolve(models.root.create!('a.gguf', DMDIR, OREAD, ada)), {
+    message: /cannot have subdirectories/,
+  })
   copyFileSync(bundled, join(dir, 'a.gguf'))
   await t.rejects(create(models, 'a.gguf'), { message: 'file exists: a.gguf' })
   t.same(readdirSync(dir), ['a.gguf'])
@@ -374,7 +379,7 @@ t.test('the first of several directories hides names in the others, which are re
   t.match(await (await walk(models, 'a.gguf'))!.attributes(ada), { mode: 0o664, length: 1 })
   const b = (await walk(models, 'b.gguf'))!
   t.equal((await b.attributes(ada)).mode, 0o444)
-  await t.rejects(Promise.resolve(b.remove!(ada)), { message: /not in the directory models are uploaded to/ })
+  await t.rejects(Promise.resolve(b.remove!(ada)), { message: /is not in the upload directory/ })
   await t.rejects(create(models, 'b.gguf'), { message: /exists/ })
   t.equal(readFileSync(join(dir, 'with/b.gguf'), 'utf8'), 'b')
 })
@@ -449,6 +454,29 @@ t.test('many readers of one model cost one descriptor', async t => {
   t.equal(Buffer.from(await readers[499]!.read!(0, 4, ada)).toString(), 'GGUF')
   for (const reader of readers) await reader.close!()
   t.equal(count(), 0)
+})
+
+t.test('a model whose status cannot be read leaves no open descriptor', async t => {
+  const { dir, models } = store(t)
+  const path = join(dir, 'a.gguf')
+  copyFileSync(bundled, path)
+  const file = (await walk(models, 'a.gguf'))!
+  const probe = await open(path)
+  const handle = Object.getPrototypeOf(probe) as { stat(): Promise<unknown> }
+  await probe.close()
+  const { stat } = handle
+  const handles: FileHandle[] = []
+  handle.stat = function (this: FileHandle) {
+    handles.push(this)
+    return Promise.reject(new Error('disk'))
+  }
+  await t.rejects(Promise.resolve(file.open(OREAD, ada)), { message: 'disk' })
+  handle.stat = stat
+  t.same(
+    handles.map(({ fd }) => fd),
+    [-1],
+    'closed',
+  )
 })
 
 t.test('a full disk fails the write and leaves nothing behind', async t => {

@@ -178,6 +178,7 @@ t.test('ctl reads back as the commands that would set it', async t => {
   await ann.write(`session/${b}/ctl`, await ann.read(`session/${a}/ctl`))
   t.equal(await ann.read(`session/${b}/ctl`), text)
   await t.rejects(ann.write(`session/${b}/ctl`, `schema ${'['.repeat(5000)}${']'.repeat(5000)}`), {
-    message: /^bad argument: schema: lists and objects over 256 deep; a JSON schema in single quotes/,
+    message:
+      /^bad argument: schema: lists and objects are nested over 256 deep; expected a JSON schema in single quotes/,
   })
 })

@@ -77,7 +77,7 @@ t.test('a server with another certificate gets nothing, and the error has both f
   const other = await certificate({} as Config, join(real.state, 'other'))
   const liar = await impostor(t, other)
   await t.rejects(dialUpstream({ address: liar.address, token, fingerprint: real.fingerprint }), {
-    message: `certificate refused: ${liar.address} has ${other.fingerprint}, not ${real.fingerprint}`,
+    message: `certificate refused: ${liar.address}: the fingerprint of the certificate is ${other.fingerprint}, expected ${real.fingerprint}`,
   })
   t.equal(await liar.heard(), '')
   await t.rejects(dialUpstream({ address: real.address, token, fingerprint: zeros }), {
@@ -131,7 +131,7 @@ t.test('a redirect is not followed with the token', async t => {
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   t.teardown(() => server.close())
   const address = `wss://127.0.0.1:${(server.address() as AddressInfo).port}/join`
-  await t.rejects(dialUpstream({ address, token, fingerprint: made.fingerprint }), { message: /it answered 302/ })
+  await t.rejects(dialUpstream({ address, token, fingerprint: made.fingerprint }), { message: /answered HTTP 302/ })
 })
 
 t.test('an address that cannot be joined at, or whose traffic would go in clear, is not dialled', async t => {

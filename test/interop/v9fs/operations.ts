@@ -166,7 +166,7 @@ export const operations: readonly Operation[] = [
     want: at =>
       lines(
         'cp 0',
-        'model file is damaged: tensor 46 ends 1840000 bytes past the end of the file: cut short or not all copied',
+        'model file is damaged: tensor 46 ends 1840000 bytes past the end of the file; it was truncated, or not copied completely',
         `fsync failed for '/n/n/models/bad.gguf': ${errno(at, 'Bad message')}`,
         'llambo-tiny.gguf',
       ),
@@ -245,14 +245,14 @@ export const operations: readonly Operation[] = [
   },
   {
     operation: 'errors: a bad word to ctl',
-    script: shell`cd $n; last() { sed 's/^[^ ]* ctl: //; s/: accepts .*//' error; }
+    script: shell`cd $n; last() { sed 's/^[^ ]* ctl: //; s/; commands: .*//' error; }
       /bin/echo frobnicate >ctl; last; /bin/echo temperature 9 >ctl; last; head -1 ctl`,
     want: at =>
       lines(
         `echo: write error: ${writeErrno(at, 'Invalid argument')}`,
         'unknown command: frobnicate',
         `echo: write error: ${writeErrno(at, 'Invalid argument')}`,
-        'bad argument: temperature 9: 0 to 5',
+        'bad argument: temperature: expected a number from 0 to 5, not "9"',
         'strategy specialise',
       ),
     note: writeErrnoNote,
@@ -267,7 +267,7 @@ export const operations: readonly Operation[] = [
         "rm: cannot remove 'status': Permission denied",
         "rmdir: failed to remove 'worker-0001': Permission denied",
         `mv: cannot move 'ctl' to 'ctl2': ${errno(at, 'Operation not permitted')}`,
-        'permission denied: this file keeps its name',
+        'permission denied: this file cannot be renamed',
         '-rw-rw----',
       ),
     note: errnoNote,

@@ -44,7 +44,7 @@ const more = "'context N' in the worker's ctl or engine.context gives more"
  */
 export function contextNote(trained: number, context: number, asked: number | undefined): string | undefined {
   if (context > trained)
-    return `context ${context}: past the ${trained} tokens it was trained for, answers make no sense`
+    return `context ${context}: beyond the ${trained} tokens that the model was trained on, answers make no sense`
   if (asked !== undefined || context === trained) return undefined
   const why = context < Math.min(MOST, trained) ? 'half of the free memory' : 'the default'
   return `context ${context} of ${trained} is ${why}; ${more}`

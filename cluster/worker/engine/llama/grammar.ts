@@ -80,9 +80,9 @@ export function grammarOf(schema: unknown): string {
   let size = 0
 
   const add = (body: string): string => {
-    if (rules.size >= MAX_RULES) throw fail('badArgument', `schema: over ${MAX_RULES} rules`)
+    if (rules.size >= MAX_RULES) throw fail('badArgument', `schema: its grammar has over ${MAX_RULES} rules`)
     size += body.length
-    if (size > MAX_GRAMMAR) throw fail('badArgument', `schema: a grammar of over ${MAX_GRAMMAR} characters`)
+    if (size > MAX_GRAMMAR) throw fail('badArgument', `schema: its grammar has over ${MAX_GRAMMAR} characters`)
     const name = `r${rules.size}`
     rules.set(name, body)
     return name
@@ -91,7 +91,7 @@ export function grammarOf(schema: unknown): string {
 
   /** @returns the name of the rule that generates the values of `at` */
   function rule(at: unknown, path: string): string {
-    if (++depth > MAX_DEPTH) throw fail('badArgument', `schema: over ${MAX_DEPTH} deep`)
+    if (++depth > MAX_DEPTH) throw fail('badArgument', `schema: nested over ${MAX_DEPTH} deep`)
     const name = body(at, path)
     depth--
     return name
@@ -99,12 +99,12 @@ export function grammarOf(schema: unknown): string {
 
   function body(at: unknown, path: string): string {
     if (at === true) return 'value'
-    if (typeof at !== 'object' || at === null || Array.isArray(at)) throw refuse(path, 'a schema is an object or true')
+    if (typeof at !== 'object' || at === null || Array.isArray(at)) throw refuse(path, 'expected an object or true')
     const s = at as Schema
     const given = Object.keys(s).filter(key => !everywhere.includes(key) && s[key] !== undefined)
     const only = (...allowed: string[]) => {
       const other = given.find(key => !allowed.includes(key))
-      if (other) throw refuse(path, `${other}: cannot be obeyed${allowed.length > 0 ? ` beside ${allowed[0]}` : ''}`)
+      if (other) throw refuse(path, `${other}: not supported${allowed.length > 0 ? ` beside ${allowed[0]}` : ''}`)
     }
     if ('$ref' in s) {
       only('$ref')
@@ -113,7 +113,7 @@ export function grammarOf(schema: unknown): string {
     for (const key of ['anyOf', 'oneOf']) {
       if (!(key in s)) continue
       only(key)
-      if (list(s[key], `${path}.${key}`).length === 0) throw refuse(path, `${key}: no schema`)
+      if (list(s[key], `${path}.${key}`).length === 0) throw refuse(path, `${key}: expected at least one schema`)
       return or(list(s[key], `${path}.${key}`).map((each, i) => rule(each, `${path}.${key}[${i}]`)))
     }
     if ('const' in s || 'enum' in s) {
@@ -121,15 +121,15 @@ export function grammarOf(schema: unknown): string {
       const types = s.type === undefined ? undefined : [s.type].flat()
       const listed = 'const' in s ? [s.const] : list(s.enum, `${path}.enum`)
       choices += listed.length
-      if (choices > MAX_VALUES) throw fail('badArgument', `schema: enum: over ${MAX_VALUES} values all together`)
+      if (choices > MAX_VALUES) throw fail('badArgument', `schema: enum: over ${MAX_VALUES} values in all`)
       const values = listed.filter(v => !types || types.some(t => isA(v, t)))
-      if (values.length === 0) throw refuse(path, 'enum: no value of this type')
+      if (values.length === 0) throw refuse(path, 'enum: no value has this type')
       return add(values.map(v => literal(JSON.stringify(v))).join(' | '))
     }
     const types = s.type === undefined ? (given.length === 0 ? ['value'] : inferred(given)) : [s.type].flat()
     const known = types.flatMap(t => keywords[t as string] ?? [])
     const unknown = given.find(key => key !== 'type' && !known.includes(key))
-    if (unknown !== undefined) throw refuse(path, `${unknown}: cannot be obeyed${hint[unknown] ?? ''}`)
+    if (unknown !== undefined) throw refuse(path, `${unknown}: not supported${hint[unknown] ?? ''}`)
     return or(types.map(t => typed(t, s, path)))
   }
 
@@ -141,18 +141,19 @@ export function grammarOf(schema: unknown): string {
       return min === 0 && max === undefined ? 'string' : add(`"\\"" char{${min},${max ?? ''}} "\\""`)
     }
     if (typeof type !== 'string' || !(type in keywords || type === 'value'))
-      throw refuse(path, `type: ${String(type)} is none`)
+      throw refuse(path, `type: unknown type ${String(type)}`)
     return type
   }
 
   function object(s: Schema, path: string): string {
     if (s.properties === undefined) {
-      if (list(s.required ?? [], `${path}.required`).length > 0) throw refuse(path, 'required: names no property')
+      if (list(s.required ?? [], `${path}.required`).length > 0)
+        throw refuse(path, 'required: missing properties for these names')
       if (s.additionalProperties === false) return add('"{}"')
       const value = rule(s.additionalProperties ?? true, `${path}.additionalProperties`)
       return add(`"{" (string ":" sp ${value} ("," sp string ":" sp ${value})*)? "}"`)
     }
-    if (typeof s.properties !== 'object' || s.properties === null) throw refuse(path, 'properties: an object')
+    if (typeof s.properties !== 'object' || s.properties === null) throw refuse(path, 'properties: expected an object')
     const required = list(s.required ?? [], `${path}.required`)
     const missing = required.find(name => !Object.hasOwn(s.properties as object, name as string))
     if (missing !== undefined) throw refuse(path, `required: ${JSON.stringify(missing)} is not in properties`)
@@ -179,7 +180,7 @@ export function grammarOf(schema: unknown): string {
     if (fixed.length > 0) {
       // items after the fixed ones are never needed unless minItems asks for them
       if (min > fixed.length || (max !== undefined && max < fixed.length))
-        throw refuse(path, 'prefixItems: all of them, no more')
+        throw refuse(path, 'prefixItems: minItems and maxItems must allow exactly these items')
       return add(`"[" ${fixed.join(' "," sp ')} "]"`)
     }
     if (max === 0) return add('"[]"')
@@ -192,8 +193,7 @@ export function grammarOf(schema: unknown): string {
   function range(s: Schema, least: string, most: string, path: string): [number, number | undefined] {
     const [min, max] = bounds(s, least, most, path)
     times += max ?? min
-    if (times > MAX_ALL_TIMES)
-      throw fail('badArgument', `schema: ${least}, ${most}: over ${MAX_ALL_TIMES} all together`)
+    if (times > MAX_ALL_TIMES) throw fail('badArgument', `schema: ${least}, ${most}: over ${MAX_ALL_TIMES} in all`)
     return [min, max]
   }
 
@@ -212,7 +212,7 @@ export function grammarOf(schema: unknown): string {
     const name = add('')
     defined.set(at, name)
     const body = rule(at, String(ref))
-    if (body === name) throw refuse(path, `$ref: ${JSON.stringify(ref)} is only itself`)
+    if (body === name) throw refuse(path, `$ref: ${JSON.stringify(ref)} refers only to itself`)
     rules.set(name, body)
     return name
   }
@@ -223,15 +223,15 @@ export function grammarOf(schema: unknown): string {
 }
 
 const hint: Readonly<Record<string, string>> = {
-  minimum: ', list the values in enum',
-  maximum: ', list the values in enum',
-  pattern: ', list the values in enum',
+  minimum: '; list the values in enum',
+  maximum: '; list the values in enum',
+  pattern: '; list the values in enum',
 }
 
 const refuse = (path: string, why: string) => fail('badArgument', `${path}: ${why}`)
 
 function list(value: unknown, path: string): readonly unknown[] {
-  if (!Array.isArray(value)) throw refuse(path, 'a list')
+  if (!Array.isArray(value)) throw refuse(path, 'expected a list')
   return value
 }
 
@@ -245,7 +245,7 @@ function bounds(s: Schema, least: string, most: string, path: string): [number, 
     const n = s[key]
     if (n === undefined) return undefined
     if (!Number.isInteger(n) || (n as number) < 0 || (n as number) > MAX_TIMES)
-      throw refuse(path, `${key}: 0 to ${MAX_TIMES}`)
+      throw refuse(path, `${key}: expected a whole number from 0 to ${MAX_TIMES}`)
     return n as number
   }
   const min = read(least) ?? 0

@@ -40,7 +40,7 @@ export class Prompter {
     library: Library,
     readonly model: LlamaModel,
   ) {
-    const late = (ms: number) => () => fail('badModel', `its chat template does not end within ${ms / 1000} s`)
+    const late = (ms: number) => () => fail('badModel', `its chat template did not finish within ${ms / 1000} s`)
     bounded(TEMPLATE_MS, () => sample(library, model), late(TEMPLATE_MS))
     this.wrapper = bounded(RESOLVE_MS, () => library.resolveChatWrapper(model), late(RESOLVE_MS))
     this.#tokenizer = withoutMarkers(model.tokenizer, markersOf(model))
@@ -57,12 +57,16 @@ export class Prompter {
   #chat(messages: readonly ChatMessage[]): Prompt {
     let state: ReturnType<ChatWrapper['generateContextState']>
     const late = () =>
-      fail('badArgument', `messages: the model's chat template takes over ${RENDER_MS / 1000} s for them`)
+      fail('badArgument', `messages: the chat template of the model did not finish within ${RENDER_MS / 1000} s`)
     try {
       state = bounded(RENDER_MS, () => this.wrapper.generateContextState({ chatHistory: history(messages) }), late)
     } catch (error) {
       if (error instanceof FsError) throw error
-      throw fail('badArgument', `messages: the model's chat template refuses them: ${(error as Error).message}`, error)
+      throw fail(
+        'badArgument',
+        `messages: the chat template of the model rejects them: ${(error as Error).message}`,
+        error,
+      )
     }
     const stopTokens = new Set<Token>()
     const stopTexts: string[] = []
@@ -83,7 +87,7 @@ export class Prompter {
     const { bos, shouldPrependBosToken } = this.model.tokens
     const tokens = this.model.tokenize(text, true)
     if (shouldPrependBosToken && bos !== null && tokens[0] !== bos) tokens.unshift(bos)
-    if (tokens.length === 0) throw fail('badArgument', 'prompt: empty')
+    if (tokens.length === 0) throw fail('badArgument', 'prompt: must not be empty')
     return { tokens, stopTokens: new Set(), stopTexts: [] }
   }
 }

@@ -67,7 +67,7 @@ export class Slot {
     })
     try {
       const step = await steps.next()
-      if (step.done) throw new Error('llama.cpp gave no token')
+      if (step.done) throw new Error('llama.cpp returned no token')
       return step.value
     } finally {
       await steps.return()

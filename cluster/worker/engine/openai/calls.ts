@@ -31,8 +31,10 @@ export class Calls {
       if (call.name !== name) call.name += name
       call.arguments += text
       this.#size += text.length
-      if (this.#size > MAX_ARGUMENTS || call.name.length > MAX_CALL_NAME)
-        throw fail('upstreamFailed', `tool calls over ${MAX_ARGUMENTS} characters`)
+      if (call.name.length > MAX_CALL_NAME)
+        throw fail('upstreamFailed', `a tool call has a name of over ${MAX_CALL_NAME} characters`)
+      if (this.#size > MAX_ARGUMENTS)
+        throw fail('upstreamFailed', `the arguments of the tool calls have over ${MAX_ARGUMENTS} characters`)
     }
   }
 
@@ -46,7 +48,7 @@ export class Calls {
     if (!id && index === undefined && !name && last) return last
     const call = { id, index, name: '', arguments: '' }
     this.#calls.push(call)
-    if (this.#calls.length > MAX_CALLS) throw fail('upstreamFailed', `over ${MAX_CALLS} tool calls`)
+    if (this.#calls.length > MAX_CALLS) throw fail('upstreamFailed', `over ${MAX_CALLS} tool calls in one answer`)
     return call
   }
 
@@ -64,7 +66,10 @@ export class Calls {
         // reported below
       }
       if (cut) return []
-      throw fail('upstreamFailed', `${from}: a call of ${JSON.stringify(name)} whose arguments are no JSON object`)
+      throw fail(
+        'upstreamFailed',
+        `${from}: the arguments of the tool call ${JSON.stringify(name)} are not a JSON object`,
+      )
     })
   }
 }

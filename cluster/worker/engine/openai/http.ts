@@ -50,7 +50,7 @@ export class Server {
   ) {
     const parsed = URL.canParse(url) ? new URL(url) : undefined
     if (!parsed || !/^https?:$/.test(parsed.protocol))
-      throw fail('badArgument', `url ${url}: http://HOST:PORT or https://…`)
+      throw fail('badArgument', `url ${url}: expected http://HOST:PORT or https://…`)
     if (parsed.username || parsed.password) throw fail('badArgument', 'url: give the key apart from it')
     parsed.hash = ''
     // accept the address of a request as well as that of the API
@@ -80,7 +80,7 @@ export class Server {
     const abort = () => stop.abort(signal.reason)
     signal.addEventListener('abort', abort, { once: true })
     const silence = new Silence(this.clock, this.silence_ms, () =>
-      stop.abort(fail('upstreamFailed', `${where}: silent for ${this.silence_ms / 1000} s`)),
+      stop.abort(fail('upstreamFailed', `${where}: sent nothing for ${this.silence_ms / 1000} s`)),
     )
     const over = () => {
       silence.end()
@@ -99,7 +99,7 @@ export class Server {
       if (statusCode < 200 || statusCode >= 300) throw await this.#refusal(where, response)
       const coding = headers['content-encoding'] ?? 'identity'
       if (coding !== 'identity')
-        throw fail('upstreamFailed', `${where}: its body is ${plain(coding, 40)}, and no coding was offered`)
+        throw fail('upstreamFailed', `${where}: unexpected content-encoding ${plain(coding, 40)}`)
       return {
         type: headers['content-type'] ?? '',
         body: this.#body(where, response, silence, failed, over),
@@ -192,7 +192,7 @@ export class Server {
     const { statusCode = 0, statusMessage = '', headers } = response
     if (statusCode >= 300 && statusCode < 400) {
       const to = headers.location === undefined ? '' : ` to ${plain(headers.location, MAX_SAID)}`
-      return fail('upstreamRefused', `${where}: ${statusCode}: it redirects${to}; set engine.url to where it is`)
+      return fail('upstreamRefused', `${where}: ${statusCode}: redirected${to}; set engine.url to that address`)
     }
     let text = ''
     const decoder = new TextDecoder()

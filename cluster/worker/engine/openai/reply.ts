@@ -2,23 +2,14 @@
  * Parses what an upstream sends, within bounds: the chunks of a stream, errors, and the list of models, in the forms
  * that real servers use.
  */
-import { type Field, integer, list, object, optional, plain, Unfit } from '../../../../api/field.js'
-import {
-  MAX_CALL_NAME,
-  MAX_CHOICES,
-  MAX_EVENT,
-  MAX_LIST,
-  MAX_MODELS,
-  MAX_PARTS,
-  MAX_REPLY,
-  MAX_SAID,
-} from './limits.js'
+import { type Field, integer, list, model, object, optional, plain, Unfit } from '../../../../api/field.js'
+import { MAX_CALL_NAME, MAX_CHOICES, MAX_EVENT, MAX_MODELS, MAX_PARTS, MAX_REPLY, MAX_SAID } from './limits.js'
 
 const string =
   (most: number): Field<string> =>
   (value, name) => {
     if (typeof value !== 'string' || value.length > most)
-      throw new Unfit(name, `a string of at most ${most} characters`)
+      throw new Unfit(name, `expected a string of at most ${most} characters`)
     return value
   }
 const short = optional(string(MAX_CALL_NAME), '')
@@ -153,14 +144,23 @@ export function readError(json: unknown, named: boolean): Said | undefined {
   }
 }
 
-/** The names in a list of models; undefined if it is not such a list. */
+function isModelName(name: unknown): name is string {
+  try {
+    model(name, 'id')
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** The valid names in a list of models; undefined if it is not such a list. */
 export function readModels(json: unknown): { names: string[]; owner: string } | undefined {
   const rows = field(json, 'data') ?? field(json, 'models')
   if (!Array.isArray(rows)) return undefined
   const of = rows.slice(0, MAX_MODELS)
   const names = of.map(row => field(row, 'id') ?? field(row, 'name') ?? field(row, 'model'))
   return {
-    names: names.filter((name): name is string => typeof name === 'string' && name.length <= MAX_LIST),
+    names: names.filter(isModelName),
     owner: line(field(of[0], 'owned_by')),
   }
 }
@@ -168,7 +168,7 @@ export function readModels(json: unknown): { names: string[]; owner: string } | 
 /** Reads the vectors of an `embeddings` reply, in the order of the texts. @throws Unfit */
 export function readVectors(json: unknown, texts: number): Float32Array[] {
   const rows = field(json, 'data')
-  if (!Array.isArray(rows) || rows.length !== texts) throw new Unfit('data', `${texts} vectors`)
+  if (!Array.isArray(rows) || rows.length !== texts) throw new Unfit('data', `expected ${texts} vectors`)
   const out = new Array<Float32Array>(texts)
   for (const row of rows) {
     const index = integer(0, texts - 1)(field(row, 'index'), 'index')
@@ -178,10 +178,11 @@ export function readVectors(json: unknown, texts: number): Float32Array[] {
       vector.length === 0 ||
       !vector.every(x => typeof x === 'number' && Number.isFinite(x))
     )
-      throw new Unfit('embedding', 'a list of numbers')
+      throw new Unfit('embedding', 'expected a list of numbers')
     out[index] = Float32Array.from(vector as number[])
   }
-  if (Array.from(out).includes(undefined as never)) throw new Unfit('data', 'a vector for each text')
-  if (out.some(({ length }) => length !== out[0]!.length)) throw new Unfit('embedding', 'vectors of one length')
+  if (Array.from(out).includes(undefined as never)) throw new Unfit('data', 'expected a vector for each text')
+  if (out.some(({ length }) => length !== out[0]!.length))
+    throw new Unfit('embedding', 'expected vectors of the same length')
   return out
 }
