@@ -34,7 +34,7 @@ t.test('bind, mount, import and unmount change the name space that ns prints', a
       'unmount: bad argument: nothing is mounted at /n/llambo/dir',
     ],
     ['bind -a -b a b', '', /^bind: give -a or -b, not both; usage: bind /],
-    ["bind '#nope' /x", '', 'bind: file does not exist: #nope: #dish #usr'],
+    ["bind '#nope' /x", '', 'bind: file does not exist: no device "#nope"; devices: #dish #usr'],
     ['mount nonsense /x', '', /^mount: bad argument: address "nonsense"/],
     ['mount unix!/nowhere/9p /x; ls /n', 'dish\nllambo\nother\n'],
     [`import ${other}; ls /n/*other*/o | wc -l`, '2\n'],
