@@ -121,7 +121,7 @@ t.test(
     const stats = await Promise.all(held.map(({ root }) => root.stat()))
     t.ok(stats.every(({ name }) => name === '/'))
     t.match(run.stderr, /llamboctl: \d+ connections are open, new ones are refused: the limit on open files .*ulimit/)
-    t.equal(run.stderr.match(/more are refused/g)?.length, 1, 'the refusal is reported once')
+    t.equal(run.stderr.match(/new ones are refused/g)?.length, 1, 'the refusal is reported once')
     for (const { client } of held) client.close()
     await run.says(/connections are accepted again; \d+ were refused/)
     const late = await attach(address)

@@ -31,7 +31,7 @@ t.test('commands control the cluster, and logs prints its events', async t => {
   t.same(await workers(), ['worker-0001 idle', 'worker-0002 idle'])
   t.match(
     await ctl('drain', 'worker 9'),
-    { code: 1, says: /no worker "9"; workers: worker-0001 worker-0002/ },
+    { code: 1, says: /no worker "worker 9"; workers: worker-0001 worker-0002/ },
     'an argument with a space stays one word',
   )
   t.match(await ctl('drain'), { code: 2, says: /missing required argument 'worker'/ })
