@@ -122,7 +122,7 @@ function processOf(child: ChildProcess, { dir }: MountRequest): MountProcess {
 
 /** Says in words what ended the process behind a mount. */
 function endedBy(code: number | null, signal: string | null): string {
-  if (signal) return `killed by ${signal}`
+  if (signal) return `ended by ${signal}`
   return code === 3 ? 'another program unmounted the directory' : `exited with code ${code}`
 }
 

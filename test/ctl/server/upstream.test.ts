@@ -150,7 +150,7 @@ t.test('an address that cannot be joined at, or whose traffic would go in clear,
     [`ws://127.0.0.1:${port}/9p`, /its path must be \/join/],
     [`wss://127.0.0.1:${port}/join?token=x`, /a token must not be in the address/],
     [`wss://llb_x@127.0.0.1:${port}/join`, /a token must not be in the address/],
-    [`wss://127.0.0.1:${port}/join#x`, /no URL/],
+    [`wss://127.0.0.1:${port}/join#x`, /not a valid/],
     ['http://127.0.0.1/join', /wss:/],
   ] as const)
     await t.rejects(dialUpstream({ address, token }), { message: why }, address)
