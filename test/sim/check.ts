@@ -1,5 +1,5 @@
 /** Checks what simulated clients read against the one right answer. */
-import { errors, type FsError } from '../../api/errors.js'
+import { type FsError, received } from '../../api/errors.js'
 
 /** An observation that must never be made. */
 export class Wrong extends Error {
@@ -196,8 +196,7 @@ export class StreamReader {
 }
 
 /** Whether an error's text begins like a row of the table of errors. */
-export const isRow = (message: string) =>
-  Object.values(errors).some(([string]) => message.startsWith(string.split('{}')[0]!))
+export const isRow = (message: string) => received(message).code !== undefined
 
 function lost(message: string, tokens: number): void {
   const [, said] = /^worker lost after (\d+) tokens/.exec(message) ?? []
