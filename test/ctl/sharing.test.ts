@@ -16,7 +16,10 @@ t.test('a mount for other users with a token is refused unless the token is to b
     return run.ended
   }
   if (problem !== undefined) return t.pass(`no FUSE here: ${problem}`)
-  t.match(await mount('--allow-other'), { code: 1, stderr: /would let every user of this machine act as that user.*--share-token/ })
+  t.match(await mount('--allow-other'), {
+    code: 1,
+    stderr: /would let every user of this machine act as that user.*--share-token/,
+  })
   t.notOk(existsSync(home.path('n')), 'the mount point was not made')
   if (process.getuid?.() !== 0) return
   t.match(await mount('--allow-other', '--share-token'), { code: 0, stderr: /^mounted at / })

@@ -107,7 +107,7 @@ async function bad(stage: Stage): Promise<string> {
     [
       'no id',
       () => worker({ status: text(() => 'server name=x kind=worker version=0.1.0\n', { owner }) }),
-      /status: id: a string/,
+      /status: id: expected a string/,
     ],
     [
       'impossible slots',
