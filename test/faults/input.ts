@@ -59,7 +59,7 @@ const lies: Readonly<Record<string, { says: string | Uint8Array; blame: RegExp }
   'not JSON': { says: 'this is no JSON\n', blame: /event stream: not JSON/ },
   'not UTF-8': { says: new Uint8Array([0xc3, 0x28, 0x0a]), blame: /not UTF-8/ },
   'an unknown event': { says: line({ event: 'gift' }), blame: /event "gift"/ },
-  'ids that are not numbers': { says: token(2, ['two']), blame: /ids\[0\]: a number/ },
+  'ids that are not numbers': { says: token(2, ['two']), blame: /ids\[0\]: expected a number/ },
   'more tokens than it was asked for': {
     says: token(2) + token(3) + token(4) + line({ event: 'token', text: ' 5:red', ids: [5] }),
     blame: /more than the 5 tokens/,
@@ -70,7 +70,7 @@ const lies: Readonly<Record<string, { says: string | Uint8Array; blame: RegExp }
   },
   'an unknown reason': {
     says: line({ event: 'end', reason: 'mood', completion_tokens: 2 }),
-    blame: /reason: "mood"/,
+    blame: /reason: expected one of .*"mood"/,
   },
   'no end': { says: '', blame: /closed without an end event/ },
 }
@@ -257,7 +257,7 @@ async function bad(stage: Stage): Promise<string> {
     'scale up 0.1 down 0.9': /scale: .*(up|down)/,
     'drain worker-9999': /no worker "worker-9999"; workers: worker-0001/,
     'heartbeat 0': /heartbeat: expected a number from 0.1 to 60/,
-    'retry resumes -1': /resumes -1/,
+    'retry resumes -1': /resumes: expected a whole number .*"-1"/,
   }
   const status = await cluster.root.read('ctl')
   for (const [command, error] of Object.entries(wrong)) {
