@@ -33,7 +33,7 @@ async function hoards(stage: Stage): Promise<string> {
       // if the others have taken all memory, a way is refused before it gets where it wants to be, or its connection is
       // closed or not accepted
       const refused =
-        /over the memory budget|^queue full, |^i\/o on hungup channel|connect EAGAIN|handshake has timed out$|^closed$/
+        /over the memory budget|^queue full, |^i\/o on hungup channel|its queue is full$|^write EPIPE$|handshake has timed out$|^closed$/
       if (!asMeant && !refused.test(refusal)) broken.push(`${name}: ${refusal}`)
       refusals++
       await sleep(100)
