@@ -1,6 +1,6 @@
 /**
- * The errors of llambo, beside those that every 9P server has (fs/base/errors.ts). Whoever makes or tells apart one of these
- * imports this file, which registers them.
+ * The errors of llambo, in addition to those of every 9P server (fs/base/errors.ts). Code that makes or recognises one of
+ * these errors imports this file, which registers them.
  */
 import { type Rows, register } from '../fs/base/errors.js'
 

@@ -13,7 +13,7 @@ export interface Upstream {
   readonly fingerprint?: string
 }
 
-/** What a worker process is told at its start. */
+/** The specification that a worker process gets at its start. */
 export interface SpawnSpec {
   /** Stays the same across restarts, for as long as its host keeps the worker. */
   readonly id: string

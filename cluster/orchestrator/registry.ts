@@ -91,7 +91,7 @@ export class Registry {
   }
 
   /**
-   * Admits a peer that has connected to our join endpoint. Never rejects. A refused peer is told why and disconnected.
+   * Admits a peer that has connected to our join endpoint. Never rejects. A refused peer gets the reason and is disconnected.
    */
   async join(transport: Transport): Promise<void> {
     const { clock, self } = this.#o

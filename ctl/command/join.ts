@@ -111,7 +111,7 @@ async function searched(io: Invocation, fingerprint: string | undefined, config:
   if (others.length > 0) throw usage(`found ${meant.length} servers; give the address of one: ${list(meant)}`)
   // An announcement proves nothing: any machine can announce any fingerprint or name. Without a pinned fingerprint a
   // certificate authority has to vouch for the server. For a private address only the user's own authority does that;
-  // for a public address whoever holds the address can get a certificate.
+  // an attacker who controls a public address can get a certificate for it.
   if (fingerprint === undefined && !isPrivate(new URL(one.address).hostname))
     throw new Failure(
       exitCode.auth,

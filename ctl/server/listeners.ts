@@ -25,7 +25,7 @@ export interface Listener {
  * proves the user.
  */
 export interface Acceptor {
-  /** Accepts a connection of a unix socket, whose user is whoever the client says. */
+  /** Accepts a connection of a unix socket and believes the user name that the client gives. */
   acceptLocal(transport: Transport): void
   /** Accepts a connection whose client must authenticate with Tauth, unless `user` is proved already. */
   acceptWithToken(transport: Transport, user?: User): void

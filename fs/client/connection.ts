@@ -1,4 +1,4 @@
-/** What a fid, and whoever holds it, use of the client's connection that the fid is on. */
+/** The part of a client's connection that its fids and their holders use. */
 
 import type { Transport } from '../transport.js'
 import type { Msg, ReplyOf, TMessage } from '../wire/message.js'

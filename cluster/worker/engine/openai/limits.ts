@@ -17,7 +17,7 @@ export const BARREN_MS = 600_000
 export const CONNECT_MS = 10_000
 /** Longest time for the list of models. */
 export const CHECK_MS = 10_000
-/** How often the reader of an answer is told that something other than text arrives. */
+/** How often an answer reports that the server sends something other than text. */
 export const ALIVE_MS = 5_000
 
 /** Size of a response's header: Node's default, which no honest server comes near. */
