@@ -10,7 +10,10 @@ const model = await new FakeModel().open(t)
 const home = skip.skip ? undefined : await clusterHome(t, model)
 
 t.test('bash explains a failed command on one line before the prompt', skip, async t => {
-  model.says = ({ user }) => {
+  let answer: () => void = () => undefined
+  const answered = new Promise<void>(resolve => (answer = resolve))
+  model.says = async ({ user }) => {
+    if (user.includes('gti')) await answered
     if (user.includes('gti')) return { cause: 'gti is git, misspelt', command: 'echo git status' }
     if (user.includes('hostile'))
       return { cause: '\u001b]0;x\u0007$(touch hacked) \\e[31m %s', command: 'echo `touch hacked`\n' }
@@ -20,7 +23,11 @@ t.test('bash explains a failed command on one line before the prompt', skip, asy
   const terminal = await bash(t, home!, { before: 'HISTCONTROL=ignoreboth\nPROMPT_COMMAND=\'echo "then $?"\'' })
 
   await terminal.enter('gti status')
+  // keys that come before the prompt are echoed by the terminal, not by bash
+  await terminal.screen(/^then 127\n\$$/m)
   await terminal.type('echo typed on')
+  await terminal.screen(/^\$ echo typed on$/m)
+  answer()
   const screen = await terminal.screen(/^llambo: gti is git, misspelt; try: echo git status \(Alt-E\)$/m)
   await terminal.screen(/^llambo: .*\n\$ echo typed on$/m)
   t.match(screen, /then 127$/m, 'what else is done before the prompt sees the exit status')

@@ -43,19 +43,31 @@ alias -g INT=x
 
 t.test('zsh explains a failed command, and Alt-E inserts the correction', skip, async t => {
   const says: Says = ({ user }) => {
-    if (user.includes('gti')) return { cause: 'gti is git, misspelt', command: 'echo git status' }
+    if (user.includes('gti')) return held({ cause: 'gti is git, misspelt', command: 'echo git status' })
+    if (user.includes('at last')) return held({ cause: 'at last', command: '' })
     if (user.includes('hostile'))
       return { cause: '\u001b]0;x\u0007%F{red}$(touch hacked)\u202e', command: 'echo `touch hacked`\nx' }
     if (user.includes('long')) return { cause: 'very '.repeat(30), command: 'echo short' }
     return { cause: `it ended with ${/exit status: (\d+)/.exec(user)?.[1]}`, command: 'nosuchprogram --now' }
   }
   const home = begin(says)
+  // an answer that comes only once answer() is called
+  let answer: () => void = () => undefined
+  const held = (said: object) => new Promise<object>(resolve => (answer = () => resolve(said)))
   const asked = () => model.asked.map(({ user }) => /^command: (.*)$/m.exec(user)?.[1])
   const terminal = await zsh(t, home, { before: HABITS + ALIASES })
+  /** Types a line that fails; resolves when the next prompt is there and the model is asked. Keys that come before the prompt are echoed by the terminal, not by zsh. */
+  const fails = async (line: string, shows: RegExp) => {
+    const before = model.asked.length
+    await terminal.enter(line)
+    await terminal.screen(screen => shows.test(screen) && model.asked.length > before)
+  }
   const run = (line: string, shows: RegExp) => terminal.enter(line).then(() => terminal.screen(shows))
 
-  await terminal.enter('gti status')
+  await fails('gti status', /command not found: gti\n%$/)
   await terminal.type('echo typed on')
+  await terminal.screen(/^% echo typed on$/m)
+  answer()
   await terminal.screen(
     /command not found: gti\nllambo: gti is git, misspelt; try: echo git status \(Alt-E\)\n% echo typed on$/m,
   )
@@ -83,27 +95,23 @@ t.test('zsh explains a failed command, and Alt-E inserts the correction', skip, 
   await run('(exit 3) # long', /^llambo: very .*; try: echo short \(Alt-E\)$/m)
 
   // answers that come while a search goes on, and below several lines that are edited
-  let answer: () => void = () => undefined
-  const later = new Promise<void>(resolve => {
-    answer = resolve
-  })
-  model.says = () => later.then(() => ({ cause: 'at last', command: '' }))
-  await terminal.enter('echo printed; (exit 4)')
+  await fails('echo printed; (exit 4) # at last', /^printed\n%$/m)
   await terminal.press('C-r')
   await terminal.type('git stat')
   await terminal.screen(/bck-i-search: git stat/)
   answer()
   await terminal.screen(/^printed\nllambo: at last\n% echo git status\nbck-i-search: git stat_?$/m)
   await terminal.press('C-g')
-  await terminal.enter('echo printed; (exit 4)')
+  await fails('echo printed; (exit 4) # at last', /at last\nprinted\n%$/)
   await terminal.type('for i in 1')
   await terminal.press('M-Enter')
   await terminal.type('y'.repeat(150))
+  await terminal.screen(/\ny{100}\ny{50}$/)
+  answer()
   await terminal.screen(/^printed\nllambo: at last\n% for i in 1\ny{100}\ny{50}$/m)
   await terminal.press('C-c')
   // zsh drops what comes while it sees to a Ctrl-C
   await terminal.screen(/\n%$/)
-  model.says = says
 
   const before = model.asked.length
   await terminal.enter(' (exit 5)')
