@@ -5,7 +5,7 @@ import { json } from './text.js'
 
 /**
  * Most characters of the whole answer: the same bound as for the other answers that a cluster reads
- * (orchestrator/peer.ts).
+ * (orchestrator/members/peer.ts).
  */
 const MAX_ANSWER = 64 * 1024 * 1024
 /**

@@ -102,7 +102,7 @@ const orphan = field.object({
   user: field.user,
   uid: field.integer(0, 0xffffffff),
   session: field.optional(field.serial, undefined),
-  /** Proves that this worker was given the exchange (orchestrator/proof.ts). */
+  /** Proves that this worker was given the exchange (orchestrator/dispatch/proof.ts). */
   proof: field.optional(field.secret, ''),
 })
 

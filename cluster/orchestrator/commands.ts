@@ -3,16 +3,16 @@
 import { fail } from '../../api/errors.js'
 import { type Clock, sleep } from '../../fs/base/clock.js'
 import type { EventLog } from '../../fs/kit/event-log.js'
-import type { Dispatcher } from './dispatcher.js'
-import type { Fleet } from './fleet.js'
-import type { Hosts } from './hosts.js'
+import type { Dispatcher } from './dispatch/dispatcher.js'
+import type { Routing, Strategy } from './dispatch/routing.js'
 import * as limits from './limits.js'
-import type { Member } from './member.js'
-import type { Models } from './models.js'
-import type { Registry } from './registry.js'
-import type { Routing, Strategy } from './routing.js'
+import type { Hosts } from './members/hosts.js'
+import type { Member } from './members/member.js'
+import type { Membership } from './members/membership.js'
+import type { Models } from './models/catalog.js'
+import type { Wanted, WantedModels } from './models/wanted.js'
+import type { Fleet } from './scaling/fleet.js'
 import type { ClusterSettings } from './settings.js'
-import type { Wanted, WantedModels } from './wanted.js'
 
 /** The parts of the cluster that its commands act on. */
 export interface CommandsOptions {
@@ -20,7 +20,7 @@ export interface CommandsOptions {
   events: EventLog
   settings: ClusterSettings
   routing: Routing
-  registry: Registry
+  membership: Membership
   models: Models
   wanted: WantedModels
   fleet: Fleet
@@ -65,12 +65,12 @@ export class Commands {
 
   heartbeat(s: number): void {
     this.#o.settings.heartbeat_s = s
-    this.#o.registry.retime()
+    this.#o.membership.retime()
   }
 
   /** @throws FsError `bad argument` that lists the workers there are */
   check(name: string): void {
-    this.#o.registry.member(name)
+    this.#o.membership.member(name)
   }
 
   /** As `check`, for a command that is persisted: while it is restored, the workers have yet to join. */
@@ -89,27 +89,27 @@ export class Commands {
   }
 
   drain(name: string): void {
-    const member = this.#o.registry.member(name)
+    const member = this.#o.membership.member(name)
     member.draining = true
     this.#o.events.add('worker-draining', { worker: name })
     this.#o.changed(member)
   }
 
   resume(name: string): void {
-    const member = this.#o.registry.member(name)
+    const member = this.#o.membership.member(name)
     member.draining = false
     this.#o.events.add('worker-resumed', { worker: name })
     // the worker may be draining by itself, because others told it to
     if (member.report.state === 'draining')
       void member.peer.command('resume\n').then(
-        () => this.#o.registry.refreshStatus(member),
+        () => this.#o.membership.refreshStatus(member),
         () => undefined,
       )
     this.#o.changed(member)
   }
 
   shutdown(name: string | undefined): void | Promise<void> {
-    return name === undefined ? this.#o.shutdown() : this.retire(this.#o.registry.member(name))
+    return name === undefined ? this.#o.shutdown() : this.retire(this.#o.membership.member(name))
   }
 
   /** Drains a worker, moves the tasks that do not finish in time, and ends it. */
@@ -132,18 +132,18 @@ export class Commands {
    * @throws FsError why it could not be loaded on that worker, or on any
    */
   async load(model: string, name: string | undefined): Promise<void> {
-    const { registry, models } = this.#o
+    const { membership, models } = this.#o
     const wanted: Wanted = { verb: 'load', model }
     if (this.#restoring) return this.#want(wanted, name, [])
     if (name !== undefined) {
-      const member = registry.member(name)
+      const member = membership.member(name)
       this.#begin([member])
       await models.load(member, model)
       return this.#want(wanted, name, [])
     }
     const holders = models.holders(model)
     // a model that no worker lists may be a path: each worker finds the file, or says that it cannot
-    const all = holders.length > 0 ? holders : [...registry.members.values()].filter(m => m.report.kind === 'worker')
+    const all = holders.length > 0 ? holders : [...membership.members.values()].filter(m => m.report.kind === 'worker')
     if (all.length === 0) throw fail('noWorker', `${model}; no worker has joined`)
     const failures: Error[] = []
     const holds = this.#begin(all)
@@ -166,10 +166,10 @@ export class Commands {
    * @throws FsError `no model is loaded` if there is none
    */
   async unload(model: string, name: string | undefined): Promise<void> {
-    const { registry, models } = this.#o
+    const { membership, models } = this.#o
     const wanted: Wanted = { verb: 'unload', model }
     if (this.#restoring) return this.#want(wanted, name, [])
-    const named = name === undefined ? undefined : registry.member(name)
+    const named = name === undefined ? undefined : membership.member(name)
     const all = models.loadedOn(model).filter(member => !named || member === named)
     if (all.length === 0)
       throw fail(

@@ -17,26 +17,26 @@ import * as rootLimits from '../root/limits.js'
 import { Root } from '../root/root.js'
 import { type SpillDisk, Spills } from '../root/spills.js'
 import { newSecret, paired } from '../secret.js'
-import { Affinity } from './affinity.js'
 import { Commands } from './commands.js'
-import { Dispatcher } from './dispatcher.js'
-import { embed } from './embed.js'
-import { Ends } from './ends.js'
-import { Fleet } from './fleet.js'
-import { Hosts } from './hosts.js'
-import { Identities } from './identities.js'
+import { Affinity } from './dispatch/affinity.js'
+import { Dispatcher } from './dispatch/dispatcher.js'
+import { embed } from './dispatch/embed.js'
+import { Proofs } from './dispatch/proof.js'
+import { Recovery } from './dispatch/recovery.js'
+import { Routing } from './dispatch/routing.js'
 import * as limits from './limits.js'
-import type { Member } from './member.js'
-import { Models } from './models.js'
-import { Proofs } from './proof.js'
-import { Recovery } from './recovery.js'
-import { Registry } from './registry.js'
-import { Routing } from './routing.js'
+import { Ends } from './members/ends.js'
+import { Hosts } from './members/hosts.js'
+import { Identities } from './members/identities.js'
+import type { Member } from './members/member.js'
+import { Membership } from './members/membership.js'
+import { Models } from './models/catalog.js'
+import { WantedModels } from './models/wanted.js'
 import { Counters, Restored, Saver, type Store, sessionFile } from './saved.js'
+import { Fleet } from './scaling/fleet.js'
 import type { ClusterSettings } from './settings.js'
 import { clusterStatus } from './status.js'
 import { clusterLines, clusterVerbs } from './verbs.js'
-import { WantedModels } from './wanted.js'
 
 export interface OrchestratorOptions {
   /** The cluster's name. */
@@ -169,7 +169,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     if (member.pausedUntil > now) return false
     if (free(member)) return true
     const { model } = member
-    for (const other of registry.members.values()) {
+    for (const other of membership.members.values()) {
       if (other !== member && other.model?.name === model?.name && other.serving && free(other)) return false
     }
     return true
@@ -178,7 +178,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     models.changed(member)
     routing.update(member)
     // a quarantined member may be chosen if no other serves its model any more: this member may have been the last
-    for (const other of registry.quarantined) routing.update(other)
+    for (const other of membership.quarantined) routing.update(other)
   }
 
   const hung = (member: Member, why: string) => {
@@ -188,7 +188,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
       .of(member)
       ?.command(`kill ${member.id}\n`)
       .catch(() => undefined)
-    registry.leave(member, fail('hungUp', `${member.name}: ${why}`))
+    membership.leave(member, fail('hungUp', `${member.name}: ${why}`))
   }
 
   const dispatcher: Dispatcher = new Dispatcher(
@@ -198,7 +198,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     {
       id,
       proofs,
-      members: () => registry.members.values(),
+      members: () => membership.members.values(),
       known(request) {
         const lacking = nobody()
         if (lacking) throw lacking
@@ -211,18 +211,18 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
         if (closing) throw fail('shuttingDown')
       },
       hung,
-      good: member => registry.good(member),
+      good: member => membership.good(member),
       refused(member) {
         // it counts as full until its status is here
         member.externalActive = member.report.slots
         routing.update(member)
-        registry.refreshStatus(member)
+        membership.refreshStatus(member)
       },
       failed(member, error) {
         events.add('attempt-failed', { worker: member.name, error: error.message })
-        if (error instanceof FsError && error.is('upstreamFailed')) registry.doubt(member)
+        if (error instanceof FsError && error.is('upstreamFailed')) membership.doubt(member)
         if (++member.failures >= limits.FAILURES)
-          registry.quarantine(member, `${member.failures} answers in a row broke off`)
+          membership.quarantine(member, `${member.failures} answers in a row broke off`)
       },
     },
     events,
@@ -230,7 +230,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     random,
   )
 
-  const identities = new Identities(restored, saver, clock, joiner => registry.has(joiner))
+  const identities = new Identities(restored, saver, clock, joiner => membership.has(joiner))
   const ends = new Ends(clock, events)
   const hosts = new Hosts({
     clock,
@@ -246,7 +246,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
       if (model !== undefined) events.add('load-fatal', { model, boot, signal })
     },
   })
-  const registry: Registry = new Registry({
+  const membership: Membership = new Membership({
     hosts,
     identities,
     ends,
@@ -274,7 +274,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
   const fleet: Fleet = new Fleet({
     clock,
     events,
-    registry,
+    membership,
     hosts,
     used: () => dispatcher,
     waiting: () => root.tasks.waiting(),
@@ -282,7 +282,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
   })
   const wanted = new WantedModels()
   const models: Models = new Models(
-    registry,
+    membership,
     hosts,
     wanted,
     clock,
@@ -292,7 +292,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     },
     member => {
       member.ready = false
-      registry.refreshStatus(member)
+      membership.refreshStatus(member)
     },
     events,
   )
@@ -306,7 +306,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
    */
   const nobody = (): Error | undefined => {
     const reports = [...hosts.peers.values()].map(({ report }) => report)
-    const members = [...registry.members.values()]
+    const members = [...membership.members.values()]
     if (members.length > 0) {
       const starting = reports.some(({ workers }) => workers.some(({ state }) => state === 'starting'))
       const away = members.every(({ remote, error }) => remote && error !== undefined)
@@ -325,7 +325,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
   let waiting: { model: boolean; workers: number; resolve(): void; reject(error: Error): void }[] = []
   const announceReady = () => {
     if (waiting.length === 0) return
-    const members = [...registry.members.values()]
+    const members = [...membership.members.values()]
     const failures = members.flatMap(({ error }) => error ?? [])
     waiting = waiting.filter(({ model, workers, resolve, reject }) => {
       if (routing.free || (!model && members.length > 0)) resolve()
@@ -350,7 +350,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     events,
     settings,
     routing,
-    registry,
+    membership,
     models,
     wanted,
     fleet,
@@ -378,7 +378,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     base: request => o.defaults?.(request.model ?? models.plain ?? models.only ?? '') ?? {},
     embed: (request, user, signal) => {
       const { plain } = models
-      return embed(registry.members.values(), { ...(plain && { model: plain }), ...request }, user, signal)
+      return embed(membership.members.values(), { ...(plain && { model: plain }), ...request }, user, signal)
     },
     verbs: { ...clusterVerbs(commands), ...fleet.verbs },
     settings: () => [...clusterLines(commands), ...fleet.lines],
@@ -398,9 +398,9 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
         memory_used: budget.used,
         queued: root.tasks.queued,
         rates: root.tasks.rates(),
-        clusters: registry.clusters,
+        clusters: membership.clusters,
         uptime_s: Math.floor((clock.now() - began) / 1000),
-        members: registry.listed,
+        members: membership.listed,
         hostOf: member => hosts.nameOf(member),
         machineOf: member => hosts.machineOf(member),
         endOf: member => ends.why(member),
@@ -410,7 +410,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     models: models.dir(owner, o.host),
     namespace: () => [
       ...(o.mounts?.() ?? []),
-      ...registry.listed.map(({ name, peer }) => `mount ${quote(peer.client.transport.name)} ${name}`),
+      ...membership.listed.map(({ name, peer }) => `mount ${quote(peer.client.transport.name)} ${name}`),
       ...[...hosts.peers].map(([name, peer]) => `mount ${quote(peer.client.transport.name)} host/${name}`),
       ...models.stores(o.host).map(({ name }) => `bind -a ${name}/models models`),
     ],
@@ -420,7 +420,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     root,
     dispatcher,
     task => Number(task) > counters.began,
-    () => registry.members.values(),
+    () => membership.members.values(),
     clock,
     proofs,
   )
@@ -450,11 +450,11 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     list: () => [...hosts.peers].map(([name, peer]) => [name, peer.root] as const),
   })
   const walk = (name: string, _ctx: Context): File | undefined =>
-    root.files.get(name) ?? (name === 'host' ? hostDir : registry.members.get(name)?.peer.root)
+    root.files.get(name) ?? (name === 'host' ? hostDir : membership.members.get(name)?.peer.root)
   const list = (): Entry[] => [
     ...root.files,
     ['host', hostDir],
-    ...registry.listed.map(({ name, peer }) => [name, peer.root] as const),
+    ...membership.listed.map(({ name, peer }) => [name, peer.root] as const),
   ]
 
   return {
@@ -463,7 +463,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     id,
     secret: proofs.joining,
     holds: model => wanted.holdOf(undefined, model),
-    join: transport => registry.join(transport),
+    join: transport => membership.join(transport),
     ready({ model, workers }, signal) {
       return new Promise((resolve, reject) => {
         if (signal?.aborted) return reject(signal.reason)
@@ -495,7 +495,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
       const until = clock.now() + limits.CLOSE_MS
       while (dispatcher.active > 0 && clock.now() < until) await sleep(clock, 5)
       dispatcher.close()
-      registry.close()
+      membership.close()
       hosts.close()
       counters.close()
       await saver?.settled()

@@ -4,8 +4,8 @@
 import type { ModelAttributes, ServerAttributes } from '../../api/report.js'
 import { record } from '../../fs/base/quote.js'
 import type { Rates } from '../root/tasks.js'
-import type { Member } from './member.js'
-import type { ClusterModel } from './models.js'
+import type { Member } from './members/member.js'
+import type { ClusterModel } from './models/catalog.js'
 
 export interface ClusterStatus {
   name: string

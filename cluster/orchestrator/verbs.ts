@@ -5,7 +5,7 @@ import { miscounted, type Verb, word1 } from '../../fs/kit/ctl.js'
 import { oneOf } from '../choices.js'
 import { modelWord, number } from '../root/settings.js'
 import type { Commands } from './commands.js'
-import { strategies } from './routing.js'
+import { strategies } from './dispatch/routing.js'
 import { logLevels } from './settings.js'
 
 /** A command of pairs of a name and a number, such as `max 512 ttl 30`, each in its range. */

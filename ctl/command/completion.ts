@@ -218,7 +218,7 @@ const kinds: Readonly<Record<Kind, (io: Invocation) => Promise<readonly string[]
     return [...new Set(all.flatMap(text => namesOf(text, 'class')))]
   },
   shell: async () => Object.keys(shells),
-  strategy: async () => (await import('../../cluster/orchestrator/routing.js')).strategies,
+  strategy: async () => (await import('../../cluster/orchestrator/dispatch/routing.js')).strategies,
 }
 
 const namesOf = (text: string, record: string) =>

@@ -1,9 +1,9 @@
 /** Which joiners are admitted under which id, and how long their names and secrets are kept. */
 import t from 'tap'
 import { joinedOptions, joinedRoot } from '../../../cluster/joining.js'
-import { Identities } from '../../../cluster/orchestrator/identities.js'
 import { IDENTITY_MS, MAX_IDENTITIES, NAME_GRACE_MS } from '../../../cluster/orchestrator/limits.js'
-import { Names } from '../../../cluster/orchestrator/names.js'
+import { Identities } from '../../../cluster/orchestrator/members/identities.js'
+import { Names } from '../../../cluster/orchestrator/members/names.js'
 import { Restored, Saver, type Store } from '../../../cluster/orchestrator/saved.js'
 import { newSecret } from '../../../cluster/secret.js'
 import { Client } from '../../../fs/client/client.js'

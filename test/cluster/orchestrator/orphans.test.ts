@@ -1,6 +1,6 @@
 /** Exchanges that workers claim to have: only those that they were given are taken up. */
 import t from 'tap'
-import { Proofs } from '../../../cluster/orchestrator/proof.js'
+import { Proofs } from '../../../cluster/orchestrator/dispatch/proof.js'
 import { record } from '../../../fs/base/quote.js'
 import { events, memoryStore, rig, say, until } from './fixture.js'
 import { rogue } from './rogue.js'

@@ -1,5 +1,10 @@
 /** Replays of the scaler on virtual time, among them the one that docs/scaling.svg shows. */
-import { type Scalable, Scaler, type ScaleSettings, scaleDefaults } from '../../../cluster/orchestrator/scaling.js'
+import {
+  type Scalable,
+  Scaler,
+  type ScaleSettings,
+  scaleDefaults,
+} from '../../../cluster/orchestrator/scaling/scaler.js'
 import { TestClock } from '../clock.js'
 
 /** How long a worker takes to start, and to drain, in s. */

@@ -3,11 +3,11 @@
  * it again.
  */
 
-import { fail } from '../../api/errors.js'
-import { DEFAULT_CLASS } from '../../api/report.js'
-import { quote } from '../../fs/base/quote.js'
-import { MAX_WANTED } from './limits.js'
-import type { Member } from './member.js'
+import { fail } from '../../../api/errors.js'
+import { DEFAULT_CLASS } from '../../../api/report.js'
+import { quote } from '../../../fs/base/quote.js'
+import { MAX_WANTED } from '../limits.js'
+import type { Member } from '../members/member.js'
 
 /** A command that lasts: to hold a model, or not to hold it. */
 export interface Wanted {

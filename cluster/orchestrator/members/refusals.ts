@@ -1,6 +1,6 @@
 /** Makes joiners wait whose address has had a join refused. */
-import type { Clock } from '../../fs/base/clock.js'
-import * as limits from './limits.js'
+import type { Clock } from '../../../fs/base/clock.js'
+import * as limits from '../limits.js'
 
 /** The refused joins of one address. */
 interface Record {

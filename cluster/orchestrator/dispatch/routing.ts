@@ -1,10 +1,10 @@
 /** Chooses the worker that a task runs on. */
-import type { Request } from '../root/request.js'
-import type { Task } from '../root/task.js'
+import type { Request } from '../../root/request.js'
+import type { Task } from '../../root/task.js'
+import { MAX_ATTEMPTS } from '../limits.js'
+import type { Member } from '../members/member.js'
 import type { Affinity } from './affinity.js'
 import { Heap } from './heap.js'
-import { MAX_ATTEMPTS } from './limits.js'
-import type { Member } from './member.js'
 
 export const strategies = ['specialise', 'least-loaded', 'round-robin', 'random'] as const
 export type Strategy = (typeof strategies)[number]

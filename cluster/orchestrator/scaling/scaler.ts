@@ -1,12 +1,12 @@
 /** Adds and removes workers by how many of their slots are in use. */
 
-import { fail } from '../../api/errors.js'
-import { type Cancel, type Clock, every } from '../../fs/base/clock.js'
-import { quote, type Value } from '../../fs/base/quote.js'
-import type { Verb } from '../../fs/kit/ctl.js'
-import { word1 } from '../../fs/kit/ctl.js'
-import { noSuch, oneOf } from '../choices.js'
-import { number } from '../root/settings.js'
+import { fail } from '../../../api/errors.js'
+import { type Cancel, type Clock, every } from '../../../fs/base/clock.js'
+import { quote, type Value } from '../../../fs/base/quote.js'
+import type { Verb } from '../../../fs/kit/ctl.js'
+import { word1 } from '../../../fs/kit/ctl.js'
+import { noSuch, oneOf } from '../../choices.js'
+import { number } from '../../root/settings.js'
 
 /** How often the number of workers is checked, in ms. */
 const POLL_MS = 3_000

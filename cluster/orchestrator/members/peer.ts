@@ -1,16 +1,16 @@
 /** A peer that has joined: a worker, a cluster or a host. The orchestrator uses its files, and nothing else. */
 
-import { fail, toFsError } from '../../api/errors.js'
-import * as field from '../../api/field.js'
-import { mostOf, parseReport, type Report } from '../../api/report.js'
-import { type Clock, deadline } from '../../fs/base/clock.js'
-import { Client, type Fid } from '../../fs/client/client.js'
-import type { File, User } from '../../fs/file.js'
-import { remote } from '../../fs/kit/remote.js'
-import type { Transport } from '../../fs/transport.js'
-import { ORDWR, OREAD } from '../../fs/wire/protocol.js'
-import { SECRET_ANAME } from '../joining.js'
-import { GREETING_MS, MAX_ATTACHED } from './limits.js'
+import { fail, toFsError } from '../../../api/errors.js'
+import * as field from '../../../api/field.js'
+import { mostOf, parseReport, type Report } from '../../../api/report.js'
+import { type Clock, deadline } from '../../../fs/base/clock.js'
+import { Client, type Fid } from '../../../fs/client/client.js'
+import type { File, User } from '../../../fs/file.js'
+import { remote } from '../../../fs/kit/remote.js'
+import type { Transport } from '../../../fs/transport.js'
+import { ORDWR, OREAD } from '../../../fs/wire/protocol.js'
+import { SECRET_ANAME } from '../../joining.js'
+import { GREETING_MS, MAX_ATTACHED } from '../limits.js'
 
 const decoder = new TextDecoder()
 const encoder = new TextEncoder()

@@ -1,6 +1,6 @@
 /** The names `worker-NNNN`: a worker that comes back gets its old name, a new worker the lowest free number. */
-import type { Clock } from '../../fs/base/clock.js'
-import { MAX_NAMES, NAME_GRACE_MS } from './limits.js'
+import type { Clock } from '../../../fs/base/clock.js'
+import { MAX_NAMES, NAME_GRACE_MS } from '../limits.js'
 
 const shape = /^worker-(\d{4,9})$/
 

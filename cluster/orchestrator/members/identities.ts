@@ -1,13 +1,13 @@
 /** Knows joiners by their secrets, so that no other peer can join under the id of one. */
 
-import { fail } from '../../api/errors.js'
-import * as field from '../../api/field.js'
-import { records } from '../../api/text.js'
-import type { Clock } from '../../fs/base/clock.js'
-import { record } from '../../fs/base/quote.js'
-import { digestOf, same } from '../secret.js'
-import { IDENTITY_MS, MAX_IDENTITIES } from './limits.js'
-import type { Restored, Saver } from './saved.js'
+import { fail } from '../../../api/errors.js'
+import * as field from '../../../api/field.js'
+import { records } from '../../../api/text.js'
+import type { Clock } from '../../../fs/base/clock.js'
+import { record } from '../../../fs/base/quote.js'
+import { digestOf, same } from '../../secret.js'
+import { IDENTITY_MS, MAX_IDENTITIES } from '../limits.js'
+import type { Restored, Saver } from '../saved.js'
 
 /** The file that they are kept in. */
 const FILE = 'joiners'

@@ -1,13 +1,13 @@
 /** The machines that have joined as hosts: they start workers, and report how these end. */
 
-import { fail, toFsError } from '../../api/errors.js'
-import { type Exit, MAX_EVENT, parseExit } from '../../api/exit.js'
-import { Lines } from '../../api/text.js'
-import { type Cancel, type Clock, sleep } from '../../fs/base/clock.js'
-import type { User } from '../../fs/file.js'
-import type { EventLog } from '../../fs/kit/event-log.js'
-import { OREAD } from '../../fs/wire/protocol.js'
-import * as limits from './limits.js'
+import { fail, toFsError } from '../../../api/errors.js'
+import { type Exit, MAX_EVENT, parseExit } from '../../../api/exit.js'
+import { Lines } from '../../../api/text.js'
+import { type Cancel, type Clock, sleep } from '../../../fs/base/clock.js'
+import type { User } from '../../../fs/file.js'
+import type { EventLog } from '../../../fs/kit/event-log.js'
+import { OREAD } from '../../../fs/wire/protocol.js'
+import * as limits from '../limits.js'
 import type { Member } from './member.js'
 import type { Peer } from './peer.js'
 

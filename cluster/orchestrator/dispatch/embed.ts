@@ -1,10 +1,10 @@
 /** Has a worker of the cluster compute embeddings. */
-import { parseEmbedded } from '../../api/embedded.js'
-import { fail, toFsError } from '../../api/errors.js'
-import type { User } from '../../fs/file.js'
-import type { EmbedRequest } from '../root/embed.js'
-import type { Embedded } from '../root/root.js'
-import type { Member } from './member.js'
+import { parseEmbedded } from '../../../api/embedded.js'
+import { fail, toFsError } from '../../../api/errors.js'
+import type { User } from '../../../fs/file.js'
+import type { EmbedRequest } from '../../root/embed.js'
+import type { Embedded } from '../../root/root.js'
+import type { Member } from '../members/member.js'
 
 /**
  * Asks the least loaded worker for the vectors of texts, and the next one if that worker disconnects meanwhile.

@@ -1,20 +1,20 @@
 /** The models of all workers: which there are, where they are loaded, and loading one that is asked for. */
 
-import { fail, toFsError } from '../../api/errors.js'
-import { DEFAULT_CLASS, type ModelRecord } from '../../api/report.js'
-import { type Clock, sleep } from '../../fs/base/clock.js'
-import { within } from '../../fs/base/interruptible.js'
-import { quote } from '../../fs/base/quote.js'
-import type { Created, File, Owner } from '../../fs/file.js'
-import { union } from '../../fs/kit/dir.js'
-import type { EventLog } from '../../fs/kit/event-log.js'
-import type { Request } from '../root/request.js'
+import { fail, toFsError } from '../../../api/errors.js'
+import { DEFAULT_CLASS, type ModelRecord } from '../../../api/report.js'
+import { type Clock, sleep } from '../../../fs/base/clock.js'
+import { within } from '../../../fs/base/interruptible.js'
+import { quote } from '../../../fs/base/quote.js'
+import type { Created, File, Owner } from '../../../fs/file.js'
+import { union } from '../../../fs/kit/dir.js'
+import type { EventLog } from '../../../fs/kit/event-log.js'
+import type { Request } from '../../root/request.js'
+import { LOAD_MS, REFRESH_PAUSE_MS } from '../limits.js'
+import type { Hosts } from '../members/hosts.js'
+import type { Member } from '../members/member.js'
+import type { Membership } from '../members/membership.js'
+import type { Peer } from '../members/peer.js'
 import { FatalLoads } from './fatal-loads.js'
-import type { Hosts } from './hosts.js'
-import { LOAD_MS, REFRESH_PAUSE_MS } from './limits.js'
-import type { Member } from './member.js'
-import type { Peer } from './peer.js'
-import type { Registry } from './registry.js'
 import { modelName, type WantedModels } from './wanted.js'
 
 /** Nothing interrupts a load: it goes on when the client that asked for it leaves. */
@@ -56,7 +56,7 @@ export class Models {
   readonly #held = new Map<string, boolean>()
 
   constructor(
-    readonly registry: Registry,
+    readonly membership: Membership,
     readonly hosts: Hosts,
     readonly wanted: WantedModels,
     readonly clock: Clock,
@@ -158,7 +158,7 @@ export class Models {
   #isHeld(model: string): boolean {
     let held = this.#held.get(model)
     if (held === undefined) {
-      held = [...this.registry.members.values()].some(
+      held = [...this.membership.members.values()].some(
         member =>
           this.wanted.modelOf(member, this.#classModel(this.hosts.nameOf(member), member.report.class)) === model,
       )
@@ -180,7 +180,7 @@ export class Models {
    * @throws FsError for a model that no member has; for any request while no model is loaded or being loaded
    */
   known({ model, digest }: Request): void {
-    if (this.registry.members.size === 0) return
+    if (this.membership.members.size === 0) return
     const { plain } = this
     if (
       model === undefined &&
@@ -200,7 +200,7 @@ export class Models {
 
   /** Whether the model that answers a request is being loaded; if any model may answer it, whether any is. */
   coming({ model = this.plain }: Pick<Request, 'model'>): boolean {
-    for (const { loading, report } of this.registry.members.values()) {
+    for (const { loading, report } of this.membership.members.values()) {
       const coming = loading ?? report.loading
       if (coming && (model === undefined || coming === model)) return true
     }
@@ -224,7 +224,7 @@ export class Models {
     this.#notBefore = now + PAUSE_MS
     if (this.coming({ model })) return true
     if (this.fatal.has(model)) return false
-    const idle = [...this.registry.members.values()].filter(
+    const idle = [...this.membership.members.values()].filter(
       member => member.active === 0 && member.loading === undefined && this.#has(member, model) && !member.draining,
     )
     const { plain } = this
@@ -309,19 +309,19 @@ export class Models {
 
   /** Members that could load a model: their host has the file. */
   holders(model: string): Member[] {
-    return [...this.registry.members.values()].filter(member => this.#has(member, model))
+    return [...this.membership.members.values()].filter(member => this.#has(member, model))
   }
 
   /** Members that have a model loaded, or are loading it for this cluster. */
   loadedOn(model: string): Member[] {
-    return [...this.registry.members.values()].filter(member => member.has(model) || member.loading === model)
+    return [...this.membership.members.values()].filter(member => member.has(model) || member.loading === model)
   }
 
   /** All models, each name once. */
   list(): ClusterModel[] {
     const byName = new Map<string, ClusterModel>()
     const files = new Map<string, { machine: string; size: number }>()
-    for (const member of this.registry.members.values()) {
+    for (const member of this.membership.members.values()) {
       const machine = this.hosts.machineOf(member)
       for (const model of member.report.models) {
         const before = byName.get(model.name)
@@ -372,7 +372,7 @@ export class Models {
    */
   stores(local: string): Member[] {
     const hosts = new Map<string, Member[]>([[local, []]])
-    for (const member of this.registry.members.values()) {
+    for (const member of this.membership.members.values()) {
       const host = this.hosts.machineOf(member)
       const others = hosts.get(host)
       if (others) others.push(member)

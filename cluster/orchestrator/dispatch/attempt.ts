@@ -1,12 +1,12 @@
 /**
  * One attempt at a task on one worker: sends the request, reads the events of the answer and passes them to the task.
  */
-import { type AnswerEvent, AnswerReader } from '../../api/answer.js'
-import { type ErrorCode, type FsError, fail, received, toFsError } from '../../api/errors.js'
-import type { Fid } from '../../fs/client/client.js'
-import { ORDWR, OREAD } from '../../fs/wire/protocol.js'
-import type { Task } from '../root/task.js'
-import type { Member } from './member.js'
+import { type AnswerEvent, AnswerReader } from '../../../api/answer.js'
+import { type ErrorCode, type FsError, fail, received, toFsError } from '../../../api/errors.js'
+import type { Fid } from '../../../fs/client/client.js'
+import { ORDWR, OREAD } from '../../../fs/wire/protocol.js'
+import type { Task } from '../../root/task.js'
+import type { Member } from '../members/member.js'
 
 /**
  * How an attempt ended: the answer is complete, or it has failed for good, or it broke off so that another worker may

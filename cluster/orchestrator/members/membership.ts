@@ -1,20 +1,20 @@
 /** The members of the cluster: admits peers that join, watches their health, and removes those that are gone. */
 
-import { parseAnswerEvent } from '../../api/answer.js'
-import { FsError, fail, received, toFsError } from '../../api/errors.js'
-import { plain, Unfit } from '../../api/field.js'
-import type { Report } from '../../api/report.js'
-import { type Cancel, type Clock, deadline, sleep } from '../../fs/base/clock.js'
-import { quote } from '../../fs/base/quote.js'
-import type { User } from '../../fs/file.js'
-import type { EventLog } from '../../fs/kit/event-log.js'
-import type { Transport } from '../../fs/transport.js'
-import { OREAD } from '../../fs/wire/protocol.js'
-import { noSuch } from '../choices.js'
+import { parseAnswerEvent } from '../../../api/answer.js'
+import { FsError, fail, received, toFsError } from '../../../api/errors.js'
+import { plain, Unfit } from '../../../api/field.js'
+import type { Report } from '../../../api/report.js'
+import { type Cancel, type Clock, deadline, sleep } from '../../../fs/base/clock.js'
+import { quote } from '../../../fs/base/quote.js'
+import type { User } from '../../../fs/file.js'
+import type { EventLog } from '../../../fs/kit/event-log.js'
+import type { Transport } from '../../../fs/transport.js'
+import { OREAD } from '../../../fs/wire/protocol.js'
+import { noSuch } from '../../choices.js'
+import * as limits from '../limits.js'
 import type { Ends } from './ends.js'
 import type { Hosts } from './hosts.js'
 import type { Identities } from './identities.js'
-import * as limits from './limits.js'
 import { Member } from './member.js'
 import { Names } from './names.js'
 import { Peer } from './peer.js'
@@ -23,8 +23,8 @@ import { addressOf, Refusals } from './refusals.js'
 /** The probe: a prompt that a worker must answer before it gets others. */
 const PING = { messages: [{ role: 'user', content: 'ping' }], max_tokens: 1, priority: 10 }
 
-/** Callbacks of the registry. */
-export interface RegistryDeps {
+/** Callbacks of the membership. */
+export interface MembershipDeps {
   /** Whether or how a member can be routed to may have changed. */
   changed(member: Member): void
   /** A member is gone: its tasks must move to others. */
@@ -35,7 +35,7 @@ export interface RegistryDeps {
   hung(member: Member, why: string): void
 }
 
-export interface RegistryOptions {
+export interface MembershipOptions {
   clock: Clock
   random: () => number
   events: EventLog
@@ -48,20 +48,20 @@ export interface RegistryOptions {
   hosts: Hosts
   /** Checks that a joiner owns the id that it gives. */
   identities: Identities
-  /** Reports what ended workers. The registry tells it which ones join and leave. */
+  /** Reports what ended workers. The membership tells it which ones join and leave. */
   ends: Ends
-  on: RegistryDeps
+  on: MembershipDeps
 }
 
 /**
  * A member is a worker, or a cluster that joined as one; Hosts keeps the machines. All of this is soft state: it
  * consists of nothing but what the members report when they join and at each heartbeat.
  */
-export class Registry {
+export class Membership {
   readonly members = new Map<string, Member>()
   /** Members in quarantine. */
   readonly quarantined = new Set<Member>()
-  readonly #o: RegistryOptions
+  readonly #o: MembershipOptions
   readonly #names: Names
   readonly #refusals: Refusals
   /** By address, how many joiners are being greeted, and those that wait for their turn. */
@@ -72,7 +72,7 @@ export class Registry {
   readonly #comings = new Map<string, { times: number[]; quarantines: number }>()
   #closed = false
 
-  constructor(o: RegistryOptions) {
+  constructor(o: MembershipOptions) {
     this.#o = o
     this.#names = new Names(o.clock)
     this.#refusals = new Refusals(o.clock)

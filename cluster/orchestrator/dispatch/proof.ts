@@ -1,7 +1,7 @@
 /** Proof that an exchange was given to a member: the member shows it to claim the exchange after a lost connection. */
 import { createHmac } from 'node:crypto'
-import type { User } from '../../fs/file.js'
-import { same } from '../secret.js'
+import type { User } from '../../../fs/file.js'
+import { same } from '../../secret.js'
 
 /** An exchange as it was assigned to a member. */
 export interface Assignment {

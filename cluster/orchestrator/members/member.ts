@@ -1,6 +1,6 @@
 /** A worker of the cluster, or a cluster that joined as one: what the orchestrator knows of it and runs on it. */
-import type { ModelRecord, Report } from '../../api/report.js'
-import { SUSPECT_AFTER } from './limits.js'
+import type { ModelRecord, Report } from '../../../api/report.js'
+import { SUSPECT_AFTER } from '../limits.js'
 import type { Peer } from './peer.js'
 
 export class Member {

@@ -2,14 +2,14 @@
  * Takes up exchanges that workers still have after their connection was lost, or after this orchestrator was restarted.
  */
 
-import { toFsError } from '../../api/errors.js'
-import type { OrphanRecord } from '../../api/report.js'
-import { type Clock, sleep } from '../../fs/base/clock.js'
-import type { User } from '../../fs/file.js'
-import { parseRequest } from '../root/request.js'
-import type { Root } from '../root/root.js'
+import { toFsError } from '../../../api/errors.js'
+import type { OrphanRecord } from '../../../api/report.js'
+import { type Clock, sleep } from '../../../fs/base/clock.js'
+import type { User } from '../../../fs/file.js'
+import { parseRequest } from '../../root/request.js'
+import type { Root } from '../../root/root.js'
+import type { Member } from '../members/member.js'
 import type { Dispatcher } from './dispatcher.js'
-import type { Member } from './member.js'
 import type { Proofs } from './proof.js'
 
 /** How long to wait for other workers when one has come back with an exchange that we do not know. */

@@ -1,9 +1,9 @@
 /** What ended each worker's process. Hosts report that by `boot`; the cluster shows it under the worker's name. */
-import type { Exit } from '../../api/exit.js'
-import { plain } from '../../api/field.js'
-import type { Clock } from '../../fs/base/clock.js'
-import type { EventLog } from '../../fs/kit/event-log.js'
-import { MAX_ENDED, MAX_ENDS, OBITUARY_MS } from './limits.js'
+import type { Exit } from '../../../api/exit.js'
+import { plain } from '../../../api/field.js'
+import type { Clock } from '../../../fs/base/clock.js'
+import type { EventLog } from '../../../fs/kit/event-log.js'
+import { MAX_ENDED, MAX_ENDS, OBITUARY_MS } from '../limits.js'
 import type { Member } from './member.js'
 
 interface Start {

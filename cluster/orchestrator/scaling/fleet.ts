@@ -1,22 +1,22 @@
 /** The workers of a cluster as its hosts see them: starts them on hosts, ends them, and counts them for scaling. */
 
-import type { Clock } from '../../fs/base/clock.js'
-import type { Verb } from '../../fs/kit/ctl.js'
-import type { EventLog } from '../../fs/kit/event-log.js'
-import { noSuch } from '../choices.js'
-import type { Task } from '../root/task.js'
-import type { Hosts } from './hosts.js'
-import type { Member } from './member.js'
-import type { Peer } from './peer.js'
-import type { Registry } from './registry.js'
-import { type Scalable, Scaler, scalingLines, scalingVerbs } from './scaling.js'
+import type { Clock } from '../../../fs/base/clock.js'
+import type { Verb } from '../../../fs/kit/ctl.js'
+import type { EventLog } from '../../../fs/kit/event-log.js'
+import { noSuch } from '../../choices.js'
+import type { Task } from '../../root/task.js'
+import type { Hosts } from '../members/hosts.js'
+import type { Member } from '../members/member.js'
+import type { Membership } from '../members/membership.js'
+import type { Peer } from '../members/peer.js'
+import { type Scalable, Scaler, scalingLines, scalingVerbs } from './scaler.js'
 
 const NO_HOST = 'no host has joined; add one with llamboctl join'
 
 export interface FleetOptions {
   clock: Clock
   events: Pick<EventLog, 'add'>
-  registry: Pick<Registry, 'members'>
+  membership: Pick<Membership, 'members'>
   hosts: Hosts
   /** The slots of the workers that accept prompts, and how many of them are in use. */
   used(): { slots: number; active: number }
@@ -134,14 +134,14 @@ export class Fleet implements Scalable {
 
   /** Workers that have joined and are not being drained. */
   #members(): Member[] {
-    return [...this.#o.registry.members.values()].filter(
+    return [...this.#o.membership.members.values()].filter(
       ({ report, draining }) => report.kind === 'worker' && !draining && report.state !== 'draining',
     )
   }
 
   /** Workers that hosts list and that have not joined: those that are starting, or waiting to be started again. */
   #coming(): { id: string; state: string }[] {
-    const joined = new Set([...this.#o.registry.members.values()].map(({ id }) => id))
+    const joined = new Set([...this.#o.membership.members.values()].map(({ id }) => id))
     return this.#hosts()
       .flatMap(({ report }) => report.workers)
       .filter(({ id, state }) => state !== 'stopping' && !joined.has(id))

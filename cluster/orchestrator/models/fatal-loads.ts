@@ -1,9 +1,9 @@
 /** Models whose load has crashed a worker, so that the cluster does not crash others with them. */
 
-import { fail } from '../../api/errors.js'
-import type { Clock } from '../../fs/base/clock.js'
-import { MAX_POISONS, OBITUARY_MS } from './limits.js'
-import { crashSignals } from './poison.js'
+import { fail } from '../../../api/errors.js'
+import type { Clock } from '../../../fs/base/clock.js'
+import { crashSignals } from '../dispatch/poison.js'
+import { MAX_POISONS, OBITUARY_MS } from '../limits.js'
 
 /** By itself the cluster loads such a model on no other worker, until somebody loads it by name and that succeeds. */
 export class FatalLoads {
