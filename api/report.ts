@@ -12,7 +12,7 @@ import type { Attributes } from './written.js'
  * host's one for each of up to 1,000 workers. A cluster's has a record of some 300 characters for each worker: ten
  * thousand of them fit.
  */
-export const MAX_STATUS = { worker: 512 * 1024, host: 512 * 1024, cluster: 4 * 1024 * 1024 } as const
+export const MAX_STATUS = { cluster: 4 * 1024 * 1024, other: 512 * 1024 } as const
 /** Most records of one status. A useful record has at least some 100 characters. */
 const MAX_RECORDS = 40_000
 /** Most models of one store or cluster. The cluster keeps a record for each model of each member. */
@@ -164,7 +164,7 @@ function proper<T>(of: field.Field<T>, records: readonly object[], name: string,
 
 /** Most characters that a status may have, given its beginning, which already says the `kind`. */
 export const mostOf = (head: string): number =>
-  /^server [^\n]{0,2000} kind=cluster /.test(head) ? MAX_STATUS.cluster : MAX_STATUS.worker
+  /^server [^\n]{0,2000} kind=cluster /.test(head) ? MAX_STATUS.cluster : MAX_STATUS.other
 
 /**
  * Reads a `status`.

@@ -93,6 +93,12 @@ export const MAX_WANTED = 10_000
  */
 export const EVENTS_PAUSE_MS = 20
 /**
+ * How long a peer may take over a command that it carries out at once, such as `unload` or `spawn`, and over a status
+ * that a command waits for: as long as a call to a joined machine may take that does not wait for content
+ * (fs/kit/remote.ts).
+ */
+export const COMMAND_MS = 15_000
+/**
  * How long a worker may take over a load. It gives up a load after 30 minutes, and may be in the middle of another when
  * it gets this one.
  */

@@ -253,6 +253,7 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     clock,
     random,
     events,
+    budget,
     id,
     version: o.version,
     self,
@@ -467,8 +468,19 @@ export function createOrchestrator(o: OrchestratorOptions): Orchestrator {
     ready({ model, workers }, signal) {
       return new Promise((resolve, reject) => {
         if (signal?.aborted) return reject(signal.reason)
-        signal?.addEventListener('abort', () => reject(signal.reason), { once: true })
-        waiting.push({ model, workers: Math.max(1, workers), resolve, reject })
+        const abort = () => {
+          waiting = waiting.filter(other => other !== wait)
+          reject(signal?.reason)
+        }
+        const settle =
+          <A extends unknown[]>(how: (...args: A) => void) =>
+          (...args: A) => {
+            signal?.removeEventListener('abort', abort)
+            how(...args)
+          }
+        const wait = { model, workers: Math.max(1, workers), resolve: settle(resolve), reject: settle(reject) }
+        signal?.addEventListener('abort', abort, { once: true })
+        waiting.push(wait)
         announceReady()
       })
     },

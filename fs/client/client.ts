@@ -5,6 +5,7 @@
 import { OUR_TYPE } from '../base/attributes.js'
 import { type Clock, systemClock } from '../base/clock.js'
 import { errnoString, FsError, fail, received, toFsError } from '../base/errors.js'
+import type { Holding } from '../base/holding.js'
 import { IdPool } from '../base/id-pool.js'
 import { DEFAULT_MSIZE, MAX_MSIZE, MAX_QUEUED, RFLUSH_TIMEOUT_MS } from '../base/limits.js'
 import type { Transport } from '../transport.js'
@@ -18,6 +19,7 @@ import {
   type RMessage,
   replyTo,
   type TMessage,
+  tagOf,
   unpack,
 } from '../wire/message.js'
 import { type Dialect, NOFID, NONUNAME, NOTAG } from '../wire/protocol.js'
@@ -40,6 +42,11 @@ export interface ClientOptions {
   trace?: (line: string) => void
   /** The clock that measures deadlines; the system clock by default. */
   clock?: Clock
+  /**
+   * Counts the bytes of incomplete messages; freed when the connection has closed. A reply for which it has no room
+   * rejects its request. By default they are not counted: a client that dials a server trusts it that far.
+   */
+  holding?: Holding
 }
 
 /** The user that attaches, and the tree. */
@@ -93,7 +100,10 @@ export class Client implements ClientConnection {
   ours: boolean | undefined
   #dialect: Dialect
   #msize: number
-  #framer = new Framer()
+  readonly #framer: Framer
+  readonly #holding: Holding | undefined
+  /** Bytes that wait below the framer, such as half a WebSocket message, as `#holding` counts them. */
+  #unread = 0
   #pending: (Pending | undefined)[] = []
   /** Requests that wait until the server has read the ones before them. */
   readonly #waiting = new Set<() => void>()
@@ -118,6 +128,8 @@ export class Client implements ClientConnection {
     this.#msize = Math.min(options.msize ?? DEFAULT_MSIZE, MAX_MSIZE)
     this.#trace = options.trace
     this.#clock = options.clock ?? systemClock
+    this.#holding = options.holding
+    this.#framer = new Framer(options.holding)
     this.closed = new Promise(resolve => {
       this.#closed = resolve
     })
@@ -391,13 +403,36 @@ export class Client implements ClientConnection {
 
   #receive(chunk: Uint8Array): void {
     try {
-      this.#framer.push(chunk, bytes => {
-        if (this.#gone) return
-        this.#reply(this.#version ? unpackVersion(bytes) : unpackReply(bytes, this.#dialect))
-      })
+      this.#framer.push(
+        chunk,
+        bytes => {
+          if (this.#gone) return
+          this.#reply(this.#version ? unpackVersion(bytes) : unpackReply(bytes, this.#dialect))
+        },
+        (head, why) => {
+          const { message: ename, errno } = toFsError(why)
+          if (!this.#gone) this.#reply({ type: 'Rerror', tag: tagOf(head), ename, errno })
+        },
+      )
+      this.#weigh()
     } catch (error) {
       this.#broken(toFsError(error).message)
     }
+  }
+
+  /** Counts what waits below the framer. If there is no room for it, disconnects: it has arrived already. */
+  #weigh(): void {
+    const { unread = 0 } = this.transport
+    const more = unread - this.#unread
+    if (more === 0 || !this.#holding || this.#gone) return
+    if (more > 0 && !this.#holding.owe(more)) {
+      const why = fail('hungUp', `${this.transport.name}: no memory for a message of ${unread} bytes`)
+      this.#over(why)
+      this.transport.destroy(why)
+      return
+    }
+    if (more < 0) this.#holding.shrink(-more)
+    this.#unread = unread
   }
 
   #reply(m: Message): void {
@@ -440,6 +475,7 @@ export class Client implements ClientConnection {
     if (this.#gone) return
     this.#gone = reason instanceof FsError ? reason : fail('hungUp', reason?.message ?? this.transport.name, reason)
     this.#out = []
+    this.#holding?.free()
     const outstanding = this.#version ? [this.#version, ...this.#pending] : this.#pending
     this.#pending = []
     for (const pending of outstanding) {

@@ -80,7 +80,7 @@ export class Framer {
     if (length <= this.#buffer.length || this.#refusal !== undefined) return
     const larger = Math.min(this.#want, GROWTH * length)
     try {
-      this.holding?.grow(larger - this.#counted)
+      this.holding?.grow(larger - this.#counted, true)
       this.#counted = larger
     } catch (error) {
       this.#refusal = error

@@ -90,7 +90,7 @@ t.test('the size of a status and its number of records are bounded, more loosely
   const models = (n: number) => Array.from({ length: n }, (_, i) => `model name=m${i} size=1`).join('\n')
   t.equal(parseReport(`${server}\n${models(4096)}\n`).models.length, 4096)
   t.throws(() => parseReport(`${server}\n${models(4097)}\n`), bad)
-  t.throws(() => parseReport(`${server}\nx y='${'x'.repeat(MAX_STATUS.worker)}'\n`), bad)
+  t.throws(() => parseReport(`${server}\nx y='${'x'.repeat(MAX_STATUS.other)}'\n`), bad)
   // ten thousand workers of one cluster
   const worker = `worker name=worker-0001 host=alpha state=idle class=default model=llambo-tiny slots=4 active=0 queue=0 tok_s=0 latency_ms=0 mem_free=123456789012 kind=worker id=${'a'.repeat(32)} boot=${'b'.repeat(8)}\n`
   const cluster = server.replace('kind=worker', 'kind=cluster')

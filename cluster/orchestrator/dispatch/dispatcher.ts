@@ -39,7 +39,6 @@ interface RetryState extends GeneratedTokens {
   digest: string | undefined
   /** The id of the worker that the last attempt failed on. */
   avoid: string | undefined
-  attempt: Attempt | undefined
 }
 
 /** What the dispatcher needs of the cluster around it. */
@@ -273,7 +272,6 @@ export class Dispatcher implements Executor {
         deaths: 0,
         digest: task.request.digest,
         avoid: undefined,
-        attempt: undefined,
       }
       this.#courses.set(task, course)
     }
@@ -286,7 +284,6 @@ export class Dispatcher implements Executor {
       if (this.#retrying.delete(attempt)) this.onFree()
     }
     const attempt: Attempt = new Attempt(task, member, course.attempts, course, () => this.clock.now(), proved)
-    course.attempt = attempt
     return attempt
   }
 

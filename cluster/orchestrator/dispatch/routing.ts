@@ -158,9 +158,12 @@ export class Routing {
       member = items.filter(other => other.id !== o.avoid).reduce((a, b) => (pool.before(b, a) ? b : a))
       why = 'elsewhere'
     }
-    if (o.alone) {
-      const idle = items.find(other => other.active === 0)
-      if (idle) member = idle
+    if (o.alone && member.active > 0) {
+      const idle = items.find(other => other.active === 0 && other.id !== o.avoid)
+      if (idle) {
+        member = idle
+        why = 'idle'
+      }
     }
     const named = [member, ...items.slice(0, NAMED).filter(other => other !== member)]
     return {

@@ -138,13 +138,19 @@ export class Hosts {
   #beat(name: string, peer: Peer): void {
     const { clock, settings } = this.#o
     let missed = 0
+    let due = clock.now()
     const answered = () => {
       missed = 0
     }
     const beat = () => {
-      this.#beats.set(peer, clock.after(settings.heartbeat_s * 1000, beat, true))
+      const period = settings.heartbeat_s * 1000
+      const now = clock.now()
+      // this process was suspended: do not count the missed heartbeats against the host
+      const slept = now - due > period
+      due = now + period
+      this.#beats.set(peer, clock.after(period, beat, true))
       if (!peer.refreshing) void peer.refreshStatus().then(answered, () => undefined)
-      else if (++missed >= limits.DEAD_AFTER) this.#left(name, peer)
+      else if (!slept && ++missed >= limits.DEAD_AFTER) this.#left(name, peer)
     }
     beat()
   }

@@ -5,12 +5,14 @@ import { FsError, fail, received, toFsError } from '../../../api/errors.js'
 import { plain, Unfit } from '../../../api/field.js'
 import type { Report } from '../../../api/report.js'
 import { type Cancel, type Clock, deadline, sleep } from '../../../fs/base/clock.js'
+import { CONNECTION_BYTES } from '../../../fs/base/limits.js'
 import { quote } from '../../../fs/base/quote.js'
 import type { User } from '../../../fs/file.js'
 import type { EventLog } from '../../../fs/kit/event-log.js'
 import type { Transport } from '../../../fs/transport.js'
 import { OREAD } from '../../../fs/wire/protocol.js'
 import { noSuch } from '../../choices.js'
+import type { Budget } from '../../root/budget.js'
 import * as limits from '../limits.js'
 import type { Ends } from './ends.js'
 import type { Hosts } from './hosts.js'
@@ -22,6 +24,9 @@ import { addressOf, Refusals } from './refusals.js'
 
 /** The probe: a prompt that a worker must answer before it gets others. */
 const PING = { messages: [{ role: 'user', content: 'ping' }], max_tokens: 1, priority: 10 }
+
+/** The user for whom the connections of all joiners count: together they get one user's share of the memory. */
+const JOINERS = { name: 'connections of joiners' }
 
 /** Callbacks of the membership. */
 export interface MembershipDeps {
@@ -39,6 +44,8 @@ export interface MembershipOptions {
   clock: Clock
   random: () => number
   events: EventLog
+  /** Counts the memory that joiners' connections take. */
+  budget: Budget
   /** Our own id, our version, and the user of our own requests. */
   id: string
   version: string
@@ -94,20 +101,24 @@ export class Membership {
    * Admits a peer that has connected to our join endpoint. Never rejects. A refused peer gets the reason and is disconnected.
    */
   async join(transport: Transport): Promise<void> {
-    const { clock, self } = this.#o
+    const { clock, self, budget } = this.#o
     if (this.#refusals.waits(transport.name)) return transport.destroy()
+    const holding = budget.hold(JOINERS)
     let peer: Peer | undefined
     try {
+      holding.grow(CONNECTION_BYTES + (transport.extra ?? 0), true)
       peer = await this.#inTurn(transport.name, async () => {
         // another joiner from this address may have been refused while this one waited for its turn
-        if (!this.#refusals.waits(transport.name)) return Peer.meet(transport, clock, self)
+        if (!this.#refusals.waits(transport.name)) return Peer.meet(transport, clock, self, holding)
         transport.destroy()
         return undefined
       })
     } catch (error) {
+      holding.free()
+      transport.destroy()
       return this.#refused(transport, toFsError(error))
     }
-    if (!peer) return
+    if (!peer) return holding.free()
     try {
       if (this.#closed) throw fail('shuttingDown')
       this.#check(peer)

@@ -4,13 +4,19 @@ import { fail, toFsError } from '../../../api/errors.js'
 import * as field from '../../../api/field.js'
 import { mostOf, parseReport, type Report } from '../../../api/report.js'
 import { type Clock, deadline } from '../../../fs/base/clock.js'
+import type { Holding } from '../../../fs/base/holding.js'
+import { within } from '../../../fs/base/interruptible.js'
+import { quote } from '../../../fs/base/quote.js'
 import { Client, type Fid } from '../../../fs/client/client.js'
 import type { File, User } from '../../../fs/file.js'
 import { remote } from '../../../fs/kit/remote.js'
 import type { Transport } from '../../../fs/transport.js'
 import { ORDWR, OREAD } from '../../../fs/wire/protocol.js'
 import { SECRET_ANAME } from '../../joining.js'
-import { GREETING_MS, MAX_ATTACHED } from '../limits.js'
+import { COMMAND_MS, GREETING_MS, MAX_ATTACHED } from '../limits.js'
+
+/** A wait that only its time limit ends. */
+const never = new AbortController().signal
 
 const decoder = new TextDecoder()
 const encoder = new TextEncoder()
@@ -50,15 +56,16 @@ export class Peer {
 
   /**
    * Connects to a joining peer and reads its status and its secret.
+   * @param holding counts what the connection keeps of incomplete messages; freed when it has closed
    * @throws FsError if it speaks no version of 9P that we know, does not answer in time, or its status is invalid; the
    *   connection is closed then
    */
-  static async meet(transport: Transport, clock: Clock, self: User): Promise<Peer> {
+  static async meet(transport: Transport, clock: Clock, self: User, holding: Holding): Promise<Peer> {
     const late = deadline(clock, GREETING_MS, () =>
       fail('badMessage', `joined but did not answer for ${GREETING_MS / 1000} s`),
     )
     try {
-      const client = await Client.connect(transport, { clock }, late.signal)
+      const client = await Client.connect(transport, { clock, holding }, late.signal)
       const peer = new Peer(client, clock, self)
       await peer.refreshStatus(late.signal)
       peer.secret = await peer.#secret(late.signal)
@@ -182,10 +189,32 @@ export class Peer {
     this.#last = undefined
   }
 
-  /** Writes lines to its `ctl`. */
+  /**
+   * Writes lines to its `ctl`, and waits until it has carried them out.
+   * @param signal ends the wait; if omitted, the wait ends after COMMAND_MS
+   * @throws FsError the peer's own error, or that it has not answered in time
+   */
   async command(lines: string, signal?: AbortSignal): Promise<void> {
-    const root = await this.as(this.self)
-    await root.writeFile('ctl', encoder.encode(lines), signal)
+    const write = async (signal: AbortSignal) => {
+      const root = await this.as(this.self)
+      await root.writeFile('ctl', encoder.encode(lines), signal)
+    }
+    return signal ? write(signal) : this.#soon(lines.trim(), write)
+  }
+
+  /** Reads its status again, for a command that waits for it. @throws FsError also if it does not answer in time */
+  async reported(): Promise<void> {
+    await this.#soon('read status', signal => this.refreshStatus(signal))
+  }
+
+  /** Limits a wait for an answer that the peer gives at once. @param what was asked, for the error */
+  #soon<T>(what: string, ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const late = () =>
+      fail(
+        'io',
+        `${this.report.name} did not answer ${quote(what)} within ${COMMAND_MS / 1000} s; try again, or end that process`,
+      )
+    return within(this.clock, COMMAND_MS, never, late, ask)
   }
 
   close(): void {

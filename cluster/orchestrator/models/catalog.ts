@@ -303,7 +303,14 @@ export class Models {
     // a load of it that is under way cannot be cancelled: wait for its end
     if (member.loading === model) await this.#loads.get(member)
     // a worker has one model; a cluster may have others besides
-    await member.peer.command(member.report.kind === 'cluster' ? `unload ${quote(model)}\n` : 'unload\n')
+    if (member.report.kind === 'worker') await member.peer.command('unload\n')
+    else {
+      // its worker may be loading that model, which nothing cancels
+      const late = () =>
+        fail('io', `${member.name} did not unload ${model} within ${LOAD_MS / 60_000} minutes; try again`)
+      const unload = (signal: AbortSignal) => member.peer.command(`unload ${quote(model)}\n`, signal)
+      await within(this.clock, LOAD_MS, never, late, unload)
+    }
     await this.#again(member)
   }
 
@@ -361,7 +368,7 @@ export class Models {
   }
 
   async #again(member: Member): Promise<void> {
-    await member.peer.refreshStatus().catch(() => undefined)
+    await member.peer.reported().catch(() => undefined)
     if (!member.left) this.onChange(member)
   }
 

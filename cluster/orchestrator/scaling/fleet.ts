@@ -97,7 +97,7 @@ export class Fleet implements Scalable {
       try {
         await host.command(`spawn ${kind} ${n}\n`)
         // so that the new workers are counted from now on
-        await host.refreshStatus()
+        await host.reported()
         return
       } catch (error) {
         failure = error
@@ -121,7 +121,7 @@ export class Fleet implements Scalable {
     }
     await Promise.all(going.map(member => this.#o.retire(member)))
     // so that the ended workers do not count as starting
-    await Promise.all(this.#hosts().map(host => host.refreshStatus().catch(() => undefined)))
+    await Promise.all(this.#hosts().map(host => host.reported().catch(() => undefined)))
   }
 
   told(kind: string, attrs: Parameters<EventLog['add']>[1]): void {

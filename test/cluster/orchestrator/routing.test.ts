@@ -25,6 +25,26 @@ t.test('a joined cluster with more slots than its connection has fids gets no mo
   t.ok(MAX_ATTEMPTS + MAX_ATTACHED < MAX_FIDS)
 })
 
+t.test('a request that must be alone goes to an idle worker, and the trace says that this was why', async t => {
+  const routing = new Routing(Math.random, new Affinity(), () => true)
+  const worker = (name: string, active: number) => {
+    const report = { slots: 4, models: [{ name: 'm', type: 'text', loaded: true }], prefer: 0, mem_free: 0 }
+    const state = { serving: true, model: report.models[0], load: active, active, running: active, report }
+    routing.update({ id: name, name, lastUsed: 0, ...state } as unknown as Member)
+  }
+  routing.strategy = 'round-robin'
+  worker('busy', 1)
+  worker('idle', 0)
+  const task = { request: plainRequest([{ role: 'user', content: 'x' }]), session: undefined }
+  const chosen = (o: { alone?: boolean; avoid?: string }) => {
+    const { member, why } = routing.choose(task, o)!
+    return [member.name, why]
+  }
+  t.same(chosen({}), ['busy', 'round-robin'])
+  t.same(chosen({ alone: true }), ['idle', 'idle'])
+  t.same(chosen({ alone: true, avoid: 'idle' }), ['busy', 'round-robin'], 'not to the one that it failed on')
+})
+
 t.test('the first item of a heap is the least, whatever is put in, moved and deleted', async () => {
   fc.assert(
     fc.property(fc.array(fc.tuple(fc.nat(20), fc.nat(1000), fc.boolean())), steps => {
