@@ -6,7 +6,7 @@ import { FsError } from '../../api/errors.js'
 import type { OnDamaged } from '../../cli/aside.js'
 import { codeOf, exitCode, explain, Failure } from '../../cli/exit.js'
 import { readJoinFile, removeJoinFile, writeJoinFile } from '../../cli/joinfile.js'
-import { privateDir, runtimeDir } from '../../cli/paths.js'
+import { privateDir, runtimeDir, stateDir } from '../../cli/paths.js'
 import { bornAt, isAlive } from '../../cli/serverfile.js'
 import type { Config } from '../../cli/settings.js'
 import type { Upstream } from '../../cluster/host/process.js'
@@ -19,6 +19,7 @@ import { checkEngines, startWorkers, workerSettings } from './classes.js'
 import { aborted } from './foreground.js'
 import { localHost } from './host.js'
 import { machineIdentity } from './identity.js'
+import { claimLock } from './once.js'
 import { adopt } from './spawn.js'
 import { dialUpstream } from './upstream.js'
 import { parentsUser, self } from './users.js'
@@ -45,6 +46,8 @@ const WORKERS_FILE = 'join-workers.json'
  * hosts of one machine.
  */
 const ID_FILE = 'join-id'
+/** Says which process uses that id. */
+const LOCK_FILE = 'join.lock'
 /**
  * How long a worker lives without the cluster, in ms. A cluster elsewhere may be away for longer than one on the same
  * machine.
@@ -65,28 +68,35 @@ export async function joinCluster(o: JoinOptions): Promise<void> {
   process.umask(0o077)
   checkEngines(o.config)
   privateDir(runtimeDir(env))
-  claim(o)
-  const started = new Date().toISOString()
-  const pid = process.pid
-  writeJoinFile({ pid, born: bornAt(pid), address: upstream.address, upstream: digest(upstream), started }, env)
+  // beside the identity, which no two processes may use: join.json can be damaged, and is in another directory where
+  // XDG_RUNTIME_DIR is not set
+  const release = claimLock(join(privateDir(stateDir(env)), LOCK_FILE), pid => already(pid, env))
   try {
-    await stay(o)
+    claim(o)
+    const started = new Date().toISOString()
+    const pid = process.pid
+    writeJoinFile({ pid, born: bornAt(pid), address: upstream.address, upstream: digest(upstream), started }, env)
+    try {
+      await stay(o)
+    } finally {
+      removeJoinFile(env)
+    }
   } finally {
-    removeJoinFile(env)
+    release()
   }
 }
 
-/**
- * Refuses where this user's machine has joined already. Ends the workers that a killed process left in another cluster.
- * @throws Failure
- */
+/** The failure where another process of this user has joined a cluster, with the command that ends it. */
+function already(pid: number, env: NodeJS.ProcessEnv): Failure {
+  const file = readJoinFile(env)
+  const [where, how] = file?.pid === pid ? [file.address, 'llamboctl leave'] : ['a server', `kill ${pid}`]
+  return new Failure(exitCode.failed, `this machine has already joined ${where} (pid ${pid}); to leave it: ${how}`)
+}
+
+/** Ends the workers that a killed process left in another cluster. @throws Failure where that process runs */
 function claim({ upstream, config, env, note }: JoinOptions): void {
   const file = readJoinFile(env, damaged(note))
-  if (file && isAlive(file))
-    throw new Failure(
-      exitCode.failed,
-      `this machine has already joined ${file.address} (pid ${file.pid}); to leave it: llamboctl leave`,
-    )
+  if (file && isAlive(file)) throw already(file.pid, env)
   if (file?.upstream === digest(upstream)) return
   const path = join(runtimeDir(env), WORKERS_FILE)
   const { same, other } = readWorkersFile(path, workerSettings(config), 0, damaged(note))

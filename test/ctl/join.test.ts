@@ -1,5 +1,5 @@
 /** Tests `llamboctl join` and `llamboctl leave`. */
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { isAlive } from '../../cli/serverfile.js'
@@ -180,6 +180,19 @@ t.test('leave ends a join in the background; a second join is refused, a server 
     code: 1,
     stderr: `llamboctl: this machine has already joined ${cluster.address} (pid ${pid}); to leave it: llamboctl leave\n`,
   })
+  const elsewhere = { ...token, XDG_RUNTIME_DIR: home.path('elsewhere') }
+  mkdirSync(elsewhere.XDG_RUNTIME_DIR, { mode: 0o700 })
+  t.match(await home.start(['join', ...cluster.args], elsewhere).ended, {
+    code: 1,
+    stderr: `llamboctl: this machine has already joined a server (pid ${pid}); to leave it: kill ${pid}\n`,
+  })
+  const record = readFileSync(home.path('run/llambo/join.json'), 'utf8')
+  writeFileSync(home.path('run/llambo/join.json'), '{"pid":')
+  t.match(await home.start(['join', ...cluster.args], token).ended, {
+    code: 1,
+    stderr: `llamboctl: this machine has already joined a server (pid ${pid}); to leave it: kill ${pid}\n`,
+  })
+  writeFileSync(home.path('run/llambo/join.json'), record)
   await home.up()
   t.equal((await home.ctl('rdwr', 'data', 'hi')).stdout, '0:hi\n')
   t.equal((await home.ctl('down')).code, 0)
