@@ -1,8 +1,8 @@
 /** A text file that its owner can edit: what is written takes effect when the file is closed or synced. */
-import { fail } from '../../api/errors.js'
-import { type File, newQid, type Opened, type Owner } from '../../fs/file.js'
-import { Made, now } from '../../fs/kit/content.js'
-import { OTRUNC } from '../../fs/wire/protocol.js'
+import { fail } from '../base/errors.js'
+import { type File, newQid, type Opened, type Owner } from '../file.js'
+import { OTRUNC } from '../wire/protocol.js'
+import { Made, now } from './content.js'
 
 /**
  * Receives what is written through one open: `take` gets the text as it comes, cut anywhere; `done` is called at each
