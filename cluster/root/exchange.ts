@@ -23,7 +23,7 @@ export interface ExchangeOptions {
   /** Called at each write, to refuse early a prompt that could not be accepted; throws to refuse it. */
   accept?(ctx: Context): void
   /** Submits a prompt. Never throws: a refusal is an exchange whose answer has failed. */
-  submit(prompt: string, ctx: Context, by: 'read' | 'close'): Exchange
+  submit(prompt: string, ctx: Context): Exchange
   /**
    * Called when a write failed with `error`, or the prompt proved invalid at its submission: the user's newest exchange
    * is then that failure.
@@ -148,7 +148,7 @@ class OpenExchange implements Opened {
     // free the prompt before submitting it: it is counted there
     this.#prompt?.clear()
     if (empty) return
-    this.#bind(this.options.submit(prompt, ctx, by))
+    this.#bind(this.options.submit(prompt, ctx))
     this.#mine = by === 'read'
   }
 

@@ -14,10 +14,11 @@ import { type CtlOptions, ctl, run, type Verb } from '../../fs/kit/ctl.js'
 import type { EventLog } from '../../fs/kit/event-log.js'
 import { Budget } from './budget.js'
 import { type EmbedRequest, parseEmbedRequest } from './embed.js'
-import { type Exchange, exchange } from './exchange.js'
+import type { Exchange } from './exchange.js'
 import type { ChatMessage, Sampling } from './generation.js'
 import * as limits from './limits.js'
 import { Metrics } from './metrics.js'
+import { PromptFile } from './prompt-file.js'
 import { layered, parseRequest, plainRequest, type Request } from './request.js'
 import type { Session } from './session.js'
 import { Sessions } from './sessions.js'
@@ -189,7 +190,7 @@ export class Root {
   adopt(id: string, o: { user: User; request: Request; prompt: string; session?: string | undefined }): Task {
     const { user, request, session } = o
     const ctx = { user, signal: new AbortController().signal }
-    const turn = session === undefined ? undefined : this.sessions.get(session, ctx)?.adopted(request, ctx)
+    const turn = session === undefined ? undefined : this.sessions.get(session, ctx)?.turns.adopt(request, ctx)
     const task = this.tasks.adopt(id, {
       ...o,
       bytes: jsonBytes(JSON.stringify(request)),
@@ -271,7 +272,7 @@ export class Root {
   }
 
   #data(): File {
-    return this.#exchange(
+    return this.#promptFile(
       'data',
       limits.MAX_PROMPT,
       (prompt, ctx) => {
@@ -284,7 +285,7 @@ export class Root {
   }
 
   #generate(): File {
-    return this.#exchange(
+    return this.#promptFile(
       'generate',
       limits.MAX_REQUEST,
       (json, ctx) => {
@@ -292,11 +293,7 @@ export class Root {
         // before parsing: nested JSON takes many times its text
         this.budget.check(ctx.user.name, bytes)
         const request = parseRequest(json)
-        if (request.session !== undefined) {
-          const session = this.sessions.get(request.session, ctx)
-          if (!session) throw fail('notFound', `session/${request.session}`)
-          return session.generate(json, ctx)
-        }
+        if (request.session !== undefined) return this.sessions.generate(request.session, json, ctx)
         const { prompt, messages } = request.generate
         const task = this.#submit('generate', request, prompt ?? messages?.at(-1)?.content ?? '', bytes, ctx)
         return { answer: task.stream, abandon: () => task.abandon() }
@@ -306,7 +303,7 @@ export class Root {
   }
 
   #embed(): File {
-    return this.#exchange('embed', limits.MAX_REQUEST, (json, ctx) => {
+    return this.#promptFile('embed', limits.MAX_REQUEST, (json, ctx) => {
       const hold = this.budget.hold(ctx.user)
       hold.grow(limits.TASK_BYTES + limits.COPIES * jsonBytes(json))
       let request: EmbedRequest
@@ -334,37 +331,14 @@ export class Root {
     })
   }
 
-  /** Makes a file that works like `data` and remembers the newest exchange of each user. */
-  #exchange(
+  /** Makes a file that works like `data`. */
+  #promptFile(
     file: string,
     limit: number,
     begin: (prompt: string, ctx: Context) => Exchange,
     accept?: (ctx: Context) => void,
   ): File {
-    const newest = new UserMap<{ exchange: Exchange; release: () => void }>(({ release }) => release())
-    const remember = (exchange: Exchange, ctx: Context) => {
-      newest.set(ctx.user, { exchange, release: exchange.answer.keep() })
-      return exchange
-    }
-    const refused = (error: Error, ctx: Context): Exchange => {
-      this.failed(error, ctx.user, file)
-      const answer = new AppendLog()
-      answer.end(error)
-      return remember({ answer, abandon: () => undefined }, ctx)
-    }
-    return exchange({
-      owner: this.#o.owner,
-      limit,
-      ...(accept && { accept }),
-      submit: (prompt, ctx) => {
-        try {
-          return remember(begin(prompt, ctx), ctx)
-        } catch (error) {
-          return refused(error as Error, ctx)
-        }
-      },
-      refused,
-      newest: ctx => newest.get(ctx.user)?.exchange,
-    })
+    const failed = (error: Error, { user }: Context) => this.failed(error, user, file)
+    return new PromptFile({ owner: this.#o.owner, limit, begin, failed, ...(accept && { accept }) }).file
   }
 }

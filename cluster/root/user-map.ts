@@ -13,6 +13,10 @@ export class UserMap<T> {
     return this.#values.get(name)
   }
 
+  values(): Iterable<T> {
+    return this.#values.values()
+  }
+
   delete({ name }: User): void {
     this.#values.delete(name)
   }
