@@ -1,13 +1,11 @@
 /** Compares our server with diod. */
 
+import { WINDOW } from '../fs/base/limits.js'
 import type { Client, Fid } from '../fs/client/client.js'
 import { OREAD, OWRITE } from '../fs/wire/protocol.js'
 import { type Comparison, compare, type Result, rate, type Side, type Skipped, time } from './measure.js'
 import { attach, haveDiod, type Program, startDiod, startOurs } from './programs.js'
 import { LARGE, SMALL } from './tree.js'
-
-/** Requests in flight while a large file is read or written: as many as fs/client/fid.ts has in flight for a write. */
-const WINDOW = 8
 
 type Connection = { client: Client; root: Fid }
 

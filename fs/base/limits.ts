@@ -71,6 +71,8 @@ export const MAX_ENTRIES = 1_000_000
  * does not bound the memory.
  */
 export const MAX_LISTING = 256 * MAX_ENTRIES
+/** The most Twrites of one write, and walks of one listing with all attributes, that a client has in flight at once. */
+export const WINDOW = 8
 /** How long a connection that is closing may take to deliver its last bytes, in ms. */
 export const CLOSE_TIMEOUT_MS = 5000
 /** How long a client waits for an Rflush before it takes the connection for dead, in ms. */

@@ -5,19 +5,15 @@
 import { fail } from '../base/errors.js'
 import type { Msg, ReplyOf, TMessage } from '../wire/message.js'
 import { NONUNAME } from '../wire/protocol.js'
+import type { ClientFid } from './dialect.js'
 
-/** A fid, as far as these calls use one. */
-interface Fid {
-  readonly fid: number
-  readonly linux: boolean
-  readonly client: { readonly dialect: string }
-  rpc<T extends TMessage['type']>(m: Asked<T>, signal?: AbortSignal): Promise<ReplyOf<T>>
-}
+type Fid = Pick<ClientFid, 'fid' | 'client' | 'rpc'>
 
 type Asked<T extends TMessage['type']> = { type: T } & Omit<Msg<T>, 'tag'>
 
 function ask<T extends TMessage['type']>(fid: Fid, m: Asked<T>, signal?: AbortSignal): Promise<ReplyOf<T>> {
-  if (!fid.linux) return Promise.reject(fail('notPermitted', `${fid.client.dialect} has no ${m.type}`))
+  if (fid.client.dialect !== '9P2000.L')
+    return Promise.reject(fail('notPermitted', `${fid.client.dialect} has no ${m.type}`))
   return fid.rpc<T>(m, signal)
 }
 
