@@ -240,7 +240,8 @@ export class ChatClient {
     this.session.stale()
     const rest =
       kept === 0 ? '' : `; the last ${kept === 2 ? 'exchange is' : `${kept / 2} exchanges are`} kept unchanged`
-    yield { is: 'note', line: `${note}${rest}; the saved conversation has all messages` }
+    const saved = this.settings.get('save') ? '; the saved conversation has all messages' : ''
+    yield { is: 'note', line: `${note}${rest}${saved}` }
   }
 
   #count(figures: Figures): void {

@@ -140,17 +140,35 @@ function detach(dir: string, lazy: boolean): Promise<void> {
 }
 
 /**
- * Runs a program to its end.
- * @throws Error with the first line of its standard error, or that it is missing and how to install it
+ * Runs a program to its end, or for RUN_MS.
+ * @param o.fd a descriptor of ours that it gets as its descriptor 3
+ * @param o.env variables that it gets besides ours
+ * @throws Error with the first line of its standard error, that it is missing and how to install it, or that it has not
+ *   ended in time
  */
-export function run(file: string, args: string[]): Promise<void> {
+export function run(file: string, args: string[], o: { fd?: number; env?: NodeJS.ProcessEnv } = {}): Promise<void> {
   return new Promise((done, failed) => {
     // in a process group of its own, so that Ctrl-C in our terminal does not reach it
-    const child = spawn(file, args, { cwd: '/', detached: true, timeout: RUN_MS, stdio: ['ignore', 'ignore', 'pipe'] })
+    const child = spawn(file, args, {
+      cwd: '/',
+      detached: true,
+      env: { ...process.env, ...o.env },
+      stdio: ['ignore', 'ignore', 'pipe', ...(o.fd === undefined ? [] : [o.fd])],
+    })
+    const stderr = child.stderr!
+    // a process that waits for a file system cannot always be killed: its end is not waited for
+    const late = setTimeout(() => {
+      child.kill('SIGKILL')
+      child.unref()
+      stderr.destroy()
+      failed(new Error(`${file} did not end within ${RUN_MS / 1000} s; look at what hangs with ps and dmesg`))
+    }, RUN_MS)
     let said = ''
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr.setEncoding('utf8').on('data', (text: string) => {
       said = (said + text).slice(0, MAX_SAID)
     })
+    child.once('error', () => clearTimeout(late))
+    child.once('close', () => clearTimeout(late))
     child.once('error', (error: NodeJS.ErrnoException) =>
       failed(error.code === 'ENOENT' ? new Error(`${file} is missing: ${remedies[file] ?? 'install it'}`) : error),
     )

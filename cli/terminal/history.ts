@@ -1,5 +1,16 @@
 /** The history of what a person entered, kept in a file over the runs of a program. */
-import { appendFileSync, chmodSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  chmodSync,
+  closeSync,
+  fstatSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { dirname } from 'node:path'
 import { makeDirectory } from '../../fs/host-directory.js'
 
@@ -10,9 +21,9 @@ const MOST = 16 * 1024 * 1024
 
 /**
  * What a person entered, oldest first. The file has one JSON string a line, and only its user can read it. Several
- * programs may append to it at once, because each entry is one write. The rewrite at twice the limit is not protected:
- * an entry that another program appends between the read and the rename is lost. An entry that begins with a space is
- * not kept, nor one that repeats the last. A file that cannot be read or written causes one warning and nothing else.
+ * programs may append to it at once, because each entry is one write. What another program appends while the file is
+ * rewritten, at twice the limit, is kept. An entry that begins with a space is not kept, nor one that repeats the last.
+ * A file that cannot be read or written causes one warning and nothing else.
  */
 export class History {
   readonly #limit: number
@@ -59,37 +70,59 @@ export class History {
   }
 
   #read(): string[] {
-    const entries: string[] = []
+    let entries: string[] = []
     this.#guard(() => {
-      const text = this.#text()
-      this.#torn = text !== '' && !text.endsWith('\n')
-      const lines = text.split('\n').filter(Boolean)
-      for (const line of lines.slice(-this.#limit)) {
-        const entry = parse(line)
-        if (entry !== undefined) entries.push(entry)
-      }
-      // rewritten when it has twice the entries, so that it does not grow without bound
-      if (lines.length > 2 * this.#limit) {
-        const beside = `${this.file}.${process.pid}`
-        writeFileSync(beside, entries.map(entry => `${JSON.stringify(entry)}\n`).join(''), { mode: 0o600 })
-        renameSync(beside, this.file)
+      let file: number | undefined
+      // read again where another program has rewritten it meanwhile
+      while ((file = this.#open()) !== undefined) {
+        try {
+          const text = readFileSync(file, 'utf8')
+          this.#torn = text !== '' && !text.endsWith('\n')
+          const lines = text.split('\n').filter(Boolean)
+          entries = lines.slice(-this.#limit).flatMap(line => parse(line) ?? [])
+          // rewritten when it has twice the entries, so that it does not grow without bound
+          if (lines.length <= 2 * this.#limit || this.#rewrite(file, entries)) return
+        } finally {
+          closeSync(file)
+        }
       }
     })
     return entries
   }
 
-  #text(): string {
+  /** Opens the file; undefined if there is none. */
+  #open(): number | undefined {
     try {
       const found = statSync(this.file)
       if (!found.isFile()) throw new Error('not a file')
       const { mode, size } = found
       if (mode & 0o077) chmodSync(this.file, 0o600)
       if (size > MOST) throw new Error(`over ${MOST} bytes`)
-      return readFileSync(this.file, 'utf8')
+      return openSync(this.file, 'r')
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return ''
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
       throw error
     }
+  }
+
+  /**
+   * Replaces the file by these entries, and by what other programs have appended to it since it was read.
+   * @param file the file as it was opened, read to its end then
+   * @returns false if another program has replaced it
+   */
+  #rewrite(file: number, entries: readonly string[]): boolean {
+    const beside = `${this.file}.${process.pid}`
+    writeFileSync(beside, entries.map(entry => `${JSON.stringify(entry)}\n`).join(''), { mode: 0o600 })
+    if (statSync(this.file).ino !== fstatSync(file).ino) {
+      rmSync(beside)
+      return false
+    }
+    renameSync(beside, this.file)
+    // the descriptor still leads to the old file, from where the first read ended
+    const added = readFileSync(file)
+    if (added.length > 0) appendFileSync(this.file, added)
+    this.#torn = false
+    return true
   }
 
   #guard(work: () => void): void {

@@ -1,6 +1,7 @@
 /** The sentinel's agent: a process of one user that shells ask over a unix socket, and that asks the cluster. */
 
-import { chmodSync, linkSync, statSync, unlinkSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { chmodSync, linkSync, renameSync, statSync, unlinkSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { variable } from '../../api/environment.js'
@@ -33,6 +34,26 @@ const answers = (path: string) =>
       .once('close', () => resolve(false))
     socket.once('connect', () => socket.destroy())
   })
+
+const inodeOf = (path: string): number | undefined => statSync(path, { throwIfNoEntry: false })?.ino
+
+/** Removes a socket at which nothing answered, unless another agent has put its own there meanwhile. */
+function clear(path: string, ino: number, aside: string): void {
+  try {
+    // of several agents that find the same socket, one renames it
+    renameSync(path, aside)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return
+    throw error
+  }
+  try {
+    if (inodeOf(aside) !== ino) linkSync(aside, path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  } finally {
+    unlinkSync(aside)
+  }
+}
 
 /**
  * Reads one line. What comes after it is not kept, but it is read, because otherwise the end of the connection would
@@ -94,14 +115,14 @@ export class Agent {
    */
   async listen(dir: string, name: string): Promise<boolean> {
     const path = join(dir, name)
-    const beside = join(dir, `${name}.${process.pid}`)
+    const beside = join(dir, `${name}.${randomBytes(4).toString('hex')}`)
     await new Promise<void>((resolve, reject) => this.#server.once('error', reject).listen(beside, resolve))
     chmodSync(beside, 0o600)
     try {
       for (;;) {
         try {
           linkSync(beside, path)
-          this.#held = { path, ino: statSync(path).ino }
+          this.#held = { path, ino: statSync(beside).ino }
           unlinkSync(beside)
           this.#rest()
           this.#look = setInterval(() => this.#own || this.close(), LOOK_MS)
@@ -109,8 +130,9 @@ export class Agent {
         } catch (error) {
           if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
         }
+        const there = inodeOf(path)
         if (await answers(path)) return false
-        unlinkSync(path)
+        if (there !== undefined) clear(path, there, `${beside}.old`)
       }
     } finally {
       if (!this.#held) this.close()
@@ -133,7 +155,7 @@ export class Agent {
    */
   get #own(): boolean {
     const { path, ino } = this.#held ?? {}
-    return path !== undefined && statSync(path, { throwIfNoEntry: false })?.ino === ino
+    return path !== undefined && inodeOf(path) === ino
   }
 
   /** Restarts the idle timer. */

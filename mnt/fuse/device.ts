@@ -1,8 +1,7 @@
 /** Opens /dev/fuse and mounts on it, as root or through fusermount3; says what is missing where FUSE cannot be used. */
-import { spawn } from 'node:child_process'
 import { closeSync, constants, openSync } from 'node:fs'
 import { access, readFile } from 'node:fs/promises'
-import { FSTYPE, remedies } from '../mountpoint.js'
+import { FSTYPE, remedies, run } from '../mountpoint.js'
 import { fusermount, loadKoffi } from './fusermount.js'
 
 const DEVICE = '/dev/fuse'
@@ -66,7 +65,9 @@ export async function mountDevice(dir: string, allowOther: boolean, modes: boole
   }
   const fd = openSync(DEVICE, 'r+')
   try {
-    await mount(fd, dir, `fd=3,rootmode=40000,user_id=0,group_id=0,nosuid,nodev${shared}`)
+    const options = `fd=3,rootmode=40000,user_id=0,group_id=0,nosuid,nodev${shared}`
+    // -i: without a helper program
+    await run('mount', ['-i', '-t', FSTYPE, '-o', options, 'llambo', dir], { fd })
     return fd
   } catch (error) {
     closeSync(fd)
@@ -76,23 +77,4 @@ export async function mountDevice(dir: string, allowOther: boolean, modes: boole
 
 async function mayAllowOther(): Promise<boolean> {
   return /^\s*user_allow_other\s*$/m.test(await readFile('/etc/fuse.conf', 'utf8').catch(() => ''))
-}
-
-/** Runs mount(8) with the device as its descriptor 3. -i: without a helper program. */
-function mount(fd: number, dir: string, options: string): Promise<void> {
-  return new Promise((done, failed) => {
-    const child = spawn('mount', ['-i', '-t', FSTYPE, '-o', options, 'llambo', dir], {
-      cwd: '/',
-      stdio: ['ignore', 'ignore', 'pipe', fd],
-    })
-    let said = ''
-    child.stderr!.setEncoding('utf8').on('data', chunk => {
-      said = (said + chunk).slice(0, 1000)
-    })
-    child.on('error', failed)
-    child.on('close', code => {
-      if (code === 0) done()
-      else failed(new Error(said.trim().split('\n')[0] || `mount exited with code ${code}`))
-    })
-  })
 }

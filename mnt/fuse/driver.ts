@@ -81,12 +81,10 @@ export class Driver implements Handlers {
     return handler.call(this, request, flight)
   }
 
-  /**
-   * Whether a request is still handled while the mount is being stopped. These do not wait for the server, except
-   * STATFS in 9P2000.L.
-   */
+  /** Whether a request is still handled while the mount is being stopped: those that do not wait for the server. */
   local(request: k.Request): boolean {
-    return ['INIT', 'DESTROY', 'STATFS', 'RELEASE', 'RELEASEDIR'].includes(request.op)
+    if (request.op === 'STATFS') return !this.#linux
+    return ['INIT', 'DESTROY', 'RELEASE', 'RELEASEDIR'].includes(request.op)
   }
 
   forget(nodeid: number, lookups: number): void {

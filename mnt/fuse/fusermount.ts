@@ -1,7 +1,6 @@
 /** Mounts as an ordinary user: fusermount3 opens /dev/fuse and sends back the descriptor over a socket. */
-import { spawn } from 'node:child_process'
 import { closeSync } from 'node:fs'
-import { remedies } from '../mountpoint.js'
+import { run } from '../mountpoint.js'
 
 const AF_UNIX = 1
 const SOCK_STREAM = 1
@@ -50,7 +49,9 @@ export async function fusermount(dir: string, options: string): Promise<number> 
   if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) !== 0) throw new Error('socketpair failed')
   const [ours, theirs] = pair as unknown as [number, number]
   try {
-    await helper(dir, options, theirs)
+    await run('fusermount3', ['-o', options, '--', dir], { fd: theirs, env: { _FUSE_COMMFD: '3' } }).catch(error => {
+      throw new Error(explain((error as Error).message))
+    })
     // fusermount3 has ended, so its message is already in the socket
     const control = Buffer.alloc(CONTROL)
     const message = {
@@ -67,27 +68,6 @@ export async function fusermount(dir: string, options: string): Promise<number> 
     closeSync(ours)
     closeSync(theirs)
   }
-}
-
-function helper(dir: string, options: string, socket: number): Promise<void> {
-  return new Promise((done, failed) => {
-    const child = spawn('fusermount3', ['-o', options, '--', dir], {
-      cwd: '/',
-      env: { ...process.env, _FUSE_COMMFD: '3' },
-      stdio: ['ignore', 'ignore', 'pipe', socket],
-    })
-    let said = ''
-    child.stderr!.setEncoding('utf8').on('data', chunk => {
-      said = (said + chunk).slice(0, 1000)
-    })
-    child.on('error', (error: NodeJS.ErrnoException) =>
-      failed(error.code === 'ENOENT' ? new Error(`fusermount3 is missing: ${remedies.fusermount3}`) : error),
-    )
-    child.on('close', code => {
-      if (code === 0) done()
-      else failed(new Error(explain(said.trim().split('\n')[0] || `fusermount3 exited with code ${code}`)))
-    })
-  })
 }
 
 /** Adds the remedy to fusermount3's most common refusals. */

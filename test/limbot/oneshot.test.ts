@@ -213,14 +213,17 @@ t.test('limbot, one answer', async t => {
 t.test('before a message would overflow the context, older messages are summarised', async t => {
   const home = new Home(t, { LLAMBO_ENGINE_CONTEXT: '256', LLAMBO_MDNS: 'off' })
   await home.up()
-  const ask = async (...args: string[]) => {
-    const run = home.start(args, { LLAMBO_LIMBOT_MAX_TOKENS: '60' }, [limbot])
+  const asked = async (env: Record<string, string>, ...args: string[]) => {
+    const run = home.start(args, { LLAMBO_LIMBOT_MAX_TOKENS: '60', ...env }, [limbot])
     run.child.stdin!.end()
     return run.ended
   }
+  const ask = (...args: string[]) => asked({}, ...args)
   // many words of one letter: more tokens than a text of that length usually has
   const words = `${'a '.repeat(120)}x1`
   for (const args of [[words], ['-c', words]]) t.same((await ask(...args)).stdout, '0:a\n')
+  const unsaved = await asked({ LLAMBO_LIMBOT_SAVE: 'off' }, '-c', `${'b '.repeat(60)}x3`)
+  t.match(unsaved.stderr, /^summarised 4 messages in \d+ tokens$/m, 'nothing is said of a saved conversation')
   const third = await ask('-c', `${'b '.repeat(60)}x3`)
   t.match(third, { code: 0, stdout: '0:b 1:b 2:b\n' })
   t.match(third.stderr, /^context full/m)

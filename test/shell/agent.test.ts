@@ -274,3 +274,23 @@ t.test('the socket of a killed agent is replaced', async t => {
   next.close()
   first.close()
 })
+
+t.test('of two agents that start over the socket of a killed one, one gets it', async t => {
+  const { agent: first, dir } = await agent(t, { ask: async () => '' })
+  first.close()
+  const server = (await import('node:net')).createServer()
+  const stale = join(dir, 'stale')
+  await new Promise<void>(resolve => server.listen(`${stale}.own`, resolve))
+  const { linkSync, readdirSync } = await import('node:fs')
+  linkSync(`${stale}.own`, stale)
+  await new Promise(resolve => server.close(resolve))
+  const both = [1, 2].map(n => new Agent({ ask: async () => `{"cause":"c${n}","command":""}` }, {}, 60))
+  const got = await Promise.all(both.map(agent => agent.listen(dir, 'stale')))
+  t.equal(got.filter(Boolean).length, 1)
+  t.equal(await ask(stale, line()).answer, `c${got.indexOf(true) + 1}\t\n`)
+  t.same(
+    readdirSync(dir).filter(name => name.startsWith('stale')),
+    ['stale'],
+  )
+  for (const agent of both) agent.close()
+})

@@ -1,7 +1,8 @@
 /** Tests the history file. */
-import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import fs, { appendFileSync, chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { History } from '../../../cli/terminal/history.js'
 
 t.test('entries outlive the program, keep their lines and are private to the user', async t => {
@@ -80,4 +81,41 @@ t.test('a torn last line loses only that line', async t => {
   t.same(history.entries, ['one'])
   history.add('three')
   t.same(new History(file).entries, ['one', 'three'])
+})
+
+/** Runs `work` just before the first call of a function of node:fs by the code under test. */
+function before(t: Test, name: 'renameSync' | 'writeFileSync', work: () => void): void {
+  const original = fs[name] as (...args: unknown[]) => unknown
+  const put = (f: unknown) => {
+    Object.assign(fs, { [name]: f })
+    syncBuiltinESMExports()
+  }
+  put((...args: unknown[]) => {
+    put(original)
+    work()
+    return original(...args)
+  })
+  t.teardown(() => put(original))
+}
+
+const old = (n: number) => Array.from({ length: n }, (_, i) => `"${i}"\n`).join('')
+
+t.test('an entry that another program appends while the file is rewritten is kept', async t => {
+  const file = join(t.testdir(), 'history')
+  writeFileSync(file, old(7))
+  before(t, 'renameSync', () => appendFileSync(file, '"late"\n'))
+  t.same(new History(file, { limit: 3 }).entries, ['4', '5', '6'])
+  t.equal(readFileSync(file, 'utf8'), '"4"\n"5"\n"6"\n"late"\n')
+})
+
+t.test('of two programs that rewrite the file at once, the second reads what the first has left', async t => {
+  const dir = t.testdir()
+  const file = join(dir, 'history')
+  writeFileSync(file, old(7))
+  before(t, 'writeFileSync', () => {
+    new History(file, { limit: 3 }).add('first')
+  })
+  t.same(new History(file, { limit: 3 }).entries, ['5', '6', 'first'])
+  t.equal(readFileSync(file, 'utf8'), '"4"\n"5"\n"6"\n"first"\n')
+  t.same(readdirSync(dir), ['history'], 'nothing is left beside it')
 })
