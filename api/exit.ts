@@ -19,7 +19,7 @@ const exited = field.object({
 /** The end of a worker's process, as its host reports it: by a signal, or with an exit code other than 0. */
 export type Exit = field.Of<typeof exited>
 /** What a host writes into such an event. */
-export type ExitAttributes = Attributes<Exit, 'id' | 'class'>
+export type ExitAttributes = Attributes<Exit & { readonly id: string; readonly class: string }>
 
 /**
  * Reads one line of a host's events.

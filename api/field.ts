@@ -178,7 +178,8 @@ export function optional<T, A>(of: Field<T>, absent: A): Field<T | A> {
   return (value, name) => (value === undefined || value === null || value === '' ? absent : of(value, name))
 }
 
-type Shape = Readonly<Record<string, Field<any>>>
+/** The fields of an object, by name. */
+export type Shape = Readonly<Record<string, Field<any>>>
 /** The fields of a shape that may be undefined. */
 type Missing<S extends Shape> = { [K in keyof S]: undefined extends Of<S[K]> ? K : never }[keyof S]
 /** The object that a shape gives. */
@@ -186,19 +187,44 @@ export type Shaped<S extends Shape> = { readonly [K in Exclude<keyof S, Missing<
   readonly [K in Missing<S>]?: Exclude<Of<S[K]>, undefined>
 }
 
-/**
- * Reads an object with these fields. Unknown fields are dropped, since a newer peer may send more. So are fields that
- * are undefined.
- */
-export function object<const S extends Shape>(shape: S): Field<Shaped<S>> {
-  const fields = Object.entries(shape)
+/** Reads the fields of a shape, each with `read`. */
+function fields<S extends Shape>(
+  shape: S,
+  read: (field: Field<unknown>, value: unknown, key: string) => unknown,
+): Field<Shaped<S>> {
+  const all = Object.entries(shape)
   return (value, name) => {
     const from = some(value, name) as Record<string, unknown>
     const out: Record<string, unknown> = {}
-    for (const [key, field] of fields) {
-      const read = field(Object.hasOwn(from, key) ? from[key] : undefined, key)
-      if (read !== undefined) out[key] = read
+    for (const [key, field] of all) {
+      const got = read(field, Object.hasOwn(from, key) ? from[key] : undefined, key)
+      if (got !== undefined) out[key] = got
     }
     return out as Shaped<S>
   }
 }
+
+/**
+ * Reads an object with these fields. Unknown fields are dropped, since a newer peer may send more. So are fields that
+ * are undefined.
+ */
+export const object = <const S extends Shape>(shape: S): Field<Shaped<S>> =>
+  fields(shape, (field, value, key) => field(value, key))
+
+/**
+ * Reads an object in the same way, but a field that breaks its bounds counts as missing. It is for programs that show
+ * what a server says: a newer server, or one odd value, must not hide everything else.
+ * @throws Unfit only if a field that must be there is missing
+ */
+export const lenient = <const S extends Shape>(shape: S): Field<Shaped<S>> =>
+  fields(shape, (field, value, key) => {
+    try {
+      return field(value, key)
+    } catch (error) {
+      try {
+        return field(undefined, key)
+      } catch {
+        throw error
+      }
+    }
+  })

@@ -1,11 +1,11 @@
 /**
  * Parses the `status` of a worker, a cluster or a host that has joined: the capability record and the records after it
- * (docs/files.md).
+ * (docs/files.md). A cluster relies on what it says, and refuses a joiner whose status has one invalid attribute of
+ * those here. api/status.ts has the records with all their attributes.
  */
 import { fail } from '../fs/base/errors.js'
 import * as field from './field.js'
-import { records } from './text.js'
-import type { Attributes } from './written.js'
+import { fit, records } from './text.js'
 
 /**
  * Most characters of one status. A worker's has a record of some 200 characters for each model of its store, and a
@@ -24,9 +24,9 @@ const MAX_WORKERS = 1_000
 /** Most clusters at and below one cluster. */
 const MAX_CLUSTERS = 1_000
 /** Most slots that one member may claim: routing adds them up. */
-const MAX_SLOTS = 1_000_000
+export const MAX_SLOTS = 1_000_000
 /** Most bytes of memory that a machine may claim: sums over all members stay exact. */
-const MAX_BYTES = 2 ** 50
+export const MAX_BYTES = 2 ** 50
 
 /** The worker class that always exists, made from the plain settings. */
 export const DEFAULT_CLASS = 'default'
@@ -36,7 +36,8 @@ const rate = field.optional(field.number(0, 1e12), 0)
 const note = (most: number) => field.optional(field.line(most), '')
 const reason = field.optional(field.line(1000), undefined)
 
-const server = field.object({
+/** What a cluster uses of the first record of a joiner's `status`. */
+export const server = {
   name: field.name,
   kind: field.oneOf(['worker', 'cluster', 'host']),
   /** Stays the same for life. */
@@ -76,9 +77,10 @@ const server = field.object({
   error: reason,
   /** The ids of this cluster and of all clusters below it. */
   clusters: field.optional(field.commas(field.id, MAX_CLUSTERS, 65 * MAX_CLUSTERS), [] as string[]),
-})
+}
 
-const model = field.object({
+/** What it uses of a model's record. */
+export const model = {
   name: field.model,
   type: field.optional(field.line(64), 'text'),
   size: count(MAX_BYTES),
@@ -90,9 +92,10 @@ const model = field.object({
   problem: reason,
   /** What the operator should know about the loaded model, such as that its context could be longer. */
   note: reason,
-})
+}
 
-const orphan = field.object({
+/** An exchange that came through a cluster which is no longer connected to read it. */
+export const orphan = {
   /** Its number on the worker. */
   id: field.serial,
   cluster: field.id,
@@ -104,42 +107,34 @@ const orphan = field.object({
   session: field.optional(field.serial, undefined),
   /** Proves that this worker was given the exchange (orchestrator/dispatch/proof.ts). */
   proof: field.optional(field.secret, ''),
-})
+}
 
-const worker = field.object({
+/** What it uses of the record of a worker that a host supervises. */
+export const supervised = {
   id: field.id,
   state: field.optional(field.word, ''),
   /** The model that its next process loads first, if not that of its class. */
   hold: note(4096),
-})
-const spawnable = field.object({ name: field.name, model: note(4096) })
+}
 
-/** A model's record in a `status`. */
-export type ModelRecord = field.Of<typeof model>
-/** An exchange that came through a cluster which is no longer connected to read it. */
-export type OrphanRecord = field.Of<typeof orphan>
-/** A worker that a host supervises, and a class of worker that it can start. */
-export type SupervisedRecord = field.Of<typeof worker>
-export type ClassRecord = field.Of<typeof spawnable>
+/** What it uses of the record of a class of worker that a host can start. */
+export const spawnable = { name: field.name, model: note(4096) }
 
-/**
- * The attributes of the records as they are written: those that are read above, and those for people and other
- * programs.
- */
-export type ServerAttributes = Attributes<
-  field.Of<typeof server>,
-  'util' | 'uptime_s' | 'cores' | 'workers' | 'hosts' | 'strategy' | 'model' | 'memory' | 'memory_used'
->
-export type ModelAttributes = Attributes<ModelRecord, 'architecture' | 'workers' | 'conflict'>
-export type OrphanAttributes = Attributes<OrphanRecord>
-export type SupervisedAttributes = Attributes<SupervisedRecord, 'pid' | 'class' | 'restarts' | 'boot' | 'error'>
-export type ClassAttributes = Attributes<
-  ClassRecord,
-  'type' | 'slots' | 'context' | 'kv_type' | 'prefer' | 'memory' | 'cores'
->
+const read = {
+  server: field.object(server),
+  model: field.object(model),
+  orphan: field.object(orphan),
+  worker: field.object(supervised),
+  class: field.object(spawnable),
+}
+
+export type ModelRecord = field.Of<typeof read.model>
+export type OrphanRecord = field.Of<typeof read.orphan>
+export type SupervisedRecord = field.Of<typeof read.worker>
+export type ClassRecord = field.Of<typeof read.class>
 
 /** The parsed status of a worker, a cluster or a host. */
-export interface Report extends field.Of<typeof server> {
+export interface Report extends field.Of<typeof read.server> {
   readonly models: readonly ModelRecord[]
   readonly orphans: readonly OrphanRecord[]
   /** Only from a host. */
@@ -153,13 +148,7 @@ export interface Report extends field.Of<typeof server> {
  */
 function proper<T>(of: field.Field<T>, records: readonly object[], name: string, most: number): T[] {
   if (records.length > most) throw new field.Unfit(name, `${records.length} records, at most ${most}`)
-  return records.flatMap(record => {
-    try {
-      return [of(record, name)]
-    } catch {
-      return []
-    }
-  })
+  return records.flatMap(record => fit(of, record, name))
 }
 
 /** Most characters that a status may have, given its beginning, which already says the `kind`. */
@@ -172,24 +161,24 @@ export const mostOf = (head: string): number =>
  */
 export function parseReport(text: string): Report {
   try {
-    return read(text)
+    return report(text)
   } catch (error) {
     throw fail('badMessage', `status: ${(error as Error).message}`)
   }
 }
 
-function read(text: string): Report {
+function report(text: string): Report {
   const all = records(text, 'all', { characters: mostOf(text.slice(0, 4096)), count: MAX_RECORDS })
   const first = all.shift()
   if (first?.word !== 'server') throw new Error('expected a server record at the beginning')
   const of = (word: string) => all.filter(record => record.word === word).map(({ attrs }) => attrs)
-  const self = server(first.attrs, 'server')
+  const self = read.server(first.attrs, 'server')
   return {
     ...self,
-    models: proper(model, of('model'), 'model', MAX_MODELS),
-    orphans: proper(orphan, of('orphan'), 'orphan', MAX_ORPHANS),
+    models: proper(read.model, of('model'), 'model', MAX_MODELS),
+    orphans: proper(read.orphan, of('orphan'), 'orphan', MAX_ORPHANS),
     // a cluster's worker records are its members; no reader here needs them
-    workers: self.kind === 'host' ? field.list(worker, MAX_WORKERS)(of('worker'), 'worker') : [],
-    classes: field.list(spawnable, MAX_WORKERS)(of('class'), 'class'),
+    workers: self.kind === 'host' ? field.list(read.worker, MAX_WORKERS)(of('worker'), 'worker') : [],
+    classes: field.list(read.class, MAX_WORKERS)(of('class'), 'class'),
   }
 }

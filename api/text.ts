@@ -1,6 +1,6 @@
 /** Parses whole texts from outside, as records, JSON or lines, and bounds them before anything looks into them. */
 import { parseRecords } from '../fs/base/quote.js'
-import { shown, Unfit } from './field.js'
+import { type Field, shown, Unfit } from './field.js'
 
 /** The bounds of a text that is a list of records. */
 export interface Bounds {
@@ -10,8 +10,11 @@ export interface Bounds {
   readonly count: number
 }
 
+/** A record: its first word, '' if that is an attribute, and its attributes. */
+export type NdbRecord = ReturnType<typeof parseRecords>[number]
+
 /** Parses ndb records within those bounds. @throws Unfit */
-export function records(text: string, name: string, most: Bounds): ReturnType<typeof parseRecords> {
+export function records(text: string, name: string, most: Bounds): NdbRecord[] {
   if (text.length > most.characters) throw new Unfit(name, `${text.length} characters, at most ${most.characters}`)
   let lines = 1
   for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) lines++
@@ -21,6 +24,15 @@ export function records(text: string, name: string, most: Bounds): ReturnType<ty
     return parseRecords(text)
   } catch (error) {
     throw new Unfit(name, (error as Error).message)
+  }
+}
+
+/** The record in a list; an empty list if it breaks its bounds. */
+export function fit<T>(of: Field<T>, attrs: object, name: string): T[] {
+  try {
+    return [of(attrs, name)]
+  } catch {
+    return []
   }
 }
 

@@ -14,7 +14,10 @@ export type Written<T, More extends string = never> = T extends readonly (infer 
     ? { readonly [K in keyof T]?: Written<T[K]> | undefined } & { readonly [K in More]?: unknown }
     : T
 
-/** The attributes of a record, for the writer: T's names, each with a value of any type. */
-export type Attributes<T, More extends string = never> = {
-  readonly [K in keyof T | More]?: string | number | boolean | undefined
+/**
+ * The attributes of a record, for the writer; T is the type that its reader returns. A list is one text with commas
+ * between its items.
+ */
+export type Attributes<T> = {
+  readonly [K in keyof T]?: (Exclude<T[K], undefined> extends readonly unknown[] ? string : T[K]) | undefined
 }

@@ -1,6 +1,5 @@
 /** The classes of workers that a host can start. */
-import type { ClassAttributes } from '../api/report.js'
-import { record } from '../fs/base/quote.js'
+import { hostStatus } from '../api/status.js'
 
 /** A class of workers that a host can start: the model they hold and the resources they need. */
 export interface WorkerClass {
@@ -26,4 +25,4 @@ export interface WorkerClass {
 
 /** Formats a class as a record of a host's `status`. */
 export const classRecord = ({ name, model, type, slots, context, kv_type, prefer, memory, cores }: WorkerClass) =>
-  record('class', { name, model, type, slots, context, kv_type, prefer, memory, cores } satisfies ClassAttributes)
+  hostStatus.line('class', { name, model, type, slots, context, kv_type, prefer, memory, cores })

@@ -1,9 +1,8 @@
 /** The supervisor of one machine's workers, and its files: `host/NAME/` in an orchestrator's tree. */
 
 import { fail } from '../api/errors.js'
-import type { ServerAttributes, SupervisedAttributes } from '../api/report.js'
+import { hostStatus, type ServerAttributes } from '../api/status.js'
 import type { Clock } from '../fs/base/clock.js'
-import { record } from '../fs/base/quote.js'
 import type { File, Owner } from '../fs/file.js'
 import { text } from '../fs/kit/content.js'
 import { ctl, miscounted, type Verb, word, word1 } from '../fs/kit/ctl.js'
@@ -208,7 +207,7 @@ export function createHost(o: HostOptions): Host {
     const uptime_s = Math.floor((clock.now() - began) / 1000)
     const has = { mem_total: total, mem_free: free, cpu, cores, gpu, gpu_mem } satisfies ServerAttributes
     const lines = [
-      record('server', {
+      hostStatus.line('server', {
         name,
         kind: 'host',
         id,
@@ -217,9 +216,9 @@ export function createHost(o: HostOptions): Host {
         ...has,
         workers: workers.size,
         uptime_s,
-      } satisfies ServerAttributes),
+      }),
       ...[...workers.values()].map(({ id, pid, of, state, restarts, boot, hold, said }) =>
-        record('worker', {
+        hostStatus.line('worker', {
           id,
           pid,
           class: of.name,
@@ -228,7 +227,7 @@ export function createHost(o: HostOptions): Host {
           boot,
           hold,
           error: said,
-        } satisfies SupervisedAttributes),
+        }),
       ),
       ...o.classes.map(classRecord),
     ]

@@ -1,11 +1,11 @@
 /** One conversation with the server: what both the chat and a single answer do. */
 
 import { FsError } from '../api/errors.js'
+import { type MemberRecord, type ModelRecord, status } from '../api/status.js'
 import { explain } from '../cli/exit.js'
 import { readText } from '../cli/files.js'
 import { noSuch } from '../cli/suggest.js'
 import { timeLimit } from '../fs/base/clock.js'
-import { parseRecords } from '../fs/base/quote.js'
 import { Room, summary } from './compact.js'
 import type { Conversation } from './conversation.js'
 import { used } from './footer.js'
@@ -18,14 +18,6 @@ import { type Figures, type Step, turn } from './turn.js'
 
 /** A step of a turn, or a note from limbot itself. */
 export type Said = Step | { readonly is: 'note'; readonly line: string }
-
-/** A model in the server's `status`. */
-export interface Model {
-  readonly name: string
-  readonly context: number
-  readonly loaded: boolean
-  readonly digest: string
-}
 
 /** Connects a conversation and its settings with a session at the server, and carries out the exchanges. */
 export class ChatClient {
@@ -90,19 +82,17 @@ export class ChatClient {
   }
 
   /** The models in the server's `status`. */
-  async models(signal: AbortSignal): Promise<Model[]> {
-    return (await this.records(signal))
-      .filter(({ word }) => word === 'model')
-      .map(({ attrs }) => ({
-        name: attrs.name ?? '',
-        context: Number(attrs.context ?? 0),
-        loaded: attrs.loaded === 'yes',
-        digest: attrs.digest ?? '',
-      }))
+  async models(signal: AbortSignal): Promise<readonly ModelRecord[]> {
+    return (await this.#status(signal)).model
   }
 
-  async records(signal: AbortSignal): Promise<ReturnType<typeof parseRecords>> {
-    return parseRecords(await readText(await this.link.root(signal), ['status'], signal))
+  /** The workers in the server's `status`. */
+  async workers(signal: AbortSignal): Promise<readonly MemberRecord[]> {
+    return (await this.#status(signal)).worker
+  }
+
+  async #status(signal: AbortSignal) {
+    return status.read(await readText(await this.link.root(signal), ['status'], signal))
   }
 
   /**
@@ -171,7 +161,7 @@ export class ChatClient {
   }
 
   /** Drops the chosen model if the server has no such model: it would refuse the next message as well. */
-  *#refused(error: unknown, models: readonly Model[]): Generator<Said> {
+  *#refused(error: unknown, models: readonly ModelRecord[]): Generator<Said> {
     const model = this.settings.get('model')
     const known = models.map(({ name }) => name)
     if (model === undefined || models.length === 0 || known.includes(model)) return
@@ -196,7 +186,7 @@ export class ChatClient {
   }
 
   /** Reads the models, and notes the size of the context of the model that will answer. */
-  async #measure(signal: AbortSignal): Promise<Model[]> {
+  async #measure(signal: AbortSignal): Promise<readonly ModelRecord[]> {
     const models = await this.models(signal).catch(error => {
       if (error instanceof FsError) return []
       throw error

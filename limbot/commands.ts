@@ -284,19 +284,14 @@ async function model(chat: Chat, arg: string): Promise<void> {
 }
 
 async function workers(chat: Chat, signal: AbortSignal): Promise<string[]> {
-  const records = await chat.talk.records(signal)
-  return records.filter(({ word }) => word === 'worker').map(({ attrs }) => attrs.name ?? '')
+  return (await chat.talk.workers(signal)).map(({ name }) => name)
 }
 
 async function node(chat: Chat, arg: string): Promise<void> {
   const { talk } = chat
   if (!arg) {
-    const records = await talk.records(chat.signal)
-    for (const { word, attrs } of records)
-      if (word === 'worker')
-        await chat.note(
-          `${attrs.name === talk.session.worker ? '*' : ' '} ${attrs.name} ${attrs.state} ${attrs.active}/${attrs.slots} ${attrs.model ?? ''}`,
-        )
+    for (const { name, state, active, slots, model } of await talk.workers(chat.signal))
+      await chat.note(`${name === talk.session.worker ? '*' : ' '} ${name} ${state} ${active}/${slots} ${model}`)
     return
   }
   if (arg !== 'any') {

@@ -2,9 +2,10 @@
 
 import { samplingNames } from '../api/conversation.js'
 import { FsError } from '../api/errors.js'
+import { status } from '../api/status.js'
 import { promptly, readText, withFile } from '../cli/files.js'
 import { timeLimit } from '../fs/base/clock.js'
-import { parseRecords, quote } from '../fs/base/quote.js'
+import { quote } from '../fs/base/quote.js'
 import type { Fid } from '../fs/client/client.js'
 import { ORDWR, OTRUNC, OWRITE } from '../fs/wire/protocol.js'
 import type { Message } from './conversation.js'
@@ -85,11 +86,6 @@ export class RemoteSession {
     return this.#write(root, 'ctl', 'cancel\n', OWRITE, signal)
   }
 
-  /** The attributes of its `status` record. */
-  async status(root: Fid, signal: AbortSignal): Promise<Readonly<Record<string, string>>> {
-    return parseRecords(await readText(root, [...this.path, 'status'], signal))[0]?.attrs ?? {}
-  }
-
   async #found(root: Fid, signal: AbortSignal): Promise<boolean> {
     if (!this.number) return false
     if (this.#held?.client === root.client) {
@@ -153,5 +149,5 @@ function ifGone(error: unknown): undefined {
 
 /** The server's id, which never changes. */
 async function idOf(root: Fid, signal: AbortSignal): Promise<string> {
-  return parseRecords(await readText(root, ['status'], signal))[0]?.attrs.id ?? ''
+  return status.read(await readText(root, ['status'], signal)).server.id
 }

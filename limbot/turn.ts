@@ -2,10 +2,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type AnswerEvent, AnswerReader } from '../api/answer.js'
 import { FsError, received, toFsError } from '../api/errors.js'
+import { taskStatus } from '../api/task.js'
 import { exitCode, Failure } from '../cli/exit.js'
 import { promptly, readText, withFile } from '../cli/files.js'
 import { timeLimit } from '../fs/base/clock.js'
-import { parseRecords } from '../fs/base/quote.js'
 import type { Fid } from '../fs/client/client.js'
 import { ORDWR, OREAD, OWRITE } from '../fs/wire/protocol.js'
 import { isAway, type Link } from './link.js'
@@ -290,8 +290,11 @@ async function* beforeText(
   )
   while (!(await Promise.race([came, sleep(POLL_MS, false)]))) {
     const base = o.session.path.slice(0, -2)
-    const text = await readText(root, [...base, 'task', progress.task!, 'status'], o.signal).catch(() => '')
-    const state = parseRecords(text)[0]?.attrs.state
+    const path = [...base, 'task', progress.task!, 'status']
+    const state = await readText(root, path, o.signal).then(
+      text => taskStatus.read(text).task.state,
+      () => '',
+    )
     if (state === 'prefill' && !progress.prefill) yield { is: 'prompt' }
   }
 }
@@ -330,13 +333,12 @@ async function* foundAgain(o: TurnOptions, root: Fid, figures: Figures, progress
   } finally {
     stop()
   }
-  const { worker, ...attrs } =
-    parseRecords(await readText(root, [...base, 'status'], timeLimit(CANCEL_MS)))[0]?.attrs ?? {}
+  const { worker, ...task } = taskStatus.read(await readText(root, [...base, 'status'], timeLimit(CANCEL_MS))).task
   if (worker) figures.worker = worker
   // the times are not taken: they count from the restart of the server
   for (const name of ['prompt_tokens', 'reused_tokens', 'completion_tokens'] as const)
-    if (attrs[name] !== undefined) figures[name] = Number(attrs[name])
-  figures.reason = attrs.state === 'cancelled' ? 'cancelled' : (attrs.reason ?? 'stop')
+    if (task[name] !== undefined) figures[name] = task[name]
+  figures.reason = task.state === 'cancelled' ? 'cancelled' : (task.reason ?? 'stop')
 }
 
 const cancelTask = (root: Fid, task: readonly string[], signal: AbortSignal): Promise<void> =>

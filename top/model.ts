@@ -1,5 +1,7 @@
 /** What `top` knows of a cluster. */
 
+import { type ServerRecord, status } from '../api/status.js'
+import { taskStatus } from '../api/task.js'
 import { parseRecords } from '../fs/base/quote.js'
 
 type Attrs = Readonly<Record<string, string>>
@@ -61,7 +63,9 @@ const number = (text: string | undefined) => Number(text) || 0
 /** The state of a cluster, collected from its files. */
 export class Model {
   /** The `server` record of the last `status`; undefined until there was one. */
-  server: Attrs | undefined
+  server: ServerRecord | undefined
+  /** Its line, for programs, which may know more attributes. */
+  line = ''
   /** When that `status` was read, in ms since 1970. */
   at = 0
   /** Why the cluster cannot be reached, while it cannot. */
@@ -75,27 +79,27 @@ export class Model {
   /** Tasks that have ended, so that they are not asked for again. */
   readonly over = new Set<string>()
 
-  /** Processes a `status`. @param now ms since 1970 */
+  /** Processes a `status`. @param now ms since 1970 @throws FsError `bad message` for any other text */
   status(text: string, now: number): void {
-    const records = parseRecords(text)
-    this.server = records.find(({ word }) => word === 'server')?.attrs ?? {}
+    const { server, worker: members } = status.read(text)
+    this.server = server
+    this.line = text.slice(0, text.indexOf('\n'))
     this.at = now
     this.problem = undefined
-    for (const { word, attrs } of records) {
-      if (word !== 'worker' || !attrs.name) continue
-      const { name, state = '' } = attrs
+    for (const { name, host, class: kind, state, model, loading, progress, ...rates } of members) {
+      const { slots, active, queue, tok_s, latency_ms } = rates
       this.workers.set(name, {
         name,
-        host: attrs.host ?? '',
-        class: attrs.class || (attrs.kind === 'cluster' ? 'cluster' : 'default'),
+        host,
+        class: kind || (rates.kind === 'cluster' ? 'cluster' : 'default'),
         state: state === 'suspect' ? 'stale' : state,
-        model: attrs.model ?? attrs.loading ?? '',
-        slots: number(attrs.slots),
-        active: number(attrs.active),
-        queue: number(attrs.queue),
-        tok_s: number(attrs.tok_s),
-        latency_ms: number(attrs.latency_ms),
-        progress: attrs.progress === undefined ? undefined : number(attrs.progress),
+        model: model || loading,
+        slots,
+        active,
+        queue,
+        tok_s,
+        latency_ms,
+        progress,
         seen: now,
       })
     }
@@ -140,22 +144,11 @@ export class Model {
     this.over.add(id)
   }
 
-  /** Processes a task's `status`. */
+  /** Processes a task's `status`. @throws FsError `bad message` for any other text */
   task(text: string): void {
-    const attrs = parseRecords(text)[0]?.attrs
-    if (!attrs?.id) return
-    const { id, state = '', user = '', worker = '' } = attrs
+    const { id, state, user, worker, position = 0, tok_s = 0, ttft_ms = 0, ...counts } = taskStatus.read(text).task
     if (ended.test(state)) return this.#ended(id)
-    this.tasks.set(id, {
-      id,
-      state,
-      user,
-      worker,
-      position: number(attrs.position),
-      tokens: number(attrs.completion_tokens),
-      tok_s: number(attrs.tok_s),
-      ttft_ms: number(attrs.ttft_ms),
-    })
+    this.tasks.set(id, { id, state, user, worker, position, tokens: counts.completion_tokens ?? 0, tok_s, ttft_ms })
   }
 
   /**
@@ -180,7 +173,7 @@ export class Model {
     if (server.state === 'joining' || server.state === 'loading')
       return { word: 'STARTING', why: `the server is ${server.state}` }
     if (server.state === 'failed' || why) return { word: 'DEGRADED', why: why || 'no model is loaded' }
-    if (number(server.queue) > 0) return { word: 'BUSY', why: `${server.queue} queued` }
+    if (server.queue > 0) return { word: 'BUSY', why: `${server.queue} queued` }
     return { word: 'HEALTHY', why: '' }
   }
 

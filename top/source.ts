@@ -82,8 +82,10 @@ export class Source {
     const ask = [...new Set([...this.visible(), ...unknown])].slice(0, MAX_ROUND)
     const next = ask.values()
     const asker = async () => {
-      // a task that was removed meanwhile reads as nothing
-      for (const id of next) model.task(await readText(root, ['task', id, 'status'], signal).catch(gone(signal)))
+      for (const id of next) {
+        const text = await readText(root, ['task', id, 'status'], signal).catch(gone(signal))
+        if (text !== '') model.task(text)
+      }
     }
     await Promise.all(Array.from({ length: AT_ONCE }, asker))
   }

@@ -2,11 +2,11 @@
 
 import { emitKeypressEvents } from 'node:readline'
 import type { ReadStream, WriteStream } from 'node:tty'
+import { rows } from '../api/record-file.js'
 import type { Run } from '../cli/command.js'
 import type { Invocation } from '../cli/invocation.js'
 import { bytes, duration } from '../cli/output.js'
 import { sanitize } from '../cli/terminal/sanitize.js'
-import { parseRecords } from '../fs/base/quote.js'
 import { Keys } from './keys.js'
 import { Model } from './model.js'
 import { firstChoice, page, snapshot } from './page.js'
@@ -29,7 +29,8 @@ export const run: Run = async (io, _args, { once, json }) => {
   await source.open()
   await source.once()
   source.close()
-  const { server, events } = model
+  const { events } = model
+  const [{ record: _, ...server } = { record: '' }] = rows(model.line, 'status')
   const [workers, tasks] = [[...model.workers.values()], [...model.tasks.values()]]
   const all = { server, health: model.health(), classes: model.classes(), workers, tasks, events }
   await io.print(
@@ -48,8 +49,8 @@ function spoken(name: string, value: string): string {
 /** A file of records as lines for the detail view: each record with its attributes below it. */
 export function readable(text: string): string[] {
   try {
-    return parseRecords(text).flatMap(({ word, attrs }) => [
-      word,
+    return rows(text, 'status').flatMap(({ record, ...attrs }) => [
+      record,
       ...Object.entries(attrs).map(
         ([name, value]) => `  ${name.padEnd(18)} ${sanitize(spoken(name, value)).replace(/[\n\t]/g, ' ')}`,
       ),

@@ -167,8 +167,8 @@ export function eventLine({ time, kind, attrs }: Event, room: number, { color }:
  */
 export function header(model: Model, now: number, room: number, style: Style): string[] {
   const { color } = style
-  const { server = {}, workers, tasks } = model
-  const of = (name: string) => Number(server[name]) || 0
+  const { workers, tasks } = model
+  const { name = '', tok_s = 0, latency_ms = 0, util = 0, uptime_s = 0, queue = 0 } = model.server ?? {}
   const { word, why } = model.health()
   const up = [...workers.values()].filter(w => w.state === 'idle' || w.state === 'busy').length
   const age = (now - model.at) / 1000
@@ -179,15 +179,15 @@ export function header(model: Model, now: number, room: number, style: Style): s
     ['Active nodes', `${thousands(up)}/${thousands(workers.size)}`, 'Status', `${painted}${why && `  ${safe(why)}`}`],
     [
       'Throughput',
-      `${rate(of('tok_s'))} tok/s`,
+      `${rate(tok_s)} tok/s`,
       'Latency',
-      server.latency_ms === undefined ? 'not known yet' : `${Math.round(of('latency_ms'))} ms`,
+      latency_ms === 0 ? 'not known yet' : `${Math.round(latency_ms)} ms`,
     ],
-    ['Utilisation', `${bar(of('util'), 10, style)} ${percent(of('util'))}`, 'Uptime', duration(of('uptime_s'))],
-    ['Running', thousands(tasks.size - queued), 'Queued', thousands(Math.max(queued, of('queue')))],
+    ['Utilisation', `${bar(util, 10, style)} ${percent(util)}`, 'Uptime', duration(uptime_s)],
+    ['Running', thousands(tasks.size - queued), 'Queued', thousands(Math.max(queued, queue))],
   ]
   return [
-    clip(`${color.bold('LLAMBO CLUSTER')} ${safe(server.name ?? '')}${late}`, room),
+    clip(`${color.bold('LLAMBO CLUSTER')} ${safe(name)}${late}`, room),
     ...pairs.map(([a, b, c, d]) => clip(`${color.dim(cell(a, 13))}${cell(b, 22)} ${color.dim(cell(c, 9))}${d}`, room)),
   ]
 }

@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { parseRecords } from '../../fs/base/quote.js'
+import { status } from '../../api/status.js'
 import { Client } from '../../fs/client/client.js'
 import { dial } from '../../fs/dial.js'
 import { newHome } from '../llambo.js'
@@ -52,8 +52,8 @@ export async function startOrchestrator(): Promise<Orchestrator> {
     dir: env.HOME,
     async slots(count) {
       for (;;) {
-        const [server] = parseRecords(Buffer.from(await root.readFile('status')).toString())
-        if (Number(server!.attrs.slots) >= count) return
+        const { server } = status.read(Buffer.from(await root.readFile('status')).toString())
+        if (server.slots >= count) return
         await sleep(200)
       }
     },

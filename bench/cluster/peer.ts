@@ -1,7 +1,7 @@
 /** A minimal worker for large clusters. */
 
+import { status as statusFile } from '../../api/status.js'
 import { exchange } from '../../cluster/root/exchange.js'
-import { record } from '../../fs/base/quote.js'
 import type { File, Owner } from '../../fs/file.js'
 import { AppendLog } from '../../fs/kit/append-log.js'
 import { text } from '../../fs/kit/content.js'
@@ -74,7 +74,7 @@ export function peer(o: PeerOptions): File {
   }
 
   const status = () =>
-    `${record('server', {
+    `${statusFile.line('server', {
       name,
       kind: 'worker',
       id: o.id,
@@ -95,7 +95,7 @@ export function peer(o: PeerOptions): File {
       gpu: 'none',
       gpu_mem: 0,
       uptime_s: Math.floor((performance.now() - began) / 1000),
-    })}\n${record('model', { name: 'echo', type: 'text', size: 0, loaded: true, digest: 'echo:1' })}\n`
+    })}\n${statusFile.line('model', { name: 'echo', type: 'text', size: 0, loaded: true, digest: 'echo:1' })}\n`
 
   return dir(
     new Map([

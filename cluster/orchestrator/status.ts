@@ -1,8 +1,7 @@
 /**
  * The text of a cluster's `status`: a record of the cluster, of each model and of each worker (docs/files.md, status).
  */
-import type { ModelAttributes, ServerAttributes } from '../../api/report.js'
-import { record } from '../../fs/base/quote.js'
+import { status } from '../../api/status.js'
 import type { Rates } from '../root/tasks.js'
 import type { Member } from './members/member.js'
 import type { ClusterModel } from './models/catalog.js'
@@ -57,7 +56,7 @@ export function clusterStatus(o: ClusterStatus): string {
         ? 'busy'
         : 'idle'
   const lines = [
-    record('server', {
+    status.line('server', {
       name: o.name,
       kind: 'cluster',
       id: o.id,
@@ -87,9 +86,9 @@ export function clusterStatus(o: ClusterStatus): string {
       memory: o.memory,
       memory_used: o.memory_used,
       error: state === 'failed' ? members.find(({ error }) => error !== undefined)?.error : undefined,
-    } satisfies ServerAttributes),
+    }),
     ...o.models.map(model =>
-      record('model', {
+      status.line('model', {
         name: model.name,
         type: model.type,
         size: model.size,
@@ -100,11 +99,11 @@ export function clusterStatus(o: ClusterStatus): string {
         conflict: model.conflict || undefined,
         problem: model.problem,
         note: model.note,
-      } satisfies ModelAttributes),
+      }),
     ),
     ...members.map(member => {
       const { report } = member
-      return record('worker', {
+      return status.line('worker', {
         name: member.name,
         host: hostOf(member) || undefined,
         state: member.state,

@@ -1,6 +1,6 @@
 /** The files of a session's directory, `session/N/`. */
 import { fail } from '../../api/errors.js'
-import { record } from '../../fs/base/quote.js'
+import { sessionStatus } from '../../api/task.js'
 import type { Context, File, Owner } from '../../fs/file.js'
 import { newQid } from '../../fs/file.js'
 import { text } from '../../fs/kit/content.js'
@@ -134,7 +134,7 @@ export class SessionFiles {
   #status(): string {
     const { id, user, ttl_s, turns, conversation } = this.#session
     const { busy, last } = turns
-    return `${record('session', {
+    return `${sessionStatus.line('session', {
       id,
       user: user.name,
       state: busy ? 'busy' : 'idle',

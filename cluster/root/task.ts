@@ -1,6 +1,7 @@
 /** One exchange, from its submission to its last token: what `task/N/` shows. */
 import type { SaidEvent } from '../../api/answer.js'
 import { FsError, fail } from '../../api/errors.js'
+import { taskStatus } from '../../api/task.js'
 import { type Cancel, type Clock, systemClock } from '../../fs/base/clock.js'
 import { record, type Value } from '../../fs/base/quote.js'
 import type { User } from '../../fs/file.js'
@@ -395,7 +396,7 @@ export class Task implements Exchange {
 
   /** The record of `task/N/status`. */
   status(): string {
-    return `${record('task', {
+    return `${taskStatus.line('task', {
       id: this.id,
       state: this.state,
       user: this.user.name,

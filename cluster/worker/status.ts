@@ -1,6 +1,5 @@
 /** Formats the `status` of a worker. */
-import type { ModelAttributes, OrphanAttributes, ServerAttributes } from '../../api/report.js'
-import { record } from '../../fs/base/quote.js'
+import { status } from '../../api/status.js'
 import type { Task } from '../root/task.js'
 import type { Rates } from '../root/tasks.js'
 import type { Machine } from './hardware.js'
@@ -58,7 +57,7 @@ export function statusText(o: {
   const active = loader.current?.running ?? 0
   const { total, free } = machine.memory()
   const lines = [
-    record('server', {
+    status.line('server', {
       name: identity.name,
       kind: 'worker',
       id: identity.id,
@@ -86,11 +85,11 @@ export function statusText(o: {
       host_id: identity.host_id,
       patience_s: remote && Math.ceil((remote.silence_ms + PATIENCE_MS) / 1000),
       prefer: identity.prefer || undefined,
-    } satisfies ServerAttributes),
+    }),
   ]
   if (model)
     lines.push(
-      record('model', {
+      status.line('model', {
         name: model.name,
         type: identity.type,
         size: model.size,
@@ -98,12 +97,12 @@ export function statusText(o: {
         loaded: true,
         digest: model.digest || undefined,
         note: model.note,
-      } satisfies ModelAttributes),
+      }),
     )
   for (const { name, size, context, architecture, problem } of models)
     if (name !== model?.name)
       lines.push(
-        record('model', {
+        status.line('model', {
           name,
           type: identity.type,
           size,
@@ -111,12 +110,12 @@ export function statusText(o: {
           loaded: false,
           architecture,
           problem,
-        } satisfies ModelAttributes),
+        }),
       )
   for (const { id, request, user } of o.orphans) {
     const { cluster, task, attempt, session, proof } = request.via!.at(-1)!
     lines.push(
-      record('orphan', {
+      status.line('orphan', {
         id,
         cluster,
         task,
@@ -125,7 +124,7 @@ export function statusText(o: {
         uid: user.uid,
         session,
         proof,
-      } satisfies OrphanAttributes),
+      }),
     )
   }
   return `${lines.join('\n')}\n`

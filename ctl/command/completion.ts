@@ -3,12 +3,12 @@
  * for.
  */
 import type { Command as Commander } from 'commander'
+import { hostStatus, status } from '../../api/status.js'
 import type { Command, Kind, Run } from '../../cli/command.js'
 import { usage } from '../../cli/exit.js'
 import { entries, readText } from '../../cli/files.js'
 import type { Invocation } from '../../cli/invocation.js'
 import { program } from '../../cli/program.js'
-import { parseRecords } from '../../fs/base/quote.js'
 
 interface Word {
   readonly word: string
@@ -208,27 +208,24 @@ const shells: Record<string, (all: readonly Level[], names: readonly string[]) =
 
 /** How the current names of each kind are found. */
 const kinds: Readonly<Record<Kind, (io: Invocation) => Promise<readonly string[]>>> = {
-  worker: io => recorded(io, 'worker'),
-  model: io => recorded(io, 'model'),
+  worker: io => named(io, 'worker'),
+  model: io => named(io, 'model'),
   class: async io => {
     const { root, client } = await io.connect()
     const hosts = await entries(root, ['host'], io.signal)
     const all = await Promise.all(hosts.map(({ name }) => readText(root, ['host', name, 'status'], io.signal)))
     client.close()
-    return [...new Set(all.flatMap(text => namesOf(text, 'class')))]
+    return [...new Set(all.flatMap(text => hostStatus.read(text).class.map(({ name }) => name)))]
   },
   shell: async () => Object.keys(shells),
   strategy: async () => (await import('../../cluster/orchestrator/dispatch/routing.js')).strategies,
 }
 
-const namesOf = (text: string, record: string) =>
-  parseRecords(text).flatMap(({ word, attrs }) => (word === record && attrs.name ? attrs.name : []))
-
-async function recorded(io: Invocation, record: string): Promise<string[]> {
+async function named(io: Invocation, word: 'worker' | 'model'): Promise<string[]> {
   const { root, client } = await io.connect()
   const text = await readText(root, ['status'], io.signal)
   client.close()
-  return namesOf(text, record)
+  return status.read(text)[word].map(({ name }) => name)
 }
 
 /** @param programs gives all programs; it is called late, because their table names this command */

@@ -1,6 +1,7 @@
 /** `llamboctl down`: stops the server and waits until it has ended. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
+import { status } from '../../api/status.js'
 import type { Run } from '../../cli/command.js'
 import type { Connection } from '../../cli/connect.js'
 import { exitCode, Failure } from '../../cli/exit.js'
@@ -10,7 +11,6 @@ import { NOT_RUNNING, waitingFor } from '../../cli/phrases.js'
 import { isAlive, readServerFile, type ServerFile } from '../../cli/serverfile.js'
 import { systemClock, timeLimit } from '../../fs/base/clock.js'
 import { interruptible, within } from '../../fs/base/interruptible.js'
-import { parseRecords } from '../../fs/base/quote.js'
 import { OREAD, OWRITE } from '../../fs/wire/protocol.js'
 
 /**
@@ -60,8 +60,8 @@ async function unfinished(io: Invocation): Promise<number> {
     return text
   }
   try {
-    const [server] = parseRecords(await interruptible(ask(), signal))
-    return Number(server?.attrs.active ?? 0) + Number(server?.attrs.queued ?? 0) || 0
+    const { server } = status.read(await interruptible(ask(), signal))
+    return server.active + server.queue
   } catch {
     return 0
   }

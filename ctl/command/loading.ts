@@ -1,9 +1,9 @@
 /** Shows how far a model has loaded while a command waits for it. */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { status } from '../../api/status.js'
 import { readText } from '../../cli/files.js'
 import type { Invocation } from '../../cli/invocation.js'
 import { sanitize } from '../../cli/terminal/sanitize.js'
-import { parseRecords } from '../../fs/base/quote.js'
 import type { Fid } from '../../fs/client/client.js'
 
 /** How often the progress of a load is read, in ms. */
@@ -13,12 +13,14 @@ const LOOK_MS = 300
  * The loads in progress, from the text of `status`: `big (45 %)`, with commas between several. Empty where nothing
  * loads.
  */
-export const loading = (status: string): string =>
-  parseRecords(status)
-    .filter(({ attrs }) => attrs.loading !== undefined)
-    .map(({ attrs }) => `${sanitize(attrs.loading!)} (${Math.round((Number(attrs.progress) || 0) * 100)} %)`)
+export function loading(text: string): string {
+  const { server, worker } = status.read(text)
+  return [server, ...worker]
+    .filter(({ loading }) => loading !== '')
+    .map(({ loading, progress = 0 }) => `${sanitize(loading)} (${Math.round(progress * 100)} %)`)
     .filter((text, i, all) => all.indexOf(text) === i)
     .join(', ')
+}
 
 /** Waits for a load and shows its progress meanwhile, where standard error is a terminal. */
 export async function withProgress<T>(io: Invocation, root: Fid, work: Promise<T>): Promise<T> {

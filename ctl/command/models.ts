@@ -1,5 +1,6 @@
 /** `llamboctl models`: lists the models of the server or, where none runs, those that it would have. */
 
+import { status } from '../../api/status.js'
 import type { Run } from '../../cli/command.js'
 import { exitCode, Failure } from '../../cli/exit.js'
 import { entries, readText } from '../../cli/files.js'
@@ -9,7 +10,6 @@ import { modelDir } from '../../cli/paths.js'
 import { NOT_RUNNING } from '../../cli/phrases.js'
 import { sanitize } from '../../cli/terminal/sanitize.js'
 import { ModelStore } from '../../cluster/worker/models.js'
-import { parseRecords } from '../../fs/base/quote.js'
 import { bundledModels } from '../server/bundled.js'
 import { self } from '../server/users.js'
 
@@ -26,23 +26,21 @@ interface Model {
 async function served(io: Invocation): Promise<Model[]> {
   const { root, client } = await io.connect()
   const files = await entries(root, ['models'], io.signal)
-  const records = parseRecords(await readText(root, ['status'], io.signal)).filter(({ word }) => word === 'model')
+  const records = status.read(await readText(root, ['status'], io.signal)).model
   client.close()
   const models = new Map<string, Model>()
   for (const { name, length } of files.filter(file => file.name.endsWith('.gguf'))) {
     const model = name.slice(0, -'.gguf'.length)
     models.set(model, { name: model, size: Number(length), loaded: false })
   }
-  for (const { attrs } of records) {
-    const { name = '', size, loaded, context, type, digest } = attrs
+  for (const { name, size, loaded, context, type, digest } of records)
     models.set(name, {
-      ...(models.get(name) ?? { name, size: Number(size ?? 0) }),
-      loaded: loaded === 'yes',
-      ...(type && { type }),
-      ...(context && { context: Number(context) }),
+      ...(models.get(name) ?? { name, size }),
+      loaded,
+      type,
+      ...(context && { context }),
       ...(digest && { digest }),
     })
-  }
   return [...models.values()]
 }
 

@@ -1,10 +1,10 @@
 /** `llamboctl scale`: starts or ends workers until there are N, or sets the bounds of automatic scaling. */
 
+import { status } from '../../api/status.js'
 import type { Run } from '../../cli/command.js'
 import { usage } from '../../cli/exit.js'
 import { readText, withFile } from '../../cli/files.js'
 import type { Invocation } from '../../cli/invocation.js'
-import { parseRecords } from '../../fs/base/quote.js'
 import { OWRITE } from '../../fs/wire/protocol.js'
 import { control } from './control.js'
 
@@ -24,9 +24,10 @@ export const run: Run = async (io, args, options) => {
  */
 async function toCount(io: Invocation, count: number): Promise<void> {
   const { root, client } = await io.connect()
-  const names = parseRecords(await readText(root, ['status'], io.signal))
-    .filter(({ word, attrs }) => word === 'worker' && attrs.state !== 'draining')
-    .map(({ attrs }) => attrs.name ?? '')
+  const { worker } = status.read(await readText(root, ['status'], io.signal))
+  const names = worker
+    .filter(({ state }) => state !== 'draining')
+    .map(({ name }) => name)
     .sort()
   const lines =
     count > names.length

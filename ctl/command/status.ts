@@ -1,19 +1,16 @@
 /** `llamboctl status`: prints what the server is doing. */
 
+import { rows } from '../../api/record-file.js'
 import type { Run } from '../../cli/command.js'
 import { readText } from '../../cli/files.js'
 import { summary } from '../../cli/summary.js'
 import { sanitize } from '../../cli/terminal/sanitize.js'
-import { parseRecords } from '../../fs/base/quote.js'
 
 export const run: Run = async (io, _args, { json }) => {
   const { root, client } = await io.connect()
   const text = await readText(root, ['status'], io.signal)
   client.close()
-  if (json) {
-    const records = parseRecords(text).map(({ word, attrs }) => ({ record: word, ...attrs }))
-    return io.print(`${JSON.stringify(records, null, 2)}\n`)
-  }
+  if (json) return io.print(`${JSON.stringify(rows(text, 'status'), null, 2)}\n`)
   // a terminal gets a summary, a program the file as it is
   await io.print(io.stdout.isTTY ? sanitize(summary(text)) : text)
 }

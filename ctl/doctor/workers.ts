@@ -1,11 +1,11 @@
 /** The `workers` check of doctor: how workers of this user's server last ended, as their hosts report it. */
 
+import { hostStatus, status } from '../../api/status.js'
 import { entries, readText } from '../../cli/files.js'
 import { NOT_RUNNING } from '../../cli/phrases.js'
 import { isAlive, readServerFile } from '../../cli/serverfile.js'
 import { timeLimit } from '../../fs/base/clock.js'
 import { interruptible } from '../../fs/base/interruptible.js'
-import { parseRecords } from '../../fs/base/quote.js'
 import type { Finding } from './finding.js'
 import { withTree } from './tree.js'
 
@@ -37,13 +37,11 @@ function ends(address: string, signal: AbortSignal): Promise<string[]> {
     const hosts = await entries(root, ['host'], signal)
     const lines: string[] = []
     // the cluster has the names of workers, a host only their ids
-    const names = new Map<string | undefined, string | undefined>()
-    for (const { word, attrs } of parseRecords(await readText(root, ['status'], signal)))
-      if (word === 'worker') names.set(attrs.id, attrs.name)
+    const { worker } = status.read(await readText(root, ['status'], signal))
+    const names = new Map(worker.map(({ id, name }) => [id, name]))
     for (const { name } of hosts.slice(0, MAX_HOSTS)) {
-      for (const { word, attrs } of parseRecords(await readText(root, ['host', name, 'status'], signal)))
-        if (word === 'worker' && attrs.error)
-          lines.push(`${names.get(attrs.id) ?? `worker ${attrs.id?.slice(0, 8)}`} of ${name}: ${attrs.error}`)
+      for (const { id, error } of hostStatus.read(await readText(root, ['host', name, 'status'], signal)).worker)
+        if (error) lines.push(`${names.get(id) ?? `worker ${id.slice(0, 8)}`} of ${name}: ${error}`)
     }
     return lines
   })

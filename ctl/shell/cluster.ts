@@ -2,10 +2,10 @@
 
 import { AnswerReader } from '../../api/answer.js'
 import { received } from '../../api/errors.js'
+import { status } from '../../api/status.js'
 import type { Connection } from '../../cli/connect.js'
 import { drain, readText, withFile } from '../../cli/files.js'
 import type { Invocation } from '../../cli/invocation.js'
-import { parseRecords } from '../../fs/base/quote.js'
 import { ORDWR } from '../../fs/wire/protocol.js'
 import { MAX_ANSWER } from './limits.js'
 
@@ -44,8 +44,8 @@ export class Cluster {
     const root = await this.#root()
     signal.throwIfAborted()
     if (!('model' in request)) {
-      const models = parseRecords(await readText(root, ['status'], signal)).filter(({ word }) => word === 'model')
-      if (!models.some(({ attrs }) => attrs.loaded === 'yes' && !toys.test(attrs.name ?? ''))) return ''
+      const { model } = status.read(await readText(root, ['status'], signal))
+      if (!model.some(({ loaded, name }) => loaded && !toys.test(name))) return ''
     }
     const reader = new AnswerReader()
     let text = ''

@@ -1,7 +1,9 @@
 /** The builtins about the cluster: `status`, `nodes`, `ps`, `kill` and `task`. */
 
+import { type Row, rows } from '../../api/record-file.js'
+import { status as statusFile } from '../../api/status.js'
+import { type TaskRecord, taskStatus } from '../../api/task.js'
 import { summary } from '../../cli/summary.js'
-import { parseRecords } from '../../fs/base/quote.js'
 import { ORDWR } from '../../fs/wire/protocol.js'
 import type { Call } from '../call.js'
 import { ShellError } from '../failure.js'
@@ -10,13 +12,9 @@ import * as tree from '../tree.js'
 import { answer } from './files.js'
 import { job } from './shell.js'
 
-/** A record of a `status` file: its first word as `record`, and its attributes. */
-export type Row = { readonly record: string } & Readonly<Record<string, string>>
-
 /** Reads the records of a `status` file. */
 export async function records(call: Call, path: string): Promise<Row[]> {
-  const text = await tree.text(call.state, path, call.signal)
-  return parseRecords(text).map(({ word, attrs }) => ({ record: word, ...attrs }))
+  return rows(await tree.text(call.state, path, call.signal), path)
 }
 
 export async function status(call: Call): Promise<void> {
@@ -29,11 +27,15 @@ export async function status(call: Call): Promise<void> {
 const columns = ['name', 'host', 'state', 'class', 'model', 'slots', 'active', 'tok_s'] as const
 
 export async function nodes(call: Call): Promise<void> {
-  const workers = (await records(call, `${HOME}/status`)).filter(({ record }) => record === 'worker')
-  if (call.options.json) return call.json(workers.map(({ record: _, ...attrs }) => attrs))
+  const path = `${HOME}/status`
+  if (call.options.json) {
+    const workers = (await records(call, path)).filter(({ record }) => record === 'worker')
+    return call.json(workers.map(({ record: _, ...attrs }) => attrs))
+  }
+  const { worker } = statusFile.read(await tree.text(call.state, path, call.signal))
   await call.table(
     columns,
-    workers.map(worker => columns.map(column => worker[column] ?? '')),
+    worker.map(one => columns.map(column => `${one[column]}`)),
   )
 }
 
@@ -41,20 +43,30 @@ export async function nodes(call: Call): Promise<void> {
 const AT_ONCE = 32
 const over = new Set(['done', 'failed', 'cancelled'])
 
+/** A task, and the text of its `status`. */
+interface Seen {
+  readonly task: TaskRecord
+  readonly text: string
+}
+
 /** The tasks, oldest first. Those that have ended are included only if `ended`. */
-export async function tasks(call: Call, ended = false): Promise<Row[]> {
+async function tasks(call: Call, ended: boolean): Promise<Seen[]> {
   const dir = `${HOME}/task`
   const names = (await tree.list(call.state, dir, call.signal)).map(({ name }) => name)
-  const out: Row[] = []
+  const out: Seen[] = []
+  const look = async (name: string): Promise<Seen[]> => {
+    try {
+      const text = await tree.text(call.state, `${dir}/${name}/status`, call.signal)
+      return [{ ...taskStatus.read(text), text }]
+    } catch (error) {
+      if (call.signal.aborted) throw error
+      // the task was removed meanwhile
+      return []
+    }
+  }
   for (let i = 0; i < names.length; i += AT_ONCE) {
-    const some = names.slice(i, i + AT_ONCE).map(name =>
-      records(call, `${dir}/${name}/status`).catch(error => {
-        if (call.signal.aborted) throw error
-        // the task was removed meanwhile
-        return []
-      }),
-    )
-    for (const row of (await Promise.all(some)).flat()) if (ended || !over.has(row.state ?? '')) out.push(row)
+    const some = await Promise.all(names.slice(i, i + AT_ONCE).map(look))
+    for (const seen of some.flat()) if (ended || !over.has(seen.task.state)) out.push(seen)
   }
   return out
 }
@@ -62,11 +74,12 @@ export async function tasks(call: Call, ended = false): Promise<Row[]> {
 const taskColumns = ['id', 'state', 'user', 'worker', 'prompt_tokens', 'completion_tokens', 'tok_s'] as const
 
 export async function ps(call: Call): Promise<void> {
-  const rows = await tasks(call, Boolean(call.options.a))
-  if (call.options.json) return call.json(rows.map(({ record: _, ...attrs }) => attrs))
+  const seen = await tasks(call, Boolean(call.options.a))
+  if (call.options.json)
+    return call.json(seen.flatMap(({ text }) => rows(text, 'task')).map(({ record: _, ...attrs }) => attrs))
   await call.table(
     taskColumns,
-    rows.map(row => taskColumns.map(column => row[column] ?? '')),
+    seen.map(({ task }) => taskColumns.map(column => `${task[column] ?? ''}`)),
   )
 }
 

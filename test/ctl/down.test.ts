@@ -29,6 +29,19 @@ t.test(
   },
 )
 
+t.test('down says how many answers it waits for: those that are made and those in the queue', async t => {
+  const home = new Home(t, { LLAMBO_ENGINE_RATE: '1', LLAMBO_SLOTS: '1' })
+  await home.up()
+  const first = home.start(['rdwr', 'data', prompt])
+  await first.says(/0:w0/)
+  const second = home.start(['rdwr', 'data', prompt])
+  while (!/^server .* queue=1 /m.test((await home.ctl('cat', 'status')).stdout));
+  const down = home.start(['down'])
+  await down.says(/^waiting up to 25 s for 2 answers to finish;/m)
+  await home.ctl('down', '--now')
+  await Promise.all([down.ended, first.ended, second.ended])
+})
+
 t.test('down --now and a second signal end answers with a whole line and the reason', async t => {
   const home = new Home(t, { LLAMBO_ENGINE_RATE: '1' })
   for (const end of ['--now', 'SIGTERM'] as const) {
