@@ -4,62 +4,28 @@
  */
 
 import { type Cancel, type Clock, systemClock } from '../base/clock.js'
-import { errnoString, FsError, fail, toFsError } from '../base/errors.js'
+import { FsError, fail, toFsError } from '../base/errors.js'
 import type { Holding } from '../base/holding.js'
 import * as limits from '../base/limits.js'
 import type { MaybePromise } from '../base/maybe-promise.js'
-import type { File, User } from '../file.js'
+import type { User } from '../file.js'
 import type { Transport } from '../transport.js'
 import { Framer } from '../wire/framer.js'
-import { type Message, packParts, type RMessage, replyTo, type TMessage, tagOf, unpack } from '../wire/message.js'
+import { type Message, type RMessage, type TMessage, tagOf, unpack } from '../wire/message.js'
 import { type Dialect, NOTAG } from '../wire/protocol.js'
 import { text } from '../wire/text.js'
 import { Account } from './account.js'
 import type { Attaching } from './attach.js'
-import { type FidState, pathOf } from './fid.js'
+import type { ConnectionState, Request } from './connection.js'
+import { pathOf } from './fid.js'
+import { close } from './fid-actions.js'
 import { Fids } from './fids.js'
-import { type ConnectionState, close, operations, type Request } from './operations.js'
+import { operations } from './operations.js'
+import type { ServeOptions } from './options.js'
+import { Pending } from './pending.js'
+import { errorReply, lengthOf, packReply, replyOf } from './reply.js'
 
-/** The options of `serve`: who may attach to what, and hooks for traces, errors and memory accounting. */
-export interface ServeOptions {
-  /**
-   * Resolves a Tattach to a user and the tree that they get. `who.user` is the user that a token proved, if one was
-   * required; otherwise `uname` and `n_uname` are claims, to be believed only where the transport admits no one else.
-   */
-  attach(who: Attaching): MaybePromise<{ root: File; user: User }>
-  /**
-   * Names of the attach options that `attach` takes, besides `chunk`, which is the server's own. Others are refused.
-   */
-  attachOptions?: readonly string[]
-  /**
-   * If present, an attach requires an afid to which a token was written, unless `user` is given. Throws for a token
-   * that it refuses.
-   */
-  authenticate?(token: string, uname: string): MaybePromise<User>
-  /** The user that the connection has proved already (at the HTTP upgrade). */
-  user?: User
-  /** Called with each message as a line of text that `parse` reads, after `<- ` (received) or `-> ` (sent). */
-  trace?: (line: string) => void
-  /** Called with everything thrown that is not an FsError: a bug in the tree, answered as `i/o error`. */
-  onerror?: (error: unknown) => void
-  /**
-   * Called with each error that a user was sent, and the path of the file that it is about: the content of a tree's
-   * `error` file. Failed lookups are omitted.
-   */
-  onfail?: (error: FsError, user: User, path: string) => void
-  /** Called with the user of each write that succeeded. */
-  onwrite?: (user: User) => void
-  /**
-   * Returns the holding that counts the memory of a fid or a connection of that user; `undefined` stands for a
-   * connection on which no one has attached yet. If it returns nothing for that, connections are not counted. If `hold`
-   * is absent, no memory is counted.
-   */
-  hold?: (user: User | undefined) => Holding | undefined
-  /** Overrides of the time limits of limits.ts, in ms; tests use shorter ones. */
-  times?: Partial<{ version: number; attach: number; frame: number; queued: number; flush: number }>
-  /** The clock that measures these; the system clock by default. */
-  clock?: Clock
-}
+export type { ServeOptions } from './options.js'
 
 /** Requests that fail in ordinary use: a shell looks for many files that do not exist. */
 const lookups = new Set<TMessage['type']>([
@@ -75,82 +41,10 @@ const lookups = new Set<TMessage['type']>([
 
 /**
  * The size of the buffer into which Node reads from a socket. A chunk of this length means that more data has arrived.
- * The session reads that before it answers, because each separate reply wakes the peer, which costs more than the reply
- * itself.
+ * The connection reads that before it answers, because each separate reply wakes the peer, which costs more than the
+ * reply itself.
  */
 const FULL_CHUNK = 64 * 1024
-
-/** A request that has not been answered yet. */
-class Pending implements Request {
-  user: User | undefined
-  fid: FidState | undefined
-  making: Request['making']
-  /** A clunk or a remove. Its fid is gone in any case, so it must be answered even when it is flushed. */
-  ends = false
-  /** Tags of the Tflushes that wait for this request, in order. */
-  flushes: number[] | undefined
-  /** The session was reset or closed, or the flush grace period has expired: the result must be discarded. */
-  dropped = false
-  aborted = false
-  #controller: AbortController | undefined
-  /** The error with which the memory accounting refused what the request keeps while it waits. */
-  refusal: unknown
-  #onabort: (() => void) | undefined
-  #keeper: Holding | undefined
-  #kept = 0
-  #reserved = false
-
-  constructor(
-    readonly tag: number,
-    readonly session: Connection,
-  ) {}
-
-  get holding(): Holding | undefined {
-    return this.fid?.holding
-  }
-
-  get signal(): AbortSignal {
-    this.#controller ??= new AbortController()
-    if (this.aborted) this.#controller.abort(fail('interrupted'))
-    return this.#controller.signal
-  }
-
-  whenAborted(call: () => void): void {
-    if (this.aborted) call()
-    else this.#onabort = call
-  }
-
-  reserve(bytes: number, answer: Promise<unknown>): void {
-    if (this.#reserved) return
-    this.#reserved = true
-    this.keep(bytes)
-    this.session.reserve(bytes, answer)
-  }
-
-  /** Counts bytes that the request keeps until it is answered. If there is no room, aborts it. */
-  keep(bytes: number): void {
-    this.#keeper ??= this.holding ?? this.session.account
-    try {
-      this.#keeper.grow(bytes, true)
-      this.#kept += bytes
-    } catch (error) {
-      this.refusal ??= error
-      this.abort()
-    }
-  }
-
-  /** Stops counting: the request is answered, or no one waits for it any more. */
-  done(): void {
-    this.#keeper?.shrink(this.#kept)
-    this.#kept = 0
-  }
-
-  abort(): void {
-    this.aborted = true
-    this.#controller?.abort(fail('interrupted'))
-    this.#onabort?.()
-  }
-}
 
 /**
  * The waits that have a time limit: for a Tversion, for a token, for the rest of a message, for the client to read its
@@ -184,7 +78,7 @@ export class Connection implements ConnectionState {
   #outBytes = 0
   #reserved = 0
   /**
-   * The bytes counted for what waits in this session: requests that are not handled yet, and replies that have not
+   * The bytes counted for what waits in this connection: requests that are not handled yet, and replies that have not
    * left.
    */
   #waiting = 0
@@ -464,10 +358,7 @@ export class Connection implements ConnectionState {
   #error(tag: number, thrown: unknown): RMessage {
     const error = toFsError(thrown)
     if (!(thrown instanceof FsError) && error.cause !== undefined) this.options.onerror?.(thrown)
-    if (this.dialect === '9P2000.L' && this.msize > 0) return { type: 'Rlerror', tag, ecode: error.errno }
-    // size[4] type[1] tag[2] ename[s] errno[4]
-    const room = this.msize === 0 ? limits.MAX_ENAME : Math.min(limits.MAX_ENAME, this.msize - 13)
-    return { type: 'Rerror', tag, ename: clip(error.message || errnoString(error.errno), room), errno: error.errno }
+    return errorReply(tag, error, this)
   }
 
   #reply(m: RMessage): void {
@@ -485,16 +376,10 @@ export class Connection implements ConnectionState {
     }
   }
 
-  /**
-   * The bytes of a reply. If the reply cannot be encoded (a stat that exceeds msize, for example), the bytes of an
-   * error in its place.
-   */
+  /** The bytes of a reply. If the reply cannot be encoded, the bytes of an error in its place. */
   #pack(m: RMessage): Uint8Array[] {
     try {
-      const parts = packParts(m, this.msize === 0 ? '9P2000' : this.dialect)
-      const length = lengthOf(parts)
-      if (this.msize > 0 && length > this.msize)
-        throw fail('badMessage', `${m.type} has ${length} bytes, at most ${this.msize}`)
+      const parts = packReply(m, this)
       this.#trace('-> ', m)
       return parts
     } catch (error) {
@@ -585,14 +470,6 @@ export class Connection implements ConnectionState {
   }
 }
 
-/** Makes the reply to a request from its body, an object that its operation created for it alone. */
-function replyOf(m: TMessage, body: object): RMessage {
-  const reply = body as RMessage
-  reply.type = replyTo(m.type)
-  reply.tag = m.tag
-  return reply
-}
-
 /**
  * The dialect to use for a client's version string (version(5)): an unknown suffix after a dot is ignored. Undefined if
  * there is none.
@@ -601,18 +478,4 @@ function dialectOf(version: string): Dialect | undefined {
   if (/^9P2000\.L(\.|$)/.test(version)) return '9P2000.L'
   if (version === '9P2000.u') return '9P2000.u'
   return /^9P2000(\.|$)/.test(version) ? '9P2000' : undefined
-}
-
-function lengthOf(parts: readonly Uint8Array[]): number {
-  return parts.reduce((n, part) => n + part.length, 0)
-}
-
-/**
- * Cuts an error string to at most `most` bytes of whole characters. NULs, which may come from what a user wrote, become
- * U+FFFD.
- */
-function clip(text: string, most: number): string {
-  const ename = text.replaceAll('\0', '\ufffd')
-  const bytes = new TextEncoder().encode(ename)
-  return bytes.length <= most ? ename : new TextDecoder().decode(bytes.subarray(0, most - 3), { stream: true })
 }
