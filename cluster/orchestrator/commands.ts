@@ -1,33 +1,30 @@
 /** What the commands of a cluster's ctl do; verbs.ts has their syntax. */
 
 import { fail } from '../../api/errors.js'
-import { type Clock, sleep } from '../../fs/base/clock.js'
 import type { EventLog } from '../../fs/kit/event-log.js'
-import type { Dispatcher } from './dispatch/dispatcher.js'
 import type { Routing, Strategy } from './dispatch/routing.js'
-import * as limits from './limits.js'
-import type { Hosts } from './members/hosts.js'
+import type { Heartbeats } from './members/heartbeats.js'
 import type { Member } from './members/member.js'
 import type { Membership } from './members/membership.js'
-import type { Models } from './models/catalog.js'
+import type { Catalog } from './models/catalog.js'
+import type { Loading } from './models/loading.js'
 import type { Wanted, WantedModels } from './models/wanted.js'
 import type { Fleet } from './scaling/fleet.js'
+import type { Retirement } from './scaling/retirement.js'
 import type { ClusterSettings } from './settings.js'
 
 /** The parts of the cluster that its commands act on. */
 export interface CommandsOptions {
-  clock: Clock
   events: EventLog
   settings: ClusterSettings
   routing: Routing
   membership: Membership
-  models: Models
+  heartbeats: Heartbeats
+  catalog: Catalog
+  loading: Loading
   wanted: WantedModels
   fleet: Fleet
-  hosts: Hosts
-  dispatcher: Dispatcher
-  /** Called when it has changed whether a member can be routed to. */
-  changed(member: Member): void
+  retirement: Retirement
   /** Ends the cluster. */
   shutdown(): void
   /** Called when the cluster that we joined refuses us. */
@@ -65,7 +62,7 @@ export class Commands {
 
   heartbeat(s: number): void {
     this.#o.settings.heartbeat_s = s
-    this.#o.membership.retime()
+    this.#o.heartbeats.retime()
   }
 
   /** @throws FsError `bad argument` that lists the workers there are */
@@ -89,41 +86,16 @@ export class Commands {
   }
 
   drain(name: string): void {
-    const member = this.#o.membership.member(name)
-    member.draining = true
-    this.#o.events.add('worker-draining', { worker: name })
-    this.#o.changed(member)
+    this.#o.retirement.drain(this.#o.membership.member(name))
   }
 
   resume(name: string): void {
-    const member = this.#o.membership.member(name)
-    member.draining = false
-    this.#o.events.add('worker-resumed', { worker: name })
-    // the worker may be draining by itself, because others told it to
-    if (member.report.state === 'draining')
-      void member.peer.command('resume\n').then(
-        () => this.#o.membership.refreshStatus(member),
-        () => undefined,
-      )
-    this.#o.changed(member)
+    this.#o.retirement.resume(this.#o.membership.member(name))
   }
 
   shutdown(name: string | undefined): void | Promise<void> {
-    return name === undefined ? this.#o.shutdown() : this.retire(this.#o.membership.member(name))
-  }
-
-  /** Drains a worker, moves the tasks that do not finish in time, and ends it. */
-  async retire(member: Member): Promise<void> {
-    const { clock, dispatcher, hosts } = this.#o
-    this.drain(member.name)
-    const until = clock.now() + limits.DRAIN_MS
-    while (member.running > 0 && clock.now() < until && !member.left) await sleep(clock, 50)
-    dispatcher.move(member, fail('shuttingDown'))
-    this.#o.wanted.forget(member.name)
-    if (member.left) return
-    // through its host, which must know that the worker should stay away
-    const stopped = hosts.of(member)?.command(`stop ${member.id}\n`) ?? Promise.reject()
-    await stopped.catch(() => member.peer.command('shutdown\n')).catch(() => undefined)
+    const { membership, retirement, shutdown } = this.#o
+    return name === undefined ? shutdown() : retirement.retire(membership.member(name))
   }
 
   /**
@@ -132,16 +104,16 @@ export class Commands {
    * @throws FsError why it could not be loaded on that worker, or on any
    */
   async load(model: string, name: string | undefined): Promise<void> {
-    const { membership, models } = this.#o
+    const { membership, catalog, loading } = this.#o
     const wanted: Wanted = { verb: 'load', model }
     if (this.#restoring) return this.#want(wanted, name, [])
     if (name !== undefined) {
       const member = membership.member(name)
       this.#begin([member])
-      await models.load(member, model)
+      await loading.load(member, model)
       return this.#want(wanted, name, [])
     }
-    const holders = models.holders(model)
+    const holders = catalog.holders(model)
     // a model that no worker lists may be a path: each worker finds the file, or says that it cannot
     const all = holders.length > 0 ? holders : [...membership.members.values()].filter(m => m.report.kind === 'worker')
     if (all.length === 0) throw fail('noWorker', `${model}; no worker has joined`)
@@ -150,7 +122,7 @@ export class Commands {
     for (const member of all) {
       if (!holds(member)) continue
       try {
-        await models.load(member, model)
+        await loading.load(member, model)
         // after the first success already: from now on plain prompts go to the new model, and none of them to the next
         // worker to change
         this.#want(wanted, undefined, holds(member) ? [member] : [])
@@ -166,11 +138,11 @@ export class Commands {
    * @throws FsError `no model is loaded` if there is none
    */
   async unload(model: string, name: string | undefined): Promise<void> {
-    const { membership, models } = this.#o
+    const { membership, catalog, loading } = this.#o
     const wanted: Wanted = { verb: 'unload', model }
     if (this.#restoring) return this.#want(wanted, name, [])
     const named = name === undefined ? undefined : membership.member(name)
-    const all = models.loadedOn(model).filter(member => !named || member === named)
+    const all = catalog.loadedOn(model).filter(member => !named || member === named)
     if (all.length === 0)
       throw fail(
         'loading',
@@ -179,7 +151,7 @@ export class Commands {
     this.#begin(all)
     // before the unloading: a plain prompt must not load the model again
     this.#want(wanted, name, all)
-    for (const member of all) await models.unload(member, model)
+    for (const member of all) await loading.unload(member, model)
   }
 
   /**
@@ -196,7 +168,7 @@ export class Commands {
   #want(wanted: Wanted, name: string | undefined, members: readonly Member[]): void {
     if (name === undefined) this.#o.wanted.setAll(wanted, members)
     else this.#o.wanted.setOne(name, wanted)
-    this.#o.models.rewanted()
+    this.#o.catalog.rewanted()
   }
 
   spawn(kind: string, n: number, host: string | undefined): Promise<void> {

@@ -13,3 +13,7 @@ export interface ClusterSettings {
   /** The time between two heartbeats, in s. */
   heartbeat_s: number
 }
+
+/** Whether an event is logged at that level. @param line as it stands in `events` */
+export const shownEvent = (level: ClusterSettings['log'], line: string, kind: string): boolean =>
+  level === 'debug' || (level === 'info' ? !/^(task|attempt)-/.test(kind) : / error=/.test(line))

@@ -2,49 +2,50 @@
  * The text of a cluster's `status`: a record of the cluster, of each model and of each worker (docs/files.md, status).
  */
 import { status } from '../../api/status.js'
-import type { Rates } from '../root/tasks.js'
-import type { Member } from './members/member.js'
-import type { ClusterModel } from './models/catalog.js'
+import type { Clock } from '../../fs/base/clock.js'
+import type { Budget } from '../root/budget.js'
+import type { Tasks } from '../root/tasks.js'
+import type { Dispatcher } from './dispatch/dispatcher.js'
+import type { Routing } from './dispatch/routing.js'
+import type { Ends } from './members/ends.js'
+import type { Hosts } from './members/hosts.js'
+import type { Membership } from './members/membership.js'
+import type { Catalog } from './models/catalog.js'
 
 export interface ClusterStatus {
   name: string
   id: string
   boot: string
   version: string
+  /** The machine that the orchestrator is on. */
   host: string
-  draining: boolean
-  strategy: string
-  /** The model that answers requests that name none; undefined: any. */
-  model: string | undefined
-  slots: number
-  active: number
-  /** How many bytes may be kept for users, and how many are. */
-  memory: number | undefined
-  memory_used: number
-  queued: number
-  rates: Rates
-  clusters: readonly string[]
-  uptime_s: number
-  members: readonly Member[]
-  /** The name of a member's machine in the tree. */
-  hostOf(member: Member): string
-  /** A key that distinguishes a member's machine from others. */
-  machineOf(member: Member): string
-  /** What ended the member's process before the current one. */
-  endOf(member: Member): string | undefined
-  hosts: number
-  models: readonly ClusterModel[]
+  clock: Clock
+  /** When it was started, by the clock. */
+  began: number
+  /** Whether it takes no more prompts. */
+  closing(): boolean
+  budget: Budget
+  routing: Routing
+  catalog: Catalog
+  dispatcher: Dispatcher
+  membership: Membership
+  hosts: Hosts
+  /** What ended the workers' processes before the current ones. */
+  ends: Ends
 }
 
-export function clusterStatus(o: ClusterStatus): string {
-  const { members, slots, active, hostOf } = o
+export function clusterStatus(o: ClusterStatus, tasks: Tasks): string {
+  const { hosts, budget, routing, catalog } = o
+  const { slots, active } = o.dispatcher
+  const members = o.membership.listed
+  const rates = tasks.rates()
   // all workers of a machine report its memory: it must be counted once
-  const machines = new Map(members.map(member => [o.machineOf(member), member.report]))
+  const machines = new Map(members.map(member => [hosts.machineOf(member), member.report]))
   const sum = (of: 'mem_total' | 'mem_free' | 'gpu_mem') =>
     [...machines.values()].reduce((n, report) => n + report[of], 0)
   const all = (of: 'cpu' | 'gpu') => [...new Set([...machines.values()].map(report => report[of]))].join(',') || 'none'
   const loading = members.flatMap(member => member.loading ?? (member.report.loading || []))
-  const state = o.draining
+  const state = o.closing()
     ? 'draining'
     : slots === 0
       ? loading.length > 0
@@ -66,28 +67,28 @@ export function clusterStatus(o: ClusterStatus): string {
       state,
       slots,
       active,
-      queue: o.queued,
+      queue: tasks.queued,
       util: slots ? Math.round((active / slots) * 100) / 100 : 0,
-      tok_s: o.rates.tok_s,
-      latency_ms: o.rates.latency_ms,
+      tok_s: rates.tok_s,
+      latency_ms: rates.latency_ms,
       mem_total: sum('mem_total'),
       mem_free: sum('mem_free'),
       cpu: all('cpu'),
       gpu: all('gpu'),
       gpu_mem: sum('gpu_mem'),
-      clusters: o.clusters.join(','),
+      clusters: o.membership.clusters.join(','),
       patience_s: Math.max(0, ...members.map(({ report }) => report.patience_s)) || undefined,
-      uptime_s: o.uptime_s,
+      uptime_s: Math.floor((o.clock.now() - o.began) / 1000),
       workers: members.length,
-      hosts: o.hosts,
-      strategy: o.strategy,
-      model: o.model,
+      hosts: hosts.peers.size,
+      strategy: routing.strategy,
+      model: catalog.plain,
       loading: loading[0],
-      memory: o.memory,
-      memory_used: o.memory_used,
+      memory: Number.isFinite(budget.limit) ? budget.limit : undefined,
+      memory_used: budget.used,
       error: state === 'failed' ? members.find(({ error }) => error !== undefined)?.error : undefined,
     }),
-    ...o.models.map(model =>
+    ...catalog.list().map(model =>
       status.line('model', {
         name: model.name,
         type: model.type,
@@ -105,7 +106,7 @@ export function clusterStatus(o: ClusterStatus): string {
       const { report } = member
       return status.line('worker', {
         name: member.name,
-        host: hostOf(member) || undefined,
+        host: hosts.nameOf(member) || undefined,
         state: member.state,
         class: report.class || undefined,
         model: member.model?.name,
@@ -121,7 +122,7 @@ export function clusterStatus(o: ClusterStatus): string {
         progress: report.loading ? report.progress : undefined,
         id: report.id,
         boot: report.boot,
-        ended: o.endOf(member),
+        ended: o.ends.why(member),
       })
     }),
   ]

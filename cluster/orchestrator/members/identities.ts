@@ -35,8 +35,6 @@ export class Identities {
     restored: Restored,
     readonly saver: Saver | undefined,
     readonly clock: Clock,
-    /** Whether a peer with this id is joined now. */
-    readonly joined: (id: string) => boolean,
   ) {
     for (const { id, digest, seen } of restored.read(FILE, parse) ?? [])
       if (clock.date() - seen < IDENTITY_MS) this.#known.set(id, { digest, seen })
@@ -45,9 +43,10 @@ export class Identities {
   /**
    * Admits a joiner that shows the secret of its id, or whose id is new. A joiner without a secret (of a version before
    * there were any) is admitted if its id has never come with one.
+   * @param joined whether a peer with that id is joined now: such a peer is not forgotten
    * @throws FsError `permission denied` for any other
    */
-  admit(id: string, secret: string | undefined): void {
+  admit(id: string, secret: string | undefined, joined: (id: string) => boolean = () => false): void {
     const known = this.#known.get(id)
     if (known && (secret === undefined || !same(known.digest, digestOf(secret))))
       throw fail(
@@ -59,7 +58,7 @@ export class Identities {
     this.#known.set(id, { digest: digestOf(secret), seen: this.clock.date() })
     for (const other of this.#known.keys()) {
       if (this.#known.size <= MAX_IDENTITIES) break
-      if (!this.joined(other)) this.#known.delete(other)
+      if (!joined(other)) this.#known.delete(other)
     }
     this.saver?.save(FILE, () => [...this.#known].map(([id, of]) => `${record('joiner', { id, ...of })}\n`).join(''))
   }

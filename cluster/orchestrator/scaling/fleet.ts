@@ -9,6 +9,7 @@ import type { Hosts } from '../members/hosts.js'
 import type { Member } from '../members/member.js'
 import type { Membership } from '../members/membership.js'
 import type { Peer } from '../members/peer.js'
+import type { Retirement } from './retirement.js'
 import { type Scalable, Scaler, scalingLines, scalingVerbs } from './scaler.js'
 
 const NO_HOST = 'no host has joined; add one with llamboctl join'
@@ -18,12 +19,11 @@ export interface FleetOptions {
   events: Pick<EventLog, 'add'>
   membership: Pick<Membership, 'members'>
   hosts: Hosts
-  /** The slots of the workers that accept prompts, and how many of them are in use. */
-  used(): { slots: number; active: number }
+  /** Knows the slots of the workers that accept prompts, and how many of them are in use. */
+  dispatcher: { readonly slots: number; readonly active: number }
   /** The tasks that wait for a slot. */
   waiting(): Iterable<Task>
-  /** Drains a worker and ends it. */
-  retire(member: Member): Promise<void>
+  retirement: Retirement
 }
 
 export class Fleet implements Scalable {
@@ -47,7 +47,7 @@ export class Fleet implements Scalable {
   }
 
   utilisation(): number | undefined {
-    const { slots, active } = this.#o.used()
+    const { slots, active } = this.#o.dispatcher
     return slots > 0 ? active / slots : undefined
   }
 
@@ -119,7 +119,7 @@ export class Fleet implements Scalable {
       if (member.serving) models.set(nameOf(member), others)
       if (going.push(member) === n) break
     }
-    await Promise.all(going.map(member => this.#o.retire(member)))
+    await Promise.all(going.map(member => this.#o.retirement.retire(member)))
     // so that the ended workers do not count as starting
     await Promise.all(this.#hosts().map(host => host.reported().catch(() => undefined)))
   }

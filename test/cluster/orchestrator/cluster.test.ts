@@ -364,7 +364,7 @@ t.test('damaged files of an earlier server are set aside and logged, and the clu
   const kept = (await events(cluster, 'not-restored')).flatMap(({ kept }) => kept ?? [])
   t.same(
     kept,
-    ['id', 'secret', 'joiners', 'counters', 'session-70', 'ctl'].map(name => `${name}.damaged`),
+    ['id', 'secret', 'counters', 'joiners', 'session-70', 'ctl'].map(name => `${name}.damaged`),
   )
   // the whole lines were kept, and the next start finds nothing damaged
   await until(() => files.get('ctl') === 'heartbeat 5')

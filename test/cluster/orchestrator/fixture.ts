@@ -2,11 +2,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fail } from '../../../api/errors.js'
 import { joinedOptions, joinedRoot } from '../../../cluster/joining.js'
-import {
-  createOrchestrator,
-  type Orchestrator,
-  type OrchestratorOptions,
-} from '../../../cluster/orchestrator/orchestrator.js'
+import type { Orchestrator, OrchestratorOptions } from '../../../cluster/orchestrator/options.js'
+import { createOrchestrator } from '../../../cluster/orchestrator/orchestrator.js'
 import type { Store } from '../../../cluster/orchestrator/saved.js'
 import { digestOf } from '../../../cluster/secret.js'
 import { createEchoEngine } from '../../../cluster/worker/engine/echo.js'
