@@ -3,7 +3,7 @@
 import { fail } from '../../api/errors.js'
 import type { EventLog } from '../../fs/kit/event-log.js'
 import type { Routing, Strategy } from './dispatch/routing.js'
-import type { Heartbeats } from './members/heartbeats.js'
+import type { Health } from './members/health.js'
 import type { Member } from './members/member.js'
 import type { Membership } from './members/membership.js'
 import type { Catalog } from './models/catalog.js'
@@ -19,16 +19,18 @@ export interface CommandsOptions {
   settings: ClusterSettings
   routing: Routing
   membership: Membership
-  heartbeats: Heartbeats
+  health: Health
   catalog: Catalog
   loading: Loading
   wanted: WantedModels
   fleet: Fleet
   retirement: Retirement
-  /** Ends the cluster. */
-  shutdown(): void
-  /** Called when the cluster that we joined refuses us. */
-  refused(why: string): void
+  given: {
+    /** Ends the cluster. */
+    shutdown(): void
+    /** Called when the cluster that we joined refuses us. */
+    refused?(why: string): void
+  }
 }
 
 export class Commands {
@@ -62,7 +64,7 @@ export class Commands {
 
   heartbeat(s: number): void {
     this.#o.settings.heartbeat_s = s
-    this.#o.heartbeats.retime()
+    this.#o.health.heartbeats.retime()
   }
 
   /** @throws FsError `bad argument` that lists the workers there are */
@@ -94,8 +96,8 @@ export class Commands {
   }
 
   shutdown(name: string | undefined): void | Promise<void> {
-    const { membership, retirement, shutdown } = this.#o
-    return name === undefined ? shutdown() : retirement.retire(membership.member(name))
+    const { membership, retirement, given } = this.#o
+    return name === undefined ? given.shutdown() : retirement.retire(membership.member(name))
   }
 
   /**
@@ -177,6 +179,6 @@ export class Commands {
 
   refused(why: string): void {
     this.#o.events.add('refused', { error: why })
-    this.#o.refused(why)
+    this.#o.given.refused?.(why)
   }
 }

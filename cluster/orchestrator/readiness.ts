@@ -1,7 +1,7 @@
 /** Whether a cluster can answer: who waits for that, and when waiting has no point. */
 
 import { FsError, fail, received } from '../../api/errors.js'
-import type { Clock } from '../../fs/base/clock.js'
+import { type Cancel, type Clock, every } from '../../fs/base/clock.js'
 import * as limits from './limits.js'
 import type { Hosts } from './members/hosts.js'
 import type { Membership } from './members/membership.js'
@@ -13,7 +13,9 @@ export interface ReadinessOptions {
   /** Whether any worker has a free slot. */
   routing: { readonly free: boolean }
   /** Whether there was a worker before this start. */
-  met: boolean
+  state: { readonly known: boolean }
+  /** Whether the cluster ends. */
+  life: { readonly closing: boolean }
   /** Whether the cluster starts workers by itself. */
   scales(): boolean
 }
@@ -33,11 +35,34 @@ export class Readiness {
   #met: boolean
   #lastMet: number
   readonly #waits = new Set<Wait>()
+  readonly #stop: Cancel
+
+  /** Called while there is no point in waiting for a worker: what waits must fail. */
+  onLacking: (error: Error) => void = () => undefined
 
   constructor(o: ReadinessOptions) {
     this.#o = o
-    this.#met = o.met
+    this.#met = o.state.known
     this.#lastMet = o.clock.now()
+    this.#stop = every(o.clock, limits.WATCH_MS, () => {
+      const lacking = this.#lacking()
+      if (lacking) this.onLacking(lacking)
+    })
+  }
+
+  close(): void {
+    this.#stop()
+  }
+
+  /** @throws FsError `shutting down` if the cluster ends and takes no more prompts */
+  accept(): void {
+    if (this.#o.life.closing) throw fail('shuttingDown')
+  }
+
+  /** @throws FsError why there is no point in waiting for a worker */
+  answerable(): void {
+    const lacking = this.#lacking()
+    if (lacking) throw lacking
   }
 
   /** A subscriber to changes. */
@@ -51,7 +76,7 @@ export class Readiness {
    * Why there is no point in waiting for a worker; undefined if there is. Either there is none, none is starting, and
    * none that was disconnected may still come back; or all upstreams are away.
    */
-  lacking(): Error | undefined {
+  #lacking(): Error | undefined {
     const { clock, membership, hosts, scales } = this.#o
     const workers = [...hosts.peers.values()].flatMap(({ report }) => report.workers)
     const members = [...membership.members.values()]

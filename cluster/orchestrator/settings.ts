@@ -1,5 +1,7 @@
 /** The settings of a cluster that commands of its `ctl` change. */
 
+import { MAX_QUEUE } from '../root/limits.js'
+
 export const logLevels = ['error', 'info', 'debug'] as const
 
 /** The settings that a cluster has besides those of every root. */
@@ -13,6 +15,14 @@ export interface ClusterSettings {
   /** The time between two heartbeats, in s. */
   heartbeat_s: number
 }
+
+/** The settings of a cluster whose `ctl` nobody has written to. */
+export const defaultSettings = (): ClusterSettings => ({
+  queue: { max: MAX_QUEUE, ttl_s: 30 },
+  retry: { tries: 2, resumes: 1 },
+  heartbeat_s: 3,
+  log: 'info',
+})
 
 /** Whether an event is logged at that level. @param line as it stands in `events` */
 export const shownEvent = (level: ClusterSettings['log'], line: string, kind: string): boolean =>

@@ -22,8 +22,8 @@ export interface ClusterStatus {
   clock: Clock
   /** When it was started, by the clock. */
   began: number
-  /** Whether it takes no more prompts. */
-  closing(): boolean
+  /** Whether it ends, and takes no more prompts. */
+  life: { readonly closing: boolean }
   budget: Budget
   routing: Routing
   catalog: Catalog
@@ -45,7 +45,7 @@ export function clusterStatus(o: ClusterStatus, tasks: Tasks): string {
     [...machines.values()].reduce((n, report) => n + report[of], 0)
   const all = (of: 'cpu' | 'gpu') => [...new Set([...machines.values()].map(report => report[of]))].join(',') || 'none'
   const loading = members.flatMap(member => member.loading ?? (member.report.loading || []))
-  const state = o.closing()
+  const state = o.life.closing
     ? 'draining'
     : slots === 0
       ? loading.length > 0

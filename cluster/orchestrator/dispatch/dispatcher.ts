@@ -13,6 +13,7 @@ import type { Member } from '../members/member.js'
 import type { Membership } from '../members/membership.js'
 import type { Catalog } from '../models/catalog.js'
 import type { Loading } from '../models/loading.js'
+import type { Readiness } from '../readiness.js'
 import type { Affinity } from './affinity.js'
 import { Attempt, type GeneratedTokens, type Outcome } from './attempt.js'
 import { Deaths } from './deaths.js'
@@ -55,10 +56,7 @@ export interface DispatcherOptions {
   loading: Loading
   routing: Routing
   affinity: Affinity<Member>
-  /** @throws FsError if the cluster takes no more tasks, or has nobody who could answer them */
-  accept(): void
-  /** @throws FsError if there is no point in waiting for a worker */
-  answerable(): void
+  readiness: Readiness
 }
 
 export class Dispatcher implements Executor {
@@ -93,7 +91,7 @@ export class Dispatcher implements Executor {
   }
 
   accept(): void {
-    this.#o.accept()
+    this.#o.readiness.accept()
   }
 
   known(request: Request): void {
@@ -104,7 +102,7 @@ export class Dispatcher implements Executor {
         `via: this request already passed this cluster as task ${ring.task}; the clusters form a ring`,
       )
     this.#poisons.check(request)
-    this.#o.answerable()
+    this.#o.readiness.answerable()
     this.#o.catalog.known(request)
   }
 

@@ -54,6 +54,12 @@ export class Loading {
     this.#o = o
   }
 
+  /** A host reports that a signal ended one of its workers: a load that crashes workers is not tried again by itself. */
+  died(host_id: string, boot: string, signal: string): void {
+    const model = this.#o.fatal.died(host_id, boot, signal)
+    if (model !== undefined) this.#o.events.add('load-fatal', { model, boot, signal })
+  }
+
   /** A subscriber to changes. */
   changed({ member, reported, left }: Change): void {
     if (left || !reported || member.report.kind !== 'worker') return

@@ -42,6 +42,11 @@ export class Fleet implements Scalable {
     return scalingLines(this.#scaler)
   }
 
+  /** Whether it starts workers by itself. */
+  get scales(): boolean {
+    return this.#scaler.on
+  }
+
   close(): void {
     this.#scaler.close()
   }
