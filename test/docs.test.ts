@@ -49,7 +49,7 @@ t.test('docs/files.md lists every kind of event that a server writes', async t =
   const list = readFileSync(join(checkout, 'docs/files.md'), 'utf8').split('\n## events\n')[1]!.split('\n## ')[0]!
   // the kinds that a server itself writes; those of workers and hosts are listed with them
   const files = ['cluster/root', 'cluster/orchestrator', 'ctl/server'].flatMap(folder =>
-    readdirSync(join(checkout, folder)).map(name => `${folder}/${name}`),
+    readdirSync(join(checkout, folder), { recursive: true, encoding: 'utf8' }).map(name => `${folder}/${name}`),
   )
   const kinds = files
     .filter(name => name.endsWith('.ts'))
