@@ -15,6 +15,7 @@ import type { EventLog } from '../../fs/kit/event-log.js'
 import { Budget } from './budget.js'
 import { type EmbedRequest, parseEmbedRequest } from './embed.js'
 import type { Exchange } from './exchange.js'
+import type { Executor } from './executor.js'
 import type { ChatMessage, Sampling } from './generation.js'
 import * as limits from './limits.js'
 import { Metrics } from './metrics.js'
@@ -25,7 +26,8 @@ import { Sessions } from './sessions.js'
 import { type Settings, samplingLines, samplingVerbs, systemVerb } from './settings.js'
 import type { Spills } from './spills.js'
 import type { Task } from './task.js'
-import { type Executor, Tasks } from './tasks.js'
+import { taskFiles } from './task-files.js'
+import { Tasks } from './tasks.js'
 import { UserMap } from './user-map.js'
 import { jsonBytes, textBytes } from './weight.js'
 
@@ -167,7 +169,7 @@ export class Root {
       ['metrics', text(() => metrics.text(), { owner })],
       ['models', o.models],
       ['session', this.sessions.dir],
-      ['task', this.tasks.dir(owner)],
+      ['task', taskFiles(this.tasks, owner)],
       ['namespace', text(() => (o.namespace?.() ?? []).map(line => `${line}\n`).join(''), { owner })],
     ])
   }

@@ -73,6 +73,11 @@ export class Turns {
     const { tasks, settings, base } = this.#deps
     const { id, user, path, closed, conversation, transcript } = this.#session
     const asked: Request = { ...request, model: request.model ?? conversation.model }
+    const prepare = (task: Task) => {
+      task.grow(conversation.held)
+      transcript.write('user', prompt)
+      return conversation.complete(asked, settings.system)
+    }
     const submission: Submission = {
       user,
       request: asked,
@@ -81,12 +86,7 @@ export class Turns {
       asked: layered(settings.sampling, conversation.settings.sampling, request.generate),
       base: base(request),
       session: id,
-      after: this.#tail,
-      prepare: task => {
-        task.grow(conversation.held)
-        transcript.write('user', prompt)
-        return conversation.complete(asked, settings.system)
-      },
+      earlier: { ended: this.#tail, prepare },
       onEnd: task => this.#ended(task, request.generate.messages ?? [], ctx),
     }
     const task = closed ? tasks.refuse(submission, fail('notFound', `${path} is closed`)) : tasks.submit(submission)
