@@ -1,6 +1,7 @@
 /** The supervisor of one machine's workers, and its files: `host/NAME/` in an orchestrator's tree. */
 
 import { fail } from '../api/errors.js'
+import type { EventAttributes, Events } from '../api/events.js'
 import { hostStatus, type ServerAttributes } from '../api/status.js'
 import type { Clock } from '../fs/base/clock.js'
 import type { File, Owner } from '../fs/file.js'
@@ -67,7 +68,7 @@ export interface Host {
   readonly name: string
   /** The directory with ctl, status and events. */
   readonly root: File
-  readonly events: EventLog
+  readonly events: Events
   readonly workers: readonly Supervised[]
   /**
    * Starts n workers of a class, all or none.
@@ -90,7 +91,7 @@ export interface Host {
 /** Supervises the workers of one machine, and shows them as files. */
 export function createHost(o: HostOptions): Host {
   const { owner, clock, random } = o
-  const events = new EventLog(clock)
+  const events = new EventLog<EventAttributes>(clock)
   const began = clock.now()
   const workers = new Map<string, Supervised>()
   let closing = false

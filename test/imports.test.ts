@@ -122,6 +122,11 @@ t.test('api/ reads texts and values: it imports nothing of Node and no package',
     for (const { to } of importsOf(file)) t.ok(isFile(to), `${file} imports ${to}, which is a file of ours`)
 })
 
+t.test('only api/ parses records: every other reader uses a typed one of api/', async t => {
+  const own = files.filter(file => /\bparseRecords\b/.test(readFileSync(join(root, file), 'utf8')))
+  t.same(own, ['fs/base/quote.ts', 'api/text.ts'])
+})
+
 t.test('packages are imported only where they belong, and fs/ imports only ws', async t => {
   for (const file of files) {
     for (const { to } of importsOf(file)) {

@@ -1,10 +1,8 @@
 /** What `top` knows of a cluster. */
 
+import { type Event, type Known, parseEvent } from '../api/events.js'
 import { type ServerRecord, status } from '../api/status.js'
 import { taskStatus } from '../api/task.js'
-import { parseRecords } from '../fs/base/quote.js'
-
-type Attrs = Readonly<Record<string, string>>
 
 export interface Worker {
   readonly name: string
@@ -38,13 +36,6 @@ export interface Task {
   readonly ttft_ms: number
 }
 
-export interface Event {
-  readonly seq: number
-  readonly time: Date
-  readonly kind: string
-  readonly attrs: Attrs
-}
-
 export interface Share {
   readonly class: string
   readonly workers: number
@@ -58,7 +49,6 @@ const DOWN_MS = 300_000
 const MAX_EVENTS = 500
 
 const ended = /^(?:done|failed|cancelled)$/
-const number = (text: string | undefined) => Number(text) || 0
 
 /** The state of a cluster, collected from its files. */
 export class Model {
@@ -112,31 +102,44 @@ export class Model {
     }
   }
 
-  /** Processes lines of `event`. */
-  happened(lines: string): void {
-    for (const { attrs } of parseRecords(lines)) {
-      const { seq, time, kind, ...rest } = attrs
-      if (kind === undefined) continue
-      const event = { seq: number(seq), time: new Date(time ?? 0), kind, attrs: rest }
+  /** Processes lines of `event`. @throws Unfit for a line that is not a record */
+  happened(lines: readonly string[]): void {
+    for (const line of lines) {
+      const event = parseEvent(line)
       // a newly opened `event` begins with events that an earlier open had already delivered
-      if (this.events.some(known => known.seq === event.seq && known.time.getTime() === event.time.getTime())) continue
+      if (!event || this.events.some(({ seq, time }) => seq === event.seq && time === event.time)) continue
       this.events.push(event)
       if (this.events.length > MAX_EVENTS) this.events.shift()
-      if (kind === 'worker-draining') this.#leaving.add(rest.worker ?? '')
-      if (kind === 'worker-resumed' || kind === 'worker-joined') this.#leaving.delete(rest.worker ?? '')
-      this.#task(kind, rest)
+      if (event.known) this.#happened(event.known)
     }
   }
 
-  #task(kind: string, { task: id, user = '', worker = '' }: Attrs): void {
-    const state = /^task-(.*)$/.exec(kind)?.[1]
-    if (id === undefined || state === undefined) return
-    if (ended.test(state)) this.#ended(id)
-    else if (!this.over.has(id)) {
-      const known = this.tasks.get(id)
-      const fresh = { id, user, position: 0, tokens: 0, tok_s: 0, ttft_ms: 0 }
-      this.tasks.set(id, { ...fresh, ...known, worker, state: state === 'started' ? 'running' : 'queued' })
+  #happened(event: Known): void {
+    switch (event.kind) {
+      case 'worker-draining':
+        this.#leaving.add(event.worker)
+        return
+      case 'worker-resumed':
+      case 'worker-joined':
+        this.#leaving.delete(event.worker)
+        return
+      case 'task-queued':
+        return this.#waits(event.task, event.user, '', 'queued')
+      case 'task-recovered':
+        return this.#waits(event.task, event.user, event.worker, 'queued')
+      case 'task-started':
+        return this.#waits(event.task, event.user, event.worker, 'running')
+      case 'task-done':
+      case 'task-failed':
+      case 'task-cancelled':
+        return this.#ended(event.task)
     }
+  }
+
+  #waits(id: string, user: string, worker: string, state: 'queued' | 'running'): void {
+    if (id === '' || this.over.has(id)) return
+    const fresh = { id, user, position: 0, tokens: 0, tok_s: 0, ttft_ms: 0 }
+    this.tasks.set(id, { ...fresh, ...this.tasks.get(id), worker, state })
   }
 
   #ended(id: string): void {

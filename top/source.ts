@@ -1,6 +1,8 @@
 /** Keeps the model of `top` up to date. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
+import { MAX_EVENT } from '../api/exit.js'
+import { Lines } from '../api/text.js'
 import type { Connection } from '../cli/connect.js'
 import { explain } from '../cli/exit.js'
 import { drain, entries, promptly, readText, withFile } from '../cli/files.js'
@@ -42,7 +44,7 @@ export class Source {
     const events = await promptly(root, ['event'], this.io.signal, signal =>
       withFile(root, ['event'], OREAD, signal, fid => fid.read(0, Number.MAX_SAFE_INTEGER, signal)),
     )
-    this.model.happened(Buffer.from(events).toString())
+    this.model.happened(Buffer.from(events).toString().split('\n'))
   }
 
   /** Reads until the signal aborts. */
@@ -92,12 +94,9 @@ export class Source {
 
   async #events(root: Connection['root'], signal: AbortSignal): Promise<void> {
     await withFile(root, ['event'], OREAD, signal, async fid => {
-      const decoder = new TextDecoder()
-      let rest = ''
+      const lines = new Lines('events', MAX_EVENT)
       const take = async (data: Uint8Array) => {
-        const lines = (rest + decoder.decode(data, { stream: true })).split('\n')
-        rest = lines.pop()!
-        this.model.happened(lines.join('\n'))
+        this.model.happened(lines.take(data))
         this.changed()
       }
       await drain(fid, take, signal)

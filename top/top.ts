@@ -29,7 +29,7 @@ export const run: Run = async (io, _args, { once, json }) => {
   await source.open()
   await source.once()
   source.close()
-  const { events } = model
+  const events = model.events.map(({ known: _, ...event }) => event)
   const [{ record: _, ...server } = { record: '' }] = rows(model.line, 'status')
   const [workers, tasks] = [[...model.workers.values()], [...model.tasks.values()]]
   const all = { server, health: model.health(), classes: model.classes(), workers, tasks, events }

@@ -1,10 +1,11 @@
 /** Renders the parts of `top`'s screen. */
 
 import type { ChalkInstance } from 'chalk'
+import type { Event } from '../api/events.js'
 import { duration } from '../cli/output.js'
 import { sanitize } from '../cli/terminal/sanitize.js'
 import { clip, width } from '../cli/terminal/width.js'
-import type { Event, Model, Task, Worker } from './model.js'
+import type { Model, Task, Worker } from './model.js'
 
 /** How a screen is drawn. */
 export interface Style {
@@ -155,7 +156,8 @@ export function row<Row extends { state: string }>(
 
 /** `12:34:56  worker-joined worker=worker-0742 host=beta`. */
 export function eventLine({ time, kind, attrs }: Event, room: number, { color }: Style): string {
-  const at = Number.isNaN(time.getTime()) ? '' : time.toTimeString().slice(0, 8)
+  const date = new Date(time)
+  const at = Number.isNaN(date.getTime()) ? '' : date.toTimeString().slice(0, 8)
   const rest = Object.entries(attrs).map(([name, value]) => `${name}=${value}`)
   const bad = 'error' in attrs || kind.endsWith('-left')
   const line = clip(safe(`${kind} ${rest.join(' ')}`), Math.max(0, room - 10))

@@ -1,7 +1,6 @@
 /** One supervised worker of a host. */
-import type { ExitAttributes } from '../../api/exit.js'
+import type { Tell } from '../../api/events.js'
 import type { Clock } from '../../fs/base/clock.js'
-import type { Value } from '../../fs/base/quote.js'
 import type { WorkerClass } from '../class.js'
 import { hexId } from '../id.js'
 import { type Cause, Kept } from './kept.js'
@@ -17,7 +16,7 @@ export interface Supervision {
   upstream: Upstream
   /** The id of the host. */
   host_id: string
-  told(kind: string, attrs: Record<string, Value | undefined>): void
+  told: Tell
   /** Called whenever a worker has been started or has ended. */
   changed(): void
   /** @throws the reason why one more worker of that class must not be started now */
@@ -158,7 +157,7 @@ export class Supervised {
     // the model may be what ended it, so the next process starts with the model of its class
     if (this.#kept.state === 'starting') this.#hold = undefined
     if (!began) return this.by.told('spawn-refused', { class: of.name, error: said, id })
-    const exit = {
+    this.by.told('worker-exited', {
       id,
       boot,
       code: code ?? undefined,
@@ -166,7 +165,6 @@ export class Supervised {
       cause,
       class: of.name,
       error: cause === 'stopped' ? undefined : said,
-    } satisfies ExitAttributes
-    this.by.told('worker-exited', exit)
+    })
   }
 }

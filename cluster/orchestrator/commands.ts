@@ -1,7 +1,7 @@
 /** What the commands of a cluster's ctl do; verbs.ts has their syntax. */
 
 import { fail } from '../../api/errors.js'
-import type { EventLog } from '../../fs/kit/event-log.js'
+import type { Events } from '../../api/events.js'
 import type { Routing, Strategy } from './dispatch/routing.js'
 import type { Health } from './members/health.js'
 import type { Member } from './members/member.js'
@@ -15,7 +15,7 @@ import type { ClusterSettings } from './settings.js'
 
 /** The parts of the cluster that its commands act on. */
 export interface CommandsOptions {
-  events: EventLog
+  events: Events
   settings: ClusterSettings
   routing: Routing
   membership: Membership

@@ -1,8 +1,8 @@
 /** What an orchestrator is given, and what it offers to the server around it. */
 
+import type { Events } from '../../api/events.js'
 import type { Clock } from '../../fs/base/clock.js'
 import type { File, Owner, User } from '../../fs/file.js'
-import type { EventLog } from '../../fs/kit/event-log.js'
 import type { Transport } from '../../fs/transport.js'
 import type { Budget } from '../root/budget.js'
 import type { Sampling } from '../root/generation.js'
@@ -49,7 +49,7 @@ export interface OrchestratorOptions {
 
 export interface Orchestrator {
   readonly root: File
-  readonly events: EventLog
+  readonly events: Events
   /** Our own id. Requests that came through here carry it. */
   readonly id: string
   /** The secret that shows a cluster that we join that we are this one. */

@@ -1,5 +1,6 @@
 /** Puts an orchestrator together: the parts of a cluster, what each of them uses, and the order in which they learn. */
 
+import type { EventAttributes } from '../../api/events.js'
 import { systemClock } from '../../fs/base/clock.js'
 import type { User } from '../../fs/file.js'
 import { EventLog } from '../../fs/kit/event-log.js'
@@ -32,7 +33,7 @@ export function createOrchestrator(given: OrchestratorOptions): Orchestrator {
   const self: User = { name: owner.name, uid: owner.uid, role: 'admin' }
   const settings: ClusterSettings = { ...defaultSettings(), ...given.settings }
   const life = { closing: false }
-  const events = new EventLog(clock, (line, kind) => {
+  const events = new EventLog<EventAttributes>(clock, (line, kind) => {
     if (shownEvent(settings.log, line, kind)) given.log?.(line)
   })
   const notSpilled = (error: Error) => events.add('not-spilled', { error: error.message })

@@ -1,9 +1,9 @@
 /** What the server around an orchestrator calls: to join peers, to wait, and to end in order. */
 
 import { fail } from '../../api/errors.js'
+import type { Events } from '../../api/events.js'
 import { type Clock, sleep } from '../../fs/base/clock.js'
 import type { File } from '../../fs/file.js'
-import type { EventLog } from '../../fs/kit/event-log.js'
 import type { Root } from '../root/root.js'
 import type { Dispatcher } from './dispatch/dispatcher.js'
 import { CLOSE_MS } from './limits.js'
@@ -16,7 +16,7 @@ import type { State } from './state.js'
 
 export interface ServiceOptions {
   clock: Clock
-  events: EventLog
+  events: Events
   id: string
   state: State
   /** Whether the cluster ends: it takes no more prompts. */

@@ -1,10 +1,10 @@
 /** What an orchestrator keeps from before its start: who it is, and what it must write down. */
 
 import { fail } from '../../api/errors.js'
+import type { Events } from '../../api/events.js'
 import * as field from '../../api/field.js'
 import { DAMAGED } from '../../api/runtime.js'
 import type { User } from '../../fs/file.js'
-import type { EventLog } from '../../fs/kit/event-log.js'
 import { hexId } from '../id.js'
 import type { Root } from '../root/root.js'
 import { newSecret, paired } from '../secret.js'
@@ -29,7 +29,7 @@ export interface State {
  */
 export function openState(
   store: Store | undefined,
-  events: EventLog,
+  events: Events,
   { random, secret: make = newSecret }: { random: () => number; secret?: (() => string) | undefined },
 ): State {
   /** A disk that is full costs only what would survive a restart: the cluster goes on. */

@@ -1,11 +1,11 @@
 /** The tree of a cluster: the files of its root, and below it the trees of its workers and hosts. */
 
+import type { Events } from '../../api/events.js'
 import { sessionText, turnText } from '../../api/session.js'
 import type { Clock } from '../../fs/base/clock.js'
 import { quote } from '../../fs/base/quote.js'
 import type { Entry, File } from '../../fs/file.js'
 import { generated } from '../../fs/kit/dir.js'
-import type { EventLog } from '../../fs/kit/event-log.js'
 import type { Budget } from '../root/budget.js'
 import { Root } from '../root/root.js'
 import type { Spills } from '../root/spills.js'
@@ -29,7 +29,7 @@ export interface TreeOptions {
   given: OrchestratorOptions
   clock: Clock
   budget: Budget
-  events: EventLog
+  events: Events
   settings: ClusterSettings
   spills: Spills | undefined
   state: State

@@ -1,6 +1,6 @@
 /** How long the ended tasks of a root are kept, so that users can look at them. */
+import type { Events } from '../../api/events.js'
 import { type Cancel, type Clock, every } from '../../fs/base/clock.js'
-import type { EventLog } from '../../fs/kit/event-log.js'
 import type { Budget } from './budget.js'
 import { KEPT_TASK_BYTES, KEPT_TASK_MS, KEPT_TASKS, LARGE_TASK } from './limits.js'
 import type { Task } from './task.js'
@@ -75,7 +75,7 @@ function bytesOf(tasks: Iterable<Ended>): number {
 interface RetentionOptions {
   clock: Clock
   budget: Budget
-  events: EventLog
+  events: Events
   /** Called with each task that is to be forgotten. */
   forget(task: Task): void
 }

@@ -4,6 +4,7 @@
  */
 
 import { fail } from '../../api/errors.js'
+import type { Events } from '../../api/events.js'
 import type { turnText } from '../../api/session.js'
 import { type Clock, systemClock } from '../../fs/base/clock.js'
 import { quote, words } from '../../fs/base/quote.js'
@@ -11,7 +12,6 @@ import type { Context, File, Owner, User } from '../../fs/file.js'
 import { AppendLog } from '../../fs/kit/append-log.js'
 import { text } from '../../fs/kit/content.js'
 import { type CtlOptions, ctl, run, type Verb } from '../../fs/kit/ctl.js'
-import type { EventLog } from '../../fs/kit/event-log.js'
 import { Budget } from './budget.js'
 import { type EmbedRequest, parseEmbedRequest } from './embed.js'
 import type { Exchange } from './exchange.js'
@@ -37,7 +37,7 @@ export interface RootOptions {
   /** The user of this process, who owns the files. */
   owner: Owner
   clock?: Clock
-  events: EventLog
+  events: Events
   executor: Executor
   /** The memory that may be kept for users; unlimited if omitted. */
   budget?: Budget
@@ -84,7 +84,7 @@ export interface Embedded {
 /** The files that every root has, for workers and clusters alike, and the tasks behind them, which run on `executor`. */
 export class Root {
   readonly files: Map<string, File>
-  readonly events: EventLog
+  readonly events: Events
   readonly tasks: Tasks
   readonly metrics: Metrics
   readonly sessions: Sessions

@@ -1,7 +1,8 @@
 /** The order in which a root's tasks start, and how long they wait. */
+
 import { FsError, fail } from '../../api/errors.js'
+import type { Events } from '../../api/events.js'
 import type { Cancel, Clock } from '../../fs/base/clock.js'
-import type { EventLog } from '../../fs/kit/event-log.js'
 import type { Executor } from './executor.js'
 import { Pace } from './pace.js'
 import { Queue } from './queue.js'
@@ -11,7 +12,7 @@ import type { Task } from './task.js'
 interface SchedulerOptions {
   executor: Executor
   clock: Clock
-  events: EventLog
+  events: Events
   /** How long a task may wait, in seconds. May change. */
   queue: { readonly ttl_s: number }
 }

@@ -1,9 +1,9 @@
 /** The tasks of a root: those that wait, those that run, and those that ended recently. */
 
 import type { FsError } from '../../api/errors.js'
+import type { Events } from '../../api/events.js'
 import type { Clock } from '../../fs/base/clock.js'
 import type { User } from '../../fs/file.js'
-import type { EventLog } from '../../fs/kit/event-log.js'
 import { Admission } from './admission.js'
 import type { Budget, BudgetShare } from './budget.js'
 import type { Executor } from './executor.js'
@@ -44,7 +44,7 @@ interface TasksOptions {
   /** The worker that a task shows until one is chosen. */
   name: string
   executor: Executor
-  events: EventLog
+  events: Events
   metrics: Metrics
   clock: Clock
   budget: Budget
@@ -234,6 +234,6 @@ export class Tasks {
     metrics.ended(task)
     // everybody can read `events`, and the text after the kind of error may quote what the user wrote
     const error = task.error?.message.split(': ', 1)[0]
-    events.add(`task-${task.state}`, { task: task.id, user: task.user.name, error })
+    events.add(`task-${task.state as 'done' | 'failed' | 'cancelled'}`, { task: task.id, user: task.user.name, error })
   }
 }

@@ -1,6 +1,7 @@
 /** A worker: one engine served as files. */
 
 import { fail } from '../../api/errors.js'
+import type { EventAttributes, Events } from '../../api/events.js'
 import { shown } from '../../api/field.js'
 import { type Clock, systemClock } from '../../fs/base/clock.js'
 import { quote } from '../../fs/base/quote.js'
@@ -63,7 +64,7 @@ export interface WorkerOptions {
 export interface Worker {
   /** The worker's files. */
   readonly root: File
-  readonly events: EventLog
+  readonly events: Events
   load(model: string): Promise<void>
   /** Stops accepting prompts. @returns when the running ones have ended */
   drain(): Promise<void>
@@ -91,7 +92,7 @@ export function createWorker(o: WorkerOptions): Worker {
   }
   const machine = o.machine ?? thisMachine()
   const began = clock.now()
-  const events = new EventLog(clock)
+  const events = new EventLog<EventAttributes>(clock)
   const models = listing(store, clock)
   /** Why there is no model. */
   let broken: Error | undefined

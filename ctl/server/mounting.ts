@@ -1,11 +1,12 @@
 /** Mounts a server and keeps it mounted. */
+
 import { accessSync, constants, rmdirSync } from 'node:fs'
 import { dirname } from 'node:path'
+import type { Tell } from '../../api/events.js'
 import { exitCode, explain, Failure } from '../../cli/exit.js'
 import { MOUNT } from '../../cli/ns-path.js'
 import { Kept } from '../../cluster/host/kept.js'
 import { systemClock } from '../../fs/base/clock.js'
-import type { Value } from '../../fs/base/quote.js'
 import { makeDirectory } from '../../fs/host-directory.js'
 import {
   answers,
@@ -26,7 +27,7 @@ export interface MountingOptions {
   /** Called with lines for a person. */
   readonly note: (line: string) => void
   /** Called with what happens to the mount, for `events`. */
-  readonly told: (kind: string, attrs: Record<string, Value | undefined>) => void
+  readonly told: Tell
   /** Called when the process behind the mount has changed or is gone. */
   readonly changed: () => void
 }

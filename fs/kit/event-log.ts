@@ -28,12 +28,15 @@ function tail(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
   return both.slice(-BACK)
 }
 
-function bounded(attrs: Record<string, Value | undefined>): Record<string, Value | undefined> {
+function bounded(attrs: Readonly<Record<string, Value | undefined>>): Record<string, Value | undefined> {
   const out = { ...attrs }
   for (const [name, value] of Object.entries(out))
     if (typeof value === 'string' && value.length > MAX_VALUE) out[name] = `${value.slice(0, MAX_VALUE)}…`
   return out
 }
+
+/** The kinds of events of a log, each with its attributes. */
+export type Kinds = Readonly<Record<string, Readonly<Record<string, Value | undefined>>>>
 
 /**
  * Lines as they happen, numbered without gaps, as two files. The log has its true length, which grows, and reads end at
@@ -42,7 +45,7 @@ function bounded(attrs: Record<string, Value | undefined>): Record<string, Value
  *
  * The log is cut as by logrotate(8): at 20,000 lines it starts again with the newest 100, and `tail -f` continues.
  */
-export class EventLog {
+export class EventLog<K extends Kinds = Kinds> {
   #lines: string[] = []
   /** The number of the first line that is kept. */
   #first = 1
@@ -59,9 +62,9 @@ export class EventLog {
   ) {}
 
   /** Adds a line `seq=… time=… kind=…` with the attributes. */
-  add(kind: string, attrs: Record<string, Value | undefined> = {}): void {
+  add<N extends keyof K & string>(kind: N, attrs?: K[N]): void {
     const seq = this.#first + this.#lines.length
-    const line = record('', { seq, time: new Date(this.clock.date()).toISOString(), kind, ...bounded(attrs) })
+    const line = record('', { seq, time: new Date(this.clock.date()).toISOString(), kind, ...bounded(attrs ?? {}) })
     this.#lines.push(`${line}\n`)
     this.#time = Math.floor(this.clock.date() / 1000)
     if (this.#lines.length >= 2 * KEEP) {

@@ -33,7 +33,7 @@ function modelOf(count: number): Model {
 t.test('a page has the size of the screen, whatever it shows', async t => {
   const model = modelOf(1000)
   for (let i = 0; i < 50; i++)
-    model.happened(`seq=${i} time=2026-11-21T10:04:11.302Z kind=task-queued task=${i} user=ann\n`)
+    model.happened([`seq=${i} time=2026-11-21T10:04:11.302Z kind=task-queued task=${i} user=ann`])
   for (const [columns, rows] of [
     [80, 24],
     [200, 60],
@@ -107,7 +107,7 @@ t.test('text from a worker cannot control the terminal', async t => {
     `server name='a${ESC}[2J' state=idle\nworker name='w${ESC}]0;x\u0007' state='\u009b31m' model='\u202edeb' slots=1\n`,
     NOW,
   )
-  model.happened(`seq=1 time=2026-11-21T10:04:11.302Z kind='x${ESC}c' error='${ESC}[31m'\n`)
+  model.happened([`seq=1 time=2026-11-21T10:04:11.302Z kind='x${ESC}c' error='${ESC}[31m'`])
   const text = page(model, firstChoice(), 120, 24, NOW, plain).lines.join('\n')
   t.notMatch(text, /[^\n\P{Cc}]|[\u202a-\u202e]/u)
 })
@@ -127,7 +127,7 @@ t.test('stale, down and draining workers are distinguished and determine the hea
   t.equal(model.workers.get('w1')?.state, 'down')
   t.notOk(model.workers.has('w2'), 'a drained worker that leaves is not down')
   t.same(model.health(), { word: 'DEGRADED', why: '1 down' })
-  model.happened('seq=1 time=2026-11-21T10:04:11.302Z kind=worker-draining worker=w1\n')
+  model.happened(['seq=1 time=2026-11-21T10:04:11.302Z kind=worker-draining worker=w1'])
   model.status('server state=idle queue=0\nworker name=w0 state=idle slots=1\n', NOW + 2000)
   t.same(
     model.health(),

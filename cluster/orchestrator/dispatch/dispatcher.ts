@@ -1,8 +1,8 @@
 /** Runs the tasks of a cluster on its members: starts attempts, and acts on how they end. */
 
 import { FsError, fail } from '../../../api/errors.js'
+import type { Events } from '../../../api/events.js'
 import { type Clock, every } from '../../../fs/base/clock.js'
-import type { EventLog } from '../../../fs/kit/event-log.js'
 import type { Executor } from '../../root/executor.js'
 import type { Request } from '../../root/request.js'
 import type { Task } from '../../root/task.js'
@@ -43,7 +43,7 @@ interface Course extends GeneratedTokens {
 export interface DispatcherOptions {
   clock: Clock
   random: () => number
-  events: EventLog
+  events: Events
   settings: { readonly retry: Retry; readonly queue: { readonly ttl_s: number } }
   /** Our id. */
   id: string

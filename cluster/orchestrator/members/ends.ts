@@ -1,8 +1,8 @@
 /** What ended each worker's process. Hosts report that by `boot`; the cluster shows it under the worker's name. */
+import type { Events } from '../../../api/events.js'
 import type { Exit } from '../../../api/exit.js'
 import { plain } from '../../../api/field.js'
 import type { Clock } from '../../../fs/base/clock.js'
-import type { EventLog } from '../../../fs/kit/event-log.js'
 import { MAX_ENDED, MAX_ENDS, OBITUARY_MS } from '../limits.js'
 import type { Member } from './member.js'
 
@@ -24,7 +24,7 @@ export class Ends {
 
   constructor(
     readonly clock: Clock,
-    readonly events: EventLog,
+    readonly events: Events,
   ) {}
 
   /** A worker has joined. @param host the name of its machine in the tree */

@@ -1,9 +1,9 @@
 /** The health of the members: who may be given requests, and whose process must be ended. */
 
 import { FsError, fail } from '../../../api/errors.js'
+import type { Events } from '../../../api/events.js'
 import type { Clock } from '../../../fs/base/clock.js'
 import type { User } from '../../../fs/file.js'
-import type { EventLog } from '../../../fs/kit/event-log.js'
 import * as limits from '../limits.js'
 import type { Change, Changes } from './changes.js'
 import { Heartbeats } from './heartbeats.js'
@@ -16,7 +16,7 @@ import { Quarantine } from './quarantine.js'
 export interface HealthOptions {
   clock: Clock
   random: () => number
-  events: EventLog
+  events: Events
   changes: Changes
   membership: Membership
   hosts: Hosts

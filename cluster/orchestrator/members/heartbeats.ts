@@ -1,19 +1,24 @@
 /** Heartbeats: reads the status of each member again and again, and notices members that no longer answer. */
 
 import { fail, toFsError } from '../../../api/errors.js'
+import { type Events, type Kind, parseEvent } from '../../../api/events.js'
+import { MAX_EVENT } from '../../../api/exit.js'
+import { Lines } from '../../../api/text.js'
 import { type Cancel, type Clock, sleep } from '../../../fs/base/clock.js'
 import type { User } from '../../../fs/file.js'
-import type { EventLog } from '../../../fs/kit/event-log.js'
 import { OREAD } from '../../../fs/wire/protocol.js'
 import * as limits from '../limits.js'
 import type { Changes } from './changes.js'
 import type { Member } from './member.js'
 import type { Membership } from './membership.js'
 
+/** The events of a member after which it may have a model. */
+const loads: readonly Kind[] = ['loaded', 'load-failed', 'worker-ready']
+
 export interface HeartbeatsOptions {
   clock: Clock
   random: () => number
-  events: EventLog
+  events: Events
   changes: Changes
   membership: Membership
   /** The user of our own requests. */
@@ -120,12 +125,13 @@ export class Heartbeats {
     const root = await member.peer.as(self)
     const { fid } = await root.ask(['event'], fid => fid.open(OREAD))
     try {
+      const lines = new Lines('events', MAX_EVENT)
       for (let at = 0; !member.left && !member.model; ) {
         const piece = await fid.read(at, 16 * 1024)
         if (piece.length === 0) return
         at += piece.length
-        // an event that is cut in two between pieces is missed: the next heartbeat finds the model
-        const loaded = / kind=(loaded|load-failed|worker-ready) /.test(new TextDecoder().decode(piece))
+        const kinds = lines.take(piece).map(line => parseEvent(line)?.known?.kind)
+        const loaded = loads.some(kind => kinds.includes(kind))
         if (loaded) await this.#refresh(member)
         await sleep(clock, loaded ? limits.REFRESH_PAUSE_MS : limits.EVENTS_PAUSE_MS, undefined, true)
       }

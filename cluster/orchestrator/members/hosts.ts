@@ -1,11 +1,11 @@
 /** The machines that have joined as hosts: they start workers, and report how these end. */
 
 import { fail, toFsError } from '../../../api/errors.js'
+import type { Events } from '../../../api/events.js'
 import { type Exit, MAX_EVENT, parseExit } from '../../../api/exit.js'
 import { Lines } from '../../../api/text.js'
 import { type Cancel, type Clock, sleep } from '../../../fs/base/clock.js'
 import type { User } from '../../../fs/file.js'
-import type { EventLog } from '../../../fs/kit/event-log.js'
 import { OREAD } from '../../../fs/wire/protocol.js'
 import * as limits from '../limits.js'
 import type { Member } from './member.js'
@@ -16,7 +16,7 @@ const PIECE = 64 * 1024
 
 export interface HostsOptions {
   clock: Clock
-  events: EventLog
+  events: Events
   /** The user of our own requests. */
   self: User
   /** Seconds between heartbeats. May change. */

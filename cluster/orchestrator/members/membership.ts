@@ -1,13 +1,13 @@
 /** The members of the cluster: admits peers that join, names them, and removes those that are gone. */
 
 import { FsError, fail, toFsError } from '../../../api/errors.js'
+import type { Events } from '../../../api/events.js'
 import { plain } from '../../../api/field.js'
 import type { Report } from '../../../api/report.js'
 import { type Clock, deadline } from '../../../fs/base/clock.js'
 import { CONNECTION_BYTES } from '../../../fs/base/limits.js'
 import { quote } from '../../../fs/base/quote.js'
 import type { User } from '../../../fs/file.js'
-import type { EventLog } from '../../../fs/kit/event-log.js'
 import type { Transport } from '../../../fs/transport.js'
 import { noSuch } from '../../choices.js'
 import type { Budget } from '../../root/budget.js'
@@ -26,7 +26,7 @@ const JOINERS = { name: 'connections of joiners' }
 
 export interface MembershipOptions {
   clock: Clock
-  events: EventLog
+  events: Events
   /** Counts the memory that joiners' connections take. */
   budget: Budget
   /** Our own id, our version, and the user of our own requests. */

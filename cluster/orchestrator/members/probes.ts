@@ -2,10 +2,10 @@
 
 import { parseAnswerEvent } from '../../../api/answer.js'
 import { fail, received, toFsError } from '../../../api/errors.js'
+import type { Events } from '../../../api/events.js'
 import { Unfit } from '../../../api/field.js'
 import { type Clock, deadline } from '../../../fs/base/clock.js'
 import type { User } from '../../../fs/file.js'
-import type { EventLog } from '../../../fs/kit/event-log.js'
 import * as limits from '../limits.js'
 import type { Changes } from './changes.js'
 import type { Member } from './member.js'
@@ -18,7 +18,7 @@ export class Probes {
 
   constructor(
     readonly clock: Clock,
-    readonly events: EventLog,
+    readonly events: Events,
     readonly changes: Changes,
     /** The user of our own requests. */
     readonly self: User,

@@ -1,7 +1,7 @@
 /** Members that get no requests for a while: those that failed too often, and those that asked for a pause. */
 
+import type { Events } from '../../../api/events.js'
 import type { Clock } from '../../../fs/base/clock.js'
-import type { EventLog } from '../../../fs/kit/event-log.js'
 import * as limits from '../limits.js'
 import type { Changes } from './changes.js'
 import type { Member } from './member.js'
@@ -19,7 +19,7 @@ export class Quarantine {
 
   constructor(
     readonly clock: Clock,
-    readonly events: EventLog,
+    readonly events: Events,
     readonly changes: Changes,
     /** Called when a quarantine is over: the member must answer a probe before it gets requests. */
     readonly onEnd: (member: Member) => void,

@@ -1,10 +1,10 @@
 /** Loads models on workers: on command, for requests that wait, and again on workers that were restarted. */
 
 import { fail, toFsError } from '../../../api/errors.js'
+import type { Events } from '../../../api/events.js'
 import { type Clock, sleep } from '../../../fs/base/clock.js'
 import { within } from '../../../fs/base/interruptible.js'
 import { quote } from '../../../fs/base/quote.js'
-import type { EventLog } from '../../../fs/kit/event-log.js'
 import type { Request } from '../../root/request.js'
 import { LOAD_MS, REFRESH_PAUSE_MS } from '../limits.js'
 import type { Change } from '../members/changes.js'
@@ -22,7 +22,7 @@ const PAUSE_MS = 200
 
 export interface LoadingOptions {
   clock: Clock
-  events: EventLog
+  events: Events
   catalog: Catalog
   hosts: Hosts
   wanted: WantedModels

@@ -1,8 +1,8 @@
 /** The workers of a cluster as its hosts see them: starts them on hosts, ends them, and counts them for scaling. */
 
+import type { Events, Tell } from '../../../api/events.js'
 import type { Clock } from '../../../fs/base/clock.js'
 import type { Verb } from '../../../fs/kit/ctl.js'
-import type { EventLog } from '../../../fs/kit/event-log.js'
 import { noSuch } from '../../choices.js'
 import type { Task } from '../../root/task.js'
 import type { Hosts } from '../members/hosts.js'
@@ -16,7 +16,7 @@ const NO_HOST = 'no host has joined; add one with llamboctl join'
 
 export interface FleetOptions {
   clock: Clock
-  events: Pick<EventLog, 'add'>
+  events: Pick<Events, 'add'>
   membership: Pick<Membership, 'members'>
   hosts: Hosts
   /** Knows the slots of the workers that accept prompts, and how many of them are in use. */
@@ -129,9 +129,7 @@ export class Fleet implements Scalable {
     await Promise.all(this.#hosts().map(host => host.reported().catch(() => undefined)))
   }
 
-  told(kind: string, attrs: Parameters<EventLog['add']>[1]): void {
-    this.#o.events.add(kind, attrs)
-  }
+  readonly told: Tell = (kind, attrs) => this.#o.events.add(kind, attrs)
 
   #hosts(): Peer[] {
     return [...this.#o.hosts.peers.values()]

@@ -1,8 +1,8 @@
 /** Takes workers out of service: drains them, puts them back, and ends them in order. */
 
 import { fail } from '../../../api/errors.js'
+import type { Events } from '../../../api/events.js'
 import { type Clock, sleep } from '../../../fs/base/clock.js'
-import type { EventLog } from '../../../fs/kit/event-log.js'
 import type { Dispatcher } from '../dispatch/dispatcher.js'
 import { DRAIN_MS } from '../limits.js'
 import type { Changes } from '../members/changes.js'
@@ -13,7 +13,7 @@ import type { WantedModels } from '../models/wanted.js'
 
 export interface RetirementOptions {
   clock: Clock
-  events: EventLog
+  events: Events
   changes: Changes
   hosts: Hosts
   health: Health

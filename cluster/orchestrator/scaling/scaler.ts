@@ -1,8 +1,9 @@
 /** Adds and removes workers by how many of their slots are in use. */
 
 import { fail } from '../../../api/errors.js'
+import type { Tell } from '../../../api/events.js'
 import { type Cancel, type Clock, every } from '../../../fs/base/clock.js'
-import { quote, type Value } from '../../../fs/base/quote.js'
+import { quote } from '../../../fs/base/quote.js'
 import type { Verb } from '../../../fs/kit/ctl.js'
 import { word1 } from '../../../fs/kit/ctl.js'
 import { noSuch, oneOf } from '../../choices.js'
@@ -65,7 +66,7 @@ export interface Scalable {
   /** Drains and ends the n least busy workers. */
   retire(n: number): Promise<void>
   /** Logs an event. */
-  told(kind: string, attrs: Record<string, Value | undefined>): void
+  told: Tell
 }
 
 export class Scaler {

@@ -62,7 +62,7 @@ export async function replay(
       await later(DRAIN_S)
       cluster.ready -= n
     },
-    told: (kind, attrs) => changes.push({ time: time(), kind, attrs }),
+    told: (kind, attrs = {}) => changes.push({ time: time(), kind, attrs }),
   }
   const scaler = new Scaler(clock, of)
   scaler.settings = { ...scaleDefaults, ...settings }
