@@ -55,6 +55,9 @@ export type SaidEvent = {
   [K in keyof typeof events]: { readonly event: K } & Written<field.Of<(typeof events)[K]>>
 }[keyof typeof events]
 
+/** Why a generation ended by itself. */
+export type EndReason = Exclude<field.Of<(typeof events)['end']>['reason'], 'cancelled'>
+
 type Events = { [K in keyof typeof events]: { readonly event: K } & field.Of<(typeof events)[K]> }
 /** An event as a reader gets it. */
 export type AnswerEvent = Events[keyof Events]

@@ -3,6 +3,8 @@
  * read it. Each checks length, characters, range or count, and returns a value of the right type or throws `Unfit`.
  */
 
+import { fail } from '../fs/base/errors.js'
+
 /** Reads one value. `name` is the name of the value in error messages. @throws Unfit */
 export type Field<T> = (value: unknown, name: string) => T
 
@@ -131,6 +133,20 @@ export function integer(least: number, most: number): Field<number> {
   }
 }
 
+/**
+ * Reads a number as JSON has it, or as a person types it into a command: `.5`, `1e3`.
+ * @param whole whether it must be a whole number
+ */
+export function typed(least: number, most: number, whole: boolean): Field<number> {
+  const kind = whole ? 'whole number' : 'number'
+  return (value, name) => {
+    const n = typeof value === 'string' && value.trim() !== '' ? Number(value) : value
+    if (typeof n !== 'number' || !Number.isFinite(n) || n < least || n > most || (whole && !Number.isInteger(n)))
+      throw new Unfit(name, `expected a ${kind} from ${least} to ${most}, not ${shown(value)}`)
+    return n
+  }
+}
+
 /** Reads one of a set of values, mostly words. */
 export function oneOf<const T extends string | boolean>(words: readonly T[]): Field<T> {
   return (value, name) => {
@@ -176,6 +192,31 @@ export function commas<T>(of: Field<T>, most: number, characters: number): Field
 /** Reads a value that may be missing, or empty in a record; it is `absent` then. */
 export function optional<T, A>(of: Field<T>, absent: A): Field<T | A> {
   return (value, name) => (value === undefined || value === null || value === '' ? absent : of(value, name))
+}
+
+/** Reads a value that may be missing, or null in JSON; it is undefined then. Unlike `optional` it keeps an empty text. */
+export function given<T>(of: Field<T>): Field<T | undefined> {
+  return (value, name) => (value === undefined || value === null ? undefined : of(value, name))
+}
+
+/** Reads a value whose parts have names of their own: an error within it begins with the value's name. */
+export function inside<T>(of: Field<T>): Field<T> {
+  return (value, name) => {
+    try {
+      return of(value, name)
+    } catch (error) {
+      throw error instanceof Unfit && error.subject !== name ? new Unfit(name, error.message) : error
+    }
+  }
+}
+
+/** Reads what a user writes into a file. @throws FsError `bad argument` that names the value and what it may be */
+export function argument<T>(of: Field<T>, value: unknown, name: string): T {
+  try {
+    return of(value, name)
+  } catch (error) {
+    throw error instanceof Unfit ? fail('badArgument', error.message) : error
+  }
 }
 
 /** The fields of an object, by name. */
@@ -228,3 +269,14 @@ export const lenient = <const S extends Shape>(shape: S): Field<Shaped<S>> =>
       }
     }
   })
+
+/** Reads an object that has these fields and no others. */
+export function exact<const S extends Shape>(shape: S): Field<Shaped<S>> {
+  const known = Object.keys(shape)
+  const read = object(shape)
+  return (value, name) => {
+    const unknown = Object.keys(some(value, name)).find(key => !known.includes(key))
+    if (unknown !== undefined) throw new Unfit(name, `unknown key ${shown(unknown)}; keys: ${known.join(' ')}`)
+    return read(value, name)
+  }
+}

@@ -3,8 +3,9 @@
  * directory. The first line is the session as it was when the file was written; each further line holds the messages
  * that a turn has added to the history since.
  */
-import { MAX_MODEL, MAX_TEXT, MAX_TTL_S, MAX_TURNS, sampling, turn } from './conversation.js'
+import { MAX_DEPTH, MAX_MODEL, MAX_TEXT, MAX_TTL_S, MAX_TURNS, turn } from './conversation.js'
 import * as field from './field.js'
+import { sampling } from './sampling.js'
 import { json } from './text.js'
 import type { Written } from './written.js'
 
@@ -13,11 +14,6 @@ import type { Written } from './written.js'
  * character as six (`\u0001`), with a schema, names and brackets besides.
  */
 export const MAX_SAVED = 6 * 2 * MAX_TEXT + MAX_TEXT
-/**
- * Most levels of nested lists and objects: a schema may have 256 (cluster/root/limits.ts), and is nested in the
- * session.
- */
-const MAX_DEPTH = 256 + 1
 
 const savedSession = field.object({
   user: field.object({
@@ -28,7 +24,7 @@ const savedSession = field.object({
   }),
   settings: field.object({ sampling, system: field.optional(field.text(MAX_TEXT), '') }),
   model: field.optional(field.text(MAX_MODEL), undefined),
-  /** A JSON schema. The engine checks its content when it builds a grammar from it. */
+  /** A JSON schema, which is nested in the session. The engine checks its content when it builds a grammar from it. */
   schema: field.optional(field.some, undefined),
   ttl: field.number(0, MAX_TTL_S),
   history: field.list(turn, MAX_TURNS),
@@ -47,7 +43,7 @@ const added = field.list(turn, MAX_TURNS)
 export function parseSession(text: string): SavedSession {
   // earlier versions write only the first line, without a newline
   const [first = '', ...lines] = text.split('\n')
-  const saved = savedSession(json(first, 'session', MAX_SAVED, MAX_DEPTH), 'session')
+  const saved = savedSession(json(first, 'session', MAX_SAVED, MAX_DEPTH + 1), 'session')
   lines.pop()
   if (lines.length > MAX_TURNS) throw new field.Unfit('session', `${lines.length} lines, at most ${MAX_TURNS}`)
   const history = [...saved.history]

@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import { closeSync, openSync, readSync, writeFileSync, writeSync } from 'node:fs'
 import { type FileHandle, open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { requestText } from '../api/request.js'
 import { Client } from '../fs/client/client.js'
 import { dial } from '../fs/dial.js'
 import { ORDWR } from '../fs/wire/protocol.js'
@@ -117,9 +118,9 @@ async function* speed(wanted: (what: string) => boolean): AsyncGenerator<Result>
   const root = await client.attach({ uname: 'bench' })
 
   const generate = async (prompt: string, tokens: number) => {
-    const request = { messages: [{ role: 'user', content: prompt }], max_tokens: tokens, temperature: 0 }
+    const request = requestText({ messages: [{ role: 'user', content: prompt }], max_tokens: tokens, temperature: 0 })
     const fid = await (await root.walk(['generate'])).open(ORDWR)
-    await fid.write(0, Buffer.from(JSON.stringify(request)))
+    await fid.write(0, Buffer.from(request))
     const parts: Uint8Array[] = []
     for (let at = 0; at === 0 || parts.at(-1)!.length > 0; at += parts.at(-1)!.length)
       parts.push(await fid.read(at, client.msize - 24))

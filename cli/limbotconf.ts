@@ -1,7 +1,8 @@
 /** The settings of limbot, and the reading of `limbot.conf`. */
+
 import { join } from 'node:path'
 import type { Node } from 'yaml'
-import { ranges } from '../api/conversation.js'
+import { ranges } from '../api/sampling.js'
 import { usage } from './exit.js'
 import { decimal, type Kind, name, prose, toggle, whole } from './kinds.js'
 import { configDir } from './paths.js'
@@ -19,6 +20,9 @@ interface Setting<T> {
 }
 
 const setting = <T>(row: Setting<T>): Setting<T> => row
+
+/** The range of a setting in words. @param lowest what its lowest value means */
+const span = (name: keyof typeof ranges, lowest = ''): string => `${ranges[name].low}${lowest} to ${ranges[name].high}`
 
 /** A number in the range that the server accepts. */
 function ranged(name: keyof typeof ranges): Kind<number> {
@@ -73,11 +77,11 @@ export const settings = {
     kind: ranged('temperature'),
     value: 'n',
     sampling: true,
-    help: '0 (always the most likely token) to 5',
+    help: span('temperature', ' (always the most likely token)'),
   }),
-  top_p: setting({ kind: ranged('top_p'), value: 'n', sampling: true, help: '0 to 1' }),
-  top_k: setting({ kind: ranged('top_k'), value: 'n', sampling: true, help: '0 (all) to 100000' }),
-  min_p: setting({ kind: ranged('min_p'), value: 'n', sampling: true, help: '0 to 1' }),
+  top_p: setting({ kind: ranged('top_p'), value: 'n', sampling: true, help: span('top_p') }),
+  top_k: setting({ kind: ranged('top_k'), value: 'n', sampling: true, help: span('top_k', ' (all)') }),
+  min_p: setting({ kind: ranged('min_p'), value: 'n', sampling: true, help: span('min_p') }),
   seed: setting({
     kind: ranged('seed'),
     value: 'n',

@@ -1,6 +1,7 @@
 /** Estimates how much of the model's context a conversation takes, and has the model summarise older messages. */
 import { AnswerReader } from '../api/answer.js'
 import { FsError, received } from '../api/errors.js'
+import { requestText } from '../api/request.js'
 import { drain } from '../cli/files.js'
 import type { Fid } from '../fs/client/client.js'
 import { ORDWR } from '../fs/wire/protocol.js'
@@ -117,11 +118,11 @@ async function generated(
   messages: readonly Message[],
   max_tokens: number,
 ): Promise<{ text: string; tokens: number }> {
-  const request = {
+  const request = requestText({
     messages: [...messages.map(({ role, content }) => ({ role, content })), { role: 'user', content: ASK }],
     max_tokens,
     ...(model && { model }),
-  }
+  })
   const reader = new AnswerReader()
   let text = ''
   let tokens = 0
@@ -135,7 +136,7 @@ async function generated(
   const fid = await root.walk([...(worker ? [worker] : []), 'generate'], signal)
   try {
     await fid.open(ORDWR, signal)
-    await fid.write(0, Buffer.from(JSON.stringify(request)), signal)
+    await fid.write(0, Buffer.from(request), signal)
     await drain(fid, take, signal)
   } finally {
     await fid.clunk().catch(() => {})

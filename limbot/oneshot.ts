@@ -1,4 +1,5 @@
 /** limbot without a chat: one message and its answer. */
+import type { RequestBody } from '../api/request.js'
 import type { Options } from '../cli/command.js'
 import { exitCode, Failure } from '../cli/exit.js'
 import type { Invocation } from '../cli/invocation.js'
@@ -82,13 +83,17 @@ function said(answer: string, figures: Figures, options: Options): string {
 
 async function dryRun(io: Invocation, talk: ChatClient, content: string): Promise<void> {
   const { settings, conversation, system, room } = talk
-  const messages = [
-    ...(system ? [{ role: 'system', content: system }] : []),
-    ...conversation.messages.map(({ role, content }) => ({ role, content })),
-    { role: 'user', content },
-  ]
   const model = settings.get('model')
-  await io.print(`${JSON.stringify({ ...(model && { model }), ...settings.sampling, messages }, null, 2)}\n`)
+  const request: RequestBody = {
+    ...(model && { model }),
+    ...settings.sampling,
+    messages: [
+      ...(system ? [{ role: 'system' as const, content: system }] : []),
+      ...conversation.messages.map(({ role, content }) => ({ role, content })),
+      { role: 'user', content },
+    ],
+  }
+  await io.print(`${JSON.stringify(request, null, 2)}\n`)
   io.note(`about ${room.tokens([...conversation.messages, { role: 'user', content }], system)} tokens`)
 }
 

@@ -1,7 +1,7 @@
 /** A conversation's session at the server: made, configured and given its history as needed. */
 
-import { samplingNames } from '../api/conversation.js'
 import { FsError } from '../api/errors.js'
+import { type Sampling, samplingNames } from '../api/sampling.js'
 import { status } from '../api/status.js'
 import { promptly, readText, withFile } from '../cli/files.js'
 import { timeLimit } from '../fs/base/clock.js'
@@ -14,7 +14,7 @@ import type { Message } from './conversation.js'
 export interface Wanted {
   readonly model: string | undefined
   readonly system: string
-  readonly sampling: Readonly<Record<string, unknown>>
+  readonly sampling: Partial<Sampling>
   readonly messages: readonly Message[]
 }
 

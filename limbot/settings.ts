@@ -1,4 +1,5 @@
 /** limbot's settings, from /set, the command line, the environment, the role and limbot.conf. */
+import type { Sampling } from '../api/sampling.js'
 import { readBounded } from '../cli/bounded.js'
 import type { Options } from '../cli/command.js'
 import {
@@ -130,7 +131,7 @@ export class Settings {
   }
 
   /** The sampling settings that have a value, as fields of a request. */
-  get sampling(): Readonly<Record<string, unknown>> {
+  get sampling(): Partial<Sampling> {
     const said = keys.filter(key => 'sampling' in settings[key] && this.get(key) !== undefined)
     return Object.fromEntries(said.map(key => [key, key === 'stop' ? [this.get(key)] : this.get(key)]))
   }

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type AnswerEvent, AnswerReader } from '../api/answer.js'
 import { FsError, received, toFsError } from '../api/errors.js'
+import { type RequestBody, requestText } from '../api/request.js'
 import { taskStatus } from '../api/task.js'
 import { exitCode, Failure } from '../cli/exit.js'
 import { promptly, readText, withFile } from '../cli/files.js'
@@ -165,7 +166,7 @@ async function* asked(
   root: Fid,
   figures: Figures,
   progress: Progress,
-  given: object = {},
+  given: RequestBody = {},
 ): AsyncGenerator<Step> {
   const { session, signal } = o
   await session.ready(root, o.wanted, signal)
@@ -174,8 +175,8 @@ async function* asked(
   const { fid } = await promptly(root, path, signal, ask)
   const over = new AbortController()
   try {
-    const request = { messages: [{ role: 'user', content: o.content }], keep_s: KEEP_S, ...given }
-    await fid.write(0, Buffer.from(JSON.stringify(request)), signal)
+    const request = requestText({ messages: [{ role: 'user', content: o.content }], keep_s: KEEP_S, ...given })
+    await fid.write(0, Buffer.from(request), signal)
     yield* events(o, root, fid, figures, progress, over)
   } finally {
     over.abort()

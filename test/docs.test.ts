@@ -45,20 +45,6 @@ function expands(command: string): boolean {
   return /![^\s=(]/.test(bare)
 }
 
-t.test('docs/files.md lists every kind of event that a server writes', async t => {
-  const list = readFileSync(join(checkout, 'docs/files.md'), 'utf8').split('\n## events\n')[1]!.split('\n## ')[0]!
-  // the kinds that a server itself writes; those of workers and hosts are listed with them
-  const files = ['cluster/root', 'cluster/orchestrator', 'ctl/server'].flatMap(folder =>
-    readdirSync(join(checkout, folder), { recursive: true, encoding: 'utf8' }).map(name => `${folder}/${name}`),
-  )
-  const kinds = files
-    .filter(name => name.endsWith('.ts'))
-    .flatMap(name => [...readFileSync(join(checkout, name), 'utf8').matchAll(/(?:events\.add|told)\('([a-z-]+)'/g)])
-    .map(([, kind]) => kind!)
-  t.ok(kinds.length > 30, `${kinds.length} places`)
-  for (const kind of kinds) t.ok(list.includes(`\`${kind}\``), kind)
-})
-
 t.test('an interactive shell expands no ! in a command that a document shows', async t => {
   t.ok(expands('llamboctl --at unix!/run/x'))
   t.ok(expands('llamboctl --at "unix!$XDG_RUNTIME_DIR/x"'))

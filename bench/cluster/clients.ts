@@ -1,5 +1,6 @@
 /** Runs many 9P clients in one process, each of which reads several answers at once. It is run as a Child. */
 
+import { requestText } from '../../api/request.js'
 import { Client, type Fid } from '../../fs/client/client.js'
 import { dial } from '../../fs/dial.js'
 import { ORDWR } from '../../fs/wire/protocol.js'
@@ -93,7 +94,7 @@ class Events {
 /** Reads one answer from `generate`. */
 async function generate(root: Fid, count: number, meter: Meter): Promise<void> {
   const prompt = `${WORDS.join(' ')} x${count}`
-  const bytes = Buffer.from(JSON.stringify({ messages: [{ role: 'user', content: prompt }], max_tokens: count }))
+  const bytes = Buffer.from(requestText({ messages: [{ role: 'user', content: prompt }], max_tokens: count }))
   const { fid, answer } = await root.ask(['generate'], async fid => {
     const [, , first] = await Promise.all([fid.open(ORDWR), fid.write(0, bytes), fid.read(0, PIECE)])
     return first

@@ -2,6 +2,7 @@
 
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { type RequestBody, requestText } from '../../api/request.js'
 import { Client, type Fid } from '../../fs/client/client.js'
 import { dial } from '../../fs/dial.js'
 import { ORDWR, OREAD } from '../../fs/wire/protocol.js'
@@ -29,10 +30,10 @@ function text(words: number): string {
 }
 
 /** Runs one turn to its end. Returns the ms to the first token, the number of tokens in the prompt, and the answer. */
-async function turn(root: Fid, request: object): Promise<{ ms: number; prompt: number; answer: string }> {
+async function turn(root: Fid, request: RequestBody): Promise<{ ms: number; prompt: number; answer: string }> {
   const began = performance.now()
   const fid = await (await root.walk(['generate'])).open(ORDWR)
-  await fid.write(0, Buffer.from(JSON.stringify({ ...request, max_tokens: 8, temperature: 0 })))
+  await fid.write(0, Buffer.from(requestText({ ...request, max_tokens: 8, temperature: 0 })))
   let ms: number | undefined
   let said = ''
   for (let piece: Uint8Array; (piece = await fid.read(said.length, 65536)).length > 0; ) {

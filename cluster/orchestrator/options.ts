@@ -1,11 +1,11 @@
 /** What an orchestrator is given, and what it offers to the server around it. */
 
 import type { Events } from '../../api/events.js'
+import type { Sampling } from '../../api/sampling.js'
 import type { Clock } from '../../fs/base/clock.js'
 import type { File, Owner, User } from '../../fs/file.js'
 import type { Transport } from '../../fs/transport.js'
 import type { Budget } from '../root/budget.js'
-import type { Sampling } from '../root/generation.js'
 import type { SpillDisk } from '../root/spills.js'
 import type { Store } from './saved.js'
 import type { ClusterSettings } from './settings.js'

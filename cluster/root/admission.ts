@@ -1,9 +1,10 @@
 /** Which prompts a root accepts, and which waiting task leaves a full queue to make room for another user's. */
+
 import { type FsError, fail } from '../../api/errors.js'
+import type { Request } from '../../api/request.js'
 import type { User } from '../../fs/file.js'
 import type { Executor } from './executor.js'
 import { MAX_QUEUE_BYTES } from './limits.js'
-import type { Request } from './request.js'
 import type { Scheduler } from './scheduler.js'
 import type { Task } from './task.js'
 

@@ -1,14 +1,14 @@
 /** The state of one conversation: its settings and its history, within their bounds and their user's memory. */
+
 import { MAX_TURNS } from '../../api/conversation.js'
 import { fail } from '../../api/errors.js'
+import type { ChatMessage, Request } from '../../api/request.js'
 import type { SavedSession } from '../../api/session.js'
 import type { Written } from '../../api/written.js'
 import { quote } from '../../fs/base/quote.js'
 import type { User } from '../../fs/file.js'
 import type { Budget, BudgetShare } from './budget.js'
-import type { ChatMessage } from './generation.js'
 import { MAX_HISTORY, SESSION_BYTES, TURN_BYTES } from './limits.js'
-import type { Request } from './request.js'
 import { type Settings, samplingLines } from './settings.js'
 import { jsonBytes, textBytes } from './weight.js'
 

@@ -1,5 +1,5 @@
 /** Where the tasks of a root run. */
-import type { Request } from './request.js'
+import type { Request } from '../../api/request.js'
 import type { Task } from './task.js'
 
 /** Where tasks run: the engine of a worker, or the workers of a cluster. */

@@ -76,10 +76,3 @@ export const MAX_SCRATCH_FILES = 8
 export const MAX_SCRATCH = 1024 * 1024
 /** Most users whose newest exchange and last error are remembered. */
 export const MAX_USERS = 1000
-/** Most texts in one `embed` request. */
-export const MAX_TEXTS = 512
-/**
- * Most levels of nested lists and objects in a request. A schema of 64 levels has some 200; deeper ones overflow a
- * stack somewhere.
- */
-export const MAX_JSON_DEPTH = 256

@@ -3,8 +3,11 @@
  * and the rest.
  */
 
+import { type Embedded, type EmbedRequest, parseEmbedRequest } from '../../api/embed.js'
 import { fail } from '../../api/errors.js'
 import type { Events } from '../../api/events.js'
+import { type ChatMessage, parseRequest, plainRequest, type Request } from '../../api/request.js'
+import type { Sampling } from '../../api/sampling.js'
 import type { turnText } from '../../api/session.js'
 import { type Clock, systemClock } from '../../fs/base/clock.js'
 import { quote, words } from '../../fs/base/quote.js'
@@ -13,17 +16,14 @@ import { AppendLog } from '../../fs/kit/append-log.js'
 import { text } from '../../fs/kit/content.js'
 import { type CtlOptions, ctl, run, type Verb } from '../../fs/kit/ctl.js'
 import { Budget } from './budget.js'
-import { type EmbedRequest, parseEmbedRequest } from './embed.js'
 import type { Exchange } from './exchange.js'
 import type { Executor } from './executor.js'
-import type { ChatMessage, Sampling } from './generation.js'
 import * as limits from './limits.js'
 import { Metrics } from './metrics.js'
 import { PromptFile } from './prompt-file.js'
-import { layered, parseRequest, plainRequest, type Request } from './request.js'
 import type { Session } from './session.js'
 import { Sessions } from './sessions.js'
-import { type Settings, samplingLines, samplingVerbs, systemVerb } from './settings.js'
+import { layered, type Settings, samplingLines, samplingVerbs, systemVerb } from './settings.js'
 import type { Spills } from './spills.js'
 import type { Task } from './task.js'
 import { taskFiles } from './task-files.js'
@@ -73,12 +73,6 @@ export interface RootOptions {
   models: File
   /** The lines of `namespace`: where each part of the tree comes from, as ns(1) prints it. */
   namespace?: () => string[]
-}
-
-/** The answer of an `embed` request: one vector per text. */
-export interface Embedded {
-  readonly model: string
-  readonly embeddings: readonly (readonly number[])[]
 }
 
 /** The files that every root has, for workers and clusters alike, and the tasks behind them, which run on `executor`. */

@@ -2,11 +2,11 @@
 
 import { FsError, fail } from '../../api/errors.js'
 import type { Events } from '../../api/events.js'
+import type { Request } from '../../api/request.js'
 import type { Cancel, Clock } from '../../fs/base/clock.js'
 import type { Executor } from './executor.js'
 import { Pace } from './pace.js'
 import { Queue } from './queue.js'
-import type { Request } from './request.js'
 import type { Task } from './task.js'
 
 interface SchedulerOptions {

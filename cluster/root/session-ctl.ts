@@ -1,10 +1,10 @@
 /** The commands of a session's `ctl`. */
-import { MAX_TTL_S } from '../../api/conversation.js'
+import { MAX_DEPTH, MAX_TTL_S } from '../../api/conversation.js'
 import { fail } from '../../api/errors.js'
 import * as field from '../../api/field.js'
 import { json } from '../../api/text.js'
 import { type Verb, word, word1 } from '../../fs/kit/ctl.js'
-import { MAX_JSON_DEPTH, MAX_PROMPT } from './limits.js'
+import { MAX_PROMPT } from './limits.js'
 import type { Session } from './session.js'
 import { modelWord, number, samplingVerbs } from './settings.js'
 
@@ -12,7 +12,7 @@ import { modelWord, number, samplingVerbs } from './settings.js'
 function schemaWord(arg: string): object | undefined {
   if (arg === '') return undefined
   try {
-    return field.some(json(arg, 'schema', MAX_PROMPT, MAX_JSON_DEPTH), 'schema')
+    return field.some(json(arg, 'schema', MAX_PROMPT, MAX_DEPTH), 'schema')
   } catch (error) {
     const why = (error as Error).message
     throw fail('badArgument', `${why}; expected a JSON schema in single quotes, or '' for no schema`)

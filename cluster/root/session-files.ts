@@ -1,5 +1,7 @@
 /** The files of a session's directory, `session/N/`. */
+
 import { fail } from '../../api/errors.js'
+import { parseMessage, parseRequest, plainRequest } from '../../api/request.js'
 import { sessionStatus } from '../../api/task.js'
 import type { Context, File, Owner } from '../../fs/file.js'
 import { newQid } from '../../fs/file.js'
@@ -10,7 +12,6 @@ import { byLine, editable, Pieces, type Writer } from '../../fs/kit/editable.js'
 import type { Exchange } from './exchange.js'
 import { MAX_HISTORY, MAX_PROMPT, MAX_REQUEST } from './limits.js'
 import { PromptFile } from './prompt-file.js'
-import { message, parseRequest, plainRequest } from './request.js'
 import { Scratch } from './scratch.js'
 import type { Session } from './session.js'
 import { sessionSettings, sessionVerbs } from './session-ctl.js'
@@ -181,7 +182,7 @@ export class SessionFiles {
       } catch (error) {
         throw fail('badArgument', `history: not JSON: ${(error as Error).message}`)
       }
-      conversation.edit(message(json, 'history'))
+      conversation.edit(parseMessage(json, 'history'))
     }
     const read = () => conversation.history.map(message => `${JSON.stringify(message)}\n`).join('')
     return this.#editable(

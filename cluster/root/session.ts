@@ -1,5 +1,7 @@
 /** The life of a session: how long it lasts while nobody uses it, and its end. */
+
 import { fail } from '../../api/errors.js'
+import type { Request } from '../../api/request.js'
 import type { SavedSession } from '../../api/session.js'
 import type { Written } from '../../api/written.js'
 import type { Cancel, Clock } from '../../fs/base/clock.js'
@@ -7,7 +9,6 @@ import type { Context, User } from '../../fs/file.js'
 import type { Budget } from './budget.js'
 import { Conversation, type Message } from './conversation.js'
 import { SESSION_TTL_S, UNUSED_TTL_S } from './limits.js'
-import type { Request } from './request.js'
 import type { Spills } from './spills.js'
 import type { Task } from './task.js'
 import { Transcript } from './transcript.js'

@@ -1,27 +1,18 @@
-/** The sampling settings of a root and of a session: their ranges, defaults and `ctl` commands. */
+/** The sampling settings of a root and of a session: their `ctl` commands, and which of several count. */
 
-import { MAX_MODEL, MAX_STOP, MAX_STOPS, ranges } from '../../api/conversation.js'
+import { MAX_MODEL } from '../../api/conversation.js'
 import { fail } from '../../api/errors.js'
-import { shown } from '../../api/field.js'
+import { argument, typed } from '../../api/field.js'
+import { defaults, type Numeric, numeric, ranges, type Sampling, samplingNames, stops } from '../../api/sampling.js'
 import { quote } from '../../fs/base/quote.js'
 import { miscounted, type Verb, word1 } from '../../fs/kit/ctl.js'
-import type { Sampling } from './generation.js'
 
 /**
- * Reads a number within a range from a text or a JSON value.
+ * Reads a number within a range from a text.
  * @throws FsError `bad argument` naming setting and range
  */
-export function number(name: string, value: unknown, low: number, high: number, whole = false): number {
-  const n = typeof value === 'string' && value.trim() !== '' ? Number(value) : value
-  if (typeof n !== 'number' || !Number.isFinite(n) || n < low || n > high || (whole && !Number.isInteger(n)))
-    throw fail(
-      'badArgument',
-      `${name}: expected a ${whole ? 'whole ' : ''}number from ${low} to ${high}, not ${shown(value)}`,
-    )
-  return n
-}
-
-type Numeric = keyof typeof ranges
+export const number = (name: string, value: unknown, low: number, high: number, whole = false): number =>
+  argument(typed(low, high, whole), value, name)
 
 /** Checks the name or path of a model in a command. @throws FsError `bad argument` with the bound */
 export function modelWord(name: string): string {
@@ -30,36 +21,15 @@ export function modelWord(name: string): string {
   return name
 }
 
-/** Whether that is the name of a numeric setting. */
-export const isNumeric = (name: string): name is Numeric => Object.hasOwn(ranges, name)
-
-/** Reads the value of a numeric setting. @throws FsError `bad argument` naming setting and range */
-export function numeric(name: Numeric, value: unknown): number {
-  const { low, high, whole } = ranges[name]
-  return number(name, value, low, high, whole)
+/** Merges layers of sampling settings; later ones win. Other keys of a layer are ignored. */
+export function layered(...layers: readonly Partial<Sampling>[]): Partial<Sampling> {
+  const all: Partial<Sampling> = Object.assign({}, ...layers)
+  return Object.fromEntries(samplingNames.flatMap(key => (all[key] === undefined ? [] : [[key, all[key]]])))
 }
 
-/** The settings of a generation whose request does not say otherwise. */
-export const defaults: Sampling = {
-  temperature: 0.7,
-  top_p: 0.95,
-  top_k: 40,
-  min_p: 0,
-  seed: undefined,
-  max_tokens: 1024,
-  stop: [],
-}
-
-/** Reads stop strings, each of at least 1 character. @throws FsError `bad argument` */
-export function stops(value: unknown): string[] {
-  const list = typeof value === 'string' ? [value] : value
-  if (!Array.isArray(list) || list.length > MAX_STOPS)
-    throw fail('badArgument', `stop: expected up to ${MAX_STOPS} strings`)
-  for (const item of list)
-    if (typeof item !== 'string' || item === '' || item.length > MAX_STOP)
-      throw fail('badArgument', `stop: expected strings of 1 to ${MAX_STOP} characters`)
-  return list
-}
+/** Merges layers in the same way, and fills in the defaults. */
+export const sampling = (...layers: readonly Partial<Sampling>[]): Sampling =>
+  ({ ...defaults, ...layered(...layers) }) as Sampling
 
 /** The settings that a ctl holds, used for a plain `data` of a session or a root. */
 export interface Settings {
@@ -76,7 +46,7 @@ export function samplingVerbs(settings: () => Settings): Record<string, Verb> {
       usage: `[${usage}]`,
       check(args) {
         if (args.length > 1) throw miscounted(`at most one argument (${usage})`, args.length)
-        const value = args.length ? numeric(name, args[0]) : undefined
+        const value = args.length ? argument(numeric[name], args[0], name) : undefined
         return () => {
           const { [name]: _, ...others } = settings().sampling
           settings().sampling = value === undefined ? others : { ...others, [name]: value }
@@ -87,7 +57,7 @@ export function samplingVerbs(settings: () => Settings): Record<string, Verb> {
   verbs.stop = {
     usage: 'TEXT…',
     check(args) {
-      const stop = stops([...args])
+      const stop = argument(stops, [...args], 'stop')
       return () => {
         settings().sampling = { ...settings().sampling, stop }
       }

@@ -1,11 +1,12 @@
 /** The files of the tasks of a root: `task/`, with a directory for each. */
+
 import { fail } from '../../api/errors.js'
+import { requestJson } from '../../api/request.js'
 import type { Context, Entry, File, Owner } from '../../fs/file.js'
 import { logFile } from '../../fs/kit/append-log.js'
 import { text } from '../../fs/kit/content.js'
 import { ctl, word, word1 } from '../../fs/kit/ctl.js'
 import { generated } from '../../fs/kit/dir.js'
-import { requestJson } from './request.js'
 import { number } from './settings.js'
 import type { Task } from './task.js'
 import type { Tasks } from './tasks.js'

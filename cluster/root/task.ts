@@ -1,6 +1,9 @@
 /** One exchange, from its submission to its last token: what `task/N/` shows. */
-import type { SaidEvent } from '../../api/answer.js'
+
+import type { EndReason, SaidEvent } from '../../api/answer.js'
 import { FsError, fail } from '../../api/errors.js'
+import type { Request } from '../../api/request.js'
+import type { Sampling } from '../../api/sampling.js'
 import { taskStatus } from '../../api/task.js'
 import { type Cancel, type Clock, systemClock } from '../../fs/base/clock.js'
 import { record, type Value } from '../../fs/base/quote.js'
@@ -9,9 +12,7 @@ import { AppendLog } from '../../fs/kit/append-log.js'
 import type { Spill } from '../../fs/kit/spill.js'
 import type { Budget, BudgetShare } from './budget.js'
 import type { Exchange } from './exchange.js'
-import type { EndReason, Sampling } from './generation.js'
 import { COPIES, MAX_ANSWER } from './limits.js'
-import type { Request } from './request.js'
 
 export type TaskState = 'queued' | 'prefill' | 'running' | 'done' | 'failed' | 'cancelled'
 

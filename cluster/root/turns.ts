@@ -1,10 +1,11 @@
 /** The turns of a session: one answer after another, each to the history that the earlier ones have left. */
+
 import { fail } from '../../api/errors.js'
+import type { ChatMessage, Request } from '../../api/request.js'
+import type { Sampling } from '../../api/sampling.js'
 import type { Context, User } from '../../fs/file.js'
 import type { Conversation, Message } from './conversation.js'
-import type { ChatMessage, Sampling } from './generation.js'
-import { layered, type Request } from './request.js'
-import type { Settings } from './settings.js'
+import { layered, type Settings } from './settings.js'
 import type { Task } from './task.js'
 import type { Submission, Tasks } from './tasks.js'
 import type { Transcript } from './transcript.js'

@@ -1,7 +1,8 @@
 /** Runs the tasks of a worker on its engine. */
+
 import { fail, toFsError } from '../../api/errors.js'
+import type { Request } from '../../api/request.js'
 import type { Executor } from '../root/executor.js'
-import type { Request } from '../root/request.js'
 import type { Task } from '../root/task.js'
 import type { Engine } from './engine/engine.js'
 import { STUCK_MS, STUCK_PER_CHARACTER_MS } from './limits.js'

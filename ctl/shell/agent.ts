@@ -5,6 +5,7 @@ import { chmodSync, linkSync, renameSync, statSync, unlinkSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { variable } from '../../api/environment.js'
+import type { RequestBody } from '../../api/request.js'
 import { answerLine } from './answer.js'
 import { FAILURE_MS, LOOK_MS, MAX_ASKING, MAX_QUESTION, MAX_REMOVED, QUESTION_MS, TYPING_MS } from './limits.js'
 import { asksWhatWasSent, isAnswer, parseQuestion, type Question } from './question.js'
@@ -14,7 +15,7 @@ import { end, output } from './screen.js'
 
 /** What the agent asks. `ask` resolves with the text that a model answers. */
 export interface Oracle {
-  ask(request: object, signal: AbortSignal): Promise<string>
+  ask(request: RequestBody, signal: AbortSignal): Promise<string>
 }
 
 /**

@@ -2,6 +2,7 @@
 
 import { AnswerReader } from '../../api/answer.js'
 import { received } from '../../api/errors.js'
+import { type RequestBody, requestText } from '../../api/request.js'
 import { status } from '../../api/status.js'
 import type { Connection } from '../../cli/connect.js'
 import { drain, readText, withFile } from '../../cli/files.js'
@@ -40,7 +41,7 @@ export class Cluster {
    * answer.
    * @throws whatever connecting and the cluster throw
    */
-  async ask(request: object, signal: AbortSignal): Promise<string> {
+  async ask(request: RequestBody, signal: AbortSignal): Promise<string> {
     const root = await this.#root()
     signal.throwIfAborted()
     if (!('model' in request)) {
@@ -57,7 +58,7 @@ export class Cluster {
       }
     }
     await withFile(root, ['generate'], ORDWR, signal, async fid => {
-      await fid.write(0, Buffer.from(JSON.stringify(request)), signal)
+      await fid.write(0, Buffer.from(requestText(request)), signal)
       await drain(fid, take, signal)
     })
     return text.length > MAX_ANSWER ? '' : text

@@ -1,7 +1,8 @@
 /** Tests of the parsers for answers: the events of `generate`, the vectors of `embed`, and the end of a worker. */
+
 import t from 'tap'
 import { AnswerReader, MAX_LINE, parseAnswerEvent } from '../../api/answer.js'
-import { parseEmbedded } from '../../api/embedded.js'
+import { parseEmbedded } from '../../api/embed.js'
 import { MAX_EVENT, parseExit } from '../../api/exit.js'
 
 const event = (value: object) => parseAnswerEvent(JSON.stringify(value))

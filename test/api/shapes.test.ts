@@ -1,10 +1,13 @@
 /**
  * Tests that what the server writes and what api/ reads have the same fields. Compiling this file is most of the test.
  */
+
 import t from 'tap'
-import type { sampling, turn } from '../../api/conversation.js'
+import type { turn } from '../../api/conversation.js'
 import type { Of } from '../../api/field.js'
+import type { ChatMessage } from '../../api/request.js'
 import { type joinFile, type serverFile, workersFile } from '../../api/runtime.js'
+import type { Sampling, sampling } from '../../api/sampling.js'
 import type { SavedSession } from '../../api/session.js'
 import type { ServerAttributes } from '../../api/status.js'
 import { parseTrialSpec, parseWorkerSpec, workerClass } from '../../api/worker.js'
@@ -12,7 +15,6 @@ import type { Written } from '../../api/written.js'
 import { readConfig, settings } from '../../cli/settings.js'
 import type { WorkerClass } from '../../cluster/class.js'
 import type { SpawnSpec, Upstream, WorkerRecord } from '../../cluster/host/process.js'
-import type { ChatMessage, Sampling } from '../../cluster/root/generation.js'
 import type { Settings } from '../../cluster/root/settings.js'
 import { configOf } from '../../ctl/server/classes.js'
 import type { TrialSpec } from '../../ctl/server/trial.js'

@@ -1,9 +1,10 @@
 /** A simulated worker: the real worker, in a simulated process. */
+import type { GenerateRequest } from '../../api/request.js'
 import type { Exit, SpawnSpec, WorkerProcess } from '../../cluster/host/process.js'
 import { joinedOptions, joinedRoot, keepJoined } from '../../cluster/joining.js'
 import { finish } from '../../cluster/leaving.js'
 import { createEchoEngine } from '../../cluster/worker/engine/echo.js'
-import type { Engine, GenerateRequest, TokenChunk } from '../../cluster/worker/engine/engine.js'
+import type { Engine, TokenChunk } from '../../cluster/worker/engine/engine.js'
 import type { Machine } from '../../cluster/worker/hardware.js'
 import type { ModelStore } from '../../cluster/worker/models.js'
 import { createWorker, type Worker } from '../../cluster/worker/worker.js'

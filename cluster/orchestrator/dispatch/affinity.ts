@@ -1,6 +1,7 @@
 /** Guesses which worker has the beginning of a prompt in its KV cache. */
+
 import { createHash } from 'node:crypto'
-import type { Request } from '../../root/request.js'
+import type { Request } from '../../../api/request.js'
 
 /** Prefixes that are remembered: each takes some hundred bytes. */
 const MAX_PREFIXES = 20_000

@@ -2,9 +2,9 @@
 
 import { FsError, fail } from '../../../api/errors.js'
 import type { Events } from '../../../api/events.js'
+import type { Request } from '../../../api/request.js'
 import { type Clock, every } from '../../../fs/base/clock.js'
 import type { Executor } from '../../root/executor.js'
-import type { Request } from '../../root/request.js'
 import type { Task } from '../../root/task.js'
 import * as limits from '../limits.js'
 import type { Change, Changes } from '../members/changes.js'

@@ -1,9 +1,7 @@
 /** Has a worker of the cluster compute embeddings. */
-import { parseEmbedded } from '../../../api/embedded.js'
+import { type Embedded, type EmbedRequest, embedText, parseEmbedded } from '../../../api/embed.js'
 import { fail, toFsError } from '../../../api/errors.js'
 import type { User } from '../../../fs/file.js'
-import type { EmbedRequest } from '../../root/embed.js'
-import type { Embedded } from '../../root/root.js'
 import type { Member } from '../members/member.js'
 
 /**
@@ -22,7 +20,7 @@ export async function embed(
   let failure = model === undefined ? fail('loading', 'no worker is ready') : fail('noWorker', model)
   for (const member of able) {
     try {
-      return parseEmbedded(await member.peer.ask('embed', request, user, signal))
+      return parseEmbedded(await member.peer.ask('embed', embedText(request), user, signal))
     } catch (error) {
       failure = toFsError(error)
       if (!failure.is('hungUp')) throw failure

@@ -1,6 +1,6 @@
 /** A task's request as a member gets it. */
 
-import { type Request, requestJson, type Via } from '../../root/request.js'
+import { type Request, requestJson, type Via } from '../../../api/request.js'
 import type { Task } from '../../root/task.js'
 import { KEEP_S } from '../limits.js'
 import type { Member } from '../members/member.js'

@@ -1,8 +1,9 @@
 /** Poison requests: the cluster refuses for a while what has crashed several workers. */
+
 import { createHash } from 'node:crypto'
 import { fail } from '../../../api/errors.js'
+import type { Request } from '../../../api/request.js'
 import type { Clock } from '../../../fs/base/clock.js'
-import type { Request } from '../../root/request.js'
 import { MAX_POISONS, POISON_MS } from '../limits.js'
 
 /** Crashes of workers (an abort, a bad address) that make the request they were running poison. */

@@ -4,9 +4,9 @@
 
 import { toFsError } from '../../../api/errors.js'
 import type { OrphanRecord } from '../../../api/report.js'
+import { parseRequest } from '../../../api/request.js'
 import { type Clock, sleep } from '../../../fs/base/clock.js'
 import type { User } from '../../../fs/file.js'
-import { parseRequest } from '../../root/request.js'
 import type { Root } from '../../root/root.js'
 import type { Task } from '../../root/task.js'
 import type { Change } from '../members/changes.js'

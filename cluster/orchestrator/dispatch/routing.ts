@@ -1,5 +1,5 @@
 /** Chooses the worker that a task runs on. */
-import type { Request } from '../../root/request.js'
+import type { Request } from '../../../api/request.js'
 import type { Task } from '../../root/task.js'
 import { MAX_ATTEMPTS } from '../limits.js'
 import type { Member } from '../members/member.js'

@@ -168,11 +168,11 @@ export class Peer {
    * Writes a request to a file such as `generate`, and reads the whole answer.
    * @throws FsError `file too large` if that is too long
    */
-  async ask(file: string, request: object, user: User, signal: AbortSignal): Promise<string> {
+  async ask(file: string, request: string, user: User, signal: AbortSignal): Promise<string> {
     const root = await this.as(user)
     const { fid } = await root.ask([file], fid => fid.open(ORDWR, signal), signal)
     try {
-      await fid.write(0, encoder.encode(JSON.stringify(request)), signal)
+      await fid.write(0, encoder.encode(request), signal)
       const parts: Uint8Array[] = []
       for (let at = 0, part: Uint8Array; (part = await fid.read(at, PIECE, signal)).length > 0; at += part.length) {
         if (at > MAX_WHOLE) throw fail('tooLarge', `${file} has over ${MAX_WHOLE} bytes`)

@@ -4,6 +4,7 @@ import { parseAnswerEvent } from '../../../api/answer.js'
 import { fail, received, toFsError } from '../../../api/errors.js'
 import type { Events } from '../../../api/events.js'
 import { Unfit } from '../../../api/field.js'
+import { requestText } from '../../../api/request.js'
 import { type Clock, deadline } from '../../../fs/base/clock.js'
 import type { User } from '../../../fs/file.js'
 import * as limits from '../limits.js'
@@ -11,7 +12,7 @@ import type { Changes } from './changes.js'
 import type { Member } from './member.js'
 
 /** What a probe asks. */
-const PING = { messages: [{ role: 'user', content: 'ping' }], max_tokens: 1, priority: 10 }
+const PING = requestText({ messages: [{ role: 'user', content: 'ping' }], max_tokens: 1, priority: 10 })
 
 export class Probes {
   readonly #probing = new Set<Member>()

@@ -2,7 +2,7 @@
 
 import { fail } from '../../../api/errors.js'
 import { DEFAULT_CLASS, type ModelRecord } from '../../../api/report.js'
-import type { Request } from '../../root/request.js'
+import type { Request } from '../../../api/request.js'
 import type { Change } from '../members/changes.js'
 import type { Hosts } from '../members/hosts.js'
 import type { Member } from '../members/member.js'

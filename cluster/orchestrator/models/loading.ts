@@ -2,10 +2,10 @@
 
 import { fail, toFsError } from '../../../api/errors.js'
 import type { Events } from '../../../api/events.js'
+import type { Request } from '../../../api/request.js'
 import { type Clock, sleep } from '../../../fs/base/clock.js'
 import { within } from '../../../fs/base/interruptible.js'
 import { quote } from '../../../fs/base/quote.js'
-import type { Request } from '../../root/request.js'
 import { LOAD_MS, REFRESH_PAUSE_MS } from '../limits.js'
 import type { Change } from '../members/changes.js'
 import type { Hosts } from '../members/hosts.js'

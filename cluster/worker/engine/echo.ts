@@ -1,8 +1,10 @@
 /** The engine `echo`: an engine without a model, for tests and simulation. */
+
 import { setImmediate as turn } from 'node:timers/promises'
 import { fail } from '../../../api/errors.js'
+import type { GenerateRequest } from '../../../api/request.js'
 import { type Clock, sleep, systemClock } from '../../../fs/base/clock.js'
-import { contextFull, type Engine, type GenerateRequest, type TokenChunk } from './engine.js'
+import { contextFull, type Engine, type TokenChunk } from './engine.js'
 import { Slots } from './slots.js'
 import { StopBuffer } from './stop-buffer.js'
 

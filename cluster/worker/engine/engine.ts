@@ -3,10 +3,9 @@
  * process), `openai` (any server with that API) and `echo` (deterministic, for tests and simulation). No caller knows
  * which one it uses.
  */
+import type { EndReason } from '../../../api/answer.js'
 import { type FsError, fail } from '../../../api/errors.js'
-import type { EndReason, GenerateRequest } from '../../root/generation.js'
-
-export type { ChatMessage, EndReason, GenerateRequest, Sampling } from '../../root/generation.js'
+import type { GenerateRequest } from '../../../api/request.js'
 
 /** What an engine reports about the model it holds. */
 export interface ModelInfo {

@@ -1,4 +1,5 @@
 /** The engine `llama`: llama.cpp in this process. */
+
 import { randomInt } from 'node:crypto'
 import { basename } from 'node:path'
 import type {
@@ -9,8 +10,9 @@ import type {
   Token,
 } from 'node-llama-cpp'
 import { FsError, fail } from '../../../api/errors.js'
+import type { GenerateRequest } from '../../../api/request.js'
 import { checkModel } from '../gguf.js'
-import { contextFull, type Engine, type GenerateRequest, type ModelInfo, type TokenChunk } from './engine.js'
+import { contextFull, type Engine, type ModelInfo, type TokenChunk } from './engine.js'
 import { contextNote } from './llama/context.js'
 import { Detokenizer } from './llama/detokenizer.js'
 import { Gate } from './llama/gate.js'

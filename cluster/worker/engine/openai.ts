@@ -1,9 +1,11 @@
 /** The engine `openai`: a remote server with the OpenAI API. */
 
+import type { EndReason } from '../../../api/answer.js'
 import { FsError, fail } from '../../../api/errors.js'
 import { plain, Unfit } from '../../../api/field.js'
+import type { GenerateRequest } from '../../../api/request.js'
 import { type Clock, deadline, systemClock } from '../../../fs/base/clock.js'
-import type { EndReason, Engine, GenerateRequest, TokenChunk } from './engine.js'
+import type { Engine, TokenChunk } from './engine.js'
 import { Calls } from './openai/calls.js'
 import { failureOf, type Refusal } from './openai/failure.js'
 import { type Reply, Server } from './openai/http.js'

@@ -1,6 +1,7 @@
 /** Tests that chat templates, schemas and requests cannot keep the process busy. */
+
 import t from 'tap'
-import { parseRequest } from '../../../cluster/root/request.js'
+import { parseRequest } from '../../../api/request.js'
 import { bounded } from '../../../cluster/worker/engine/llama/bounded.js'
 import { grammarOf } from '../../../cluster/worker/engine/llama/grammar.js'
 import { loadLibrary } from '../../../cluster/worker/engine/llama/library.js'

@@ -1,5 +1,8 @@
 /** Requests and a reader for the tests of engines. */
-import type { EndReason, Engine, GenerateRequest, TokenChunk } from '../../../cluster/worker/engine/engine.js'
+
+import type { EndReason } from '../../../api/answer.js'
+import type { GenerateRequest } from '../../../api/request.js'
+import type { Engine, TokenChunk } from '../../../cluster/worker/engine/engine.js'
 
 /** A greedy request with the changes that a test needs. */
 export function request(changes: Partial<GenerateRequest>): GenerateRequest {

@@ -1,7 +1,9 @@
 /** Tests of the engine `llama` with the bundled model. */
+
 import { readFile } from 'node:fs/promises'
 import t from 'tap'
-import type { ChatMessage, Engine } from '../../../cluster/worker/engine/engine.js'
+import type { ChatMessage } from '../../../api/request.js'
+import type { Engine } from '../../../cluster/worker/engine/engine.js'
 import { createLlamaEngine } from '../../../cluster/worker/engine/llama.js'
 import { collect, request } from './common.js'
 

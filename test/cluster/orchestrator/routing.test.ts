@@ -1,12 +1,13 @@
 /** How a cluster chooses the worker for a request. */
+
 import fc from 'fast-check'
 import t from 'tap'
+import { plainRequest } from '../../../api/request.js'
 import { Affinity } from '../../../cluster/orchestrator/dispatch/affinity.js'
 import { Heap } from '../../../cluster/orchestrator/dispatch/heap.js'
 import { Routing } from '../../../cluster/orchestrator/dispatch/routing.js'
 import { MAX_ATTACHED, MAX_ATTEMPTS } from '../../../cluster/orchestrator/limits.js'
 import type { Member } from '../../../cluster/orchestrator/members/member.js'
-import { plainRequest } from '../../../cluster/root/request.js'
 import { MAX_FIDS } from '../../../fs/base/limits.js'
 import { rig, until } from './fixture.js'
 

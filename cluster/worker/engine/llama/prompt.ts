@@ -1,7 +1,8 @@
 /** Renders requests with the chat template of the model. */
+
 import type { ChatHistoryItem, ChatWrapper, LlamaModel, LlamaText, Token, Tokenizer } from 'node-llama-cpp'
 import { FsError, fail } from '../../../../api/errors.js'
-import type { ChatMessage, GenerateRequest } from '../engine.js'
+import type { ChatMessage, GenerateRequest } from '../../../../api/request.js'
 import { bounded } from './bounded.js'
 import type { Library } from './library.js'
 import { markersOf, withoutMarkers } from './markers.js'

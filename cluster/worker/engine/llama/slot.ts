@@ -1,6 +1,7 @@
 /** One sequence of a llama.cpp context, with its KV cache. */
+
 import type { LlamaContextSequence, LlamaGrammarEvaluationState, Token } from 'node-llama-cpp'
-import type { Sampling } from '../engine.js'
+import type { Sampling } from '../../../../api/sampling.js'
 import type { Gate } from './gate.js'
 
 /** Prompt tokens evaluated between two checks for an abort. */
