@@ -1,30 +1,13 @@
-/** File attributes, modes and open flags, translated between 9P and Linux's stat(2), access(2) and open(2). */
+/** File attributes and modes, translated between 9P and Linux's stat(2) and access(2). */
+import { DT_DIR, DT_FIFO, DT_LNK, DT_REG, DT_SOCK, DT_UNKNOWN, S_IFDIR, S_IFMT, S_IFREG } from '../fs/wire/linux.js'
 import type { Msg } from '../fs/wire/message.js'
-import {
-  DMDEVICE,
-  DMDIR,
-  DMNAMEDPIPE,
-  DMSOCKET,
-  DMSYMLINK,
-  NONUNAME,
-  OAPPEND,
-  OEXCL,
-  OTRUNC,
-  type Stat,
-} from '../fs/wire/protocol.js'
+import { DMDEVICE, DMDIR, DMNAMEDPIPE, DMSOCKET, DMSYMLINK, NONUNAME, type Stat } from '../fs/wire/protocol.js'
 
-const S_IFMT = 0o170000
-const S_IFDIR = 0o040000
-const S_IFREG = 0o100000
-/** The d_type values of readdir(3). */
-const DT_UNKNOWN = 0
-const DT_DIR = 4
-const DT_REG = 8
 const DT = [
   [DMDIR, DT_DIR],
-  [DMSYMLINK, 10],
-  [DMNAMEDPIPE, 1],
-  [DMSOCKET, 12],
+  [DMSYMLINK, DT_LNK],
+  [DMNAMEDPIPE, DT_FIFO],
+  [DMSOCKET, DT_SOCK],
   // DMDEVICE stands for both block and character devices; a program that needs to know calls stat(2)
   [DMDEVICE, DT_UNKNOWN],
 ] as const
@@ -91,16 +74,4 @@ export function permits(at: { mode: number; uid: number }, uid: number, want: nu
   if (uid === 0) return (want & 1) === 0 || (at.mode & 0o111) !== 0 || (at.mode & S_IFMT) === S_IFDIR
   const bits = uid === at.uid ? at.mode >> 6 : (at.mode >> 3) | at.mode
   return (want & ~bits & 7) === 0
-}
-
-/**
- * Converts open(2)'s flags to 9P's open mode. The kernel handles O_APPEND and O_EXCL itself: it sends the offsets and
- * has looked the name up. A 9P2000.L server gets both as well, because it has other clients.
- */
-export function openMode(flags: number, linux = false): number {
-  const O_EXCL = 0o200
-  const O_TRUNC = 0o1000
-  const O_APPEND = 0o2000
-  const mode = (flags & 3) | (flags & O_TRUNC ? OTRUNC : 0)
-  return linux ? mode | (flags & O_APPEND ? OAPPEND : 0) | (flags & O_EXCL ? OEXCL : 0) : mode
 }

@@ -3,8 +3,9 @@
 import { timeLimit } from '../fs/base/clock.js'
 import { fail, toFsError } from '../fs/base/errors.js'
 import type { Fid } from '../fs/client/client.js'
+import { openMode } from '../fs/wire/linux.js'
 import { DMDIR, ORDWR, OREAD, OWRITE, QTDIR, type Stat } from '../fs/wire/protocol.js'
-import { openMode, unixStat } from './attributes.js'
+import { unixStat } from './attributes.js'
 import type { Mounted } from './fuse/mounted.js'
 import type { Link } from './link.js'
 

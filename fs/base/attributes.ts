@@ -1,6 +1,7 @@
 /** Converts between a file's Attributes and 9P's stat, wstat, getattr and setattr. */
 
 import type { Attributes, Context, Extent, File, Opened, Owner } from '../file.js'
+import { GETATTR_BASIC, S_IFDIR, S_IFREG, SETATTR } from '../wire/linux.js'
 import type { Msg } from '../wire/message.js'
 import { NONUNAME, type Qid, QTDIR, type Stat } from '../wire/protocol.js'
 import type { Clock } from './clock.js'
@@ -114,16 +115,16 @@ export function wantedOfStat(s: Stat, now: Stat): Wanted {
 
 /** The bits of a mode that chmod(2) sets; those above them give the type of the file. */
 const PERMISSIONS = 0o7777
-/** Bits of Tsetattr's `valid`. */
-const SET = { MODE: 1, UID: 2, GID: 4, SIZE: 8, TIMES: 0x1f0 }
+const { MODE, UID, GID, SIZE, ATIME, MTIME, CTIME, ATIME_SET, MTIME_SET } = SETATTR
+const TIMES = ATIME | MTIME | CTIME | ATIME_SET | MTIME_SET
 
 /** The changes that a Tsetattr asks for. @param now the file's current stat */
 export function wantedOfSetattr(m: Msg<'Tsetattr'>, now: Stat): Wanted {
   const wanted: Wanted = {}
-  if (m.valid & SET.SIZE) wanted.length = safeLength(m.size)
-  if ((m.valid & SET.UID && m.uid !== now.n_uid) || (m.valid & SET.GID && m.gid !== now.n_gid)) wanted.owner = true
-  if (m.valid & SET.MODE && (m.mode & PERMISSIONS) !== (now.mode & PERMISSIONS)) wanted.mode = true
-  if (m.valid & (SET.MODE | SET.TIMES)) wanted.other = true
+  if (m.valid & SIZE) wanted.length = safeLength(m.size)
+  if ((m.valid & UID && m.uid !== now.n_uid) || (m.valid & GID && m.gid !== now.n_gid)) wanted.owner = true
+  if (m.valid & MODE && (m.mode & PERMISSIONS) !== (now.mode & PERMISSIONS)) wanted.mode = true
+  if (m.valid & (MODE | TIMES)) wanted.other = true
   return wanted
 }
 
@@ -135,12 +136,7 @@ function safeLength(n: bigint): number {
 /** Linux's uid for a user that it cannot map (overflowuid). Rgetattr, unlike a stat, has no value that says "none". */
 const NOBODY = 65534
 
-/** Rgetattr's BASIC bits: all of them are sent, whatever was requested. */
-const GETATTR_BASIC = 0x7ffn
-const S_IFDIR = 0o040000
-const S_IFREG = 0o100000
-
-/** The body of an Rgetattr. */
+/** The body of an Rgetattr: all of its fields, whatever was requested. */
 export function toGetattr(qid: Qid, a: Attributes, blksize: number): Omit<Msg<'Rgetattr'>, 'tag' | 'type'> {
   const directory = (qid.type & QTDIR) !== 0
   const size = directory ? 0n : BigInt(a.length)

@@ -1,4 +1,4 @@
-/** What differs between the dialects in a client's use of a file: plain-dialect.ts and linux-dialect.ts implement it. */
+/** What a client does differently in each dialect. plain-dialect.ts and linux-dialect.ts implement it. */
 import type { Msg, ReplyOf, TMessage } from '../wire/message.js'
 import { NONUNAME, type Qid, type Stat } from '../wire/protocol.js'
 import type { ClientConnection } from './connection.js'

@@ -54,11 +54,6 @@ export class Fid implements ClientFid {
     return this.client.msize - IOHDRSZ
   }
 
-  /** Whether the connection speaks 9P2000.L. */
-  get linux(): boolean {
-    return this.client.dialect === '9P2000.L'
-  }
-
   /** @internal */
   get position(): Position<Fid> {
     return this.#position

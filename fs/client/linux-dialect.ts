@@ -3,6 +3,19 @@ import { FsError, fail } from '../base/errors.js'
 import { WINDOW } from '../base/limits.js'
 import { parseDirents } from '../wire/field.js'
 import {
+  AT_REMOVEDIR,
+  DT_BLK,
+  DT_CHR,
+  DT_FIFO,
+  DT_LNK,
+  DT_SOCK,
+  O_APPEND,
+  O_CREAT,
+  O_EXCL,
+  O_TRUNC,
+  SETATTR,
+} from '../wire/linux.js'
+import {
   DMDEVICE,
   DMDIR,
   DMNAMEDPIPE,
@@ -28,17 +41,8 @@ const EACCES = 13
 const ENOSYS = 38
 const EOPNOTSUPP = 95
 
-/** Tunlinkat's flag for removing a directory. */
-const AT_REMOVEDIR = 0x200
-
-/** Linux open(2) flags, with the values that 9P2000.L uses on every machine. */
-const O_CREAT = 0o100
-const O_EXCL = 0o200
-const O_TRUNC = 0o1000
-const O_APPEND = 0o2000
-
 /** The fields of a stat that Tsetattr can change, with the bits of its `valid`. */
-const { MODE, UID, GID, SIZE, ATIME, ATIME_SET, MTIME, MTIME_SET } = linux.SET
+const { MODE, UID, GID, SIZE, ATIME, ATIME_SET, MTIME, MTIME_SET } = SETATTR
 const SET = {
   mode: MODE,
   n_uid: UID,
@@ -48,16 +52,13 @@ const SET = {
   mtime: MTIME | MTIME_SET,
 } as const
 
-/**
- * The mode bits of 9P2000.u by d_type, the type that an entry of Rreaddir carries (a mode's S_IFMT bits, shifted right
- * by 12). A directory is recognised by its qid instead.
- */
+/** The mode bits of 9P2000.u by the type that an entry of Rreaddir carries. A directory is recognised by its qid. */
 const KINDS: Readonly<Record<number, number>> = {
-  1: DMNAMEDPIPE,
-  2: DMDEVICE,
-  6: DMDEVICE,
-  10: DMSYMLINK,
-  12: DMSOCKET,
+  [DT_FIFO]: DMNAMEDPIPE,
+  [DT_CHR]: DMDEVICE,
+  [DT_BLK]: DMDEVICE,
+  [DT_LNK]: DMSYMLINK,
+  [DT_SOCK]: DMSOCKET,
 }
 
 export const linuxDialect: FileOperations = {

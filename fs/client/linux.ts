@@ -3,6 +3,7 @@
  * EPERM, as symlink(2) does on a file system that has no symbolic links.
  */
 import { fail } from '../base/errors.js'
+import { GETATTR_BASIC } from '../wire/linux.js'
 import type { Msg, ReplyOf, TMessage } from '../wire/message.js'
 import { NONUNAME } from '../wire/protocol.js'
 import type { ClientFid } from './dialect.js'
@@ -17,26 +18,11 @@ function ask<T extends TMessage['type']>(fid: Fid, m: Asked<T>, signal?: AbortSi
   return fid.rpc<T>(m, signal)
 }
 
-/** Bits of Tgetattr's request_mask: everything that stat(2) returns. */
-const BASIC = 0x7ffn
-
 /** stat(2): `mode` includes the S_IFMT bits; times are in seconds and nanoseconds. */
 export const getattr = (fid: Fid, signal?: AbortSignal): Promise<ReplyOf<'Tgetattr'>> =>
-  ask(fid, { type: 'Tgetattr', fid: fid.fid, request_mask: BASIC }, signal)
+  ask(fid, { type: 'Tgetattr', fid: fid.fid, request_mask: GETATTR_BASIC }, signal)
 
-/** Bits of Tsetattr's `valid`. Without its _SET bit, a time becomes the server's current time. */
-export const SET = {
-  MODE: 1,
-  UID: 2,
-  GID: 4,
-  SIZE: 8,
-  ATIME: 0x10,
-  MTIME: 0x20,
-  ATIME_SET: 0x80,
-  MTIME_SET: 0x100,
-} as const
-
-/** chmod(2), chown(2), truncate(2) and utimensat(2) in one: changes the fields that `valid` names. */
+/** chmod(2), chown(2), truncate(2) and utimensat(2) in one: changes the fields that `valid` names (SETATTR). */
 export const setattr = (
   fid: Fid,
   changes: Omit<Msg<'Tsetattr'>, 'type' | 'tag' | 'fid'>,

@@ -6,6 +6,7 @@ import { ENTRY_BYTES, MAX_ENTRIES } from '../base/limits.js'
 import { andThen, type MaybePromise } from '../base/maybe-promise.js'
 import type { Attributes, Context, Entry } from '../file.js'
 import { bareStat, dirent, type Field } from '../wire/field.js'
+import { DT_DIR, DT_REG } from '../wire/linux.js'
 import type { Dialect } from '../wire/protocol.js'
 import { type FidState, isDirectory } from './fid.js'
 
@@ -79,9 +80,6 @@ export function readStats(
     return loop()
   })
 }
-
-const DT_DIR = 4
-const DT_REG = 8
 
 /**
  * Answers a Treaddir. The cookie of an entry is its position in the listing, counted from 1, with `.` and `..` first.

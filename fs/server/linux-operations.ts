@@ -3,7 +3,8 @@ import { measured, toGetattr, wantedOfSetattr } from '../base/attributes.js'
 import { fail } from '../base/errors.js'
 import { IOHDRSZ } from '../base/limits.js'
 import { andThen } from '../base/maybe-promise.js'
-import { DMDIR, OREAD, OTRUNC } from '../wire/protocol.js'
+import { AT_REMOVEDIR, O_DIRECTORY, openMode } from '../wire/linux.js'
+import { DMDIR, OREAD } from '../wire/protocol.js'
 import type { Operations } from './connection.js'
 import { readDirents } from './directory.js'
 import { FidState, isDirectory, step } from './fid.js'
@@ -22,10 +23,6 @@ import {
   tracked,
 } from './fid-actions.js'
 
-const AT_REMOVEDIR = 0x200
-/** Linux open flags of a Tlopen (9P2000.L uses the x86 values on every machine). */
-const O = { ACCMODE: 3, TRUNC: 0o1000, DIRECTORY: 0o200000, CREAT: 0o100 }
-
 const unsupported = () => {
   throw fail('notSupported')
 }
@@ -33,14 +30,14 @@ const unsupported = () => {
 export const linuxOperations = {
   Tlopen(host, m, request) {
     const fid = find(host, m.fid, request)
-    if (m.flags & O.DIRECTORY && !isDirectory(placeOf(fid).file)) throw fail('notDirectory')
-    const mode = (m.flags & O.ACCMODE) | (m.flags & O.TRUNC ? OTRUNC : 0)
+    if (m.flags & O_DIRECTORY && !isDirectory(placeOf(fid).file)) throw fail('notDirectory')
+    const mode = openMode(m.flags)
     return andThen(open(fid, mode, request), qid => ({ qid, iounit: host.msize - IOHDRSZ }))
   },
 
   Tlcreate(host, m, request) {
     const fid = find(host, m.fid, request)
-    const mode = (m.flags & O.ACCMODE) | (m.flags & O.TRUNC ? OTRUNC : 0)
+    const mode = openMode(m.flags)
     return andThen(create(fid, m.name, m.mode & 0o777, mode, request), qid => ({
       qid,
       iounit: host.msize - IOHDRSZ,

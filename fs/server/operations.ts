@@ -36,8 +36,8 @@ import { linuxOperations } from './linux-operations.js'
 const empty = new Uint8Array(0)
 
 /**
- * The operation of each request type. The connection has checked that the dialect has the message and that a Tversion was
- * answered.
+ * The operation of each request type. The connection has checked that the dialect has the message and that a Tversion
+ * was answered.
  */
 export const operations: Operations = {
   Tauth(host, m, request) {

@@ -25,6 +25,8 @@ export class Handle implements Opened {
     readonly writes: boolean,
     /** The user who opened it. */
     readonly uid: number,
+    /** Whether to read ahead in a file that has a length. */
+    readonly ahead: boolean,
   ) {
     node.handles.add(this)
   }
@@ -61,8 +63,7 @@ export class Handle implements Opened {
 
   /**
    * Returns the data of this read if it was requested ahead, and requests the next piece. It reads ahead only in files
-   * that have a length and are read sequentially: those are models and logs, whose bytes never change. It never does so
-   * for the files of a 9P2000.L server, whose bytes do change.
+   * that have a length and are read sequentially: those are models and logs, whose bytes never change.
    */
   #ahead(offset: number, size: number): Promise<Uint8Array> | undefined {
     const { fid, node } = this
@@ -70,7 +71,7 @@ export class Handle implements Opened {
     const end = offset + size
     const had = next?.offset === offset && next.size === size ? next.data : undefined
     this.#next = { offset: end, size }
-    if (!next || next.offset !== offset || fid.linux || end + size > Number(node.stat?.size ?? 0)) return had
+    if (!next || next.offset !== offset || !this.ahead || end + size > Number(node.stat?.size ?? 0)) return had
     const data = fid.read(end, size)
     data.catch(() => {}) // the read that takes this data gets the error
     this.#next.data = data

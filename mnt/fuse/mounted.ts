@@ -33,7 +33,7 @@ export async function mount(
   // In 9P2000.L a user number means the same user at both ends, so the kernel can check the mode bits, as it does for
   // Linux's own 9P client. diod (1.0.24, without authentication) relies on that check: it lets every user of root's
   // connection read as root.
-  const fd = await mountDevice(dir, allowOther, allowOther && root.linux)
+  const fd = await mountDevice(dir, allowOther, allowOther && driver.dialect.sameUsers)
   const loop = new Loop(
     {
       read: (buffer, done) => read(fd, buffer, 0, buffer.length, null, done),
