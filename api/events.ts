@@ -37,7 +37,7 @@ export const events = {
 
   'worker-joined': { ...worker, type: word, host: perhaps, class: perhaps, slots: count, model: perhaps },
   'worker-ready': { ...worker, slots: count, model: perhaps },
-  'worker-suspect': { ...worker, missed: count },
+  'worker-suspect': { ...wrong, missed: count },
   'worker-left': { ...wrong, host: perhaps },
   'worker-ended': { ...wrong, host: perhaps, signal: perhaps, code: count },
   'worker-quarantined': { ...wrong, seconds },

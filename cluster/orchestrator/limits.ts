@@ -29,6 +29,13 @@ export const TOKEN_SILENCE_MS = 30_000
 /** The same before the first token, and how much longer for each character of the prompt (10 ms a token). */
 export const PREFILL_SILENCE_MS = 10_000
 export const PREFILL_SILENCE_PER_CHARACTER_MS = 2.5
+/**
+ * A worker whose every answer has been silent for this long, and for this many times as long as its pace so far, stands
+ * still: its answers move to other workers. A load that slows a worker tenfold from one token to the next does not
+ * make it so.
+ */
+export const STILL_MS = 3_500
+export const STILL_FACTOR = 20
 /** How often the orchestrator checks for silent workers, and for queued prompts that nothing will answer. */
 export const WATCH_MS = 1_000
 /** How long, in s, a worker keeps an exchange after the orchestrator that gave it is gone. */

@@ -48,8 +48,12 @@ async function nests(stage: Stage): Promise<string> {
   const ended = Date.now() - cancelled
 
   // the middle cluster dies in the middle of an answer
+  const before = (await top.newest())?.id
   const lost = failure('the answer', byGenerate(await top.tree())(echoPrompt('lost', 200)))
-  await bottom.answering()
+  await until('its first tokens at the top', 30_000, async () => {
+    const task = await top.newest()
+    return task !== undefined && task.id !== before && Number(task.completion_tokens) > 0
+  })
   middle.run.child.kill('SIGKILL')
   await events.next('worker-left')
   await top.root.write('ctl', 'queue ttl 1\n')

@@ -17,9 +17,9 @@ export type Outcome =
   | { how: 'failed'; error: Error }
   /**
    * `orderly`: the worker gave the task up, for example because it shuts down; this is not a failure. `blame`: the
-   * worker violated the protocol. `pause_ms`: the worker asks for no requests for that long.
+   * worker violated the protocol. `still`: the worker stands still. `pause_ms`: the worker asks for no requests for that long.
    */
-  | { how: 'lost'; error: Error; orderly?: boolean; blame?: boolean; pause_ms?: number }
+  | { how: 'lost'; error: Error; orderly?: boolean; blame?: boolean; still?: boolean; pause_ms?: number }
 
 /** The tokens of an answer so far. */
 export interface GeneratedTokens {
@@ -55,6 +55,10 @@ export class Attempt {
   heard: number
   /** Tasks before it in the worker's own queue. */
   position = 0
+  /** When the worker could begin with the prompt, by the clock. */
+  #sent: number
+  /** The share of the prompt that was in the worker's cache, 0 to 1. */
+  #reused = 0
   /** Tokens of the prompt that have been evaluated. */
   #prefilled = 0
   /** Whether this attempt has given tokens. */
@@ -82,6 +86,7 @@ export class Attempt {
     readonly onGave: () => void,
   ) {
     this.heard = now()
+    this.#sent = this.heard
   }
 
   /** Writes the request to the worker's `generate`, and reads the events to their end. Never rejects. */
@@ -198,21 +203,27 @@ export class Attempt {
       event.event === 'prefill' ||
       (event.event === 'queued' && event.position === this.position) ||
       (event.event === 'alive' && this.member.report.patience_s === 0)
-    if (!idle) this.heard = this.now()
+    const gap = this.now() - this.heard
+    if (!idle) {
+      this.heard += gap
+      this.member.still = false
+    }
     switch (event.event) {
       case 'queued':
         this.remote = event.task ?? this.remote
         this.position = event.position ?? 0
+        this.#sent = this.now()
         return
       case 'prefill':
         return this.#prefill(event.tokens ?? 0, event.prompt_tokens ?? 0)
       case 'start':
         if (event.model !== undefined) task.model = event.model
+        this.#reused = (event.reused_tokens ?? 0) / (event.prompt_tokens || 1)
         return task.prefilled(event.prompt_tokens, event.reused_tokens)
       case 'alive':
         return task.alive()
       case 'token':
-        return this.#token(event.text, event.ids)
+        return this.#token(event.text, event.ids, gap)
       case 'tool':
         this.#calls = event.calls
         return
@@ -236,7 +247,7 @@ export class Attempt {
     this.task.prefills(tokens, prompt_tokens)
   }
 
-  #token(text: string, ids: readonly number[]): void {
+  #token(text: string, ids: readonly number[], gap: number): void {
     if (text === '' && ids.length === 0) throw fail('badMessage', 'empty token event')
     const { task } = this
     if (this.#skip > 0) {
@@ -248,7 +259,9 @@ export class Attempt {
     if (task.completion_tokens + ids.length > task.sampling.max_tokens)
       throw fail('badMessage', `worker sent more than the ${task.sampling.max_tokens} tokens requested`)
     const first = !this.producedTokens
-    if (first) {
+    if (!first) this.member.pace.token(gap)
+    else {
+      this.member.pace.first(this.heard - this.#sent, task.size, this.#reused)
       this.producedTokens = true
       if (task.completion_tokens > 0) task.resumes()
     }

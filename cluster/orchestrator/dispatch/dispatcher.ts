@@ -3,7 +3,7 @@
 import { FsError, fail } from '../../../api/errors.js'
 import type { Events } from '../../../api/events.js'
 import type { Request } from '../../../api/request.js'
-import { type Clock, every } from '../../../fs/base/clock.js'
+import type { Clock } from '../../../fs/base/clock.js'
 import type { Executor } from '../../root/executor.js'
 import type { Task } from '../../root/task.js'
 import * as limits from '../limits.js'
@@ -22,7 +22,7 @@ import { CRASH_LIMIT, crashSignals, PoisonList, poison } from './poison.js'
 import type { Proofs } from './proof.js'
 import { count, type Retry, stuck, type Tally } from './retry.js'
 import type { Choice, Routing } from './routing.js'
-import { patience } from './watchdog.js'
+import { Watchdog } from './watchdog.js'
 
 /** What is known of a task across its attempts. */
 interface Course extends GeneratedTokens {
@@ -69,13 +69,18 @@ export class Dispatcher implements Executor {
   /** Retries that have given no token yet. */
   readonly #retrying = new Set<Attempt>()
   #active = 0
-  readonly #stopWatching: () => void
+  readonly #watchdog: Watchdog
 
   constructor(o: DispatcherOptions) {
     this.#o = o
     this.#poisons = new PoisonList(o.clock)
     this.#deaths = new Deaths(o.clock)
-    this.#stopWatching = every(o.clock, limits.WATCH_MS, () => this.#watch())
+    this.#watchdog = new Watchdog({
+      clock: o.clock,
+      running: this.#running,
+      onSilent: (attempt, ms) => this.#silent(attempt, ms),
+      onStill: members => this.#still(members),
+    })
   }
 
   get slots(): number {
@@ -111,19 +116,14 @@ export class Dispatcher implements Executor {
   }
 
   start(task: Task): Promise<'ended' | 'again'> | undefined {
-    const { routing, catalog, changes, clock, loading } = this.#o
+    const { changes, clock, loading } = this.#o
     const course = this.#course(task)
     const most = Math.max(limits.RETRIES, limits.RETRY_SHARE * this.#active)
     if (course.tally.failuresInARow > 0 && this.#retrying.size >= most) return undefined
     const { request } = task
     // what has changed in this turn decides, too
     changes.publish()
-    const choice = routing.choose(task, {
-      digest: course.ids.length > 0 ? course.digest : request.digest,
-      plain: catalog.plain,
-      avoid: course.avoid,
-      alone: course.deaths > 0,
-    })
+    const choice = this.#choose(task, course)
     if (!choice) {
       const paused = this.#paused(task)
       if (paused) throw paused
@@ -218,7 +218,7 @@ export class Dispatcher implements Executor {
   }
 
   close(): void {
-    this.#stopWatching()
+    this.#watchdog.close()
   }
 
   #on(member: Member): Attempt[] {
@@ -227,6 +227,7 @@ export class Dispatcher implements Executor {
 
   #count(member: Member, change: (attempts: Set<Attempt>) => void): void {
     const attempts = this.#running.get(member) ?? new Set()
+    if (attempts.size === 0) member.still = false
     change(attempts)
     member.running = attempts.size
     if (attempts.size > 0) this.#running.set(member, attempts)
@@ -312,16 +313,9 @@ export class Dispatcher implements Executor {
     const { error, orderly = false, pause_ms } = outcome
     const tokens = attempt.producedTokens
     course.tally = count(course.tally, { orderly, pause: pause_ms !== undefined, tokens })
-    if (tokens) course.digest ??= member.report.models.find(model => model.name === task.model)?.digest
+    course.digest = digestOf(course, attempt)
     this.#blame(course, attempt, outcome)
-    const { schema, tools } = task.request.generate
-    const given = {
-      tokens: task.completion_tokens,
-      text: task.answer.length > 0,
-      structured: schema !== undefined || tools !== undefined,
-      continuable: course.seamless && Boolean(course.digest),
-    }
-    const why = stuck(course.tally, given, this.#o.settings.retry)
+    const why = this.#stuck(task, course, course.tally)
     if (why) {
       task.trace('given-up', { worker: member.name, why, error: error.message })
       task.settle(final(error, task.completion_tokens))
@@ -332,10 +326,34 @@ export class Dispatcher implements Executor {
     return 'again'
   }
 
+  /** Why a task with that tally cannot go on; undefined if it can. */
+  #stuck(task: Task, { seamless, digest }: Course, tally: Tally): string | undefined {
+    const { schema, tools } = task.request.generate
+    const given = {
+      tokens: task.completion_tokens,
+      text: task.answer.length > 0,
+      structured: schema !== undefined || tools !== undefined,
+      continuable: seamless && Boolean(digest),
+    }
+    return stuck(tally, given, this.#o.settings.retry)
+  }
+
+  /** The member that would run a task now; undefined if none has a free slot. */
+  #choose(task: Task, { ids, digest, avoid, deaths }: Course): Choice | undefined {
+    const { routing, catalog } = this.#o
+    return routing.choose(task, {
+      digest: ids.length > 0 ? digest : task.request.digest,
+      plain: catalog.plain,
+      avoid,
+      alone: deaths > 0,
+    })
+  }
+
   /** What follows for the member that an attempt broke off on. */
   #blame(course: Course, { member, producedTokens }: Attempt, outcome: Extract<Outcome, { how: 'lost' }>): void {
     const { health, clock, changes } = this.#o
-    const { error, orderly = false, blame = false, pause_ms } = outcome
+    const { error, orderly = false, blame = false, still = false, pause_ms } = outcome
+    if (still) return
     if (pause_ms !== undefined) {
       // longer each time that the same task meets a pause
       const wait = Math.max(pause_ms, this.#backoff(course.tally.pauses))
@@ -375,26 +393,40 @@ export class Dispatcher implements Executor {
     return first.pausedUntil - now > left ? first.pausedWhy : undefined
   }
 
-  /** Finds workers that have gone silent in the middle of an answer. */
-  #watch(): void {
-    for (const member of [...this.#running.keys()]) this.#watchMember(member)
+  /** An attempt has been silent for too long. */
+  #silent(attempt: Attempt, ms: number): void {
+    const { member, task } = attempt
+    const seconds = Math.round(ms / 1000)
+    if (!member.remote) return this.#o.health.hung(member, `task ${task.id} produced no token for ${seconds} s`)
+    // a silent upstream says nothing about the worker, nor about its other answers
+    const why = `${member.name} received nothing from it for ${seconds} s`
+    attempt.giveUp({ how: 'lost', error: fail('upstreamFailed', why) })
   }
 
-  #watchMember(member: Member): void {
-    const now = this.#o.clock.now()
-    const { clusters, patience_s } = member.report
-    for (const attempt of this.#on(member)) {
-      const { producedTokens, position, task } = attempt
-      const patient = patience({ producedTokens, size: task.size, position, clusters: clusters.length, patience_s })
-      if (now - attempt.heard < patient) continue
-      const seconds = Math.round(patient / 1000)
-      // a silent upstream says nothing about the worker, nor about its other answers
-      if (!member.remote) return this.#o.health.hung(member, `task ${task.id} produced no token for ${seconds} s`)
-      const why = `${member.name} received nothing from it for ${seconds} s`
-      attempt.giveUp({ how: 'lost', error: fail('upstreamFailed', why) })
+  /** Members stand still: those of their tasks move that another member could take now and would not end in an error. */
+  #still(members: readonly Member[]): void {
+    const { health, changes } = this.#o
+    for (const member of members) health.still(member)
+    changes.publish()
+    for (const member of members) {
+      const error = fail('hungUp', `${member.name} stands still`)
+      for (const attempt of this.#on(member))
+        if (this.#movable(attempt)) attempt.giveUp({ how: 'lost', error, still: true })
     }
   }
+
+  #movable(attempt: Attempt): boolean {
+    const { task, producedTokens: tokens } = attempt
+    const course = this.#course(task)
+    const tally = count(course.tally, { orderly: false, pause: false, tokens })
+    const after = { ...course, digest: digestOf(course, attempt) }
+    return this.#stuck(task, after, tally) === undefined && this.#choose(task, after) !== undefined
+  }
 }
+
+/** The digest of the model that made a task's first token; undefined if it is not known. */
+const digestOf = ({ digest }: Course, { producedTokens, task, member }: Attempt): string | undefined =>
+  digest ?? (producedTokens ? member.report.models.find(({ name }) => name === task.model)?.digest : undefined)
 
 /**
  * The error that a reader gets for an answer that broke off: `worker lost`, unless the worker itself said what went

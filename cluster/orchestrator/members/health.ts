@@ -85,6 +85,15 @@ export class Health {
       this.quarantine.add(member, `${member.failures} answers in a row broke off`)
   }
 
+  /** A member stands still: it gets no requests until it has answered a probe. */
+  still(member: Member): void {
+    if (member.still || member.left) return
+    member.still = true
+    member.ready = false
+    this.#o.events.add('worker-suspect', { worker: member.name, error: 'it stands still in the middle of its answers' })
+    this.#o.changes.changed(member)
+  }
+
   /** A member refused a prompt that we expected it to take: it counts as full until its status is here. */
   refused(member: Member): void {
     member.externalActive = member.report.slots

@@ -1,6 +1,7 @@
 /** A worker of the cluster, or a cluster that joined as one: what the orchestrator knows of it and runs on it. */
 import type { ModelRecord, Report } from '../../../api/report.js'
 import { SUSPECT_AFTER } from '../limits.js'
+import { Pace } from './pace.js'
 import type { Peer } from './peer.js'
 
 export class Member {
@@ -15,6 +16,10 @@ export class Member {
   ringed = 0
   /** Heartbeats since it last answered one. */
   missed = 0
+  /** Whether its answers stand still: no attempt on it has given a sign of life since that was noticed. */
+  still = false
+  /** How often it gives a sign of life while it answers. */
+  readonly pace = new Pace()
   /** Answers in a row that broke off on it. */
   failures = 0
   /** Whether it is quarantined; until when, by the clock; and how many quarantines in a row it has had. */
@@ -103,7 +108,7 @@ export class Member {
 
   /** Its `state` in the cluster's `status`. */
   get state(): string {
-    if (this.suspect) return 'suspect'
+    if (this.suspect || (this.still && !this.ready)) return 'suspect'
     if (this.draining || this.report.state === 'draining') return 'draining'
     if (this.report.state === 'failed') return 'failed'
     if (this.report.loading !== '' && !this.model) return 'loading'
