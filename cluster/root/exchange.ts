@@ -1,4 +1,5 @@
 /** Files to which a prompt is written and from which its answer is read. */
+import { isUtf8 } from 'node:buffer'
 import { fail } from '../../api/errors.js'
 import { andThen, type MaybePromise } from '../../fs/base/maybe-promise.js'
 import { type Context, type File, newQid, type Opened, type Owner } from '../../fs/file.js'
@@ -36,6 +37,7 @@ export interface ExchangeOptions {
 }
 
 const nothing = new Uint8Array(0)
+const newDecoder = () => new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /**
  * A file that follows the rule of `data` (docs/files.md#data): writes to a fid collect a prompt, which is submitted at
@@ -55,8 +57,8 @@ export function exchange(options: ExchangeOptions): File {
 class OpenExchange implements Opened {
   readonly stream = true
   #prompt: Blocks | undefined
-  /** Checks that the prompt is UTF-8 as it arrives. */
-  #decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+  /** Checks that the prompt is UTF-8 as it arrives, from the first write on that ends within a character. */
+  #decoder: ReturnType<typeof newDecoder> | undefined
   #state: 'new' | 'writing' | 'bound' = 'new'
   /** The error of a failed write: nothing is submitted after it. */
   #failed: Error | undefined
@@ -87,7 +89,7 @@ class OpenExchange implements Opened {
       this.#prompt ??= new Blocks(ctx.holding)
       if (this.#prompt.length + data.length > this.options.limit)
         throw fail('tooLong', `over ${this.options.limit} bytes`)
-      this.#decode(data, true)
+      this.#check(data)
       this.#prompt.append(data)
     } catch (error) {
       this.#failed = error as Error
@@ -133,7 +135,7 @@ class OpenExchange implements Opened {
   #submit(by: 'read' | 'close', ctx: Context): void {
     let prompt: string
     try {
-      this.#decode(nothing, false)
+      this.#checkEnd()
       prompt = this.#prompt?.text() ?? ''
       // the answer to an earlier prompt must not be taken for the answer to this one
       if (this.#prompt && this.#prompt.length > 0 && prompt.trim() === '')
@@ -158,9 +160,22 @@ class OpenExchange implements Opened {
     this.#release = exchange?.answer.keep()
   }
 
-  #decode(data: Uint8Array, more: boolean): string {
+  /** @throws FsError `prompt is not UTF-8` */
+  #check(data: Uint8Array): void {
+    // a decoder costs more than the rest of a short prompt
+    if (!this.#decoder && isUtf8(data)) return
     try {
-      return this.#decoder.decode(data, { stream: more })
+      this.#decoder ??= newDecoder()
+      this.#decoder.decode(data, { stream: true })
+    } catch {
+      throw fail('notUtf8')
+    }
+  }
+
+  /** @throws FsError `prompt is not UTF-8` if a character is cut off */
+  #checkEnd(): void {
+    try {
+      this.#decoder?.decode()
     } catch {
       throw fail('notUtf8')
     }
@@ -172,6 +187,6 @@ class OpenExchange implements Opened {
     this.#mine = false
     this.#read = 0
     this.#base = undefined
-    this.#decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+    this.#decoder = undefined
   }
 }

@@ -94,7 +94,7 @@ export class Scheduler {
   /** Queues a task again whose attempt has failed. */
   again(task: Task): void {
     if (task.ended || this.#queue.has(task)) return
-    if (task.signal.aborted) return task.settle(task.signal.reason as Error)
+    if (task.stopped) return task.settle(task.stopped)
     this.#queue.back(task)
     this.#limit(task)
     this.#updatePositions()

@@ -23,8 +23,9 @@ export function modelWord(name: string): string {
 
 /** Merges layers of sampling settings; later ones win. Other keys of a layer are ignored. */
 export function layered(...layers: readonly Partial<Sampling>[]): Partial<Sampling> {
-  const all: Partial<Sampling> = Object.assign({}, ...layers)
-  return Object.fromEntries(samplingNames.flatMap(key => (all[key] === undefined ? [] : [[key, all[key]]])))
+  const all: Partial<Record<keyof Sampling, unknown>> = {}
+  for (const name of samplingNames) for (const layer of layers) if (layer[name] !== undefined) all[name] = layer[name]
+  return all as Partial<Sampling>
 }
 
 /** Merges layers in the same way, and fills in the defaults. */

@@ -105,7 +105,10 @@ export class Task implements Exchange {
   readonly #release: (() => void)[]
   readonly #clock: Clock
   #onEnd: (task: Task) => void
-  readonly #controller = new AbortController()
+  /** Why it was told to end early. */
+  #stopped: Error | undefined
+  readonly #onStop = new Set<(reason: Error) => void>()
+  #signal: AbortSignal | undefined
   readonly #submitted: number
   readonly #asked: number
   readonly #trace: string[] = []
@@ -161,9 +164,30 @@ export class Task implements Exchange {
     return this.endedAt !== undefined
   }
 
+  /** Why it is to end early; undefined if it is not. */
+  get stopped(): Error | undefined {
+    return this.#stopped
+  }
+
+  /**
+   * Calls `call` when the task is to end early, or at once if it is. An AbortSignal costs more than the rest of a task:
+   * use `signal` only where an interface requires one.
+   * @returns a function to call when that is of no interest any more
+   */
+  onStop(call: (reason: Error) => void): Cancel {
+    if (this.#stopped) call(this.#stopped)
+    else this.#onStop.add(call)
+    return () => this.#onStop.delete(call)
+  }
+
   /** Aborted, with the reason, when the task is to end early. */
   get signal(): AbortSignal {
-    return this.#controller.signal
+    if (!this.#signal) {
+      const controller = new AbortController()
+      this.#signal = controller.signal
+      this.onStop(reason => controller.abort(reason))
+    }
+    return this.#signal
   }
 
   /** Bytes of its texts in memory, approximately. */
@@ -258,9 +282,10 @@ export class Task implements Exchange {
    * here.
    */
   stop(error: Error): void {
-    if (this.ended || this.signal.aborted) return
+    if (this.ended || this.#stopped) return
     this.stoppedAt = this.#clock.now()
-    this.#controller.abort(error)
+    this.#stopped = error
+    for (const call of this.#onStop) call(error)
     if (this.state === 'queued') this.settle(error)
   }
 

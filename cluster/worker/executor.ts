@@ -103,6 +103,6 @@ async function run(task: Task, engine: Engine): Promise<void> {
     }
     task.settle()
   } catch (error) {
-    task.settle(task.signal.aborted ? (task.signal.reason as Error) : toFsError(error))
+    task.settle(task.stopped ?? toFsError(error))
   }
 }

@@ -12,6 +12,8 @@ const plain = /^(?!#)[^\s'"()[\]=\p{Cc}]+$/u
  * `#`.
  */
 const plainValue = /^[^\s'"\p{Cc}]+$/u
+/** Values that need no quotes and have no harmful character: nearly all. One fast test takes the place of three. */
+const simpleValue = /^[\w.:/+@,-]+$/
 const lineBreaks = /[\r\n]+/g
 /**
  * Characters that could move a cursor, change colours or turn the reading direction: a value may come from another
@@ -85,18 +87,23 @@ export type Value = string | number | bigint | boolean
  */
 export function record(word: string, attrs: Record<string, Value | undefined>): string {
   let out = word
-  for (const [name, value] of Object.entries(attrs)) {
-    if (value === undefined) continue
-    const text =
-      typeof value === 'string' ? harmless(value) : typeof value === 'boolean' ? (value ? 'yes' : 'no') : String(value)
-    out += `${out ? ' ' : ''}${name}=${plainValue.test(text) ? text : `'${text.replaceAll("'", "''")}'`}`
+  for (const name of Object.keys(attrs)) {
+    const value = attrs[name]
+    if (value !== undefined) out += `${out ? ' ' : ''}${name}=${valueText(value)}`
   }
   return out
 }
 
-/** Replaces harmful characters; most values are short words that have none. */
-const harmless = (text: string): string =>
-  plainValue.test(text) && text.search(harmful) < 0 ? text : text.replace(lineBreaks, ' ').replace(harmful, '\ufffd')
+function valueText(value: Value): string {
+  if (typeof value === 'boolean') return value ? 'yes' : 'no'
+  if (typeof value !== 'string') return String(value)
+  if (simpleValue.test(value)) return value
+  const text = harmless(value)
+  return plainValue.test(text) ? text : `'${text.replaceAll("'", "''")}'`
+}
+
+/** Replaces harmful characters. */
+const harmless = (text: string): string => text.replace(lineBreaks, ' ').replace(harmful, '\ufffd')
 
 /**
  * Reads records back: the first word, if it has no `=`, is the record's `word` (otherwise ''), the rest are its

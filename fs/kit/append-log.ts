@@ -4,6 +4,7 @@ import type { Holding } from '../base/holding.js'
 import type { MaybePromise } from '../base/maybe-promise.js'
 import type { Context, File, Opened, Owner } from '../file.js'
 import { newQid } from '../file.js'
+import { utf8Length } from '../wire/field.js'
 import { BLOCK, Blocks } from './blocks.js'
 import { now } from './content.js'
 import { Readers } from './readers.js'
@@ -12,7 +13,6 @@ import type { Spill, SpillFile } from './spill.js'
 /** The most blocks moved to a file in one write: 1 MiB, so that one long log does not keep all others waiting. */
 const SPILL_BLOCKS = 16
 
-const encoder = new TextEncoder()
 const nothing = new Uint8Array(0)
 
 /**
@@ -76,11 +76,12 @@ export class AppendLog {
    */
   append(data: string | Uint8Array): void {
     if (!this.#open || this.#gone) return
-    const bytes = typeof data === 'string' ? encoder.encode(data) : data
-    if (bytes.length === 0) return
-    const length = this.#length + bytes.length
+    const bytes = typeof data === 'string' ? utf8Length(data) : data.length
+    if (bytes === 0) return
+    const length = this.#length + bytes
     if (length > this.most) throw fail('tooLarge', `answer over ${this.most} bytes`)
-    this.#blocks.append(bytes)
+    if (typeof data === 'string') this.#blocks.appendText(data, bytes)
+    else this.#blocks.append(data)
     this.#length = length
     this.#readers.wake()
     this.#spillMore()

@@ -9,6 +9,9 @@ const FIRST = 512
 export const BLOCK = 64 * 1024
 
 const nothing = new Uint8Array(0)
+const encoder = new TextEncoder()
+const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+const lenient = new TextDecoder('utf-8', { ignoreBOM: true })
 
 /**
  * Bytes that are appended at the end and dropped from the beginning, in blocks of one size. Each block is counted
@@ -37,6 +40,20 @@ export class Blocks {
     }
   }
 
+  /**
+   * Appends a text as UTF-8, without a copy of it in between: to allocate an array takes several times as long as to
+   * encode a short text.
+   * @param bytes the text's length in UTF-8
+   * @throws FsError if there is no room; nothing has changed then
+   */
+  appendText(text: string, bytes: number): void {
+    const into = this.#length % BLOCK
+    if (into + bytes > BLOCK) return this.append(encoder.encode(text))
+    this.#reserve(this.#length + bytes)
+    encoder.encodeInto(text, this.#blocks[Math.floor(this.#length / BLOCK)]!.subarray(into))
+    this.#length += bytes
+  }
+
   /** Up to `count` bytes at `offset`: a view, unless they are in two blocks. Bytes that were returned never change. */
   read(offset: number, count: number): Uint8Array {
     const end = Math.min(offset + count, this.#length)
@@ -54,6 +71,9 @@ export class Blocks {
 
   /** All bytes as text. @param fatal throws TypeError if they are not UTF-8 */
   text(fatal = false): string {
+    const one = fatal ? strict : lenient
+    // a decoder of its own is needed only where a character may be cut in two
+    if (this.#length <= BLOCK) return one.decode(this.#length ? this.#view(0, this.#length) : nothing)
     const decoder = new TextDecoder('utf-8', { fatal, ignoreBOM: true })
     const pieces: string[] = []
     for (let at = 0; at < this.#length; at += BLOCK)

@@ -4,6 +4,7 @@ import type { Holding } from '../base/holding.js'
 import type { MaybePromise } from '../base/maybe-promise.js'
 import { record, type Value } from '../base/quote.js'
 import { type File, newQid, type Opened, type Owner } from '../file.js'
+import { utf8Length } from '../wire/field.js'
 import { now, slice } from './content.js'
 import { Readers } from './readers.js'
 
@@ -28,10 +29,13 @@ function tail(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
   return both.slice(-BACK)
 }
 
-function bounded(attrs: Readonly<Record<string, Value | undefined>>): Record<string, Value | undefined> {
-  const out = { ...attrs }
-  for (const [name, value] of Object.entries(out))
-    if (typeof value === 'string' && value.length > MAX_VALUE) out[name] = `${value.slice(0, MAX_VALUE)}…`
+/** Cuts values that are too long. */
+function bounded(attrs: Readonly<Record<string, Value | undefined>>): Readonly<Record<string, Value | undefined>> {
+  let out = attrs
+  for (const name of Object.keys(attrs)) {
+    const value = attrs[name]
+    if (typeof value === 'string' && value.length > MAX_VALUE) out = { ...out, [name]: `${value.slice(0, MAX_VALUE)}…` }
+  }
   return out
 }
 
@@ -83,15 +87,14 @@ export class EventLog<K extends Kinds = Kinds> {
   }
 
   #append(text: string): void {
-    const more = encoder.encode(text)
-    const length = this.#bytes + more.length
+    const length = this.#bytes + utf8Length(text)
     if (length > this.#log.length) {
       // readers hold views on the old buffer, so it must not change
       const larger = new Uint8Array(Math.max(length, 4096, this.#log.length * 2))
       larger.set(this.#log.subarray(0, this.#bytes))
       this.#log = larger
     }
-    this.#log.set(more, this.#bytes)
+    encoder.encodeInto(text, this.#log.subarray(this.#bytes))
     this.#bytes = length
   }
 

@@ -26,6 +26,31 @@ function counter(limit = Number.POSITIVE_INFINITY) {
   return of
 }
 
+t.test('a text is the same bytes as its UTF-8, whatever blocks it is in', async t => {
+  const log = new AppendLog()
+  const texts = [
+    'ab',
+    'ä',
+    '日本語',
+    '😀',
+    '\ud800',
+    '\udc00x',
+    'y'.repeat(BLOCK - 30),
+    '😀'.repeat(20),
+    'ü'.repeat(BLOCK),
+  ]
+  const expected = Buffer.concat(texts.map(text => Buffer.from(text)))
+  for (const text of texts) log.append(text)
+  t.equal(log.length, expected.length)
+  const all = await log.read(0, expected.length, never)
+  t.ok(expected.equals(all))
+  // the decoder of the text is another one beyond a block
+  t.equal(log.text(), expected.toString())
+  const short = new AppendLog()
+  short.append('\ufeffé')
+  t.equal(short.text(), '\ufeffé')
+})
+
 t.test('bytes are read as they were written, whatever blocks they are in', async t => {
   const blocks = new Blocks()
   const all: number[] = []

@@ -1,6 +1,5 @@
 /** Guesses which worker has the beginning of a prompt in its KV cache. */
-
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { Request } from '../../../api/request.js'
 
 /** Prefixes that are remembered: each takes some hundred bytes. */
@@ -20,12 +19,12 @@ function chain(request: Request, answer?: string): string[] {
       pieces(prompt ?? '')
   if (answer !== undefined && messages) texts.push(`assistant\0${answer}`)
   const keys: string[] = []
-  let hash = ''
+  let key = ''
   let length = 0
   for (const text of texts) {
-    hash = createHash('sha1').update(hash).update('\0').update(text).digest('base64')
+    key = hash('sha1', `${key}\0${text}`, 'base64')
     length += text.length
-    keys.push(length >= LEAST ? hash : '')
+    keys.push(length >= LEAST ? key : '')
   }
   return keys
 }

@@ -141,15 +141,13 @@ export class Attempt {
 
   async #settle(work: (signal: AbortSignal) => Promise<void>): Promise<Outcome> {
     const { task } = this
-    const stop = () => this.giveUp({ how: 'failed', error: task.signal.reason as Error })
-    if (task.signal.aborted) stop()
-    else task.signal.addEventListener('abort', stop, { once: true })
+    const over = task.onStop(error => this.giveUp({ how: 'failed', error }))
     try {
       await work(this.#abort.signal)
     } catch (thrown) {
       this.#outcome ??= this.#broken(toFsError(thrown))
     } finally {
-      task.signal.removeEventListener('abort', stop)
+      over()
       this.#leave()
     }
     return (

@@ -306,8 +306,8 @@ export class Dispatcher implements Executor {
       task.settle()
       return 'ended'
     }
-    if (outcome.how === 'failed' || task.signal.aborted) {
-      task.settle(task.signal.aborted ? (task.signal.reason as Error) : outcome.error)
+    if (outcome.how === 'failed' || task.stopped) {
+      task.settle(task.stopped ?? outcome.error)
       return 'ended'
     }
     const { error, orderly = false, pause_ms } = outcome

@@ -1,7 +1,6 @@
 /** Proof that an exchange was given to a member: the member shows it to claim the exchange after a lost connection. */
-import { createHmac } from 'node:crypto'
 import type { User } from '../../../fs/file.js'
-import { same } from '../../secret.js'
+import { hmac, same } from '../../secret.js'
 
 /** An exchange as it was assigned to a member. */
 export interface Assignment {
@@ -17,25 +16,24 @@ export interface Assignment {
  * stores nothing for that, so a proof is still valid after a restart.
  */
 export class Proofs {
-  readonly #secret: string
+  readonly #hmac: (text: string) => string
 
   /** @param secret the cluster's own, which is the same after a restart */
   constructor(secret: string) {
-    this.#secret = secret
+    this.#hmac = hmac(secret)
   }
 
   /**
    * The secret that this cluster shows to a cluster that it joins. It does not reveal the secret that it is made from.
    */
   get joining(): string {
-    return createHmac('sha256', this.#secret).update('join').digest('hex')
+    return this.#hmac('join')
   }
 
   /** The proof for an assignment to a member. */
   of(member_id: string, { task, attempt, user, session }: Assignment): string {
     // JSON delimits each value: no two assignments give the same text
-    const text = JSON.stringify([member_id, task, attempt, user.name, user.uid, session ?? null])
-    return createHmac('sha256', this.#secret).update(text).digest('hex')
+    return this.#hmac(JSON.stringify([member_id, task, attempt, user.name, user.uid, session ?? null]))
   }
 
   /** Whether this is the proof for that assignment. */
