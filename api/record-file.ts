@@ -3,6 +3,7 @@
  * write by it and programs read by it.
  */
 import { fail } from '../fs/base/errors.js'
+import { MAX_WHOLE } from '../fs/base/limits.js'
 import { record } from '../fs/base/quote.js'
 import * as field from './field.js'
 import { type Bounds, fit, records } from './text.js'
@@ -11,10 +12,10 @@ import type { Attributes } from './written.js'
 type Shapes = Readonly<Record<string, field.Shape>>
 
 /**
- * The most that a program reads of one file of records: the `status` of a cluster of ten thousand workers
- * (api/report.ts).
+ * The most that a program reads of one file of records: what it reads of any file as a whole (fs/base/limits.ts). The
+ * `status` of ten thousand workers with a reason for each has some 10 MB.
  */
-const MOST: Bounds = { characters: 4 * 1024 * 1024, count: 40_000 }
+const MOST: Bounds = { characters: MAX_WHOLE, count: 1_000_000 }
 
 /** The parsed file: its first record, and a list of the records of each further kind. */
 export type Sheet<F extends Shapes, R extends Shapes> = { readonly [W in keyof F]: field.Shaped<F[W]> } & {

@@ -1,6 +1,7 @@
 /**
  * The text of a cluster's `status`: a record of the cluster, of each model and of each worker (docs/files.md, status).
  */
+import { MAX_BYTES, MAX_SLOTS } from '../../api/report.js'
 import { status } from '../../api/status.js'
 import type { Clock } from '../../fs/base/clock.js'
 import type { Budget } from '../root/budget.js'
@@ -41,8 +42,12 @@ export function clusterStatus(o: ClusterStatus, tasks: Tasks): string {
   const rates = tasks.rates()
   // all workers of a machine report its memory: it must be counted once
   const machines = new Map(members.map(member => [hosts.machineOf(member), member.report]))
+  // a member may claim as much as a whole cluster may: beyond that a cluster that we join would refuse this status
   const sum = (of: 'mem_total' | 'mem_free' | 'gpu_mem') =>
-    [...machines.values()].reduce((n, report) => n + report[of], 0)
+    Math.min(
+      MAX_BYTES,
+      [...machines.values()].reduce((n, report) => n + report[of], 0),
+    )
   const all = (of: 'cpu' | 'gpu') => [...new Set([...machines.values()].map(report => report[of]))].join(',') || 'none'
   const loading = members.flatMap(member => member.loading ?? (member.report.loading || []))
   const state = o.life.closing
@@ -65,8 +70,8 @@ export function clusterStatus(o: ClusterStatus, tasks: Tasks): string {
       version: o.version,
       host: o.host,
       state,
-      slots,
-      active,
+      slots: Math.min(MAX_SLOTS, slots),
+      active: Math.min(MAX_SLOTS, active),
       queue: tasks.queued,
       util: slots ? Math.round((active / slots) * 100) / 100 : 0,
       tok_s: rates.tok_s,
