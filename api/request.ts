@@ -135,6 +135,9 @@ export type RequestBody = Written<field.Of<typeof body>>
 /** Formats a request, for `generate`. */
 export const requestText = (request: RequestBody): string => JSON.stringify(request)
 
+/** Formats one message as a line of `history`. */
+export const messageLine = (one: Written<field.Of<typeof message>>): string => `${JSON.stringify(one)}\n`
+
 /** Checks one message of a conversation, as in `history` and `messages`. @throws FsError `bad argument` */
 export const parseMessage = (value: unknown, name = 'message'): field.Of<typeof message> =>
   field.argument(inside(message), value, name)

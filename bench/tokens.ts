@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import { closeSync, openSync, readSync, writeFileSync, writeSync } from 'node:fs'
 import { type FileHandle, open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { metricOf } from '../api/metrics.js'
 import { requestText } from '../api/request.js'
 import { Client } from '../fs/client/client.js'
 import { dial } from '../fs/dial.js'
@@ -76,7 +77,7 @@ function firstBytes(dir: string, prompt: string): number {
 
 async function completed(dir: string): Promise<number> {
   const text = await readFile(join(dir, 'metrics'), 'utf8')
-  return Number(/^llambo_completion_tokens_total (\d+)/m.exec(text)?.[1] ?? 0)
+  return metricOf(text, 'llambo_completion_tokens_total') ?? 0
 }
 
 /** A server with that model, and the same model loaded by node-llama-cpp alone. */

@@ -1,6 +1,7 @@
 /** A conversation's session at the server: made, configured and given its history as needed. */
 
 import { FsError } from '../api/errors.js'
+import { messageLine } from '../api/request.js'
 import { type Sampling, samplingNames } from '../api/sampling.js'
 import { status } from '../api/status.js'
 import { promptly, readText, withFile } from '../cli/files.js'
@@ -68,9 +69,9 @@ export class RemoteSession {
     }
     if (!this.#stale) return
     const history = wanted.messages.map(({ role, content, stopped }) =>
-      JSON.stringify({ role, content, ...(stopped && { stopped: true }) }),
+      messageLine({ role, content, ...(stopped && { stopped: true }) }),
     )
-    await this.#write(root, 'history', history.map(line => `${line}\n`).join(''), OWRITE | OTRUNC, signal)
+    await this.#write(root, 'history', history.join(''), OWRITE | OTRUNC, signal)
     this.#stale = false
   }
 

@@ -1,23 +1,20 @@
 /** The counters and gauges of the `metrics` file. */
+import { type Metric, metricText } from '../../api/metrics.js'
 import type { Task } from './task.js'
 
 /** Upper bounds of the histogram's buckets, in seconds. */
 const BUCKETS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
 
-/** Formats one metric. Each sample has the end of its name with its labels, and a value. */
-function metric(type: string, name: string, help: string, samples: readonly (readonly [end: string, value: number])[]) {
-  const lines = samples.map(([end, value]) => `${name}${end} ${value}\n`)
-  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join('')}`
-}
+/** The metrics that are computed at each read. */
+export type Gauges = { readonly [M in Metric]?: () => number }
 
 /**
  * Collects what `metrics` shows, in Prometheus' text format 0.0.4
- * (https://prometheus.io/docs/instrumenting/exposition_formats/). Names are those of vLLM and OpenTelemetry where these
- * have one. It uses no library: the usual one would be 88 of the modules that each process loads, and 70 ms of its
+ * (https://prometheus.io/docs/instrumenting/exposition_formats/). It uses no library: the usual one would be 88 of the modules that each process loads, and 70 ms of its
  * start, for these few lines.
  */
 export class Metrics {
-  readonly #gauges: Record<string, { help: string; value: () => number }>
+  readonly #gauges: Gauges
   readonly #ended = new Map<Task['state'], number>()
   #prompt = 0
   #reused = 0
@@ -30,7 +27,7 @@ export class Metrics {
   #ttftSum = 0
 
   /** @param gauges are evaluated at each read of the file */
-  constructor(gauges: Record<string, { help: string; value: () => number }>) {
+  constructor(gauges: Gauges) {
     this.#gauges = gauges
   }
 
@@ -53,12 +50,12 @@ export class Metrics {
     })
     const ttft = [...buckets, ['_sum', this.#ttftSum], ['_count', below]] as const
     return [
-      metric('counter', 'llambo_requests_total', 'Requests that have ended, by how', states),
-      metric('counter', 'llambo_prompt_tokens_total', 'Prompt tokens of ended requests', [['', this.#prompt]]),
-      metric('counter', 'llambo_reused_tokens_total', 'Prompt tokens found in the KV cache', [['', this.#reused]]),
-      metric('counter', 'llambo_completion_tokens_total', 'Tokens made', [['', this.#completion]]),
-      metric('histogram', 'llambo_time_to_first_token_seconds', 'From submission to the first token', ttft),
-      ...Object.entries(this.#gauges).map(([name, { help, value }]) => metric('gauge', name, help, [['', value()]])),
+      metricText('llambo_requests_total', states),
+      metricText('llambo_prompt_tokens_total', [['', this.#prompt]]),
+      metricText('llambo_reused_tokens_total', [['', this.#reused]]),
+      metricText('llambo_completion_tokens_total', [['', this.#completion]]),
+      metricText('llambo_time_to_first_token_seconds', ttft),
+      ...Object.entries(this.#gauges).map(([name, value]) => metricText(name as Metric, [['', value()]])),
     ].join('')
   }
 }

@@ -102,30 +102,21 @@ export class Root {
     const { budget } = this
     const { spills } = o
     this.metrics = new Metrics({
-      llambo_requests_running: { help: 'Requests being answered', value: () => executor.active },
-      llambo_requests_waiting: { help: 'Requests waiting for a slot', value: () => this.tasks.queued },
-      llambo_slots: { help: 'Requests that can be answered at once', value: () => executor.slots },
-      llambo_sessions: { help: 'Sessions alive', value: () => this.sessions.size },
-      llambo_memory_used_bytes: { help: 'Memory kept for users', value: () => budget.used },
+      llambo_requests_running: () => executor.active,
+      llambo_requests_waiting: () => this.tasks.queued,
+      llambo_slots: () => executor.slots,
+      llambo_sessions: () => this.sessions.size,
+      llambo_memory_used_bytes: () => budget.used,
       ...(Number.isFinite(budget.limit) && {
-        llambo_memory_limit_bytes: { help: 'Memory that may be kept for users', value: () => budget.limit },
-        llambo_memory_refusals_total: {
-          help: 'Times the memory budget refused something',
-          value: () => budget.refused,
-        },
+        llambo_memory_limit_bytes: () => budget.limit,
+        llambo_memory_refusals_total: () => budget.refused,
       }),
       ...(spills && {
-        llambo_spill_used_bytes: { help: 'Answers and transcripts on the disk', value: () => spills.used },
-        llambo_spill_limit_bytes: {
-          help: 'Answers and transcripts that may be on the disk',
-          value: () => spills.disk.limit,
-        },
-        llambo_spill_failing: {
-          help: 'Whether the last answer or transcript could not be put on the disk',
-          value: () => Number(spills.failing),
-        },
+        llambo_spill_used_bytes: () => spills.used,
+        llambo_spill_limit_bytes: () => spills.disk.limit,
+        llambo_spill_failing: () => Number(spills.failing),
       }),
-      process_resident_memory_bytes: { help: 'Resident memory', value: () => process.memoryUsage.rss() },
+      process_resident_memory_bytes: () => process.memoryUsage.rss(),
     })
     const { name, queue, mayPrioritise = () => true } = o
     const { events, metrics } = this

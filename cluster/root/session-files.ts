@@ -1,7 +1,7 @@
 /** The files of a session's directory, `session/N/`. */
 
 import { fail } from '../../api/errors.js'
-import { parseMessage, parseRequest, plainRequest } from '../../api/request.js'
+import { messageLine, parseMessage, parseRequest, plainRequest } from '../../api/request.js'
 import { sessionStatus } from '../../api/task.js'
 import type { Context, File, Owner } from '../../fs/file.js'
 import { newQid } from '../../fs/file.js'
@@ -184,7 +184,7 @@ export class SessionFiles {
       }
       conversation.edit(parseMessage(json, 'history'))
     }
-    const read = () => conversation.history.map(message => `${JSON.stringify(message)}\n`).join('')
+    const read = () => conversation.history.map(messageLine).join('')
     return this.#editable(
       read,
       () => conversation.clear(),

@@ -5,8 +5,8 @@ import { FsError, fail } from '../../api/errors.js'
 import type { Request } from '../../api/request.js'
 import type { Sampling } from '../../api/sampling.js'
 import { taskStatus } from '../../api/task.js'
+import { type Step, type StepAttributes, traceLine } from '../../api/trace.js'
 import { type Cancel, type Clock, systemClock } from '../../fs/base/clock.js'
-import { record, type Value } from '../../fs/base/quote.js'
 import type { User } from '../../fs/file.js'
 import { AppendLog } from '../../fs/kit/append-log.js'
 import type { Spill } from '../../fs/kit/spill.js'
@@ -235,10 +235,10 @@ export class Task implements Exchange {
   }
 
   /** Adds a line to `trace`: what was decided, and when, in ms since the submission. */
-  trace(event: string, attrs: Record<string, Value | undefined> = {}): void {
+  trace<S extends Step>(step: S, attrs: StepAttributes<S>): void {
     if (this.#trace.length >= MAX_TRACE) return
     const ms = Math.round(this.#clock.now() - this.#submitted)
-    const line = `${record(event, { ms, ...attrs })}\n`
+    const line = traceLine(step, ms, attrs)
     this.#hold.add(line.length)
     this.#trace.push(line)
   }
@@ -301,7 +301,7 @@ export class Task implements Exchange {
   }
 
   /** Called when the attempt has failed and the task waits for another one. */
-  waits(why: Error, attrs: Record<string, Value | undefined> = {}): void {
+  waits(why: Error, attrs: Pick<StepAttributes<'lost'>, 'attempt'> = {}): void {
     this.state = 'queued'
     this.cause = why
     this.trace('lost', { worker: this.worker, tokens: this.completion_tokens, error: why.message, ...attrs })

@@ -1,6 +1,7 @@
 /** The `spill` check of doctor: whether long answers and transcripts can be written to the disk. */
 import { accessSync, constants, existsSync, statfsSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { type Metric, metricOf } from '../../api/metrics.js'
 import { readText } from '../../cli/files.js'
 import { bytes } from '../../cli/output.js'
 import { spillDir } from '../../cli/paths.js'
@@ -28,9 +29,10 @@ export async function spill(env: NodeJS.ProcessEnv): Promise<Omit<Finding, 'name
       withTree(address, signal, root => readText(root, ['metrics'], signal)),
       signal,
     )
-    const value = (name: string) => Number(new RegExp(`^llambo_spill_${name} (\\d+)$`, 'm').exec(metrics)?.[1] ?? 0)
-    const used = `${bytes(value('used_bytes'))} of ${bytes(value('limit_bytes'))}`
-    if (value('failing') === 0) return { state: 'ok', says: `${used} of answers and transcripts in ${dir}` }
+    const value = (name: Metric) => metricOf(metrics, name) ?? 0
+    const used = `${bytes(value('llambo_spill_used_bytes'))} of ${bytes(value('llambo_spill_limit_bytes'))}`
+    if (value('llambo_spill_failing') === 0)
+      return { state: 'ok', says: `${used} of answers and transcripts in ${dir}` }
     return {
       state: 'note',
       says: `cannot write more to ${dir} (${used} there): ${inMemory}`,
