@@ -10,8 +10,8 @@ export type Gauges = { readonly [M in Metric]?: () => number }
 
 /**
  * Collects what `metrics` shows, in Prometheus' text format 0.0.4
- * (https://prometheus.io/docs/instrumenting/exposition_formats/). It uses no library: the usual one would be 88 of the modules that each process loads, and 70 ms of its
- * start, for these few lines.
+ * (https://prometheus.io/docs/instrumenting/exposition_formats/). It uses no library: the usual one would be 88 of the
+ * modules that each process loads, and 70 ms of its start, for these few lines.
  */
 export class Metrics {
   readonly #gauges: Gauges

@@ -3,41 +3,36 @@
  * and the rest.
  */
 
-import { type Embedded, type EmbedRequest, parseEmbedRequest } from '../../api/embed.js'
+import type { Embedded, EmbedRequest } from '../../api/embed.js'
 import { fail } from '../../api/errors.js'
 import type { Events } from '../../api/events.js'
-import { type ChatMessage, parseRequest, plainRequest, type Request } from '../../api/request.js'
+import type { Request } from '../../api/request.js'
 import type { Sampling } from '../../api/sampling.js'
 import type { turnText } from '../../api/session.js'
 import { type Clock, systemClock } from '../../fs/base/clock.js'
-import { quote, words } from '../../fs/base/quote.js'
-import type { Context, File, Owner, User } from '../../fs/file.js'
-import { AppendLog } from '../../fs/kit/append-log.js'
+import type { Context, File, User } from '../../fs/file.js'
 import { text } from '../../fs/kit/content.js'
-import { type CtlOptions, ctl, run, type Verb } from '../../fs/kit/ctl.js'
 import { Budget } from './budget.js'
-import type { Exchange } from './exchange.js'
 import type { Executor } from './executor.js'
-import * as limits from './limits.js'
+import { gauges } from './gauges.js'
 import { Metrics } from './metrics.js'
-import { PromptFile } from './prompt-file.js'
+import { RootCtl, type RootCtlOptions } from './root-ctl.js'
+import { RootPrompts } from './root-prompts.js'
 import type { Session } from './session.js'
 import { Sessions } from './sessions.js'
-import { layered, type Settings, samplingLines, samplingVerbs, systemVerb } from './settings.js'
+import { layered } from './settings.js'
 import type { Spills } from './spills.js'
 import type { Task } from './task.js'
 import { taskFiles } from './task-files.js'
 import { Tasks } from './tasks.js'
 import { UserMap } from './user-map.js'
-import { jsonBytes, textBytes } from './weight.js'
+import { jsonBytes } from './weight.js'
 
-export interface RootOptions {
+/** `owner` is the user of this process. If `saveSettings` is omitted, settings end with the process. */
+export interface RootOptions extends RootCtlOptions {
   /** The worker that a task shows until one is chosen. */
   name: string
-  /** The user of this process, who owns the files. */
-  owner: Owner
   clock?: Clock
-  events: Events
   executor: Executor
   /** The memory that may be kept for users; unlimited if omitted. */
   budget?: Budget
@@ -58,17 +53,8 @@ export interface RootOptions {
    * ended. If omitted, sessions end with the process.
    */
   saveSession?(id: string, session: Session | undefined, added?: Parameters<typeof turnText>[0]): void
-  /**
-   * Saves the commands that would restore the current settings; the list may be empty. If omitted, settings end with
-   * the process.
-   */
-  saveSettings?(lines: readonly string[]): void
   /** Computes vectors for texts. */
   embed(request: EmbedRequest, user: User, signal: AbortSignal): Promise<Embedded>
-  /** The commands of this root's ctl, besides those that all roots have. */
-  verbs: Record<string, Verb>
-  /** The settings of those commands, as the commands that would set them. */
-  settings(): string[]
   status(): Promise<string>
   models: File
   /** The lines of `namespace`: where each part of the tree comes from, as ns(1) prints it. */
@@ -83,78 +69,56 @@ export class Root {
   readonly metrics: Metrics
   readonly sessions: Sessions
   readonly budget: Budget
-  readonly #o: RootOptions
   readonly #clock: Clock
-  readonly #settings: Settings = { sampling: {}, system: '' }
+  readonly #ctl: RootCtl
+  readonly #base: (request: Request) => Partial<Sampling>
   readonly #errors = new UserMap<string>()
-  readonly #ctl: CtlOptions
-  /** The settings before any command. */
-  readonly #initial: readonly string[]
 
   constructor(o: RootOptions) {
-    this.#o = o
-    this.#clock = o.clock ?? systemClock
-    const { owner, clock = systemClock, executor } = o
+    const { name, owner, clock = systemClock, executor, events, queue, spills, mayPrioritise = () => true } = o
+    const { budget = new Budget() } = o
     const last = { task: 0, session: 0 }
     const id = o.id ?? (kind => String(++last[kind]))
-    this.events = o.events
-    this.budget = o.budget ?? new Budget()
-    const { budget } = this
-    const { spills } = o
-    this.metrics = new Metrics({
-      llambo_requests_running: () => executor.active,
-      llambo_requests_waiting: () => this.tasks.queued,
-      llambo_slots: () => executor.slots,
-      llambo_sessions: () => this.sessions.size,
-      llambo_memory_used_bytes: () => budget.used,
-      ...(Number.isFinite(budget.limit) && {
-        llambo_memory_limit_bytes: () => budget.limit,
-        llambo_memory_refusals_total: () => budget.refused,
-      }),
-      ...(spills && {
-        llambo_spill_used_bytes: () => spills.used,
-        llambo_spill_limit_bytes: () => spills.disk.limit,
-        llambo_spill_failing: () => Number(spills.failing),
-      }),
-      process_resident_memory_bytes: () => process.memoryUsage.rss(),
-    })
-    const { name, queue, mayPrioritise = () => true } = o
-    const { events, metrics } = this
+    const base = (request: Request) => o.base?.(request) ?? {}
     const common = { clock, budget, spills }
-    this.tasks = new Tasks({ ...common, name, executor, events, metrics, id: () => id('task'), queue, mayPrioritise })
-    this.sessions = new Sessions(
-      {
-        tasks: this.tasks,
-        settings: this.#settings,
-        base: request => o.base?.(request) ?? {},
-        onError: (error, ctx, file) => this.failed(error, ctx.user, file),
-        id: () => id('session'),
-        changed: (id, session, added) => o.saveSession?.(id, session, added),
-        ...common,
-      },
+    this.events = events
+    this.budget = budget
+    this.#clock = clock
+    this.#base = base
+    this.#ctl = new RootCtl(o)
+    const { settings } = this.#ctl
+    const metrics = new Metrics(gauges(this, executor, spills))
+    this.metrics = metrics
+    const tasks = new Tasks({ ...common, name, executor, events, metrics, id: () => id('task'), queue, mayPrioritise })
+    this.tasks = tasks
+    const onError = (error: Error, { user }: Context, file: string) => this.failed(error, user, file)
+    const changed: RootOptions['saveSession'] = (id, session, added) => o.saveSession?.(id, session, added)
+    const own = { tasks, settings, base, onError, id: () => id('session'), changed }
+    const sessions = new Sessions({ ...common, ...own }, owner)
+    this.sessions = sessions
+    const prompts = new RootPrompts({
       owner,
-    )
-    const verbs = this.#verbs()
-    const read = () =>
-      this.#lines()
-        .map(line => `${line}\n`)
-        .join('')
-    const changed = () => this.keepSettings()
-    this.#ctl = { owner, verbs, read, changed }
-    this.#initial = this.#lines()
+      tasks,
+      sessions,
+      budget,
+      settings,
+      base,
+      embed: (request, user, signal) => o.embed(request, user, signal),
+      failed: (error, user, file) => this.failed(error, user, file),
+    })
     this.files = new Map<string, File>([
-      ['ctl', ctl(this.#ctl)],
-      ['data', this.#data()],
-      ['generate', this.#generate()],
-      ['embed', this.#embed()],
+      ['ctl', this.#ctl.file],
+      ['data', prompts.data],
+      ['generate', prompts.generate],
+      ['embed', prompts.embed],
       ['status', text(() => o.status(), { owner })],
       ['events', events.file(owner, 0o444)],
       ['event', events.stream(owner, 0o444)],
       ['error', text(({ user }) => this.#errors.get(user) ?? '', { owner })],
       ['metrics', text(() => metrics.text(), { owner })],
       ['models', o.models],
-      ['session', this.sessions.dir],
-      ['task', taskFiles(this.tasks, owner)],
+      ['session', sessions.dir],
+      ['task', taskFiles(tasks, owner)],
       ['namespace', text(() => (o.namespace?.() ?? []).map(line => `${line}\n`).join(''), { owner })],
     ])
   }
@@ -182,7 +146,7 @@ export class Root {
       ...o,
       bytes: jsonBytes(JSON.stringify(request)),
       asked: layered(request.generate),
-      base: this.#o.base?.(request) ?? {},
+      base: this.#base(request),
       onEnd: ended => (turn ? turn.ended(ended) : ended.error && this.failed(ended.error, user, `task/${id}`)),
     })
     turn?.began(task)
@@ -196,20 +160,9 @@ export class Root {
     this.sessions.close()
   }
 
-  #verbs(): Record<string, Verb> {
-    const settings = () => this.#settings
-    return { ...this.#o.verbs, system: systemVerb(settings), ...samplingVerbs(settings) }
-  }
-
-  /** The settings, as the commands that would set them. */
-  #lines(): string[] {
-    const { system, sampling } = this.#settings
-    return [...this.#o.settings(), ...(system ? [`system ${quote(system)}`] : []), ...samplingLines(sampling)]
-  }
-
   /** Saves the current settings for the next server. */
   keepSettings(): void {
-    this.#o.saveSettings?.(this.#lines().filter(line => !this.#initial.includes(line)))
+    this.#ctl.keep()
   }
 
   /**
@@ -217,115 +170,6 @@ export class Root {
    * @returns how many lines were skipped
    */
   restoreSettings(text: string, ctx: Context): number {
-    let failures = 0
-    // settings are not saved while they are being restored
-    const { changed: _, ...ctl } = this.#ctl
-    const set = (line: string) => {
-      try {
-        run(ctl, line, ctx)
-      } catch (error) {
-        failures++
-        this.events.add('not-restored', { setting: line, error: (error as Error).message })
-      }
-    }
-    let lines: string[][]
-    try {
-      lines = words(text)
-    } catch {
-      set(text)
-      return failures
-    }
-    for (const line of lines) set(line.map(quote).join(' '))
-    return failures
-  }
-
-  /** Submits a request that belongs to no session. @param bytes that request and prompt take in memory */
-  #submit(file: string, request: Request, prompt: string, bytes: number, ctx: Context): Task {
-    const { messages } = request.generate
-    const { system } = this.#settings
-    const first: ChatMessage[] = system && messages?.[0]?.role !== 'system' ? [{ role: 'system', content: system }] : []
-    const whole: Request = messages
-      ? { ...request, generate: { ...request.generate, messages: [...first, ...messages] } }
-      : request
-    return this.tasks.submit({
-      user: ctx.user,
-      request: whole,
-      prompt,
-      bytes,
-      asked: layered(this.#settings.sampling, request.generate),
-      base: this.#o.base?.(request) ?? {},
-      onEnd: ended => ended.error && this.failed(ended.error, ctx.user, file),
-    })
-  }
-
-  #data(): File {
-    return this.#promptFile(
-      'data',
-      limits.MAX_PROMPT,
-      (prompt, ctx) => {
-        // the newline that `echo` adds is not part of the prompt
-        const content = prompt.replace(/\r?\n$/, '')
-        return this.#submit('data', plainRequest([{ role: 'user', content }]), content, textBytes(content), ctx)
-      },
-      ({ user }) => this.tasks.accept(user, plainRequest([])),
-    )
-  }
-
-  #generate(): File {
-    return this.#promptFile(
-      'generate',
-      limits.MAX_REQUEST,
-      (json, ctx) => {
-        const bytes = jsonBytes(json)
-        // before parsing: nested JSON takes many times its text
-        this.budget.check(ctx.user.name, bytes)
-        const request = parseRequest(json)
-        if (request.session !== undefined) return this.sessions.generate(request.session, json, ctx)
-        const { prompt, messages } = request.generate
-        const task = this.#submit('generate', request, prompt ?? messages?.at(-1)?.content ?? '', bytes, ctx)
-        return { answer: task.stream, abandon: () => task.abandon() }
-      },
-      ({ user }) => this.tasks.accept(user),
-    )
-  }
-
-  #embed(): File {
-    return this.#promptFile('embed', limits.MAX_REQUEST, (json, ctx) => {
-      const hold = this.budget.hold(ctx.user)
-      hold.grow(limits.TASK_BYTES + limits.COPIES * jsonBytes(json))
-      let request: EmbedRequest
-      try {
-        request = parseEmbedRequest(json)
-      } catch (error) {
-        hold.free()
-        throw error
-      }
-      const answer = new AppendLog(limits.MAX_ANSWER, this.budget.hold(ctx.user))
-      const controller = new AbortController()
-      this.#o
-        .embed(request, ctx.user, controller.signal)
-        .then(embedded => {
-          answer.append(`${JSON.stringify(embedded)}\n`)
-          answer.end()
-        })
-        // also if the answer is too large for the log
-        .catch(error => {
-          answer.end(error as Error)
-          this.failed(error as Error, ctx.user, 'embed')
-        })
-        .finally(() => hold.free())
-      return { answer, abandon: () => controller.abort(fail('cancelled')) }
-    })
-  }
-
-  /** Makes a file that works like `data`. */
-  #promptFile(
-    file: string,
-    limit: number,
-    begin: (prompt: string, ctx: Context) => Exchange,
-    accept?: (ctx: Context) => void,
-  ): File {
-    const failed = (error: Error, { user }: Context) => this.failed(error, user, file)
-    return new PromptFile({ owner: this.#o.owner, limit, begin, failed, ...(accept && { accept }) }).file
+    return this.#ctl.restore(text, ctx)
   }
 }
