@@ -62,6 +62,9 @@ type Events = { [K in keyof typeof events]: { readonly event: K } & field.Of<(ty
 /** An event as a reader gets it. */
 export type AnswerEvent = Events[keyof Events]
 
+/** Thrown for an event whose name is not in the table. */
+class UnknownEvent extends field.Unfit {}
+
 /**
  * Reads one line.
  * @throws Unfit for text that is not JSON, an unknown event, or a field that breaks its bounds
@@ -69,8 +72,8 @@ export type AnswerEvent = Events[keyof Events]
 export function parseAnswerEvent(line: string): AnswerEvent {
   const value = json(line, STREAM, MAX_LINE)
   const name = (value as { event?: unknown } | null)?.event
-  if (typeof name !== 'string' || !Object.hasOwn(events, name))
-    throw new field.Unfit(STREAM, `unknown event ${field.shown(name)}`)
+  if (typeof name !== 'string') throw new field.Unfit(STREAM, `expected an event, not ${field.shown(value)}`)
+  if (!Object.hasOwn(events, name)) throw new UnknownEvent(STREAM, `unknown event ${field.shown(name)}`)
   const event = name as keyof typeof events
   return { event, ...(events[event] as field.Field<object>)(value, event) } as AnswerEvent
 }
@@ -80,9 +83,24 @@ export class AnswerReader {
   readonly #lines = new Lines(STREAM, MAX_LINE)
   #characters = 0
 
+  /**
+   * @param of who answers: a `server`, which may be newer than this program, so that events that are not in the table
+   *   are skipped; or a `member` of a cluster, which the cluster answers for, so that they are refused
+   */
+  constructor(readonly of: 'server' | 'member') {}
+
   #count(text: string): void {
     this.#characters += text.length
     if (this.#characters > MAX_ANSWER) throw new field.Unfit(STREAM, `an answer over ${MAX_ANSWER} characters`)
+  }
+
+  #event(line: string): AnswerEvent | undefined {
+    try {
+      return parseAnswerEvent(line)
+    } catch (error) {
+      if (this.of === 'server' && error instanceof UnknownEvent) return undefined
+      throw error
+    }
   }
 
   /**
@@ -92,7 +110,8 @@ export class AnswerReader {
   *take(piece: Uint8Array): Generator<AnswerEvent> {
     try {
       for (const line of this.#lines.take(piece)) {
-        const event = parseAnswerEvent(line)
+        const event = this.#event(line)
+        if (!event) continue
         if (event.event === 'token') this.#count(event.text)
         yield event
       }

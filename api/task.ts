@@ -1,4 +1,5 @@
 /** `task/N/status` and `session/N/status`: the state and the counts of an exchange, and of a session's last turn. */
+import { fail } from '../fs/base/errors.js'
 import { MAX_MODEL } from './conversation.js'
 import * as field from './field.js'
 import { recordFile } from './record-file.js'
@@ -55,6 +56,15 @@ const session = {
 export const taskStatus = recordFile('task', { task }, {})
 /** `session/N/status`. */
 export const sessionStatus = recordFile('session', { session }, {})
+
+/** Reads the number of a new session, as `session/clone` gives it. @throws FsError `bad message` for any other text */
+export function sessionNumber(text: string): string {
+  try {
+    return field.serial(text.trim(), 'clone')
+  } catch (error) {
+    throw fail('badMessage', (error as Error).message)
+  }
+}
 
 /** The record of a task, as a program reads it. */
 export type TaskRecord = field.Shaped<typeof task>

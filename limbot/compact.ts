@@ -123,7 +123,7 @@ async function generated(
     max_tokens,
     ...(model && { model }),
   })
-  const reader = new AnswerReader()
+  const reader = new AnswerReader('server')
   let text = ''
   let tokens = 0
   const take = async (data: Uint8Array) => {

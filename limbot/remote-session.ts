@@ -4,6 +4,7 @@ import { FsError } from '../api/errors.js'
 import { messageLine } from '../api/request.js'
 import { type Sampling, samplingNames } from '../api/sampling.js'
 import { status } from '../api/status.js'
+import { sessionNumber } from '../api/task.js'
 import { promptly, readText, withFile } from '../cli/files.js'
 import { timeLimit } from '../fs/base/clock.js'
 import { quote } from '../fs/base/quote.js'
@@ -106,9 +107,7 @@ export class RemoteSession {
     const base = [...(this.worker ? [this.worker] : []), 'session']
     const fid = await root.walk([...base, 'clone'], signal)
     await fid.open(ORDWR, signal)
-    const number = Buffer.from(await fid.read(0, 64, signal))
-      .toString()
-      .trim()
+    const number = sessionNumber(Buffer.from(await fid.read(0, 64, signal)).toString())
     this.path = [...base, number]
     this.#held = fid
     this.#cluster = await idOf(root, signal)

@@ -212,7 +212,7 @@ async function* events(
   over: AbortController,
 ): AsyncGenerator<Step> {
   const stop = cancelling(o.signal, over, signal => o.session.cancel(root, signal))
-  const reader = new AnswerReader()
+  const reader = new AnswerReader('server')
   let offset = 0
   try {
     for (;;) {

@@ -24,7 +24,7 @@ export const run: Run = async (io, [path = '', ...words]) => {
  * event, and the reads themselves succeed.
  */
 class Ending {
-  #reader: AnswerReader | undefined = new AnswerReader()
+  #reader: AnswerReader | undefined = new AnswerReader('server')
   /** The error that the exchange failed with; undefined where it did not fail. */
   error: string | undefined
 

@@ -48,7 +48,7 @@ export class Cluster {
       const { model } = status.read(await readText(root, ['status'], signal))
       if (!model.some(({ loaded, name }) => loaded && !toys.test(name))) return ''
     }
-    const reader = new AnswerReader()
+    const reader = new AnswerReader('server')
     let text = ''
     const take = async (data: Uint8Array) => {
       for (const event of reader.take(data)) {

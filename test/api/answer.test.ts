@@ -34,7 +34,7 @@ t.test('each event of an answer has its own fields, and unknown events are refus
 
 t.test('a reader gives events as they become complete, and what follows a bad line is refused', async t => {
   const bytes = (text: string) => new TextEncoder().encode(text)
-  const reader = new AnswerReader()
+  const reader = new AnswerReader('member')
   const token = '{"event":"token","text":"é","ids":[7]}\n'
   const all = bytes(token + token)
   const got = [...all].flatMap(byte => [...reader.take(Uint8Array.of(byte))])
@@ -47,9 +47,9 @@ t.test('a reader gives events as they become complete, and what follows a bad li
     { message: /^bad message: / },
   )
   t.equal(before.length, 1, 'events before the bad line are given')
-  t.throws(() => [...new AnswerReader().take(Uint8Array.of(0xff, 0x0a))], { message: /not UTF-8/ })
-  t.throws(() => [...new AnswerReader().take(bytes('x'.repeat(MAX_LINE + 1)))], { message: /a line over/ })
-  const endless = new AnswerReader()
+  t.throws(() => [...new AnswerReader('member').take(Uint8Array.of(0xff, 0x0a))], { message: /not UTF-8/ })
+  t.throws(() => [...new AnswerReader('member').take(bytes('x'.repeat(MAX_LINE + 1)))], { message: /a line over/ })
+  const endless = new AnswerReader('member')
   const long = bytes(`${JSON.stringify({ event: 'token', text: 'x'.repeat(4 * 2 ** 20), ids: [1] })}\n`)
   t.throws(
     () => {
@@ -57,6 +57,16 @@ t.test('a reader gives events as they become complete, and what follows a bad li
     },
     { message: /an answer over/ },
   )
+})
+
+t.test('an event that only a newer server knows is skipped; from a member of a cluster it is refused', async t => {
+  const bytes = new TextEncoder().encode('{"event":"news","x":1}\n{"event":"alive"}\n')
+  t.same([...new AnswerReader('server').take(bytes)], [{ event: 'alive' }])
+  t.throws(() => [...new AnswerReader('member').take(bytes)], {
+    message: 'bad message: event stream: unknown event "news"',
+  })
+  for (const line of ['{}', 'null', '{"event":7}', '{"event":"token"}', 'x'])
+    t.throws(() => [...new AnswerReader('server').take(new TextEncoder().encode(`${line}\n`))], { code: 'badMessage' })
 })
 
 t.test("a worker's error text becomes one short line", async t => {

@@ -2,7 +2,7 @@
 import t from 'tap'
 import { rows } from '../../api/record-file.js'
 import { hostStatus, status } from '../../api/status.js'
-import { sessionStatus, taskStatus } from '../../api/task.js'
+import { sessionNumber, sessionStatus, taskStatus } from '../../api/task.js'
 import { MAX_WHOLE } from '../../fs/base/limits.js'
 
 const bad = (why: string) => ({ message: `bad message: ${why}` })
@@ -77,6 +77,12 @@ t.test('the counts of a task and of a session are absent until they are known', 
     messages: 4,
     error: 'context full',
   })
+})
+
+t.test('the number of a new session is a number, and nothing that leads elsewhere in the tree', async t => {
+  t.equal(sessionNumber('41\n'), '41')
+  for (const text of ['', '../1', '4 1', '1'.repeat(17), '-1'])
+    t.throws(() => sessionNumber(text), { code: 'badMessage' })
 })
 
 t.test('rows are the records as they stand, with what this version does not know', async t => {

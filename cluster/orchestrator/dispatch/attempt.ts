@@ -65,7 +65,7 @@ export class Attempt {
   producedTokens = false
   readonly #abort = new AbortController()
   #fid: Fid | undefined
-  readonly #reader = new AnswerReader()
+  readonly #reader = new AnswerReader('member')
   #outcome: Outcome | undefined
   #calls: readonly unknown[] | undefined
   /**
