@@ -1,6 +1,7 @@
 /** Finds what the documentation says about a file, for `man`. */
 
 import { fileURLToPath } from 'node:url'
+import { namesOf } from '../fs/base/path.js'
 import { ShellError } from './failure.js'
 
 /** The reference documents in the package, by what they describe. */
@@ -34,7 +35,7 @@ function row(section: string, name: string): string | undefined {
  * @throws ShellError if the reference says nothing about it
  */
 export async function section(path: string, read: (file: string) => Promise<string>): Promise<string> {
-  const names = path.split('/').filter(Boolean)
+  const names = namesOf(path)
   const page = (which: keyof typeof pages) => read(fileURLToPath(new URL(pages[which], import.meta.url)))
   if (names[0] === 'n' && names[1] === 'dish') {
     const text = under(await page('dish'), 'Its own files') ?? ''

@@ -1,7 +1,7 @@
 /** The state of a shell: variables, functions, directory, status. */
 
 import { MOUNT } from '../cli/ns-path.js'
-import { clean } from '../fs/namespace.js'
+import { clean } from '../fs/base/path.js'
 import type { Sequence } from './ast.js'
 import type { Jobs } from './jobs.js'
 import type { Links } from './link.js'

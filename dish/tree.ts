@@ -6,6 +6,7 @@ import { isDirectory } from '../cli/listing.js'
 import { systemClock } from '../fs/base/clock.js'
 import { within } from '../fs/base/interruptible.js'
 import { ANSWER_MS } from '../fs/base/limits.js'
+import { namesOf } from '../fs/base/path.js'
 import type { Fid } from '../fs/client/client.js'
 import { OREAD, OTRUNC, OWRITE, QTDIR, type Stat } from '../fs/wire/protocol.js'
 import { ShellError, why } from './failure.js'
@@ -14,7 +15,6 @@ import type { Sink } from './pipe.js'
 import { user } from './space.js'
 import type { State } from './state.js'
 
-const names = (path: string): string[] => path.split('/').filter(name => name !== '')
 const nodes = /^worker-\d{4,}$/
 
 /**
@@ -24,14 +24,14 @@ const nodes = /^worker-\d{4,}$/
 export function nodeOf(state: State, path: string): string {
   const source = state.space.namespace.source(path)
   if (!source) return 'dish'
-  const through = names(`${source.from.startsWith('/') ? source.from : ''}${path.slice(source.old.length)}`)
+  const through = namesOf(`${source.from.startsWith('/') ? source.from : ''}${path.slice(source.old.length)}`)
   const own = through.filter(name => nodes.test(name))
   const host = through[through.indexOf('host') + 1]
   if (own.length > 0) return own.join('/')
   if (through.includes('host') && host !== undefined) return `host ${host}`
   return source.from.startsWith('#')
     ? 'dish'
-    : (names(source.from.startsWith('/') ? source.from : source.old).at(-1) ?? '/')
+    : (namesOf(source.from.startsWith('/') ? source.from : source.old).at(-1) ?? '/')
 }
 
 /** Works on a file. @throws ShellError that names the file, the server or worker that answers for it, and the user */
@@ -65,7 +65,7 @@ export function open(state: State, path: string, mode: number, signal: AbortSign
   return named(state, path, signal, () =>
     quickly(signal, async signal => {
       const root = await state.space.root()
-      return (await root.ask(names(path), fid => fid.open(mode, signal), signal)).fid
+      return (await root.ask(namesOf(path), fid => fid.open(mode, signal), signal)).fid
     }),
   )
 }
@@ -77,7 +77,7 @@ export function openToWrite(state: State, path: string, signal: AbortSignal, app
       const root = await state.space.root()
       const mode = append ? OWRITE : OWRITE | OTRUNC
       try {
-        const { fid } = await root.ask(names(path), fid => fid.open(mode, signal), signal)
+        const { fid } = await root.ask(namesOf(path), fid => fid.open(mode, signal), signal)
         return { fid, offset: append ? Number((await fid.stat(signal)).length) : 0 }
       } catch (error) {
         if (!(error instanceof FsError && error.isMissing)) throw error
@@ -88,7 +88,7 @@ export function openToWrite(state: State, path: string, signal: AbortSignal, app
 }
 
 async function create(root: Fid, path: string, perm: number, mode: number, signal: AbortSignal): Promise<Fid> {
-  const all = names(path)
+  const all = namesOf(path)
   const name = all.pop()
   if (name === undefined) throw fail('isDirectory')
   const fid = await root.walk(all, signal)
@@ -117,7 +117,7 @@ export function about<T>(
   return named(state, path, signal, () =>
     quickly(signal, async signal => {
       const root = await state.space.root()
-      const { fid, answer } = await root.ask(names(path), fid => question(fid, signal), signal)
+      const { fid, answer } = await root.ask(namesOf(path), fid => question(fid, signal), signal)
       close(fid)
       return answer
     }),

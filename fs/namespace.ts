@@ -1,5 +1,6 @@
 /** A mount table over trees of Files: bind(1), mount, unmount and ns(1), with union directories. */
 import { fail } from './base/errors.js'
+import { clean, isWithin, namesOf } from './base/path.js'
 import { quote } from './base/quote.js'
 import { type Attributes, type Context, type Created, type Entry, type File, newQid, type Opened } from './file.js'
 import { now } from './kit/content.js'
@@ -43,19 +44,7 @@ interface Mounted {
   readonly bound: readonly Bound[]
 }
 
-/** Returns the absolute path without `.`, `..` and doubled slashes; `..` at the root stays there. */
-export function clean(path: string): string {
-  const out: string[] = []
-  for (const name of path.split('/')) {
-    if (name === '..') out.pop()
-    else if (name !== '' && name !== '.') out.push(name)
-  }
-  return `/${out.join('/')}`
-}
-
-const names = (path: string): string[] => path.split('/').filter(name => name !== '')
 const below = (path: string, name: string): string => (path === '/' ? `/${name}` : `${path}/${name}`)
-const within = (path: string, dir: string): boolean => dir === '/' || path === dir || path.startsWith(`${dir}/`)
 const isDirectory = (file: File): boolean => (file.qid.type & QTDIR) !== 0
 
 /**
@@ -171,7 +160,7 @@ export class Namespace {
   /** The deepest mount at or above a path: its mount point, and what is mounted there. Undefined if there is none. */
   source(path: string): { readonly old: string; readonly from: string } | undefined {
     const [deepest] = [...this.#table.values()]
-      .filter(({ old }) => within(path, old))
+      .filter(({ old }) => isWithin(path, old))
       .sort((a, b) => b.old.length - a.old.length)
     const words = deepest?.bound.find(({ words }) => words)?.words
     return words && { old: deepest!.old, from: words.from }
@@ -184,7 +173,7 @@ export class Namespace {
 
   async #find(path: string, ctx: Context): Promise<NamespaceFile | undefined> {
     let at: NamespaceFile | undefined = this.#root
-    for (const name of names(path)) {
+    for (const name of namesOf(path)) {
       if (at && !isDirectory(at)) throw fail('notDirectory')
       at = await at?.walk(name, ctx)
     }
@@ -214,7 +203,7 @@ export class Namespace {
    */
   async #mountPoint(old: string, ctx: Context): Promise<{ id: string; place: NamespaceFile | undefined }> {
     let at = this.#root
-    const path = names(old)
+    const path = namesOf(old)
     for (const [i, name] of path.entries()) {
       if (!isDirectory(at)) throw fail('notDirectory', `/${path.slice(0, i).join('/')}`)
       const next = await at.walk(name, ctx)

@@ -2,6 +2,7 @@
 
 import { timeLimit } from '../fs/base/clock.js'
 import { fail, toFsError } from '../fs/base/errors.js'
+import { namesOf } from '../fs/base/path.js'
 import type { Fid } from '../fs/client/client.js'
 import { openMode } from '../fs/wire/linux.js'
 import { DMDIR, ORDWR, OREAD, OWRITE, QTDIR, type Stat } from '../fs/wire/protocol.js'
@@ -83,8 +84,7 @@ function operations(link: Link, stopped: AbortSignal): Record<string, (...args: 
         error => done(-(timeout.aborted ? late : toFsError(error)).errno),
       )
     }
-  const walk = async (path: string, signal: AbortSignal) =>
-    (await link.root(owner.uid)).walk(path.split('/').filter(Boolean), signal)
+  const walk = async (path: string, signal: AbortSignal) => (await link.root(owner.uid)).walk(namesOf(path), signal)
   const at = async <T>(path: string, signal: AbortSignal, use: (fid: Fid) => Promise<T>): Promise<T> => {
     const fid = await walk(path, signal)
     try {

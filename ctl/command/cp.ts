@@ -8,9 +8,9 @@ import { usage } from '../../cli/exit.js'
 import { drain, named, withFile } from '../../cli/files.js'
 import type { Invocation } from '../../cli/invocation.js'
 import { isDirectory } from '../../cli/listing.js'
-import { within } from '../../cli/ns-path.js'
 import { write } from '../../cli/output.js'
 import { Progress } from '../../cli/progress.js'
+import { isWithin } from '../../fs/base/path.js'
 import type { Fid } from '../../fs/client/client.js'
 import { OREAD, OTRUNC, OWRITE } from '../../fs/wire/protocol.js'
 
@@ -22,7 +22,7 @@ export const run: Run = async (io, paths) => {
   const sources = paths.slice(0, -1)
   if (sources.length === 0)
     throw usage('cp: missing argument; usage: llamboctl cp PATH… DEST; paths on the server begin with /n/llambo/')
-  const remote = (path: string) => io.mounts.some(mount => within(path, mount))
+  const remote = (path: string) => io.mounts.some(mount => isWithin(path, mount))
   if (!remote(target) && !sources.some(remote)) {
     throw usage(
       'cp: all paths are on this machine; paths on the server begin with /n/llambo/, such as /n/llambo/models/',

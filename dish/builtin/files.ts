@@ -5,6 +5,7 @@ import { modeText, statRecord, timeText } from '../../cli/listing.js'
 import { bytes } from '../../cli/output.js'
 import { Flow, isProse } from '../../cli/terminal/flow.js'
 import { clip, width } from '../../cli/terminal/width.js'
+import { namesOf } from '../../fs/base/path.js'
 import { DMDIR, OREAD, type Stat } from '../../fs/wire/protocol.js'
 import type { Call } from '../call.js'
 import { values } from '../expand.js'
@@ -140,7 +141,7 @@ async function remove(call: Call, path: string): Promise<void> {
   await tree.named(call.state, path, call.signal, () =>
     tree.quickly(call.signal, async signal => {
       const root = await call.state.space.root()
-      const fid = await root.walk(path.split('/').filter(Boolean), signal)
+      const fid = await root.walk(namesOf(path), signal)
       await fid.remove()
     }),
   )

@@ -1,5 +1,6 @@
 /** The builtins about the name space: `cd`, `pwd`, `bind`, `mount`, `import`, `unmount` and `ns`. */
 
+import { namesOf } from '../../fs/base/path.js'
 import { quote } from '../../fs/base/quote.js'
 import { parseAddress } from '../../fs/dial.js'
 import type { Flags } from '../../fs/namespace.js'
@@ -83,7 +84,7 @@ function place(call: Call, address: string): string {
     const at = parseAddress(address)
     if (at.kind === 'tcp') return at.host
     if (at.kind === 'ws') return new URL(at.url).hostname
-    return at.path.split('/').filter(Boolean).slice(-2).join('-')
+    return namesOf(at.path).slice(-2).join('-')
   } catch (error) {
     throw call.usage(why(error))
   }

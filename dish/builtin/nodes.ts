@@ -1,7 +1,7 @@
 /** The builtins that run a command on workers: `on` and `all`. */
 
 import { timeLimit } from '../../fs/base/clock.js'
-import { clean } from '../../fs/namespace.js'
+import { clean } from '../../fs/base/path.js'
 import type { Call } from '../call.js'
 import { Exit, ShellError, why } from '../failure.js'
 import { BrokenPipe, empty, Prefixed } from '../pipe.js'

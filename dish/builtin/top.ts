@@ -2,6 +2,7 @@
 
 import type { Connection } from '../../cli/connect.js'
 import { Invocation } from '../../cli/invocation.js'
+import { namesOf } from '../../fs/base/path.js'
 import { run } from '../../top/top.js'
 import type { Call } from '../call.js'
 import { Space } from '../space.js'
@@ -22,7 +23,7 @@ class Here extends Invocation {
   override async connect(): Promise<Connection> {
     const { state, signal } = this.call
     const root = await new Space(state.space.namespace).root()
-    const at = await tree.named(state, HOME, signal, () => root.walk(HOME.split('/').filter(Boolean), signal))
+    const at = await tree.named(state, HOME, signal, () => root.walk(namesOf(HOME), signal))
     return { client: root.client, root: at, address: HOME }
   }
 }

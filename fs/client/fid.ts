@@ -1,6 +1,7 @@
 /** `Fid`: a file at a server, with its operations in every dialect. */
 import { fail } from '../base/errors.js'
 import { IOHDRSZ, MAX_ENTRIES, MAX_LISTING, MAX_NAME, MAX_WHOLE, MAXWELEM, WINDOW } from '../base/limits.js'
+import { namesOf, resolve } from '../base/path.js'
 import { utf8Length } from '../wire/field.js'
 import { join } from '../wire/framer.js'
 import type { Msg, ReplyOf, TMessage } from '../wire/message.js'
@@ -320,7 +321,7 @@ export class Fid implements ClientFid {
     signal: AbortSignal | undefined,
     use: (fid: Fid) => Promise<T>,
   ): Promise<T> {
-    const fid = await this.walk(path.split('/').filter(Boolean), signal)
+    const fid = await this.walk(namesOf(path), signal)
     let result: T
     try {
       await fid.open(mode, signal)
@@ -337,14 +338,4 @@ export class Fid implements ClientFid {
 function at(offset: number): bigint {
   if (!Number.isSafeInteger(offset) || offset < 0) throw fail('badOffset', offset)
   return BigInt(offset)
-}
-
-/** The names below the root after a walk from `from`; `..` at the root stays there. */
-function resolve(from: readonly string[], names: readonly string[]): string[] {
-  const out = [...from]
-  for (const name of names) {
-    if (name === '..') out.pop()
-    else if (name !== '.') out.push(name)
-  }
-  return out
 }

@@ -1,5 +1,6 @@
 /** Attach requests and attach names: `/worker-0001?chunk`, `/?role=use&chunk`. */
 import { fail } from '../base/errors.js'
+import { namesOf } from '../base/path.js'
 import type { User } from '../file.js'
 
 /** A Tattach, as `ServeOptions.attach` receives it. */
@@ -35,5 +36,5 @@ export function parseAname(aname: string, known: readonly string[]) {
     options.set(name, value)
   }
   const chunked = options.delete('chunk')
-  return { names: path.split('/').filter(name => name !== ''), chunked, options }
+  return { names: namesOf(path), chunked, options }
 }

@@ -7,12 +7,13 @@ import t from 'tap'
 import { fail } from '../../api/errors.js'
 import { colors } from '../../cli/color.js'
 import { codeOf, exitCode, explain, usage } from '../../cli/exit.js'
-import { names, shown, within } from '../../cli/ns-path.js'
+import { names, shown } from '../../cli/ns-path.js'
 import { bytes, table, write } from '../../cli/output.js'
 import { bornAt, isAlive } from '../../cli/serverfile.js'
 import { didYouMean } from '../../cli/suggest.js'
 import { summary } from '../../cli/summary.js'
 import { modelUri } from '../../ctl/command/pull.js'
+import { isWithin } from '../../fs/base/path.js'
 
 t.test('a path means the same file however it is written', async t => {
   const mounts = ['/n/llambo', '/home/glenda/n/llambo']
@@ -29,7 +30,7 @@ t.test('a path means the same file however it is written', async t => {
   t.same(names('/../..', mounts), [])
   t.same(names('/n/llambo2/a', mounts), ['n', 'llambo2', 'a'])
   t.equal(shown(['models', 'a']), '/n/llambo/models/a')
-  t.notOk(within('/n/llambox', '/n/llambo'))
+  t.notOk(isWithin('/n/llambox', '/n/llambo'))
 })
 
 t.test('failures have the exit codes that scripts rely on', async t => {
