@@ -4,6 +4,7 @@ import { FsError, fail } from '../api/errors.js'
 import { serverAddress } from '../cli/address.js'
 import { exitCode, explain, Failure } from '../cli/exit.js'
 import { Invocation } from '../cli/invocation.js'
+import { attachesOfUsers } from '../fs/client/attaches.js'
 import type { Fid } from '../fs/client/client.js'
 import type { File } from '../fs/file.js'
 import { remote } from '../fs/kit/remote.js'
@@ -36,7 +37,7 @@ export class Links {
     let tree = this.#trees.get(key)
     if (!tree) {
       const attach = () => this.#attach(address, aname, { ...this.#env(address), ...given })
-      this.#trees.set(key, (tree = remote({ attach, decided: true, deadline_ms: QUICK_MS })))
+      this.#trees.set(key, (tree = remote({ attaches: attachesOfUsers(attach), decided: true, deadline_ms: QUICK_MS })))
     }
     return tree
   }

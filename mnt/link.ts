@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { timeLimit } from '../fs/base/clock.js'
 import { fail } from '../fs/base/errors.js'
 import { MAX_MSIZE } from '../fs/base/limits.js'
+import { Attaches } from '../fs/client/attaches.js'
 import { Client, type Fid } from '../fs/client/client.js'
 import { dial } from '../fs/dial.js'
 import { userName } from './users.js'
@@ -33,7 +34,10 @@ const TRY_MS = 15_000
  */
 export class Link {
   #client: Client | undefined
-  #roots = new Map<number, Fid | Promise<Fid>>()
+  readonly #attaches = new Attaches<number>(
+    uid => this.#attach(uid),
+    uid => uid,
+  )
   #closed = new AbortController()
 
   /** Connects and attaches as `uid`, so that a wrong address or token is reported before anything is mounted. */
@@ -61,25 +65,14 @@ export class Link {
    * @throws FsError `i/o on hungup channel` while there is no connection
    */
   root(uid: number): Fid | Promise<Fid> {
-    const client = this.#client
-    if (!client) throw fail('hungUp', `no connection to ${this.options.address}; reconnecting`)
-    let root = this.#roots.get(uid)
-    if (root) return root
+    if (!this.#client) throw fail('hungUp', `no connection to ${this.options.address}; reconnecting`)
+    return this.#attaches.root(uid)
+  }
+
+  #attach(uid: number): Promise<Fid> {
     const { token, aname = '' } = this.options
-    const roots = this.#roots
-    root = client.attach({ uname: userName(uid), n_uname: uid, aname, ...(token === undefined ? {} : { token }) }).then(
-      fid => {
-        roots.set(uid, fid)
-        return fid
-      },
-      error => {
-        // a refusal is not kept: the server may admit the user later
-        roots.delete(uid)
-        throw error
-      },
-    )
-    roots.set(uid, root)
-    return root
+    const given = token === undefined ? {} : { token }
+    return this.#client!.attach({ uname: userName(uid), n_uname: uid, aname, ...given })
   }
 
   close(): void {
@@ -99,10 +92,8 @@ export class Link {
 
   #adopt(client: Client): void {
     this.#client = client
-    this.#roots = new Map()
     void client.closed.then(() => {
       this.#client = undefined
-      this.#roots = new Map()
       if (!this.#closed.signal.aborted) void this.#reconnect()
     })
   }

@@ -83,8 +83,6 @@ export const MAX_ENDS = 10_000
  * (api/report.ts).
  */
 export const MAX_ENDED = 100
-/** Users attached on one worker's connection: each takes a fid there. */
-export const MAX_ATTACHED = 1_000
 /**
  * Exchanges at once on one connection, even if a cluster offers more slots: each takes one of its 4,096 fids, as does
  * each user above.

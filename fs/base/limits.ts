@@ -71,6 +71,8 @@ export const MAX_ENTRIES = 1_000_000
  * does not bound the memory.
  */
 export const MAX_LISTING = 256 * MAX_ENTRIES
+/** The most users of one connection whose attaches are kept. */
+export const MAX_ATTACHES = 1000
 /** The most Twrites of one write, and walks of one listing with all attributes, that a client has in flight at once. */
 export const WINDOW = 8
 /** How long a connection that is closing may take to deliver its last bytes, in ms. */

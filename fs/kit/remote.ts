@@ -3,6 +3,7 @@
 import { type Clock, deadline, systemClock } from '../base/clock.js'
 import { FsError, fail } from '../base/errors.js'
 import type { MaybePromise } from '../base/maybe-promise.js'
+import type { Attaches } from '../client/attaches.js'
 import type { Fid } from '../client/client.js'
 import {
   type Attributes,
@@ -18,8 +19,8 @@ import { DMDIR, NONUNAME, OREAD, type Qid, QTDIR, type Stat } from '../wire/prot
 
 /** How a remote tree is reached: with an attach for each local user, on a shared connection. */
 export interface RemoteOptions {
-  /** Attaches under a user's name. Called once per user, and again after a failure. */
-  attach(user: User): Promise<Fid>
+  /** The remote root under each user's name. */
+  attaches: Attaches<User>
   /**
    * Whether the remote server alone decides who may access what (`File.decided`). Otherwise the mode bits that it shows
    * are also checked here.
@@ -36,9 +37,6 @@ export interface RemoteOptions {
   clock?: Clock
 }
 
-/** The most users whose attach is kept open. */
-const MAX_ATTACHES = 1000
-
 /**
  * Presents another server's tree as a directory of this one (mount, import(4)). Files are identified by their path from
  * the remote root and looked up again at each open, so the remote server holds nothing but what is open here.
@@ -50,7 +48,6 @@ export function remote(options: RemoteOptions): File {
 class Remote {
   /** The remote server's qid paths, mapped to qids that are unique in this process. */
   readonly #paths = new Map<bigint, Qid>()
-  readonly #roots = new Map<string, Promise<Fid>>()
 
   /** When the tree was mounted, in seconds since 1970. */
   readonly time: number
@@ -59,18 +56,8 @@ class Remote {
     this.time = Math.floor((options.clock ?? systemClock).date() / 1000)
   }
 
-  root(user: User): Promise<Fid> {
-    // a user of the same name may have one token that may only read and another that may do everything
-    const key = `${user.role} ${user.uid} ${user.name}`
-    let root = this.#roots.get(key)
-    if (!root) {
-      if (this.#roots.size >= MAX_ATTACHES) throw fail('tooManyFids', 'too many users on one mount')
-      root = this.options.attach(user)
-      this.#roots.set(key, root)
-      const forget = () => this.#roots.get(key) === root && this.#roots.delete(key)
-      root.then(fid => fid.client.closed.then(forget), forget)
-    }
-    return root
+  root(user: User): MaybePromise<Fid> {
+    return this.options.attaches.root(user)
   }
 
   qid(of: Qid): Qid {

@@ -2,6 +2,7 @@
 import t, { type Test } from 'tap'
 import { FsError, received } from '../../fs/base/errors.js'
 import { errnoOf } from '../../fs/base/foreign-errors.js'
+import { attachesOfUsers } from '../../fs/client/attaches.js'
 import { Client, type ClientOptions } from '../../fs/client/client.js'
 import { remote } from '../../fs/kit/remote.js'
 import { serve } from '../../fs/server/server.js'
@@ -175,7 +176,10 @@ t.test('9P2000.L: the listing of a mounted tree has the length, mode and time of
   const attach = () => client.attach({ uname: 'glenda' })
   const [ours, theirs] = transportPair()
   serve(theirs, {
-    attach: () => ({ root: remote({ attach }), user: { name: 'glenda', uid: 0, role: 'admin' } }),
+    attach: () => ({
+      root: remote({ attaches: attachesOfUsers(attach) }),
+      user: { name: 'glenda', uid: 0, role: 'admin' },
+    }),
   })
   const through = await Client.connect(ours)
   t.teardown(() => through.close())

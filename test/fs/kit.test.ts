@@ -2,6 +2,7 @@
 import t from 'tap'
 import { type Clock, systemClock } from '../../fs/base/clock.js'
 import { fail } from '../../fs/base/errors.js'
+import { attachesOfUsers } from '../../fs/client/attaches.js'
 import { Client, type Fid } from '../../fs/client/client.js'
 import type { File, Opened, User } from '../../fs/file.js'
 import { newQid } from '../../fs/file.js'
@@ -299,13 +300,13 @@ t.test('a remote tree is a directory here, and each user is attached there under
   const attached: string[] = []
   const middle = of({
     worker: remote({
-      attach: user => {
+      attaches: attachesOfUsers(user => {
         attached.push(user.name)
         return tree(t, far, user.name)
-      },
+      }),
     }),
   })
-  const near = of({ cluster: remote({ attach: user => tree(t, middle, user.name) }) })
+  const near = of({ cluster: remote({ attaches: attachesOfUsers(user => tree(t, middle, user.name)) }) })
   for (const [root, at] of [
     [await tree(t, middle, 'ann'), 'worker'],
     [await tree(t, near, 'ann'), 'cluster/worker'],
@@ -340,10 +341,10 @@ t.test(
     const roles: string[] = []
     const far = of({ a: bytes('1', { owner }) })
     const there = remote({
-      attach: user => {
+      attaches: attachesOfUsers(user => {
         roles.push(user.role)
         return tree(t, far, user.name)
-      },
+      }),
     })
     for (const role of ['admin', 'read', 'admin'] as const)
       await there.walk!('a', { user: { name: 'ann', uid: 1, role }, signal: new AbortController().signal })
@@ -360,7 +361,7 @@ t.test('a file that a remote tree has created but cannot stat is closed there', 
   }
   const empty = generated({ owner, mode: 0o777, walk: () => undefined, list: () => [] })
   const far: File = { ...empty, create: () => ({ file: made, opened: { close: () => void closes++ } }) }
-  const root = await tree(t, remote({ attach: () => tree(t, far) }))
+  const root = await tree(t, remote({ attaches: attachesOfUsers(() => tree(t, far)) }))
   await t.rejects((await root.walk([])).create('new', 0o644, OREAD), { message: 'i/o error' })
   t.equal(closes, 1)
 })
@@ -420,6 +421,6 @@ t.test('anything but an FsError that a file throws becomes an i/o error for the 
 t.test('the root of a mounted tree with an owner here is shown without asking its server', async t => {
   const never = () => new Promise<never>(() => undefined)
   const ctx = { user: { name: 'glenda', uid: 1000, role: 'use' as const }, signal: new AbortController().signal }
-  const mounted = remote({ attach: never, owner: { name: 'ann', uid: 7 } })
+  const mounted = remote({ attaches: attachesOfUsers(never), owner: { name: 'ann', uid: 7 } })
   t.match(await mounted.attributes(ctx), { mode: 0o555, owner: { name: 'ann', uid: 7 }, length: 0 })
 })

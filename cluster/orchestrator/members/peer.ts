@@ -7,13 +7,14 @@ import { type Clock, deadline } from '../../../fs/base/clock.js'
 import type { Holding } from '../../../fs/base/holding.js'
 import { within } from '../../../fs/base/interruptible.js'
 import { quote } from '../../../fs/base/quote.js'
+import { type Attaches, attachesOfUsers } from '../../../fs/client/attaches.js'
 import { Client, type Fid } from '../../../fs/client/client.js'
 import type { File, User } from '../../../fs/file.js'
 import { remote } from '../../../fs/kit/remote.js'
 import type { Transport } from '../../../fs/transport.js'
 import { ORDWR, OREAD } from '../../../fs/wire/protocol.js'
 import { SECRET_ANAME } from '../../joining.js'
-import { COMMAND_MS, GREETING_MS, MAX_ATTACHED } from '../limits.js'
+import { COMMAND_MS, GREETING_MS } from '../limits.js'
 
 /** A wait that only its time limit ends. */
 const never = new AbortController().signal
@@ -38,7 +39,7 @@ export class Peer {
   /** Whether a read of its status is under way. */
   refreshing = false
   readonly root: File
-  readonly #users = new Map<string, Promise<Fid>>()
+  readonly #attaches: Attaches<User>
   /**
    * The fid that was read last. Its clunk is sent with the next request: alone it would cost both ends half as much as
    * a heartbeat.
@@ -51,7 +52,10 @@ export class Peer {
     /** The user of our own requests. */
     readonly self: User,
   ) {
-    this.root = remote({ attach: user => this.as(user), owner: { name: self.name, uid: self.uid }, clock })
+    this.#attaches = attachesOfUsers(({ name: uname, uid: n_uname, role }) =>
+      client.attach({ uname, n_uname, aname: `/?role=${role}` }),
+    )
+    this.root = remote({ attaches: this.#attaches, owner: { name: self.name, uid: self.uid }, clock })
   }
 
   /**
@@ -98,20 +102,9 @@ export class Peer {
     }
   }
 
-  /** The peer's root as this user sees it. Users' attaches are kept. */
-  as(user: User): Promise<Fid> {
-    const key = `${user.role} ${user.uid} ${user.name}`
-    const known = this.#users.get(key)
-    if (known) return known
-    const fid = this.client.attach({ uname: user.name, n_uname: user.uid, aname: `/?role=${user.role}` })
-    this.#users.set(key, fid)
-    fid.catch(() => this.#users.delete(key))
-    if (this.#users.size > MAX_ATTACHED) {
-      const [oldest, unused] = this.#users.entries().next().value!
-      this.#users.delete(oldest)
-      unused.then(fid => fid.clunk()).catch(() => undefined)
-    }
-    return fid
+  /** The peer's root as this user sees it. */
+  async as(user: User): Promise<Fid> {
+    return this.#attaches.root(user)
   }
 
   /** Reads its status again. @throws FsError `bad message` if that is invalid or has another id */

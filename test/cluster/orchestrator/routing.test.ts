@@ -6,9 +6,9 @@ import { plainRequest } from '../../../api/request.js'
 import { Affinity } from '../../../cluster/orchestrator/dispatch/affinity.js'
 import { Heap } from '../../../cluster/orchestrator/dispatch/heap.js'
 import { Routing } from '../../../cluster/orchestrator/dispatch/routing.js'
-import { MAX_ATTACHED, MAX_ATTEMPTS } from '../../../cluster/orchestrator/limits.js'
+import { MAX_ATTEMPTS } from '../../../cluster/orchestrator/limits.js'
 import type { Member } from '../../../cluster/orchestrator/members/member.js'
-import { MAX_FIDS } from '../../../fs/base/limits.js'
+import { MAX_ATTACHES, MAX_FIDS } from '../../../fs/base/limits.js'
 import { rig, until } from './fixture.js'
 
 const long = 'word '.repeat(100)
@@ -23,7 +23,7 @@ t.test('a joined cluster with more slots than its connection has fids gets no mo
   }
   const cluster = {} as Member
   t.same([running(MAX_ATTEMPTS - 1), running(MAX_ATTEMPTS), running(0)], [true, false, true])
-  t.ok(MAX_ATTEMPTS + MAX_ATTACHED < MAX_FIDS)
+  t.ok(MAX_ATTEMPTS + MAX_ATTACHES < MAX_FIDS)
 })
 
 t.test('a request that must be alone goes to an idle worker, and the trace says that this was why', async t => {
