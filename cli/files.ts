@@ -34,7 +34,7 @@ export function promptly<T>(
   ask: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const late = () => silent(`${shown(path)}: ${root.client.transport.name}`, ANSWER_MS)
-  return within(systemClock, ANSWER_MS, signal, late, ask)
+  return within(systemClock, ANSWER_MS, signal, ask, late)
 }
 
 /**

@@ -1,5 +1,6 @@
 /** Jobs: commands that run in the background. */
 
+import { aborted } from '../fs/base/interruptible.js'
 import { record } from '../fs/base/quote.js'
 
 /** A command that runs while other commands are typed. */
@@ -60,9 +61,9 @@ export class Jobs {
    * part of the script's.
    */
   async over(signal: AbortSignal): Promise<void> {
-    const aborted = new Promise<void>(resolve => signal.addEventListener('abort', () => resolve(), { once: true }))
+    const over = aborted(signal)
     while (this.running.length > 0 && !signal.aborted)
-      await Promise.race([Promise.all(this.running.map(({ ended }) => ended)), aborted])
+      await Promise.race([Promise.all(this.running.map(({ ended }) => ended)), over])
   }
 
   /** Stops all jobs, and waits until they have ended. */

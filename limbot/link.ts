@@ -4,6 +4,7 @@ import { FsError, fail } from '../api/errors.js'
 import type { Connection } from '../cli/connect.js'
 import { exitCode, explain, Failure } from '../cli/exit.js'
 import type { Invocation } from '../cli/invocation.js'
+import { interruptible } from '../fs/base/interruptible.js'
 import type { Fid } from '../fs/client/client.js'
 
 /** Pauses between two attempts to reach the server, in ms: the first, and the longest. */
@@ -46,16 +47,10 @@ export class Link {
    */
   async root(signal: AbortSignal = this.#end.signal): Promise<Fid> {
     this.#root ??= this.#connect()
-    let abort!: () => void
-    const aborted = new Promise<never>((_, reject) => {
-      abort = () => reject(fail('interrupted'))
-    })
-    if (signal.aborted) abort()
-    signal.addEventListener('abort', abort, { once: true })
     try {
-      return await Promise.race([this.#root, aborted])
-    } finally {
-      signal.removeEventListener('abort', abort)
+      return await interruptible(this.#root, signal)
+    } catch (error) {
+      throw signal.aborted ? fail('interrupted') : error
     }
   }
 

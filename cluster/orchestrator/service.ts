@@ -3,6 +3,7 @@
 import { fail } from '../../api/errors.js'
 import type { Events } from '../../api/events.js'
 import { type Clock, sleep } from '../../fs/base/clock.js'
+import { aborted } from '../../fs/base/interruptible.js'
 import type { File } from '../../fs/file.js'
 import type { Root } from '../root/root.js'
 import type { Dispatcher } from './dispatch/dispatcher.js'
@@ -52,11 +53,7 @@ export function service(o: ServiceOptions): Orchestrator {
     },
     async drain(signal) {
       life.closing = true
-      const aborted = new Promise<void>(resolve => {
-        if (signal.aborted) resolve()
-        else signal.addEventListener('abort', () => resolve(), { once: true })
-      })
-      await Promise.race([root.tasks.idle(), aborted])
+      await Promise.race([root.tasks.idle(), aborted(signal)])
       root.tasks.stop(fail('shuttingDown'))
     },
     async close() {

@@ -44,7 +44,7 @@ export const run: Run = async (io, _args, { now }) => {
 async function tell({ root, client }: Connection, signal: AbortSignal): Promise<void> {
   await withFile(root, ['ctl'], OWRITE, signal, fid => fid.write(0, Buffer.from('shutdown\n'), signal))
   const late = () => new Failure(exitCode.timeout, `the server did not exit within ${PATIENCE_MS / 1000} s`)
-  await within(systemClock, PATIENCE_MS, signal, late, () => client.closed.then(() => undefined))
+  await within(systemClock, PATIENCE_MS, signal, () => client.closed.then(() => undefined), late)
 }
 
 /** The number of answers that the server would finish before it ends; 0 where the server does not say. */

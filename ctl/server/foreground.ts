@@ -7,6 +7,7 @@ import { exitCode, Failure } from '../../cli/exit.js'
 import type { Invocation } from '../../cli/invocation.js'
 import type { Key } from '../../cli/settings.js'
 import { endsInOrder, guardOutput } from '../../cli/signals.js'
+import { aborted } from '../../fs/base/interruptible.js'
 import { type Server, startServer } from './server.js'
 
 /** The settings that a command line gives, by key. */
@@ -66,10 +67,4 @@ export async function runServer(io: Invocation, options: Options, ready: (server
  */
 export function sayHungUp({ aborted, reason }: AbortSignal): void {
   if (aborted && reason instanceof Failure && reason.code === exitCode.hungUp) throw reason
-}
-
-/** Resolves when the signal aborts. */
-export function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve()
-  return new Promise(resolve => signal.addEventListener('abort', () => resolve(), { once: true }))
 }

@@ -59,9 +59,8 @@ async function promptly<T>(
   ask: (ctx: Context) => Promise<T>,
   clock = systemClock,
 ): Promise<T> {
-  const late = () => fail('io', `no answer within ${ms / 1000} s`)
   try {
-    return await within(clock, ms, ctx.signal, late, signal => ask({ user: ctx.user, signal }))
+    return await within(clock, ms, ctx.signal, signal => ask({ user: ctx.user, signal }))
   } catch (error) {
     throw ctx.signal.aborted ? fail('interrupted') : error
   }

@@ -4,7 +4,8 @@ import { FsError, fail, toFsError } from '../../../api/errors.js'
 import type { Events } from '../../../api/events.js'
 import { plain } from '../../../api/field.js'
 import type { Report } from '../../../api/report.js'
-import { type Clock, deadline } from '../../../fs/base/clock.js'
+import type { Clock } from '../../../fs/base/clock.js'
+import { within } from '../../../fs/base/interruptible.js'
 import { CONNECTION_BYTES } from '../../../fs/base/limits.js'
 import { quote } from '../../../fs/base/quote.js'
 import type { User } from '../../../fs/file.js'
@@ -143,13 +144,8 @@ export class Membership {
    * Sends a request that a joining peer must answer before it is admitted, and times out so that a peer that hangs
    * cannot block the join.
    */
-  async #promptly<T>(ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const late = deadline(this.#o.clock, limits.GREETING_MS, () => fail('interrupted'))
-    try {
-      return await ask(late.signal)
-    } finally {
-      late.cancel()
-    }
+  #promptly<T>(ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    return within(this.#o.clock, limits.GREETING_MS, undefined, ask, () => fail('interrupted'))
   }
 
   /** The member of this name. @throws FsError `bad argument` that lists the workers there are */
@@ -263,16 +259,11 @@ export class Membership {
   }
 
   /** Whether a member still answers. A member that takes longer than a second counts as gone. */
-  async #answers(member: Member): Promise<boolean> {
-    const late = deadline(this.#o.clock, 1_000, () => fail('interrupted'))
-    const answered = member.peer.refreshStatus(late.signal).then(
+  #answers({ peer }: Member): Promise<boolean> {
+    return within(this.#o.clock, 1_000, undefined, signal => peer.refreshStatus(signal)).then(
       () => true,
       () => false,
     )
-    const gone = new Promise<false>(resolve => late.signal.addEventListener('abort', () => resolve(false)))
-    const is = await Promise.race([answered, gone])
-    late.cancel()
-    return is
   }
 }
 

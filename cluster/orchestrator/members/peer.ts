@@ -3,7 +3,7 @@
 import { fail, toFsError } from '../../../api/errors.js'
 import * as field from '../../../api/field.js'
 import { mostOf, parseReport, type Report } from '../../../api/report.js'
-import { type Clock, deadline } from '../../../fs/base/clock.js'
+import type { Clock } from '../../../fs/base/clock.js'
 import type { Holding } from '../../../fs/base/holding.js'
 import { within } from '../../../fs/base/interruptible.js'
 import { quote } from '../../../fs/base/quote.js'
@@ -15,9 +15,6 @@ import type { Transport } from '../../../fs/transport.js'
 import { ORDWR, OREAD } from '../../../fs/wire/protocol.js'
 import { SECRET_ANAME } from '../../joining.js'
 import { COMMAND_MS, GREETING_MS } from '../limits.js'
-
-/** A wait that only its time limit ends. */
-const never = new AbortController().signal
 
 const decoder = new TextDecoder()
 const encoder = new TextEncoder()
@@ -65,20 +62,19 @@ export class Peer {
    *   connection is closed then
    */
   static async meet(transport: Transport, clock: Clock, self: User, holding: Holding): Promise<Peer> {
-    const late = deadline(clock, GREETING_MS, () =>
-      fail('badMessage', `joined but did not answer for ${GREETING_MS / 1000} s`),
-    )
-    try {
-      const client = await Client.connect(transport, { clock, holding }, late.signal)
+    const late = () => fail('badMessage', `joined but did not answer for ${GREETING_MS / 1000} s`)
+    const greet = async (signal: AbortSignal) => {
+      const client = await Client.connect(transport, { clock, holding }, signal)
       const peer = new Peer(client, clock, self)
-      await peer.refreshStatus(late.signal)
-      peer.secret = await peer.#secret(late.signal)
+      await peer.refreshStatus(signal)
+      peer.secret = await peer.#secret(signal)
       return peer
+    }
+    try {
+      return await within(clock, GREETING_MS, undefined, greet, late)
     } catch (error) {
       transport.destroy()
-      throw late.signal.aborted ? late.signal.reason : error
-    } finally {
-      late.cancel()
+      throw error
     }
   }
 
@@ -207,7 +203,7 @@ export class Peer {
         'io',
         `${this.report.name} did not answer ${quote(what)} within ${COMMAND_MS / 1000} s; try again, or end that process`,
       )
-    return within(this.clock, COMMAND_MS, never, late, ask)
+    return within(this.clock, COMMAND_MS, undefined, ask, late)
   }
 
   close(): void {

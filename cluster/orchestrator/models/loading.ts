@@ -15,8 +15,6 @@ import type { Catalog } from './catalog.js'
 import type { FatalLoads } from './fatal-loads.js'
 import type { WantedModels } from './wanted.js'
 
-/** Nothing interrupts a load: it goes on when the client that asked for it leaves. */
-const never = new AbortController().signal
 /** The least time between two searches for a worker to load a model on, in ms. */
 const PAUSE_MS = 200
 
@@ -179,14 +177,13 @@ export class Loading {
     this.#o.fatal.begin(host_id, boot, model)
     let gone = false
     try {
-      const why = `${member.name} did not load ${model} within ${LOAD_MS / 60_000} minutes; write 'shutdown ${member.name}' to ctl to end it`
-      await within(
-        this.#o.clock,
-        LOAD_MS,
-        never,
-        () => fail('io', why),
-        signal => this.#command(member, model, signal),
-      )
+      const late = () =>
+        fail(
+          'io',
+          `${member.name} did not load ${model} within ${LOAD_MS / 60_000} minutes; write 'shutdown ${member.name}' to ctl to end it`,
+        )
+      // nothing interrupts a load: it goes on when the client that asked for it leaves
+      await within(this.#o.clock, LOAD_MS, undefined, signal => this.#command(member, model, signal), late)
       this.#o.fatal.forgive(model)
     } catch (error) {
       const failure = toFsError(error)
@@ -212,7 +209,7 @@ export class Loading {
       const late = () =>
         fail('io', `${member.name} did not unload ${model} within ${LOAD_MS / 60_000} minutes; try again`)
       const unload = (signal: AbortSignal) => member.peer.command(`unload ${quote(model)}\n`, signal)
-      await within(this.#o.clock, LOAD_MS, never, late, unload)
+      await within(this.#o.clock, LOAD_MS, undefined, unload, late)
     }
     await this.#again(member)
   }

@@ -4,7 +4,8 @@ import type { EndReason } from '../../../api/answer.js'
 import { FsError, fail } from '../../../api/errors.js'
 import { plain, Unfit } from '../../../api/field.js'
 import type { GenerateRequest } from '../../../api/request.js'
-import { type Clock, deadline, systemClock } from '../../../fs/base/clock.js'
+import { type Clock, systemClock } from '../../../fs/base/clock.js'
+import { within } from '../../../fs/base/interruptible.js'
 import type { Engine, TokenChunk } from './engine.js'
 import { Calls } from './openai/calls.js'
 import { failureOf, type Refusal } from './openai/failure.js'
@@ -160,15 +161,9 @@ export function createOpenAIEngine(o: {
     return parse(await wholeOf(reply, most, server), server)
   }
 
-  async function check(signal: AbortSignal): Promise<void> {
-    const late = deadline(clock, CHECK_MS, () =>
-      fail('upstreamFailed', `${server.base}/models: no answer within ${CHECK_MS / 1000} s`),
-    )
-    try {
-      await checkModel(AbortSignal.any([signal, late.signal]))
-    } finally {
-      late.cancel()
-    }
+  function check(signal: AbortSignal): Promise<void> {
+    const late = () => fail('upstreamFailed', `${server.base}/models: no answer within ${CHECK_MS / 1000} s`)
+    return within(clock, CHECK_MS, signal, checkModel, late)
   }
 
   /** Throws if the server lists its models and ours is not among them. Some servers list none, or accept any name. */
