@@ -213,15 +213,28 @@ export class Tasks {
   }
 
   #add(s: Submission, hold: BudgetShare, id = this.#o.id()): Task {
-    const { name: worker, clock, budget, spills } = this.#o
+    const { name, clock, budget, spills } = this.#o
     const { user, request, prompt, asked, base, session, bytes } = s
-    const spill = spills?.of(user.name)
-    const onEnd = (task: Task) => {
-      this.#ended(task)
-      s.onEnd?.(task)
-    }
-    const own = { id, user, request, prompt, asked, session, bytes, sampling: sampling(base, asked), worker }
-    const task = new Task({ ...own, clock, budget, spill, hold, onEnd })
+    // one literal: V8 takes 0.7 µs for each property that follows a spread
+    const task = new Task({
+      id,
+      user,
+      request,
+      prompt,
+      sampling: sampling(base, asked),
+      asked,
+      worker: name,
+      session,
+      clock,
+      budget,
+      spill: spills?.of(user.name),
+      hold,
+      bytes,
+      onEnd: task => {
+        this.#ended(task)
+        s.onEnd?.(task)
+      },
+    })
     this.#tasks.set(id, task)
     this.#retention.sweep()
     return task
