@@ -166,8 +166,22 @@ export function parseRequest(text: string): Request {
 }
 
 /** Formats a request as a client would write it to `generate`, with the sampling settings that were asked for. */
-export const requestJson = ({ generate, ...rest }: Request, asked: Partial<Sampling>): string =>
-  requestText({ ...generate, ...asked, ...rest } as RequestBody)
+export function requestJson(request: Request, asked: Partial<Sampling>): string {
+  const { generate, model, session, priority, deadline_ms, keep_s, digest, via, type, model_hint } = request
+  const own: Omit<Request, 'generate'> = {
+    model,
+    session,
+    priority,
+    deadline_ms,
+    keep_s,
+    digest,
+    via,
+    type,
+    model_hint,
+  }
+  // what is spread comes last: V8 takes five times as long for properties that follow
+  return requestText({ ...own, ...generate, ...asked } as RequestBody)
+}
 
 /** Makes the request for a prompt written to a plain `data`: one conversation, everything else as set in `ctl`. */
 export function plainRequest(messages: readonly ChatMessage[]): Request {
