@@ -8,55 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { keep } from '../report.js'
-
-/** A rule, the compiled code that keeps it, and the code to put in its place. */
-interface Mutation {
-  readonly rule: string
-  readonly file: string
-  readonly from: string
-  readonly to: string
-}
-
-const orchestrator = 'cluster/orchestrator'
-
-const mutations: readonly Mutation[] = [
-  {
-    rule: 'offset: who goes on begins behind the last token that was given',
-    file: `${orchestrator}/place.js`,
-    from: 'prefix_ids: course.ids',
-    to: 'prefix_ids: course.ids.slice(0, -1)',
-  },
-  {
-    rule: 'retry: an answer that has begun is gone on with, never begun anew',
-    file: `${orchestrator}/place.js`,
-    from: '...(given && { prefix_ids: course.ids })',
-    to: '',
-  },
-  {
-    rule: 'retry: a worker’s loss is made good by another',
-    file: `${orchestrator}/place.js`,
-    from: 'if (course.barren >= ',
-    to: 'if (true || course.barren >= ',
-  },
-  {
-    rule: 'watchdog: a worker that gives no more tokens is ended',
-    file: `${orchestrator}/place.js`,
-    from: 'this.cluster.hung(member',
-    to: 'void (member',
-  },
-  {
-    rule: 'slots: no worker is given more than it has',
-    file: `${orchestrator}/routing.js`,
-    from: 'member.active < member.report.slots',
-    to: 'true',
-  },
-  {
-    rule: 'fencing: an attempt that is not the newest has no say, though its worker comes back with it',
-    file: `${orchestrator}/recovery.js`,
-    from: 'if (current && this.root.tasks.take(task))',
-    to: 'if (task && !task.ended)',
-  },
-]
+import { type Mutation, mutations } from './mutations.js'
 
 /** How many seeds it may take to notice a broken rule. */
 const SEEDS = Number(process.argv[2] ?? 2000)
@@ -66,10 +18,13 @@ const ONLY = process.argv[3] ?? ''
 const dist = fileURLToPath(new URL('../../', import.meta.url))
 
 function unnoticed({ rule, file, from, to }: Mutation): boolean {
-  const copy = mkdtempSync(join(tmpdir(), 'llambo-mutation-'))
+  const folder = mkdtempSync(join(tmpdir(), 'llambo-mutation-'))
+  // laid out as a checkout is, so that the report of such a run stays there
+  const copy = join(folder, 'dist')
   try {
-    for (const part of ['fs', 'cluster', 'test/sim']) cpSync(join(dist, part), join(copy, part), { recursive: true })
-    symlinkSync(join(dist, '../node_modules'), join(copy, 'node_modules'))
+    for (const part of ['fs', 'api', 'cluster', 'test/sim', 'test/report.js'])
+      cpSync(join(dist, part), join(copy, part), { recursive: true })
+    symlinkSync(join(dist, '../node_modules'), join(folder, 'node_modules'))
     writeFileSync(join(copy, 'package.json'), '{"type":"module"}')
     const path = join(copy, file)
     const text = readFileSync(path, 'utf8')
@@ -89,7 +44,7 @@ function unnoticed({ rule, file, from, to }: Mutation): boolean {
     console.log(`${rule}\n  ${seed ? `seed ${seed}: ${wrong}` : `NOT NOTICED within ${SEEDS} seeds`}`)
     return seed === undefined
   } finally {
-    rmSync(copy, { recursive: true })
+    rmSync(folder, { recursive: true })
   }
 }
 
