@@ -96,7 +96,7 @@ export function createOrchestrator(given: OrchestratorOptions): Orchestrator {
   // each learns of a change after those whose knowledge it uses; the queue is looked at when all have
   for (const part of [members.health, models.catalog, models.loading, dispatcher, recovery, readiness])
     changes.subscribe(change => part.changed(change))
-  changes.onSettled = () => root.tasks.pump()
+  changes.onSettled = () => root.tasks.wake()
   readiness.onLacking = error => root.tasks.fail(error)
 
   restore(root, state, self)

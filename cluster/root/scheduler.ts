@@ -37,6 +37,7 @@ export class Scheduler {
   /** The timers that end the waiting of queued tasks. */
   readonly #patience = new Map<Task, Cancel>()
   readonly #pace = new Pace()
+  #awake = false
 
   constructor(o: SchedulerOptions) {
     this.#o = o
@@ -88,7 +89,7 @@ export class Scheduler {
     this.#limit(task)
     this.#updatePositions()
     task.announce()
-    this.pump()
+    this.wake()
   }
 
   /** Queues a task again whose attempt has failed. */
@@ -124,8 +125,20 @@ export class Scheduler {
     this.#updatePositions()
   }
 
-  /** Starts every task that can start. Called whenever a slot, a model or a task has become available. */
-  pump(): void {
+  /**
+   * A slot, a model or a task has become available: at the end of this turn of the event loop every task starts that
+   * can. However many things have changed in the turn, the queue is looked at once, when all of them have.
+   */
+  wake(): void {
+    if (this.#awake) return
+    this.#awake = true
+    queueMicrotask(() => {
+      this.#awake = false
+      this.#startAll()
+    })
+  }
+
+  #startAll(): void {
     const { executor } = this.#o
     for (const task of [...this.#queue]) {
       if (!executor.free) return
@@ -148,7 +161,7 @@ export class Scheduler {
     void end.then(how => {
       this.#pace.ran((clock.now() - began) / 1000, task.ttft_ms)
       if (how === 'again') this.again(task)
-      this.pump()
+      this.wake()
     })
   }
 

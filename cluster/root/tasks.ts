@@ -165,8 +165,8 @@ export class Tasks {
   }
 
   /** Starts every task that can start. Called whenever a slot or a model has become available. */
-  pump(): void {
-    this.#scheduler.pump()
+  wake(): void {
+    this.#scheduler.wake()
   }
 
   /** Sets a task's priority. @throws FsError `permission denied` for one that this user may not ask for */

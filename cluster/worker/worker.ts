@@ -104,7 +104,7 @@ export function createWorker(o: WorkerOptions): Worker {
       if (kind !== 'unload-failed') broken = kind === 'load-failed' && !loader.current ? error : undefined
       events.add(kind, { model, error: error?.message })
       if (broken) root.tasks.fail(broken)
-      root.tasks.pump()
+      root.tasks.wake()
     },
     clock,
   )

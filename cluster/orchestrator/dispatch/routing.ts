@@ -6,26 +6,31 @@ import type { Member } from '../members/member.js'
 import type { Affinity } from './affinity.js'
 import { Heap } from './heap.js'
 
-export const strategies = ['specialise', 'least-loaded', 'round-robin', 'random'] as const
-export type Strategy = (typeof strategies)[number]
-
 /** Free memory, rounded to steps of about a quarter, so that small fluctuations do not decide. */
 const memory = (member: Member) => Math.floor(Math.log2(1 + member.report.mem_free) * 3)
 
 /** A quarantined worker comes last, whatever its `prefer` is. */
 const preferred = ({ quarantined, report }: Member) => (quarantined ? 1 : -report.prefer)
 
-/**
- * What the strategies compare, in order: each score decides among workers for which those before it are equal. Less is
- * better.
- */
-const scores: Record<Strategy, readonly ((member: Member) => number)[]> = {
-  specialise: [preferred, m => m.load, m => -memory(m), m => m.lastUsed],
-  'least-loaded': [preferred, m => m.active, m => m.lastUsed],
-  'round-robin': [preferred, m => m.lastUsed],
-  // choose() picks one of them at random
-  random: [preferred],
+/** A task, as far as the choice of its worker depends on it. */
+export type Routed = Pick<Task, 'request' | 'session' | 'user'>
+
+interface Rule {
+  /** What is compared, in order: each score decides where those before it are equal. Less is better. */
+  readonly order: readonly ((member: Member) => number)[]
+  /** Chooses among the best by the first score, where the others do not decide. */
+  readonly pick?: (best: readonly Member[], task: Routed, random: () => number) => Member
 }
+
+const rules = {
+  specialise: { order: [preferred, m => m.load, m => -memory(m), m => m.lastUsed] },
+  'least-loaded': { order: [preferred, m => m.active, m => m.lastUsed] },
+  'round-robin': { order: [preferred, m => m.lastUsed] },
+  random: { order: [preferred], pick: (best, _, random) => best[Math.floor(random() * best.length)]! },
+} satisfies Record<string, Rule>
+
+export type Strategy = keyof typeof rules
+export const strategies = Object.keys(rules) as Strategy[]
 
 /** The pool of workers with a `prefer`, and the pool of those among them that are quarantined. */
 const PREFERRED = 'preferred'
@@ -132,19 +137,24 @@ export class Routing {
    * @returns undefined if no suitable worker has a free slot now
    */
   choose(
-    { request, session }: Pick<Task, 'request' | 'session'>,
+    task: Routed,
     o: { digest?: string | undefined; plain?: string | undefined; avoid?: string | undefined; alone?: boolean } = {},
   ): Choice | undefined {
+    const { request, session } = task
     const pools = this.#candidates(request, o.digest, o.plain)
     // a preferred pool that has nothing but the worker that just failed is passed over
     const pool = pools.find(({ items }) => items.some(({ id }) => id !== o.avoid)) ?? pools[0]
     if (!pool) return undefined
     const { items } = pool
     let member = items[0]!
-    if (this.#strategy === 'random') {
-      const { prefer } = member.report
-      const best = prefer > 0 ? items.filter(other => other.report.prefer === prefer) : items
-      member = best[Math.floor(this.random() * best.length)]!
+    const { pick }: Rule = rules[this.#strategy]
+    if (pick) {
+      const least = preferred(member)
+      member = pick(
+        items.filter(other => preferred(other) === least),
+        task,
+        this.random,
+      )
     }
     let why: string = this.#strategy
     const warm = this.affinity.find(request, session)
@@ -182,7 +192,7 @@ export class Routing {
   #pool(key: string): Heap<Member> {
     let pool = this.#pools.get(key)
     if (!pool) {
-      const by = scores[this.#strategy]
+      const by = rules[this.#strategy].order
       pool = new Heap<Member>((a, b) => {
         for (const score of by) {
           const difference = score(a) - score(b)

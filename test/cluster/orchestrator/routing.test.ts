@@ -36,7 +36,8 @@ t.test('a request that must be alone goes to an idle worker, and the trace says 
   routing.strategy = 'round-robin'
   worker('busy', 1)
   worker('idle', 0)
-  const task = { request: plainRequest([{ role: 'user', content: 'x' }]), session: undefined }
+  const user = { name: 'ann', uid: 1000, role: 'use' as const }
+  const task = { request: plainRequest([{ role: 'user', content: 'x' }]), session: undefined, user }
   const chosen = (o: { alone?: boolean; avoid?: string }) => {
     const { member, why } = routing.choose(task, o)!
     return [member.name, why]
