@@ -1,13 +1,13 @@
 /** Keeps the connection of a worker, a host or a cluster to the cluster that it joins. */
+import { backoff } from '../fs/base/backoff.js'
 import { type Clock, sleep } from '../fs/base/clock.js'
 import type { File, Owner } from '../fs/file.js'
 import { bytes } from '../fs/kit/content.js'
 import type { Connection } from '../fs/server/server.js'
 import type { Transport } from '../fs/transport.js'
 
-/** The first pause before dialling again is at most this long, in ms. Each further pause may be twice as long. */
-const FIRST_PAUSE_MS = 100
-const LONGEST_PAUSE_MS = 30_000
+/** Pauses before dialling again. */
+const PAUSES = { first_ms: 100, longest_ms: 30_000 }
 /** A connection that lasted this long, in ms, was a good one: the pauses start from the beginning again. */
 const GOOD_MS = 10_000
 
@@ -46,8 +46,8 @@ export interface JoiningOptions {
  * @returns when the signal has aborted and the last connection is closed; never rejects
  */
 export async function keepJoined(o: JoiningOptions, signal: AbortSignal): Promise<void> {
-  const { longest_ms = LONGEST_PAUSE_MS } = o
-  for (let ceiling = FIRST_PAUSE_MS; !signal.aborted; ceiling = Math.min(2 * ceiling, longest_ms)) {
+  const { longest_ms = PAUSES.longest_ms } = o
+  for (let failures = 0; !signal.aborted; failures++) {
     const began = o.clock.now()
     let failure: Error | undefined
     try {
@@ -60,8 +60,8 @@ export async function keepJoined(o: JoiningOptions, signal: AbortSignal): Promis
       failure = error as Error
     }
     if (signal.aborted) return
-    if (o.clock.now() - began >= GOOD_MS) ceiling = FIRST_PAUSE_MS
-    const pause = Math.ceil(o.random() * ceiling)
+    if (o.clock.now() - began >= GOOD_MS) failures = 0
+    const pause = Math.ceil(backoff(failures, { ...PAUSES, longest_ms }, o.random))
     o.onPause?.(failure, pause)
     await sleep(o.clock, pause, signal).catch(() => undefined)
   }

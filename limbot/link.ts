@@ -4,12 +4,12 @@ import { FsError, fail } from '../api/errors.js'
 import type { Connection } from '../cli/connect.js'
 import { exitCode, explain, Failure } from '../cli/exit.js'
 import type { Invocation } from '../cli/invocation.js'
+import { backoff } from '../fs/base/backoff.js'
 import { interruptible } from '../fs/base/interruptible.js'
 import type { Fid } from '../fs/client/client.js'
 
-/** Pauses between two attempts to reach the server, in ms: the first, and the longest. */
-const FIRST_MS = 100
-const LONGEST_MS = 3000
+/** Pauses between two attempts to reach the server. */
+const PAUSES = { first_ms: 100, longest_ms: 3000, least: 0.5 }
 
 /** Whether an error means that the server is gone or does not answer yet, rather than that it refuses. */
 export const isAway = (error: unknown): boolean =>
@@ -62,7 +62,7 @@ export class Link {
 
   async #connect(): Promise<Fid> {
     const end = Date.now() + (this.#before ? this.patience.again : this.patience.first)
-    for (let pause = FIRST_MS; ; pause = Math.min(LONGEST_MS, pause * 2)) {
+    for (let failures = 0; ; failures++) {
       try {
         const connection = await this.io.connect()
         this.#connection = connection
@@ -72,14 +72,14 @@ export class Link {
         void connection.client.closed.then(reason => this.#lost(reason))
         return connection.root
       } catch (error) {
+        const pause = backoff(failures, PAUSES, Math.random)
         if (this.#closed || !isAway(error) || Date.now() + pause > end) {
           this.#root = undefined
           throw error
         }
         if (!this.#away) this.note(`${explain(error)}; waiting for the server`)
         this.#away = true
-        // a random pause, so that many clients do not reconnect at once
-        await sleep(pause * (0.5 + Math.random() / 2), undefined, { signal: this.#end.signal }).catch(() => {})
+        await sleep(pause, undefined, { signal: this.#end.signal }).catch(() => {})
       }
     }
   }

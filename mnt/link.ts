@@ -1,5 +1,6 @@
 /** The 9P connection behind a mount, which reconnects by itself. */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { backoff } from '../fs/base/backoff.js'
 import { timeLimit } from '../fs/base/clock.js'
 import { fail } from '../fs/base/errors.js'
 import { MAX_MSIZE } from '../fs/base/limits.js'
@@ -21,8 +22,8 @@ export interface LinkOptions {
   dial?: typeof dial
 }
 
-const FIRST_DELAY_MS = 100
-const MOST_DELAY_MS = 5000
+/** Pauses before connecting again. */
+const PAUSES = { first_ms: 100, longest_ms: 5000 }
 /** How long one attempt to connect may take, in ms. */
 const TRY_MS = 15_000
 
@@ -99,9 +100,9 @@ export class Link {
   }
 
   async #reconnect(): Promise<void> {
-    for (let most = FIRST_DELAY_MS; !this.#closed.signal.aborted; most = Math.min(2 * most, MOST_DELAY_MS)) {
+    for (let failures = 0; !this.#closed.signal.aborted; failures++) {
       try {
-        await sleep(Math.random() * most, undefined, { signal: this.#closed.signal })
+        await sleep(backoff(failures, PAUSES, Math.random), undefined, { signal: this.#closed.signal })
         return this.#adopt(await this.#connect())
       } catch (error) {
         this.options.trace?.(`# ${error instanceof Error ? error.message : error}`)

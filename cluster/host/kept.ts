@@ -1,12 +1,10 @@
 /** The supervisor of a child process, whether a worker or a mount. */
+import { backoff } from '../../fs/base/backoff.js'
 import type { Cancel, Clock } from '../../fs/base/clock.js'
 import type { Child, Exit } from './process.js'
 
-/**
- * The first pause before a child is started again is at most this long, in ms. Each further pause may be twice as long.
- */
-const FIRST_PAUSE_MS = 500
-const LONGEST_PAUSE_MS = 300_000
+/** Pauses before a child is started again. */
+const PAUSES = { first_ms: 500, longest_ms: 300_000 }
 /** A child that lived this long, in ms, had started well: its crashes are counted from zero again. */
 const GOOD_MS = 60_000
 /** How often a child is asked whether it responds, in ms. */
@@ -160,8 +158,7 @@ export class Kept {
   #backOff(): void {
     const { clock, random } = this.o
     if (clock.now() - this.#began >= GOOD_MS) this.#crashes = 0
-    const ceiling = Math.min(FIRST_PAUSE_MS * 2 ** this.#crashes++, LONGEST_PAUSE_MS)
-    const pause = Math.ceil(random() * ceiling)
+    const pause = Math.ceil(backoff(this.#crashes++, PAUSES, random))
     this.state = 'backoff'
     this.o.paused(pause / 1000, this.#crashes)
     this.#cancel = clock.after(pause, () => this.#again())

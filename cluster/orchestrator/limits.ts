@@ -46,12 +46,8 @@ export const KEEP_S = 60
  */
 export const RETRIES = 10
 export const RETRY_SHARE = 0.2
-/**
- * How long a task waits before it retries the worker that failed it: doubled with each try, up to the second value.
- * Half of it is random.
- */
-export const BACKOFF_MS = 1_000
-export const MOST_BACKOFF_MS = 15_000
+/** How long a task waits before it retries the worker that failed it. */
+export const RETRY_PAUSES = { first_ms: 1_000, longest_ms: 15_000, least: 0.5 }
 /**
  * The longest pause that a worker may ask for. After it a request finds out whether the worker still wants the pause.
  */

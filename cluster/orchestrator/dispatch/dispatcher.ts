@@ -3,6 +3,7 @@
 import { FsError, fail } from '../../../api/errors.js'
 import type { Events } from '../../../api/events.js'
 import type { Request } from '../../../api/request.js'
+import { backoff } from '../../../fs/base/backoff.js'
 import type { Clock } from '../../../fs/base/clock.js'
 import type { Executor } from '../../root/executor.js'
 import type { Task } from '../../root/task.js'
@@ -367,10 +368,9 @@ export class Dispatcher implements Executor {
     }
   }
 
-  /** How long to wait before the nth retry, in ms. It is random, so that many tasks do not retry at once. */
+  /** How long to wait before the nth retry, in ms. */
   #backoff(n: number): number {
-    const most = Math.min(limits.BACKOFF_MS * 2 ** Math.max(0, n - 1), limits.MOST_BACKOFF_MS)
-    return most * (0.5 + this.#o.random() / 2)
+    return backoff(Math.max(0, n - 1), limits.RETRY_PAUSES, this.#o.random)
   }
 
   /**
