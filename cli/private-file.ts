@@ -58,11 +58,14 @@ export function placePrivate(path: string, text: string): void {
   }
 }
 
-/** Replaces a private file atomically. @throws the errors of open(2) and write(2), with the file's path */
-export function replacePrivate(path: string, text: string): void {
-  const beside = `${path}.new`
+/**
+ * Replaces a private file atomically; of several processes that replace it at once, the last one wins.
+ * @throws the errors of open(2) and write(2), with the file's path
+ */
+export function replacePrivate(path: string, content: string | Uint8Array): void {
+  const beside = `${path}.${process.pid}`
   try {
-    write(beside, text, 'w')
+    write(beside, content, 'w')
     renameSync(beside, path)
   } catch (error) {
     rmSync(beside, { force: true })
@@ -70,9 +73,9 @@ export function replacePrivate(path: string, text: string): void {
   }
 }
 
-function write(path: string, text: string, flag: 'w' | 'wx'): void {
+function write(path: string, content: string | Uint8Array, flag: 'w' | 'wx'): void {
   try {
-    writeFileSync(path, text, { mode: 0o600, flag })
+    writeFileSync(path, content, { mode: 0o600, flag })
   } catch (error) {
     // Node names the file in an error of open(2) but not in one of write(2), such as that of a full disk
     if ((error as NodeJS.ErrnoException).syscall === 'write') (error as Error).message += ` '${path}'`

@@ -1,6 +1,5 @@
 /** `/usr/llambo`: limbot's history and configuration as files of the namespace. */
-import { randomBytes } from 'node:crypto'
-import { readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fail } from '../api/errors.js'
 import { andThen } from '../fs/base/maybe-promise.js'
@@ -11,6 +10,7 @@ import { dir, generated } from '../fs/kit/dir.js'
 import { OTRUNC } from '../fs/wire/protocol.js'
 import { confFile, readConf } from './limbotconf.js'
 import { stateDir } from './paths.js'
+import { replacePrivate } from './private-file.js'
 import { History } from './terminal/history.js'
 import { MAX_YAML } from './yaml.js'
 
@@ -72,9 +72,7 @@ function conf(path: string, owner: Owner): File {
     await check(content, true)
     draft = undefined
     makeDirectory(dirname(path), 0o700)
-    const beside = `${path}.${randomBytes(6).toString('hex')}`
-    writeFileSync(beside, content, { mode: 0o600, flag: 'wx' })
-    renameSync(beside, path)
+    replacePrivate(path, content)
   }
   const truncate = () => {
     draft = { content: new Uint8Array(0), written: false }

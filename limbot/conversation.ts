@@ -1,11 +1,12 @@
 /** Conversations as limbot keeps them: each a file of its own in the user's data directory. */
 import { randomBytes } from 'node:crypto'
-import { existsSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { MAX_CONVERSATION, type Message, parseHead, parseMessage } from '../api/limbot.js'
 import { readBounded } from '../cli/bounded.js'
 import { explain, usage } from '../cli/exit.js'
 import { dataDir } from '../cli/paths.js'
+import { replacePrivate } from '../cli/private-file.js'
 import { makeDirectory } from '../fs/host-directory.js'
 import type { Settings } from './settings.js'
 import { brief } from './text.js'
@@ -194,11 +195,7 @@ export class Conversation {
       const { chosen } = this.settings
       const settings = Object.keys(chosen).length > 0 && { settings: chosen }
       const head: Head = { limbot: 1, id: this.id, created: this.#created, title: this.title, ...settings }
-      const beside = `${this.file}.${process.pid}`
-      writeFileSync(beside, [head, ...this.#messages].map(line => `${JSON.stringify(line)}\n`).join(''), {
-        mode: 0o600,
-      })
-      renameSync(beside, this.file)
+      replacePrivate(this.file, [head, ...this.#messages].map(line => `${JSON.stringify(line)}\n`).join(''))
       this.#written = changedAt(this.file)
       if (forked) this.warn(`another limbot has continued this conversation; yours is now ${this.id}`)
     } catch (error) {

@@ -4,13 +4,14 @@
  */
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { FsError, fail } from '../../api/errors.js'
 import { MAX_LINE, parseTrialWord } from '../../api/worker.js'
 import { readBounded } from '../../cli/bounded.js'
+import { replacePrivate } from '../../cli/private-file.js'
 import { version } from '../../cli/version.js'
 import type { KvType } from '../../cluster/worker/engine/llama/model.js'
 import type { Gpu } from '../../cluster/worker/engine/llama/runtime.js'
@@ -192,9 +193,7 @@ function read(path: string): string | undefined {
 function keep(dir: string, path: string, result: string): void {
   try {
     mkdirSync(dir, { recursive: true, mode: 0o700 })
-    const beside = `${path}.${process.pid}`
-    writeFileSync(beside, `${result}\n`, { mode: 0o600 })
-    renameSync(beside, path)
+    replacePrivate(path, `${result}\n`)
     const all = readdirSync(dir).map(name => join(dir, name))
     if (all.length <= MOST_RESULTS) return
     const age = new Map(all.map(file => [file, statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0]))

@@ -70,8 +70,8 @@ t.test('a kept file is read up to a bound, and one that cannot be read says why'
 t.test('a full disk is reported with the file and leaves nothing half written', t => {
   const dir = t.testdir({ kept: 'as it was' })
   const path = join(dir, 'kept')
-  symlinkSync('/dev/full', `${path}.new`)
-  t.throws(() => replacePrivate(path, 'more'), { code: 'ENOSPC', message: new RegExp(` '${path}\\.new'$`) })
+  symlinkSync('/dev/full', `${path}.${process.pid}`)
+  t.throws(() => replacePrivate(path, 'more'), { code: 'ENOSPC', message: new RegExp(` '${path}\\.${process.pid}'$`) })
   t.strictSame(readdirSync(dir), ['kept'])
   t.equal(readFileSync(path, 'utf8'), 'as it was')
   replacePrivate(path, 'more')
