@@ -41,7 +41,7 @@ let executions = 0
 for (const target of chosen) {
   mkdirSync(folder('crashers', target.name), { recursive: true })
   const watchdog = new Watchdog(join(folder('crashers', target.name), 'hang'), HANG_SECONDS)
-  const coverage = new Coverage(url => /\/dist\/(fs|cluster|mnt|dish|limbot|ctl\/common)\//.test(url))
+  const coverage = new Coverage(url => /\/dist\/(fs|api|mnt|cluster|cli|dish|limbot)\//.test(url))
   const engine = new Engine(target, seed, coverage, watchdog)
   const done = await engine.run(seconds, values.tidy)
   executions += done.executions

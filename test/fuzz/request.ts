@@ -29,7 +29,8 @@ function roundTripWords(text: string): void {
 }
 
 /** What a record shows instead of characters that a terminal would obey (fs/base/quote.ts). */
-const shown = (value: string) => value.replace(/(?!\t)[\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu, '\ufffd')
+export const shown = (value: string): string =>
+  value.replace(/(?!\t)[\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu, '\ufffd')
 
 /** A record must read back as it was, except for characters that it shows as U+FFFD. */
 function roundTripRecords(text: string): void {
