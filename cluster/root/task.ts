@@ -5,7 +5,7 @@ import { FsError, fail } from '../../api/errors.js'
 import type { Request } from '../../api/request.js'
 import type { Sampling } from '../../api/sampling.js'
 import { taskStatus } from '../../api/task.js'
-import { type Step, type StepAttributes, traceLine } from '../../api/trace.js'
+import type { Step, StepAttributes } from '../../api/trace.js'
 import { type Cancel, type Clock, systemClock } from '../../fs/base/clock.js'
 import type { User } from '../../fs/file.js'
 import { AppendLog } from '../../fs/kit/append-log.js'
@@ -13,11 +13,10 @@ import type { Spill } from '../../fs/kit/spill.js'
 import type { Budget, BudgetShare } from './budget.js'
 import type { Exchange } from './exchange.js'
 import { COPIES, MAX_ANSWER } from './limits.js'
+import { Stop } from './stop.js'
+import { Trace } from './trace.js'
 
 export type TaskState = 'queued' | 'prefill' | 'running' | 'done' | 'failed' | 'cancelled'
-
-/** Most trace lines of one task: a peer that keeps failing must not fill the memory with them. */
-const MAX_TRACE = 1000
 
 /** What a kept token id counts. Ids are kept so that another attempt can go on from them. */
 const ID_BYTES = 8
@@ -105,13 +104,10 @@ export class Task implements Exchange {
   readonly #release: (() => void)[]
   readonly #clock: Clock
   #onEnd: (task: Task) => void
-  /** Why it was told to end early. */
-  #stopped: Error | undefined
-  readonly #onStop = new Set<(reason: Error) => void>()
-  #signal: AbortSignal | undefined
+  readonly #stop = new Stop()
   readonly #submitted: number
   readonly #asked: number
-  readonly #trace: string[] = []
+  readonly #trace: Trace
   #first: number | undefined
   /**
    * Tokens that were generated elsewhere before our first one. They count as completion tokens, but not towards the
@@ -135,6 +131,7 @@ export class Task implements Exchange {
     this.session = o.session
     this.#hold = o.hold
     this.#bytes = o.bytes
+    this.#trace = new Trace(o.hold)
     this.answer = new AppendLog(MAX_ANSWER, o.budget.hold(o.user))
     this.stream = new AppendLog(8 * MAX_ANSWER, o.budget.hold(o.user))
     this.stream.spillTo(o.spill)
@@ -166,28 +163,17 @@ export class Task implements Exchange {
 
   /** Why it is to end early; undefined if it is not. */
   get stopped(): Error | undefined {
-    return this.#stopped
+    return this.#stop.reason
   }
 
-  /**
-   * Calls `call` when the task is to end early, or at once if it is. An AbortSignal costs more than the rest of a task:
-   * use `signal` only where an interface requires one.
-   * @returns a function to call when that is of no interest any more
-   */
+  /** Calls `call` when it is to end early, or at once if it is. @returns a function that withdraws that */
   onStop(call: (reason: Error) => void): Cancel {
-    if (this.#stopped) call(this.#stopped)
-    else this.#onStop.add(call)
-    return () => this.#onStop.delete(call)
+    return this.#stop.on(call)
   }
 
-  /** Aborted, with the reason, when the task is to end early. */
+  /** Aborted, with the reason, when the task is to end early; for engines. */
   get signal(): AbortSignal {
-    if (!this.#signal) {
-      const controller = new AbortController()
-      this.#signal = controller.signal
-      this.onStop(reason => controller.abort(reason))
-    }
-    return this.#signal
+    return this.#stop.signal
   }
 
   /** Bytes of its texts in memory, approximately. */
@@ -230,21 +216,17 @@ export class Task implements Exchange {
   #drop(): void {
     this.request = { ...this.request, generate: {}, via: undefined }
     this.prompt = ''
-    this.#trace.length = 0
+    this.#trace.clear()
     this.#onEnd = () => undefined
   }
 
   /** Adds a line to `trace`: what was decided, and when, in ms since the submission. */
   trace<S extends Step>(step: S, attrs: StepAttributes<S>): void {
-    if (this.#trace.length >= MAX_TRACE) return
-    const ms = Math.round(this.#clock.now() - this.#submitted)
-    const line = traceLine(step, ms, attrs)
-    this.#hold.add(line.length)
-    this.#trace.push(line)
+    this.#trace.add(step, this.#clock.now() - this.#submitted, attrs)
   }
 
   traceText(): string {
-    return this.#trace.join('')
+    return this.#trace.text()
   }
 
   /** Writes the NDJSON event with its position in the queue. */
@@ -282,10 +264,9 @@ export class Task implements Exchange {
    * here.
    */
   stop(error: Error): void {
-    if (this.ended || this.#stopped) return
+    if (this.ended || this.stopped) return
     this.stoppedAt = this.#clock.now()
-    this.#stopped = error
-    for (const call of this.#onStop) call(error)
+    this.#stop.request(error)
     if (this.state === 'queued') this.settle(error)
   }
 

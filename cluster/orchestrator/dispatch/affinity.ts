@@ -18,6 +18,8 @@ function chain(request: Request, answer?: string): string[] {
     : // raw text has no messages: it is cut so that each prefix is twice as long as the one before
       pieces(prompt ?? '')
   if (answer !== undefined && messages) texts.push(`assistant\0${answer}`)
+  // most small requests end here, without a hash
+  if (texts.reduce((length, text) => length + text.length, 0) < LEAST) return []
   const keys: string[] = []
   let key = ''
   let length = 0
