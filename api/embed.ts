@@ -1,7 +1,8 @@
 /** The requests of `embed`, which clients write and servers parse, and their answers: a vector for each text (docs/files.md#embed). */
 import { fail } from '../fs/base/errors.js'
+import { MAX_DEPTH } from './conversation.js'
 import * as field from './field.js'
-import { json } from './text.js'
+import { json, jsonArgument } from './text.js'
 import type { Written } from './written.js'
 
 /**
@@ -46,13 +47,7 @@ export const embedText = (request: Written<EmbedRequest>): string => JSON.string
  * @throws FsError `bad argument` for anything else
  */
 export function parseEmbedRequest(text: string): EmbedRequest {
-  let request: unknown
-  try {
-    request = JSON.parse(text)
-  } catch (error) {
-    throw fail('badArgument', `not JSON: ${(error as Error).message}`)
-  }
-  return field.argument(body, request, 'request')
+  return field.argument(body, jsonArgument(text, 'request', MAX_DEPTH), 'request')
 }
 
 const embedded = field.object({

@@ -3,7 +3,7 @@ import { fail } from '../fs/base/errors.js'
 import { MAX_DEPTH, MAX_MODEL, MAX_TEXT, roles } from './conversation.js'
 import * as field from './field.js'
 import { numeric, type Sampling, stops } from './sampling.js'
-import { deeper } from './text.js'
+import { jsonArgument } from './text.js'
 import type { Written } from './written.js'
 
 /** Most messages, tools, and token ids of one request. */
@@ -138,9 +138,9 @@ export const requestText = (request: RequestBody): string => JSON.stringify(requ
 /** Formats one message as a line of `history`. */
 export const messageLine = (one: Written<field.Of<typeof message>>): string => `${JSON.stringify(one)}\n`
 
-/** Checks one message of a conversation, as in `history` and `messages`. @throws FsError `bad argument` */
-export const parseMessage = (value: unknown, name = 'message'): field.Of<typeof message> =>
-  field.argument(inside(message), value, name)
+/** Parses a line of `history`. @throws FsError `bad argument` */
+export const parseMessageLine = (line: string): field.Of<typeof message> =>
+  field.argument(inside(message), jsonArgument(line, 'history', MAX_DEPTH), 'history')
 
 /**
  * Parses one request.
@@ -148,14 +148,7 @@ export const parseMessage = (value: unknown, name = 'message'): field.Of<typeof 
  */
 export function parseRequest(text: string): Request {
   const bad = (why: string) => fail('badArgument', why)
-  if (deeper(text, MAX_DEPTH)) throw bad(`lists and objects are nested over ${MAX_DEPTH} deep`)
-  let json: unknown
-  try {
-    json = JSON.parse(text)
-  } catch (error) {
-    throw bad(`not JSON: ${(error as Error).message}`)
-  }
-  const asked = field.argument(body, json, 'request')
+  const asked = field.argument(body, jsonArgument(text, 'request', MAX_DEPTH), 'request')
   const { model, session, priority = 0, deadline_ms, keep_s = 0, digest, via, type, model_hint, ...generate } = asked
   if ((generate.messages === undefined) === (generate.prompt === undefined))
     throw bad('request: expected either messages or prompt')

@@ -1,4 +1,5 @@
 /** Parses whole texts from outside, as records, JSON or lines, and bounds them before anything looks into them. */
+import { fail } from '../fs/base/errors.js'
 import { parseRecords } from '../fs/base/quote.js'
 import { type Field, shown, Unfit } from './field.js'
 
@@ -48,6 +49,19 @@ export function json(text: string, name: string, characters: number, depth = MAX
   } catch {
     // the parser's own message would repeat the text
     throw new Unfit(name, `not JSON: ${shown(text)}`)
+  }
+}
+
+/**
+ * Parses JSON that a user writes into a file. Its bound in characters is that of the file.
+ * @throws FsError `bad argument` with the parser's own message, which says where the text is wrong
+ */
+export function jsonArgument(text: string, name: string, depth: number): unknown {
+  if (deeper(text, depth)) throw fail('badArgument', `${name}: lists and objects are nested over ${depth} deep`)
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw fail('badArgument', `${name}: not JSON: ${(error as Error).message}`)
   }
 }
 

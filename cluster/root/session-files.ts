@@ -1,7 +1,7 @@
 /** The files of a session's directory, `session/N/`. */
 
 import { fail } from '../../api/errors.js'
-import { messageLine, parseMessage, parseRequest, plainRequest } from '../../api/request.js'
+import { messageLine, parseMessageLine, parseRequest, plainRequest } from '../../api/request.js'
 import { sessionStatus } from '../../api/task.js'
 import type { Context, File, Owner } from '../../fs/file.js'
 import { newQid } from '../../fs/file.js'
@@ -175,15 +175,7 @@ export class SessionFiles {
   /** `history`: one JSON message per line. Truncation empties it; written lines are appended. */
   #historyFile(): File {
     const { conversation } = this.#session
-    const add = (line: string) => {
-      let json: unknown
-      try {
-        json = JSON.parse(line)
-      } catch (error) {
-        throw fail('badArgument', `history: not JSON: ${(error as Error).message}`)
-      }
-      conversation.edit(parseMessage(json, 'history'))
-    }
+    const add = (line: string) => conversation.edit(parseMessageLine(line))
     const read = () => conversation.history.map(messageLine).join('')
     return this.#editable(
       read,

@@ -2,7 +2,15 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { embedText, parseEmbedRequest } from '../../api/embed.js'
-import { parseMessage, parseRequest, plainRequest, requestJson, requestKeys, requestText } from '../../api/request.js'
+import {
+  messageLine,
+  parseMessageLine,
+  parseRequest,
+  plainRequest,
+  requestJson,
+  requestKeys,
+  requestText,
+} from '../../api/request.js'
 import { defaults, samplingNames } from '../../api/sampling.js'
 
 const bad = (why: string | RegExp) => ({
@@ -95,11 +103,11 @@ t.test('a request out of bounds is refused with the name of the value and what i
     t.throws(() => parseRequest(JSON.stringify(request)), bad(why), JSON.stringify(request).slice(0, 80))
   t.throws(() => parseRequest('x'), bad(/not JSON/))
   t.throws(() => parseRequest('{"__proto__":{}}'), bad(/unknown key "__proto__"/))
-  t.same(parseMessage({ role: 'user', content: '', stopped: true }), { role: 'user', content: '', stopped: true })
-  t.throws(
-    () => parseMessage({ role: 'robot' }, 'history'),
-    bad(/^bad argument: history: role: expected one of system /),
-  )
+  const stopped = { role: 'user', content: '', stopped: true } as const
+  t.same(parseMessageLine(messageLine(stopped)), stopped)
+  const robot = () => parseMessageLine('{"role":"robot"}')
+  t.throws(robot, bad(/^bad argument: history: role: expected one of system /))
+  t.throws(() => parseMessageLine('{'), bad(/^bad argument: history: not JSON: /))
 })
 
 t.test('embed takes a text or up to 512, and nothing else', async t => {

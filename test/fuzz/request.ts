@@ -1,7 +1,7 @@
 /** Fuzzes the parsers of what users write. */
 
 import { FsError } from '../../api/errors.js'
-import { parseMessage, parseRequest } from '../../api/request.js'
+import { parseMessageLine, parseRequest } from '../../api/request.js'
 import { type Settings, samplingLines, samplingVerbs, systemVerb } from '../../cluster/root/settings.js'
 import { parseRecords, quote, record, words } from '../../fs/base/quote.js'
 import type { Context } from '../../fs/file.js'
@@ -13,7 +13,7 @@ const ctx: Context = { user: { ...owner, role: 'use' }, signal: new AbortControl
 
 const parsers: readonly ((text: string, input: Uint8Array) => unknown)[] = [
   text => parseRequest(text),
-  text => parseMessage(JSON.parse(text)),
+  text => parseMessageLine(text),
   roundTripWords,
   roundTripRecords,
   (_text, input) => control(input.subarray(1)),

@@ -77,7 +77,7 @@ t.test('a schema or a request that would take long is refused before it is parse
     const text = `{"prompt":"x","${key}":${'['.repeat(5000)}${']'.repeat(5000)}}`
     t.throws(
       () => parseRequest(text),
-      { message: 'bad argument: lists and objects are nested over 256 deep', errno: 22 },
+      { message: 'bad argument: request: lists and objects are nested over 256 deep', errno: 22 },
       key,
     )
   }
