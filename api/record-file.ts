@@ -24,6 +24,8 @@ export type Sheet<F extends Shapes, R extends Shapes> = { readonly [W in keyof F
 
 /** A kind of file of records. */
 export interface RecordFile<F extends Shapes, R extends Shapes> {
+  /** The names of the attributes of each record. */
+  readonly attributes: { readonly [W in keyof (F & R)]: readonly string[] }
   /** Formats a record as one line, without its newline. Attributes that are undefined are left out. */
   line<W extends keyof (F & R) & string>(word: W, attrs: Attributes<field.Shaped<(F & R)[W]>>): string
   /**
@@ -56,7 +58,9 @@ export function recordFile<const F extends Shapes, const R extends Shapes>(
       out[word] = others.flatMap(({ word: is, attrs }) => (is === word ? fit(of, attrs, word) : []))
     return out as Sheet<F, R>
   }
+  const names = Object.entries({ ...first, ...rest }).map(([word, shape]) => [word, Object.keys(shape)])
   return {
+    attributes: Object.fromEntries(names),
     line: (word, attrs) => record(word, attrs),
     read(text) {
       try {

@@ -1,4 +1,5 @@
 /** Tests how programs read the files of records: `status`, a host's, a task's and a session's. */
+import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { rows } from '../../api/record-file.js'
 import { hostStatus, status } from '../../api/status.js'
@@ -91,4 +92,24 @@ t.test('rows are the records as they stand, with what this version does not know
     { record: 'star', b: '2' },
   ])
   t.throws(() => rows("a='", 'status'), bad('status: line 1: a quote is not closed'))
+})
+
+t.test('docs/files.md shows only attributes that there are', async t => {
+  const docs = readFileSync(new URL('../../../docs/files.md', import.meta.url), 'utf8')
+  const known: Readonly<Record<string, readonly string[]>> = {
+    ...status.attributes,
+    ...taskStatus.attributes,
+    ...sessionStatus.attributes,
+  }
+  const samples = [...docs.matchAll(/^(?: {4}|.*`)(server|model|worker|task|session) (\w+=.*)$/gm)]
+  t.same(new Set(samples.map(([, word]) => word)), new Set(['server', 'model', 'worker', 'task', 'session']))
+  for (const [, word = '', line = ''] of samples)
+    for (const [, name = ''] of line.matchAll(/(\w+)=/g)) t.ok(known[word]!.includes(name), `${word} ${name}`)
+  const table = docs.slice(docs.indexOf('| attribute | |'), docs.indexOf('`state` is one of these:'))
+  const listed = table
+    .split('\n')
+    .flatMap(row => [...(row.split('|')[1] ?? '').matchAll(/`(\w+)/g)].map(([, name]) => name!))
+  t.ok(listed.length > 15, `${listed.length} attributes`)
+  const all = Object.values(status.attributes).flat()
+  for (const name of listed) t.ok(all.includes(name), name)
 })
