@@ -51,6 +51,14 @@ t.test('a session keeps its history and sends it with each prompt', async t => {
   t.equal(await ann.read(`${s}/log`), 'user: one two\nassistant: 0:one 1:two\n\nuser: three\nassistant: 0:three\n\n')
 })
 
+t.test('an empty message has a line of its own in the transcript', async t => {
+  const ann = await (await rig(t)).as('ann')
+  const s = `session/${await ann.session()}`
+  const messages = ['hello', ''].map(content => ({ role: 'user', content }))
+  await ann.ask(`${s}/generate`, JSON.stringify({ messages }))
+  t.match(await ann.read(`${s}/log`), /^user: \n(assistant: |\n)/)
+})
+
 t.test('writing history replaces it with truncation and appends without', async t => {
   const ann = await (await rig(t)).as('ann')
   const s = `session/${await ann.session()}`
