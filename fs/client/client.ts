@@ -13,19 +13,17 @@ import { Framer } from '../wire/framer.js'
 import {
   type Message,
   type Msg,
-  messages,
   packParts,
   type ReplyOf,
   type RMessage,
-  replyTo,
   type TMessage,
   tagOf,
-  unpack,
 } from '../wire/message.js'
 import { type Dialect, NOFID, NONUNAME, NOTAG } from '../wire/protocol.js'
 import { text } from '../wire/text.js'
 import type { ClientConnection } from './connection.js'
 import { Fid } from './fid.js'
+import { type Asked, check, unpackReply, unpackVersion } from './reply.js'
 
 export { Fid } from './fid.js'
 
@@ -74,10 +72,7 @@ const MIN_SERVER_MSIZE = 256
 /** The result of authentication when there is no token. */
 const NO_AFID: { afid: number; refused?: FsError | undefined } = { afid: NOFID }
 
-/** A request without its tag, which is its index in the table of pending requests. */
-type Asked = Omit<TMessage, 'tag'>
-
-/** A request that has not been answered, or whose tag waits for its Rflush. */
+/** A request that has not been answered, or whose tag waits for its Rflush. Its tag is its index in a table of these. */
 interface Pending {
   m: Asked
   resolve: (reply: RMessage) => void
@@ -486,51 +481,4 @@ export class Client implements ClientConnection {
     this.#drained()
     this.#closed(reason)
   }
-}
-
-/**
- * Unpacks the answer to a Tversion, whose dialect is not agreed on yet: a server that speaks only 9P2000.L refuses the
- * others with an Rlerror, and an Rerror comes with an errno (9P2000.u) or without, whatever was proposed.
- */
-function unpackVersion(bytes: Uint8Array): Message {
-  if (bytes[4] === messages.Rlerror.type || isNumber(bytes)) return unpackReply(bytes, '9P2000.L')
-  try {
-    return unpack(bytes, '9P2000')
-  } catch (error) {
-    if (bytes[4] !== messages.Rerror.type) throw error
-    return unpack(bytes, '9P2000.u')
-  }
-}
-
-/** Whether an Rerror has a number in place of its text. */
-const isNumber = (bytes: Uint8Array) => bytes[4] === messages.Rerror.type && bytes.length === 11
-
-/**
- * Unpacks a reply. nfs-ganesha (seen in 4.3) sends the body of an Rlerror with the type of an Rerror, and Linux's own
- * client accepts that as an Rlerror.
- */
-function unpackReply(bytes: Uint8Array, dialect: Dialect): Message {
-  if (dialect !== '9P2000.L' || !isNumber(bytes)) return unpack(bytes, dialect)
-  const meant = bytes.slice()
-  meant[4] = messages.Rlerror.type
-  return unpack(meant, dialect)
-}
-
-/**
- * Checks that `m` can be the reply to this request.
- * @throws FsError `bad message` if not: the connection cannot be used any more
- */
-function check(asked: Asked, m: Message): void {
-  if (m.type !== replyTo(asked.type)) {
-    if (m.type === 'Rerror' || m.type === 'Rlerror') return
-    throw fail('badMessage', `unexpected ${m.type} in reply to ${asked.type}`)
-  }
-  if (m.type === 'Rread' || m.type === 'Rreaddir')
-    bound(asked, m, 'bytes', m.data.length, (asked as Msg<'Tread'>).count)
-  else if (m.type === 'Rwrite') bound(asked, m, 'bytes', m.count, (asked as Msg<'Twrite'>).data.length)
-  else if (m.type === 'Rwalk') bound(asked, m, 'qids', m.wqid.length, (asked as Msg<'Twalk'>).wname.length)
-}
-
-function bound(asked: Asked, m: Message, what: string, n: number, most: number): void {
-  if (n > most) throw fail('badMessage', `${m.type} has ${n} ${what}, but ${asked.type} asked for ${most}`)
 }
