@@ -52,7 +52,7 @@ export function withFile<T>(
     const fid = await promptly(root, path, signal, async signal => {
       const fid = await root.walk(path, signal)
       return fid.open(mode, signal).catch(error => {
-        fid.clunk().catch(() => {})
+        fid.drop()
         throw error
       })
     })

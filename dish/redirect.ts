@@ -6,7 +6,7 @@ import type { Redirect } from './ast.js'
 import { ShellError } from './failure.js'
 import { BrokenPipe, nothing, type Sink, type Source } from './pipe.js'
 import type { Io, State } from './state.js'
-import { close, FileSink, named, open, openToWrite } from './tree.js'
+import { FileSink, named, open, openToWrite } from './tree.js'
 
 /** A file that is read as its content arrives. */
 class FileSource implements Source {
@@ -97,7 +97,7 @@ function given(text: string): Source {
 async function reading(state: State, path: string, signal: AbortSignal): Promise<Source> {
   const fid = await open(state, path, OREAD, signal)
   if (fid.qid.type & QTDIR) {
-    close(fid)
+    fid.drop()
     return named(state, path, signal, () => Promise.reject(fail('isDirectory')))
   }
   let offset = 0
@@ -111,7 +111,7 @@ async function reading(state: State, path: string, signal: AbortSignal): Promise
         return data
       }),
     () => {
-      if (!closed) close(fid)
+      if (!closed) fid.drop()
       closed = true
     },
   )
@@ -137,7 +137,7 @@ async function both(state: State, path: string, signal: AbortSignal): Promise<So
         written += await fid.write(written, data, signal)
       }),
     close: () => {
-      if (!closed) close(fid)
+      if (!closed) fid.drop()
       closed = true
     },
   }

@@ -95,7 +95,7 @@ async function create(root: Fid, path: string, perm: number, mode: number, signa
   try {
     return await fid.create(name, perm, mode, signal)
   } catch (error) {
-    close(fid)
+    fid.drop()
     throw error
   }
 }
@@ -103,7 +103,7 @@ async function create(root: Fid, path: string, perm: number, mode: number, signa
 /** Makes a directory. */
 export function make(state: State, path: string, perm: number, signal: AbortSignal): Promise<void> {
   return named(state, path, signal, () =>
-    quickly(signal, async signal => close(await create(await state.space.root(), path, perm, OREAD, signal))),
+    quickly(signal, async signal => (await create(await state.space.root(), path, perm, OREAD, signal)).drop()),
   )
 }
 
@@ -118,7 +118,7 @@ export function about<T>(
     quickly(signal, async signal => {
       const root = await state.space.root()
       const { fid, answer } = await root.ask(namesOf(path), fid => question(fid, signal), signal)
-      close(fid)
+      fid.drop()
       return answer
     }),
   )
@@ -146,7 +146,7 @@ export async function list(state: State, path: string, signal: AbortSignal, full
     )
     return stats.sort((a, b) => compare(a.name, b.name))
   } finally {
-    close(fid)
+    fid.drop()
   }
 }
 
@@ -154,11 +154,6 @@ const collator = new Intl.Collator('en', { numeric: true })
 
 /** Compares names as people sort them: worker-2 before worker-10. */
 export const compare = (a: string, b: string): number => collator.compare(a, b) || (a < b ? -1 : a > b ? 1 : 0)
-
-/** Closes a file without waiting for the answer: later requests on the connection come after the clunk. */
-export function close(fid: Fid): void {
-  fid.clunk().catch(() => undefined)
-}
 
 /**
  * Reads an open file to its end and passes on the content as it arrives, however long that takes. @returns the offset
@@ -201,7 +196,7 @@ export async function text(state: State, path: string, signal: AbortSignal): Pro
   try {
     await named(state, path, signal, () => quickly(signal, signal => drain(state, path, fid, signal, take), ANSWER_MS))
   } finally {
-    close(fid)
+    fid.drop()
   }
   return Buffer.concat(parts).toString('utf8')
 }
@@ -225,7 +220,7 @@ export class FileSink implements Sink {
     try {
       await named(this.state, this.path, signal, () => this.fid.sync(signal))
     } finally {
-      close(this.fid)
+      this.fid.drop()
     }
   }
 }

@@ -90,7 +90,7 @@ function operations(link: Link, stopped: AbortSignal): Record<string, (...args: 
     try {
       return await use(fid)
     } finally {
-      fid.clunk().catch(() => {})
+      fid.drop()
     }
   }
   const split = (path: string): [string, string] => {
@@ -123,7 +123,7 @@ function operations(link: Link, stopped: AbortSignal): Record<string, (...args: 
     try {
       await begin(fid)
     } catch (error) {
-      fid.clunk().catch(() => {})
+      fid.drop()
       throw error
     }
     return opened(fid, mode)

@@ -47,6 +47,6 @@ async function list(root: Fid, path: readonly string[], long: boolean, signal: A
     return await (long ? fid.stats(signal) : fid.list(signal))
   } finally {
     // not awaited: the next request is sent after it anyway, and a server that hangs must not hang the command
-    fid.clunk().catch(() => {})
+    fid.drop()
   }
 }

@@ -12,7 +12,7 @@ export const run: Run = async (io, args) => {
     const stat = await named(names, async () => {
       const ask = (signal: AbortSignal) => root.ask(names, fid => fid.stat(signal), signal)
       const { fid, answer } = await promptly(root, names, io.signal, ask)
-      fid.clunk().catch(() => {})
+      fid.drop()
       return answer
     })
     const text = statRecord(shown(names), stat)

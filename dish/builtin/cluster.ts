@@ -98,7 +98,7 @@ export async function kill(call: Call): Promise<void> {
     try {
       await sink.write(Buffer.from('cancel\n'), call.signal)
     } finally {
-      tree.close(fid)
+      fid.drop()
     }
   })
 }
@@ -124,6 +124,6 @@ export async function task(call: Call): Promise<void> {
     }
     await answer(call, path, data => tree.drain(call.state, path, fid, call.reading, data))
   } finally {
-    tree.close(fid)
+    fid.drop()
   }
 }

@@ -95,7 +95,7 @@ export async function print(call: Call, path: string): Promise<void> {
   try {
     await answer(call, path, data => tree.drain(call.state, path, fid, call.reading, data))
   } finally {
-    tree.close(fid)
+    fid.drop()
   }
 }
 
@@ -127,12 +127,12 @@ export async function cp(call: Call): Promise<void> {
       try {
         await tree.drain(call.state, from, fid, call.signal, data => sink.write(data, call.signal))
       } catch (error) {
-        tree.close(written.fid)
+        written.fid.drop()
         throw error
       }
       await sink.end(call.signal)
     } finally {
-      tree.close(fid)
+      fid.drop()
     }
   })
 }

@@ -6,7 +6,7 @@ import { OREAD, QTDIR } from '../../fs/wire/protocol.js'
 import type { Call } from '../call.js'
 import { ShellError } from '../failure.js'
 import { lines, nothing, type Source } from '../pipe.js'
-import { close, compare, named, open } from '../tree.js'
+import { compare, named, open } from '../tree.js'
 
 /** Calls `use` for each named file, or for standard input if none is named. */
 async function inputs(
@@ -29,7 +29,7 @@ async function inputs(
     try {
       await use({ read, close: () => undefined }, given)
     } finally {
-      close(fid)
+      fid.drop()
     }
   })
 }

@@ -44,9 +44,10 @@ export class Attaches<U> {
     if (this.#roots.size > MAX_ATTACHES) {
       const [[oldest, unused]] = this.#roots as unknown as [[unknown, MaybePromise<Fid>]]
       this.#roots.delete(oldest)
-      Promise.resolve(unused)
-        .then(fid => fid.clunk())
-        .catch(() => {})
+      Promise.resolve(unused).then(
+        fid => fid.drop(),
+        () => {},
+      )
     }
     return root
   }

@@ -222,7 +222,7 @@ export class Client implements ClientConnection {
     }
     if (signal?.aborted) {
       // the attach succeeded before the flush reached the server
-      root.clunk().catch(() => {})
+      root.drop()
       throw fail('interrupted')
     }
     return root

@@ -22,6 +22,7 @@ export interface ClientFid {
   walk(names: readonly string[], signal?: AbortSignal): Promise<ClientFid>
   stat(signal?: AbortSignal): Promise<Stat>
   clunk(): Promise<void>
+  drop(): void
 }
 
 /** What an open or a create returned. */

@@ -100,7 +100,7 @@ export class Fid implements ClientFid {
     try {
       return { fid, answer: await (asked?.catch(() => question(fid)) ?? question(fid)) }
     } catch (error) {
-      fid.clunk().catch(() => {})
+      fid.drop()
       throw error
     }
   }
@@ -136,7 +136,7 @@ export class Fid implements ClientFid {
       // the walk may have succeeded before the flush reached the server
       if (signal?.aborted) throw fail('interrupted')
     } catch (error) {
-      if (made) this.clunk().catch(() => {})
+      if (made) this.drop()
       else this.client.giveFid(this.fid)
       throw error
     }
@@ -285,6 +285,11 @@ export class Fid implements ClientFid {
     return this.#ending
   }
 
+  /** Clunks the fid without waiting: later requests on the connection come after the clunk, and its failure is lost. */
+  drop(): void {
+    this.clunk().catch(() => {})
+  }
+
   #gone(type: 'Tclunk' | 'Tremove'): Promise<void> {
     const freed = () => this.client.giveFid(this.fid)
     return this.client.rpc({ type, fid: this.fid }).then(freed, error => {
@@ -327,7 +332,7 @@ export class Fid implements ClientFid {
       await fid.open(mode, signal)
       result = await use(fid)
     } catch (error) {
-      fid.clunk().catch(() => {})
+      fid.drop()
       throw error
     }
     await fid.clunk()

@@ -119,7 +119,7 @@ export const linuxDialect: FileOperations = {
       await linux.rename(file, dir, name, signal)
       file.moved([...names.slice(0, -1), name])
     } finally {
-      dir.clunk().catch(() => {})
+      dir.drop()
     }
   },
 

@@ -200,7 +200,7 @@ class RemoteFile implements File {
       const root = await this.tree.root(ctx.user)
       const { fid, answer } = await root.ask(path, fid => use(fid, signal), signal)
       // do not wait for the reply: the next request on this connection follows it anyway
-      fid.clunk().catch(() => undefined)
+      fid.drop()
       return answer
     })
   }

@@ -11,7 +11,7 @@ import type { MountDialect } from './dialect.js'
 import { Fids, opened } from './fids.js'
 import { Handle } from './handle.js'
 import { LinuxDialect } from './linux-dialect.js'
-import { drop, type Node, Nodes } from './nodes.js'
+import { type Node, Nodes } from './nodes.js'
 import { PlainDialect } from './plain-dialect.js'
 import * as k from './protocol.js'
 import type { FuseRequest } from './request.js'
@@ -150,7 +150,7 @@ export class Driver implements Handlers {
       await this.dialect.change(node, fid, to, flight)
       return instant((node.stat = await this.dialect.stat(fid, flight.signal)))
     } finally {
-      if (!open) drop(fid)
+      if (!open) fid.drop()
     }
   }
 
@@ -200,7 +200,7 @@ export class Driver implements Handlers {
       node.stat = stat
       return { nodeid: node.id, ...instant(stat), ...this.#opened(node, fid, flags, uid) }
     } catch (error) {
-      drop(fid)
+      fid.drop()
       throw error
     }
   }
@@ -244,7 +244,7 @@ export class Driver implements Handlers {
     if (!handle) return
     handle.node.handles.delete(handle)
     this.#shares.give(handle.uid)
-    drop(handle.fid)
+    handle.fid.drop()
   }
 
   RELEASEDIR(request: R<'RELEASEDIR'>): void {
@@ -280,7 +280,7 @@ export class Driver implements Handlers {
       try {
         await made.create(name, (DMDIR | (mode & 0o7777)) >>> 0, OREAD, flight.signal, header.gid)
       } finally {
-        drop(made)
+        made.drop()
       }
     })
   }
@@ -313,7 +313,7 @@ export class Driver implements Handlers {
   async ACCESS({ header: { nodeid, uid }, in: { mask } }: R<'ACCESS'>, flight: FuseRequest) {
     const node = this.nodes.get(nodeid)
     const { fid, answer } = await this.#fids.ask(node, uid, fid => this.dialect.stat(fid, flight.signal), flight)
-    drop(fid)
+    fid.drop()
     if (!permits(answer, uid, mask)) throw fail('permission')
   }
 
@@ -327,14 +327,14 @@ export class Driver implements Handlers {
   async #entry(parent: Node, name: string, uid: number, from: Fid, flight: FuseRequest): Promise<k.Answer<'LOOKUP'>> {
     const { fid, answer } = await from.ask([name], fid => this.dialect.stat(fid, flight.signal), flight.signal)
     if (flight.answered) {
-      drop(fid)
+      fid.drop()
       throw fail('interrupted')
     }
     const node = this.nodes.lookup(parent, name, fid.qid)
     node.stat = answer
     // kept to walk on from, or to be opened
     if (this.dialect.opensLookups || fid.qid.type & QTDIR) this.nodes.keep(node, uid, fid)
-    else drop(fid)
+    else fid.drop()
     return { nodeid: node.id, entry_valid: this.#valid, ...instant(answer) }
   }
 

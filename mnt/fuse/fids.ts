@@ -3,7 +3,7 @@
 import { fail } from '../../fs/base/errors.js'
 import type { Fid } from '../../fs/client/client.js'
 import type { Link } from '../link.js'
-import { drop, type Node, type Nodes } from './nodes.js'
+import type { Node, Nodes } from './nodes.js'
 import type { FuseRequest } from './request.js'
 
 /** Walks to nodes as a user. A removed node has no path: all methods that take a node throw `file does not exist`. */
@@ -42,7 +42,7 @@ export class Fids {
     if (node.removed) throw fail('notFound')
     const asked = await (await this.root(uid)).ask(node.path, question, flight.signal)
     if (!flight.answered) return asked
-    drop(asked.fid)
+    asked.fid.drop()
     throw fail('interrupted')
   }
 }
@@ -54,7 +54,7 @@ export async function opened(fid: Fid, mode: number, flight: FuseRequest): Promi
     if (flight.answered) throw fail('interrupted')
     return fid
   } catch (error) {
-    drop(fid)
+    fid.drop()
     throw error
   }
 }

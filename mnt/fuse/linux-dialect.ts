@@ -8,7 +8,7 @@ import { OAPPEND, OEXCL } from '../../fs/wire/protocol.js'
 import { linuxStat, type UnixStat } from '../attributes.js'
 import { anyOpen, type MountDialect } from './dialect.js'
 import { type Fids, opened } from './fids.js'
-import { drop, type Node, type Opened } from './nodes.js'
+import type { Node, Opened } from './nodes.js'
 import * as k from './protocol.js'
 import type { FuseRequest } from './request.js'
 
@@ -69,7 +69,7 @@ export class LinuxDialect implements MountDialect {
     try {
       await linux.rename(fid, await this.fids.kept(into, uid, flight), newname, flight.signal)
     } finally {
-      drop(fid)
+      fid.drop()
     }
   }
 

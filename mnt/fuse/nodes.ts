@@ -133,7 +133,7 @@ export class Nodes {
   #release(node: Node): void {
     for (const fid of node.fids.values()) {
       this.#kept.delete(fid)
-      drop(fid)
+      fid.drop()
     }
     node.fids.clear()
   }
@@ -167,7 +167,7 @@ export class Nodes {
   keep(node: Node, uid: number, fid: Fid): Fid {
     const old = this.kept(node, uid, fid.client)
     if (old) {
-      drop(fid)
+      fid.drop()
       return old
     }
     node.fids.set(uid, fid)
@@ -175,7 +175,7 @@ export class Nodes {
     if (this.#kept.size > MAX_KEPT) {
       const [[oldest, at]] = this.#kept as unknown as [[Fid, { node: Node; uid: number }]]
       this.#remove(at.node, at.uid, oldest)
-      drop(oldest)
+      oldest.drop()
     }
     return fid
   }
@@ -184,9 +184,4 @@ export class Nodes {
     node.fids.delete(uid)
     this.#kept.delete(fid)
   }
-}
-
-/** Clunks a fid without waiting; nothing depends on whether that fails. */
-export function drop(fid: Fid): void {
-  fid.clunk().catch(() => {})
 }

@@ -7,7 +7,7 @@ import { DMDIR, QTDIR, type Stat } from '../../fs/wire/protocol.js'
 import { type Owner, type UnixStat, unixStat } from '../attributes.js'
 import { anyOpen, type MountDialect } from './dialect.js'
 import type { Fids } from './fids.js'
-import { drop, type Node, type Opened } from './nodes.js'
+import type { Node, Opened } from './nodes.js'
 import * as k from './protocol.js'
 import type { FuseRequest } from './request.js'
 
@@ -43,7 +43,7 @@ export class PlainDialect implements MountDialect {
     const read = await this.#read(node, uid, flight)
     if (read) return read
     const { fid, answer } = await this.fids.ask(node, uid, fid => this.stat(fid, flight.signal), flight)
-    drop(fid)
+    fid.drop()
     return answer
   }
 
@@ -91,6 +91,6 @@ export class PlainDialect implements MountDialect {
   async rename(from: Node, name: string, into: Node, newname: string, uid: number, flight: FuseRequest): Promise<void> {
     if (into !== from) throw fail('crossDevice')
     const fid = await (await this.fids.kept(from, uid, flight)).walk([name], flight.signal)
-    await fid.wstat({ name: newname }, flight.signal).finally(() => drop(fid))
+    await fid.wstat({ name: newname }, flight.signal).finally(() => fid.drop())
   }
 }

@@ -162,7 +162,7 @@ t.test('a loop that is stopped fails the requests in progress and all later ones
 
 /** A fid that records its clunk. */
 function fidOf(client: object, clunked: number[], n: number): Fid {
-  return { client, clunk: async () => void clunked.push(n) } as unknown as Fid
+  return { client, drop: () => void clunked.push(n) } as unknown as Fid
 }
 const file = (path: bigint) => ({ type: 0, version: 0, path })
 

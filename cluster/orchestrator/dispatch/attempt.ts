@@ -298,7 +298,7 @@ export class Attempt {
     const fid = this.#fid
     if (!fid) return
     const over = this.#outcome?.how === 'ended' || this.member.left
-    fid.clunk().catch(() => undefined)
+    fid.drop()
     if (!over && this.remote !== undefined) void this.#remove(this.remote)
   }
 

@@ -136,7 +136,7 @@ export class Heartbeats {
         await sleep(clock, loaded ? limits.REFRESH_PAUSE_MS : limits.EVENTS_PAUSE_MS, undefined, true)
       }
     } finally {
-      fid.clunk().catch(() => undefined)
+      fid.drop()
     }
   }
 }

@@ -88,7 +88,7 @@ export class Peer {
       const fid = await this.client.attach({ uname, n_uname, aname: SECRET_ANAME }, signal)
       await fid.open(OREAD, signal)
       const text = decoder.decode(await fid.read(0, MAX_SECRET, signal))
-      fid.clunk().catch(() => undefined)
+      fid.drop()
       return field.secret(text, 'secret')
     } catch (error) {
       if (error instanceof field.Unfit) throw fail('badMessage', error.message)
@@ -169,12 +169,12 @@ export class Peer {
       }
       return decoder.decode(Buffer.concat(parts))
     } finally {
-      fid.clunk().catch(() => undefined)
+      fid.drop()
     }
   }
 
   #forget(): void {
-    this.#last?.clunk().catch(() => undefined)
+    this.#last?.drop()
     this.#last = undefined
   }
 
