@@ -9,6 +9,7 @@ import { Lines } from './lines.js'
 import { type Completion, listing, shared } from './listing.js'
 import { sanitize } from './sanitize.js'
 import { Screen } from './screen.js'
+import { Search } from './search.js'
 import { width } from './width.js'
 
 export interface EditorOptions {
@@ -40,13 +41,6 @@ const TWICE_MS = 2000
  * at once.
  */
 const ESCAPE_MS = 50
-
-interface Search {
-  query: string
-  /** The index of the history entry that is shown; 0 is the oldest. */
-  at: number
-  failed: boolean
-}
 
 type Done = { resolve(entry: string | undefined): void }
 
@@ -286,7 +280,7 @@ export class Editor {
   #pressed(text: string | undefined, key: Key): void {
     const name = `${this.#prefix}${keyName(text, key) ?? ''}`
     this.#prefix = ''
-    if (this.#search && this.#searching(name, text)) return
+    if (this.#search && this.#searching(this.#search, name, text)) return
     if (name !== 'tab') this.#touched()
     if (!/^(up|down|C-[pn]|M-[<>])$/.test(name)) this.#past = undefined
     if (name === '') this.#buffer.insert(sanitize(text ?? ''), true)
@@ -311,7 +305,7 @@ export class Editor {
     'M-<': () => this.#recall(0),
     'M->': () => this.#recall(this.#o.history.entries.length),
     'C-r': () => {
-      this.#search = { query: '', at: this.#o.history.entries.length, failed: false }
+      this.#search = new Search(this.#o.history.entries)
     },
     tab: () => void this.#complete(),
     'C-c': () => this.#interrupt(),
@@ -367,36 +361,20 @@ export class Editor {
   }
 
   /** Handles a key during a search of the history. @returns whether the key is done with */
-  #searching(name: string, text: string | undefined): boolean {
-    const search = this.#search!
-    if (name === 'C-r') this.#find(search.at - 1)
-    else if (name === 'backspace') {
-      search.query = search.query.slice(0, -1)
-      this.#find(this.#o.history.entries.length - 1)
-    } else if (name === '' && text !== undefined) {
-      search.query += sanitize(text)
-      this.#find(Math.min(search.at, this.#o.history.entries.length - 1))
-    } else if (name === 'C-g' || name === 'C-c' || name === 'escape') this.#search = undefined
-    else {
-      this.#leaveSearch()
-      // Tab only accepts what was found; Enter and other keys then also do what they do elsewhere
-      return name === 'tab'
+  #searching(search: Search, name: string, text: string | undefined): boolean {
+    if (search.key(name, text)) return true
+    if (name === 'C-g' || name === 'C-c' || name === 'escape') {
+      this.#search = undefined
+      return true
     }
-    return true
-  }
-
-  #find(from: number): void {
-    const search = this.#search!
-    const { entries } = this.#o.history
-    let at = from
-    while (at >= 0 && !entries[at]!.includes(search.query)) at--
-    search.failed = at < 0
-    if (at >= 0) search.at = at
+    this.#leaveSearch()
+    // Tab only accepts what was found; Enter and other keys then also do what they do elsewhere
+    return name === 'tab'
   }
 
   #leaveSearch(): void {
-    const found = this.#search && this.#o.history.entries[this.#search.at]
-    if (found !== undefined && this.#search!.query !== '') this.#buffer.set(found)
+    const found = this.#search?.found
+    if (found !== undefined) this.#buffer.set(found)
     this.#search = undefined
   }
 
@@ -466,7 +444,7 @@ export class Editor {
 
   #frame(): Frame {
     const { columns } = this.#screen
-    const entry = this.#search ? this.#searchFrame(this.#search) : this.#entryFrame()
+    const entry = this.#search?.frame(columns) ?? this.#entryFrame()
     const above = this.#status.map(text => row(text, columns))
     const below = this.#list.map(text => row(text, columns))
     return { rows: [...above, ...entry.rows, ...below], row: above.length + entry.row, column: entry.column }
@@ -474,13 +452,6 @@ export class Editor {
 
   #entryFrame(): Frame {
     return layout(this.#o.prompt(), this.#more, this.#buffer.text, this.#buffer.cursor, this.#screen.columns)
-  }
-
-  #searchFrame({ query, at, failed }: Search): Frame {
-    const found = query === '' ? '' : (this.#o.history.entries[at] ?? '')
-    const head = `${failed ? '(not found) ' : ''}search “${query}”: `
-    const place = Math.max(0, found.indexOf(query))
-    return layout(head, '… ', found, place, this.#screen.columns)
   }
 
   async #readLines(signal?: AbortSignal): Promise<string | undefined> {
