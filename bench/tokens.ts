@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import { closeSync, openSync, readSync, writeFileSync, writeSync } from 'node:fs'
 import { type FileHandle, open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { parseAnswerEvent } from '../api/answer.js'
 import { metricOf } from '../api/metrics.js'
 import { requestText } from '../api/request.js'
 import { Client } from '../fs/client/client.js'
@@ -127,7 +128,9 @@ async function* speed(wanted: (what: string) => boolean): AsyncGenerator<Result>
       parts.push(await fid.read(at, client.msize - 24))
     await fid.clunk()
     const last = Buffer.concat(parts).toString().trimEnd().split('\n').at(-1)!
-    return JSON.parse(last).completion_tokens as number
+    const end = parseAnswerEvent(last)
+    if (end.event !== 'end') throw new Error(last)
+    return end.completion_tokens ?? 0
   }
   for (const [what, way, streams] of chosen) {
     const tokens = TOKENS[streams]!

@@ -1,5 +1,7 @@
 /** A minimal worker for large clusters. */
 
+import type { SaidEvent } from '../../api/answer.js'
+import { parseRequest } from '../../api/request.js'
 import { status as statusFile } from '../../api/status.js'
 import { exchange } from '../../cluster/root/exchange.js'
 import type { File, Owner } from '../../fs/file.js'
@@ -46,9 +48,9 @@ export function peer(o: PeerOptions): File {
   const began = performance.now()
 
   const answer = (request: string): { answer: AppendLog; abandon(): void } => {
-    const { max_tokens } = JSON.parse(request) as { max_tokens: number }
+    const { max_tokens = 1 } = parseRequest(request).generate
     const log = new AppendLog(64 * 1024 * 1024)
-    const say = (event: object) => log.append(`${JSON.stringify(event)}\n`)
+    const say = (event: SaidEvent) => log.append(`${JSON.stringify(event)}\n`)
     let given = 0
     let over = false
     const begun = performance.now()

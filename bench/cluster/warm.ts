@@ -2,6 +2,7 @@
 
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { parseAnswerEvent } from '../../api/answer.js'
 import { type RequestBody, requestText } from '../../api/request.js'
 import { Client, type Fid } from '../../fs/client/client.js'
 import { dial } from '../../fs/dial.js'
@@ -41,15 +42,11 @@ async function turn(root: Fid, request: RequestBody): Promise<{ ms: number; prom
     if (said.includes('"event":"token"')) ms ??= performance.now() - began
   }
   await fid.clunk()
-  const events = Buffer.from(said, 'latin1')
-    .toString()
-    .trimEnd()
-    .split('\n')
-    .map(line => JSON.parse(line))
-  const start = events.find(({ event }) => event === 'start')
+  const events = Buffer.from(said, 'latin1').toString().trimEnd().split('\n').map(parseAnswerEvent)
+  const start = events.find(event => event.event === 'start')
   if (ms === undefined || !start) throw new Error(said.slice(-300))
-  const answer = events.map(({ event, text }) => (event === 'token' ? text : '')).join('')
-  return { ms, prompt: start.prompt_tokens, answer }
+  const answer = events.map(event => (event.event === 'token' ? event.text : '')).join('')
+  return { ms, prompt: start.prompt_tokens ?? 0, answer }
 }
 
 async function newSession(root: Fid): Promise<string> {

@@ -5,13 +5,13 @@ import type { Run } from '../../cli/command.js'
 import { exitCode, Failure } from '../../cli/exit.js'
 import { privateDir, runtimeDir } from '../../cli/paths.js'
 import { sanitize } from '../../cli/terminal/sanitize.js'
-import type { Sent } from '../shell/agent.js'
 import { QUESTION_MS } from '../shell/limits.js'
 import { SOCKET } from '../shell/script.js'
+import { MAX_SENT, parseSent } from '../shell/sent.js'
 
 export const run: Run = async io => {
   const line = await ask(join(privateDir(runtimeDir(io.env)), SOCKET))
-  const sent = JSON.parse(line || 'null') as Sent | null
+  const sent = parseSent(line || 'null')
   if (!sent) throw new Failure(exitCode.failed, 'nothing has been sent since the agent started')
   const removed = sent.removed.map(({ rule, text }) => `  ${rule}: ${text}\n`)
   const text = `sent:\n${sent.text.replace(/^/gm, '  ')}\n\nremoved:${removed.length ? '\n' : ' nothing\n'}${removed.join('')}`
@@ -33,6 +33,7 @@ const ask = (path: string) =>
       .setTimeout(QUESTION_MS, () => socket.destroy(new Error('no answer')))
       .on('data', data => {
         said += data
+        if (said.length > MAX_SENT) socket.destroy(new Error('its answer is too long'))
       })
       .once('end', () => resolve(said))
       .once('error', () => reject(new Failure(exitCode.unreachable, none)))

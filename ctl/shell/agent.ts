@@ -6,24 +6,18 @@ import { connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { variable } from '../../api/environment.js'
 import type { RequestBody } from '../../api/request.js'
+import type { Written } from '../../api/written.js'
 import { answerLine } from './answer.js'
 import { FAILURE_MS, LOOK_MS, MAX_ASKING, MAX_QUESTION, MAX_REMOVED, QUESTION_MS, TYPING_MS } from './limits.js'
 import { asksWhatWasSent, isAnswer, parseQuestion, type Question } from './question.js'
 import { hasSecret, type Removed, takeOut } from './redact.js'
 import { request } from './request.js'
 import { end, output } from './screen.js'
+import { type Sent, sentText } from './sent.js'
 
 /** What the agent asks. `ask` resolves with the text that a model answers. */
 export interface Oracle {
   ask(request: RequestBody, signal: AbortSignal): Promise<string>
-}
-
-/**
- * The last text that left this machine, and what was taken out of it before. The user asks for it with `shell sent`.
- */
-export interface Sent {
-  readonly text: string
-  readonly removed: readonly Removed[]
 }
 
 /** Whether anything answers at a unix socket. */
@@ -93,7 +87,7 @@ export class Agent {
   /** The newest question of each kind from each shell. */
   readonly #asking = new Map<string, { readonly number: number; readonly controller: AbortController }>()
   /** What was sent last. It is kept in memory only, and is gone with the agent. */
-  #sent: Sent | undefined
+  #sent: Written<Sent> | undefined
   #idle: NodeJS.Timeout | undefined
   #look: NodeJS.Timeout | undefined
   /** The agent's socket, as long as its name leads to this agent. */
@@ -177,7 +171,7 @@ export class Agent {
     const asked = parseQuestion(text)
     // whatever goes wrong, the answer is an empty line
     const line = asksWhatWasSent(text)
-      ? JSON.stringify(this.#sent ?? null)
+      ? sentText(this.#sent)
       : asked
         ? await this.#answer(asked, socket).catch(() => '')
         : ''

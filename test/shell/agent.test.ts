@@ -9,6 +9,7 @@ import { answerLine } from '../../ctl/shell/answer.js'
 import { isAnswer, parseQuestion, type Question } from '../../ctl/shell/question.js'
 import { REDACTED } from '../../ctl/shell/redact.js'
 import { printed } from '../../ctl/shell/screen.js'
+import { parseSent } from '../../ctl/shell/sent.js'
 
 t.test('an exit status that is an answer, such as that of grep, is not taken for a failure', async t => {
   const rows: readonly (readonly [line: string, rc: number, answer: boolean])[] = [
@@ -212,13 +213,16 @@ t.test('secrets are removed from what is sent, and a line with a secret is not c
     max_tokens: 256,
     schema: { required: ['cause', 'command'] },
   })
-  t.match(JSON.parse(await ask('{"kind":"sent"}\n').answer), {
+  t.match(parseSent(await ask('{"kind":"sent"}\n').answer), {
     text: /command: deploy --token \[redacted\] \[redacted\]/,
     removed: [
       { rule: '--token', text: 's3cret' },
       { rule: '$DEPLOY_TOKEN', text: 'an-own-secret' },
     ],
   })
+  for (const line of ['{}', '[]', '{"text":"a"}', '{"text":"a","removed":[1]}', 'x'])
+    t.throws(() => parseSent(line), { name: 'Unfit' }, line)
+  t.equal(parseSent('null'), undefined)
   t.equal(await ask(line({ kind: 'typing', line: 'deploy --token s3cr' })).answer, '\n')
   t.equal(sent.length, 1)
 })
