@@ -106,8 +106,14 @@ export class Readiness {
       const wait: Wait = {
         model,
         workers: Math.max(1, workers),
-        resolve: () => resolve(end()),
-        reject: error => reject((end(), error)),
+        resolve() {
+          end()
+          resolve()
+        },
+        reject(error) {
+          end()
+          reject(error)
+        },
       }
       const abort = () => wait.reject(signal?.reason as Error)
       signal?.addEventListener('abort', abort, { once: true })

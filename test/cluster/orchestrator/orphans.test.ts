@@ -69,7 +69,7 @@ t.test("a user that writes `via` to a worker's own generate cannot put an answer
   const ann = await cluster.as('ann')
   const via = (changes: object) => [{ cluster: cluster.cluster.id, task: '0', attempt: 1, ...changes }]
   await t.rejects(ann.ask('worker-0001/generate', JSON.stringify({ ...say('x'), via: via({ task: 'a/b' }) })), {
-    message: /via: task: expected a number, not "a\/b"/,
+    message: /via\[0\]: task: expected a number, not "a\/b"/,
   })
   const fid = await ann.open('worker-0001/generate', 2)
   await fid.write(0, Buffer.from(JSON.stringify({ ...say('x x1000'), keep_s: 60, via: via({}) })))
