@@ -212,7 +212,7 @@ t.test('dishrc runs first, and the shell starts in spite of its mistakes', { ski
   await terminal.enter('hello you')
   const screen = await terminal.screen(/hello you\nllambo>$/)
   t.match(screen, /dish: nonsense: no such command/)
-  t.match(screen, /dish: history is not saved: [\s\S]*not a\sfile/)
+  t.match(screen, /dish: history is not saved: [\s\S]*not\sa\sfile/)
   t.equal(
     statSync(home.path('.local/state/llambo/dish_history')).mode & 0o100,
     0o100,
