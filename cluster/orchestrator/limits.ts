@@ -34,7 +34,7 @@ export const PREFILL_SILENCE_PER_CHARACTER_MS = 2.5
  * still: its answers move to other workers. A load that slows a worker tenfold from one token to the next does not
  * make it so.
  */
-export const STILL_MS = 3_500
+export const STILL_MS = 3_000
 export const STILL_FACTOR = 20
 /** How often the orchestrator checks for silent workers, and for queued prompts that nothing will answer. */
 export const WATCH_MS = 1_000

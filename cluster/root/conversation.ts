@@ -29,6 +29,8 @@ export class Conversation {
   #edited = false
   /** How many messages of the history an earlier server had saved. */
   #restored = 0
+  /** Where in the history a turn belongs that the earlier server began: behind what it had saved. */
+  #recoveredAt = 0
   readonly #settingsShare: BudgetShare
   readonly #historyShare: BudgetShare
 
@@ -62,6 +64,21 @@ export class Conversation {
 
   /** Appends to the history. @throws FsError `file too large`, `over the memory budget of this server` */
   add(...messages: readonly Message[]): void {
+    this.#insert(this.#history.length, messages)
+  }
+
+  /**
+   * Adds a turn that an earlier server began. It belongs behind the restored history: turns that were asked of this
+   * server may have ended before it was found. @throws FsError as `add` does
+   */
+  addRecovered(...messages: readonly Message[]): void {
+    const at = this.#recoveredAt
+    if (at < this.#history.length) this.#edited = true
+    this.#insert(at, messages)
+    this.#recoveredAt = at + messages.length
+  }
+
+  #insert(at: number, messages: readonly Message[]): void {
     const size = messages.reduce((n, { content }) => n + Buffer.byteLength(content), this.#historyBytes)
     if (size > MAX_HISTORY)
       throw fail('tooLarge', `history over ${MAX_HISTORY} bytes; write 'reset' to ctl to clear it`)
@@ -69,7 +86,7 @@ export class Conversation {
       throw fail('tooLarge', `history over ${MAX_TURNS} messages; write 'reset' to ctl to clear it`)
     this.#historyShare.grow(messages.reduce((n, { content }) => n + TURN_BYTES + textBytes(content), 0))
     this.#historyBytes = size
-    for (const message of messages) this.#history.push(message)
+    this.#history.splice(at, 0, ...messages)
   }
 
   /** Appends a message that the user wrote into the history. @throws FsError as `add` does */
@@ -81,6 +98,7 @@ export class Conversation {
   clear(): void {
     this.#history = []
     this.#historyBytes = 0
+    this.#recoveredAt = 0
     this.#edited = true
     this.#historyShare.resize(0)
   }
@@ -139,8 +157,8 @@ export class Conversation {
     this.settings = { sampling, system }
     this.model = model
     this.#schema = schema
-    this.#restored = history.length
     this.add(...history)
+    this.#restored = this.#recoveredAt = history.length
   }
 
   /** Counts nothing any more: the session has ended. */

@@ -88,7 +88,7 @@ export class Turns {
       base: base(request),
       session: id,
       earlier: { ended: this.#tail, prepare },
-      onEnd: task => this.#ended(task, request.generate.messages ?? [], ctx),
+      onEnd: task => this.#ended(task, request.generate.messages ?? [], ctx, 'add'),
     }
     const task = closed ? tasks.refuse(submission, fail('notFound', `${path} is closed`)) : tasks.submit(submission)
     this.#last = task
@@ -107,7 +107,7 @@ export class Turns {
         this.#last = task
         this.#follow(task)
       },
-      ended: task => this.#ended(task, added, ctx),
+      ended: task => this.#ended(task, added, ctx, 'addRecovered'),
     }
   }
 
@@ -121,7 +121,7 @@ export class Turns {
     this.#tail = before.then(() => written)
   }
 
-  #ended(task: Task, added: readonly ChatMessage[], ctx: Context): void {
+  #ended(task: Task, added: readonly ChatMessage[], ctx: Context, how: 'add' | 'addRecovered'): void {
     const session = this.#session
     const failed = (error: Error) => this.#deps.onError(error, ctx, session.path)
     if (task.error) failed(task.error)
@@ -135,7 +135,7 @@ export class Turns {
     const answer: Message = { role: 'assistant', content: content.replace(/\n$/, ''), ...(stopped && { stopped }) }
     const turn = [...added, answer]
     try {
-      session.conversation.add(...turn)
+      session.conversation[how](...turn)
     } catch (error) {
       // the reader gets the answer all the same
       return failed(error as Error)

@@ -26,8 +26,11 @@ const PATIENCE = 150_000
 const RECOVERY = 400_000
 /** How long the loss of a worker is felt: it hangs, it is paused, or its host waits before it starts it again. */
 const AFTERMATH = 60_000
-/** How long until nothing must be left of clients that have gone. */
-const LEAVING = 30_000
+/**
+ * How long until nothing must be left of clients that have gone. An answer that was moved from a worker whose engine
+ * hangs runs there until the process is ended, because the answer does not stop for 30 s.
+ */
+const LEAVING = 40_000
 
 export interface Options {
   /** The number of workers in all; drawn if omitted. */

@@ -1,8 +1,9 @@
 /** Watches the attempts on all members: finds those that are silent for too long, and members that stand still. */
 
-import { type Cancel, type Clock, every } from '../../../fs/base/clock.js'
+import type { Cancel, Clock } from '../../../fs/base/clock.js'
 import * as limits from '../limits.js'
 import type { Member } from '../members/member.js'
+import { pulse } from '../members/pulse.js'
 import type { Attempt } from './attempt.js'
 
 /** An attempt, as far as its patience depends on it. */
@@ -44,12 +45,16 @@ export interface WatchdogOptions {
 export class Watchdog {
   readonly #o: WatchdogOptions
   readonly #stop: Cancel
-  #due: number
 
   constructor(o: WatchdogOptions) {
     this.#o = o
-    this.#due = o.clock.now() + limits.WATCH_MS
-    this.#stop = every(o.clock, limits.WATCH_MS, () => this.#watch())
+    const period = limits.WATCH_MS
+    this.#stop = pulse(
+      o.clock,
+      period,
+      () => period,
+      slept => slept || this.#watch(),
+    )
   }
 
   close(): void {
@@ -59,10 +64,6 @@ export class Watchdog {
   #watch(): void {
     const { clock, running, onStill } = this.#o
     const now = clock.now()
-    // this process was suspended or busy: what workers have sent meanwhile has not been read yet
-    const late = now - this.#due > limits.WATCH_MS
-    this.#due = now + limits.WATCH_MS
-    if (late) return
     for (const attempts of [...running.values()]) for (const attempt of [...attempts]) this.#judge(attempt, now)
     const still = [...running].filter(([member, attempts]) => standsStill(member, attempts, now))
     if (still.length > 0) onStill(still.map(([member]) => member))

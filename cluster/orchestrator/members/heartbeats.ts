@@ -11,6 +11,7 @@ import * as limits from '../limits.js'
 import type { Changes } from './changes.js'
 import type { Member } from './member.js'
 import type { Membership } from './membership.js'
+import { pulse } from './pulse.js'
 
 /** The events of a member after which it may have a model. */
 const loads: readonly Kind[] = ['loaded', 'load-failed', 'worker-ready']
@@ -62,21 +63,13 @@ export class Heartbeats {
 
   #begin(member: Member): void {
     const { clock, settings, random } = this.#o
-    let due = clock.now()
-    const beat = () => {
-      const period = settings.heartbeat_s * 1000
-      const now = clock.now()
-      // this process was suspended (laptop lid, SIGSTOP): do not count the missed heartbeats against the worker
-      const slept = now - due > period
-      due = now + period
-      this.#beats.set(member, clock.after(period, beat, true))
+    const period = () => settings.heartbeat_s * 1000
+    const beat = (slept: boolean) => {
       if (!member.peer.refreshing) return this.refresh(member)
       if (!slept) this.#missed(member)
     }
     // spread out, so that not all members are asked at once
-    const first = random() * settings.heartbeat_s * 1000
-    due += first
-    this.#beats.set(member, clock.after(first, beat, true))
+    this.#beats.set(member, pulse(clock, random() * period(), period, beat))
   }
 
   #missed(member: Member): void {

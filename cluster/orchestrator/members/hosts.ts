@@ -10,6 +10,7 @@ import { OREAD } from '../../../fs/wire/protocol.js'
 import * as limits from '../limits.js'
 import type { Member } from './member.js'
 import type { Peer } from './peer.js'
+import { pulse } from './pulse.js'
 
 /** Bytes of one read of a host's events. */
 const PIECE = 64 * 1024
@@ -138,21 +139,16 @@ export class Hosts {
   #beat(name: string, peer: Peer): void {
     const { clock, settings } = this.#o
     let missed = 0
-    let due = clock.now()
     const answered = () => {
       missed = 0
     }
-    const beat = () => {
-      const period = settings.heartbeat_s * 1000
-      const now = clock.now()
-      // this process was suspended: do not count the missed heartbeats against the host
-      const slept = now - due > period
-      due = now + period
-      this.#beats.set(peer, clock.after(period, beat, true))
+    const beat = (slept: boolean) => {
       if (!peer.refreshing) void peer.refreshStatus().then(answered, () => undefined)
       else if (!slept && ++missed >= limits.DEAD_AFTER) this.#left(name, peer)
     }
-    beat()
+    const period = () => settings.heartbeat_s * 1000
+    this.#beats.set(peer, pulse(clock, period(), period, beat))
+    beat(false)
   }
 
   #left(name: string, peer: Peer, error?: string): void {
