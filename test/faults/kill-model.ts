@@ -134,6 +134,9 @@ async function killModel(stage: Stage): Promise<string> {
   }
   must(long.length >= 5, `only ${long.length} of the answers are the same alone, together and continued`)
 
+  // an answer that differs although it was not moved shows one more such prompt
+  const unsteady = new Set<number>()
+  const different: { readonly prompt: number; readonly what: string }[] = []
   const askers: Record<'greedy' | 'warm', Record<string, Asker>> = { greedy: {}, warm: {} }
   for (const [n, tree] of trees.entries()) {
     const i = long[n % long.length]!
@@ -142,10 +145,10 @@ async function killModel(stage: Stage): Promise<string> {
         const answer = await goOn(tree, greedy(i, tokens))
         const { ids } = undisturbed[i]!
         const at = answer.ids.findIndex((id, n) => id !== ids[n])
-        if (at >= 0 || answer.text !== undisturbed[i]!.text)
-          throw new Wrong(
-            `“${beginnings[i]}” differs from token ${at} of ${tokens} on, moved after ${answer.seams.join(', ') || 'none'}`,
-          )
+        if (at < 0 && answer.text === undisturbed[i]!.text) return
+        if (answer.seams.length === 0) unsteady.add(i)
+        const seams = answer.seams.join(', ')
+        different.push({ prompt: i, what: `“${beginnings[i]}” from token ${at} of ${tokens} on, moved after ${seams}` })
       }
       continue
     }
@@ -171,10 +174,14 @@ async function killModel(stage: Stage): Promise<string> {
   stop.abort()
   await load
   const moved = (await moves.count()) - before
+  const wrong = different.filter(({ prompt }) => !unsteady.has(prompt)).map(({ what }) => what)
+  must(wrong.length === 0, `${wrong.length} answers differ: ${wrong[0]}`)
+  const steady = long.length - unsteady.size
+  must(steady >= 5, `only ${steady} of the answers were the same whenever they were not moved`)
   const figures = greedily.check(0.99)
   const sampled = warmly.check(0.99)
   must(moved >= MOVES, `only ${moved} moves in ${kills} kills`)
-  return `${kills} kills in ${seconds(Date.now() - began)}, ${moved} moves; greedy, ${tokens} tokens of ${long.length} prompts, as undisturbed: ${figures}, the shortest ${seconds(greedily.shortest_ms)}; at temperature 1: ${sampled}`
+  return `${kills} kills in ${seconds(Date.now() - began)}, ${moved} moves; greedy, ${tokens} tokens of ${steady} prompts, as undisturbed: ${figures}, the shortest ${seconds(greedily.shortest_ms)}; at temperature 1: ${sampled}`
 }
 
 export const killBundled: Scenario = { name: 'kill-model', run: killModel }
