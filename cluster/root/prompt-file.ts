@@ -40,7 +40,7 @@ export class PromptFile {
     }
   }
 
-  /** Keeps no exchange any more: the file is gone. Whoever has an answer open can still read it. */
+  /** Keeps no exchange any more: the file is gone. A reader that has an answer open can still read it. */
   end(): void {
     this.#ended = true
     for (const { release } of this.#newest.values()) release()

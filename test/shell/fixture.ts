@@ -24,7 +24,7 @@ export interface Asked {
   readonly system: string
   readonly user: string
   readonly schema: any
-  /** Resolves when whoever asked has hung up, or has the answer. */
+  /** Resolves when the client has hung up, or has the answer. */
   readonly closed: Promise<void>
 }
 

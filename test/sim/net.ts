@@ -100,7 +100,7 @@ export class Net {
     })
   }
 
-  /** Lets nothing get from one machine to another. No end is told. */
+  /** Lets nothing get from one machine to another. Neither end notices. */
   partition(from: string, to: string): void {
     const way = `${from}>${to}`
     if (!this.#held.has(way)) this.#held.set(way, [])

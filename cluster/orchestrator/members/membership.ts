@@ -39,7 +39,7 @@ export interface MembershipOptions {
   identities: Identities
   /** Reports what ended workers. The membership tells it which ones join and leave. */
   ends: Ends
-  /** Publishes who joins and who leaves. */
+  /** Publishes the members that join and leave. */
   changes: Changes
 }
 

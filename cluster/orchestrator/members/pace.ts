@@ -1,4 +1,4 @@
-/** How often a worker gives a sign of life while it answers, so that a worker that stands still is told from a slow one. */
+/** How often a worker gives a sign of life while it answers. It tells a slow worker from one that stands still. */
 
 /** How much of a longest gap is left after each further token, and after each further prompt. */
 const TOKEN_DECAY = 0.98

@@ -1,4 +1,4 @@
-/** How a task is told to end early. */
+/** Tests how a task ends early. */
 import t from 'tap'
 import { plainRequest } from '../../../api/request.js'
 import { Budget } from '../../../cluster/root/budget.js'
